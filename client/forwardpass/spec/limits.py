@@ -1,0 +1,39 @@
+"""How large a spec may be. Sizes are judged as declared, before anything of that size is made."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The largest accepted sizes.
+
+    Attributes:
+        max_layers: Layers of a network.
+        max_width: Inputs of a network, and nodes or inputs of a layer.
+        max_parameters: Weights and biases of a network.
+        max_bytes: Bytes of a file, of a JSON text, and of all tensors together.
+        max_header_bytes: Bytes of a safetensors file's header: everything but the tensors.
+        max_examples: Examples of a network.
+        max_name_length: Characters of a name, label, tag, unit or metadata key.
+        max_text_length: Characters of a description or metadata value.
+        max_tags: Tags of a network.
+        max_metadata: Metadata entries of a network.
+        max_containers: Lists and objects in a JSON text.
+    """
+
+    max_layers: int = 256
+    max_width: int = 65_536
+    max_parameters: int = 33_554_432
+    max_bytes: int = 285_212_672
+    max_header_bytes: int = 16_777_216
+    max_examples: int = 1_000
+    max_name_length: int = 128
+    max_text_length: int = 10_000
+    max_tags: int = 64
+    max_metadata: int = 64
+    max_containers: int = 1_048_576
+
+
+DEFAULT_LIMITS: Final = Limits()
+"""256 layers of 65,536 nodes, 33.5 million parameters (256 MiB of float64 and 16 MiB of header)."""

@@ -1,0 +1,87 @@
+"""What names, labels and texts may look like.
+
+Layers and nodes have names that never need quoting, in a path, a URL or a file: `[A-Za-z0-9_][A-Za-z0-9_.-]*`.
+Features, outputs, classes, tags, units and metadata keys are labels that people read: printable Unicode in normal
+form C, without space at either end. Descriptions and metadata values may have line breaks and tabs too. Nothing may
+have control characters, invisible ones, or those that turn the direction of writing.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+from forwardpass.errors import Fault, InvalidFieldError
+from forwardpass.spec.faults import found, quoted
+
+NAME: Final = "[a-z]([a-z0-9._-]{0,61}[a-z0-9])?"
+"""What the name of a network, or an alias, looks like."""
+
+IDENTIFIER: Final = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
+"""What the name of a layer or node looks like."""
+
+_NAME: Final = re.compile(NAME)
+_IDENTIFIER: Final = re.compile(IDENTIFIER)
+
+
+def check_name(name: str, what: str = "network") -> None:
+    """Check the name of a network, or of something else that is named alike.
+
+    Args:
+        name: The name.
+        what: What it is the name of, for the message and the fault's path: `network` or `alias`.
+
+    Raises:
+        InvalidFieldError: The name does not have the form `[a-z]([a-z0-9._-]{0,61}[a-z0-9])?`.
+    """
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return
+    message = (
+        f"is {found(name)}; must be 1 to 63 of a-z, 0-9, dot, underscore and hyphen, "
+        "the first a letter, the last a letter or digit"
+    )
+    raise InvalidFieldError(f"{what} {message}", faults=[Fault(path=what, message=message)], field=what)
+
+
+def identifier_fault(value: object, limit: int) -> str | None:
+    """Say what is wrong with the name of a layer or node, or None."""
+    if not isinstance(value, str):
+        return f"is {found(value)}; must be a name in quotes"
+    if len(value) > limit:
+        return f"has {len(value)} characters; a name has at most {limit}"
+    if not _IDENTIFIER.fullmatch(value):
+        return (
+            f"is {quoted(value)}; a name of a layer or node has only letters A-Z and a-z, digits, underscore, "
+            "dot and hyphen, and begins with a letter, digit or underscore"
+        )
+    return None
+
+
+def label_fault(value: object, limit: int) -> str | None:
+    """Say what is wrong with a label (of a feature, output, class, tag ...), or None."""
+    if not isinstance(value, str):
+        return f"is {found(value)}; must be a text in quotes"
+    if not value:
+        return "is empty; must be a text of at least one character"
+    if len(value) > limit:
+        return f"has {len(value)} characters; at most {limit} are allowed here"
+    if value != value.strip():
+        return f"is {quoted(value)}; must not begin or end with a space"
+    return _unreadable(value)
+
+
+def text_fault(value: object, limit: int) -> str | None:
+    """Say what is wrong with a description or metadata value, or None."""
+    if not isinstance(value, str):
+        return f"is {found(value)}; must be a text in quotes"
+    if len(value) > limit:
+        return f"has {len(value)} characters; at most {limit} are allowed here"
+    return _unreadable(value, besides="\n\t")
+
+
+def _unreadable(value: str, besides: str = "") -> str | None:
+    odd = next((c for c in value if not c.isprintable() and c not in besides), None)
+    if odd is not None:
+        return f"has the character U+{ord(odd):04X}, which cannot be seen or printed; leave it out"
+    if not unicodedata.is_normalized("NFC", value):
+        return f"is {quoted(value)}, which is not in Unicode's normal form C (NFC); normalize it"
+    return None

@@ -1,0 +1,214 @@
+"""A network as its spec says it: checked, complete and frozen.
+
+These values come from `parse` and its kin, which check everything; made by hand they are not checked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from forwardpass.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activation:
+    """An activation function with all of its parameters.
+
+    Attributes:
+        name: A name in the vocabulary.
+        parameters: The value of every parameter of the function.
+    """
+
+    name: str
+    parameters: Mapping[str, float] = field(hash=False)
+
+    def __str__(self) -> str:
+        """Return for example `relu` or `leaky_relu(negative_slope=0.1)`."""
+        if not self.parameters:
+            return self.name
+        return f"{self.name}({', '.join(f'{key}={value:g}' for key, value in self.parameters.items())})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Feature:
+    """One named input.
+
+    Attributes:
+        name: The name by which rows give it.
+        mean: Subtracted from the input before the first layer.
+        scale: Divides the input after the mean is subtracted; never 0.
+        unit: The unit of measurement, or empty.
+        description: What it says about the world, or empty.
+    """
+
+    name: str
+    mean: float = 0.0
+    scale: float = 1.0
+    unit: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """What a network reads.
+
+    Attributes:
+        width: The number of inputs.
+        features: One for each input, or empty when the inputs have no names.
+        mean: `(width,)` in the spec's dtype, or None when every mean is 0.
+        scale: `(width,)` in the spec's dtype, or None when every scale is 1.
+    """
+
+    width: int
+    features: tuple[Feature, ...] = ()
+    mean: Array | None = field(default=None, compare=False, repr=False)
+    scale: Array | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, or `input_0`, `input_1` and so on."""
+        return tuple(feature.name for feature in self.features) or default_names("input", self.width)
+
+    def __repr__(self) -> str:
+        names = f", {_shortened(self.names)}" if self.features else ""
+        return f"Inputs(width={self.width}{names})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Layer:
+    """One dense layer: activation(weights x input + bias).
+
+    Two layers are equal when all they say is, and their numbers have the same bits.
+
+    Attributes:
+        name: Unique in the network.
+        weights: `(outputs, inputs)` in the spec's dtype, read-only.
+        bias: `(outputs,)` in the spec's dtype, read-only.
+        activation: The function.
+        nodes: A name for each node.
+        from_: The layers it reads, `inputs` standing for the network's inputs; never empty.
+        merge: `sum`, `concatenate` or `multiply` when it reads several, else None.
+    """
+
+    name: str
+    weights: Array
+    bias: Array
+    activation: Activation
+    nodes: tuple[str, ...]
+    from_: tuple[str, ...]
+    merge: str | None = None
+
+    @property
+    def inputs(self) -> int:
+        """The number of weights of each node."""
+        return int(self.weights.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """The number of nodes."""
+        return int(self.weights.shape[0])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Layer):
+            return NotImplemented
+        return (
+            self._words() == other._words()
+            and _same_bits(self.weights, other.weights)
+            and _same_bits(self.bias, other.bias)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._words(), self.weights.shape, self.weights.dtype))
+
+    def __repr__(self) -> str:
+        return f"Layer({self.name!r}, {self.inputs} -> {self.outputs}, {self.activation})"
+
+    def _words(self) -> tuple[object, ...]:
+        return self.name, self.activation, self.nodes, self.from_, self.merge
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One row of inputs with the outputs that it must give.
+
+    Attributes:
+        inputs: A number for each input, before standardization.
+        outputs: A number for each output.
+        tolerance: The largest accepted absolute difference, or None for the dtype's default.
+    """
+
+    inputs: tuple[float, ...]
+    outputs: tuple[float, ...]
+    tolerance: float | None = None
+
+    def __repr__(self) -> str:
+        tolerance = "" if self.tolerance is None else f", tolerance={self.tolerance:g}"
+        return f"Example({_shortened(self.inputs)} -> {_shortened(self.outputs)}{tolerance})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkSpec:
+    """Everything that defines a network.
+
+    Attributes:
+        dtype: `float32` or `float64`: the arithmetic of the whole network.
+        inputs: What it reads.
+        layers: Each after the layers it reads; the last one is the output.
+        outputs: A name for each output.
+        classes: A label for each class, or empty when the network is no classifier.
+        description: What it is for.
+        metadata: Facts of the owner's choice.
+        tags: Words to find it by.
+        examples: Rows that prove it.
+        allow_non_finite_inputs: Whether NaN and infinity are accepted in inputs.
+    """
+
+    dtype: str
+    inputs: Inputs
+    layers: tuple[Layer, ...]
+    outputs: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    description: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    tags: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
+    allow_non_finite_inputs: bool = False
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether every layer reads just the layer before it."""
+        before = ("inputs", *(layer.name for layer in self.layers))
+        return all(layer.from_ == (name,) for name, layer in zip(before, self.layers, strict=False))
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of weights and biases."""
+        return sum(int(layer.weights.size) + int(layer.bias.size) for layer in self.layers)
+
+    def __repr__(self) -> str:
+        layers = " -> ".join(f"{layer.name}({layer.outputs}, {layer.activation})" for layer in self.layers)
+        if not self.is_chain:
+            layers = f"graph of {len(self.layers)} layers"
+        return (
+            f"NetworkSpec({self.dtype}, {self.inputs.width} inputs -> {layers}, "
+            f"{self.parameter_count} parameters, {len(self.examples)} examples)"
+        )
+
+
+def default_names(prefix: str, count: int) -> tuple[str, ...]:
+    """Return `prefix_0`, `prefix_1` and so on."""
+    return tuple(f"{prefix}_{index}" for index in range(count))
+
+
+def _same_bits(one: Array, other: Array) -> bool:
+    return (
+        one.dtype == other.dtype
+        and one.shape == other.shape
+        and np.array_equal(one.view(f"u{one.itemsize}"), other.view(f"u{other.itemsize}"))
+    )
+
+
+def _shortened(values: tuple[object, ...]) -> str:
+    shown = [f"{value:g}" if isinstance(value, float) else repr(value) for value in values[:4]]
+    return f"[{', '.join(shown)}{', ...' if len(values) > 4 else ''}]"

@@ -1,0 +1,60 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from typing import ClassVar as _ClassVar
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_NETWORK: _ClassVar[ErrorReason]
+    ERROR_REASON_EXAMPLE_FAILED: _ClassVar[ErrorReason]
+    ERROR_REASON_UNSUPPORTED_GRAPH: _ClassVar[ErrorReason]
+    ERROR_REASON_MALFORMED_REQUEST: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_FIELD: _ClassVar[ErrorReason]
+    ERROR_REASON_SHAPE_MISMATCH: _ClassVar[ErrorReason]
+    ERROR_REASON_DTYPE_MISMATCH: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_TENSOR: _ClassVar[ErrorReason]
+    ERROR_REASON_FEATURE_MISMATCH: _ClassVar[ErrorReason]
+    ERROR_REASON_NON_FINITE_INPUT: _ClassVar[ErrorReason]
+    ERROR_REASON_LAYER_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_NETWORK_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_VERSION_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_ALIAS_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_VERSION_IN_USE: _ClassVar[ErrorReason]
+    ERROR_REASON_QUOTA_EXCEEDED: _ClassVar[ErrorReason]
+    ERROR_REASON_OVERLOADED: _ClassVar[ErrorReason]
+    ERROR_REASON_STORE_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_DRAINING: _ClassVar[ErrorReason]
+    ERROR_REASON_UNAUTHENTICATED: _ClassVar[ErrorReason]
+    ERROR_REASON_PERMISSION_DENIED: _ClassVar[ErrorReason]
+    ERROR_REASON_NETWORK_CORRUPT: _ClassVar[ErrorReason]
+    ERROR_REASON_DEADLINE_EXCEEDED: _ClassVar[ErrorReason]
+    ERROR_REASON_METHOD_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+ERROR_REASON_UNSPECIFIED: ErrorReason
+ERROR_REASON_INVALID_NETWORK: ErrorReason
+ERROR_REASON_EXAMPLE_FAILED: ErrorReason
+ERROR_REASON_UNSUPPORTED_GRAPH: ErrorReason
+ERROR_REASON_MALFORMED_REQUEST: ErrorReason
+ERROR_REASON_INVALID_FIELD: ErrorReason
+ERROR_REASON_SHAPE_MISMATCH: ErrorReason
+ERROR_REASON_DTYPE_MISMATCH: ErrorReason
+ERROR_REASON_INVALID_TENSOR: ErrorReason
+ERROR_REASON_FEATURE_MISMATCH: ErrorReason
+ERROR_REASON_NON_FINITE_INPUT: ErrorReason
+ERROR_REASON_LAYER_NOT_FOUND: ErrorReason
+ERROR_REASON_NETWORK_NOT_FOUND: ErrorReason
+ERROR_REASON_VERSION_NOT_FOUND: ErrorReason
+ERROR_REASON_ALIAS_NOT_FOUND: ErrorReason
+ERROR_REASON_VERSION_IN_USE: ErrorReason
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason
+ERROR_REASON_OVERLOADED: ErrorReason
+ERROR_REASON_STORE_UNAVAILABLE: ErrorReason
+ERROR_REASON_DRAINING: ErrorReason
+ERROR_REASON_UNAUTHENTICATED: ErrorReason
+ERROR_REASON_PERMISSION_DENIED: ErrorReason
+ERROR_REASON_NETWORK_CORRUPT: ErrorReason
+ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason
+ERROR_REASON_METHOD_NOT_FOUND: ErrorReason
+ERROR_REASON_INTERNAL: ErrorReason

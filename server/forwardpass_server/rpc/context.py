@@ -1,0 +1,54 @@
+"""One call as the interceptors and servicers see it."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import grpc
+
+REQUEST_ID = "x-request-id"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RpcContext:
+    """What is known of a call besides its message.
+
+    Attributes:
+        method: The full name, for example `/forwardpass.v1.PredictionService/Predict`.
+        request_id: The caller's `x-request-id`, or a new one.
+        token: The bearer token, or None.
+        streaming: Whether the call may stay open: then no server's deadline applies.
+        grpc: gRPC's own context.
+    """
+
+    method: str
+    request_id: str
+    token: str | None
+    streaming: bool
+    grpc: grpc.aio.ServicerContext[Any, Any]
+
+    @classmethod
+    def of(cls, method: str, context: grpc.aio.ServicerContext[Any, Any], *, streaming: bool) -> "RpcContext":
+        """Read a call's metadata."""
+        request_id, token = read_metadata(context.invocation_metadata() or ())
+        return cls(method=method, request_id=request_id, token=token, streaming=streaming, grpc=context)
+
+    @property
+    def expires(self) -> float:
+        """When the caller's deadline passes, in seconds of `time.monotonic()`; or infinity."""
+        remaining = self.grpc.time_remaining()
+        return inf if remaining is None else time.monotonic() + remaining
+
+
+def read_metadata(metadata: Sequence[tuple[str, str | bytes]]) -> tuple[str, str | None]:
+    """Return the request id, made where the caller gave none that is safe to log, and the token."""
+    request_id = token = None
+    for key, value in metadata:
+        if key == REQUEST_ID and isinstance(value, str) and len(value) <= 128 and value.isprintable():
+            request_id = value
+        elif key == "authorization" and isinstance(value, str) and value[:7].lower() == "bearer ":
+            token = value[7:].strip()
+    return request_id or secrets.token_hex(8), token

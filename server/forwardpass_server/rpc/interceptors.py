@@ -1,0 +1,152 @@
+"""What happens around every call, in one visible order.
+
+An interceptor is a function from a call to an asynchronous context manager: what it does
+before and after the call stands before and after its `yield`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TypeAlias
+
+import grpc
+from forwardpass.errors import DeadlineExceededError, DrainingError, ForwardpassError, OverloadedError
+
+from forwardpass_server.rpc.auth import Guard
+from forwardpass_server.rpc.context import REQUEST_ID, RpcContext
+from forwardpass_server.rpc.status import CODES, refusal
+
+log = logging.getLogger(__name__)
+
+Interceptor: TypeAlias = Callable[[RpcContext], AbstractAsyncContextManager[None]]
+STATUS_TRAILER = "grpc-status-details-bin"
+
+
+class InFlight:
+    """How many calls are being answered, and whether new ones are let in."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.count = 0
+        self.draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self) -> None:
+        """Count a call in.
+
+        Raises:
+            DrainingError: The server is stopping.
+            OverloadedError: As many calls as allowed are being answered.
+        """
+        if self.draining:
+            raise DrainingError("the server is stopping; try again, another replica will answer", retry_after=1.0)
+        if self.count >= self.limit:
+            raise OverloadedError(
+                f"{self.count} calls are waiting, as many as the server accepts (setting `max_in_flight`); "
+                "try again later",
+                retry_after=0.1,
+                quotaLimit=self.limit,
+                setting="max_in_flight",
+            )
+        self.count += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        """Count a call out."""
+        self.count -= 1
+        if not self.count:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no call is being answered."""
+        await self._idle.wait()
+
+
+async def refuse(context: grpc.aio.ServicerContext, error: Exception, request_id: str) -> None:  # type: ignore[type-arg]
+    """End a call with an error and all its details."""
+    if type(error) not in CODES:
+        log.error("call failed", exc_info=error, extra={"request_id": request_id})
+    refused = refusal(error, request_id)
+    await context.abort(
+        refused.code,
+        refused.status.message,
+        ((STATUS_TRAILER, refused.status.SerializeToString()), (REQUEST_ID, request_id)),
+    )
+
+
+def errors() -> Interceptor:
+    """Let no exception out but as an entry of the error table."""
+
+    @asynccontextmanager
+    async def around(call: RpcContext) -> AsyncIterator[None]:
+        try:
+            yield
+        except grpc.aio.AbortError:
+            raise
+        # CancelledError is no Exception, and must stay on its way: gRPC leaks when it is swallowed.
+        except Exception as error:  # noqa: BLE001 - the whole point
+            await refuse(call.grpc, error, call.request_id)
+
+    return around
+
+
+def admission(in_flight: InFlight) -> Interceptor:
+    """Refuse what the server cannot take now. Streams that stay open do not count."""
+
+    @asynccontextmanager
+    async def around(call: RpcContext) -> AsyncIterator[None]:
+        if call.streaming:
+            if in_flight.draining:
+                raise DrainingError("the server is stopping; try again, another replica will answer", retry_after=1.0)
+            yield
+            return
+        in_flight.enter()
+        try:
+            yield
+        finally:
+            in_flight.leave()
+
+    return around
+
+
+def authorization(guard: Guard) -> Interceptor:
+    """Refuse who may not call."""
+
+    @asynccontextmanager
+    async def around(call: RpcContext) -> AsyncIterator[None]:
+        guard.check(call.method, call.token)
+        yield
+
+    return around
+
+
+def deadline(seconds: float) -> Interceptor:
+    """End a call that its caller gave no shorter time; streams may stay open."""
+
+    @asynccontextmanager
+    async def around(call: RpcContext) -> AsyncIterator[None]:
+        if call.streaming:
+            yield
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            if isinstance(error, ForwardpassError):
+                raise
+            raise DeadlineExceededError(
+                f"the server gave the call up after {seconds:g} s (setting `call_timeout`)", seconds=seconds
+            ) from None
+
+    return around
+
+
+@asynccontextmanager
+async def around_all(interceptors: Sequence[Interceptor], call: RpcContext) -> AsyncIterator[None]:
+    """Enter every interceptor, the first one outermost."""
+    async with AsyncExitStack() as stack:
+        for interceptor in interceptors:
+            await stack.enter_async_context(interceptor(call))
+        yield

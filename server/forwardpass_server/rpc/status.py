@@ -1,0 +1,181 @@
+"""The error table: every exception that may leave the server, and what it becomes on the wire.
+
+The one place that knows status codes. An exception that is not in the table leaves as
+INTERNAL with a constant sentence; its story goes to the log.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from forwardpass.errors import (
+    AliasNotFoundError,
+    DeadlineExceededError,
+    DrainingError,
+    DtypeMismatchError,
+    ExampleFailedError,
+    FeatureMismatchError,
+    ForwardpassError,
+    InternalError,
+    InvalidFieldError,
+    InvalidNetworkError,
+    InvalidTensorError,
+    LayerNotFoundError,
+    MalformedRequestError,
+    MethodNotFoundError,
+    NetworkCorruptError,
+    NetworkNotFoundError,
+    NonFiniteInputError,
+    OverloadedError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    ShapeMismatchError,
+    StoreUnavailableError,
+    UnauthenticatedError,
+    UnsupportedGraphError,
+    VersionInUseError,
+    VersionNotFoundError,
+)
+from forwardpass.reasons import DOMAIN, REASONS
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import (
+    BadRequest,
+    ErrorInfo,
+    PreconditionFailure,
+    QuotaFailure,
+    RequestInfo,
+    ResourceInfo,
+    RetryInfo,
+)
+from google.rpc.status_pb2 import Status
+
+Code = grpc.StatusCode
+
+CODES: Final[dict[type[ForwardpassError], grpc.StatusCode]] = {
+    InvalidNetworkError: Code.INVALID_ARGUMENT,
+    ExampleFailedError: Code.FAILED_PRECONDITION,
+    UnsupportedGraphError: Code.INVALID_ARGUMENT,
+    MalformedRequestError: Code.INVALID_ARGUMENT,
+    InvalidFieldError: Code.INVALID_ARGUMENT,
+    ShapeMismatchError: Code.INVALID_ARGUMENT,
+    DtypeMismatchError: Code.INVALID_ARGUMENT,
+    InvalidTensorError: Code.INVALID_ARGUMENT,
+    FeatureMismatchError: Code.INVALID_ARGUMENT,
+    NonFiniteInputError: Code.INVALID_ARGUMENT,
+    NetworkNotFoundError: Code.NOT_FOUND,
+    VersionNotFoundError: Code.NOT_FOUND,
+    AliasNotFoundError: Code.NOT_FOUND,
+    LayerNotFoundError: Code.NOT_FOUND,
+    MethodNotFoundError: Code.UNIMPLEMENTED,
+    VersionInUseError: Code.FAILED_PRECONDITION,
+    QuotaExceededError: Code.RESOURCE_EXHAUSTED,
+    OverloadedError: Code.UNAVAILABLE,
+    StoreUnavailableError: Code.UNAVAILABLE,
+    DrainingError: Code.UNAVAILABLE,
+    UnauthenticatedError: Code.UNAUTHENTICATED,
+    PermissionDeniedError: Code.PERMISSION_DENIED,
+    NetworkCorruptError: Code.DATA_LOSS,
+    DeadlineExceededError: Code.DEADLINE_EXCEEDED,
+    InternalError: Code.INTERNAL,
+}
+"""The status code of each exception; a test proves that none is missing."""
+
+UNKNOWN_FAILURE: Final = "the server failed to answer; its log has the reason under the request id"
+
+_REASON_OF: Final = {error: reason for reason, error in REASONS.items()}
+# Trailers travel in HTTP/2 headers, which proxies and clients bound (8 KiB is common), in base64.
+_MOST_DETAIL_BYTES: Final = 5_000
+_MOST_MESSAGE_CHARACTERS: Final = 1_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """An error as it leaves: the gRPC status code, and `google.rpc.Status` with its details."""
+
+    code: grpc.StatusCode
+    status: Status
+
+
+def refusal(error: Exception, request_id: str) -> Refusal:
+    """Turn any exception into what the caller gets."""
+    if type(error) not in CODES:
+        error = InternalError(UNKNOWN_FAILURE)
+    assert isinstance(error, ForwardpassError)  # noqa: S101 - every key of the table is one
+    code = CODES[type(error)]
+    status = Status(code=code.value[0], message=_shortened(error.message))
+    for detail in _details(error, request_id):
+        status.details.add().CopyFrom(_packed(detail))
+    _fit(status, error)
+    return Refusal(code=code, status=status)
+
+
+def _details(error: ForwardpassError, request_id: str) -> list[object]:
+    info = ErrorInfo(reason=_REASON_OF[type(error)], domain=DOMAIN)
+    info.metadata.update({name: _shortened(value) for name, value in error.facts.items()})
+    details: list[object] = [info, RequestInfo(request_id=request_id)]
+    if error.faults:
+        if isinstance(error, ExampleFailedError):
+            details.append(
+                PreconditionFailure(
+                    violations=[
+                        PreconditionFailure.Violation(
+                            type="EXAMPLE", subject=fault.path, description=_shortened(fault.message)
+                        )
+                        for fault in error.faults
+                    ]
+                )
+            )
+        else:
+            details.append(
+                BadRequest(
+                    field_violations=[
+                        BadRequest.FieldViolation(field=fault.path, description=_shortened(fault.message))
+                        for fault in error.faults
+                    ]
+                )
+            )
+    if isinstance(error, QuotaExceededError):
+        subject = f"setting:{error.facts.get('setting', '')}"
+        details.append(
+            QuotaFailure(violations=[QuotaFailure.Violation(subject=subject, description=error.message)])
+        )
+    if "resourceType" in error.facts:
+        details.append(
+            ResourceInfo(
+                resource_type=f"forwardpass.v1.{error.facts['resourceType']}",
+                resource_name=error.facts.get("resourceName", ""),
+                description=_shortened(error.message),
+            )
+        )
+    if error.retry_after is not None:
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_after * 1e9))
+        details.append(RetryInfo(retry_delay=delay))
+    return details
+
+
+def _packed(message: object) -> Any:
+    packed = Any()
+    packed.Pack(message)  # type: ignore[arg-type] # every detail is a message
+    return packed
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_MESSAGE_CHARACTERS else text[: _MOST_MESSAGE_CHARACTERS - 1] + "…"
+
+
+def _fit(status: Status, error: ForwardpassError) -> None:
+    """Drop faults from the end until the details fit into the trailers; say how many were dropped."""
+    kept = len(error.faults)
+    while status.ByteSize() > _MOST_DETAIL_BYTES and kept > 1:
+        kept //= 2
+        for detail in status.details:
+            for kind, name in ((BadRequest, "field_violations"), (PreconditionFailure, "violations")):
+                if detail.Is(kind.DESCRIPTOR):
+                    message = kind()
+                    detail.Unpack(message)
+                    del getattr(message, name)[kept:]
+                    detail.Pack(message)
+    if kept < len(error.faults):
+        status.message += f" (the first {kept} of {len(error.faults)} faults are listed)"
