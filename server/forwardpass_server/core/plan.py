@@ -1,0 +1,96 @@
+"""A network made ready to compute: frozen, shared by every call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from forwardpass_server.core import exact
+from forwardpass_server.core.activations import ACTIVATIONS
+from forwardpass_server.core.arrays import Array
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Dense:
+    """A dense layer: `activation(weights x input + bias)`.
+
+    Attributes:
+        name: Unique in its network.
+        weights: `(outputs, inputs)`, in the plan's dtype.
+        bias: `(outputs,)`, in the plan's dtype.
+        activation: A name in `ACTIVATIONS`.
+        parameters: A value for each parameter of the activation.
+        function: The activation with its parameters, made from the two.
+        columns: The weights as `(inputs, outputs)`, contiguous: the layout that BLAS is fastest with.
+        heights: The block heights of exact products of this shape.
+    """
+
+    name: str
+    weights: Array
+    bias: Array
+    activation: str
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    function: Callable[[Array], Array] = field(init=False, repr=False)
+    columns: Array = field(init=False, repr=False)
+    heights: tuple[int, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Freeze the arrays and bind the activation's parameters."""
+        known = ACTIVATIONS[self.activation]
+        parameters = {**known.defaults, **self.parameters}
+        object.__setattr__(self, "parameters", parameters)
+        object.__setattr__(self, "function", partial(known.function, **parameters) if parameters else known.function)
+        columns = _frozen(self.weights.T)
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once
+        object.__setattr__(self, "bias", _frozen(self.bias))
+        object.__setattr__(self, "heights", exact.block_heights(columns.dtype, *columns.shape))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Plan:
+    """A chain of layers behind an optional standardization.
+
+    Attributes:
+        dtype: float32 or float64, of every array and all arithmetic.
+        layers: At least one, each reading the one before.
+        mean: `(inputs,)`, subtracted from the inputs, or None.
+        scale: `(inputs,)`, divides them after that, or None.
+        block: Rows are padded to a multiple of this.
+    """
+
+    dtype: "np.dtype[Any]"
+    layers: tuple[Dense, ...]
+    mean: Array | None = None
+    scale: Array | None = None
+    block: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Freeze the arrays."""
+        object.__setattr__(self, "block", max(layer.heights[0] for layer in self.layers))
+        for name in ("mean", "scale"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _frozen(getattr(self, name)))
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs the network reads."""
+        return int(self.layers[0].weights.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs it has."""
+        return len(self.layers[-1].weights)
+
+    @property
+    def flops_per_row(self) -> int:
+        """The multiplications and additions of one row's products."""
+        return 2 * sum(layer.weights.size for layer in self.layers)
+
+
+def _frozen(array: Array) -> Array:
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view

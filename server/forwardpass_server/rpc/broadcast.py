@@ -1,0 +1,72 @@
+"""Tells watchers in the event loop which networks changed in the registry's threads.
+
+Only names are passed on, never states: a watcher that is slow finds each changed name once,
+reads the state of that moment, and misses nothing that still matters.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Listener:
+    """The names that changed since this watcher last looked."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._news = asyncio.Event()
+        self._closed = False
+
+    async def changed(self) -> set[str] | None:
+        """Wait for changes; return their names, or None when there will be no more."""
+        await self._news.wait()
+        if self._closed:
+            return None
+        self._news.clear()
+        names, self._names = self._names, set()
+        return names
+
+    def tell(self, name: str) -> None:
+        """Add a changed name."""
+        self._names.add(name)
+        self._news.set()
+
+    def close(self) -> None:
+        """End the watch."""
+        self._closed = True
+        self._news.set()
+
+
+class Broadcast:
+    """The listeners of one server; made inside its event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listeners: set[Listener] = set()
+        self._closed = False
+
+    def publish(self, name: str) -> None:
+        """Tell every listener; may be called in any thread."""
+        self._loop.call_soon_threadsafe(self._tell, name)
+
+    @contextmanager
+    def listen(self) -> Iterator[Listener]:
+        """Listen as long as the context lasts."""
+        listener = Listener()
+        if self._closed:
+            listener.close()
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+    def close(self) -> None:
+        """End every watch, present and future."""
+        self._closed = True
+        for listener in self._listeners:
+            listener.close()
+
+    def _tell(self, name: str) -> None:
+        for listener in self._listeners:
+            listener.tell(name)

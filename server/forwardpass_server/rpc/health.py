@@ -1,0 +1,81 @@
+"""`grpc.health.v1.Health`: overall (""), per service, and per network.
+
+Our own, since the stock servicer lets one client with a closed window block a drain for
+ever. A watcher gets the latest state only, has a bounded time to take it, and is let go
+when the server drains. Protocol: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from forwardpass.errors import ForwardpassError, NetworkNotFoundError
+from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
+
+from forwardpass_server.registry import Registry
+from forwardpass_server.rpc.broadcast import Broadcast
+from forwardpass_server.rpc.context import RpcContext
+
+SERVICE: Final = DESCRIPTOR.services_by_name["Health"]
+NETWORK_PREFIX: Final = "forwardpass.v1.network/"
+
+State = HealthCheckResponse.ServingStatus
+
+
+class Health:
+    """Says what serves: the server as a whole, its services, and each network by its `latest`."""
+
+    def __init__(self, registry: Registry, broadcast: Broadcast, services: tuple[str, ...]) -> None:
+        self._registry = registry
+        self._broadcast = broadcast
+        self._services = ("", *services)
+        self._serving = True
+
+    def stop_serving(self) -> None:
+        """Say NOT_SERVING from now on; watchers hear it."""
+        self._serving = False
+        self._broadcast.publish("")
+
+    def state(self, service: str) -> "State | None":
+        """Return a service's state, or None when there is no such service."""
+        if service in self._services:
+            return State.SERVING if self._serving else State.NOT_SERVING
+        if not service.startswith(NETWORK_PREFIX):
+            return None
+        try:
+            self._registry.served(service.removeprefix(NETWORK_PREFIX), "")
+        except NetworkNotFoundError:
+            return None
+        except ForwardpassError:
+            return State.NOT_SERVING
+        return State.SERVING if self._serving else State.NOT_SERVING
+
+    async def check(self, request: HealthCheckRequest, _: RpcContext) -> HealthCheckResponse:
+        """Answer once."""
+        state = self.state(request.service)
+        if state is None:
+            raise NetworkNotFoundError(
+                f"there is no service {request.service!r}; networks are called {NETWORK_PREFIX}NAME",
+                resourceType="service",
+                resourceName=request.service,
+            )
+        return HealthCheckResponse(status=state)
+
+    async def watch(self, request: HealthCheckRequest, _: RpcContext) -> AsyncIterator[HealthCheckResponse]:
+        """Answer now and at each change; end when the server drains."""
+        sent = None
+        with self._broadcast.listen() as listener:
+            while True:
+                state = self.state(request.service)
+                state = State.SERVICE_UNKNOWN if state is None else state
+                if state != sent:
+                    yield HealthCheckResponse(status=state)
+                    sent = state
+                if await listener.changed() is None:
+                    return
+
+    async def list(self, _: object, __: RpcContext) -> object:
+        """Answer for the server and its services; networks are asked for one by one."""
+        from grpc_health.v1 import health_pb2  # noqa: PLC0415 - only newer releases have these messages
+
+        statuses = {name: HealthCheckResponse(status=self.state(name)) for name in self._services}
+        return health_pb2.HealthListResponse(statuses=statuses)

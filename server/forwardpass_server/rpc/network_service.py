@@ -1,0 +1,226 @@
+"""`forwardpass.v1.NetworkService`: convert, call the registry in a thread, convert."""
+
+import asyncio
+import base64
+import binascii
+import functools
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from forwardpass import spec
+from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError, NetworkNotFoundError, QuotaExceededError
+from forwardpass.v1 import network_service_pb2 as v1
+from forwardpass.v1.network_pb2 import Network
+
+from forwardpass_server.registry import Registered, Registry
+from forwardpass_server.rpc.broadcast import Broadcast
+from forwardpass_server.rpc.context import RpcContext
+from forwardpass_server.rpc.convert import network_message, version_message
+
+SERVICE: Final = v1.DESCRIPTOR.services_by_name["NetworkService"]
+DEFAULT_PAGE: Final = 50
+LARGEST_PAGE: Final = 1_000
+
+T = TypeVar("T")
+
+
+class NetworkService:
+    """The registry over gRPC. The event loop never waits for the disk: that is done in threads."""
+
+    def __init__(self, registry: Registry, broadcast: Broadcast, limits: spec.Limits) -> None:
+        self._registry = registry
+        self._broadcast = broadcast
+        self._limits = limits
+        # Of its own, so that calls waiting for a slow disk leave other threads free.
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="registry")
+
+    def close(self) -> None:
+        """Wait for what the threads have begun."""
+        self._threads.shutdown(wait=True)
+
+    async def register_network(
+        self, request: v1.RegisterNetworkRequest, _: RpcContext
+    ) -> v1.RegisterNetworkResponse:
+        """Register a spec that came as a message."""
+
+        def register() -> Registered:
+            spec.check_name(request.network)
+            if not request.HasField("spec"):
+                raise _invalid("spec", "is not set; send the network's spec")
+            return self._registry.register(
+                request.network,
+                spec.from_message(request.spec, limits=self._limits),
+                validate_only=request.validate_only,
+                keep_latest=request.keep_latest,
+            )
+
+        done = await self._in_thread(register)
+        return v1.RegisterNetworkResponse(
+            version=version_message(done.version, self._aliases(done)), created=done.created, revision=done.revision
+        )
+
+    async def upload_network(
+        self, requests: AsyncIterator[v1.UploadNetworkRequest], _: RpcContext
+    ) -> v1.UploadNetworkResponse:
+        """Register a spec that came as the chunks of a safetensors file."""
+        first = await anext(requests, None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise _invalid("header", "is missing; the first message of an upload has the header")
+        header = first.header
+        spec.check_name(header.network)
+        if not 0 < header.size_bytes <= self._limits.max_bytes:
+            raise QuotaExceededError(
+                f"header.size_bytes is {header.size_bytes:,}; the server accepts 1 to {self._limits.max_bytes:,} "
+                "(setting `max_bytes`)",
+                quotaValue=header.size_bytes,
+                quotaLimit=self._limits.max_bytes,
+                setting="max_bytes",
+            )
+        content = bytearray()
+        async for request in requests:
+            if request.WhichOneof("part") != "chunk":
+                raise _invalid("chunk", "is missing; every message after the first has a chunk")
+            content += request.chunk
+            if len(content) > header.size_bytes:
+                break
+        if len(content) != header.size_bytes:
+            raise _invalid("chunk", f"the file has {len(content)} bytes so far; the header says {header.size_bytes}")
+
+        def register() -> Registered:
+            return self._registry.register(
+                header.network,
+                spec.from_safetensors(bytes(content), limits=self._limits),
+                validate_only=header.validate_only,
+                keep_latest=header.keep_latest,
+            )
+
+        done = await self._in_thread(register)
+        return v1.UploadNetworkResponse(
+            version=version_message(done.version, self._aliases(done)), created=done.created, revision=done.revision
+        )
+
+    async def get_network(self, request: v1.GetNetworkRequest, _: RpcContext) -> v1.GetNetworkResponse:
+        """Get a network, one of its versions, and on request the spec."""
+        revision = self._registry.revision
+        network = self._registry.network(request.network)
+        version = self._registry.version(request.network, request.version)
+        content = None
+        if request.view == v1.NETWORK_VIEW_FULL:
+            read = functools.partial(self._registry.spec, request.network, str(version.number))
+            content = spec.to_message(await self._in_thread(read))
+        return v1.GetNetworkResponse(
+            network=network_message(network),
+            version=version_message(version, network.aliases),
+            spec=content,
+            revision=revision,
+        )
+
+    async def list_networks(self, request: v1.ListNetworksRequest, _: RpcContext) -> v1.ListNetworksResponse:
+        """List networks by name, a page at a time; a page begins after the last name of the one before."""
+        revision = self._registry.revision
+        after = _read_token(request.page_token)
+        networks = [network for network in self._registry.networks() if network.name > after]
+        size = _page_size(request.page_size)
+        return v1.ListNetworksResponse(
+            networks=map(network_message, networks[:size]),
+            next_page_token=_token(networks[size - 1].name) if len(networks) > size else "",
+            revision=revision,
+        )
+
+    async def list_versions(self, request: v1.ListVersionsRequest, _: RpcContext) -> v1.ListVersionsResponse:
+        """List a network's versions, newest first, a page at a time."""
+        revision = self._registry.revision
+        network = self._registry.network(request.network)
+        before = _read_token(request.page_token)
+        if before and not before.isdecimal():
+            raise _invalid("page_token", "is not one that this server gave")
+        versions = [
+            version
+            for number, version in sorted(network.versions.items(), reverse=True)
+            if not before or number < int(before)
+        ]
+        size = _page_size(request.page_size)
+        return v1.ListVersionsResponse(
+            versions=[version_message(version, network.aliases) for version in versions[:size]],
+            next_page_token=_token(str(versions[size - 1].number)) if len(versions) > size else "",
+            revision=revision,
+        )
+
+    async def delete_network(self, request: v1.DeleteNetworkRequest, _: RpcContext) -> v1.DeleteNetworkResponse:
+        """Delete a network."""
+        revision = await self._in_thread(functools.partial(self._registry.delete_network, request.network))
+        return v1.DeleteNetworkResponse(revision=revision)
+
+    async def delete_version(self, request: v1.DeleteVersionRequest, _: RpcContext) -> v1.DeleteVersionResponse:
+        """Delete one version."""
+        work = functools.partial(self._registry.delete_version, request.network, request.version)
+        network = await self._in_thread(work)
+        return v1.DeleteVersionResponse(network=network_message(network), revision=self._registry.revision)
+
+    async def set_alias(self, request: v1.SetAliasRequest, _: RpcContext) -> v1.SetAliasResponse:
+        """Make an alias name a version."""
+        work = functools.partial(self._registry.set_alias, request.network, request.alias, request.version)
+        network = await self._in_thread(work)
+        return v1.SetAliasResponse(network=network_message(network), revision=self._registry.revision)
+
+    async def delete_alias(self, request: v1.DeleteAliasRequest, _: RpcContext) -> v1.DeleteAliasResponse:
+        """Delete an alias."""
+        work = functools.partial(self._registry.delete_alias, request.network, request.alias)
+        network = await self._in_thread(work)
+        return v1.DeleteAliasResponse(network=network_message(network), revision=self._registry.revision)
+
+    async def watch_networks(
+        self, request: v1.WatchNetworksRequest, _: RpcContext
+    ) -> AsyncIterator[v1.WatchNetworksResponse]:
+        """Send every network, then each that changes; a slow watcher gets the latest states only."""
+        with self._broadcast.listen() as listener:
+            for network in self._registry.networks():
+                if network.name.startswith(request.name_prefix):
+                    yield self._event(v1.NETWORK_EVENT_CURRENT, network_message(network))
+            yield self._event(v1.NETWORK_EVENT_SYNCED, None)
+            while (names := await listener.changed()) is not None:
+                for name in sorted(names):
+                    # The empty name stands for the server's own health.
+                    if name and name.startswith(request.name_prefix):
+                        yield self._change(name)
+
+    def _change(self, name: str) -> v1.WatchNetworksResponse:
+        try:
+            return self._event(v1.NETWORK_EVENT_CHANGED, network_message(self._registry.network(name)))
+        except NetworkNotFoundError:
+            return self._event(v1.NETWORK_EVENT_DELETED, Network(name=name))
+
+    def _event(self, event: v1.NetworkEvent, network: Network | None) -> v1.WatchNetworksResponse:
+        return v1.WatchNetworksResponse(event=event, network=network, revision=self._registry.revision)
+
+    def _aliases(self, done: Registered) -> dict[str, int]:
+        try:
+            return dict(self._registry.network(done.version.network).aliases)
+        except ForwardpassError:  # validated only, or deleted meanwhile
+            return {}
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _page_size(wanted: int) -> int:
+    if wanted < 0:
+        raise _invalid("page_size", f"is {wanted}; it cannot be negative")
+    return min(wanted or DEFAULT_PAGE, LARGEST_PAGE)
+
+
+def _token(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _read_token(token: str) -> str:
+    try:
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise _invalid("page_token", "is not one that this server gave") from None
+
+
+def _invalid(field: str, message: str) -> InvalidFieldError:
+    return InvalidFieldError(f"{field}: {message}", faults=[Fault(path=field, message=message)], field=field)
+

@@ -1,0 +1,126 @@
+"""The gRPC server on grpc.aio: its options, its handlers, and how it ends without losing a call."""
+
+import asyncio
+import logging
+from typing import Final
+
+import grpc
+from forwardpass.spec import Limits
+from grpc_reflection.v1alpha import reflection
+
+from forwardpass_server.registry import NetworkChange, Registry
+from forwardpass_server.rpc import health as health_rpc
+from forwardpass_server.rpc.auth import Guard
+from forwardpass_server.rpc.broadcast import Broadcast
+from forwardpass_server.rpc.door import Door
+from forwardpass_server.rpc.interceptors import InFlight, admission, authorization, deadline, errors
+from forwardpass_server.rpc.methods import UnknownMethods, handlers
+from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
+from forwardpass_server.rpc.network_service import NetworkService
+from forwardpass_server.rpc.prediction_service import SERVICE as PREDICTION_SERVICE
+from forwardpass_server.rpc.prediction_service import prediction_handlers
+from forwardpass_server.serving import Predictor
+
+log = logging.getLogger(__name__)
+
+# Why each: design notes in docs/architecture.md, "Transport".
+OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_send_message_length", -1),  # answers are bounded by their own setting, with a typed error
+    ("grpc.max_metadata_size", 8 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.max_connection_age_ms", 10 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
+    ("grpc.server_handshake_timeout_ms", 5_000),
+    ("grpc.enable_channelz", 0),
+)
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the sentence says why."""
+
+
+class Server:
+    """Serves a registry and a predictor on one port. Made inside the event loop."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        predictor: Predictor,
+        guard: Guard,
+        limits: Limits,
+        max_in_flight: int,
+        max_request_bytes: int,
+        call_timeout: float,
+    ) -> None:
+        services = (NETWORK_SERVICE.full_name, PREDICTION_SERVICE.full_name)
+        self.in_flight = InFlight(max_in_flight)
+        self._broadcast = Broadcast()
+        self._unsubscribe = registry.subscribe(self._changed)
+        self._health = health_rpc.Health(registry, self._broadcast, services)
+        self._networks = NetworkService(registry, self._broadcast, limits)
+        self._door = Door(predictor)
+
+        outside = [errors(), authorization(guard)]
+        inside = [*outside, admission(self.in_flight), deadline(call_timeout)]
+        self._server = grpc.aio.server(
+            options=[*OPTIONS, ("grpc.max_receive_message_length", max_request_bytes)]
+        )
+        self._server.add_generic_rpc_handlers((
+            *prediction_handlers(self._door, inside),
+            handlers(NETWORK_SERVICE, self._networks, inside),
+            # Health answers however busy the server is.
+            handlers(health_rpc.SERVICE, self._health, outside),
+        ))
+        described = (*services, health_rpc.SERVICE.full_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(described, self._server)
+        self._server.add_generic_rpc_handlers((UnknownMethods(),))
+
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
+        """Listen on `HOST:PORT` or `unix:PATH`; return the address with the real port.
+
+        Raises:
+            ListenError: The address is in use or not of this machine.
+        """
+        try:
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise ListenError(f"cannot listen on {address}: {error}") from None
+        if not port:
+            raise ListenError(f"cannot listen on {address}: it is in use, or no address of this machine")
+        await self._server.start()
+        return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+
+    async def drain(self, *, lame_duck: float, timeout: float) -> None:
+        """End in the order in which no call is lost.
+
+        gRPC's own graceful stop cancels a call now and then under load (grpc/grpc#41785), so
+        it comes last, when nothing is in flight.
+
+        Args:
+            lame_duck: Seconds to go on serving while balancers read NOT_SERVING.
+            timeout: Seconds to wait for calls in flight.
+        """
+        self._health.stop_serving()
+        await asyncio.sleep(lame_duck)
+        self.in_flight.draining = True
+        try:
+            await asyncio.wait_for(self.in_flight.idle(), timeout)
+        except TimeoutError:
+            log.warning("stopping with %d calls in flight", self.in_flight.count)
+        self._unsubscribe()
+        self._broadcast.close()
+        await self._server.stop(0.5)
+        self._door.close()
+        self._networks.close()
+
+    def _changed(self, change: NetworkChange) -> None:
+        self._broadcast.publish(change.name)

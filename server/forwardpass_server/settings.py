@@ -1,0 +1,157 @@
+"""What can be set: by flag, environment variable or TOML file, in that order of precedence.
+
+docs/settings.md has the table of these fields, generated from this class.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from annotated_types import Ge, Gt
+from forwardpass.spec import DEFAULT_LIMITS, Limits
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from forwardpass_server.serving import WorkLimits
+
+PREFIX: Final = "FORWARDPASS_SERVER_"
+CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
+
+Count = Annotated[int, Ge(1)]
+Seconds = Annotated[float, Ge(0), Field(allow_inf_nan=False)]
+
+_WORK: Final = WorkLimits()
+
+
+class BadSettingsError(Exception):
+    """A setting cannot be used; the sentence names it, its value and what is needed."""
+
+
+class Settings(BaseSettings):
+    """The settings of `forwardpass-server serve`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    listen: str = Field(
+        "127.0.0.1:50051", description="Address to listen on: `HOST:PORT` (port 0 takes a free one) or `unix:PATH`."
+    )
+    database: str = Field(
+        "sqlite:///forwardpass.db", description="SQLAlchemy URL of the registry's database, `sqlite:///FILE`."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important messages that are logged, as JSON lines on stderr."
+    )
+    tokens_file: Path | None = Field(
+        None, description="File of token hashes and scopes; without it every call is allowed. See docs/security.md."
+    )
+    tls_certificate: Path | None = Field(None, description="PEM file of the server's certificate chain; turns TLS on.")
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    call_timeout: Annotated[float, Gt(0)] = Field(
+        300.0, description="Seconds after which a unary call is given up, whatever its caller's deadline."
+    )
+    max_in_flight: Count = Field(1_000, description="Calls answered at the same time; further ones are refused.")
+    max_request_bytes: Count = Field(16 * 2**20, description="Bytes of one request message.")
+    max_answer_bytes: Count = Field(_WORK.max_answer_bytes, description="Bytes of the numbers in one answer.")
+    max_rows: Count = Field(_WORK.max_rows, description="Rows of one call.")
+    max_gigaflops: Annotated[float, Gt(0)] = Field(
+        _WORK.max_gigaflops, description="Arithmetic of one call, in billions of operations."
+    )
+    max_networks: Count = Field(100_000, description="Networks in the registry.")
+    max_versions: Count = Field(1_000, description="Versions of one network, deleted ones not counted.")
+    max_layers: Count = Field(DEFAULT_LIMITS.max_layers, description="Layers of one network.")
+    max_width: Count = Field(DEFAULT_LIMITS.max_width, description="Inputs of a network, or nodes of one layer.")
+    max_parameters: Count = Field(DEFAULT_LIMITS.max_parameters, description="Weights and biases of one network.")
+    max_bytes: Count = Field(DEFAULT_LIMITS.max_bytes, description="Bytes of one network's content.")
+    blas_threads: Count = Field(1, description="Threads that numpy's BLAS may use for one product.")
+    lame_duck: Seconds = Field(
+        2.0, description="Seconds to go on serving after SIGTERM, while balancers see NOT_SERVING."
+    )
+    drain_timeout: Seconds = Field(30.0, description="Seconds to wait for calls in flight before the server ends.")
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value.startswith("unix:") and len(value) > len("unix:"):
+            return value
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise ValueError("needed is HOST:PORT, with a port from 0 to 65535, or unix:PATH")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put flags before the environment, and that before the file."""
+        path = os.environ.get(CONFIG_VARIABLE)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @property
+    def spec_limits(self) -> Limits:
+        """How large a spec may be."""
+        return Limits(
+            max_layers=self.max_layers,
+            max_width=self.max_width,
+            max_parameters=self.max_parameters,
+            max_bytes=self.max_bytes,
+        )
+
+    @property
+    def work_limits(self) -> WorkLimits:
+        """What one call may ask for."""
+        return WorkLimits(
+            max_rows=self.max_rows, max_gigaflops=self.max_gigaflops, max_answer_bytes=self.max_answer_bytes
+        )
+
+
+def load(flags: dict[str, Any]) -> Settings:
+    """Read the settings; a flag of the name of a field is taken before anything else.
+
+    Raises:
+        BadSettingsError: A value cannot be used, a name is unknown, or the file cannot be read.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise BadSettingsError(f"the environment variable {unknown[0]} is not a setting; see docs/settings.md")
+    path = os.environ.get(CONFIG_VARIABLE)
+    if path and not Path(path).is_file():
+        raise BadSettingsError(f"the settings file {path} is not there")
+    try:
+        settings = Settings(**flags)
+    except ValidationError as error:
+        raise BadSettingsError("; ".join(map(_sentence, error.errors()))) from None
+    except (SettingsError, ValueError, OSError) as error:
+        raise BadSettingsError(f"the settings cannot be read: {error}") from None
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise BadSettingsError("settings tls_certificate and tls_key go together; only one of them is set")
+    return settings
+
+
+def _sentence(error: Any) -> str:
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"there is no setting {name!r}"
+    reason = error["msg"].removeprefix("Value error, ")
+    return f"setting {name} is {error['input']!r}: {reason[:1].lower()}{reason[1:]}"
+
+
+def table() -> str:
+    """Return docs/settings.md's table of all settings, in Markdown."""
+    lines = ["| flag | variable | default | what |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        flag = f"`--{name.replace('_', '-')}`"
+        default = "" if field.default is None else f"`{field.default}`"
+        lines.append(f"| {flag} | `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)
