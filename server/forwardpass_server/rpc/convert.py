@@ -1,12 +1,78 @@
 """The registry's states as messages."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from forwardpass.spec import to_message
 from forwardpass.tensors import DATA_TYPES
-from forwardpass.v1.network_pb2 import Activation, LayerSummary, Network, NetworkSpec, NetworkVersion
+from forwardpass.v1.network_pb2 import Activation, Feature, Inputs, LayerSummary, Network, NetworkVersion
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from forwardpass_server.registry import NetworkState, VersionState
+from forwardpass_server.registry import LATEST, NetworkState, VersionState
 
-__all__ = ["network_message", "to_message", "version_message"]
+
+def network_message(network: NetworkState) -> Network:
+    """Say what a network is now."""
+    latest = network.versions[network.aliases[LATEST]]
+    return Network(
+        name=network.name,
+        latest_version=latest.number,
+        aliases=network.aliases,
+        version_count=len(network.versions),
+        create_time=_timestamp(network.create_time),
+        update_time=_timestamp(network.update_time),
+        description=latest.summary.description if latest.summary else "",
+    )
+
+
+def version_message(version: VersionState, aliases: Mapping[str, int]) -> NetworkVersion:
+    """Say what a version is, given its network's aliases."""
+    message = NetworkVersion(
+        network=version.network,
+        version=version.number,
+        digest=version.digest,
+        create_time=_timestamp(version.create_time),
+        aliases=sorted(alias for alias, number in aliases.items() if number == version.number),
+        size_bytes=version.size_bytes,
+        corrupt=version.summary is None,
+    )
+    summary = version.summary
+    if summary is None:
+        return message
+    message.dtype = DATA_TYPES[summary.dtype]
+    message.inputs.CopyFrom(
+        Inputs(
+            width=summary.inputs.width,
+            features=[
+                Feature(
+                    name=feature.name,
+                    mean=feature.mean,
+                    scale=feature.scale,
+                    unit=feature.unit,
+                    description=feature.description,
+                )
+                for feature in summary.inputs.features
+            ],
+        )
+    )
+    message.layers.extend(
+        LayerSummary(
+            name=layer.name,
+            width=len(layer.nodes),
+            activation=Activation(name=layer.activation.name, parameters=layer.activation.parameters),
+            nodes=layer.nodes,
+        )
+        for layer in summary.layers
+    )
+    message.output_names.extend(summary.outputs)
+    message.class_labels.extend(summary.classes)
+    message.parameter_count = summary.parameter_count
+    message.description = summary.description
+    message.metadata.update(summary.metadata)
+    message.tags.extend(summary.tags)
+    return message
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp

@@ -1,0 +1,307 @@
+"""What the client answers with: frozen values, arrays among them read-only.
+
+Two values are equal when everything they say is, and their arrays have the same shape, dtype
+and bits; so a replayed prediction equals the first one, NaN included.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+
+from forwardpass.tensors import Array
+
+Event: TypeAlias = Literal["current", "synced", "changed", "deleted"]
+"""What a watcher is told: the state at the start, that it is complete, and what happens after."""
+
+_SHOWN_ELEMENTS: Final = 8
+_SHOWN_CHARACTERS: Final = 40
+
+
+class _Value:
+    """Equality, hash and repr of a dataclass that may have arrays."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type] # each heir is a dataclass
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+    def __hash__(self) -> int:
+        values = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
+        return hash(tuple(value for value in values if not isinstance(value, np.ndarray | Mapping)))
+
+    def __repr__(self) -> str:
+        pairs = [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+        shown = [f"{name}={_shown(value)}" for name, value in pairs if not _is_nothing(value)]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Classification:
+    """What a classifier says about one row.
+
+    Attributes:
+        label: The most probable class.
+        probability: The output for that class.
+    """
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class Prediction(_Value):
+    """The outputs of a network, and which version of it computed them.
+
+    Attributes:
+        outputs: `(rows, outputs)` in the network's dtype, read-only.
+        network: The network's name.
+        version: The number of the version that computed the outputs.
+        digest: That version's SHA-256, so that the prediction can be replayed.
+        output_names: A name for each output.
+        classifications: For a classifier, one for each row; otherwise empty.
+    """
+
+    outputs: Array
+    network: str
+    version: int
+    digest: str
+    output_names: tuple[str, ...]
+    classifications: tuple[Classification, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """For a classifier, the most probable class of each row; otherwise empty."""
+        return tuple(classification.label for classification in self.classifications)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class LayerTrace(_Value):
+    """What one layer computed, node by node.
+
+    Attributes:
+        name: The layer's name.
+        nodes: A name for each node.
+        function: The activation function with its parameters, for example `relu` or
+            `leaky_relu(negative_slope=0.1)`.
+        parameters: The function's parameters.
+        inputs: A name for each value that the layer reads.
+        pre_activation: `(rows, nodes)`: weights x input + bias.
+        activation: `(rows, nodes)`: the function of the pre-activation.
+        contributions: `(rows, nodes, inputs)`: weight x value, or None when not asked for.
+            Summed over the inputs, plus the bias, they give the pre-activation up to rounding.
+        bias: `(nodes,)`, or None when contributions were not asked for.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    function: str
+    parameters: Mapping[str, float]
+    inputs: tuple[str, ...]
+    pre_activation: Array
+    activation: Array
+    contributions: Array | None = None
+    bias: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class Trace(_Value):
+    """A prediction and every node on the way to it; `str(trace)` draws it.
+
+    Attributes:
+        outputs: `(rows, outputs)` in the network's dtype, read-only; the bits that predict gives.
+        network: The network's name.
+        version: The number of the version that computed the outputs.
+        digest: That version's SHA-256.
+        output_names: A name for each output.
+        classifications: For a classifier, one for each row; otherwise empty.
+        inputs: `(rows, inputs)`: the values that entered the first layer, after standardization.
+        input_names: A name for each input.
+        layers: The layers asked for, in the network's order.
+    """
+
+    outputs: Array
+    network: str
+    version: int
+    digest: str
+    output_names: tuple[str, ...]
+    classifications: tuple[Classification, ...] = ()
+    inputs: Array
+    input_names: tuple[str, ...]
+    layers: tuple[LayerTrace, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """For a classifier, the most probable class of each row; otherwise empty."""
+        return tuple(classification.label for classification in self.classifications)
+
+    def __str__(self) -> str:
+        """Draw the first row's way through the network."""
+        from forwardpass import render  # noqa: PLC0415 - render draws traces, so it imports this module
+
+        return render.text(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeatureInfo:
+    """One named input of a network.
+
+    Attributes:
+        name: The name by which rows give it.
+        mean: Subtracted from the input before the first layer.
+        scale: Divides the input after the mean is subtracted.
+        unit: The unit of measurement, or empty.
+        description: What it says about the world, or empty.
+    """
+
+    name: str
+    mean: float = 0.0
+    scale: float = 1.0
+    unit: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class LayerInfo(_Value):
+    """A layer without its weights.
+
+    Attributes:
+        name: The layer's name.
+        width: The number of nodes.
+        function: The activation function with its parameters, for example `relu`.
+        parameters: The function's parameters.
+        nodes: A name for each node.
+    """
+
+    name: str
+    width: int
+    function: str
+    parameters: Mapping[str, float]
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class VersionInfo(_Value):
+    """One immutable version of a network, without its weights.
+
+    Attributes:
+        network: The network's name.
+        number: 1, 2, 3 and so on, never given twice; 0 for content that was only validated.
+        digest: SHA-256 of the canonical content, 64 hexadecimal digits.
+        create_time: When it was registered, in UTC; None for content that was only validated.
+        aliases: The aliases that name it.
+        dtype: `float32` or `float64`: the arithmetic of the network.
+        inputs: The number of inputs.
+        features: One for each input, or empty when the inputs have no names.
+        layers: The layers in short.
+        output_names: A name for each output.
+        class_labels: A label for each class, or empty when the network is no classifier.
+        parameter_count: The number of weights and biases.
+        size_bytes: The size of the canonical content.
+        description: What the network is for.
+        metadata: Facts of the owner's choice.
+        tags: Words to find the network by.
+        corrupt: Whether the stored content is damaged; then every use of it is refused.
+    """
+
+    network: str
+    number: int
+    digest: str
+    create_time: datetime | None
+    aliases: tuple[str, ...]
+    dtype: str
+    inputs: int
+    features: tuple[FeatureInfo, ...]
+    layers: tuple[LayerInfo, ...]
+    output_names: tuple[str, ...]
+    class_labels: tuple[str, ...]
+    parameter_count: int
+    size_bytes: int
+    description: str
+    metadata: Mapping[str, str]
+    tags: tuple[str, ...]
+    corrupt: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class NetworkInfo(_Value):
+    """A named network: its versions in numbers, and its aliases.
+
+    Attributes:
+        name: The network's name.
+        latest_version: The version that the alias `latest` names.
+        aliases: Every alias with the version it names, `latest` among them.
+        version_count: How many versions there are, deleted ones not counted.
+        create_time: When the first version was registered, in UTC.
+        update_time: When the network last changed, in UTC.
+        description: The description of the latest version.
+    """
+
+    name: str
+    latest_version: int
+    aliases: Mapping[str, int]
+    version_count: int
+    create_time: datetime
+    update_time: datetime
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registered:
+    """What a registration did.
+
+    Attributes:
+        version: The version, new or found.
+        created: Whether the call made the version; False when the network had this content
+            already, or when it was only validated.
+        revision: The registry's revision, which grows with each change.
+    """
+
+    version: VersionInfo
+    created: bool
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkChange:
+    """What a watcher is told.
+
+    Attributes:
+        event: `current` for each network at the start, `synced` when those are complete, then
+            `changed` (or new) and `deleted`.
+        name: The network's name; empty with `synced`.
+        network: The network after it happened; None with `synced` and `deleted`.
+        revision: The registry's revision that this state belongs to.
+    """
+
+    event: Event
+    name: str
+    network: NetworkInfo | None
+    revision: int
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+    return bool(one == other) if type(one) is type(other) else False
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value is False or (isinstance(value, str | tuple | Mapping) and not value)
+
+
+def _shown(value: object) -> str:
+    """Return a repr of one line: large arrays as their dtype and shape, long texts and tuples shortened."""
+    if isinstance(value, np.ndarray):
+        small = value.size <= _SHOWN_ELEMENTS
+        return " ".join(repr(value).split()) if small else f"<{value.dtype} {value.shape}>"
+    if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
+        return repr(value[:_SHOWN_CHARACTERS] + "...")
+    if isinstance(value, tuple) and len(value) > _SHOWN_ELEMENTS:
+        return f"({', '.join(map(_shown, value[:3]))}, ... {len(value)} in all)"
+    return str(value) if isinstance(value, datetime) else repr(value)

@@ -1,0 +1,41 @@
+"""Which exception stands for which reason of the wire's `google.rpc.ErrorInfo`; used by both sides."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from forwardpass import errors
+
+DOMAIN: Final = "forwardpass.dev"
+"""The `domain` of every `ErrorInfo` that is ours."""
+
+REASONS: Final[Mapping[str, type[errors.ForwardpassError]]] = MappingProxyType(
+    {
+        "INVALID_NETWORK": errors.InvalidNetworkError,
+        "EXAMPLE_FAILED": errors.ExampleFailedError,
+        "UNSUPPORTED_GRAPH": errors.UnsupportedGraphError,
+        "MALFORMED_REQUEST": errors.MalformedRequestError,
+        "INVALID_FIELD": errors.InvalidFieldError,
+        "SHAPE_MISMATCH": errors.ShapeMismatchError,
+        "DTYPE_MISMATCH": errors.DtypeMismatchError,
+        "INVALID_TENSOR": errors.InvalidTensorError,
+        "FEATURE_MISMATCH": errors.FeatureMismatchError,
+        "NON_FINITE_INPUT": errors.NonFiniteInputError,
+        "LAYER_NOT_FOUND": errors.LayerNotFoundError,
+        "NETWORK_NOT_FOUND": errors.NetworkNotFoundError,
+        "VERSION_NOT_FOUND": errors.VersionNotFoundError,
+        "ALIAS_NOT_FOUND": errors.AliasNotFoundError,
+        "VERSION_IN_USE": errors.VersionInUseError,
+        "QUOTA_EXCEEDED": errors.QuotaExceededError,
+        "OVERLOADED": errors.OverloadedError,
+        "STORE_UNAVAILABLE": errors.StoreUnavailableError,
+        "DRAINING": errors.DrainingError,
+        "UNAUTHENTICATED": errors.UnauthenticatedError,
+        "PERMISSION_DENIED": errors.PermissionDeniedError,
+        "NETWORK_CORRUPT": errors.NetworkCorruptError,
+        "DEADLINE_EXCEEDED": errors.DeadlineExceededError,
+        "METHOD_NOT_FOUND": errors.MethodNotFoundError,
+        "INTERNAL": errors.InternalError,
+    }
+)
+"""The exception for each value of the enum `ErrorReason`, without its prefix `ERROR_REASON_`."""

@@ -1,0 +1,30 @@
+"""The registry: names, versions, aliases, digests, and where they are kept."""
+
+from forwardpass_server.registry.registry import Registry
+from forwardpass_server.registry.sql import SqlStore
+from forwardpass_server.registry.state import (
+    LATEST,
+    LayerSummary,
+    NetworkChange,
+    NetworkState,
+    Registered,
+    Served,
+    Summary,
+    VersionState,
+)
+from forwardpass_server.registry.store import Store, StoreOpenError
+
+__all__ = [
+    "LATEST",
+    "LayerSummary",
+    "NetworkChange",
+    "NetworkState",
+    "Registered",
+    "Registry",
+    "Served",
+    "SqlStore",
+    "Store",
+    "StoreOpenError",
+    "Summary",
+    "VersionState",
+]

@@ -1,0 +1,130 @@
+"""What the registry knows, as frozen values that every call may share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from forwardpass.spec import Activation, Inputs
+
+from forwardpass_server.core import Plan
+
+LATEST = "latest"
+"""The alias that an empty version means; every network has it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Served:
+    """One version, ready to compute.
+
+    Attributes:
+        name: The network's name.
+        version: The version's number.
+        digest: SHA-256 of the content, hexadecimal.
+        plan: What the core computes.
+        input_names: A name for each input.
+        feature_index: Each input's place, by name.
+        output_names: A name for each output.
+        classes: A label for each class, or empty.
+        nodes: For each layer, a name for each node.
+        allow_non_finite: Whether NaN and infinity are accepted in inputs.
+    """
+
+    name: str
+    version: int
+    digest: str
+    plan: Plan
+    input_names: tuple[str, ...]
+    feature_index: Mapping[str, int]
+    output_names: tuple[str, ...]
+    classes: tuple[str, ...]
+    nodes: tuple[tuple[str, ...], ...]
+    allow_non_finite: bool
+
+    @property
+    def title(self) -> str:
+        """What to call the version in a sentence."""
+        return f"network {self.name!r} version {self.version}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerSummary:
+    """A layer without its numbers."""
+
+    name: str
+    activation: Activation
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """A spec without its numbers and examples; the attributes are the spec's."""
+
+    dtype: str
+    inputs: Inputs
+    layers: tuple[LayerSummary, ...]
+    outputs: tuple[str, ...]
+    classes: tuple[str, ...]
+    description: str
+    metadata: Mapping[str, str]
+    tags: tuple[str, ...]
+    parameter_count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VersionState:
+    """One immutable version.
+
+    Attributes:
+        network: The network's name.
+        number: 1, 2, 3 and so on; 0 for content that was only validated.
+        digest: SHA-256 of the content, hexadecimal.
+        create_time: When it was registered, UTC.
+        size_bytes: The size of the content.
+        summary: What the content says, or None when it is damaged.
+        served: What computes it, or None when it is damaged.
+    """
+
+    network: str
+    number: int
+    digest: str
+    create_time: datetime
+    size_bytes: int
+    summary: Summary | None
+    served: Served | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkState:
+    """A named network.
+
+    Attributes:
+        name: The name.
+        versions: Every version, by number, ascending.
+        aliases: The number that each alias names, `latest` among them.
+        create_time: When the first version was registered, UTC.
+        update_time: When the network last changed, UTC.
+    """
+
+    name: str
+    versions: Mapping[int, VersionState]
+    aliases: Mapping[str, int]
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkChange:
+    """A network after a change, or None when it was deleted, and the revision of the change."""
+
+    name: str
+    network: NetworkState | None
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registered:
+    """What a registration came to: the version, whether it is new, and the registry's revision."""
+
+    version: VersionState
+    created: bool
+    revision: int

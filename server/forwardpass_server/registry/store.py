@@ -1,0 +1,117 @@
+"""The port to where networks are kept. Each method is one transaction, durable when it returns.
+
+Rules that must hold whoever else writes (numbers given once, what an alias may name) are
+kept inside the transaction. All methods may be called in any thread.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+class StoreOpenError(Exception):
+    """The store cannot be used at all; the sentence says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VersionRow:
+    """A version as it is kept, without its content."""
+
+    number: int
+    digest: str
+    create_time: datetime
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkRow:
+    """A network as it is kept: its versions, ascending, and its aliases."""
+
+    name: str
+    create_time: datetime
+    update_time: datetime
+    versions: tuple[VersionRow, ...]
+    aliases: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A network after a write, the number that the write was about, and the new revision."""
+
+    network: NetworkRow
+    number: int
+    created: bool
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """Everything but the contents.
+
+    Attributes:
+        revision: How many changes there were.
+        networks: Every network.
+        deleted: Names that were registered once and are no more.
+    """
+
+    revision: int
+    networks: tuple[NetworkRow, ...]
+    deleted: frozenset[str]
+
+
+class Store(Protocol):
+    """Keeps networks. Every method raises `StoreUnavailableError` when it cannot do its work now."""
+
+    def load(self) -> Loaded:
+        """Read everything but the contents."""
+
+    def content(self, name: str, number: int) -> bytes | None:
+        """Read a version's content, or None when there is no such version."""
+
+    def register(
+        self, name: str, digest: str, content: bytes, *, keep_latest: bool, max_networks: int, max_versions: int
+    ) -> Written:
+        """Add a version, unless the network has one of this digest.
+
+        `latest` moves to a new version unless `keep_latest`; to an old one it never moves,
+        so that a retry changes nothing.
+
+        Raises:
+            QuotaExceededError: There are as many networks, or versions of this one, as allowed.
+        """
+
+    def delete_network(self, name: str) -> int:
+        """Delete a network; return the revision. Its numbers stay used.
+
+        Raises:
+            NetworkNotFoundError: There is none.
+        """
+
+    def delete_version(self, name: str, number: int) -> Written:
+        """Delete a version; where `latest` named it, move that to the highest one left.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            VersionNotFoundError: There is no such version.
+            VersionInUseError: Another alias names it, or it is the only one.
+        """
+
+    def set_alias(self, name: str, alias: str, number: int) -> Written:
+        """Let an alias name a version.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            VersionNotFoundError: There is no such version.
+        """
+
+    def delete_alias(self, name: str, alias: str) -> Written:
+        """Delete an alias.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            AliasNotFoundError: There is no such alias.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections."""

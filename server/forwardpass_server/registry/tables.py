@@ -1,0 +1,61 @@
+"""The tables. A change here needs a migration; a test compares the two."""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata: Final = MetaData()
+
+# One row. The revision grows by one with each change.
+registry: Final = Table(
+    "registry",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+
+# A deleted network stays as a row, so that its numbers are not given again.
+networks: Final = Table(
+    "networks",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("next_version", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("create_us", BigInteger, nullable=False),
+    Column("update_us", BigInteger, nullable=False),
+)
+
+# `content` is the canonical safetensors file, `digest` its SHA-256; times are microseconds since 1970, UTC.
+versions: Final = Table(
+    "versions",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("create_us", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["name"], ["networks.name"]),
+    UniqueConstraint("name", "digest"),
+)
+
+aliases: Final = Table(
+    "aliases",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("alias", String(63), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
+)
