@@ -70,7 +70,7 @@ async def _serve(
     ready(address)
     await stop.wait()
     log.info("draining")
-    await server.drain(lame_duck=settings.lame_duck, timeout=settings.drain_timeout)
+    await server.drain(lame_duck=settings.lame_duck, patience=settings.drain_timeout)
     log.info("stopped")
 
 

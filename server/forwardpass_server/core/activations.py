@@ -63,7 +63,9 @@ def elu(z: Array, *, alpha: float) -> Array:
 
 def selu(z: Array) -> Array:
     """Return `scale * elu(z, alpha)` with the constants of Klambauer et al., 2017."""
-    return z.dtype.type(1.0507009873554804934193349852946) * elu(z, alpha=1.6732632423543772848170429916717)
+    scaled = elu(z, alpha=1.6732632423543772848170429916717)
+    scaled *= z.dtype.type(1.0507009873554804934193349852946)
+    return scaled
 
 
 def celu(z: Array, *, alpha: float) -> Array:
@@ -185,34 +187,36 @@ def square(z: Array) -> Array:
     return z * z
 
 
-ACTIVATIONS: Final[Mapping[str, Activation]] = MappingProxyType({
-    "identity": Activation(function=identity),
-    "relu": Activation(function=relu),
-    "leaky_relu": Activation(function=leaky_relu, defaults={"negative_slope": 0.01}),
-    "prelu": Activation(function=prelu, defaults={"slope": 0.25}),
-    "relu6": Activation(function=relu6),
-    "elu": Activation(function=elu, defaults={"alpha": 1.0}),
-    "selu": Activation(function=selu),
-    "celu": Activation(function=celu, defaults={"alpha": 1.0}),
-    "gelu": Activation(function=gelu),
-    "gelu_tanh": Activation(function=gelu_tanh),
-    "silu": Activation(function=silu),
-    "mish": Activation(function=mish),
-    "softplus": Activation(function=softplus, defaults={"beta": 1.0}),
-    "softsign": Activation(function=softsign),
-    "tanh": Activation(function=tanh),
-    "sigmoid": Activation(function=sigmoid),
-    "hard_sigmoid": Activation(function=hard_sigmoid),
-    "hard_tanh": Activation(function=hard_tanh, defaults={"min_value": -1.0, "max_value": 1.0}),
-    "hard_swish": Activation(function=hard_swish),
-    "log_sigmoid": Activation(function=log_sigmoid),
-    "softmax": Activation(function=softmax),
-    "log_softmax": Activation(function=log_softmax),
-    "exp": Activation(function=exp),
-    "sin": Activation(function=sin),
-    "cos": Activation(function=cos),
-    "gaussian": Activation(function=gaussian),
-    "step": Activation(function=step, defaults={"threshold": 0.0}),
-    "square": Activation(function=square),
-})
+ACTIVATIONS: Final[Mapping[str, Activation]] = MappingProxyType(
+    {
+        "identity": Activation(function=identity),
+        "relu": Activation(function=relu),
+        "leaky_relu": Activation(function=leaky_relu, defaults={"negative_slope": 0.01}),
+        "prelu": Activation(function=prelu, defaults={"slope": 0.25}),
+        "relu6": Activation(function=relu6),
+        "elu": Activation(function=elu, defaults={"alpha": 1.0}),
+        "selu": Activation(function=selu),
+        "celu": Activation(function=celu, defaults={"alpha": 1.0}),
+        "gelu": Activation(function=gelu),
+        "gelu_tanh": Activation(function=gelu_tanh),
+        "silu": Activation(function=silu),
+        "mish": Activation(function=mish),
+        "softplus": Activation(function=softplus, defaults={"beta": 1.0}),
+        "softsign": Activation(function=softsign),
+        "tanh": Activation(function=tanh),
+        "sigmoid": Activation(function=sigmoid),
+        "hard_sigmoid": Activation(function=hard_sigmoid),
+        "hard_tanh": Activation(function=hard_tanh, defaults={"min_value": -1.0, "max_value": 1.0}),
+        "hard_swish": Activation(function=hard_swish),
+        "log_sigmoid": Activation(function=log_sigmoid),
+        "softmax": Activation(function=softmax),
+        "log_softmax": Activation(function=log_softmax),
+        "exp": Activation(function=exp),
+        "sin": Activation(function=sin),
+        "cos": Activation(function=cos),
+        "gaussian": Activation(function=gaussian),
+        "step": Activation(function=step, defaults={"threshold": 0.0}),
+        "square": Activation(function=square),
+    }
+)
 """Every activation function by its name in a spec."""

@@ -32,11 +32,7 @@ def block_heights(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> tuple[in
     rows = random.standard_normal((2 * CANDIDATES[-1], inputs)).astype(dtype)
     bits = {height: _bits(rows[: 2 * height], weights, height) for height in CANDIDATES}
     families = [
-        tuple(
-            height
-            for height in CANDIDATES
-            if height >= base and _same(bits[base], bits[height])
-        )
+        tuple(height for height in CANDIDATES if height >= base and _same(bits[base], bits[height]))
         for base in CANDIDATES
         if base <= _LARGEST_BASE and bits[base] is not None
     ]

@@ -13,9 +13,12 @@ from forwardpass_server.registry.state import LayerSummary, Served, Summary
 TOLERANCE: Final = MappingProxyType({"float64": 1e-9, "float32": 1e-4})
 """Where an example says no tolerance: the largest accepted difference, times max(1, |expected|)."""
 
+MOST_FAULTS: Final = 100
+"""How many examples that do not hold are listed one by one."""
+
 
 def compile_plan(spec: NetworkSpec) -> Plan:
-    """Make a plan that shares the spec's arrays.
+    """Make a plan. It shares no memory with the spec, whose arrays may be parts of a whole file.
 
     Raises:
         UnsupportedGraphError: The layers are not a plain chain.
@@ -24,20 +27,26 @@ def compile_plan(spec: NetworkSpec) -> Plan:
     for index, layer in enumerate(spec.layers):
         if layer.from_ != (before,):
             path = f"spec.layers[{index}].from"
-            message = f"reads {', '.join(layer.from_)}; this version of the server computes plain chains only, where each layer reads the one before"
+            message = (
+                f"reads {', '.join(layer.from_)}; this version of the server computes plain chains only, "
+                "where each layer reads the one before"
+            )
             raise UnsupportedGraphError(
-                f"layer {layer.name!r} {message}", faults=[Fault(path=path, message=message)], layer=layer.name
+                f"layer {layer.name!r} {message}",
+                faults=[Fault(path=path, message=message)],
+                layer=layer.name,
             )
         before = layer.name
     return Plan(
         dtype=np.dtype(spec.dtype),
-        mean=spec.inputs.mean,
-        scale=spec.inputs.scale,
+        mean=None if spec.inputs.mean is None else spec.inputs.mean.copy(),
+        scale=None if spec.inputs.scale is None else spec.inputs.scale.copy(),
         layers=tuple(
             Dense(
                 name=layer.name,
-                weights=layer.weights,
-                bias=layer.bias,
+                # Dense copies the weights as it turns them round, but for those that look the same.
+                weights=layer.weights.copy() if 1 in layer.weights.shape else layer.weights,
+                bias=layer.bias.copy(),
                 activation=layer.activation.name,
                 parameters=layer.activation.parameters,
             )
@@ -49,40 +58,54 @@ def compile_plan(spec: NetworkSpec) -> Plan:
 def check_examples(spec: NetworkSpec, plan: Plan) -> None:
     """Compute every example.
 
+    A difference is accepted up to the example's tolerance, or without one up to `TOLERANCE`
+    times `max(1, |expected|)`.
+
     Raises:
-        ExampleFailedError: One or more differ by more than their tolerance; `faults` has each output that does.
+        ExampleFailedError: One or more do not hold; `faults` has each, with its worst output.
     """
     if not spec.examples:
         return
+    given = np.array([example.inputs for example in spec.examples], dtype=np.float64)
     expected = np.array([example.outputs for example in spec.examples], dtype=np.float64)
-    with np.errstate(over="ignore"):
-        inputs = np.array([example.inputs for example in spec.examples], dtype=np.float64).astype(plan.dtype)
-    actual = forward(plan, inputs).astype(np.float64)
     tolerance = TOLERANCE[spec.dtype] * np.maximum(1.0, np.abs(expected))
     for row, example in enumerate(spec.examples):
         if example.tolerance is not None:
             tolerance[row] = example.tolerance
-    # The comparison is this way round so that NaN fails.
-    failed = np.argwhere(~(np.abs(actual - expected) <= tolerance)).tolist()
+    with np.errstate(all="ignore"):
+        inputs = given.astype(plan.dtype)
+        actual = forward(plan, inputs).astype(np.float64)
+        excess = np.abs(actual - expected) - tolerance
+    # Nothing is worse than NaN, or than an input that a prediction would refuse.
+    excess[np.isnan(excess)] = np.inf
+    if not spec.allow_non_finite_inputs:
+        excess[~np.isfinite(inputs).all(axis=1)] = np.inf
+    worst = excess.argmax(axis=1)
+    failed = np.flatnonzero(excess.max(axis=1) > 0).tolist()
     if not failed:
         return
-    faults = [
-        Fault(
-            path=f"spec.examples[{row}].outputs[{column}]",
-            message=f"expected {expected[row, column]:.17g}, computed {actual[row, column]:.17g}; "
-            f"the difference is {abs(actual[row, column] - expected[row, column]):.3g}, "
-            f"the tolerance {tolerance[row, column]:.3g}",
-        )
-        for row, column in failed
-    ]
-    row, column = failed[0]
+    faults = []
+    for row in failed[:MOST_FAULTS]:
+        column = worst[row]
+        found, wanted, accepted = actual[row, column], expected[row, column], tolerance[row, column]
+        message = f"expected {wanted:.17g}, computed {found:.17g}, tolerance {accepted:.3g}"
+        if not np.isfinite(inputs[row]).all():
+            message += f"; an input is too large for {spec.dtype}"
+        faults.append(Fault(path=f"spec.examples[{row}].outputs[{column}]", message=message))
+    if len(failed) > MOST_FAULTS:
+        more = f"{len(failed) - MOST_FAULTS} more examples that do not hold are not listed"
+        faults.append(Fault(path="spec.examples", message=more))
+    first, column = failed[0], worst[failed[0]]
     raise ExampleFailedError(
-        f"{len({row for row, _ in failed})} of the spec's {len(spec.examples)} examples do not hold; "
+        f"{len(failed)} of the spec's {len(spec.examples)} examples do not hold; "
         "correct the weights, or the examples",
         faults=faults,
-        example=row,
-        expected=f"{expected[row, column]:.17g}",
-        actual=f"{actual[row, column]:.17g}",
+        example=first,
+        output=spec.outputs[column],
+        expected=f"{expected[first, column]:.17g}",
+        actual=f"{actual[first, column]:.17g}",
+        tolerance=f"{tolerance[first, column]:.17g}",
+        failedCount=len(failed),
     )
 
 
@@ -92,7 +115,8 @@ def summarize(spec: NetworkSpec) -> Summary:
         dtype=spec.dtype,
         inputs=spec.inputs,
         layers=tuple(
-            LayerSummary(name=layer.name, activation=layer.activation, nodes=layer.nodes) for layer in spec.layers
+            LayerSummary(name=layer.name, activation=layer.activation, nodes=layer.nodes)
+            for layer in spec.layers
         ),
         outputs=spec.outputs,
         classes=spec.classes,

@@ -5,27 +5,26 @@ never wait for a disk. Writes go through one lock: to the store first, and when 
 them safe, into a new snapshot.
 """
 
-import hashlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
 
 from forwardpass.errors import (
-    AliasNotFoundError,
     Fault,
-    ForwardpassError,
     InvalidFieldError,
     NetworkCorruptError,
-    NetworkNotFoundError,
-    NotFoundError,
-    VersionNotFoundError,
+    QuotaExceededError,
+    StoreUnavailableError,
 )
-from forwardpass.spec import DEFAULT_LIMITS, Limits, NetworkSpec, check_name, from_safetensors, to_safetensors
+from forwardpass.spec import DEFAULT_LIMITS, Limits, NetworkSpec, check_name, to_safetensors
 
 from forwardpass_server.registry.builtin import builtin_networks
-from forwardpass_server.registry.compile import check_examples, compile_plan, serve, summarize
+from forwardpass_server.registry.compile import check_examples, compile_plan
+from forwardpass_server.registry.content import compiled, digest_of, network_state, parse
+from forwardpass_server.registry.snapshot import Snapshot
 from forwardpass_server.registry.state import (
     LATEST,
     NetworkChange,
@@ -34,7 +33,7 @@ from forwardpass_server.registry.state import (
     Served,
     VersionState,
 )
-from forwardpass_server.registry.store import NetworkRow, Store, VersionRow, Written
+from forwardpass_server.registry.store import Store, StoreOpenError, VersionRow, Written
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +41,14 @@ log = logging.getLogger(__name__)
 class Registry:
     """Every network of one server. All methods may be called in any thread."""
 
-    def __init__(
-        self,
-        store: Store,
-        networks: Mapping[str, NetworkState],
-        revision: int,
-        *,
-        max_networks: int,
-        max_versions: int,
-    ) -> None:
+    def __init__(self, store: Store, snapshot: Snapshot, *, max_networks: int, max_versions: int) -> None:
         self._store = store
-        self._networks = networks
-        self._revision = revision
+        self._snapshot = snapshot
         self._max_networks = max_networks
         self._max_versions = max_versions
-        self._write = threading.Lock()
+        self._write_lock = threading.Lock()
+        self._in_doubt = False
+        self._subscribers_lock = threading.Lock()
         self._subscribers: tuple[Callable[[NetworkChange], None], ...] = ()
 
     @classmethod
@@ -68,24 +60,34 @@ class Registry:
         max_networks: int = 100_000,
         max_versions: int = 1_000,
     ) -> "Registry":
-        """Read a store and make everything in it ready; add the built-in networks that it never had."""
-        loaded = store.load()
-        networks = {row.name: _state(store, row, {}) for row in loaded.networks}
-        registry = cls(store, networks, loaded.revision, max_networks=max_networks, max_versions=max_versions)
+        """Read a store and make everything in it ready; add the built-in networks that it never had.
+
+        Raises:
+            StoreOpenError: The store cannot be read.
+        """
+        try:
+            loaded = store.load()
+            networks = {row.name: network_state(store, row, {}) for row in loaded.networks}
+        except StoreUnavailableError as error:
+            raise StoreOpenError(str(error)) from error
+        snapshot = Snapshot.of(networks, loaded.revision)
+        registry = cls(store, snapshot, max_networks=max_networks, max_versions=max_versions)
         for name, spec in builtin_networks().items():
             if name not in networks and name not in loaded.deleted:
-                registry.register(name, spec)
+                try:
+                    registry.register(name, spec)
+                except (StoreUnavailableError, QuotaExceededError) as error:
+                    log.warning("the built-in network %s is not added: %s", name, error)
         return registry
 
     @property
     def revision(self) -> int:
         """How many changes there were."""
-        return self._revision
+        return self._snapshot.revision
 
-    def networks(self) -> tuple[NetworkState, ...]:
-        """Return every network, by name."""
-        networks = self._networks
-        return tuple(networks[name] for name in sorted(networks))
+    def networks(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
+        """Return networks by name: all, or at most `limit` of those after a name."""
+        return self._snapshot.listed(after=after, limit=limit)
 
     def network(self, name: str) -> NetworkState:
         """Return a network.
@@ -93,10 +95,7 @@ class Registry:
         Raises:
             NetworkNotFoundError: There is none of this name.
         """
-        network = self._networks.get(name)
-        if network is None:
-            raise _missing(NetworkNotFoundError, "network", name, "there is", sorted(self._networks))
-        return network
+        return self._snapshot.network(name)
 
     def version(self, name: str, reference: str) -> VersionState:
         """Return a version by number or alias; an empty reference is `latest`.
@@ -106,21 +105,7 @@ class Registry:
             VersionNotFoundError: It has no version of this number.
             AliasNotFoundError: It has no alias of this name.
         """
-        network = self.network(name)
-        if reference.isascii() and reference.isdecimal() and len(reference) < 20:
-            number = int(reference)
-        else:
-            alias = reference or LATEST
-            found = network.aliases.get(alias)
-            if found is None:
-                raise _missing(AliasNotFoundError, "alias", alias, f"network {name!r} has", sorted(network.aliases))
-            number = found
-        version = network.versions.get(number)
-        if version is None:
-            raise _missing(
-                VersionNotFoundError, "version", str(number), f"network {name!r} has", [*map(str, network.versions)]
-            )
-        return version
+        return self._snapshot.version(name, reference)
 
     def served(self, name: str, reference: str) -> Served:
         """Return what computes a version; raises as `version` does.
@@ -128,20 +113,32 @@ class Registry:
         Raises:
             NetworkCorruptError: The stored content is damaged.
         """
-        version = self.version(name, reference)
-        if version.served is None:
-            raise _corrupt(name, version.number)
-        return version.served
+        try:  # each call of Predict passes here
+            served = self._snapshot.networks[name].references[reference].served
+        except KeyError:
+            served = None
+        if served is None:
+            version = self._snapshot.version(name, reference)
+            served = version.served
+            if served is None:
+                raise _corrupt(version)
+        return served
 
     def spec(self, name: str, reference: str) -> NetworkSpec:
-        """Read a version's spec from the store; raises as `served` does."""
+        """Read a version's spec from the store; raises as `served` does.
+
+        Raises:
+            StoreUnavailableError: The store cannot be read now.
+        """
         version = self.version(name, reference)
         content = self._store.content(name, version.number)
-        if content is None:  # deleted meanwhile
-            raise VersionNotFoundError(f"network {name!r} has no version {version.number}")
-        spec = _read(name, version, content)
+        if content is None:
+            # It was deleted meanwhile, or its row is damaged; the snapshot knows which.
+            current = self._snapshot.numbered(name, version.number)
+            raise _corrupt(current)
+        spec = parse(name, version.number, version.digest, content)
         if spec is None:
-            raise _corrupt(name, version.number)
+            raise _corrupt(version)
         return spec
 
     def register(
@@ -149,198 +146,214 @@ class Registry:
     ) -> Registered:
         """Register a spec, or find the version that has its content.
 
+        Finding changes nothing: `latest` does not move back to an older version, so a retry
+        that comes late is harmless. If the found version is damaged, it is mended.
+
         Args:
             name: The network's name.
             spec: The content.
             validate_only: Check everything and write nothing; a new version's number is then 0.
-            keep_latest: Leave `latest` where it is.
+            keep_latest: Leave `latest` where it is; a network's first version takes it anyway.
 
         Raises:
             InvalidFieldError: The name is not of the right form.
             UnsupportedGraphError: The layers are not a plain chain.
             ExampleFailedError: An example does not hold.
             QuotaExceededError: There are as many networks or versions as allowed.
-            StoreUnavailableError: The store cannot write now; nothing was changed.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
         """
         check_name(name)
         content = to_safetensors(spec)
-        digest = hashlib.sha256(content).hexdigest()
-        known = self._networks.get(name)
-        if known is not None:
-            for version in known.versions.values():
-                if version.digest == digest and version.served is not None:
-                    return Registered(version=version, created=False, revision=self._revision)
+        digest = digest_of(content)
+        known = self._find(name, digest)
+        if known is not None and known.served is not None:
+            return Registered(version=known, created=False, revision=self.revision)
         plan = compile_plan(spec)
         check_examples(spec, plan)
-
-        def version_state(number: int, create_time: datetime) -> VersionState:
-            return VersionState(
-                network=name,
-                number=number,
-                digest=digest,
-                create_time=create_time,
-                size_bytes=len(content),
-                summary=summarize(spec),
-                served=serve(name, number, digest, spec, plan),
-            )
-
         if validate_only:
-            state = version_state(0, datetime.now(UTC))
-            return Registered(version=state, created=False, revision=self._revision)
-        with self._write:
-            written = self._store.register(
-                name,
-                digest,
-                content,
-                keep_latest=keep_latest,
-                max_networks=self._max_networks,
-                max_versions=self._max_versions,
+            if known is None:
+                self._check_room(name)
+            number = known.number if known else 0
+            row = VersionRow(
+                number=number, digest=digest, create_time=datetime.now(UTC), size_bytes=len(content)
             )
+            return Registered(version=compiled(name, row, spec, plan), created=False, revision=self.revision)
+        with self._writing():
+            known = self._find(name, digest)
+            if known is None:
+                self._check_room(name)
+            elif known.served is not None:  # another thread was quicker
+                return Registered(version=known, created=False, revision=self.revision)
+            written = self._store.register(name, digest, content, keep_latest=keep_latest)
             row = next(row for row in written.network.versions if row.number == written.number)
-            network = self._follow(written, {row.number: version_state(row.number, row.create_time)})
-        version = network.versions[written.number]
-        return Registered(version=version, created=written.created, revision=written.revision)
+            state = compiled(name, row, spec, plan)
+            self._follow(written, state)
+        return Registered(version=state, created=written.created, revision=written.revision)
 
     def delete_network(self, name: str) -> int:
         """Delete a network with its versions and aliases; return the revision.
 
         Raises:
             NetworkNotFoundError: There is none.
-            StoreUnavailableError: The store cannot write now; nothing was changed.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
         """
-        self.network(name)
-        with self._write:
+        with self._writing():
+            self.network(name)
             revision = self._store.delete_network(name)
             self._publish(name, None, revision)
         return revision
 
     def delete_version(self, name: str, number: int) -> NetworkState:
-        """Delete a version; raises as `Store.delete_version` does."""
-        self.version(name, str(number))
-        with self._write:
+        """Delete a version; where `latest` named it, that moves to the highest one left.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            VersionNotFoundError: It has no version of this number.
+            VersionInUseError: Another alias names it, or it is the only one.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
+        """
+        with self._writing():
+            self._snapshot.numbered(name, number)
             return self._follow(self._store.delete_version(name, number))
 
     def set_alias(self, name: str, alias: str, reference: str) -> NetworkState:
-        """Let an alias name a version, given by number or by an alias that names it now."""
+        """Let an alias name a version, given by number or by an alias that names it now.
+
+        Raises:
+            InvalidFieldError: The alias is not of the right form, or the reference is empty.
+            NetworkNotFoundError: There is no such network.
+            VersionNotFoundError: It has no version of this number.
+            AliasNotFoundError: It has no alias of the reference's name.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
+        """
         check_name(alias, "alias")
         if not reference:
             message = "is empty; give the version's number, or an alias that names it"
-            raise InvalidFieldError(f"version: {message}", faults=[Fault(path="version", message=message)])
-        number = self.version(name, reference).number
-        with self._write:
+            raise InvalidFieldError(
+                f"version: {message}", faults=[Fault(path="version", message=message)], field="version"
+            )
+        with self._writing():
+            number = self.version(name, reference).number
             return self._follow(self._store.set_alias(name, alias, number))
 
     def delete_alias(self, name: str, alias: str) -> NetworkState:
-        """Delete an alias; `latest` stays."""
-        network = self.network(name)
-        if alias == LATEST:
-            message = "is `latest`, which every network has; move it with SetAlias"
-            raise InvalidFieldError(f"alias: {message}", faults=[Fault(path="alias", message=message)])
-        if alias not in network.aliases:
-            raise _missing(AliasNotFoundError, "alias", alias, f"network {name!r} has", sorted(network.aliases))
-        with self._write:
+        """Delete an alias.
+
+        Raises:
+            InvalidFieldError: It is `latest`, which stays.
+            NetworkNotFoundError: There is no such network.
+            AliasNotFoundError: It has no such alias.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
+        """
+        with self._writing():
+            self._snapshot.aliased(name, alias)
+            if alias == LATEST:
+                message = "is `latest`, which every network has; move it with SetAlias"
+                raise InvalidFieldError(
+                    f"alias: {message}", faults=[Fault(path="alias", message=message)], field="alias"
+                )
             return self._follow(self._store.delete_alias(name, alias))
 
     def subscribe(self, callback: Callable[[NetworkChange], None]) -> Callable[[], None]:
-        """Call back after each change, in the thread that made it; return what ends that."""
-        with self._write:
+        """Call back after each change, in the thread that made it; return what ends that.
+
+        Changes arrive in the order of their revisions. A callback may read the registry and
+        must not write to it.
+        """
+        with self._subscribers_lock:
             self._subscribers = (*self._subscribers, callback)
 
         def unsubscribe() -> None:
-            with self._write:
+            with self._subscribers_lock:
                 self._subscribers = tuple(other for other in self._subscribers if other is not callback)
 
         return unsubscribe
 
-    def _follow(self, written: Written, new: Mapping[int, VersionState] | None = None) -> NetworkState:
-        """Take what the store now has into the snapshot."""
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Let one thread write at a time, from a snapshot that is what the store has."""
+        with self._write_lock:
+            try:
+                if self._in_doubt:
+                    self._catch_up()
+                yield
+            except StoreUnavailableError:
+                # The store may have made the change and failed to say so.
+                self._in_doubt = True
+                raise
+
+    def _catch_up(self) -> None:
+        """Read again what may have changed without our knowing."""
+        loaded = self._store.load()
+        rows = {row.name: row for row in loaded.networks}
+        before = self._snapshot.networks
+        for name in before.keys() - rows.keys():
+            self._publish(name, None, loaded.revision)
+        for name, row in rows.items():
+            known = before.get(name)
+            network = network_state(self._store, row, known.versions if known else {})
+            if network != known:
+                self._publish(name, network, loaded.revision)
+        self._snapshot = replace(self._snapshot, revision=loaded.revision)
+        self._in_doubt = False
+
+    def _find(self, name: str, digest: str) -> VersionState | None:
+        """Return the network's version that has this content, if there is one."""
+        network = self._snapshot.networks.get(name)
+        versions = network.versions.values() if network else ()
+        return next((version for version in versions if version.digest == digest), None)
+
+    def _check_room(self, name: str) -> None:
+        """Refuse a version more than allowed."""
+        snapshot = self._snapshot
+        network = snapshot.networks.get(name)
+        if network is None:
+            count, limit, what, setting = (
+                len(snapshot.networks),
+                self._max_networks,
+                "networks",
+                "max_networks",
+            )
+        else:
+            count, limit = len(network.versions), self._max_versions
+            what, setting = f"versions of network {name!r}", "max_versions"
+        if count >= limit:
+            raise QuotaExceededError(
+                f"there are {count:,} {what}, as many as the server keeps (setting `{setting}`); "
+                "delete one that is not used",
+                quotaValue=count,
+                quotaLimit=limit,
+                setting=setting,
+                subject=what,
+            )
+
+    def _follow(self, written: Written, version: VersionState | None = None) -> NetworkState:
+        """Take what the store now has into the snapshot, with the version that is new or mended."""
         name = written.network.name
-        before = self._networks.get(name)
-        known = {**(before.versions if before else {}), **(new or {})}
-        network = _state(self._store, written.network, known)
+        before = self._snapshot.networks.get(name)
+        if before is not None and version is None and written.revision == self._snapshot.revision:
+            return before
+        known = dict(before.versions) if before else {}
+        if version is not None:
+            known[version.number] = version
+        network = network_state(self._store, written.network, known)
         self._publish(name, network, written.revision)
         return network
 
     def _publish(self, name: str, network: NetworkState | None, revision: int) -> None:
-        networks = dict(self._networks)
-        if network is None:
-            networks.pop(name, None)
-        else:
-            networks[name] = network
-        self._networks, self._revision = networks, revision
+        self._snapshot = self._snapshot.changed(name, network, revision)
         change = NetworkChange(name=name, network=network, revision=revision)
         for callback in self._subscribers:
-            callback(change)
+            try:
+                callback(change)
+            except Exception:  # the change is made; whoever made it must hear so
+                log.exception("a subscriber failed at the change of network %s", name)
 
 
-def _state(store: Store, row: NetworkRow, known: Mapping[int, VersionState]) -> NetworkState:
-    """Make a network's state; versions that are not known yet are read from the store."""
-    versions = {}
-    for version in row.versions:
-        state = known.get(version.number)
-        if state is None or state.digest != version.digest:
-            state = _load(store, row.name, version)
-        versions[version.number] = state
-    return NetworkState(
-        name=row.name,
-        versions=versions,
-        aliases=row.aliases,
-        create_time=row.create_time,
-        update_time=row.update_time,
-    )
-
-
-def _load(store: Store, name: str, row: VersionRow) -> VersionState:
-    """Read and compile one version; a damaged one becomes a state that says so."""
-    state = VersionState(
-        network=name,
-        number=row.number,
-        digest=row.digest,
-        create_time=row.create_time,
-        size_bytes=row.size_bytes,
-        summary=None,
-        served=None,
-    )
-    spec = _read(name, state, store.content(name, row.number) or b"")
-    if spec is None:
-        return state
-    return VersionState(
-        network=name,
-        number=row.number,
-        digest=row.digest,
-        create_time=row.create_time,
-        size_bytes=row.size_bytes,
-        summary=summarize(spec),
-        served=serve(name, row.number, row.digest, spec, compile_plan(spec)),
-    )
-
-
-def _read(name: str, version: VersionState, content: bytes) -> NetworkSpec | None:
-    """Parse a version's content, or return None where it is damaged; the log says how."""
-    actual = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else "not bytes"
-    if actual != version.digest:
-        log.error("network %s version %d is damaged: SHA-256 is %s", name, version.number, actual)
-        return None
-    try:
-        return from_safetensors(content)
-    except ForwardpassError as error:
-        log.error("network %s version %d cannot be read: %s", name, version.number, error)  # noqa: TRY400
-        return None
-
-
-def _corrupt(name: str, number: int) -> NetworkCorruptError:
+def _corrupt(version: VersionState) -> NetworkCorruptError:
     return NetworkCorruptError(
-        f"the stored content of network {name!r} version {number} is damaged; register it again or restore the database",
+        f"the stored content of network {version.network!r} version {version.number} is damaged; "
+        "register it again or restore the database",
         resourceType="version",
-        resourceName=f"{name}/{number}",
-    )
-
-
-def _missing(
-    error: type[NotFoundError], what: str, wanted: str, where: str, names: "list[str]"
-) -> NotFoundError:
-    near = get_close_matches(wanted, names, n=3)
-    hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-    return error(
-        f"{where} no {what} {wanted!r}{hint}", resourceType=what, resourceName=wanted, nearest=", ".join(near)
+        resourceName=f"{version.network}/{version.number}",
     )

@@ -1,7 +1,7 @@
 """What the registry knows, as frozen values that every call may share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from forwardpass.spec import Activation, Inputs
@@ -103,6 +103,8 @@ class NetworkState:
         aliases: The number that each alias names, `latest` among them.
         create_time: When the first version was registered, UTC.
         update_time: When the network last changed, UTC.
+        references: Every way to ask for a version: its number in digits, its aliases, and
+            for `latest` the empty string too.
     """
 
     name: str
@@ -110,6 +112,14 @@ class NetworkState:
     aliases: Mapping[str, int]
     create_time: datetime
     update_time: datetime
+    references: Mapping[str, VersionState] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the versions by reference."""
+        references = {str(number): version for number, version in self.versions.items()}
+        references |= {alias: self.versions[number] for alias, number in self.aliases.items()}
+        references[""] = references[LATEST]
+        object.__setattr__(self, "references", references)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

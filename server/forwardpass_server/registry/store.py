@@ -26,9 +26,19 @@ class VersionRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkRow:
-    """A network as it is kept: its versions, ascending, and its aliases."""
+    """A network as it is kept.
+
+    Attributes:
+        name: The name.
+        next_version: The number for the next version; grows for ever, also beyond a deletion.
+        create_time: When the first version was registered, UTC.
+        update_time: When the network last changed, UTC.
+        versions: By number, ascending; empty when the network is deleted.
+        aliases: The number that each alias names, `latest` among them; empty when it is deleted.
+    """
 
     name: str
+    next_version: int
     create_time: datetime
     update_time: datetime
     versions: tuple[VersionRow, ...]
@@ -37,7 +47,14 @@ class NetworkRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """A network after a write, the number that the write was about, and the new revision."""
+    """What a write came to.
+
+    Attributes:
+        network: The network after it.
+        number: The version that it was about.
+        created: Whether it made that version.
+        revision: The revision after it; the same as before when there was nothing to change.
+    """
 
     network: NetworkRow
     number: int
@@ -61,24 +78,27 @@ class Loaded:
 
 
 class Store(Protocol):
-    """Keeps networks. Every method raises `StoreUnavailableError` when it cannot do its work now."""
+    """Keeps networks.
+
+    Every method raises `StoreUnavailableError` when it cannot do its work now. Then nothing was
+    changed, but for one rare case: the change was made and its confirmation got lost. So whoever
+    wrote reads again before it goes on.
+    """
 
     def load(self) -> Loaded:
         """Read everything but the contents."""
 
     def content(self, name: str, number: int) -> bytes | None:
-        """Read a version's content, or None when there is no such version."""
+        """Read a version's content, or None when there is no such version.
 
-    def register(
-        self, name: str, digest: str, content: bytes, *, keep_latest: bool, max_networks: int, max_versions: int
-    ) -> Written:
-        """Add a version, unless the network has one of this digest.
+        Where the content is damaged, whatever can be read of it, perhaps nothing.
+        """
 
-        `latest` moves to a new version unless `keep_latest`; to an old one it never moves,
-        so that a retry changes nothing.
+    def register(self, name: str, digest: str, content: bytes, *, keep_latest: bool) -> Written:
+        """Add a version, unless the network has one of this digest; if that is damaged, mend it.
 
-        Raises:
-            QuotaExceededError: There are as many networks, or versions of this one, as allowed.
+        `latest` moves to a new version unless `keep_latest`; to an old one it never moves, so
+        that a retry changes nothing. A network's first version is always the latest.
         """
 
     def delete_network(self, name: str) -> int:

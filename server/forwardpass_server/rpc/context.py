@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-import grpc
+import grpc.aio
 
 REQUEST_ID = "x-request-id"
 

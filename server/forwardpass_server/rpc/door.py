@@ -53,7 +53,8 @@ class Door:
         try:
             batches, refused = self._predictor.sort([call for call, _ in waiting])
         except Exception as error:  # noqa: BLE001 - every caller must hear of it
-            return _fail(futures, error)
+            _fail(futures, error)
+            return
         for future, answer in zip(futures, refused, strict=True):
             if answer is not None:
                 future.set_result(answer)

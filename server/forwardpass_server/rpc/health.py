@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from forwardpass.errors import ForwardpassError, NetworkNotFoundError
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
 
 from forwardpass_server.registry import Registry
@@ -18,7 +20,10 @@ from forwardpass_server.rpc.context import RpcContext
 SERVICE: Final = DESCRIPTOR.services_by_name["Health"]
 NETWORK_PREFIX: Final = "forwardpass.v1.network/"
 
-State = HealthCheckResponse.ServingStatus
+_STATES = HealthCheckResponse.ServingStatus
+SERVING: Final = _STATES.Value("SERVING")
+NOT_SERVING: Final = _STATES.Value("NOT_SERVING")
+SERVICE_UNKNOWN: Final = _STATES.Value("SERVICE_UNKNOWN")
 
 
 class Health:
@@ -35,10 +40,10 @@ class Health:
         self._serving = False
         self._broadcast.publish("")
 
-    def state(self, service: str) -> "State | None":
+    def state(self, service: str) -> int | None:
         """Return a service's state, or None when there is no such service."""
         if service in self._services:
-            return State.SERVING if self._serving else State.NOT_SERVING
+            return SERVING if self._serving else NOT_SERVING
         if not service.startswith(NETWORK_PREFIX):
             return None
         try:
@@ -46,8 +51,8 @@ class Health:
         except NetworkNotFoundError:
             return None
         except ForwardpassError:
-            return State.NOT_SERVING
-        return State.SERVING if self._serving else State.NOT_SERVING
+            return NOT_SERVING
+        return SERVING if self._serving else NOT_SERVING
 
     async def check(self, request: HealthCheckRequest, _: RpcContext) -> HealthCheckResponse:
         """Answer once."""
@@ -66,16 +71,16 @@ class Health:
         with self._broadcast.listen() as listener:
             while True:
                 state = self.state(request.service)
-                state = State.SERVICE_UNKNOWN if state is None else state
+                state = SERVICE_UNKNOWN if state is None else state
                 if state != sent:
                     yield HealthCheckResponse(status=state)
                     sent = state
                 if await listener.changed() is None:
                     return
 
-    async def list(self, _: object, __: RpcContext) -> object:
+    async def list(self, _: object, __: RpcContext) -> Message:
         """Answer for the server and its services; networks are asked for one by one."""
-        from grpc_health.v1 import health_pb2  # noqa: PLC0415 - only newer releases have these messages
-
-        statuses = {name: HealthCheckResponse(status=self.state(name)) for name in self._services}
-        return health_pb2.HealthListResponse(statuses=statuses)
+        response = GetMessageClass(SERVICE.methods_by_name["List"].output_type)()
+        for name in self._services:
+            response.statuses[name].status = self.state(name)
+        return response

@@ -86,7 +86,9 @@ class UnknownMethods(grpc.GenericRpcHandler):
 
         async def unknown(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             call = RpcContext.of(path, context, streaming=True)
-            error = MethodNotFoundError(f"there is no method {path}", resourceType="method", resourceName=path)
+            error = MethodNotFoundError(
+                f"there is no method {path}", resourceType="method", resourceName=path
+            )
             await refuse(context, error, call.request_id)
 
         return grpc.stream_stream_rpc_method_handler(unknown)

@@ -9,7 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from forwardpass import spec
-from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError, NetworkNotFoundError, QuotaExceededError
+from forwardpass.errors import (
+    Fault,
+    ForwardpassError,
+    InvalidFieldError,
+    NetworkNotFoundError,
+    QuotaExceededError,
+)
 from forwardpass.v1 import network_service_pb2 as v1
 from forwardpass.v1.network_pb2 import Network
 
@@ -57,7 +63,9 @@ class NetworkService:
 
         done = await self._in_thread(register)
         return v1.RegisterNetworkResponse(
-            version=version_message(done.version, self._aliases(done)), created=done.created, revision=done.revision
+            version=version_message(done.version, self._aliases(done)),
+            created=done.created,
+            revision=done.revision,
         )
 
     async def upload_network(
@@ -85,7 +93,9 @@ class NetworkService:
             if len(content) > header.size_bytes:
                 break
         if len(content) != header.size_bytes:
-            raise _invalid("chunk", f"the file has {len(content)} bytes so far; the header says {header.size_bytes}")
+            raise _invalid(
+                "chunk", f"the file has {len(content)} bytes so far; the header says {header.size_bytes}"
+            )
 
         def register() -> Registered:
             return self._registry.register(
@@ -97,7 +107,9 @@ class NetworkService:
 
         done = await self._in_thread(register)
         return v1.UploadNetworkResponse(
-            version=version_message(done.version, self._aliases(done)), created=done.created, revision=done.revision
+            version=version_message(done.version, self._aliases(done)),
+            created=done.created,
+            revision=done.revision,
         )
 
     async def get_network(self, request: v1.GetNetworkRequest, _: RpcContext) -> v1.GetNetworkResponse:
@@ -147,12 +159,16 @@ class NetworkService:
             revision=revision,
         )
 
-    async def delete_network(self, request: v1.DeleteNetworkRequest, _: RpcContext) -> v1.DeleteNetworkResponse:
+    async def delete_network(
+        self, request: v1.DeleteNetworkRequest, _: RpcContext
+    ) -> v1.DeleteNetworkResponse:
         """Delete a network."""
         revision = await self._in_thread(functools.partial(self._registry.delete_network, request.network))
         return v1.DeleteNetworkResponse(revision=revision)
 
-    async def delete_version(self, request: v1.DeleteVersionRequest, _: RpcContext) -> v1.DeleteVersionResponse:
+    async def delete_version(
+        self, request: v1.DeleteVersionRequest, _: RpcContext
+    ) -> v1.DeleteVersionResponse:
         """Delete one version."""
         work = functools.partial(self._registry.delete_version, request.network, request.version)
         network = await self._in_thread(work)
@@ -223,4 +239,3 @@ def _read_token(token: str) -> str:
 
 def _invalid(field: str, message: str) -> InvalidFieldError:
     return InvalidFieldError(f"{field}: {message}", faults=[Fault(path=field, message=message)], field=field)
-

@@ -64,7 +64,9 @@ class PredictionService:
             for task in (reader, *computing):
                 task.cancel()
 
-    async def _answer_in_stream(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
+    async def _answer_in_stream(
+        self, request: PredictStreamRequest, call: RpcContext
+    ) -> PredictStreamResponse:
         request_bytes = request.request.SerializeToString()
         try:
             answer = await self._door.answer(

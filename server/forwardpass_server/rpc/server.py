@@ -71,12 +71,14 @@ class Server:
         self._server = grpc.aio.server(
             options=[*OPTIONS, ("grpc.max_receive_message_length", max_request_bytes)]
         )
-        self._server.add_generic_rpc_handlers((
-            *prediction_handlers(self._door, inside),
-            handlers(NETWORK_SERVICE, self._networks, inside),
-            # Health answers however busy the server is.
-            handlers(health_rpc.SERVICE, self._health, outside),
-        ))
+        self._server.add_generic_rpc_handlers(
+            (
+                *prediction_handlers(self._door, inside),
+                handlers(NETWORK_SERVICE, self._networks, inside),
+                # Health answers however busy the server is.
+                handlers(health_rpc.SERVICE, self._health, outside),
+            )
+        )
         described = (*services, health_rpc.SERVICE.full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(described, self._server)
         self._server.add_generic_rpc_handlers((UnknownMethods(),))
@@ -99,7 +101,7 @@ class Server:
         await self._server.start()
         return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
-    async def drain(self, *, lame_duck: float, timeout: float) -> None:
+    async def drain(self, *, lame_duck: float, patience: float) -> None:
         """End in the order in which no call is lost.
 
         gRPC's own graceful stop cancels a call now and then under load (grpc/grpc#41785), so
@@ -107,13 +109,13 @@ class Server:
 
         Args:
             lame_duck: Seconds to go on serving while balancers read NOT_SERVING.
-            timeout: Seconds to wait for calls in flight.
+            patience: Seconds to wait for calls in flight.
         """
         self._health.stop_serving()
         await asyncio.sleep(lame_duck)
         self.in_flight.draining = True
         try:
-            await asyncio.wait_for(self.in_flight.idle(), timeout)
+            await asyncio.wait_for(self.in_flight.idle(), patience)
         except TimeoutError:
             log.warning("stopping with %d calls in flight", self.in_flight.count)
         self._unsubscribe()

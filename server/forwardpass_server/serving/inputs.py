@@ -4,7 +4,6 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from forwardpass.errors import (
     Fault,
     FeatureMismatchError,

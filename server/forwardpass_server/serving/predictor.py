@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Final
 
 import numpy as np
 from forwardpass.errors import (
@@ -30,7 +31,10 @@ from forwardpass_server.serving.calls import Answer, Call, Kind
 from forwardpass_server.serving.inputs import read_inputs
 from forwardpass_server.serving.replies import predict_reply, trace_reply
 
-REQUESTS = {Kind.PREDICT: PredictRequest, Kind.TRACE: TraceRequest}
+REQUESTS: Final[dict[Kind, type[PredictRequest | TraceRequest]]] = {
+    Kind.PREDICT: PredictRequest,
+    Kind.TRACE: TraceRequest,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,7 +159,9 @@ class Predictor:
             raise _quota("rows", rows, limits.max_rows, "max_rows")
         gigaflops = rows * served.plan.flops_per_row / 1e9
         if gigaflops > limits.max_gigaflops:
-            raise _quota("billion floating-point operations", gigaflops, limits.max_gigaflops, "max_gigaflops")
+            raise _quota(
+                "billion floating-point operations", gigaflops, limits.max_gigaflops, "max_gigaflops"
+            )
         size = _answer_bytes(served, choice, rows)
         if size > limits.max_answer_bytes:
             raise _quota("bytes in the answer", size, limits.max_answer_bytes, "max_answer_bytes")

@@ -1,0 +1,63 @@
+# Everything runs in .venv, which a plain python3 (3.11 or newer) makes; a second run starts at once.
+PYTHON ?= python3
+BIN := .venv/bin
+FLOORS := .venv-floors/bin
+DESCRIPTORS := build/protos.binpb
+
+.PHONY: help demo serve test check check-code check-protos check-deploy proto bench prove test-floors
+
+help:  ## say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+demo: .venv/installed  ## see it work: a real server, real networks, in seconds
+	@$(BIN)/python examples/demo.py
+
+serve: .venv/installed  ## run a server on port 50051, networks kept in forwardpass.db
+	@$(BIN)/forwardpass-server serve --listen 127.0.0.1:50051 --database sqlite:///forwardpass.db
+
+test: .venv/installed  ## run the tests
+	$(BIN)/python -m pytest
+
+check: check-code check-protos check-deploy  ## lint, types, imports, protos, deployment files
+
+check-code: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check-protos: .venv/installed
+	mkdir -p build && $(BIN)/python protos/generate.py --descriptors $(DESCRIPTORS)
+	$(BIN)/buf lint $(DESCRIPTORS)#format=binpb --config protos/buf.yaml --path forwardpass
+	$(BIN)/python protos/generate.py --check
+
+check-deploy: .venv/installed
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/hadolint server/Dockerfile
+
+proto: .venv/installed  ## generate the code of protos/ again
+	$(BIN)/python protos/generate.py
+
+bench: .venv/installed  ## measure, as ratios within one run
+	@$(BIN)/python benchmarks/core.py
+
+prove: .venv/installed  ## run the long forms of the proofs
+	$(BIN)/python -m pytest -m prove
+
+test-floors: .venv-floors/installed  ## run the tests with the oldest dependencies that pyproject.toml allows
+	$(FLOORS)/python -m pytest
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=python3.x ...")'
+	@echo "Installing into .venv (once, about a minute)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --editable ".[cli,server]" --group dev
+	@touch $@
+
+.venv-floors/installed: pyproject.toml tests/packaging/floors.py
+	$(PYTHON) -m venv --clear .venv-floors
+	$(FLOORS)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(FLOORS)/python tests/packaging/floors.py > .venv-floors/floors.txt
+	$(FLOORS)/python -m pip install --quiet --constraint .venv-floors/floors.txt --editable ".[cli,server]" --group test
+	@touch $@

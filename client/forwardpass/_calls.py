@@ -1,0 +1,267 @@
+"""What a client asks and what it makes of the answer, without I/O: shared by both clients."""
+
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from sys import maxsize
+from typing import Any, Final, Generic, TypeVar
+
+from forwardpass import _replies, spec
+from forwardpass._channel import SERVING
+from forwardpass._failures import error_of_status
+from forwardpass.errors import DeadlineExceededError, Fault, ForwardpassError, InvalidFieldError, UnavailableError
+from forwardpass.models import (
+    NetworkChange,
+    NetworkInfo,
+    Prediction,
+    Registered,
+    StreamRequest,
+    Trace,
+    VersionInfo,
+)
+from forwardpass.rows import RowsLike, to_inputs
+from forwardpass.v1 import network_service_pb2 as networks_v1
+from forwardpass.v1 import prediction_service_pb2 as predictions_v1
+
+Result = TypeVar("Result")
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes sent so far and the bytes in all."""
+
+SpecLike = spec.NetworkSpec | Mapping[str, object] | str | PathLike[str]
+"""A spec, the dict of its JSON form, or the path of a JSON or safetensors file."""
+
+MOST_MESSAGE_BYTES: Final = 8 * 2**20
+"""The largest spec that is registered in one message; a larger one is uploaded."""
+
+CHUNK_BYTES: Final = 2**20
+PAUSE: Final = 0.1
+"""Seconds between two looks at whether a server is ready."""
+
+# The server judges by its own limits, which may be other than ours, and what it sends it has accepted.
+_NO_LIMITS: Final = spec.Limits(**dict.fromkeys(spec.Limits.__dataclass_fields__, maxsize))
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call(Generic[Result]):
+    """One call of a method.
+
+    Attributes:
+        method: Its name.
+        request: The message, or an iterator of messages.
+        parse: Makes the result of a message of the answer.
+        check: Raises what the caller's own iterator or callback raised while the requests were made.
+        more_time: Seconds that the call needs beyond the client's default timeout.
+        wait: Whether to wait for a connection, instead of failing while there is none.
+    """
+
+    method: str
+    request: Any
+    parse: Callable[[Any], Result]
+    check: Callable[[], None] = _nothing
+    more_time: float = 0.0
+    wait: bool = False
+
+
+def predict(network: str, rows: RowsLike, *, version: str | int) -> Call[Prediction]:
+    """Ask for the outputs for rows."""
+    return Call(method="Predict", request=_predict_request(network, rows, version), parse=_replies.prediction)
+
+
+def _predict_request(network: str, rows: RowsLike, version: str | int) -> predictions_v1.PredictRequest:
+    return predictions_v1.PredictRequest(
+        network=_text(network, "network"), version=_reference(version), **to_inputs(rows)
+    )
+
+
+def trace(
+    network: str, rows: RowsLike, *, version: str | int, layers: Iterable[str], contributions: bool
+) -> Call[Trace]:
+    """Ask for the outputs for rows and every node on the way."""
+    names = [layers] if isinstance(layers, str) else [_text(name, "layers") for name in layers]
+    request = predictions_v1.TraceRequest(
+        network=_text(network, "network"),
+        version=_reference(version),
+        layers=names,
+        contributions=contributions,
+        **to_inputs(rows),
+    )
+    return Call(method="Trace", request=request, parse=_replies.trace)
+
+
+def register(
+    network: str, content: SpecLike, *, validate_only: bool, keep_latest: bool, progress: Progress | None
+) -> Call[Registered]:
+    """Ask to register a spec, in one message or as an upload, whichever its size asks for.
+
+    Raises:
+        InvalidFieldError: The name is not one that a network can have.
+        InvalidNetworkError: The spec is not valid; `faults` has every fault.
+        OSError: The file cannot be read.
+    """
+    spec.check_name(network)
+    read = read_spec(content)
+    if sum(layer.weights.nbytes + layer.bias.nbytes for layer in read.layers) <= MOST_MESSAGE_BYTES:
+        request = networks_v1.RegisterNetworkRequest(
+            network=network, spec=spec.to_message(read), validate_only=validate_only, keep_latest=keep_latest
+        )
+        if request.ByteSize() <= MOST_MESSAGE_BYTES:
+            return Call(method="RegisterNetwork", request=request, parse=_replies.registered)
+    upload = _Upload(spec.to_safetensors(read), progress)
+    header = networks_v1.UploadHeader(
+        network=network, size_bytes=upload.size, validate_only=validate_only, keep_latest=keep_latest
+    )
+    return Call(
+        method="UploadNetwork",
+        request=upload.requests(header),
+        parse=_replies.registered,
+        check=upload.check,
+        more_time=upload.size / CHUNK_BYTES,
+    )
+
+
+def read_spec(content: SpecLike) -> spec.NetworkSpec:
+    """Return the spec that a caller means.
+
+    Raises:
+        InvalidNetworkError: The content is not a valid spec; `faults` has every fault.
+        OSError: The file cannot be read.
+    """
+    if isinstance(content, spec.NetworkSpec):
+        return content
+    if isinstance(content, Mapping):
+        return spec.parse(content, limits=_NO_LIMITS)
+    if isinstance(content, str) and content.lstrip().startswith("{"):
+        raise _invalid("spec", "is a JSON text; a str is the path of a file, so pass spec.from_json(text)")
+    if isinstance(content, str | PathLike):
+        return spec.load(content, limits=_NO_LIMITS)
+    raise _invalid("spec", f"is a {type(content).__name__}; needed is a dict, a path or a NetworkSpec")
+
+
+def network(name: str) -> Call[NetworkInfo]:
+    """Ask for a network."""
+    return Call(
+        method="GetNetwork",
+        request=networks_v1.GetNetworkRequest(network=_text(name, "network")),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def version(name: str, version: str | int) -> Call[VersionInfo]:
+    """Ask for a version of a network."""
+    return Call(
+        method="GetNetwork",
+        request=networks_v1.GetNetworkRequest(network=_text(name, "network"), version=_reference(version)),
+        parse=lambda reply: _replies.version(reply.version),
+    )
+
+
+def get_spec(name: str, version: str | int) -> Call[spec.NetworkSpec]:
+    """Ask for the content of a version."""
+    request = networks_v1.GetNetworkRequest(
+        network=_text(name, "network"), version=_reference(version), view=networks_v1.NETWORK_VIEW_FULL
+    )
+    return Call(
+        method="GetNetwork",
+        request=request,
+        parse=lambda reply: spec.from_message(reply.spec, limits=_NO_LIMITS),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page(Generic[Result]):
+    """A part of a list, and what asks for the next part: empty after the last."""
+
+    items: tuple[Result, ...]
+    next_token: str
+
+
+def networks(token: str) -> Call[Page[NetworkInfo]]:
+    """Ask for a page of all networks."""
+    return Call(
+        method="ListNetworks",
+        request=networks_v1.ListNetworksRequest(page_size=1000, page_token=token),
+        parse=lambda reply: Page(
+            items=tuple(map(_replies.network, reply.networks)), next_token=reply.next_page_token
+        ),
+    )
+
+
+def versions(name: str, token: str) -> Call[Page[VersionInfo]]:
+    """Ask for a page of a network's versions."""
+    return Call(
+        method="ListVersions",
+        # A version with many named nodes is large, so pages are smaller than those of networks.
+        request=networks_v1.ListVersionsRequest(network=_text(name, "network"), page_size=100, page_token=token),
+        parse=lambda reply: Page(
+            items=tuple(map(_replies.version, reply.versions)), next_token=reply.next_page_token
+        ),
+    )
+
+
+def delete_network(name: str) -> Call[int]:
+    """Ask to delete a network; the answer is the registry's revision."""
+    return Call(
+        method="DeleteNetwork",
+        request=networks_v1.DeleteNetworkRequest(network=_text(name, "network")),
+        parse=lambda reply: int(reply.revision),
+    )
+
+
+def delete_version(name: str, number: int) -> Call[NetworkInfo]:
+    """Ask to delete a version."""
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise _invalid("version", f"is {number!r}; needed is the number of a version, so that no alias decides")
+    return Call(
+        method="DeleteVersion",
+        request=networks_v1.DeleteVersionRequest(network=_text(name, "network"), version=number),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def set_alias(name: str, alias: str, version: str | int) -> Call[NetworkInfo]:
+    """Ask to make an alias name a version."""
+    spec.check_name(alias, "alias")
+    return Call(
+        method="SetAlias",
+        request=networks_v1.SetAliasRequest(
+            network=_text(name, "network"), alias=alias, version=_reference(version)
+        ),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def delete_alias(name: str, alias: str) -> Call[NetworkInfo]:
+    """Ask to delete an alias."""
+    return Call(
+        method="DeleteAlias",
+        request=networks_v1.DeleteAliasRequest(network=_text(name, "network"), alias=_text(alias, "alias")),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def watch(prefix: str) -> Call[NetworkChange]:
+    """Ask to be told of changes."""
+    return Call(
+        method="WatchNetworks",
+        request=networks_v1.WatchNetworksRequest(name_prefix=_text(prefix, "prefix")),
+        parse=_replies.change,
+    )
+
+
+def watch_ended(target: str) -> UnavailableError:
+    """Make what is raised when a server ends a watch, which otherwise goes on for ever."""
+    return UnavailableError(
+        f"{target} ended the watch, since it stops; watch again to get the state of then and the changes after it",
+        target=target,
+    )
+
+
+def health(*, wait: bool = False) -> Call[bool]:
+    """Ask whether the server serves."""
+    return Call(method="Check", request=b"", parse=lambda reply: bool(reply == SERVING), wait=wait)

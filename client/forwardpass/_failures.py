@@ -1,0 +1,140 @@
+"""What went wrong on the wire, as the exceptions of `forwardpass.errors`.
+
+Our servers say why in the details of `google.rpc.Status`, and the class, facts and faults come from
+there. Whatever else fails a call (a proxy, the network, grpc itself) has a status code alone, which
+decides the nearest class.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from forwardpass.errors import (
+    DeadlineExceededError,
+    Fault,
+    ForwardpassError,
+    InternalError,
+    InvalidRequestError,
+    MethodNotFoundError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from forwardpass.reasons import DOMAIN, REASONS
+
+STATUS_HEADER: Final = "grpc-status-details-bin"
+
+Code = grpc.StatusCode
+
+NEAREST: Final[Mapping[grpc.StatusCode, type[ForwardpassError]]] = {
+    Code.CANCELLED: UnavailableError,
+    Code.UNKNOWN: InternalError,
+    Code.INVALID_ARGUMENT: InvalidRequestError,
+    Code.DEADLINE_EXCEEDED: DeadlineExceededError,
+    Code.NOT_FOUND: NotFoundError,
+    Code.PERMISSION_DENIED: PermissionDeniedError,
+    Code.RESOURCE_EXHAUSTED: QuotaExceededError,
+    Code.OUT_OF_RANGE: InvalidRequestError,
+    Code.UNIMPLEMENTED: MethodNotFoundError,
+    Code.INTERNAL: InternalError,
+    Code.UNAVAILABLE: UnavailableError,
+    Code.DATA_LOSS: InternalError,
+    Code.UNAUTHENTICATED: UnauthenticatedError,
+}
+"""The exception for a status code without a reason of ours; for others it is `ForwardpassError` itself."""
+
+_CODES: Final = {code.value[0]: code for code in Code}
+
+M = TypeVar("M", bound=Message)
+
+
+def error_from(error: Any, *, target: str, timeout: float | None = None) -> ForwardpassError:
+    """Turn what grpc raised into the exception that the server meant, or the nearest one.
+
+    Args:
+        error: A `grpc.RpcError` of a call that ended.
+        target: What was called, for the message.
+        timeout: How many seconds the call had.
+    """
+    status = _sent_status(error)
+    if status is not None and _detail(status, ErrorInfo) is not None:
+        return error_of_status(status)
+    code, details = error.code(), error.details() or ""
+    kind = NEAREST.get(code, ForwardpassError)
+    return kind(_sentence(code, details, target, timeout), target=target, code=code.name, details=details)
+
+
+def error_of_status(status: Status) -> ForwardpassError:
+    """Turn a status that a server of ours made into the exception that it raised there."""
+    info = _detail(status, ErrorInfo)
+    ours = info is not None and info.domain == DOMAIN
+    by_code = NEAREST.get(_CODES.get(status.code, Code.UNKNOWN), ForwardpassError)
+    kind = REASONS.get(info.reason, by_code) if info is not None and ours else by_code
+    request, retry = _detail(status, RequestInfo), _detail(status, RetryInfo)
+    error = kind(
+        status.message,
+        faults=_faults(status),
+        retry_after=None if retry is None else retry.retry_delay.ToTimedelta().total_seconds(),
+        request_id=(request.request_id or None) if request is not None else None,
+    )
+    if info is not None:
+        # Assigned, for names from the wire need not be names of Python's.
+        error.facts = dict(info.metadata)
+        if info.reason not in REASONS or not ours:
+            error.facts["reason"] = f"{info.domain}/{info.reason}"
+    return error
+
+
+def _sent_status(error: Any) -> Status | None:
+    for key, value in error.trailing_metadata() or ():
+        if key == STATUS_HEADER:
+            try:
+                return Status.FromString(value)
+            except DecodeError:
+                return None
+    return None
+
+
+def _detail(status: Status, kind: type[M]) -> M | None:
+    """Return the first detail of a kind, or None."""
+    for packed in status.details:
+        if packed.Is(kind.DESCRIPTOR):
+            message = kind()
+            try:
+                packed.Unpack(message)
+            except DecodeError:
+                return None
+            return message
+    return None
+
+
+def _faults(status: Status) -> list[Fault]:
+    request, condition = _detail(status, BadRequest), _detail(status, PreconditionFailure)
+    faults = []
+    if request is not None:
+        faults += [Fault(path=part.field, message=part.description) for part in request.field_violations]
+    if condition is not None:
+        faults += [Fault(path=part.subject, message=part.description) for part in condition.violations]
+    return faults
+
+
+def _sentence(code: grpc.StatusCode, details: str, target: str, timeout: float | None) -> str:
+    if code is Code.UNAVAILABLE and "unhealthy" in details:
+        return f"{target} says that it does not serve now: it is starting or stopping"
+    if code is Code.UNAVAILABLE:
+        return (
+            f"{target} cannot be reached; check that a server runs there, and that it and the client agree "
+            f"about TLS ({details})"
+        )
+    if code is Code.DEADLINE_EXCEEDED:
+        within = "in time" if timeout is None else f"within {timeout:g} s"
+        return f"{target} did not answer {within}; timeout= gives a call more seconds, or with None all it needs"
+    if code is Code.UNIMPLEMENTED:
+        return f"{target} has no such method: it is an older server, or another service ({details})"
+    return f"{target} failed the call with {code.name}: {details}"

@@ -1,0 +1,178 @@
+"""The server's messages as the values of `forwardpass.models`."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from forwardpass.models import (
+    Classification,
+    Event,
+    FeatureInfo,
+    LayerInfo,
+    LayerTrace,
+    NetworkChange,
+    NetworkInfo,
+    Prediction,
+    Registered,
+    Trace,
+    VersionInfo,
+)
+from forwardpass.tensors import DTYPES, from_tensor
+from forwardpass.v1 import network_pb2, network_service_pb2, prediction_service_pb2, trace_pb2
+from forwardpass.v1.network_service_pb2 import (
+    NETWORK_EVENT_CHANGED,
+    NETWORK_EVENT_CURRENT,
+    NETWORK_EVENT_DELETED,
+    NETWORK_EVENT_SYNCED,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EVENTS: Final[Mapping[int, Event]] = {
+    NETWORK_EVENT_CURRENT: "current",
+    NETWORK_EVENT_SYNCED: "synced",
+    NETWORK_EVENT_CHANGED: "changed",
+    NETWORK_EVENT_DELETED: "deleted",
+}
+"""What the values of the enum `NetworkEvent` are called."""
+
+
+def prediction(reply: prediction_service_pb2.PredictResponse) -> Prediction:
+    """Read the answer to Predict."""
+    return Prediction(
+        outputs=from_tensor(reply.outputs, path="outputs"),
+        network=reply.network,
+        version=reply.version,
+        digest=reply.digest,
+        output_names=tuple(reply.output_names),
+        classifications=_classifications(reply.classifications),
+    )
+
+
+def trace(reply: prediction_service_pb2.TraceResponse) -> Trace:
+    """Read the answer to Trace."""
+    return Trace(
+        outputs=from_tensor(reply.outputs, path="outputs"),
+        network=reply.network,
+        version=reply.version,
+        digest=reply.digest,
+        output_names=tuple(reply.output_names),
+        classifications=_classifications(reply.classifications),
+        inputs=from_tensor(reply.inputs, path="inputs"),
+        input_names=tuple(reply.input_names),
+        layers=tuple(map(_layer_trace, reply.layers)),
+    )
+
+
+def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
+    optional = {
+        name: from_tensor(getattr(layer, name), path=name)
+        for name in ("contributions", "bias")
+        if layer.HasField(name)
+    }
+    return LayerTrace(
+        name=layer.name,
+        nodes=tuple(layer.nodes),
+        function=_function(layer.function),
+        parameters=_parameters(layer.function),
+        inputs=tuple(layer.inputs),
+        pre_activation=from_tensor(layer.pre_activation, path="pre_activation"),
+        activation=from_tensor(layer.activation, path="activation"),
+        **optional,
+    )
+
+
+def _classifications(
+    messages: "Iterable[prediction_service_pb2.Classification]",
+) -> tuple[Classification, ...]:
+    return tuple(Classification(label=message.label, probability=message.probability) for message in messages)
+
+
+def registered(
+    reply: network_service_pb2.RegisterNetworkResponse | network_service_pb2.UploadNetworkResponse,
+) -> Registered:
+    """Read the answer to RegisterNetwork or UploadNetwork."""
+    return Registered(version=version(reply.version), created=reply.created, revision=reply.revision)
+
+
+def network(message: network_pb2.Network) -> NetworkInfo:
+    """Read a network."""
+    return NetworkInfo(
+        name=message.name,
+        latest_version=message.latest_version,
+        aliases=dict(sorted(message.aliases.items())),
+        version_count=message.version_count,
+        create_time=_time(message.create_time),
+        update_time=_time(message.update_time),
+        description=message.description,
+    )
+
+
+def version(message: network_pb2.NetworkVersion) -> VersionInfo:
+    """Read a version of a network."""
+    return VersionInfo(
+        network=message.network,
+        number=message.version,
+        digest=message.digest,
+        create_time=_time(message.create_time) if message.HasField("create_time") else None,
+        aliases=tuple(message.aliases),
+        dtype=DTYPES[message.dtype].name if message.dtype in DTYPES else "",
+        inputs=message.inputs.width or len(message.inputs.features),
+        features=tuple(map(_feature, message.inputs.features)),
+        layers=tuple(map(_layer, message.layers)),
+        output_names=tuple(message.output_names),
+        class_labels=tuple(message.class_labels),
+        parameter_count=message.parameter_count,
+        size_bytes=message.size_bytes,
+        description=message.description,
+        metadata=dict(sorted(message.metadata.items())),
+        tags=tuple(message.tags),
+        corrupt=message.corrupt,
+    )
+
+
+def change(reply: network_service_pb2.WatchNetworksResponse) -> NetworkChange:
+    """Read what a watcher is told."""
+    event = EVENTS.get(reply.event, "changed")
+    return NetworkChange(
+        event=event,
+        name=reply.network.name,
+        network=network(reply.network) if event in {"current", "changed"} else None,
+        revision=reply.revision,
+    )
+
+
+def _feature(message: network_pb2.Feature) -> FeatureInfo:
+    return FeatureInfo(
+        name=message.name,
+        mean=message.mean,
+        scale=message.scale if message.HasField("scale") else 1.0,
+        unit=message.unit,
+        description=message.description,
+    )
+
+
+def _layer(message: network_pb2.LayerSummary) -> LayerInfo:
+    return LayerInfo(
+        name=message.name,
+        width=message.width,
+        function=_function(message.activation),
+        parameters=_parameters(message.activation),
+        nodes=tuple(message.nodes),
+    )
+
+
+def _parameters(function: network_pb2.Activation) -> dict[str, float]:
+    return dict(sorted(function.parameters.items()))
+
+
+def _function(function: network_pb2.Activation) -> str:
+    said = ", ".join(f"{name}={value:g}" for name, value in _parameters(function).items())
+    return f"{function.name}({said})" if said else function.name
+
+
+def _time(message: Timestamp) -> datetime:
+    return message.ToDatetime(tzinfo=UTC)

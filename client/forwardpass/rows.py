@@ -1,0 +1,211 @@
+"""What a caller passes as rows, as the inputs of a request.
+
+Numbers by position become a tensor: float32 stays float32, everything else becomes float64.
+Numbers by name (a dict, a list of dicts, a pandas DataFrame or Series with names) are sent with
+their names, so that the order of columns never decides. What is no number is refused here.
+"""
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, SupportsFloat, TypeAlias, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.struct_pb2 import Struct, Value
+
+from forwardpass.errors import Fault, FeatureMismatchError, InvalidTensorError, ShapeMismatchError
+from forwardpass.tensors import to_tensor
+from forwardpass.v1.tensor_pb2 import Rows, Tensor
+
+NamedRow: TypeAlias = Mapping[str, SupportsFloat]
+"""A number for each feature, by the feature's name."""
+
+RowsLike: TypeAlias = npt.ArrayLike | NamedRow | Sequence[NamedRow]
+"""An array `(rows, inputs)` or `(inputs,)`, a named row, a list of them, or a pandas DataFrame or Series."""
+
+_MOST_FAULTS: Final = 100
+
+
+class Inputs(TypedDict, total=False):
+    """The inputs of a request: the one field of `oneof inputs` that is set."""
+
+    tensor: Tensor
+    rows: Rows
+
+
+def to_inputs(rows: RowsLike) -> Inputs:
+    """Turn what a caller passed as rows into the inputs of a request.
+
+    Raises:
+        ShapeMismatchError: There are no rows, or the array has neither one axis nor two.
+        InvalidTensorError: The rows are ragged, or something in the array is no number.
+        FeatureMismatchError: Something in a named row is no number; `faults` has every place.
+    """
+    rows = _without_pandas(rows)
+    if isinstance(rows, Mapping):
+        rows = [rows]
+    if isinstance(rows, list | tuple) and any(isinstance(row, Mapping) for row in rows):
+        return {"rows": _named(rows)}
+    return {"tensor": to_tensor(_matrix(rows))}
+
+
+def _matrix(rows: Any) -> npt.NDArray[Any]:
+    """Return an array of numbers, `(rows, inputs)` or `(inputs,)`."""
+    if np.ma.is_masked(rows):
+        raise _invalid("rows", "has masked elements; fill them first, for example with .filled(0)")
+    try:
+        numbers = np.asarray(rows)
+    except ValueError:
+        raise _invalid("rows", _raggedness(rows)) from None
+    if numbers.dtype.kind not in "biuf":
+        numbers = _converted(numbers)
+    if numbers.ndim not in {1, 2}:
+        need = "one row is [2, 3], two are [[2, 3], [4, 5]]"
+        raise _shape(f"has {numbers.ndim} axes; needed are [rows, inputs]: {need}", numbers.shape)
+    if not numbers.size:
+        raise _shape("is empty; at least one row of at least one number is needed", numbers.shape)
+    return numbers
+
+
+def _converted(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Convert an array of Python objects that all are numbers, for example integers beyond 64 bits."""
+    if numbers.dtype.kind != "O":
+        kind = "text" if numbers.dtype.kind in "US" else f"dtype {numbers.dtype}"
+        raise _invalid("rows", f"has {kind}; numbers are needed")
+    if numbers.ndim == 0:
+        raise _invalid(
+            "rows", f"is {_found(numbers.item())}; an array, a list or a dict of numbers is needed"
+        )
+    converted = np.empty(numbers.shape, dtype=np.float64)
+    for place, value in np.ndenumerate(numbers):
+        number = _number(value)
+        if number is None:
+            raise _invalid(f"rows{''.join(f'[{index}]' for index in place)}", _refusal(value))
+        converted[place] = number
+    return converted
+
+
+def _named(rows: Sequence[Any]) -> Rows:
+    message = Rows()
+    faults: list[Fault] = []
+    for index, row in enumerate(rows):
+        path = f"rows[{index}]"
+        if not isinstance(row, Mapping):
+            faults.append(Fault(path=path, message=f"is {_found(row)}, while other rows have names"))
+        elif not row:
+            faults.append(Fault(path=path, message="is empty; a number for each feature is needed"))
+        else:
+            message.rows.append(_struct(row, path, faults))
+        if len(faults) >= _MOST_FAULTS:
+            break
+    if faults:
+        raise FeatureMismatchError(f"the rows have {len(faults)} features that cannot be sent", faults=faults)
+    return message
+
+
+def _struct(row: Mapping[Any, Any], path: str, faults: list[Fault]) -> Struct:
+    fields = {}
+    for name, value in row.items():
+        if not isinstance(name, str):
+            faults.append(Fault(path=path, message=f"has the name {name!r}; a feature's name is a text"))
+            continue
+        number = _number(value)
+        if number is None:
+            faults.append(Fault(path=f"{path}.{name}", message=_refusal(value)))
+        else:
+            fields[name] = Value(number_value=number)
+    return Struct(fields=fields)
+
+
+def _number(value: Any) -> float | None:
+    """Return a value as a float, or None when it is no number that fits."""
+    if isinstance(value, np.generic | np.ndarray) and (value.ndim or value.dtype.kind not in "biuf"):
+        return None
+    if not isinstance(value, SupportsFloat):
+        return None
+    try:
+        return float(value)
+    except (OverflowError, TypeError, ValueError):
+        return None
+
+
+def _without_pandas(rows: Any) -> Any:
+    """Turn a DataFrame or Series into dicts when it has names, else into an array."""
+    # A caller who passes a DataFrame has imported pandas; nobody else is to wait for it.
+    pandas = sys.modules.get("pandas")
+    frame_type, series_type = getattr(pandas, "DataFrame", None), getattr(pandas, "Series", None)
+    if series_type is not None and isinstance(rows, series_type):
+        return dict(rows.items()) if rows.size and _all_texts(rows.index) else rows.to_numpy()
+    if frame_type is not None and isinstance(rows, frame_type):
+        return _frame_rows(rows)
+    if hasattr(rows, "__dataframe__"):
+        raise _invalid(
+            "rows", "is a data frame that is not pandas'; pass frame.to_pandas(), or numbers without names"
+        )
+    return rows
+
+
+def _frame_rows(frame: Any) -> Any:
+    """Return one dict for each row, or an array when the columns are numbered, not named."""
+    if not _all_texts(frame.columns):
+        if any(isinstance(name, str) for name in frame.columns):
+            raise FeatureMismatchError("the columns are partly named and partly numbered; name all of them")
+        return frame.to_numpy()
+    if not frame.size:
+        return np.empty(frame.shape)
+    faults, columns = [], []
+    repeated = set(frame.columns[frame.columns.duplicated()])
+    for name, column in frame.items():
+        path = f"rows.{name}"
+        if name in repeated:
+            faults.append(Fault(path=path, message="several columns have this name"))
+        elif getattr(column.dtype, "kind", "O") not in "biuf":
+            faults.append(Fault(path=path, message=f"is a column of {column.dtype}; numbers are needed"))
+        else:
+            columns.append(column.to_numpy(dtype=np.float64, na_value=math.nan).tolist())
+    if faults:
+        raise FeatureMismatchError(f"the frame has {len(faults)} columns that cannot be sent", faults=faults)
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _all_texts(names: Iterable[object]) -> bool:
+    return all(isinstance(name, str) for name in names)
+
+
+def _raggedness(rows: Any) -> str:
+    """Say how rows that numpy refuses differ in length."""
+    widths = [len(row) if isinstance(row, Sequence | np.ndarray) else 0 for row in rows]
+    odd = next((index for index, width in enumerate(widths) if width != widths[0]), None)
+    if odd is None:
+        return "is no array: the lists in its rows differ in length"
+    return f"is ragged: row 0 has {widths[0]} numbers, row {odd} has {widths[odd]}"
+
+
+def _refusal(value: Any) -> str:
+    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
+        return f"is {_found(value)}; one number is needed (for several rows pass a list of dicts)"
+    if isinstance(value, int):
+        return "is beyond the range of float64"
+    return f"is {_found(value)}; a number is needed"
+
+
+def _found(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}"
+    return f"a {type(value).__name__}"
+
+
+def _invalid(path: str, message: str) -> InvalidTensorError:
+    return InvalidTensorError(f"{path} {message}", faults=[Fault(path=path, message=message)])
+
+
+def _shape(message: str, shape: tuple[int, ...]) -> ShapeMismatchError:
+    return ShapeMismatchError(
+        f"the array of rows {message}",
+        faults=[Fault(path="rows", message=message)],
+        expectedShape="[rows, inputs]",
+        actualShape=list(shape),
+    )

@@ -1,0 +1,110 @@
+"""What concerns several fields of a document at once: widths, counts, and names that must differ."""
+
+from collections.abc import Iterable, Sequence
+
+from forwardpass.spec.faults import Faults, found, join, listed, quoted
+from forwardpass.spec.limits import Limits
+from forwardpass.spec.names import identifier_fault
+from forwardpass.spec.network import default_names
+from forwardpass.spec.outline import ExampleOutline, LayerOutline, Outline
+
+INPUTS = "inputs"
+"""The name that stands for the network's inputs among the layers that a layer reads."""
+
+
+def check_counts(outline: Outline, limits: Limits, faults: Faults) -> None:
+    """Note every length that does not fit another, and every name given twice."""
+    _check_different("spec.inputs", outline.features, faults)
+    _check_different("spec.layers", [layer.name for layer in outline.layers], faults, key="name")
+    for index, layer in enumerate(outline.layers):
+        _check_layer(join("spec", "layers", index), layer, limits, faults)
+    for key, names in (("outputs", outline.outputs), ("classes", outline.classes), ("tags", outline.tags)):
+        _check_different(f"spec.{key}", names, faults)
+    outputs = outline.layers[-1].outputs if outline.layers else None
+    _check_outputs(outline, outputs, faults)
+    for index, example in enumerate(outline.examples):
+        _check_example(join("spec", "examples", index), example, outline, outputs, faults)
+
+
+def _check_layer(path: str, layer: LayerOutline, limits: Limits, faults: Faults) -> None:
+    if layer.name == INPUTS:
+        faults.add(f"{path}.name", f"{quoted(INPUTS)} stands for the network's inputs; give the layer another name")
+    if layer.named_rows and layer.node_count is not None:
+        faults.add(f"{path}.nodes", "says the nodes' names again; the weights have them as keys already")
+    elif layer.named_rows:
+        for node in layer.nodes:
+            fault = identifier_fault(node, limits.max_name_length)
+            if fault is not None:
+                faults.add(join(path, "weights", node if isinstance(node, str) else found(node)), f"the key {fault}")
+    else:
+        _check_different(f"{path}.nodes", layer.nodes, faults)
+        _check_length(f"{path}.nodes", layer.node_count, layer.outputs, "names", "node", faults)
+    _check_length(f"{path}.bias", layer.bias, layer.outputs, "numbers", "node", faults)
+
+
+def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> None:
+    given = None if outline.outputs is None else len(outline.outputs)
+    _check_length("spec.outputs", given, outputs, "names", "node of the last layer", faults)
+    classes = len(outline.classes or ())
+    needed = 2 if outputs == 1 else outputs
+    if classes and needed is not None and classes != needed:
+        reason = (
+            "2, since the network's single output is the probability of the second"
+            if outputs == 1
+            else f"{needed}, one for each output"
+        )
+        faults.add("spec.classes", f"has {classes} labels; needed are {reason}")
+
+
+def _check_example(
+    path: str, example: ExampleOutline, outline: Outline, outputs: int | None, faults: Faults
+) -> None:
+    _check_length(f"{path}.inputs", example.inputs, outline.width, "numbers", "input", faults)
+    _check_length(f"{path}.outputs", example.outputs, outputs, "numbers", "output", faults)
+    if example.names is not None:
+        _check_names(f"{path}.inputs", example.names, outline, faults)
+
+
+def _check_names(path: str, names: Sequence[object], outline: Outline, faults: Faults) -> None:
+    known = _input_names(outline)
+    if known is None:
+        return
+    for name in names:
+        if name not in known:
+            hint = faults.suggest(name, known) if isinstance(name, str) else ""
+            faults.add(
+                join(path, name if isinstance(name, str) else found(name)), f"the network has no such input{hint}"
+            )
+    given = set(names)
+    missing = [name for name in known if name not in given]
+    if missing:
+        shown = listed(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        faults.add(path, f"has no number for {shown}")
+
+
+def _input_names(outline: Outline) -> dict[str, None] | None:
+    """Return the names by which an example may give the inputs, or None when they are not all known."""
+    if outline.features is not None:
+        names = [name for name in outline.features if isinstance(name, str)]
+        return dict.fromkeys(names) if len(names) == len(outline.features) else None
+    if outline.width is None or outline.width > 1_000_000:
+        return None
+    return dict.fromkeys(default_names("input", outline.width))
+
+
+def _check_length(
+    path: str, count: int | None, needed: int | None, things: str, each: str, faults: Faults
+) -> None:
+    if count is not None and needed is not None and count != needed:
+        faults.add(path, f"has {count} {things}; needed {'is' if needed == 1 else 'are'} {needed}, one for each {each}")
+
+
+def _check_different(path: str, names: Iterable[object] | None, faults: Faults, key: str = "") -> None:
+    first: dict[str, int] = {}
+    for index, name in enumerate(names or ()):
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            place = join(path, index, *([key] if key else []))
+            faults.add(place, f"{quoted(name)} is there already, at {join(path, first[name])}")
+        first.setdefault(name, index)

@@ -1,0 +1,131 @@
+"""The JSON form: reading a text, and writing one that people can read.
+
+`to_document` makes the canonical document: everything that has its default value is left out, so that
+a field added to the format later does not change the digest of what was registered before.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from forwardpass.spec.activations import ACTIVATIONS
+from forwardpass.spec.checks import INPUTS
+from forwardpass.spec.faults import Faults
+from forwardpass.spec.json_text import read_json
+from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
+from forwardpass.spec.models import FORMAT
+from forwardpass.spec.network import Activation, Example, Inputs, Layer, NetworkSpec, default_names
+from forwardpass.spec.parsing import read
+from forwardpass.tensors import Array
+
+
+def from_json(text: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
+    """Read a spec from a JSON text, UTF-8 when it is bytes.
+
+    Raises:
+        InvalidNetworkError: The text is not JSON or not a valid spec; `faults` has every fault.
+    """
+    faults = Faults()
+    document = read_json(text, limits=limits, faults=faults)
+    if document is None:
+        faults.check()
+    return read(document, limits=limits, faults=faults)
+
+
+def to_json(spec: NetworkSpec) -> str:
+    """Write a spec as JSON: one line for each row of numbers, a line break at the end.
+
+    Reading it again gives an equal spec, float32 numbers being written with as few digits as
+    tell them apart.
+    """
+    return _pretty(to_document(spec), "") + "\n"
+
+
+def to_document(spec: NetworkSpec, *, numbers: bool = True) -> dict[str, Any]:
+    """Make the canonical document, as `parse` reads it.
+
+    Args:
+        spec: The spec.
+        numbers: Whether to include weights and biases, as lists; else layers lack them.
+    """
+    before = (INPUTS, *(layer.name for layer in spec.layers))
+    document = {
+        "format": FORMAT,
+        "dtype": spec.dtype,
+        "inputs": _inputs(spec.inputs),
+        "layers": [
+            _layer(layer, before[index], numbers=numbers) for index, layer in enumerate(spec.layers)
+        ],
+        "outputs": [] if spec.outputs == spec.layers[-1].nodes else list(spec.outputs),
+        "classes": list(spec.classes),
+        "description": spec.description,
+        "metadata": dict(spec.metadata),
+        "tags": list(spec.tags),
+        "examples": list(map(_example, spec.examples)),
+        "allow_non_finite_inputs": spec.allow_non_finite_inputs,
+    }
+    return _given(document)
+
+
+def _inputs(inputs: Inputs) -> int | list[dict[str, Any]]:
+    if not inputs.features:
+        return inputs.width
+    return [
+        _given({
+            "name": feature.name,
+            "mean": feature.mean,
+            "scale": None if feature.scale == 1 else feature.scale,
+            "unit": feature.unit,
+            "description": feature.description,
+        })
+        for feature in inputs.features
+    ]
+
+
+def _layer(layer: Layer, before: str, *, numbers: bool) -> dict[str, Any]:
+    return _given({
+        "name": layer.name,
+        "weights": _numbers(layer.weights) if numbers else None,
+        "bias": _numbers(layer.bias) if numbers else None,
+        "activation": _activation(layer.activation),
+        "nodes": [] if layer.nodes == default_names(layer.name, layer.outputs) else list(layer.nodes),
+        "from": [] if layer.from_ == (before,) else list(layer.from_),
+        "merge": layer.merge,
+    })
+
+
+def _activation(activation: Activation) -> str | dict[str, Any]:
+    known = ACTIVATIONS[activation.name]
+    given = {key: value for key, value in activation.parameters.items() if value != known[key].default}
+    return {"name": activation.name, **given} if given else activation.name
+
+
+def _example(example: Example) -> dict[str, Any]:
+    row: dict[str, Any] = {"inputs": list(example.inputs), "outputs": list(example.outputs)}
+    return row if example.tolerance is None else {**row, "tolerance": example.tolerance}
+
+
+def _given(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what says nothing: None, False, 0, empty texts and lists."""
+    return {key: value for key, value in document.items() if value}
+
+
+def _numbers(array: Array) -> Any:  # noqa: ANN401 - lists within lists
+    """Return lists of floats; those of float32 are the decimals with the fewest digits."""
+    if array.dtype == np.float32:
+        short = np.array([float(str(number)) for number in array.ravel()])
+        if np.array_equal(short.astype(np.float32), array.ravel()):
+            return short.reshape(array.shape).tolist()
+    return array.tolist()
+
+
+def _pretty(value: object, indent: str) -> str:
+    inner = indent + "  "
+    if isinstance(value, dict) and any(isinstance(part, dict | list) for part in value.values()):
+        parts = [f"{json.dumps(key)}: {_pretty(part, inner)}" for key, part in value.items()]
+        return "{\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+        return "[\n" + ",\n".join(inner + _pretty(part, inner) for part in value) + f"\n{indent}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,38 @@
+"""Specs in files."""
+
+from os import PathLike
+from pathlib import Path
+
+from forwardpass.spec.document import from_json
+from forwardpass.spec.faults import Faults
+from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
+from forwardpass.spec.network import NetworkSpec
+from forwardpass.spec.safetensors import from_safetensors
+
+
+def load(path: str | PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
+    """Read a spec from a JSON or safetensors file; its content tells which.
+
+    Raises:
+        OSError: The file cannot be read.
+        InvalidNetworkError: Its content is not a valid spec; `faults` has every fault.
+    """
+    file = Path(path)
+    size = file.stat().st_size
+    if size > limits.max_bytes:
+        faults = Faults()
+        faults.add("file", f"has {size} bytes; at most {limits.max_bytes} are allowed")
+        raise faults.error()
+    return loads(file.read_bytes(), limits=limits)
+
+
+def loads(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
+    """Read a spec from the bytes of a JSON or safetensors file; they tell which.
+
+    Raises:
+        InvalidNetworkError: The content is not a valid spec; `faults` has every fault.
+    """
+    # A safetensors header is a JSON object after 8 bytes of length, whose upper ones are 0; no JSON text has those.
+    if content[5:8] == b"\0\0\0":
+        return from_safetensors(content, limits=limits)
+    return from_json(content, limits=limits)

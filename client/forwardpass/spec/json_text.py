@@ -1,0 +1,111 @@
+"""JSON read strictly: no key twice, no nesting without end, nothing that only Python would understand."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+from forwardpass.spec.faults import Faults, join, quoted
+from forwardpass.spec.limits import Limits
+
+_LONGEST_INTEGER: Final = 400
+_MAX_REPEATED: Final = 1_000
+
+
+class _Repeated(dict[str, Any]):
+    """An object that had a key more than once; the last value counts, the names are kept."""
+
+    names: tuple[str, ...] = ()
+
+
+def read_json(text: str | bytes, *, limits: Limits, faults: Faults, path: str = "spec") -> Any:  # noqa: ANN401 - any JSON
+    """Read a JSON text; note as faults what is wrong with its form.
+
+    NaN and Infinity, which are not JSON, are read as floats: whoever looks at the number tells
+    the fault with its exact place.
+
+    Returns:
+        The value, or None when the text cannot be read at all; a fault says so then.
+    """
+    size = len(text)
+    if size > limits.max_bytes:
+        faults.add(path, f"has {size} bytes; at most {limits.max_bytes} are allowed")
+        return None
+    decoded = _decode(text, faults, path)
+    if decoded is None:
+        return None
+    containers = decoded.count("[") + decoded.count("{")
+    if containers > limits.max_containers:
+        faults.add(
+            path,
+            f"has {containers} lists and objects; at most {limits.max_containers} are allowed. "
+            "A safetensors file is the better form for a network of this size",
+        )
+        return None
+    repeated: list[_Repeated] = []
+    try:
+        value = _load(decoded, repeated)
+    except json.JSONDecodeError as error:
+        what = error.msg[:1].lower() + error.msg[1:]
+        faults.add(path, f"is not JSON: {what} at line {error.lineno}, column {error.colno}")
+        return None
+    except RecursionError:
+        faults.add(path, "is nested too deeply; a spec needs five levels")
+        return None
+    if repeated:
+        for place, name in _places(value, path):
+            faults.add(place, f"the key {quoted(name)} is there more than once; keep one")
+    return value
+
+
+def _decode(text: str | bytes, faults: Faults, path: str) -> str | None:
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        faults.add(path, f"is not UTF-8: byte {error.start} is 0x{text[error.start]:02x}")
+        return None
+
+
+def _load(text: str, repeated: list[_Repeated]) -> Any:  # noqa: ANN401 - any JSON
+    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        entries = dict(pairs)
+        if len(entries) == len(pairs):
+            return entries
+        seen: set[str] = set()
+        marked = _Repeated(entries)
+        marked.names = tuple(dict.fromkeys(key for key, _ in pairs if key in seen or seen.add(key)))
+        repeated.append(marked)
+        return marked
+
+    try:
+        return json.loads(text, object_pairs_hook=collect)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # Python refuses to read integers of thousands of digits; no float64 is that large.
+        repeated.clear()
+        return json.loads(text, object_pairs_hook=collect, parse_int=_integer)
+
+
+def _integer(digits: str) -> int | float:
+    if len(digits) <= _LONGEST_INTEGER:
+        return int(digits)
+    return -math.inf if digits.startswith("-") else math.inf
+
+
+def _places(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Find where the repeated keys are, without recursion."""
+    left: list[tuple[str, object]] = [(path, value)]
+    told = 0
+    while left and told < _MAX_REPEATED:
+        place, current = left.pop()
+        if isinstance(current, _Repeated):
+            for name in current.names:
+                told += 1
+                yield join(place, name), name
+        if isinstance(current, dict):
+            left += [(join(place, key), part) for key, part in current.items() if isinstance(part, dict | list)]
+        elif isinstance(current, list):
+            left += [(join(place, i), part) for i, part in enumerate(current) if isinstance(part, dict | list)]

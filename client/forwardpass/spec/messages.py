@@ -1,0 +1,188 @@
+"""The message `forwardpass.v1.NetworkSpec` and back. Bytes of tensors are not copied on the way in."""
+
+import re
+from typing import Any, Final
+
+from forwardpass.errors import DtypeMismatchError, Fault, InvalidNetworkError, InvalidTensorError
+from forwardpass.spec.faults import Faults, join
+from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
+from forwardpass.spec.models import FORMAT
+from forwardpass.spec.network import Layer, NetworkSpec
+from forwardpass.spec.numbers import Unreadable
+from forwardpass.spec.parsing import read
+from forwardpass.tensors import DATA_TYPES, Array, from_tensor, to_tensor
+from forwardpass.v1 import network_pb2, tensor_pb2
+
+_DTYPES: Final = {0: "float64", **{number: name for name, number in DATA_TYPES.items()}}
+_MERGES: Final = {
+    network_pb2.MERGE_UNSPECIFIED: None,
+    network_pb2.MERGE_SUM: "sum",
+    network_pb2.MERGE_CONCATENATE: "concatenate",
+    network_pb2.MERGE_MULTIPLY: "multiply",
+}
+_PATHS: Final = (
+    (re.compile(r"^spec\.inputs(?=\[)"), "spec.inputs.features"),
+    (re.compile(r"^spec\.inputs$"), "spec.inputs.width"),
+    (re.compile(r"^spec\.outputs"), "spec.output_names"),
+    (re.compile(r"^spec\.classes"), "spec.class_labels"),
+)
+
+
+def from_message(message: network_pb2.NetworkSpec, *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
+    """Read a spec from its message.
+
+    Raises:
+        InvalidNetworkError: The spec is not valid; `faults` has every fault, with the message's
+            own field names in the paths.
+    """
+    faults = Faults()
+    try:
+        return read(_document(message, limits, faults), limits=limits, faults=faults)
+    except InvalidNetworkError as error:
+        renamed = [Fault(path=_renamed(fault.path), message=fault.message) for fault in error.faults]
+        raise InvalidNetworkError(error.message, faults=renamed, **error.facts) from None
+
+
+def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:
+    """Write a spec as its message, tensors as bytes."""
+    return network_pb2.NetworkSpec(
+        dtype=DATA_TYPES[spec.dtype],
+        inputs=network_pb2.Inputs(
+            width=spec.inputs.width,
+            features=[
+                network_pb2.Feature(
+                    name=feature.name,
+                    mean=feature.mean,
+                    scale=feature.scale,
+                    unit=feature.unit,
+                    description=feature.description,
+                )
+                for feature in spec.inputs.features
+            ],
+        ),
+        layers=map(_layer_message, spec.layers),
+        output_names=spec.outputs,
+        class_labels=spec.classes,
+        description=spec.description,
+        metadata=dict(spec.metadata),
+        tags=spec.tags,
+        examples=[
+            network_pb2.Example(inputs=example.inputs, outputs=example.outputs, tolerance=example.tolerance)
+            for example in spec.examples
+        ],
+        allow_non_finite_inputs=spec.allow_non_finite_inputs,
+    )
+
+
+def _layer_message(layer: Layer) -> network_pb2.Layer:
+    merges = {name: number for number, name in _MERGES.items()}
+    message = network_pb2.Layer(
+        name=layer.name,
+        weights=to_tensor(layer.weights),
+        bias=to_tensor(layer.bias),
+        activation=network_pb2.Activation(name=layer.activation.name, parameters=dict(layer.activation.parameters)),
+        nodes=layer.nodes,
+        merge=merges[layer.merge],
+    )
+    # `from` is a word of Python's own.
+    getattr(message, "from").extend(layer.from_)
+    return message
+
+
+def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) -> dict[str, object]:
+    if message.dtype not in _DTYPES:
+        faults.add("spec.dtype", f"is {message.dtype}; must be DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT64")
+    document: dict[str, object] = {
+        "format": FORMAT,
+        "dtype": _DTYPES.get(message.dtype, "float64"),
+        "inputs": _inputs(message.inputs, faults),
+        "layers": [_layer(layer, index, limits, faults) for index, layer in enumerate(message.layers[: limits.max_layers + 1])],
+        "classes": list(message.class_labels),
+        "description": message.description,
+        "metadata": dict(message.metadata),
+        "tags": list(message.tags),
+        "examples": list(map(_example, message.examples)),
+        "allow_non_finite_inputs": message.allow_non_finite_inputs,
+    }
+    return {**document, "outputs": list(message.output_names)} if message.output_names else document
+
+
+def _inputs(message: network_pb2.Inputs, faults: Faults) -> object:
+    if not message.features:
+        return message.width
+    if message.width and message.width != len(message.features):
+        faults.add("spec.inputs.width", f"is {message.width}, but there are {len(message.features)} features; leave it out")
+    return [_feature(feature) for feature in message.features]
+
+
+def _feature(message: network_pb2.Feature) -> dict[str, object]:
+    feature: dict[str, object] = {"name": message.name, "unit": message.unit, "description": message.description}
+    for key in ("mean", "scale"):
+        if message.HasField(key):
+            feature[key] = getattr(message, key)
+    return feature
+
+
+def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Faults) -> dict[str, object]:
+    path = join("spec", "layers", index)
+    layer: dict[str, object] = {}
+    if message.name:
+        layer["name"] = message.name
+    if message.HasField("weights"):
+        layer["weights"] = _tensor(f"{path}.weights", message.weights, 2, limits, faults)
+    if message.HasField("bias"):
+        layer["bias"] = _tensor(f"{path}.bias", message.bias, 1, limits, faults)
+    if message.HasField("activation"):
+        # Last, so that no parameter can be called `name`.
+        layer["activation"] = _activation(f"{path}.activation", message.activation, faults)
+    if message.nodes:
+        layer["nodes"] = list(message.nodes)
+    sources = list(getattr(message, "from"))
+    if sources:
+        layer["from"] = sources
+    if message.merge not in _MERGES:
+        faults.add(f"{path}.merge", f"is {message.merge}; must be MERGE_SUM, MERGE_CONCATENATE or MERGE_MULTIPLY")
+    elif _MERGES[message.merge] is not None:
+        layer["merge"] = _MERGES[message.merge]
+    return layer
+
+
+def _activation(path: str, message: network_pb2.Activation, faults: Faults) -> dict[str, Any]:
+    parameters = dict(message.parameters)
+    if "name" in parameters:
+        faults.add(f"{path}.parameters.name", "no activation function has such a parameter")
+    return {**parameters, "name": message.name}
+
+
+def _example(message: network_pb2.Example) -> dict[str, object]:
+    example: dict[str, object] = {"inputs": list(message.inputs), "outputs": list(message.outputs)}
+    return {**example, "tolerance": message.tolerance} if message.HasField("tolerance") else example
+
+
+def _tensor(
+    path: str, message: tensor_pb2.Tensor, axes: int, limits: Limits, faults: Faults
+) -> Array | Unreadable:
+    """Read a tensor whose declared shape is judged before anything is made of it."""
+    shape = tuple(message.shape)
+    if not shape and axes == 1 and message.values:
+        shape = (len(message.values),)
+    if len(shape) != axes or any(length < 1 for length in shape):
+        needed = "[outputs, inputs], both above 0" if axes == 2 else "[outputs], above 0"
+        shown = list(shape) if len(shape) <= 4 else f"{len(shape)} axes"
+        faults.add(f"{path}.shape", f"is {shown}; must be {needed}")
+        return Unreadable()
+    if any(length > limits.max_width for length in shape):
+        # The limit's own fault comes from the outline.
+        return Unreadable(shape=shape)
+    try:
+        return from_tensor(message, path=path)
+    except (DtypeMismatchError, InvalidTensorError) as error:
+        for fault in error.faults:
+            faults.add(fault.path, fault.message)
+        return Unreadable(shape=shape)
+
+
+def _renamed(path: str) -> str:
+    for pattern, name in _PATHS:
+        path = pattern.sub(name, path)
+    return path

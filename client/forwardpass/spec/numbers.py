@@ -1,0 +1,199 @@
+"""Numbers of a spec: checked all at once by numpy, and one by one only to find what is wrong.
+
+A matrix or vector may be lists, arrays, or a mapping of node names to rows. What comes back is
+read-only and of the network's dtype; it shares memory with what was given where that is read-only,
+aligned and of that dtype already, and is a copy otherwise.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+from forwardpass.spec.faults import found
+from forwardpass.tensors import Array
+
+Problem: TypeAlias = tuple[tuple[str | int, ...], str]
+"""Where in a field, and what is wrong there."""
+
+_SHOWN: Final = 10
+_NUMBERS: Final = frozenset({int, float})
+_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """Stands in a document for a tensor whose faults are known already.
+
+    Attributes:
+        shape: The shape that it declares, where that can be told.
+    """
+
+    shape: tuple[int, ...] | None = None
+
+
+def refuse(problems: Sequence[Problem], value: object = None) -> NoReturn:
+    """Raise what pydantic understands as one fault for each problem, the first ten at most."""
+    left = len(problems) - _SHOWN
+    shown = [*problems[:_SHOWN], *([((), f"has {left} more faults of this kind")] if left > 0 else [])]
+    details = [
+        InitErrorDetails(type=PydanticCustomError("fault", "{fault}", {"fault": fault}), loc=place, input=value)
+        for place, fault in shown
+    ]
+    raise ValidationError.from_exception_data("number", details)
+
+
+def number_fault(value: object, dtype: npt.DTypeLike) -> str | None:
+    """Say why a value is not a finite number of a dtype, or None."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        return f"is {found(value)}; must be a number"
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        beyond = ", or beyond the largest float64" if isinstance(value, float) and math.isinf(value) else ""
+        return f"is {found(value)}{beyond}; must be a finite number"
+    # Half a step above the largest float32 is where rounding turns to infinity.
+    if np.dtype(dtype).itemsize == 4 and _overflows(number):
+        return f"is {found(value)}; a number in float32 is at most {_FLOAT32_MAX:g}"
+    return None
+
+
+def matrix(value: object, dtype: npt.DTypeLike) -> Array:
+    """Read weights, `(outputs, inputs)`.
+
+    Args:
+        value: Rows in a list or by node name, or an array of two axes.
+        dtype: float32 or float64; numbers are rounded to the nearest.
+
+    Raises:
+        ValidationError: Something is wrong; the locations are within the field.
+    """
+    if isinstance(value, Unreadable):
+        return np.empty((0, 0), dtype)
+    if isinstance(value, np.ndarray):
+        return _from_array(value, dtype, axes=2)
+    if isinstance(value, Mapping):
+        labels: Sequence[str | int] = [key if isinstance(key, str) else found(key) for key in value]
+        rows = list(value.values())
+    elif isinstance(value, list | tuple):
+        labels, rows = range(len(value)), list(value)
+    else:
+        refuse([((), f"is {found(value)}; must be a list of rows, one for each node, or rows by node name")])
+    if not rows:
+        refuse([((), f"is {'an empty object' if isinstance(value, Mapping) else 'empty'}; needs a row for each node")])
+    numbers = _stack(rows)
+    if numbers is None:
+        problems = _row_problems(rows, labels, dtype)
+        if problems:
+            refuse(problems)
+        numbers = np.array([[float(element) for element in row] for row in rows], np.float64)
+    return _fit(numbers, numbers, dtype, lambda place: (labels[place[0]], place[1]))
+
+
+def vector(value: object, dtype: npt.DTypeLike) -> Array:
+    """Read a list of numbers, `(length,)`; otherwise like `matrix`."""
+    if isinstance(value, Unreadable):
+        return np.empty(0, dtype)
+    if isinstance(value, np.ndarray):
+        return _from_array(value, dtype, axes=1)
+    if not isinstance(value, list | tuple):
+        refuse([((), f"is {found(value)}; must be a list of numbers")])
+    if not value:
+        refuse([((), "is empty; needs at least one number")])
+    numbers = _stack([value])
+    if numbers is None:
+        problems = _element_problems((), value, dtype)
+        if problems:
+            refuse(problems)
+        numbers = np.array([[float(element) for element in value]], np.float64)
+    return _fit(numbers[0], numbers[0], dtype, lambda place: (place[0],))
+
+
+def common_length(rows: Iterable[object]) -> int | None:
+    """Return the length that most rows have, or None when none has a length."""
+    lengths = Counter(
+        row.shape[0] if isinstance(row, np.ndarray) else len(row)
+        for row in rows
+        if isinstance(row, list | tuple) or (isinstance(row, np.ndarray) and row.ndim == 1)
+    )
+    return max(lengths, key=lambda length: lengths[length]) if lengths else None
+
+
+def _stack(rows: Sequence[Any]) -> npt.NDArray[np.float64] | None:
+    """Make an array of flawless rows at full speed, or return None."""
+    if all(isinstance(row, np.ndarray) and row.ndim == 1 and row.dtype.kind in "iuf" for row in rows):
+        return np.stack(rows).astype(np.float64) if len({row.shape for row in rows}) == 1 and rows[0].size else None
+    kinds: set[type] = set()
+    for row in rows:
+        if not isinstance(row, list | tuple):
+            return None
+        kinds.update(map(type, row))
+    if not kinds <= _NUMBERS or not rows[0] or len(set(map(len, rows))) != 1:
+        return None
+    try:
+        return np.array(rows, dtype=np.float64)
+    except OverflowError:
+        return None
+
+
+def _row_problems(rows: Sequence[object], labels: Sequence[str | int], dtype: npt.DTypeLike) -> list[Problem]:
+    problems: list[Problem] = []
+    needed = common_length(rows)
+    for label, row in zip(labels, rows, strict=True):
+        if not isinstance(row, list | tuple) and not (isinstance(row, np.ndarray) and row.ndim == 1):
+            problems.append(((label,), f"is {found(row)}; must be a list of numbers"))
+            continue
+        if len(row) != needed:
+            problems.append(((label,), f"has {len(row)} weights; most rows have {needed}, and all need as many"))
+        elif not needed:
+            problems.append(((label,), "is empty; needs a weight for each input"))
+        problems += _element_problems((label,), row, dtype)
+    return problems
+
+
+def _element_problems(place: tuple[str | int, ...], row: Iterable[object], dtype: npt.DTypeLike) -> list[Problem]:
+    faults = ((index, number_fault(element, dtype)) for index, element in enumerate(row))
+    return [((*place, index), fault) for index, fault in faults if fault is not None]
+
+
+def _from_array(value: npt.NDArray[Any], dtype: npt.DTypeLike, *, axes: int) -> Array:
+    if value.dtype.kind not in "iuf":
+        refuse([((), f"is {found(value)}; must have numbers, best of dtype float32 or float64")])
+    if value.ndim != axes:
+        form = "two axes, (outputs, inputs)" if axes == 2 else "one axis"
+        refuse([((), f"is {found(value)}; must have {form}")])
+    if value.size == 0:
+        refuse([((), f"is {found(value)}; must not be empty")])
+    with np.errstate(over="ignore"):
+        numbers: Array = np.require(np.asarray(value), dtype=dtype, requirements=["C", "A"])
+    if value.flags.writeable and np.may_share_memory(numbers, value):
+        numbers = numbers.copy()
+    return _fit(numbers, value, dtype, tuple)
+
+
+def _fit(numbers: Array, source: npt.NDArray[Any], dtype: npt.DTypeLike, place: Any) -> Array:  # noqa: ANN401 - a callable
+    with np.errstate(over="ignore"):
+        numbers = numbers.astype(dtype, copy=False)
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        places = np.argwhere(~finite)
+        problems = [
+            (place(tuple(map(int, index))), number_fault(source[tuple(index)], dtype) or "is not finite")
+            for index in places[:_SHOWN]
+        ]
+        more = len(places) - len(problems)
+        refuse([*problems, *([((), f"has {more} more numbers that are not finite")] if more else [])])
+    numbers.flags.writeable = False
+    return numbers
+
+
+def _overflows(number: float) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isinf(np.float32(number)))

@@ -1,0 +1,193 @@
+"""A document in, a checked and complete `NetworkSpec` out, or every fault of it at once."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from forwardpass.spec.checks import INPUTS, check_counts
+from forwardpass.spec.faults import Faults, found, join, quoted, resolve
+from forwardpass.spec.graph import check_graph
+from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
+from forwardpass.spec.models import (
+    FORMAT,
+    Context,
+    ExampleModel,
+    FeatureModel,
+    LayerModel,
+    NetworkModel,
+)
+from forwardpass.spec.network import Example, Feature, Inputs, Layer, NetworkSpec, default_names
+from forwardpass.spec.outline import read_outline
+from forwardpass.spec.sizes import check_sizes
+from forwardpass.tensors import Array
+
+_MAX_UNKNOWN_KEYS: Final = 64
+
+
+def parse(document: Mapping[str, object], *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
+    """Check a document and make a network's spec of it.
+
+    Args:
+        document: What a JSON file of the form `forwardpass.network/1` has; weights and biases may
+            also be numpy arrays.
+        limits: The largest accepted sizes.
+
+    Returns:
+        The spec, normalized and complete. Its arrays share memory with arrays in the document
+        only where those are read-only.
+
+    Raises:
+        InvalidNetworkError: The document is not valid; `faults` has every fault with its path.
+    """
+    return read(document, limits=limits, faults=Faults())
+
+
+def read(document: object, *, limits: Limits, faults: Faults) -> NetworkSpec:
+    """Do what `parse` does, with the faults that were found while the document was made."""
+    if not isinstance(document, Mapping):
+        faults.add("spec", f"is {found(document)}; must be an object")
+        raise faults.error()
+    outline = read_outline(document)
+    _check_keys(document, faults)
+    if not check_sizes(outline, limits, faults):
+        raise faults.error()
+    check_counts(outline, limits, faults)
+    check_graph(outline, faults)
+    model = _check_fields(document, Context(dtype=outline.dtype, limits=limits), faults)
+    faults.check()
+    if model is None:
+        raise faults.error()
+    return _build(model, document)
+
+
+def _check_keys(document: Mapping[object, object], faults: Faults) -> None:
+    for path, entries, model in _objects(document):
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        unknown = [key for key in entries if key not in known]
+        for key in unknown[:_MAX_UNKNOWN_KEYS]:
+            word = key if isinstance(key, str) else found(key)
+            hint = faults.suggest(word, known) or f"; known are {', '.join(known)}"
+            faults.add(join(path, word), f"the key {quoted(word)} is not known here{hint}")
+        if len(unknown) > _MAX_UNKNOWN_KEYS:
+            faults.add(path, f"has {len(unknown)} keys that are not known here")
+
+
+def _objects(document: Mapping[object, object]) -> Iterator[tuple[str, Mapping[object, object], type[BaseModel]]]:
+    yield "spec", document, NetworkModel
+    for key, model in (("inputs", FeatureModel), ("layers", LayerModel), ("examples", ExampleModel)):
+        parts = document.get(key)
+        for index, part in enumerate(parts if isinstance(parts, list | tuple) else ()):
+            if isinstance(part, Mapping):
+                yield join("spec", key, index), part, model
+
+
+def _check_fields(document: Mapping[Any, object], context: Context, faults: Faults) -> NetworkModel | None:
+    fields = {field.alias or name for name, field in NetworkModel.model_fields.items()}
+    known = {key: value for key, value in document.items() if key in fields}
+    try:
+        return NetworkModel.model_validate(known, context=context)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            location = detail["loc"]
+            faults.add(resolve(document, location), _message(detail))
+        return None
+
+
+def _message(detail: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    kind, value, facts = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "fault":
+        return str(facts["fault"])
+    if kind == "missing":
+        return "is missing" + _NEEDED.get(detail["loc"][-1], "")
+    if kind == "too_short":
+        return f"is an empty list; must have at least {facts['min_length']}"
+    if kind == "literal_error":
+        return f"is {found(value)}; must be {str(facts['expected']).replace(chr(39), chr(34))}"
+    if kind == "greater_than_equal":
+        return f"is {found(value)}; must be {facts['ge']} or greater"
+    return f"is {found(value)}; must be {_TYPES.get(kind, 'something else')}"
+
+
+_NEEDED: Final[Mapping[object, str]] = {
+    "format": f'; must be "{FORMAT}"',
+    "inputs": "; must be the number of inputs, or a list",
+    "layers": "; must be a list of layers",
+    "weights": "; must be a list of rows, one for each node",
+    "outputs": "; must be a list of numbers, one for each output",
+    "name": "; must be a text",
+}
+_TYPES: Final[Mapping[str, str]] = {
+    "bool_type": "true or false",
+    "dict_type": "an object",
+    "int_type": "an integer",
+    "list_type": "a list",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "string_type": "a text in quotes",
+}
+
+
+def _build(model: NetworkModel, document: Mapping[Any, Any]) -> NetworkSpec:
+    layers: list[Layer] = []
+    for index, part in enumerate(model.layers):
+        before = layers[-1].name if layers else INPUTS
+        layers.append(_build_layer(part, index, before, document["layers"][index]["weights"], model.dtype))
+    inputs = _build_inputs(model)
+    return NetworkSpec(
+        dtype=model.dtype,
+        inputs=inputs,
+        layers=tuple(layers),
+        outputs=tuple(model.outputs) if model.outputs is not None else layers[-1].nodes,
+        classes=tuple(model.classes),
+        description=model.description,
+        metadata=MappingProxyType(dict(sorted(model.metadata.items()))),
+        tags=tuple(model.tags),
+        examples=tuple(_build_example(part, inputs) for part in model.examples),
+        allow_non_finite_inputs=model.allow_non_finite_inputs,
+    )
+
+
+def _build_layer(part: LayerModel, index: int, before: str, weights: object, dtype: str) -> Layer:
+    name = part.name or f"layer_{index}"
+    bias = part.bias if part.bias is not None else _frozen(np.zeros(len(part.weights), dtype))
+    named = tuple(weights) if isinstance(weights, Mapping) else None
+    nodes = tuple(part.nodes) if part.nodes is not None else named
+    return Layer(
+        name=name,
+        weights=part.weights,
+        bias=bias,
+        activation=part.activation,
+        nodes=nodes or default_names(name, len(bias)),
+        from_=tuple(part.from_) if part.from_ is not None else (before,),
+        merge=part.merge,
+    )
+
+
+def _build_inputs(model: NetworkModel) -> Inputs:
+    features = tuple(
+        Feature(name=part.name, mean=part.mean, scale=part.scale, unit=part.unit, description=part.description)
+        for part in model.inputs.features
+    )
+    mean = [feature.mean for feature in features]
+    scale = [feature.scale for feature in features]
+    return Inputs(
+        width=len(features) or model.inputs.width,
+        features=features,
+        mean=_frozen(np.array(mean, model.dtype)) if any(number != 0 for number in mean) else None,
+        scale=_frozen(np.array(scale, model.dtype)) if any(number != 1 for number in scale) else None,
+    )
+
+
+def _build_example(part: ExampleModel, inputs: Inputs) -> Example:
+    row = part.inputs
+    if isinstance(row, Mapping):
+        row = tuple(row[name] for name in inputs.names)
+    return Example(inputs=row, outputs=part.outputs, tolerance=part.tolerance)
+
+
+def _frozen(array: Array) -> Array:
+    array.flags.writeable = False
+    return array

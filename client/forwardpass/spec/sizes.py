@@ -1,0 +1,73 @@
+"""Limits, judged on what a document declares, in Python integers."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from forwardpass.spec.faults import Faults, join
+from forwardpass.spec.limits import Limits
+from forwardpass.spec.outline import LayerOutline, Outline
+
+_MAX_KEYS = 64
+
+
+def check_sizes(outline: Outline, limits: Limits, faults: Faults) -> bool:
+    """Note every limit that a document passes.
+
+    Returns:
+        Whether the document may be looked at in detail: no list of it is longer than it may be.
+    """
+    too_long = list(_too_long(outline, limits))
+    for path, message in [*too_long, *_too_wide(outline, limits), *_too_heavy(outline, limits)]:
+        faults.add(path, message)
+    return not too_long
+
+
+def _too_long(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
+    counts = [
+        ("spec.layers", len(outline.layers), limits.max_layers, "layers"),
+        ("spec.inputs", len(outline.features or ()), limits.max_width, "inputs"),
+        ("spec.outputs", len(outline.outputs or ()), limits.max_width, "outputs"),
+        ("spec.classes", len(outline.classes or ()), max(limits.max_width, 2), "classes"),
+        ("spec.tags", len(outline.tags or ()), limits.max_tags, "tags"),
+        ("spec.metadata", outline.metadata, limits.max_metadata, "entries"),
+        ("spec.examples", len(outline.examples), limits.max_examples, "examples"),
+    ]
+    for index, layer in enumerate(outline.layers[: limits.max_layers]):
+        path = join("spec", "layers", index)
+        counts += [
+            (f"{path}.nodes", layer.node_count or 0, limits.max_width, "names"),
+            (f"{path}.from", len(layer.sources or ()), limits.max_layers, "layers"),
+            (path, layer.keys, _MAX_KEYS, "keys"),
+        ]
+    for path, count, limit, things in counts:
+        if count > limit:
+            yield path, f"has {count} {things}; at most {limit} are allowed"
+
+
+def _too_wide(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
+    width = outline.width or 0
+    if width > limits.max_width and outline.features is None:
+        yield "spec.inputs", f"is {_shown(width)}; at most {limits.max_width} inputs are allowed"
+    for index, layer in enumerate(outline.layers[: limits.max_layers]):
+        path = join("spec", "layers", index, "weights")
+        for count, things in ((layer.outputs, "nodes"), (layer.inputs, "weights for each node")):
+            if count is not None and count > limits.max_width:
+                yield path, f"has {count} {things}; at most {limits.max_width} are allowed"
+
+
+def _too_heavy(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
+    parameters = sum(map(_parameters, outline.layers))
+    if parameters > limits.max_parameters:
+        yield "spec.layers", f"have {parameters} weights and biases; at most {limits.max_parameters} are allowed"
+    size = parameters * np.dtype(outline.dtype).itemsize
+    if size > limits.max_bytes:
+        yield "spec.layers", f"have {size} bytes of {outline.dtype}; at most {limits.max_bytes} are allowed"
+
+
+def _parameters(layer: LayerOutline) -> int:
+    return (layer.outputs or 0) * (layer.inputs or 0) + (layer.outputs or 0)
+
+
+def _shown(number: int) -> str:
+    return str(number) if number.bit_length() < 256 else f"an integer of {number.bit_length()} bits"

@@ -1,0 +1,107 @@
+"""From the tables' rows to values, and the nearest sense of rows that are damaged.
+
+SQLite keeps any type in any column, so a damaged row can hold anything. One that makes no
+sense is left out and logged; the rest serve.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from forwardpass.errors import InvalidFieldError
+from forwardpass.spec import check_name
+from sqlalchemy import Connection, Integer, select, type_coerce
+
+from forwardpass_server.registry.state import LATEST
+from forwardpass_server.registry.store import NetworkRow, VersionRow
+from forwardpass_server.registry.tables import aliases, networks, versions
+
+log = logging.getLogger(__name__)
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_networks(connection: Connection, name: str | None = None) -> dict[str, NetworkRow]:
+    """Read networks without contents, deleted ones too: all by name, or one."""
+    of_networks = select(
+        networks.c.name,
+        networks.c.next_version,
+        type_coerce(networks.c.deleted, Integer).label("deleted"),
+        networks.c.create_us,
+        networks.c.update_us,
+    ).order_by(networks.c.name)
+    of_versions = select(
+        versions.c.name,
+        versions.c.number,
+        versions.c.digest,
+        versions.c.create_us,
+        versions.c.size_bytes,
+    ).order_by(versions.c.number)
+    of_aliases = select(aliases.c.name, aliases.c.alias, aliases.c.number)
+    if name is not None:
+        of_networks = of_networks.where(networks.c.name == name)
+        of_versions = of_versions.where(versions.c.name == name)
+        of_aliases = of_aliases.where(aliases.c.name == name)
+    numbered: dict[object, dict[int, VersionRow]] = defaultdict(dict)
+    for version in connection.execute(of_versions):
+        if isinstance(version.number, int) and version.number > 0:
+            numbered[version.name][version.number] = _version(version)
+        else:
+            log.error("a version of network %r has a damaged number and is left out", version.name)
+    named: dict[object, dict[str, int]] = defaultdict(dict)
+    for alias in connection.execute(of_aliases):
+        if isinstance(alias.alias, str) and alias.number in numbered[alias.name]:
+            named[alias.name][alias.alias] = alias.number
+        else:
+            log.error("alias %r of network %r names no version and is left out", alias.alias, alias.name)
+    return {
+        row.name: _network(row, numbered[row.name], named[row.name])
+        for row in connection.execute(of_networks)
+        if _is_name(row.name)
+    }
+
+
+def microseconds(time: datetime) -> int:
+    """Return a time in microseconds since 1970, UTC."""
+    return (time - EPOCH) // timedelta(microseconds=1)
+
+
+def _network(row: Any, numbered: Mapping[int, VersionRow], named: Mapping[str, int]) -> NetworkRow:
+    found = {} if row.deleted else numbered
+    newest = max(numbered, default=0)
+    return NetworkRow(
+        name=row.name,
+        # A number that was given must not be given again, whatever the damage.
+        next_version=max(row.next_version if isinstance(row.next_version, int) else 1, newest + 1),
+        create_time=_time(row.create_us),
+        update_time=_time(row.update_us),
+        versions=tuple(found.values()),
+        aliases={LATEST: newest, **named} if found else {},
+    )
+
+
+def _version(row: Any) -> VersionRow:
+    return VersionRow(
+        number=row.number,
+        digest=row.digest if isinstance(row.digest, str) else "",
+        create_time=_time(row.create_us),
+        size_bytes=row.size_bytes if isinstance(row.size_bytes, int) else 0,
+    )
+
+
+def _time(since_epoch: object) -> datetime:
+    try:
+        return EPOCH + timedelta(microseconds=since_epoch if isinstance(since_epoch, int) else 0)
+    except OverflowError:
+        return EPOCH
+
+
+def _is_name(name: object) -> bool:
+    try:
+        check_name(name)  # type: ignore[arg-type] # tried, not trusted
+    except InvalidFieldError:
+        log.error("a network's name is damaged (%r) and it is left out", name)  # noqa: TRY400
+        return False
+    return True

@@ -1,0 +1,132 @@
+"""Everything that is registered, as it was at one revision: never changed, only replaced."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final, TypeVar
+
+from forwardpass.errors import (
+    AliasNotFoundError,
+    NetworkNotFoundError,
+    NotFoundError,
+    VersionNotFoundError,
+)
+
+from forwardpass_server.registry.state import NetworkState, VersionState
+
+_COMPARED: Final = 100
+"""How many names are compared with one that is not there: a caller's typing error must stay cheap."""
+
+NotFound = TypeVar("NotFound", bound=NotFoundError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """The state of the registry at a revision.
+
+    Attributes:
+        revision: How many changes there were.
+        networks: Every network, by name.
+        names: Their names, sorted.
+    """
+
+    revision: int
+    networks: Mapping[str, NetworkState]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, networks: Mapping[str, NetworkState], revision: int) -> "Snapshot":
+        """Make a snapshot of networks by name."""
+        return cls(revision=revision, networks=networks, names=tuple(sorted(networks)))
+
+    def changed(self, name: str, network: NetworkState | None, revision: int) -> "Snapshot":
+        """Return the snapshot after a change of one network; None deletes it."""
+        networks = dict(self.networks)
+        names = self.names
+        place = bisect_left(names, name)
+        if network is None:
+            if networks.pop(name, None) is not None:
+                names = names[:place] + names[place + 1 :]
+        else:
+            if name not in networks:
+                names = (*names[:place], name, *names[place:])
+            networks[name] = network
+        return Snapshot(revision=revision, networks=networks, names=names)
+
+    def network(self, name: str) -> NetworkState:
+        """Return a network.
+
+        Raises:
+            NetworkNotFoundError: There is none of this name.
+        """
+        network = self.networks.get(name)
+        if network is None:
+            raise _missing(NetworkNotFoundError, "network", name, "there is", self.names)
+        return network
+
+    def listed(self, *, after: str, limit: int | None) -> tuple[NetworkState, ...]:
+        """Return networks by name: all, or at most `limit` of those after a name."""
+        start = bisect_right(self.names, after)
+        end = None if limit is None else start + limit
+        return tuple(map(self.networks.__getitem__, self.names[start:end]))
+
+    def version(self, name: str, reference: str) -> VersionState:
+        """Return a version by number or alias; an empty reference is `latest`.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            VersionNotFoundError: It has no version of this number.
+            AliasNotFoundError: It has no alias of this name.
+        """
+        network = self.network(name)
+        version = network.references.get(reference)
+        if version is not None:
+            return version
+        if is_number(reference):
+            return self.numbered(name, int(reference[:20]))
+        return self.aliased(name, reference)
+
+    def aliased(self, name: str, alias: str) -> VersionState:
+        """Return the version that an alias names; raises as `version` does."""
+        network = self.network(name)
+        number = network.aliases.get(alias)
+        if number is None:
+            where = f"network {name!r} has"
+            raise _missing(AliasNotFoundError, "alias", alias, where, sorted(network.aliases))
+        return network.versions[number]
+
+    def numbered(self, name: str, number: int) -> VersionState:
+        """Return a version by number; raises as `version` does."""
+        network = self.network(name)
+        version = network.versions.get(number)
+        if version is None:
+            near = sorted(network.versions, key=lambda other: (abs(other - number), other))[:3]
+            raise _not_found(
+                VersionNotFoundError,
+                "version",
+                f"{name}/{number}",
+                f"network {name!r} has no version {number}; the nearest are {', '.join(map(str, near))}",
+                [*map(str, near)],
+            )
+        return version
+
+
+def is_number(reference: str) -> bool:
+    """Say whether a reference is a version's number rather than an alias."""
+    return reference.isascii() and reference.isdecimal()
+
+
+def _missing(error: type[NotFound], what: str, wanted: str, where: str, names: Sequence[str]) -> NotFound:
+    """Make the error for a name that is not there, with the nearest that are; `names` are sorted."""
+    shown = wanted[:_COMPARED]
+    place = bisect_left(names, shown)
+    # In a long list, names that begin alike stand near each other.
+    some = names[max(0, place - _COMPARED // 2) : place + _COMPARED // 2]
+    near = get_close_matches(shown, some, n=3)
+    hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+    return _not_found(error, what, shown, f"{where} no {what} {shown!r}{hint}", near)
+
+
+def _not_found(error: type[NotFound], what: str, resource: str, message: str, near: list[str]) -> NotFound:
+    return error(message, resourceType=what, resourceName=resource, nearest=", ".join(near))

@@ -1,0 +1,149 @@
+"""A SQLite file that belongs to this process alone and keeps what it acknowledges."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from forwardpass_server.registry.store import StoreOpenError
+
+# By the names of https://sqlite.org/rescode.html, the longer ones first.
+_REASONS: Final = {
+    "SQLITE_READONLY_DBMOVED": "its file was moved or deleted",
+    "SQLITE_READONLY": "it is read-only",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_BUSY": "another process has it locked",
+    "SQLITE_LOCKED": "another process has it locked",
+    "SQLITE_IOERR": "the disk fails to read or write",
+    "SQLITE_CANTOPEN": "its file cannot be opened",
+    "SQLITE_PERM": "its file must not be opened",
+    "SQLITE_CORRUPT": "its file is damaged; restore a backup",
+    "SQLITE_NOTADB": "its file is not a SQLite database",
+}
+
+
+def parse(url: str) -> URL:
+    """Read the URL of a SQLite database; the path in it becomes absolute, symbolic links followed.
+
+    Raises:
+        StoreOpenError: It is not of the form `sqlite:///FILE`, or `sqlite://` for memory.
+    """
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise StoreOpenError("the database URL is not of the form sqlite:///FILE") from None
+    backend = address.get_backend_name()
+    if backend != "sqlite":
+        raise StoreOpenError(f"a database of the kind {backend!r} is not supported; use sqlite:///FILE")
+    if address.query or address.host:
+        raise StoreOpenError(
+            "a sqlite URL has a file and nothing else: sqlite:///FILE, "
+            "with three slashes before a relative path and four before an absolute one"
+        )
+    if not address.database or address.database == ":memory:":
+        return address.set(database=None)
+    return address.set(database=str(Path(address.database).resolve()))
+
+
+def lock(address: URL) -> int | None:
+    """Lock a database for this process, by a file beside it; return that file's descriptor.
+
+    The kernel lets the lock go when the process ends, however it ends. The file stays: if it
+    were deleted, two processes could each lock one of the same name.
+
+    Raises:
+        StoreOpenError: Another process has the lock, or the folder cannot be written.
+    """
+    if not address.database:
+        return None
+    path = Path(address.database)
+    if path.is_dir():
+        raise StoreOpenError(f"the database {path} is a folder; name a file")
+    if not path.parent.is_dir():
+        raise StoreOpenError(
+            f"the database's folder {path.parent} does not exist; make it, or name another file"
+        )
+    lock_path = path.with_name(f"{path.name}.lock")
+    try:
+        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StoreOpenError(f"the database's lock {lock_path} cannot be opened: {error.strerror}") from None
+    try:
+        # Not POSIX locks: SQLite has those, and a process loses them all when it closes one descriptor.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreOpenError(
+            f"the database {path} is in use by another forwardpass-server; stop that one, or use another file"
+        ) from None
+    return descriptor
+
+
+def make_engine(address: URL, *, busy_seconds: float) -> Engine:
+    """Make the engine; nothing is opened yet.
+
+    Args:
+        address: From `parse`.
+        busy_seconds: How long to wait for a lock that another process has.
+    """
+    arguments: dict[str, Any] = {"timeout": busy_seconds, "check_same_thread": False}
+    if address.database:
+        engine = create_engine(address, connect_args=arguments, poolclass=QueuePool)
+    else:  # what is in memory belongs to one connection
+        engine = create_engine(
+            address, connect_args=arguments, poolclass=QueuePool, pool_size=1, max_overflow=0
+        )
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # no transactions but those begun below
+        connection.text_factory = _text
+        connection.execute("PRAGMA synchronous=EXTRA")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        # Take the write lock at once: two transactions that read first and write later would deadlock.
+        reads = connection.get_execution_options().get("reads", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def use_rollback_journal(engine: Engine) -> None:
+    """Leave the write-ahead log, if the file came with one: it is kept in the file, for every connection.
+
+    Releases up to 3.51.2 can corrupt it (https://sqlite.org/wal.html#walresetbug).
+    """
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode=DELETE")
+    finally:
+        connection.close()
+
+
+def reason(error: BaseException) -> str:
+    """Say in a few words why the database cannot; the error's own text is for the log."""
+    code = _code(error)
+    return next(
+        (words for name, words in _REASONS.items() if code.startswith(name)), "it failed; see the log"
+    )
+
+
+def is_damage(error: DBAPIError) -> bool:
+    """Say whether pages of the file make no sense, as opposed to a failure that may pass."""
+    return _code(error).startswith("SQLITE_CORRUPT")
+
+
+def _code(error: BaseException) -> str:
+    return str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
+
+
+def _text(raw: bytes) -> str:
+    """Decode a text; bytes that are damaged must not make the whole query fail."""
+    return raw.decode("utf-8", "replace")

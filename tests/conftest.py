@@ -1,0 +1,42 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from threadpoolctl import threadpool_limits
+
+from tests.processes import ServerProcess
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_blas_thread() -> None:
+    # As the server does: the bits of a product depend on it.
+    threadpool_limits(1, user_api="blas")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server process for all tests that only add networks of their own."""
+    with ServerProcess(tmp_path_factory.mktemp("server")) as process:
+        yield process
+        assert process.stop() == 0
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Start server processes of the test's own, by flags."""
+    with ExitStack() as stack:
+
+        def start(*flags: str, **options: Any) -> ServerProcess:
+            return stack.enter_context(ServerProcess(tmp_path, *flags, **options))
+
+        yield start
+
+
+@pytest.fixture
+def channel(server: ServerProcess) -> Iterator[grpc.Channel]:
+    """A plain gRPC channel to `server`."""
+    with grpc.insecure_channel(server.address) as channel:
+        yield channel

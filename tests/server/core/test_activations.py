@@ -1,0 +1,142 @@
+"""Every activation against arithmetic of 50 digits, over the whole range of its dtype."""
+
+import math
+from collections.abc import Callable
+
+import mpmath as mp
+import numpy as np
+import pytest
+from forwardpass_server.core import ACTIVATIONS
+from forwardpass_server.core.erf import erfc
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+DTYPES = [np.float32, np.float64]
+ROW_WISE = {"softmax", "log_softmax"}
+
+
+def sigmoid(z: mp.mpf) -> mp.mpf:
+    return 1 / (1 + mp.exp(-z))
+
+
+def phi(z: mp.mpf) -> mp.mpf:
+    return mp.erfc(-z / mp.sqrt(2)) / 2
+
+
+def clip(z: mp.mpf, low: float, high: float) -> mp.mpf:
+    return min(max(z, mp.mpf(low)), mp.mpf(high))
+
+
+def elu(z: mp.mpf, alpha: mp.mpf) -> mp.mpf:
+    return z if z > 0 else alpha * mp.expm1(z)
+
+
+EXACT: dict[str, Callable[[mp.mpf], mp.mpf]] = {
+    "identity": lambda z: z,
+    "relu": lambda z: max(z, mp.mpf(0)),
+    "leaky_relu": lambda z: z if z > 0 else mp.mpf("0.01") * z,
+    "prelu": lambda z: z if z > 0 else z / 4,
+    "relu6": lambda z: clip(z, 0, 6),
+    "elu": lambda z: elu(z, mp.mpf(1)),
+    "selu": lambda z: mp.mpf("1.0507009873554804934193349852946")
+    * elu(z, mp.mpf("1.6732632423543772848170429916717")),
+    "celu": lambda z: elu(z, mp.mpf(1)),
+    "gelu": lambda z: z * phi(z),
+    "gelu_tanh": lambda z: z * sigmoid(2 * mp.sqrt(2 / mp.pi) * (z + mp.mpf("0.044715") * z**3)),
+    "silu": lambda z: z * sigmoid(z),
+    "mish": lambda z: z * mp.tanh(mp.log1p(mp.exp(z))),
+    "softplus": lambda z: mp.log1p(mp.exp(z)),
+    "softsign": lambda z: z / (1 + abs(z)),
+    "tanh": mp.tanh,
+    "sigmoid": sigmoid,
+    "hard_sigmoid": lambda z: clip(z + 3, 0, 6) / 6,
+    "hard_tanh": lambda z: clip(z, -1, 1),
+    "hard_swish": lambda z: z * clip(z + 3, 0, 6) / 6,
+    "log_sigmoid": lambda z: -mp.log1p(mp.exp(-z)),
+    "exp": mp.exp,
+    "sin": mp.sin,
+    "cos": mp.cos,
+    "gaussian": lambda z: mp.exp(-z * z),
+    "step": lambda z: mp.mpf(1 if z >= 0 else 0),
+    "square": lambda z: z * z,
+}
+# Where the function goes through zero or its argument is rounded first, an absolute error is the honest measure.
+ABSOLUTE = {"sin", "cos", "hard_sigmoid", "hard_swish"}
+
+
+def apply(name: str, z: np.ndarray) -> np.ndarray:
+    known = ACTIVATIONS[name]
+    return known.function(z, **known.defaults)
+
+
+def points(dtype: type[np.floating]) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    small = np.concatenate([rng.uniform(-20, 20, 400), rng.standard_normal(200), rng.uniform(-100, 100, 100)])
+    tiny = 10.0 ** rng.uniform(-30, -3, 100) * rng.choice([-1, 1], 100)
+    edges = [0.0, -0.0, 1.0, -1.0, 3.0, -3.0, 6.0, 0.84375, 1.25, 1 / 0.35, -6.0, 28.0, -28.0]
+    return np.concatenate([small, tiny, edges]).astype(dtype)
+
+
+def test_every_function_has_an_oracle() -> None:
+    assert set(EXACT) | ROW_WISE == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", EXACT)
+def test_against_fifty_digits(name: str, dtype: type[np.floating]) -> None:
+    z = points(dtype)
+    with np.errstate(all="ignore"):
+        found = apply(name, z)
+    assert found.dtype == dtype
+    tiny, eps = float(np.finfo(dtype).tiny), float(np.finfo(dtype).eps)
+    with mp.workdps(50):
+        for value, got in zip(z.tolist(), found.tolist(), strict=True):
+            want = EXACT[name](mp.mpf(value))
+            # The argument of an exponential is rounded, which costs as many units as it is large.
+            slack = 8 * eps * max(1.0, abs(value) ** 2 if name in {"gaussian", "gelu", "gelu_tanh"} else abs(value))
+            bound = slack if name in ABSOLUTE else slack * abs(want) + tiny
+            if abs(want) <= float(np.finfo(dtype).max):
+                assert abs(mp.mpf(got) - want) <= bound, (name, value, got, want)
+            else:
+                assert got == math.inf
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_whole_range_of_finite_numbers(name: str, dtype: type[np.floating]) -> None:
+    top = np.finfo(dtype).max
+    z = np.array([[-top, -1e30, -1e10, -100, -1, 0, 1, 100, 1e10, 1e30, top]], dtype=dtype)
+    before = z.copy()
+    with np.errstate(all="ignore"):
+        found = apply(name, z)
+    assert found.shape == z.shape
+    assert not np.isnan(found).any()
+    assert np.array_equal(z, before)
+    # Of these, the true values at the ends are beyond the dtype.
+    if name not in {"exp", "square", "selu", "log_softmax"}:
+        assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(data=st.data())
+def test_softmax_is_a_distribution(dtype: type[np.floating], data: st.DataObject) -> None:
+    width = 32 if dtype is np.float32 else 64
+    z = data.draw(arrays(dtype, (3, 7), elements=st.floats(-(2.0**99), 2.0**99, width=width)))
+    found = apply("softmax", z)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=8 * np.finfo(dtype).eps)
+    for row, got, logs in zip(z.tolist(), found.tolist(), apply("log_softmax", z).tolist(), strict=True):
+        top = max(row)
+        total = math.fsum(math.exp(value - top) for value in row)
+        for value, probability, logarithm in zip(row, got, logs, strict=True):
+            assert probability == pytest.approx(math.exp(value - top) / total, rel=1e-5, abs=1e-40)
+            assert logarithm == pytest.approx(value - top - math.log(total), rel=1e-5, abs=1e-6)
+
+
+def test_erfc_against_the_standard_library() -> None:
+    x = np.concatenate([np.linspace(-30, 30, 60_001), np.logspace(-300, 1, 2_000), [np.inf, -np.inf]])
+    want = np.array([math.erfc(value) for value in x])
+    normal = want > np.finfo(float).tiny
+    found = erfc(x)
+    assert np.max(np.abs(found - want)[normal] / want[normal]) < 4e-15
+    assert np.isnan(erfc(np.array([np.nan]))[0])

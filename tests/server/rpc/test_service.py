@@ -1,0 +1,332 @@
+"""The services over the wire: what is answered when nothing is wrong."""
+
+import hashlib
+import math
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from forwardpass import spec
+from forwardpass.tensors import from_tensor, to_tensor
+from forwardpass.v1 import network_pb2
+from forwardpass.v1 import network_service_pb2 as networks
+from forwardpass.v1 import prediction_service_pb2 as predictions
+from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
+from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from forwardpass.v1.tensor_pb2 import Rows
+from forwardpass_server.rpc.auth import POLICY
+from google.protobuf.struct_pb2 import Struct
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from tests.processes import ServerProcess
+from tests.wire import NETWORKS, PREDICTIONS, call, network_spec, predict_request, register
+
+
+@pytest.fixture
+def predict(channel: grpc.Channel) -> Callable[..., predictions.PredictResponse]:
+    return PredictionServiceStub(channel).Predict
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("nodes", "activation", "output_activation", "row", "hidden", "output"),
+    [
+        ({"node_0": [1, 1], "node_1": [-1, 1], "output": [2, -1]}, "identity", "identity", [2, 3], [[5, 1]], 9),
+        ({"node_0": [1, 1], "node_1": [-1, 1], "output": [2, -1]}, "relu", "relu", [2, 3], [[5, 1]], 9),
+        (
+            {
+                "node_0_0": [2, 4],
+                "node_0_1": [4, -5],
+                "node_1_0": [-1, 2],
+                "node_1_1": [1, 2],
+                "output": [2, 7],
+            },
+            "relu",
+            "identity",
+            [3, 5],
+            [[26, 0], [0, 26]],
+            182,
+        ),
+    ],
+    ids=["linear", "one hidden layer", "two hidden layers"],
+)
+def test_the_article_to_the_last_digit(
+    channel: grpc.Channel,
+    nodes: dict[str, list[float]],
+    activation: str,
+    output_activation: str,
+    row: list[float],
+    hidden: list[list[float]],
+    output: float,
+    dtype: str,
+) -> None:
+    network = spec.from_nodes(nodes, activation=activation, output_activation=output_activation, dtype=dtype)
+    name = f"article-{dtype}-{activation}-{len(hidden)}"
+    register(channel, name, spec.to_message(network))
+    stub = PredictionServiceStub(channel)
+    answer = stub.Predict(predict_request(name, row))
+    assert from_tensor(answer.outputs).tolist() == [[output]]
+    assert from_tensor(answer.outputs).dtype == dtype
+    many = stub.Predict(predict_request(name, [row, [0, 0], row]))
+    assert from_tensor(many.outputs).ravel().tolist() == [output, 0, output]
+    request = predictions.TraceRequest(network=name, tensor=predict_request(name, row).tensor)
+    trace = stub.Trace(request)
+    assert [from_tensor(layer.activation).tolist() for layer in trace.layers] == [*([h] for h in hidden), [[output]]]
+
+
+def test_an_answer_names_what_computed_it(predict: Callable[..., predictions.PredictResponse]) -> None:
+    answer = predict(predict_request("article-linear", [2, 3]))
+    assert (answer.network, answer.version) == ("article-linear", 1)
+    assert len(answer.digest) == 64
+    assert list(answer.output_names) == ["transactions"]
+
+
+def test_named_rows_are_the_same_prediction(channel: grpc.Channel) -> None:
+    weights = np.random.default_rng(3).standard_normal((5, 3))
+    features = [network_pb2.Feature(name=name, mean=0.1, scale=3.0) for name in "abc"]
+    for dtype in ("DATA_TYPE_FLOAT32", "DATA_TYPE_FLOAT64"):
+        network = network_spec(weights.tolist(), dtype=dtype)
+        network.inputs.features.extend(features)
+        register(channel, f"named-{dtype[-2:]}", network)
+        rows = np.random.default_rng(4).standard_normal((4, 3))
+        structs = [Struct() for _ in rows]
+        for struct, row in zip(structs, rows.tolist(), strict=True):
+            struct.update(dict(zip("cab", [row[2], row[0], row[1]], strict=True)))
+        stub = PredictionServiceStub(channel)
+        named = stub.Predict(predictions.PredictRequest(network=f"named-{dtype[-2:]}", rows=Rows(rows=structs)))
+        plain = stub.Predict(predictions.PredictRequest(network=f"named-{dtype[-2:]}", tensor=to_tensor(rows)))
+        assert named.outputs == plain.outputs
+
+
+def test_classifier_says_label_and_probability(channel: grpc.Channel) -> None:
+    binary = network_spec([[1.0]], class_labels=["no", "yes"])
+    binary.layers[0].activation.name = "sigmoid"
+    register(channel, "binary", binary)
+    stub = PredictionServiceStub(channel)
+    answer = stub.Predict(predict_request("binary", [[-2.0], [0.0], [2.0]]))
+    assert [c.label for c in answer.classifications] == ["no", "yes", "yes"]
+    low, _, high = (c.probability for c in answer.classifications)
+    assert low == pytest.approx(high) == 1 / (1 + math.exp(-2))
+    several = network_spec([[1.0], [2.0], [-1.0]], class_labels=["a", "b", "c"])
+    several.layers[0].activation.name = "softmax"
+    register(channel, "several", several)
+    answer = stub.Predict(predict_request("several", [[1.0], [-1.0]]))
+    assert [c.label for c in answer.classifications] == ["b", "c"]
+    assert answer.classifications[0].probability == from_tensor(answer.outputs)[0].max()
+
+
+def test_contributions_and_bias_sum_to_the_pre_activation(channel: grpc.Channel) -> None:
+    rng = np.random.default_rng(0)
+    network = spec.parse({
+        "format": spec.FORMAT,
+        "inputs": [{"name": f"f{i}", "mean": 0.5, "scale": 2.0} for i in range(6)],
+        "layers": [
+            {"name": "a", "weights": rng.standard_normal((5, 6)), "bias": rng.standard_normal(5), "activation": "tanh"},
+            {"name": "b", "weights": rng.standard_normal((3, 5)), "bias": rng.standard_normal(3)},
+        ],
+    })
+    register(channel, "contributing", spec.to_message(network))
+    request = predictions.TraceRequest(
+        network="contributing", tensor=to_tensor(rng.standard_normal((4, 6))), contributions=True, layers=["b"]
+    )
+    trace = PredictionServiceStub(channel).Trace(request)
+    (layer,) = trace.layers
+    assert (layer.name, list(layer.inputs)) == ("b", [f"a_{i}" for i in range(5)])
+    contributions = from_tensor(layer.contributions)
+    assert contributions.shape == (4, 3, 5)
+    sums = contributions.sum(axis=2) + from_tensor(layer.bias)
+    np.testing.assert_allclose(sums, from_tensor(layer.pre_activation), rtol=1e-12)
+
+
+def test_versions_and_aliases(channel: grpc.Channel) -> None:
+    stub, name = NetworkServiceStub(channel), "versioned"
+    first = register(channel, name, network_spec([[1.0]]))
+    again = register(channel, name, network_spec([[1.0]]))
+    assert (first.created, again.created) == (True, False)
+    assert first.version.digest == again.version.digest
+    assert register(channel, name, network_spec([[2.0]]), validate_only=True).version.version == 0
+    assert register(channel, name, network_spec([[2.0]])).version.version == 2
+    assert register(channel, name, network_spec([[3.0]]), keep_latest=True).version.version == 3
+    stub.SetAlias(networks.SetAliasRequest(network=name, alias="production", version="1"))
+    predict = PredictionServiceStub(channel).Predict
+    found = {v: predict(predict_request(name, [1.0], v)).version for v in ("", "latest", "1", "3", "production")}
+    assert found == {"": 2, "latest": 2, "1": 1, "3": 3, "production": 1}
+    got = stub.GetNetwork(networks.GetNetworkRequest(network=name, view=networks.NETWORK_VIEW_FULL))
+    assert dict(got.network.aliases) == {"latest": 2, "production": 1}
+    assert spec.digest(spec.from_message(got.spec)) == got.version.digest
+    stub.DeleteVersion(networks.DeleteVersionRequest(network=name, version=2))
+    assert predict(predict_request(name, [1.0])).version == 3
+    listed = stub.ListVersions(networks.ListVersionsRequest(network=name, page_size=1))
+    assert [v.version for v in listed.versions] == [3]
+    rest = stub.ListVersions(networks.ListVersionsRequest(network=name, page_token=listed.next_page_token))
+    assert [v.version for v in rest.versions] == [1]
+    stub.DeleteNetwork(networks.DeleteNetworkRequest(network=name))
+    assert register(channel, name, network_spec([[1.0]])).version.version == 4
+
+
+def test_lists_are_paged(channel: grpc.Channel) -> None:
+    stub = NetworkServiceStub(channel)
+    for index in range(5):
+        register(channel, f"paged-{index}", network_spec([[float(index)]]))
+    everything = [network.name for network in stub.ListNetworks(networks.ListNetworksRequest(page_size=1000)).networks]
+    paged, token = [], ""
+    while True:
+        page = stub.ListNetworks(networks.ListNetworksRequest(page_size=2, page_token=token))
+        paged += [network.name for network in page.networks]
+        token = page.next_page_token
+        if not token:
+            break
+    assert paged == everything == sorted(everything)
+
+
+def test_upload(channel: grpc.Channel) -> None:
+    weights = np.random.default_rng(0).standard_normal((512, 5_000))
+    network = spec.parse({"format": spec.FORMAT, "inputs": 5_000, "layers": [{"weights": weights}]})
+    content = spec.to_safetensors(network)
+    assert len(content) > 16 * 2**20
+
+    def parts() -> Iterator[networks.UploadNetworkRequest]:
+        header = networks.UploadHeader(network="uploaded", size_bytes=len(content))
+        yield networks.UploadNetworkRequest(header=header)
+        for start in range(0, len(content), 2**20):
+            yield networks.UploadNetworkRequest(chunk=content[start : start + 2**20])
+
+    answer = NetworkServiceStub(channel).UploadNetwork(parts(), timeout=60)
+    assert answer.created
+    assert answer.version.digest == hashlib.sha256(content).hexdigest()
+
+
+def test_stream_answers_every_id_and_survives_errors(channel: grpc.Channel) -> None:
+    def requests() -> Iterator[predictions.PredictStreamRequest]:
+        for index in range(500):
+            name = "article-linear" if index % 7 else "missing"
+            yield predictions.PredictStreamRequest(id=f"{index}", request=predict_request(name, [index, 1.0]))
+
+    answers = list(PredictionServiceStub(channel).PredictStream(requests(), timeout=30))
+    assert sorted(int(answer.id) for answer in answers) == list(range(500))
+    for answer in answers:
+        index = int(answer.id)
+        if index % 7:
+            assert from_tensor(answer.response.outputs).item() == 3 * index + 1
+        else:
+            assert answer.error.code == grpc.StatusCode.NOT_FOUND.value[0]
+            assert len(answer.error.details) >= 2
+
+
+def test_stream_ends_on_a_malformed_message(channel: grpc.Channel) -> None:
+    stream = channel.stream_stream(f"{PREDICTIONS}PredictStream")(iter([b"\xff"]), timeout=10)
+    with pytest.raises(grpc.RpcError) as error:
+        list(stream)
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+
+
+def test_watch_tells_the_state_and_each_change(channel: grpc.Channel) -> None:
+    stub = NetworkServiceStub(channel)
+    register(channel, "watched-a", network_spec([[1.0]]))
+    stream = stub.WatchNetworks(networks.WatchNetworksRequest(name_prefix="watched-"), timeout=30)
+    current, synced = next(stream), next(stream)
+    assert (current.event, current.network.name) == (networks.NETWORK_EVENT_CURRENT, "watched-a")
+    assert synced.event == networks.NETWORK_EVENT_SYNCED
+    register(channel, "unwatched", network_spec([[1.0]]))
+    register(channel, "watched-b", network_spec([[1.0]]))
+    change = next(stream)
+    assert (change.event, change.network.name) == (networks.NETWORK_EVENT_CHANGED, "watched-b")
+    stub.DeleteNetwork(networks.DeleteNetworkRequest(network="watched-a"))
+    gone = next(stream)
+    assert (gone.event, gone.network.name) == (networks.NETWORK_EVENT_DELETED, "watched-a")
+    assert gone.revision > synced.revision
+    stream.cancel()
+
+
+@pytest.mark.parametrize(
+    ("service", "state"),
+    [
+        ("", "SERVING"),
+        ("forwardpass.v1.PredictionService", "SERVING"),
+        ("forwardpass.v1.network/article-linear", "SERVING"),
+    ],
+)
+def test_health(channel: grpc.Channel, service: str, state: str) -> None:
+    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+    assert health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status) == state
+
+
+def test_health_of_what_is_not_there(channel: grpc.Channel) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    request = health_pb2.HealthCheckRequest(service="forwardpass.v1.network/nothing")
+    with pytest.raises(grpc.RpcError) as error:
+        stub.Check(request)
+    assert error.value.code() is grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
+    watch = stub.Watch(request, timeout=10)
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+    register(channel, "nothing", network_spec([[1.0]]))
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+    watch.cancel()
+
+
+def test_reflection_tells_every_method_and_each_has_a_policy(channel: grpc.Channel) -> None:
+    database = ProtoReflectionDescriptorDatabase(channel)
+    services = set(database.get_services())
+    assert {"forwardpass.v1.NetworkService", "forwardpass.v1.PredictionService", "grpc.health.v1.Health"} <= services
+    file = database.FindFileContainingSymbol("forwardpass.v1.PredictionService")
+    methods = {f"{PREDICTIONS}{method.name}" for method in file.service[0].method}
+    file = database.FindFileContainingSymbol("forwardpass.v1.NetworkService")
+    methods |= {f"{NETWORKS}{method.name}" for method in file.service[0].method}
+    assert methods == {method for method in POLICY if not method.startswith("/grpc.")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_drain_loses_nothing(start_server: Callable[..., ServerProcess], number: signal.Signals) -> None:
+    server = start_server("--lame-duck=0.3")
+    failures: list[grpc.StatusCode] = []
+    answered = 0
+    stopping = threading.Event()
+
+    def load() -> None:
+        nonlocal answered
+        with grpc.insecure_channel(server.address) as channel:
+            while not stopping.is_set():
+                try:
+                    call(channel, f"{PREDICTIONS}Predict", predict_request("article-linear", [2, 3]))
+                    answered += 1
+                except grpc.RpcError as error:
+                    failures.append(error.code())  # type: ignore[attr-defined]
+                    return
+
+    with grpc.insecure_channel(server.address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        server.process.send_signal(number)
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        stopping.set()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert list(watch) == []
+    assert server.wait() == 0
+    assert answered
+
+
+def test_a_second_server_cannot_take_the_port_or_the_database(
+    start_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    server = start_server()
+    for listen, database, word in (
+        (server.address, f"sqlite:///{tmp_path}/other.db", "in use"),
+        ("127.0.0.1:0", f"sqlite:///{server.database}", "in use"),
+    ):
+        command = [sys.executable, "-m", "forwardpass_server", "serve", "--listen", listen, "--database", database]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert ended.returncode == 2
+        assert word in ended.stderr
+        assert "Traceback" not in ended.stderr
