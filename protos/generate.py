@@ -65,7 +65,7 @@ def protoc(*arguments: str) -> None:
         "own = '-I' + str(pathlib.Path(grpc_tools.__file__).parent / '_proto'); "
         "sys.exit(protoc.main(['protoc', own, *sys.argv[1:]]))"
     )
-    command = [generator(), "-c", code, f"-I{PROTOS}", f"-I{includes()}", *arguments, *files]
+    command = [str(generator()), "-c", code, f"-I{PROTOS}", f"-I{includes()}", *arguments, *files]
     subprocess.run(command, check=True)
 
 

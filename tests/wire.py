@@ -50,8 +50,8 @@ class Refused:
 def call(channel: grpc.Channel, method: str, request: Message | bytes, **options: Any) -> bytes:
     """Call a unary method with the bytes of a request; return the bytes of the answer."""
     data = request if isinstance(request, bytes) else request.SerializeToString()
-    answer: bytes = channel.unary_unary(method)(data, **{"timeout": 20, **options})
-    return answer
+    multicallable: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+    return multicallable(data, **{"timeout": 20, **options})
 
 
 def refused(channel: grpc.Channel, method: str, request: Message | bytes, **options: Any) -> Refused:
@@ -65,7 +65,7 @@ def refused(channel: grpc.Channel, method: str, request: Message | bytes, **opti
 
 def decode(error: Any) -> Refused:
     """Decode the details of a failed call."""
-    trailers = {key: value for key, value in error.trailing_metadata() or ()}
+    trailers = dict(error.trailing_metadata() or ())
     status = Status.FromString(trailers.get("grpc-status-details-bin", b""))
     assert status.code == error.code().value[0], error
     assert status.message == error.details()
@@ -95,9 +95,7 @@ def network_spec(weights: object, **fields: Any) -> network_pb2.NetworkSpec:
             shape=[len(weights), len(weights[0])], values=[number for row in weights for number in row]
         )
     )
-    return network_pb2.NetworkSpec(
-        inputs=network_pb2.Inputs(width=len(weights[0])), layers=[layer], **fields
-    )
+    return network_pb2.NetworkSpec(inputs=network_pb2.Inputs(width=len(weights[0])), layers=[layer], **fields)
 
 
 def register(channel: grpc.Channel, name: str, spec: network_pb2.NetworkSpec, **fields: Any) -> Any:

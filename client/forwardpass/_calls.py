@@ -1,7 +1,6 @@
 """What a client asks and what it makes of the answer, without I/O: shared by both clients."""
 
-import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from sys import maxsize
@@ -9,25 +8,21 @@ from typing import Any, Final, Generic, TypeVar
 
 from forwardpass import _replies, spec
 from forwardpass._channel import SERVING
-from forwardpass._failures import error_of_status
-from forwardpass.errors import DeadlineExceededError, Fault, ForwardpassError, InvalidFieldError, UnavailableError
+from forwardpass._streams import CHUNK_BYTES, PredictionStream, Progress, Upload
+from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError, UnavailableError
 from forwardpass.models import (
     NetworkChange,
     NetworkInfo,
     Prediction,
     Registered,
-    StreamRequest,
     Trace,
     VersionInfo,
 )
-from forwardpass.rows import RowsLike, to_inputs
+from forwardpass.rows import RowsLike, StreamRequest, to_inputs
 from forwardpass.v1 import network_service_pb2 as networks_v1
 from forwardpass.v1 import prediction_service_pb2 as predictions_v1
 
 Result = TypeVar("Result")
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes sent so far and the bytes in all."""
 
 SpecLike = spec.NetworkSpec | Mapping[str, object] | str | PathLike[str]
 """A spec, the dict of its JSON form, or the path of a JSON or safetensors file."""
@@ -35,7 +30,6 @@ SpecLike = spec.NetworkSpec | Mapping[str, object] | str | PathLike[str]
 MOST_MESSAGE_BYTES: Final = 8 * 2**20
 """The largest spec that is registered in one message; a larger one is uploaded."""
 
-CHUNK_BYTES: Final = 2**20
 PAUSE: Final = 0.1
 """Seconds between two looks at whether a server is ready."""
 
@@ -79,6 +73,17 @@ def _predict_request(network: str, rows: RowsLike, version: str | int) -> predic
     )
 
 
+def predict_stream(
+    requests: Iterable[StreamRequest] | AsyncIterable[StreamRequest],
+) -> Call[tuple[str, Prediction | ForwardpassError]]:
+    """Ask for the outputs of many requests over one stream."""
+    stream = PredictionStream(
+        lambda request: _predict_request(request.network, request.rows, request.version)
+    )
+    messages = stream.read_async(requests) if isinstance(requests, AsyncIterable) else stream.read(requests)
+    return Call(method="PredictStream", request=messages, parse=stream.answer, check=stream.check)
+
+
 def trace(
     network: str, rows: RowsLike, *, version: str | int, layers: Iterable[str], contributions: bool
 ) -> Call[Trace]:
@@ -112,7 +117,7 @@ def register(
         )
         if request.ByteSize() <= MOST_MESSAGE_BYTES:
             return Call(method="RegisterNetwork", request=request, parse=_replies.registered)
-    upload = _Upload(spec.to_safetensors(read), progress)
+    upload = Upload(spec.to_safetensors(read), progress)
     header = networks_v1.UploadHeader(
         network=network, size_bytes=upload.size, validate_only=validate_only, keep_latest=keep_latest
     )
@@ -265,3 +270,20 @@ def watch_ended(target: str) -> UnavailableError:
 def health(*, wait: bool = False) -> Call[bool]:
     """Ask whether the server serves."""
     return Call(method="Check", request=b"", parse=lambda reply: bool(reply == SERVING), wait=wait)
+
+
+def _text(value: str, name: str) -> str:
+    if not isinstance(value, str):
+        raise _invalid(name, f"is a {type(value).__name__}; needed is a text")
+    return value
+
+
+def _reference(version: str | int) -> str:
+    """Return a version's number or alias as the wire has it."""
+    if isinstance(version, bool) or not isinstance(version, str | int):
+        raise _invalid("version", f"is {version!r}; needed is a version's number, an alias, or nothing for latest")
+    return str(version)
+
+
+def _invalid(name: str, message: str) -> InvalidFieldError:
+    return InvalidFieldError(f"{name} {message}", faults=[Fault(path=name, message=message)], field=name)

@@ -8,6 +8,7 @@ their names, so that the order of columns never decides. What is no number is re
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, SupportsFloat, TypeAlias, TypedDict
 
 import numpy as np
@@ -25,6 +26,24 @@ RowsLike: TypeAlias = npt.ArrayLike | NamedRow | Sequence[NamedRow]
 """An array `(rows, inputs)` or `(inputs,)`, a named row, a list of them, or a pandas DataFrame or Series."""
 
 _MOST_FAULTS: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StreamRequest:
+    """One request of a stream of predictions.
+
+    Attributes:
+        network: The network's name.
+        rows: The rows, in every form that `Client.predict` takes.
+        version: A version's number or an alias; empty means `latest`.
+        id: Comes back with the answer, and is unique among the unanswered requests of the stream. None means the
+            request's place in the stream: "0", "1" and so on.
+    """
+
+    network: str
+    rows: RowsLike
+    version: str | int = ""
+    id: str | None = None
 
 
 class Inputs(TypedDict, total=False):

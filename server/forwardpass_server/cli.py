@@ -30,8 +30,8 @@ def _parser() -> argparse.ArgumentParser:
         "serve",
         help="serve until SIGTERM or SIGINT",
         argument_default=argparse.SUPPRESS,
-        epilog="Each setting may also be an environment variable, FORWARDPASS_SERVER_ and its name in capitals, "
-        "or a key of the TOML file. A flag comes first, then the variable, then the file.",
+        epilog="Each setting may also be an environment variable, FORWARDPASS_SERVER_ and its name in "
+        "capitals, or a key of the TOML file. A flag comes first, then the variable, then the file.",
     )
     serve.add_argument("--config", metavar="FILE", help="TOML file with settings")
     for name, field in Settings.model_fields.items():

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     )
     tokens_file: Path | None = Field(
         None,
-        description="File of token hashes and scopes; without it every call is allowed. See docs/security.md.",
+        description="File of token hashes and scopes (docs/security.md); without it all may call.",
     )
     tls_certificate: Path | None = Field(
         None, description="PEM file of the server's certificate chain; turns TLS on."

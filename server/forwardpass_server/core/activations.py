@@ -111,7 +111,8 @@ def softplus(z: Array, *, beta: float) -> Array:
 
 def softsign(z: Array) -> Array:
     """Return `z / (1 + |z|)` (Bergstra et al., 2009)."""
-    return z / (1 + np.abs(z))
+    size: Array = 1 + np.abs(z)
+    return z / size
 
 
 def tanh(z: Array) -> Array:
@@ -121,8 +122,9 @@ def tanh(z: Array) -> Array:
 
 def sigmoid(z: Array) -> Array:
     """Return `1 / (1 + exp(-z))`, the logistic function, from `exp(-|z|)`, which cannot overflow."""
-    small = np.exp(-np.abs(z))
-    return np.where(z >= 0, z.dtype.type(1), small) / (1 + small)
+    small: Array = np.exp(-np.abs(z))
+    value: Array = np.where(z >= 0, z.dtype.type(1), small) / (1 + small)
+    return value
 
 
 def hard_sigmoid(z: Array) -> Array:
@@ -147,14 +149,16 @@ def log_sigmoid(z: Array) -> Array:
 
 def softmax(z: Array) -> Array:
     """Return `exp(z_i) / sum_j exp(z_j)` over the nodes (Bridle, 1990), shifted by the largest."""
-    powers = np.exp(z - z.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    powers: Array = np.exp(z - z.max(axis=-1, keepdims=True))
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return powers
 
 
 def log_softmax(z: Array) -> Array:
     """Return `log(softmax(z))`, as `z - max - log(sum(exp(z - max)))`."""
-    shifted = z - z.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    shifted: Array = z - z.max(axis=-1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted
 
 
 def exp(z: Array) -> Array:

@@ -45,14 +45,14 @@ _ERF_ONE: Final = 8.45062911510467529297e-01  # erf(1), rounded to float32's pre
 
 def erfc(x: Array) -> Array:
     """Return `1 - erf(x)` for each element, in float64, relatively accurate in the tail too."""
-    x = np.asarray(x, dtype=np.float64)
+    x = x.astype(np.float64, copy=False)
     size = np.abs(x)
     result = np.where(x > 0, 0.0, 2.0)  # right beyond 28, where nothing is left to add
     result[np.isnan(x)] = np.nan
 
     here = size < 0.84375
     near = x[here]
-    correction = near * _ratio(_NEAR_ZERO, near * near)
+    correction: Array = near * _ratio(_NEAR_ZERO, near * near)
     # Above a quarter, 1 - x would round; 0.5 - (x - 0.5) does not.
     result[here] = np.where(near < 0.25, 1.0 - (near + correction), 0.5 - ((near - 0.5) + correction))
 

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -21,29 +21,29 @@ class RpcContext:
         request_id: The caller's `x-request-id`, or a new one.
         token: The bearer token, or None.
         streaming: Whether the call may stay open: then no server's deadline applies.
-        grpc: gRPC's own context.
+        servicer: gRPC's own context.
     """
 
     method: str
     request_id: str
     token: str | None
     streaming: bool
-    grpc: grpc.aio.ServicerContext[Any, Any]
+    servicer: grpc.aio.ServicerContext[Any, Any]
 
     @classmethod
     def of(cls, method: str, context: grpc.aio.ServicerContext[Any, Any], *, streaming: bool) -> "RpcContext":
         """Read a call's metadata."""
         request_id, token = read_metadata(context.invocation_metadata() or ())
-        return cls(method=method, request_id=request_id, token=token, streaming=streaming, grpc=context)
+        return cls(method=method, request_id=request_id, token=token, streaming=streaming, servicer=context)
 
     @property
     def expires(self) -> float:
         """When the caller's deadline passes, in seconds of `time.monotonic()`; or infinity."""
-        remaining = self.grpc.time_remaining()
+        remaining: float | None = self.servicer.time_remaining()  # the stubs do not say that it may be None
         return inf if remaining is None else time.monotonic() + remaining
 
 
-def read_metadata(metadata: Sequence[tuple[str, str | bytes]]) -> tuple[str, str | None]:
+def read_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[str, str | None]:
     """Return the request id, made where the caller gave none that is safe to log, and the token."""
     request_id = token = None
     for key, value in metadata:

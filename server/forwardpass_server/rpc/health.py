@@ -6,7 +6,7 @@ when the server drains. Protocol: https://github.com/grpc/grpc/blob/master/doc/h
 """
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from forwardpass.errors import ForwardpassError, NetworkNotFoundError
 from google.protobuf.message import Message
@@ -17,7 +17,10 @@ from forwardpass_server.registry import Registry
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
 
-SERVICE: Final = DESCRIPTOR.services_by_name["Health"]
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import ServiceDescriptor
+
+SERVICE: Final = cast("ServiceDescriptor", DESCRIPTOR.services_by_name["Health"])
 NETWORK_PREFIX: Final = "forwardpass.v1.network/"
 
 _STATES = HealthCheckResponse.ServingStatus
@@ -80,7 +83,8 @@ class Health:
 
     async def list(self, _: object, __: RpcContext) -> Message:
         """Answer for the server and its services; networks are asked for one by one."""
-        response = GetMessageClass(SERVICE.methods_by_name["List"].output_type)()
+        # By reflection, since older releases of grpcio-health-checking lack the messages.
+        response: Any = GetMessageClass(SERVICE.methods_by_name["List"].output_type)()
         for name in self._services:
             response.statuses[name].status = self.state(name)
-        return response
+        return cast("Message", response)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 from forwardpass.errors import DeadlineExceededError, DrainingError, ForwardpassError, OverloadedError
@@ -66,7 +66,7 @@ class InFlight:
         await self._idle.wait()
 
 
-async def refuse(context: grpc.aio.ServicerContext, error: Exception, request_id: str) -> None:  # type: ignore[type-arg]
+async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str) -> None:
     """End a call with an error and all its details."""
     if type(error) not in CODES:
         log.error("call failed", exc_info=error, extra={"request_id": request_id})
@@ -89,7 +89,7 @@ def errors() -> Interceptor:
             raise
         # CancelledError is no Exception, and must stay on its way: gRPC leaks when it is swallowed.
         except Exception as error:  # noqa: BLE001 - the whole point
-            await refuse(call.grpc, error, call.request_id)
+            await refuse(call.servicer, error, call.request_id)
 
     return around
 

@@ -79,8 +79,8 @@ class NetworkService:
         spec.check_name(header.network)
         if not 0 < header.size_bytes <= self._limits.max_bytes:
             raise QuotaExceededError(
-                f"header.size_bytes is {header.size_bytes:,}; the server accepts 1 to {self._limits.max_bytes:,} "
-                "(setting `max_bytes`)",
+                f"header.size_bytes is {header.size_bytes:,}; the server accepts "
+                f"1 to {self._limits.max_bytes:,} (setting `max_bytes`)",
                 quotaValue=header.size_bytes,
                 quotaLimit=self._limits.max_bytes,
                 setting="max_bytes",

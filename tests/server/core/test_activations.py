@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import mpmath as mp
 import numpy as np
@@ -39,8 +40,9 @@ EXACT: dict[str, Callable[[mp.mpf], mp.mpf]] = {
     "prelu": lambda z: z if z > 0 else z / 4,
     "relu6": lambda z: clip(z, 0, 6),
     "elu": lambda z: elu(z, mp.mpf(1)),
-    "selu": lambda z: mp.mpf("1.0507009873554804934193349852946")
-    * elu(z, mp.mpf("1.6732632423543772848170429916717")),
+    "selu": lambda z: (
+        mp.mpf("1.0507009873554804934193349852946") * elu(z, mp.mpf("1.6732632423543772848170429916717"))
+    ),
     "celu": lambda z: elu(z, mp.mpf(1)),
     "gelu": lambda z: z * phi(z),
     "gelu_tanh": lambda z: z * sigmoid(2 * mp.sqrt(2 / mp.pi) * (z + mp.mpf("0.044715") * z**3)),
@@ -61,7 +63,7 @@ EXACT: dict[str, Callable[[mp.mpf], mp.mpf]] = {
     "step": lambda z: mp.mpf(1 if z >= 0 else 0),
     "square": lambda z: z * z,
 }
-# Where the function goes through zero or its argument is rounded first, an absolute error is the honest measure.
+# Where the function goes through zero, or its argument is rounded first, the error is absolute.
 ABSOLUTE = {"sin", "cos", "hard_sigmoid", "hard_swish"}
 
 
@@ -94,7 +96,11 @@ def test_against_fifty_digits(name: str, dtype: type[np.floating]) -> None:
         for value, got in zip(z.tolist(), found.tolist(), strict=True):
             want = EXACT[name](mp.mpf(value))
             # The argument of an exponential is rounded, which costs as many units as it is large.
-            slack = 8 * eps * max(1.0, abs(value) ** 2 if name in {"gaussian", "gelu", "gelu_tanh"} else abs(value))
+            slack = (
+                8
+                * eps
+                * max(1.0, abs(value) ** 2 if name in {"gaussian", "gelu", "gelu_tanh"} else abs(value))
+            )
             bound = slack if name in ABSOLUTE else slack * abs(want) + tiny
             if abs(want) <= float(np.finfo(dtype).max):
                 assert abs(mp.mpf(got) - want) <= bound, (name, value, got, want)
@@ -121,10 +127,10 @@ def test_whole_range_of_finite_numbers(name: str, dtype: type[np.floating]) -> N
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())
 def test_softmax_is_a_distribution(dtype: type[np.floating], data: st.DataObject) -> None:
-    width = 32 if dtype is np.float32 else 64
+    width: Literal[32, 64] = 32 if dtype is np.float32 else 64
     z = data.draw(arrays(dtype, (3, 7), elements=st.floats(-(2.0**99), 2.0**99, width=width)))
     found = apply("softmax", z)
-    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=8 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=8 * float(np.finfo(dtype).eps))
     for row, got, logs in zip(z.tolist(), found.tolist(), apply("log_softmax", z).tolist(), strict=True):
         top = max(row)
         total = math.fsum(math.exp(value - top) for value in row)

@@ -1,5 +1,6 @@
 """Forward propagation against plain loops, scikit-learn, and itself in other company."""
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ def random_plan(
             bias=rng.standard_normal(outputs).astype(dtype),
             activation=activation if isinstance(activation, str) else activation(),
         )
-        for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False))
+        for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes))
     ]
     return Plan(
         dtype=np.dtype(dtype),
@@ -118,7 +119,10 @@ def test_parity_with_scikit_learn(name: str, activation: str, capsys: pytest.Cap
         worst[dtype] = np.max(np.abs(outputs - expected) / np.maximum(np.abs(expected), 1.0))
         assert worst[dtype] <= bound
     with capsys.disabled():
-        print(f"\n{name}, {activation}: worst relative difference {worst['float64']:.1e}, {worst['float32']:.1e}")
+        print(
+            f"\n{name}, {activation}: worst relative difference "
+            f"{worst['float64']:.1e}, {worst['float32']:.1e}"
+        )
 
 
 def test_parity_with_pytorch() -> None:
@@ -146,7 +150,9 @@ def test_parity_with_pytorch() -> None:
     for name, function in theirs.items():
         known = ACTIVATIONS[name]
         found = known.function(z, **known.defaults)
-        np.testing.assert_allclose(found, function(torch.from_numpy(z)).numpy(), rtol=1e-9, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(
+            found, function(torch.from_numpy(z)).numpy(), rtol=1e-9, atol=1e-9, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

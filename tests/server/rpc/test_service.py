@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -31,14 +32,26 @@ from tests.wire import NETWORKS, PREDICTIONS, call, network_spec, predict_reques
 
 @pytest.fixture
 def predict(channel: grpc.Channel) -> Callable[..., predictions.PredictResponse]:
-    return PredictionServiceStub(channel).Predict
+    answer: Callable[..., predictions.PredictResponse] = PredictionServiceStub(channel).Predict
+    return answer
+
+
+def health_stub(channel: grpc.Channel) -> Any:
+    return health_pb2_grpc.HealthStub(channel)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("nodes", "activation", "output_activation", "row", "hidden", "output"),
     [
-        ({"node_0": [1, 1], "node_1": [-1, 1], "output": [2, -1]}, "identity", "identity", [2, 3], [[5, 1]], 9),
+        (
+            {"node_0": [1, 1], "node_1": [-1, 1], "output": [2, -1]},
+            "identity",
+            "identity",
+            [2, 3],
+            [[5, 1]],
+            9,
+        ),
         ({"node_0": [1, 1], "node_1": [-1, 1], "output": [2, -1]}, "relu", "relu", [2, 3], [[5, 1]], 9),
         (
             {
@@ -78,7 +91,10 @@ def test_the_article_to_the_last_digit(
     assert from_tensor(many.outputs).ravel().tolist() == [output, 0, output]
     request = predictions.TraceRequest(network=name, tensor=predict_request(name, row).tensor)
     trace = stub.Trace(request)
-    assert [from_tensor(layer.activation).tolist() for layer in trace.layers] == [*([h] for h in hidden), [[output]]]
+    assert [from_tensor(layer.activation).tolist() for layer in trace.layers] == [
+        *([h] for h in hidden),
+        [[output]],
+    ]
 
 
 def test_an_answer_names_what_computed_it(predict: Callable[..., predictions.PredictResponse]) -> None:
@@ -100,8 +116,12 @@ def test_named_rows_are_the_same_prediction(channel: grpc.Channel) -> None:
         for struct, row in zip(structs, rows.tolist(), strict=True):
             struct.update(dict(zip("cab", [row[2], row[0], row[1]], strict=True)))
         stub = PredictionServiceStub(channel)
-        named = stub.Predict(predictions.PredictRequest(network=f"named-{dtype[-2:]}", rows=Rows(rows=structs)))
-        plain = stub.Predict(predictions.PredictRequest(network=f"named-{dtype[-2:]}", tensor=to_tensor(rows)))
+        named = stub.Predict(
+            predictions.PredictRequest(network=f"named-{dtype[-2:]}", rows=Rows(rows=structs))
+        )
+        plain = stub.Predict(
+            predictions.PredictRequest(network=f"named-{dtype[-2:]}", tensor=to_tensor(rows))
+        )
         assert named.outputs == plain.outputs
 
 
@@ -124,17 +144,27 @@ def test_classifier_says_label_and_probability(channel: grpc.Channel) -> None:
 
 def test_contributions_and_bias_sum_to_the_pre_activation(channel: grpc.Channel) -> None:
     rng = np.random.default_rng(0)
-    network = spec.parse({
-        "format": spec.FORMAT,
-        "inputs": [{"name": f"f{i}", "mean": 0.5, "scale": 2.0} for i in range(6)],
-        "layers": [
-            {"name": "a", "weights": rng.standard_normal((5, 6)), "bias": rng.standard_normal(5), "activation": "tanh"},
-            {"name": "b", "weights": rng.standard_normal((3, 5)), "bias": rng.standard_normal(3)},
-        ],
-    })
+    network = spec.parse(
+        {
+            "format": spec.FORMAT,
+            "inputs": [{"name": f"f{i}", "mean": 0.5, "scale": 2.0} for i in range(6)],
+            "layers": [
+                {
+                    "name": "a",
+                    "weights": rng.standard_normal((5, 6)),
+                    "bias": rng.standard_normal(5),
+                    "activation": "tanh",
+                },
+                {"name": "b", "weights": rng.standard_normal((3, 5)), "bias": rng.standard_normal(3)},
+            ],
+        }
+    )
     register(channel, "contributing", spec.to_message(network))
     request = predictions.TraceRequest(
-        network="contributing", tensor=to_tensor(rng.standard_normal((4, 6))), contributions=True, layers=["b"]
+        network="contributing",
+        tensor=to_tensor(rng.standard_normal((4, 6))),
+        contributions=True,
+        layers=["b"],
     )
     trace = PredictionServiceStub(channel).Trace(request)
     (layer,) = trace.layers
@@ -156,7 +186,9 @@ def test_versions_and_aliases(channel: grpc.Channel) -> None:
     assert register(channel, name, network_spec([[3.0]]), keep_latest=True).version.version == 3
     stub.SetAlias(networks.SetAliasRequest(network=name, alias="production", version="1"))
     predict = PredictionServiceStub(channel).Predict
-    found = {v: predict(predict_request(name, [1.0], v)).version for v in ("", "latest", "1", "3", "production")}
+    found = {
+        v: predict(predict_request(name, [1.0], v)).version for v in ("", "latest", "1", "3", "production")
+    }
     assert found == {"": 2, "latest": 2, "1": 1, "3": 3, "production": 1}
     got = stub.GetNetwork(networks.GetNetworkRequest(network=name, view=networks.NETWORK_VIEW_FULL))
     assert dict(got.network.aliases) == {"latest": 2, "production": 1}
@@ -175,7 +207,9 @@ def test_lists_are_paged(channel: grpc.Channel) -> None:
     stub = NetworkServiceStub(channel)
     for index in range(5):
         register(channel, f"paged-{index}", network_spec([[float(index)]]))
-    everything = [network.name for network in stub.ListNetworks(networks.ListNetworksRequest(page_size=1000)).networks]
+    everything = [
+        network.name for network in stub.ListNetworks(networks.ListNetworksRequest(page_size=1000)).networks
+    ]
     paged, token = [], ""
     while True:
         page = stub.ListNetworks(networks.ListNetworksRequest(page_size=2, page_token=token))
@@ -221,10 +255,11 @@ def test_stream_answers_every_id_and_survives_errors(channel: grpc.Channel) -> N
 
 
 def test_stream_ends_on_a_malformed_message(channel: grpc.Channel) -> None:
-    stream = channel.stream_stream(f"{PREDICTIONS}PredictStream")(iter([b"\xff"]), timeout=10)
+    open_: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{PREDICTIONS}PredictStream")
+    stream = open_(iter([b"\xff"]), timeout=10)
     with pytest.raises(grpc.RpcError) as error:
         list(stream)
-    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_watch_tells_the_state_and_each_change(channel: grpc.Channel) -> None:
@@ -254,16 +289,16 @@ def test_watch_tells_the_state_and_each_change(channel: grpc.Channel) -> None:
     ],
 )
 def test_health(channel: grpc.Channel, service: str, state: str) -> None:
-    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+    answer = health_stub(channel).Check(health_pb2.HealthCheckRequest(service=service))
     assert health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status) == state
 
 
 def test_health_of_what_is_not_there(channel: grpc.Channel) -> None:
-    stub = health_pb2_grpc.HealthStub(channel)
+    stub = health_stub(channel)
     request = health_pb2.HealthCheckRequest(service="forwardpass.v1.network/nothing")
     with pytest.raises(grpc.RpcError) as error:
         stub.Check(request)
-    assert error.value.code() is grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
+    assert error.value.code() is grpc.StatusCode.NOT_FOUND
     watch = stub.Watch(request, timeout=10)
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
     register(channel, "nothing", network_spec([[1.0]]))
@@ -274,7 +309,11 @@ def test_health_of_what_is_not_there(channel: grpc.Channel) -> None:
 def test_reflection_tells_every_method_and_each_has_a_policy(channel: grpc.Channel) -> None:
     database = ProtoReflectionDescriptorDatabase(channel)
     services = set(database.get_services())
-    assert {"forwardpass.v1.NetworkService", "forwardpass.v1.PredictionService", "grpc.health.v1.Health"} <= services
+    assert {
+        "forwardpass.v1.NetworkService",
+        "forwardpass.v1.PredictionService",
+        "grpc.health.v1.Health",
+    } <= services
     file = database.FindFileContainingSymbol("forwardpass.v1.PredictionService")
     methods = {f"{PREDICTIONS}{method.name}" for method in file.service[0].method}
     file = database.FindFileContainingSymbol("forwardpass.v1.NetworkService")
@@ -297,11 +336,11 @@ def test_drain_loses_nothing(start_server: Callable[..., ServerProcess], number:
                     call(channel, f"{PREDICTIONS}Predict", predict_request("article-linear", [2, 3]))
                     answered += 1
                 except grpc.RpcError as error:
-                    failures.append(error.code())  # type: ignore[attr-defined]
+                    failures.append(error.code())
                     return
 
     with grpc.insecure_channel(server.address) as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        watch = health_stub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         threads = [threading.Thread(target=load) for _ in range(4)]
         for thread in threads:
@@ -325,7 +364,16 @@ def test_a_second_server_cannot_take_the_port_or_the_database(
         (server.address, f"sqlite:///{tmp_path}/other.db", "in use"),
         ("127.0.0.1:0", f"sqlite:///{server.database}", "in use"),
     ):
-        command = [sys.executable, "-m", "forwardpass_server", "serve", "--listen", listen, "--database", database]
+        command = [
+            sys.executable,
+            "-m",
+            "forwardpass_server",
+            "serve",
+            "--listen",
+            listen,
+            "--database",
+            database,
+        ]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         assert ended.returncode == 2
         assert word in ended.stderr

@@ -1,0 +1,304 @@
+"""The client for programs without asyncio; `_async_client` is the same but for `await`."""
+
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from forwardpass import _calls
+from forwardpass._calls import Call, Progress, SpecLike
+from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
+from forwardpass._failures import error_from
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
+from forwardpass.models import NetworkChange, NetworkInfo, Prediction, Registered, Trace, VersionInfo
+from forwardpass.rows import RowsLike, StreamRequest
+from forwardpass.spec import NetworkSpec
+
+Result = TypeVar("Result")
+
+
+class Client:
+    """Calls a forwardpass server.
+
+    One client serves all threads of a process and keeps its connections open, so make one and use it for all calls.
+    Make it after forking: a connection does not survive a fork.
+
+    Every method raises a `ForwardpassError` when the server refuses or fails; the classes are those
+    of `forwardpass.errors`, with the server's facts as attributes. Calls that are safe to repeat are
+    repeated by themselves, up to four times, when the server cannot be reached.
+
+    Args:
+        address: The server, `HOST:PORT`, or another target of grpc such as `unix:PATH`.
+        timeout: The default for calls with one answer, in seconds, repetitions included; None is no limit.
+        token: Sent with every call as `authorization: Bearer TOKEN`.
+        tls: True trusts grpc's root certificates; else root certificates in PEM, as bytes or the path of a
+            file, or `grpc.ChannelCredentials`.
+        allow_insecure_token: Whether a token may travel without TLS to another machine.
+        retries: Whether calls that are safe to repeat are repeated.
+
+    Raises:
+        InvalidFieldError: The address, timeout or token cannot be used.
+
+    Example:
+        >>> with Client("localhost:50051") as client:  # doctest: +SKIP
+        ...     client.predict("article-linear", [2, 3]).outputs
+        array([[9.]])
+    """
+
+    def __init__(
+        self,
+        address: str = "localhost:50051",
+        *,
+        timeout: float | None = 10.0,
+        token: str | None = None,
+        tls: Tls = False,
+        allow_insecure_token: bool = False,
+        retries: bool = True,
+    ) -> None:
+        self._endpoint = endpoint(
+            address,
+            timeout=timeout,
+            token=token,
+            tls=tls,
+            allow_insecure_token=allow_insecure_token,
+            retries=retries,
+        )
+        self._channel = self._endpoint.open(grpc)
+        self._methods = methods(self._channel)
+        self._closed = False
+
+    def register(
+        self,
+        name: str,
+        spec: SpecLike,
+        *,
+        validate_only: bool = False,
+        keep_latest: bool = False,
+        progress: Progress | None = None,
+        timeout: Timeout = UNSET,
+    ) -> Registered:
+        """Register a network, or a new version of one; content that it has already is found, not repeated.
+
+        The spec is checked here first. Content above 8 MiB is uploaded in chunks.
+
+        Args:
+            name: The network's name, `[a-z]([a-z0-9._-]{0,61}[a-z0-9])?`.
+            spec: The dict of the JSON form, a JSON or safetensors file's path, or a `NetworkSpec`.
+            validate_only: Whether to check everything, examples included, and write nothing.
+            keep_latest: Whether the alias `latest` stays where it is.
+            progress: For an upload, called with the bytes sent so far and in all; in a thread of grpc.
+            timeout: Seconds; unset, an upload has one more for each MiB than other calls.
+
+        Raises:
+            InvalidNetworkError: The spec is not valid; `faults` has every fault with its path.
+            ExampleFailedError: An example in the spec does not hold.
+            OSError: The file cannot be read.
+        """
+        call = _calls.register(
+            name, spec, validate_only=validate_only, keep_latest=keep_latest, progress=progress
+        )
+        return self._ask(call, timeout)
+
+    def predict(
+        self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET
+    ) -> Prediction:
+        """Compute a network's outputs for one row or many.
+
+        Args:
+            name: The network's name.
+            rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, or a list of
+                dicts; a pandas DataFrame, sent by the names of its columns. float32 travels as float32,
+                all else as float64; the network rounds to its own dtype.
+            version: A version's number or an alias; empty means `latest`.
+            timeout: Seconds, or None for no limit.
+
+        Returns:
+            The prediction; its `outputs` have shape `(rows, outputs)`, for one row too.
+
+        Raises:
+            NotFoundError: There is no such network, version or alias.
+            ShapeMismatchError: The rows do not have as many numbers as the network reads.
+            FeatureMismatchError: A named row lacks a feature or has one too many.
+            NonFiniteInputError: There is NaN or infinity, and the network does not allow it.
+        """
+        return self._ask(_calls.predict(name, rows, version=version), timeout)
+
+    def predict_stream(
+        self, requests: Iterable[StreamRequest], *, timeout: float | None = None
+    ) -> Iterator[tuple[str, Prediction | ForwardpassError]]:
+        """Compute many requests over one stream, many at a time.
+
+        A request that fails is answered with its error, which is given and not raised, and the stream goes on.
+        Requests are read in a thread of grpc, no faster than the server takes them.
+
+        Args:
+            requests: What to compute; may be endless, and may depend on the answers.
+            timeout: Seconds for the whole stream; None, the default, is no limit.
+
+        Yields:
+            The id of each request with its prediction or error, as they are ready, in any order.
+        """
+        return self._each(_calls.predict_stream(requests), timeout)
+
+    def trace(
+        self,
+        name: str,
+        rows: RowsLike,
+        *,
+        version: str | int = "",
+        layers: Iterable[str] = (),
+        contributions: bool = False,
+        timeout: Timeout = UNSET,
+    ) -> Trace:
+        """Compute the same as `predict` and show every node on the way; `str` of the trace draws it.
+
+        Args:
+            name: The network's name.
+            rows: As for `predict`.
+            version: A version's number or an alias; empty means `latest`.
+            layers: The names of the layers to show; none means all.
+            contributions: Whether to show each input's contribution, weight x value, to each node.
+            timeout: Seconds, or None for no limit.
+
+        Raises:
+            LayerNotFoundError: The network has no layer of one of the names.
+        """
+        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions)
+        return self._ask(call, timeout)
+
+    def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
+        """Get a network: its aliases, and how many versions there are."""
+        return self._ask(_calls.network(name), timeout)
+
+    def version(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> VersionInfo:
+        """Get one version of a network, by number or alias, without its weights."""
+        return self._ask(_calls.version(name, version), timeout)
+
+    def spec(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> NetworkSpec:
+        """Get the whole content of a version: what was registered, weights and examples included."""
+        return self._ask(_calls.get_spec(name, version), timeout)
+
+    def networks(self, *, timeout: Timeout = UNSET) -> Iterator[NetworkInfo]:
+        """Go through all networks by name; each page of the list has the timeout for itself."""
+        token: str | None = ""
+        while token is not None:
+            page = self._ask(_calls.networks(token), timeout)
+            yield from page.items
+            token = page.next_token or None
+
+    def versions(self, name: str, *, timeout: Timeout = UNSET) -> Iterator[VersionInfo]:
+        """Go through a network's versions, newest first; each page of the list has the timeout for itself."""
+        token: str | None = ""
+        while token is not None:
+            page = self._ask(_calls.versions(name, token), timeout)
+            yield from page.items
+            token = page.next_token or None
+
+    def delete_network(self, name: str, *, timeout: Timeout = UNSET) -> int:
+        """Delete a network with all its versions and aliases; return the registry's revision."""
+        return self._ask(_calls.delete_network(name), timeout)
+
+    def delete_version(self, name: str, number: int, *, timeout: Timeout = UNSET) -> NetworkInfo:
+        """Delete one version; return the network as it then is.
+
+        Raises:
+            VersionInUseError: An alias names the version, or it is the only one.
+        """
+        return self._ask(_calls.delete_version(name, number), timeout)
+
+    def set_alias(
+        self, name: str, alias: str, version: str | int, *, timeout: Timeout = UNSET
+    ) -> NetworkInfo:
+        """Make an alias name a version, given by number or by another alias; return the network as it then is."""
+        return self._ask(_calls.set_alias(name, alias, version), timeout)
+
+    def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
+        """Delete an alias; return the network as it then is."""
+        return self._ask(_calls.delete_alias(name, alias), timeout)
+
+    def watch(self, *, prefix: str = "", timeout: float | None = None) -> Iterator[NetworkChange]:
+        """Tell every network as it is now, and from then on each change, for ever.
+
+        Args:
+            prefix: Only networks whose name begins so.
+            timeout: Seconds for the whole watch; None, the default, is no limit.
+
+        Raises:
+            UnavailableError: The server stops or is gone; watch again to get the state of then.
+        """
+        yield from self._each(_calls.watch(prefix), timeout)
+        raise _calls.watch_ended(self._endpoint.address)
+
+    def ready(self, *, timeout: Timeout = UNSET) -> bool:
+        """Return whether the server can be reached and says that it serves."""
+        try:
+            return self._ask(_calls.health(), timeout)
+        except (UnavailableError, DeadlineExceededError):
+            return False
+
+    def wait_until_ready(self, timeout: Timeout = UNSET) -> None:
+        """Wait until the server serves, for example after starting it.
+
+        Raises:
+            DeadlineExceededError: It did not within the timeout.
+        """
+        for left in _calls.countdown(self._endpoint.address, self._endpoint.limit(timeout)):
+            try:
+                if self._ask(_calls.health(wait=True), left):
+                    return
+            except (UnavailableError, DeadlineExceededError):
+                pass
+            time.sleep(_calls.PAUSE)
+
+    def close(self) -> None:
+        """Close the connections; calls in flight fail, and so do all later ones."""
+        self._closed = True
+        self._channel.close()
+
+    def _ask(self, call: Call[Result], timeout: Timeout) -> Result:
+        limit = self._endpoint.limit(timeout, call.more_time)
+        try:
+            reply = self._start(call, limit)
+        except grpc.RpcError as error:
+            call.check()
+            raise self._failure(error, limit) from error
+        call.check()
+        return call.parse(reply)
+
+    def _each(self, call: Call[Result], timeout: float | None) -> Iterator[Result]:
+        limit = self._endpoint.limit(timeout)
+        stream = self._start(call, limit)
+        try:
+            for reply in stream:
+                yield call.parse(reply)
+        except grpc.RpcError as error:
+            call.check()
+            raise self._failure(error, limit) from error
+        finally:
+            stream.cancel()
+        call.check()
+
+    def _start(self, call: Call[Any], limit: float | None) -> Any:
+        if self._closed:
+            raise _calls.closed()
+        return self._methods[call.method](
+            call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
+        )
+
+    def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
+        if self._closed:
+            return _calls.closed()
+        return error_from(error, target=self._endpoint.address, timeout=limit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._endpoint.address!r}{', closed' if self._closed else ''})"

@@ -1,0 +1,39 @@
+"""Small networks that differ in a number, and a way to start writers in processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from forwardpass.spec import FORMAT, NetworkSpec, parse
+
+ROOT = Path(__file__).parents[3]
+BUILTINS = ("article-1-hidden", "article-2-hidden", "article-linear")
+
+
+def tiny(weight: float = 1.0, **fields: Any) -> NetworkSpec:
+    """A network of one node: its input times the weight."""
+    layer = {"name": "only", "weights": [[weight]]}
+    return parse({"format": FORMAT, "inputs": 1, "layers": [layer], **fields})
+
+
+def start_python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Start a Python process with the packages of this checkout; its stdout is a pipe of text lines."""
+    path = os.pathsep.join([str(ROOT / "client"), str(ROOT / "server"), str(ROOT)])
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        **options,
+    )
+
+
+def run_python(code: str, *arguments: object, **options: Any) -> str:
+    """Run such a process to its end, which must be a good one; return what it printed."""
+    with start_python(code, *arguments, **options) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out

@@ -1,0 +1,337 @@
+"""The registry's rules: versions, digests, aliases, errors and who is told."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from forwardpass import spec
+from forwardpass.errors import (
+    AliasNotFoundError,
+    ExampleFailedError,
+    InvalidFieldError,
+    NetworkNotFoundError,
+    NotFoundError,
+    QuotaExceededError,
+    UnsupportedGraphError,
+    VersionInUseError,
+    VersionNotFoundError,
+)
+from forwardpass_server.core import forward
+from forwardpass_server.registry import NetworkChange, Registry, Store
+
+from tests.server.registry.conftest import Place
+from tests.server.registry.samples import BUILTINS, tiny
+
+
+def predict(registry: Registry, name: str, reference: str, *row: float) -> list[float]:
+    [outputs] = forward(registry.served(name, reference).plan, np.array([row])).tolist()
+    return list(outputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "output"),
+    [("article-linear", (2, 3), 9), ("article-1-hidden", (2, 3), 9), ("article-2-hidden", (3, 5), 182)],
+)
+def test_the_article(registry: Registry, name: str, row: tuple[float, float], output: float) -> None:
+    assert predict(registry, name, "", *row) == [output]
+    assert registry.served(name, "").input_names == ("children", "accounts")
+    assert registry.spec(name, "").examples
+
+
+def test_builtins_come_once(place: Place) -> None:
+    registry = Registry.open(place.open())
+    assert tuple(network.name for network in registry.networks()) == BUILTINS
+    if place.keeps:
+        registry.delete_network("article-linear")
+        registry.delete_version(
+            "article-1-hidden", registry.register("article-1-hidden", tiny()).version.number
+        )
+        registry = Registry.open(place.open())
+        assert tuple(network.name for network in registry.networks()) == BUILTINS[:2]
+        assert registry.revision == 6
+
+
+def test_register(registry: Registry) -> None:
+    before = registry.revision
+    first = registry.register("net", tiny(2))
+    assert (first.version.number, first.created, first.revision) == (1, True, before + 1)
+    assert first.version.digest == spec.digest(tiny(2))
+    assert first.version.size_bytes == len(spec.to_safetensors(tiny(2)))
+    assert first.version == registry.version("net", "") == registry.version("net", "1")
+    second = registry.register("net", tiny(3))
+    assert second.version.number == 2
+    assert predict(registry, "net", "", 10) == predict(registry, "net", "latest", 10) == [30]
+    assert predict(registry, "net", "1", 10) == predict(registry, "net", "01", 10) == [20]
+    assert registry.spec("net", "1") == tiny(2)
+
+
+def test_what_a_version_says(registry: Registry) -> None:
+    said = tiny(
+        2,
+        description="doubles",
+        tags=["small"],
+        metadata={"by": "hand"},
+        inputs=["amount"],
+        outputs=["twice"],
+    )
+    version = registry.register("net", said).version
+    summary, served = version.summary, version.served
+    assert summary is not None
+    assert served is not None
+    assert (summary.description, summary.tags, dict(summary.metadata)) == (
+        "doubles",
+        ("small",),
+        {"by": "hand"},
+    )
+    assert (summary.dtype, summary.inputs, summary.parameter_count) == ("float64", said.inputs, 2)
+    assert (summary.outputs, served.output_names) == (("twice",), ("twice",))
+    assert (served.input_names, dict(served.feature_index)) == (("amount",), {"amount": 0})
+    assert (served.name, served.version, served.digest) == ("net", 1, spec.digest(said))
+    assert served is registry.served("net", ""), "shared by all calls"
+
+
+def test_registering_again_changes_nothing(registry: Registry) -> None:
+    first = registry.register("net", tiny(1))
+    registry.register("net", tiny(2))
+    changes: list[NetworkChange] = []
+    registry.subscribe(changes.append)
+    again = registry.register("net", tiny(1))
+    assert (again.version, again.created) == (first.version, False)
+    assert registry.version("net", "").number == 2, "a retry that comes late does not move latest"
+    assert again.revision == registry.revision
+    assert not changes
+
+
+def test_validate_only(registry: Registry) -> None:
+    before, networks = registry.revision, registry.networks()
+    checked = registry.register("net", tiny(1), validate_only=True)
+    assert (checked.version.number, checked.created, checked.revision) == (0, False, before)
+    assert checked.version.digest == spec.digest(tiny(1))
+    assert registry.networks() == networks
+    registry.register("net", tiny(1))
+    assert registry.register("net", tiny(1), validate_only=True).version.number == 1
+    with pytest.raises(ExampleFailedError):
+        registry.register("net", tiny(1, examples=[{"inputs": [1], "outputs": [2]}]), validate_only=True)
+
+
+def test_nothing_is_left_of_a_refused_registration(registry: Registry) -> None:
+    before = registry.networks()
+    wrong = tiny(1, examples=[{"inputs": [1], "outputs": [2]}])
+    layers = [
+        {"name": "one", "weights": [[1]]},
+        {"name": "two", "weights": [[1]], "from": ["inputs", "one"], "merge": "sum"},
+    ]
+    with pytest.raises(ExampleFailedError):
+        registry.register("net", wrong)
+    with pytest.raises(UnsupportedGraphError):
+        registry.register("net", spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": layers}))
+    with pytest.raises(InvalidFieldError):
+        registry.register("No Name", tiny())
+    assert registry.networks() == before
+
+
+def test_quotas(store: Store) -> None:
+    registry = Registry.open(store, max_networks=4, max_versions=2)
+    registry.register("net", tiny(1))
+    with pytest.raises(QuotaExceededError, match="max_networks") as networks:
+        registry.register("another", tiny(1))
+    assert networks.value.facts["quotaLimit"] == networks.value.facts["quotaValue"] == "4"
+    registry.register("net", tiny(2))
+    for validate_only in (False, True):
+        with pytest.raises(QuotaExceededError) as versions:
+            registry.register("net", tiny(3), validate_only=validate_only)
+        assert versions.value.facts["setting"] == "max_versions"
+    assert not registry.register("net", tiny(1)).created, "what is there is found even so"
+    registry.delete_version("net", 1)
+    assert registry.register("net", tiny(3)).version.number == 3
+    registry.delete_network("net")
+    assert registry.register("another", tiny(1)).created
+
+
+def test_too_small_a_quota_for_the_builtins(store: Store) -> None:
+    assert len(Registry.open(store, max_networks=1).networks()) == 1
+
+
+def test_aliases(registry: Registry) -> None:
+    registry.register("net", tiny(1))
+    registry.register("net", tiny(2))
+    assert dict(registry.set_alias("net", "stable", "1").aliases) == {"latest": 2, "stable": 1}
+    assert registry.set_alias("net", "canary", "stable").aliases["canary"] == 1
+    registry.register("net", tiny(3))
+    assert predict(registry, "net", "stable", 1) == [1]
+    before = registry.revision
+    assert registry.set_alias("net", "stable", "1") == registry.network("net")
+    assert registry.revision == before, "it was there already"
+    registry.set_alias("net", "latest", "1")
+    assert predict(registry, "net", "", 1) == [1]
+    assert "stable" not in registry.delete_alias("net", "stable").aliases
+    assert registry.register("net", tiny(4), keep_latest=True).version.number == 4
+    assert registry.version("net", "").number == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        pytest.param(lambda r: r.set_alias("net", "7", "1"), "alias", id="digits are for versions"),
+        pytest.param(lambda r: r.set_alias("net", "Stable", "1"), "alias", id="capital"),
+        pytest.param(lambda r: r.set_alias("net", "stable", ""), "version", id="no version"),
+        pytest.param(lambda r: r.delete_alias("net", "latest"), "alias", id="latest stays"),
+        pytest.param(lambda r: r.register("../net", tiny()), "network", id="path"),
+        pytest.param(lambda r: r.register("", tiny()), "network", id="empty"),
+    ],
+)
+def test_fields_that_are_refused(registry: Registry, call: Callable[[Registry], object], field: str) -> None:
+    registry.register("net", tiny())
+    with pytest.raises(InvalidFieldError) as refused:
+        call(registry)
+    assert refused.value.facts["field"] == field
+    assert [fault.path for fault in refused.value.faults] == [field]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "nearest"),
+    [
+        pytest.param(lambda r: r.served("nett", ""), NetworkNotFoundError, "net", id="network"),
+        pytest.param(lambda r: r.served("zzzzzzzz", ""), NetworkNotFoundError, "", id="none near"),
+        pytest.param(lambda r: r.served("n" * 10**6, ""), NetworkNotFoundError, "", id="a megabyte"),
+        pytest.param(lambda r: r.served("net", "9"), VersionNotFoundError, "3, 1", id="number"),
+        pytest.param(
+            lambda r: r.served("net", "9" * 10**6), VersionNotFoundError, "3, 1", id="a long number"
+        ),
+        pytest.param(lambda r: r.served("net", "stabel"), AliasNotFoundError, "stable", id="alias"),
+        pytest.param(lambda r: r.served("net", "-1"), AliasNotFoundError, "", id="no number"),
+        pytest.param(lambda r: r.served("net", "١"), AliasNotFoundError, "", id="other digits"),
+        pytest.param(lambda r: r.spec("nett", ""), NetworkNotFoundError, "net", id="spec"),
+        pytest.param(lambda r: r.delete_network("nett"), NetworkNotFoundError, "net", id="delete"),
+        pytest.param(
+            lambda r: r.delete_version("net", -1), VersionNotFoundError, "1, 3", id="delete version"
+        ),
+        pytest.param(
+            lambda r: r.delete_alias("net", "stabel"), AliasNotFoundError, "stable", id="delete alias"
+        ),
+        pytest.param(
+            lambda r: r.set_alias("net", "new", "stabel"), AliasNotFoundError, "stable", id="set alias"
+        ),
+        pytest.param(lambda r: r.set_alias("net", "new", "2"), VersionNotFoundError, "1, 3", id="deleted"),
+    ],
+)
+def test_what_is_not_there(
+    registry: Registry, call: Callable[[Registry], object], error: type[NotFoundError], nearest: str
+) -> None:
+    for weight in (1, 2, 3):
+        registry.register("net", tiny(weight))
+    registry.set_alias("net", "stable", "1")
+    registry.delete_version("net", 2)
+    before = registry.revision
+    with pytest.raises(error) as missing:
+        call(registry)
+    assert type(missing.value) is error
+    assert missing.value.facts["nearest"] == nearest
+    assert missing.value.facts["resourceType"] in {"network", "version", "alias"}
+    assert len(str(missing.value)) < 400
+    assert registry.revision == before
+
+
+def test_deleting(registry: Registry) -> None:
+    for weight in (1, 2, 3):
+        registry.register("net", tiny(weight))
+    left = registry.delete_version("net", 3)
+    assert (list(left.versions), dict(left.aliases)) == ([1, 2], {"latest": 2})
+    again = registry.register("net", tiny(3))
+    assert (again.version.number, again.created) == (4, True)
+    registry.set_alias("net", "stable", "1")
+    with pytest.raises(VersionInUseError) as used:
+        registry.delete_version("net", 1)
+    assert used.value.facts["aliases"] == "stable"
+    assert registry.delete_network("net") == registry.revision
+    with pytest.raises(NetworkNotFoundError):
+        registry.served("net", "")
+    anew = registry.register("net", tiny(1))
+    assert (anew.version.number, dict(registry.network("net").aliases)) == (5, {"latest": 5})
+
+
+def test_a_call_keeps_what_it_has(registry: Registry) -> None:
+    registry.register("net", tiny(5))
+    served, network = registry.served("net", ""), registry.network("net")
+    registry.delete_network("net")
+    assert forward(served.plan, np.array([[2.0]])).tolist() == [[10]]
+    assert network.versions[1].served is served
+
+
+def test_subscribers(registry: Registry) -> None:
+    changes: list[NetworkChange] = []
+    seen: list[tuple[int, int]] = []
+
+    def fails(_: NetworkChange) -> None:
+        raise RuntimeError
+
+    def unsubscribes_itself(change: NetworkChange) -> None:
+        seen.append((change.revision, registry.revision))
+        unsubscribe()
+
+    stop = registry.subscribe(changes.append)
+    registry.subscribe(fails)
+    unsubscribe = registry.subscribe(unsubscribes_itself)
+    start = registry.revision
+    registry.register("net", tiny(1))
+    first = registry.network("net")
+    registry.set_alias("net", "stable", "1")
+    second = registry.network("net")
+    registry.delete_network("net")
+    assert changes == [
+        NetworkChange(name="net", network=first, revision=start + 1),
+        NetworkChange(name="net", network=second, revision=start + 2),
+        NetworkChange(name="net", network=None, revision=start + 3),
+    ]
+    assert seen == [(start + 1, start + 1)], "told after the change is visible, and only while subscribed"
+    stop()
+    registry.register("net", tiny(1))
+    assert len(changes) == 3
+
+
+def test_pages(registry: Registry) -> None:
+    names = ["aa", *BUILTINS, "zz"]
+    registry.register("zz", tiny())
+    registry.register("aa", tiny())
+    assert [network.name for network in registry.networks()] == names
+    assert [network.name for network in registry.networks(after="aa", limit=2)] == names[1:3]
+    assert [network.name for network in registry.networks(after="article-3")] == names[3:]
+    assert registry.networks(after="zz") == ()
+
+
+def test_opened_again(place: Place) -> None:
+    if not place.keeps:
+        pytest.skip("memory is for one run")
+    registry = Registry.open(place.open())
+    random = np.random.default_rng(seed=1)
+    layers = [
+        {"name": "hidden", "weights": random.standard_normal((7, 5)), "activation": "tanh"},
+        {"name": "out", "weights": random.standard_normal((3, 7)), "bias": random.standard_normal(3)},
+    ]
+    inputs = [{"name": f"f{index}", "mean": index, "scale": 2.0} for index in range(5)]
+    for dtype in ("float32", "float64"):
+        document = {"format": spec.FORMAT, "dtype": dtype, "inputs": inputs, "layers": layers}
+        rounded = [
+            {**layer, **{key: layer[key].astype(dtype) for key in ("weights", "bias") if key in layer}}  # type: ignore[attr-defined]
+            for layer in layers
+        ]
+        registry.register(dtype, spec.parse({**document, "layers": rounded}))
+    registry.set_alias("float32", "stable", "1")
+    rows = random.standard_normal((9, 5))
+    before = [forward(registry.served(name, "").plan, rows) for name in ("float32", "float64")]
+    networks, revision = registry.networks(), registry.revision
+    registry = Registry.open(place.open())
+    assert registry.networks() == networks
+    assert registry.revision == revision
+    after = [forward(registry.served(name, "").plan, rows) for name in ("float32", "float64")]
+    assert [a.tobytes() for a in after] == [b.tobytes() for b in before], "the same bits"
+
+
+def test_a_typing_error_among_many_names(store: Store) -> None:
+    registry = Registry.open(store)
+    network = registry.network("article-linear")
+    names = [f"network-{index:05d}-of-the-fleet" for index in range(20_000)]
+    registry._snapshot = type(registry._snapshot).of(dict.fromkeys(names, network), 1)
+    with pytest.raises(NetworkNotFoundError) as missing:
+        registry.served("network-01234-of-the-flet", "")
+    assert "network-01234-of-the-fleet" in missing.value.facts["nearest"]

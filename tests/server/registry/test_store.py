@@ -1,0 +1,133 @@
+"""What every store must do, whatever it is made of."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from forwardpass.errors import (
+    AliasNotFoundError,
+    NetworkNotFoundError,
+    VersionInUseError,
+    VersionNotFoundError,
+)
+from forwardpass_server.registry import Store
+from forwardpass_server.registry.store import Loaded, Written
+
+
+def add(store: Store, name: str, digest: str, *, keep_latest: bool = False) -> Written:
+    return store.register(name, digest * 64, digest.encode(), keep_latest=keep_latest)
+
+
+def test_a_new_store_is_empty(store: Store) -> None:
+    assert store.load() == Loaded(revision=0, networks=(), deleted=frozenset())
+
+
+def test_a_registration_is_kept(store: Store) -> None:
+    before = datetime.now(UTC)
+    written = add(store, "net", "a")
+    assert (written.number, written.created, written.revision) == (1, True, 1)
+    [network] = store.load().networks
+    assert network == written.network
+    assert dict(network.aliases) == {"latest": 1}
+    [version] = network.versions
+    assert (version.number, version.digest, version.size_bytes) == (1, "a" * 64, 1)
+    assert store.content("net", 1) == b"a"
+    assert before <= network.create_time <= network.update_time <= before + timedelta(minutes=1)
+
+
+def test_the_same_content_is_found(store: Store) -> None:
+    add(store, "net", "a")
+    add(store, "net", "b")
+    found = add(store, "net", "a")
+    assert (found.number, found.created, found.revision) == (1, False, 2)
+    assert dict(found.network.aliases) == {"latest": 2}, "a retry moves nothing"
+    assert add(store, "other", "a").created, "content belongs to its network"
+
+
+def test_wrong_content_under_a_digest_is_mended(store: Store) -> None:
+    add(store, "net", "a")
+    mended = store.register("net", "a" * 64, b"right", keep_latest=False)
+    assert (mended.number, mended.created, mended.revision) == (1, False, 2)
+    assert store.content("net", 1) == b"right"
+    assert store.load().networks[0].versions[0].size_bytes == 5
+
+
+def test_keep_latest(store: Store) -> None:
+    assert add(store, "net", "a", keep_latest=True).network.aliases["latest"] == 1, "there is no other"
+    assert add(store, "net", "b", keep_latest=True).network.aliases["latest"] == 1
+    assert add(store, "net", "c").network.aliases["latest"] == 3
+
+
+def test_numbers_are_not_given_again(store: Store) -> None:
+    add(store, "net", "a")
+    add(store, "net", "b")
+    store.delete_version("net", 2)
+    again = add(store, "net", "b")
+    assert (again.number, again.created) == (3, True)
+    assert store.delete_network("net") == 5
+    assert store.load() == Loaded(revision=5, networks=(), deleted=frozenset({"net"}))
+    anew = add(store, "net", "a", keep_latest=True)
+    assert (anew.number, anew.revision, dict(anew.network.aliases)) == (4, 6, {"latest": 4})
+    assert not store.load().deleted
+
+
+def test_latest_moves_to_the_highest_left(store: Store) -> None:
+    for digest in "abc":
+        add(store, "net", digest)
+    store.set_alias("net", "latest", 2)
+    assert store.delete_version("net", 1).network.aliases["latest"] == 2
+    assert store.delete_version("net", 2).network.aliases["latest"] == 3
+
+
+def test_a_version_in_use_stays(store: Store) -> None:
+    add(store, "net", "a")
+    with pytest.raises(VersionInUseError, match="the only one") as only:
+        store.delete_version("net", 1)
+    assert only.value.facts == {"network": "net", "version": "1", "aliases": ""}
+    add(store, "net", "b")
+    store.set_alias("net", "stable", 1)
+    store.set_alias("net", "production", 1)
+    with pytest.raises(VersionInUseError, match="production, stable") as named:
+        store.delete_version("net", 1)
+    assert named.value.facts["aliases"] == "production, stable"
+    assert store.load().revision == 4, "a refusal changes nothing"
+
+
+def test_aliases(store: Store) -> None:
+    add(store, "net", "a")
+    add(store, "net", "b")
+    assert store.set_alias("net", "stable", 1).revision == 3
+    assert store.set_alias("net", "stable", 1).revision == 3, "nothing changed"
+    moved = store.set_alias("net", "stable", 2)
+    assert (moved.revision, dict(moved.network.aliases)) == (4, {"latest": 2, "stable": 2})
+    gone = store.delete_alias("net", "stable")
+    assert (gone.revision, dict(gone.network.aliases)) == (5, {"latest": 2})
+
+
+def test_what_is_not_there(store: Store) -> None:
+    with pytest.raises(NetworkNotFoundError):
+        store.delete_network("net")
+    with pytest.raises(NetworkNotFoundError):
+        store.delete_version("net", 1)
+    with pytest.raises(NetworkNotFoundError):
+        store.set_alias("net", "stable", 1)
+    with pytest.raises(NetworkNotFoundError):
+        store.delete_alias("net", "stable")
+    assert store.content("net", 1) is None
+    add(store, "net", "a")
+    with pytest.raises(VersionNotFoundError):
+        store.delete_version("net", 2)
+    with pytest.raises(VersionNotFoundError):
+        store.set_alias("net", "stable", 2)
+    with pytest.raises(AliasNotFoundError):
+        store.delete_alias("net", "stable")
+    assert store.content("net", 2) is None
+    store.delete_network("net")
+    with pytest.raises(NetworkNotFoundError):
+        store.delete_network("net")
+    assert store.load().revision == 2
+
+
+def test_large_content(store: Store) -> None:
+    content = bytes(range(256)) * 100_000
+    store.register("net", "a" * 64, content, keep_latest=False)
+    assert store.content("net", 1) == content
