@@ -202,7 +202,9 @@ def versions(name: str, token: str) -> Call[Page[VersionInfo]]:
     return Call(
         method="ListVersions",
         # A version with many named nodes is large, so pages are smaller than those of networks.
-        request=networks_v1.ListVersionsRequest(network=_text(name, "network"), page_size=100, page_token=token),
+        request=networks_v1.ListVersionsRequest(
+            network=_text(name, "network"), page_size=100, page_token=token
+        ),
         parse=lambda reply: Page(
             items=tuple(map(_replies.version, reply.versions)), next_token=reply.next_page_token
         ),
@@ -221,7 +223,9 @@ def delete_network(name: str) -> Call[int]:
 def delete_version(name: str, number: int) -> Call[NetworkInfo]:
     """Ask to delete a version."""
     if isinstance(number, bool) or not isinstance(number, int):
-        raise _invalid("version", f"is {number!r}; needed is the number of a version, so that no alias decides")
+        raise _invalid(
+            "version", f"is {number!r}; needed is the number of a version, so that no alias decides"
+        )
     return Call(
         method="DeleteVersion",
         request=networks_v1.DeleteVersionRequest(network=_text(name, "network"), version=number),
@@ -262,9 +266,14 @@ def watch(prefix: str) -> Call[NetworkChange]:
 def watch_ended(target: str) -> UnavailableError:
     """Make what is raised when a server ends a watch, which otherwise goes on for ever."""
     return UnavailableError(
-        f"{target} ended the watch, since it stops; watch again to get the state of then and the changes after it",
+        f"{target} ended the watch, since it stops; watch again for the state of then and what follows",
         target=target,
     )
+
+
+def closed() -> RuntimeError:
+    """Make what is raised when a closed client is used."""
+    return RuntimeError("the client is closed; make another one")
 
 
 def health(*, wait: bool = False) -> Call[bool]:
@@ -281,7 +290,9 @@ def _text(value: str, name: str) -> str:
 def _reference(version: str | int) -> str:
     """Return a version's number or alias as the wire has it."""
     if isinstance(version, bool) or not isinstance(version, str | int):
-        raise _invalid("version", f"is {version!r}; needed is a version's number, an alias, or nothing for latest")
+        raise _invalid(
+            "version", f"is {version!r}; needed is a version's number, an alias, or nothing for latest"
+        )
     return str(version)
 
 

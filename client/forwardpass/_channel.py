@@ -49,8 +49,8 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
 
 HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"
-"""`HealthCheckResponse` with `status: SERVING`; the request for the whole server is empty. As bytes, for a second
-copy of these messages beside grpc_health's could not be loaded: https://protobuf.dev/reference/python/python-generated/"""
+"""`HealthCheckResponse` with `status: SERVING`; the request for the whole server is empty. As bytes, since
+grpc_health's messages are none of the client's dependencies and a second copy of them cannot be loaded."""
 
 # https://github.com/grpc/grpc/blob/master/doc/naming.md
 _SCHEMES: Final = ("dns", "ipv4", "ipv6", "unix", "unix-abstract")
@@ -223,7 +223,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def checked_timeout(timeout: float | None) -> float | None:
+def checked_timeout(timeout: object) -> float | None:
     """Return a timeout in seconds that is right, or None.
 
     Raises:
@@ -236,7 +236,7 @@ def checked_timeout(timeout: float | None) -> float | None:
     return timeout
 
 
-def _check_address(address: str) -> None:
+def _check_address(address: object) -> None:
     if not isinstance(address, str) or not address or not address.isprintable() or " " in address:
         raise _invalid("address", f"is {address!r}; needed is HOST:PORT, for example localhost:50051")
     if address.partition(":")[0] in _SCHEMES:
@@ -258,7 +258,7 @@ def _credentials(tls: Tls) -> grpc.ChannelCredentials | None:
     return grpc.ssl_channel_credentials(tls if isinstance(tls, bytes) else Path(tls).read_bytes())
 
 
-def _checked_token(token: str) -> str:
+def _checked_token(token: object) -> str:
     if not isinstance(token, str) or not token or not all("!" <= character <= "~" for character in token):
         raise _invalid("token", "has characters that cannot be sent, or none; it is ASCII without spaces")
     return token

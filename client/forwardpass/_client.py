@@ -1,16 +1,18 @@
 """The client for programs without asyncio; `_async_client` is the same but for `await`."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 
 from forwardpass import _calls
-from forwardpass._calls import Call, Progress, SpecLike
+from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import error_from
+from forwardpass._streams import Progress, countdown
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import NetworkChange, NetworkInfo, Prediction, Registered, Trace, VersionInfo
 from forwardpass.rows import RowsLike, StreamRequest
@@ -22,8 +24,8 @@ Result = TypeVar("Result")
 class Client:
     """Calls a forwardpass server.
 
-    One client serves all threads of a process and keeps its connections open, so make one and use it for all calls.
-    Make it after forking: a connection does not survive a fork.
+    One client serves all threads of a process and keeps its connections open, so make one and use
+    it for all calls. Make it after forking: a connection does not survive a fork.
 
     Every method raises a `ForwardpassError` when the server refuses or fails; the classes are those
     of `forwardpass.errors`, with the server's facts as attributes. Calls that are safe to repeat are
@@ -108,9 +110,9 @@ class Client:
 
         Args:
             name: The network's name.
-            rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, or a list of
-                dicts; a pandas DataFrame, sent by the names of its columns. float32 travels as float32,
-                all else as float64; the network rounds to its own dtype.
+            rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, or a
+                list of dicts; a pandas DataFrame, sent by the names of its columns. float32 travels as
+                float32, all else as float64; the network rounds to its own dtype.
             version: A version's number or an alias; empty means `latest`.
             timeout: Seconds, or None for no limit.
 
@@ -130,8 +132,8 @@ class Client:
     ) -> Iterator[tuple[str, Prediction | ForwardpassError]]:
         """Compute many requests over one stream, many at a time.
 
-        A request that fails is answered with its error, which is given and not raised, and the stream goes on.
-        Requests are read in a thread of grpc, no faster than the server takes them.
+        A request that fails is answered with its error, which is given and not raised, and the
+        stream goes on. Requests are read in a thread of grpc, no faster than the server takes them.
 
         Args:
             requests: What to compute; may be endless, and may depend on the answers.
@@ -182,19 +184,11 @@ class Client:
 
     def networks(self, *, timeout: Timeout = UNSET) -> Iterator[NetworkInfo]:
         """Go through all networks by name; each page of the list has the timeout for itself."""
-        token: str | None = ""
-        while token is not None:
-            page = self._ask(_calls.networks(token), timeout)
-            yield from page.items
-            token = page.next_token or None
+        return self._pages(_calls.networks, timeout)
 
     def versions(self, name: str, *, timeout: Timeout = UNSET) -> Iterator[VersionInfo]:
         """Go through a network's versions, newest first; each page of the list has the timeout for itself."""
-        token: str | None = ""
-        while token is not None:
-            page = self._ask(_calls.versions(name, token), timeout)
-            yield from page.items
-            token = page.next_token or None
+        return self._pages(partial(_calls.versions, name), timeout)
 
     def delete_network(self, name: str, *, timeout: Timeout = UNSET) -> int:
         """Delete a network with all its versions and aliases; return the registry's revision."""
@@ -211,7 +205,7 @@ class Client:
     def set_alias(
         self, name: str, alias: str, version: str | int, *, timeout: Timeout = UNSET
     ) -> NetworkInfo:
-        """Make an alias name a version, given by number or by another alias; return the network as it then is."""
+        """Make an alias name a version, given by number or alias; return the network as it then is."""
         return self._ask(_calls.set_alias(name, alias, version), timeout)
 
     def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
@@ -244,7 +238,7 @@ class Client:
         Raises:
             DeadlineExceededError: It did not within the timeout.
         """
-        for left in _calls.countdown(self._endpoint.address, self._endpoint.limit(timeout)):
+        for left in countdown(self._endpoint.address, self._endpoint.limit(timeout)):
             try:
                 if self._ask(_calls.health(wait=True), left):
                     return
@@ -280,12 +274,24 @@ class Client:
             stream.cancel()
         call.check()
 
+    def _pages(self, ask: Callable[[str], Call[Page[Result]]], timeout: Timeout) -> Iterator[Result]:
+        page = self._ask(ask(""), timeout)
+        yield from page.items
+        while page.next_token:
+            page = self._ask(ask(page.next_token), timeout)
+            yield from page.items
+
     def _start(self, call: Call[Any], limit: float | None) -> Any:
         if self._closed:
             raise _calls.closed()
-        return self._methods[call.method](
-            call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
-        )
+        try:
+            return self._methods[call.method](
+                call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
+            )
+        except ValueError:
+            if self._closed:  # by another thread, just now
+                raise _calls.closed() from None
+            raise
 
     def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
         if self._closed:

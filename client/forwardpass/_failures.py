@@ -85,7 +85,7 @@ def error_of_status(status: Status) -> ForwardpassError:
     )
     if info is not None:
         # Assigned, for names from the wire need not be names of Python's.
-        error.facts = dict(info.metadata)
+        error.facts = dict(sorted(info.metadata.items()))
         if info.reason not in REASONS or not ours:
             error.facts["reason"] = f"{info.domain}/{info.reason}"
     return error
@@ -134,7 +134,9 @@ def _sentence(code: grpc.StatusCode, details: str, target: str, timeout: float |
         )
     if code is Code.DEADLINE_EXCEEDED:
         within = "in time" if timeout is None else f"within {timeout:g} s"
-        return f"{target} did not answer {within}; timeout= gives a call more seconds, or with None all it needs"
+        return (
+            f"{target} did not answer {within}; timeout= gives a call more seconds, or with None all it needs"
+        )
     if code is Code.UNIMPLEMENTED:
         return f"{target} has no such method: it is an older server, or another service ({details})"
     return f"{target} failed the call with {code.name}: {details}"

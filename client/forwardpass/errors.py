@@ -86,7 +86,9 @@ class ForwardpassError(Exception):
         self.facts = {name: str(value) for name, value in facts.items()}
 
     def __str__(self) -> str:
-        return "\n  ".join([self.message, *map(str, self.faults)])
+        # A message about a single place says it already.
+        more = [str(fault) for fault in self.faults if fault.message not in self.message]
+        return "\n  ".join([self.message, *more])
 
 
 class InvalidRequestError(ForwardpassError, ValueError):

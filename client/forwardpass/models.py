@@ -142,9 +142,9 @@ class Trace(_Value):
 
     def __str__(self) -> str:
         """Draw the first row's way through the network."""
-        from forwardpass import render  # noqa: PLC0415 - render draws traces, so it imports this module
+        from forwardpass.render import text  # noqa: PLC0415 - only when a picture is wanted
 
-        return render.text(self)
+        return text(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,8 +36,8 @@ class StreamRequest:
         network: The network's name.
         rows: The rows, in every form that `Client.predict` takes.
         version: A version's number or an alias; empty means `latest`.
-        id: Comes back with the answer, and is unique among the unanswered requests of the stream. None means the
-            request's place in the stream: "0", "1" and so on.
+        id: Comes back with the answer, and is unique among the unanswered requests of the stream.
+            None means the request's place in the stream: "0", "1" and so on.
     """
 
     network: str

@@ -7,7 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from forwardpass.errors import DtypeMismatchError, Fault, InvalidTensorError
-from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT32, DATA_TYPE_FLOAT64, DATA_TYPE_UNSPECIFIED, DataType, Tensor
+from forwardpass.v1.tensor_pb2 import (
+    DATA_TYPE_FLOAT32,
+    DATA_TYPE_FLOAT64,
+    DATA_TYPE_UNSPECIFIED,
+    DataType,
+    Tensor,
+)
 
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 """Any shape, float32 or float64."""

@@ -26,36 +26,38 @@ def _parameters(**parameters: Parameter) -> Mapping[str, Parameter]:
     return MappingProxyType(parameters)
 
 
-ACTIVATIONS: Final[Mapping[str, Mapping[str, Parameter]]] = MappingProxyType({
-    "identity": _parameters(),
-    "relu": _parameters(),
-    "leaky_relu": _parameters(negative_slope=Parameter(default=0.01)),
-    "prelu": _parameters(slope=Parameter(default=0.25)),
-    "relu6": _parameters(),
-    "elu": _parameters(alpha=Parameter(default=1.0)),
-    "selu": _parameters(),
-    "celu": _parameters(alpha=Parameter(default=1.0, above=0.0)),
-    "gelu": _parameters(),
-    "gelu_tanh": _parameters(),
-    "silu": _parameters(),
-    "mish": _parameters(),
-    "softplus": _parameters(beta=Parameter(default=1.0, above=0.0)),
-    "softsign": _parameters(),
-    "tanh": _parameters(),
-    "sigmoid": _parameters(),
-    "hard_sigmoid": _parameters(),
-    "hard_tanh": _parameters(min_value=Parameter(default=-1.0), max_value=Parameter(default=1.0)),
-    "hard_swish": _parameters(),
-    "log_sigmoid": _parameters(),
-    "softmax": _parameters(),
-    "log_softmax": _parameters(),
-    "exp": _parameters(),
-    "sin": _parameters(),
-    "cos": _parameters(),
-    "gaussian": _parameters(),
-    "step": _parameters(threshold=Parameter(default=0.0)),
-    "square": _parameters(),
-})
+ACTIVATIONS: Final[Mapping[str, Mapping[str, Parameter]]] = MappingProxyType(
+    {
+        "identity": _parameters(),
+        "relu": _parameters(),
+        "leaky_relu": _parameters(negative_slope=Parameter(default=0.01)),
+        "prelu": _parameters(slope=Parameter(default=0.25)),
+        "relu6": _parameters(),
+        "elu": _parameters(alpha=Parameter(default=1.0)),
+        "selu": _parameters(),
+        "celu": _parameters(alpha=Parameter(default=1.0, above=0.0)),
+        "gelu": _parameters(),
+        "gelu_tanh": _parameters(),
+        "silu": _parameters(),
+        "mish": _parameters(),
+        "softplus": _parameters(beta=Parameter(default=1.0, above=0.0)),
+        "softsign": _parameters(),
+        "tanh": _parameters(),
+        "sigmoid": _parameters(),
+        "hard_sigmoid": _parameters(),
+        "hard_tanh": _parameters(min_value=Parameter(default=-1.0), max_value=Parameter(default=1.0)),
+        "hard_swish": _parameters(),
+        "log_sigmoid": _parameters(),
+        "softmax": _parameters(),
+        "log_softmax": _parameters(),
+        "exp": _parameters(),
+        "sin": _parameters(),
+        "cos": _parameters(),
+        "gaussian": _parameters(),
+        "step": _parameters(threshold=Parameter(default=0.0)),
+        "square": _parameters(),
+    }
+)
 """The parameters of each function, by the function's name."""
 
 SYNONYMS: Final[Mapping[str, str]] = MappingProxyType({"swish": "silu"})

@@ -28,14 +28,18 @@ def check_counts(outline: Outline, limits: Limits, faults: Faults) -> None:
 
 def _check_layer(path: str, layer: LayerOutline, limits: Limits, faults: Faults) -> None:
     if layer.name == INPUTS:
-        faults.add(f"{path}.name", f"{quoted(INPUTS)} stands for the network's inputs; give the layer another name")
+        faults.add(
+            f"{path}.name", f"{quoted(INPUTS)} stands for the network's inputs; give the layer another name"
+        )
     if layer.named_rows and layer.node_count is not None:
         faults.add(f"{path}.nodes", "says the nodes' names again; the weights have them as keys already")
     elif layer.named_rows:
         for node in layer.nodes:
             fault = identifier_fault(node, limits.max_name_length)
             if fault is not None:
-                faults.add(join(path, "weights", node if isinstance(node, str) else found(node)), f"the key {fault}")
+                faults.add(
+                    join(path, "weights", node if isinstance(node, str) else found(node)), f"the key {fault}"
+                )
     else:
         _check_different(f"{path}.nodes", layer.nodes, faults)
         _check_length(f"{path}.nodes", layer.node_count, layer.outputs, "names", "node", faults)
@@ -73,7 +77,8 @@ def _check_names(path: str, names: Sequence[object], outline: Outline, faults: F
         if name not in known:
             hint = faults.suggest(name, known) if isinstance(name, str) else ""
             faults.add(
-                join(path, name if isinstance(name, str) else found(name)), f"the network has no such input{hint}"
+                join(path, name if isinstance(name, str) else found(name)),
+                f"the network has no such input{hint}",
             )
     given = set(names)
     missing = [name for name in known if name not in given]
@@ -96,7 +101,10 @@ def _check_length(
     path: str, count: int | None, needed: int | None, things: str, each: str, faults: Faults
 ) -> None:
     if count is not None and needed is not None and count != needed:
-        faults.add(path, f"has {count} {things}; needed {'is' if needed == 1 else 'are'} {needed}, one for each {each}")
+        faults.add(
+            path,
+            f"has {count} {things}; needed {'is' if needed == 1 else 'are'} {needed}, one for each {each}",
+        )
 
 
 def _check_different(path: str, names: Iterable[object] | None, faults: Faults, key: str = "") -> None:

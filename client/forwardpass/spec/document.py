@@ -55,9 +55,7 @@ def to_document(spec: NetworkSpec, *, numbers: bool = True) -> dict[str, Any]:
         "format": FORMAT,
         "dtype": spec.dtype,
         "inputs": _inputs(spec.inputs),
-        "layers": [
-            _layer(layer, before[index], numbers=numbers) for index, layer in enumerate(spec.layers)
-        ],
+        "layers": [_layer(layer, before[index], numbers=numbers) for index, layer in enumerate(spec.layers)],
         "outputs": [] if spec.outputs == spec.layers[-1].nodes else list(spec.outputs),
         "classes": list(spec.classes),
         "description": spec.description,
@@ -73,27 +71,31 @@ def _inputs(inputs: Inputs) -> int | list[dict[str, Any]]:
     if not inputs.features:
         return inputs.width
     return [
-        _given({
-            "name": feature.name,
-            "mean": feature.mean,
-            "scale": None if feature.scale == 1 else feature.scale,
-            "unit": feature.unit,
-            "description": feature.description,
-        })
+        _given(
+            {
+                "name": feature.name,
+                "mean": feature.mean,
+                "scale": None if feature.scale == 1 else feature.scale,
+                "unit": feature.unit,
+                "description": feature.description,
+            }
+        )
         for feature in inputs.features
     ]
 
 
 def _layer(layer: Layer, before: str, *, numbers: bool) -> dict[str, Any]:
-    return _given({
-        "name": layer.name,
-        "weights": _numbers(layer.weights) if numbers else None,
-        "bias": _numbers(layer.bias) if numbers else None,
-        "activation": _activation(layer.activation),
-        "nodes": [] if layer.nodes == default_names(layer.name, layer.outputs) else list(layer.nodes),
-        "from": [] if layer.from_ == (before,) else list(layer.from_),
-        "merge": layer.merge,
-    })
+    return _given(
+        {
+            "name": layer.name,
+            "weights": _numbers(layer.weights) if numbers else None,
+            "bias": _numbers(layer.bias) if numbers else None,
+            "activation": _activation(layer.activation),
+            "nodes": [] if layer.nodes == default_names(layer.name, layer.outputs) else list(layer.nodes),
+            "from": [] if layer.from_ == (before,) else list(layer.from_),
+            "merge": layer.merge,
+        }
+    )
 
 
 def _activation(activation: Activation) -> str | dict[str, Any]:
@@ -112,7 +114,7 @@ def _given(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value}
 
 
-def _numbers(array: Array) -> Any:  # noqa: ANN401 - lists within lists
+def _numbers(array: Array) -> Any:
     """Return lists of floats; those of float32 are the decimals with the fewest digits."""
     if array.dtype == np.float32:
         short = np.array([float(str(number)) for number in array.ravel()])

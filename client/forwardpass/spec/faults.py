@@ -20,6 +20,7 @@ MAX_FAULTS: Final = 100
 
 _SHOWN: Final = 60
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+_KEPT: Final = 10_000
 _SUGGESTIONS: Final = 50
 _CHOICES: Final = 2_000
 
@@ -29,14 +30,18 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: dict[Fault, None] = {}
+        self._unkept = 0
         self._suggestions = 0
 
     def __len__(self) -> int:
-        return len(self._faults)
+        return len(self._faults) + self._unkept
 
     def add(self, path: str, message: str) -> None:
-        """Note a fault."""
-        self._faults[Fault(path=path, message=message)] = None
+        """Note a fault; beyond the first ten thousand they are only counted."""
+        if len(self._faults) < _KEPT:
+            self._faults[Fault(path=path, message=message)] = None
+        else:
+            self._unkept += 1
 
     def suggest(self, word: str, choices: Iterable[str]) -> str:
         """Return `; did you mean "relu"?` for the choice nearest to a word, or nothing.
@@ -52,7 +57,7 @@ class Faults:
     def error(self) -> InvalidNetworkError:
         """Make one exception of all faults, in the order of their paths."""
         ordered = sorted(self._faults, key=_order)
-        count = len(ordered)
+        count = len(self)
         if count > MAX_FAULTS:
             ordered = [
                 *ordered[:MAX_FAULTS],
@@ -162,4 +167,6 @@ def _visible(character: str) -> str:
 
 def _order(fault: Fault) -> tuple[tuple[tuple[int, int, str], ...], str]:
     parts = re.split(r"(\d+)", fault.path)
-    return tuple((0, int(p), "") if p.isdecimal() and len(p) < 20 else (1, 0, p) for p in parts), fault.message
+    return tuple(
+        (0, int(p), "") if p.isdecimal() and len(p) < 20 else (1, 0, p) for p in parts
+    ), fault.message

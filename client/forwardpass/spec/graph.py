@@ -43,7 +43,9 @@ def _resolve(
     if layer.sources is None:
         return [index - 1]
     if not layer.sources:
-        faults.add(f"{path}.from", "is an empty list; name a layer, or leave `from` out to read the one before")
+        faults.add(
+            f"{path}.from", "is an empty list; name a layer, or leave `from` out to read the one before"
+        )
     sources: list[int | None] = []
     for place, name in enumerate(layer.sources):
         where = join(path, "from", place) if layer.listed_sources else f"{path}.from"
@@ -67,10 +69,14 @@ def _resolve(
 def _check_merge(path: str, layer: LayerOutline, count: int, faults: Faults) -> None:
     if count > 1 and layer.merge is None:
         faults.add(
-            f"{path}.merge", f'is missing; a layer that reads {count} layers needs "sum", "concatenate" or "multiply"'
+            f"{path}.merge",
+            f'is missing; a layer that reads {count} layers needs "sum", "concatenate" or "multiply"',
         )
-    if count == 1 and layer.merge is not None:
-        faults.add(f"{path}.merge", f"is {found(layer.merge)}; a layer that reads one layer merges nothing, leave it out")
+    if count == 1 and layer.merge:
+        faults.add(
+            f"{path}.merge",
+            f"is {found(layer.merge)}; a layer that reads one layer merges nothing, leave it out",
+        )
 
 
 def _check_width(
@@ -84,7 +90,10 @@ def _check_width(
     if len(known) != len(widths) or not known:
         return
     if len(known) > 1 and layer.merge in _WIDTH_OF_SUM and len(set(known)) > 1:
-        faults.add(f"{path}.from", f"has layers of {', '.join(map(str, known))} nodes; a {layer.merge} needs equal widths")
+        faults.add(
+            f"{path}.from",
+            f"has layers of {', '.join(map(str, known))} nodes; a {layer.merge} needs equal widths",
+        )
         return
     if len(known) > 1 and layer.merge not in (*_WIDTH_OF_SUM, "concatenate"):
         return
@@ -99,7 +108,9 @@ def _check_width(
             else f"node of {_called(outline.layers[source], source)}"
         )
         reason = f"the width of the {each}" if len(known) > 1 else f"one for each {each}"
-        faults.add(f"{path}.weights", f"has {layer.inputs} weights for each node; needed are {needed}, {reason}")
+        faults.add(
+            f"{path}.weights", f"has {layer.inputs} weights for each node; needed are {needed}, {reason}"
+        )
 
 
 def _called(layer: LayerOutline, index: int) -> str:

@@ -18,7 +18,7 @@ class _Repeated(dict[str, Any]):
     names: tuple[str, ...] = ()
 
 
-def read_json(text: str | bytes, *, limits: Limits, faults: Faults, path: str = "spec") -> Any:  # noqa: ANN401 - any JSON
+def read_json(text: str | bytes, *, limits: Limits, faults: Faults, path: str = "spec") -> Any:
     """Read a JSON text; note as faults what is wrong with its form.
 
     NaN and Infinity, which are not JSON, are read as floats: whoever looks at the number tells
@@ -68,7 +68,7 @@ def _decode(text: str | bytes, faults: Faults, path: str) -> str | None:
         return None
 
 
-def _load(text: str, repeated: list[_Repeated]) -> Any:  # noqa: ANN401 - any JSON
+def _load(text: str, repeated: list[_Repeated]) -> Any:
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         entries = dict(pairs)
         if len(entries) == len(pairs):
@@ -106,6 +106,10 @@ def _places(value: object, path: str) -> Iterator[tuple[str, str]]:
                 told += 1
                 yield join(place, name), name
         if isinstance(current, dict):
-            left += [(join(place, key), part) for key, part in current.items() if isinstance(part, dict | list)]
+            left += [
+                (join(place, key), part) for key, part in current.items() if isinstance(part, dict | list)
+            ]
         elif isinstance(current, list):
-            left += [(join(place, i), part) for i, part in enumerate(current) if isinstance(part, dict | list)]
+            left += [
+                (join(place, i), part) for i, part in enumerate(current) if isinstance(part, dict | list)
+            ]

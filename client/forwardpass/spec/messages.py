@@ -80,7 +80,9 @@ def _layer_message(layer: Layer) -> network_pb2.Layer:
         name=layer.name,
         weights=to_tensor(layer.weights),
         bias=to_tensor(layer.bias),
-        activation=network_pb2.Activation(name=layer.activation.name, parameters=dict(layer.activation.parameters)),
+        activation=network_pb2.Activation(
+            name=layer.activation.name, parameters=dict(layer.activation.parameters)
+        ),
         nodes=layer.nodes,
         merge=merges[layer.merge],
     )
@@ -96,7 +98,10 @@ def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) 
         "format": FORMAT,
         "dtype": _DTYPES.get(message.dtype, "float64"),
         "inputs": _inputs(message.inputs, faults),
-        "layers": [_layer(layer, index, limits, faults) for index, layer in enumerate(message.layers[: limits.max_layers + 1])],
+        "layers": [
+            _layer(layer, index, limits, faults)
+            for index, layer in enumerate(message.layers[: limits.max_layers + 1])
+        ],
         "classes": list(message.class_labels),
         "description": message.description,
         "metadata": dict(message.metadata),
@@ -111,12 +116,19 @@ def _inputs(message: network_pb2.Inputs, faults: Faults) -> object:
     if not message.features:
         return message.width
     if message.width and message.width != len(message.features):
-        faults.add("spec.inputs.width", f"is {message.width}, but there are {len(message.features)} features; leave it out")
+        faults.add(
+            "spec.inputs.width",
+            f"is {message.width}, but there are {len(message.features)} features; leave it out",
+        )
     return [_feature(feature) for feature in message.features]
 
 
 def _feature(message: network_pb2.Feature) -> dict[str, object]:
-    feature: dict[str, object] = {"name": message.name, "unit": message.unit, "description": message.description}
+    feature: dict[str, object] = {
+        "name": message.name,
+        "unit": message.unit,
+        "description": message.description,
+    }
     for key in ("mean", "scale"):
         if message.HasField(key):
             feature[key] = getattr(message, key)
@@ -141,7 +153,9 @@ def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Fault
     if sources:
         layer["from"] = sources
     if message.merge not in _MERGES:
-        faults.add(f"{path}.merge", f"is {message.merge}; must be MERGE_SUM, MERGE_CONCATENATE or MERGE_MULTIPLY")
+        faults.add(
+            f"{path}.merge", f"is {message.merge}; must be MERGE_SUM, MERGE_CONCATENATE or MERGE_MULTIPLY"
+        )
     elif _MERGES[message.merge] is not None:
         layer["merge"] = _MERGES[message.merge]
     return layer

@@ -69,6 +69,11 @@ def label_fault(value: object, limit: int) -> str | None:
     return _unreadable(value)
 
 
+def unit_fault(value: object, limit: int) -> str | None:
+    """Say what is wrong with a unit of measurement, which is a label or empty, or None."""
+    return None if isinstance(value, str) and not value else label_fault(value, limit)
+
+
 def text_fault(value: object, limit: int) -> str | None:
     """Say what is wrong with a description or metadata value, or None."""
     if not isinstance(value, str):

@@ -27,7 +27,7 @@ def from_nodes(
     inputs: int | Sequence[Any] | None = None,
     dtype: str = "float64",
     limits: Limits = DEFAULT_LIMITS,
-    **fields: Any,  # noqa: ANN401 - the other fields of a document
+    **fields: Any,
 ) -> NetworkSpec:
     """Make a spec of nodes and their weights, without biases; the names tell the layers.
 

@@ -26,7 +26,7 @@ class LayerOutline:
         named_rows: Whether weights are given by node name.
         sources: The layers it names as those it reads, or None when it says nothing readable.
         listed_sources: Whether those are in a list.
-        merge: How it merges them.
+        merge: How it merges them, None when it does not say, empty when that is no text.
         keys: How many keys it has.
     """
 
@@ -39,7 +39,7 @@ class LayerOutline:
     named_rows: bool
     sources: tuple[object, ...] | None
     listed_sources: bool
-    merge: object
+    merge: str | None
     keys: int
 
 
@@ -95,7 +95,9 @@ def read_outline(document: Mapping[str, object]) -> Outline:
         dtype="float32" if isinstance(dtype, str) and dtype == "float32" else "float64",
         width=_count(inputs) if features is None else len(features),
         features=None if features is None else tuple(map(_feature_name, features)),
-        layers=tuple(_read_layer(layer, index) for index, layer in enumerate(_items(document.get("layers")) or ())),
+        layers=tuple(
+            _read_layer(layer, index) for index, layer in enumerate(_items(document.get("layers")) or ())
+        ),
         outputs=_tuple(document.get("outputs")),
         classes=_tuple(document.get("classes")),
         tags=_tuple(document.get("tags")),
@@ -112,6 +114,7 @@ def _read_layer(layer: object, index: int) -> LayerOutline:
     nodes = _items(entries.get("nodes"))
     named_rows = isinstance(weights, Mapping)
     sources = entries.get("from")
+    merge = entries.get("merge")
     return LayerOutline(
         name=f"layer_{index}" if name is None else (name if isinstance(name, str) else None),
         outputs=outputs,
@@ -122,7 +125,7 @@ def _read_layer(layer: object, index: int) -> LayerOutline:
         named_rows=named_rows,
         sources=(sources,) if isinstance(sources, str) else _tuple(sources),
         listed_sources=not isinstance(sources, str),
-        merge=entries.get("merge"),
+        merge=merge if merge is None or isinstance(merge, str) else "",
         keys=len(entries),
     )
 

@@ -11,14 +11,8 @@ from forwardpass.spec.checks import INPUTS, check_counts
 from forwardpass.spec.faults import Faults, found, join, quoted, resolve
 from forwardpass.spec.graph import check_graph
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.models import (
-    FORMAT,
-    Context,
-    ExampleModel,
-    FeatureModel,
-    LayerModel,
-    NetworkModel,
-)
+from forwardpass.spec.fields import Context
+from forwardpass.spec.models import FORMAT, ExampleModel, FeatureModel, LayerModel, NetworkModel
 from forwardpass.spec.network import Example, Feature, Inputs, Layer, NetworkSpec, default_names
 from forwardpass.spec.outline import read_outline
 from forwardpass.spec.sizes import check_sizes
@@ -75,7 +69,9 @@ def _check_keys(document: Mapping[object, object], faults: Faults) -> None:
             faults.add(path, f"has {len(unknown)} keys that are not known here")
 
 
-def _objects(document: Mapping[object, object]) -> Iterator[tuple[str, Mapping[object, object], type[BaseModel]]]:
+def _objects(
+    document: Mapping[object, object],
+) -> Iterator[tuple[str, Mapping[object, object], type[BaseModel]]]:
     yield "spec", document, NetworkModel
     for key, model in (("inputs", FeatureModel), ("layers", LayerModel), ("examples", ExampleModel)):
         parts = document.get(key)
@@ -96,7 +92,7 @@ def _check_fields(document: Mapping[Any, object], context: Context, faults: Faul
         return None
 
 
-def _message(detail: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def _message(detail: Any) -> str:
     kind, value, facts = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "fault":
         return str(facts["fault"])
@@ -168,8 +164,10 @@ def _build_layer(part: LayerModel, index: int, before: str, weights: object, dty
 
 def _build_inputs(model: NetworkModel) -> Inputs:
     features = tuple(
-        Feature(name=part.name, mean=part.mean, scale=part.scale, unit=part.unit, description=part.description)
-        for part in model.inputs.features
+        Feature(
+            name=part.name, mean=part.mean, scale=part.scale, unit=part.unit, description=part.description
+        )
+        for part in model.inputs.features or ()
     )
     mean = [feature.mean for feature in features]
     scale = [feature.scale for feature in features]

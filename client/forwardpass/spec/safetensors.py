@@ -122,7 +122,9 @@ def _filled(
             tensor = left.pop(f"{name}.{key}", None) if isinstance(name, str) else None
             path = join("spec", "layers", index, key)
             if key in layer:
-                faults.add(path, f"must not be in the spec's JSON, but be the tensor {quoted(f'{name}.{key}')}")
+                faults.add(
+                    path, f"must not be in the spec's JSON, but be the tensor {quoted(f'{name}.{key}')}"
+                )
             if tensor is not None:
                 whole[key] = _exact(path, tensor, document.get("dtype", "float64"), faults)
             elif key == "weights" and key not in layer:
@@ -144,6 +146,7 @@ def _exact(path: str, tensor: Array | Unreadable, dtype: object, faults: Faults)
     if np.array_equal(narrow.astype(np.float64), tensor):
         return narrow
     faults.add(
-        path, "is float64 with digits that float32 cannot hold; convert the tensor, or make the spec's dtype float64"
+        path,
+        "is float64 with digits that float32 cannot hold; convert the tensor, or make the spec's dtype float64",
     )
     return Unreadable(shape=tensor.shape)

@@ -59,7 +59,10 @@ def _too_wide(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
 def _too_heavy(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
     parameters = sum(map(_parameters, outline.layers))
     if parameters > limits.max_parameters:
-        yield "spec.layers", f"have {parameters} weights and biases; at most {limits.max_parameters} are allowed"
+        yield (
+            "spec.layers",
+            f"have {parameters} weights and biases; at most {limits.max_parameters} are allowed",
+        )
     size = parameters * np.dtype(outline.dtype).itemsize
     if size > limits.max_bytes:
         yield "spec.layers", f"have {size} bytes of {outline.dtype}; at most {limits.max_bytes} are allowed"

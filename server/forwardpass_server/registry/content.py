@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Final
 
+from forwardpass.errors import ForwardpassError
 from forwardpass.spec import Limits, NetworkSpec, from_safetensors
 
 from forwardpass_server.core import Plan
@@ -18,6 +19,10 @@ log = logging.getLogger(__name__)
 
 _NO_LIMITS: Final = Limits(**{field.name: sys.maxsize for field in fields(Limits)})
 """What is stored was judged when it came; limits that were lowered since must not make it unreadable."""
+
+
+_FAULTS_OF_CONTENT: Final = (ForwardpassError, ArithmeticError, LookupError, TypeError, ValueError)
+"""What content that makes no sense may cause: the other networks must serve. Out of memory is another story."""
 
 
 def digest_of(content: bytes) -> str:
@@ -33,7 +38,7 @@ def parse(name: str, number: int, digest: str, content: bytes) -> NetworkSpec | 
         return None
     try:
         return from_safetensors(content, limits=_NO_LIMITS)
-    except Exception:  # whatever it is, the other networks must serve
+    except _FAULTS_OF_CONTENT:
         log.exception("network %s version %d cannot be read", name, number)
         return None
 
@@ -70,7 +75,7 @@ def _load(store: Store, name: str, row: VersionRow) -> VersionState:
         return _damaged(name, row)
     try:
         return compiled(name, row, spec, compile_plan(spec))
-    except Exception:  # whatever it is, the other networks must serve
+    except _FAULTS_OF_CONTENT:
         log.exception("network %s version %d cannot be computed", name, row.number)
         return _damaged(name, row)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from forwardpass.errors import InvalidFieldError
 from forwardpass.spec import check_name
-from sqlalchemy import Connection, Integer, select, type_coerce
+from sqlalchemy import Connection, select
 
 from forwardpass_server.registry.state import LATEST
 from forwardpass_server.registry.store import NetworkRow, VersionRow
@@ -28,7 +28,6 @@ def read_networks(connection: Connection, name: str | None = None) -> dict[str, 
     of_networks = select(
         networks.c.name,
         networks.c.next_version,
-        type_coerce(networks.c.deleted, Integer).label("deleted"),
         networks.c.create_us,
         networks.c.update_us,
     ).order_by(networks.c.name)
@@ -46,7 +45,7 @@ def read_networks(connection: Connection, name: str | None = None) -> dict[str, 
         of_aliases = of_aliases.where(aliases.c.name == name)
     numbered: dict[object, dict[int, VersionRow]] = defaultdict(dict)
     for version in connection.execute(of_versions):
-        if isinstance(version.number, int) and version.number > 0:
+        if count(version.number, otherwise=0):
             numbered[version.name][version.number] = _version(version)
         else:
             log.error("a version of network %r has a damaged number and is left out", version.name)
@@ -63,22 +62,29 @@ def read_networks(connection: Connection, name: str | None = None) -> dict[str, 
     }
 
 
+def count(value: object, *, otherwise: int) -> int:
+    """Return a number that the registry counts with, or if it is damaged, another.
+
+    A number near the end of a 64-bit integer's range is damaged too: nothing could be counted on from it.
+    """
+    return value if isinstance(value, int) and 0 <= value < 2**62 else otherwise
+
+
 def microseconds(time: datetime) -> int:
     """Return a time in microseconds since 1970, UTC."""
     return (time - EPOCH) // timedelta(microseconds=1)
 
 
 def _network(row: Any, numbered: Mapping[int, VersionRow], named: Mapping[str, int]) -> NetworkRow:
-    found = {} if row.deleted else numbered
     newest = max(numbered, default=0)
     return NetworkRow(
         name=row.name,
         # A number that was given must not be given again, whatever the damage.
-        next_version=max(row.next_version if isinstance(row.next_version, int) else 1, newest + 1),
+        next_version=max(count(row.next_version, otherwise=1), newest + 1),
         create_time=_time(row.create_us),
         update_time=_time(row.update_us),
-        versions=tuple(found.values()),
-        aliases={LATEST: newest, **named} if found else {},
+        versions=tuple(numbered.values()),
+        aliases={LATEST: newest, **named} if numbered else {},
     )
 
 
@@ -87,13 +93,13 @@ def _version(row: Any) -> VersionRow:
         number=row.number,
         digest=row.digest if isinstance(row.digest, str) else "",
         create_time=_time(row.create_us),
-        size_bytes=row.size_bytes if isinstance(row.size_bytes, int) else 0,
+        size_bytes=count(row.size_bytes, otherwise=0),
     )
 
 
 def _time(since_epoch: object) -> datetime:
     try:
-        return EPOCH + timedelta(microseconds=since_epoch if isinstance(since_epoch, int) else 0)
+        return EPOCH + timedelta(microseconds=count(since_epoch, otherwise=0))
     except OverflowError:
         return EPOCH
 

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Final
 
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, column, inspect, select, table
 
 from forwardpass_server.registry.store import StoreOpenError
@@ -14,41 +17,50 @@ _VERSION_TABLE: Final = table("alembic_version", column("version_num"))
 """Alembic's own."""
 
 
-def migrate(connection: Connection) -> None:
-    """Apply the migrations that the database lacks, within the connection's transaction.
+def is_current(connection: Connection) -> bool:
+    """Say whether the database has this program's schema; False means that migrations are lacking.
 
     Raises:
         StoreOpenError: The database belongs to another program, or has a revision that this
-            program does not know; nothing is changed.
+            program does not know.
     """
     tables = inspect(connection).get_table_names()
-    revisions: list[object] = []
-    if _VERSION_TABLE.name in tables:
-        revisions = list(connection.execute(select(_VERSION_TABLE.c.version_num)).scalars())
-    elif tables:
+    if not tables:
+        return False
+    if _VERSION_TABLE.name not in tables:
         raise StoreOpenError(
             f"the database is another program's (it has the table {min(tables)!r}); "
             "nothing was changed; use another one"
         )
-    if revisions != [HEAD]:
-        _upgrade(connection, revisions)
-
-
-def _upgrade(connection: Connection, revisions: list[object]) -> None:
-    # Imported only now, since Alembic takes a tenth of a second that most starts can do without.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
-
-    config = Config()
-    folder = str(Path(__file__).parent / "migrations")
-    config.set_main_option("script_location", folder.replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    revisions = connection.execute(select(_VERSION_TABLE.c.version_num)).scalars().all()
+    if revisions == [HEAD]:
+        return True
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if not known.issuperset(revisions):
         raise StoreOpenError(
             f"the database was made by a newer version of forwardpass-server (its schema is {revisions[0]}, "
             f"this program knows up to {HEAD}); nothing was changed; use that version, or another database"
         )
-    command.upgrade(config, "head")
+    return False
+
+
+def migrate(connection: Connection) -> None:
+    """Apply the migrations that the database lacks, within the connection's transaction.
+
+    The transaction must be one that writes: another process may be about to do the same.
+
+    Raises:
+        StoreOpenError: As of `is_current`; nothing is changed.
+    """
+    if not is_current(connection):
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    folder = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

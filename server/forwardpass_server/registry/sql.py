@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import NullType
 
 from forwardpass_server.registry import schema, sqlite
-from forwardpass_server.registry.rows import microseconds, read_networks
+from forwardpass_server.registry.rows import count, microseconds, read_networks
 from forwardpass_server.registry.state import LATEST
 from forwardpass_server.registry.store import Loaded, NetworkRow, StoreOpenError, Written
 from forwardpass_server.registry.tables import aliases, networks, registry, versions
@@ -55,8 +55,11 @@ class SqlStore:
         self._lock = sqlite.lock(address)
         self._engine = sqlite.make_engine(address, busy_seconds=busy_seconds)
         try:
-            with self._engine.begin() as connection:
-                schema.migrate(connection)
+            with self._engine.connect().execution_options(reads=True) as connection:
+                current = schema.is_current(connection)
+            if not current:
+                with self._engine.begin() as connection:
+                    schema.migrate(connection)
             sqlite.use_rollback_journal(self._engine)
         except DBAPIError as error:
             self.close()
@@ -103,7 +106,7 @@ class SqlStore:
                     return _written(connection, name, version.number, changed=mended)
             now = _now()
             number = network.next_version if network else 1
-            values = {"next_version": number + 1, "deleted": False, "update_us": now}
+            values = {"next_version": number + 1, "update_us": now}
             if network is None or not network.versions:
                 values["create_us"] = now
             if network is None:
@@ -122,7 +125,7 @@ class SqlStore:
             network = _read(connection, name)
             for table in (aliases, versions):
                 connection.execute(delete(table).where(table.c.name == name))
-            gone = {"deleted": True, "next_version": network.next_version, "update_us": _now()}
+            gone = {"next_version": network.next_version, "update_us": _now()}
             connection.execute(update(networks).where(networks.c.name == name).values(**gone))
             return _next_revision(connection)
 
@@ -189,7 +192,7 @@ def _typed_errors() -> Iterator[None]:
         yield
     except (DBAPIError, PoolTimeoutError) as error:
         reason = sqlite.reason(error)
-        log.warning("the registry's database cannot be used now: %s", reason, exc_info=error)
+        log.warning("the registry's database cannot be used now: %s (%s)", reason, getattr(error, "orig", error))
         raise StoreUnavailableError(
             f"the registry's database cannot be used now: {reason}; predictions go on; "
             "try again later, which is safe for a registration",
@@ -266,7 +269,7 @@ def _written(
 
 def _revision(connection: Connection) -> int:
     revision = connection.execute(select(registry.c.revision)).scalar_one_or_none()
-    return revision if isinstance(revision, int) else 0
+    return count(revision, otherwise=0)
 
 
 def _next_revision(connection: Connection) -> int:

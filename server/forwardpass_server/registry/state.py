@@ -90,7 +90,7 @@ class VersionState:
     create_time: datetime
     size_bytes: int
     summary: Summary | None
-    served: Served | None
+    served: Served | None = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

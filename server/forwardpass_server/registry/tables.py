@@ -4,7 +4,6 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
@@ -26,13 +25,12 @@ registry: Final = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
-# A deleted network stays as a row, so that its numbers are not given again.
+# A network without versions is deleted. Its row stays, so that its numbers are not given again.
 networks: Final = Table(
     "networks",
     metadata,
     Column("name", String(63), primary_key=True),
     Column("next_version", BigInteger, nullable=False),
-    Column("deleted", Boolean, nullable=False),
     Column("create_us", BigInteger, nullable=False),
     Column("update_us", BigInteger, nullable=False),
 )

@@ -304,18 +304,15 @@ def test_opened_again(place: Place) -> None:
         pytest.skip("memory is for one run")
     registry = Registry.open(place.open())
     random = np.random.default_rng(seed=1)
-    layers = [
-        {"name": "hidden", "weights": random.standard_normal((7, 5)), "activation": "tanh"},
-        {"name": "out", "weights": random.standard_normal((3, 7)), "bias": random.standard_normal(3)},
-    ]
     inputs = [{"name": f"f{index}", "mean": index, "scale": 2.0} for index in range(5)]
     for dtype in ("float32", "float64"):
-        document = {"format": spec.FORMAT, "dtype": dtype, "inputs": inputs, "layers": layers}
-        rounded = [
-            {**layer, **{key: layer[key].astype(dtype) for key in ("weights", "bias") if key in layer}}  # type: ignore[attr-defined]
-            for layer in layers
+        hidden, out, bias = (random.standard_normal(shape).astype(dtype) for shape in ((7, 5), (3, 7), 3))
+        layers = [
+            {"name": "hidden", "weights": hidden, "activation": "tanh"},
+            {"name": "out", "weights": out, "bias": bias},
         ]
-        registry.register(dtype, spec.parse({**document, "layers": rounded}))
+        document = {"format": spec.FORMAT, "dtype": dtype, "inputs": inputs, "layers": layers}
+        registry.register(dtype, spec.parse(document))
     registry.set_alias("float32", "stable", "1")
     rows = random.standard_normal((9, 5))
     before = [forward(registry.served(name, "").plan, rows) for name in ("float32", "float64")]

@@ -19,7 +19,6 @@ def upgrade() -> None:
         "networks",
         sa.Column("name", sa.String(63), primary_key=True),
         sa.Column("next_version", sa.BigInteger, nullable=False),
-        sa.Column("deleted", sa.Boolean, nullable=False),
         sa.Column("create_us", sa.BigInteger, nullable=False),
         sa.Column("update_us", sa.BigInteger, nullable=False),
     )

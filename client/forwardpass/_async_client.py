@@ -1,0 +1,249 @@
+"""The client for asyncio; `_client` is the same but for `await`, and has the longer docstrings."""
+
+# ruff: noqa: ASYNC109 - grpc counts this timeout, and tells it to the server
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+import grpc.aio
+
+from forwardpass import _calls
+from forwardpass._calls import Call, Page, SpecLike
+from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
+from forwardpass._failures import error_from
+from forwardpass._streams import Progress, countdown
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
+from forwardpass.models import NetworkChange, NetworkInfo, Prediction, Registered, Trace, VersionInfo
+from forwardpass.rows import RowsLike, StreamRequest
+from forwardpass.spec import NetworkSpec
+
+Result = TypeVar("Result")
+
+
+class AsyncClient:
+    """Calls a forwardpass server from asyncio.
+
+    The arguments, methods, answers and exceptions are those of `Client`, whose documentation
+    holds here too. One client serves all tasks of one event loop: the loop in which it is first
+    used. A task that is cancelled ends its call on the server too.
+
+    Example:
+        >>> async with AsyncClient("localhost:50051") as client:  # doctest: +SKIP
+        ...     (await client.predict("article-linear", [2, 3])).outputs
+        array([[9.]])
+    """
+
+    def __init__(
+        self,
+        address: str = "localhost:50051",
+        *,
+        timeout: float | None = 10.0,
+        token: str | None = None,
+        tls: Tls = False,
+        allow_insecure_token: bool = False,
+        retries: bool = True,
+    ) -> None:
+        self._endpoint = endpoint(
+            address,
+            timeout=timeout,
+            token=token,
+            tls=tls,
+            allow_insecure_token=allow_insecure_token,
+            retries=retries,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._channel: Any = None
+        self._methods: dict[str, Any] = {}
+        self._closed = False
+
+    async def register(
+        self,
+        name: str,
+        spec: SpecLike,
+        *,
+        validate_only: bool = False,
+        keep_latest: bool = False,
+        progress: Progress | None = None,
+        timeout: Timeout = UNSET,
+    ) -> Registered:
+        """Register a network, or a new version of one; content that it has already is found, not repeated."""
+        # In a thread, for to read and check a large spec takes seconds.
+        call = await asyncio.to_thread(
+            _calls.register,
+            name,
+            spec,
+            validate_only=validate_only,
+            keep_latest=keep_latest,
+            progress=progress,
+        )
+        return await self._ask(call, timeout)
+
+    async def predict(
+        self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET
+    ) -> Prediction:
+        """Compute a network's outputs for one row or many."""
+        return await self._ask(_calls.predict(name, rows, version=version), timeout)
+
+    def predict_stream(
+        self,
+        requests: Iterable[StreamRequest] | AsyncIterable[StreamRequest],
+        *,
+        timeout: float | None = None,
+    ) -> AsyncIterator[tuple[str, Prediction | ForwardpassError]]:
+        """Compute many requests over one stream, many at a time."""
+        return self._each(_calls.predict_stream(requests), timeout)
+
+    async def trace(
+        self,
+        name: str,
+        rows: RowsLike,
+        *,
+        version: str | int = "",
+        layers: Iterable[str] = (),
+        contributions: bool = False,
+        timeout: Timeout = UNSET,
+    ) -> Trace:
+        """Compute the same as `predict` and show every node on the way; `str` of the trace draws it."""
+        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions)
+        return await self._ask(call, timeout)
+
+    async def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
+        """Get a network: its aliases, and how many versions there are."""
+        return await self._ask(_calls.network(name), timeout)
+
+    async def version(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> VersionInfo:
+        """Get one version of a network, by number or alias, without its weights."""
+        return await self._ask(_calls.version(name, version), timeout)
+
+    async def spec(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> NetworkSpec:
+        """Get the whole content of a version: what was registered, weights and examples included."""
+        return await self._ask(_calls.get_spec(name, version), timeout)
+
+    def networks(self, *, timeout: Timeout = UNSET) -> AsyncIterator[NetworkInfo]:
+        """Go through all networks by name; each page of the list has the timeout for itself."""
+        return self._pages(_calls.networks, timeout)
+
+    def versions(self, name: str, *, timeout: Timeout = UNSET) -> AsyncIterator[VersionInfo]:
+        """Go through a network's versions, newest first; each page of the list has the timeout for itself."""
+        return self._pages(partial(_calls.versions, name), timeout)
+
+    async def delete_network(self, name: str, *, timeout: Timeout = UNSET) -> int:
+        """Delete a network with all its versions and aliases; return the registry's revision."""
+        return await self._ask(_calls.delete_network(name), timeout)
+
+    async def delete_version(self, name: str, number: int, *, timeout: Timeout = UNSET) -> NetworkInfo:
+        """Delete one version; return the network as it then is."""
+        return await self._ask(_calls.delete_version(name, number), timeout)
+
+    async def set_alias(
+        self, name: str, alias: str, version: str | int, *, timeout: Timeout = UNSET
+    ) -> NetworkInfo:
+        """Make an alias name a version, given by number or alias; return the network as it then is."""
+        return await self._ask(_calls.set_alias(name, alias, version), timeout)
+
+    async def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
+        """Delete an alias; return the network as it then is."""
+        return await self._ask(_calls.delete_alias(name, alias), timeout)
+
+    async def watch(self, *, prefix: str = "", timeout: float | None = None) -> AsyncIterator[NetworkChange]:
+        """Tell every network as it is now, and from then on each change, for ever."""
+        async for change in self._each(_calls.watch(prefix), timeout):
+            yield change
+        raise _calls.watch_ended(self._endpoint.address)
+
+    async def ready(self, *, timeout: Timeout = UNSET) -> bool:
+        """Return whether the server can be reached and says that it serves."""
+        try:
+            return await self._ask(_calls.health(), timeout)
+        except (UnavailableError, DeadlineExceededError):
+            return False
+
+    async def wait_until_ready(self, timeout: Timeout = UNSET) -> None:
+        """Wait until the server serves, for example after starting it."""
+        for left in countdown(self._endpoint.address, self._endpoint.limit(timeout)):
+            try:
+                if await self._ask(_calls.health(wait=True), left):
+                    return
+            except (UnavailableError, DeadlineExceededError):
+                pass
+            await asyncio.sleep(_calls.PAUSE)
+
+    async def close(self) -> None:
+        """Close the connections; calls in flight fail, and so do all later ones."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def _ask(self, call: Call[Result], timeout: Timeout) -> Result:
+        limit = self._endpoint.limit(timeout, call.more_time)
+        try:
+            reply = await self._start(call, limit)
+        except grpc.RpcError as error:
+            call.check()
+            raise self._failure(error, limit) from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():
+                # Nobody cancelled the task: it is how grpc ends calls in flight when their channel is closed.
+                raise _calls.closed() from None
+            raise
+        call.check()
+        return call.parse(reply)
+
+    async def _each(self, call: Call[Result], timeout: float | None) -> AsyncIterator[Result]:
+        limit = self._endpoint.limit(timeout)
+        stream = self._start(call, limit)
+        try:
+            async for reply in stream:
+                yield call.parse(reply)
+        except grpc.RpcError as error:
+            call.check()
+            raise self._failure(error, limit) from error
+        finally:
+            stream.cancel()
+        call.check()
+
+    async def _pages(
+        self, ask: Callable[[str], Call[Page[Result]]], timeout: Timeout
+    ) -> AsyncIterator[Result]:
+        page = await self._ask(ask(""), timeout)
+        for item in page.items:
+            yield item
+        while page.next_token:
+            page = await self._ask(ask(page.next_token), timeout)
+            for item in page.items:
+                yield item
+
+    def _start(self, call: Call[Any], limit: float | None) -> Any:
+        if self._closed:
+            raise _calls.closed()
+        loop = asyncio.get_running_loop()
+        if self._channel is None:
+            # Only now, for a channel belongs to the event loop that runs when it is opened.
+            self._loop, self._channel = loop, self._endpoint.open(grpc.aio)
+            self._methods = methods(self._channel)
+        if loop is not self._loop:
+            raise RuntimeError("the client was first used in another event loop; make one for each loop")
+        return self._methods[call.method](
+            call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
+        )
+
+    def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
+        if self._closed:
+            return _calls.closed()
+        return error_from(error, target=self._endpoint.address, timeout=limit)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._endpoint.address!r}{', closed' if self._closed else ''})"

@@ -1,0 +1,334 @@
+"""The commands."""
+
+import os
+import shutil
+import sys
+import traceback
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+from forwardpass import Client, errors, render, spec
+from forwardpass.cli import output, reading
+
+EXIT_CODES: dict[type[errors.ForwardpassError], int] = {
+    errors.NotFoundError: 3,
+    errors.UnavailableError: 4,
+    errors.DeadlineExceededError: 4,
+    errors.InternalError: 5,
+    errors.NetworkCorruptError: 5,
+}
+"""The exit code of each error; what is not here is 1, and what typer refuses is 2."""
+
+app = typer.Typer(
+    name="forwardpass",
+    help="Register feed-forward networks, predict, and see every node.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+alias_app = typer.Typer(help="Set and delete aliases.", no_args_is_help=True)
+app.add_typer(alias_app, name="alias")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The network's name.")]
+Version = Annotated[
+    str, typer.Option("--version", help="A version's number or an alias; `latest` by default.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Rows = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ROWS]", help='JSON: [2, 3], [[2, 3], [4, 5]] or {"children": 2, ...}; - is stdin.'
+    ),
+]
+Csv = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Read the rows from CSV; - is stdin.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="A spec, JSON or safetensors; - is JSON on stdin.")]
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    target: Annotated[
+        str, typer.Option(envvar="FORWARDPASS_TARGET", help="The server's address, HOST:PORT.")
+    ] = "localhost:50051",
+    token: Annotated[
+        str | None, typer.Option(envvar="FORWARDPASS_TOKEN", help="The bearer token.", show_envvar=True)
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(envvar="FORWARDPASS_TIMEOUT", help="Seconds to wait for an answer.")
+    ] = 10.0,
+    tls: Annotated[bool, typer.Option("--tls", help="Connect with TLS.")] = False,
+) -> None:
+    """Keep what every command needs to reach the server."""
+    context.obj = lambda: Client(target, timeout=timeout, token=token, tls=tls)
+
+
+@app.command()
+def validate(file: File, as_json: Json = False) -> None:
+    """Check a spec without a server, all but its examples, which a server computes."""
+    network = reading.read_spec(file)
+    if as_json:
+        output.print_json(
+            {
+                "valid": True,
+                "digest": spec.digest(network),
+                "parameter_count": network.parameter_count,
+                "examples": len(network.examples),
+            }
+        )
+        return
+    print(f"valid: {network!r}")
+    if network.examples:
+        print(f"not checked: {len(network.examples)} examples; `register --validate-only` computes them")
+
+
+@app.command()
+def register(
+    context: typer.Context,
+    name: Name,
+    file: File,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Check everything, examples too, and write nothing.")
+    ] = False,
+    keep_latest: Annotated[bool, typer.Option("--keep-latest", help="Leave `latest` where it is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Register a spec as a network's next version."""
+    network = reading.read_spec(file)
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with (
+        _client(context) as client,
+        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+    ):
+        task = bar.add_task("upload", total=None)
+        done = client.register(
+            name,
+            network,
+            validate_only=validate_only,
+            keep_latest=keep_latest,
+            progress=lambda sent, total: bar.update(task, completed=sent, total=total),
+        )
+    if as_json:
+        output.print_json(done)
+    elif validate_only:
+        print(f"valid: {network!r}; nothing was written")
+    else:
+        known = "" if done.created else ", which was there already"
+        print(f"{name} version {done.version.number}{known}, digest {done.version.digest}")
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="List this network's versions.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List networks, or one network's versions."""
+    with _client(context) as client:
+        if name is None:
+            networks = list(client.networks())
+            output.print_json(networks) if as_json else output.print_networks(networks)
+            return
+        versions = list(client.versions(name))
+    if as_json:
+        output.print_json(versions)
+        return
+    output.print_table(
+        ["version", "digest", "created", "aliases", "description"],
+        [
+            (
+                str(version.number),
+                version.digest[:12],
+                version.create_time.isoformat(timespec="seconds") if version.create_time else "",
+                ", ".join(version.aliases),
+                "DAMAGED" if version.corrupt else version.description,
+            )
+            for version in versions
+        ],
+    )
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Name,
+    version: Version = "",
+    as_spec: Annotated[bool, typer.Option("--spec", help="Print the spec as JSON, weights and all.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a network is."""
+    with _client(context) as client:
+        if as_spec:
+            print(spec.to_json(client.spec(name, version=version)), end="")
+            return
+        info, network = client.version(name, version=version), client.network(name)
+    if as_json:
+        output.print_json({"network": network, "version": info})
+    else:
+        output.print_version(info, network)
+
+
+@app.command()
+def predict(
+    context: typer.Context,
+    name: Name,
+    rows: Rows = None,
+    csv: Csv = None,
+    version: Version = "",
+    out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Write CSV; - is stdout.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compute a network's outputs."""
+    given = reading.read_rows(rows, csv)
+    with _client(context) as client:
+        prediction = client.predict(name, given, version=version)
+    if out is not None:
+        output.write_csv(prediction, out)
+    elif as_json:
+        output.print_json(prediction)
+    else:
+        output.print_prediction(prediction)
+
+
+@app.command()
+def trace(
+    context: typer.Context,
+    name: Name,
+    rows: Rows = None,
+    csv: Csv = None,
+    version: Version = "",
+    row: Annotated[int, typer.Option(min=0, help="Which row to draw, from 0.")] = 0,
+    layer: Annotated[list[str] | None, typer.Option(help="Show only this layer; may be repeated.")] = None,
+    contributions: Annotated[
+        bool, typer.Option("--contributions", help="Show what each input contributes to each node.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compute a network's outputs and show every node on the way."""
+    given = reading.read_rows(rows, csv)
+    with _client(context) as client:
+        traced = client.trace(name, given, version=version, layers=layer or (), contributions=contributions)
+    if as_json:
+        output.print_json(traced)
+        return
+    if row >= len(traced.outputs):
+        raise typer.BadParameter(f"there are {len(traced.outputs)} rows, counted from 0", param_hint="--row")
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    width = max(40, shutil.get_terminal_size((100, 24)).columns)
+    print(render.text(traced, row=row, width=width, ascii_only=not unicode))
+
+
+@alias_app.command("set")
+def alias_set(
+    context: typer.Context,
+    name: Name,
+    alias: Annotated[str, typer.Argument(metavar="ALIAS")],
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="A number, or an alias that names it now.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Let an alias name a version; move it if it exists."""
+    with _client(context) as client:
+        network = client.set_alias(name, alias, version)
+    _say(as_json, network, f"{name} {alias} = {network.aliases[alias]}")
+
+
+@alias_app.command("delete")
+def alias_delete(
+    context: typer.Context,
+    name: Name,
+    alias: Annotated[str, typer.Argument(metavar="ALIAS")],
+    as_json: Json = False,
+) -> None:
+    """Delete an alias."""
+    with _client(context) as client:
+        network = client.delete_alias(name, alias)
+    _say(as_json, network, f"{name} has no alias {alias} any more")
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    name: Name,
+    version: Annotated[int | None, typer.Option(help="Delete only the version of this number.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete a network, or one version of it."""
+    what = f"network {name} with all versions" if version is None else f"version {version} of network {name}"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter("is needed where nobody can be asked", param_hint="--yes")
+        typer.confirm(f"Delete {what}?", abort=True)
+    with _client(context) as client:
+        if version is None:
+            revision = client.delete_network(name)
+            _say(as_json, {"revision": revision}, f"deleted {what}")
+        else:
+            network = client.delete_version(name, version)
+            _say(as_json, network, f"deleted {what}")
+
+
+@app.command()
+def watch(
+    context: typer.Context,
+    prefix: Annotated[
+        str, typer.Argument(metavar="[PREFIX]", help="Only networks whose names begin so.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Print every network, then each change as it happens, until interrupted."""
+    with _client(context) as client:
+        for change in client.watch(prefix=prefix):
+            if as_json:
+                output.print_json(change, lines=True)
+            else:
+                latest = f" latest = {change.network.latest_version}" if change.network else ""
+                print(f"{change.revision:>6}  {change.event:<8} {change.name}{latest}", flush=True)
+
+
+def _client(context: typer.Context) -> Client:
+    client: Client = context.obj()
+    return client
+
+
+def _say(as_json: bool, value: object, sentence: str) -> None:
+    if as_json:
+        output.print_json(value)
+    else:
+        print(sentence)
+
+
+def run() -> NoReturn:
+    """Run the command line; end with the exit code that docs/cli.md gives for what happened."""
+    try:
+        code: Any = app(standalone_mode=False)
+    except typer.Abort:
+        code = 130
+    except typer.Exit as ended:
+        code = ended.exit_code
+    except errors.ForwardpassError as error:
+        print(f"forwardpass: {error}", file=sys.stderr)
+        code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+    except BrokenPipeError:
+        # Whoever read has enough; Python would complain again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:  # noqa: BLE001 - no traceback for whoever typed
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # click's own, for what was typed wrongly
+            error.show()
+            raise SystemExit(error.exit_code) from None
+        print(f"forwardpass: {error!r}: this is a bug, please report it", file=sys.stderr)
+        if os.environ.get("FORWARDPASS_DEBUG"):
+            traceback.print_exc()
+        code = 5
+    raise SystemExit(code or 0)

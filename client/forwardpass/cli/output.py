@@ -1,0 +1,133 @@
+"""What the command line prints: tables for people, JSON for scripts."""
+
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from forwardpass.models import NetworkInfo, Prediction, VersionInfo
+from forwardpass.render.drawing import number
+
+
+def plain(value: object) -> Any:
+    """Turn any value of the client into what JSON can say; keys are the attributes' names."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def print_json(value: object, *, lines: bool = False) -> None:
+    """Print one JSON document, or with `lines` one line of a stream of them."""
+    text = json.dumps(plain(value), ensure_ascii=False, indent=None if lines else 2)
+    print(text, flush=lines)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; numbers are aligned by the caller's format."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=column != "description")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def print_networks(networks: Iterable[NetworkInfo]) -> None:
+    """Print one line for each network."""
+    rows = [
+        (
+            info.name,
+            str(info.latest_version),
+            str(info.version_count),
+            _aliases(info.aliases),
+            info.description,
+        )
+        for info in networks
+    ]
+    print_table(["name", "latest", "versions", "aliases", "description"], rows)
+
+
+def print_version(version: VersionInfo, network: NetworkInfo) -> None:
+    """Print what a version is, a fact in each line."""
+    shape = " -> ".join(
+        [str(version.inputs), *(f"{layer.width} {layer.function}" for layer in version.layers)]
+    )
+    facts = {
+        "network": f"{version.network} version {version.number} of {network.version_count}",
+        "description": version.description,
+        "layers": "DAMAGED" if version.corrupt else shape,
+        "inputs": _names([feature.name for feature in version.features]),
+        "outputs": _names(version.output_names),
+        "classes": _names(version.class_labels),
+        "dtype": version.dtype,
+        "parameters": f"{version.parameter_count:,}",
+        "aliases": _aliases(network.aliases),
+        "tags": ", ".join(version.tags),
+        "digest": version.digest,
+        "created": version.create_time.isoformat(timespec="seconds") if version.create_time else "",
+        **version.metadata,
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, fact in facts.items():
+        if fact:
+            table.add_row(name, fact)
+    Console().print(table)
+
+
+def print_prediction(prediction: Prediction) -> None:
+    """Print one line for each row."""
+    names = [*prediction.output_names]
+    if prediction.classifications:
+        names += ["class", "probability"]
+    rows = []
+    for index, outputs in enumerate(prediction.outputs.tolist()):
+        row = [str(index), *map(number, outputs)]
+        if prediction.classifications:
+            said = prediction.classifications[index]
+            row += [said.label, number(said.probability)]
+        rows.append(row)
+    print_table(["row", *names], rows)
+
+
+def write_csv(prediction: Prediction, path: str) -> None:
+    """Write one line for each row, numbers in full; `-` is standard output."""
+    names = [*prediction.output_names]
+    if prediction.classifications:
+        names += ["class", "probability"]
+
+    def write(file: Any) -> None:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for index, outputs in enumerate(prediction.outputs.tolist()):
+            said = prediction.classifications[index : index + 1]
+            writer.writerow([*outputs, *(part for c in said for part in (c.label, c.probability))])
+
+    if path == "-":
+        write(sys.stdout)
+    else:
+        with open(path, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - as the csv module asks
+            write(file)
+
+
+def _aliases(aliases: Mapping[str, int]) -> str:
+    return ", ".join(f"{alias} = {number}" for alias, number in sorted(aliases.items()) if alias != "latest")
+
+
+def _names(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

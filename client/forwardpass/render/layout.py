@@ -1,0 +1,107 @@
+"""What a picture of one row's trace shows: columns of named values, one column for each layer.
+
+Only numbers and names here; how they are drawn is told in `drawing`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from forwardpass.models import LayerTrace, Trace
+
+MOST_CONTRIBUTIONS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contribution:
+    """One input's part in a node: weight x value."""
+
+    name: str
+    amount: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One node.
+
+    Attributes:
+        name: The node's name.
+        before: The pre-activation, or None for an input.
+        value: The activation, or the input.
+        contributions: The largest ones, largest first; empty when the trace has none.
+        bias: The node's bias beside contributions, or None.
+    """
+
+    name: str
+    before: float | None
+    value: float
+    contributions: tuple[Contribution, ...] = ()
+    bias: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """The inputs or one layer.
+
+    Attributes:
+        title: The layer's name.
+        function: Its activation function, or empty for the inputs.
+        cells: The nodes shown, in the network's order.
+        hidden: How many nodes are not shown.
+    """
+
+    title: str
+    function: str
+    cells: tuple[Cell, ...]
+    hidden: int
+
+
+def columns(trace: "Trace", row: int, most: int | None) -> tuple[Column, ...]:
+    """Lay out one row of a trace.
+
+    Args:
+        trace: The trace.
+        row: Which row, from 0.
+        most: How many nodes of a layer to show, those of the largest size; None shows all.
+    """
+    inputs = [
+        Cell(name=name, before=None, value=float(value))
+        for name, value in zip(trace.input_names, trace.inputs[row], strict=True)
+    ]
+    layers = [_column(layer.name, layer.function, _cells(layer, row), most) for layer in trace.layers]
+    return _column("inputs", "", inputs, most), *layers
+
+
+def _cells(layer: "LayerTrace", row: int) -> list[Cell]:
+    return [
+        Cell(
+            name=name,
+            before=float(layer.pre_activation[row, node]),
+            value=float(layer.activation[row, node]),
+            contributions=_largest(layer, row, node),
+            bias=None if layer.bias is None else float(layer.bias[node]),
+        )
+        for node, name in enumerate(layer.nodes)
+    ]
+
+
+def _largest(layer: "LayerTrace", row: int, node: int) -> tuple[Contribution, ...]:
+    if layer.contributions is None:
+        return ()
+    amounts = layer.contributions[row, node]
+    order = np.argsort(-np.abs(amounts), kind="stable")[:MOST_CONTRIBUTIONS].tolist()
+    return tuple(Contribution(name=layer.inputs[index], amount=float(amounts[index])) for index in order)
+
+
+def _column(title: str, function: str, cells: Sequence[Cell], most: int | None) -> Column:
+    by_size = sorted(range(len(cells)), key=lambda index: -abs(cells[index].value))
+    shown = sorted(by_size[:most])
+    return Column(
+        title=title,
+        function=function,
+        cells=tuple(cells[index] for index in shown),
+        hidden=len(cells) - len(shown),
+    )

@@ -1,0 +1,246 @@
+"""The kinds of fields in a document: how each is checked, and what the JSON Schema says of it.
+
+Every check tells its faults in our own words; a list with many tells the first ten.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeAlias
+
+import numpy as np
+from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
+
+from forwardpass.spec.activations import ACTIVATIONS, SYNONYMS, range_faults
+from forwardpass.spec.faults import found, listed, nearest, quoted
+from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
+from forwardpass.spec.names import IDENTIFIER, identifier_fault, label_fault, text_fault, unit_fault
+from forwardpass.spec.network import Activation
+from forwardpass.spec.numbers import Problem, matrix, number_fault, refuse, vector
+from forwardpass.tensors import Array
+
+_Rule: TypeAlias = Callable[[object, int], str | None]
+_Schema: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What a field's check must know of its surroundings.
+
+    Attributes:
+        dtype: The network's, `float64` where the document's own is wrong.
+        limits: The largest accepted sizes.
+    """
+
+    dtype: str
+    limits: Limits
+
+
+def _one(rule: _Rule, limit: str) -> PlainValidator:
+    def check(value: object, info: ValidationInfo) -> object:
+        fault = rule(value, getattr(info.context.limits, limit))
+        if fault is not None:
+            refuse([((), fault)])
+        return value
+
+    return PlainValidator(check)
+
+
+def _many(rule: _Rule, *, bare: bool = False) -> PlainValidator:
+    def check(value: object, info: ValidationInfo) -> tuple[object, ...]:
+        if bare and isinstance(value, str):
+            value = (value,)
+        if not isinstance(value, list | tuple):
+            refuse([((), f"is {found(value)}; must be a list of texts")])
+        faults = (
+            (index, rule(item, info.context.limits.max_name_length)) for index, item in enumerate(value)
+        )
+        problems: list[Problem] = [((index,), fault) for index, fault in faults if fault is not None]
+        if problems:
+            refuse(problems)
+        return tuple(value)
+
+    return PlainValidator(check)
+
+
+def _number(value: Any, info: ValidationInfo) -> float:  # noqa: ANN401 - may be anything
+    fault = number_fault(value, info.context.dtype)
+    if fault is not None:
+        refuse([((), fault)])
+    # Adding 0.0 makes -0.0 and 0.0 one content.
+    return float(value) + 0.0
+
+
+def _scale(value: object, info: ValidationInfo) -> float:
+    number = _number(value, info)
+    if _rounded(number, info) == 0:
+        dtype = info.context.dtype
+        refuse(
+            [((), f"is {found(value)}, which is 0 in {dtype}; must not be 0, since inputs are divided by it")]
+        )
+    return number
+
+
+def _tolerance(value: Any) -> float:  # noqa: ANN401 - may be anything
+    # In float64 whatever the network's dtype, being no part of its arithmetic.
+    fault = number_fault(value, np.float64)
+    if fault is None and value < 0:
+        fault = f"is {found(value)}; must be 0 or greater"
+    if fault is not None:
+        refuse([((), fault)])
+    return float(value) + 0.0
+
+
+def _row(value: object, info: ValidationInfo) -> tuple[float, ...]:
+    # Checked in the network's dtype, kept in float64: the example's numbers are those that were written.
+    vector(value, info.context.dtype)
+    return tuple((vector(value, np.float64) + 0.0).tolist())
+
+
+def _named_row(value: object, info: ValidationInfo) -> tuple[float, ...] | dict[str, float]:
+    if not isinstance(value, Mapping):
+        return _row(value, info)
+    faults = ((_word(key), number_fault(number, info.context.dtype)) for key, number in value.items())
+    problems: list[Problem] = [((key,), fault) for key, fault in faults if fault is not None]
+    if problems:
+        refuse(problems)
+    return {key: float(number) + 0.0 for key, number in value.items()}
+
+
+def _matrix(value: object, info: ValidationInfo) -> Array:
+    return matrix(value, info.context.dtype)
+
+
+def _vector(value: object, info: ValidationInfo) -> Array:
+    return vector(value, info.context.dtype)
+
+
+def _activation(value: object, info: ValidationInfo) -> Activation:
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, Mapping):
+        refuse(
+            [
+                (
+                    (),
+                    f'is {found(value)}; must be a name such as "relu", or an object with a name and parameters',
+                )
+            ]
+        )
+    if "name" not in value:
+        refuse([(("name",), 'is missing; must be the name of an activation function, such as "relu"')])
+    word = value["name"]
+    if not isinstance(word, str):
+        refuse([(("name",), f"is {found(word)}; must be the name of an activation function")])
+    name = SYNONYMS.get(word, word)
+    if name not in ACTIVATIONS:
+        near = nearest(word, [*ACTIVATIONS, *SYNONYMS])
+        hint = f"; did you mean {quoted(near)}?" if near else f"; must be one of {', '.join(ACTIVATIONS)}"
+        refuse([(("name",), f"is {quoted(word)}, which is no activation function{hint}")])
+    given = {key: number for key, number in value.items() if key != "name"}
+    problems = _parameter_problems(name, given, info)
+    if problems:
+        refuse(problems)
+    parameters = {
+        key: float(given.get(key, parameter.default)) + 0.0 for key, parameter in ACTIVATIONS[name].items()
+    }
+    return Activation(name=name, parameters=parameters)
+
+
+def _parameter_problems(name: str, given: Mapping[Any, object], info: ValidationInfo) -> list[Problem]:
+    known = ACTIVATIONS[name]
+    problems: list[Problem] = []
+    numbers: dict[str, float] = {}
+    for key, value in given.items():
+        if key not in known:
+            near = nearest(_word(key), known)
+            has = f"; did you mean {quoted(near)}?" if near else f"; it has {listed(known) or 'none'}"
+            problems.append(((_word(key),), f"{quoted(_word(key))} is no parameter of {name}{has}"))
+        elif (fault := number_fault(value, info.context.dtype)) is not None:
+            problems.append(((key,), fault))
+        else:
+            numbers[key] = _rounded(float(value), info)  # type: ignore[arg-type] # a number, by the check
+    if not problems:
+        problems += [
+            ((key,), f"is {found(given[key])}; {fault}") for key, fault in range_faults(name, numbers).items()
+        ]
+    return problems
+
+
+def _rounded(number: float, info: ValidationInfo) -> float:
+    return float(np.dtype(info.context.dtype).type(number))
+
+
+def _word(key: object) -> str:
+    return key if isinstance(key, str) else found(key)
+
+
+_NAME: Final[_Schema] = {"type": "string", "minLength": 1, "maxLength": DEFAULT_LIMITS.max_name_length}
+_UNIT: Final[_Schema] = {"type": "string", "maxLength": DEFAULT_LIMITS.max_name_length}
+_TEXT: Final[_Schema] = {"type": "string", "maxLength": DEFAULT_LIMITS.max_text_length}
+_IDENTIFIER: Final[_Schema] = {**_NAME, "pattern": f"^{IDENTIFIER}$"}
+_NUMBER: Final[_Schema] = {"type": "number"}
+_NUMBERS: Final[_Schema] = {"type": "array", "items": _NUMBER, "minItems": 1}
+_MATRIX: Final[_Schema] = {
+    "anyOf": [
+        {"type": "array", "items": _NUMBERS, "minItems": 1},
+        {
+            "type": "object",
+            "propertyNames": _IDENTIFIER,
+            "additionalProperties": _NUMBERS,
+            "minProperties": 1,
+        },
+    ]
+}
+_NAMED_ROW: Final[_Schema] = {"anyOf": [_NUMBERS, {"type": "object", "additionalProperties": _NUMBER}]}
+
+
+def _activation_schema() -> _Schema:
+    plain = [*(name for name, parameters in ACTIVATIONS.items() if not parameters), *SYNONYMS]
+    forms: list[_Schema] = [{"name": {"enum": plain}}]
+    for name, parameters in ACTIVATIONS.items():
+        if parameters:
+            forms.append(
+                {"name": {"const": name}, **{key: _parameter_schema(key, name) for key in parameters}}
+            )
+    objects = [
+        {"type": "object", "properties": form, "required": ["name"], "additionalProperties": False}
+        for form in forms
+    ]
+    return {"anyOf": [{"enum": [*ACTIVATIONS, *SYNONYMS]}, *objects]}
+
+
+def _parameter_schema(key: str, name: str) -> _Schema:
+    parameter = ACTIVATIONS[name][key]
+    above = {} if parameter.above is None else {"exclusiveMinimum": parameter.above}
+    return {**_NUMBER, "default": parameter.default, **above}
+
+
+Identifier: TypeAlias = Annotated[str, _one(identifier_fault, "max_name_length"), WithJsonSchema(_IDENTIFIER)]
+Identifiers: TypeAlias = Annotated[
+    tuple[str, ...], _many(identifier_fault), WithJsonSchema({"type": "array", "items": _IDENTIFIER})
+]
+Sources: TypeAlias = Annotated[
+    tuple[str, ...],
+    _many(identifier_fault, bare=True),
+    WithJsonSchema(
+        {"anyOf": [_IDENTIFIER, {"type": "array", "items": _IDENTIFIER, "minItems": 1, "uniqueItems": True}]}
+    ),
+]
+Label: TypeAlias = Annotated[str, _one(label_fault, "max_name_length"), WithJsonSchema(_NAME)]
+Labels: TypeAlias = Annotated[
+    tuple[str, ...],
+    _many(label_fault),
+    WithJsonSchema({"type": "array", "items": _NAME, "uniqueItems": True}),
+]
+Unit: TypeAlias = Annotated[str, _one(unit_fault, "max_name_length"), WithJsonSchema(_UNIT)]
+Text: TypeAlias = Annotated[str, _one(text_fault, "max_text_length"), WithJsonSchema(_TEXT)]
+Number: TypeAlias = Annotated[float, PlainValidator(_number), WithJsonSchema(_NUMBER)]
+Scale: TypeAlias = Annotated[float, PlainValidator(_scale), WithJsonSchema({**_NUMBER, "not": {"const": 0}})]
+Tolerance: TypeAlias = Annotated[float, PlainValidator(_tolerance), WithJsonSchema({**_NUMBER, "minimum": 0})]
+Row: TypeAlias = Annotated[tuple[float, ...], PlainValidator(_row), WithJsonSchema(_NUMBERS)]
+NamedRow: TypeAlias = Annotated[
+    tuple[float, ...] | dict[str, float], PlainValidator(_named_row), WithJsonSchema(_NAMED_ROW)
+]
+Matrix: TypeAlias = Annotated[Any, PlainValidator(_matrix), WithJsonSchema(_MATRIX)]
+Vector: TypeAlias = Annotated[Any, PlainValidator(_vector), WithJsonSchema(_NUMBERS)]
+Function: TypeAlias = Annotated[Activation, PlainValidator(_activation), WithJsonSchema(_activation_schema())]

@@ -1,0 +1,206 @@
+"""Damage stays where it is: that version answers with an error, and everything else serves."""
+
+import hashlib
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forwardpass import spec
+from forwardpass.errors import ForwardpassError, NetworkCorruptError
+from forwardpass_server.registry import Registry, SqlStore, StoreOpenError
+
+from tests.server.registry.samples import BUILTINS, tiny
+
+GARBAGE = {
+    "text": "'garbage'",
+    "integer": "1000000000000000",
+    "largest integer": "9223372036854775807",
+    "negative": "-1",
+    "real": "0.5",
+    "bytes": "x'00fffe'",
+    "nothing": "x''",
+    "not UTF-8": "CAST(x'fffefd' AS TEXT)",
+}
+"""SQL of values that do not belong where they are put."""
+
+
+def change(database: Path, statement: str, *values: Any) -> None:
+    """Change a database as no program of ours would."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(statement, values)
+
+
+@pytest.fixture
+def damaged(database: Path) -> Path:
+    """A database with a network `net` of three versions, the second of which tests damage."""
+    with SqlStore(f"sqlite:///{database}") as store:
+        registry = Registry.open(store)
+        for weight in (1, 2, 3):
+            registry.register("net", tiny(weight))
+        registry.set_alias("net", "stable", "2")
+        registry.register("other", tiny(4))
+    return database
+
+
+def assert_only_the_second_is_corrupt(registry: Registry) -> None:
+    state = registry.version("net", "2")
+    assert (state.number, state.summary, state.served) == (2, None, None)
+    for call in (registry.served, registry.spec):
+        for reference in ("2", "stable"):
+            with pytest.raises(NetworkCorruptError) as corrupt:
+                call("net", reference)
+            assert corrupt.value.facts["resourceName"] == "net/2"
+    for name, reference in (
+        ("net", "1"),
+        ("net", "3"),
+        ("net", ""),
+        ("other", ""),
+        *((b, "") for b in BUILTINS),
+    ):
+        assert registry.served(name, reference).name == name
+        assert registry.spec(name, reference)
+
+
+@pytest.mark.parametrize("column", ["content", "digest"])
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+def test_a_row_of_garbage(damaged: Path, column: str, garbage: str) -> None:
+    change(damaged, f"UPDATE versions SET {column} = {garbage} WHERE name = 'net' AND number = 2")
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        assert_only_the_second_is_corrupt(Registry.open(store))
+
+
+def test_one_flipped_bit(damaged: Path) -> None:
+    content = bytearray(spec.to_safetensors(tiny(2)))
+    content[-1] ^= 1
+    change(damaged, "UPDATE versions SET content = ? WHERE name = 'net' AND number = 2", bytes(content))
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        assert_only_the_second_is_corrupt(Registry.open(store))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no network at all",
+        spec.to_safetensors(tiny(2)).replace(b"identity", b"identitx"),
+        # Valid, and not a chain: as a newer version of the program might have registered it.
+        spec.to_safetensors(
+            spec.parse(
+                {
+                    "format": spec.FORMAT,
+                    "inputs": 1,
+                    "layers": [
+                        {"name": "one", "weights": [[1]]},
+                        {"name": "two", "weights": [[1]], "from": ["inputs", "one"], "merge": "sum"},
+                    ],
+                }
+            )
+        ),
+    ],
+    ids=["no network", "unknown activation", "graph"],
+)
+def test_content_that_has_its_digest_and_cannot_be_used(damaged: Path, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    query = "UPDATE versions SET content = ?, digest = ? WHERE name = 'net' AND number = 2"
+    change(damaged, query, content, digest)
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        registry = Registry.open(store)
+        assert registry.version("net", "2").served is None
+        assert registry.served("net", "").version == 3
+        with pytest.raises(NetworkCorruptError):
+            registry.served("net", "2")
+
+
+def test_damage_while_serving(damaged: Path) -> None:
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        registry = Registry.open(store)
+        change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
+        with pytest.raises(NetworkCorruptError):
+            registry.spec("net", "2")
+        assert registry.served("net", "2").version == 2, "memory is whole"
+
+
+def test_registering_again_mends(damaged: Path) -> None:
+    change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        registry = Registry.open(store, max_versions=3)
+        before = registry.revision
+        assert registry.register("net", tiny(2), validate_only=True).version.number == 2
+        with pytest.raises(NetworkCorruptError):
+            registry.served("net", "2")
+        mended = registry.register("net", tiny(2))
+        assert (mended.version.number, mended.created, mended.revision) == (2, False, before + 1)
+        assert registry.served("net", "stable").version == 2
+        assert registry.version("net", "").number == 3
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        assert Registry.open(store).spec("net", "2") == tiny(2)
+
+
+def test_a_corrupt_version_can_be_deleted(damaged: Path) -> None:
+    change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        registry = Registry.open(store)
+        registry.delete_alias("net", "stable")
+        assert list(registry.delete_version("net", 2).versions) == [1, 3]
+        assert registry.register("net", tiny(2)).version.number == 4
+
+
+COLUMNS = {
+    "registry": ["revision"],
+    "networks": ["name", "next_version", "create_us", "update_us"],
+    "versions": ["name", "number", "digest", "create_us", "size_bytes", "content"],
+    "aliases": ["name", "alias", "number"],
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, column) for table, columns in COLUMNS.items() for column in columns]
+)
+def test_garbage_in_any_column(damaged: Path, table: str, column: str, garbage: str) -> None:
+    where = {"registry": "1", "networks": "name = 'net'"}.get(table, "name = 'net' AND number = 2")
+    change(damaged, f"UPDATE {table} SET {column} = {garbage} WHERE {where}")
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        registry = Registry.open(store)
+        for name in ("other", *BUILTINS):
+            assert registry.served(name, "").version == 1
+        assert registry.register("other", tiny(9)).version.number == 2
+        with suppress(ForwardpassError):  # a typed refusal is as good
+            done = registry.register("net", tiny(9))
+            assert registry.served("net", "").version == done.version.number
+            assert done.version.number >= 4 or column == "name", "a number that was given is not given again"
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        assert Registry.open(store).served("other", "").version == 2
+
+
+def test_pages_of_garbage(damaged: Path) -> None:
+    size = 4096
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        registry = Registry.open(store)
+        wide = {"name": "wide", "weights": [[float(index)] for index in range(20_000)]}
+        registry.register("wide", spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [wide]}))
+    with closing(sqlite3.connect(damaged)) as connection:
+        query = "SELECT content FROM versions WHERE name = 'wide'"
+        [content] = connection.execute(query).fetchone()
+    pages = damaged.read_bytes()
+    somewhere = pages.index(content[100_000:100_100]) // size
+    with damaged.open("r+b") as file:
+        file.seek(somewhere * size)
+        file.write(b"\xff" * size)
+    with SqlStore(f"sqlite:///{damaged}") as store:
+        registry = Registry.open(store)
+        with pytest.raises(NetworkCorruptError):
+            registry.served("wide", "")
+        for reference in ("1", "2", "3"):
+            assert registry.served("net", reference)
+
+
+def test_a_file_of_garbage_beyond_its_header(damaged: Path) -> None:
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:100] + b"\xff" * (len(content) - 100))
+    with (
+        pytest.raises(StoreOpenError, match="cannot be used: its file is"),
+        SqlStore(f"sqlite:///{damaged}") as store,
+    ):
+        Registry.open(store)

@@ -1,0 +1,188 @@
+"""Any history of the registry, step by step beside a model of plain dictionaries."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forwardpass.errors import (
+    AliasNotFoundError,
+    InvalidFieldError,
+    NetworkNotFoundError,
+    QuotaExceededError,
+    VersionInUseError,
+    VersionNotFoundError,
+)
+from forwardpass_server.registry import NetworkChange, Registry, SqlStore
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tests.server.registry.samples import BUILTINS, tiny
+
+MAX_VERSIONS = 4
+NAMES = st.sampled_from(["a", "b", "c"])
+WEIGHTS = st.integers(min_value=1, max_value=6)
+NUMBERS = st.integers(min_value=1, max_value=9)
+ALIASES = st.sampled_from(["stable", "canary", "latest"])
+REFERENCES = st.one_of(ALIASES, NUMBERS.map(str))
+
+
+class Model:
+    """What a registry should hold: weights by number, aliases, and the next number of every name."""
+
+    def __init__(self) -> None:
+        self.weights: dict[str, dict[int, int]] = {}
+        self.aliases: dict[str, dict[str, int]] = {}
+        self.next: dict[str, int] = {}
+        self.revision = len(BUILTINS)
+
+    def resolve(self, name: str, reference: str) -> int | type[Exception]:
+        if name not in self.weights:
+            return NetworkNotFoundError
+        if reference.isdecimal():
+            return int(reference) if int(reference) in self.weights[name] else VersionNotFoundError
+        return self.aliases[name].get(reference, AliasNotFoundError)
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """Each rule does the same to the registry and to the model, and expects the same."""
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.url = f"sqlite:///{Path(self.folder.name) / 'registry.db'}"
+        self.model = Model()
+        self.store: SqlStore | None = None
+        self.open()
+
+    def open(self) -> None:
+        if self.store is not None:
+            self.store.close()
+        self.store = SqlStore(self.url)
+        self.registry = Registry.open(self.store, max_versions=MAX_VERSIONS)
+        self.changes: list[NetworkChange] = []
+        self.registry.subscribe(self.changes.append)
+
+    def expect(self, error: type[Exception], method: Any, *arguments: Any) -> None:
+        before = self.registry.networks()
+        with pytest.raises(error):
+            method(*arguments)
+        assert self.registry.networks() == before
+        assert not self.changes
+
+    def changed(self, name: str) -> None:
+        self.model.revision += 1
+        [change] = self.changes
+        self.changes.clear()
+        now = self.registry.network(name) if name in self.model.weights else None
+        assert change == NetworkChange(name=name, network=now, revision=self.model.revision)
+
+    @rule(name=NAMES, weight=WEIGHTS, keep_latest=st.booleans(), validate_only=st.booleans())
+    def register(self, name: str, weight: int, *, keep_latest: bool, validate_only: bool) -> None:
+        model, options = self.model, {"keep_latest": keep_latest, "validate_only": validate_only}
+        weights = model.weights.get(name, {})
+        found = next((number for number, other in weights.items() if other == weight), None)
+        if found is None and len(weights) >= MAX_VERSIONS:
+            self.expect(QuotaExceededError, self.registry.register, name, tiny(weight))
+            return
+        done = self.registry.register(name, tiny(weight), **options)
+        created = found is None and not validate_only
+        number = found or (0 if validate_only else model.next.get(name, 1))
+        assert (done.version.number, done.created) == (number, created)
+        if created:
+            model.next[name] = number + 1
+            model.weights.setdefault(name, {})[number] = weight
+            aliases = model.aliases.setdefault(name, {})
+            if not keep_latest or not aliases:
+                aliases["latest"] = number
+            self.changed(name)
+        assert done.revision == model.revision
+
+    @rule(name=NAMES)
+    def delete_network(self, name: str) -> None:
+        if name not in self.model.weights:
+            self.expect(NetworkNotFoundError, self.registry.delete_network, name)
+            return
+        revision = self.registry.delete_network(name)
+        del self.model.weights[name], self.model.aliases[name]
+        self.changed(name)
+        assert revision == self.model.revision
+
+    @rule(name=NAMES, number=NUMBERS)
+    def delete_version(self, name: str, number: int) -> None:
+        known = self.model.resolve(name, str(number))
+        if not isinstance(known, int):
+            self.expect(known, self.registry.delete_version, name, number)
+            return
+        weights, aliases = self.model.weights[name], self.model.aliases[name]
+        others = [alias for alias, named in aliases.items() if named == number and alias != "latest"]
+        if others or len(weights) == 1:
+            self.expect(VersionInUseError, self.registry.delete_version, name, number)
+            return
+        self.registry.delete_version(name, number)
+        del weights[number]
+        if aliases["latest"] == number:
+            aliases["latest"] = max(weights)
+        self.changed(name)
+
+    @rule(name=NAMES, alias=ALIASES, reference=REFERENCES)
+    def set_alias(self, name: str, alias: str, reference: str) -> None:
+        number = self.model.resolve(name, reference)
+        if not isinstance(number, int):
+            self.expect(number, self.registry.set_alias, name, alias, reference)
+            return
+        self.registry.set_alias(name, alias, reference)
+        if self.model.aliases[name].get(alias) != number:
+            self.model.aliases[name][alias] = number
+            self.changed(name)
+
+    @rule(name=NAMES, alias=ALIASES)
+    def delete_alias(self, name: str, alias: str) -> None:
+        number = self.model.resolve(name, alias)
+        if not isinstance(number, int):
+            self.expect(number, self.registry.delete_alias, name, alias)
+        elif alias == "latest":
+            self.expect(InvalidFieldError, self.registry.delete_alias, name, alias)
+        else:
+            self.registry.delete_alias(name, alias)
+            del self.model.aliases[name][alias]
+            self.changed(name)
+
+    @rule()
+    def reopen(self) -> None:
+        self.open()
+
+    @invariant()
+    def agrees(self) -> None:
+        registry, model = self.registry, self.model
+        networks = [network for network in registry.networks() if network.name not in BUILTINS]
+        assert registry.revision == model.revision
+        assert [network.name for network in networks] == sorted(model.weights)
+        for network in networks:
+            name, weights = network.name, model.weights[network.name]
+            assert dict(network.aliases) == model.aliases[name]
+            assert list(network.versions) == sorted(weights)
+            for reference in ("", *network.aliases, *map(str, weights)):
+                number = model.resolve(name, reference or "latest")
+                assert isinstance(number, int)
+                served = registry.served(name, reference)
+                assert served is network.versions[number].served
+                assert served.plan.layers[0].weights.tolist() == [[weights[number]]]
+                assert (served.name, served.version) == (name, number)
+        assert not self.changes
+
+    def teardown(self) -> None:
+        if hasattr(self, "registry"):
+            for name, weights in self.model.weights.items():
+                for number, weight in weights.items():
+                    assert self.registry.spec(name, str(number)) == tiny(weight)
+            assert self.store is not None
+            self.store.close()
+            self.folder.cleanup()
+
+
+RegistryMachine.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestRegistryMachine = RegistryMachine.TestCase

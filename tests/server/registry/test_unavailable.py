@@ -1,0 +1,254 @@
+"""A database that cannot write or read: typed errors, an unchanged snapshot, and recovery by itself."""
+
+import resource
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+from forwardpass.errors import StoreUnavailableError
+from forwardpass_server.registry import NetworkChange, Registry, SqlStore
+from forwardpass_server.registry.store import Loaded, Written
+
+from tests.server.registry.samples import run_python, start_python, tiny
+
+
+@contextmanager
+def pragma(store: SqlStore, trouble: str, relief: str) -> Iterator[None]:
+    """Set something on the store's connection, which a lone thread gets again and again."""
+    with store._engine.connect().execution_options(reads=True) as connection:
+        [before] = connection.exec_driver_sql(f"PRAGMA {relief.partition('=')[0]}").one()
+        connection.exec_driver_sql(f"PRAGMA {trouble}")
+    yield
+    with store._engine.connect().execution_options(reads=True) as connection:
+        connection.exec_driver_sql(f"PRAGMA {relief.format(before)}")
+
+
+@contextmanager
+def disk_full(store: SqlStore, _: Path) -> Iterator[None]:
+    with pragma(store, "max_page_count=1", "max_page_count={}"):
+        yield
+
+
+@contextmanager
+def read_only(store: SqlStore, _: Path) -> Iterator[None]:
+    with pragma(store, "query_only=ON", "query_only=OFF"):
+        yield
+
+
+@contextmanager
+def file_too_large(_: SqlStore, database: Path) -> Iterator[None]:
+    """Let the system refuse to grow the file, which SQLite takes for a failing disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (database.stat().st_size, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@contextmanager
+def locked(_: SqlStore, database: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@contextmanager
+def moved(_: SqlStore, database: Path) -> Iterator[None]:
+    elsewhere = database.rename(database.with_suffix(".moved"))
+    yield
+    elsewhere.rename(database)
+
+
+@contextmanager
+def no_tables(_: SqlStore, database: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("ALTER TABLE aliases RENAME TO away")
+    yield
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("ALTER TABLE away RENAME TO aliases")
+
+
+Trouble = Callable[[SqlStore, Path], AbstractContextManager[None]]
+TROUBLES: dict[str, tuple[Trouble, str]] = {
+    "disk full": (disk_full, "the disk is full"),
+    "read-only": (read_only, "it is read-only"),
+    "file too large": (file_too_large, "the disk fails"),
+    "locked": (locked, "another process has it locked"),
+    "moved": (moved, "its file was moved or deleted"),
+    "no tables": (no_tables, "it failed"),
+}
+
+
+@pytest.mark.parametrize(("trouble", "cause"), TROUBLES.values(), ids=TROUBLES)
+def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> None:
+    large = tiny(2, description="word " * 1_900)
+    with SqlStore(f"sqlite:///{database}", busy_seconds=0.05) as store:
+        registry = Registry.open(store)
+        registry.register("net", tiny(1))
+        registry.register("other", tiny(1))
+        changes: list[NetworkChange] = []
+        registry.subscribe(changes.append)
+        before, revision = registry.networks(), registry.revision
+        with trouble(store, database):
+            for _ in range(3):
+                with pytest.raises(StoreUnavailableError, match=cause) as unavailable:
+                    registry.register("net", large)
+                assert unavailable.value.retry_after == 1.0
+                assert unavailable.value.facts["cause"].startswith(cause)
+                assert str(database) not in str(unavailable.value)
+            if trouble not in {disk_full, file_too_large}:  # a deletion needs no more room
+                for call in (
+                    lambda: registry.delete_network("other"),
+                    lambda: registry.set_alias("net", "stable", "1"),
+                ):
+                    with pytest.raises(StoreUnavailableError):
+                        call()
+            assert registry.networks() == before
+            assert registry.revision == revision
+            assert not changes
+            assert registry.served("net", "").version == 1
+            assert not registry.register("net", tiny(1)).created, "what is there needs no database"
+            assert registry.register("net", tiny(3), validate_only=True).version.number == 0
+        done = registry.register("net", large)
+        assert (done.version.number, done.created, done.revision) == (2, True, revision + 1)
+        assert registry.spec("net", "") == large
+        after = registry.networks()
+    with SqlStore(f"sqlite:///{database}") as store:
+        assert Registry.open(store).networks() == after
+
+
+def test_reading_while_another_process_writes(database: Path) -> None:
+    with SqlStore(f"sqlite:///{database}", busy_seconds=0.05) as store:
+        registry = Registry.open(store)
+        with locked(store, database):
+            with pytest.raises(StoreUnavailableError):
+                registry.spec("article-linear", "")
+            assert registry.served("article-linear", "").version == 1
+        assert registry.spec("article-linear", "")
+
+
+def test_waiting_for_a_short_lock(database: Path) -> None:
+    code = """if True:
+        import sqlite3, sys, time
+        connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+        connection.execute("BEGIN EXCLUSIVE")
+        print("locked", flush=True)
+        time.sleep(0.3)
+        connection.execute("COMMIT")
+        connection.close()
+    """
+    with SqlStore(f"sqlite:///{database}", busy_seconds=30) as store:
+        registry = Registry.open(store)
+        with start_python(code, database) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "locked\n"
+            assert registry.register("net", tiny()).created
+            other.communicate()
+
+
+def test_a_file_that_may_only_be_read(database: Path) -> None:
+    with SqlStore(f"sqlite:///{database}") as store:
+        Registry.open(store).register("net", tiny(7))
+    content = database.read_bytes()
+    for path in (database, database.parent):
+        path.chmod(path.stat().st_mode | 0o555)
+    database.with_name(f"{database.name}.lock").chmod(0o666)
+    code = """if True:
+        import os, sys
+        from forwardpass.errors import StoreUnavailableError
+        from forwardpass_server.registry import Registry, SqlStore
+        from tests.server.registry.samples import tiny
+        if os.geteuid() == 0:  # who may do everything
+            with SqlStore("sqlite://") as store:
+                Registry.open(store)  # imports what root alone may read
+            os.setuid(65534)
+        with SqlStore(f"sqlite:///{sys.argv[1]}") as store:
+            registry = Registry.open(store)
+            try:
+                registry.register("net", tiny(8))
+            except StoreUnavailableError as error:
+                print(error.facts["cause"], registry.served("net", "").plan.layers[0].weights.tolist())
+    """
+    database.chmod(0o444)
+    for parent in database.parents[:3]:  # pytest's folders are for their owner alone
+        parent.chmod(parent.stat().st_mode | 0o011)
+    assert run_python(code, database) == "it is read-only [[7.0]]\n"
+    assert database.read_bytes() == content
+
+
+class LosesConfirmations:
+    """A store that does what it is told and then, while it is told to, fails to say so."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+        self.losing = False
+
+    def load(self) -> Loaded:
+        return self._store.load()
+
+    def content(self, name: str, number: int) -> bytes | None:
+        return self._store.content(name, number)
+
+    def register(self, name: str, digest: str, content: bytes, *, keep_latest: bool) -> Written:
+        return self._lose(self._store.register(name, digest, content, keep_latest=keep_latest))
+
+    def delete_network(self, name: str) -> int:
+        revision = self._store.delete_network(name)
+        if self.losing:
+            raise StoreUnavailableError("lost")
+        return revision
+
+    def delete_version(self, name: str, number: int) -> Written:
+        return self._lose(self._store.delete_version(name, number))
+
+    def set_alias(self, name: str, alias: str, number: int) -> Written:
+        return self._lose(self._store.set_alias(name, alias, number))
+
+    def delete_alias(self, name: str, alias: str) -> Written:
+        return self._lose(self._store.delete_alias(name, alias))
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _lose(self, written: Written) -> Written:
+        if self.losing:
+            raise StoreUnavailableError("lost")
+        return written
+
+
+def test_lost_confirmations() -> None:
+    with SqlStore("sqlite://") as inner:
+        store = LosesConfirmations(inner)
+        registry = Registry.open(store)
+        registry.register("gone", tiny(1))
+        registry.register("net", tiny(1))
+        changes: list[NetworkChange] = []
+        registry.subscribe(changes.append)
+        store.losing = True
+        for call in (
+            lambda: registry.register("net", tiny(2)),
+            lambda: registry.delete_network("gone"),
+            lambda: registry.set_alias("net", "stable", "1"),
+        ):
+            with pytest.raises(StoreUnavailableError):
+                call()
+        store.losing = False
+        # The retry finds what was made; so does every other writer.
+        again = registry.register("net", tiny(2))
+        assert (again.version.number, again.created) == (2, False)
+        registry.register("other", tiny(1))
+        loaded = inner.load()
+        assert registry.revision == loaded.revision
+        assert {network.name: dict(network.aliases) for network in registry.networks()} == {
+            row.name: dict(row.aliases) for row in loaded.networks
+        }
+        assert [change.name for change in changes if change.network is None] == ["gone"]
+        revisions = [change.revision for change in changes]
+        assert revisions == sorted(revisions)
+        # What a change says is what the registry is at the end, for each network.
+        states = {change.name: change.network for change in changes}
+        assert states["net"] == registry.network("net")
