@@ -10,7 +10,7 @@ help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 demo: .venv/installed  ## see it work: a real server, real networks, in seconds
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python -m examples.demo
 
 serve: .venv/installed  ## run a server on port 50051, networks kept in forwardpass.db
 	@$(BIN)/forwardpass-server serve --listen 127.0.0.1:50051 --database sqlite:///forwardpass.db
