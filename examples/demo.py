@@ -15,7 +15,7 @@ from forwardpass.errors import InvalidNetworkError
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.metrics import accuracy_score, r2_score
 
-from examples.sklearn_networks import from_spec
+from examples.sklearn_networks import to_pipeline
 
 HERE = Path(__file__).parent
 
@@ -69,16 +69,14 @@ def trained(client: Client) -> dict[str, np.ndarray]:
         print(f"registered {name} version {done.version.number}: {done.version.inputs} -> {layers}")
     served = predictions(client)
 
-    model, scaler = from_spec(client.spec("breast-cancer"))
     data = load_breast_cancer()
-    theirs = model.predict_proba(scaler.transform(data.data))[:, 1:]
+    theirs = to_pipeline(client.spec("breast-cancer")).predict_proba(data.data)[:, 1:]
     ours = served["breast-cancer"]
     score, score_theirs = (accuracy_score(data.target, (p[:, 0] >= 0.5).astype(int)) for p in (ours, theirs))
     compare("breast-cancer", "accuracy", score, score_theirs, ours, theirs)
 
-    model, scaler = from_spec(client.spec("diabetes"))
     data = load_diabetes(scaled=False)
-    theirs = model.predict(scaler.transform(data.data)).reshape(-1, 1)
+    theirs = to_pipeline(client.spec("diabetes")).predict(data.data).reshape(-1, 1)
     ours = served["diabetes"]
     score, score_theirs = (r2_score(data.target, p[:, 0]) for p in (ours, theirs))
     compare("diabetes", "R2", score, score_theirs, ours, theirs)
@@ -91,9 +89,7 @@ def predictions(client: Client) -> dict[str, np.ndarray]:
     return {name: client.predict(name, data).outputs for name, data in rows.items()}
 
 
-def compare(
-    name: str, measure: str, ours: float, theirs: float, outputs: np.ndarray, expected: np.ndarray
-) -> None:
+def compare(name: str, measure: str, ours: float, theirs: float, outputs: np.ndarray, expected: np.ndarray) -> None:
     """Print both scores and the worst difference."""
     worst = np.max(np.abs(outputs - expected) / np.maximum(np.abs(expected), 1.0))
     print(

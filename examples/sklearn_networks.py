@@ -1,67 +1,124 @@
-"""scikit-learn's multi-layer perceptrons as specs, and specs as scikit-learn's estimators again."""
+"""Between scikit-learn's multi-layer perceptrons and specs, both ways.
 
-from typing import Any
+`to_document` turns a fitted pipeline of StandardScaler and MLP into a spec; `to_pipeline` makes
+the pipeline again from a spec, without fitting, so that scikit-learn itself can predict with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
+import sklearn
 from forwardpass.spec import FORMAT, NetworkSpec
+from forwardpass.tensors import Array
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
-ACTIVATIONS = {"logistic": "sigmoid"}
-"""Names that differ; all others are the same."""
+# scikit-learn's name of each function and the spec's.
+ACTIVATIONS: Final[Mapping[str, str]] = {
+    "identity": "identity",
+    "logistic": "sigmoid",
+    "tanh": "tanh",
+    "relu": "relu",
+    "softmax": "softmax",
+}
+_BACK: Final[Mapping[str, str]] = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
 
 
 def to_document(
-    model: MLPClassifier | MLPRegressor, scaler: StandardScaler, features: list[str], **fields: object
+    pipeline: Pipeline,
+    *,
+    features: Sequence[Mapping[str, str]],
+    outputs: Sequence[str],
+    rows: Array,
+    classes: Sequence[str] = (),
+    description: str = "",
+    metadata: Mapping[str, str] | None = None,
+    tags: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the spec of a trained model behind a scaler, as a document for `forwardpass.spec.parse`.
+    """Describe a fitted pipeline of StandardScaler and MLP as a spec's JSON document.
 
     Args:
-        model: With `coefs_` of shape `(inputs, nodes)`, one for each layer.
-        scaler: Becomes the features' mean and scale, so that the network reads raw values.
-        features: A name for each input.
-        fields: Other fields of the spec.
+        pipeline: The two steps, fitted.
+        features: For each input its `name`, and `unit` and `description` where known.
+        outputs: A name for each output of the network.
+        rows: `(examples, inputs)` float64; they become examples with what scikit-learn predicts.
+        classes: A label for each class, in the order of the classifier's `classes_`.
+        description: What the network is for.
+        metadata: Facts to keep with it; scikit-learn's version is added.
+        tags: Words to find it by.
+
+    Raises:
+        KeyError: The network has an activation that is not in `ACTIVATIONS`.
     """
-    last = len(model.coefs_) - 1
+    scaler, network = pipeline[0], pipeline[-1]
+    functions = [network.activation] * (network.n_layers_ - 2) + [network.out_activation_]
+    names = [f"hidden_{index}" for index in range(len(functions) - 1)] + ["output"]
+    layers = [
+        {
+            "name": name,
+            "weights": weights.T.tolist(),  # scikit-learn keeps them as (inputs, outputs)
+            "bias": bias.tolist(),
+            "activation": ACTIVATIONS[function],
+        }
+        for name, weights, bias, function in zip(names, network.coefs_, network.intercepts_, functions, strict=True)
+    ]
+    scaling = zip(features, scaler.mean_.tolist(), scaler.scale_.tolist(), strict=True)
     return {
         "format": FORMAT,
-        "inputs": [
-            {"name": name, "mean": mean, "scale": scale}
-            for name, mean, scale in zip(features, scaler.mean_.tolist(), scaler.scale_.tolist(), strict=True)
+        "inputs": [dict(feature) | {"mean": mean, "scale": scale} for feature, mean, scale in scaling],
+        "layers": layers,
+        "outputs": list(outputs),
+        "classes": list(classes),
+        "description": description,
+        "metadata": dict(metadata or {}) | {"scikit-learn": sklearn.__version__},
+        "tags": list(tags),
+        "examples": [
+            {"inputs": row, "outputs": expected}
+            for row, expected in zip(rows.tolist(), network_outputs(pipeline, rows).tolist(), strict=True)
         ],
-        "layers": [
-            {
-                "name": "output" if index == last else f"hidden_{index}",
-                "weights": weights.T.tolist(),
-                "bias": bias.tolist(),
-                "activation": ACTIVATIONS.get(name, name),
-            }
-            for index, (weights, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True))
-            for name in [model.out_activation_ if index == last else model.activation]
-        ],
-        **fields,
     }
 
 
-def from_spec(spec: NetworkSpec) -> tuple[MLPClassifier | MLPRegressor, StandardScaler]:
-    """Make scikit-learn's estimators with a spec's numbers, without training, to let them predict."""
-    names = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
-    hidden = spec.layers[0].activation.name
-    sizes = tuple(layer.outputs for layer in spec.layers[:-1])
-    model: Any = (MLPClassifier if spec.classes else MLPRegressor)(
-        hidden_layer_sizes=sizes, activation=names.get(hidden, hidden))
-    model.coefs_ = [layer.weights.T.astype(np.float64) for layer in spec.layers]
-    model.intercepts_ = [layer.bias.astype(np.float64) for layer in spec.layers]
-    model.n_layers_ = len(spec.layers) + 1
-    model.n_outputs_ = spec.layers[-1].outputs
-    model.n_features_in_ = spec.inputs.width
-    output = spec.layers[-1].activation.name
-    model.out_activation_ = names.get(output, output)
+def to_pipeline(spec: NetworkSpec) -> Pipeline:
+    """Make scikit-learn's own pipeline of a spec whose classes are scikit-learn's labels, or of a regressor.
+
+    Nothing is fitted: the numbers of the spec become the attributes that fitting would set.
+
+    Raises:
+        ValueError: scikit-learn has no MLP that computes this network.
+    """
+    hidden = {layer.activation.name for layer in spec.layers[:-1]} or {"identity"}
+    last = spec.layers[-1].activation.name
+    if len(hidden) > 1 or not {last, *hidden} <= _BACK.keys() or "softmax" in hidden or not spec.is_chain:
+        raise ValueError("scikit-learn's MLP is a chain with one hidden function and a few output functions")
+    network = (MLPClassifier if spec.classes else MLPRegressor)(
+        hidden_layer_sizes=[layer.outputs for layer in spec.layers[:-1]],
+        activation=_BACK[next(iter(hidden))],
+    )
+    network.coefs_ = [layer.weights.T for layer in spec.layers]
+    network.intercepts_ = [layer.bias for layer in spec.layers]
+    network.n_layers_ = len(spec.layers) + 1
+    network.n_outputs_ = spec.layers[-1].outputs
+    network.n_features_in_ = spec.inputs.width
+    network.out_activation_ = _BACK[last]
     if spec.classes:
-        model._label_binarizer = LabelBinarizer().fit(range(len(spec.classes)))  # noqa: SLF001 - as `fit` does
-        model.classes_ = np.arange(len(spec.classes))
+        network.classes_ = np.arange(len(spec.classes))
+        network._label_binarizer = LabelBinarizer().fit(network.classes_)  # noqa: SLF001 - predict reads it
     scaler = StandardScaler()
-    scaler.mean_ = np.array([feature.mean for feature in spec.inputs.features])
-    scaler.scale_ = np.array([feature.scale for feature in spec.inputs.features])
+    scaler.mean_ = np.zeros(spec.inputs.width) if spec.inputs.mean is None else spec.inputs.mean
+    scaler.scale_ = np.ones(spec.inputs.width) if spec.inputs.scale is None else spec.inputs.scale
     scaler.n_features_in_ = spec.inputs.width
-    return model, scaler
+    return make_pipeline(scaler, network)
+
+
+def network_outputs(pipeline: Pipeline, rows: Array) -> Array:
+    """Return what scikit-learn computes in the last layer, shape `(rows, outputs)` float64.
+
+    For a classifier of two classes this is the probability of the second one alone.
+    """
+    if not isinstance(pipeline[-1], MLPClassifier):
+        return np.asarray(pipeline.predict(rows), dtype=np.float64).reshape(len(rows), -1)
+    probabilities = np.asarray(pipeline.predict_proba(rows), dtype=np.float64)
+    return probabilities[:, 1:] if probabilities.shape[1] == 2 else probabilities

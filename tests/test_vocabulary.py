@@ -9,9 +9,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "activations.md"
 
 
 def test_spec_and_core_agree() -> None:
-    spoken = {
-        name: {key: parameter.default for key, parameter in known.items()} for name, known in NAMES.items()
-    }
+    spoken = {name: {key: parameter.default for key, parameter in known.items()} for name, known in NAMES.items()}
     computed = {name: dict(known.defaults) for name, known in FUNCTIONS.items()}
     assert spoken == computed
 

@@ -139,9 +139,7 @@ class AsyncClient:
         """Delete one version; return the network as it then is."""
         return await self._ask(_calls.delete_version(name, number), timeout)
 
-    async def set_alias(
-        self, name: str, alias: str, version: str | int, *, timeout: Timeout = UNSET
-    ) -> NetworkInfo:
+    async def set_alias(self, name: str, alias: str, version: str | int, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Make an alias name a version, given by number or alias; return the network as it then is."""
         return await self._ask(_calls.set_alias(name, alias, version), timeout)
 
@@ -207,9 +205,7 @@ class AsyncClient:
             stream.cancel()
         call.check()
 
-    async def _pages(
-        self, ask: Callable[[str], Call[Page[Result]]], timeout: Timeout
-    ) -> AsyncIterator[Result]:
+    async def _pages(self, ask: Callable[[str], Call[Page[Result]]], timeout: Timeout) -> AsyncIterator[Result]:
         page = await self._ask(ask(""), timeout)
         for item in page.items:
             yield item

@@ -77,9 +77,7 @@ def predict_stream(
     requests: Iterable[StreamRequest] | AsyncIterable[StreamRequest],
 ) -> Call[tuple[str, Prediction | ForwardpassError]]:
     """Ask for the outputs of many requests over one stream."""
-    stream = PredictionStream(
-        lambda request: _predict_request(request.network, request.rows, request.version)
-    )
+    stream = PredictionStream(lambda request: _predict_request(request.network, request.rows, request.version))
     messages = stream.read_async(requests) if isinstance(requests, AsyncIterable) else stream.read(requests)
     return Call(method="PredictStream", request=messages, parse=stream.answer, check=stream.check)
 
@@ -191,9 +189,7 @@ def networks(token: str) -> Call[Page[NetworkInfo]]:
     return Call(
         method="ListNetworks",
         request=networks_v1.ListNetworksRequest(page_size=1000, page_token=token),
-        parse=lambda reply: Page(
-            items=tuple(map(_replies.network, reply.networks)), next_token=reply.next_page_token
-        ),
+        parse=lambda reply: Page(items=tuple(map(_replies.network, reply.networks)), next_token=reply.next_page_token),
     )
 
 
@@ -202,12 +198,8 @@ def versions(name: str, token: str) -> Call[Page[VersionInfo]]:
     return Call(
         method="ListVersions",
         # A version with many named nodes is large, so pages are smaller than those of networks.
-        request=networks_v1.ListVersionsRequest(
-            network=_text(name, "network"), page_size=100, page_token=token
-        ),
-        parse=lambda reply: Page(
-            items=tuple(map(_replies.version, reply.versions)), next_token=reply.next_page_token
-        ),
+        request=networks_v1.ListVersionsRequest(network=_text(name, "network"), page_size=100, page_token=token),
+        parse=lambda reply: Page(items=tuple(map(_replies.version, reply.versions)), next_token=reply.next_page_token),
     )
 
 
@@ -223,9 +215,7 @@ def delete_network(name: str) -> Call[int]:
 def delete_version(name: str, number: int) -> Call[NetworkInfo]:
     """Ask to delete a version."""
     if isinstance(number, bool) or not isinstance(number, int):
-        raise _invalid(
-            "version", f"is {number!r}; needed is the number of a version, so that no alias decides"
-        )
+        raise _invalid("version", f"is {number!r}; needed is the number of a version, so that no alias decides")
     return Call(
         method="DeleteVersion",
         request=networks_v1.DeleteVersionRequest(network=_text(name, "network"), version=number),
@@ -238,9 +228,7 @@ def set_alias(name: str, alias: str, version: str | int) -> Call[NetworkInfo]:
     spec.check_name(alias, "alias")
     return Call(
         method="SetAlias",
-        request=networks_v1.SetAliasRequest(
-            network=_text(name, "network"), alias=alias, version=_reference(version)
-        ),
+        request=networks_v1.SetAliasRequest(network=_text(name, "network"), alias=alias, version=_reference(version)),
         parse=lambda reply: _replies.network(reply.network),
     )
 
@@ -290,9 +278,7 @@ def _text(value: str, name: str) -> str:
 def _reference(version: str | int) -> str:
     """Return a version's number or alias as the wire has it."""
     if isinstance(version, bool) or not isinstance(version, str | int):
-        raise _invalid(
-            "version", f"is {version!r}; needed is a version's number, an alias, or nothing for latest"
-        )
+        raise _invalid("version", f"is {version!r}; needed is a version's number, an alias, or nothing for latest")
     return str(version)
 
 

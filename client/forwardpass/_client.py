@@ -98,14 +98,10 @@ class Client:
             ExampleFailedError: An example in the spec does not hold.
             OSError: The file cannot be read.
         """
-        call = _calls.register(
-            name, spec, validate_only=validate_only, keep_latest=keep_latest, progress=progress
-        )
+        call = _calls.register(name, spec, validate_only=validate_only, keep_latest=keep_latest, progress=progress)
         return self._ask(call, timeout)
 
-    def predict(
-        self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET
-    ) -> Prediction:
+    def predict(self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET) -> Prediction:
         """Compute a network's outputs for one row or many.
 
         Args:
@@ -202,9 +198,7 @@ class Client:
         """
         return self._ask(_calls.delete_version(name, number), timeout)
 
-    def set_alias(
-        self, name: str, alias: str, version: str | int, *, timeout: Timeout = UNSET
-    ) -> NetworkInfo:
+    def set_alias(self, name: str, alias: str, version: str | int, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Make an alias name a version, given by number or alias; return the network as it then is."""
         return self._ask(_calls.set_alias(name, alias, version), timeout)
 

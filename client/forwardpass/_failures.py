@@ -134,9 +134,7 @@ def _sentence(code: grpc.StatusCode, details: str, target: str, timeout: float |
         )
     if code is Code.DEADLINE_EXCEEDED:
         within = "in time" if timeout is None else f"within {timeout:g} s"
-        return (
-            f"{target} did not answer {within}; timeout= gives a call more seconds, or with None all it needs"
-        )
+        return f"{target} did not answer {within}; timeout= gives a call more seconds, or with None all it needs"
     if code is Code.UNIMPLEMENTED:
         return f"{target} has no such method: it is an older server, or another service ({details})"
     return f"{target} failed the call with {code.name}: {details}"

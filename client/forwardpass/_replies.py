@@ -69,9 +69,7 @@ def trace(reply: prediction_service_pb2.TraceResponse) -> Trace:
 
 def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
     optional = {
-        name: from_tensor(getattr(layer, name), path=name)
-        for name in ("contributions", "bias")
-        if layer.HasField(name)
+        name: from_tensor(getattr(layer, name), path=name) for name in ("contributions", "bias") if layer.HasField(name)
     }
     return LayerTrace(
         name=layer.name,

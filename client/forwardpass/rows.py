@@ -93,9 +93,7 @@ def _converted(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         kind = "text" if numbers.dtype.kind in "US" else f"dtype {numbers.dtype}"
         raise _invalid("rows", f"has {kind}; numbers are needed")
     if numbers.ndim == 0:
-        raise _invalid(
-            "rows", f"is {_found(numbers.item())}; an array, a list or a dict of numbers is needed"
-        )
+        raise _invalid("rows", f"is {_found(numbers.item())}; an array, a list or a dict of numbers is needed")
     converted = np.empty(numbers.shape, dtype=np.float64)
     for place, value in np.ndenumerate(numbers):
         number = _number(value)
@@ -159,9 +157,7 @@ def _without_pandas(rows: Any) -> Any:
     if frame_type is not None and isinstance(rows, frame_type):
         return _frame_rows(rows)
     if hasattr(rows, "__dataframe__"):
-        raise _invalid(
-            "rows", "is a data frame that is not pandas'; pass frame.to_pandas(), or numbers without names"
-        )
+        raise _invalid("rows", "is a data frame that is not pandas'; pass frame.to_pandas(), or numbers without names")
     return rows
 
 

@@ -67,9 +67,7 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
     if tensor.values:
         shape = shape or (len(tensor.values),)
         if len(tensor.values) != math.prod(shape):
-            raise _invalid(
-                path, f"has {len(tensor.values)} values; shape {list(shape)} needs {math.prod(shape)}"
-            )
+            raise _invalid(path, f"has {len(tensor.values)} values; shape {list(shape)} needs {math.prod(shape)}")
         with np.errstate(over="ignore"):
             return np.array(tensor.values, dtype=np.float64).astype(dtype).reshape(shape)
     if not shape:

@@ -52,16 +52,12 @@ class Settings(BaseSettings):
         None,
         description="File of token hashes and scopes (docs/security.md); without it all may call.",
     )
-    tls_certificate: Path | None = Field(
-        None, description="PEM file of the server's certificate chain; turns TLS on."
-    )
+    tls_certificate: Path | None = Field(None, description="PEM file of the server's certificate chain; turns TLS on.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
     call_timeout: Annotated[float, Gt(0)] = Field(
         300.0, description="Seconds after which a unary call is given up, whatever its caller's deadline."
     )
-    max_in_flight: Count = Field(
-        1_000, description="Calls answered at the same time; further ones are refused."
-    )
+    max_in_flight: Count = Field(1_000, description="Calls answered at the same time; further ones are refused.")
     max_request_bytes: Count = Field(16 * 2**20, description="Bytes of one request message.")
     max_answer_bytes: Count = Field(_WORK.max_answer_bytes, description="Bytes of the numbers in one answer.")
     max_rows: Count = Field(_WORK.max_rows, description="Rows of one call.")
@@ -71,20 +67,14 @@ class Settings(BaseSettings):
     max_networks: Count = Field(100_000, description="Networks in the registry.")
     max_versions: Count = Field(1_000, description="Versions of one network, deleted ones not counted.")
     max_layers: Count = Field(DEFAULT_LIMITS.max_layers, description="Layers of one network.")
-    max_width: Count = Field(
-        DEFAULT_LIMITS.max_width, description="Inputs of a network, or nodes of one layer."
-    )
-    max_parameters: Count = Field(
-        DEFAULT_LIMITS.max_parameters, description="Weights and biases of one network."
-    )
+    max_width: Count = Field(DEFAULT_LIMITS.max_width, description="Inputs of a network, or nodes of one layer.")
+    max_parameters: Count = Field(DEFAULT_LIMITS.max_parameters, description="Weights and biases of one network.")
     max_bytes: Count = Field(DEFAULT_LIMITS.max_bytes, description="Bytes of one network's content.")
     blas_threads: Count = Field(1, description="Threads that numpy's BLAS may use for one product.")
     lame_duck: Seconds = Field(
         2.0, description="Seconds to go on serving after SIGTERM, while balancers see NOT_SERVING."
     )
-    drain_timeout: Seconds = Field(
-        30.0, description="Seconds to wait for calls in flight before the server ends."
-    )
+    drain_timeout: Seconds = Field(30.0, description="Seconds to wait for calls in flight before the server ends.")
 
     @field_validator("listen")
     @classmethod
@@ -136,9 +126,7 @@ def load(flags: dict[str, Any]) -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise BadSettingsError(
-            f"the environment variable {unknown[0]} is not a setting; see docs/settings.md"
-        )
+        raise BadSettingsError(f"the environment variable {unknown[0]} is not a setting; see docs/settings.md")
     path = os.environ.get(CONFIG_VARIABLE)
     if path and not Path(path).is_file():
         raise BadSettingsError(f"the settings file {path} is not there")

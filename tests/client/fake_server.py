@@ -112,7 +112,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self.address = f"127.0.0.1:{bound}" if credentials is None else f"localhost:{bound}"
         self._server.start()
 
-    def serve(self, serving: bool) -> None:  # noqa: FBT001 - reads well
+    def serve(self, serving: bool) -> None:
         """Say SERVING or NOT_SERVING from now on."""
         states = health_pb2.HealthCheckResponse
         self._health.set("", states.SERVING if serving else states.NOT_SERVING)
@@ -207,10 +207,12 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
             if request.contributions:
                 entering = rows if index == 0 else [row[index - 1][1] for row in traced]
                 message.contributions.CopyFrom(
-                    to_tensor([
-                        [[w * x for w, x in zip(node, row, strict=True)] for node in layer.weights.tolist()]
-                        for row in entering
-                    ])
+                    to_tensor(
+                        [
+                            [[w * x for w, x in zip(node, row, strict=True)] for node in layer.weights.tolist()]
+                            for row in entering
+                        ]
+                    )
                 )
                 message.bias.CopyFrom(to_tensor(layer.bias))
             layers.append(message)
@@ -327,9 +329,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
 
 def _rows(request: Any, network: NetworkSpec) -> list[list[float]]:
     if request.WhichOneof("inputs") == "rows":
-        return [
-            [row.fields[name].number_value for name in network.inputs.names] for row in request.rows.rows
-        ]
+        return [[row.fields[name].number_value for name in network.inputs.names] for row in request.rows.rows]
     numbers: list[Any] = from_tensor(request.tensor).tolist()
     return numbers if isinstance(numbers[0], list) else [numbers]
 

@@ -32,7 +32,5 @@ def test_a_class_is_named_for_its_reason() -> None:
 
 def test_every_class_is_public() -> None:
     public = {value for value in vars(errors).values() if isinstance(value, type)}
-    missing = {kind.__name__ for kind in public if kind.__module__ == errors.__name__} - set(
-        forwardpass.__all__
-    )
+    missing = {kind.__name__ for kind in public if kind.__module__ == errors.__name__} - set(forwardpass.__all__)
     assert not missing

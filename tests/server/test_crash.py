@@ -50,17 +50,14 @@ def test_kill_during_registrations(
         stub = NetworkServiceStub(channel)
         listed, token = {}, ""
         while True:
-            page = stub.ListVersions(
-                networks.ListVersionsRequest(network="crash", page_size=1000, page_token=token)
-            )
+            page = stub.ListVersions(networks.ListVersionsRequest(network="crash", page_size=1000, page_token=token))
             listed.update({version.version: version for version in page.versions})
             token = page.next_page_token
             if not token:
                 break
         torn = sum(version.corrupt for version in listed.values())
         lost = sum(
-            number not in listed or listed[number].digest != digest
-            for number, (digest, _) in acknowledged.items()
+            number not in listed or listed[number].digest != digest for number, (digest, _) in acknowledged.items()
         )
         predict = PredictionServiceStub(channel).Predict
         number, (_, last) = max(acknowledged.items())

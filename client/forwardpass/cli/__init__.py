@@ -10,8 +10,7 @@ def main() -> None:
         import typer  # noqa: F401, PLC0415
     except ModuleNotFoundError as missing:
         print(
-            f"forwardpass: the command line needs {missing.name}; "
-            "install it with: pip install 'forwardpass[cli]'",
+            f"forwardpass: the command line needs {missing.name}; install it with: pip install 'forwardpass[cli]'",
             file=sys.stderr,
         )
         raise SystemExit(2) from None

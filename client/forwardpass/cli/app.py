@@ -34,15 +34,11 @@ alias_app = typer.Typer(help="Set and delete aliases.", no_args_is_help=True)
 app.add_typer(alias_app, name="alias")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The network's name.")]
-Version = Annotated[
-    str, typer.Option("--version", help="A version's number or an alias; `latest` by default.")
-]
+Version = Annotated[str, typer.Option("--version", help="A version's number or an alias; `latest` by default.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Rows = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[ROWS]", help='JSON: [2, 3], [[2, 3], [4, 5]] or {"children": 2, ...}; - is stdin.'
-    ),
+    typer.Argument(metavar="[ROWS]", help='JSON: [2, 3], [[2, 3], [4, 5]] or {"children": 2, ...}; - is stdin.'),
 ]
 Csv = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Read the rows from CSV; - is stdin.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="A spec, JSON or safetensors; - is JSON on stdin.")]
@@ -57,9 +53,7 @@ def common(
     token: Annotated[
         str | None, typer.Option(envvar="FORWARDPASS_TOKEN", help="The bearer token.", show_envvar=True)
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(envvar="FORWARDPASS_TIMEOUT", help="Seconds to wait for an answer.")
-    ] = 10.0,
+    timeout: Annotated[float, typer.Option(envvar="FORWARDPASS_TIMEOUT", help="Seconds to wait for an answer.")] = 10.0,
     tls: Annotated[bool, typer.Option("--tls", help="Connect with TLS.")] = False,
 ) -> None:
     """Keep what every command needs to reach the server."""
@@ -124,9 +118,7 @@ def register(
 @app.command("list")
 def list_(
     context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="List this network's versions.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="List this network's versions.")] = None,
     as_json: Json = False,
 ) -> None:
     """List networks, or one network's versions."""
@@ -229,9 +221,7 @@ def alias_set(
     context: typer.Context,
     name: Name,
     alias: Annotated[str, typer.Argument(metavar="ALIAS")],
-    version: Annotated[
-        str, typer.Argument(metavar="VERSION", help="A number, or an alias that names it now.")
-    ],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="A number, or an alias that names it now.")],
     as_json: Json = False,
 ) -> None:
     """Let an alias name a version; move it if it exists."""
@@ -279,9 +269,7 @@ def delete(
 @app.command()
 def watch(
     context: typer.Context,
-    prefix: Annotated[
-        str, typer.Argument(metavar="[PREFIX]", help="Only networks whose names begin so.")
-    ] = "",
+    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Only networks whose names begin so.")] = "",
     as_json: Json = False,
 ) -> None:
     """Print every network, then each change as it happens, until interrupted."""

@@ -62,9 +62,7 @@ def print_networks(networks: Iterable[NetworkInfo]) -> None:
 
 def print_version(version: VersionInfo, network: NetworkInfo) -> None:
     """Print what a version is, a fact in each line."""
-    shape = " -> ".join(
-        [str(version.inputs), *(f"{layer.width} {layer.function}" for layer in version.layers)]
-    )
+    shape = " -> ".join([str(version.inputs), *(f"{layer.width} {layer.function}" for layer in version.layers)])
     facts = {
         "network": f"{version.network} version {version.number} of {network.version_count}",
         "description": version.description,

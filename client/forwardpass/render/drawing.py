@@ -130,17 +130,14 @@ def _aligned(cells: Sequence[Cell], ink: Ink) -> list[str]:
     turned = any(one != other for one, other in zip(before, after, strict=True))
     wider = max(map(len, after))
     return [
-        f"{cell.name.ljust(names)}  {one.rjust(wide)}"
-        + (f" {ink.turn} {other.rjust(wider)}" if turned else "")
+        f"{cell.name.ljust(names)}  {one.rjust(wide)}" + (f" {ink.turn} {other.rjust(wider)}" if turned else "")
         for cell, one, other in zip(cells, before, after, strict=True)
     ]
 
 
 def _answer(trace: "Trace", row: int) -> Iterator[str]:
     """The last lines: what the network says."""
-    for name, value in list(zip(trace.output_names, trace.outputs[row].tolist(), strict=True))[
-        :MOST_IN_BOXES
-    ]:
+    for name, value in list(zip(trace.output_names, trace.outputs[row].tolist(), strict=True))[:MOST_IN_BOXES]:
         yield f"{name} = {number(value)}"
     if trace.classifications:
         said = trace.classifications[row]

@@ -28,18 +28,14 @@ def check_counts(outline: Outline, limits: Limits, faults: Faults) -> None:
 
 def _check_layer(path: str, layer: LayerOutline, limits: Limits, faults: Faults) -> None:
     if layer.name == INPUTS:
-        faults.add(
-            f"{path}.name", f"{quoted(INPUTS)} stands for the network's inputs; give the layer another name"
-        )
+        faults.add(f"{path}.name", f"{quoted(INPUTS)} stands for the network's inputs; give the layer another name")
     if layer.named_rows and layer.node_count is not None:
         faults.add(f"{path}.nodes", "says the nodes' names again; the weights have them as keys already")
     elif layer.named_rows:
         for node in layer.nodes:
             fault = identifier_fault(node, limits.max_name_length)
             if fault is not None:
-                faults.add(
-                    join(path, "weights", node if isinstance(node, str) else found(node)), f"the key {fault}"
-                )
+                faults.add(join(path, "weights", node if isinstance(node, str) else found(node)), f"the key {fault}")
     else:
         _check_different(f"{path}.nodes", layer.nodes, faults)
         _check_length(f"{path}.nodes", layer.node_count, layer.outputs, "names", "node", faults)
@@ -60,9 +56,7 @@ def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> Non
         faults.add("spec.classes", f"has {classes} labels; needed are {reason}")
 
 
-def _check_example(
-    path: str, example: ExampleOutline, outline: Outline, outputs: int | None, faults: Faults
-) -> None:
+def _check_example(path: str, example: ExampleOutline, outline: Outline, outputs: int | None, faults: Faults) -> None:
     _check_length(f"{path}.inputs", example.inputs, outline.width, "numbers", "input", faults)
     _check_length(f"{path}.outputs", example.outputs, outputs, "numbers", "output", faults)
     if example.names is not None:
@@ -97,9 +91,7 @@ def _input_names(outline: Outline) -> dict[str, None] | None:
     return dict.fromkeys(default_names("input", outline.width))
 
 
-def _check_length(
-    path: str, count: int | None, needed: int | None, things: str, each: str, faults: Faults
-) -> None:
+def _check_length(path: str, count: int | None, needed: int | None, things: str, each: str, faults: Faults) -> None:
     if count is not None and needed is not None and count != needed:
         faults.add(
             path,

@@ -167,6 +167,4 @@ def _visible(character: str) -> str:
 
 def _order(fault: Fault) -> tuple[tuple[tuple[int, int, str], ...], str]:
     parts = re.split(r"(\d+)", fault.path)
-    return tuple(
-        (0, int(p), "") if p.isdecimal() and len(p) < 20 else (1, 0, p) for p in parts
-    ), fault.message
+    return tuple((0, int(p), "") if p.isdecimal() and len(p) < 20 else (1, 0, p) for p in parts), fault.message

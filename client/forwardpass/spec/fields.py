@@ -51,9 +51,7 @@ def _many(rule: _Rule, *, bare: bool = False) -> PlainValidator:
             value = (value,)
         if not isinstance(value, list | tuple):
             refuse([((), f"is {found(value)}; must be a list of texts")])
-        faults = (
-            (index, rule(item, info.context.limits.max_name_length)) for index, item in enumerate(value)
-        )
+        faults = ((index, rule(item, info.context.limits.max_name_length)) for index, item in enumerate(value))
         problems: list[Problem] = [((index,), fault) for index, fault in faults if fault is not None]
         if problems:
             refuse(problems)
@@ -62,7 +60,7 @@ def _many(rule: _Rule, *, bare: bool = False) -> PlainValidator:
     return PlainValidator(check)
 
 
-def _number(value: Any, info: ValidationInfo) -> float:  # noqa: ANN401 - may be anything
+def _number(value: Any, info: ValidationInfo) -> float:
     fault = number_fault(value, info.context.dtype)
     if fault is not None:
         refuse([((), fault)])
@@ -74,13 +72,11 @@ def _scale(value: object, info: ValidationInfo) -> float:
     number = _number(value, info)
     if _rounded(number, info) == 0:
         dtype = info.context.dtype
-        refuse(
-            [((), f"is {found(value)}, which is 0 in {dtype}; must not be 0, since inputs are divided by it")]
-        )
+        refuse([((), f"is {found(value)}, which is 0 in {dtype}; must not be 0, since inputs are divided by it")])
     return number
 
 
-def _tolerance(value: Any) -> float:  # noqa: ANN401 - may be anything
+def _tolerance(value: Any) -> float:
     # In float64 whatever the network's dtype, being no part of its arithmetic.
     fault = number_fault(value, np.float64)
     if fault is None and value < 0:
@@ -140,9 +136,7 @@ def _activation(value: object, info: ValidationInfo) -> Activation:
     problems = _parameter_problems(name, given, info)
     if problems:
         refuse(problems)
-    parameters = {
-        key: float(given.get(key, parameter.default)) + 0.0 for key, parameter in ACTIVATIONS[name].items()
-    }
+    parameters = {key: float(given.get(key, parameter.default)) + 0.0 for key, parameter in ACTIVATIONS[name].items()}
     return Activation(name=name, parameters=parameters)
 
 
@@ -160,9 +154,7 @@ def _parameter_problems(name: str, given: Mapping[Any, object], info: Validation
         else:
             numbers[key] = _rounded(float(value), info)  # type: ignore[arg-type] # a number, by the check
     if not problems:
-        problems += [
-            ((key,), f"is {found(given[key])}; {fault}") for key, fault in range_faults(name, numbers).items()
-        ]
+        problems += [((key,), f"is {found(given[key])}; {fault}") for key, fault in range_faults(name, numbers).items()]
     return problems
 
 
@@ -199,12 +191,9 @@ def _activation_schema() -> _Schema:
     forms: list[_Schema] = [{"name": {"enum": plain}}]
     for name, parameters in ACTIVATIONS.items():
         if parameters:
-            forms.append(
-                {"name": {"const": name}, **{key: _parameter_schema(key, name) for key in parameters}}
-            )
+            forms.append({"name": {"const": name}, **{key: _parameter_schema(key, name) for key in parameters}})
     objects = [
-        {"type": "object", "properties": form, "required": ["name"], "additionalProperties": False}
-        for form in forms
+        {"type": "object", "properties": form, "required": ["name"], "additionalProperties": False} for form in forms
     ]
     return {"anyOf": [{"enum": [*ACTIVATIONS, *SYNONYMS]}, *objects]}
 

@@ -43,9 +43,7 @@ def _resolve(
     if layer.sources is None:
         return [index - 1]
     if not layer.sources:
-        faults.add(
-            f"{path}.from", "is an empty list; name a layer, or leave `from` out to read the one before"
-        )
+        faults.add(f"{path}.from", "is an empty list; name a layer, or leave `from` out to read the one before")
     sources: list[int | None] = []
     for place, name in enumerate(layer.sources):
         where = join(path, "from", place) if layer.listed_sources else f"{path}.from"
@@ -108,9 +106,7 @@ def _check_width(
             else f"node of {_called(outline.layers[source], source)}"
         )
         reason = f"the width of the {each}" if len(known) > 1 else f"one for each {each}"
-        faults.add(
-            f"{path}.weights", f"has {layer.inputs} weights for each node; needed are {needed}, {reason}"
-        )
+        faults.add(f"{path}.weights", f"has {layer.inputs} weights for each node; needed are {needed}, {reason}")
 
 
 def _called(layer: LayerOutline, index: int) -> str:

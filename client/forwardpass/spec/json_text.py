@@ -106,10 +106,6 @@ def _places(value: object, path: str) -> Iterator[tuple[str, str]]:
                 told += 1
                 yield join(place, name), name
         if isinstance(current, dict):
-            left += [
-                (join(place, key), part) for key, part in current.items() if isinstance(part, dict | list)
-            ]
+            left += [(join(place, key), part) for key, part in current.items() if isinstance(part, dict | list)]
         elif isinstance(current, list):
-            left += [
-                (join(place, i), part) for i, part in enumerate(current) if isinstance(part, dict | list)
-            ]
+            left += [(join(place, i), part) for i, part in enumerate(current) if isinstance(part, dict | list)]

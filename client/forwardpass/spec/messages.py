@@ -80,9 +80,7 @@ def _layer_message(layer: Layer) -> network_pb2.Layer:
         name=layer.name,
         weights=to_tensor(layer.weights),
         bias=to_tensor(layer.bias),
-        activation=network_pb2.Activation(
-            name=layer.activation.name, parameters=dict(layer.activation.parameters)
-        ),
+        activation=network_pb2.Activation(name=layer.activation.name, parameters=dict(layer.activation.parameters)),
         nodes=layer.nodes,
         merge=merges[layer.merge],
     )
@@ -99,8 +97,7 @@ def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) 
         "dtype": _DTYPES.get(message.dtype, "float64"),
         "inputs": _inputs(message.inputs, faults),
         "layers": [
-            _layer(layer, index, limits, faults)
-            for index, layer in enumerate(message.layers[: limits.max_layers + 1])
+            _layer(layer, index, limits, faults) for index, layer in enumerate(message.layers[: limits.max_layers + 1])
         ],
         "classes": list(message.class_labels),
         "description": message.description,
@@ -153,9 +150,7 @@ def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Fault
     if sources:
         layer["from"] = sources
     if message.merge not in _MERGES:
-        faults.add(
-            f"{path}.merge", f"is {message.merge}; must be MERGE_SUM, MERGE_CONCATENATE or MERGE_MULTIPLY"
-        )
+        faults.add(f"{path}.merge", f"is {message.merge}; must be MERGE_SUM, MERGE_CONCATENATE or MERGE_MULTIPLY")
     elif _MERGES[message.merge] is not None:
         layer["merge"] = _MERGES[message.merge]
     return layer
@@ -173,9 +168,7 @@ def _example(message: network_pb2.Example) -> dict[str, object]:
     return {**example, "tolerance": message.tolerance} if message.HasField("tolerance") else example
 
 
-def _tensor(
-    path: str, message: tensor_pb2.Tensor, axes: int, limits: Limits, faults: Faults
-) -> Array | Unreadable:
+def _tensor(path: str, message: tensor_pb2.Tensor, axes: int, limits: Limits, faults: Faults) -> Array | Unreadable:
     """Read a tensor whose declared shape is judged before anything is made of it."""
     shape = tuple(message.shape)
     if not shape and axes == 1 and message.values:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from forwardpass.spec.faults import found
 from forwardpass.spec.fields import (
     Function,
     Identifier,
@@ -26,7 +27,6 @@ from forwardpass.spec.fields import (
     Unit,
     Vector,
 )
-from forwardpass.spec.faults import found
 from forwardpass.spec.network import Activation
 from forwardpass.spec.numbers import refuse
 
@@ -125,32 +125,24 @@ class NetworkModel(Model):
     """A feed-forward network: what it reads, its layers, and examples that prove it."""
 
     format: Literal["forwardpass.network/1"] = Field(description="Says what this document is.")
-    dtype: Literal["float32", "float64"] = Field(
-        "float64", description="The arithmetic of the whole network."
-    )
+    dtype: Literal["float32", "float64"] = Field("float64", description="The arithmetic of the whole network.")
     inputs: Annotated[InputsModel, BeforeValidator(_as_inputs, json_schema_input_type=_InputsForm)] = Field(
         description="The number of inputs, or a feature for each."
     )
     layers: Annotated[
         list[Annotated[LayerModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list), Field(min_length=1)
     ] = Field(description="Each after the layers it reads; the last one is the output.")
-    outputs: Labels | None = Field(
-        None, description="A name for each output; the last layer's nodes when left out."
-    )
-    classes: Labels = Field(
-        (), description="A label for each class: one for each output, or two for a single one."
-    )
+    outputs: Labels | None = Field(None, description="A name for each output; the last layer's nodes when left out.")
+    classes: Labels = Field((), description="A label for each class: one for each output, or two for a single one.")
     description: Text = Field("", description="What the network is for.")
     metadata: Annotated[dict[Label, Text], BeforeValidator(_as_dict)] = Field(
         {}, description="Facts of the owner's choice."
     )
     tags: Labels = Field((), description="Words to find the network by.")
-    examples: Annotated[
-        list[Annotated[ExampleModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list)
-    ] = Field([], description="Rows that are computed at registration and must hold.")
-    allow_non_finite_inputs: bool = Field(
-        False, description="Whether NaN and infinity are accepted in inputs."
+    examples: Annotated[list[Annotated[ExampleModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list)] = Field(
+        [], description="Rows that are computed at registration and must hold."
     )
+    allow_non_finite_inputs: bool = Field(False, description="Whether NaN and infinity are accepted in inputs.")
 
 
 def json_schema() -> dict[str, Any]:

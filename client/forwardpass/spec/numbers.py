@@ -42,9 +42,7 @@ def refuse(problems: Sequence[Problem], value: object = None) -> NoReturn:
     left = len(problems) - _SHOWN
     shown = [*problems[:_SHOWN], *([((), f"has {left} more faults of this kind")] if left > 0 else [])]
     details = [
-        InitErrorDetails(
-            type=PydanticCustomError("fault", "{fault}", {"fault": fault}), loc=place, input=value
-        )
+        InitErrorDetails(type=PydanticCustomError("fault", "{fault}", {"fault": fault}), loc=place, input=value)
         for place, fault in shown
     ]
     raise ValidationError.from_exception_data("number", details)
@@ -138,11 +136,7 @@ def common_length(rows: Iterable[object]) -> int | None:
 def _stack(rows: Sequence[Any]) -> npt.NDArray[np.float64] | None:
     """Make an array of flawless rows at full speed, or return None."""
     if all(isinstance(row, np.ndarray) and row.ndim == 1 and row.dtype.kind in "iuf" for row in rows):
-        return (
-            np.stack(rows).astype(np.float64)
-            if len({row.shape for row in rows}) == 1 and rows[0].size
-            else None
-        )
+        return np.stack(rows).astype(np.float64) if len({row.shape for row in rows}) == 1 and rows[0].size else None
     kinds: set[type] = set()
     for row in rows:
         if not isinstance(row, list | tuple):
@@ -164,18 +158,14 @@ def _row_problems(rows: Sequence[object], labels: Sequence[str | int], dtype: np
             problems.append(((label,), f"is {found(row)}; must be a list of numbers"))
             continue
         if len(row) != needed:
-            problems.append(
-                ((label,), f"has {len(row)} weights; most rows have {needed}, and all need as many")
-            )
+            problems.append(((label,), f"has {len(row)} weights; most rows have {needed}, and all need as many"))
         elif not needed:
             problems.append(((label,), "is empty; needs a weight for each input"))
         problems += _element_problems((label,), row, dtype)
     return problems
 
 
-def _element_problems(
-    place: tuple[str | int, ...], row: Iterable[object], dtype: npt.DTypeLike
-) -> list[Problem]:
+def _element_problems(place: tuple[str | int, ...], row: Iterable[object], dtype: npt.DTypeLike) -> list[Problem]:
     faults = ((index, number_fault(element, dtype)) for index, element in enumerate(row))
     return [((*place, index), fault) for index, fault in faults if fault is not None]
 

@@ -95,9 +95,7 @@ def read_outline(document: Mapping[str, object]) -> Outline:
         dtype="float32" if isinstance(dtype, str) and dtype == "float32" else "float64",
         width=_count(inputs) if features is None else len(features),
         features=None if features is None else tuple(map(_feature_name, features)),
-        layers=tuple(
-            _read_layer(layer, index) for index, layer in enumerate(_items(document.get("layers")) or ())
-        ),
+        layers=tuple(_read_layer(layer, index) for index, layer in enumerate(_items(document.get("layers")) or ())),
         outputs=_tuple(document.get("outputs")),
         classes=_tuple(document.get("classes")),
         tags=_tuple(document.get("tags")),

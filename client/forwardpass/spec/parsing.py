@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from forwardpass.spec.checks import INPUTS, check_counts
 from forwardpass.spec.faults import Faults, found, join, quoted, resolve
+from forwardpass.spec.fields import Context
 from forwardpass.spec.graph import check_graph
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.fields import Context
 from forwardpass.spec.models import FORMAT, ExampleModel, FeatureModel, LayerModel, NetworkModel
 from forwardpass.spec.network import Example, Feature, Inputs, Layer, NetworkSpec, default_names
 from forwardpass.spec.outline import read_outline
@@ -164,9 +164,7 @@ def _build_layer(part: LayerModel, index: int, before: str, weights: object, dty
 
 def _build_inputs(model: NetworkModel) -> Inputs:
     features = tuple(
-        Feature(
-            name=part.name, mean=part.mean, scale=part.scale, unit=part.unit, description=part.description
-        )
+        Feature(name=part.name, mean=part.mean, scale=part.scale, unit=part.unit, description=part.description)
         for part in model.inputs.features or ()
     )
     mean = [feature.mean for feature in features]

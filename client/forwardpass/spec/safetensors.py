@@ -61,9 +61,7 @@ def from_safetensors(data: bytes | bytearray | memoryview, *, limits: Limits = D
 
 
 def _parts(spec: NetworkSpec) -> Iterator[bytes | memoryview]:
-    canonical = json.dumps(
-        to_document(spec, numbers=False), sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
+    canonical = json.dumps(to_document(spec, numbers=False), sort_keys=True, separators=(",", ":"), allow_nan=False)
     header: dict[str, Any] = {METADATA: {"format": FORMAT, "spec": canonical}}
     arrays: list[Array] = []
     offset = 0
@@ -105,9 +103,7 @@ def _read_document(metadata: Mapping[str, object] | None, *, limits: Limits, fau
     return document
 
 
-def _filled(
-    document: dict[str, Any], tensors: Mapping[str, Array | Unreadable], faults: Faults
-) -> dict[str, Any]:
+def _filled(document: dict[str, Any], tensors: Mapping[str, Array | Unreadable], faults: Faults) -> dict[str, Any]:
     """Put each tensor in its layer."""
     left = dict(tensors)
     layers = document.get("layers")
@@ -122,9 +118,7 @@ def _filled(
             tensor = left.pop(f"{name}.{key}", None) if isinstance(name, str) else None
             path = join("spec", "layers", index, key)
             if key in layer:
-                faults.add(
-                    path, f"must not be in the spec's JSON, but be the tensor {quoted(f'{name}.{key}')}"
-                )
+                faults.add(path, f"must not be in the spec's JSON, but be the tensor {quoted(f'{name}.{key}')}")
             if tensor is not None:
                 whole[key] = _exact(path, tensor, document.get("dtype", "float64"), faults)
             elif key == "weights" and key not in layer:

@@ -77,9 +77,7 @@ def _read_header(content: memoryview, limits: Limits, faults: Faults) -> dict[st
         faults.add("file", f"has {size} bytes; at most {limits.max_bytes} are allowed")
         return None
     if size < _LENGTH:
-        faults.add(
-            "file", f"has {size} bytes; a safetensors file begins with 8 bytes that are its header's length"
-        )
+        faults.add("file", f"has {size} bytes; a safetensors file begins with 8 bytes that are its header's length")
         return None
     length = int.from_bytes(content[:_LENGTH], "little")
     if length > size - _LENGTH:
@@ -91,9 +89,7 @@ def _read_header(content: memoryview, limits: Limits, faults: Faults) -> dict[st
     if length > limits.max_header_bytes:
         faults.add("file", f"has a header of {length} bytes; at most {limits.max_header_bytes} are allowed")
         return None
-    header = read_json(
-        bytes(content[_LENGTH : _LENGTH + length]), limits=limits, faults=faults, path="file.header"
-    )
+    header = read_json(bytes(content[_LENGTH : _LENGTH + length]), limits=limits, faults=faults, path="file.header")
     if header is not None and not isinstance(header, dict):
         faults.add("file.header", f"is {found(header)}; must be an object")
         return None
@@ -110,9 +106,7 @@ def _read_entry(name: str, value: object, size: int, limits: Limits, faults: Fau
     code = value.get("dtype")
     known = isinstance(code, str) and code in _DTYPES
     if shape is None or not shape or len(shape) > 2 or 0 in shape:
-        faults.add(
-            f"{path}.shape", f"is {_shown(value.get('shape'))}; must be one or two integers, all above 0"
-        )
+        faults.add(f"{path}.shape", f"is {_shown(value.get('shape'))}; must be one or two integers, all above 0")
         shape = None
     if not known:
         faults.add(f"{path}.dtype", f"is {found(code)}; must be F32 or F64 (F16 and BF16 are converted)")
@@ -128,9 +122,7 @@ def _read_entry(name: str, value: object, size: int, limits: Limits, faults: Fau
     if not begin <= end <= size:
         faults.add(f"{path}.data_offsets", f"is [{begin}, {end}], but the file has {size} bytes of data")
     elif end - begin != needed:
-        faults.add(
-            f"{path}.data_offsets", f"spans {end - begin} bytes; shape {list(shape)} of {code} needs {needed}"
-        )
+        faults.add(f"{path}.data_offsets", f"spans {end - begin} bytes; shape {list(shape)} of {code} needs {needed}")
     elif prod(shape) > limits.max_parameters:
         # The sum over all layers is judged with the spec; this one is too large alone.
         faults.add(path, f"has {prod(shape)} numbers; at most {limits.max_parameters} are allowed")
@@ -143,9 +135,7 @@ def _sizes(value: object) -> tuple[int, ...] | None:
     """Return a list of integers that fit 64 bits, as a tuple, or None when it is something else."""
     if not isinstance(value, list) or len(value) > 64:
         return None
-    if not all(
-        isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63 for number in value
-    ):
+    if not all(isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63 for number in value):
         return None
     return tuple(value)
 
@@ -170,9 +160,7 @@ def _check_cover(entries: list[_Entry], size: int, faults: Faults) -> None:
     for entry in sorted(entries, key=lambda entry: (entry.begin, entry.end)):
         if entry.begin != reached:
             what = "overlap those of another tensor" if entry.begin < reached else "leave a gap before them"
-            faults.add(
-                join("file", entry.name, "data_offsets"), f"is [{entry.begin}, {entry.end}]; its bytes {what}"
-            )
+            faults.add(join("file", entry.name, "data_offsets"), f"is [{entry.begin}, {entry.end}]; its bytes {what}")
         reached = max(reached, entry.end)
     if reached != size:
         faults.add("file", f"has {size} bytes of data; its tensors end at byte {reached}")

@@ -58,9 +58,7 @@ def forward(plan: Plan, inputs: Array) -> Array:
     return values[: len(inputs)]
 
 
-def trace(
-    plan: Plan, inputs: Array, *, layers: Collection[str] | None = None, contributions: bool = False
-) -> Trace:
+def trace(plan: Plan, inputs: Array, *, layers: Collection[str] | None = None, contributions: bool = False) -> Trace:
     """Compute the outputs for inputs of shape `(rows, inputs)`, keeping what is on the way.
 
     Args:

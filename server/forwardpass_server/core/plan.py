@@ -41,9 +41,7 @@ class Dense:
         known = ACTIVATIONS[self.activation]
         parameters = {**known.defaults, **self.parameters}
         object.__setattr__(self, "parameters", parameters)
-        object.__setattr__(
-            self, "function", partial(known.function, **parameters) if parameters else known.function
-        )
+        object.__setattr__(self, "function", partial(known.function, **parameters) if parameters else known.function)
         columns = _frozen(self.weights.T)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once

@@ -97,8 +97,7 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
         faults.append(Fault(path="spec.examples", message=more))
     first, column = failed[0], worst[failed[0]]
     raise ExampleFailedError(
-        f"{len(failed)} of the spec's {len(spec.examples)} examples do not hold; "
-        "correct the weights, or the examples",
+        f"{len(failed)} of the spec's {len(spec.examples)} examples do not hold; correct the weights, or the examples",
         faults=faults,
         example=first,
         output=spec.outputs[column],
@@ -115,8 +114,7 @@ def summarize(spec: NetworkSpec) -> Summary:
         dtype=spec.dtype,
         inputs=spec.inputs,
         layers=tuple(
-            LayerSummary(name=layer.name, activation=layer.activation, nodes=layer.nodes)
-            for layer in spec.layers
+            LayerSummary(name=layer.name, activation=layer.activation, nodes=layer.nodes) for layer in spec.layers
         ),
         outputs=spec.outputs,
         classes=spec.classes,

@@ -62,9 +62,7 @@ def network_state(store: Store, row: NetworkRow, known: Mapping[int, VersionStat
 
 def compiled(name: str, row: VersionRow, spec: NetworkSpec, plan: Plan) -> VersionState:
     """Make the state of a version that is whole."""
-    return replace(
-        _damaged(name, row), summary=summarize(spec), served=serve(name, row.number, row.digest, spec, plan)
-    )
+    return replace(_damaged(name, row), summary=summarize(spec), served=serve(name, row.number, row.digest, spec, plan))
 
 
 def _load(store: Store, name: str, row: VersionRow) -> VersionState:

@@ -174,9 +174,7 @@ class Registry:
             if known is None:
                 self._check_room(name)
             number = known.number if known else 0
-            row = VersionRow(
-                number=number, digest=digest, create_time=datetime.now(UTC), size_bytes=len(content)
-            )
+            row = VersionRow(number=number, digest=digest, create_time=datetime.now(UTC), size_bytes=len(content))
             return Registered(version=compiled(name, row, spec, plan), created=False, revision=self.revision)
         with self._writing():
             known = self._find(name, digest)

@@ -256,9 +256,7 @@ def _point(connection: Connection, name: str, alias: str, number: int) -> None:
         connection.execute(insert(aliases).values(name=name, alias=alias, number=number))
 
 
-def _written(
-    connection: Connection, name: str, number: int, *, changed: bool, created: bool = False
-) -> Written:
+def _written(connection: Connection, name: str, number: int, *, changed: bool, created: bool = False) -> Written:
     if changed:
         touched = update(networks).where(networks.c.name == name).values(update_us=_now())
         connection.execute(touched)

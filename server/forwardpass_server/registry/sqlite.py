@@ -65,9 +65,7 @@ def lock(address: URL) -> int | None:
     if path.is_dir():
         raise StoreOpenError(f"the database {path} is a folder; name a file")
     if not path.parent.is_dir():
-        raise StoreOpenError(
-            f"the database's folder {path.parent} does not exist; make it, or name another file"
-        )
+        raise StoreOpenError(f"the database's folder {path.parent} does not exist; make it, or name another file")
     lock_path = path.with_name(f"{path.name}.lock")
     try:
         descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -95,9 +93,7 @@ def make_engine(address: URL, *, busy_seconds: float) -> Engine:
     if address.database:
         engine = create_engine(address, connect_args=arguments, poolclass=QueuePool)
     else:  # what is in memory belongs to one connection
-        engine = create_engine(
-            address, connect_args=arguments, poolclass=QueuePool, pool_size=1, max_overflow=0
-        )
+        engine = create_engine(address, connect_args=arguments, poolclass=QueuePool, pool_size=1, max_overflow=0)
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:
@@ -130,9 +126,7 @@ def use_rollback_journal(engine: Engine) -> None:
 def reason(error: BaseException) -> str:
     """Say in a few words why the database cannot; the error's own text is for the log."""
     code = _code(error)
-    return next(
-        (words for name, words in _REASONS.items() if code.startswith(name)), "it failed; see the log"
-    )
+    return next((words for name, words in _REASONS.items() if code.startswith(name)), "it failed; see the log")
 
 
 def is_damage(error: DBAPIError) -> bool:

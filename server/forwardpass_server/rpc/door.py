@@ -72,9 +72,7 @@ class Door:
         else:
             _settle(futures, answers)
 
-    def _in_thread(
-        self, work: Callable[[], Sequence[Answer]], futures: Sequence[asyncio.Future[Answer]]
-    ) -> None:
+    def _in_thread(self, work: Callable[[], Sequence[Answer]], futures: Sequence[asyncio.Future[Answer]]) -> None:
         def done(result: asyncio.Future[Sequence[Answer]]) -> None:
             error = result.exception()
             if isinstance(error, Exception):

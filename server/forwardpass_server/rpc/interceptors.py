@@ -41,9 +41,7 @@ class InFlight:
             OverloadedError: As many calls as allowed are being answered.
         """
         if self.draining:
-            raise DrainingError(
-                "the server is stopping; try again, another replica will answer", retry_after=1.0
-            )
+            raise DrainingError("the server is stopping; try again, another replica will answer", retry_after=1.0)
         if self.count >= self.limit:
             raise OverloadedError(
                 f"{self.count} calls are waiting, as many as the server accepts (setting `max_in_flight`); "
@@ -101,9 +99,7 @@ def admission(in_flight: InFlight) -> Interceptor:
     async def around(call: RpcContext) -> AsyncIterator[None]:
         if call.streaming:
             if in_flight.draining:
-                raise DrainingError(
-                    "the server is stopping; try again, another replica will answer", retry_after=1.0
-                )
+                raise DrainingError("the server is stopping; try again, another replica will answer", retry_after=1.0)
             yield
             return
         in_flight.enter()

@@ -47,9 +47,7 @@ def _handler(method: MethodDescriptor, servicer: object, interceptors: Sequence[
         try:
             return GetMessageClass(method.input_type).FromString(data)
         except DecodeError:
-            raise MalformedRequestError(
-                f"the request is not a valid {method.input_type.name}", method=path
-            ) from None
+            raise MalformedRequestError(f"the request is not a valid {method.input_type.name}", method=path) from None
 
     async def read_each(requests: AsyncIterator[bytes]) -> AsyncIterator[Message]:
         async for data in requests:
@@ -86,9 +84,7 @@ class UnknownMethods(grpc.GenericRpcHandler):
 
         async def unknown(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             call = RpcContext.of(path, context, streaming=True)
-            error = MethodNotFoundError(
-                f"there is no method {path}", resourceType="method", resourceName=path
-            )
+            error = MethodNotFoundError(f"there is no method {path}", resourceType="method", resourceName=path)
             await refuse(context, error, call.request_id)
 
         return grpc.stream_stream_rpc_method_handler(unknown)

@@ -45,9 +45,7 @@ class NetworkService:
         """Wait for what the threads have begun."""
         self._threads.shutdown(wait=True)
 
-    async def register_network(
-        self, request: v1.RegisterNetworkRequest, _: RpcContext
-    ) -> v1.RegisterNetworkResponse:
+    async def register_network(self, request: v1.RegisterNetworkRequest, _: RpcContext) -> v1.RegisterNetworkResponse:
         """Register a spec that came as a message."""
 
         def register() -> Registered:
@@ -93,9 +91,7 @@ class NetworkService:
             if len(content) > header.size_bytes:
                 break
         if len(content) != header.size_bytes:
-            raise _invalid(
-                "chunk", f"the file has {len(content)} bytes so far; the header says {header.size_bytes}"
-            )
+            raise _invalid("chunk", f"the file has {len(content)} bytes so far; the header says {header.size_bytes}")
 
         def register() -> Registered:
             return self._registry.register(
@@ -159,16 +155,12 @@ class NetworkService:
             revision=revision,
         )
 
-    async def delete_network(
-        self, request: v1.DeleteNetworkRequest, _: RpcContext
-    ) -> v1.DeleteNetworkResponse:
+    async def delete_network(self, request: v1.DeleteNetworkRequest, _: RpcContext) -> v1.DeleteNetworkResponse:
         """Delete a network."""
         revision = await self._in_thread(functools.partial(self._registry.delete_network, request.network))
         return v1.DeleteNetworkResponse(revision=revision)
 
-    async def delete_version(
-        self, request: v1.DeleteVersionRequest, _: RpcContext
-    ) -> v1.DeleteVersionResponse:
+    async def delete_version(self, request: v1.DeleteVersionRequest, _: RpcContext) -> v1.DeleteVersionResponse:
         """Delete one version."""
         work = functools.partial(self._registry.delete_version, request.network, request.version)
         network = await self._in_thread(work)

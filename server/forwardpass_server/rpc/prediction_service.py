@@ -64,14 +64,10 @@ class PredictionService:
             for task in (reader, *computing):
                 task.cancel()
 
-    async def _answer_in_stream(
-        self, request: PredictStreamRequest, call: RpcContext
-    ) -> PredictStreamResponse:
+    async def _answer_in_stream(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
         request_bytes = request.request.SerializeToString()
         try:
-            answer = await self._door.answer(
-                Call(kind=Kind.PREDICT, request=request_bytes, expires=call.expires)
-            )
+            answer = await self._door.answer(Call(kind=Kind.PREDICT, request=request_bytes, expires=call.expires))
         except Exception as error:  # noqa: BLE001 - becomes this request's answer
             return PredictStreamResponse(id=request.id, error=refusal(error, call.request_id).status)
         if isinstance(answer, ForwardpassError):

@@ -68,9 +68,7 @@ class Server:
 
         outside = [errors(), authorization(guard)]
         inside = [*outside, admission(self.in_flight), deadline(call_timeout)]
-        self._server = grpc.aio.server(
-            options=[*OPTIONS, ("grpc.max_receive_message_length", max_request_bytes)]
-        )
+        self._server = grpc.aio.server(options=[*OPTIONS, ("grpc.max_receive_message_length", max_request_bytes)])
         self._server.add_generic_rpc_handlers(
             (
                 *prediction_handlers(self._door, inside),

@@ -137,9 +137,7 @@ def _details(error: ForwardpassError, request_id: str) -> list[object]:
             )
     if isinstance(error, QuotaExceededError):
         subject = f"setting:{error.facts.get('setting', '')}"
-        details.append(
-            QuotaFailure(violations=[QuotaFailure.Violation(subject=subject, description=error.message)])
-        )
+        details.append(QuotaFailure(violations=[QuotaFailure.Violation(subject=subject, description=error.message)]))
     if "resourceType" in error.facts:
         details.append(
             ResourceInfo(

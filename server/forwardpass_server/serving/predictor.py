@@ -159,9 +159,7 @@ class Predictor:
             raise _quota("rows", rows, limits.max_rows, "max_rows")
         gigaflops = rows * served.plan.flops_per_row / 1e9
         if gigaflops > limits.max_gigaflops:
-            raise _quota(
-                "billion floating-point operations", gigaflops, limits.max_gigaflops, "max_gigaflops"
-            )
+            raise _quota("billion floating-point operations", gigaflops, limits.max_gigaflops, "max_gigaflops")
         size = _answer_bytes(served, choice, rows)
         if size > limits.max_answer_bytes:
             raise _quota("bytes in the answer", size, limits.max_answer_bytes, "max_answer_bytes")

@@ -43,9 +43,7 @@ def trace_reply(served: "Served", trace: "Trace", rows: slice) -> bytes:
             LayerTrace(
                 name=layer.name,
                 nodes=nodes[layer.name],
-                function=Activation(
-                    name=functions[layer.name].activation, parameters=functions[layer.name].parameters
-                ),
+                function=Activation(name=functions[layer.name].activation, parameters=functions[layer.name].parameters),
                 pre_activation=to_tensor(layer.pre_activation[rows]),
                 activation=to_tensor(layer.activation[rows]),
                 contributions=None if layer.contributions is None else to_tensor(layer.contributions[rows]),

@@ -117,9 +117,7 @@ def test_contributions_are_shown_and_add_up() -> None:
     assert drawn.count("others") == 2
 
 
-@pytest.mark.parametrize(
-    ("row", "width", "error"), [(2, 100, IndexError), (-1, 100, IndexError), (0, 39, ValueError)]
-)
+@pytest.mark.parametrize(("row", "width", "error"), [(2, 100, IndexError), (-1, 100, IndexError), (0, 39, ValueError)])
 def test_what_cannot_be_drawn(row: int, width: int, error: type[Exception]) -> None:
     with pytest.raises(error):
         render.text(traced([2, 1]), row=row, width=width)

@@ -40,9 +40,7 @@ EXACT: dict[str, Callable[[mp.mpf], mp.mpf]] = {
     "prelu": lambda z: z if z > 0 else z / 4,
     "relu6": lambda z: clip(z, 0, 6),
     "elu": lambda z: elu(z, mp.mpf(1)),
-    "selu": lambda z: (
-        mp.mpf("1.0507009873554804934193349852946") * elu(z, mp.mpf("1.6732632423543772848170429916717"))
-    ),
+    "selu": lambda z: mp.mpf("1.0507009873554804934193349852946") * elu(z, mp.mpf("1.6732632423543772848170429916717")),
     "celu": lambda z: elu(z, mp.mpf(1)),
     "gelu": lambda z: z * phi(z),
     "gelu_tanh": lambda z: z * sigmoid(2 * mp.sqrt(2 / mp.pi) * (z + mp.mpf("0.044715") * z**3)),
@@ -96,11 +94,7 @@ def test_against_fifty_digits(name: str, dtype: type[np.floating]) -> None:
         for value, got in zip(z.tolist(), found.tolist(), strict=True):
             want = EXACT[name](mp.mpf(value))
             # The argument of an exponential is rounded, which costs as many units as it is large.
-            slack = (
-                8
-                * eps
-                * max(1.0, abs(value) ** 2 if name in {"gaussian", "gelu", "gelu_tanh"} else abs(value))
-            )
+            slack = 8 * eps * max(1.0, abs(value) ** 2 if name in {"gaussian", "gelu", "gelu_tanh"} else abs(value))
             bound = slack if name in ABSOLUTE else slack * abs(want) + tiny
             if abs(want) <= float(np.finfo(dtype).max):
                 assert abs(mp.mpf(got) - want) <= bound, (name, value, got, want)

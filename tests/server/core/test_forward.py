@@ -119,10 +119,7 @@ def test_parity_with_scikit_learn(name: str, activation: str, capsys: pytest.Cap
         worst[dtype] = np.max(np.abs(outputs - expected) / np.maximum(np.abs(expected), 1.0))
         assert worst[dtype] <= bound
     with capsys.disabled():
-        print(
-            f"\n{name}, {activation}: worst relative difference "
-            f"{worst['float64']:.1e}, {worst['float32']:.1e}"
-        )
+        print(f"\n{name}, {activation}: worst relative difference {worst['float64']:.1e}, {worst['float32']:.1e}")
 
 
 def test_parity_with_pytorch() -> None:
@@ -150,9 +147,7 @@ def test_parity_with_pytorch() -> None:
     for name, function in theirs.items():
         known = ACTIVATIONS[name]
         found = known.function(z, **known.defaults)
-        np.testing.assert_allclose(
-            found, function(torch.from_numpy(z)).numpy(), rtol=1e-9, atol=1e-9, err_msg=name
-        )
+        np.testing.assert_allclose(found, function(torch.from_numpy(z)).numpy(), rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

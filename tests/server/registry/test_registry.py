@@ -43,9 +43,7 @@ def test_builtins_come_once(place: Place) -> None:
     assert tuple(network.name for network in registry.networks()) == BUILTINS
     if place.keeps:
         registry.delete_network("article-linear")
-        registry.delete_version(
-            "article-1-hidden", registry.register("article-1-hidden", tiny()).version.number
-        )
+        registry.delete_version("article-1-hidden", registry.register("article-1-hidden", tiny()).version.number)
         registry = Registry.open(place.open())
         assert tuple(network.name for network in registry.networks()) == BUILTINS[:2]
         assert registry.revision == 6
@@ -195,23 +193,15 @@ def test_fields_that_are_refused(registry: Registry, call: Callable[[Registry], 
         pytest.param(lambda r: r.served("zzzzzzzz", ""), NetworkNotFoundError, "", id="none near"),
         pytest.param(lambda r: r.served("n" * 10**6, ""), NetworkNotFoundError, "", id="a megabyte"),
         pytest.param(lambda r: r.served("net", "9"), VersionNotFoundError, "3, 1", id="number"),
-        pytest.param(
-            lambda r: r.served("net", "9" * 10**6), VersionNotFoundError, "3, 1", id="a long number"
-        ),
+        pytest.param(lambda r: r.served("net", "9" * 10**6), VersionNotFoundError, "3, 1", id="a long number"),
         pytest.param(lambda r: r.served("net", "stabel"), AliasNotFoundError, "stable", id="alias"),
         pytest.param(lambda r: r.served("net", "-1"), AliasNotFoundError, "", id="no number"),
         pytest.param(lambda r: r.served("net", "١"), AliasNotFoundError, "", id="other digits"),
         pytest.param(lambda r: r.spec("nett", ""), NetworkNotFoundError, "net", id="spec"),
         pytest.param(lambda r: r.delete_network("nett"), NetworkNotFoundError, "net", id="delete"),
-        pytest.param(
-            lambda r: r.delete_version("net", -1), VersionNotFoundError, "1, 3", id="delete version"
-        ),
-        pytest.param(
-            lambda r: r.delete_alias("net", "stabel"), AliasNotFoundError, "stable", id="delete alias"
-        ),
-        pytest.param(
-            lambda r: r.set_alias("net", "new", "stabel"), AliasNotFoundError, "stable", id="set alias"
-        ),
+        pytest.param(lambda r: r.delete_version("net", -1), VersionNotFoundError, "1, 3", id="delete version"),
+        pytest.param(lambda r: r.delete_alias("net", "stabel"), AliasNotFoundError, "stable", id="delete alias"),
+        pytest.param(lambda r: r.set_alias("net", "new", "stabel"), AliasNotFoundError, "stable", id="set alias"),
         pytest.param(lambda r: r.set_alias("net", "new", "2"), VersionNotFoundError, "1, 3", id="deleted"),
     ],
 )

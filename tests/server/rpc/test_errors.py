@@ -453,8 +453,6 @@ def test_internal_and_deadline_have_rows() -> None:
 def test_deadline_of_the_server(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server("--call-timeout=0.01")
     with grpc.insecure_channel(server.address) as channel:
-        register_request = networks.RegisterNetworkRequest(
-            network="slow", spec=network_spec([[1.0] * 300] * 300)
-        )
+        register_request = networks.RegisterNetworkRequest(network="slow", spec=network_spec([[1.0] * 300] * 300))
         error = refused(channel, REGISTER, register_request)
         assert (error.code, error.reason) == (Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")

@@ -116,12 +116,8 @@ def test_named_rows_are_the_same_prediction(channel: grpc.Channel) -> None:
         for struct, row in zip(structs, rows.tolist(), strict=True):
             struct.update(dict(zip("cab", [row[2], row[0], row[1]], strict=True)))
         stub = PredictionServiceStub(channel)
-        named = stub.Predict(
-            predictions.PredictRequest(network=f"named-{dtype[-2:]}", rows=Rows(rows=structs))
-        )
-        plain = stub.Predict(
-            predictions.PredictRequest(network=f"named-{dtype[-2:]}", tensor=to_tensor(rows))
-        )
+        named = stub.Predict(predictions.PredictRequest(network=f"named-{dtype[-2:]}", rows=Rows(rows=structs)))
+        plain = stub.Predict(predictions.PredictRequest(network=f"named-{dtype[-2:]}", tensor=to_tensor(rows)))
         assert named.outputs == plain.outputs
 
 
@@ -186,9 +182,7 @@ def test_versions_and_aliases(channel: grpc.Channel) -> None:
     assert register(channel, name, network_spec([[3.0]]), keep_latest=True).version.version == 3
     stub.SetAlias(networks.SetAliasRequest(network=name, alias="production", version="1"))
     predict = PredictionServiceStub(channel).Predict
-    found = {
-        v: predict(predict_request(name, [1.0], v)).version for v in ("", "latest", "1", "3", "production")
-    }
+    found = {v: predict(predict_request(name, [1.0], v)).version for v in ("", "latest", "1", "3", "production")}
     assert found == {"": 2, "latest": 2, "1": 1, "3": 3, "production": 1}
     got = stub.GetNetwork(networks.GetNetworkRequest(network=name, view=networks.NETWORK_VIEW_FULL))
     assert dict(got.network.aliases) == {"latest": 2, "production": 1}
@@ -207,9 +201,7 @@ def test_lists_are_paged(channel: grpc.Channel) -> None:
     stub = NetworkServiceStub(channel)
     for index in range(5):
         register(channel, f"paged-{index}", network_spec([[float(index)]]))
-    everything = [
-        network.name for network in stub.ListNetworks(networks.ListNetworksRequest(page_size=1000)).networks
-    ]
+    everything = [network.name for network in stub.ListNetworks(networks.ListNetworksRequest(page_size=1000)).networks]
     paged, token = [], ""
     while True:
         page = stub.ListNetworks(networks.ListNetworksRequest(page_size=2, page_token=token))
