@@ -4,8 +4,10 @@
 `activation(X @ W.T + b)`, whose bits depend on the company.
 """
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from forwardpass_server.core import Dense, Plan, forward, trace
@@ -24,13 +26,8 @@ def main() -> None:
             plan = network(sizes, dtype)
             for rows in ROWS:
                 x = np.random.default_rng(1).standard_normal((rows, sizes[0])).astype(dtype)
-                exact, plain, traced = best(
-                    [
-                        lambda plan=plan, x=x: forward(plan, x),
-                        lambda plan=plan, x=x: straight(plan, x),
-                        lambda plan=plan, x=x: trace(plan, x),
-                    ]
-                )
+                works = [partial(work, plan, x) for work in (forward, straight, trace)]
+                exact, plain, traced = best(works)
                 print(
                     f"{'-'.join(map(str, sizes)):18s} {dtype:8s} {rows:5d} {exact * 1e6:7.1f} us "
                     f"{plain / exact:12.2f} {traced / exact:12.2f}"
@@ -47,7 +44,7 @@ def network(sizes: tuple[int, ...], dtype: str) -> Plan:
             bias=rng.standard_normal(outputs).astype(dtype),
             activation="relu",
         )
-        for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False))
+        for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes))
     ]
     return Plan(dtype=np.dtype(dtype), layers=tuple(layers))
 
@@ -59,7 +56,7 @@ def straight(plan: Plan, x: np.ndarray) -> np.ndarray:
     return x
 
 
-def best(works: list[Callable[[], object]], repeats: int = 9) -> list[float]:
+def best(works: Sequence[Callable[[], object]], repeats: int = 9) -> list[float]:
     """Return each work's best time in seconds; they take turns, so that a noisy moment hits all."""
     times = [float("inf")] * len(works)
     for _ in range(repeats):

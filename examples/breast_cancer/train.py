@@ -17,8 +17,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-HERE = Path(__file__).resolve().parent
 from examples.sklearn_networks import to_document
+
+HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:

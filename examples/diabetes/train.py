@@ -18,8 +18,9 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-HERE = Path(__file__).resolve().parent
 from examples.sklearn_networks import to_document
+
+HERE = Path(__file__).resolve().parent
 
 # Units as far as the data's own description gives them.
 FEATURES = {

@@ -1,5 +1,6 @@
 """Over the wire, under concurrent load: every row has the same bits alone, in a batch, traced, in a stream."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 
@@ -23,7 +24,7 @@ def networks(rng: np.random.Generator) -> Iterator[tuple[str, spec.NetworkSpec]]
         layers = [
             {"weights": rng.standard_normal((outputs, inputs)), "bias": rng.standard_normal(outputs)}
             | {"activation": activation}
-            for inputs, outputs in zip(sizes, sizes[1:], strict=False)
+            for inputs, outputs in itertools.pairwise(sizes)
         ]
         document = {"format": spec.FORMAT, "inputs": sizes[0], "layers": layers}
         yield f"bits-{index}", spec.parse({**document, "dtype": "float32" if index % 2 else "float64"})
@@ -68,7 +69,7 @@ def test_the_same_bits_in_any_company(server: ServerProcess, capsys: pytest.Capt
             traced = stub.Trace(predictions.TraceRequest(network=name, tensor=predict.tensor, layers=["layer_0"]))
             compare(name, start, end, traced.outputs)
             asked[f"{index}"] = (name, start, end, predict)
-        stream = (predictions.PredictStreamRequest(id=id_, request=ask[-1]) for id_, ask in asked.items())
+        stream = (predictions.PredictStreamRequest(id=id_, request=ask[-1]) for id_, ask in list(asked.items()))
         for answer in stub.PredictStream(stream):
             name, start, end, _ = asked.pop(answer.id)
             compare(name, start, end, answer.response.outputs)
