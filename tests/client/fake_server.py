@@ -103,8 +103,8 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self._health = health.HealthServicer()
         self.serve(serving)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        add_NetworkServiceServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
-        add_PredictionServiceServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
+        add_NetworkServiceServicer_to_server(self, self._server)
+        add_PredictionServiceServicer_to_server(self, self._server)
         if credentials is None:
             bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
         else:

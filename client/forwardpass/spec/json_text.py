@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -73,9 +74,9 @@ def _load(text: str, repeated: list[_Repeated]) -> Any:
         entries = dict(pairs)
         if len(entries) == len(pairs):
             return entries
-        seen: set[str] = set()
+        counts = Counter(key for key, _ in pairs)
         marked = _Repeated(entries)
-        marked.names = tuple(dict.fromkeys(key for key, _ in pairs if key in seen or seen.add(key)))
+        marked.names = tuple(key for key, count in counts.items() if count > 1)
         repeated.append(marked)
         return marked
 

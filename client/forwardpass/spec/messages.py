@@ -1,7 +1,7 @@
 """The message `forwardpass.v1.NetworkSpec` and back. Bytes of tensors are not copied on the way in."""
 
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from forwardpass.errors import DtypeMismatchError, Fault, InvalidNetworkError, InvalidTensorError
 from forwardpass.spec.faults import Faults, join
@@ -13,7 +13,7 @@ from forwardpass.spec.parsing import read
 from forwardpass.tensors import DATA_TYPES, Array, from_tensor, to_tensor
 from forwardpass.v1 import network_pb2, tensor_pb2
 
-_DTYPES: Final = {0: "float64", **{number: name for name, number in DATA_TYPES.items()}}
+_DTYPES: Final[dict[int, str]] = {0: "float64", **{number: name for name, number in DATA_TYPES.items()}}
 _MERGES: Final = {
     network_pb2.MERGE_UNSPECIFIED: None,
     network_pb2.MERGE_SUM: "sum",
@@ -40,7 +40,7 @@ def from_message(message: network_pb2.NetworkSpec, *, limits: Limits = DEFAULT_L
         return read(_document(message, limits, faults), limits=limits, faults=faults)
     except InvalidNetworkError as error:
         renamed = [Fault(path=_renamed(fault.path), message=fault.message) for fault in error.faults]
-        raise InvalidNetworkError(error.message, faults=renamed, **error.facts) from None
+        raise InvalidNetworkError(error.message, faults=renamed, **cast("dict[str, Any]", error.facts)) from None
 
 
 def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:

@@ -34,7 +34,7 @@ FORMAT: Final = "forwardpass.network/1"
 """What the key `format` says in every document of this form."""
 
 
-def _as_inputs(value: object) -> object:
+def _as_inputs(value: object) -> dict[str, object]:
     if isinstance(value, list | tuple):
         return {"features": list(value)}
     if isinstance(value, int) and not isinstance(value, bool):

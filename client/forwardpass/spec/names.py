@@ -33,7 +33,7 @@ def check_name(name: str, what: str = "network") -> None:
     Raises:
         InvalidFieldError: The name does not have the form `[a-z]([a-z0-9._-]{0,61}[a-z0-9])?`.
     """
-    if isinstance(name, str) and _NAME.fullmatch(name):
+    if isinstance(name, str) and _NAME.fullmatch(name):  # type: ignore[redundant-expr] # callers may be untyped
         return
     message = (
         f"is {found(name)}; must be 1 to 63 of a-z, 0-9, dot, underscore and hyphen, "

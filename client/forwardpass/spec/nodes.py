@@ -75,7 +75,7 @@ def from_nodes(
     return read(document, limits=limits, faults=faults)
 
 
-def _sort(nodes: Mapping[str, Any], faults: Faults) -> tuple[list[dict[int, str]], dict[int, str]]:
+def _sort(nodes: Mapping[Any, Any], faults: Faults) -> tuple[list[dict[int, str]], dict[int, str]]:
     """Put the nodes' names in their layers, by index."""
     if not isinstance(nodes, Mapping):
         faults.add("nodes", f"is {found(nodes)}; must be an object of node names and weights")
