@@ -1,0 +1,67 @@
+"""What the documents show is true: their specs are valid, their Python runs, the schema is the models'."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from forwardpass import spec
+from forwardpass.errors import InvalidNetworkError
+from forwardpass_server.registry.compile import check_examples, compile_plan
+
+ROOT = Path(__file__).parents[1]
+SPEC = (ROOT / "docs" / "spec.md").read_text()
+SCHEMA = ROOT / "docs" / "network.schema.json"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", SPEC, flags=re.DOTALL)
+
+
+def test_the_spec_that_is_shown() -> None:
+    (text,) = blocks("json")
+    network = spec.from_json(text)
+    check_examples(network, compile_plan(network))
+    jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))
+
+
+def test_the_python_that_is_shown() -> None:
+    for code in blocks("python"):
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_the_published_schema_is_fresh_and_valid() -> None:
+    schema = json.loads(SCHEMA.read_text())
+    assert schema == spec.json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "diabetes"])
+def test_the_examples_fit_the_schema_and_hold(name: str) -> None:
+    text = (ROOT / "examples" / name / "network.json").read_text()
+    jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))
+    network = spec.from_json(text)
+    assert network.examples
+    check_examples(network, compile_plan(network))
+
+
+FAULTY: dict[str, Any] = {
+    "wrong format": {"format": "forwardpass.network/2"},
+    "no layers": {"layers": []},
+    "unknown key": {"layer": []},
+    "unknown activation": {"layers": [{"weights": [[1, 1]], "activation": "rleu"}]},
+    "text as weight": {"layers": [{"weights": [[1, "1"]]}]},
+}
+
+
+@pytest.mark.parametrize("change", FAULTY.values(), ids=FAULTY)
+def test_the_schema_refuses_what_the_models_refuse(change: dict[str, Any]) -> None:
+    document = {"format": spec.FORMAT, "inputs": 2, "layers": [{"weights": [[1, 1]]}], **change}
+    with pytest.raises(InvalidNetworkError):
+        spec.parse(document)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, json.loads(SCHEMA.read_text()))
