@@ -1,0 +1,243 @@
+"""What is refused, where it is said to be, and that everything is said at once."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from forwardpass import spec
+from forwardpass.errors import InvalidNetworkError
+from forwardpass.v1 import network_pb2, tensor_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """A valid document of two layers, with changes."""
+    return {
+        "format": spec.FORMAT,
+        "inputs": ["children", "accounts"],
+        "layers": [
+            {"name": "hidden", "weights": [[1, 1], [-1, 1]], "activation": "relu"},
+            {"name": "output", "weights": [[2, -1]]},
+        ],
+        "examples": [{"inputs": [2, 3], "outputs": [9]}],
+        **changes,
+    }
+
+
+def hidden(**changes: Any) -> dict[str, Any]:
+    base = document()
+    return document(layers=[{**base["layers"][0], **changes}, base["layers"][1]])
+
+
+def example(**changes: Any) -> dict[str, Any]:
+    return document(examples=[{"inputs": [2, 3], "outputs": [9], **changes}])
+
+
+def faults(change: dict[str, Any]) -> dict[str, str]:
+    with pytest.raises(InvalidNetworkError) as refused:
+        spec.parse(change)
+    return {fault.path: fault.message for fault in refused.value.faults}
+
+
+CASES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no format": ({k: v for k, v in document().items() if k != "format"}, "spec.format", "missing"),
+    "other format": (document(format="forwardpass.network/9"), "spec.format", "forwardpass.network/1"),
+    "key typo": (document(ouputs=["x"]), "spec.ouputs", '"outputs"'),
+    "dtype": (document(dtype="float16"), "spec.dtype", '"float32" or "float64"'),
+    "no inputs": (document(inputs=[]), "spec.inputs", ""),
+    "zero inputs": (document(inputs=0), "spec.inputs", "1"),
+    "inputs true": (document(inputs=True), "spec.inputs", "true"),
+    "inputs too many": (document(inputs=10**12), "spec.inputs", ""),
+    "feature twice": (document(inputs=["a", "a"], examples=[]), "spec.inputs[1]", "spec.inputs[0]"),
+    "feature is a number": (document(inputs=["a", 3], examples=[]), "spec.inputs[1]", "3"),
+    "scale 0": (document(inputs=["a", {"name": "b", "scale": 0}], examples=[]), "spec.inputs[1].scale", "0"),
+    "mean is true": (document(inputs=["a", {"name": "b", "mean": True}], examples=[]), "spec.inputs[1].mean", "true"),
+    "no layers": (document(layers=[]), "spec.layers", "empty"),
+    "layers is an object": (document(layers={}), "spec.layers", "list"),
+    "no weights": (document(layers=[{"name": "a"}]), "spec.layers[0].weights", "missing"),
+    "empty weights": (hidden(weights=[]), "spec.layers[0].weights", "empty"),
+    "empty row": (hidden(weights=[[], []]), "spec.layers[0].weights[0]", "empty"),
+    "ragged rows": (hidden(weights=[[1, 1], [1]]), "spec.layers[0].weights[1]", "1 weights"),
+    "true as a weight": (hidden(weights=[[1, True], [1, 1]]), "spec.layers[0].weights[0][1]", "true"),
+    "text as a weight": (hidden(weights=[[1, "1"], [1, 1]]), "spec.layers[0].weights[0][1]", '"1"'),
+    "null as a weight": (hidden(weights=[[1, None], [1, 1]]), "spec.layers[0].weights[0][1]", "null"),
+    "NaN": (hidden(weights=[[1, float("nan")], [1, 1]]), "spec.layers[0].weights[0][1]", "NaN"),
+    "infinity": (hidden(weights=[[1, float("inf")], [1, 1]]), "spec.layers[0].weights[0][1]", "Infinity"),
+    "huge integer": (hidden(weights=[[1, 10**400], [1, 1]]), "spec.layers[0].weights[0][1]", "bits"),
+    "beyond float32": (
+        {**hidden(weights=[[1, 1e300], [1, 1]]), "dtype": "float32"},
+        "spec.layers[0].weights[0][1]",
+        "float32",
+    ),
+    "weights by name, ragged": (hidden(weights={"a": [1, 1], "b": [1]}), "spec.layers[0].weights.b", "1 weights"),
+    "array of three axes": (hidden(weights=np.ones((2, 2, 2))), "spec.layers[0].weights", "two axes"),
+    "array of texts": (hidden(weights=np.array([["1", "2"]])), "spec.layers[0].weights", "numbers"),
+    "width": (hidden(weights=[[1, 1, 1], [1, 1, 1]]), "spec.layers[0].weights", "needed are 2"),
+    "bias length": (hidden(bias=[1]), "spec.layers[0].bias", "1"),
+    "bias is true": (hidden(bias=[1, True]), "spec.layers[0].bias[1]", "true"),
+    "activation typo": (hidden(activation="rleu"), "spec.layers[0].activation", '"relu"'),
+    "activation is a number": (hidden(activation=3), "spec.layers[0].activation", "3"),
+    "parameter typo": (
+        hidden(activation={"name": "leaky_relu", "negativ_slope": 0.1}),
+        "spec.layers[0].activation.negativ_slope",
+        '"negative_slope"',
+    ),
+    "parameter range": (
+        hidden(activation={"name": "celu", "alpha": 0}),
+        "spec.layers[0].activation.alpha",
+        "greater than 0",
+    ),
+    "hard_tanh bounds": (
+        hidden(activation={"name": "hard_tanh", "min_value": 2}),
+        "spec.layers[0].activation.min_value",
+        "less than",
+    ),
+    "node count": (hidden(nodes=["a"]), "spec.layers[0].nodes", "1"),
+    "node twice": (hidden(nodes=["a", "a"]), "spec.layers[0].nodes[1]", "nodes[0]"),
+    "layer twice": (
+        document(layers=[document()["layers"][1]] * 2, inputs=2, examples=[]),
+        "spec.layers[1].name",
+        "layers[0]",
+    ),
+    "layer called inputs": (hidden(name="inputs"), "spec.layers[0].name", "inputs"),
+    "path as a name": (hidden(name="../etc/passwd"), "spec.layers[0].name", "letters"),
+    "NUL in a name": (hidden(name="a\0b"), "spec.layers[0].name", ""),
+    "right to left": (document(description="abc \u202e cba"), "spec.description", "U+202E"),
+    "a long name": (hidden(name="a" * 10_000), "spec.layers[0].name", "10000 characters"),
+    "no NFC": (document(tags=["e\u0301"]), "spec.tags[0]", "NFC"),
+    "unknown source": (hidden(**{"from": "inptus"}), "spec.layers[0].from", '"inputs"'),
+    "forward reference": (hidden(**{"from": "output"}), "spec.layers[0].from", ""),
+    "merge missing": (hidden(**{"from": ["inputs", "inputs"]}), "spec.layers[0].merge", "sum"),
+    "output names": (document(outputs=["a", "b"]), "spec.outputs", "2"),
+    "class labels": (document(classes=["a", "b", "c"]), "spec.classes", "3"),
+    "class twice": (document(classes=["a", "a"]), "spec.classes[1]", "classes[0]"),
+    "example width": (example(inputs=[1]), "spec.examples[0].inputs", "2"),
+    "example outputs": (example(outputs=[1, 2]), "spec.examples[0].outputs", "1"),
+    "example feature typo": (
+        example(inputs={"childen": 1, "accounts": 2}),
+        "spec.examples[0].inputs.childen",
+        '"children"',
+    ),
+    "example is NaN": (example(inputs=[1, float("nan")]), "spec.examples[0].inputs[1]", "NaN"),
+    "tolerance": (example(tolerance=-1), "spec.examples[0].tolerance", "-1"),
+    "metadata": (document(metadata={"a": 1}), "spec.metadata.a", "1"),
+    "flag": (document(allow_non_finite_inputs="yes"), "spec.allow_non_finite_inputs", "true or false"),
+}
+
+
+@pytest.mark.parametrize(("change", "path", "words"), CASES.values(), ids=CASES)
+def test_fault(change: dict[str, Any], path: str, words: str) -> None:
+    found = faults(change)
+    assert path in found, found
+    assert words in found[path], found
+
+
+def test_one_fault_does_not_hide_another() -> None:
+    change = hidden(activation="rleu", weights=[[1, True], [1]], bias=[1, 2, 3])
+    change |= {"dtpye": "float32", "examples": [{"inputs": [1, 2, 3], "outputs": [True]}], "classes": [1]}
+    assert set(faults(change)) >= {
+        "spec.layers[0].activation",
+        "spec.layers[0].weights[0][1]",
+        "spec.layers[0].weights[1]",
+        "spec.layers[0].bias",
+        "spec.dtpye",
+        "spec.examples[0].inputs",
+        "spec.examples[0].outputs[0]",
+        "spec.classes[0]",
+    }
+
+
+TEXTS: dict[str, tuple[str | bytes, str, str]] = {
+    "nothing": ("", "", "JSON"),
+    "no object": ("[]", "spec", "object"),
+    "not UTF-8": (b"\xff\xfe{", "", "UTF-8"),
+    "key twice": ('{"format": 1, "format": 2}', "spec.format", "more than once"),
+    "key twice, deep": ('{"layers": [{"name": "a", "name": "b"}]}', "spec.layers[0].name", "more than once"),
+    "deep": ("[" * 100_000, "", "deep"),
+    "deep object": ('{"a":' * 100_000, "", "deep"),
+    "NaN": (json.dumps(hidden(weights=[[1, float("nan")], [1, 1]])), "spec.layers[0].weights[0][1]", "NaN"),
+    "1e999": (json.dumps(document()).replace("[[2, -1]]", "[[2, 1e999]]"), "spec.layers[1].weights[0][1]", "Infinity"),
+    "9999 digits": (
+        json.dumps(document()).replace("[[2, -1]]", f"[[2, {'9' * 9999}]]"),
+        "spec.layers[1].weights[0][1]",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "path", "words"), TEXTS.values(), ids=TEXTS)
+def test_faulty_text(text: str | bytes, path: str, words: str) -> None:
+    with pytest.raises(InvalidNetworkError) as refused:
+        spec.from_json(text)
+    said = str(refused.value)
+    assert words in said
+    if path:
+        assert path in {fault.path for fault in refused.value.faults}
+
+
+def test_declared_sizes_are_judged_before_anything_is_made() -> None:
+    message = network_pb2.NetworkSpec(inputs=network_pb2.Inputs(width=2**40))
+    tensor = tensor_pb2.Tensor(shape=[2**40, 2**40], data=bytes(8), dtype=tensor_pb2.DATA_TYPE_FLOAT64)
+    message.layers.add(weights=tensor)
+    with pytest.raises(InvalidNetworkError) as refused:
+        spec.from_message(message)
+    assert len(refused.value.faults) >= 1
+    content = bytearray(spec.to_safetensors(spec.parse(document())))
+    content[:8] = (2**62).to_bytes(8, "little")
+    with pytest.raises(InvalidNetworkError):
+        spec.from_safetensors(bytes(content))
+
+
+def test_limits() -> None:
+    small = spec.Limits(max_layers=1, max_parameters=8)
+    with pytest.raises(InvalidNetworkError) as refused:
+        spec.parse(document(), limits=small)
+    assert "spec.layers" in {fault.path for fault in refused.value.faults}
+
+
+READERS: dict[str, Callable[[bytes], object]] = {"json": spec.from_json, "safetensors": spec.from_safetensors}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_are_read_or_refused(reader: Callable[[bytes], object], data: st.DataObject) -> None:
+    valid = spec.parse(document())
+    good = spec.to_json(valid).encode() if reader is spec.from_json else spec.to_safetensors(valid)
+    content = bytearray(data.draw(st.just(good) | st.binary(max_size=200)))
+    for _ in range(data.draw(st.integers(0, 4)) if content else 0):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        read = reader(bytes(content))
+    except InvalidNetworkError as error:
+        assert error.faults
+        assert str(error).encode()
+    else:
+        assert isinstance(read, spec.NetworkSpec)
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_document_is_read_or_refused(data: st.DataObject) -> None:
+    change: Any = document()
+    for _ in range(data.draw(st.integers(1, 3))):
+        place: Any = change
+        while isinstance(place, dict | list) and place:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            key = data.draw(st.sampled_from(keys))
+            if not isinstance(place[key], dict | list) or data.draw(st.booleans()):
+                place[key] = data.draw(JSON)
+                break
+            place = place[key]
+    try:
+        assert isinstance(spec.parse(change), spec.NetworkSpec)
+    except InvalidNetworkError as error:
+        assert error.faults

@@ -1,0 +1,122 @@
+"""The same network, in whichever form it travels."""
+
+import hashlib
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from forwardpass import spec
+from forwardpass.spec.activations import ACTIVATIONS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors.numpy import load, save
+
+NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}", fullmatch=True).filter(lambda name: name != "inputs")
+LABELS = st.text("abcdefgh XYZ0189äöü", min_size=1, max_size=10).map(str.strip).filter(bool)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    dtype = draw(st.sampled_from(["float32", "float64"]))
+    numbers = st.floats(-(2.0**99), 2.0**99, width=32)
+    sizes = draw(st.lists(st.integers(1, 5), min_size=2, max_size=4))
+    names = draw(st.lists(NAMES, min_size=len(sizes) - 1, max_size=len(sizes) - 1, unique=True))
+    layers = []
+    for name, inputs, outputs in zip(names, sizes[:-1], sizes[1:], strict=True):
+        layer: dict[str, Any] = {"name": name, "weights": draw(arrays(dtype, (outputs, inputs), elements=numbers))}
+        if draw(st.booleans()):
+            layer["bias"] = draw(arrays(dtype, outputs, elements=numbers))
+        if draw(st.booleans()):
+            layer["nodes"] = draw(st.lists(NAMES, min_size=outputs, max_size=outputs, unique=True))
+        layer["activation"] = draw(st.sampled_from([*ACTIVATIONS]))
+        layers.append(layer)
+    document: dict[str, Any] = {"format": spec.FORMAT, "dtype": dtype, "inputs": sizes[0], "layers": layers}
+    if draw(st.booleans()):
+        features = draw(st.lists(LABELS, min_size=sizes[0], max_size=sizes[0], unique=True))
+        scale = st.floats(0.5, 100, width=32)
+        document["inputs"] = [{"name": name, "mean": draw(numbers), "scale": draw(scale)} for name in features]
+    if draw(st.booleans()):
+        row = st.lists(st.floats(-1e30, 1e30), min_size=sizes[0], max_size=sizes[0])
+        outputs_ = st.lists(st.floats(-1e9, 1e9), min_size=sizes[-1], max_size=sizes[-1])
+        document["examples"] = [{"inputs": draw(row), "outputs": draw(outputs_), "tolerance": 0.5}]
+    document["description"] = draw(st.text("abc äöü\n\t", max_size=20))
+    document["metadata"] = draw(st.dictionaries(LABELS, st.text("abc", max_size=5), max_size=3))
+    document["tags"] = draw(st.lists(LABELS, max_size=3, unique=True))
+    return document
+
+
+@given(document=documents())
+@settings(max_examples=100, deadline=None)
+def test_every_form_gives_the_same_network(document: dict[str, Any]) -> None:
+    network = spec.parse(document)
+    for again in (
+        spec.from_json(spec.to_json(network)),
+        spec.from_safetensors(spec.to_safetensors(network)),
+        spec.from_message(spec.to_message(network)),
+    ):
+        assert again == network
+        assert spec.digest(again) == spec.digest(network)
+
+
+@given(document=documents())
+@settings(max_examples=30, deadline=None)
+def test_the_safetensors_library_reads_ours_and_we_read_its(document: dict[str, Any]) -> None:
+    network = spec.parse(document)
+    content = spec.to_safetensors(network)
+    assert hashlib.sha256(content).hexdigest() == spec.digest(network)
+    tensors = load(content)
+    for layer in network.layers:
+        assert np.array_equal(tensors[f"{layer.name}.weights"], layer.weights)
+        assert np.array_equal(tensors[f"{layer.name}.bias"], layer.bias)
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    theirs = save(tensors, json.loads(header)["__metadata__"])
+    assert spec.from_safetensors(theirs) == network
+
+
+def test_defaults_are_filled_in() -> None:
+    network = spec.parse({"format": spec.FORMAT, "inputs": 2, "layers": [{"weights": [[1, 2], [3, 4]]}]})
+    (layer,) = network.layers
+    assert (layer.name, layer.nodes, layer.from_) == ("layer_0", ("layer_0_0", "layer_0_1"), ("inputs",))
+    assert layer.bias.tolist() == [0, 0]
+    assert (layer.activation.name, network.dtype, network.outputs) == ("identity", "float64", layer.nodes)
+    assert network.inputs.names == ("input_0", "input_1")
+    assert network.is_chain
+
+
+def test_swish_is_silu_and_parameters_are_complete() -> None:
+    layers = [{"weights": [[1]], "activation": "swish"}, {"weights": [[1]], "activation": "leaky_relu"}]
+    network = spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": layers})
+    assert [str(layer.activation) for layer in network.layers] == ["silu", "leaky_relu(negative_slope=0.01)"]
+
+
+def test_a_graph_is_a_spec() -> None:
+    layers = [
+        {"name": "a", "weights": [[1, 1], [1, 1]]},
+        {"name": "b", "weights": [[1, 1, 1, 1]], "from": ["inputs", "a"], "merge": "concatenate"},
+    ]
+    network = spec.parse({"format": spec.FORMAT, "inputs": 2, "layers": layers})
+    assert not network.is_chain
+    assert spec.from_message(spec.to_message(network)) == network
+
+
+@pytest.mark.parametrize("form", ["arrays", "safetensors", "message"])
+def test_fifty_megabytes_do_not_go_through_lists(form: str) -> None:
+    weights = np.random.default_rng(0).standard_normal((2_500, 2_500))
+    weights.flags.writeable = False
+    document = {"format": spec.FORMAT, "inputs": 2_500, "layers": [{"weights": weights}]}
+    network = spec.parse(document)
+    content, message = spec.to_safetensors(network), spec.to_message(network)
+    start = time.process_time()
+    if form == "arrays":
+        network = spec.parse(document)
+        assert np.shares_memory(network.layers[0].weights, weights)
+    elif form == "safetensors":
+        network = spec.from_safetensors(content)
+    else:
+        network = spec.from_message(message)
+    # Lists of 6 million numbers would take seconds.
+    assert time.process_time() - start < 1.0
+    assert not network.layers[0].weights.flags.writeable
