@@ -36,7 +36,7 @@ class Context:
 
 
 def _one(rule: _Rule, limit: str) -> PlainValidator:
-    def check(value: object, info: ValidationInfo[Context]) -> object:
+    def check(value: object, info: "ValidationInfo[Context]") -> object:
         fault = rule(value, getattr(info.context.limits, limit))
         if fault is not None:
             refuse([((), fault)])
@@ -46,7 +46,7 @@ def _one(rule: _Rule, limit: str) -> PlainValidator:
 
 
 def _many(rule: _Rule, *, bare: bool = False) -> PlainValidator:
-    def check(value: object, info: ValidationInfo[Context]) -> tuple[object, ...]:
+    def check(value: object, info: "ValidationInfo[Context]") -> tuple[object, ...]:
         if bare and isinstance(value, str):
             value = (value,)
         if not isinstance(value, list | tuple):
@@ -60,7 +60,7 @@ def _many(rule: _Rule, *, bare: bool = False) -> PlainValidator:
     return PlainValidator(check)
 
 
-def _number(value: Any, info: ValidationInfo[Context]) -> float:
+def _number(value: Any, info: "ValidationInfo[Context]") -> float:
     fault = number_fault(value, info.context.dtype)
     if fault is not None:
         refuse([((), fault)])
@@ -68,7 +68,7 @@ def _number(value: Any, info: ValidationInfo[Context]) -> float:
     return float(value) + 0.0
 
 
-def _scale(value: object, info: ValidationInfo[Context]) -> float:
+def _scale(value: object, info: "ValidationInfo[Context]") -> float:
     number = _number(value, info)
     if _rounded(number, info) == 0:
         dtype = info.context.dtype
@@ -86,13 +86,13 @@ def _tolerance(value: Any) -> float:
     return float(value) + 0.0
 
 
-def _row(value: object, info: ValidationInfo[Context]) -> tuple[float, ...]:
+def _row(value: object, info: "ValidationInfo[Context]") -> tuple[float, ...]:
     # Checked in the network's dtype, kept in float64: the example's numbers are those that were written.
     vector(value, info.context.dtype)
     return tuple((vector(value, np.float64) + 0.0).tolist())
 
 
-def _named_row(value: object, info: ValidationInfo[Context]) -> tuple[float, ...] | dict[str, float]:
+def _named_row(value: object, info: "ValidationInfo[Context]") -> tuple[float, ...] | dict[str, float]:
     if not isinstance(value, Mapping):
         return _row(value, info)
     faults = ((_word(key), number_fault(number, info.context.dtype)) for key, number in value.items())
@@ -102,15 +102,15 @@ def _named_row(value: object, info: ValidationInfo[Context]) -> tuple[float, ...
     return {key: float(number) + 0.0 for key, number in value.items()}
 
 
-def _matrix(value: object, info: ValidationInfo[Context]) -> Array:
+def _matrix(value: object, info: "ValidationInfo[Context]") -> Array:
     return matrix(value, info.context.dtype)
 
 
-def _vector(value: object, info: ValidationInfo[Context]) -> Array:
+def _vector(value: object, info: "ValidationInfo[Context]") -> Array:
     return vector(value, info.context.dtype)
 
 
-def _activation(value: object, info: ValidationInfo[Context]) -> Activation:
+def _activation(value: object, info: "ValidationInfo[Context]") -> Activation:
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, Mapping):
@@ -140,7 +140,7 @@ def _activation(value: object, info: ValidationInfo[Context]) -> Activation:
     return Activation(name=name, parameters=parameters)
 
 
-def _parameter_problems(name: str, given: Mapping[Any, object], info: ValidationInfo[Context]) -> list[Problem]:
+def _parameter_problems(name: str, given: Mapping[Any, object], info: "ValidationInfo[Context]") -> list[Problem]:
     known = ACTIVATIONS[name]
     problems: list[Problem] = []
     numbers: dict[str, float] = {}
@@ -158,7 +158,7 @@ def _parameter_problems(name: str, given: Mapping[Any, object], info: Validation
     return problems
 
 
-def _rounded(number: float, info: ValidationInfo[Context]) -> float:
+def _rounded(number: float, info: "ValidationInfo[Context]") -> float:
     return float(np.dtype(info.context.dtype).type(number))
 
 
