@@ -1,0 +1,411 @@
+"""What both clients send and make of the answers, before a server that computes by plain loops."""
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pandas as pd
+import pytest
+from forwardpass import errors, spec
+from forwardpass.tensors import from_tensor
+from forwardpass.v1 import network_service_pb2 as networks_v1
+
+from tests.client.fake_server import ARTICLE, FakeServer, outputs_of
+from tests.client.twins import Twin
+
+DOCUMENT: dict[str, Any] = {
+    "format": spec.FORMAT,
+    "inputs": ["children", "accounts"],
+    "layers": [{"weights": [[1.0, 2.0]], "activation": "relu"}],
+}
+NAME = "article-2-hidden"
+ROWS = [[3.0, 5.0], [2.0, -1.0], [0.5, 0.25]]
+NAMED = [{"children": row[0], "accounts": row[1]} for row in ROWS]
+
+
+class TestPredict:
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            pytest.param(ROWS, id="lists"),
+            pytest.param(np.array(ROWS), id="float64"),
+            pytest.param(np.array(ROWS, dtype=np.float32), id="float32"),
+            pytest.param(NAMED, id="dicts"),
+            pytest.param(pd.DataFrame(NAMED), id="frame"),
+            pytest.param(pd.DataFrame(NAMED)[["accounts", "children"]], id="reordered frame"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ARTICLE)
+    def test_gives_what_plain_loops_give(self, client: Any, name: str, rows: Any) -> None:
+        prediction = client.predict(name, rows)
+        assert prediction.outputs.tolist() == outputs_of(ARTICLE[name], ROWS)
+        assert prediction.network == name
+        assert prediction.version == 1
+        assert prediction.digest == spec.digest(ARTICLE[name])
+        assert prediction.output_names == ARTICLE[name].outputs
+        assert prediction.labels == ()
+
+    @pytest.mark.parametrize("row", [ROWS[0], np.array(ROWS[0]), NAMED[0], pd.Series(NAMED[0])])
+    def test_one_row_has_outputs_of_one_row(self, client: Any, row: Any) -> None:
+        assert client.predict(NAME, row).outputs.tolist() == outputs_of(ARTICLE[NAME], ROWS[:1])
+
+    def test_outputs_are_read_only(self, client: Any) -> None:
+        outputs = client.predict(NAME, ROWS).outputs
+        assert not outputs.flags.writeable
+        with pytest.raises(ValueError, match="read-only"):
+            outputs[0] = 1
+
+    def test_the_same_prediction_is_equal(self, client: Any) -> None:
+        assert client.predict(NAME, ROWS) == client.predict(NAME, ROWS)
+        assert client.predict(NAME, ROWS) != client.predict(NAME, ROWS[:2])
+
+    @pytest.mark.parametrize(("version", "sent"), [("", ""), ("production", "production"), ("3", "3"), (3, "3")])
+    def test_a_version_is_a_number_or_an_alias(
+        self, client: Any, fake: FakeServer, version: str | int, sent: str
+    ) -> None:
+        client.predict(NAME, ROWS, version=version)
+        client.trace(NAME, ROWS, version=version)
+        client.version(NAME, version=version)
+        client.spec(NAME, version=version)
+        client.set_alias(NAME, "stable", version)
+        assert [call.requests[0].version for call in fake.calls] == [sent] * 5
+
+
+class TestTrace:
+    def test_shows_every_layer_as_plain_loops_do(self, client: Any) -> None:
+        trace = client.trace(NAME, ROWS[0])
+        assert [layer.activation.tolist() for layer in trace.layers] == [[[26.0, 0.0]], [[0.0, 26.0]], [[182.0]]]
+        assert trace.layers[0].pre_activation.tolist() == [[26.0, -13.0]]
+        assert [layer.function for layer in trace.layers] == ["relu", "relu", "identity"]
+        assert trace.inputs.tolist() == [ROWS[0]]
+        assert trace.input_names == ("children", "accounts")
+        assert trace.outputs.tolist() == [[182.0]]
+        assert trace.layers[0].contributions is None
+        assert trace.layers[0].bias is None
+
+    def test_contributions_and_bias_sum_to_the_pre_activation(self, client: Any) -> None:
+        for layer in client.trace(NAME, ROWS, contributions=True).layers:
+            sums = layer.contributions.sum(axis=2) + layer.bias
+            assert np.array_equal(sums, layer.pre_activation)
+
+    @pytest.mark.parametrize("layers", [["hidden_1"], ("hidden_1",), "hidden_1", {"hidden_1": 1}.keys()])
+    def test_shows_the_layers_asked_for(self, connect: Twin, fake: FakeServer, layers: Any) -> None:
+        asked = list(layers) if not isinstance(layers, str | list | tuple) else layers
+        assert [layer.name for layer in connect(fake.address).trace(NAME, ROWS, layers=asked).layers] == ["hidden_1"]
+
+    def test_parameters_are_in_the_function(self, client: Any) -> None:
+        layer = {"weights": [[1, 1]], "activation": {"name": "leaky_relu", "negative_slope": 0.1}}
+        version = client.register("leaky", {**DOCUMENT, "layers": [layer]}).version
+        assert version.layers[0].function == "leaky_relu(negative_slope=0.1)"
+        assert version.layers[0].parameters == {"negative_slope": 0.1}
+
+
+class TestRegister:
+    @pytest.mark.parametrize("form", ["dict", "spec", "json path", "json str", "safetensors"])
+    def test_takes_every_form_of_a_spec(self, client: Any, fake: FakeServer, tmp_path: Path, form: str) -> None:
+        parsed = spec.parse(DOCUMENT)
+        json_file, tensor_file = tmp_path / "n.json", tmp_path / "n.safetensors"
+        json_file.write_text(json.dumps(DOCUMENT))
+        tensor_file.write_bytes(spec.to_safetensors(parsed))
+        forms = {
+            "dict": DOCUMENT,
+            "spec": parsed,
+            "json path": json_file,
+            "json str": str(json_file),
+            "safetensors": tensor_file,
+        }
+        registered = client.register("mine", forms[form])
+        assert registered.version.digest == spec.digest(parsed)
+        assert registered.created is True
+        assert fake.methods() == ["RegisterNetwork"]
+        assert client.spec("mine") == parsed
+
+    def test_says_what_it_was_told(self, client: Any, fake: FakeServer) -> None:
+        client.register("mine", DOCUMENT, validate_only=True, keep_latest=True)
+        client.register("mine", DOCUMENT)
+        asked = [(c.requests[0].validate_only, c.requests[0].keep_latest) for c in fake.calls]
+        assert asked == [(True, True), (False, False)]
+
+    @pytest.mark.parametrize(
+        ("name", "content", "kind", "says"),
+        [
+            pytest.param("Mine", DOCUMENT, errors.InvalidFieldError, "network is", id="name"),
+            pytest.param("mine", {}, errors.InvalidNetworkError, "format", id="empty"),
+            pytest.param("mine", 3, errors.InvalidFieldError, "is a int", id="number"),
+            pytest.param("mine", json.dumps(DOCUMENT), errors.InvalidFieldError, "from_json", id="JSON text"),
+            pytest.param("mine", "/nowhere/network.json", FileNotFoundError, "nowhere", id="no file"),
+        ],
+    )
+    def test_refuses_before_the_wire(
+        self, client: Any, fake: FakeServer, name: str, content: Any, kind: type[Exception], says: str
+    ) -> None:
+        with pytest.raises(kind, match=says):
+            client.register(name, content)
+        assert fake.calls == []
+
+    def test_tells_all_faults_at_once(self, client: Any) -> None:
+        layer = {"weights": [[1.0, "x"]], "activation": "rellu"}
+        with pytest.raises(errors.InvalidNetworkError) as caught:
+            client.register("mine", {**DOCUMENT, "layers": [layer]})
+        paths = {fault.path for fault in caught.value.faults}
+        assert paths == {"spec.layers[0].weights[0][1]", "spec.layers[0].activation"}
+
+    def test_uploads_what_is_large(self, client: Any, fake: FakeServer) -> None:
+        progress: list[tuple[int, int]] = []
+        registered = client.register("large", _large(), keep_latest=True, progress=lambda *told: progress.append(told))
+        assert fake.methods() == ["UploadNetwork"]
+        header, *chunks = fake.calls[0].requests
+        content = spec.to_safetensors(_large())
+        assert header.header == networks_v1.UploadHeader(network="large", size_bytes=len(content), keep_latest=True)
+        assert b"".join(chunk.chunk for chunk in chunks) == content
+        assert {len(chunk.chunk) for chunk in chunks[:-1]} == {2**20}
+        assert registered.version.digest == spec.digest(_large())
+        assert [total for _, total in progress] == [len(content)] * len(chunks)
+        assert [sent for sent, _ in progress] == sorted({sent for sent, _ in progress})
+        assert progress[-1][0] == len(content)
+
+    def test_raises_what_the_progress_raised(self, client: Any, fake: FakeServer) -> None:
+        def stop(sent: int, _: int) -> None:
+            if sent > 2**21:
+                raise KeyError("enough")
+
+        with pytest.raises(KeyError, match="enough"):
+            client.register("large", _large(), progress=stop)
+        assert "large" not in fake.networks
+
+    def test_an_upload_has_a_second_more_for_each_mebibyte(self, connect: Twin, fake: FakeServer) -> None:
+        connect(fake.address, timeout=5.0).register("large", _large())
+        assert fake.calls[0].seconds_left == pytest.approx(5 + 9, abs=1)
+
+    def test_says_an_uploads_own_timeout(self, connect: Twin, fake: FakeServer) -> None:
+        connect(fake.address, timeout=5.0).register("large", _large(), timeout=50)
+        assert fake.calls[0].seconds_left == pytest.approx(50, abs=1)
+
+
+def _large() -> spec.NetworkSpec:
+    weights = np.random.default_rng(1).normal(size=(1_100, 1_050))
+    return spec.parse({"format": spec.FORMAT, "inputs": 1_050, "layers": [{"weights": weights}]})
+
+
+class TestManagement:
+    def test_a_network(self, client: Any) -> None:
+        network = client.network(NAME)
+        assert network.name == NAME
+        assert network.aliases == {"latest": 1}
+        assert network.create_time == datetime(1970, 1, 1, tzinfo=UTC)
+
+    def test_a_version(self, client: Any) -> None:
+        version = client.version(NAME, version="latest")
+        assert version.number == 1
+        assert version.aliases == ("latest",)
+        assert version.inputs == 2
+        assert [feature.name for feature in version.features] == ["children", "accounts"]
+        assert [(layer.name, layer.width) for layer in version.layers] == [
+            ("hidden_0", 2),
+            ("hidden_1", 2),
+            ("output", 1),
+        ]
+        assert version.parameter_count == ARTICLE[NAME].parameter_count
+
+    def test_the_whole_spec(self, client: Any) -> None:
+        assert client.spec(NAME) == ARTICLE[NAME]
+
+    def test_all_networks_over_several_pages(self, client: Any, fake: FakeServer) -> None:
+        assert [network.name for network in client.networks()] == sorted(ARTICLE)
+        assert fake.methods() == ["ListNetworks"] * 2
+
+    def test_all_versions_over_several_pages(self, client: Any, fake: FakeServer) -> None:
+        assert [version.number for version in client.versions(NAME)] == [5, 4, 3, 2, 1]
+        assert fake.methods() == ["ListVersions"] * 3
+
+    def test_changes(self, client: Any, fake: FakeServer) -> None:
+        assert client.set_alias(NAME, "stable", 1).name == NAME
+        assert client.delete_alias(NAME, "stable").name == NAME
+        assert client.delete_version(NAME, 1).name == NAME
+        assert client.delete_network(NAME) == 7
+        assert fake.methods() == ["SetAlias", "DeleteAlias", "DeleteVersion", "DeleteNetwork"]
+        assert fake.calls[2].requests[0].version == 1
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            pytest.param(lambda client: client.delete_version(NAME, "latest"), id="alias to delete"),
+            pytest.param(lambda client: client.delete_version(NAME, True), id="bool to delete"),
+            pytest.param(lambda client: client.predict(NAME, ROWS, version=None), id="no version"),
+            pytest.param(lambda client: client.predict(NAME, ROWS, version=True), id="bool as version"),
+            pytest.param(lambda client: client.predict(None, ROWS), id="no name"),
+            pytest.param(lambda client: client.trace(NAME, ROWS, layers=[3]), id="number as layer"),
+            pytest.param(lambda client: client.set_alias(NAME, "Stable", 1), id="odd alias"),
+            pytest.param(lambda client: client.predict(NAME, ROWS, timeout=0), id="no time"),
+            pytest.param(lambda client: next(client.watch(prefix=3)), id="number as prefix"),
+        ],
+    )
+    def test_odd_arguments_are_refused_before_the_wire(
+        self, client: Any, fake: FakeServer, call: Callable[[Any], Any]
+    ) -> None:
+        with pytest.raises(errors.InvalidFieldError, match=r"needed (is|are)|must"):
+            call(client)
+        assert fake.calls == []
+
+
+class TestTimeouts:
+    @pytest.mark.parametrize(
+        ("default", "options", "expected"),
+        [
+            pytest.param(20.0, {}, 20.0, id="the client's"),
+            pytest.param(20.0, {"timeout": 5}, 5.0, id="the call's"),
+            pytest.param(None, {}, None, id="none at all"),
+            pytest.param(20.0, {"timeout": None}, None, id="none for the call"),
+        ],
+    )
+    def test_the_server_is_told(
+        self,
+        connect: Twin,
+        fake: FakeServer,
+        default: float | None,
+        options: dict[str, Any],
+        expected: float | None,
+    ) -> None:
+        connect(fake.address, timeout=default).predict(NAME, ROWS, **options)
+        left = fake.calls[0].seconds_left
+        if expected is None:
+            assert left is None or left > 1e6
+        else:
+            assert left == pytest.approx(expected, abs=1)
+
+    def test_ten_seconds_by_default(self, client: Any, fake: FakeServer) -> None:
+        client.predict(NAME, ROWS)
+        assert fake.calls[0].seconds_left == pytest.approx(10, abs=1)
+
+    def test_running_out_is_told(self, client: Any, fake: FakeServer) -> None:
+        fake.delay(1.0)
+        with pytest.raises(errors.DeadlineExceededError, match=r"within 0\.1 s") as caught:
+            client.predict(NAME, ROWS, timeout=0.1)
+        assert isinstance(caught.value, TimeoutError)
+        assert fake.calls[0].ended.wait(5)
+
+
+class TestRetries:
+    @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+    @pytest.mark.parametrize(
+        ("call", "codes"),
+        [
+            pytest.param(lambda client: client.predict(NAME, ROWS), "both", id="Predict"),
+            pytest.param(lambda client: client.trace(NAME, ROWS), "both", id="Trace"),
+            pytest.param(lambda client: client.network(NAME), "both", id="GetNetwork"),
+            pytest.param(lambda client: list(client.networks()), "both", id="ListNetworks"),
+            pytest.param(lambda client: next(client.watch()), "both", id="WatchNetworks"),
+            pytest.param(lambda client: client.register("mine", DOCUMENT), "one", id="RegisterNetwork"),
+            pytest.param(lambda client: client.set_alias(NAME, "stable", 1), "one", id="SetAlias"),
+            pytest.param(lambda client: client.delete_network(NAME), "none", id="DeleteNetwork"),
+            pytest.param(lambda client: client.delete_version(NAME, 1), "none", id="DeleteVersion"),
+            pytest.param(lambda client: client.delete_alias(NAME, "stable"), "none", id="DeleteAlias"),
+        ],
+    )
+    def test_only_what_is_safe_is_repeated(
+        self, client: Any, fake: FakeServer, call: Callable[[Any], Any], codes: str, code: grpc.StatusCode
+    ) -> None:
+        fake.fail(code, times=2)
+        if codes == "both" or (codes == "one" and code is grpc.StatusCode.UNAVAILABLE):
+            call(client)
+            assert len(fake.calls) >= 3
+            assert not fake.script
+        else:
+            with pytest.raises(errors.UnavailableError):
+                call(client)
+            assert len(fake.calls) == 1
+
+    def test_four_tries_are_enough(self, client: Any, fake: FakeServer) -> None:
+        fake.fail(grpc.StatusCode.UNAVAILABLE, times=10)
+        with pytest.raises(errors.UnavailableError):
+            client.predict(NAME, ROWS)
+        assert len(fake.calls) == 4
+
+    def test_none_when_switched_off(self, connect: Twin, fake: FakeServer) -> None:
+        fake.fail(grpc.StatusCode.UNAVAILABLE)
+        with pytest.raises(errors.UnavailableError):
+            connect(fake.address, retries=False).predict(NAME, ROWS)
+        assert len(fake.calls) == 1
+
+    def test_large_requests_are_repeated_too(self, client: Any, fake: FakeServer) -> None:
+        rows = np.ones((60_000, 2))
+        fake.fail(grpc.StatusCode.UNAVAILABLE)
+        assert len(client.predict("article-linear", rows).outputs) == len(rows)
+        assert [from_tensor(call.requests[0].tensor).shape for call in fake.calls] == [rows.shape] * 2
+
+
+class TestMetadata:
+    def test_the_user_agent_names_us(self, client: Any, fake: FakeServer) -> None:
+        client.predict(NAME, ROWS)
+        assert fake.calls[0].metadata["user-agent"].startswith("forwardpass-python/")
+
+    def test_a_token_travels_with_every_call(self, connect: Twin, fake: FakeServer) -> None:
+        client = connect(fake.address, token="sesame")  # noqa: S106 - a test's token
+        client.predict(NAME, ROWS)
+        client.register("large", _large())
+        next(client.watch())
+        assert [call.metadata["authorization"] for call in fake.calls] == ["Bearer sesame"] * 3
+
+    def test_without_a_token_there_is_no_header(self, client: Any, fake: FakeServer) -> None:
+        client.predict(NAME, ROWS)
+        assert "authorization" not in fake.calls[0].metadata
+
+
+class TestThreads:
+    def test_share_one_client(self, client: Any) -> None:
+        def one(number: int) -> bool:
+            row = [float(number), 1.0]
+            return bool(client.predict("article-linear", row).outputs.tolist() == [[number + 1.0]])
+
+        with ThreadPoolExecutor(8) as threads:
+            assert all(threads.map(one, range(200)))
+
+
+class TestClosing:
+    def test_a_closed_client_says_so(self, client: Any) -> None:
+        client.predict(NAME, ROWS)
+        client.close()
+        client.close()
+        for call in (
+            lambda: client.predict(NAME, ROWS),
+            lambda: next(client.watch()),
+            lambda: next(client.networks()),
+            client.ready,
+            lambda: client.wait_until_ready(1),
+        ):
+            with pytest.raises(RuntimeError, match="the client is closed"):
+                call()
+        assert "closed" in repr(client)
+
+    def test_an_unused_client_can_be_closed(self, connect: Twin) -> None:
+        connect("localhost:50051").close()
+
+    def test_with_closes(self, connect: Twin, fake: FakeServer) -> None:
+        with connect(fake.address) as client:
+            assert client.predict("article-linear", [2, 3]).outputs == 5
+        with pytest.raises(RuntimeError, match="closed"):
+            client.predict(NAME, ROWS)
+
+    def test_a_call_in_flight_is_told_of_the_end(self, client: Any, fake: FakeServer) -> None:
+        waiting = threading.Event()
+
+        def wait(_: object) -> None:
+            waiting.wait(5)
+
+        fake.script.append(wait)
+        with ThreadPoolExecutor(1) as thread:
+            call = thread.submit(client.predict, NAME, ROWS)
+            while not fake.calls:
+                waiting.wait(0.01)
+            client.close()
+            try:
+                with pytest.raises(RuntimeError, match="the client is closed"):
+                    call.result(5)
+            finally:
+                waiting.set()

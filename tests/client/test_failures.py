@@ -1,0 +1,137 @@
+"""Errors on the wire come out as the exceptions that they were, or as the nearest ones."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+import pytest
+from forwardpass import errors
+from forwardpass._failures import NEAREST, error_of_status
+from forwardpass.errors import Fault, ForwardpassError
+from forwardpass.reasons import DOMAIN, REASONS
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from tests.client.fake_server import FakeServer
+from tests.client.twins import Twin
+
+Code = grpc.StatusCode
+
+
+def _status(code: grpc.StatusCode, *details: Message) -> Status:
+    status = Status(code=code.value[0], message="the sentence")
+    for detail in details:
+        packed = Packed()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _info(reason: str, metadata: Mapping[str, str] | None = None, domain: str = DOMAIN) -> ErrorInfo:
+    return ErrorInfo(reason=reason, domain=domain, metadata=dict(metadata or {}))
+
+
+# Not one that is retried, so that each call is answered by the first try.
+CODE = Code.FAILED_PRECONDITION
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_reason_becomes_its_class(client: Any, fake: FakeServer, reason: str) -> None:
+    fake.fail(CODE, status=_status(CODE, _info(reason, {"expectedShape": "[rows, 2]", "message": "odd"})))
+    with pytest.raises(REASONS[reason]) as caught:
+        client.predict("article-linear", [2, 3])
+    assert type(caught.value) is REASONS[reason]
+    assert caught.value.message == "the sentence"
+    assert caught.value.facts == {"expectedShape": "[rows, 2]", "message": "odd"}
+    assert isinstance(caught.value.__cause__, grpc.RpcError)
+
+
+def test_every_detail_arrives(client: Any, fake: FakeServer) -> None:
+    delay = Duration()
+    delay.FromMilliseconds(1500)
+    violation = BadRequest.FieldViolation(field="spec.layers[1]", description="is odd")
+    failure = PreconditionFailure.Violation(type="EXAMPLE", subject="examples[0]", description="is 3, not 4")
+    details: list[Message] = [
+        _info("INVALID_NETWORK"),
+        RequestInfo(request_id="4711"),
+        BadRequest(field_violations=[violation]),
+        PreconditionFailure(violations=[failure]),
+        RetryInfo(retry_delay=delay),
+    ]
+    fake.fail(CODE, status=_status(CODE, *details))
+    with pytest.raises(errors.InvalidNetworkError) as caught:
+        client.predict("article-linear", [2, 3])
+    assert caught.value.request_id == "4711"
+    assert caught.value.retry_after == 1.5
+    assert caught.value.faults == (
+        Fault(path="spec.layers[1]", message="is odd"),
+        Fault(path="examples[0]", message="is 3, not 4"),
+    )
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code is not Code.OK], ids=lambda code: code.name)
+def test_a_bare_code_becomes_the_nearest_class(connect: Twin, fake: FakeServer, code: grpc.StatusCode) -> None:
+    fake.fail(code)
+    with pytest.raises(ForwardpassError) as caught:
+        connect(fake.address, retries=False).predict("article-linear", [2, 3])
+    assert type(caught.value) is NEAREST.get(code, ForwardpassError)
+    assert caught.value.facts["code"] == code.name
+    assert fake.address in str(caught.value)
+    assert isinstance(caught.value.__cause__, grpc.RpcError)
+
+
+@pytest.mark.parametrize(
+    ("info", "kind"),
+    [
+        pytest.param(_info("NEWER_THAN_WE"), errors.NotFoundError, id="our unknown reason"),
+        pytest.param(_info("OVERLOADED", domain="example.org"), errors.NotFoundError, id="another domain"),
+        pytest.param(None, errors.NotFoundError, id="no reason"),
+    ],
+)
+def test_an_unknown_reason_falls_back_to_the_code(info: ErrorInfo | None, kind: type[Exception]) -> None:
+    error = error_of_status(_status(Code.NOT_FOUND, *([] if info is None else [info])))
+    assert type(error) is kind
+    assert error.message == "the sentence"
+    if info is not None:
+        assert error.facts["reason"] == f"{info.domain}/{info.reason}"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xff\xff", b""], ids=["garbage", "empty"])
+def test_broken_details_do_not_hide_the_code(client: Any, fake: FakeServer, content: bytes) -> None:
+    def abort(context: grpc.ServicerContext) -> None:
+        context.set_trailing_metadata((("grpc-status-details-bin", content),))
+        context.abort(Code.NOT_FOUND, "plain")
+
+    fake.script.append(abort)
+    with pytest.raises(errors.NotFoundError, match="plain"):
+        client.predict("article-linear", [2, 3])
+
+
+def test_a_broken_detail_does_not_hide_the_others() -> None:
+    status = _status(Code.NOT_FOUND, _info("NETWORK_NOT_FOUND"))
+    status.details.add(type_url="type.googleapis.com/google.rpc.BadRequest", value=b"\xff")
+    status.details.add(type_url="type.googleapis.com/unknown.Message", value=b"\xff")
+    assert type(error_of_status(status)) is errors.NetworkNotFoundError
+
+
+@pytest.mark.parametrize("method", ["predict", "trace"])
+def test_a_refused_connection_names_the_target(connect: Twin, method: str) -> None:
+    with pytest.raises(errors.UnavailableError, match=r"127\.0\.0\.1:1 cannot be reached; check") as caught:
+        getattr(connect("127.0.0.1:1"), method)("article-linear", [2, 3])
+    assert caught.value.facts["target"] == "127.0.0.1:1"
+    assert isinstance(caught.value, ConnectionError)
+
+
+def test_a_server_that_does_not_serve_is_told_apart(connect: Twin, fake: FakeServer) -> None:
+    fake.serve(False)
+    with pytest.raises(errors.UnavailableError, match="does not serve now"):
+        connect(fake.address, retries=False).predict("article-linear", [2, 3])
+
+
+def test_a_method_that_the_server_lacks_is_told(client: Any, fake: FakeServer) -> None:
+    fake.fail(Code.UNIMPLEMENTED)
+    with pytest.raises(errors.MethodNotFoundError, match="older server, or another service"):
+        client.predict("article-linear", [2, 3])

@@ -1,0 +1,47 @@
+"""The two clients are one but for `await`."""
+
+import inspect
+from typing import Any
+
+import pytest
+from forwardpass import AsyncClient, Client
+
+METHODS = sorted(name for name in vars(Client) if not name.startswith("_"))
+WITH_ASYNC = {"__enter__": "__aenter__", "__exit__": "__aexit__"}
+
+
+def _parameters(method: Any) -> list[tuple[str, Any, Any]]:
+    parameters = inspect.signature(method).parameters.values()
+    return [(parameter.name, parameter.kind, parameter.default) for parameter in parameters]
+
+
+def test_both_have_the_same_methods() -> None:
+    ours = {WITH_ASYNC.get(name, name) for name, value in vars(Client).items() if inspect.isfunction(value)}
+    theirs = {name for name, value in vars(AsyncClient).items() if inspect.isfunction(value)}
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("name", ["__init__", *METHODS])
+def test_both_take_the_same_parameters(name: str) -> None:
+    assert _parameters(getattr(Client, name)) == _parameters(getattr(AsyncClient, name))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_answered_at_once_is_awaited(name: str) -> None:
+    returns = str(inspect.signature(getattr(Client, name)).return_annotation)
+    async_returns = str(inspect.signature(getattr(AsyncClient, name)).return_annotation)
+    assert async_returns.replace("AsyncIterator", "Iterator") == returns
+    assert inspect.iscoroutinefunction(getattr(AsyncClient, name)) != ("Iterator" in returns)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_option_is_given_by_keyword(name: str) -> None:
+    for parameter in inspect.signature(getattr(Client, name)).parameters.values():
+        if parameter.default is not parameter.empty and name != "wait_until_ready":
+            assert parameter.kind is parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_both_say_the_same_first_sentence(name: str) -> None:
+    first = [str(inspect.getdoc(getattr(kind, name))).splitlines()[0] for kind in (Client, AsyncClient)]
+    assert first[0] == first[1]

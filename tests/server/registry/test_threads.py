@@ -1,0 +1,107 @@
+"""Many threads at once: only typed errors, no torn reads, one order of changes."""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from forwardpass.errors import NotFoundError, QuotaExceededError, VersionInUseError
+from forwardpass_server.registry import NetworkChange, Registry, Store
+
+from tests.server.registry.conftest import Place
+from tests.server.registry.samples import tiny
+
+NAMES = ("a", "b", "c")
+EXPECTED = (NotFoundError, VersionInUseError, QuotaExceededError)
+
+
+def hammer(seconds: float, work: list[Callable[[random.Random], object]]) -> int:
+    """Do each piece of work in a thread, again and again; return how often all of them together."""
+    end = time.monotonic() + seconds
+
+    def repeat(seed: int) -> int:
+        chance, count = random.Random(seed), 0
+        while time.monotonic() < end:
+            with contextlib.suppress(*EXPECTED):
+                work[seed](chance)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(len(work)) as threads:
+        return sum(threads.map(repeat, range(len(work))))
+
+
+def test_everything_at_once(place: Place) -> None:  # noqa: C901 - five kinds of work, each told here
+    store = place.open()
+    registry = Registry.open(store, max_versions=5)
+    changes: list[NetworkChange] = []
+    registry.subscribe(changes.append)
+    start = registry.revision
+    given: dict[str, list[int]] = {name: [] for name in NAMES}
+    noting = threading.Lock()
+
+    def register(chance: random.Random) -> None:
+        name = chance.choice(NAMES)
+        done = registry.register(name, tiny(chance.randrange(1, 9)), keep_latest=chance.random() < 0.5)
+        if done.created:
+            with noting:
+                given[name].append(done.version.number)
+
+    def alias(chance: random.Random) -> None:
+        name = chance.choice(NAMES)
+        if chance.random() < 0.5:
+            registry.set_alias(name, "stable", chance.choice(["latest", "1", "2", "7"]))
+        else:
+            registry.delete_alias(name, "stable")
+
+    def delete(chance: random.Random) -> None:
+        name = chance.choice(NAMES)
+        if chance.random() < 0.1:
+            registry.delete_network(name)
+        else:
+            registry.delete_version(name, chance.choice([*registry.network(name).versions]))
+
+    def read(chance: random.Random) -> None:
+        name = chance.choice(NAMES)
+        served = registry.served(name, chance.choice(["", "stable", "1"]))
+        assert served.name == name
+        network = registry.network(name)
+        for reference in ("", *network.aliases):
+            version = network.references[reference]
+            assert version is network.versions[version.number]
+            assert version.served is not None
+        names = [state.name for state in registry.networks()]
+        assert names == sorted(names)
+
+    def read_store(chance: random.Random) -> None:
+        registry.spec(chance.choice(NAMES), "")
+
+    assert hammer(1.5, [register, register, alias, delete, read, read, read_store]) > 100
+    assert [change.revision for change in changes] == [*range(start + 1, registry.revision + 1)]
+    for name, numbers in given.items():
+        assert sorted(numbers) == [*range(1, len(numbers) + 1)], "every number once"
+        states = [change.network for change in changes if change.name == name]
+        assert name in {network.name for network in registry.networks()} or states[-1] is None
+    loaded = store.load()
+    assert loaded.revision == registry.revision
+    assert {row.name: (dict(row.aliases), [v.number for v in row.versions]) for row in loaded.networks} == {
+        network.name: (dict(network.aliases), [*network.versions]) for network in registry.networks()
+    }
+
+
+def test_one_content_by_many_at_once(store: Store) -> None:
+    registry = Registry.open(store)
+    start = registry.revision
+    together = threading.Barrier(8)
+
+    def register(_: int) -> tuple[int, bool]:
+        together.wait()
+        done = registry.register("net", tiny(1))
+        return done.version.number, done.created
+
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(register, range(8)))
+    assert sorted(results) == [(1, False)] * 7 + [(1, True)]
+    assert registry.revision == start + 1
