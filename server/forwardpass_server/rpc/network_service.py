@@ -128,8 +128,8 @@ class NetworkService:
         """List networks by name, a page at a time; a page begins after the last name of the one before."""
         revision = self._registry.revision
         after = _read_token(request.page_token)
-        networks = [network for network in self._registry.networks() if network.name > after]
         size = _page_size(request.page_size)
+        networks = self._registry.networks(after=after, limit=size + 1)
         return v1.ListNetworksResponse(
             networks=map(network_message, networks[:size]),
             next_page_token=_token(networks[size - 1].name) if len(networks) > size else "",

@@ -1,0 +1,95 @@
+"""Both clients against the real server: a network's life, and the same bits by every road."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from forwardpass import errors, spec
+
+from tests.client.twins import Twin
+from tests.processes import ServerProcess
+
+
+@pytest.fixture
+def real(connect: Twin, server: ServerProcess) -> Any:
+    return connect(server.address)
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A network's name of the test's own."""
+    return "real-" + "".join(c if c.isalnum() else "-" for c in request.node.name.lower()).strip("-")[-50:]
+
+
+def test_the_article(real: Any) -> None:
+    assert real.predict("article-linear", {"children": 2, "accounts": 3}).outputs.tolist() == [[9.0]]
+    assert real.predict("article-1-hidden", [2, 3]).outputs.tolist() == [[9.0]]
+    trace = real.trace("article-2-hidden", [3, 5])
+    assert [layer.activation.tolist() for layer in trace.layers] == [[[26, 0]], [[0, 26]], [[182]]]
+    assert "transactions = 182" in str(trace)
+
+
+def test_the_life_of_a_network(real: Any, name: str) -> None:
+    document = {"format": spec.FORMAT, "inputs": ["a", "b"], "layers": [{"weights": [[1, 2]]}]}
+    first = real.register(name, document)
+    assert (first.created, first.version.number, real.register(name, document).created) == (True, 1, False)
+    second = real.register(name, spec.parse({**document, "layers": [{"weights": [[3, 4]]}]}), keep_latest=True)
+    assert real.predict(name, [1, 1]).outputs.item() == 3
+    real.set_alias(name, "next", second.version.number)
+    assert real.predict(name, [1, 1], version="next").outputs.item() == 7
+    assert {info.number for info in real.versions(name)} == {1, 2}
+    assert real.network(name).aliases == {"latest": 1, "next": 2}
+    assert spec.digest(real.spec(name, version=2)) == second.version.digest
+    assert name in {info.name for info in real.networks()}
+    with pytest.raises(errors.VersionInUseError):
+        real.delete_version(name, 2)
+    real.delete_alias(name, "next")
+    real.delete_version(name, 2)
+    real.delete_network(name)
+    with pytest.raises(errors.NetworkNotFoundError) as refused:
+        real.predict(name, [1, 1])
+    assert refused.value.facts["resourceName"] == name
+    assert refused.value.request_id
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_form_of_rows_is_the_same_prediction(real: Any, name: str, dtype: str) -> None:
+    weights = np.random.default_rng(0).standard_normal((3, 2))
+    layers = [{"weights": weights, "activation": "tanh"}]
+    real.register(name, {"format": spec.FORMAT, "dtype": dtype, "inputs": ["x", "y"], "layers": layers})
+    rows = np.random.default_rng(1).standard_normal((5, 2))
+    whole = real.predict(name, rows).outputs
+    assert whole.dtype == dtype
+    named = [{"y": y, "x": x} for x, y in rows.tolist()]
+    frame = pd.DataFrame({"y": rows[:, 1], "x": rows[:, 0]})
+    for other in (named, frame, rows.tolist(), np.asfortranarray(rows)):
+        assert real.predict(name, other).outputs.tobytes() == whole.tobytes()
+    assert real.trace(name, rows).outputs.tobytes() == whole.tobytes()
+    alone = [real.predict(name, row).outputs for row in rows]
+    assert np.concatenate(alone).tobytes() == whole.tobytes()
+
+
+def test_large_networks_are_uploaded_with_progress(real: Any, name: str, tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).standard_normal((1_200, 1_000))
+    network = spec.parse({"format": spec.FORMAT, "inputs": 1_000, "layers": [{"weights": weights}]})
+    file = tmp_path / "network.safetensors"
+    file.write_bytes(spec.to_safetensors(network))
+    seen: list[tuple[int, int]] = []
+    done = real.register(name, file, progress=lambda sent, total: seen.append((sent, total)))
+    assert done.version.digest == spec.digest(network)
+    assert seen[-1] == (done.version.size_bytes, done.version.size_bytes)
+    assert len(seen) > 5
+
+
+def test_a_refusal_has_the_servers_facts(real: Any) -> None:
+    with pytest.raises(errors.ShapeMismatchError) as refused:
+        real.predict("article-linear", [[1, 2, 3]])
+    assert refused.value.facts["expectedShape"] == "[rows, 2]"
+    assert isinstance(refused.value, ValueError)
+    example = {"inputs": [1, 1], "outputs": [4]}
+    document = {"format": spec.FORMAT, "inputs": 2, "layers": [{"weights": [[1, 2]]}], "examples": [example]}
+    with pytest.raises(errors.ExampleFailedError) as failed:
+        real.register("failing", document)
+    assert failed.value.faults[0].path == "spec.examples[0].outputs[0]"
