@@ -184,10 +184,7 @@ class AsyncClient:
             call.check()
             raise self._failure(error, limit) from error
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._closed and task is not None and not task.cancelling():
-                # Nobody cancelled the task: it is how grpc ends calls in flight when their channel is closed.
-                raise _calls.closed() from None
+            self._check_end()
             raise
         call.check()
         return call.parse(reply)
@@ -201,6 +198,9 @@ class AsyncClient:
         except grpc.RpcError as error:
             call.check()
             raise self._failure(error, limit) from error
+        except asyncio.CancelledError:
+            self._check_end()
+            raise
         finally:
             stream.cancel()
         call.check()
@@ -227,6 +227,12 @@ class AsyncClient:
         return self._methods[call.method](
             call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
         )
+
+    def _check_end(self) -> None:
+        task = asyncio.current_task()
+        if self._closed and task is not None and not task.cancelling():
+            # Nobody cancelled the task: it is how grpc ends calls in flight when their channel is closed.
+            raise _calls.closed() from None
 
     def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
         if self._closed:

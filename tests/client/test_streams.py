@@ -91,7 +91,7 @@ class TestPredictStream:
 
     def test_refuses_an_id_that_is_in_use(self, client: Any, fake: FakeServer) -> None:
         fake.delay(0.2)
-        with pytest.raises(errors.InvalidFieldError, match="'same'.*not answered yet"):
+        with pytest.raises(errors.InvalidFieldError, match=r"'same'.*not answered yet"):
             list(client.predict_stream([_request(1, id="same"), _request(2, id="same")]))
 
     def test_an_id_may_be_used_again_once_answered(self, client: Any) -> None:
@@ -206,7 +206,7 @@ class TestWatch:
         changes = client.watch()
         next(changes)
         changes.close()
-        assert _eventually(lambda: fake.calls[0].ended.is_set())
+        assert _eventually(fake.calls[0].ended.is_set)
 
     def test_a_watch_that_the_server_ends_is_no_quiet_end(self, client: Any, fake: FakeServer) -> None:
         fake.watching.set()
@@ -230,5 +230,5 @@ async def test_an_async_iterator_may_raise_too(fake: FakeServer) -> None:
         seen = []
         with pytest.raises(KeyError, match="no more rows"):
             async for key, _ in client.predict_stream(requests()):
-                seen.append(key)  # noqa: PERF401 - what came before the exception counts
+                seen.append(key)
         assert seen == ["0"]

@@ -37,6 +37,7 @@ class Driven:
     def __init__(self, client: AsyncClient, loop: Loop) -> None:
         self._client = client
         self._loop = loop
+        self._iterators: list[Iterator[Any]] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._client, name)
@@ -45,7 +46,10 @@ class Driven:
             result = method(*arguments, **options)
             if inspect.iscoroutine(result):
                 return self._loop.run(result)
-            return self._iterate(result) if inspect.isasyncgen(result) else result
+            if inspect.isasyncgen(result):
+                self._iterators.append(self._iterate(result))
+                return self._iterators[-1]
+            return result
 
         return call
 
@@ -58,6 +62,11 @@ class Driven:
                     return
         finally:
             self._loop.run(items.aclose())  # type: ignore[attr-defined] # an async generator has it
+
+    def end(self) -> None:
+        """End what was left in the middle, while the loop still runs."""
+        for iterator in self._iterators:
+            iterator.close()  # type: ignore[attr-defined] # a generator has it
 
     def __enter__(self) -> Self:
         self._loop.run(self._client.__aenter__())
@@ -92,4 +101,6 @@ class Twin:
 
     def close(self) -> None:
         for client in self._made:
+            if isinstance(client, Driven):
+                client.end()
             client.close()

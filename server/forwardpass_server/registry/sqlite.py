@@ -46,7 +46,7 @@ def parse(url: str) -> URL:
             "with three slashes before a relative path and four before an absolute one"
         )
     if not address.database or address.database == ":memory:":
-        return address.set(database=None)
+        return URL.create("sqlite")
     return address.set(database=str(Path(address.database).resolve()))
 
 
