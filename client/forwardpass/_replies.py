@@ -115,7 +115,8 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         network=message.network,
         number=message.version,
         digest=message.digest,
-        create_time=_time(message.create_time) if message.HasField("create_time") else None,
+        # Content that was only validated has no number, and no time at which it was registered.
+        create_time=_time(message.create_time) if message.version else None,
         aliases=tuple(message.aliases),
         dtype=DTYPES[message.dtype].name if message.dtype in DTYPES else "",
         inputs=message.inputs.width or len(message.inputs.features),

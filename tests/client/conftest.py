@@ -30,6 +30,6 @@ def fake() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def client(connect: Twin, fake: FakeServer) -> Any:
+def client(fake: FakeServer, connect: Twin) -> Any:
     """A client of `fake`, of each kind in turn."""
     return connect(fake.address)

@@ -29,7 +29,11 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 ARTICLE: Mapping[str, NetworkSpec] = {
-    "article-linear": spec.from_nodes({"output": [1.0, 1.0]}, inputs=["children", "accounts"]),
+    "article-linear": spec.from_nodes(
+        {"node_0": [1.0, 1.0], "node_1": [-1.0, 1.0], "output": [2.0, -1.0]},
+        activation="identity",
+        inputs=["children", "accounts"],
+    ),
     "article-1-hidden": spec.from_nodes(
         {"node_0": [1.0, 1.0], "node_1": [-1.0, 1.0], "output": [2.0, -1.0]}, inputs=["children", "accounts"]
     ),

@@ -361,7 +361,7 @@ class TestThreads:
     def test_share_one_client(self, client: Any) -> None:
         def one(number: int) -> bool:
             row = [float(number), 1.0]
-            return bool(client.predict("article-linear", row).outputs.tolist() == [[number + 1.0]])
+            return bool(client.predict("article-linear", row).outputs.tolist() == [[3.0 * number + 1.0]])
 
         with ThreadPoolExecutor(8) as threads:
             assert all(threads.map(one, range(200)))
@@ -388,7 +388,7 @@ class TestClosing:
 
     def test_with_closes(self, connect: Twin, fake: FakeServer) -> None:
         with connect(fake.address) as client:
-            assert client.predict("article-linear", [2, 3]).outputs == 5
+            assert client.predict("article-linear", [2, 3]).outputs == 9
         with pytest.raises(RuntimeError, match="closed"):
             client.predict(NAME, ROWS)
 

@@ -121,11 +121,13 @@ class TestPredictStream:
 
         answers = client.predict_stream(requests())
         next(answers)
-        time.sleep(1)
-        before = taken
-        time.sleep(0.5)
-        # The windows of the connection, buffers, and the answers on their way: 32 KB a request.
-        assert taken == before < 2_000
+        before, still = -1, 0
+        # Until the windows of the connection are full of requests, 32 KB each, and of answers.
+        while still < 5 and taken < 5_000:
+            still = still + 1 if taken == before else 0
+            before = taken
+            time.sleep(0.1)
+        assert taken < 5_000
         answers.close()
         assert fake.calls[0].ended.wait(5)
 

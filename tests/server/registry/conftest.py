@@ -13,11 +13,9 @@ class Place:
 
     Attributes:
         url: The database's URL.
-        keeps: Whether what is written is there when it is opened again.
     """
 
     url: str
-    keeps: bool = True
     _open: ExitStack = field(default_factory=ExitStack)
 
     def open(self) -> Store:
@@ -31,9 +29,19 @@ class Place:
 
 PLACES: dict[str, Callable[[Path], Place]] = {
     "sqlite": lambda folder: Place(f"sqlite:///{folder / 'registry.db'}"),
-    "memory": lambda _: Place("sqlite://", keeps=False),
+    "memory": lambda _: Place("sqlite://"),
 }
 """Every kind of store; the whole suite runs over each."""
+
+FORGETFUL = {"memory"}
+"""Those that begin anew when they are opened again."""
+
+
+@pytest.fixture(params=PLACES.keys() - FORGETFUL)
+def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    made = PLACES[request.param](tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=PLACES)

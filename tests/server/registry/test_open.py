@@ -164,10 +164,9 @@ def test_processes_migrate_at_once(tmp_path: Path) -> None:
 
 def test_a_migration_is_whole_or_not_at_all(database: Path) -> None:
     engine = sqlite.make_engine(sqlite.parse(f"sqlite:///{database}"), busy_seconds=1)
-    with pytest.raises(RuntimeError), engine.begin() as connection:
+    with engine.connect() as connection:
         schema.migrate(connection)
-        assert inspect(connection).get_table_names()
-        raise RuntimeError
+        assert inspect(connection).get_table_names()  # and no commit
     with engine.begin() as connection:
         assert not inspect(connection).get_table_names()
     engine.dispose()

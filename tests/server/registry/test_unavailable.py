@@ -121,6 +121,42 @@ def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> N
         assert Registry.open(store).networks() == after
 
 
+def test_writes_that_fail_anywhere(database: Path) -> None:
+    """Let no file grow beyond a size that moves on in small steps, until a registration gets through."""
+    code = """if True:
+        import logging, resource, signal, sqlite3, sys
+        from forwardpass.errors import StoreUnavailableError
+        from forwardpass_server.registry import Registry, SqlStore
+        from tests.server.registry.samples import tiny
+        logging.disable()
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        spec = tiny(2, description="x" * 9_000, metadata={str(index): "y" * 9_000 for index in range(5)})
+        refused = 0
+        with SqlStore(f"sqlite:///{sys.argv[1]}") as store:
+            registry = Registry.open(store)
+            before = registry.networks()
+            for limit in range(0, 10**6, 2048):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+                try:
+                    done = registry.register("net", spec)
+                    break
+                except StoreUnavailableError:
+                    refused += 1
+                    assert registry.networks() == before
+                    assert registry.served("article-linear", "")
+                resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                connection = sqlite3.connect(sys.argv[1])
+                assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                assert connection.execute("SELECT count(*) FROM versions").fetchone() == (3,)
+                connection.close()
+            assert registry.spec("net", "") == spec
+            print(refused, done.version.number, done.created)
+    """
+    refused, *done = run_python(code, database).split()
+    assert int(refused) > 30
+    assert done == ["1", "True"]
+
+
 def test_reading_while_another_process_writes(database: Path) -> None:
     with SqlStore(f"sqlite:///{database}", busy_seconds=0.05) as store:
         registry = Registry.open(store)

@@ -1,0 +1,219 @@
+"""Finding a server, following one that drains, TLS, and what belongs to asyncio alone."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from forwardpass import AsyncClient, errors
+
+from tests.client.fake_server import FakeServer
+from tests.client.twins import Twin
+
+NAME = "article-linear"
+ROW = [2.0, 3.0]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class TestReadiness:
+    def test_a_server_that_serves_is_ready(self, client: Any) -> None:
+        assert client.ready() is True
+        client.wait_until_ready()
+
+    def test_a_server_that_does_not_serve_is_not(self, client: Any, fake: FakeServer) -> None:
+        fake.serve(False)
+        assert client.ready() is False
+        with pytest.raises(errors.DeadlineExceededError, match=r"was not ready to serve within 0\.3 s"):
+            client.wait_until_ready(0.3)
+
+    def test_no_server_is_not_ready(self, connect: Twin) -> None:
+        client = connect("127.0.0.1:1")
+        assert client.ready() is False
+        with pytest.raises(TimeoutError):
+            client.wait_until_ready(0.3)
+
+    def test_waits_for_a_server_that_starts_to_serve(self, client: Any, fake: FakeServer) -> None:
+        fake.serve(False)
+        timer = threading.Timer(0.3, fake.serve, [True])
+        timer.start()
+        client.wait_until_ready(10)
+        assert client.predict(NAME, ROW).outputs == 9
+        timer.join()
+
+    def test_waits_for_a_server_that_starts(self, connect: Twin) -> None:
+        port = _free_port()
+        client = connect(f"127.0.0.1:{port}")
+        started: list[FakeServer] = []
+        timer = threading.Timer(0.3, lambda: started.append(FakeServer(port)))
+        timer.start()
+        client.wait_until_ready(10)
+        assert client.predict(NAME, ROW).outputs == 9
+        timer.join()
+        client.close()
+        started[0].stop()
+
+
+class TestBalancing:
+    def test_all_addresses_are_used(self, connect: Twin) -> None:
+        with FakeServer() as one, FakeServer() as other:
+            client = connect(f"ipv4:{one.address},{other.address}")
+            for _ in range(20):
+                client.predict(NAME, ROW)
+            time.sleep(0.2)  # until both are connected
+            for _ in range(20):
+                client.predict(NAME, ROW)
+            assert min(len(one.calls), len(other.calls)) >= 8
+            client.close()
+
+    def test_a_server_that_drains_gets_no_more_calls(self, connect: Twin) -> None:
+        with FakeServer() as one, FakeServer() as other:
+            client = connect(f"ipv4:{one.address},{other.address}")
+            while not (one.calls and other.calls):
+                client.predict(NAME, ROW)
+            one.serve(False)
+            time.sleep(0.3)
+            before = len(one.calls)
+            for _ in range(20):
+                client.predict(NAME, ROW)
+            assert len(one.calls) == before
+            client.close()
+
+    def test_calls_go_on_while_one_server_dies(self, connect: Twin) -> None:
+        with FakeServer() as one, FakeServer() as other:
+            client = connect(f"ipv4:{one.address},{other.address}")
+            client.predict(NAME, ROW)
+            killer = threading.Timer(0.1, one.stop)
+            killer.start()
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                assert client.predict(NAME, ROW).outputs == 9
+            killer.join()
+            client.close()
+
+    def test_a_server_that_comes_back_is_found(self, connect: Twin) -> None:
+        port = _free_port()
+        with FakeServer(port) as first:
+            client = connect(first.address)
+            assert client.predict(NAME, ROW).outputs == 9
+        assert client.ready() is False
+        with FakeServer(port):
+            client.wait_until_ready(10)
+            assert client.predict(NAME, ROW).outputs == 9
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for localhost that signs itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate, and is not here")
+    folder = tmp_path_factory.mktemp("tls")
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(
+        [*command, "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"],
+        check=True,
+        capture_output=True,
+    )
+    return folder / "certificate.pem", folder / "key.pem"
+
+
+class TestTls:
+    @pytest.fixture
+    def secure(self, certificate: tuple[Path, Path]) -> Any:
+        chain, key = certificate
+        credentials = grpc.ssl_server_credentials([(key.read_bytes(), chain.read_bytes())])
+        with FakeServer(credentials=credentials) as server:
+            yield server
+
+    @pytest.mark.parametrize("form", ["path", "str", "bytes", "credentials"])
+    def test_trusts_what_it_is_told_to(
+        self, secure: FakeServer, connect: Twin, certificate: tuple[Path, Path], form: str
+    ) -> None:
+        root = certificate[0]
+        forms = {
+            "path": root,
+            "str": str(root),
+            "bytes": root.read_bytes(),
+            "credentials": grpc.ssl_channel_credentials(root.read_bytes()),
+        }
+        client = connect(secure.address, tls=forms[form], token="sesame")  # noqa: S106 - a test's token
+        assert client.predict(NAME, ROW).outputs == 9
+        assert secure.calls[0].metadata["authorization"] == "Bearer sesame"
+
+    @pytest.mark.parametrize("tls", [True, False])
+    def test_does_not_trust_another(self, secure: FakeServer, connect: Twin, tls: bool) -> None:
+        client = connect(secure.address, tls=tls, retries=False)
+        with pytest.raises(errors.UnavailableError, match="agree about TLS"):
+            client.predict(NAME, ROW)
+        assert secure.calls == []
+
+
+class TestAsyncio:
+    async def test_a_cancelled_task_ends_its_call(self, fake: FakeServer) -> None:
+        fake.delay(0.5)
+        async with AsyncClient(fake.address) as client:
+            task = asyncio.create_task(client.predict(NAME, ROW))
+            while not fake.calls:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert task.cancelled()
+            assert fake.calls[0].ended.wait(5)
+            assert (await client.predict(NAME, ROW)).outputs == 9
+
+    async def test_a_cancelled_watch_ends_its_call(self, fake: FakeServer) -> None:
+        async with AsyncClient(fake.address) as client:
+
+            async def watch() -> None:
+                async for _ in client.watch():
+                    pass
+
+            task = asyncio.create_task(watch())
+            while not fake.calls:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await asyncio.to_thread(fake.calls[0].ended.wait, 5)
+
+    async def test_many_calls_wait_together(self, fake: FakeServer) -> None:
+        async with AsyncClient(fake.address) as client:
+            predictions = await asyncio.gather(*(client.predict(NAME, [n, 0.0]) for n in range(200)))
+        assert [float(prediction.outputs[0, 0]) for prediction in predictions] == [3.0 * n for n in range(200)]
+
+    async def test_asyncios_own_timeout_holds_too(self, fake: FakeServer) -> None:
+        fake.delay(0.5)
+        async with AsyncClient(fake.address) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await client.predict(NAME, ROW)
+
+    def test_one_client_belongs_to_one_loop(self, fake: FakeServer) -> None:
+        client = AsyncClient(fake.address)
+
+        async def use() -> float:
+            return float((await client.predict(NAME, ROW)).outputs[0, 0])
+
+        with asyncio.Runner() as first:
+            assert first.run(use()) == 9.0
+            with asyncio.Runner() as second, pytest.raises(RuntimeError, match="another event loop"):
+                second.run(use())
+            first.run(client.close())
+
+    def test_can_be_made_before_there_is_a_loop(self) -> None:
+        assert repr(AsyncClient("localhost:1")) == "AsyncClient('localhost:1')"
