@@ -13,7 +13,7 @@ from typing import Any, Final, SupportsFloat, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.struct_pb2 import Struct
 
 from forwardpass.errors import Fault, FeatureMismatchError, InvalidTensorError, ShapeMismatchError
 from forwardpass.tensors import to_tensor
@@ -113,7 +113,7 @@ def _named(rows: Sequence[Any]) -> Rows:
         elif not row:
             faults.append(Fault(path=path, message="is empty; a number for each feature is needed"))
         else:
-            message.rows.append(_struct(row, path, faults))
+            _fill(message.rows.add(), row, path, faults)
         if len(faults) >= _MOST_FAULTS:
             break
     if faults:
@@ -121,18 +121,17 @@ def _named(rows: Sequence[Any]) -> Rows:
     return message
 
 
-def _struct(row: Mapping[Any, Any], path: str, faults: list[Fault]) -> Struct:
-    fields = {}
+def _fill(struct: Struct, row: Mapping[Any, Any], path: str, faults: list[Fault]) -> None:
+    fields = struct.fields
     for name, value in row.items():
         if not isinstance(name, str):
             faults.append(Fault(path=path, message=f"has the name {name!r}; a feature's name is a text"))
             continue
-        number = _number(value)
+        number = value if type(value) is float else _number(value)
         if number is None:
             faults.append(Fault(path=f"{path}.{name}", message=_refusal(value)))
         else:
-            fields[name] = Value(number_value=number)
-    return Struct(fields=fields)
+            fields[name].number_value = number
 
 
 def _number(value: Any) -> float | None:
@@ -181,7 +180,8 @@ def _frame_rows(frame: Any) -> Any:
             columns.append(column.to_numpy(dtype=np.float64, na_value=math.nan).tolist())
     if faults:
         raise FeatureMismatchError(f"the frame has {len(faults)} columns that cannot be sent", faults=faults)
-    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+    names = frame.columns.tolist()
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _all_texts(names: Iterable[object]) -> bool:

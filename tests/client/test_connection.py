@@ -113,6 +113,11 @@ class TestBalancing:
             client.close()
 
 
+async def _called(fake: FakeServer) -> None:
+    while not fake.calls:
+        await asyncio.sleep(0.01)
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for localhost that signs itself, and its key."""
@@ -166,8 +171,7 @@ class TestAsyncio:
         fake.delay(0.5)
         async with AsyncClient(fake.address) as client:
             task = asyncio.create_task(client.predict(NAME, ROW))
-            while not fake.calls:
-                await asyncio.sleep(0.01)
+            await _called(fake)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -183,8 +187,7 @@ class TestAsyncio:
                     pass
 
             task = asyncio.create_task(watch())
-            while not fake.calls:
-                await asyncio.sleep(0.01)
+            await _called(fake)
             await asyncio.sleep(0.1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):

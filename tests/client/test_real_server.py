@@ -1,12 +1,13 @@
 """Both clients against the real server: a network's life, and the same bits by every road."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from forwardpass import errors, spec
+from forwardpass import StreamRequest, errors, spec
 
 from tests.client.twins import Twin
 from tests.processes import ServerProcess
@@ -81,6 +82,7 @@ def test_large_networks_are_uploaded_with_progress(real: Any, name: str, tmp_pat
     assert done.version.digest == spec.digest(network)
     assert seen[-1] == (done.version.size_bytes, done.version.size_bytes)
     assert len(seen) > 5
+    assert real.spec(name) == network
 
 
 def test_a_refusal_has_the_servers_facts(real: Any) -> None:
@@ -93,3 +95,92 @@ def test_a_refusal_has_the_servers_facts(real: Any) -> None:
     with pytest.raises(errors.ExampleFailedError) as failed:
         real.register("failing", document)
     assert failed.value.faults[0].path == "spec.examples[0].outputs[0]"
+
+
+def _document(scale: float = 1.0, **fields: Any) -> dict[str, Any]:
+    layer = {"name": "price", "weights": [[scale, 2.0]], "bias": [0.5]}
+    return {"format": spec.FORMAT, "inputs": ["area", "rooms"], "layers": [layer], **fields}
+
+
+def test_a_classifier_says_label_and_probability(real: Any, name: str) -> None:
+    layer = {"weights": [[1.0, 0.0], [0.0, 1.0]], "activation": "softmax"}
+    real.register(name, _document(layers=[layer], classes=["flat", "house"]))
+    prediction = real.predict(name, [[1.0, 2.0], [2.0, 1.0]])
+    assert prediction.labels == ("house", "flat")
+    assert prediction.classifications[0].probability == prediction.outputs[0, 1]
+
+
+def test_validating_writes_nothing(real: Any, name: str) -> None:
+    registered = real.register(name, _document(), validate_only=True)
+    assert (registered.created, registered.version.number, registered.version.create_time) == (False, 0, None)
+    assert registered.version.digest == spec.digest(spec.parse(_document()))
+    with pytest.raises(errors.NetworkNotFoundError):
+        real.network(name)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        ([1.0, 2.0, 3.0], errors.ShapeMismatchError),
+        ({"area": 1.0, "romos": 2.0}, errors.FeatureMismatchError),
+        ([1.0, float("nan")], errors.NonFiniteInputError),
+        (pd.DataFrame({"area": pd.array([1, None], "Int64"), "rooms": [1, 2]}), errors.NonFiniteInputError),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_rows_that_do_not_fit_are_refused(real: Any, name: str, rows: Any, kind: type[Exception]) -> None:
+    real.register(name, _document())
+    for method in (real.predict, real.trace):
+        with pytest.raises(kind):
+            method(name, rows)
+
+
+def test_an_unknown_layer_is_refused(real: Any, name: str) -> None:
+    real.register(name, _document())
+    with pytest.raises(errors.LayerNotFoundError, match="prize"):
+        real.trace(name, [1, 1], layers=["prize"])
+
+
+def test_a_stream_gives_the_bits_of_predict(real: Any) -> None:
+    rows = np.random.default_rng(3).normal(size=(50, 2))
+    requests = [StreamRequest(network="article-1-hidden", rows=row, id=str(n)) for n, row in enumerate(rows)]
+    alone = real.predict("article-1-hidden", rows).outputs
+    answers = dict(real.predict_stream(requests))
+    assert len(answers) == 50
+    assert all(answers[str(n)].outputs[0] == alone[n] for n in range(50))
+
+
+def test_a_stream_answers_a_bad_request_with_its_error(real: Any) -> None:
+    requests = [
+        StreamRequest(network="article-linear", rows=[1.0, 2.0, 3.0]),
+        StreamRequest(network="nowhere", rows=[1.0, 2.0]),
+        StreamRequest(network="article-linear", rows=["one", "two"]),
+        StreamRequest(network="article-linear", rows=[2.0, 3.0]),
+    ]
+    answers = dict(real.predict_stream(requests))
+    assert type(answers["0"]) is errors.ShapeMismatchError
+    assert type(answers["1"]) is errors.NetworkNotFoundError
+    assert type(answers["2"]) is errors.InvalidTensorError
+    assert answers["3"].outputs.tolist() == [[9.0]]
+
+
+def test_a_watch_tells_of_changes(real: Any, connect: Twin, server: ServerProcess, name: str) -> None:
+    changes = real.watch(prefix=name)
+    assert next(changes).event == "synced"
+    other = connect(server.address)
+    other.register(name, _document())
+    assert next(changes).network.aliases == {"latest": 1}
+    other.delete_network(name)
+    told = next(change for change in changes if change.event == "deleted")
+    assert (told.name, told.network) == (name, None)
+
+
+def test_a_watch_has_the_state_first(real: Any) -> None:
+    told = list(islice(real.watch(prefix="article-"), 4))
+    assert [change.event for change in told] == ["current"] * 3 + ["synced"]
+    assert [change.name for change in told[:3]] == ["article-1-hidden", "article-2-hidden", "article-linear"]
+
+
+def test_the_server_is_ready(real: Any) -> None:
+    real.wait_until_ready(10)
+    assert real.ready()

@@ -133,8 +133,9 @@ class Registry:
         version = self.version(name, reference)
         content = self._store.content(name, version.number)
         if content is None:
-            # It was deleted meanwhile, or its row is damaged; the snapshot knows which.
-            current = self._snapshot.numbered(name, version.number)
+            # It was deleted meanwhile, or its row is damaged; the snapshot knows which, once no write is under way.
+            with self._writing():
+                current = self._snapshot.numbered(name, version.number)
             raise _corrupt(current)
         spec = parse(name, version.number, version.digest, content)
         if spec is None:
