@@ -51,13 +51,13 @@ test-floors: .venv-floors/installed  ## run the tests with the oldest dependenci
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=python3.x ...")'
 	@echo "Installing into .venv (once, about a minute)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --editable ".[cli,server]" --group dev
+	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install -qq --editable ".[cli,server]" --group dev
 	@touch $@
 
 .venv-floors/installed: pyproject.toml tests/packaging/floors.py
 	$(PYTHON) -m venv --clear .venv-floors
-	$(FLOORS)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(FLOORS)/python -m pip install -qq --upgrade "pip>=25.1"
 	$(FLOORS)/python tests/packaging/floors.py > .venv-floors/floors.txt
-	$(FLOORS)/python -m pip install --quiet --constraint .venv-floors/floors.txt --editable ".[cli,server]" --group test
+	$(FLOORS)/python -m pip install --constraint .venv-floors/floors.txt --editable ".[cli,server]" --group test
 	@touch $@

@@ -70,9 +70,11 @@ def trained(client: Client) -> dict[str, np.ndarray]:
     served = predictions(client)
 
     data = load_breast_cancer()
-    theirs = to_pipeline(client.spec("breast-cancer")).predict_proba(data.data)[:, 1:]
-    ours = served["breast-cancer"]
-    score, score_theirs = (accuracy_score(data.target, (p[:, 0] >= 0.5).astype(int)) for p in (ours, theirs))
+    pipeline = to_pipeline(client.spec("breast-cancer"))
+    labels = client.predict("breast-cancer", data.data).labels
+    score = accuracy_score(data.target_names[data.target], labels)
+    score_theirs = accuracy_score(data.target, pipeline.predict(data.data))
+    ours, theirs = served["breast-cancer"], pipeline.predict_proba(data.data)[:, 1:]
     compare("breast-cancer", "accuracy", score, score_theirs, ours, theirs)
 
     data = load_diabetes(scaled=False)

@@ -1,0 +1,76 @@
+"""The Dockerfile and docker-compose.yml agree with each other and with the server.
+
+Their grammar is linted by `make check`: hadolint, and the JSON schema of the compose specification.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from forwardpass_server import cli
+from forwardpass_server.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+# The instructions, a line that ends in a backslash going on in the next one.
+LINES = re.sub(r"\\\n\s*", "", (ROOT / "server" / "Dockerfile").read_text()).splitlines()
+FINAL = LINES[max(index for index, line in enumerate(LINES) if line.startswith("FROM ")) :]
+
+
+def last(instruction: str) -> str:
+    """What the last such instruction of the final image says."""
+    return [line.removeprefix(instruction).strip() for line in FINAL if line.startswith(f"{instruction} ")][-1]
+
+
+@pytest.fixture
+def service() -> dict[str, Any]:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    server: dict[str, Any] = compose["services"]["server"]
+    return server
+
+
+def test_the_server_understands_the_command() -> None:
+    options = cli._parser().parse_args(json.loads(last("CMD")))
+    known = {name: value for name, value in vars(options).items() if name != "command"}
+    settings = Settings(**known)
+    assert settings.listen.endswith(f":{last('EXPOSE')}")
+    assert settings.database.startswith(f"sqlite:///{last('VOLUME')}/")
+
+
+def test_the_health_check_asks_where_the_server_listens(service: dict[str, Any]) -> None:
+    program, *arguments = json.loads(last("HEALTHCHECK").partition(" CMD ")[2])
+    assert [program] == json.loads(last("ENTRYPOINT"))
+    options = cli._parser().parse_args(arguments)
+    assert (options.command, options.address) == ("health", f"127.0.0.1:{last('EXPOSE')}")
+    assert service["healthcheck"]["test"] == ["CMD", program, *arguments]
+
+
+def test_the_final_image_has_no_root_and_no_build_tools() -> None:
+    user, _, group = last("USER").partition(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    words = " ".join(FINAL)
+    assert not re.search(r"\b(apt-get|gcc|pip)\b", words)
+    assert "uninstall --yes setuptools pip" in " ".join(LINES)
+
+
+def test_compose_publishes_only_to_this_machine_and_keeps_networks_on_a_volume(service: dict[str, Any]) -> None:
+    assert service["ports"] == [f"127.0.0.1:{last('EXPOSE')}:{last('EXPOSE')}"]
+    assert [volume.partition(":")[2] for volume in service["volumes"]] == [last("VOLUME")]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert (ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def test_compose_waits_for_a_whole_drain(service: dict[str, Any]) -> None:
+    settings = Settings()
+    assert int(service["stop_grace_period"].removesuffix("s")) > settings.lame_duck + settings.drain_timeout
+
+
+def test_the_build_context_has_what_the_image_copies() -> None:
+    kept = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"}
+    copied = [line.split()[1:-1] for line in LINES if line.startswith("COPY ") and "--from" not in line]
+    assert {path for paths in copied for path in paths} == kept
