@@ -7,7 +7,7 @@ from forwardpass.errors import DtypeMismatchError, Fault, InvalidNetworkError, I
 from forwardpass.spec.faults import Faults, join
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.models import FORMAT
-from forwardpass.spec.network import Layer, NetworkSpec
+from forwardpass.spec.network import Inputs, Layer, NetworkSpec
 from forwardpass.spec.numbers import Unreadable
 from forwardpass.spec.parsing import read
 from forwardpass.tensors import DATA_TYPES, Array, from_tensor, to_tensor
@@ -20,6 +20,7 @@ _MERGES: Final = {
     network_pb2.MERGE_CONCATENATE: "concatenate",
     network_pb2.MERGE_MULTIPLY: "multiply",
 }
+_MERGE_NUMBERS: Final = {name: number for number, name in _MERGES.items()}
 _PATHS: Final = (
     (re.compile(r"^spec\.inputs(?=\[)"), "spec.inputs.features"),
     (re.compile(r"^spec\.inputs$"), "spec.inputs.width"),
@@ -47,19 +48,7 @@ def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:
     """Write a spec as its message, tensors as bytes."""
     return network_pb2.NetworkSpec(
         dtype=DATA_TYPES[spec.dtype],
-        inputs=network_pb2.Inputs(
-            width=spec.inputs.width,
-            features=[
-                network_pb2.Feature(
-                    name=feature.name,
-                    mean=feature.mean,
-                    scale=feature.scale,
-                    unit=feature.unit,
-                    description=feature.description,
-                )
-                for feature in spec.inputs.features
-            ],
-        ),
+        inputs=inputs_message(spec.inputs),
         layers=map(_layer_message, spec.layers),
         output_names=spec.outputs,
         class_labels=spec.classes,
@@ -74,15 +63,31 @@ def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:
     )
 
 
+def inputs_message(inputs: Inputs) -> network_pb2.Inputs:
+    """Write what a network reads as its message."""
+    return network_pb2.Inputs(
+        width=inputs.width,
+        features=[
+            network_pb2.Feature(
+                name=feature.name,
+                mean=feature.mean,
+                scale=feature.scale,
+                unit=feature.unit,
+                description=feature.description,
+            )
+            for feature in inputs.features
+        ],
+    )
+
+
 def _layer_message(layer: Layer) -> network_pb2.Layer:
-    merges = {name: number for number, name in _MERGES.items()}
     message = network_pb2.Layer(
         name=layer.name,
         weights=to_tensor(layer.weights),
         bias=to_tensor(layer.bias),
         activation=network_pb2.Activation(name=layer.activation.name, parameters=dict(layer.activation.parameters)),
         nodes=layer.nodes,
-        merge=merges[layer.merge],
+        merge=_MERGE_NUMBERS[layer.merge],
     )
     # `from` is a word of Python's own.
     getattr(message, "from").extend(layer.from_)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from forwardpass.spec.messages import inputs_message
 from forwardpass.tensors import DATA_TYPES
-from forwardpass.v1.network_pb2 import Activation, Feature, Inputs, LayerSummary, Network, NetworkVersion
+from forwardpass.v1.network_pb2 import Activation, LayerSummary, Network, NetworkVersion
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from forwardpass_server.registry import LATEST, NetworkState, VersionState
@@ -39,21 +40,7 @@ def version_message(version: VersionState, aliases: Mapping[str, int]) -> Networ
     if summary is None:
         return message
     message.dtype = DATA_TYPES[summary.dtype]
-    message.inputs.CopyFrom(
-        Inputs(
-            width=summary.inputs.width,
-            features=[
-                Feature(
-                    name=feature.name,
-                    mean=feature.mean,
-                    scale=feature.scale,
-                    unit=feature.unit,
-                    description=feature.description,
-                )
-                for feature in summary.inputs.features
-            ],
-        )
-    )
+    message.inputs.CopyFrom(inputs_message(summary.inputs))
     message.layers.extend(
         LayerSummary(
             name=layer.name,

@@ -15,7 +15,7 @@ from forwardpass.errors import DeadlineExceededError, DrainingError, Forwardpass
 
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import REQUEST_ID, RpcContext
-from forwardpass_server.rpc.status import CODES, refusal
+from forwardpass_server.rpc.status import CODES, Refusal, refusal
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,15 @@ class InFlight:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    def check_open(self) -> None:
+        """Let a call pass while the server is not stopping.
+
+        Raises:
+            DrainingError: The server is stopping.
+        """
+        if self.draining:
+            raise DrainingError("the server is stopping; try again, another replica will answer", retry_after=1.0)
+
     def enter(self) -> None:
         """Count a call in.
 
@@ -40,8 +49,7 @@ class InFlight:
             DrainingError: The server is stopping.
             OverloadedError: As many calls as allowed are being answered.
         """
-        if self.draining:
-            raise DrainingError("the server is stopping; try again, another replica will answer", retry_after=1.0)
+        self.check_open()
         if self.count >= self.limit:
             raise OverloadedError(
                 f"{self.count} calls are waiting, as many as the server accepts (setting `max_in_flight`); "
@@ -64,11 +72,16 @@ class InFlight:
         await self._idle.wait()
 
 
-async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str) -> None:
-    """End a call with an error and all its details."""
+def logged_refusal(error: Exception, request_id: str) -> Refusal:
+    """Turn an exception into what the caller gets; the story of an unknown one goes to the log."""
     if type(error) not in CODES:
         log.error("call failed", exc_info=error, extra={"request_id": request_id})
-    refused = refusal(error, request_id)
+    return refusal(error, request_id)
+
+
+async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str) -> None:
+    """End a call with an error and all its details."""
+    refused = logged_refusal(error, request_id)
     await context.abort(
         refused.code,
         refused.status.message,
@@ -98,8 +111,7 @@ def admission(in_flight: InFlight) -> Interceptor:
     @asynccontextmanager
     async def around(call: RpcContext) -> AsyncIterator[None]:
         if call.streaming:
-            if in_flight.draining:
-                raise DrainingError("the server is stopping; try again, another replica will answer", retry_after=1.0)
+            in_flight.check_open()
             yield
             return
         in_flight.enter()

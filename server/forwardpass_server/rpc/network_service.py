@@ -3,15 +3,15 @@
 import asyncio
 import base64
 import binascii
+import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from forwardpass import spec
 from forwardpass.errors import (
     Fault,
-    ForwardpassError,
     InvalidFieldError,
     NetworkNotFoundError,
     QuotaExceededError,
@@ -59,12 +59,7 @@ class NetworkService:
                 keep_latest=request.keep_latest,
             )
 
-        done = await self._in_thread(register)
-        return v1.RegisterNetworkResponse(
-            version=version_message(done.version, self._aliases(done)),
-            created=done.created,
-            revision=done.revision,
-        )
+        return v1.RegisterNetworkResponse(**self._registered(await self._in_thread(register)))
 
     async def upload_network(
         self, requests: AsyncIterator[v1.UploadNetworkRequest], _: RpcContext
@@ -83,30 +78,26 @@ class NetworkService:
                 quotaLimit=self._limits.max_bytes,
                 setting="max_bytes",
             )
-        content = bytearray()
+        chunks, size = [], 0
         async for request in requests:
             if request.WhichOneof("part") != "chunk":
                 raise _invalid("chunk", "is missing; every message after the first has a chunk")
-            content += request.chunk
-            if len(content) > header.size_bytes:
+            chunks.append(request.chunk)
+            size += len(request.chunk)
+            if size > header.size_bytes:
                 break
-        if len(content) != header.size_bytes:
-            raise _invalid("chunk", f"the file has {len(content)} bytes so far; the header says {header.size_bytes}")
+        if size != header.size_bytes:
+            raise _invalid("chunk", f"the file has {size} bytes so far; the header says {header.size_bytes}")
 
         def register() -> Registered:
             return self._registry.register(
                 header.network,
-                spec.from_safetensors(bytes(content), limits=self._limits),
+                spec.from_safetensors(b"".join(chunks), limits=self._limits),
                 validate_only=header.validate_only,
                 keep_latest=header.keep_latest,
             )
 
-        done = await self._in_thread(register)
-        return v1.UploadNetworkResponse(
-            version=version_message(done.version, self._aliases(done)),
-            created=done.created,
-            revision=done.revision,
-        )
+        return v1.UploadNetworkResponse(**self._registered(await self._in_thread(register)))
 
     async def get_network(self, request: v1.GetNetworkRequest, _: RpcContext) -> v1.GetNetworkResponse:
         """Get a network, one of its versions, and on request the spec."""
@@ -202,11 +193,12 @@ class NetworkService:
     def _event(self, event: v1.NetworkEvent, network: Network | None) -> v1.WatchNetworksResponse:
         return v1.WatchNetworksResponse(event=event, network=network, revision=self._registry.revision)
 
-    def _aliases(self, done: Registered) -> dict[str, int]:
-        try:
-            return dict(self._registry.network(done.version.network).aliases)
-        except ForwardpassError:  # validated only, or deleted meanwhile
-            return {}
+    def _registered(self, done: Registered) -> dict[str, Any]:
+        """Return the fields that the answers of both ways to register have."""
+        aliases: Mapping[str, int] = {}
+        with contextlib.suppress(NetworkNotFoundError):  # validated only, or deleted meanwhile
+            aliases = self._registry.network(done.version.network).aliases
+        return {"version": version_message(done.version, aliases), "created": done.created, "revision": done.revision}
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

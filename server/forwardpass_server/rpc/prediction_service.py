@@ -15,9 +15,8 @@ from forwardpass.v1.prediction_service_pb2 import (
 
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import Door
-from forwardpass_server.rpc.interceptors import Interceptor, around_all
+from forwardpass_server.rpc.interceptors import Interceptor, around_all, logged_refusal
 from forwardpass_server.rpc.methods import handlers
-from forwardpass_server.rpc.status import refusal
 from forwardpass_server.serving import Call, Kind
 
 SERVICE: Final = DESCRIPTOR.services_by_name["PredictionService"]
@@ -65,13 +64,14 @@ class PredictionService:
                 task.cancel()
 
     async def _answer_in_stream(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
-        request_bytes = request.request.SerializeToString()
+        call_of_stream = Call(kind=Kind.PREDICT, request=request.request.SerializeToString(), expires=call.expires)
+        answer: bytes | Exception
         try:
-            answer = await self._door.answer(Call(kind=Kind.PREDICT, request=request_bytes, expires=call.expires))
+            answer = await self._door.answer(call_of_stream)
         except Exception as error:  # noqa: BLE001 - becomes this request's answer
-            return PredictStreamResponse(id=request.id, error=refusal(error, call.request_id).status)
-        if isinstance(answer, ForwardpassError):
-            return PredictStreamResponse(id=request.id, error=refusal(answer, call.request_id).status)
+            answer = error
+        if isinstance(answer, Exception):
+            return PredictStreamResponse(id=request.id, error=logged_refusal(answer, call.request_id).status)
         return PredictStreamResponse(id=request.id, response=PredictResponse.FromString(answer))
 
 

@@ -27,9 +27,11 @@ def predict_reply(served: "Served", outputs: Array) -> bytes:
 def trace_reply(served: "Served", trace: "Trace", rows: slice) -> bytes:
     """Serialize a `TraceResponse` for some rows of a trace."""
     outputs = trace.outputs[rows]
-    reads = dict(zip((layer.name for layer in served.plan.layers), _reads(served), strict=True))
-    nodes = dict(zip((layer.name for layer in served.plan.layers), served.nodes, strict=True))
-    functions = {layer.name: layer for layer in served.plan.layers}
+    plan = served.plan.layers
+    # In a chain, a layer reads the nodes of the layer before it.
+    reads = (served.input_names, *served.nodes)
+    known = {layer.name: place for place, layer in enumerate(plan)}
+    places = [known[layer.name] for layer in trace.layers]
     return TraceResponse(
         outputs=to_tensor(outputs),
         network=served.name,
@@ -42,15 +44,15 @@ def trace_reply(served: "Served", trace: "Trace", rows: slice) -> bytes:
         layers=[
             LayerTrace(
                 name=layer.name,
-                nodes=nodes[layer.name],
-                function=Activation(name=functions[layer.name].activation, parameters=functions[layer.name].parameters),
+                nodes=served.nodes[place],
+                function=Activation(name=plan[place].activation, parameters=plan[place].parameters),
                 pre_activation=to_tensor(layer.pre_activation[rows]),
                 activation=to_tensor(layer.activation[rows]),
                 contributions=None if layer.contributions is None else to_tensor(layer.contributions[rows]),
                 bias=None if layer.bias is None else to_tensor(layer.bias),
-                inputs=reads[layer.name],
+                inputs=reads[place],
             )
-            for layer in trace.layers
+            for place, layer in zip(places, trace.layers, strict=True)
         ],
     ).SerializeToString()
 
@@ -73,8 +75,3 @@ def classify(classes: tuple[str, ...], outputs: Array) -> list[Classification]:
         Classification(label=classes[column], probability=float(row[column]))
         for row, column in zip(outputs, best.tolist(), strict=True)
     ]
-
-
-def _reads(served: "Served") -> list[tuple[str, ...]]:
-    """The names of what each layer reads: in a chain, the nodes of the layer before it."""
-    return [served.input_names, *served.nodes[:-1]]
