@@ -62,9 +62,13 @@ def lock(address: URL) -> int | None:
     if not address.database:
         return None
     path = Path(address.database)
-    if path.is_dir():
+    try:
+        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+    except OSError as error:  # before Python 3.14, where a folder above may not be searched
+        raise StoreOpenError(f"the database {path} cannot be reached: {error.strerror}") from None
+    if is_folder:
         raise StoreOpenError(f"the database {path} is a folder; name a file")
-    if not path.parent.is_dir():
+    if not has_folder:
         raise StoreOpenError(f"the database's folder {path.parent} does not exist; make it, or name another file")
     lock_path = path.with_name(f"{path.name}.lock")
     try:

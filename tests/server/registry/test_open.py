@@ -83,29 +83,51 @@ def test_another_schema_is_left_as_it_is(database: Path, journal: str, change: s
     assert database.read_bytes() == before
 
 
+OPEN_WITHOUT_RIGHTS = """if True:
+    import os, sys
+    from forwardpass_server.registry import SqlStore, StoreOpenError
+    if os.geteuid() == 0:  # who may do everything
+        SqlStore("sqlite://").close()  # imports what root alone may read
+        os.setuid(65534)
+    try:
+        SqlStore(f"sqlite:///{sys.argv[1]}")
+    except StoreOpenError as error:
+        print(error)
+"""
+
+
+def let_others_pass(database: Path) -> None:
+    """Let every user reach the folder of a database: pytest's folders are for their owner alone."""
+    for parent in database.parents[1:3]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+
+
 def test_no_permission(database: Path) -> None:
     database.parent.chmod(0o555)
-    for parent in database.parents[1:3]:  # pytest's folders are for their owner alone
-        parent.chmod(parent.stat().st_mode | 0o011)
-    code = """if True:
-        import os, sys
-        from forwardpass_server.registry import SqlStore, StoreOpenError
-        if os.geteuid() == 0:  # who may do everything
-            SqlStore("sqlite://").close()  # imports what root alone may read
-            os.setuid(65534)
-        try:
-            SqlStore(f"sqlite:///{sys.argv[1]}")
-        except StoreOpenError as error:
-            print(error)
-    """
-    assert run_python(code, database) == f"the database's lock {database}.lock cannot be opened: Permission denied\n"
+    let_others_pass(database)
+    assert (
+        run_python(OPEN_WITHOUT_RIGHTS, database)
+        == f"the database's lock {database}.lock cannot be opened: Permission denied\n"
+    )
     database.parent.chmod(0o755)
     database.touch(mode=0o600)
     database.with_name(f"{database.name}.lock").touch()
     database.with_name(f"{database.name}.lock").chmod(0o666)
     if os.geteuid() == 0:
-        out = run_python(code, database)
+        out = run_python(OPEN_WITHOUT_RIGHTS, database)
         assert out.startswith(f"the database {database} cannot be used: its file cannot be opened")
+
+
+def test_a_folder_that_may_not_be_searched(database: Path) -> None:
+    let_others_pass(database)
+    database.parent.chmod(0o755)
+    closed = database.with_name("closed")
+    closed.mkdir(mode=0)
+    said = run_python(OPEN_WITHOUT_RIGHTS, closed / "networks.db")
+    closed.chmod(0o700)
+    # Python 3.14 finds out one step later, at the lock.
+    assert said.startswith("the database")
+    assert said.endswith("Permission denied\n")
 
 
 def test_one_process_at_a_time(database: Path) -> None:
