@@ -26,7 +26,7 @@ from forwardpass.v1.prediction_service_pb2_grpc import (
 )
 from forwardpass.v1.trace_pb2 import LayerTrace
 from google.rpc.status_pb2 import Status
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ARTICLE: Mapping[str, NetworkSpec] = {
     "article-linear": spec.from_nodes(
@@ -86,6 +86,28 @@ def outputs_of(network: NetworkSpec, rows: list[list[float]]) -> list[list[float
     return [layers_of(network, row)[-1][1] for row in rows]
 
 
+class FakeHealth(health_pb2_grpc.HealthServicer):
+    """Says one state for every service.
+
+    Not grpc's own servicer: that one holds its lock while it sends, which the thread that ends
+    a call waits for, so that a server with a watcher that leaves at that moment never stops.
+    """
+
+    def __init__(self) -> None:
+        self.state: int = health_pb2.HealthCheckResponse.SERVING
+
+    def Check(self, _request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802 - the method's name
+        return health_pb2.HealthCheckResponse(status=self.state)
+
+    def Watch(self, _request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - the method's name
+        sent = None
+        while context.is_active():
+            if self.state != sent:
+                sent = self.state
+                yield health_pb2.HealthCheckResponse(status=sent)
+            time.sleep(0.01)
+
+
 class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
     """Serves the article's networks and what is registered; one version of each.
 
@@ -103,8 +125,8 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self.calls: list[Received] = []
         self.script: deque[Behaviour] = deque()
         self.watching = threading.Event()
-        self._server = grpc.server(futures.ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0)])
-        self._health = health.HealthServicer()
+        self._server = grpc.server(futures.ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
+        self._health = FakeHealth()
         self.serve(serving)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         add_NetworkServiceServicer_to_server(self, self._server)
@@ -119,7 +141,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
     def serve(self, serving: bool) -> None:
         """Say SERVING or NOT_SERVING from now on."""
         states = health_pb2.HealthCheckResponse
-        self._health.set("", states.SERVING if serving else states.NOT_SERVING)
+        self._health.state = states.SERVING if serving else states.NOT_SERVING
 
     def fail(self, code: grpc.StatusCode, *, times: int = 1, status: Status | None = None) -> None:
         """Fail the next calls."""

@@ -81,7 +81,7 @@ def test_the_article_to_the_last_digit(
     dtype: str,
 ) -> None:
     network = spec.from_nodes(nodes, activation=activation, output_activation=output_activation, dtype=dtype)
-    name = f"article-{dtype}-{activation}-{len(hidden)}"
+    name = f"exact-{dtype}-{activation}-{len(hidden)}"
     register(channel, name, spec.to_message(network))
     stub = PredictionServiceStub(channel)
     answer = stub.Predict(predict_request(name, row))
