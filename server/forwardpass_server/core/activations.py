@@ -64,7 +64,8 @@ def elu(z: Array, *, alpha: float) -> Array:
 def selu(z: Array) -> Array:
     """Return `scale * elu(z, alpha)` with the constants of Klambauer et al., 2017."""
     scaled = elu(z, alpha=1.6732632423543772848170429916717)
-    scaled *= z.dtype.type(1.0507009873554804934193349852946)
+    with np.errstate(over="ignore"):
+        scaled *= z.dtype.type(1.0507009873554804934193349852946)
     return scaled
 
 
@@ -89,8 +90,9 @@ def gelu_tanh(z: Array) -> Array:
 
     Computed as `z * sigmoid(2 * ...)`, which is the same and does not cancel.
     """
-    number = z.dtype.type
-    return z * sigmoid(number(2 * sqrt(2 / pi)) * z * (1 + number(0.044715) * z * z))
+    wide = z.astype(np.float64)
+    with np.errstate(over="ignore"):  # an infinite argument gives the right 0 or z
+        return (wide * sigmoid(2 * sqrt(2 / pi) * wide * (1 + 0.044715 * wide * wide))).astype(z.dtype)
 
 
 def silu(z: Array) -> Array:
@@ -149,21 +151,24 @@ def log_sigmoid(z: Array) -> Array:
 
 def softmax(z: Array) -> Array:
     """Return `exp(z_i) / sum_j exp(z_j)` over the nodes (Bridle, 1990), shifted by the largest."""
-    powers: Array = np.exp(z - z.max(axis=-1, keepdims=True))
+    with np.errstate(over="ignore"):  # minus infinity, whose exponential is the right 0
+        powers: Array = np.exp(z - z.max(axis=-1, keepdims=True))
     powers /= powers.sum(axis=-1, keepdims=True)
     return powers
 
 
 def log_softmax(z: Array) -> Array:
     """Return `log(softmax(z))`, as `z - max - log(sum(exp(z - max)))`."""
-    shifted: Array = z - z.max(axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):
+        shifted: Array = z - z.max(axis=-1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return shifted
 
 
 def exp(z: Array) -> Array:
     """Return `exp(z)`; what is too large for the dtype is infinity."""
-    return np.exp(z)
+    with np.errstate(over="ignore"):
+        return np.exp(z)
 
 
 def sin(z: Array) -> Array:
@@ -178,7 +183,9 @@ def cos(z: Array) -> Array:
 
 def gaussian(z: Array) -> Array:
     """Return `exp(-z^2)` (Broomhead & Lowe, 1988)."""
-    return np.exp(-z * z)
+    wide = z.astype(np.float64)  # the rounding of a float32 square would be magnified
+    with np.errstate(over="ignore"):
+        return np.exp(-wide * wide).astype(z.dtype)
 
 
 def step(z: Array, *, threshold: float) -> Array:
@@ -188,7 +195,8 @@ def step(z: Array, *, threshold: float) -> Array:
 
 def square(z: Array) -> Array:
     """Return `z^2`; what is too large for the dtype is infinity."""
-    return z * z
+    with np.errstate(over="ignore"):
+        return z * z
 
 
 ACTIVATIONS: Final[Mapping[str, Activation]] = MappingProxyType(
