@@ -9,6 +9,7 @@ The promise is for one type of machine and one version of numpy.
 """
 
 import functools
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,24 +21,44 @@ _LARGEST_BASE: Final = 16
 """The most rows that a lone row may be padded to, where smaller blocks agree with none."""
 
 
-@functools.lru_cache(maxsize=4096)
-def block_heights(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> tuple[int, ...]:
-    """Find the block heights at which a layer's every row has the same bits, smallest first.
+_TRIED_WEIGHTS: Final = 2**19
+"""A larger shape is tried as one of between half and all of this many weights. At the lowest height
+that is more than the million products up to which OpenBLAS has kernels for "small" matrices."""
 
-    Each height divides the next. Where no candidate holds, the answer is `(1,)`: one row at
-    a time is slow, and the same everywhere.
+_TURNED_WEIGHTS: Final = 2**14
+"""Below this many weights, copying a turned product back costs more than its taller blocks save."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blocks:
+    """How the rows of one layer are computed.
+
+    Attributes:
+        heights: Block heights at which a row has the same bits, smallest first; each divides the next.
+        turned: Whether a block is computed as `weights.T @ rows.T`. Then rows are lanes of one
+            vector instruction, which makes them alike in some BLAS where the other way does not.
     """
+
+    heights: tuple[int, ...] = (1,)
+    turned: bool = False
+
+
+@functools.lru_cache(maxsize=4096)
+def find_blocks(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> Blocks:
+    """Find the blocks in which a layer's every row has the same bits.
+
+    Where no candidate holds, the height is 1: one row at a time is slow, and the same everywhere.
+    """
+    inputs, outputs = _tried_shape(inputs, outputs)
     random = np.random.default_rng(seed=inputs * 65_537 + outputs)
     weights = random.standard_normal((inputs, outputs)).astype(dtype)
     rows = random.standard_normal((2 * CANDIDATES[-1], inputs)).astype(dtype)
-    bits = {height: _bits(rows[: 2 * height], weights, height) for height in CANDIDATES}
-    families = [
-        tuple(height for height in CANDIDATES if height >= base and _same(bits[base], bits[height]))
-        for base in CANDIDATES
-        if base <= _LARGEST_BASE and bits[base] is not None
-    ]
-    # The family that reaches highest is the fastest for many rows; of two, the one for fewer rows.
-    return max(families, key=lambda family: family[-1], default=(1,))
+    found = _families(rows, weights, turned=False)
+    highest = max((blocks.heights[-1] for blocks in found), default=1)
+    if highest < CANDIDATES[-1] and inputs * outputs >= _TURNED_WEIGHTS:
+        found += _families(rows, np.asfortranarray(weights), turned=True)
+    # What reaches highest is the fastest for many rows; of several, the first has the least to pad.
+    return max(found, key=lambda blocks: blocks.heights[-1], default=Blocks())
 
 
 def pad(rows: Array, multiple: int) -> Array:
@@ -50,35 +71,65 @@ def pad(rows: Array, multiple: int) -> Array:
     return padded
 
 
-def matmul(rows: Array, weights: Array, heights: tuple[int, ...]) -> Array:
+def matmul(rows: Array, weights: Array, blocks: Blocks) -> Array:
     """Return `rows @ weights`, each row's bits independent of the others.
 
     Args:
         rows: Shape `(rows, inputs)`, contiguous, the number of rows a multiple of the first height.
-        weights: Shape `(inputs, outputs)`, contiguous.
-        heights: From `block_heights` for this shape.
+        weights: Shape `(inputs, outputs)`, contiguous; if turned, its transpose is.
+        blocks: From `find_blocks` for this shape.
     """
     count, inputs = rows.shape
+    if count in blocks.heights and not blocks.turned:
+        product: Array = np.matmul(rows, weights)
+        return product
     result = np.empty((count, weights.shape[1]), dtype=rows.dtype)
     start = 0
-    for height in reversed(heights):
+    for height in reversed(blocks.heights):
         end = start + (count - start) // height * height
         if end > start:
-            blocks = rows[start:end].reshape(-1, height, inputs)
-            np.matmul(blocks, weights, out=result[start:end].reshape(len(blocks), height, -1))
+            part = rows[start:end].reshape(-1, height, inputs)
+            out = result[start:end].reshape(len(part), height, -1)
+            if blocks.turned:
+                out[...] = np.matmul(weights.T, part.swapaxes(1, 2)).swapaxes(1, 2)
+            else:
+                np.matmul(part, weights, out=out)
             start = end
     return result
 
 
-def _bits(rows: Array, weights: Array, height: int) -> Array | None:
+def _tried_shape(inputs: int, outputs: int) -> tuple[int, int]:
+    """Halve the longer side until trying is quick; what remains of it by 64 picks the kernels and stays."""
+    while inputs * outputs > _TRIED_WEIGHTS:
+        half = max(inputs, outputs) // 128 * 64 + max(inputs, outputs) % 64
+        inputs, outputs = (half, outputs) if inputs >= outputs else (inputs, half)
+    return inputs, outputs
+
+
+def _families(rows: Array, weights: Array, *, turned: bool) -> list[Blocks]:
+    """Return for each height that could be the first those above that give the same bits."""
+    tried = {height: Blocks(heights=(height,), turned=turned) for height in CANDIDATES}
+    bits = {height: _bits(rows[: 2 * height], weights, blocks) for height, blocks in tried.items()}
+    return [
+        Blocks(
+            heights=tuple(height for height in CANDIDATES if height >= base and _same(bits[base], bits[height])),
+            turned=turned,
+        )
+        for base in CANDIDATES
+        if base <= _LARGEST_BASE and bits[base] is not None
+    ]
+
+
+def _bits(rows: Array, weights: Array, blocks: Blocks) -> Array | None:
     """Return the products of two blocks of rows, or None where they depend on place or company."""
-    expected = matmul(rows, weights, (height,))
+    (height,) = blocks.heights
+    expected = matmul(rows, weights, blocks)
     alone = np.zeros_like(rows[:height])
     alone[0] = rows[-1]
-    if not np.array_equal(matmul(alone, weights, (height,))[0], expected[-1]):
+    if not np.array_equal(matmul(alone, weights, blocks)[0], expected[-1]):
         return None
     for shift in {1, 3, height // 2, height - 1}:
-        moved = matmul(np.roll(rows, shift, axis=0), weights, (height,))
+        moved = matmul(np.roll(rows, shift, axis=0), weights, blocks)
         if not np.array_equal(np.roll(moved, -shift, axis=0), expected):
             return None
     return expected

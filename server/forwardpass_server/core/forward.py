@@ -5,7 +5,7 @@ its layer's activation. `forward` keeps the last layer's values, `trace` all of 
 call the same functions in the same order, so they agree bit for bit.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +51,15 @@ class Trace:
 
 def forward(plan: Plan, inputs: Array) -> Array:
     """Compute the outputs, shape `(rows, outputs)`, for inputs of shape `(rows, inputs)`."""
+    outputs = np.empty((len(inputs), plan.outputs), dtype=plan.dtype)
     with np.errstate(all="ignore"):
-        values = exact.pad(standardize(plan, inputs), plan.block)
-        for layer in plan.layers:
-            values = layer.function(pre_activation(layer, values))
-    return values[: len(inputs)]
+        for start in range(0, len(inputs), plan.part):
+            rows = standardize(plan, inputs[start : start + plan.part])
+            values = exact.pad(rows, plan.block)
+            for layer in plan.layers:
+                values = layer.function(pre_activation(layer, values))
+            outputs[start : start + len(rows)] = values[: len(rows)]
+    return outputs
 
 
 def trace(plan: Plan, inputs: Array, *, layers: Collection[str] | None = None, contributions: bool = False) -> Trace:
@@ -67,25 +71,57 @@ def trace(plan: Plan, inputs: Array, *, layers: Collection[str] | None = None, c
         layers: The names of the layers to keep; None means all.
         contributions: Whether to keep each weight x value too.
     """
+    shown = [layer.name for layer in plan.layers] if layers is None else layers
+    with np.errstate(all="ignore"):
+        parts = [
+            _trace(plan, inputs[start : start + plan.part], shown, contributions=contributions)
+            for start in range(0, max(len(inputs), 1), plan.part)
+        ]
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _trace(plan: Plan, inputs: Array, layers: Collection[str], *, contributions: bool) -> Trace:
     rows = len(inputs)
     kept = []
-    with np.errstate(all="ignore"):
-        first = standardize(plan, inputs)
-        values = exact.pad(first, plan.block)
-        for layer in plan.layers:
-            before, sums = values, pre_activation(layer, values)
-            values = layer.function(sums)
-            if layers is None or layer.name in layers:
-                kept.append(
-                    LayerTrace(
-                        name=layer.name,
-                        pre_activation=sums[:rows],
-                        activation=values[:rows],
-                        contributions=before[:rows, np.newaxis, :] * layer.weights if contributions else None,
-                        bias=layer.bias if contributions else None,
-                    )
+    first = standardize(plan, inputs)
+    values = exact.pad(first, plan.block)
+    for layer in plan.layers:
+        before, sums = values, pre_activation(layer, values)
+        values = layer.function(sums)
+        if layer.name in layers:
+            kept.append(
+                LayerTrace(
+                    name=layer.name,
+                    pre_activation=sums[:rows],
+                    activation=values[:rows],
+                    contributions=before[:rows, np.newaxis, :] * layer.weights if contributions else None,
+                    bias=layer.bias if contributions else None,
                 )
+            )
     return Trace(inputs=first, layers=tuple(kept), outputs=values[:rows])
+
+
+def _joined(parts: Sequence[Trace]) -> Trace:
+    """Put the rows of parts below each other."""
+    return Trace(
+        inputs=np.concatenate([part.inputs for part in parts]),
+        layers=tuple(
+            LayerTrace(
+                name=layers[0].name,
+                pre_activation=np.concatenate([layer.pre_activation for layer in layers]),
+                activation=np.concatenate([layer.activation for layer in layers]),
+                contributions=_joined_contributions(layers),
+                bias=layers[0].bias,
+            )
+            for layers in zip(*(part.layers for part in parts), strict=True)
+        ),
+        outputs=np.concatenate([part.outputs for part in parts]),
+    )
+
+
+def _joined_contributions(layers: Sequence[LayerTrace]) -> Array | None:
+    found = [layer.contributions for layer in layers if layer.contributions is not None]
+    return np.concatenate(found) if found else None
 
 
 def standardize(plan: Plan, inputs: Array) -> Array:
@@ -100,6 +136,6 @@ def standardize(plan: Plan, inputs: Array) -> Array:
 
 def pre_activation(layer: Dense, values: Array) -> Array:
     """Return `weights x value + bias` for padded rows of values, shape `(rows, inputs)`."""
-    sums = exact.matmul(values, layer.columns, layer.heights)
+    sums = exact.matmul(values, layer.columns, layer.blocks)
     sums += layer.bias
     return sums

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from forwardpass_server.core import exact
 from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.arrays import Array
+
+PART_BYTES: Final = 2**21
+"""How large the values of a layer may become before rows are computed in parts: about a cache."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -23,8 +26,8 @@ class Dense:
         activation: A name in `ACTIVATIONS`.
         parameters: A value for each parameter of the activation.
         function: The activation with its parameters, made from the two.
-        columns: The weights as `(inputs, outputs)`, contiguous: the layout that BLAS is fastest with.
-        heights: The block heights of exact products of this shape.
+        columns: The weights as `(inputs, outputs)`, in memory as `blocks` wants them.
+        blocks: How exact products of this shape are computed.
     """
 
     name: str
@@ -34,7 +37,7 @@ class Dense:
     parameters: Mapping[str, float] = field(default_factory=dict)
     function: Callable[[Array], Array] = field(init=False, repr=False)
     columns: Array = field(init=False, repr=False)
-    heights: tuple[int, ...] = field(init=False, repr=False)
+    blocks: exact.Blocks = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Freeze the arrays and bind the activation's parameters."""
@@ -42,11 +45,12 @@ class Dense:
         parameters = {**known.defaults, **self.parameters}
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "function", partial(known.function, **parameters) if parameters else known.function)
-        columns = _frozen(self.weights.T)
+        blocks = exact.find_blocks(self.weights.dtype, *self.weights.T.shape)
+        columns = _frozen(self.weights.copy()).T if blocks.turned else _frozen(self.weights.T)
+        object.__setattr__(self, "blocks", blocks)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once
         object.__setattr__(self, "bias", _frozen(self.bias))
-        object.__setattr__(self, "heights", exact.block_heights(columns.dtype, *columns.shape))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -59,6 +63,7 @@ class Plan:
         mean: `(inputs,)`, subtracted from the inputs, or None.
         scale: `(inputs,)`, divides them after that, or None.
         block: Rows are padded to a multiple of this.
+        part: So many rows are computed at once; it bounds the memory that a call takes.
     """
 
     dtype: "np.dtype[Any]"
@@ -66,10 +71,15 @@ class Plan:
     mean: Array | None = None
     scale: Array | None = None
     block: int = field(init=False)
+    part: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Freeze the arrays."""
-        object.__setattr__(self, "block", max(layer.heights[0] for layer in self.layers))
+        object.__setattr__(self, "block", max(layer.blocks.heights[0] for layer in self.layers))
+        widest = max(self.inputs, *(len(layer.weights) for layer in self.layers))
+        tallest = exact.CANDIDATES[-1]
+        rows = PART_BYTES // (widest * self.dtype.itemsize) // tallest * tallest
+        object.__setattr__(self, "part", max(rows, tallest))
         for name in ("mean", "scale"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _frozen(getattr(self, name)))
