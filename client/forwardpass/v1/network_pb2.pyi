@@ -8,19 +8,28 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Numerics(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NUMERICS_UNSPECIFIED: _ClassVar[Numerics]
+    NUMERICS_EXACT: _ClassVar[Numerics]
+    NUMERICS_FAST: _ClassVar[Numerics]
+
 class Merge(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     MERGE_UNSPECIFIED: _ClassVar[Merge]
     MERGE_SUM: _ClassVar[Merge]
     MERGE_CONCATENATE: _ClassVar[Merge]
     MERGE_MULTIPLY: _ClassVar[Merge]
+NUMERICS_UNSPECIFIED: Numerics
+NUMERICS_EXACT: Numerics
+NUMERICS_FAST: Numerics
 MERGE_UNSPECIFIED: Merge
 MERGE_SUM: Merge
 MERGE_CONCATENATE: Merge
 MERGE_MULTIPLY: Merge
 
 class NetworkSpec(_message.Message):
-    __slots__ = ("dtype", "inputs", "layers", "output_names", "class_labels", "description", "metadata", "tags", "examples", "allow_non_finite_inputs")
+    __slots__ = ("dtype", "inputs", "layers", "output_names", "class_labels", "description", "metadata", "tags", "examples", "allow_non_finite_inputs", "numerics")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +47,7 @@ class NetworkSpec(_message.Message):
     TAGS_FIELD_NUMBER: _ClassVar[int]
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
     ALLOW_NON_FINITE_INPUTS_FIELD_NUMBER: _ClassVar[int]
+    NUMERICS_FIELD_NUMBER: _ClassVar[int]
     dtype: _tensor_pb2.DataType
     inputs: Inputs
     layers: _containers.RepeatedCompositeFieldContainer[Layer]
@@ -48,7 +58,8 @@ class NetworkSpec(_message.Message):
     tags: _containers.RepeatedScalarFieldContainer[str]
     examples: _containers.RepeatedCompositeFieldContainer[Example]
     allow_non_finite_inputs: bool
-    def __init__(self, dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., examples: _Optional[_Iterable[_Union[Example, _Mapping]]] = ..., allow_non_finite_inputs: bool = ...) -> None: ...
+    numerics: Numerics
+    def __init__(self, dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., examples: _Optional[_Iterable[_Union[Example, _Mapping]]] = ..., allow_non_finite_inputs: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ...) -> None: ...
 
 class Inputs(_message.Message):
     __slots__ = ("width", "features")
@@ -140,7 +151,7 @@ class Network(_message.Message):
     def __init__(self, name: _Optional[str] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Mapping[str, int]] = ..., version_count: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class NetworkVersion(_message.Message):
-    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt")
+    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt", "numerics")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -164,6 +175,7 @@ class NetworkVersion(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     CORRUPT_FIELD_NUMBER: _ClassVar[int]
+    NUMERICS_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: int
     digest: str
@@ -180,7 +192,8 @@ class NetworkVersion(_message.Message):
     metadata: _containers.ScalarMap[str, str]
     tags: _containers.RepeatedScalarFieldContainer[str]
     corrupt: bool
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ...) -> None: ...
+    numerics: Numerics
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ...) -> None: ...
 
 class LayerSummary(_message.Message):
     __slots__ = ("name", "width", "activation", "nodes")

@@ -1,3 +1,4 @@
+from forwardpass.v1 import network_pb2 as _network_pb2
 from forwardpass.v1 import tensor_pb2 as _tensor_pb2
 from forwardpass.v1 import trace_pb2 as _trace_pb2
 from google.api import annotations_pb2 as _annotations_pb2
@@ -22,20 +23,22 @@ class PredictRequest(_message.Message):
     def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications")
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "numerics")
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_NAMES_FIELD_NUMBER: _ClassVar[int]
     CLASSIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    NUMERICS_FIELD_NUMBER: _ClassVar[int]
     outputs: _tensor_pb2.Tensor
     network: str
     version: int
     digest: str
     output_names: _containers.RepeatedScalarFieldContainer[str]
     classifications: _containers.RepeatedCompositeFieldContainer[Classification]
-    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ...) -> None: ...
+    numerics: _network_pb2.Numerics
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ...) -> None: ...
 
 class Classification(_message.Message):
     __slots__ = ("label", "probability")
@@ -63,6 +66,26 @@ class PredictStreamResponse(_message.Message):
     error: _status_pb2.Status
     def __init__(self, id: _Optional[str] = ..., response: _Optional[_Union[PredictResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
+class PredictManyRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[PredictRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[PredictRequest, _Mapping]]] = ...) -> None: ...
+
+class PredictManyResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[PredictResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[PredictResult, _Mapping]]] = ...) -> None: ...
+
+class PredictResult(_message.Message):
+    __slots__ = ("response", "error")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    response: PredictResponse
+    error: _status_pb2.Status
+    def __init__(self, response: _Optional[_Union[PredictResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
 class TraceRequest(_message.Message):
     __slots__ = ("network", "version", "tensor", "rows", "layers", "contributions")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
@@ -80,7 +103,7 @@ class TraceRequest(_message.Message):
     def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., contributions: bool = ...) -> None: ...
 
 class TraceResponse(_message.Message):
-    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers")
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers", "numerics")
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +113,7 @@ class TraceResponse(_message.Message):
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     INPUT_NAMES_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
+    NUMERICS_FIELD_NUMBER: _ClassVar[int]
     outputs: _tensor_pb2.Tensor
     network: str
     version: int
@@ -99,4 +123,5 @@ class TraceResponse(_message.Message):
     inputs: _tensor_pb2.Tensor
     input_names: _containers.RepeatedScalarFieldContainer[str]
     layers: _containers.RepeatedCompositeFieldContainer[_trace_pb2.LayerTrace]
-    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ...) -> None: ...
+    numerics: _network_pb2.Numerics
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ...) -> None: ...

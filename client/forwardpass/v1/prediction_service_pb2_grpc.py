@@ -25,6 +25,11 @@ class PredictionServiceStub(object):
                 request_serializer=forwardpass_dot_v1_dot_prediction__service__pb2.PredictStreamRequest.SerializeToString,
                 response_deserializer=forwardpass_dot_v1_dot_prediction__service__pb2.PredictStreamResponse.FromString,
                 )
+        self.PredictMany = channel.unary_unary(
+                '/forwardpass.v1.PredictionService/PredictMany',
+                request_serializer=forwardpass_dot_v1_dot_prediction__service__pb2.PredictManyRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_prediction__service__pb2.PredictManyResponse.FromString,
+                )
         self.Trace = channel.unary_unary(
                 '/forwardpass.v1.PredictionService/Trace',
                 request_serializer=forwardpass_dot_v1_dot_prediction__service__pb2.TraceRequest.SerializeToString,
@@ -52,6 +57,14 @@ class PredictionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PredictMany(self, request, context):
+        """Computes several requests, for one network or many, in one call. A request
+        that fails is answered with its error, and the others are computed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Trace(self, request, context):
         """Computes the same as Predict and shows every node on the way.
         """
@@ -71,6 +84,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.PredictStream,
                     request_deserializer=forwardpass_dot_v1_dot_prediction__service__pb2.PredictStreamRequest.FromString,
                     response_serializer=forwardpass_dot_v1_dot_prediction__service__pb2.PredictStreamResponse.SerializeToString,
+            ),
+            'PredictMany': grpc.unary_unary_rpc_method_handler(
+                    servicer.PredictMany,
+                    request_deserializer=forwardpass_dot_v1_dot_prediction__service__pb2.PredictManyRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_prediction__service__pb2.PredictManyResponse.SerializeToString,
             ),
             'Trace': grpc.unary_unary_rpc_method_handler(
                     servicer.Trace,
@@ -119,6 +137,23 @@ class PredictionService(object):
         return grpc.experimental.stream_stream(request_iterator, target, '/forwardpass.v1.PredictionService/PredictStream',
             forwardpass_dot_v1_dot_prediction__service__pb2.PredictStreamRequest.SerializeToString,
             forwardpass_dot_v1_dot_prediction__service__pb2.PredictStreamResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PredictMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.PredictionService/PredictMany',
+            forwardpass_dot_v1_dot_prediction__service__pb2.PredictManyRequest.SerializeToString,
+            forwardpass_dot_v1_dot_prediction__service__pb2.PredictManyResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

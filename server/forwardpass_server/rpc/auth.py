@@ -22,6 +22,7 @@ _PREDICTIONS: Final = "/forwardpass.v1.PredictionService/"
 
 POLICY: Final[dict[str, str]] = {
     f"{_PREDICTIONS}Predict": "predict",
+    f"{_PREDICTIONS}PredictMany": "predict",
     f"{_PREDICTIONS}PredictStream": "predict",
     f"{_PREDICTIONS}Trace": "trace",
     f"{_NETWORKS}GetNetwork": "read",

@@ -5,10 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import grpc
-from forwardpass.errors import ForwardpassError
+from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError
 from forwardpass.v1.prediction_service_pb2 import (
     DESCRIPTOR,
+    PredictManyRequest,
+    PredictManyResponse,
+    PredictRequest,
     PredictResponse,
+    PredictResult,
     PredictStreamRequest,
     PredictStreamResponse,
 )
@@ -63,16 +67,29 @@ class PredictionService:
             for task in (reader, *computing):
                 task.cancel()
 
+    async def predict_many(self, request: PredictManyRequest, call: RpcContext) -> PredictManyResponse:
+        """Answer each request; an error answers its own."""
+        if not request.requests:
+            message = "is empty; send at least one request"
+            raise InvalidFieldError(f"requests: {message}", faults=[Fault(path="requests", message=message)])
+        results = await asyncio.gather(*(self._result(one, call) for one in request.requests))
+        return PredictManyResponse(results=[PredictResult(**result) for result in results])
+
     async def _answer_in_stream(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
-        call_of_stream = Call(kind=Kind.PREDICT, request=request.request.SerializeToString(), expires=call.expires)
+        return PredictStreamResponse(id=request.id, **await self._result(request.request, call))
+
+    async def _result(self, request: PredictRequest, call: RpcContext) -> dict[str, Any]:
+        """Return what answers one of several requests: its response or its error."""
         answer: bytes | Exception
         try:
-            answer = await self._door.answer(call_of_stream)
+            answer = await self._door.answer(
+                Call(kind=Kind.PREDICT, request=request.SerializeToString(), expires=call.expires)
+            )
         except Exception as error:  # noqa: BLE001 - becomes this request's answer
             answer = error
         if isinstance(answer, Exception):
-            return PredictStreamResponse(id=request.id, error=logged_refusal(answer, call.request_id).status)
-        return PredictStreamResponse(id=request.id, response=PredictResponse.FromString(answer))
+            return {"error": logged_refusal(answer, call.request_id).status}
+        return {"response": PredictResponse.FromString(answer)}
 
 
 def prediction_handlers(door: Door, interceptors: Sequence[Interceptor]) -> list[grpc.GenericRpcHandler]:

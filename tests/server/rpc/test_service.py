@@ -27,7 +27,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.processes import ServerProcess
-from tests.wire import NETWORKS, PREDICTIONS, call, network_spec, predict_request, register
+from tests.wire import NETWORKS, PREDICTIONS, call, network_spec, predict_request, refused, register
 
 
 @pytest.fixture
@@ -244,6 +244,21 @@ def test_stream_answers_every_id_and_survives_errors(channel: grpc.Channel) -> N
         else:
             assert answer.error.code == grpc.StatusCode.NOT_FOUND.value[0]
             assert len(answer.error.details) >= 2
+
+
+def test_many_answers_each_request_in_order(channel: grpc.Channel) -> None:
+    names = ["article-linear", "missing", "article-2-hidden", "article-linear"]
+    rows = [[2.0, 3.0], [1.0, 1.0], [3.0, 5.0], [1.0, 2.0, 3.0]]
+    requests = [predict_request(name, row) for name, row in zip(names, rows, strict=True)]
+    stub = PredictionServiceStub(channel)
+    results = stub.PredictMany(predictions.PredictManyRequest(requests=requests)).results
+    assert [result.WhichOneof("result") for result in results] == ["response", "error", "response", "error"]
+    assert results[0].response == stub.Predict(requests[0])
+    assert results[2].response == stub.Predict(requests[2])
+    assert results[1].error.code == grpc.StatusCode.NOT_FOUND.value[0]
+    assert results[3].error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    error = refused(channel, f"{PREDICTIONS}PredictMany", b"")
+    assert (error.reason, error.paths) == ("INVALID_FIELD", ["requests"])
 
 
 def test_stream_ends_on_a_malformed_message(channel: grpc.Channel) -> None:
