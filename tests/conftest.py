@@ -16,21 +16,27 @@ def _one_blas_thread() -> None:
     threadpool_limits(1, user_api="blas")
 
 
+@pytest.fixture(scope="session", params=["native", "grpcio"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Both engines: what a server does must not depend on which one runs."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[ServerProcess]:
     """One server process for all tests that only add networks of their own."""
-    with ServerProcess(tmp_path_factory.mktemp("server")) as process:
+    with ServerProcess(tmp_path_factory.mktemp("server"), "--engine", engine) as process:
         yield process
         assert process.stop() == 0
 
 
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+def start_server(tmp_path: Path, engine: str) -> Iterator[Callable[..., ServerProcess]]:
     """Start server processes of the test's own, by flags."""
     with ExitStack() as stack:
 
         def start(*flags: str, **options: Any) -> ServerProcess:
-            return stack.enter_context(ServerProcess(tmp_path, *flags, **options))
+            return stack.enter_context(ServerProcess(tmp_path, "--engine", engine, *flags, **options))
 
         yield start
 

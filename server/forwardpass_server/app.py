@@ -3,17 +3,24 @@
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Callable
+from typing import Final
 
 import grpc
 from threadpoolctl import threadpool_limits
 
+from forwardpass_server.engines import Engine, choose
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.rpc import Guard, Server
+from forwardpass_server.rpc import Bounds, Guard, Server
 from forwardpass_server.serving import Predictor
 from forwardpass_server.settings import BadSettingsError, Settings
 
 log = logging.getLogger(__name__)
+
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds after which a thread that computes in Python gives way to one that wants to; 0.005 by default, which
+is longer than most calls take altogether."""
 
 
 def serve(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -28,7 +35,10 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         TokensFileError: The tokens file cannot be used.
         ListenError: The address cannot be listened on.
         BadSettingsError: A TLS file cannot be read.
+        EngineError: The engine cannot do what the settings ask for.
     """
+    engine = choose(settings)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file)
     credentials = _credentials(settings)
@@ -40,13 +50,14 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             max_networks=settings.max_networks,
             max_versions=settings.max_versions,
         )
-        asyncio.run(_serve(settings, registry, guard, credentials, ready))
+        asyncio.run(_serve(settings, engine, registry, guard, credentials, ready))
     finally:
         store.close()
 
 
 async def _serve(
     settings: Settings,
+    engine: Engine,
     registry: Registry,
     guard: Guard,
     credentials: grpc.ServerCredentials | None,
@@ -61,12 +72,16 @@ async def _serve(
         predictor=Predictor(registry, settings.work_limits),
         guard=guard,
         limits=settings.spec_limits,
-        max_in_flight=settings.max_in_flight,
-        max_request_bytes=settings.max_request_bytes,
-        call_timeout=settings.call_timeout,
+        bounds=Bounds(
+            max_in_flight=settings.max_in_flight,
+            max_request_bytes=settings.max_request_bytes,
+            call_timeout=settings.call_timeout,
+            max_connection_age=settings.max_connection_age or 600.0,
+        ),
+        engine=engine,
     )
     address = await server.start(settings.listen, credentials)
-    log.info("serving %d networks on %s", len(registry.networks()), address)
+    log.info("serving %d networks on %s with engine %s", len(registry.networks()), address, engine.value)
     ready(address)
     await stop.wait()
     log.info("draining")

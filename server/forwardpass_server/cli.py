@@ -50,13 +50,14 @@ def _serve(flags: dict[str, str]) -> int:
         return _refuse(error)
     # Only now, so that a bad setting and --help are answered at once.
     from forwardpass_server import app, logs  # noqa: PLC0415
+    from forwardpass_server.engines import EngineError  # noqa: PLC0415
     from forwardpass_server.registry import StoreOpenError  # noqa: PLC0415
     from forwardpass_server.rpc import ListenError, TokensFileError  # noqa: PLC0415
 
     logs.configure(settings.log_level)
     try:
         app.serve(settings, ready=_say_ready)
-    except (BadSettingsError, StoreOpenError, ListenError, TokensFileError) as error:
+    except (BadSettingsError, EngineError, StoreOpenError, ListenError, TokensFileError) as error:
         return _refuse(error)
     return 0
 

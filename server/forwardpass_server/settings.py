@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     database: str = Field(
         "sqlite:///forwardpass.db", description="SQLAlchemy URL of the registry's database, `sqlite:///FILE`."
     )
+    engine: Literal["auto", "native", "grpcio"] = Field(
+        "auto",
+        description="gRPC server (docs/engines.md); `auto` is native where that is installed and can do what is asked.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important messages that are logged, as JSON lines on stderr."
     )
@@ -56,6 +60,9 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
     call_timeout: Annotated[float, Gt(0)] = Field(
         300.0, description="Seconds after which a unary call is given up, whatever its caller's deadline."
+    )
+    max_connection_age: Annotated[float, Gt(0)] | None = Field(
+        None, description="Seconds after which a connection is closed, gently; engine grpcio only, there 600 if unset."
     )
     max_in_flight: Count = Field(1_000, description="Calls answered at the same time; further ones are refused.")
     max_request_bytes: Count = Field(16 * 2**20, description="Bytes of one request message.")

@@ -1,6 +1,7 @@
 """The registry: names, versions, aliases, digests, and where they are kept."""
 
 from forwardpass_server.registry.registry import Registry
+from forwardpass_server.registry.snapshot import Snapshot
 from forwardpass_server.registry.sql import SqlStore
 from forwardpass_server.registry.state import (
     LATEST,
@@ -22,6 +23,7 @@ __all__ = [
     "Registered",
     "Registry",
     "Served",
+    "Snapshot",
     "SqlStore",
     "Store",
     "StoreOpenError",

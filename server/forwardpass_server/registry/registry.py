@@ -85,6 +85,19 @@ class Registry:
         """How many changes there were."""
         return self._snapshot.revision
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """Everything as it is now; another object after each change."""
+        return self._snapshot
+
+    def resident(self, version: VersionState) -> Served | None:
+        """Return what computes a version, if it is in memory."""
+        return version.served
+
+    def load(self, version: VersionState) -> Served:
+        """Return what computes a version; raises as `served` does."""
+        return self.served(version.network, str(version.number))
+
     def networks(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
         """Return networks by name: all, or at most `limit` of those after a name."""
         return self._snapshot.listed(after=after, limit=limit)

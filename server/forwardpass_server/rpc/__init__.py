@@ -1,6 +1,6 @@
-"""gRPC: the door for hot calls, servicers for the rest, the error table, interceptors, health."""
+"""gRPC: the doors for hot calls, servicers for the rest, the error table, interceptors, health."""
 
 from forwardpass_server.rpc.auth import Guard, TokensFileError
-from forwardpass_server.rpc.server import ListenError, Server
+from forwardpass_server.rpc.server import Bounds, ListenError, Server
 
-__all__ = ["Guard", "ListenError", "Server", "TokensFileError"]
+__all__ = ["Bounds", "Guard", "ListenError", "Server", "TokensFileError"]

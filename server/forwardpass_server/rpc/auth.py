@@ -84,6 +84,11 @@ class Guard:
             )
         )
 
+    @property
+    def closed(self) -> bool:
+        """Whether there are calls that need a token."""
+        return self._tokens is not None
+
     def check(self, method: str, token: str | None) -> None:
         """Let an allowed call pass.
 

@@ -1,95 +1,70 @@
-"""The door for hot calls on grpc.aio: what arrives in one turn of the event loop is one batch.
-
-There is no timer and no setting: an idle server answers a lone call at once, a busy one finds
-several calls waiting and computes them together. Work above a threshold is computed in a
-thread, so that it does not keep the event loop from everyone else.
-"""
+"""The door for hot calls on grpc.aio: what arrives in one turn of the event loop is one batch."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Final, TypeAlias
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
 
-from forwardpass_server.serving import Answer, Batch, Call, Predictor
-
-HEAVY_FLOPS: Final = 20_000_000
-"""About 2 ms on one core of 2020: below, handing over to a thread costs more than it saves."""
-
-HEAVY_BYTES: Final = 256 * 1024
-"""A request whose parsing is worth a thread."""
-
-_Waiting: TypeAlias = tuple[Call, asyncio.Future[Answer]]
+from forwardpass_server.rpc.interceptors import logged_refusal
+from forwardpass_server.serving import Answer, Call, Dispatcher, Kind
 
 
-class Door:
-    """Gathers calls and hands them to the predictor."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    """Who waits for an answer."""
 
-    def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
-        self._waiting: list[_Waiting] = []
-        self._threads: Executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heavy")
+    answer: "asyncio.Future[Answer]"
+    request_id: str
 
-    async def answer(self, call: Call) -> Answer:
-        """Wait for the answer to one call."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        if len(call.request) > HEAVY_BYTES:
-            self._in_thread(lambda: self._predictor.answer([call]), [answer])
+
+class LoopDoor:
+    """Gathers the calls of one event loop; made inside it."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._calls: list[Call] = []
+
+    async def answer(self, kind: Kind, request: bytes, *, request_id: str, expires: float = inf) -> bytes:
+        """Wait for the answer to one call.
+
+        Raises:
+            Exception: The answer, where it is one.
+        """
+        waiter = _Waiter(self._loop.create_future(), request_id)
+        if not self._calls:
+            self._loop.call_soon(self._flush)
+        self._calls.append(Call(kind, request, expires, waiter))
+        try:
+            answer = await waiter.answer
+        except asyncio.CancelledError:
+            self._dispatcher.cancel(waiter)
+            raise
+        if isinstance(answer, bytes):
+            return answer
+        raise answer
+
+    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+        """Hand over answers, from any thread."""
+        if threading.get_ident() == self._thread:
+            self._settle(calls, answers)
         else:
-            if not self._waiting:
-                loop.call_soon(self._flush)
-            self._waiting.append((call, answer))
-        return await answer
+            self._loop.call_soon_threadsafe(self._settle, calls, answers)
 
-    def close(self) -> None:
-        """Let the thread end when its work is done."""
-        self._threads.shutdown(wait=True)
+    def status(self, call: Call, error: Exception) -> bytes:
+        """Serialize the error of one of a call's several requests."""
+        status: bytes = logged_refusal(error, call.key.request_id).status.SerializeToString()
+        return status
 
     def _flush(self) -> None:
-        # A caller who has gone has cancelled the future; its rows are not computed.
-        waiting = [(call, future) for call, future in self._waiting if not future.done()]
-        self._waiting.clear()
-        futures = [future for _, future in waiting]
-        try:
-            batches, refused = self._predictor.sort([call for call, _ in waiting])
-        except Exception as error:  # noqa: BLE001 - every caller must hear of it
-            _fail(futures, error)
-            return
-        for future, answer in zip(futures, refused, strict=True):
-            if answer is not None:
-                future.set_result(answer)
-        for batch in batches:
-            self._run(batch, [futures[position] for position in batch.positions])
+        # A caller who has gone has cancelled its future; its rows are not computed.
+        calls = [call for call in self._calls if not call.key.answer.done()]
+        self._calls.clear()
+        self._dispatcher.take(calls, self)
 
-    def _run(self, batch: Batch, futures: Sequence[asyncio.Future[Answer]]) -> None:
-        if batch.flops > HEAVY_FLOPS:
-            self._in_thread(batch.run, futures)
-            return
-        try:
-            answers = batch.run()
-        except Exception as error:  # noqa: BLE001 - every caller must hear of it
-            _fail(futures, error)
-        else:
-            _settle(futures, answers)
-
-    def _in_thread(self, work: Callable[[], Sequence[Answer]], futures: Sequence[asyncio.Future[Answer]]) -> None:
-        def done(result: asyncio.Future[Sequence[Answer]]) -> None:
-            error = result.exception()
-            if isinstance(error, Exception):
-                _fail(futures, error)
-            else:
-                _settle(futures, result.result())
-
-        asyncio.get_running_loop().run_in_executor(self._threads, work).add_done_callback(done)
-
-
-def _settle(futures: Sequence[asyncio.Future[Answer]], answers: Sequence[Answer]) -> None:
-    for future, answer in zip(futures, answers, strict=True):
-        if not future.done():
-            future.set_result(answer)
-
-
-def _fail(futures: Sequence[asyncio.Future[Answer]], error: Exception) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_exception(error)
+    def _settle(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+        for call, answer in zip(calls, answers, strict=True):
+            if not call.key.answer.done():
+                call.key.answer.set_result(answer)

@@ -8,8 +8,8 @@ when the server drains. Protocol: https://github.com/grpc/grpc/blob/master/doc/h
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from forwardpass.errors import ForwardpassError, NetworkNotFoundError
-from google.protobuf.message import Message
+from forwardpass.errors import ForwardpassError, MalformedRequestError, NetworkNotFoundError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
 
 SERVICE: Final = cast("ServiceDescriptor", DESCRIPTOR.services_by_name["Health"])
+CHECK: Final = f"/{SERVICE.full_name}/Check"
 NETWORK_PREFIX: Final = "forwardpass.v1.network/"
 
 _STATES = HealthCheckResponse.ServingStatus
@@ -57,16 +58,29 @@ class Health:
             return NOT_SERVING
         return SERVING if self._serving else NOT_SERVING
 
-    async def check(self, request: HealthCheckRequest, _: RpcContext) -> HealthCheckResponse:
-        """Answer once."""
-        state = self.state(request.service)
+    def answer(self, request: bytes) -> bytes:
+        """Answer a serialized request to check, in any thread.
+
+        Raises:
+            MalformedRequestError: It is none.
+            NetworkNotFoundError: There is no such service.
+        """
+        try:
+            service = HealthCheckRequest.FromString(request).service
+        except DecodeError:
+            raise MalformedRequestError("the request is not a valid HealthCheckRequest", method=CHECK) from None
+        state = self.state(service)
         if state is None:
             raise NetworkNotFoundError(
-                f"there is no service {request.service!r}; networks are called {NETWORK_PREFIX}NAME",
+                f"there is no service {service!r}; networks are called {NETWORK_PREFIX}NAME",
                 resourceType="service",
-                resourceName=request.service,
+                resourceName=service,
             )
-        return HealthCheckResponse(status=state)
+        return HealthCheckResponse(status=state).SerializeToString()
+
+    async def check(self, request: HealthCheckRequest, _: RpcContext) -> HealthCheckResponse:
+        """Answer once."""
+        return HealthCheckResponse.FromString(self.answer(request.SerializeToString()))
 
     async def watch(self, request: HealthCheckRequest, _: RpcContext) -> AsyncIterator[HealthCheckResponse]:
         """Answer now and at each change; end when the server drains."""

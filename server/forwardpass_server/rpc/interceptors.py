@@ -6,6 +6,7 @@ before and after the call stands before and after its `yield`.
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias
@@ -24,14 +25,13 @@ STATUS_TRAILER = "grpc-status-details-bin"
 
 
 class InFlight:
-    """How many calls are being answered, and whether new ones are let in."""
+    """How many calls are being answered, and whether new ones are let in. May be used in any thread."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.count = 0
         self.draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._lock = threading.Lock()
 
     def check_open(self) -> None:
         """Let a call pass while the server is not stopping.
@@ -42,34 +42,36 @@ class InFlight:
         if self.draining:
             raise DrainingError("the server is stopping; try again, another replica will answer", retry_after=1.0)
 
-    def enter(self) -> None:
-        """Count a call in.
+    def enter(self, count: int = 1) -> int:
+        """Count calls in, as many as there is room for; return how many.
 
         Raises:
             DrainingError: The server is stopping.
-            OverloadedError: As many calls as allowed are being answered.
         """
         self.check_open()
-        if self.count >= self.limit:
-            raise OverloadedError(
-                f"{self.count} calls are waiting, as many as the server accepts (setting `max_in_flight`); "
-                "try again later",
-                retry_after=0.1,
-                quotaLimit=self.limit,
-                setting="max_in_flight",
-            )
-        self.count += 1
-        self._idle.clear()
+        with self._lock:
+            room = max(0, min(count, self.limit - self.count))
+            self.count += room
+        return room
 
-    def leave(self) -> None:
-        """Count a call out."""
-        self.count -= 1
-        if not self.count:
-            self._idle.set()
+    def overloaded(self) -> OverloadedError:
+        """Make the error of a call for which there is no room."""
+        return OverloadedError(
+            f"{self.limit} calls are waiting, as many as the server accepts (setting `max_in_flight`); try again later",
+            retry_after=0.1,
+            quotaLimit=self.limit,
+            setting="max_in_flight",
+        )
+
+    def leave(self, count: int = 1) -> None:
+        """Count calls out."""
+        with self._lock:
+            self.count -= count
 
     async def idle(self) -> None:
         """Wait until no call is being answered."""
-        await self._idle.wait()
+        while self.count:  # noqa: ASYNC110 - calls end in other threads
+            await asyncio.sleep(0.005)
 
 
 def logged_refusal(error: Exception, request_id: str) -> Refusal:
@@ -114,7 +116,8 @@ def admission(in_flight: InFlight) -> Interceptor:
             in_flight.check_open()
             yield
             return
-        in_flight.enter()
+        if not in_flight.enter():
+            raise in_flight.overloaded()
         try:
             yield
         finally:

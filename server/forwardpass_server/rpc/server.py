@@ -1,25 +1,29 @@
-"""The gRPC server on grpc.aio: its options, its handlers, and how it ends without losing a call."""
+"""The gRPC server: its options, its handlers, its doors, and how it ends without losing a call."""
 
 import asyncio
 import logging
+import tempfile
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
 from forwardpass.spec import Limits
 from grpc_reflection.v1alpha import reflection
 
+from forwardpass_server.engines import Engine
 from forwardpass_server.registry import NetworkChange, Registry
 from forwardpass_server.rpc import health as health_rpc
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.broadcast import Broadcast
-from forwardpass_server.rpc.door import Door
+from forwardpass_server.rpc.door import LoopDoor
+from forwardpass_server.rpc.front import FrontDoor, open_front
 from forwardpass_server.rpc.interceptors import InFlight, admission, authorization, deadline, errors
 from forwardpass_server.rpc.methods import UnknownMethods, handlers
 from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
 from forwardpass_server.rpc.network_service import NetworkService
+from forwardpass_server.rpc.prediction_service import HOT, prediction_handlers
 from forwardpass_server.rpc.prediction_service import SERVICE as PREDICTION_SERVICE
-from forwardpass_server.rpc.prediction_service import prediction_handlers
-from forwardpass_server.serving import Predictor
+from forwardpass_server.serving import Dispatcher, Predictor
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +34,6 @@ OPTIONS: Final = (
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
     ("grpc.max_concurrent_streams", 100),
-    ("grpc.max_connection_age_ms", 10 * 60_000),
     ("grpc.max_connection_age_grace_ms", 30_000),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -44,6 +47,23 @@ class ListenError(Exception):
     """The address cannot be listened on; the sentence says why."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """What the transport accepts.
+
+    Attributes:
+        max_in_flight: Calls answered at the same time.
+        max_request_bytes: Bytes of one request.
+        call_timeout: Seconds that a call may take at most.
+        max_connection_age: Seconds after which grpc.aio closes a connection, gently.
+    """
+
+    max_in_flight: int
+    max_request_bytes: int
+    call_timeout: float
+    max_connection_age: float
+
+
 class Server:
     """Serves a registry and a predictor on one port. Made inside the event loop."""
 
@@ -54,24 +74,33 @@ class Server:
         predictor: Predictor,
         guard: Guard,
         limits: Limits,
-        max_in_flight: int,
-        max_request_bytes: int,
-        call_timeout: float,
+        bounds: Bounds,
+        engine: Engine,
     ) -> None:
         services = (NETWORK_SERVICE.full_name, PREDICTION_SERVICE.full_name)
-        self.in_flight = InFlight(max_in_flight)
+        self.in_flight = InFlight(bounds.max_in_flight)
+        self._engine = engine
+        self._guard = guard
+        self._bounds = bounds
         self._broadcast = Broadcast()
         self._unsubscribe = registry.subscribe(self._changed)
         self._health = health_rpc.Health(registry, self._broadcast, services)
         self._networks = NetworkService(registry, self._broadcast, limits)
-        self._door = Door(predictor)
+        self._dispatcher = Dispatcher(predictor)
+        self._front: FrontDoor | None = None
 
         outside = [errors(), authorization(guard)]
-        inside = [*outside, admission(self.in_flight), deadline(call_timeout)]
-        self._server = grpc.aio.server(options=[*OPTIONS, ("grpc.max_receive_message_length", max_request_bytes)])
+        inside = [*outside, admission(self.in_flight), deadline(bounds.call_timeout)]
+        self._server = grpc.aio.server(
+            options=[
+                *OPTIONS,
+                ("grpc.max_receive_message_length", bounds.max_request_bytes),
+                ("grpc.max_connection_age_ms", int(bounds.max_connection_age * 1000)),
+            ]
+        )
         self._server.add_generic_rpc_handlers(
             (
-                *prediction_handlers(self._door, inside),
+                *prediction_handlers(LoopDoor(self._dispatcher), inside),
                 handlers(NETWORK_SERVICE, self._networks, inside),
                 # Health answers however busy the server is.
                 handlers(health_rpc.SERVICE, self._health, outside),
@@ -87,6 +116,13 @@ class Server:
         Raises:
             ListenError: The address is in use or not of this machine.
         """
+        if self._engine is Engine.NATIVE:
+            port = await self._start_front(address)
+        else:
+            port = await self._start_grpcio(address, credentials)
+        return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+
+    async def _start_grpcio(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         try:
             if credentials is None:
                 port = self._server.add_insecure_port(address)
@@ -97,7 +133,30 @@ class Server:
         if not port:
             raise ListenError(f"cannot listen on {address}: it is in use, or no address of this machine")
         await self._server.start()
-        return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+        return port
+
+    async def _start_front(self, address: str) -> int:
+        try:
+            front = open_front(address)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from None
+        self._front = FrontDoor(
+            front,
+            self._dispatcher,
+            hot=HOT,
+            direct={health_rpc.CHECK: self._health.answer},
+            guard=self._guard,
+            in_flight=self.in_flight,
+            max_request_bytes=self._bounds.max_request_bytes,
+            call_timeout=self._bounds.call_timeout,
+        )
+        # Only this user may enter the folder, so nobody else can call behind the front.
+        self._folder = tempfile.TemporaryDirectory(prefix="forwardpass-")
+        path = f"{self._folder.name}/grpc"
+        await self._start_grpcio(f"unix:{path}", None)
+        front.set_fallback(path)
+        self._front.start()
+        return front.bound_port
 
     async def drain(self, *, lame_duck: float, patience: float) -> None:
         """End in the order in which no call is lost.
@@ -119,7 +178,10 @@ class Server:
         self._unsubscribe()
         self._broadcast.close()
         await self._server.stop(0.5)
-        self._door.close()
+        if self._front is not None:
+            self._front.close()
+            self._folder.cleanup()
+        self._dispatcher.close()
         self._networks.close()
 
     def _changed(self, change: NetworkChange) -> None:

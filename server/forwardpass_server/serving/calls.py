@@ -1,34 +1,33 @@
 """What goes into the predictor and what comes out: calls as bytes, answers as bytes or an error."""
 
-from dataclasses import dataclass
 from enum import Enum
 from math import inf
-from typing import TypeAlias
-
-from forwardpass.errors import ForwardpassError
+from typing import Any, NamedTuple, TypeAlias
 
 
 class Kind(Enum):
-    """What a call asks of a network."""
+    """What a call asks of a network; the values are the methods' names."""
 
     PREDICT = "Predict"
     TRACE = "Trace"
+    PREDICT_MANY = "PredictMany"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """One call as it came in.
+class Call(NamedTuple):
+    """One call as it came in. A tuple, since one is made for every call.
 
     Attributes:
         kind: What is asked.
-        request: The serialized `PredictRequest` or `TraceRequest`.
+        request: The serialized request of the method.
         expires: When nobody waits any more, in seconds of `time.monotonic()`.
+        key: What the door knows the call by; unlike that of any other call under way.
     """
 
     kind: Kind
     request: bytes
     expires: float = inf
+    key: Any = None
 
 
-Answer: TypeAlias = bytes | ForwardpassError
+Answer: TypeAlias = bytes | Exception
 """The serialized response, or why there is none."""

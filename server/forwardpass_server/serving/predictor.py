@@ -1,4 +1,4 @@
-"""A batch of raw calls in, a batch of answers out.
+"""Reads raw calls into batches that are ready to compute.
 
 Whatever waits at the same moment is one batch. Calls for the same version and kind are
 computed as one matrix; the core's exact blocks make sure that nobody can tell from the
@@ -6,8 +6,8 @@ bits of an answer. A call that fails fails alone.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
@@ -25,16 +25,20 @@ from forwardpass.tensors import Array
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, TraceRequest
 from google.protobuf.message import DecodeError
 
-from forwardpass_server.core import forward, trace
-from forwardpass_server.registry import Registry, Served
+from forwardpass_server.registry import Registry, Served, Snapshot, VersionState
+from forwardpass_server.serving.batches import STEP, Batch, Steps, TraceChoice, answer_bytes, work_of_row
 from forwardpass_server.serving.calls import Answer, Call, Kind
+from forwardpass_server.serving.heads import Head, Heads
 from forwardpass_server.serving.inputs import read_inputs
-from forwardpass_server.serving.replies import predict_reply, trace_reply
+from forwardpass_server.serving.many import join, split
 
 REQUESTS: Final[dict[Kind, type[PredictRequest | TraceRequest]]] = {
     Kind.PREDICT: PredictRequest,
     Kind.TRACE: TraceRequest,
 }
+
+HEAVY_BYTES: Final = 256 * 1024
+"""A request whose parsing is worth a thread."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,113 +49,178 @@ class WorkLimits:
         max_rows: Rows.
         max_gigaflops: Arithmetic: rows times twice the network's weights, in 1e9.
         max_answer_bytes: Size of the numbers in the answer.
+        max_requests: Requests of one PredictMany.
     """
 
     max_rows: int = 1_000_000
     max_gigaflops: float = 1_000.0
     max_answer_bytes: int = 64 * 2**20
+    max_requests: int = 10_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TraceChoice:
-    """What a trace shows: which layers (empty means all), and whether contributions."""
-
-    layers: frozenset[str] = frozenset()
-    contributions: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """Calls whose rows are computed as one matrix.
+class Sorted:
+    """Calls that were read.
 
     Attributes:
-        served: The version.
-        choice: What a trace shows, or None for a prediction.
-        positions: For each call, its place among all calls.
-        inputs: For each call, its rows, shape `(rows, inputs)`.
+        batches: What is ready to compute.
+        refused: Calls that are answered already, each with its error.
+        cold: Calls whose version is not in memory, with the version.
     """
 
-    served: Served
-    choice: TraceChoice | None
-    positions: list[int] = field(default_factory=list)
-    inputs: list[Array] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.refused: list[tuple[Call, Exception]] = []
+        self.cold: list[tuple[Call, VersionState]] = []
+        self._shared: dict[tuple[Served, TraceChoice | None], Batch] = {}
 
-    @property
-    def flops(self) -> int:
-        """The arithmetic of the batch."""
-        return sum(map(len, self.inputs)) * self.served.plan.flops_per_row
+    def add(self, calls: list[Call], rows: int, inputs: Array, served: Served, choice: TraceChoice | None) -> None:
+        """Put in calls of so many rows each, `inputs` having the rows of them all."""
+        work = rows * work_of_row(served, choice)
+        if work > STEP:  # nobody waits for the long work of another
+            for place, call in enumerate(calls):
+                batch = Batch(served=served, choice=choice, work=work, calls=[call], counts=[rows])
+                batch.inputs.append(inputs[place * rows : (place + 1) * rows])
+                self.batches.append(batch)
+            return
+        shared = self._shared.get((served, choice))
+        if shared is None:
+            shared = self._shared[served, choice] = Batch(served=served, choice=choice)
+            self.batches.append(shared)
+        shared.work += work * len(calls)
+        shared.calls += calls
+        shared.counts += [rows] * len(calls)
+        shared.inputs.append(inputs)
 
-    def run(self) -> list[bytes]:
-        """Compute the batch; return a reply for each call."""
-        matrix = self.inputs[0] if len(self.inputs) == 1 else np.concatenate(self.inputs)
-        ends = np.cumsum([len(rows) for rows in self.inputs]).tolist()
-        slices = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-        served = self.served
-        if self.choice is None:
-            outputs = forward(served.plan, matrix)
-            return [predict_reply(served, outputs[rows]) for rows in slices]
-        shown = self.choice.layers or None
-        traced = trace(served.plan, matrix, layers=shown, contributions=self.choice.contributions)
-        return [trace_reply(served, traced, rows) for rows in slices]
+
+class _Known:
+    """The heads that are known at one state of the registry; a change makes them all unknown."""
+
+    def __init__(self, snapshot: Snapshot | None) -> None:
+        self.snapshot = snapshot
+        self.heads = {kind: Heads() for kind in REQUESTS}
 
 
 class Predictor:
-    """Answers calls from the registry's compiled plans."""
+    """Reads calls and answers them from the registry's compiled versions. May be used by several threads."""
 
     def __init__(self, registry: Registry, limits: WorkLimits) -> None:
         self._registry = registry
         self._limits = limits
+        self._known = _Known(None)
 
-    def answer(self, calls: Sequence[Call]) -> list[Answer]:
-        """Answer every call, in order."""
-        batches, answers = self.sort(calls)
-        for batch in batches:
-            for position, reply in zip(batch.positions, batch.run(), strict=True):
-                answers[position] = reply
-        return [answer for answer in answers if answer is not None]
+    def steps(self, call: Call, status: Callable[[Exception], bytes]) -> Steps[list[Answer]]:
+        """Answer one call, whatever it takes.
 
-    def sort(self, calls: Sequence[Call]) -> tuple[list[Batch], list[Answer | None]]:
-        """Read calls into batches that are ready to run.
-
-        Returns:
-            The batches, and for each call the error that keeps it out of them, or None.
+        Args:
+            call: Of any kind.
+            status: Serializes the `google.rpc.Status` of an error of one of several requests.
         """
-        batches: dict[tuple[Served, TraceChoice | None], Batch] = {}
-        answers: list[Answer | None] = [None] * len(calls)
-        now = time.monotonic()
-        for position, call in enumerate(calls):
-            try:
-                if call.expires <= now:
-                    raise DeadlineExceededError("the deadline passed before the call was computed")
-                served, choice, inputs = self._read(call)
-            except ForwardpassError as error:
-                answers[position] = error
-                continue
-            key = (served, choice)
-            batch = batches.get(key)
-            if batch is None:
-                batch = batches[key] = Batch(served=served, choice=choice)
-            batch.positions.append(position)
-            batch.inputs.append(inputs)
-        return list(batches.values()), answers
-
-    def _read(self, call: Call) -> tuple[Served, TraceChoice | None, Array]:
+        if len(call.request) > HEAVY_BYTES:
+            yield
+        if call.kind is not Kind.PREDICT_MANY:
+            return (yield from self._answers([call]))
         try:
-            request = REQUESTS[call.kind].FromString(call.request)
-        except DecodeError:
-            raise MalformedRequestError(
-                f"the request is not a valid {call.kind.value}Request", method=call.kind.value
-            ) from None
-        if not request.network:
-            raise InvalidFieldError(
-                "network: is empty; name a network",
-                faults=[Fault(path="network", message="is empty; name a network")],
-            )
-        served = self._registry.served(request.network, request.version)
+            requests = split(call.request)
+            if len(requests) > self._limits.max_requests:
+                raise _quota("requests", len(requests), self._limits.max_requests, "max_requests")
+            calls = [Call(Kind.PREDICT, request, call.expires, place) for place, request in enumerate(requests)]
+            answers = yield from self._answers(calls)
+        except ForwardpassError as error:
+            return [error]
+        return [join(answers, status)]
+
+    def _answers(self, calls: Sequence[Call]) -> Steps[list[Answer]]:
+        """Answer calls together; load what is not in memory."""
+        found = self.sort(calls)
+        for call, version in found.cold:
+            yield
+            self._read_cold(call, version, found)
+        size = sum(sum(batch.counts) * answer_bytes(batch.served, batch.choice) for batch in found.batches)
+        self._check_answer(size)
+        answers: dict[int, Answer] = {id(call): error for call, error in found.refused}
+        for batch in found.batches:
+            replies = yield from batch.steps()
+            answers |= zip(map(id, batch.calls), replies, strict=True)
+        return [answers[id(call)] for call in calls]
+
+    def sort(self, calls: Sequence[Call]) -> Sorted:
+        """Read calls; every one of them is in the result once."""
+        found = Sorted()
+        snapshot = self._registry.snapshot
+        known = self._known
+        if known.snapshot is not snapshot:
+            known = self._known = _Known(snapshot)
+        alike: dict[Head, list[Call]] = {}
+        now = time.monotonic()
+        for call in calls:
+            if call.expires <= now:
+                found.refused.append((call, expired()))
+                continue
+            head = known.heads[call.kind].find(call.request)
+            if head is None:
+                self._read_new(call, snapshot, known.heads[call.kind], found)
+            elif head in alike:
+                alike[head].append(call)
+            else:
+                alike[head] = [call]
+        for head, same in alike.items():
+            self._read_alike(head, same, found)
+        return found
+
+    def _read_cold(self, call: Call, version: VersionState, into: Sorted) -> None:
+        """Load a version, which may take long, and read a call for it."""
+        try:
+            served = self._registry.load(version)
+            self._add(call, _parse(call), served, into)
+        except ForwardpassError as error:
+            into.refused.append((call, error))
+
+    def _read_new(self, call: Call, snapshot: Snapshot, heads: Heads, found: Sorted) -> None:
+        """Read a call whose head is not known."""
+        try:
+            request = _parse(call)
+            version = snapshot.version(request.network, request.version)
+            served = self._registry.resident(version)
+            if served is None:
+                found.cold.append((call, version))
+                return
+            choice, rows = self._add(call, request, served, found)
+        except ForwardpassError as error:
+            found.refused.append((call, error))
+        else:
+            heads.learn(call.request, request, version, choice, rows)
+
+    def _add(
+        self, call: Call, request: PredictRequest | TraceRequest, served: Served, found: Sorted
+    ) -> tuple[TraceChoice | None, int]:
+        """Put a call into its batch; return what it wants and how many rows it has."""
         inputs = read_inputs(request, served)
         choice = _choice(request, served) if isinstance(request, TraceRequest) else None
         self._check_cost(served, choice, len(inputs))
-        return served, choice, inputs
+        found.add([call], len(inputs), inputs, served, choice)
+        return choice, len(inputs)
+
+    def _read_alike(self, head: Head, calls: list[Call], found: Sorted) -> None:
+        """Read the numbers of calls that have the same head."""
+        served = self._registry.resident(head.version)
+        if served is None:
+            found.cold += [(call, head.version) for call in calls]
+            return
+        if len(calls) == 1:
+            numbers = np.frombuffer(calls[0].request, dtype=head.dtype, offset=head.start)
+        else:
+            start = head.start
+            numbers = np.frombuffer(b"".join([call.request[start:] for call in calls]), dtype=head.dtype)
+        inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
+        plan = served.plan
+        if head.dtype != plan.dtype:
+            with np.errstate(over="ignore"):
+                inputs = inputs.astype(plan.dtype)
+        if not served.allow_non_finite and not np.isfinite(inputs).all():
+            for call in calls:  # one by one, so that only those are refused that have such numbers
+                self._read_cold(call, head.version, found)
+            return
+        found.add(calls, head.rows, inputs, served, head.choice)
 
     def _check_cost(self, served: Served, choice: TraceChoice | None, rows: int) -> None:
         limits = self._limits
@@ -160,9 +229,31 @@ class Predictor:
         gigaflops = rows * served.plan.flops_per_row / 1e9
         if gigaflops > limits.max_gigaflops:
             raise _quota("billion floating-point operations", gigaflops, limits.max_gigaflops, "max_gigaflops")
-        size = _answer_bytes(served, choice, rows)
-        if size > limits.max_answer_bytes:
-            raise _quota("bytes in the answer", size, limits.max_answer_bytes, "max_answer_bytes")
+        self._check_answer(rows * answer_bytes(served, choice))
+
+    def _check_answer(self, size: int) -> None:
+        if size > self._limits.max_answer_bytes:
+            raise _quota("bytes in the answer", size, self._limits.max_answer_bytes, "max_answer_bytes")
+
+
+def expired() -> DeadlineExceededError:
+    """Make the error of a call that nobody waits for any more."""
+    return DeadlineExceededError("the deadline passed before the call was computed")
+
+
+def _parse(call: Call) -> PredictRequest | TraceRequest:
+    try:
+        request = REQUESTS[call.kind].FromString(call.request)
+    except DecodeError:
+        raise MalformedRequestError(
+            f"the request is not a valid {call.kind.value}Request", method=call.kind.value
+        ) from None
+    if not request.network:
+        raise InvalidFieldError(
+            "network: is empty; name a network",
+            faults=[Fault(path="network", message="is empty; name a network")],
+        )
+    return request
 
 
 def _choice(request: TraceRequest, served: Served) -> TraceChoice:
@@ -179,18 +270,6 @@ def _choice(request: TraceRequest, served: Served) -> TraceChoice:
                 path=f"layers[{index}]",
             )
     return TraceChoice(layers=frozenset(request.layers), contributions=request.contributions)
-
-
-def _answer_bytes(served: Served, choice: TraceChoice | None, rows: int) -> int:
-    plan = served.plan
-    numbers = plan.outputs
-    if choice is not None:
-        numbers += plan.inputs
-        for layer in plan.layers:
-            if not choice.layers or layer.name in choice.layers:
-                nodes, reads = layer.weights.shape
-                numbers += 2 * nodes + (nodes * reads if choice.contributions else 0)
-    return rows * numbers * plan.dtype.itemsize
 
 
 def _quota(what: str, value: float, limit: float, setting: str) -> QuotaExceededError:

@@ -1,63 +1,75 @@
-"""Arrays that came out of the core, as the messages that callers get."""
+"""Arrays that came out of the core, as the serialized messages that callers get."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate, chain, pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from forwardpass.tensors import Array, to_tensor
 from forwardpass.v1.network_pb2 import Activation
 from forwardpass.v1.prediction_service_pb2 import Classification, PredictResponse, TraceResponse
 from forwardpass.v1.trace_pb2 import LayerTrace
 
+from forwardpass_server.serving.wire import data_of, field, tensor_field
+
 if TYPE_CHECKING:
-    from forwardpass_server.core import Trace
+    from forwardpass.tensors import Array
+
+    from forwardpass_server import core
     from forwardpass_server.registry import Served
 
-
-def predict_reply(served: "Served", outputs: Array) -> bytes:
-    """Serialize a `PredictResponse` for outputs of shape `(rows, outputs)`."""
-    return PredictResponse(
-        outputs=to_tensor(outputs),
-        network=served.name,
-        version=served.version,
-        digest=served.digest,
-        output_names=served.output_names,
-        classifications=classify(served.classes, outputs),
-    ).SerializeToString()
+_ANSWER: Final = {name: at.number for name, at in TraceResponse.DESCRIPTOR.fields_by_name.items()}
+_LAYER: Final = {name: at.number for name, at in LayerTrace.DESCRIPTOR.fields_by_name.items()}
 
 
-def trace_reply(served: "Served", trace: "Trace", rows: slice) -> bytes:
-    """Serialize a `TraceResponse` for some rows of a trace."""
-    outputs = trace.outputs[rows]
-    plan = served.plan.layers
-    # In a chain, a layer reads the nodes of the layer before it.
-    reads = (served.input_names, *served.nodes)
-    known = {layer.name: place for place, layer in enumerate(plan)}
-    places = [known[layer.name] for layer in trace.layers]
-    return TraceResponse(
-        outputs=to_tensor(outputs),
-        network=served.name,
-        version=served.version,
-        digest=served.digest,
-        output_names=served.output_names,
-        classifications=classify(served.classes, outputs),
-        inputs=to_tensor(trace.inputs[rows]),
-        input_names=served.input_names,
-        layers=[
-            LayerTrace(
-                name=layer.name,
-                nodes=served.nodes[place],
-                function=Activation(name=plan[place].activation, parameters=plan[place].parameters),
-                pre_activation=to_tensor(layer.pre_activation[rows]),
-                activation=to_tensor(layer.activation[rows]),
-                contributions=None if layer.contributions is None else to_tensor(layer.contributions[rows]),
-                bias=None if layer.bias is None else to_tensor(layer.bias),
-                inputs=reads[place],
+def predict_replies(served: "Served", outputs: "Array", counts: Sequence[int]) -> list[bytes]:
+    """Serialize a `PredictResponse` for each call of a batch.
+
+    Args:
+        served: What computed the outputs.
+        outputs: `(rows, outputs)`, the rows of all calls.
+        counts: How many of the rows are each call's.
+    """
+    tail = _tail(served.name, served.version, served.digest, served.output_names)
+    data = data_of(outputs)
+    width = outputs.shape[1]
+    size = width * outputs.itemsize
+    if len(counts) == len(outputs) and not served.classes:  # the usual batch: a row each
+        head = tensor_field(_ANSWER["outputs"], outputs.dtype, (1, width))
+        return [head + data[start : start + size] + tail for start in range(0, len(data), size)]
+    labels = _classifications(served.classes, outputs)
+    return [
+        b"".join(
+            (
+                tensor_field(_ANSWER["outputs"], outputs.dtype, (end - start, width)),
+                data[start * size : end * size],
+                tail,
+                *labels[start:end],
             )
-            for place, layer in zip(places, trace.layers, strict=True)
-        ],
-    ).SerializeToString()
+        )
+        for start, end in _spans(counts)
+    ]
 
 
-def classify(classes: tuple[str, ...], outputs: Array) -> list[Classification]:
+def trace_replies(served: "Served", traced: "core.Trace", counts: Sequence[int]) -> list[bytes]:
+    """Serialize a `TraceResponse` for each call of a batch; the arguments are as for `predict_replies`."""
+    arrays = [traced.outputs, traced.inputs]
+    for layer in traced.layers:
+        arrays += [layer.pre_activation, layer.activation]
+        if layer.contributions is not None:
+            arrays.append(layer.contributions)
+    slots = [(data_of(array), array[:1].nbytes) for array in arrays]
+    labels = _classifications(served.classes, traced.outputs)
+    around = {count: _around_slots(served, traced, count) for count in set(counts)}
+    replies = []
+    for start, end in _spans(counts):
+        constant = around[end - start]
+        numbers = [data[start * size : end * size] for data, size in slots]
+        pieces = chain.from_iterable(zip(constant, numbers, strict=False))
+        replies.append(b"".join((*pieces, constant[-1], *labels[start:end])))
+    return replies
+
+
+def classify(classes: tuple[str, ...], outputs: "Array") -> list[Classification]:
     """Name the most probable class of each row of `outputs`, shape `(rows, outputs)`.
 
     With two classes and a single output, that output is the probability of the second
@@ -75,3 +87,76 @@ def classify(classes: tuple[str, ...], outputs: Array) -> list[Classification]:
         Classification(label=classes[column], probability=float(row[column]))
         for row, column in zip(outputs, best.tolist(), strict=True)
     ]
+
+
+def _spans(counts: Sequence[int]) -> "pairwise[tuple[int, int]]":
+    """Return where each call's rows start and end."""
+    return pairwise(accumulate(counts, initial=0))
+
+
+def _classifications(classes: tuple[str, ...], outputs: "Array") -> list[bytes]:
+    """Serialize the classification of each row as a field of an answer, or of none without classes."""
+    return [
+        PredictResponse(classifications=[classification]).SerializeToString()
+        for classification in classify(classes, outputs)
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _tail(name: str, version: int, digest: str, output_names: tuple[str, ...]) -> bytes:
+    """Serialize what every answer of a version says besides numbers."""
+    return PredictResponse(network=name, version=version, digest=digest, output_names=output_names).SerializeToString()
+
+
+def _around_slots(served: "Served", traced: "core.Trace", count: int) -> list[bytes]:
+    """Return the constant bytes around the numbers of a trace of `count` rows.
+
+    The numbers are the outputs, the inputs, and of each layer the pre-activation, the
+    activation and, where they are shown, the contributions. The last bytes follow them all.
+    """
+
+    def tensor(number: int, array: "Array") -> bytes:
+        return tensor_field(number, array.dtype, (count, *array.shape[1:]))
+
+    tail = _tail(served.name, served.version, served.digest, served.output_names)
+    names = TraceResponse(input_names=served.input_names).SerializeToString()
+    constant = [
+        tensor(_ANSWER["outputs"], traced.outputs),
+        tail + tensor(_ANSWER["inputs"], traced.inputs),
+    ]
+    before = names
+    for layer in traced.layers:
+        said = _layer_says(served, layer)
+        pieces = [
+            said.first + tensor(_LAYER["pre_activation"], layer.pre_activation),
+            tensor(_LAYER["activation"], layer.activation),
+        ]
+        numbers = 2 * layer.pre_activation[:1].nbytes * count
+        if layer.contributions is not None:
+            pieces.append(tensor(_LAYER["contributions"], layer.contributions))
+            numbers += layer.contributions[:1].nbytes * count
+        length = sum(map(len, pieces)) + len(said.last) + numbers
+        pieces[0] = before + field(_ANSWER["layers"], length) + pieces[0]
+        constant += pieces
+        before = said.last
+    return [*constant, before]
+
+
+class _LayerSays(NamedTuple):
+    """What a traced layer says before its numbers, and after them."""
+
+    first: bytes
+    last: bytes
+
+
+def _layer_says(served: "Served", layer: "core.LayerTrace") -> _LayerSays:
+    place = next(place for place, other in enumerate(served.plan.layers) if other.name == layer.name)
+    dense = served.plan.layers[place]
+    # In a chain, a layer reads the nodes of the layer before it.
+    reads = (served.input_names, *served.nodes)[place]
+    function = Activation(name=dense.activation, parameters=dense.parameters)
+    first = LayerTrace(name=layer.name, nodes=served.nodes[place], function=function).SerializeToString()
+    bias = b""
+    if layer.bias is not None:
+        bias = tensor_field(_LAYER["bias"], layer.bias.dtype, layer.bias.shape) + data_of(layer.bias)
+    return _LayerSays(first, bias + LayerTrace(inputs=reads).SerializeToString())

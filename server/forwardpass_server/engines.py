@@ -1,0 +1,52 @@
+"""Which gRPC server runs, and what each can do.
+
+`native` is pygrpc-native: HTTP/2 and gRPC in Rust for the hot methods, with a grpc.aio server
+behind it for all others. `grpcio` is grpc.aio alone. docs/engines.md says what differs.
+"""
+
+import importlib.util
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from forwardpass_server.settings import Settings
+
+PACKAGE: Final = "pygrpc_native"
+
+
+class Engine(Enum):
+    """A gRPC server."""
+
+    NATIVE = "native"
+    GRPCIO = "grpcio"
+
+
+class EngineError(Exception):
+    """The engine that was asked for cannot do what else was asked for; the sentence says what."""
+
+
+def choose(settings: "Settings") -> Engine:
+    """Return the engine to run; `auto` is the native one, where it is installed and can do what is asked for.
+
+    Raises:
+        EngineError: The native engine is asked for and cannot.
+    """
+    if settings.engine == Engine.GRPCIO.value:
+        return Engine.GRPCIO
+    obstacle = _obstacle(settings)
+    if obstacle is None:
+        return Engine.NATIVE
+    if settings.engine == Engine.NATIVE.value:
+        raise EngineError(f"engine native: {obstacle}; take it back, or use --engine grpcio")
+    return Engine.GRPCIO
+
+
+def _obstacle(settings: "Settings") -> str | None:
+    """Say why the native engine cannot be used, if so."""
+    if settings.tls_certificate is not None:
+        return "it has no TLS, which the setting tls_certificate asks for"
+    if settings.max_connection_age is not None:
+        return "it does not close connections by age, which the setting max_connection_age asks for"
+    if importlib.util.find_spec(PACKAGE) is None:
+        return f"the package {PACKAGE.replace('_', '-')} is not installed"
+    return None

@@ -1,0 +1,201 @@
+"""The door for hot calls on pygrpc-native: HTTP/2 and gRPC in Rust, a thread here that takes all calls that wait.
+
+Whatever came since the last look is one batch. The rules are those of the interceptors:
+authorization, admission, deadline, and the error table. Methods that are not hot go on to a
+grpc.aio server behind a private Unix socket.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from forwardpass.errors import ForwardpassError, QuotaExceededError
+
+from forwardpass_server.rpc.auth import Guard
+from forwardpass_server.rpc.context import REQUEST_ID, read_metadata
+from forwardpass_server.rpc.interceptors import STATUS_TRAILER, InFlight, logged_refusal
+from forwardpass_server.serving import Answer, Call, Dispatcher, Kind
+
+if TYPE_CHECKING:
+    from pygrpc_native import NativeGrpcFront
+
+MOST_EVENTS: Final = 512
+"""How many calls are taken at one go."""
+
+Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
+"""What the front knows of a call: metadata, peer, and the seconds that its caller still waits."""
+
+
+def open_front(address: str) -> "NativeGrpcFront":
+    """Bind a front to `HOST:PORT` or `unix:PATH`. Needs the package.
+
+    Raises:
+        OSError: The address is in use or not of this machine.
+    """
+    from pygrpc_native import NativeGrpcFront  # noqa: PLC0415 - an optional dependency
+
+    return NativeGrpcFront(
+        address,
+        [],
+        io_threads=max(1, min(2, len(os.sched_getaffinity(0)) - 1)),
+        call_details=True,
+        keepalive_time_ms=60_000,
+        keepalive_timeout_ms=10_000,
+        keepalive_permit_without_calls=True,
+        max_concurrent_streams=100,
+        max_metadata_size=16 * 1024,
+    )
+
+
+class FrontDoor:
+    """Takes hot calls from a front and answers them."""
+
+    def __init__(
+        self,
+        front: "NativeGrpcFront",
+        dispatcher: Dispatcher,
+        *,
+        hot: Mapping[str, Kind],
+        direct: Mapping[str, Callable[[bytes], bytes]],
+        guard: Guard,
+        in_flight: InFlight,
+        max_request_bytes: int,
+        call_timeout: float,
+    ) -> None:
+        """Make a door; `start` opens it.
+
+        Args:
+            front: Bound, not started.
+            dispatcher: Answers the calls of `hot`.
+            hot: The kind of each path that goes to the dispatcher.
+            direct: What answers each path that needs no batch and no admission.
+            guard: Who may call what.
+            in_flight: Counts calls.
+            max_request_bytes: The largest request.
+            call_timeout: Seconds that a call may take at most.
+        """
+        self._front = front
+        self._dispatcher = dispatcher
+        self._guard = guard
+        self._in_flight = in_flight
+        self._max_request_bytes = max_request_bytes
+        self._call_timeout = call_timeout
+        self._methods: dict[int, tuple[str, Kind | None, Callable[[bytes], bytes] | None]] = {}
+        for path, number in zip(hot, front.add_methods([(path, False) for path in hot]), strict=True):
+            self._methods[number] = (path, hot[path], None)
+        for path, number in zip(direct, front.add_methods([(path, False) for path in direct]), strict=True):
+            self._methods[number] = (path, None, direct[path])
+        # Metadata of the calls under way: it is read only when something is wrong.
+        self._details: dict[int, Details] = {}
+        self._thread = threading.Thread(target=self._serve, name="front", daemon=True)
+
+    def start(self) -> None:
+        """Answer calls from now on."""
+        self._front.start()
+        self._thread.start()
+
+    def close(self) -> None:
+        """End every connection and the thread."""
+        self._front.close()
+        self._thread.join()
+
+    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+        """Answer calls, from any thread."""
+        respond = self._front.respond
+        forget = self._details.pop
+        for call, answer in zip(calls, answers, strict=True):
+            if type(answer) is bytes:
+                respond(call.key, answer)
+                forget(call.key, None)
+            else:
+                self._refuse(call.key, answer)  # type: ignore[arg-type] # what is not bytes is an exception
+        self._in_flight.leave(len(calls))
+
+    def status(self, call: Call, error: Exception) -> bytes:
+        """Serialize the error of one of a call's several requests."""
+        status: bytes = logged_refusal(error, self._request_id(call.key)).status.SerializeToString()
+        return status
+
+    def _serve(self) -> None:
+        take = self._front.recv_batch_details
+        while (events := take(MOST_EVENTS)) is not None:
+            try:
+                self._take(events)
+            except Exception as error:  # noqa: BLE001 - who has no answer yet gets one, and the door stays open
+                for event in events:
+                    self._refuse(event[1], error)
+
+    def _take(self, events: Sequence[Any]) -> None:
+        calls: list[Call] = []
+        now = time.monotonic()
+        longest = now + self._call_timeout
+        details_of, methods, guard = self._details, self._methods, self._guard
+        for kind, number, method, request, _, details in events:
+            if kind:  # EVENT_CANCEL
+                calls = self._cancel(number, calls)
+                continue
+            path, hot, direct = methods[method]
+            details_of[number] = details
+            if guard.closed or len(request) > self._max_request_bytes or hot is None:
+                try:
+                    self._check(path, request, details)
+                    if direct is not None:
+                        self._front.respond(number, direct(request))
+                        del details_of[number]
+                        continue
+                except Exception as error:  # noqa: BLE001 - becomes the answer
+                    self._refuse(number, error)
+                    continue
+            remaining = details[2]
+            expires = longest if remaining is None else min(longest, now + remaining)
+            calls.append(Call(hot, request, expires, number))  # type: ignore[arg-type] # direct ones are gone
+        if calls:
+            self._dispatcher.take(self._admitted(calls), self)
+
+    def _check(self, path: str, request: bytes, details: Details) -> None:
+        """Refuse a call that may not be made, or whose request is too large."""
+        if self._guard.closed:
+            self._guard.check(path, read_metadata(details[0])[1])
+        if len(request) > self._max_request_bytes:
+            raise QuotaExceededError(
+                f"the request has {len(request):,} bytes; the server accepts {self._max_request_bytes:,} "
+                "(setting `max_request_bytes`); send fewer rows in each call",
+                quotaValue=len(request),
+                quotaLimit=self._max_request_bytes,
+                setting="max_request_bytes",
+            )
+
+    def _admitted(self, calls: list[Call]) -> list[Call]:
+        """Count calls in; refuse those for which there is no room."""
+        try:
+            room = self._in_flight.enter(len(calls))
+        except ForwardpassError as error:
+            for call in calls:
+                self._refuse(call.key, error)
+            return []
+        if room < len(calls):
+            overloaded = self._in_flight.overloaded()
+            for call in calls[room:]:
+                self._refuse(call.key, overloaded)
+        return calls[:room]
+
+    def _cancel(self, number: int, calls: list[Call]) -> list[Call]:
+        """Forget a call whose caller has gone."""
+        self._details.pop(number, None)
+        if self._dispatcher.cancel(number):
+            self._in_flight.leave(1)
+            return calls
+        return [call for call in calls if call.key != number]
+
+    def _refuse(self, number: int, error: Exception) -> None:
+        request_id = self._request_id(number)
+        self._details.pop(number, None)
+        refused = logged_refusal(error, request_id)
+        trailers = [(STATUS_TRAILER, refused.status.SerializeToString()), (REQUEST_ID, request_id)]
+        self._front.fail(number, refused.code.value[0], refused.status.message, trailers)
+
+    def _request_id(self, number: int) -> str:
+        details = self._details.get(number)
+        return read_metadata(details[0] if details else ())[0]

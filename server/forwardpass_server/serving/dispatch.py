@@ -1,0 +1,119 @@
+"""From the doors to the predictor and back: every call gets exactly one answer, its own.
+
+A door hands over whatever waits, without a timer or a setting: an idle server answers a lone
+call at once, and a busy one batches by itself. What is light is answered before `take` returns;
+what turns out to be long goes to the workers.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from forwardpass_server.serving.batches import Steps
+from forwardpass_server.serving.calls import Answer, Call, Kind
+from forwardpass_server.serving.predictor import HEAVY_BYTES, Predictor, expired
+from forwardpass_server.serving.workers import Workers
+
+
+class Door(Protocol):
+    """Where calls come from and answers go. Its functions are called in any thread and must not raise."""
+
+    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+        """Answer calls of this door."""
+
+    def status(self, call: Call, error: Exception) -> bytes:
+        """Serialize the `google.rpc.Status` for an error of one of a call's several requests."""
+
+
+class Dispatcher:
+    """Answers the calls of one or more doors. All methods may be called in any thread."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._workers = Workers(max(1, min(4, (os.cpu_count() or 1) - 1)))
+        self._lock = threading.Lock()
+        # The keys of calls that the workers have.
+        self._waiting: set[Any] = set()
+
+    def take(self, calls: Sequence[Call], door: Door) -> None:
+        """Answer calls: the light ones now, the others by and by."""
+        light = []
+        for call in calls:
+            if call.kind is Kind.PREDICT_MANY or len(call.request) > HEAVY_BYTES:
+                self._begin([call], self._alone(call, door), door)
+            else:
+                light.append(call)
+        try:
+            found = self._predictor.sort(light)
+        except Exception as error:  # noqa: BLE001 - every caller must hear of it
+            door.send(light, [error] * len(light))
+            return
+        if found.refused:
+            door.send([call for call, _ in found.refused], [error for _, error in found.refused])
+        for call, _ in found.cold:
+            self._begin([call], self._alone(call, door), door)
+        for batch in found.batches:
+            self._begin(batch.calls, batch.steps(), door)
+
+    def cancel(self, key: object) -> bool:
+        """Forget a call that nobody waits for any more; return False when it is answered already."""
+        with self._lock:
+            if key not in self._waiting:
+                return False
+            self._waiting.discard(key)
+            return True
+
+    def close(self) -> None:
+        """Finish what was begun."""
+        self._workers.close()
+
+    def _alone(self, call: Call, door: Door) -> Steps[list[Answer]]:
+        return self._predictor.steps(call, lambda error: door.status(call, error))
+
+    def _begin(self, calls: list[Call], steps: Steps[Sequence[Answer]], door: Door) -> None:
+        """Do what is short; leave the rest to the workers."""
+        try:
+            next(steps)
+        except StopIteration as end:
+            door.send(calls, end.value)
+        except Exception as error:  # noqa: BLE001 - every caller must hear of it
+            door.send(calls, [error] * len(calls))
+        else:
+            with self._lock:
+                self._waiting.update(call.key for call in calls)
+            self._workers.add(self._rest(calls, steps, door))
+
+    def _rest(self, calls: list[Call], steps: Steps[Sequence[Answer]], door: Door) -> Iterator[None]:
+        """Go on with work until it is done, or nobody waits for it."""
+        answers: Sequence[Answer]
+        while self._anyone_waits(calls, door):
+            try:
+                next(steps)
+            except StopIteration as end:
+                answers = end.value
+            except Exception as error:  # noqa: BLE001 - every caller must hear of it
+                answers = [error] * len(calls)
+            else:
+                yield
+                continue
+            self._settle(calls, answers, door)
+            return
+        steps.close()
+
+    def _anyone_waits(self, calls: list[Call], door: Door) -> bool:
+        now = time.monotonic()
+        late = [call for call in calls if call.expires <= now]
+        if late:
+            self._settle(late, [expired()] * len(late), door)
+        with self._lock:
+            return any(call.key in self._waiting for call in calls)
+
+    def _settle(self, calls: Sequence[Call], answers: Sequence[Answer], door: Door) -> None:
+        """Answer those of the calls that were not answered or cancelled meanwhile."""
+        with self._lock:
+            pairs = [pair for pair in zip(calls, answers, strict=True) if pair[0].key in self._waiting]
+            self._waiting.difference_update(call.key for call, _ in pairs)
+        if pairs:
+            door.send([call for call, _ in pairs], [answer for _, answer in pairs])
