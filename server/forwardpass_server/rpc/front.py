@@ -87,8 +87,6 @@ class FrontDoor:
             self._methods[number] = (path, hot[path], None)
         for path, number in zip(direct, front.add_methods([(path, False) for path in direct]), strict=True):
             self._methods[number] = (path, None, direct[path])
-        # Metadata of the calls under way: it is read only when something is wrong.
-        self._details: dict[int, Details] = {}
         self._thread = threading.Thread(target=self._serve, name="front", daemon=True)
 
     def start(self) -> None:
@@ -104,18 +102,16 @@ class FrontDoor:
     def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
         """Answer calls, from any thread."""
         respond = self._front.respond
-        forget = self._details.pop
         for call, answer in zip(calls, answers, strict=True):
             if type(answer) is bytes:
                 respond(call.key, answer)
-                forget(call.key, None)
             else:
-                self._refuse(call.key, answer)  # type: ignore[arg-type] # what is not bytes is an exception
+                self._refuse(call.key, call.about, answer)  # type: ignore[arg-type] # what is not bytes is an exception
         self._in_flight.leave(len(calls))
 
     def status(self, call: Call, error: Exception) -> bytes:
         """Serialize the error of one of a call's several requests."""
-        status: bytes = logged_refusal(error, self._request_id(call.key)).status.SerializeToString()
+        status: bytes = logged_refusal(error, read_metadata(call.about[0])[0]).status.SerializeToString()
         return status
 
     def _serve(self) -> None:
@@ -124,33 +120,32 @@ class FrontDoor:
             try:
                 self._take(events)
             except Exception as error:  # noqa: BLE001 - who has no answer yet gets one, and the door stays open
-                for event in events:
-                    self._refuse(event[1], error)
+                for _, number, _, _, _, details in events:
+                    if details is not None:
+                        self._refuse(number, details, error)
 
     def _take(self, events: Sequence[Any]) -> None:
         calls: list[Call] = []
         now = time.monotonic()
         longest = now + self._call_timeout
-        details_of, methods, guard = self._details, self._methods, self._guard
+        methods, limit, closed = self._methods, self._max_request_bytes, self._guard.closed
         for kind, number, method, request, _, details in events:
             if kind:  # EVENT_CANCEL
                 calls = self._cancel(number, calls)
                 continue
             path, hot, direct = methods[method]
-            details_of[number] = details
-            if guard.closed or len(request) > self._max_request_bytes or hot is None:
-                try:
+            try:
+                if closed or len(request) > limit:
                     self._check(path, request, details)
-                    if direct is not None:
-                        self._front.respond(number, direct(request))
-                        del details_of[number]
-                        continue
-                except Exception as error:  # noqa: BLE001 - becomes the answer
-                    self._refuse(number, error)
+                if direct is not None:
+                    self._front.respond(number, direct(request))
                     continue
+            except Exception as error:  # noqa: BLE001 - becomes the answer
+                self._refuse(number, details, error)
+                continue
             remaining = details[2]
             expires = longest if remaining is None else min(longest, now + remaining)
-            calls.append(Call(hot, request, expires, number))  # type: ignore[arg-type] # direct ones are gone
+            calls.append(Call(hot, request, expires, number, details))  # type: ignore[arg-type] # direct ones are gone
         if calls:
             self._dispatcher.take(self._admitted(calls), self)
 
@@ -173,29 +168,23 @@ class FrontDoor:
             room = self._in_flight.enter(len(calls))
         except ForwardpassError as error:
             for call in calls:
-                self._refuse(call.key, error)
+                self._refuse(call.key, call.about, error)
             return []
         if room < len(calls):
             overloaded = self._in_flight.overloaded()
             for call in calls[room:]:
-                self._refuse(call.key, overloaded)
+                self._refuse(call.key, call.about, overloaded)
         return calls[:room]
 
     def _cancel(self, number: int, calls: list[Call]) -> list[Call]:
         """Forget a call whose caller has gone."""
-        self._details.pop(number, None)
         if self._dispatcher.cancel(number):
             self._in_flight.leave(1)
             return calls
         return [call for call in calls if call.key != number]
 
-    def _refuse(self, number: int, error: Exception) -> None:
-        request_id = self._request_id(number)
-        self._details.pop(number, None)
+    def _refuse(self, number: int, details: Details, error: Exception) -> None:
+        request_id, _ = read_metadata(details[0])
         refused = logged_refusal(error, request_id)
         trailers = [(STATUS_TRAILER, refused.status.SerializeToString()), (REQUEST_ID, request_id)]
         self._front.fail(number, refused.code.value[0], refused.status.message, trailers)
-
-    def _request_id(self, number: int) -> str:
-        details = self._details.get(number)
-        return read_metadata(details[0] if details else ())[0]

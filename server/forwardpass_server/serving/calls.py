@@ -1,11 +1,11 @@
 """What goes into the predictor and what comes out: calls as bytes, answers as bytes or an error."""
 
-from enum import Enum
+from enum import StrEnum
 from math import inf
 from typing import Any, NamedTuple, TypeAlias
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What a call asks of a network; the values are the methods' names."""
 
     PREDICT = "Predict"
@@ -21,12 +21,14 @@ class Call(NamedTuple):
         request: The serialized request of the method.
         expires: When nobody waits any more, in seconds of `time.monotonic()`.
         key: What the door knows the call by; unlike that of any other call under way.
+        about: What else the door wants to know of it.
     """
 
     kind: Kind
     request: bytes
     expires: float = inf
     key: Any = None
+    about: Any = None
 
 
 Answer: TypeAlias = bytes | Exception

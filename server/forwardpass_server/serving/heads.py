@@ -34,6 +34,7 @@ class Head:
         dtype: Of the numbers.
         rows: How many rows the request has.
         start: Where the numbers begin.
+        work: What the call takes, in floating-point operations.
     """
 
     version: "VersionState"
@@ -41,6 +42,7 @@ class Head:
     dtype: "np.dtype[Any]"
     rows: int
     start: int
+    work: int
 
 
 class Heads:
@@ -66,6 +68,7 @@ class Heads:
         version: "VersionState",
         choice: "TraceChoice | None",
         rows: int,
+        work: int,
     ) -> None:
         """Remember the head of a request that was read and found right, where its numbers are a tensor's data."""
         data = message.tensor.data
@@ -79,7 +82,9 @@ class Heads:
         if start not in places:
             self._places[len(request)] = (start, *places)[:_MOST_PLACES]
         dtype = DTYPES[message.tensor.dtype]
-        self._heads[request[:start]] = Head(version=version, choice=choice, dtype=dtype, rows=rows, start=start)
+        self._heads[request[:start]] = Head(
+            version=version, choice=choice, dtype=dtype, rows=rows, start=start, work=work
+        )
 
 
 def _ends_with_data(head: bytes, message: "PredictRequest | TraceRequest") -> bool:

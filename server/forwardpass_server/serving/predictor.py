@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -73,9 +74,10 @@ class Sorted:
         self.cold: list[tuple[Call, VersionState]] = []
         self._shared: dict[tuple[Served, TraceChoice | None], Batch] = {}
 
-    def add(self, calls: list[Call], rows: int, inputs: Array, served: Served, choice: TraceChoice | None) -> None:
-        """Put in calls of so many rows each, `inputs` having the rows of them all."""
-        work = rows * work_of_row(served, choice)
+    def add(
+        self, calls: list[Call], rows: int, inputs: Array, served: Served, choice: TraceChoice | None, work: int
+    ) -> None:
+        """Put in calls of so many rows and so much work each, `inputs` having the rows of them all."""
         if work > STEP:  # nobody waits for the long work of another
             for place, call in enumerate(calls):
                 batch = Batch(served=served, choice=choice, work=work, calls=[call], counts=[rows])
@@ -184,21 +186,22 @@ class Predictor:
             if served is None:
                 found.cold.append((call, version))
                 return
-            choice, rows = self._add(call, request, served, found)
+            choice, rows, work = self._add(call, request, served, found)
         except ForwardpassError as error:
             found.refused.append((call, error))
         else:
-            heads.learn(call.request, request, version, choice, rows)
+            heads.learn(call.request, request, version, choice, rows, work)
 
     def _add(
         self, call: Call, request: PredictRequest | TraceRequest, served: Served, found: Sorted
-    ) -> tuple[TraceChoice | None, int]:
-        """Put a call into its batch; return what it wants and how many rows it has."""
+    ) -> tuple[TraceChoice | None, int, int]:
+        """Put a call into its batch; return what it wants, how many rows it has, and what it takes."""
         inputs = read_inputs(request, served)
         choice = _choice(request, served) if isinstance(request, TraceRequest) else None
         self._check_cost(served, choice, len(inputs))
-        found.add([call], len(inputs), inputs, served, choice)
-        return choice, len(inputs)
+        work = len(inputs) * work_of_row(served, choice)
+        found.add([call], len(inputs), inputs, served, choice, work)
+        return choice, len(inputs), work
 
     def _read_alike(self, head: Head, calls: list[Call], found: Sorted) -> None:
         """Read the numbers of calls that have the same head."""
@@ -211,16 +214,16 @@ class Predictor:
         else:
             start = head.start
             numbers = np.frombuffer(b"".join([call.request[start:] for call in calls]), dtype=head.dtype)
-        inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
-        plan = served.plan
-        if head.dtype != plan.dtype:
+        dtype = served.plan.dtype
+        if head.dtype != dtype:
             with np.errstate(over="ignore"):
-                inputs = inputs.astype(plan.dtype)
-        if not served.allow_non_finite and not np.isfinite(inputs).all():
+                numbers = numbers.astype(dtype)
+        if not served.allow_non_finite and not _all_finite(numbers):
             for call in calls:  # one by one, so that only those are refused that have such numbers
                 self._read_cold(call, head.version, found)
             return
-        found.add(calls, head.rows, inputs, served, head.choice)
+        inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
+        found.add(calls, head.rows, inputs, served, head.choice, head.work)
 
     def _check_cost(self, served: Served, choice: TraceChoice | None, rows: int) -> None:
         limits = self._limits
@@ -234,6 +237,12 @@ class Predictor:
     def _check_answer(self, size: int) -> None:
         if size > self._limits.max_answer_bytes:
             raise _quota("bytes in the answer", size, self._limits.max_answer_bytes, "max_answer_bytes")
+
+
+def _all_finite(numbers: Array) -> bool:
+    """Return whether there is neither NaN nor infinity among numbers, shape `(count,)`."""
+    # A sum of squares has them if there are any; where it has overflowed, each number is looked at.
+    return isfinite(np.vdot(numbers, numbers)) or bool(np.isfinite(numbers).all())
 
 
 def expired() -> DeadlineExceededError:

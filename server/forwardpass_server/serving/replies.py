@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _ANSWER: Final = {name: at.number for name, at in TraceResponse.DESCRIPTOR.fields_by_name.items()}
 _LAYER: Final = {name: at.number for name, at in LayerTrace.DESCRIPTOR.fields_by_name.items()}
 
+# What surrounds the numbers of traces, by everything that it depends on: a cache, as those of `lru_cache` below.
+_SMALL: Final = 16 * 1024
+_MOST_SMALL: Final = 1024
+_small: dict[tuple[object, ...], tuple[bytes, ...]] = {}
+
 
 def predict_replies(served: "Served", outputs: "Array", counts: Sequence[int]) -> list[bytes]:
     """Serialize a `PredictResponse` for each call of a batch.
@@ -59,7 +64,7 @@ def trace_replies(served: "Served", traced: "core.Trace", counts: Sequence[int])
             arrays.append(layer.contributions)
     slots = [(data_of(array), array[:1].nbytes) for array in arrays]
     labels = _classifications(served.classes, traced.outputs)
-    around = {count: _around_slots(served, traced, count) for count in set(counts)}
+    around = {count: _around(served, traced, count) for count in set(counts)}
     replies = []
     for start, end in _spans(counts):
         constant = around[end - start]
@@ -108,7 +113,21 @@ def _tail(name: str, version: int, digest: str, output_names: tuple[str, ...]) -
     return PredictResponse(network=name, version=version, digest=digest, output_names=output_names).SerializeToString()
 
 
-def _around_slots(served: "Served", traced: "core.Trace", count: int) -> list[bytes]:
+def _around(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
+    """Return `_around_slots`, remembered where it is small."""
+    shown = tuple([layer.name for layer in traced.layers])
+    key = (served.name, served.version, served.digest, shown, traced.layers[0].contributions is None, count)
+    known = _small.get(key)
+    if known is None:
+        known = _around_slots(served, traced, count)
+        if sum(map(len, known)) <= _SMALL:
+            if len(_small) >= _MOST_SMALL:
+                _small.clear()
+            _small[key] = known
+    return known
+
+
+def _around_slots(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
     """Return the constant bytes around the numbers of a trace of `count` rows.
 
     The numbers are the outputs, the inputs, and of each layer the pre-activation, the
@@ -139,7 +158,7 @@ def _around_slots(served: "Served", traced: "core.Trace", count: int) -> list[by
         pieces[0] = before + field(_ANSWER["layers"], length) + pieces[0]
         constant += pieces
         before = said.last
-    return [*constant, before]
+    return (*constant, before)
 
 
 class _LayerSays(NamedTuple):

@@ -6,6 +6,7 @@ import math
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -386,12 +387,15 @@ def test_locked_database_is_unavailable_and_predictions_go_on(
 
 
 def slow_calls(channel: grpc.Channel, count: int) -> list[Any]:
-    """Calls under way that take a good part of a second each."""
+    """Calls under way that take up to a good part of a second each; the first is the shortest."""
     register(channel, "slow", slow_network())
-    tensor = Tensor(shape=[20_000, 10], data=bytes(1_600_000), dtype=DATA_TYPE_FLOAT64)
-    request = predictions.PredictRequest(network="slow", tensor=tensor).SerializeToString()
     predict: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(PREDICT)
-    return [predict.future(request, timeout=60) for _ in range(count)]
+    calls = []
+    for rows in range(40_000 // count, 40_001, 40_000 // count):
+        tensor = Tensor(shape=[rows, 10], data=bytes(rows * 80), dtype=DATA_TYPE_FLOAT64)
+        request = predictions.PredictRequest(network="slow", tensor=tensor).SerializeToString()
+        calls.append(predict.future(request, timeout=60))
+    return calls
 
 
 def test_draining(start_server: Callable[..., ServerProcess]) -> None:
@@ -401,7 +405,8 @@ def test_draining(start_server: Callable[..., ServerProcess]) -> None:
         wait_until(lambda: any(future.done() for future in slow), 30)
         server.process.send_signal(signal.SIGTERM)
         reasons: set[tuple[grpc.StatusCode, str, int]] = set()
-        while not reasons:
+        end = time.monotonic() + 20
+        while not reasons and time.monotonic() < end:
             with contextlib.suppress(AssertionError):  # still answered
                 error = refused(channel, PREDICT, predict_request("article-linear", [2, 3]))
                 reasons.add((error.code, error.reason, error.details["RetryInfo"].retry_delay.seconds))
