@@ -180,12 +180,13 @@ def test_garbage_in_any_column(damaged: Path, table: str, column: str, garbage: 
         assert Registry.open(store).served("other", "").version == 2
 
 
-def test_pages_of_garbage(damaged: Path) -> None:
+@pytest.mark.parametrize("inputs", [1, 10], ids=["read whole", "read in pieces"])
+def test_pages_of_garbage(damaged: Path, inputs: int) -> None:
     size = 4096
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
-        wide = {"name": "wide", "weights": [[float(index)] for index in range(20_000)]}
-        registry.register("wide", spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [wide]}))
+        wide = {"name": "wide", "weights": [[float(index)] * inputs for index in range(20_000)]}
+        registry.register("wide", spec.parse({"format": spec.FORMAT, "inputs": inputs, "layers": [wide]}))
     with closing(sqlite3.connect(damaged)) as connection:
         query = "SELECT content FROM versions WHERE name = 'wide'"
         [content] = connection.execute(query).fetchone()
