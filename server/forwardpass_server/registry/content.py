@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Final
+from typing import Any, Final
 
 from forwardpass.errors import ForwardpassError, NetworkCorruptError
 from forwardpass.spec import Limits, NetworkSpec, from_safetensors
@@ -17,11 +17,17 @@ from forwardpass_server.registry.store import Store
 
 log = logging.getLogger(__name__)
 
-SUMMARY_BYTES: Final = 64 * 2**20
-"""How much memory summaries may take: those of some thousands of usual networks."""
+SUMMARY_BYTES: Final = 16 * 2**20
+"""How much memory summaries may take: those of a thousand usual networks."""
+
+DESCRIPTION_BYTES: Final = 16 * 2**20
+"""How much memory descriptions may take, which listings show: those of some tens of thousands of networks."""
 
 _OBJECT_BYTES: Final = 4 * 2**10
 """About what a version's objects take besides its numbers and names."""
+
+_ENTRY_BYTES: Final = 256
+"""About what it takes to keep anything at all."""
 
 _NAME_BYTES: Final = 64
 """About what a text takes besides its characters."""
@@ -42,16 +48,17 @@ class Contents:
     """What versions contain: as specs, as plans, as summaries. All methods may be called in any thread.
 
     Damage is found when a content is read. It stays with its version, whose slot remembers it.
+
+    Attributes:
+        plans: What computes versions, of those that are in memory.
     """
 
     def __init__(self, store: Store, *, max_plan_bytes: int) -> None:
         self._store = store
-        self._plans = Kept(max_plan_bytes, _served_bytes)
+        self.plans = Kept(max_plan_bytes, _served_bytes)
         self._summaries = Kept(SUMMARY_BYTES, _summary_bytes)
-
-    def resident(self, version: VersionState) -> Served | None:
-        """Return what computes a version if it is in memory; each call of Predict passes here."""
-        return self._plans.get(version.slot)
+        self._descriptions = Kept(DESCRIPTION_BYTES, _description_bytes)
+        self._kept: tuple[Kept[Any], ...] = (self.plans, self._summaries, self._descriptions)
 
     def load(self, version: VersionState) -> Served:
         """Make what computes a version; a thread that comes while another does so waits for that one.
@@ -62,7 +69,7 @@ class Contents:
             StoreUnavailableError: The store cannot be read now.
         """
         with version.slot.loading:
-            served = self._plans.get(version.slot)
+            served = self.plans.get(version.slot)
             if served is None:
                 spec = self.spec(version)
                 try:
@@ -70,7 +77,7 @@ class Contents:
                 except _FAULTS_OF_CONTENT:
                     log.exception("network %s version %d cannot be computed", version.network, version.number)
                     raise _damage(version) from None
-                self._plans.put(version.slot, served)
+                self.plans.put(version.slot, served)
         return served
 
     def spec(self, version: VersionState) -> NetworkSpec:
@@ -104,6 +111,14 @@ class Contents:
             self._summaries.put(version.slot, summary)
         return summary
 
+    def description(self, version: VersionState) -> str:
+        """Return a version's description, from memory or else from the store; raises as `load` does."""
+        description = None if version.slot.damaged else self._descriptions.get(version.slot)
+        if description is None:
+            description = self.spec(version).description
+            self._descriptions.put(version.slot, description)
+        return description
+
     def is_whole(self, version: VersionState) -> bool:
         """Say whether a version's content is what its digest says; what is in memory was seen to be.
 
@@ -112,20 +127,21 @@ class Contents:
         """
         if version.slot.damaged:
             return False
-        if self._plans.get(version.slot) is not None:
+        if self.plans.get(version.slot) is not None:
             return True
         content = self._store.content(version.network, version.number)
         return content is not None and digest_of(content) == version.digest
 
     def keep(self, version: VersionState, served: Served, summary: Summary) -> None:
         """Keep what was just made for a version."""
-        self._plans.put(version.slot, served)
+        self.plans.put(version.slot, served)
         self._summaries.put(version.slot, summary)
+        self._descriptions.put(version.slot, summary.description)
 
     def forget(self, version: VersionState) -> None:
         """Let go of a version that is no more."""
-        self._plans.forget(version.slot)
-        self._summaries.forget(version.slot)
+        for kept in self._kept:
+            kept.forget(version.slot)
 
 
 def digest_of(content: bytes) -> str:
@@ -163,6 +179,10 @@ def _summary_bytes(summary: Summary) -> int:
     names = [summary.outputs, summary.classes, summary.tags, features, metadata, metadata.values()]
     names += [(summary.description,), *(layer.nodes for layer in summary.layers)]
     return _OBJECT_BYTES + sum(map(_text_bytes, names))
+
+
+def _description_bytes(description: str) -> int:
+    return _ENTRY_BYTES + len(description)
 
 
 def _text_bytes(texts: Iterable[str]) -> int:

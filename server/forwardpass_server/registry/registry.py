@@ -149,8 +149,8 @@ class Registry:
         return self._snapshot.version(name, reference)
 
     def resident(self, version: VersionState) -> Served | None:
-        """Return what computes a version if it is in memory; it then stays longer than what is used less."""
-        return self._contents.resident(version)
+        """Return what computes a version if it is in memory, where it then stays longer; each call passes here."""
+        return self._contents.plans.get(version.slot)
 
     def load(self, version: VersionState) -> Served:
         """Return what computes a version, compiling it if it is not in memory. This waits for the store.
@@ -170,7 +170,7 @@ class Registry:
     def served(self, name: str, reference: str) -> Served:
         """Return what computes a version; raises as `version` and `load` do."""
         version = self._snapshot.version(name, reference)
-        return self._contents.resident(version) or self.load(version)
+        return self._contents.plans.get(version.slot) or self.load(version)
 
     def summary(self, version: VersionState) -> Summary | None:
         """Return what a version says besides numbers, or None when it is damaged. This may wait for the store.
@@ -186,6 +186,14 @@ class Registry:
         except NetworkCorruptError:
             return None
 
+    def description(self, version: VersionState) -> str:
+        """Return a version's description, empty when it is damaged; raises as `summary` does."""
+        try:
+            with self._reading(version):
+                return self._contents.description(version)
+        except NetworkCorruptError:
+            return ""
+
     def spec(self, name: str, reference: str) -> NetworkSpec:
         """Read a version's spec from the store; raises as `served` does."""
         version = self.version(name, reference)
@@ -194,7 +202,7 @@ class Registry:
 
     def is_damaged(self, version: VersionState) -> bool:
         """Say whether a version is known to be damaged and cannot be computed. Nothing is read for this."""
-        return version.slot.damaged and self._contents.resident(version) is None
+        return version.slot.damaged and self._contents.plans.get(version.slot) is None
 
     def register(
         self, name: str, spec: NetworkSpec, *, validate_only: bool = False, keep_latest: bool = False

@@ -11,8 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from forwardpass_server.registry import LATEST, NetworkState, Summary, VersionState
 
 
-def network_message(network: NetworkState, summary: Summary | None) -> Network:
-    """Say what a network is now, given what its latest version says, or None when that is damaged."""
+def network_message(network: NetworkState, description: str) -> Network:
+    """Say what a network is now, given the description of its latest version."""
     latest = network.versions[network.aliases[LATEST]]
     return Network(
         name=network.name,
@@ -21,7 +21,7 @@ def network_message(network: NetworkState, summary: Summary | None) -> Network:
         version_count=len(network.versions),
         create_time=_timestamp(network.create_time),
         update_time=_timestamp(network.update_time),
-        description=summary.description if summary else "",
+        description=description,
     )
 
 

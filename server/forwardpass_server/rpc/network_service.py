@@ -194,10 +194,10 @@ class NetworkService:
     def _network(self, network: NetworkState) -> Network:
         """Say what a network is; this may wait for the store."""
         try:
-            summary = self._registry.summary(network.versions[network.aliases[LATEST]])
+            description = self._registry.description(network.versions[network.aliases[LATEST]])
         except NotFoundError:  # deleted meanwhile
-            summary = None
-        return network_message(network, summary)
+            description = ""
+        return network_message(network, description)
 
     def _networks(self, networks: Sequence[NetworkState]) -> list[Network]:
         return [*map(self._network, networks)]
@@ -208,7 +208,7 @@ class NetworkService:
         try:
             return self._network(network)
         except StoreUnavailableError:  # the change is made; whoever made it must hear so
-            return network_message(network, None)
+            return network_message(network, "")
 
     def _versions(self, network: NetworkState, versions: Sequence[VersionState]) -> list[NetworkVersion]:
         """Say what versions are, but for those that were deleted meanwhile; this may wait for the store."""
