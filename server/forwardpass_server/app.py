@@ -46,9 +46,10 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     try:
         registry = Registry.open(
             store,
-            limits=settings.spec_limits,
             max_networks=settings.max_networks,
             max_versions=settings.max_versions,
+            max_plan_bytes=settings.max_plan_bytes,
+            preload=settings.preload_references,
         )
         asyncio.run(_serve(settings, engine, registry, guard, credentials, ready))
     finally:

@@ -4,11 +4,13 @@ docs/settings.md has the table of these fields, generated from this class.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Gt
-from forwardpass.spec import DEFAULT_LIMITS, Limits
+from forwardpass.errors import InvalidFieldError
+from forwardpass.spec import DEFAULT_LIMITS, Limits, check_name
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -73,6 +75,14 @@ class Settings(BaseSettings):
     )
     max_networks: Count = Field(100_000, description="Networks in the registry.")
     max_versions: Count = Field(1_000, description="Versions of one network, deleted ones not counted.")
+    max_plan_bytes: Count = Field(
+        2**30, description="Bytes of compiled versions in memory; beyond, those used longest ago are compiled again."
+    )
+    preload: str | None = Field(
+        None,
+        description="Versions compiled at start that stay in memory, within `max_plan_bytes`: "
+        "`NAME` or `NAME/VERSION` or `NAME/ALIAS`, separated by commas.",
+    )
     max_layers: Count = Field(DEFAULT_LIMITS.max_layers, description="Layers of one network.")
     max_width: Count = Field(DEFAULT_LIMITS.max_width, description="Inputs of a network, or nodes of one layer.")
     max_parameters: Count = Field(DEFAULT_LIMITS.max_parameters, description="Weights and biases of one network.")
@@ -91,6 +101,19 @@ class Settings(BaseSettings):
             return value
         if not host or not port.isdecimal() or int(port) > 65_535:
             raise ValueError("needed is HOST:PORT, with a port from 0 to 65535, or unix:PATH")
+        return value
+
+    @field_validator("preload")
+    @classmethod
+    def _versions(cls, value: str | None) -> str | None:
+        for entry in value.split(",") if value else ():
+            name, slash, reference = entry.strip().partition("/")
+            try:
+                check_name(name)
+                if slash and not re.fullmatch(r"[1-9][0-9]{0,18}", reference):
+                    check_name(reference, "alias")
+            except InvalidFieldError as error:
+                raise ValueError(f"needed are NAME or NAME/VERSION, separated by commas: {error}") from None
         return value
 
     @classmethod
@@ -115,6 +138,13 @@ class Settings(BaseSettings):
             max_parameters=self.max_parameters,
             max_bytes=self.max_bytes,
         )
+
+    @property
+    def preload_references(self) -> list[tuple[str, str]]:
+        """Names and references of what is compiled at start; an empty reference is `latest`."""
+        entries = self.preload.split(",") if self.preload else []
+        parts = [entry.strip().partition("/") for entry in entries]
+        return [(name, reference) for name, _, reference in parts]
 
     @property
     def work_limits(self) -> WorkLimits:

@@ -26,6 +26,9 @@ def test_precedence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--listen=nowhere"], "HOST:PORT"),
         (["--listen=127.0.0.1:70000"], "65535"),
         (["--log-level=loud"], "log_level"),
+        (["--preload=net,No Name"], "setting preload is 'net,No Name': needed are NAME or NAME/VERSION"),
+        (["--preload=net/"], "alias"),
+        (["--preload=net/01"], "alias"),
         (["--tls-key=key.pem"], "tls_certificate and tls_key"),
         (["--config=/no/such/file.toml"], "is not there"),
         (["--database=postgresql://localhost/x"], "sqlite:///FILE"),
@@ -68,6 +71,19 @@ def test_health_command() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert "UNAVAILABLE" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("preload", "references"),
+    [
+        (None, []),
+        ("", []),
+        ("net", [("net", "")]),
+        ("net, net/stable,other/12", [("net", ""), ("net", "stable"), ("other", "12")]),
+    ],
+)
+def test_preload(preload: str | None, references: list[tuple[str, str]]) -> None:
+    assert Settings(preload=preload).preload_references == references
 
 
 def test_defaults_are_valid() -> None:

@@ -27,6 +27,8 @@ from forwardpass.tensors import Array
 
 _CODES: Final = {"float32": "F32", "float64": "F64"}
 _TENSORS: Final = ("weights", "bias")
+_PIECE: Final = 2**20
+"""Bytes that are copied at once: a copy keeps other threads waiting."""
 
 
 def to_safetensors(spec: NetworkSpec) -> bytes:
@@ -60,7 +62,7 @@ def from_safetensors(data: bytes | bytearray | memoryview, *, limits: Limits = D
     return read(_filled(document, tensors, faults), limits=limits, faults=faults)
 
 
-def _parts(spec: NetworkSpec) -> Iterator[bytes | memoryview]:
+def _parts(spec: NetworkSpec) -> Iterator[bytes]:
     canonical = json.dumps(to_document(spec, numbers=False), sort_keys=True, separators=(",", ":"), allow_nan=False)
     header: dict[str, Any] = {METADATA: {"format": FORMAT, "spec": canonical}}
     arrays: list[Array] = []
@@ -80,7 +82,9 @@ def _parts(spec: NetworkSpec) -> Iterator[bytes | memoryview]:
     yield len(text).to_bytes(8, "little")
     yield text
     for array in arrays:
-        yield np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data.cast("B")
+        whole = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data.cast("B")
+        for start in range(0, len(whole), _PIECE):
+            yield bytes(whole[start : start + _PIECE])
 
 
 def _read_document(metadata: Mapping[str, object] | None, *, limits: Limits, faults: Faults) -> object:

@@ -1,21 +1,36 @@
-"""From what is stored to what is served: digest, parse, compile; damage stays with its version."""
+"""From what is stored to what is served: read when it is needed, and what was made of it kept for a while."""
 
 import hashlib
 import logging
 import sys
-from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any, Final
 
-from forwardpass.errors import ForwardpassError
+from forwardpass.errors import ForwardpassError, NetworkCorruptError
 from forwardpass.spec import Limits, NetworkSpec, from_safetensors
 
-from forwardpass_server.core import Plan
 from forwardpass_server.registry.compile import compile_plan, serve, summarize
-from forwardpass_server.registry.state import NetworkState, VersionState
-from forwardpass_server.registry.store import NetworkRow, Store, VersionRow
+from forwardpass_server.registry.kept import Kept
+from forwardpass_server.registry.state import Served, Summary, VersionState
+from forwardpass_server.registry.store import Store
 
 log = logging.getLogger(__name__)
+
+SUMMARY_BYTES: Final = 16 * 2**20
+"""How much memory summaries may take: those of a thousand usual networks."""
+
+DESCRIPTION_BYTES: Final = 16 * 2**20
+"""How much memory descriptions may take, which listings show: those of some tens of thousands of networks."""
+
+_OBJECT_BYTES: Final = 4 * 2**10
+"""About what a version's objects take besides its numbers and names."""
+
+_ENTRY_BYTES: Final = 256
+"""About what it takes to keep anything at all."""
+
+_NAME_BYTES: Final = 64
+"""About what a text takes besides its characters."""
 
 _NO_LIMITS: Final = Limits(**{field.name: sys.maxsize for field in fields(Limits)})
 """What is stored was judged when it came; limits that were lowered since must not make it unreadable."""
@@ -25,66 +40,150 @@ _FAULTS_OF_CONTENT: Final = (ForwardpassError, ArithmeticError, LookupError, Typ
 """What content that makes no sense may cause: the other networks must serve. Out of memory is another story."""
 
 
+class ContentGoneError(Exception):
+    """The store has no content of the version: it was deleted meanwhile, or its row is damaged."""
+
+
+class Contents:
+    """What versions contain: as specs, as plans, as summaries. All methods may be called in any thread.
+
+    Damage is found when a content is read. It stays with its version, whose slot remembers it.
+
+    Attributes:
+        plans: What computes versions, of those that are in memory.
+    """
+
+    def __init__(self, store: Store, *, max_plan_bytes: int) -> None:
+        self._store = store
+        self.plans = Kept(max_plan_bytes, _served_bytes)
+        self._summaries = Kept(SUMMARY_BYTES, _summary_bytes)
+        self._descriptions = Kept(DESCRIPTION_BYTES, _description_bytes)
+        self._kept: tuple[Kept[Any], ...] = (self.plans, self._summaries, self._descriptions)
+
+    def load(self, version: VersionState) -> Served:
+        """Make what computes a version; a thread that comes while another does so waits for that one.
+
+        Raises:
+            NetworkCorruptError: The stored content is damaged.
+            ContentGoneError: There is none.
+            StoreUnavailableError: The store cannot be read now.
+        """
+        with version.slot.loading:
+            served = self.plans.get(version.slot)
+            if served is None:
+                spec = self.spec(version)
+                try:
+                    served = serve(version.network, version.number, version.digest, spec, compile_plan(spec))
+                except _FAULTS_OF_CONTENT:
+                    log.exception("network %s version %d cannot be computed", version.network, version.number)
+                    raise _damage(version) from None
+                self.plans.put(version.slot, served)
+        return served
+
+    def spec(self, version: VersionState) -> NetworkSpec:
+        """Read a version's spec; raises as `load` does."""
+        if version.slot.damaged:
+            raise corrupt(version)
+        content = self._store.content(version.network, version.number)
+        if content is None:
+            raise ContentGoneError
+        actual = digest_of(content)
+        if actual != version.digest:
+            log.error(
+                "network %s version %d is damaged: its SHA-256 is %s, not %s",
+                version.network,
+                version.number,
+                actual,
+                version.digest,
+            )
+            raise _damage(version)
+        try:
+            return from_safetensors(content, limits=_NO_LIMITS)
+        except _FAULTS_OF_CONTENT:
+            log.exception("network %s version %d cannot be read", version.network, version.number)
+            raise _damage(version) from None
+
+    def summary(self, version: VersionState) -> Summary:
+        """Return what a version says besides numbers, from memory or else from the store; raises as `load` does."""
+        summary = None if version.slot.damaged else self._summaries.get(version.slot)
+        if summary is None:
+            summary = summarize(self.spec(version))
+            self._summaries.put(version.slot, summary)
+        return summary
+
+    def description(self, version: VersionState) -> str:
+        """Return a version's description, from memory or else from the store; raises as `load` does."""
+        description = None if version.slot.damaged else self._descriptions.get(version.slot)
+        if description is None:
+            description = self.spec(version).description
+            self._descriptions.put(version.slot, description)
+        return description
+
+    def is_whole(self, version: VersionState) -> bool:
+        """Say whether a version's content is what its digest says; what is in memory was seen to be.
+
+        Raises:
+            StoreUnavailableError: The store cannot be read now.
+        """
+        if version.slot.damaged:
+            return False
+        if self.plans.get(version.slot) is not None:
+            return True
+        content = self._store.content(version.network, version.number)
+        return content is not None and digest_of(content) == version.digest
+
+    def keep(self, version: VersionState, served: Served, summary: Summary) -> None:
+        """Keep what was just made for a version."""
+        self.plans.put(version.slot, served)
+        self._summaries.put(version.slot, summary)
+        self._descriptions.put(version.slot, summary.description)
+
+    def forget(self, version: VersionState) -> None:
+        """Let go of a version that is no more."""
+        for kept in self._kept:
+            kept.forget(version.slot)
+
+
 def digest_of(content: bytes) -> str:
     """Return the SHA-256 of a version's content, hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
-def parse(name: str, number: int, digest: str, content: bytes) -> NetworkSpec | None:
-    """Parse a version's content, or return None where it is damaged; the log says how."""
-    actual = digest_of(content)
-    if actual != digest:
-        log.error("network %s version %d is damaged: its SHA-256 is %s, not %s", name, number, actual, digest)
-        return None
-    try:
-        return from_safetensors(content, limits=_NO_LIMITS)
-    except _FAULTS_OF_CONTENT:
-        log.exception("network %s version %d cannot be read", name, number)
-        return None
-
-
-def network_state(store: Store, row: NetworkRow, known: Mapping[int, VersionState]) -> NetworkState:
-    """Make a network's state; versions that are not known are read from the store."""
-    versions = {}
-    for version in row.versions:
-        state = known.get(version.number)
-        if state is None or state.digest != version.digest:
-            state = _load(store, row.name, version)
-        versions[version.number] = state
-    return NetworkState(
-        name=row.name,
-        versions=versions,
-        aliases=row.aliases,
-        create_time=row.create_time,
-        update_time=row.update_time,
+def corrupt(version: VersionState) -> NetworkCorruptError:
+    """Make the error of a version that is damaged."""
+    return NetworkCorruptError(
+        f"the stored content of network {version.network!r} version {version.number} is damaged; "
+        "register it again or restore the database",
+        resourceType="version",
+        resourceName=f"{version.network}/{version.number}",
     )
 
 
-def compiled(name: str, row: VersionRow, spec: NetworkSpec, plan: Plan) -> VersionState:
-    """Make the state of a version that is whole."""
-    return replace(_damaged(name, row), summary=summarize(spec), served=serve(name, row.number, row.digest, spec, plan))
+def _damage(version: VersionState) -> NetworkCorruptError:
+    """Remember that a version is damaged, and make its error."""
+    version.slot.damaged = True
+    return corrupt(version)
 
 
-def _load(store: Store, name: str, row: VersionRow) -> VersionState:
-    """Read and compile one version; where that fails, make a state that says so."""
-    content = store.content(name, row.number) or b""
-    spec = parse(name, row.number, row.digest, content)
-    if spec is None:
-        return _damaged(name, row)
-    try:
-        return compiled(name, row, spec, compile_plan(spec))
-    except _FAULTS_OF_CONTENT:
-        log.exception("network %s version %d cannot be computed", name, row.number)
-        return _damaged(name, row)
+def _served_bytes(served: Served) -> int:
+    plan = served.plan
+    arrays = [plan.mean, plan.scale, *(array for layer in plan.layers for array in (layer.weights, layer.bias))]
+    numbers = sum(array.nbytes for array in arrays if array is not None)
+    names = [served.input_names, served.input_names, served.output_names, served.classes, *served.nodes]
+    return _OBJECT_BYTES + numbers + sum(map(_text_bytes, names))
 
 
-def _damaged(name: str, row: VersionRow) -> VersionState:
-    return VersionState(
-        network=name,
-        number=row.number,
-        digest=row.digest,
-        create_time=row.create_time,
-        size_bytes=row.size_bytes,
-        summary=None,
-        served=None,
-    )
+def _summary_bytes(summary: Summary) -> int:
+    features = [text for each in summary.inputs.features for text in (each.name, each.unit, each.description)]
+    metadata = summary.metadata
+    names = [summary.outputs, summary.classes, summary.tags, features, metadata, metadata.values()]
+    names += [(summary.description,), *(layer.nodes for layer in summary.layers)]
+    return _OBJECT_BYTES + sum(map(_text_bytes, names))
+
+
+def _description_bytes(description: str) -> int:
+    return _ENTRY_BYTES + len(description)
+
+
+def _text_bytes(texts: Iterable[str]) -> int:
+    return sum(_NAME_BYTES + len(text) for text in texts)

@@ -2,38 +2,41 @@
 
 Reads look into a snapshot that is never changed, only replaced, so they take no lock and
 never wait for a disk. Writes go through one lock: to the store first, and when that has
-them safe, into a new snapshot.
+them safe, into a new snapshot. What versions contain is read when it is first needed.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from forwardpass.errors import (
     Fault,
+    ForwardpassError,
     InvalidFieldError,
     NetworkCorruptError,
     QuotaExceededError,
     StoreUnavailableError,
 )
-from forwardpass.spec import DEFAULT_LIMITS, Limits, NetworkSpec, check_name, to_safetensors
+from forwardpass.spec import NetworkSpec, check_name, to_safetensors
 
 from forwardpass_server.registry.builtin import builtin_networks
-from forwardpass_server.registry.compile import check_examples, compile_plan
-from forwardpass_server.registry.content import compiled, digest_of, network_state, parse
-from forwardpass_server.registry.snapshot import Snapshot
+from forwardpass_server.registry.compile import check_examples, compile_plan, serve, summarize
+from forwardpass_server.registry.content import ContentGoneError, Contents, corrupt, digest_of
+from forwardpass_server.registry.snapshot import Snapshot, network_state, version_state
 from forwardpass_server.registry.state import (
     LATEST,
     NetworkChange,
     NetworkState,
     Registered,
     Served,
+    Summary,
     VersionState,
 )
 from forwardpass_server.registry.store import Store, StoreOpenError, VersionRow, Written
+from forwardpass_server.registry.subscribers import Subscribers
 
 log = logging.getLogger(__name__)
 
@@ -41,62 +44,87 @@ log = logging.getLogger(__name__)
 class Registry:
     """Every network of one server. All methods may be called in any thread."""
 
-    def __init__(self, store: Store, snapshot: Snapshot, *, max_networks: int, max_versions: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        snapshot: Snapshot,
+        *,
+        max_networks: int,
+        max_versions: int,
+        max_plan_bytes: int,
+        preload: Iterable[tuple[str, str]],
+    ) -> None:
         self._store = store
         self._snapshot = snapshot
+        self._contents = Contents(store, max_plan_bytes=max_plan_bytes)
         self._max_networks = max_networks
         self._max_versions = max_versions
+        self._preload = frozenset((name, reference or LATEST) for name, reference in preload)
         self._write_lock = threading.Lock()
         self._in_doubt = False
-        self._subscribers_lock = threading.Lock()
-        self._subscribers: tuple[Callable[[NetworkChange], None], ...] = ()
+        self._subscribers = Subscribers()
 
     @classmethod
     def open(
         cls,
         store: Store,
         *,
-        limits: Limits = DEFAULT_LIMITS,  # noqa: ARG003 - what is stored was judged when it came
         max_networks: int = 100_000,
         max_versions: int = 1_000,
+        max_plan_bytes: int = 2**30,
+        preload: Iterable[tuple[str, str]] = (),
     ) -> "Registry":
-        """Read a store and make everything in it ready; add the built-in networks that it never had.
+        """Read what there is in a store, but no contents; add the built-in networks that it never had.
+
+        Args:
+            store: The store.
+            max_networks: How many networks may be registered.
+            max_versions: How many versions of one network.
+            max_plan_bytes: How much memory compiled versions may take; those used last stay.
+            preload: Names with references (empty means `latest`): what they name, now and later, is
+                compiled before it is called, and stays.
 
         Raises:
             StoreOpenError: The store cannot be read.
         """
         try:
             loaded = store.load()
-            networks = {row.name: network_state(store, row, {}) for row in loaded.networks}
         except StoreUnavailableError as error:
             raise StoreOpenError(str(error)) from error
+        networks = {row.name: network_state(row, {}) for row in loaded.networks}
         snapshot = Snapshot.of(networks, loaded.revision)
-        registry = cls(store, snapshot, max_networks=max_networks, max_versions=max_versions)
+        registry = cls(
+            store,
+            snapshot,
+            max_networks=max_networks,
+            max_versions=max_versions,
+            max_plan_bytes=max_plan_bytes,
+            preload=preload,
+        )
         for name, spec in builtin_networks().items():
             if name not in networks and name not in loaded.deleted:
                 try:
                     registry.register(name, spec)
                 except (StoreUnavailableError, QuotaExceededError) as error:
                     log.warning("the built-in network %s is not added: %s", name, error)
+        for name, reference in sorted(registry._preload):
+            try:
+                version = registry.version(name, reference)
+                version.slot.pinned = True
+                registry.load(version)
+            except ForwardpassError as error:
+                log.warning("%s/%s cannot be preloaded: %s", name, reference, error)
         return registry
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Everything that is registered; another object after each change."""
+        return self._snapshot
 
     @property
     def revision(self) -> int:
         """How many changes there were."""
         return self._snapshot.revision
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """Everything as it is now; another object after each change."""
-        return self._snapshot
-
-    def resident(self, version: VersionState) -> Served | None:
-        """Return what computes a version, if it is in memory."""
-        return version.served
-
-    def load(self, version: VersionState) -> Served:
-        """Return what computes a version; raises as `served` does."""
-        return self.served(version.network, str(version.number))
 
     def networks(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
         """Return networks by name: all, or at most `limit` of those after a name."""
@@ -120,40 +148,61 @@ class Registry:
         """
         return self._snapshot.version(name, reference)
 
-    def served(self, name: str, reference: str) -> Served:
-        """Return what computes a version; raises as `version` does.
+    def resident(self, version: VersionState) -> Served | None:
+        """Return what computes a version if it is in memory, where it then stays longer; each call passes here."""
+        return self._contents.plans.get(version.slot)
+
+    def load(self, version: VersionState) -> Served:
+        """Return what computes a version, compiling it if it is not in memory. This waits for the store.
 
         Raises:
             NetworkCorruptError: The stored content is damaged.
+            StoreUnavailableError: The store cannot be read now.
+            NetworkNotFoundError: It was deleted meanwhile.
+            VersionNotFoundError: It was deleted meanwhile.
         """
-        try:  # each call of Predict passes here
-            served = self._snapshot.networks[name].references[reference].served
-        except KeyError:
-            served = None
-        if served is None:
-            version = self._snapshot.version(name, reference)
-            served = version.served
-            if served is None:
-                raise _corrupt(version)
+        with self._reading(version):
+            served = self._contents.load(version)
+        if not self._has(version):
+            self._contents.forget(version)
         return served
 
-    def spec(self, name: str, reference: str) -> NetworkSpec:
-        """Read a version's spec from the store; raises as `served` does.
+    def served(self, name: str, reference: str) -> Served:
+        """Return what computes a version; raises as `version` and `load` do."""
+        version = self._snapshot.version(name, reference)
+        return self._contents.plans.get(version.slot) or self.load(version)
+
+    def summary(self, version: VersionState) -> Summary | None:
+        """Return what a version says besides numbers, or None when it is damaged. This may wait for the store.
 
         Raises:
             StoreUnavailableError: The store cannot be read now.
+            NetworkNotFoundError: It was deleted meanwhile.
+            VersionNotFoundError: It was deleted meanwhile.
         """
+        try:
+            with self._reading(version):
+                return self._contents.summary(version)
+        except NetworkCorruptError:
+            return None
+
+    def description(self, version: VersionState) -> str:
+        """Return a version's description, empty when it is damaged; raises as `summary` does."""
+        try:
+            with self._reading(version):
+                return self._contents.description(version)
+        except NetworkCorruptError:
+            return ""
+
+    def spec(self, name: str, reference: str) -> NetworkSpec:
+        """Read a version's spec from the store; raises as `served` does."""
         version = self.version(name, reference)
-        content = self._store.content(name, version.number)
-        if content is None:
-            # It was deleted meanwhile, or its row is damaged; the snapshot knows which, once no write is under way.
-            with self._writing():
-                current = self._snapshot.numbered(name, version.number)
-            raise _corrupt(current)
-        spec = parse(name, version.number, version.digest, content)
-        if spec is None:
-            raise _corrupt(version)
-        return spec
+        with self._reading(version):
+            return self._contents.spec(version)
+
+    def is_damaged(self, version: VersionState) -> bool:
+        """Say whether a version is known to be damaged and cannot be computed. Nothing is read for this."""
+        return version.slot.damaged and self._contents.plans.get(version.slot) is None
 
     def register(
         self, name: str, spec: NetworkSpec, *, validate_only: bool = False, keep_latest: bool = False
@@ -179,9 +228,10 @@ class Registry:
         check_name(name)
         content = to_safetensors(spec)
         digest = digest_of(content)
-        known = self._find(name, digest)
-        if known is not None and known.served is not None:
-            return Registered(version=known, created=False, revision=self.revision)
+        known = self._snapshot.find(name, digest)
+        summary = summarize(spec)
+        if known is not None and self._contents.is_whole(known):
+            return Registered(version=known, summary=summary, created=False, revision=self.revision)
         plan = compile_plan(spec)
         check_examples(spec, plan)
         if validate_only:
@@ -189,18 +239,22 @@ class Registry:
                 self._check_room(name)
             number = known.number if known else 0
             row = VersionRow(number=number, digest=digest, create_time=datetime.now(UTC), size_bytes=len(content))
-            return Registered(version=compiled(name, row, spec, plan), created=False, revision=self.revision)
+            state = version_state(name, row)
+            return Registered(version=state, summary=summary, created=False, revision=self.revision)
         with self._writing():
-            known = self._find(name, digest)
+            known = self._snapshot.find(name, digest)
             if known is None:
                 self._check_room(name)
-            elif known.served is not None:  # another thread was quicker
-                return Registered(version=known, created=False, revision=self.revision)
             written = self._store.register(name, digest, content, keep_latest=keep_latest)
             row = next(row for row in written.network.versions if row.number == written.number)
-            state = compiled(name, row, spec, plan)
-            self._follow(written, state)
-        return Registered(version=state, created=written.created, revision=written.revision)
+            # It may be whole all the same: another thread was quicker.
+            whole = known is not None and not known.slot.damaged and written.revision == self.revision
+            state = known if known is not None and whole else version_state(name, row)
+            # Before anyone can ask for it.
+            self._contents.keep(state, serve(name, row.number, digest, spec, plan), summary)
+            if not whole:
+                self._follow(written, state)
+        return Registered(version=state, summary=summary, created=written.created, revision=written.revision)
 
     def delete_network(self, name: str) -> int:
         """Delete a network with its versions and aliases; return the revision.
@@ -244,6 +298,9 @@ class Registry:
             raise InvalidFieldError(
                 f"version: {message}", faults=[Fault(path="version", message=message)], field="version"
             )
+        if (name, alias) in self._preload:
+            with suppress(ForwardpassError):  # whatever is wrong will be said below, or at the first call
+                self.served(name, reference)
         with self._writing():
             number = self.version(name, reference).number
             return self._follow(self._store.set_alias(name, alias, number))
@@ -269,17 +326,10 @@ class Registry:
     def subscribe(self, callback: Callable[[NetworkChange], None]) -> Callable[[], None]:
         """Call back after each change, in the thread that made it; return what ends that.
 
-        Changes arrive in the order of their revisions. A callback may read the registry and
-        must not write to it.
+        Changes arrive in the order of their revisions; when damage is found, the network is told
+        again without a new one. A callback may look names up, and must neither write nor read contents.
         """
-        with self._subscribers_lock:
-            self._subscribers = (*self._subscribers, callback)
-
-        def unsubscribe() -> None:
-            with self._subscribers_lock:
-                self._subscribers = tuple(other for other in self._subscribers if other is not callback)
-
-        return unsubscribe
+        return self._subscribers.add(callback)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -294,6 +344,29 @@ class Registry:
                 self._in_doubt = True
                 raise
 
+    @contextmanager
+    def _reading(self, version: VersionState) -> Iterator[None]:
+        """Turn what can be found at reading a version's content into what callers should hear."""
+        known = version.slot.damaged
+        try:
+            yield
+        except ContentGoneError:
+            # It was deleted, or its row is damaged; the snapshot knows which, once no write is under way.
+            with self._writing():
+                current = self._snapshot.numbered(version.network, version.number)
+            raise corrupt(current) from None
+        except NetworkCorruptError:
+            if not known:
+                with self._write_lock:
+                    if self._has(version):
+                        self._tell(version.network)
+            raise
+
+    def _has(self, version: VersionState) -> bool:
+        """Say whether a version is still there."""
+        network = self._snapshot.networks.get(version.network)
+        return network is not None and network.versions.get(version.number) is version
+
     def _catch_up(self) -> None:
         """Read again what may have changed without our knowing."""
         loaded = self._store.load()
@@ -303,41 +376,14 @@ class Registry:
             self._publish(name, None, loaded.revision)
         for name, row in rows.items():
             known = before.get(name)
-            network = network_state(self._store, row, known.versions if known else {})
+            network = network_state(row, known.versions if known else {})
             if network != known:
                 self._publish(name, network, loaded.revision)
         self._snapshot = replace(self._snapshot, revision=loaded.revision)
         self._in_doubt = False
 
-    def _find(self, name: str, digest: str) -> VersionState | None:
-        """Return the network's version that has this content, if there is one."""
-        network = self._snapshot.networks.get(name)
-        versions = network.versions.values() if network else ()
-        return next((version for version in versions if version.digest == digest), None)
-
     def _check_room(self, name: str) -> None:
-        """Refuse a version more than allowed."""
-        snapshot = self._snapshot
-        network = snapshot.networks.get(name)
-        if network is None:
-            count, limit, what, setting = (
-                len(snapshot.networks),
-                self._max_networks,
-                "networks",
-                "max_networks",
-            )
-        else:
-            count, limit = len(network.versions), self._max_versions
-            what, setting = f"versions of network {name!r}", "max_versions"
-        if count >= limit:
-            raise QuotaExceededError(
-                f"there are {count:,} {what}, as many as the server keeps (setting `{setting}`); "
-                "delete one that is not used",
-                quotaValue=count,
-                quotaLimit=limit,
-                setting=setting,
-                subject=what,
-            )
+        self._snapshot.check_room(name, max_networks=self._max_networks, max_versions=self._max_versions)
 
     def _follow(self, written: Written, version: VersionState | None = None) -> NetworkState:
         """Take what the store now has into the snapshot, with the version that is new or mended."""
@@ -348,24 +394,31 @@ class Registry:
         known = dict(before.versions) if before else {}
         if version is not None:
             known[version.number] = version
-        network = network_state(self._store, written.network, known)
+        network = network_state(written.network, known)
         self._publish(name, network, written.revision)
         return network
 
     def _publish(self, name: str, network: NetworkState | None, revision: int) -> None:
+        before = self._snapshot.networks.get(name)
+        if network is not None:
+            self._pin(network)
         self._snapshot = self._snapshot.changed(name, network, revision)
-        change = NetworkChange(name=name, network=network, revision=revision)
-        for callback in self._subscribers:
-            try:
-                callback(change)
-            except Exception:  # the change is made; whoever made it must hear so
-                log.exception("a subscriber failed at the change of network %s", name)
+        for version in before.versions.values() if before else ():
+            if not self._has(version):
+                self._contents.forget(version)
+        self._tell(name)
 
+    def _pin(self, network: NetworkState) -> None:
+        """Let what the preloaded references name now stay in memory."""
+        references = [reference for name, reference in self._preload if name == network.name]
+        if references:
+            pinned = [version.slot for version in map(network.references.get, references) if version]
+            for version in network.versions.values():
+                version.slot.pinned = version.slot in pinned
 
-def _corrupt(version: VersionState) -> NetworkCorruptError:
-    return NetworkCorruptError(
-        f"the stored content of network {version.network!r} version {version.number} is damaged; "
-        "register it again or restore the database",
-        resourceType="version",
-        resourceName=f"{version.network}/{version.number}",
-    )
+    def _tell(self, name: str) -> None:
+        """Tell subscribers what a network is now; the write lock is held."""
+        snapshot = self._snapshot
+        self._subscribers.tell(
+            NetworkChange(name=name, network=snapshot.networks.get(name), revision=snapshot.revision)
+        )

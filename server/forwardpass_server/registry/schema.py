@@ -1,14 +1,17 @@
-"""Brings a database's schema up to this program's, and refuses one that it does not know."""
+"""Brings a database's schema up to this program's, and refuses one that it does not know.
+
+Alembic is imported when there is something to do for it: a usual start is quicker without.
+"""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, column, inspect, select, table
 
 from forwardpass_server.registry.store import StoreOpenError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD: Final = "0001"
 """The revision that the tables of this program have; the newest in `migrations/versions`."""
@@ -35,6 +38,8 @@ def is_current(connection: Connection) -> bool:
     revisions = connection.execute(select(_VERSION_TABLE.c.version_num)).scalars().all()
     if revisions == [HEAD]:
         return True
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
+
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if not known.issuperset(revisions):
         raise StoreOpenError(
@@ -53,12 +58,16 @@ def migrate(connection: Connection) -> None:
         StoreOpenError: As of `is_current`; nothing is changed.
     """
     if not is_current(connection):
+        from alembic import command  # noqa: PLC0415 - see above
+
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
     config = Config()
     folder = str(Path(__file__).parent / "migrations")
     config.set_main_option("script_location", folder.replace("%", "%%"))

@@ -10,10 +10,12 @@ from forwardpass.errors import (
     AliasNotFoundError,
     NetworkNotFoundError,
     NotFoundError,
+    QuotaExceededError,
     VersionNotFoundError,
 )
 
 from forwardpass_server.registry.state import NetworkState, VersionState
+from forwardpass_server.registry.store import NetworkRow, VersionRow
 
 _COMPARED: Final = 100
 """How many names are compared with one that is not there: a caller's typing error must stay cheap."""
@@ -110,6 +112,62 @@ class Snapshot:
                 [*map(str, near)],
             )
         return version
+
+    def find(self, name: str, digest: str) -> VersionState | None:
+        """Return the network's version that has this content, if there is one."""
+        network = self.networks.get(name)
+        versions = network.versions.values() if network else ()
+        return next((version for version in versions if version.digest == digest), None)
+
+    def check_room(self, name: str, *, max_networks: int, max_versions: int) -> None:
+        """Refuse a version more than allowed.
+
+        Raises:
+            QuotaExceededError: There are as many networks, or versions of this one, as allowed.
+        """
+        network = self.networks.get(name)
+        if network is None:
+            count, limit, what, setting = len(self.networks), max_networks, "networks", "max_networks"
+        else:
+            count, limit = len(network.versions), max_versions
+            what, setting = f"versions of network {name!r}", "max_versions"
+        if count >= limit:
+            raise QuotaExceededError(
+                f"there are {count:,} {what}, as many as the server keeps (setting `{setting}`); "
+                "delete one that is not used",
+                quotaValue=count,
+                quotaLimit=limit,
+                setting=setting,
+                subject=what,
+            )
+
+
+def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> NetworkState:
+    """Make a network's state of its row, with versions that are known by their numbers."""
+    versions = {}
+    for version in row.versions:
+        state = known.get(version.number)
+        if state is None or state.digest != version.digest:
+            state = version_state(row.name, version)
+        versions[version.number] = state
+    return NetworkState(
+        name=row.name,
+        versions=versions,
+        aliases=row.aliases,
+        create_time=row.create_time,
+        update_time=row.update_time,
+    )
+
+
+def version_state(name: str, row: VersionRow) -> VersionState:
+    """Make the state of a version of its row."""
+    return VersionState(
+        network=name,
+        number=row.number,
+        digest=row.digest,
+        create_time=row.create_time,
+        size_bytes=row.size_bytes,
+    )
 
 
 def is_number(reference: str) -> bool:

@@ -15,7 +15,20 @@ from forwardpass.errors import (
     VersionInUseError,
     VersionNotFoundError,
 )
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import NullType
@@ -27,6 +40,17 @@ from forwardpass_server.registry.store import Loaded, NetworkRow, StoreOpenError
 from forwardpass_server.registry.tables import aliases, networks, registry, versions
 
 log = logging.getLogger(__name__)
+
+_ROW: Final = literal_column("versions.rowid", Integer)
+_IS_LARGE: Final = func.length(versions.c.content) > sqlite.PIECE
+# Untyped, so that the driver's value arrives as it is, whatever is in the column.
+_SMALL: Final[ColumnElement[object]] = type_coerce(case((_IS_LARGE, None), else_=versions.c.content), NullType())
+# Made once, since a cold call waits for it.
+_CONTENT: Final = (
+    select(_ROW.label("row"), _IS_LARGE.label("large"), _SMALL.label("small"))
+    .select_from(versions)
+    .where(versions.c.name == bindparam("name"), versions.c.number == bindparam("number"))
+)
 
 RETRY_SECONDS: Final = 1.0
 """When it makes sense to try again, where the database cannot."""
@@ -113,8 +137,10 @@ class SqlStore:
                 connection.execute(insert(networks).values(name=name, **values))
             else:
                 connection.execute(update(networks).where(networks.c.name == name).values(**values))
-            added = {"digest": digest, "create_us": now, "size_bytes": len(content), "content": content}
-            connection.execute(insert(versions).values(name=name, number=number, **added))
+            added = {"digest": digest, "create_us": now, "size_bytes": len(content)}
+            room = func.zeroblob(len(content))
+            connection.execute(insert(versions).values(name=name, number=number, content=room, **added))
+            _fill(connection, name, number, content)
             if not (keep_latest and network and network.versions):
                 _point(connection, name, LATEST, number)
             return _written(connection, name, number, changed=True, created=True)
@@ -194,7 +220,7 @@ def _typed_errors() -> Iterator[None]:
         reason = sqlite.reason(error)
         log.warning("the registry's database cannot be used now: %s (%s)", reason, getattr(error, "orig", error))
         raise StoreUnavailableError(
-            f"the registry's database cannot be used now: {reason}; predictions go on; "
+            f"the registry's database cannot be used now: {reason}; networks in memory predict on; "
             "try again later, which is safe for a registration",
             retry_after=RETRY_SECONDS,
             cause=reason,
@@ -202,19 +228,18 @@ def _typed_errors() -> Iterator[None]:
 
 
 def _content(connection: Connection, name: str, number: int) -> bytes | None:
-    # Without a type, so that the driver's value arrives as it is, whatever is in the column.
-    untyped: ColumnElement[object] = type_coerce(versions.c.content, NullType())
-    query = select(untyped).where(versions.c.name == name, versions.c.number == number)
     try:
-        row = connection.execute(query).one_or_none()
+        found = connection.execute(_CONTENT, {"name": name, "number": number}).one_or_none()
+        if found is not None and found.large:
+            return sqlite.read_blob(connection, versions.c.content, found.row)
     except DBAPIError as error:
         if not sqlite.is_damage(error):
             raise
         log.exception("the content of network %s version %d cannot be read", name, number)
         return b""
-    if row is None:
+    if found is None:
         return None
-    return row[0] if isinstance(row[0], bytes) else b""
+    return found.small if isinstance(found.small, bytes) else b""
 
 
 def _mend(connection: Connection, name: str, number: int, content: bytes) -> bool:
@@ -222,8 +247,15 @@ def _mend(connection: Connection, name: str, number: int, content: bytes) -> boo
     if _content(connection, name, number) == content:
         return False
     query = update(versions).where(versions.c.name == name, versions.c.number == number)
-    connection.execute(query.values(content=content, size_bytes=len(content)))
+    connection.execute(query.values(content=func.zeroblob(len(content)), size_bytes=len(content)))
+    _fill(connection, name, number, content)
     return True
+
+
+def _fill(connection: Connection, name: str, number: int, content: bytes) -> None:
+    """Write a content where there is room for it."""
+    [row] = connection.execute(_CONTENT, {"name": name, "number": number})
+    sqlite.write_blob(connection, versions.c.content, row.row, content)
 
 
 def _check_deletable(network: NetworkRow, number: int) -> None:

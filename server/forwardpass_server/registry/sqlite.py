@@ -2,10 +2,13 @@
 
 import fcntl
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Column, Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
@@ -25,6 +28,10 @@ _REASONS: Final = {
     "SQLITE_CORRUPT": "its file is damaged; restore a backup",
     "SQLITE_NOTADB": "its file is not a SQLite database",
 }
+
+
+PIECE: Final = 2**20
+"""Bytes that are read or written at once."""
 
 
 def parse(url: str) -> URL:
@@ -125,6 +132,34 @@ def use_rollback_journal(engine: Engine) -> None:
         connection.cursor().execute("PRAGMA journal_mode=DELETE")
     finally:
         connection.close()
+
+
+def read_blob(connection: Connection, column: Column[Any], row: int) -> bytes:
+    """Read a value of bytes in pieces: the driver would copy a whole one while every other thread waits.
+
+    Raises:
+        DBAPIError: The database cannot.
+    """
+    with _blob(connection, column, row, readonly=True) as blob:
+        return b"".join(iter(lambda: blob.read(PIECE), b""))
+
+
+def write_blob(connection: Connection, column: Column[Any], row: int, value: bytes) -> None:
+    """Write a value of bytes in pieces, over one of the same length; raises as `read_blob` does."""
+    view = memoryview(value)
+    with _blob(connection, column, row, readonly=False) as blob:
+        for start in range(0, len(view), PIECE):
+            blob.write(view[start : start + PIECE])
+
+
+@contextmanager
+def _blob(connection: Connection, column: Column[Any], row: int, *, readonly: bool) -> Iterator[sqlite3.Blob]:
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.blobopen(column.table.name, column.name, row, readonly=readonly) as blob:
+            yield blob
+    except sqlite3.Error as error:
+        raise DBAPIError(None, None, error) from error
 
 
 def reason(error: BaseException) -> str:

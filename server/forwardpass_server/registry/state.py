@@ -1,5 +1,6 @@
 """What the registry knows, as frozen values that every call may share."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -70,6 +71,25 @@ class Summary:
     parameter_count: int
 
 
+class Slot:
+    """What this process knows of a version beyond what the version is. Equal only to itself.
+
+    It lives as long as its version does, so nothing is left of versions that were deleted.
+
+    Attributes:
+        loading: Held by the thread that compiles the version.
+        damaged: Whether the stored content was found damaged.
+        pinned: Whether the version stays in memory once it is there.
+    """
+
+    __slots__ = ("damaged", "loading", "pinned")
+
+    def __init__(self) -> None:
+        self.loading = threading.Lock()
+        self.damaged = False
+        self.pinned = False
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VersionState:
     """One immutable version.
@@ -80,8 +100,7 @@ class VersionState:
         digest: SHA-256 of the content, hexadecimal.
         create_time: When it was registered, UTC.
         size_bytes: The size of the content.
-        summary: What the content says, or None when it is damaged.
-        served: What computes it, or None when it is damaged.
+        slot: Where the registry notes what it has of the version in memory.
     """
 
     network: str
@@ -89,8 +108,7 @@ class VersionState:
     digest: str
     create_time: datetime
     size_bytes: int
-    summary: Summary | None
-    served: Served | None = field(repr=False, compare=False)
+    slot: Slot = field(default_factory=Slot, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,8 +151,9 @@ class NetworkChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registered:
-    """What a registration came to: the version, whether it is new, and the registry's revision."""
+    """What a registration came to: the version, what it says, whether it is new, and the registry's revision."""
 
     version: VersionState
+    summary: Summary
     created: bool
     revision: int

@@ -8,11 +8,11 @@ from forwardpass.tensors import DATA_TYPES
 from forwardpass.v1.network_pb2 import Activation, LayerSummary, Network, NetworkVersion
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from forwardpass_server.registry import LATEST, NetworkState, VersionState
+from forwardpass_server.registry import LATEST, NetworkState, Summary, VersionState
 
 
-def network_message(network: NetworkState) -> Network:
-    """Say what a network is now."""
+def network_message(network: NetworkState, description: str) -> Network:
+    """Say what a network is now, given the description of its latest version."""
     latest = network.versions[network.aliases[LATEST]]
     return Network(
         name=network.name,
@@ -21,12 +21,12 @@ def network_message(network: NetworkState) -> Network:
         version_count=len(network.versions),
         create_time=_timestamp(network.create_time),
         update_time=_timestamp(network.update_time),
-        description=latest.summary.description if latest.summary else "",
+        description=description,
     )
 
 
-def version_message(version: VersionState, aliases: Mapping[str, int]) -> NetworkVersion:
-    """Say what a version is, given its network's aliases."""
+def version_message(version: VersionState, summary: Summary | None, aliases: Mapping[str, int]) -> NetworkVersion:
+    """Say what a version is, given what it says, or None when it is damaged, and its network's aliases."""
     message = NetworkVersion(
         network=version.network,
         version=version.number,
@@ -34,9 +34,8 @@ def version_message(version: VersionState, aliases: Mapping[str, int]) -> Networ
         create_time=_timestamp(version.create_time),
         aliases=sorted(alias for alias, number in aliases.items() if number == version.number),
         size_bytes=version.size_bytes,
-        corrupt=version.summary is None,
+        corrupt=summary is None,
     )
-    summary = version.summary
     if summary is None:
         return message
     message.dtype = DATA_TYPES[summary.dtype]

@@ -8,7 +8,7 @@ when the server drains. Protocol: https://github.com/grpc/grpc/blob/master/doc/h
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from forwardpass.errors import ForwardpassError, MalformedRequestError, NetworkNotFoundError
+from forwardpass.errors import MalformedRequestError, NetworkNotFoundError
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
@@ -45,18 +45,19 @@ class Health:
         self._broadcast.publish("")
 
     def state(self, service: str) -> int | None:
-        """Return a service's state, or None when there is no such service."""
+        """Return a service's state, or None when there is no such service.
+
+        A network serves unless its latest version is known to be damaged; nothing is read to find out.
+        """
         if service in self._services:
             return SERVING if self._serving else NOT_SERVING
         if not service.startswith(NETWORK_PREFIX):
             return None
         try:
-            self._registry.served(service.removeprefix(NETWORK_PREFIX), "")
+            latest = self._registry.version(service.removeprefix(NETWORK_PREFIX), "")
         except NetworkNotFoundError:
             return None
-        except ForwardpassError:
-            return NOT_SERVING
-        return SERVING if self._serving else NOT_SERVING
+        return SERVING if self._serving and not self._registry.is_damaged(latest) else NOT_SERVING
 
     def answer(self, request: bytes) -> bytes:
         """Answer a serialized request to check, in any thread.

@@ -5,7 +5,7 @@ import base64
 import binascii
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -14,15 +14,18 @@ from forwardpass.errors import (
     Fault,
     InvalidFieldError,
     NetworkNotFoundError,
+    NotFoundError,
     QuotaExceededError,
+    StoreUnavailableError,
 )
 from forwardpass.v1 import network_service_pb2 as v1
-from forwardpass.v1.network_pb2 import Network
+from forwardpass.v1.network_pb2 import Network, NetworkVersion
 
-from forwardpass_server.registry import Registered, Registry
+from forwardpass_server.registry import LATEST, NetworkState, Registered, Registry, VersionState
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.convert import network_message, version_message
+from forwardpass_server.serving import lower_priority
 
 SERVICE: Final = v1.DESCRIPTOR.services_by_name["NetworkService"]
 DEFAULT_PAGE: Final = 50
@@ -39,7 +42,7 @@ class NetworkService:
         self._broadcast = broadcast
         self._limits = limits
         # Of its own, so that calls waiting for a slow disk leave other threads free.
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="registry")
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="registry", initializer=lower_priority)
 
     def close(self) -> None:
         """Wait for what the threads have begun."""
@@ -104,16 +107,17 @@ class NetworkService:
         revision = self._registry.revision
         network = self._registry.network(request.network)
         version = self._registry.version(request.network, request.version)
-        content = None
-        if request.view == v1.NETWORK_VIEW_FULL:
-            read = functools.partial(self._registry.spec, request.network, str(version.number))
-            content = spec.to_message(await self._in_thread(read))
-        return v1.GetNetworkResponse(
-            network=network_message(network),
-            version=version_message(version, network.aliases),
-            spec=content,
-            revision=revision,
-        )
+
+        def read() -> v1.GetNetworkResponse:
+            full = request.view == v1.NETWORK_VIEW_FULL
+            return v1.GetNetworkResponse(
+                network=self._network(network),
+                version=version_message(version, self._registry.summary(version), network.aliases),
+                spec=spec.to_message(self._registry.spec(network.name, str(version.number))) if full else None,
+                revision=revision,
+            )
+
+        return await self._in_thread(read)
 
     async def list_networks(self, request: v1.ListNetworksRequest, _: RpcContext) -> v1.ListNetworksResponse:
         """List networks by name, a page at a time; a page begins after the last name of the one before."""
@@ -122,7 +126,7 @@ class NetworkService:
         size = _page_size(request.page_size)
         networks = self._registry.networks(after=after, limit=size + 1)
         return v1.ListNetworksResponse(
-            networks=map(network_message, networks[:size]),
+            networks=await self._in_thread(functools.partial(self._networks, networks[:size])),
             next_page_token=_token(networks[size - 1].name) if len(networks) > size else "",
             revision=revision,
         )
@@ -141,7 +145,7 @@ class NetworkService:
         ]
         size = _page_size(request.page_size)
         return v1.ListVersionsResponse(
-            versions=[version_message(version, network.aliases) for version in versions[:size]],
+            versions=await self._in_thread(functools.partial(self._versions, network, versions[:size])),
             next_page_token=_token(str(versions[size - 1].number)) if len(versions) > size else "",
             revision=revision,
         )
@@ -154,39 +158,70 @@ class NetworkService:
     async def delete_version(self, request: v1.DeleteVersionRequest, _: RpcContext) -> v1.DeleteVersionResponse:
         """Delete one version."""
         work = functools.partial(self._registry.delete_version, request.network, request.version)
-        network = await self._in_thread(work)
-        return v1.DeleteVersionResponse(network=network_message(network), revision=self._registry.revision)
+        network = await self._in_thread(functools.partial(self._written, work))
+        return v1.DeleteVersionResponse(network=network, revision=self._registry.revision)
 
     async def set_alias(self, request: v1.SetAliasRequest, _: RpcContext) -> v1.SetAliasResponse:
         """Make an alias name a version."""
         work = functools.partial(self._registry.set_alias, request.network, request.alias, request.version)
-        network = await self._in_thread(work)
-        return v1.SetAliasResponse(network=network_message(network), revision=self._registry.revision)
+        network = await self._in_thread(functools.partial(self._written, work))
+        return v1.SetAliasResponse(network=network, revision=self._registry.revision)
 
     async def delete_alias(self, request: v1.DeleteAliasRequest, _: RpcContext) -> v1.DeleteAliasResponse:
         """Delete an alias."""
         work = functools.partial(self._registry.delete_alias, request.network, request.alias)
-        network = await self._in_thread(work)
-        return v1.DeleteAliasResponse(network=network_message(network), revision=self._registry.revision)
+        network = await self._in_thread(functools.partial(self._written, work))
+        return v1.DeleteAliasResponse(network=network, revision=self._registry.revision)
 
     async def watch_networks(
         self, request: v1.WatchNetworksRequest, _: RpcContext
     ) -> AsyncIterator[v1.WatchNetworksResponse]:
         """Send every network, then each that changes; a slow watcher gets the latest states only."""
         with self._broadcast.listen() as listener:
-            for network in self._registry.networks():
-                if network.name.startswith(request.name_prefix):
-                    yield self._event(v1.NETWORK_EVENT_CURRENT, network_message(network))
+            networks = [
+                network for network in self._registry.networks() if network.name.startswith(request.name_prefix)
+            ]
+            for start in range(0, len(networks), DEFAULT_PAGE):
+                work = functools.partial(self._networks, networks[start : start + DEFAULT_PAGE])
+                for message in await self._in_thread(work):
+                    yield self._event(v1.NETWORK_EVENT_CURRENT, message)
             yield self._event(v1.NETWORK_EVENT_SYNCED, None)
             while (names := await listener.changed()) is not None:
                 for name in sorted(names):
                     # The empty name stands for the server's own health.
                     if name and name.startswith(request.name_prefix):
-                        yield self._change(name)
+                        yield await self._in_thread(functools.partial(self._change, name))
+
+    def _network(self, network: NetworkState) -> Network:
+        """Say what a network is; this may wait for the store."""
+        try:
+            description = self._registry.description(network.versions[network.aliases[LATEST]])
+        except NotFoundError:  # deleted meanwhile
+            description = ""
+        return network_message(network, description)
+
+    def _networks(self, networks: Sequence[NetworkState]) -> list[Network]:
+        return [*map(self._network, networks)]
+
+    def _written(self, write: Callable[[], NetworkState]) -> Network:
+        """Change a network and say what it is then."""
+        network = write()
+        try:
+            return self._network(network)
+        except StoreUnavailableError:  # the change is made; whoever made it must hear so
+            return network_message(network, "")
+
+    def _versions(self, network: NetworkState, versions: Sequence[VersionState]) -> list[NetworkVersion]:
+        """Say what versions are, but for those that were deleted meanwhile; this may wait for the store."""
+        messages = []
+        for version in versions:
+            with contextlib.suppress(NotFoundError):
+                messages.append(version_message(version, self._registry.summary(version), network.aliases))
+        return messages
 
     def _change(self, name: str) -> v1.WatchNetworksResponse:
         try:
-            return self._event(v1.NETWORK_EVENT_CHANGED, network_message(self._registry.network(name)))
+            return self._event(v1.NETWORK_EVENT_CHANGED, self._network(self._registry.network(name)))
         except NetworkNotFoundError:
             return self._event(v1.NETWORK_EVENT_DELETED, Network(name=name))
 
@@ -198,7 +233,8 @@ class NetworkService:
         aliases: Mapping[str, int] = {}
         with contextlib.suppress(NetworkNotFoundError):  # validated only, or deleted meanwhile
             aliases = self._registry.network(done.version.network).aliases
-        return {"version": version_message(done.version, aliases), "created": done.created, "revision": done.revision}
+        version = version_message(done.version, done.summary, aliases)
+        return {"version": version, "created": done.created, "revision": done.revision}
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

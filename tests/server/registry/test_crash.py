@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from forwardpass import spec
+from forwardpass.errors import NetworkCorruptError
 from forwardpass_server.registry import Registry, SqlStore
 
 from tests.server.registry.samples import start_python, tiny
@@ -50,6 +51,13 @@ def run_and_kill(database: Path, seconds: float) -> list[list[str]]:
     return words
 
 
+def computes(registry: Registry, number: int) -> bool:
+    try:
+        return registry.served("net", str(number)) is not None
+    except NetworkCorruptError:
+        return False
+
+
 @pytest.mark.parametrize(
     "cycles", [pytest.param(10, id="quick"), pytest.param(200, id="long", marks=pytest.mark.prove)]
 )
@@ -76,7 +84,8 @@ def test_killed_at_any_moment(database: Path, cycles: int) -> None:
                 version = network.versions.get(kept)
                 lost += version is None and kept not in attempted
                 torn += version is not None and version.digest != known
-            torn += sum(version.served is None for version in network.versions.values())
+            torn += sum(registry.summary(version) is None for version in network.versions.values())
+            torn += sum(not computes(registry, number) for number in network.versions)
             lost += len(deleted & network.versions.keys())
             assert network.aliases.get("stable", 0) in {stable, *range(stable, max(network.versions) + 1)}
             last = max(network.versions)

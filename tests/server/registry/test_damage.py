@@ -46,7 +46,7 @@ def damaged(database: Path) -> Path:
 
 def assert_only_the_second_is_corrupt(registry: Registry) -> None:
     state = registry.version("net", "2")
-    assert (state.number, state.summary, state.served) == (2, None, None)
+    assert (state.number, registry.summary(state), registry.resident(state)) == (2, None, None)
     for call in (registry.served, registry.spec):
         for reference in ("2", "stable"):
             with pytest.raises(NetworkCorruptError) as corrupt:
@@ -106,19 +106,25 @@ def test_content_that_has_its_digest_and_cannot_be_used(damaged: Path, content: 
     change(damaged, query, content, digest)
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
-        assert registry.version("net", "2").served is None
         assert registry.served("net", "").version == 3
         with pytest.raises(NetworkCorruptError):
             registry.served("net", "2")
+        state = registry.version("net", "2")
+        assert (registry.summary(state), registry.resident(state)) == (None, None)
 
 
 def test_damage_while_serving(damaged: Path) -> None:
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
+        served = registry.served("net", "2")
         change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
         with pytest.raises(NetworkCorruptError):
             registry.spec("net", "2")
         assert registry.served("net", "2").version == 2, "memory is whole"
+        assert registry.served("net", "stable") is served
+        assert not registry.is_damaged(registry.version("net", "2"))
+        registry.register("net", tiny(2))
+        assert registry.spec("net", "2") == tiny(2), "what is known to be damaged is mended, even so"
 
 
 def test_registering_again_mends(damaged: Path) -> None:
@@ -174,12 +180,13 @@ def test_garbage_in_any_column(damaged: Path, table: str, column: str, garbage: 
         assert Registry.open(store).served("other", "").version == 2
 
 
-def test_pages_of_garbage(damaged: Path) -> None:
+@pytest.mark.parametrize("inputs", [1, 10], ids=["read whole", "read in pieces"])
+def test_pages_of_garbage(damaged: Path, inputs: int) -> None:
     size = 4096
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
-        wide = {"name": "wide", "weights": [[float(index)] for index in range(20_000)]}
-        registry.register("wide", spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [wide]}))
+        wide = {"name": "wide", "weights": [[float(index)] * inputs for index in range(20_000)]}
+        registry.register("wide", spec.parse({"format": spec.FORMAT, "inputs": inputs, "layers": [wide]}))
     with closing(sqlite3.connect(damaged)) as connection:
         query = "SELECT content FROM versions WHERE name = 'wide'"
         [content] = connection.execute(query).fetchone()

@@ -167,7 +167,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 number = model.resolve(name, reference or "latest")
                 assert isinstance(number, int)
                 served = registry.served(name, reference)
-                assert served is network.versions[number].served
+                assert served is registry.resident(network.versions[number])
                 assert served.plan.layers[0].weights.tolist() == [[weights[number]]]
                 assert (served.name, served.version) == (name, number)
         assert not self.changes

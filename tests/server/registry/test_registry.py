@@ -73,9 +73,10 @@ def test_what_a_version_says(registry: Registry) -> None:
         inputs=["amount"],
         outputs=["twice"],
     )
-    version = registry.register("net", said).version
-    summary, served = version.summary, version.served
+    done = registry.register("net", said)
+    summary, served = registry.summary(done.version), registry.resident(done.version)
     assert summary is not None
+    assert summary == done.summary
     assert served is not None
     assert (summary.description, summary.tags, dict(summary.metadata)) == (
         "doubles",
@@ -246,7 +247,7 @@ def test_a_call_keeps_what_it_has(registry: Registry) -> None:
     served, network = registry.served("net", ""), registry.network("net")
     registry.delete_network("net")
     assert forward(served.plan, np.array([[2.0]])).tolist() == [[10]]
-    assert network.versions[1].served is served
+    assert registry.resident(network.versions[1]) is None, "what is deleted leaves the memory"
 
 
 def test_subscribers(registry: Registry) -> None:

@@ -43,12 +43,13 @@ def test_the_same_content_is_found(store: Store) -> None:
     assert add(store, "other", "a").created, "content belongs to its network"
 
 
-def test_wrong_content_under_a_digest_is_mended(store: Store) -> None:
+@pytest.mark.parametrize("right", [b"right", b"right" * 10**6], ids=["small", "large"])
+def test_wrong_content_under_a_digest_is_mended(store: Store, right: bytes) -> None:
     add(store, "net", "a")
-    mended = store.register("net", "a" * 64, b"right", keep_latest=False)
+    mended = store.register("net", "a" * 64, right, keep_latest=False)
     assert (mended.number, mended.created, mended.revision) == (1, False, 2)
-    assert store.content("net", 1) == b"right"
-    assert store.load().networks[0].versions[0].size_bytes == 5
+    assert store.content("net", 1) == right
+    assert store.load().networks[0].versions[0].size_bytes == len(right)
 
 
 def test_keep_latest(store: Store) -> None:

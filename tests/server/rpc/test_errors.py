@@ -18,9 +18,11 @@ from forwardpass.reasons import REASONS
 from forwardpass.v1 import error_reason_pb2, network_pb2
 from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1 import prediction_service_pb2 as predictions
+from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Rows, Tensor
 from forwardpass_server.rpc.status import CODES, UNKNOWN_FAILURE, refusal
 from google.protobuf.struct_pb2 import Struct
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.processes import ServerProcess, wait_until
 from tests.wire import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
@@ -359,9 +361,22 @@ def test_damaged_network_is_data_loss_for_itself_alone(start_server: Callable[..
     database.close()
     server.start()
     with grpc.insecure_channel(server.address) as channel:
+        health_stub: Any = health_pb2_grpc.HealthStub(channel)
+        service = "forwardpass.v1.network/article-linear"
+        health = health_stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=20)
+        assert next(health).status == health_pb2.HealthCheckResponse.SERVING, "as far as is known"
         error = refused(channel, PREDICT, predict_request("article-linear", [2, 3]))
         assert (error.code, error.reason) == (Code.DATA_LOSS, "NETWORK_CORRUPT")
+        assert next(health).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        health.cancel()
         call(channel, PREDICT, predict_request("article-1-hidden", [2, 3]))
+        stub = NetworkServiceStub(channel)
+        for name, corrupt in (("article-linear", True), ("article-1-hidden", False)):
+            got = stub.GetNetwork(networks.GetNetworkRequest(network=name))
+            assert (got.version.corrupt, got.network.description == "") == (corrupt, corrupt)
+            [listed] = stub.ListVersions(networks.ListVersionsRequest(network=name)).versions
+            assert listed == got.version
+            assert got.network in stub.ListNetworks(networks.ListNetworksRequest()).networks
     assert server.stop() == 0
 
 
