@@ -39,6 +39,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             limits=settings.spec_limits,
             max_networks=settings.max_networks,
             max_versions=settings.max_versions,
+            numerics=settings.numerics,
         )
         asyncio.run(_serve(settings, registry, guard, credentials, ready))
     finally:

@@ -57,7 +57,7 @@ def forward(plan: Plan, inputs: Array) -> Array:
             rows = standardize(plan, inputs[start : start + plan.part])
             values = exact.pad(rows, plan.block)
             for layer in plan.layers:
-                values = layer.function(pre_activation(layer, values))
+                values = layer.function(pre_activation(layer, values, fast=plan.fast))
             outputs[start : start + len(rows)] = values[: len(rows)]
     return outputs
 
@@ -86,7 +86,7 @@ def _trace(plan: Plan, inputs: Array, layers: Collection[str], *, contributions:
     first = standardize(plan, inputs)
     values = exact.pad(first, plan.block)
     for layer in plan.layers:
-        before, sums = values, pre_activation(layer, values)
+        before, sums = values, pre_activation(layer, values, fast=plan.fast)
         values = layer.function(sums)
         if layer.name in layers:
             kept.append(
@@ -134,8 +134,8 @@ def standardize(plan: Plan, inputs: Array) -> Array:
     return values
 
 
-def pre_activation(layer: Dense, values: Array) -> Array:
-    """Return `weights x value + bias` for padded rows of values, shape `(rows, inputs)`."""
-    sums = exact.matmul(values, layer.columns, layer.blocks)
+def pre_activation(layer: Dense, values: Array, *, fast: bool) -> Array:
+    """Return `weights x value + bias` for rows of values, shape `(rows, inputs)`, padded unless fast."""
+    sums = values @ layer.columns if fast else exact.matmul(values, layer.columns, layer.blocks)
     sums += layer.bias
     return sums

@@ -62,6 +62,7 @@ class Plan:
         layers: At least one, each reading the one before.
         mean: `(inputs,)`, subtracted from the inputs, or None.
         scale: `(inputs,)`, divides them after that, or None.
+        fast: Whether products are left to the BLAS as they are; a row's last bits may then depend on its company.
         block: Rows are padded to a multiple of this.
         part: So many rows are computed at once; it bounds the memory that a call takes.
     """
@@ -70,12 +71,13 @@ class Plan:
     layers: tuple[Dense, ...]
     mean: Array | None = None
     scale: Array | None = None
+    fast: bool = False
     block: int = field(init=False)
     part: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Freeze the arrays."""
-        object.__setattr__(self, "block", max(layer.blocks.heights[0] for layer in self.layers))
+        object.__setattr__(self, "block", 1 if self.fast else max(layer.blocks.heights[0] for layer in self.layers))
         widest = max(self.inputs, *(len(layer.weights) for layer in self.layers))
         tallest = exact.CANDIDATES[-1]
         rows = PART_BYTES // (widest * self.dtype.itemsize) // tallest * tallest

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from typing import Final
 
 from forwardpass.errors import ForwardpassError
+from forwardpass.numerics import Numerics
 from forwardpass.spec import Limits, NetworkSpec, from_safetensors
 
 from forwardpass_server.core import Plan
@@ -43,13 +44,13 @@ def parse(name: str, number: int, digest: str, content: bytes) -> NetworkSpec | 
         return None
 
 
-def network_state(store: Store, row: NetworkRow, known: Mapping[int, VersionState]) -> NetworkState:
-    """Make a network's state; versions that are not known are read from the store."""
+def network_state(store: Store, row: NetworkRow, known: Mapping[int, VersionState], numerics: Numerics) -> NetworkState:
+    """Make a network's state; versions that are not known are read from the store, `numerics` being the default."""
     versions = {}
     for version in row.versions:
         state = known.get(version.number)
         if state is None or state.digest != version.digest:
-            state = _load(store, row.name, version)
+            state = _load(store, row.name, version, numerics)
         versions[version.number] = state
     return NetworkState(
         name=row.name,
@@ -62,17 +63,18 @@ def network_state(store: Store, row: NetworkRow, known: Mapping[int, VersionStat
 
 def compiled(name: str, row: VersionRow, spec: NetworkSpec, plan: Plan) -> VersionState:
     """Make the state of a version that is whole."""
-    return replace(_damaged(name, row), summary=summarize(spec), served=serve(name, row.number, row.digest, spec, plan))
+    served = serve(name, row.number, row.digest, spec, plan)
+    return replace(_damaged(name, row), summary=summarize(spec, served.numerics), served=served)
 
 
-def _load(store: Store, name: str, row: VersionRow) -> VersionState:
+def _load(store: Store, name: str, row: VersionRow, numerics: Numerics) -> VersionState:
     """Read and compile one version; where that fails, make a state that says so."""
     content = store.content(name, row.number) or b""
     spec = parse(name, row.number, row.digest, content)
     if spec is None:
         return _damaged(name, row)
     try:
-        return compiled(name, row, spec, compile_plan(spec))
+        return compiled(name, row, spec, compile_plan(spec, numerics))
     except _FAULTS_OF_CONTENT:
         log.exception("network %s version %d cannot be computed", name, row.number)
         return _damaged(name, row)

@@ -19,6 +19,7 @@ from forwardpass.errors import (
     QuotaExceededError,
     StoreUnavailableError,
 )
+from forwardpass.numerics import Numerics
 from forwardpass.spec import DEFAULT_LIMITS, Limits, NetworkSpec, check_name, to_safetensors
 
 from forwardpass_server.registry.builtin import builtin_networks
@@ -41,11 +42,14 @@ log = logging.getLogger(__name__)
 class Registry:
     """Every network of one server. All methods may be called in any thread."""
 
-    def __init__(self, store: Store, snapshot: Snapshot, *, max_networks: int, max_versions: int) -> None:
+    def __init__(
+        self, store: Store, snapshot: Snapshot, *, max_networks: int, max_versions: int, numerics: Numerics
+    ) -> None:
         self._store = store
         self._snapshot = snapshot
         self._max_networks = max_networks
         self._max_versions = max_versions
+        self._numerics = numerics
         self._write_lock = threading.Lock()
         self._in_doubt = False
         self._subscribers_lock = threading.Lock()
@@ -59,19 +63,22 @@ class Registry:
         limits: Limits = DEFAULT_LIMITS,  # noqa: ARG003 - what is stored was judged when it came
         max_networks: int = 100_000,
         max_versions: int = 1_000,
+        numerics: Numerics = "exact",
     ) -> "Registry":
         """Read a store and make everything in it ready; add the built-in networks that it never had.
+
+        What does not say how it is to be computed is computed as `numerics` says.
 
         Raises:
             StoreOpenError: The store cannot be read.
         """
         try:
             loaded = store.load()
-            networks = {row.name: network_state(store, row, {}) for row in loaded.networks}
+            networks = {row.name: network_state(store, row, {}, numerics) for row in loaded.networks}
         except StoreUnavailableError as error:
             raise StoreOpenError(str(error)) from error
         snapshot = Snapshot.of(networks, loaded.revision)
-        registry = cls(store, snapshot, max_networks=max_networks, max_versions=max_versions)
+        registry = cls(store, snapshot, max_networks=max_networks, max_versions=max_versions, numerics=numerics)
         for name, spec in builtin_networks().items():
             if name not in networks and name not in loaded.deleted:
                 try:
@@ -169,7 +176,7 @@ class Registry:
         known = self._find(name, digest)
         if known is not None and known.served is not None:
             return Registered(version=known, created=False, revision=self.revision)
-        plan = compile_plan(spec)
+        plan = compile_plan(spec, self._numerics)
         check_examples(spec, plan)
         if validate_only:
             if known is None:
@@ -290,7 +297,7 @@ class Registry:
             self._publish(name, None, loaded.revision)
         for name, row in rows.items():
             known = before.get(name)
-            network = network_state(self._store, row, known.versions if known else {})
+            network = network_state(self._store, row, known.versions if known else {}, self._numerics)
             if network != known:
                 self._publish(name, network, loaded.revision)
         self._snapshot = replace(self._snapshot, revision=loaded.revision)
@@ -335,7 +342,7 @@ class Registry:
         known = dict(before.versions) if before else {}
         if version is not None:
             known[version.number] = version
-        network = network_state(self._store, written.network, known)
+        network = network_state(self._store, written.network, known, self._numerics)
         self._publish(name, network, written.revision)
         return network
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from forwardpass.numerics import NUMERICS
 from forwardpass.tensors import Array, to_tensor
 from forwardpass.v1.network_pb2 import Activation
 from forwardpass.v1.prediction_service_pb2 import Classification, PredictResponse, TraceResponse
@@ -21,6 +22,7 @@ def predict_reply(served: "Served", outputs: Array) -> bytes:
         digest=served.digest,
         output_names=served.output_names,
         classifications=classify(served.classes, outputs),
+        numerics=NUMERICS[served.numerics],
     ).SerializeToString()
 
 
@@ -39,6 +41,7 @@ def trace_reply(served: "Served", trace: "Trace", rows: slice) -> bytes:
         digest=served.digest,
         output_names=served.output_names,
         classifications=classify(served.classes, outputs),
+        numerics=NUMERICS[served.numerics],
         inputs=to_tensor(trace.inputs[rows]),
         input_names=served.input_names,
         layers=[

@@ -5,6 +5,7 @@ import math
 import tracemalloc
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -206,6 +207,19 @@ def test_rows_computed_in_parts_have_the_same_bits(dtype: str) -> None:
     assert traced.layers[0].contributions.shape == (len(inputs), 2, 5000)
     for index in (0, plan.part - 1, plan.part, len(inputs) - 1):
         assert forward(plan, inputs[index : index + 1]).tobytes() == whole[index].tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fast_computes_the_same_up_to_rounding_and_traces_it(dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    plan = random_plan(rng, [30, 64, 32, 3], dtype, "tanh")
+    fast = replace(plan, fast=True)
+    for rows in (0, 1, 7, 300):
+        inputs = rng.standard_normal((rows, 30)).astype(dtype)
+        found = forward(fast, inputs)
+        tolerance = 50 * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(found, forward(plan, inputs), rtol=tolerance, atol=tolerance)
+        assert found.tobytes() == trace(fast, inputs).outputs.tobytes()
 
 
 def test_memory_does_not_grow_with_rows_times_width() -> None:
