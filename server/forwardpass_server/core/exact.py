@@ -9,6 +9,7 @@ The promise is for one type of machine and one version of numpy.
 """
 
 import functools
+import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ _LARGEST_BASE: Final = 16
 _TRIED_WEIGHTS: Final = 2**19
 """A larger shape is tried as one of between half and all of this many weights. At the lowest height
 that is more than the million products up to which OpenBLAS has kernels for "small" matrices."""
+
+_SMALL_PRODUCTS: Final = 10**6
+"""Up to so many products OpenBLAS has kernels for small matrices, which copy nothing, on machines with AVX-512."""
 
 _TURNED_WEIGHTS: Final = 2**14
 """Below this many weights, copying a turned product back costs more than its taller blocks save."""
@@ -61,6 +65,12 @@ def find_blocks(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> Blocks:
     return max(found, key=lambda blocks: blocks.heights[-1], default=Blocks())
 
 
+def fast_blocks(inputs: int, outputs: int) -> Blocks:
+    """Return blocks that promise nothing and are computed quickest: small ones where a BLAS has kernels for them."""
+    small = inputs * outputs * CANDIDATES[-1] <= _SMALL_PRODUCTS
+    return Blocks(heights=(CANDIDATES[-1] if small else sys.maxsize,))
+
+
 def pad(rows: Array, multiple: int) -> Array:
     """Return rows, shape `(rows, width)`, with zero rows below up to a multiple of a height."""
     missing = -len(rows) % multiple
@@ -71,30 +81,34 @@ def pad(rows: Array, multiple: int) -> Array:
     return padded
 
 
-def matmul(rows: Array, weights: Array, blocks: Blocks) -> Array:
+def matmul(rows: Array, weights: Array, blocks: Blocks, out: Array | None = None) -> Array:
     """Return `rows @ weights`, each row's bits independent of the others.
 
     Args:
-        rows: Shape `(rows, inputs)`, contiguous, the number of rows a multiple of the first height.
+        rows: Shape `(rows, inputs)`, contiguous, the number of rows a multiple of the first height; rows
+            beyond the last multiple are computed without a promise.
         weights: Shape `(inputs, outputs)`, contiguous; if turned, its transpose is.
-        blocks: From `find_blocks` for this shape.
+        blocks: From `find_blocks` for this shape, or `fast_blocks`.
+        out: Where to put the product, contiguous; None for a new array.
     """
     count, inputs = rows.shape
-    if count in blocks.heights and not blocks.turned:
-        product: Array = np.matmul(rows, weights)
+    if not blocks.turned and (count in blocks.heights or count < blocks.heights[0]):
+        product: Array = np.matmul(rows, weights, out=out)
         return product
-    result = np.empty((count, weights.shape[1]), dtype=rows.dtype)
+    result = np.empty((count, weights.shape[1]), dtype=rows.dtype) if out is None else out
     start = 0
     for height in reversed(blocks.heights):
         end = start + (count - start) // height * height
         if end > start:
             part = rows[start:end].reshape(-1, height, inputs)
-            out = result[start:end].reshape(len(part), height, -1)
+            place = result[start:end].reshape(len(part), height, -1)
             if blocks.turned:
-                out[...] = np.matmul(weights.T, part.swapaxes(1, 2)).swapaxes(1, 2)
+                place[...] = np.matmul(weights.T, part.swapaxes(1, 2)).swapaxes(1, 2)
             else:
-                np.matmul(part, weights, out=out)
+                np.matmul(part, weights, out=place)
             start = end
+    if start < count:
+        np.matmul(rows[start:], weights, out=result[start:])
     return result
 
 

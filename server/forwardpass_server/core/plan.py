@@ -1,7 +1,7 @@
 """A network made ready to compute: frozen, shared by every call."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -25,9 +25,11 @@ class Dense:
         bias: `(outputs,)`, in the plan's dtype.
         activation: A name in `ACTIVATIONS`.
         parameters: A value for each parameter of the activation.
-        function: The activation with its parameters, made from the two.
+        function: The activation with its parameters, made from the two; called with `z`, and `out` where
+            the result is to be written there.
         columns: The weights as `(inputs, outputs)`, in memory as `blocks` wants them.
-        blocks: How exact products of this shape are computed.
+        blocks: How products of this shape are computed.
+        fast: Whether those blocks are chosen for speed alone.
     """
 
     name: str
@@ -35,7 +37,8 @@ class Dense:
     bias: Array
     activation: str
     parameters: Mapping[str, float] = field(default_factory=dict)
-    function: Callable[[Array], Array] = field(init=False, repr=False)
+    fast: bool = False
+    function: Callable[..., Array] = field(init=False, repr=False)
     columns: Array = field(init=False, repr=False)
     blocks: exact.Blocks = field(init=False, repr=False)
 
@@ -45,7 +48,8 @@ class Dense:
         parameters = {**known.defaults, **self.parameters}
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "function", partial(known.function, **parameters) if parameters else known.function)
-        blocks = exact.find_blocks(self.weights.dtype, *self.weights.T.shape)
+        shape = self.weights.T.shape
+        blocks = exact.fast_blocks(*shape) if self.fast else exact.find_blocks(self.weights.dtype, *shape)
         columns = _frozen(self.weights.copy()).T if blocks.turned else _frozen(self.weights.T)
         object.__setattr__(self, "blocks", blocks)
         object.__setattr__(self, "columns", columns)
@@ -77,6 +81,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Freeze the arrays."""
+        if self.fast:
+            object.__setattr__(self, "layers", tuple(replace(layer, fast=True) for layer in self.layers))
         object.__setattr__(self, "block", 1 if self.fast else max(layer.blocks.heights[0] for layer in self.layers))
         widest = max(self.inputs, *(len(layer.weights) for layer in self.layers))
         tallest = exact.CANDIDATES[-1]
