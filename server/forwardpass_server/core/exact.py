@@ -10,7 +10,7 @@ The promise is for one type of machine and one version of numpy.
 
 import functools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +29,9 @@ that is more than the million products up to which OpenBLAS has kernels for "sma
 _SMALL_PRODUCTS: Final = 10**6
 """Up to so many products OpenBLAS has kernels for small matrices, which copy nothing, on machines with AVX-512."""
 
+_DEPTH: Final = 256
+"""No deeper than OpenBLAS's own passes, so that small and large blocks add in the same order."""
+
 _TURNED_WEIGHTS: Final = 2**14
 """Below this many weights, copying a turned product back costs more than its taller blocks save."""
 
@@ -41,10 +44,12 @@ class Blocks:
         heights: Block heights at which a row has the same bits, smallest first; each divides the next.
         turned: Whether a block is computed as `weights.T @ rows.T`. Then rows are lanes of one
             vector instruction, which makes them alike in some BLAS where the other way does not.
+        depth: Inputs are multiplied so many at a time, and the products added up in order.
     """
 
     heights: tuple[int, ...] = (1,)
     turned: bool = False
+    depth: int = sys.maxsize
 
 
 @functools.lru_cache(maxsize=4096)
@@ -57,10 +62,10 @@ def find_blocks(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> Blocks:
     random = np.random.default_rng(seed=inputs * 65_537 + outputs)
     weights = random.standard_normal((inputs, outputs)).astype(dtype)
     rows = random.standard_normal((2 * CANDIDATES[-1], inputs)).astype(dtype)
-    found = _families(rows, weights, turned=False)
+    found = _families(rows, weights, Blocks(depth=_depth(rows, weights)))
     highest = max((blocks.heights[-1] for blocks in found), default=1)
     if highest < CANDIDATES[-1] and inputs * outputs >= _TURNED_WEIGHTS:
-        found += _families(rows, np.asfortranarray(weights), turned=True)
+        found += _families(rows, np.asfortranarray(weights), Blocks(turned=True))
     # What reaches highest is the fastest for many rows; of several, the first has the least to pad.
     return max(found, key=lambda blocks: blocks.heights[-1], default=Blocks())
 
@@ -91,9 +96,19 @@ def matmul(rows: Array, weights: Array, blocks: Blocks, out: Array | None = None
         blocks: From `find_blocks` for this shape, or `fast_blocks`.
         out: Where to put the product, contiguous; None for a new array.
     """
+    depth = blocks.depth
+    if rows.shape[1] <= depth:
+        return _product(rows, weights, blocks, out)
+    product = _product(rows[:, :depth], weights[:depth], blocks, out)
+    for start in range(depth, rows.shape[1], depth):
+        product += _product(rows[:, start : start + depth], weights[start : start + depth], blocks, None)
+    return product
+
+
+def _product(rows: Array, weights: Array, blocks: Blocks, out: Array | None) -> Array:
     count, inputs = rows.shape
     if not blocks.turned and (count in blocks.heights or count < blocks.heights[0]):
-        product: Array = np.matmul(rows, weights, out=out)
+        product: Array = np.matmul(rows, weights, out)
         return product
     result = np.empty((count, weights.shape[1]), dtype=rows.dtype) if out is None else out
     start = 0
@@ -120,14 +135,24 @@ def _tried_shape(inputs: int, outputs: int) -> tuple[int, int]:
     return inputs, outputs
 
 
-def _families(rows: Array, weights: Array, *, turned: bool) -> list[Blocks]:
+def _depth(rows: Array, weights: Array) -> int:
+    """Choose the depth at which a lone row's block is a small product, where the whole of it is not."""
+    inputs, outputs = weights.shape
+    block = rows[: CANDIDATES[0]]
+    if not len(block) * _DEPTH * outputs <= _SMALL_PRODUCTS < len(block) * inputs * outputs:
+        return sys.maxsize
+    some = weights[:, : _SMALL_PRODUCTS // (len(block) * inputs)]
+    # Where few outputs have the bits of many, the BLAS has no other kernels for them.
+    return sys.maxsize if np.array_equal(block @ some, (block @ weights)[:, : some.shape[1]]) else _DEPTH
+
+
+def _families(rows: Array, weights: Array, kind: Blocks) -> list[Blocks]:
     """Return for each height that could be the first those above that give the same bits."""
-    tried = {height: Blocks(heights=(height,), turned=turned) for height in CANDIDATES}
+    tried = {height: replace(kind, heights=(height,)) for height in CANDIDATES}
     bits = {height: _bits(rows[: 2 * height], weights, blocks) for height, blocks in tried.items()}
     return [
-        Blocks(
-            heights=tuple(height for height in CANDIDATES if height >= base and _same(bits[base], bits[height])),
-            turned=turned,
+        replace(
+            kind, heights=tuple(height for height in CANDIDATES if height >= base and _same(bits[base], bits[height]))
         )
         for base in CANDIDATES
         if base <= _LARGEST_BASE and bits[base] is not None

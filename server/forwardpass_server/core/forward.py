@@ -9,7 +9,7 @@ plan is fast, no bit depends on how large the steps are.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,6 +54,8 @@ class Trace:
 
 def forward(plan: Plan, inputs: Array) -> Array:
     """Compute the outputs, shape `(rows, outputs)`, for inputs of shape `(rows, inputs)`."""
+    if len(inputs) <= plan.part:
+        return _outputs(plan, inputs)[: len(inputs)]
     outputs = np.empty((len(inputs), plan.outputs), dtype=plan.dtype)
     for _ in forward_steps(plan, inputs, outputs, plan.part):
         pass
@@ -85,7 +87,10 @@ def trace(plan: Plan, inputs: Array, *, layers: Collection[str] | None = None, c
         layers: The names of the layers to keep; None means all.
         contributions: Whether to keep each weight x value too.
     """
-    traced = empty_trace(plan, len(inputs), layers=layers, contributions=contributions)
+    shown = [layer.name for layer in plan.layers] if layers is None else layers
+    if len(inputs) <= plan.part:
+        return _trace(plan, inputs, shown, contributions=contributions)
+    traced = empty_trace(plan, len(inputs), layers=shown, contributions=contributions)
     for _ in trace_steps(plan, inputs, traced, plan.part):
         pass
     return traced
@@ -124,8 +129,16 @@ def trace_steps(plan: Plan, inputs: Array, traced: Trace, rows: int) -> Iterator
         rows: About how many rows to compute in a step; `plan.part` is the most.
     """
     step = _step(plan, rows)
+    contributions = any(layer.contributions is not None for layer in traced.layers)
     for start in range(0, len(inputs), step):
-        _trace(plan, inputs[start : start + step], traced, slice(start, min(start + step, len(inputs))))
+        part, place = inputs[start : start + step], _rows(traced, slice(start, start + step))
+        # What needs no padding is computed where it is kept; the rest is copied there.
+        padded = len(part) % plan.block != 0
+        shown = [layer.name for layer in place.layers]
+        done = _trace(plan, part, shown, contributions=contributions, place=None if padded else place)
+        for kept, found in zip(_arrays(place), _arrays(done), strict=True):
+            if padded or kept is place.inputs or kept is place.outputs:
+                kept[...] = found
         yield
 
 
@@ -142,8 +155,19 @@ def standardize(plan: Plan, inputs: Array) -> Array:
 def pre_activation(layer: Dense, values: Array, out: Array | None = None) -> Array:
     """Return `weights x value + bias` for rows of values, shape `(rows, inputs)`, padded as the layer's blocks need."""
     sums = exact.matmul(values, layer.columns, layer.blocks, out)
-    sums += layer.bias
+    add_bias(sums, layer.biases)
     return sums
+
+
+def add_bias(sums: Array, biases: Array) -> None:
+    """Add the bias, which `biases` repeats for some rows, to every row of sums."""
+    rows, together = len(sums), len(biases)
+    if rows > together:
+        whole = rows // together * together
+        many = sums[:whole].reshape(-1, biases.size)
+        many += biases.reshape(-1)
+        sums = sums[whole:]
+    sums += biases[: len(sums)]
 
 
 def _step(plan: Plan, rows: int) -> int:
@@ -162,25 +186,61 @@ def _outputs(plan: Plan, inputs: Array) -> Array:
 
 
 @np.errstate(all="ignore")
-def _trace(plan: Plan, inputs: Array, traced: Trace, rows: slice) -> None:
-    """Compute some rows, and write everything where it is kept."""
-    kept = {layer.name: layer for layer in traced.layers}
+def _trace(
+    plan: Plan, inputs: Array, shown: Collection[str], *, contributions: bool, place: Trace | None = None
+) -> Trace:
+    """Trace some rows, computing layers where `place` keeps them; without it, in new arrays."""
     count = len(inputs)
+    places = {layer.name: layer for layer in place.layers} if place else {}
+    layers = []
     first = standardize(plan, inputs)
-    traced.inputs[rows] = first
     values = exact.pad(first, plan.block)
-    # What needs no padding is computed where it is kept; the rest is copied there.
-    whole = len(values) == count
     for layer in plan.layers:
-        here = kept.get(layer.name)
+        here = places.get(layer.name)
         before = values
-        sums = pre_activation(layer, before, here.pre_activation[rows] if here and whole else None)
-        values = layer.function(sums, out=here.activation[rows] if here and whole else None)
-        if here is None:
-            continue
-        if not whole:
-            here.pre_activation[rows] = sums[:count]
-            here.activation[rows] = values[:count]
-        if here.contributions is not None:
-            np.multiply(before[:count, np.newaxis, :], layer.weights, out=here.contributions[rows])
-    traced.outputs[rows] = values[:count]
+        sums = pre_activation(layer, before, here.pre_activation if here else None)
+        values = layer.function(sums, out=here.activation if here else None)
+        if layer.name in shown:
+            products = None
+            if contributions:
+                products = np.multiply(
+                    before[:count, np.newaxis, :], layer.weights, out=here.contributions if here else None
+                )
+            layers.append(
+                LayerTrace(
+                    name=layer.name,
+                    pre_activation=sums[:count],
+                    activation=values[:count],
+                    contributions=products,
+                    bias=layer.bias if contributions else None,
+                )
+            )
+    return Trace(inputs=first, layers=tuple(layers), outputs=values[:count])
+
+
+def _rows(traced: Trace, rows: slice) -> Trace:
+    """Return the part of a trace that is about some rows."""
+    return Trace(
+        inputs=traced.inputs[rows],
+        layers=tuple(
+            replace(
+                layer,
+                pre_activation=layer.pre_activation[rows],
+                activation=layer.activation[rows],
+                contributions=None if layer.contributions is None else layer.contributions[rows],
+            )
+            for layer in traced.layers
+        ),
+        outputs=traced.outputs[rows],
+    )
+
+
+def _arrays(traced: Trace) -> Iterator[Array]:
+    """Return every array of a trace that has a row for each of its rows."""
+    yield traced.inputs
+    for layer in traced.layers:
+        yield layer.pre_activation
+        yield layer.activation
+        if layer.contributions is not None:
+            yield layer.contributions
+    yield traced.outputs

@@ -11,8 +11,14 @@ from forwardpass_server.core import exact
 from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.arrays import Array
 
-PART_BYTES: Final = 2**21
-"""How large the values of a layer may become before rows are computed in parts: about a cache."""
+PART_BYTES: Final = 2**19
+"""How large the values of a layer may become before rows are computed in parts: about a core's cache."""
+
+FAST_PART_BYTES: Final = 2**22
+"""The same for a fast plan, whose taller products are quicker."""
+
+BIAS_NUMBERS: Final = 2**10
+"""Up to so many numbers, a bias is kept repeated for many rows: numpy adds a few long arrays sooner than many short."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -27,6 +33,7 @@ class Dense:
         parameters: A value for each parameter of the activation.
         function: The activation with its parameters, made from the two; called with `z`, and `out` where
             the result is to be written there.
+        biases: The bias repeated, `(some rows, outputs)`.
         columns: The weights as `(inputs, outputs)`, in memory as `blocks` wants them.
         blocks: How products of this shape are computed.
         fast: Whether those blocks are chosen for speed alone.
@@ -39,6 +46,7 @@ class Dense:
     parameters: Mapping[str, float] = field(default_factory=dict)
     fast: bool = False
     function: Callable[..., Array] = field(init=False, repr=False)
+    biases: Array = field(init=False, repr=False)
     columns: Array = field(init=False, repr=False)
     blocks: exact.Blocks = field(init=False, repr=False)
 
@@ -55,6 +63,8 @@ class Dense:
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once
         object.__setattr__(self, "bias", _frozen(self.bias))
+        rows = min(max(BIAS_NUMBERS // len(self.bias), 1), exact.CANDIDATES[-1])
+        object.__setattr__(self, "biases", _frozen(np.tile(self.bias, (rows, 1))))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -86,7 +96,7 @@ class Plan:
         object.__setattr__(self, "block", 1 if self.fast else max(layer.blocks.heights[0] for layer in self.layers))
         widest = max(self.inputs, *(len(layer.weights) for layer in self.layers))
         tallest = exact.CANDIDATES[-1]
-        rows = PART_BYTES // (widest * self.dtype.itemsize) // tallest * tallest
+        rows = (FAST_PART_BYTES if self.fast else PART_BYTES) // (widest * self.dtype.itemsize) // tallest * tallest
         object.__setattr__(self, "part", max(rows, tallest))
         for name in ("mean", "scale"):
             if getattr(self, name) is not None:
