@@ -58,11 +58,12 @@ def find_blocks(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> Blocks:
 
     Where no candidate holds, the height is 1: one row at a time is slow, and the same everywhere.
     """
+    deep = CANDIDATES[0] * _DEPTH * outputs <= _SMALL_PRODUCTS
     inputs, outputs = _tried_shape(inputs, outputs)
     random = np.random.default_rng(seed=inputs * 65_537 + outputs)
     weights = random.standard_normal((inputs, outputs)).astype(dtype)
     rows = random.standard_normal((2 * CANDIDATES[-1], inputs)).astype(dtype)
-    found = _families(rows, weights, Blocks(depth=_depth(rows, weights)))
+    found = _families(rows, weights, Blocks(depth=_depth(rows, weights) if deep else sys.maxsize))
     highest = max((blocks.heights[-1] for blocks in found), default=1)
     if highest < CANDIDATES[-1] and inputs * outputs >= _TURNED_WEIGHTS:
         found += _families(rows, np.asfortranarray(weights), Blocks(turned=True))
@@ -139,7 +140,7 @@ def _depth(rows: Array, weights: Array) -> int:
     """Choose the depth at which a lone row's block is a small product, where the whole of it is not."""
     inputs, outputs = weights.shape
     block = rows[: CANDIDATES[0]]
-    if not len(block) * _DEPTH * outputs <= _SMALL_PRODUCTS < len(block) * inputs * outputs:
+    if len(block) * inputs * outputs <= _SMALL_PRODUCTS:
         return sys.maxsize
     some = weights[:, : _SMALL_PRODUCTS // (len(block) * inputs)]
     # Where few outputs have the bits of many, the BLAS has no other kernels for them.
