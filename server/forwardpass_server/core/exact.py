@@ -58,14 +58,16 @@ def find_blocks(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> Blocks:
 
     Where no candidate holds, the height is 1: one row at a time is slow, and the same everywhere.
     """
-    deep = CANDIDATES[0] * _DEPTH * outputs <= _SMALL_PRODUCTS
-    inputs, outputs = _tried_shape(inputs, outputs)
-    random = np.random.default_rng(seed=inputs * 65_537 + outputs)
-    weights = random.standard_normal((inputs, outputs)).astype(dtype)
-    rows = random.standard_normal((2 * CANDIDATES[-1], inputs)).astype(dtype)
-    found = _families(rows, weights, Blocks(depth=_depth(rows, weights) if deep else sys.maxsize))
+    rows, weights = _probe(dtype, *_tried_shape(inputs, outputs))
+    if CANDIDATES[0] * _DEPTH * outputs <= _SMALL_PRODUCTS and _has_small_kernels(rows, weights):
+        # Every pass but the last has the same shape, so that two are tried for all.
+        passes = _probe(dtype, _DEPTH + inputs % _DEPTH, outputs)
+        for blocks in _families(*passes, Blocks(depth=_DEPTH)):
+            if (blocks.heights[0], blocks.heights[-1]) == (CANDIDATES[0], CANDIDATES[-1]):
+                return blocks
+    found = _families(rows, weights, Blocks())
     highest = max((blocks.heights[-1] for blocks in found), default=1)
-    if highest < CANDIDATES[-1] and inputs * outputs >= _TURNED_WEIGHTS:
+    if highest < CANDIDATES[-1] and weights.size >= _TURNED_WEIGHTS:
         found += _families(rows, np.asfortranarray(weights), Blocks(turned=True))
     # What reaches highest is the fastest for many rows; of several, the first has the least to pad.
     return max(found, key=lambda blocks: blocks.heights[-1], default=Blocks())
@@ -136,15 +138,21 @@ def _tried_shape(inputs: int, outputs: int) -> tuple[int, int]:
     return inputs, outputs
 
 
-def _depth(rows: Array, weights: Array) -> int:
-    """Choose the depth at which a lone row's block is a small product, where the whole of it is not."""
-    inputs, outputs = weights.shape
-    block = rows[: CANDIDATES[0]]
-    if len(block) * inputs * outputs <= _SMALL_PRODUCTS:
-        return sys.maxsize
-    some = weights[:, : _SMALL_PRODUCTS // (len(block) * inputs)]
-    # Where few outputs have the bits of many, the BLAS has no other kernels for them.
-    return sys.maxsize if np.array_equal(block @ some, (block @ weights)[:, : some.shape[1]]) else _DEPTH
+def _probe(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> tuple[Array, Array]:
+    """Make random rows and weights of a shape, the same ones every time."""
+    random = np.random.default_rng(seed=inputs * 65_537 + outputs)
+    weights = random.standard_normal((inputs, outputs)).astype(dtype)
+    return random.standard_normal((2 * CANDIDATES[-1], inputs)).astype(dtype), weights
+
+
+def _has_small_kernels(rows: Array, weights: Array) -> bool:
+    """Say whether a lone row's block is too large for the kernels for small products, and there are such kernels.
+
+    They add in other passes, so that a few of the outputs have other bits by themselves.
+    """
+    block, products = rows[: CANDIDATES[0]], CANDIDATES[0] * weights.size
+    some = weights[:, : _SMALL_PRODUCTS // (len(block) * len(weights))]
+    return products > _SMALL_PRODUCTS and not np.array_equal(block @ some, (block @ weights)[:, : some.shape[1]])
 
 
 def _families(rows: Array, weights: Array, kind: Blocks) -> list[Blocks]:

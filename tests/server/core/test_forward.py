@@ -275,6 +275,20 @@ def test_inputs_of_any_layout_are_read_and_left_alone(dtype: str, standardized: 
             assert other.tobytes() == kept
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1866, 519), (1338, 920), (1568, 789), (784, 512), (600, 976)], ids=str)
+def test_a_deep_layer_has_the_same_bits_in_any_block(shape: tuple[int, int], dtype: str) -> None:
+    rng = np.random.default_rng(9)
+    blocks = exact.find_blocks(np.dtype(dtype), *shape)
+    weights = rng.standard_normal(shape).astype(dtype)
+    weights = np.asfortranarray(weights) if blocks.turned else weights
+    rows = rng.standard_normal((150, shape[0])).astype(dtype)
+    whole = exact.matmul(exact.pad(rows, blocks.heights[0]), weights, blocks)
+    for start, end in ((0, 1), (149, 150), (3, 7), (5, 39), (20, 150)):
+        part = exact.matmul(exact.pad(rows[start:end], blocks.heights[0]), weights, blocks)
+        assert part[: end - start].tobytes() == whole[start:end].tobytes()
+
+
 def test_a_product_in_passes_is_the_product() -> None:
     rng = np.random.default_rng(4)
     rows, weights = rng.standard_normal((48, 70)), rng.standard_normal((70, 7))
