@@ -19,6 +19,7 @@ from forwardpass.models import (
     Trace,
     VersionInfo,
 )
+from forwardpass.numerics import read_numerics
 from forwardpass.tensors import DTYPES, from_tensor
 from forwardpass.v1 import network_pb2, network_service_pb2, prediction_service_pb2, trace_pb2
 from forwardpass.v1.network_service_pb2 import (
@@ -49,6 +50,7 @@ def prediction(reply: prediction_service_pb2.PredictResponse) -> Prediction:
         digest=reply.digest,
         output_names=tuple(reply.output_names),
         classifications=_classifications(reply.classifications),
+        numerics=read_numerics(reply.numerics),
     )
 
 
@@ -64,6 +66,7 @@ def trace(reply: prediction_service_pb2.TraceResponse) -> Trace:
         inputs=from_tensor(reply.inputs, path="inputs"),
         input_names=tuple(reply.input_names),
         layers=tuple(map(_layer_trace, reply.layers)),
+        numerics=read_numerics(reply.numerics),
     )
 
 
@@ -130,6 +133,7 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         metadata=dict(sorted(message.metadata.items())),
         tags=tuple(message.tags),
         corrupt=message.corrupt,
+        numerics=read_numerics(message.numerics),
     )
 
 

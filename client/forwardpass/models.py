@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from forwardpass.numerics import Numerics
 from forwardpass.tensors import Array
 
 Event: TypeAlias = Literal["current", "synced", "changed", "deleted"]
@@ -65,6 +66,7 @@ class Prediction(_Value):
         digest: That version's SHA-256, so that the prediction can be replayed.
         output_names: A name for each output.
         classifications: For a classifier, one for each row; otherwise empty.
+        numerics: `exact` when the outputs have these bits in any company, or `fast`.
     """
 
     outputs: Array
@@ -73,6 +75,7 @@ class Prediction(_Value):
     digest: str
     output_names: tuple[str, ...]
     classifications: tuple[Classification, ...] = ()
+    numerics: Numerics = "exact"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -114,7 +117,7 @@ class Trace(_Value):
     """A prediction and every node on the way to it; `str(trace)` draws it.
 
     Attributes:
-        outputs: `(rows, outputs)` in the network's dtype, read-only; the bits that predict gives.
+        outputs: `(rows, outputs)` in the network's dtype, read-only; if exact, the bits that predict gives.
         network: The network's name.
         version: The number of the version that computed the outputs.
         digest: That version's SHA-256.
@@ -123,6 +126,7 @@ class Trace(_Value):
         inputs: `(rows, inputs)`: the values that entered the first layer, after standardization.
         input_names: A name for each input.
         layers: The layers asked for, in the network's order.
+        numerics: `exact` when the numbers have these bits in any company, or `fast`.
     """
 
     outputs: Array
@@ -134,6 +138,7 @@ class Trace(_Value):
     inputs: Array
     input_names: tuple[str, ...]
     layers: tuple[LayerTrace, ...]
+    numerics: Numerics = "exact"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -207,6 +212,7 @@ class VersionInfo(_Value):
         metadata: Facts of the owner's choice.
         tags: Words to find the network by.
         corrupt: Whether the stored content is damaged; then every use of it is refused.
+        numerics: `exact` when a row has the same bits in any company, or `fast`.
     """
 
     network: str
@@ -226,6 +232,7 @@ class VersionInfo(_Value):
     metadata: Mapping[str, str]
     tags: tuple[str, ...]
     corrupt: bool
+    numerics: Numerics = "exact"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)

@@ -50,6 +50,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             max_versions=settings.max_versions,
             max_plan_bytes=settings.max_plan_bytes,
             preload=settings.preload_references,
+            numerics=settings.numerics,
         )
         asyncio.run(_serve(settings, engine, registry, guard, credentials, ready))
     finally:

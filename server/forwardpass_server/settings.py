@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Gt
 from forwardpass.errors import InvalidFieldError
+from forwardpass.numerics import Numerics
 from forwardpass.spec import DEFAULT_LIMITS, Limits, check_name
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -87,6 +88,10 @@ class Settings(BaseSettings):
     max_width: Count = Field(DEFAULT_LIMITS.max_width, description="Inputs of a network, or nodes of one layer.")
     max_parameters: Count = Field(DEFAULT_LIMITS.max_parameters, description="Weights and biases of one network.")
     max_bytes: Count = Field(DEFAULT_LIMITS.max_bytes, description="Bytes of one network's content.")
+    numerics: Numerics = Field(
+        "exact",
+        description="How networks are computed whose spec does not say it: `exact` or `fast` (docs/spec.md).",
+    )
     blas_threads: Count = Field(1, description="Threads that numpy's BLAS may use for one product.")
     lame_duck: Seconds = Field(
         2.0, description="Seconds to go on serving after SIGTERM, while balancers see NOT_SERVING."

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forwardpass import _replies
 from forwardpass.models import (
     Classification,
     LayerInfo,
@@ -17,6 +18,9 @@ from forwardpass.models import (
     Trace,
     VersionInfo,
 )
+from forwardpass.tensors import to_tensor
+from forwardpass.v1.network_pb2 import NetworkVersion
+from forwardpass.v1.prediction_service_pb2 import PredictResponse, TraceResponse
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
@@ -143,3 +147,11 @@ def test_labels_are_those_of_the_rows() -> None:
     classes = (Classification(label="yes", probability=0.75), Classification(label="no", probability=0.5))
     assert replace(_prediction([[0.75], [0.5]]), classifications=classes).labels == ("yes", "no")
     assert _prediction([[9.0]]).labels == ()
+
+
+@pytest.mark.parametrize(("number", "numerics"), [(0, "exact"), (1, "exact"), (2, "fast"), (3, "exact")])
+def test_a_server_that_does_not_say_its_numerics_is_exact(number: Any, numerics: str) -> None:
+    rows = to_tensor([[1.0]])
+    assert _replies.prediction(PredictResponse(outputs=rows, numerics=number)).numerics == numerics
+    assert _replies.trace(TraceResponse(outputs=rows, inputs=rows, numerics=number)).numerics == numerics
+    assert _replies.version(NetworkVersion(numerics=number)).numerics == numerics

@@ -63,6 +63,7 @@ def to_document(spec: NetworkSpec, *, numbers: bool = True) -> dict[str, Any]:
         "tags": list(spec.tags),
         "examples": list(map(_example, spec.examples)),
         "allow_non_finite_inputs": spec.allow_non_finite_inputs,
+        "numerics": spec.numerics,
     }
     return _given(document)
 

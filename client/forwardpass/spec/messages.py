@@ -4,6 +4,7 @@ import re
 from typing import Any, Final, cast
 
 from forwardpass.errors import DtypeMismatchError, Fault, InvalidNetworkError, InvalidTensorError
+from forwardpass.numerics import NUMERICS, Numerics
 from forwardpass.spec.faults import Faults, join
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.models import FORMAT
@@ -21,6 +22,10 @@ _MERGES: Final = {
     network_pb2.MERGE_MULTIPLY: "multiply",
 }
 _MERGE_NUMBERS: Final = {name: number for number, name in _MERGES.items()}
+_NUMERICS: Final[dict[int, Numerics | None]] = {
+    network_pb2.NUMERICS_UNSPECIFIED: None,
+    **{number: name for name, number in NUMERICS.items()},
+}
 _PATHS: Final = (
     (re.compile(r"^spec\.inputs(?=\[)"), "spec.inputs.features"),
     (re.compile(r"^spec\.inputs$"), "spec.inputs.width"),
@@ -60,6 +65,7 @@ def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:
             for example in spec.examples
         ],
         allow_non_finite_inputs=spec.allow_non_finite_inputs,
+        numerics=NUMERICS[spec.numerics] if spec.numerics else network_pb2.NUMERICS_UNSPECIFIED,
     )
 
 
@@ -97,6 +103,8 @@ def _layer_message(layer: Layer) -> network_pb2.Layer:
 def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) -> dict[str, object]:
     if message.dtype not in _DTYPES:
         faults.add("spec.dtype", f"is {message.dtype}; must be DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT64")
+    if message.numerics not in _NUMERICS:
+        faults.add("spec.numerics", f"is {message.numerics}; must be NUMERICS_EXACT or NUMERICS_FAST")
     document: dict[str, object] = {
         "format": FORMAT,
         "dtype": _DTYPES.get(message.dtype, "float64"),
@@ -110,6 +118,7 @@ def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) 
         "tags": list(message.tags),
         "examples": list(map(_example, message.examples)),
         "allow_non_finite_inputs": message.allow_non_finite_inputs,
+        "numerics": _NUMERICS.get(message.numerics),
     }
     return {**document, "outputs": list(message.output_names)} if message.output_names else document
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from forwardpass.numerics import Numerics
 from forwardpass.spec.faults import found
 from forwardpass.spec.fields import (
     Function,
@@ -143,6 +144,10 @@ class NetworkModel(Model):
         [], description="Rows that are computed at registration and must hold."
     )
     allow_non_finite_inputs: bool = Field(False, description="Whether NaN and infinity are accepted in inputs.")
+    numerics: Numerics | None = Field(
+        None,
+        description="exact: a row has the same bits in any company; fast: maybe not; the server's setting if left out.",
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from forwardpass.numerics import Numerics
 from forwardpass.tensors import Array
 
 
@@ -162,6 +163,7 @@ class NetworkSpec:
         tags: Words to find it by.
         examples: Rows that prove it.
         allow_non_finite_inputs: Whether NaN and infinity are accepted in inputs.
+        numerics: `exact` or `fast`, or None where the server's setting is to hold.
     """
 
     dtype: str
@@ -174,6 +176,7 @@ class NetworkSpec:
     tags: tuple[str, ...] = ()
     examples: tuple[Example, ...] = ()
     allow_non_finite_inputs: bool = False
+    numerics: Numerics | None = None
 
     @property
     def is_chain(self) -> bool:

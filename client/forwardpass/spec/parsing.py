@@ -88,11 +88,11 @@ def _check_fields(document: Mapping[Any, object], context: Context, faults: Faul
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             location = detail["loc"]
-            faults.add(resolve(document, location), _message(detail))
+            faults.add(resolve(document, location), _message(detail, faults))
         return None
 
 
-def _message(detail: Any) -> str:
+def _message(detail: Any, faults: Faults) -> str:
     kind, value, facts = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "fault":
         return str(facts["fault"])
@@ -101,7 +101,9 @@ def _message(detail: Any) -> str:
     if kind == "too_short":
         return f"is an empty list; must have at least {facts['min_length']}"
     if kind == "literal_error":
-        return f"is {found(value)}; must be {str(facts['expected']).replace(chr(39), chr(34))}"
+        expected = str(facts["expected"])
+        hint = faults.suggest(value, expected.split("'")[1::2]) if isinstance(value, str) else ""
+        return f"is {found(value)}; must be {expected.replace(chr(39), chr(34))}{hint}"
     if kind == "greater_than_equal":
         return f"is {found(value)}; must be {facts['ge']} or greater"
     return f"is {found(value)}; must be {_TYPES.get(kind, 'something else')}"
@@ -143,6 +145,7 @@ def _build(model: NetworkModel, document: Mapping[Any, Any]) -> NetworkSpec:
         tags=tuple(model.tags),
         examples=tuple(_build_example(part, inputs) for part in model.examples),
         allow_non_finite_inputs=model.allow_non_finite_inputs,
+        numerics=model.numerics,
     )
 
 

@@ -1,7 +1,27 @@
 """Forward propagation with numpy: no I/O, no logging, no clock. Trusts its input."""
 
 from forwardpass_server.core.activations import ACTIVATIONS, Activation
-from forwardpass_server.core.forward import LayerTrace, Trace, forward, trace
+from forwardpass_server.core.forward import (
+    LayerTrace,
+    Trace,
+    empty_trace,
+    forward,
+    forward_steps,
+    trace,
+    trace_steps,
+)
 from forwardpass_server.core.plan import Dense, Plan
 
-__all__ = ["ACTIVATIONS", "Activation", "Dense", "LayerTrace", "Plan", "Trace", "forward", "trace"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Dense",
+    "LayerTrace",
+    "Plan",
+    "Trace",
+    "empty_trace",
+    "forward",
+    "forward_steps",
+    "trace",
+    "trace_steps",
+]

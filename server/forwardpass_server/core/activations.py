@@ -1,7 +1,8 @@
 """Activation functions: a closed table of plain functions.
 
 Each takes pre-activations `z`, shape `(..., nodes)`, float32 or float64, and returns a new
-array of the same shape and dtype. Each is stable over the whole range of finite numbers:
+array of the same shape and dtype; or with `out`, as in numpy, it writes there and returns that,
+which may be `z` itself. Otherwise `z` is left as it is. Each is stable over the whole range of finite numbers:
 where the mathematical value is representable, it is returned, and only what is truly too
 large becomes infinity.
 """
@@ -10,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import pi, sqrt
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.erf import erfc
@@ -23,7 +25,7 @@ class Activation:
     """A function of the table.
 
     Attributes:
-        function: Called with `z` and a keyword for each parameter.
+        function: Called with `z`, a keyword for each parameter, and `out`.
         defaults: Each parameter's value where a spec does not say it.
     """
 
@@ -31,173 +33,214 @@ class Activation:
     defaults: Mapping[str, float] = field(default_factory=dict)
 
 
-def identity(z: Array) -> Array:
+def identity(z: Array, *, out: Array | None = None) -> Array:
     """Return `z` as it is."""
-    return z.copy()
+    return z if out is z else _written(z.copy(), z, out)
 
 
-def relu(z: Array) -> Array:
+def relu(z: Array, *, out: Array | None = None) -> Array:
     """Return `max(0, z)` (Nair & Hinton, 2010)."""
-    return np.maximum(z, z.dtype.type(0))
+    zero, zeros = _ZEROS[z.dtype.char]
+    if _FEW < z.size <= zeros.size:
+        zero = zeros[: z.size].reshape(z.shape)
+    return np.maximum(z, zero, out=out)
 
 
-def leaky_relu(z: Array, *, negative_slope: float) -> Array:
+def leaky_relu(z: Array, *, negative_slope: float, out: Array | None = None) -> Array:
     """Return `z` where positive, else `negative_slope * z` (Maas et al., 2013)."""
-    return np.where(z > 0, z, z * z.dtype.type(negative_slope))
+    return _written(np.where(z > 0, z, z * z.dtype.type(negative_slope)), z, out)
 
 
-def prelu(z: Array, *, slope: float) -> Array:
+def prelu(z: Array, *, slope: float, out: Array | None = None) -> Array:
     """Return `z` where positive, else `slope * z`, the slope being learned (He et al., 2015)."""
-    return leaky_relu(z, negative_slope=slope)
+    return leaky_relu(z, negative_slope=slope, out=out)
 
 
-def relu6(z: Array) -> Array:
+def relu6(z: Array, *, out: Array | None = None) -> Array:
     """Return `min(max(0, z), 6)` (Krizhevsky, 2010)."""
-    return np.clip(z, z.dtype.type(0), z.dtype.type(6))
+    return np.clip(z, z.dtype.type(0), z.dtype.type(6), out=out)
 
 
-def elu(z: Array, *, alpha: float) -> Array:
+def elu(z: Array, *, alpha: float, out: Array | None = None) -> Array:
     """Return `z` where positive, else `alpha * (exp(z) - 1)` (Clevert et al., 2015)."""
-    return np.where(z > 0, z, z.dtype.type(alpha) * np.expm1(np.minimum(z, 0)))
+    below = np.minimum(z, 0)
+    np.expm1(below, out=below)
+    below *= z.dtype.type(alpha)
+    return _written(np.where(z > 0, z, below), z, out)
 
 
-def selu(z: Array) -> Array:
+@np.errstate(over="ignore")
+def selu(z: Array, *, out: Array | None = None) -> Array:
     """Return `scale * elu(z, alpha)` with the constants of Klambauer et al., 2017."""
-    scaled = elu(z, alpha=1.6732632423543772848170429916717)
-    with np.errstate(over="ignore"):
-        scaled *= z.dtype.type(1.0507009873554804934193349852946)
+    scaled = elu(z, alpha=1.6732632423543772848170429916717, out=out)
+    scaled *= z.dtype.type(1.0507009873554804934193349852946)
     return scaled
 
 
-def celu(z: Array, *, alpha: float) -> Array:
+def celu(z: Array, *, alpha: float, out: Array | None = None) -> Array:
     """Return `z` where positive, else `alpha * (exp(z / alpha) - 1)` (Barron, 2017)."""
     a = z.dtype.type(alpha)
-    return np.where(z > 0, z, a * np.expm1(np.minimum(z, 0) / a))
+    below = np.minimum(z, 0)
+    below /= a
+    np.expm1(below, out=below)
+    below *= a
+    return _written(np.where(z > 0, z, below), z, out)
 
 
-def gelu(z: Array) -> Array:
+def gelu(z: Array, *, out: Array | None = None) -> Array:
     """Return `z * Phi(z)`, Phi being the normal distribution function (Hendrycks & Gimpel, 2016).
 
     `Phi(z) = erfc(-z / sqrt(2)) / 2` keeps the digits of the negative tail, which
     `1 + erf` would cancel.
     """
     wide = z.astype(np.float64)
-    return (wide * (0.5 * erfc(wide * -sqrt(0.5)))).astype(z.dtype)
+    return _written(wide * (0.5 * erfc(wide * -sqrt(0.5))), z, out)
 
 
-def gelu_tanh(z: Array) -> Array:
+@np.errstate(over="ignore")
+def gelu_tanh(z: Array, *, out: Array | None = None) -> Array:
     """Return `z * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3))) / 2` (Hendrycks & Gimpel, 2016).
 
-    Computed as `z * sigmoid(2 * ...)`, which is the same and does not cancel.
+    Computed as `z * sigmoid(2 * ...)`, which is the same and does not cancel; an infinite
+    argument gives the right 0 or z.
     """
     wide = z.astype(np.float64)
-    with np.errstate(over="ignore"):  # an infinite argument gives the right 0 or z
-        return (wide * sigmoid(2 * sqrt(2 / pi) * wide * (1 + 0.044715 * wide * wide))).astype(z.dtype)
+    return _written(wide * sigmoid(2 * sqrt(2 / pi) * wide * (1 + 0.044715 * wide * wide)), z, out)
 
 
-def silu(z: Array) -> Array:
+def silu(z: Array, *, out: Array | None = None) -> Array:
     """Return `z * sigmoid(z)`, also called swish (Elfwing et al., 2017; Ramachandran et al., 2017)."""
-    return z * sigmoid(z)
+    return np.multiply(z, sigmoid(z), out=out)
 
 
-def mish(z: Array) -> Array:
+def mish(z: Array, *, out: Array | None = None) -> Array:
     """Return `z * tanh(softplus(z))` (Misra, 2019)."""
-    return z * np.tanh(softplus(z, beta=1.0))
+    soft = softplus(z, beta=1.0)
+    return np.multiply(z, np.tanh(soft, out=soft), out=out)
 
 
-def softplus(z: Array, *, beta: float) -> Array:
+def softplus(z: Array, *, beta: float, out: Array | None = None) -> Array:
     """Return `log(1 + exp(beta * z)) / beta` (Dugas et al., 2001), without overflow."""
     b = z.dtype.type(beta)
-    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(b * z))) / b
+    rest = np.log1p(_small(b * z))
+    rest /= b
+    return np.add(np.maximum(z, 0), rest, out=out)
 
 
-def softsign(z: Array) -> Array:
+def softsign(z: Array, *, out: Array | None = None) -> Array:
     """Return `z / (1 + |z|)` (Bergstra et al., 2009)."""
-    size: Array = 1 + np.abs(z)
-    return z / size
+    size = np.abs(z)
+    size += 1
+    return np.divide(z, size, out=out)
 
 
-def tanh(z: Array) -> Array:
+def tanh(z: Array, *, out: Array | None = None) -> Array:
     """Return the hyperbolic tangent."""
-    return np.tanh(z)
+    return np.tanh(z, out=out)
 
 
-def sigmoid(z: Array) -> Array:
+def sigmoid(z: Array, *, out: Array | None = None) -> Array:
     """Return `1 / (1 + exp(-z))`, the logistic function, from `exp(-|z|)`, which cannot overflow."""
-    small: Array = np.exp(-np.abs(z))
-    value: Array = np.where(z >= 0, z.dtype.type(1), small) / (1 + small)
-    return value
+    small = _small(z)
+    above = np.where(z >= 0, z.dtype.type(1), small)
+    small += 1
+    return np.divide(above, small, out=out)
 
 
-def hard_sigmoid(z: Array) -> Array:
+def hard_sigmoid(z: Array, *, out: Array | None = None) -> Array:
     """Return `relu6(z + 3) / 6` (Howard et al., 2019)."""
-    return relu6(z + 3) / 6
+    return np.divide(relu6(z + 3), z.dtype.type(6), out=out)
 
 
-def hard_tanh(z: Array, *, min_value: float, max_value: float) -> Array:
+def hard_tanh(z: Array, *, min_value: float, max_value: float, out: Array | None = None) -> Array:
     """Return `z`, bounded by `min_value` and `max_value` (Collobert, 2004)."""
-    return np.clip(z, z.dtype.type(min_value), z.dtype.type(max_value))
+    return np.clip(z, z.dtype.type(min_value), z.dtype.type(max_value), out=out)
 
 
-def hard_swish(z: Array) -> Array:
+def hard_swish(z: Array, *, out: Array | None = None) -> Array:
     """Return `z * relu6(z + 3) / 6` (Howard et al., 2019)."""
-    return z * hard_sigmoid(z)
+    return np.multiply(z, hard_sigmoid(z), out=out)
 
 
-def log_sigmoid(z: Array) -> Array:
+def log_sigmoid(z: Array, *, out: Array | None = None) -> Array:
     """Return `log(sigmoid(z))`, from `exp(-|z|)`, so that it neither overflows nor loses its digits."""
-    return np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
+    small = _small(z)
+    return np.subtract(np.minimum(z, 0), np.log1p(small, out=small), out=out)
 
 
-def softmax(z: Array) -> Array:
-    """Return `exp(z_i) / sum_j exp(z_j)` over the nodes (Bridle, 1990), shifted by the largest."""
-    with np.errstate(over="ignore"):  # minus infinity, whose exponential is the right 0
-        powers: Array = np.exp(z - z.max(axis=-1, keepdims=True))
+@np.errstate(over="ignore")
+def softmax(z: Array, *, out: Array | None = None) -> Array:
+    """Return `exp(z_i) / sum_j exp(z_j)` over the nodes (Bridle, 1990), shifted by the largest.
+
+    What overflows in the shift is minus infinity, whose exponential is the right 0.
+    """
+    powers: Array = np.subtract(z, z.max(axis=-1, keepdims=True), out=out)
+    np.exp(powers, out=powers)
     powers /= powers.sum(axis=-1, keepdims=True)
     return powers
 
 
-def log_softmax(z: Array) -> Array:
+@np.errstate(over="ignore")
+def log_softmax(z: Array, *, out: Array | None = None) -> Array:
     """Return `log(softmax(z))`, as `z - max - log(sum(exp(z - max)))`."""
-    with np.errstate(over="ignore"):
-        shifted: Array = z - z.max(axis=-1, keepdims=True)
+    shifted: Array = np.subtract(z, z.max(axis=-1, keepdims=True), out=out)
     shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return shifted
 
 
-def exp(z: Array) -> Array:
+@np.errstate(over="ignore")
+def exp(z: Array, *, out: Array | None = None) -> Array:
     """Return `exp(z)`; what is too large for the dtype is infinity."""
-    with np.errstate(over="ignore"):
-        return np.exp(z)
+    return np.exp(z, out=out)
 
 
-def sin(z: Array) -> Array:
+def sin(z: Array, *, out: Array | None = None) -> Array:
     """Return the sine of `z` radians (Sitzmann et al., 2020)."""
-    return np.sin(z)
+    return np.sin(z, out=out)
 
 
-def cos(z: Array) -> Array:
+def cos(z: Array, *, out: Array | None = None) -> Array:
     """Return the cosine of `z` radians."""
-    return np.cos(z)
+    return np.cos(z, out=out)
 
 
-def gaussian(z: Array) -> Array:
+@np.errstate(over="ignore")
+def gaussian(z: Array, *, out: Array | None = None) -> Array:
     """Return `exp(-z^2)` (Broomhead & Lowe, 1988)."""
     wide = z.astype(np.float64)  # the rounding of a float32 square would be magnified
-    with np.errstate(over="ignore"):
-        return np.exp(-wide * wide).astype(z.dtype)
+    return _written(np.exp(-wide * wide), z, out)
 
 
-def step(z: Array, *, threshold: float) -> Array:
+def step(z: Array, *, threshold: float, out: Array | None = None) -> Array:
     """Return 1 where `z >= threshold`, else 0 (McCulloch & Pitts, 1943)."""
-    return (z >= z.dtype.type(threshold)).astype(z.dtype)
+    return _written(z >= z.dtype.type(threshold), z, out)
 
 
-def square(z: Array) -> Array:
+@np.errstate(over="ignore")
+def square(z: Array, *, out: Array | None = None) -> Array:
     """Return `z^2`; what is too large for the dtype is infinity."""
-    with np.errstate(over="ignore"):
-        return z * z
+    return np.multiply(z, z, out=out)
 
+
+def _small(z: Array) -> Array:
+    """Return `exp(-|z|)`, which is at most 1."""
+    small = np.abs(z)
+    np.negative(small, out=small)
+    return np.exp(small, out=small)
+
+
+def _written(value: npt.NDArray[Any], z: Array, out: Array | None) -> Array:
+    """Return a value that was computed beside `z` where it is wanted, in the dtype of `z`."""
+    if out is None:
+        return value.astype(z.dtype, copy=False)
+    out[...] = value
+    return out
+
+
+_FEW: Final = 256
+_ZEROS: Final = {code: (np.zeros((), code), np.zeros(2**18, code)) for code in "fd"}
+"""One zero, and so many that the values of a step are compared each with its own, which numpy does four times as
+fast; only read, they take up addresses but no memory."""
 
 ACTIVATIONS: Final[Mapping[str, Activation]] = MappingProxyType(
     {

@@ -3,10 +3,13 @@
 Every node's value is the sum of its inputs times its weights, plus its bias, passed through
 its layer's activation. `forward` keeps the last layer's values, `trace` all of them; both
 call the same functions in the same order, so they agree bit for bit.
+
+Both go in steps of some rows, between which whoever drives them may do other work. Unless the
+plan is fast, no bit depends on how large the steps are.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,15 +54,28 @@ class Trace:
 
 def forward(plan: Plan, inputs: Array) -> Array:
     """Compute the outputs, shape `(rows, outputs)`, for inputs of shape `(rows, inputs)`."""
+    if len(inputs) <= plan.part:
+        return _outputs(plan, inputs)[: len(inputs)]
     outputs = np.empty((len(inputs), plan.outputs), dtype=plan.dtype)
-    with np.errstate(all="ignore"):
-        for start in range(0, len(inputs), plan.part):
-            rows = standardize(plan, inputs[start : start + plan.part])
-            values = exact.pad(rows, plan.block)
-            for layer in plan.layers:
-                values = layer.function(pre_activation(layer, values))
-            outputs[start : start + len(rows)] = values[: len(rows)]
+    for _ in forward_steps(plan, inputs, outputs, plan.part):
+        pass
     return outputs
+
+
+def forward_steps(plan: Plan, inputs: Array, outputs: Array, rows: int) -> Iterator[None]:
+    """Compute as `forward` does, with a yield after every step.
+
+    Args:
+        plan: The network.
+        inputs: Before standardization, shape `(rows, inputs)`.
+        outputs: Where the outputs are written, shape `(rows, outputs)` in the plan's dtype.
+        rows: About how many rows to compute in a step; `plan.part` is the most.
+    """
+    step = _step(plan, rows)
+    for start in range(0, len(inputs), step):
+        part = inputs[start : start + step]
+        outputs[start : start + step] = _outputs(plan, part)[: len(part)]
+        yield
 
 
 def trace(plan: Plan, inputs: Array, *, layers: Collection[str] | None = None, contributions: bool = False) -> Trace:
@@ -72,56 +88,58 @@ def trace(plan: Plan, inputs: Array, *, layers: Collection[str] | None = None, c
         contributions: Whether to keep each weight x value too.
     """
     shown = [layer.name for layer in plan.layers] if layers is None else layers
-    with np.errstate(all="ignore"):
-        parts = [
-            _trace(plan, inputs[start : start + plan.part], shown, contributions=contributions)
-            for start in range(0, max(len(inputs), 1), plan.part)
-        ]
-    return parts[0] if len(parts) == 1 else _joined(parts)
+    if len(inputs) <= plan.part:
+        return _trace(plan, inputs, shown, contributions=contributions)
+    traced = empty_trace(plan, len(inputs), layers=shown, contributions=contributions)
+    for _ in trace_steps(plan, inputs, traced, plan.part):
+        pass
+    return traced
 
 
-def _trace(plan: Plan, inputs: Array, layers: Collection[str], *, contributions: bool) -> Trace:
-    rows = len(inputs)
-    kept = []
-    first = standardize(plan, inputs)
-    values = exact.pad(first, plan.block)
-    for layer in plan.layers:
-        before, sums = values, pre_activation(layer, values)
-        values = layer.function(sums)
-        if layer.name in layers:
-            kept.append(
-                LayerTrace(
-                    name=layer.name,
-                    pre_activation=sums[:rows],
-                    activation=values[:rows],
-                    contributions=before[:rows, np.newaxis, :] * layer.weights if contributions else None,
-                    bias=layer.bias if contributions else None,
-                )
-            )
-    return Trace(inputs=first, layers=tuple(kept), outputs=values[:rows])
+def empty_trace(plan: Plan, rows: int, *, layers: Collection[str] | None = None, contributions: bool = False) -> Trace:
+    """Make a trace of so many rows that `trace_steps` has yet to fill; takes what `trace` does."""
 
+    def empty(*shape: int) -> Array:
+        return np.empty((rows, *shape), dtype=plan.dtype)
 
-def _joined(parts: Sequence[Trace]) -> Trace:
-    """Put the rows of parts below each other."""
     return Trace(
-        inputs=np.concatenate([part.inputs for part in parts]),
+        inputs=empty(plan.inputs),
         layers=tuple(
             LayerTrace(
-                name=layers[0].name,
-                pre_activation=np.concatenate([layer.pre_activation for layer in layers]),
-                activation=np.concatenate([layer.activation for layer in layers]),
-                contributions=_joined_contributions(layers),
-                bias=layers[0].bias,
+                name=layer.name,
+                pre_activation=empty(len(layer.bias)),
+                activation=empty(len(layer.bias)),
+                contributions=empty(*layer.weights.shape) if contributions else None,
+                bias=layer.bias if contributions else None,
             )
-            for layers in zip(*(part.layers for part in parts), strict=True)
+            for layer in plan.layers
+            if layers is None or layer.name in layers
         ),
-        outputs=np.concatenate([part.outputs for part in parts]),
+        outputs=empty(plan.outputs),
     )
 
 
-def _joined_contributions(layers: Sequence[LayerTrace]) -> Array | None:
-    found = [layer.contributions for layer in layers if layer.contributions is not None]
-    return np.concatenate(found) if found else None
+def trace_steps(plan: Plan, inputs: Array, traced: Trace, rows: int) -> Iterator[None]:
+    """Compute as `trace` does, with a yield after every step.
+
+    Args:
+        plan: The network.
+        inputs: Before standardization, shape `(rows, inputs)`.
+        traced: Where everything is written, from `empty_trace` for these rows.
+        rows: About how many rows to compute in a step; `plan.part` is the most.
+    """
+    step = _step(plan, rows)
+    contributions = any(layer.contributions is not None for layer in traced.layers)
+    for start in range(0, len(inputs), step):
+        part, place = inputs[start : start + step], _rows(traced, slice(start, start + step))
+        # What needs no padding is computed where it is kept; the rest is copied there.
+        padded = len(part) % plan.block != 0
+        shown = [layer.name for layer in place.layers]
+        done = _trace(plan, part, shown, contributions=contributions, place=None if padded else place)
+        for kept, found in zip(_arrays(place), _arrays(done), strict=True):
+            if padded or kept is place.inputs or kept is place.outputs:
+                kept[...] = found
+        yield
 
 
 def standardize(plan: Plan, inputs: Array) -> Array:
@@ -134,8 +152,95 @@ def standardize(plan: Plan, inputs: Array) -> Array:
     return values
 
 
-def pre_activation(layer: Dense, values: Array) -> Array:
-    """Return `weights x value + bias` for padded rows of values, shape `(rows, inputs)`."""
-    sums = exact.matmul(values, layer.columns, layer.blocks)
-    sums += layer.bias
+def pre_activation(layer: Dense, values: Array, out: Array | None = None) -> Array:
+    """Return `weights x value + bias` for rows of values, shape `(rows, inputs)`, padded as the layer's blocks need."""
+    sums = exact.matmul(values, layer.columns, layer.blocks, out)
+    add_bias(sums, layer.biases)
     return sums
+
+
+def add_bias(sums: Array, biases: Array) -> None:
+    """Add the bias, which `biases` repeats for some rows, to every row of sums."""
+    rows, together = len(sums), len(biases)
+    if rows > together:
+        whole = rows // together * together
+        many = sums[:whole].reshape(-1, biases.size)
+        many += biases.reshape(-1)
+        sums = sums[whole:]
+    sums += biases[: len(sums)]
+
+
+def _step(plan: Plan, rows: int) -> int:
+    """Round up to a number of rows that needs no padding within a step."""
+    return min(-(-max(rows, 1) // plan.block) * plan.block, plan.part)
+
+
+@np.errstate(all="ignore")
+def _outputs(plan: Plan, inputs: Array) -> Array:
+    """Return the outputs of some rows, and below them those of what was padded."""
+    values = exact.pad(standardize(plan, inputs), plan.block)
+    for layer in plan.layers:
+        sums = pre_activation(layer, values)
+        values = layer.function(sums, out=sums)
+    return values
+
+
+@np.errstate(all="ignore")
+def _trace(
+    plan: Plan, inputs: Array, shown: Collection[str], *, contributions: bool, place: Trace | None = None
+) -> Trace:
+    """Trace some rows, computing layers where `place` keeps them; without it, in new arrays."""
+    count = len(inputs)
+    places = {layer.name: layer for layer in place.layers} if place else {}
+    layers = []
+    first = standardize(plan, inputs)
+    values = exact.pad(first, plan.block)
+    for layer in plan.layers:
+        here = places.get(layer.name)
+        before = values
+        sums = pre_activation(layer, before, here.pre_activation if here else None)
+        values = layer.function(sums, out=here.activation if here else None)
+        if layer.name in shown:
+            products = None
+            if contributions:
+                products = np.multiply(
+                    before[:count, np.newaxis, :], layer.weights, out=here.contributions if here else None
+                )
+            layers.append(
+                LayerTrace(
+                    name=layer.name,
+                    pre_activation=sums[:count],
+                    activation=values[:count],
+                    contributions=products,
+                    bias=layer.bias if contributions else None,
+                )
+            )
+    return Trace(inputs=first, layers=tuple(layers), outputs=values[:count])
+
+
+def _rows(traced: Trace, rows: slice) -> Trace:
+    """Return the part of a trace that is about some rows."""
+    return Trace(
+        inputs=traced.inputs[rows],
+        layers=tuple(
+            replace(
+                layer,
+                pre_activation=layer.pre_activation[rows],
+                activation=layer.activation[rows],
+                contributions=None if layer.contributions is None else layer.contributions[rows],
+            )
+            for layer in traced.layers
+        ),
+        outputs=traced.outputs[rows],
+    )
+
+
+def _arrays(traced: Trace) -> Iterator[Array]:
+    """Return every array of a trace that has a row for each of its rows."""
+    yield traced.inputs
+    for layer in traced.layers:
+        yield layer.pre_activation
+        yield layer.activation
+        if layer.contributions is not None:
+            yield layer.contributions
+    yield traced.outputs

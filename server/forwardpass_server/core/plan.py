@@ -1,7 +1,7 @@
 """A network made ready to compute: frozen, shared by every call."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -11,8 +11,14 @@ from forwardpass_server.core import exact
 from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.arrays import Array
 
-PART_BYTES: Final = 2**21
-"""How large the values of a layer may become before rows are computed in parts: about a cache."""
+PART_BYTES: Final = 2**19
+"""How large the values of a layer may become before rows are computed in parts: about a core's cache."""
+
+FAST_PART_BYTES: Final = 2**22
+"""The same for a fast plan, whose taller products are quicker."""
+
+BIAS_NUMBERS: Final = 2**10
+"""Up to so many numbers, a bias is kept repeated for many rows: numpy adds a few long arrays sooner than many short."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -25,9 +31,12 @@ class Dense:
         bias: `(outputs,)`, in the plan's dtype.
         activation: A name in `ACTIVATIONS`.
         parameters: A value for each parameter of the activation.
-        function: The activation with its parameters, made from the two.
+        function: The activation with its parameters, made from the two; called with `z`, and `out` where
+            the result is to be written there.
+        biases: The bias repeated, `(some rows, outputs)`.
         columns: The weights as `(inputs, outputs)`, in memory as `blocks` wants them.
-        blocks: How exact products of this shape are computed.
+        blocks: How products of this shape are computed.
+        fast: Whether those blocks are chosen for speed alone.
     """
 
     name: str
@@ -35,7 +44,9 @@ class Dense:
     bias: Array
     activation: str
     parameters: Mapping[str, float] = field(default_factory=dict)
-    function: Callable[[Array], Array] = field(init=False, repr=False)
+    fast: bool = False
+    function: Callable[..., Array] = field(init=False, repr=False)
+    biases: Array = field(init=False, repr=False)
     columns: Array = field(init=False, repr=False)
     blocks: exact.Blocks = field(init=False, repr=False)
 
@@ -45,12 +56,15 @@ class Dense:
         parameters = {**known.defaults, **self.parameters}
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "function", partial(known.function, **parameters) if parameters else known.function)
-        blocks = exact.find_blocks(self.weights.dtype, *self.weights.T.shape)
+        shape = self.weights.T.shape
+        blocks = exact.fast_blocks(*shape) if self.fast else exact.find_blocks(self.weights.dtype, *shape)
         columns = _frozen(self.weights.copy()).T if blocks.turned else _frozen(self.weights.T)
         object.__setattr__(self, "blocks", blocks)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once
         object.__setattr__(self, "bias", _frozen(self.bias))
+        rows = min(max(BIAS_NUMBERS // len(self.bias), 1), exact.CANDIDATES[-1])
+        object.__setattr__(self, "biases", _frozen(np.tile(self.bias, (rows, 1))))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -62,6 +76,7 @@ class Plan:
         layers: At least one, each reading the one before.
         mean: `(inputs,)`, subtracted from the inputs, or None.
         scale: `(inputs,)`, divides them after that, or None.
+        fast: Whether products are left to the BLAS as they are; a row's last bits may then depend on its company.
         block: Rows are padded to a multiple of this.
         part: So many rows are computed at once; it bounds the memory that a call takes.
     """
@@ -70,15 +85,18 @@ class Plan:
     layers: tuple[Dense, ...]
     mean: Array | None = None
     scale: Array | None = None
+    fast: bool = False
     block: int = field(init=False)
     part: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Freeze the arrays."""
-        object.__setattr__(self, "block", max(layer.blocks.heights[0] for layer in self.layers))
+        if self.fast:
+            object.__setattr__(self, "layers", tuple(replace(layer, fast=True) for layer in self.layers))
+        object.__setattr__(self, "block", 1 if self.fast else max(layer.blocks.heights[0] for layer in self.layers))
         widest = max(self.inputs, *(len(layer.weights) for layer in self.layers))
         tallest = exact.CANDIDATES[-1]
-        rows = PART_BYTES // (widest * self.dtype.itemsize) // tallest * tallest
+        rows = (FAST_PART_BYTES if self.fast else PART_BYTES) // (widest * self.dtype.itemsize) // tallest * tallest
         object.__setattr__(self, "part", max(rows, tallest))
         for name in ("mean", "scale"):
             if getattr(self, name) is not None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 from forwardpass.errors import ExampleFailedError, Fault, UnsupportedGraphError
+from forwardpass.numerics import Numerics
 from forwardpass.spec import NetworkSpec
 
 from forwardpass_server.core import Dense, Plan, forward
@@ -17,8 +18,12 @@ MOST_FAULTS: Final = 100
 """How many examples that do not hold are listed one by one."""
 
 
-def compile_plan(spec: NetworkSpec) -> Plan:
+def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
     """Make a plan. It shares no memory with the spec, whose arrays may be parts of a whole file.
+
+    Args:
+        spec: The spec.
+        numerics: How to compute it where the spec does not say.
 
     Raises:
         UnsupportedGraphError: The layers are not a plain chain.
@@ -52,6 +57,7 @@ def compile_plan(spec: NetworkSpec) -> Plan:
             )
             for layer in spec.layers
         ),
+        fast=(spec.numerics or numerics) == "fast",
     )
 
 
@@ -108,8 +114,8 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
     )
 
 
-def summarize(spec: NetworkSpec) -> Summary:
-    """Keep what a spec says besides numbers and examples."""
+def summarize(spec: NetworkSpec, numerics: Numerics = "exact") -> Summary:
+    """Keep what a spec says besides numbers and examples, and `numerics` where it does not say how to compute."""
     return Summary(
         dtype=spec.dtype,
         inputs=spec.inputs,
@@ -122,6 +128,7 @@ def summarize(spec: NetworkSpec) -> Summary:
         metadata=spec.metadata,
         tags=spec.tags,
         parameter_count=spec.parameter_count,
+        numerics=spec.numerics or numerics,
     )
 
 
@@ -138,4 +145,5 @@ def serve(name: str, version: int, digest: str, spec: NetworkSpec, plan: Plan) -
         classes=spec.classes,
         nodes=tuple(layer.nodes for layer in spec.layers),
         allow_non_finite=spec.allow_non_finite_inputs,
+        numerics="fast" if plan.fast else "exact",
     )

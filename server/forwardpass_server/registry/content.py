@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from forwardpass.errors import ForwardpassError, NetworkCorruptError
+from forwardpass.numerics import Numerics
 from forwardpass.spec import Limits, NetworkSpec, from_safetensors
 
 from forwardpass_server.registry.compile import compile_plan, serve, summarize
@@ -53,8 +54,9 @@ class Contents:
         plans: What computes versions, of those that are in memory.
     """
 
-    def __init__(self, store: Store, *, max_plan_bytes: int) -> None:
+    def __init__(self, store: Store, *, max_plan_bytes: int, numerics: Numerics) -> None:
         self._store = store
+        self._numerics = numerics
         self.plans = Kept(max_plan_bytes, _served_bytes)
         self._summaries = Kept(SUMMARY_BYTES, _summary_bytes)
         self._descriptions = Kept(DESCRIPTION_BYTES, _description_bytes)
@@ -73,7 +75,8 @@ class Contents:
             if served is None:
                 spec = self.spec(version)
                 try:
-                    served = serve(version.network, version.number, version.digest, spec, compile_plan(spec))
+                    plan = compile_plan(spec, self._numerics)
+                    served = serve(version.network, version.number, version.digest, spec, plan)
                 except _FAULTS_OF_CONTENT:
                     log.exception("network %s version %d cannot be computed", version.network, version.number)
                     raise _damage(version) from None
@@ -107,7 +110,7 @@ class Contents:
         """Return what a version says besides numbers, from memory or else from the store; raises as `load` does."""
         summary = None if version.slot.damaged else self._summaries.get(version.slot)
         if summary is None:
-            summary = summarize(self.spec(version))
+            summary = summarize(self.spec(version), self._numerics)
             self._summaries.put(version.slot, summary)
         return summary
 

@@ -20,6 +20,7 @@ from forwardpass.errors import (
     QuotaExceededError,
     StoreUnavailableError,
 )
+from forwardpass.numerics import Numerics
 from forwardpass.spec import NetworkSpec, check_name, to_safetensors
 
 from forwardpass_server.registry.builtin import builtin_networks
@@ -53,10 +54,12 @@ class Registry:
         max_versions: int,
         max_plan_bytes: int,
         preload: Iterable[tuple[str, str]],
+        numerics: Numerics,
     ) -> None:
         self._store = store
         self._snapshot = snapshot
-        self._contents = Contents(store, max_plan_bytes=max_plan_bytes)
+        self._contents = Contents(store, max_plan_bytes=max_plan_bytes, numerics=numerics)
+        self._numerics = numerics
         self._max_networks = max_networks
         self._max_versions = max_versions
         self._preload = frozenset((name, reference or LATEST) for name, reference in preload)
@@ -73,6 +76,7 @@ class Registry:
         max_versions: int = 1_000,
         max_plan_bytes: int = 2**30,
         preload: Iterable[tuple[str, str]] = (),
+        numerics: Numerics = "exact",
     ) -> "Registry":
         """Read what there is in a store, but no contents; add the built-in networks that it never had.
 
@@ -83,6 +87,7 @@ class Registry:
             max_plan_bytes: How much memory compiled versions may take; those used last stay.
             preload: Names with references (empty means `latest`): what they name, now and later, is
                 compiled before it is called, and stays.
+            numerics: How versions are computed whose spec does not say.
 
         Raises:
             StoreOpenError: The store cannot be read.
@@ -100,6 +105,7 @@ class Registry:
             max_versions=max_versions,
             max_plan_bytes=max_plan_bytes,
             preload=preload,
+            numerics=numerics,
         )
         for name, spec in builtin_networks().items():
             if name not in networks and name not in loaded.deleted:
@@ -229,10 +235,10 @@ class Registry:
         content = to_safetensors(spec)
         digest = digest_of(content)
         known = self._snapshot.find(name, digest)
-        summary = summarize(spec)
+        summary = summarize(spec, self._numerics)
         if known is not None and self._contents.is_whole(known):
             return Registered(version=known, summary=summary, created=False, revision=self.revision)
-        plan = compile_plan(spec)
+        plan = compile_plan(spec, self._numerics)
         check_examples(spec, plan)
         if validate_only:
             if known is None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, Inputs
 
 from forwardpass_server.core import Plan
@@ -28,6 +29,7 @@ class Served:
         classes: A label for each class, or empty.
         nodes: For each layer, a name for each node.
         allow_non_finite: Whether NaN and infinity are accepted in inputs.
+        numerics: How it is computed.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Served:
     classes: tuple[str, ...]
     nodes: tuple[tuple[str, ...], ...]
     allow_non_finite: bool
+    numerics: Numerics
 
     @property
     def title(self) -> str:
@@ -58,7 +61,7 @@ class LayerSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """A spec without its numbers and examples; the attributes are the spec's."""
+    """A spec without its numbers and examples; the attributes are the spec's, `numerics` with the server's default."""
 
     dtype: str
     inputs: Inputs
@@ -69,6 +72,7 @@ class Summary:
     metadata: Mapping[str, str]
     tags: tuple[str, ...]
     parameter_count: int
+    numerics: Numerics
 
 
 class Slot:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from forwardpass.numerics import NUMERICS
 from forwardpass.spec.messages import inputs_message
 from forwardpass.tensors import DATA_TYPES
 from forwardpass.v1.network_pb2 import Activation, LayerSummary, Network, NetworkVersion
@@ -39,6 +40,7 @@ def version_message(version: VersionState, summary: Summary | None, aliases: Map
     if summary is None:
         return message
     message.dtype = DATA_TYPES[summary.dtype]
+    message.numerics = NUMERICS[summary.numerics]
     message.inputs.CopyFrom(inputs_message(summary.inputs))
     message.layers.extend(
         LayerSummary(

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypeVar
 import numpy as np
 from forwardpass.tensors import Array
 
-from forwardpass_server.core import forward, trace
+from forwardpass_server.core import empty_trace, forward, forward_steps, trace, trace_steps
 from forwardpass_server.registry import Served
 from forwardpass_server.serving.calls import Call
 from forwardpass_server.serving.replies import predict_replies, trace_replies
@@ -70,20 +70,22 @@ class Batch:
     inputs: list[Array] = field(default_factory=list)
 
     def steps(self) -> Steps[list[bytes]]:
-        """Compute the batch; return a reply for each call. A trace is one step, its size being limited anyway."""
+        """Compute the batch; return a reply for each call."""
         matrix = self.inputs[0] if len(self.inputs) == 1 else np.concatenate(self.inputs)
         plan = self.served.plan
         if self.work > STEP:
             yield
-        if self.choice is not None:
-            shown = self.choice.layers or None
-            traced = trace(plan, matrix, layers=shown, contributions=self.choice.contributions)
-            return trace_replies(self.served, traced, self.counts)
-        if self.work <= STEP:
-            return predict_replies(self.served, forward(plan, matrix), self.counts)
-        outputs = np.empty((len(matrix), plan.outputs), dtype=plan.dtype)
         rows = max(STEP * len(matrix) // self.work, 1)
-        for start in range(0, len(matrix), rows):
-            outputs[start : start + rows] = forward(plan, matrix[start : start + rows])
-            yield
-        return predict_replies(self.served, outputs, self.counts)
+        if self.choice is None:
+            if self.work <= STEP:
+                return predict_replies(self.served, forward(plan, matrix), self.counts)
+            outputs = np.empty((len(matrix), plan.outputs), dtype=plan.dtype)
+            yield from forward_steps(plan, matrix, outputs, rows)
+            return predict_replies(self.served, outputs, self.counts)
+        shown, contributions = self.choice.layers or None, self.choice.contributions
+        if self.work <= STEP:
+            traced = trace(plan, matrix, layers=shown, contributions=contributions)
+        else:
+            traced = empty_trace(plan, len(matrix), layers=shown, contributions=contributions)
+            yield from trace_steps(plan, matrix, traced, rows)
+        return trace_replies(self.served, traced, self.counts)

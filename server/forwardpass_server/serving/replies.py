@@ -5,6 +5,7 @@ from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from forwardpass.numerics import NUMERICS, Numerics
 from forwardpass.v1.network_pb2 import Activation
 from forwardpass.v1.prediction_service_pb2 import Classification, PredictResponse, TraceResponse
 from forwardpass.v1.trace_pb2 import LayerTrace
@@ -34,7 +35,7 @@ def predict_replies(served: "Served", outputs: "Array", counts: Sequence[int]) -
         outputs: `(rows, outputs)`, the rows of all calls.
         counts: How many of the rows are each call's.
     """
-    tail = _tail(served.name, served.version, served.digest, served.output_names)
+    tail = _tail(served.name, served.version, served.digest, served.output_names, served.numerics)
     data = data_of(outputs)
     width = outputs.shape[1]
     size = width * outputs.itemsize
@@ -108,15 +109,25 @@ def _classifications(classes: tuple[str, ...], outputs: "Array") -> list[bytes]:
 
 
 @lru_cache(maxsize=1024)
-def _tail(name: str, version: int, digest: str, output_names: tuple[str, ...]) -> bytes:
+def _tail(name: str, version: int, digest: str, output_names: tuple[str, ...], numerics: Numerics) -> bytes:
     """Serialize what every answer of a version says besides numbers."""
-    return PredictResponse(network=name, version=version, digest=digest, output_names=output_names).SerializeToString()
+    return PredictResponse(
+        network=name, version=version, digest=digest, output_names=output_names, numerics=NUMERICS[numerics]
+    ).SerializeToString()
 
 
 def _around(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
     """Return `_around_slots`, remembered where it is small."""
     shown = tuple([layer.name for layer in traced.layers])
-    key = (served.name, served.version, served.digest, shown, traced.layers[0].contributions is None, count)
+    key = (
+        served.name,
+        served.version,
+        served.digest,
+        served.numerics,
+        shown,
+        traced.layers[0].contributions is None,
+        count,
+    )
     known = _small.get(key)
     if known is None:
         known = _around_slots(served, traced, count)
@@ -137,7 +148,7 @@ def _around_slots(served: "Served", traced: "core.Trace", count: int) -> tuple[b
     def tensor(number: int, array: "Array") -> bytes:
         return tensor_field(number, array.dtype, (count, *array.shape[1:]))
 
-    tail = _tail(served.name, served.version, served.digest, served.output_names)
+    tail = _tail(served.name, served.version, served.digest, served.output_names, served.numerics)
     names = TraceResponse(input_names=served.input_names).SerializeToString()
     constant = [
         tensor(_ANSWER["outputs"], traced.outputs),

@@ -124,6 +124,8 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "example is NaN": (example(inputs=[1, float("nan")]), "spec.examples[0].inputs[1]", "NaN"),
     "tolerance": (example(tolerance=-1), "spec.examples[0].tolerance", "-1"),
     "metadata": (document(metadata={"a": 1}), "spec.metadata.a", "1"),
+    "numerics": (document(numerics="fats"), "spec.numerics", 'did you mean "fast"?'),
+    "numerics of another type": (document(numerics=2), "spec.numerics", 'must be "exact" or "fast"'),
     "flag": (document(allow_non_finite_inputs="yes"), "spec.allow_non_finite_inputs", "true or false"),
 }
 

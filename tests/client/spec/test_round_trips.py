@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         row = st.lists(st.floats(-1e30, 1e30), min_size=sizes[0], max_size=sizes[0])
         outputs_ = st.lists(st.floats(-1e9, 1e9), min_size=sizes[-1], max_size=sizes[-1])
         document["examples"] = [{"inputs": draw(row), "outputs": draw(outputs_), "tolerance": 0.5}]
+    document["numerics"] = draw(st.sampled_from([None, "exact", "fast"]))
     document["description"] = draw(st.text("abc äöü\n\t", max_size=20))
     document["metadata"] = draw(st.dictionaries(LABELS, st.text("abc", max_size=5), max_size=3))
     document["tags"] = draw(st.lists(LABELS, max_size=3, unique=True))
@@ -59,6 +61,13 @@ def test_every_form_gives_the_same_network(document: dict[str, Any]) -> None:
     ):
         assert again == network
         assert spec.digest(again) == spec.digest(network)
+
+
+def test_a_spec_that_does_not_say_its_numerics_has_the_digest_that_it_always_had() -> None:
+    network = spec.from_nodes({"node_0": [1, 1], "node_1": [-1, 1], "output": [2, -1]}, activation="relu")
+    assert spec.digest(network) == "9df3fd9a38eb209887f66e0a4281406934a238863a06d72c48323bf647d0a3b5"
+    said = {spec.digest(replace(network, numerics=numerics)) for numerics in (None, "exact", "fast")}
+    assert len(said) == 3
 
 
 @given(document=documents())

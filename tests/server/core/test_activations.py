@@ -165,3 +165,21 @@ def test_erfc_against_the_standard_library() -> None:
     found = erfc(x)
     assert np.max(np.abs(found - want)[normal] / want[normal]) < 4e-15
     assert np.isnan(erfc(np.array([np.nan]))[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_in_place_or_elsewhere_the_bits_are_the_same(name: str, dtype: str) -> None:
+    known = ACTIVATIONS[name]
+    rng = np.random.default_rng(2)
+    for rows, nodes in ((0, 3), (1, 1), (4, 7), (40, 33), (4097, 65)):
+        z = (rng.standard_normal((rows, nodes)) * 20).astype(dtype)
+        kept = z.copy()
+        plain = known.function(z, **known.defaults)
+        assert plain.dtype == z.dtype
+        assert not np.shares_memory(plain, z)
+        elsewhere = np.full_like(z, 7)
+        assert known.function(z, **known.defaults, out=elsewhere) is elsewhere
+        assert z.tobytes() == kept.tobytes()
+        assert known.function(z, **known.defaults, out=z) is z
+        assert plain.tobytes() == elsewhere.tobytes() == z.tobytes()

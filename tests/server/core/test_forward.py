@@ -5,12 +5,23 @@ import math
 import tracemalloc
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from forwardpass_server.core import ACTIVATIONS, Dense, Plan, exact, forward, trace
+from forwardpass_server.core import (
+    ACTIVATIONS,
+    Dense,
+    Plan,
+    empty_trace,
+    exact,
+    forward,
+    forward_steps,
+    trace,
+    trace_steps,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
@@ -173,7 +184,7 @@ def test_the_same_bits_alone_in_company_and_traced(dtype: str, capsys: pytest.Ca
     rng = np.random.default_rng(7)
     compared = differing = 0
     names = list(ACTIVATIONS)
-    shapes = [[30, 64, 32, 1], [784, 256, 300, 10], [1, 1], [5, 300, 3], [2, 2, 1], [100, 17, 4, 9]]
+    shapes = [[30, 64, 32, 1], [784, 256, 300, 10], [1, 1], [5, 300, 3], [2, 2, 1], [785, 512, 3], [100, 17, 4, 9]]
     for trial in range(36):
         sizes = shapes[trial] if trial < len(shapes) else rng.integers(1, 130, rng.integers(2, 5)).tolist()
         plan = random_plan(rng, sizes, dtype, lambda: str(rng.choice(names)))
@@ -206,6 +217,98 @@ def test_rows_computed_in_parts_have_the_same_bits(dtype: str) -> None:
     assert traced.layers[0].contributions.shape == (len(inputs), 2, 5000)
     for index in (0, plan.part - 1, plan.part, len(inputs) - 1):
         assert forward(plan, inputs[index : index + 1]).tobytes() == whole[index].tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", [[30, 64, 32, 1], [784, 400, 10], [3, 2000, 2]], ids=str)
+def test_no_bit_depends_on_the_size_of_a_step(sizes: list[int], dtype: str) -> None:
+    rng = np.random.default_rng(6)
+    plan = random_plan(rng, sizes, dtype, lambda: str(rng.choice(list(ACTIVATIONS))))
+    inputs = rng.standard_normal((333, sizes[0])).astype(dtype)
+    whole = forward(plan, inputs)
+    everything = trace(plan, inputs, contributions=sizes[0] < 100)
+    for rows in (1, 7, 50, 128, 10**6):
+        outputs = np.full_like(whole, np.nan)
+        traced = empty_trace(plan, 333, contributions=sizes[0] < 100)
+        yields = sum(1 for _ in forward_steps(plan, inputs, outputs, rows))
+        assert yields == sum(1 for _ in trace_steps(plan, inputs, traced, rows)) >= 333 // (rows + plan.block)
+        assert outputs.tobytes() == whole.tobytes() == traced.outputs.tobytes()
+        assert traced.inputs.tobytes() == everything.inputs.tobytes()
+        for layer, expected in zip(traced.layers, everything.layers, strict=True):
+            for name in ("name", "pre_activation", "activation", "contributions", "bias"):
+                assert bits(getattr(layer, name)) == bits(getattr(expected, name))
+
+
+def bits(value: object) -> object:
+    return value.tobytes() if isinstance(value, np.ndarray) else value
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_work_between_steps_sees_its_own_floating_point_warnings(fast: bool) -> None:
+    plan = replace(random_plan(np.random.default_rng(1), [2, 3], "float64"), fast=fast)
+    inputs = np.full((600, 2), np.finfo("float64").max)
+    for _ in forward_steps(plan, inputs, np.empty((600, 3)), 100):
+        with pytest.warns(RuntimeWarning, match="overflow"):
+            inputs[:1] * 2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("standardized", [False, True])
+def test_inputs_of_any_layout_are_read_and_left_alone(dtype: str, standardized: bool) -> None:
+    rng = np.random.default_rng(8)
+    plan = random_plan(rng, [9, 20, 2], dtype, "identity")
+    if not standardized:
+        plan = replace(plan, mean=None, scale=None)
+    for rows in (0, 1, 4, 16, 37, 128):
+        inputs = rng.standard_normal((rows, 9)).astype(dtype)
+        expected = forward(plan, inputs)
+        assert expected.shape == (rows, 2)
+        wide = np.zeros((2 * rows, 18), dtype)
+        wide[::2, ::2] = inputs
+        for other in (np.asfortranarray(inputs), wide[::2, ::2], inputs[::-1].copy()[::-1], inputs.astype("float64")):
+            kept = other.tobytes()
+            other.flags.writeable = False
+            for plan_ in (plan, replace(plan, fast=True)):
+                found = forward(plan_, other), trace(plan_, other).outputs
+                assert found[0].tobytes() == found[1].tobytes()
+                assert plan_.fast or found[0].tobytes() == expected.tobytes()
+            assert other.tobytes() == kept
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1866, 519), (1338, 920), (1568, 789), (784, 512), (600, 976)], ids=str)
+def test_a_deep_layer_has_the_same_bits_in_any_block(shape: tuple[int, int], dtype: str) -> None:
+    rng = np.random.default_rng(9)
+    blocks = exact.find_blocks(np.dtype(dtype), *shape)
+    weights = rng.standard_normal(shape).astype(dtype)
+    weights = np.asfortranarray(weights) if blocks.turned else weights
+    rows = rng.standard_normal((150, shape[0])).astype(dtype)
+    whole = exact.matmul(exact.pad(rows, blocks.heights[0]), weights, blocks)
+    for start, end in ((0, 1), (149, 150), (3, 7), (5, 39), (20, 150)):
+        part = exact.matmul(exact.pad(rows[start:end], blocks.heights[0]), weights, blocks)
+        assert part[: end - start].tobytes() == whole[start:end].tobytes()
+
+
+def test_a_product_in_passes_is_the_product() -> None:
+    rng = np.random.default_rng(4)
+    rows, weights = rng.standard_normal((48, 70)), rng.standard_normal((70, 7))
+    out = np.empty((48, 7))
+    found = exact.matmul(rows, weights, exact.Blocks(heights=(4, 16), depth=32), out)
+    assert found is out
+    np.testing.assert_allclose(found, rows @ weights, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fast_computes_the_same_up_to_rounding_and_traces_it(dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    plan = random_plan(rng, [30, 64, 32, 3], dtype, "tanh")
+    fast = replace(plan, fast=True)
+    for rows in (0, 1, 7, 300):
+        inputs = rng.standard_normal((rows, 30)).astype(dtype)
+        found = forward(fast, inputs)
+        tolerance = 50 * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(found, forward(plan, inputs), rtol=tolerance, atol=tolerance)
+        assert found.tobytes() == trace(fast, inputs).outputs.tobytes()
 
 
 def test_memory_does_not_grow_with_rows_times_width() -> None:

@@ -1,14 +1,17 @@
 """From specs to plans, and what is said of examples that do not hold."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from forwardpass import spec
 from forwardpass.errors import ExampleFailedError, UnsupportedGraphError
+from forwardpass.numerics import Numerics
 from forwardpass_server.core import forward
-from forwardpass_server.registry.compile import MOST_FAULTS, check_examples, compile_plan
+from forwardpass_server.registry.builtin import builtin_networks
+from forwardpass_server.registry.compile import MOST_FAULTS, check_examples, compile_plan, serve, summarize
 
 from tests.server.registry.samples import tiny
 
@@ -61,6 +64,16 @@ def test_a_plan_lets_go_of_the_file(shape: tuple[int, int]) -> None:
         assert array is not None
         assert not np.may_share_memory(array, whole)
         assert not array.flags.writeable
+
+
+@pytest.mark.parametrize("said", [None, "exact", "fast"])
+@pytest.mark.parametrize("default", ["exact", "fast"])
+def test_the_spec_chooses_the_numerics_or_else_the_server(said: Numerics | None, default: Numerics) -> None:
+    network = replace(builtin_networks()["article-linear"], numerics=said)
+    plan = compile_plan(network, default)
+    assert plan.fast == ((said or default) == "fast")
+    assert serve("net", 1, "", network, plan).numerics == summarize(network, default).numerics == (said or default)
+    check_examples(network, plan)
 
 
 def test_a_graph_is_refused_by_the_name_of_its_layer() -> None:

@@ -1,6 +1,7 @@
 """The registry's rules: versions, digests, aliases, errors and who is told."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -322,3 +323,23 @@ def test_a_typing_error_among_many_names(store: Store) -> None:
     with pytest.raises(NetworkNotFoundError) as missing:
         registry.served("network-01234-of-the-flet", "")
     assert "network-01234-of-the-fleet" in missing.value.facts["nearest"]
+
+
+def test_the_digests_of_the_built_in_networks_stay(registry: Registry) -> None:
+    assert {name: registry.version(name, "1").digest for name in BUILTINS} == {
+        "article-linear": "4477dc85c0a719297ad87c8321f2eb171d1973a263bc4f4790f4d7bc23da6f8e",
+        "article-1-hidden": "302633a5ea16a1ac780edc58853a76062ee44977d8ac42dfc49d77a722d43cf5",
+        "article-2-hidden": "35b1724ee83c60c50c077e7c2679e99d89f1f5b032297979717574a7bf55897d",
+    }
+
+
+def test_the_servers_numerics_hold_where_the_spec_says_nothing(lasting_place: Place) -> None:
+    registry = Registry.open(lasting_place.open(), numerics="fast")
+    registry.register("said", replace(tiny(), numerics="exact"))
+    for numerics in ("fast", "exact"):
+        assert registry.served("article-linear", "").numerics == numerics
+        summary = registry.summary(registry.version("article-linear", ""))
+        assert summary is not None
+        assert summary.numerics == numerics
+        assert registry.served("said", "").numerics == "exact"
+        registry = Registry.open(lasting_place.open())

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import grpc
 import numpy as np
 import pytest
 from forwardpass import spec
+from forwardpass.numerics import NUMERICS, Numerics
 from forwardpass.tensors import from_tensor, to_tensor
 from forwardpass.v1 import network_pb2
 from forwardpass.v1 import network_service_pb2 as networks
@@ -102,6 +104,18 @@ def test_an_answer_names_what_computed_it(predict: Callable[..., predictions.Pre
     assert (answer.network, answer.version) == ("article-linear", 1)
     assert len(answer.digest) == 64
     assert list(answer.output_names) == ["transactions"]
+
+
+@pytest.mark.parametrize("said", ["exact", "fast"])
+def test_every_answer_says_how_it_was_computed(channel: grpc.Channel, said: Numerics) -> None:
+    network = replace(spec.from_nodes({"output": [1, 2]}), numerics=said)
+    register(channel, f"numerics-{said}", spec.to_message(network))
+    request = predict_request(f"numerics-{said}", [2, 3])
+    stub = PredictionServiceStub(channel)
+    predicted = stub.Predict(request)
+    traced = stub.Trace(predictions.TraceRequest(network=request.network, tensor=request.tensor))
+    version = NetworkServiceStub(channel).GetNetwork(networks.GetNetworkRequest(network=request.network)).version
+    assert predicted.numerics == traced.numerics == version.numerics == NUMERICS[said]
 
 
 def test_named_rows_are_the_same_prediction(channel: grpc.Channel) -> None:

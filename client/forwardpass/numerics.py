@@ -1,0 +1,20 @@
+"""In which order the products of a layer are summed: the words, and their values on the wire."""
+
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
+
+from forwardpass.v1 import network_pb2
+
+Numerics: TypeAlias = Literal["exact", "fast"]
+"""`exact`: a row has the same bits alone and in any company. `fast`: whatever is fastest for the rows at hand."""
+
+NUMERICS: Final[Mapping[Numerics, network_pb2.Numerics]] = {
+    "exact": network_pb2.NUMERICS_EXACT,
+    "fast": network_pb2.NUMERICS_FAST,
+}
+"""The value of the enum `Numerics` for each word."""
+
+
+def read_numerics(number: int) -> Numerics:
+    """Return the word in an answer; a server that says nothing knows no other way than `exact`."""
+    return "fast" if number == NUMERICS["fast"] else "exact"
