@@ -35,7 +35,7 @@ def predict_replies(served: "Served", outputs: "Array", counts: Sequence[int]) -
         outputs: `(rows, outputs)`, the rows of all calls.
         counts: How many of the rows are each call's.
     """
-    tail = _tail(served.name, served.version, served.digest, served.output_names, served.numerics)
+    tail = _tail(PredictResponse, served.name, served.version, served.digest, served.output_names, served.numerics)
     data = data_of(outputs)
     width = outputs.shape[1]
     size = width * outputs.itemsize
@@ -109,9 +109,16 @@ def _classifications(classes: tuple[str, ...], outputs: "Array") -> list[bytes]:
 
 
 @lru_cache(maxsize=1024)
-def _tail(name: str, version: int, digest: str, output_names: tuple[str, ...], numerics: Numerics) -> bytes:
-    """Serialize what every answer of a version says besides numbers."""
-    return PredictResponse(
+def _tail(
+    message: type[PredictResponse | TraceResponse],
+    name: str,
+    version: int,
+    digest: str,
+    output_names: tuple[str, ...],
+    numerics: Numerics,
+) -> bytes:
+    """Serialize what every answer of a version says besides numbers; the two messages number their fields apart."""
+    return message(
         network=name, version=version, digest=digest, output_names=output_names, numerics=NUMERICS[numerics]
     ).SerializeToString()
 
@@ -148,7 +155,7 @@ def _around_slots(served: "Served", traced: "core.Trace", count: int) -> tuple[b
     def tensor(number: int, array: "Array") -> bytes:
         return tensor_field(number, array.dtype, (count, *array.shape[1:]))
 
-    tail = _tail(served.name, served.version, served.digest, served.output_names, served.numerics)
+    tail = _tail(TraceResponse, served.name, served.version, served.digest, served.output_names, served.numerics)
     names = TraceResponse(input_names=served.input_names).SerializeToString()
     constant = [
         tensor(_ANSWER["outputs"], traced.outputs),
