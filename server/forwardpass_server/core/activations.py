@@ -238,7 +238,7 @@ def _written(value: npt.NDArray[Any], z: Array, out: Array | None) -> Array:
 
 
 _FEW: Final = 256
-_ZEROS: Final = {code: (np.zeros((), code), np.zeros(2**18, code)) for code in "fd"}
+_ZEROS: Final = {code: (np.zeros((), code), np.zeros(2**20, code)) for code in "fd"}
 """One zero, and so many that the values of a step are compared each with its own, which numpy does four times as
 fast; only read, they take up addresses but no memory."""
 
