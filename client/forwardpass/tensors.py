@@ -27,6 +27,9 @@ DTYPES: Final[dict[int, np.dtype[Any]]] = {
 DATA_TYPES: Final[dict[str, DataType]] = {"float32": DATA_TYPE_FLOAT32, "float64": DATA_TYPE_FLOAT64}
 """The value of the enum `DataType` for each dtype's name."""
 
+_MOST_AXES: Final = 32
+_MOST_ELEMENTS: Final = 2**56
+
 
 def to_tensor(array: npt.ArrayLike) -> Tensor:
     """Pack an array of any shape; float32 stays float32, every other number becomes float64."""
@@ -49,8 +52,8 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
 
     Raises:
         DtypeMismatchError: `dtype` is not float32 or float64.
-        InvalidTensorError: Both `data` and `values` are set, an axis is negative, or the
-            number of bytes or values is not what the shape asks for.
+        InvalidTensorError: Both `data` and `values` are set, an axis is negative, there are more than
+            an array can have, or the number of bytes or values is not what the shape asks for.
     """
     if tensor.data and tensor.values:
         raise _invalid(path, "both `data` and `values` are set; set one of them")
@@ -64,6 +67,9 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
     shape = tuple(tensor.shape)
     if any(length < 0 for length in shape):
         raise _invalid(f"{path}.shape", f"is {list(shape)}; no axis can be negative")
+    # numpy has arrays of 32 axes (64 since 2.0), and of fewer elements than an address has room for, even if one is 0.
+    if len(shape) > _MOST_AXES or math.prod(max(length, 1) for length in shape) > _MOST_ELEMENTS:
+        raise _invalid(f"{path}.shape", f"is {list(shape[:_MOST_AXES])}; that is beyond what an array can have")
     if tensor.values:
         shape = shape or (len(tensor.values),)
         if len(tensor.values) != math.prod(shape):

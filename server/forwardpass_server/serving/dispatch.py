@@ -48,7 +48,11 @@ class Dispatcher:
         try:
             found = self._predictor.sort(light)
         except Exception as error:  # noqa: BLE001 - every caller must hear of it
-            door.send(light, [error] * len(light))
+            if len(light) == 1:
+                door.send(light, [error])
+            else:  # one of them broke the reading of all
+                for call in light:
+                    self.take([call], door)
             return
         if found.refused:
             door.send([call for call, _ in found.refused], [error for _, error in found.refused])

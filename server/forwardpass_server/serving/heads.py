@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _MOST_HEADS: Final = 4096
 _MOST_PLACES: Final = 8
+_LARGEST_HEAD: Final = 1024
+"""Heads stay in memory, and a caller can make as many as it likes."""
 _LARGEST_DATA: Final = 64 * 1024
 """Above this, parsing costs little beside computing."""
 
@@ -73,7 +75,9 @@ class Heads:
         """Remember the head of a request that was read and found right, where its numbers are a tensor's data."""
         data = message.tensor.data
         start = len(request) - len(data)
-        if not 0 < len(data) <= _LARGEST_DATA or not _ends_with_data(request[:start], message):
+        if not (0 < len(data) <= _LARGEST_DATA and start <= _LARGEST_HEAD) or not _ends_with_data(
+            request[:start], message
+        ):
             return
         if len(self._heads) >= _MOST_HEADS:
             self._heads.clear()

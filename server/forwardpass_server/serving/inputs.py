@@ -1,7 +1,8 @@
 """The inputs of a request, as one array in the network's own dtype."""
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from forwardpass.errors import (
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct
 
     from forwardpass_server.registry import Served
+
+_COMPARED: Final = 100
+"""How many features a name that is none is compared with, and by how many of its characters."""
+_MOST_HINTS: Final = 8
+"""How many names of one request are compared: a caller's typing errors must stay cheap."""
 
 
 def read_inputs(request: "PredictRequest | TraceRequest", served: "Served") -> Array:
@@ -83,7 +89,7 @@ def _matrix_of_rows(rows: "Rows", served: "Served") -> Array:
     matrix = np.empty((len(rows.rows), served.plan.inputs), dtype=np.float64)
     faults: list[Fault] = []
     for index, row in enumerate(rows.rows):
-        found = _fill(matrix[index], row, served, f"rows[{index}]")
+        found = _fill(matrix[index], row, served, f"rows[{index}]", _MOST_HINTS - len(faults))
         faults += found
         if len(faults) >= 100:
             break
@@ -98,15 +104,14 @@ def _matrix_of_rows(rows: "Rows", served: "Served") -> Array:
     return matrix
 
 
-def _fill(out: Array, row: "Struct", served: "Served", path: str) -> list[Fault]:
-    """Write one row's numbers into `out`, shape `(inputs,)`; return what does not fit."""
-    faults = []
+def _fill(out: Array, row: "Struct", served: "Served", path: str, hints: int) -> list[Fault]:
+    """Write one row's numbers into `out`, shape `(inputs,)`; return what does not fit, with so many hints."""
+    faults: list[Fault] = []
     fields = row.fields
     for name, value in fields.items():
         position = served.feature_index.get(name)
         if position is None:
-            near = get_close_matches(name, served.input_names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {_some(served.input_names)}"
+            hint = _hint(name, served.input_names) if len(faults) < hints else ""
             faults.append(Fault(path=f"{path}.{name}", message=f"the network has no such feature{hint}"))
             continue
         kind = value.WhichOneof("kind")
@@ -124,6 +129,13 @@ def _fill(out: Array, row: "Struct", served: "Served", path: str) -> list[Fault]
             if name not in fields
         ]
     return faults
+
+
+def _hint(name: str, names: tuple[str, ...]) -> str:
+    """Say what may have been meant, looking at some of many names."""
+    some = names if len(names) <= _COMPARED else islice((other for other in names if other[0] == name[:1]), _COMPARED)
+    near = get_close_matches(name[:_COMPARED], some, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; it has {_some(names)}"
 
 
 def _some(names: tuple[str, ...], limit: int = 8) -> str:

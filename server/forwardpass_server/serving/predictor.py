@@ -121,6 +121,8 @@ class Predictor:
             yield
         if call.kind is not Kind.PREDICT_MANY:
             return (yield from self._answers([call]))
+        if call.expires <= time.monotonic():
+            return [expired()]
         try:
             requests = split(call.request)
             if len(requests) > self._limits.max_requests:

@@ -1,0 +1,554 @@
+"""Any history of calls at both doors: every call gets one answer, its own, and nothing is left behind."""
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from forwardpass.reasons import REASONS
+from forwardpass.v1.prediction_service_pb2 import (
+    PredictManyRequest,
+    PredictManyResponse,
+    PredictRequest,
+    PredictResponse,
+    TraceRequest,
+    TraceResponse,
+)
+from forwardpass_server.registry import Registry, Served, SqlStore, VersionState
+from forwardpass_server.rpc.auth import Guard
+from forwardpass_server.rpc.door import LoopDoor
+from forwardpass_server.rpc.front import FrontDoor
+from forwardpass_server.rpc.interceptors import InFlight
+from forwardpass_server.rpc.prediction_service import HOT
+from forwardpass_server.serving import Answer, Call, Dispatcher, Kind, Predictor, WorkLimits
+from forwardpass_server.serving import batches as batches_module
+from forwardpass_server.serving import dispatch as dispatch_module
+from forwardpass_server.serving import predictor as predictor_module
+from forwardpass_server.serving.workers import Workers
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.processes import wait_until
+from tests.server.serving.samples import identity, number_request
+
+SMALL_STEP = 3_000
+"""Floating-point operations that count as long here, so that long calls are quick."""
+
+MANY_BYTES = 4_096
+LARGEST_REQUEST = 16_384
+ROOM = 16
+HEALTH = "/grpc.health.v1.Health/Check"
+REASON_OF = {error: reason for reason, error in REASONS.items()}
+
+
+class FakeFront:
+    """What `FrontDoor` uses of `NativeGrpcFront`: events go in by hand, answers stay to be looked at."""
+
+    def __init__(self) -> None:
+        self.answers: dict[int, list[bytes | str]] = {}
+        self.methods: dict[str, int] = {}
+        self._events: list[Any] = []
+        self._news = threading.Condition()
+        self._waits = False
+        self._closed = False
+
+    def add_methods(self, methods: Sequence[tuple[str, bool]]) -> list[int]:
+        for path, streaming in methods:
+            assert not streaming
+            self.methods[path] = len(self.methods)
+        return [self.methods[path] for path, _ in methods]
+
+    def start(self) -> None:
+        """Listen: there is nothing to listen to."""
+
+    def recv_batch_details(self, max_events: int) -> list[Any] | None:
+        with self._news:
+            self._waits = True
+            self._news.notify_all()
+            self._news.wait_for(lambda: self._events or self._closed)
+            self._waits = False
+            events, self._events = self._events[:max_events], self._events[max_events:]
+        return events or None
+
+    def respond(self, number: int, payload: bytes) -> bool:
+        self.answers.setdefault(number, []).append(payload)
+        return True
+
+    def fail(self, number: int, code: int, message: str, trailers: Sequence[tuple[str, Any]]) -> bool:
+        status = Status.FromString(dict(trailers)["grpc-status-details-bin"])
+        assert (status.code, status.message) == (code, message)
+        self.answers.setdefault(number, []).append(reason_of(status))
+        return True
+
+    def close(self) -> None:
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+
+    def bring(self, events: Sequence[Any]) -> None:
+        """Let events come at the same moment; return when the door has taken them."""
+        with self._news:
+            self._events += events
+            self._news.notify_all()
+            assert self._news.wait_for(lambda: self._waits and not self._events, 10), "the door's thread has gone"
+
+
+def reason_of(status: Status) -> str:
+    info = ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return str(info.reason)
+
+
+def numbers_of(response: PredictResponse | TraceResponse) -> list[float]:
+    found: list[float] = np.frombuffer(response.outputs.data).tolist()
+    return found
+
+
+@dataclass(kw_only=True)
+class Sent:
+    """A call that was made, and what it must come to.
+
+    Attributes:
+        kind: What is asked.
+        request: The bytes.
+        expected: What the answer says: numbers, the numbers or reason of each request of several, or a reason.
+        may_also: Reasons that are as good, since they depend on time.
+        number: What the front knows the call by.
+        task: What waits in the event loop.
+        cancelled: Whether the caller has gone.
+    """
+
+    kind: Kind
+    request: bytes
+    expected: object
+    may_also: set[str] = field(default_factory=lambda: {"OVERLOADED"})
+    remaining: float | None = None
+    number: int = 0
+    task: "asyncio.Task[bytes] | None" = None
+    cancelled: bool = False
+
+    def said(self, answer: bytes) -> object:
+        if self.kind is Kind.PREDICT:
+            return numbers_of(PredictResponse.FromString(answer))
+        if self.kind is Kind.TRACE:
+            trace = TraceResponse.FromString(answer)
+            (layer,) = trace.layers
+            assert layer.activation.data == layer.pre_activation.data == trace.inputs.data == trace.outputs.data
+            return numbers_of(trace)
+        return [
+            numbers_of(result.response) if result.HasField("response") else reason_of(result.error)
+            for result in PredictManyResponse.FromString(answer).results
+        ]
+
+    def check(self, answers: Sequence[bytes | str]) -> None:
+        if self.cancelled and not answers:
+            return
+        (answer,) = answers
+        said = self.said(answer) if isinstance(answer, bytes) else answer
+        assert said == self.expected or said in self.may_also, (self, said)
+
+
+class Broken(Registry):
+    """A registry with a mistake: looking for one of its networks raises what nobody expects."""
+
+    def resident(self, version: VersionState) -> Served | None:
+        if version.network == "broken":
+            raise ZeroDivisionError
+        return super().resident(version)
+
+
+def failing(_: object) -> Any:
+    raise RuntimeError("the computation fails")
+
+
+def spoil(registry: Registry, name: str, function: Callable[[Any], Any]) -> None:
+    """Let a network compute something else."""
+    object.__setattr__(registry.served(name, "").plan.layers[0], "function", function)
+
+
+REFUSED = {
+    "no message": (b"\xff", "MALFORMED_REQUEST"),
+    "no network": (b"", "INVALID_FIELD"),
+    "missing network": (number_request("missing", 1.0).SerializeToString(), "NETWORK_NOT_FOUND"),
+    "nan": (number_request("same", float("nan")).SerializeToString(), "NON_FINITE_INPUT"),
+    "infinity": (number_request("same", float("inf"), 1.0).SerializeToString(), "NON_FINITE_INPUT"),
+    "fails": (number_request("failing", 1.0).SerializeToString(), "INTERNAL"),
+    "fails after a while": (number_request("failing", *[1.0] * 100).SerializeToString(), "INTERNAL"),
+    "breaks the reading": (number_request("broken", 1.0).SerializeToString(), "INTERNAL"),
+}
+
+
+class DoorsMachine(RuleBasedStateMachine):
+    """Calls come at two doors of one dispatcher, in any order and company."""
+
+    @initialize()
+    def open(self) -> None:
+        self.patches = pytest.MonkeyPatch()
+        for module in (batches_module, predictor_module):
+            self.patches.setattr(module, "STEP", SMALL_STEP)
+        for module in (dispatch_module, predictor_module):
+            self.patches.setattr(module, "HEAVY_BYTES", MANY_BYTES)
+        self.store = SqlStore("sqlite://")
+        registry = Broken.open(self.store)
+        for weight, name in enumerate(("same", "failing", "broken")):
+            registry.register(name, identity(description=f"{weight}"))
+        spoil(registry, "failing", failing)
+        self.in_flight = InFlight(ROOM)
+        self.dispatcher = Dispatcher(Predictor(registry, WorkLimits()))
+        self.front = FakeFront()
+        self.front_door = FrontDoor(
+            self.front,  # type: ignore[arg-type] # has what is used
+            self.dispatcher,
+            hot=HOT,
+            direct={HEALTH: lambda _: b"\x08\x01"},
+            guard=Guard(None),
+            in_flight=self.in_flight,
+            max_request_bytes=LARGEST_REQUEST,
+            call_timeout=60.0,
+        )
+        self.front_door.start()
+        self.loop = asyncio.new_event_loop()
+        self.loop_door = self.loop.run_until_complete(self._loop_door())
+        self.numbers = itertools.count(1)
+        self.ids = itertools.count(1)
+        self.events: list[Any] = []
+        self.sent: list[Sent] = []
+        # Those that no door has seen yet.
+        self.new: list[Sent] = []
+
+    async def _loop_door(self) -> LoopDoor:
+        return LoopDoor(self.dispatcher)
+
+    async def _in_loop(self, sent: Sent) -> bytes:
+        """Answer a call as the interceptors and the handler do."""
+        if not self.in_flight.enter():
+            raise self.in_flight.overloaded()
+        expires = float("inf") if sent.remaining is None else time.monotonic() + sent.remaining
+        try:
+            return await self.loop_door.answer(sent.kind, sent.request, request_id="id", expires=expires)
+        finally:
+            self.in_flight.leave()
+
+    def send(self, kind: Kind, request: Message | bytes, expected: object, *, front: bool) -> Sent:
+        data = request if isinstance(request, bytes) else request.SerializeToString()
+        sent = Sent(kind=kind, request=data, expected=expected)
+        self.sent.append(sent)
+        self.new.append(sent)
+        if front:
+            sent.number = next(self.numbers)
+            path = next(path for path, other in HOT.items() if other is kind)
+            event = [0, sent.number, self.front.methods[path], data, None, sent]
+            self.events.append(event)
+        else:
+            sent.task = self.loop.create_task(self._in_loop(sent))
+        return sent
+
+    def some_numbers(self, count: int) -> list[float]:
+        return [float(next(self.ids)) for _ in range(count)]
+
+    @rule(front=st.booleans(), rows=st.integers(1, 3))
+    def light(self, rows: int, *, front: bool) -> None:
+        numbers = self.some_numbers(rows)
+        self.send(Kind.PREDICT, number_request("same", *numbers), numbers, front=front)
+
+    @rule(front=st.booleans(), rows=st.integers(60, 400))
+    def heavy_by_work(self, rows: int, *, front: bool) -> None:
+        numbers = self.some_numbers(rows)
+        self.send(Kind.PREDICT, number_request("same", *numbers), numbers, front=front)
+
+    @rule(front=st.booleans(), kind=st.sampled_from([Kind.PREDICT, Kind.TRACE]))
+    def heavy_by_bytes(self, kind: Kind, *, front: bool) -> None:
+        numbers = self.some_numbers(1)
+        padding = b"\xa2\x06" + bytes([0x80 | MANY_BYTES & 0x7F, MANY_BYTES >> 7]) + bytes(MANY_BYTES)
+        self.send(kind, padding + number_request("same", *numbers).SerializeToString(), numbers, front=front)
+
+    @rule(front=st.booleans(), rows=st.sampled_from([1, 2, 100]))
+    def trace(self, rows: int, *, front: bool) -> None:
+        numbers = self.some_numbers(rows)
+        request = TraceRequest(network="same", tensor=number_request("", *numbers).tensor)
+        self.send(Kind.TRACE, request, numbers, front=front)
+
+    @rule(front=st.booleans(), sizes=st.lists(st.sampled_from([-2, -1, 0, 1, 2, 80]), min_size=1, max_size=5))
+    def many(self, sizes: list[int], *, front: bool) -> None:
+        requests: list[PredictRequest] = []
+        expected: list[object] = []
+        for size in sizes:
+            numbers = self.some_numbers(max(size, 1))
+            if size == 0:
+                requests.append(PredictRequest())
+                expected.append("INVALID_FIELD")
+            elif size == -1:
+                requests.append(number_request("missing", *numbers))
+                expected.append("NETWORK_NOT_FOUND")
+            elif size == -2:
+                requests.append(number_request("same", float("nan")))
+                expected.append("NON_FINITE_INPUT")
+            else:
+                requests.append(number_request("same", *numbers))
+                expected.append(numbers)
+        self.send(Kind.PREDICT_MANY, PredictManyRequest(requests=requests), expected, front=front)
+
+    @rule(
+        front=st.booleans(),
+        kind=st.sampled_from([Kind.PREDICT, Kind.TRACE]),
+        case=st.sampled_from(sorted(REFUSED)),
+    )
+    def refused(self, kind: Kind, case: str, *, front: bool) -> None:
+        self.send(kind, *REFUSED[case], front=front)
+
+    @rule(front=st.booleans())
+    def many_of_a_network_that_fails(self, *, front: bool) -> None:
+        requests = [number_request("same", 1.0), number_request("failing", 1.0)]
+        self.send(Kind.PREDICT_MANY, PredictManyRequest(requests=requests), "INTERNAL", front=front)
+
+    @rule()
+    def too_large_for_the_front(self) -> None:
+        self.send(Kind.PREDICT, bytes(LARGEST_REQUEST + 1), "QUOTA_EXCEEDED", front=True)
+
+    @rule(front=st.booleans(), rows=st.sampled_from([1, 100, 0]))
+    def expired(self, rows: int, *, front: bool) -> None:
+        if rows:
+            sent = self.send(Kind.PREDICT, number_request("same", *[1.0] * rows), "DEADLINE_EXCEEDED", front=front)
+        else:
+            request = PredictManyRequest(requests=[number_request("same", 1.0)])
+            sent = self.send(Kind.PREDICT_MANY, request, "DEADLINE_EXCEEDED", front=front)
+        sent.remaining = -1.0
+
+    @precondition(lambda self: self.new)
+    @rule(microseconds=st.integers(0, 2_000))
+    def the_last_one_has_little_time(self, microseconds: int) -> None:
+        if self.new[-1].remaining is None and isinstance(self.new[-1].expected, list):
+            self.new[-1].remaining = microseconds / 1e6
+            self.new[-1].may_also.add("DEADLINE_EXCEEDED")
+            # One of several requests may be too late when the others are not.
+            if self.new[-1].kind is Kind.PREDICT_MANY:
+                self.new[-1].remaining = None
+
+    @rule()
+    def health(self) -> None:
+        number = next(self.numbers)
+        self.front.bring([(0, number, self.front.methods[HEALTH], b"", None, ((), "peer", None))])
+        assert self.front.answers.pop(number) == [b"\x08\x01"]
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        sent = data.draw(st.sampled_from(self.sent[-6:]))
+        if sent.cancelled:
+            return
+        sent.cancelled = True
+        if sent.task is not None:
+            sent.task.cancel()
+        elif sent.number not in self.front.answers:  # a front tells of those that it waits for
+            self.events.append((1, sent.number, 0, None, None, None))
+
+    @rule()
+    def turn(self) -> None:
+        """Let each door see what has come since the last time."""
+        if self.in_flight.draining:
+            for sent in self.new:
+                if sent.expected != "QUOTA_EXCEEDED":
+                    sent.expected = "DRAINING"
+        self.new.clear()
+        events = []
+        for event in self.events:
+            *rest, sent = event
+            events.append((*rest, None if sent is None else ((), "peer", sent.remaining)))
+        self.events.clear()
+        if events:
+            self.front.bring(events)
+        for _ in range(3):
+            self.loop.run_until_complete(asyncio.sleep(0))
+
+    @precondition(lambda self: len(self.sent) > 12 and not self.in_flight.draining)
+    @rule()
+    def drain(self) -> None:
+        self.in_flight.draining = True
+
+    @rule()
+    def settle(self) -> None:
+        """When all is answered, every answer is right and nothing is left."""
+        self.turn()
+        end = time.monotonic() + 5
+        while self.in_flight.count:
+            assert time.monotonic() < end, f"{self.in_flight.count} calls stay in flight"
+            self.loop.run_until_complete(asyncio.sleep(0.0005))
+        assert self.in_flight.count == 0
+        self.loop.run_until_complete(asyncio.sleep(0))
+        for sent in self.sent:
+            sent.check(self.answers_to(sent))
+        assert not self.front.answers
+        wait_until(lambda: not self.dispatcher._waiting and not self.front_door._details, 5)
+        self.sent.clear()
+
+    def answers_to(self, sent: Sent) -> Sequence[bytes | str]:
+        if sent.task is None:
+            return self.front.answers.pop(sent.number, [])
+        assert sent.task.done()
+        if sent.task.cancelled():
+            return []
+        error = sent.task.exception()
+        if error is None:
+            return [sent.task.result()]
+        return [next((reason for kind, reason in REASON_OF.items() if type(error) is kind), "INTERNAL")]
+
+    def teardown(self) -> None:
+        if hasattr(self, "front"):
+            try:
+                self.settle()
+            finally:
+                self.front_door.close()
+                self.dispatcher.close()
+                self.loop.close()
+                self.store.close()
+                self.patches.undo()
+
+
+DoorsMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestDoorsMachine = DoorsMachine.TestCase
+
+
+class ListDoor:
+    """Keeps the answers in the order in which they come."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[Any, Answer]] = []
+
+    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+        self.answers += zip([call.key for call in calls], answers, strict=True)
+
+    def status(self, call: Call, error: Exception) -> bytes:
+        raise AssertionError((call, error))
+
+    @property
+    def keys(self) -> list[Any]:
+        return [key for key, _ in self.answers]
+
+
+@pytest.fixture
+def registry() -> Any:
+    store = SqlStore("sqlite://")
+    opened = Registry.open(store)
+    opened.register("same", identity())
+    yield opened
+    store.close()
+
+
+def predict(key: str, rows: int = 1) -> Call:
+    return Call(Kind.PREDICT, number_request("same", *[1.0] * rows).SerializeToString(), key=key)
+
+
+def test_short_work_ends_before_long_work_that_was_there_first() -> None:
+    workers, ended, added = Workers(1), [], threading.Event()
+
+    def work(name: str, steps: int) -> Any:
+        added.wait(10)
+        for _ in range(steps):
+            yield
+        ended.append(name)
+
+    for name, steps in (("long", 1_000), ("middle", 100), ("short", 1)):
+        workers.add(work(name, steps))
+    added.set()
+    workers.close()
+    assert ended == ["short", "middle", "long"]
+
+
+def test_work_that_raises_does_not_end_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    workers, ended = Workers(1), []
+
+    def wrong() -> Any:
+        yield
+        raise ZeroDivisionError
+
+    def right() -> Any:
+        for _ in range(5):
+            yield
+        ended.append("right")
+
+    workers.add(wrong())
+    workers.add(right())
+    workers.close()
+    assert ended == ["right"]
+    assert "a piece of work failed" in caplog.text
+
+
+def test_closing_finishes_what_was_begun(registry: Registry) -> None:
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    keys = [f"heavy {number}" for number in range(4)]
+    dispatcher.take([predict(key, 400_000) for key in keys], door)
+    dispatcher.close()
+    assert sorted(door.keys) == keys
+    assert all(isinstance(answer, bytes) for _, answer in door.answers)
+
+
+def test_one_row_is_answered_while_long_work_is_under_way(registry: Registry) -> None:
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    may_go_on = threading.Event()
+
+    def waits_for_many_rows(values: Any) -> Any:
+        if len(values) > 1_000:
+            may_go_on.wait(20)
+        return values
+
+    spoil(registry, "same", waits_for_many_rows)
+    dispatcher.take([predict("heavy", 400_000)], door)
+    for number in range(3):
+        dispatcher.take([predict(f"light {number}")], door)
+    assert door.keys == ["light 0", "light 1", "light 2"]
+    may_go_on.set()
+    dispatcher.close()
+    assert door.keys[3:] == ["heavy"]
+
+
+def test_a_cancelled_call_is_not_computed_to_its_end(registry: Registry) -> None:
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    rows = 0
+    started = threading.Event()
+    may_go_on = threading.Event()
+
+    def count(values: Any) -> Any:
+        nonlocal rows
+        rows += len(values)
+        started.set()
+        may_go_on.wait(20)
+        return values
+
+    spoil(registry, "same", count)
+    dispatcher.take([predict("gone", 2_000_000 // 2)], door)
+    assert started.wait(20)
+    assert dispatcher.cancel("gone")
+    assert not dispatcher.cancel("gone")
+    may_go_on.set()
+    dispatcher.close()
+    assert not door.answers
+    assert 0 < rows < 1_000_000
+    assert not dispatcher._waiting
+
+
+def test_a_call_that_breaks_the_reading_fails_alone() -> None:
+    store = SqlStore("sqlite://")
+    registry = Broken.open(store)
+    registry.register("same", identity())
+    registry.register("broken", identity())
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    broken = Call(Kind.PREDICT, number_request("broken", 1.0).SerializeToString(), key="broken")
+    dispatcher.take([predict("before"), broken, predict("after")], door)
+    dispatcher.close()
+    store.close()
+    assert {key: type(answer) for key, answer in door.answers} == {
+        "before": bytes,
+        "broken": ZeroDivisionError,
+        "after": bytes,
+    }

@@ -1,0 +1,246 @@
+"""Requests that are read by their head are answered as if each were parsed."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from forwardpass.errors import (
+    AliasNotFoundError,
+    ForwardpassError,
+    NetworkNotFoundError,
+    NonFiniteInputError,
+    VersionNotFoundError,
+)
+from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest
+from forwardpass.v1.tensor_pb2 import Tensor
+from forwardpass_server.registry import Registry, SqlStore
+from forwardpass_server.serving import Answer, Call, Kind, Predictor, WorkLimits
+from forwardpass_server.serving.heads import Heads
+from forwardpass_server.serving.wire import field, varint
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.server.serving.samples import chain, identity, number_request
+
+LIMITS = WorkLimits(max_rows=3)
+NETWORKS = {"double": "float64", "single": "float32", "lenient": "float64"}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Registry]:
+    """A registry that no test changes."""
+    store = SqlStore("sqlite://")
+    registry = Registry.open(store)
+    for seed, (name, dtype) in enumerate(NETWORKS.items()):
+        lenient = name == "lenient"
+        registry.register(name, chain([2, 3, 2], dtype=dtype, seed=seed, allow_non_finite_inputs=lenient))
+        registry.register(name, chain([2, 3, 1], dtype=dtype, seed=seed + 9, classes=["no", "yes"]))
+    yield registry
+    store.close()
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """A registry of the test's own."""
+    store = SqlStore("sqlite://")
+    yield Registry.open(store)
+    store.close()
+
+
+def answers(predictor: Predictor, calls: Sequence[Call]) -> list[Answer]:
+    """Answer calls that come together, in their order."""
+    found = predictor.sort(calls)
+    by_call: dict[int, Answer] = {id(call): error for call, error in found.refused}
+    for batch in found.batches:
+        steps = batch.steps()
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                by_call |= zip(map(id, batch.calls), end.value, strict=True)
+                break
+    assert not found.cold
+    assert len(by_call) == len(calls)
+    return [by_call[id(call)] for call in calls]
+
+
+def comparable(answer: Answer) -> object:
+    if isinstance(answer, bytes):
+        return answer
+    assert isinstance(answer, ForwardpassError), answer
+    return type(answer), answer.message, answer.facts, answer.faults
+
+
+def bytes_field(number: int, data: bytes) -> bytes:
+    return field(number, len(data)) + data
+
+
+@st.composite
+def tensor_parts(draw: st.DrawFn) -> list[bytes]:
+    """The encoded fields of a tensor, usual or strange, in the order in which they stand."""
+    dtype = draw(st.sampled_from([2, 1, 2, 1, 0]))
+    rows = draw(st.sampled_from([1, 1, 2, 4]))
+    flat = draw(st.booleans()) and rows == 1
+    shape = [2] if flat else [rows, 2]
+    if draw(st.integers(0, 9)) == 0:
+        shape = draw(st.sampled_from([[2], [2, 1], [2, 2], []]))
+    some = st.sampled_from([0.0, 1.5, -2.0, 1e39, np.inf, np.nan, 0.1])
+    numbers = draw(st.lists(some, min_size=rows * 2, max_size=rows * 2))
+    with np.errstate(over="ignore"):
+        data = np.array(numbers).astype("<f4" if dtype == 1 else "<f8").tobytes()
+    as_values = draw(st.integers(0, 5)) == 0
+    packed = bytes_field(4, np.array(numbers, dtype="<f8").tobytes()) if as_values else bytes_field(3, data)
+    parts = [b"\x08" + varint(dtype), bytes_field(2, b"".join(map(varint, shape))), packed]
+    if draw(st.booleans()):
+        parts.insert(2, bytes_field(3, bytes(draw(st.sampled_from([0, 8, len(data)])))))  # the last one counts
+    if draw(st.integers(0, 3)) == 0:
+        parts = draw(st.permutations(parts))
+    return parts
+
+
+@st.composite
+def requests(draw: st.DrawFn, kind: Kind) -> bytes:
+    """A request as some encoder might write it."""
+    tensor = draw(tensor_parts())
+    cut = draw(st.integers(0, len(tensor))) if draw(st.booleans()) else 0
+    before, after = [], [bytes_field(3, b"".join(part)) for part in (tensor[:cut], tensor[cut:]) if part]
+    before.append(bytes_field(1, draw(st.sampled_from([*NETWORKS, "missing"])).encode()))
+    if draw(st.booleans()):
+        before.append(bytes_field(2, draw(st.sampled_from(["1", "2", "latest", "7", "", "gone"])).encode()))
+    if kind is Kind.TRACE:
+        before += [bytes_field(5, name) for name in draw(st.lists(st.sampled_from([b"layer_0", b"layer_1"])))]
+        before.append(b"\x30" + varint(draw(st.integers(0, 1))))
+    if draw(st.integers(0, 3)) == 0:
+        strange = [b"\x52\x01a", b"\x50\x01", bytes_field(4, b"")]  # unknown, unknown, and rows
+        before.append(draw(st.sampled_from(strange)))
+    parts = before + after
+    if draw(st.booleans()):
+        parts = list(draw(st.permutations(parts)))
+    whole = b"".join(parts)
+    return whole[: draw(st.integers(0, len(whole)))] if draw(st.integers(0, 9)) == 0 else whole
+
+
+@st.composite
+def all_calls(draw: st.DrawFn) -> list[Call]:
+    """Calls of which several have the same head and other numbers."""
+    calls = []
+    for _ in range(draw(st.integers(1, 4))):
+        kind = draw(st.sampled_from([Kind.PREDICT, Kind.TRACE]))
+        request = draw(requests(kind))
+        calls.append(Call(kind, request))
+        for _ in range(draw(st.integers(0, 3))):
+            tail = draw(st.binary(min_size=1, max_size=16))
+            other = request[: -len(tail)] + tail if len(tail) <= len(request) else request
+            calls.append(Call(kind, other))
+    return calls
+
+
+@settings(deadline=None, max_examples=400)
+@given(calls=all_calls(), order=st.randoms(use_true_random=False))
+def test_answers_do_not_depend_on_what_was_read_before(shared: Registry, calls: list[Call], order: object) -> None:
+    expected = [comparable(answers(Predictor(shared, LIMITS), [call])[0]) for call in calls]
+    predictor = Predictor(shared, LIMITS)
+    for _ in range(3):  # unknown, then known, then all at once
+        assert [comparable(answers(predictor, [call])[0]) for call in calls] == expected
+    assert [comparable(answer) for answer in answers(predictor, calls)] == expected
+    assert [comparable(answer) for answer in answers(Predictor(shared, LIMITS), calls)] == expected
+    shuffled = list(range(len(calls)))
+    order.shuffle(shuffled)  # type: ignore[attr-defined] # a Random
+    together = answers(predictor, [calls[place] for place in shuffled])
+    assert [comparable(answer) for answer in together] == [expected[place] for place in shuffled]
+
+
+def test_the_usual_request_is_read_by_its_head(registry: Registry) -> None:
+    registry.register("same", identity())
+    predictor = Predictor(registry, LIMITS)
+    calls = [Call(Kind.PREDICT, number_request("same", float(n)).SerializeToString()) for n in range(20)]
+    answers(predictor, calls[:1])
+    heads = predictor._known.heads[Kind.PREDICT]
+    assert all(heads.find(call.request) for call in calls)
+    replies = [answer for answer in answers(predictor, calls) if isinstance(answer, bytes)]
+    found = [PredictResponse.FromString(reply).outputs.data for reply in replies]
+    assert [np.frombuffer(data).item() for data in found] == list(range(20))
+
+
+@pytest.mark.parametrize("network", ["double", "single"])
+def test_numbers_that_are_not_finite_refuse_only_their_own_call(shared: Registry, network: str) -> None:
+    predictor = Predictor(shared, LIMITS)
+    rows = [[1.0, 2.0], [np.nan, 1.0], [3.0, 4.0], [0.0, -np.inf], [5.0, 6.0]]
+    calls = [
+        Call(
+            Kind.PREDICT,
+            PredictRequest(
+                network=network, tensor=Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=np.array(row).tobytes())
+            ).SerializeToString(),
+        )
+        for row in rows
+    ]
+    alone = [comparable(answers(Predictor(shared, LIMITS), [call])[0]) for call in calls]
+    answers(predictor, calls[:1])
+    together = answers(predictor, calls)
+    assert [comparable(answer) for answer in together] == alone
+    kinds = [type(answer) for answer in together]
+    assert kinds == [bytes, NonFiniteInputError, bytes, NonFiniteInputError, bytes]
+
+
+def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
+    predictor = Predictor(registry, LIMITS)
+    tensor = number_request("moving", 1.0).tensor
+    calls = {
+        version: Call(
+            Kind.PREDICT, PredictRequest(network="moving", version=version, tensor=tensor).SerializeToString()
+        )
+        for version in ("", "1", "2", "best")
+    }
+
+    def seen() -> dict[str, object]:
+        """What each reference answers: a version's number, or an error; asked twice, so that heads are known."""
+        for _ in range(2):
+            found = answers(predictor, list(calls.values()))
+        return {
+            version: PredictResponse.FromString(answer).version if isinstance(answer, bytes) else type(answer)
+            for version, answer in zip(calls, found, strict=True)
+        }
+
+    missing = dict.fromkeys(calls, NetworkNotFoundError)
+    assert seen() == missing
+    registry.register("moving", chain([1, 1], seed=1))
+    assert seen() == {"": 1, "1": 1, "2": VersionNotFoundError, "best": AliasNotFoundError}
+    registry.register("moving", chain([1, 1], seed=2))
+    assert seen() == {"": 2, "1": 1, "2": 2, "best": AliasNotFoundError}
+    registry.set_alias("moving", "best", "1")
+    assert seen() == {"": 2, "1": 1, "2": 2, "best": 1}
+    registry.set_alias("moving", "best", "2")
+    assert seen() == {"": 2, "1": 1, "2": 2, "best": 2}
+    registry.delete_alias("moving", "best")
+    registry.delete_version("moving", 2)
+    assert seen() == {"": 1, "1": 1, "2": VersionNotFoundError, "best": AliasNotFoundError}
+    registry.delete_network("moving")
+    assert seen() == missing
+    registry.register("moving", chain([1, 1], seed=3))  # numbers are never used again
+    assert seen() == {"": 3, "1": VersionNotFoundError, "2": VersionNotFoundError, "best": AliasNotFoundError}
+
+
+def test_heads_of_any_callers_making_take_bounded_memory(shared: Registry) -> None:
+    predictor = Predictor(shared, LIMITS)
+    tensor = Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=bytes(16))
+    tail = bytes_field(5, b"layer_0") * 20_000 + TraceRequest(network="double", tensor=tensor).SerializeToString()
+    for number in range(50):
+        (answer,) = answers(predictor, [Call(Kind.TRACE, bytes_field(100, b"%d" % number) + tail)])
+        assert isinstance(answer, bytes)
+    kept = sum(map(len, predictor._known.heads[Kind.TRACE]._heads))
+    assert kept < 2**20, f"{kept:,} bytes of heads are kept"
+
+
+def test_so_many_heads_are_known_and_no_more(shared: Registry) -> None:
+    predictor = Predictor(shared, LIMITS)
+    tail = PredictRequest(
+        network="double", tensor=Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=bytes(16))
+    ).SerializeToString()
+    calls = [Call(Kind.PREDICT, bytes_field(100, b"%d" % number) + tail) for number in range(5_000)]
+    answers(predictor, calls)
+    heads = predictor._known.heads[Kind.PREDICT]
+    assert isinstance(heads, Heads)
+    assert len(heads._heads) <= 4_096
+    assert sum(map(len, heads._places.values())) <= 4_096
+    assert heads.find(calls[-1].request)

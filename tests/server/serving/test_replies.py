@@ -1,0 +1,162 @@
+"""Replies written as bytes are what protobuf would have written of messages."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from forwardpass.spec import NetworkSpec
+from forwardpass.tensors import Array, to_tensor
+from forwardpass.v1.network_pb2 import Activation
+from forwardpass.v1.network_service_pb2 import UploadHeader
+from forwardpass.v1.prediction_service_pb2 import Classification, PredictResponse, TraceResponse
+from forwardpass.v1.trace_pb2 import LayerTrace
+from forwardpass_server import core
+from forwardpass_server.registry import Served
+from forwardpass_server.serving.replies import predict_replies, trace_replies
+from forwardpass_server.serving.wire import tensor_field, varint
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.server.serving.samples import chain, chains, served
+
+COUNTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)
+
+
+def plain_classifications(of: Served, outputs: Array) -> list[Classification]:
+    """One output is the probability of the second class; of several, the first highest counts."""
+    found = []
+    for row in outputs.tolist() if of.classes else []:
+        if len(row) == 1:
+            second = row[0] >= 0.5
+            found.append(Classification(label=of.classes[second], probability=row[0] if second else 1.0 - row[0]))
+        else:
+            best = max(row)
+            found.append(Classification(label=of.classes[row.index(best)], probability=best))
+    return found
+
+
+def plain_predict(of: Served, outputs: Array) -> PredictResponse:
+    return PredictResponse(
+        outputs=to_tensor(outputs),
+        network=of.name,
+        version=of.version,
+        digest=of.digest,
+        output_names=of.output_names,
+        classifications=plain_classifications(of, outputs),
+    )
+
+
+def plain_trace(network: NetworkSpec, of: Served, traced: core.Trace, rows: slice) -> TraceResponse:
+    before = {layer.name: nodes for layer, nodes in zip(network.layers, (of.input_names, *of.nodes), strict=False)}
+    message = TraceResponse(
+        outputs=to_tensor(traced.outputs[rows]),
+        network=of.name,
+        version=of.version,
+        digest=of.digest,
+        output_names=of.output_names,
+        classifications=plain_classifications(of, traced.outputs[rows]),
+        inputs=to_tensor(traced.inputs[rows]),
+        input_names=of.input_names,
+    )
+    by_name = {layer.name: layer for layer in network.layers}
+    for layer in traced.layers:
+        spec = by_name[layer.name]
+        message.layers.append(
+            LayerTrace(
+                name=layer.name,
+                nodes=spec.nodes,
+                function=Activation(name=spec.activation.name, parameters=spec.activation.parameters),
+                pre_activation=to_tensor(layer.pre_activation[rows]),
+                activation=to_tensor(layer.activation[rows]),
+                contributions=None if layer.contributions is None else to_tensor(layer.contributions[rows]),
+                bias=None if layer.bias is None else to_tensor(layer.bias),
+                inputs=before[layer.name],
+            )
+        )
+    return message
+
+
+def spans(counts: Sequence[int]) -> list[slice]:
+    ends = np.cumsum(counts).tolist()
+    return [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+
+
+def inputs_of(of: Served, rows: int, seed: int = 1) -> Array:
+    numbers: Array = np.random.default_rng(seed).standard_normal((rows, of.plan.inputs)).astype(of.plan.dtype)
+    return numbers
+
+
+def check_predict(of: Served, counts: Sequence[int]) -> list[bytes]:
+    outputs = core.forward(of.plan, inputs_of(of, sum(counts)))
+    replies = predict_replies(of, outputs, counts)
+    plain = [plain_predict(of, outputs[rows]) for rows in spans(counts)]
+    assert [PredictResponse.FromString(reply) for reply in replies] == plain
+    assert [len(reply) for reply in replies] == [message.ByteSize() for message in plain]
+    return replies
+
+
+def check_trace(
+    network: NetworkSpec, of: Served, counts: Sequence[int], layers: frozenset[str], *, contributions: bool
+) -> list[bytes]:
+    traced = core.trace(of.plan, inputs_of(of, sum(counts)), layers=layers or None, contributions=contributions)
+    replies = trace_replies(of, traced, counts)
+    plain = [plain_trace(network, of, traced, rows) for rows in spans(counts)]
+    assert [TraceResponse.FromString(reply) for reply in replies] == plain
+    return replies
+
+
+@settings(deadline=None)
+@given(chains(), COUNTS)
+def test_predictions_are_the_messages_built_plainly(network: NetworkSpec, counts: list[int]) -> None:
+    check_predict(served(network), counts)
+
+
+@settings(deadline=None)
+@given(chains(), COUNTS, st.data())
+def test_traces_are_the_messages_built_plainly(network: NetworkSpec, counts: list[int], data: st.DataObject) -> None:
+    names = [layer.name for layer in network.layers]
+    layers = data.draw(st.frozensets(st.sampled_from(names)))
+    check_trace(network, served(network), counts, layers, contributions=data.draw(st.booleans()))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("classes", [True, False], ids=["classes", "plain"])
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+def test_lengths_of_one_two_and_three_bytes(dtype: str, outputs: int, *, classes: bool) -> None:
+    labels = [f"label {label}" for label in range(max(outputs, 2))] if classes else []
+    network = chain([3, 4, outputs], dtype=dtype, classes=labels)
+    of = served(network)
+    size = outputs * of.plan.dtype.itemsize
+    counts = {count + near for edge in (2**7, 2**14) for count in [edge // size] for near in range(-5, 2)}
+    replies = check_predict(of, sorted(count for count in counts if count > 0))
+    assert min(map(len, replies)) < 2**14 < max(map(len, replies))
+    traced = check_trace(network, of, [1, 5, 2**14 // 12, 2**14 // 8], frozenset(), contributions=True)
+    assert max(map(len, traced)) > 2**16
+
+
+def test_answers_of_many_rows_follow_each_other_at_every_length() -> None:
+    of = served(chain([1, 1]))
+    check_predict(of, range(1, 40))
+    check_predict(of, [1] * 300)
+
+
+def test_a_tie_goes_to_the_first_and_one_half_to_the_second_class() -> None:
+    several = served(chain([1, 3], classes=["a", "b", "c"]))
+    ties = np.array([[0.5, 0.5, 0.1], [0.1, 0.7, 0.7], [0.0, 0.0, 0.0]])
+    labels = [PredictResponse.FromString(reply) for reply in predict_replies(several, ties, [1, 1, 1])]
+    assert [answer.classifications[0].label for answer in labels] == ["a", "b", "a"]
+    binary = served(chain([1, 1], classes=["no", "yes"]))
+    (reply,) = predict_replies(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2])
+    assert [found.label for found in PredictResponse.FromString(reply).classifications] == ["yes", "no"]
+
+
+@given(st.integers(1, 2**63 - 1))
+def test_numbers_are_encoded_as_protobuf_does(number: int) -> None:
+    assert UploadHeader(size_bytes=number).SerializeToString() == b"\x10" + varint(number)
+
+
+@given(st.sampled_from(["f4", "f8"]), st.lists(st.integers(0, 70), max_size=3))
+def test_a_tensors_head_and_its_data_are_a_tensor(dtype: str, shape: list[int]) -> None:
+    array = np.zeros(shape, dtype=dtype)
+    whole = tensor_field(1, array.dtype, tuple(shape)) + array.tobytes()
+    assert PredictResponse.FromString(whole) == PredictResponse(outputs=to_tensor(array))
