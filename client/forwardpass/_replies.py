@@ -86,7 +86,7 @@ def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
 def _classifications(
     messages: "Iterable[prediction_service_pb2.Classification]",
 ) -> tuple[Classification, ...]:
-    return tuple(Classification(label=message.label, probability=message.probability) for message in messages)
+    return tuple([Classification(label=message.label, probability=message.probability) for message in messages])
 
 
 def registered(
