@@ -15,6 +15,7 @@ from forwardpass import _calls
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import error_from
+from forwardpass._sending import AsyncSender
 from forwardpass._streams import Progress, countdown
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import NetworkChange, NetworkInfo, Prediction, Registered, Trace, VersionInfo
@@ -46,6 +47,7 @@ class AsyncClient:
         tls: Tls = False,
         allow_insecure_token: bool = False,
         retries: bool = True,
+        coalesce: bool = False,
     ) -> None:
         self._endpoint = endpoint(
             address,
@@ -59,6 +61,7 @@ class AsyncClient:
         self._channel: Any = None
         self._methods: dict[str, Any] = {}
         self._closed = False
+        self._sender = AsyncSender(self._ask, address) if coalesce else None
 
     async def register(
         self,
@@ -86,7 +89,19 @@ class AsyncClient:
         self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET
     ) -> Prediction:
         """Compute a network's outputs for one row or many."""
-        return await self._ask(_calls.predict(name, rows, version=version), timeout)
+        if self._sender is None:
+            return await self._ask(_calls.predict(name, rows, version=version), timeout)
+        read = _calls.predict_in_company(name, rows, version=version)
+        if isinstance(read, Call):
+            return await self._ask(read, timeout)
+        self._check_open()
+        return await self._sender.predict(*read, self._endpoint.limit(timeout))
+
+    async def predict_many(
+        self, requests: Iterable[StreamRequest], *, timeout: Timeout = UNSET
+    ) -> tuple[Prediction | ForwardpassError, ...]:
+        """Compute several requests, for one network or many, in one call."""
+        return await self._ask(_calls.predict_many(requests), timeout)
 
     def predict_stream(
         self,
@@ -173,11 +188,15 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the connections; calls in flight fail, and so do all later ones."""
         self._closed = True
+        if self._sender is not None:
+            self._sender.close(_calls.closed())
         if self._channel is not None:
             await self._channel.close()
 
     async def _ask(self, call: Call[Result], timeout: Timeout) -> Result:
         limit = self._endpoint.limit(timeout, call.more_time)
+        if call.known is not None:
+            return call.known
         try:
             reply = await self._start(call, limit)
         except grpc.RpcError as error:
@@ -215,18 +234,21 @@ class AsyncClient:
                 yield item
 
     def _start(self, call: Call[Any], limit: float | None) -> Any:
+        self._check_open()
+        return self._methods[call.method](
+            call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
+        )
+
+    def _check_open(self) -> None:
+        """Open the channel if this is the first call; only now, for it belongs to the event loop that runs then."""
         if self._closed:
             raise _calls.closed()
         loop = asyncio.get_running_loop()
         if self._channel is None:
-            # Only now, for a channel belongs to the event loop that runs when it is opened.
             self._loop, self._channel = loop, self._endpoint.open(grpc.aio)
             self._methods = methods(self._channel)
         if loop is not self._loop:
             raise RuntimeError("the client was first used in another event loop; make one for each loop")
-        return self._methods[call.method](
-            call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
-        )
 
     def _check_end(self) -> None:
         task = asyncio.current_task()

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from google.protobuf.struct_pb2 import Struct
 
 from forwardpass.errors import Fault, FeatureMismatchError, InvalidTensorError, ShapeMismatchError
-from forwardpass.tensors import Packed, as_tensor, pack, to_tensor
+from forwardpass.tensors import Packed, as_tensor, pack
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Rows, Tensor
 
 NamedRow: TypeAlias = Mapping[str, SupportsFloat]
@@ -25,6 +25,9 @@ NamedRow: TypeAlias = Mapping[str, SupportsFloat]
 
 RowsLike: TypeAlias = npt.ArrayLike | NamedRow | Sequence[NamedRow]
 """An array `(rows, inputs)` or `(inputs,)`, a named row, a list of them, or a pandas DataFrame or Series."""
+
+Row: TypeAlias = Packed | Rows
+"""Rows that were read: packed by position, or by names."""
 
 _MOST_FAULTS: Final = 100
 _PYTHONS_NUMBERS: Final = frozenset({float, int})
@@ -56,7 +59,17 @@ class Inputs(TypedDict, total=False):
 
 
 def to_inputs(rows: RowsLike) -> Inputs:
-    """Turn what a caller passed as rows into the inputs of a request.
+    """Turn what a caller passed as rows into the inputs of a request; raises as `read_rows` does."""
+    return inputs_of(read_rows(rows))
+
+
+def inputs_of(read: Row) -> Inputs:
+    """Return rows that were read as the inputs of a request."""
+    return {"rows": read} if isinstance(read, Rows) else {"tensor": as_tensor(read)}
+
+
+def read_rows(rows: RowsLike) -> Row:
+    """Read what a caller passed as rows: packed by position, or by names.
 
     Raises:
         ShapeMismatchError: There are no rows, or the array has neither one axis nor two.
@@ -65,13 +78,13 @@ def to_inputs(rows: RowsLike) -> Inputs:
     """
     packed = _plain(rows)
     if packed is not None:
-        return {"tensor": as_tensor(packed)}
+        return packed
     rows = _without_pandas(rows)
     if isinstance(rows, Mapping):
         rows = [rows]
     if isinstance(rows, list | tuple) and any(isinstance(row, Mapping) for row in rows):
-        return {"rows": _named(rows)}
-    return {"tensor": to_tensor(_matrix(rows))}
+        return _named(rows)
+    return pack(_matrix(rows))
 
 
 def _plain(rows: RowsLike) -> Packed | None:
