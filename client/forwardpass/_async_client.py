@@ -3,7 +3,8 @@
 # ruff: noqa: ASYNC109 - grpc counts this timeout, and tells it to the server
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,6 +13,7 @@ import grpc
 import grpc.aio
 
 from forwardpass import _calls
+from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import error_from
@@ -112,6 +114,28 @@ class AsyncClient:
         """Compute many requests over one stream, many at a time."""
         return self._each(_calls.predict_stream(requests), timeout)
 
+    async def predict_batches(
+        self,
+        name: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        version: str | int = "",
+        batch_rows: int = 1024,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Prediction]:
+        """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order."""
+        batches, room = Batches(name, version, batch_size(batch_rows)), asyncio.Semaphore(MOST_AWAY)
+        requests = _calls.predict_stream(batches.requests_async(rows, room))
+        try:
+            async with aclosing(self._each(requests, timeout)) as answers:
+                async for identity, answer in answers:
+                    for prediction in batches.answers(identity, answer):
+                        room.release()
+                        yield prediction
+        finally:
+            batches.leave()
+            room.release()
+
     async def trace(
         self,
         name: str,
@@ -208,7 +232,7 @@ class AsyncClient:
         call.check()
         return call.parse(reply)
 
-    async def _each(self, call: Call[Result], timeout: float | None) -> AsyncIterator[Result]:
+    async def _each(self, call: Call[Result], timeout: float | None) -> AsyncGenerator[Result, None]:
         limit = self._endpoint.limit(timeout)
         stream = self._start(call, limit)
         try:

@@ -1,7 +1,9 @@
 """The client for programs without asyncio; `_async_client` is the same but for `await`."""
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -9,6 +11,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from forwardpass import _calls
+from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import error_from
@@ -167,6 +170,46 @@ class Client:
         """
         return self._each(_calls.predict_stream(requests), timeout)
 
+    def predict_batches(
+        self,
+        name: str,
+        rows: Iterable[Any],
+        *,
+        version: str | int = "",
+        batch_rows: int = 1024,
+        timeout: float | None = None,
+    ) -> Iterator[Prediction]:
+        """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order.
+
+        Rows are gathered into chunks, a few of which are on their way at once; the iterator is read
+        no further ahead than that, in a thread of grpc.
+
+        Args:
+            name: The network's name.
+            rows: Rows in every form that `predict` takes, each item one row or many; may be endless.
+            version: A version's number or an alias; empty means `latest`.
+            batch_rows: The rows of a chunk, and so of a prediction. A chunk has fewer at the end, and where
+                the rows change from float32 to another dtype, in width, or to names.
+            timeout: Seconds for the whole stream; None, the default, is no limit.
+
+        Yields:
+            A prediction for each chunk.
+
+        Raises:
+            ForwardpassError: A chunk failed; its fact `firstRow` is the index of the chunk's first row.
+                The predictions of all rows before were given.
+        """
+        batches, room = Batches(name, version, batch_size(batch_rows)), threading.Semaphore(MOST_AWAY)
+        try:
+            with closing(self._each(_calls.predict_stream(batches.requests(rows, room)), timeout)) as answers:
+                for identity, answer in answers:
+                    for prediction in batches.answers(identity, answer):
+                        room.release()
+                        yield prediction
+        finally:
+            batches.leave()
+            room.release()
+
     def trace(
         self,
         name: str,
@@ -286,7 +329,7 @@ class Client:
         call.check()
         return call.parse(reply)
 
-    def _each(self, call: Call[Result], timeout: float | None) -> Iterator[Result]:
+    def _each(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
         limit = self._endpoint.limit(timeout)
         stream = self._start(call, limit)
         try:

@@ -79,7 +79,7 @@ def read_rows(rows: RowsLike) -> Row:
     packed = _plain(rows)
     if packed is not None:
         return packed
-    rows = _without_pandas(rows)
+    rows = without_pandas(rows)
     if isinstance(rows, Mapping):
         rows = [rows]
     if isinstance(rows, list | tuple) and any(isinstance(row, Mapping) for row in rows):
@@ -179,7 +179,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _without_pandas(rows: Any) -> Any:
+def without_pandas(rows: Any) -> Any:
     """Turn a DataFrame or Series into dicts when it has names, else into an array."""
     # A caller who passes a DataFrame has imported pandas; nobody else is to wait for it.
     pandas = sys.modules.get("pandas")
