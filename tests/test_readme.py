@@ -43,8 +43,10 @@ def test_python_snippets(address: str) -> None:
     assert PICTURE.strip() in printed[0]
     assert "182" in printed[1]
     assert "[[26.  0.]]" in printed[1]
-    assert 'did you mean "relu"?' in printed[2]
-    assert "spec.layers[1].weights" in printed[2]
+    assert printed[2].startswith("[[9.]]\n[[182.]] NetworkNotFoundError(")
+    assert printed[3] == "100000\n"
+    assert 'did you mean "relu"?' in printed[4]
+    assert "spec.layers[1].weights" in printed[4]
 
 
 def test_console_snippets(address: str) -> None:

@@ -3,7 +3,8 @@
 # ruff: noqa: ASYNC109 - grpc counts this timeout, and tells it to the server
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,9 +13,11 @@ import grpc
 import grpc.aio
 
 from forwardpass import _calls
+from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import error_from
+from forwardpass._sending import AsyncSender
 from forwardpass._streams import Progress, countdown
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import NetworkChange, NetworkInfo, Prediction, Registered, Trace, VersionInfo
@@ -46,6 +49,7 @@ class AsyncClient:
         tls: Tls = False,
         allow_insecure_token: bool = False,
         retries: bool = True,
+        coalesce: bool = False,
     ) -> None:
         self._endpoint = endpoint(
             address,
@@ -59,6 +63,7 @@ class AsyncClient:
         self._channel: Any = None
         self._methods: dict[str, Any] = {}
         self._closed = False
+        self._sender = AsyncSender(self._ask, address) if coalesce else None
 
     async def register(
         self,
@@ -86,7 +91,19 @@ class AsyncClient:
         self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET
     ) -> Prediction:
         """Compute a network's outputs for one row or many."""
-        return await self._ask(_calls.predict(name, rows, version=version), timeout)
+        if self._sender is None:
+            return await self._ask(_calls.predict(name, rows, version=version), timeout)
+        read = _calls.predict_in_company(name, rows, version=version)
+        if isinstance(read, Call):
+            return await self._ask(read, timeout)
+        self._check_open()
+        return await self._sender.predict(*read, self._endpoint.limit(timeout))
+
+    async def predict_many(
+        self, requests: Iterable[StreamRequest], *, timeout: Timeout = UNSET
+    ) -> tuple[Prediction | ForwardpassError, ...]:
+        """Compute several requests, for one network or many, in one call."""
+        return await self._ask(_calls.predict_many(requests), timeout)
 
     def predict_stream(
         self,
@@ -96,6 +113,28 @@ class AsyncClient:
     ) -> AsyncIterator[tuple[str, Prediction | ForwardpassError]]:
         """Compute many requests over one stream, many at a time."""
         return self._each(_calls.predict_stream(requests), timeout)
+
+    async def predict_batches(
+        self,
+        name: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        version: str | int = "",
+        batch_rows: int = 1024,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Prediction]:
+        """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order."""
+        batches, room = Batches(name, version, batch_size(batch_rows)), asyncio.Semaphore(MOST_AWAY)
+        requests = _calls.predict_stream(batches.requests_async(rows, room))
+        try:
+            async with aclosing(self._each(requests, timeout)) as answers:
+                async for identity, answer in answers:
+                    for prediction in batches.answers(identity, answer):
+                        room.release()
+                        yield prediction
+        finally:
+            batches.leave()
+            room.release()
 
     async def trace(
         self,
@@ -173,11 +212,15 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the connections; calls in flight fail, and so do all later ones."""
         self._closed = True
+        if self._sender is not None:
+            self._sender.close(_calls.closed())
         if self._channel is not None:
             await self._channel.close()
 
     async def _ask(self, call: Call[Result], timeout: Timeout) -> Result:
         limit = self._endpoint.limit(timeout, call.more_time)
+        if call.known is not None:
+            return call.known
         try:
             reply = await self._start(call, limit)
         except grpc.RpcError as error:
@@ -189,7 +232,7 @@ class AsyncClient:
         call.check()
         return call.parse(reply)
 
-    async def _each(self, call: Call[Result], timeout: float | None) -> AsyncIterator[Result]:
+    async def _each(self, call: Call[Result], timeout: float | None) -> AsyncGenerator[Result, None]:
         limit = self._endpoint.limit(timeout)
         stream = self._start(call, limit)
         try:
@@ -215,18 +258,21 @@ class AsyncClient:
                 yield item
 
     def _start(self, call: Call[Any], limit: float | None) -> Any:
+        self._check_open()
+        return self._methods[call.method](
+            call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
+        )
+
+    def _check_open(self) -> None:
+        """Open the channel if this is the first call; only now, for it belongs to the event loop that runs then."""
         if self._closed:
             raise _calls.closed()
         loop = asyncio.get_running_loop()
         if self._channel is None:
-            # Only now, for a channel belongs to the event loop that runs when it is opened.
             self._loop, self._channel = loop, self._endpoint.open(grpc.aio)
             self._methods = methods(self._channel)
         if loop is not self._loop:
             raise RuntimeError("the client was first used in another event loop; make one for each loop")
-        return self._methods[call.method](
-            call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
-        )
 
     def _check_end(self) -> None:
         task = asyncio.current_task()

@@ -1,6 +1,6 @@
 """What a client asks and what it makes of the answer, without I/O: shared by both clients."""
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from sys import maxsize
@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from forwardpass import _replies, spec
 from forwardpass._channel import SERVING
+from forwardpass._coalescing import Batch, Group, Outcome, group_of
 from forwardpass._streams import CHUNK_BYTES, PredictionStream, Progress, Upload
 from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError, UnavailableError
 from forwardpass.models import (
@@ -18,7 +19,7 @@ from forwardpass.models import (
     Trace,
     VersionInfo,
 )
-from forwardpass.rows import RowsLike, StreamRequest, to_inputs
+from forwardpass.rows import Row, RowsLike, StreamRequest, inputs_of, read_rows, to_inputs
 from forwardpass.v1 import network_service_pb2 as networks_v1
 from forwardpass.v1 import prediction_service_pb2 as predictions_v1
 
@@ -52,6 +53,7 @@ class Call(Generic[Result]):
         check: Raises what the caller's own iterator or callback raised while the requests were made.
         more_time: Seconds that the call needs beyond the client's default timeout.
         wait: Whether to wait for a connection, instead of failing while there is none.
+        known: The result, where there is nothing to ask.
     """
 
     method: str
@@ -60,11 +62,55 @@ class Call(Generic[Result]):
     check: Callable[[], None] = _nothing
     more_time: float = 0.0
     wait: bool = False
+    known: Result | None = None
 
 
 def predict(network: str, rows: RowsLike, *, version: str | int) -> Call[Prediction]:
     """Ask for the outputs for rows."""
     return Call(method="Predict", request=_predict_request(network, rows, version), parse=_replies.prediction)
+
+
+def predict_in_company(network: str, rows: RowsLike, *, version: str | int) -> tuple[Group, Row] | Call[Prediction]:
+    """Return a row with whom it may travel, or for many rows the call by which they go alone."""
+    network, version, read = _text(network, "network"), _reference(version), read_rows(rows)
+    group = group_of(network, version, read)
+    if group is not None:
+        return group, read
+    request = predictions_v1.PredictRequest(network=network, version=version, **inputs_of(read))
+    return Call(method="Predict", request=request, parse=_replies.prediction)
+
+
+def predict_together(batch: Batch) -> Call[Sequence[Outcome]]:
+    """Ask for the outputs for the rows of several callers."""
+    return Call(method="Predict", request=batch.request(), parse=batch.answers)
+
+
+def predict_again(batch: Batch) -> Call[Sequence[Outcome]]:
+    """Ask for the outputs for each caller's row by itself."""
+    return Call(
+        method="PredictMany",
+        request=batch.again(),
+        parse=lambda reply: _replies.results(reply, len(batch.seats)),
+    )
+
+
+def predict_many(requests: Iterable[StreamRequest]) -> Call[tuple[Prediction | ForwardpassError, ...]]:
+    """Ask for the outputs of several requests; one that cannot be sent is answered here."""
+    message = predictions_v1.PredictManyRequest()
+    refused: list[ForwardpassError | None] = []
+    for request in requests:
+        try:
+            message.requests.append(_predict_request(request.network, request.rows, request.version))
+            refused.append(None)
+        except ForwardpassError as error:
+            refused.append(error)
+
+    def parse(reply: predictions_v1.PredictManyResponse) -> tuple[Prediction | ForwardpassError, ...]:
+        results = iter(_replies.results(reply, len(message.requests)))
+        return tuple([next(results) if error is None else error for error in refused])
+
+    known = None if message.requests else parse(predictions_v1.PredictManyResponse())
+    return Call(method="PredictMany", request=message, parse=parse, known=known)
 
 
 def _predict_request(network: str, rows: RowsLike, version: str | int) -> predictions_v1.PredictRequest:

@@ -1,7 +1,9 @@
 """The client for programs without asyncio; `_async_client` is the same but for `await`."""
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -9,9 +11,11 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from forwardpass import _calls
+from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import error_from
+from forwardpass._sending import Sender
 from forwardpass._streams import Progress, countdown
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import NetworkChange, NetworkInfo, Prediction, Registered, Trace, VersionInfo
@@ -39,6 +43,8 @@ class Client:
             file, or `grpc.ChannelCredentials`.
         allow_insecure_token: Whether a token may travel without TLS to another machine.
         retries: Whether calls that are safe to repeat are repeated.
+        coalesce: Whether calls of `predict` with one row each, made by several threads or tasks at the same
+            time, travel together. Answers, errors and timeouts stay those of each call by itself.
 
     Raises:
         InvalidFieldError: The address, timeout or token cannot be used.
@@ -58,6 +64,7 @@ class Client:
         tls: Tls = False,
         allow_insecure_token: bool = False,
         retries: bool = True,
+        coalesce: bool = False,
     ) -> None:
         self._endpoint = endpoint(
             address,
@@ -70,6 +77,7 @@ class Client:
         self._channel = self._endpoint.open(grpc)
         self._methods = methods(self._channel)
         self._closed = False
+        self._sender = Sender(self._start, self._failure, address) if coalesce else None
 
     def register(
         self,
@@ -121,7 +129,29 @@ class Client:
             FeatureMismatchError: A named row lacks a feature or has one too many.
             NonFiniteInputError: There is NaN or infinity, and the network does not allow it.
         """
-        return self._ask(_calls.predict(name, rows, version=version), timeout)
+        if self._sender is None:
+            return self._ask(_calls.predict(name, rows, version=version), timeout)
+        read = _calls.predict_in_company(name, rows, version=version)
+        if isinstance(read, Call):
+            return self._ask(read, timeout)
+        self._check_open()
+        return self._sender.predict(*read, self._endpoint.limit(timeout))
+
+    def predict_many(
+        self, requests: Iterable[StreamRequest], *, timeout: Timeout = UNSET
+    ) -> tuple[Prediction | ForwardpassError, ...]:
+        """Compute several requests, for one network or many, in one call.
+
+        A request that fails is answered with its error, which is given and not raised.
+
+        Args:
+            requests: What to compute; their ids are not used.
+            timeout: Seconds, or None for no limit.
+
+        Returns:
+            The prediction or error of each request, in the order of the requests.
+        """
+        return self._ask(_calls.predict_many(requests), timeout)
 
     def predict_stream(
         self, requests: Iterable[StreamRequest], *, timeout: float | None = None
@@ -139,6 +169,46 @@ class Client:
             The id of each request with its prediction or error, as they are ready, in any order.
         """
         return self._each(_calls.predict_stream(requests), timeout)
+
+    def predict_batches(
+        self,
+        name: str,
+        rows: Iterable[Any],
+        *,
+        version: str | int = "",
+        batch_rows: int = 1024,
+        timeout: float | None = None,
+    ) -> Iterator[Prediction]:
+        """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order.
+
+        Rows are gathered into chunks, a few of which are on their way at once; the iterator is read
+        no further ahead than that, in a thread of grpc.
+
+        Args:
+            name: The network's name.
+            rows: Rows in every form that `predict` takes, each item one row or many; may be endless.
+            version: A version's number or an alias; empty means `latest`.
+            batch_rows: The rows of a chunk, and so of a prediction. A chunk has fewer at the end, and where
+                the rows change from float32 to another dtype, in width, or to names.
+            timeout: Seconds for the whole stream; None, the default, is no limit.
+
+        Yields:
+            A prediction for each chunk.
+
+        Raises:
+            ForwardpassError: A chunk failed; its fact `firstRow` is the index of the chunk's first row.
+                The predictions of all rows before were given.
+        """
+        batches, room = Batches(name, version, batch_size(batch_rows)), threading.Semaphore(MOST_AWAY)
+        try:
+            with closing(self._each(_calls.predict_stream(batches.requests(rows, room)), timeout)) as answers:
+                for identity, answer in answers:
+                    for prediction in batches.answers(identity, answer):
+                        room.release()
+                        yield prediction
+        finally:
+            batches.leave()
+            room.release()
 
     def trace(
         self,
@@ -243,10 +313,14 @@ class Client:
     def close(self) -> None:
         """Close the connections; calls in flight fail, and so do all later ones."""
         self._closed = True
+        if self._sender is not None:
+            self._sender.close(_calls.closed())
         self._channel.close()
 
     def _ask(self, call: Call[Result], timeout: Timeout) -> Result:
         limit = self._endpoint.limit(timeout, call.more_time)
+        if call.known is not None:
+            return call.known
         try:
             reply = self._start(call, limit)
         except grpc.RpcError as error:
@@ -255,7 +329,7 @@ class Client:
         call.check()
         return call.parse(reply)
 
-    def _each(self, call: Call[Result], timeout: float | None) -> Iterator[Result]:
+    def _each(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
         limit = self._endpoint.limit(timeout)
         stream = self._start(call, limit)
         try:
@@ -275,17 +349,20 @@ class Client:
             page = self._ask(ask(page.next_token), timeout)
             yield from page.items
 
-    def _start(self, call: Call[Any], limit: float | None) -> Any:
-        if self._closed:
-            raise _calls.closed()
+    def _start(self, call: Call[Any], limit: float | None, *, later: bool = False) -> Any:
+        self._check_open()
+        method = self._methods[call.method]
         try:
-            return self._methods[call.method](
+            return (method.future if later else method)(
                 call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
             )
         except ValueError:
-            if self._closed:  # by another thread, just now
-                raise _calls.closed() from None
+            self._check_open()  # another thread may have closed it just now
             raise
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise _calls.closed() from None
 
     def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
         if self._closed:

@@ -70,6 +70,13 @@ def error_from(error: Any, *, target: str, timeout: float | None = None) -> Forw
     return kind(_sentence(code, details, target, timeout), target=target, code=code.name, details=details)
 
 
+def out_of_time(target: str, timeout: float | None) -> DeadlineExceededError:
+    """Make what `error_from` makes of a call whose time ran out, for one that did so before there was a call."""
+    code = Code.DEADLINE_EXCEEDED
+    sentence = _sentence(code, "Deadline Exceeded", target, timeout)
+    return DeadlineExceededError(sentence, target=target, code=code.name, details="Deadline Exceeded")
+
+
 def error_of_status(status: Status) -> ForwardpassError:
     """Turn a status that a server of ours made into the exception that it raised there."""
     info = _detail(status, ErrorInfo)

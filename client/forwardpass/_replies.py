@@ -1,11 +1,15 @@
 """The server's messages as the values of `forwardpass.models`."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from forwardpass._failures import error_of_status
+from forwardpass.errors import ForwardpassError, InternalError
 from forwardpass.models import (
     Classification,
     Event,
@@ -40,6 +44,10 @@ EVENTS: Final[Mapping[int, Event]] = {
 }
 """What the values of the enum `NetworkEvent` are called."""
 
+_OF_THE_WHOLE: Final = tuple(
+    field.name for field in fields(Prediction) if field.name not in {"outputs", "classifications"}
+)
+
 
 def prediction(reply: prediction_service_pb2.PredictResponse) -> Prediction:
     """Read the answer to Predict."""
@@ -52,6 +60,39 @@ def prediction(reply: prediction_service_pb2.PredictResponse) -> Prediction:
         classifications=_classifications(reply.classifications),
         numerics=read_numerics(reply.numerics),
     )
+
+
+def result(
+    reply: prediction_service_pb2.PredictResult | prediction_service_pb2.PredictStreamResponse,
+) -> Prediction | ForwardpassError:
+    """Read the answer to one request of several: the prediction, or why there is none."""
+    return error_of_status(reply.error) if reply.HasField("error") else prediction(reply.response)
+
+
+def results(reply: prediction_service_pb2.PredictManyResponse, count: int) -> list[Prediction | ForwardpassError]:
+    """Read the answer to PredictMany.
+
+    Raises:
+        InternalError: There are not as many answers as there were requests.
+    """
+    if len(reply.results) != count:
+        raise InternalError(f"the server answered {count} requests with {len(reply.results)} results")
+    return list(map(result, reply.results))
+
+
+def each_row(whole: Prediction) -> list[Prediction]:
+    """Cut a prediction into one for each row, each with memory of its own."""
+    outputs, said = whole.outputs, whole.classifications
+    data, dtype, shape, size = outputs.tobytes(), outputs.dtype, (1, *outputs.shape[1:]), outputs[:1].nbytes
+    shared = {name: getattr(whole, name) for name in _OF_THE_WHOLE}
+    return [
+        Prediction(
+            outputs=np.frombuffer(data[index * size : index * size + size], dtype).reshape(shape),
+            classifications=said[index : index + 1],
+            **shared,
+        )
+        for index in range(len(outputs))
+    ]
 
 
 def trace(reply: prediction_service_pb2.TraceResponse) -> Trace:
@@ -89,7 +130,7 @@ def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
 def _classifications(
     messages: "Iterable[prediction_service_pb2.Classification]",
 ) -> tuple[Classification, ...]:
-    return tuple(Classification(label=message.label, probability=message.probability) for message in messages)
+    return tuple([Classification(label=message.label, probability=message.probability) for message in messages])
 
 
 def registered(

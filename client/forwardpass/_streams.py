@@ -9,7 +9,6 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import Final
 
 from forwardpass import _replies
-from forwardpass._failures import error_of_status
 from forwardpass.errors import DeadlineExceededError, Fault, ForwardpassError, InvalidFieldError
 from forwardpass.models import Prediction
 from forwardpass.rows import StreamRequest
@@ -90,9 +89,7 @@ class PredictionStream:
         refused = self._refused.pop(reply.id, None)
         if refused is not None:
             return reply.id, refused
-        if reply.HasField("error"):
-            return reply.id, error_of_status(reply.error)
-        return reply.id, _replies.prediction(reply.response)
+        return reply.id, _replies.result(reply)
 
     def check(self) -> None:
         """Raise what the caller's iterator raised."""

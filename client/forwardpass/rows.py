@@ -6,6 +6,7 @@ their names, so that the order of columns never decides. What is no number is re
 """
 
 import math
+import struct
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ import numpy.typing as npt
 from google.protobuf.struct_pb2 import Struct
 
 from forwardpass.errors import Fault, FeatureMismatchError, InvalidTensorError, ShapeMismatchError
-from forwardpass.tensors import to_tensor
-from forwardpass.v1.tensor_pb2 import Rows, Tensor
+from forwardpass.tensors import Packed, as_tensor, pack
+from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Rows, Tensor
 
 NamedRow: TypeAlias = Mapping[str, SupportsFloat]
 """A number for each feature, by the feature's name."""
@@ -25,7 +26,11 @@ NamedRow: TypeAlias = Mapping[str, SupportsFloat]
 RowsLike: TypeAlias = npt.ArrayLike | NamedRow | Sequence[NamedRow]
 """An array `(rows, inputs)` or `(inputs,)`, a named row, a list of them, or a pandas DataFrame or Series."""
 
+Row: TypeAlias = Packed | Rows
+"""Rows that were read: packed by position, or by names."""
+
 _MOST_FAULTS: Final = 100
+_PYTHONS_NUMBERS: Final = frozenset({float, int})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -54,19 +59,47 @@ class Inputs(TypedDict, total=False):
 
 
 def to_inputs(rows: RowsLike) -> Inputs:
-    """Turn what a caller passed as rows into the inputs of a request.
+    """Turn what a caller passed as rows into the inputs of a request; raises as `read_rows` does."""
+    return inputs_of(read_rows(rows))
+
+
+def inputs_of(read: Row) -> Inputs:
+    """Return rows that were read as the inputs of a request."""
+    return {"rows": read} if isinstance(read, Rows) else {"tensor": as_tensor(read)}
+
+
+def read_rows(rows: RowsLike) -> Row:
+    """Read what a caller passed as rows: packed by position, or by names.
 
     Raises:
         ShapeMismatchError: There are no rows, or the array has neither one axis nor two.
         InvalidTensorError: The rows are ragged, or something in the array is no number.
         FeatureMismatchError: Something in a named row is no number; `faults` has every place.
     """
-    rows = _without_pandas(rows)
+    packed = _plain(rows)
+    if packed is not None:
+        return packed
+    rows = without_pandas(rows)
     if isinstance(rows, Mapping):
         rows = [rows]
     if isinstance(rows, list | tuple) and any(isinstance(row, Mapping) for row in rows):
-        return {"rows": _named(rows)}
-    return {"tensor": to_tensor(_matrix(rows))}
+        return _named(rows)
+    return pack(_matrix(rows))
+
+
+def _plain(rows: RowsLike) -> Packed | None:
+    """Pack the commonest rows by the shortest way: an array of floats, or one list of Python's numbers.
+
+    None means that they need a closer look; the result is never other than that look's.
+    """
+    if type(rows) is np.ndarray:
+        return pack(rows) if rows.dtype.kind == "f" and rows.ndim in {1, 2} and rows.size else None
+    if type(rows) is list and rows and _PYTHONS_NUMBERS.issuperset(map(type, rows)):
+        try:
+            return Packed(DATA_TYPE_FLOAT64, (len(rows),), struct.pack(f"<{len(rows)}d", *rows))
+        except (OverflowError, struct.error):
+            return None
+    return None
 
 
 def _matrix(rows: Any) -> npt.NDArray[Any]:
@@ -146,7 +179,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _without_pandas(rows: Any) -> Any:
+def without_pandas(rows: Any) -> Any:
     """Turn a DataFrame or Series into dicts when it has names, else into an array."""
     # A caller who passes a DataFrame has imported pandas; nobody else is to wait for it.
     pandas = sys.modules.get("pandas")

@@ -1,7 +1,7 @@
 """numpy arrays as `forwardpass.v1.Tensor` messages and back: the only code that knows the byte layout."""
 
 import math
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,16 +31,41 @@ _MOST_AXES: Final = 32
 _MOST_ELEMENTS: Final = 2**56
 
 
-def to_tensor(array: npt.ArrayLike) -> Tensor:
+class Packed(NamedTuple):
+    """The fields of a `Tensor` before there is a message.
+
+    Attributes:
+        dtype: The format of the elements.
+        shape: The length of each axis.
+        data: The elements, row-major and little-endian.
+    """
+
+    dtype: DataType
+    shape: tuple[int, ...]
+    data: bytes
+
+
+_WIRE: Final[dict[np.dtype[Any], DataType]] = {np.dtype("<f4"): DATA_TYPE_FLOAT32, np.dtype("<f8"): DATA_TYPE_FLOAT64}
+
+
+def pack(array: npt.ArrayLike) -> Packed:
     """Pack an array of any shape; float32 stays float32, every other number becomes float64."""
     numbers = np.asarray(array)
-    if numbers.dtype != np.float32:
-        numbers = numbers.astype(np.float64, copy=False)
-    return Tensor(
-        dtype=DATA_TYPES[numbers.dtype.name],
-        shape=numbers.shape,
-        data=numbers.astype(numbers.dtype.newbyteorder("<"), copy=False).tobytes(),
-    )
+    dtype = _WIRE.get(numbers.dtype)
+    if dtype is None:
+        dtype = DATA_TYPE_FLOAT32 if numbers.dtype == np.float32 else DATA_TYPE_FLOAT64
+        numbers = numbers.astype(DTYPES[dtype])
+    return Packed(dtype, numbers.shape, numbers.tobytes())
+
+
+def to_tensor(array: npt.ArrayLike) -> Tensor:
+    """Pack an array as a message; float32 stays float32, every other number becomes float64."""
+    return as_tensor(pack(array))
+
+
+def as_tensor(packed: Packed) -> Tensor:
+    """Return a packed array as a message."""
+    return Tensor(dtype=packed.dtype, shape=packed.shape, data=packed.data)
 
 
 def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
@@ -55,36 +80,36 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
         InvalidTensorError: Both `data` and `values` are set, an axis is negative, there are more than
             an array can have, or the number of bytes or values is not what the shape asks for.
     """
-    if tensor.data and tensor.values:
+    # Each look at a field makes its Python value anew, so each is looked at once.
+    data, values, kind, shape = tensor.data, tensor.values, tensor.dtype, tuple(tensor.shape)
+    if data and values:
         raise _invalid(path, "both `data` and `values` are set; set one of them")
-    if tensor.dtype not in DTYPES and (tensor.data or tensor.dtype != DATA_TYPE_UNSPECIFIED):
-        raise DtypeMismatchError(
-            f"{path}: dtype is {tensor.dtype}; needed is DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT64",
-            faults=[Fault(path=f"{path}.dtype", message="must be DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT64")],
-            actualDtype=tensor.dtype,
-        )
-    dtype = DTYPES.get(tensor.dtype, DTYPES[DATA_TYPE_FLOAT64])
-    shape = tuple(tensor.shape)
-    if any(length < 0 for length in shape):
+    dtype = DTYPES.get(kind)
+    if dtype is None:
+        if data or kind != DATA_TYPE_UNSPECIFIED:
+            raise DtypeMismatchError(
+                f"{path}: dtype is {kind}; needed is DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT64",
+                faults=[Fault(path=f"{path}.dtype", message="must be DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT64")],
+                actualDtype=kind,
+            )
+        dtype = DTYPES[DATA_TYPE_FLOAT64]
+    if shape and min(shape) < 0:
         raise _invalid(f"{path}.shape", f"is {list(shape)}; no axis can be negative")
     # numpy has arrays of 32 axes (64 since 2.0), and of fewer elements than an address has room for, even if one is 0.
     if len(shape) > _MOST_AXES or math.prod(max(length, 1) for length in shape) > _MOST_ELEMENTS:
         raise _invalid(f"{path}.shape", f"is {list(shape[:_MOST_AXES])}; that is beyond what an array can have")
-    if tensor.values:
-        shape = shape or (len(tensor.values),)
-        if len(tensor.values) != math.prod(shape):
-            raise _invalid(path, f"has {len(tensor.values)} values; shape {list(shape)} needs {math.prod(shape)}")
+    if values:
+        shape = shape or (len(values),)
+        if len(values) != math.prod(shape):
+            raise _invalid(path, f"has {len(values)} values; shape {list(shape)} needs {math.prod(shape)}")
         with np.errstate(over="ignore"):
-            return np.array(tensor.values, dtype=np.float64).astype(dtype).reshape(shape)
+            return np.array(values, dtype=np.float64).astype(dtype).reshape(shape)
     if not shape:
         raise _invalid(path, "is empty; set `data` with `dtype` and `shape`, or `values`")
     needed = math.prod(shape) * dtype.itemsize
-    if len(tensor.data) != needed:
-        raise _invalid(
-            path,
-            f"has {len(tensor.data)} bytes of data; shape {list(shape)} of {dtype.name} needs {needed}",
-        )
-    return np.frombuffer(tensor.data, dtype=dtype).reshape(shape)
+    if len(data) != needed:
+        raise _invalid(path, f"has {len(data)} bytes of data; shape {list(shape)} of {dtype.name} needs {needed}")
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
 def _invalid(path: str, message: str) -> InvalidTensorError:

@@ -157,6 +157,16 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         """Let the next call take its time."""
         self.script.append(lambda _: time.sleep(seconds))
 
+    def hold(self) -> threading.Event:
+        """Let the next call wait until the event is set, or 5 seconds."""
+        event = threading.Event()
+
+        def wait(_: grpc.ServicerContext) -> None:
+            event.wait(5)
+
+        self.script.append(wait)
+        return event
+
     def methods(self) -> list[str]:
         """Return the names of the methods that were called."""
         return [call.method for call in self.calls]
@@ -213,6 +223,17 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
             else:
                 response = self._predicted(request.request, context)
                 yield predictions_v1.PredictStreamResponse(id=request.id, response=response)
+
+    def PredictMany(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("PredictMany", context, request)
+        results = []
+        for one in request.requests:
+            if one.network not in self.networks:
+                error = Status(code=grpc.StatusCode.NOT_FOUND.value[0], message=f"no {one.network}")
+                results.append(predictions_v1.PredictResult(error=error))
+            else:
+                results.append(predictions_v1.PredictResult(response=self._predicted(one, context)))
+        return predictions_v1.PredictManyResponse(results=results)
 
     def Trace(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
         self._begin("Trace", context, request)

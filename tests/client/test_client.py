@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import pandas as pd
 import pytest
-from forwardpass import errors, spec
+from forwardpass import Prediction, StreamRequest, errors, spec
 from forwardpass.tensors import from_tensor
 from forwardpass.v1 import network_service_pb2 as networks_v1
 
@@ -26,6 +26,7 @@ DOCUMENT: dict[str, Any] = {
 }
 NAME = "article-2-hidden"
 ROWS = [[3.0, 5.0], [2.0, -1.0], [0.5, 0.25]]
+REQUEST = StreamRequest(network=NAME, rows=ROWS)
 NAMED = [{"children": row[0], "accounts": row[1]} for row in ROWS]
 
 
@@ -75,6 +76,37 @@ class TestPredict:
         client.spec(NAME, version=version)
         client.set_alias(NAME, "stable", version)
         assert [call.requests[0].version for call in fake.calls] == [sent] * 5
+
+
+class TestPredictMany:
+    def test_answers_in_order(self, client: Any, fake: FakeServer) -> None:
+        asked = [StreamRequest(network=name, rows=rows) for name in ARTICLE for rows in (ROWS, ROWS[0], NAMED)]
+        answers = client.predict_many(asked)
+        assert answers == tuple(client.predict(one.network, one.rows) for one in asked)
+        assert fake.methods()[0] == "PredictMany"
+        assert len(fake.calls[0].requests[0].requests) == len(asked)
+
+    def test_gives_the_error_of_one_and_the_answers_of_others(self, client: Any) -> None:
+        asked: list[Any] = [
+            StreamRequest(network=NAME, rows=["one", "two"]),
+            StreamRequest(network=NAME, rows=ROWS, version=3),
+            StreamRequest(network="nowhere", rows=ROWS),
+            StreamRequest(network=NAME, rows=[]),
+        ]
+        answers = client.predict_many(iter(asked))
+        kinds = [errors.InvalidTensorError, Prediction, errors.NotFoundError, errors.ShapeMismatchError]
+        assert [type(answer) for answer in answers] == kinds
+
+    def test_what_cannot_be_sent_is_not(self, client: Any, fake: FakeServer) -> None:
+        assert client.predict_many([]) == ()
+        (answer,) = client.predict_many([StreamRequest(network=NAME, rows=[])])
+        assert isinstance(answer, errors.ShapeMismatchError)
+        assert fake.calls == []
+
+    def test_an_error_of_the_call_is_raised(self, client: Any, fake: FakeServer) -> None:
+        fake.fail(grpc.StatusCode.PERMISSION_DENIED)
+        with pytest.raises(errors.PermissionDeniedError):
+            client.predict_many([StreamRequest(network=NAME, rows=ROWS)])
 
 
 class TestTrace:
@@ -297,6 +329,7 @@ class TestRetries:
         ("call", "codes"),
         [
             pytest.param(lambda client: client.predict(NAME, ROWS), "both", id="Predict"),
+            pytest.param(lambda client: client.predict_many([REQUEST]), "both", id="PredictMany"),
             pytest.param(lambda client: client.trace(NAME, ROWS), "both", id="Trace"),
             pytest.param(lambda client: client.network(NAME), "both", id="GetNetwork"),
             pytest.param(lambda client: list(client.networks()), "both", id="ListNetworks"),
@@ -374,6 +407,7 @@ class TestClosing:
         client.close()
         for call in (
             lambda: client.predict(NAME, ROWS),
+            lambda: client.predict_many([REQUEST]),
             lambda: next(client.watch()),
             lambda: next(client.networks()),
             client.ready,

@@ -164,6 +164,16 @@ def test_a_stream_answers_a_bad_request_with_its_error(real: Any) -> None:
     assert answers["3"].outputs.tolist() == [[9.0]]
 
 
+def test_many_networks_in_one_call(real: Any) -> None:
+    asked = [StreamRequest(network=name, rows=[[2, 3], [3, 5]]) for name in ("article-linear", "article-2-hidden")]
+    bad = [StreamRequest(network="nowhere", rows=[1, 2]), StreamRequest(network="article-linear", rows=[1, 2, 3])]
+    *good, unknown, misshapen = real.predict_many(asked + bad)
+    assert good == [real.predict(one.network, one.rows) for one in asked]
+    assert type(unknown) is errors.NetworkNotFoundError
+    assert type(misshapen) is errors.ShapeMismatchError
+    assert misshapen.facts["expectedShape"] == "[rows, 2]"
+
+
 def test_a_watch_tells_of_changes(real: Any, connect: Twin, server: ServerProcess, name: str) -> None:
     changes = real.watch(prefix=name)
     assert next(changes).event == "synced"

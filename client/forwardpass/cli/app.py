@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from forwardpass import Client, errors, render, spec
-from forwardpass.cli import output, reading
+from forwardpass.cli import bulk, output, reading, writing
 
 EXIT_CODES: dict[type[errors.ForwardpassError], int] = {
     errors.NotFoundError: 3,
@@ -171,17 +171,35 @@ def predict(
     context: typer.Context,
     name: Name,
     rows: Rows = None,
-    csv: Csv = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Read the rows from CSV, - is stdin; or, with --out, from .parquet."
+        ),
+    ] = None,
     version: Version = "",
-    out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Write CSV; - is stdout.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="Write CSV, - is stdout; or a .parquet file.")
+    ] = None,
+    ignore_extra: Annotated[
+        bool, typer.Option("--ignore-extra", help="Allow columns that the network does not read.")
+    ] = False,
+    append: Annotated[bool, typer.Option("--append", help="Write the outputs after the columns of the rows.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Compute a network's outputs."""
+    """Compute a network's outputs; with --csv and --out, of a table of any size."""
+    if csv is not None and rows is None and out is not None:
+        with _client(context) as client:
+            bulk.predict_table(client, name, csv, out, version=version, ignore_extra=ignore_extra, append=append)
+        return
+    if ignore_extra or append:
+        raise typer.BadParameter("needs --csv and --out", param_hint="--append" if append else "--ignore-extra")
     given = reading.read_rows(rows, csv)
     with _client(context) as client:
         prediction = client.predict(name, given, version=version)
     if out is not None:
-        output.write_csv(prediction, out)
+        with writing.open_out(out, prediction.output_names, labels=bool(prediction.labels)) as write:
+            write(prediction, None)
     elif as_json:
         output.print_json(prediction)
     else:

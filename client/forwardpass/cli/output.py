@@ -1,9 +1,7 @@
 """What the command line prints: tables for people, JSON for scripts."""
 
-import csv
 import dataclasses
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -100,26 +98,6 @@ def print_prediction(prediction: Prediction) -> None:
             row += [said.label, number(said.probability)]
         rows.append(row)
     print_table(["row", *names], rows)
-
-
-def write_csv(prediction: Prediction, path: str) -> None:
-    """Write one line for each row, numbers in full; `-` is standard output."""
-    names = [*prediction.output_names]
-    if prediction.classifications:
-        names += ["class", "probability"]
-
-    def write(file: Any) -> None:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        for index, outputs in enumerate(prediction.outputs.tolist()):
-            said = prediction.classifications[index : index + 1]
-            writer.writerow([*outputs, *(part for c in said for part in (c.label, c.probability))])
-
-    if path == "-":
-        write(sys.stdout)
-    else:
-        with open(path, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - as the csv module asks
-            write(file)
 
 
 def _aliases(aliases: Mapping[str, int]) -> str:

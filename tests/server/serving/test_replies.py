@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from forwardpass.numerics import NUMERICS
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array, to_tensor
 from forwardpass.v1.network_pb2 import Activation
@@ -42,6 +43,7 @@ def plain_predict(of: Served, outputs: Array) -> PredictResponse:
         version=of.version,
         digest=of.digest,
         output_names=of.output_names,
+        numerics=NUMERICS[of.numerics],
         classifications=plain_classifications(of, outputs),
     )
 
@@ -54,6 +56,7 @@ def plain_trace(network: NetworkSpec, of: Served, traced: core.Trace, rows: slic
         version=of.version,
         digest=of.digest,
         output_names=of.output_names,
+        numerics=NUMERICS[of.numerics],
         classifications=plain_classifications(of, traced.outputs[rows]),
         inputs=to_tensor(traced.inputs[rows]),
         input_names=of.input_names,

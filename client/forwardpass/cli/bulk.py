@@ -1,0 +1,75 @@
+"""A table in, a table out, in bounded memory: `forwardpass predict NAME --csv IN --out OUT`."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from forwardpass import Client
+from forwardpass.cli.reading import invalid
+from forwardpass.cli.tables import PART_ROWS, Part, Table, open_table
+from forwardpass.cli.writing import open_out
+from forwardpass.errors import ForwardpassError
+
+
+def predict_table(
+    client: Client, name: str, source: str, out: str, *, version: str, ignore_extra: bool, append: bool
+) -> None:
+    """Compute every row of a table into another one.
+
+    Args:
+        client: Calls the server.
+        name: The network's name.
+        source: The rows, CSV or Parquet.
+        out: Where the outputs go, CSV or Parquet.
+        version: A version's number or an alias; looked up once, so that all rows have the same.
+        ignore_extra: Whether columns that the network does not read are allowed.
+        append: Whether the columns of the rows stand before the outputs.
+
+    Raises:
+        ForwardpassError: A row is refused; the message says where it stands.
+    """
+    info = client.version(name, version=version)
+    with (
+        open_table(source, info, ignore_extra=ignore_extra) as table,
+        open_out(out, info.output_names, labels=bool(info.class_labels), kept=table.names if append else ()) as write,
+        _progress() as bar,
+    ):
+        task = bar.add_task("", total=table.total, rows=0)
+        away: deque[Part] = deque()
+        count = 0
+        try:
+            for prediction in client.predict_batches(
+                name, _numbers(table, away), version=info.number, batch_rows=PART_ROWS
+            ):
+                write(prediction, away.popleft())
+                count += len(prediction.outputs)
+                bar.update(task, completed=table.done(), rows=count)
+        except ForwardpassError as error:
+            if "firstRow" in error.facts and away:
+                error.message = f"{_where(table, away[0], error)}: {error.message}"
+            raise
+        if not count:
+            raise invalid(table.source, "has a header and no rows")
+
+
+def _numbers(table: Table, away: "deque[Part]") -> Iterator[Any]:
+    for part in table.parts:
+        away.append(part)
+        yield part.numbers
+
+
+def _where(table: Table, part: Part, error: ForwardpassError) -> str:
+    """Say where the row stands that was refused, or else the part."""
+    row = error.facts.get("row", "")
+    if row.isdecimal() and int(row) < len(part.places):
+        return f"{table.source} {table.unit} {part.places[int(row)]}"
+    return f"{table.source} {table.unit}s {part.places[0]} to {part.places[-1]}"
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = (BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)

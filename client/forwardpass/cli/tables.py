@@ -1,0 +1,268 @@
+"""Tables of rows, CSV or Parquet, read part by part and checked against what a network reads."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from forwardpass.cli.reading import invalid, is_number
+from forwardpass.models import VersionInfo
+
+PART_ROWS: Final = 1024
+"""Rows of a part, and of a request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Part:
+    """Some rows of a table.
+
+    Attributes:
+        numbers: `(rows, inputs) float64`, in the order in which the network reads them.
+        columns: Every column of the table as it was: texts of CSV, or arrays of Parquet.
+        inputs: For each input of the network, the column that has it.
+        places: Where each row stands: the number of its line, or of the row in a Parquet file.
+    """
+
+    numbers: npt.NDArray[np.float64]
+    columns: Sequence[Any]
+    inputs: Sequence[int]
+    places: Sequence[int]
+
+    def typed_columns(self) -> list[Any]:
+        """Return every column, with numbers for the texts that were read as numbers."""
+        numbers = dict(zip(self.inputs, self.numbers.T, strict=True))
+        return [
+            numbers.get(place, column) if isinstance(column, tuple) else column
+            for place, column in enumerate(self.columns)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table whose columns fit a network.
+
+    Attributes:
+        source: What it is called.
+        unit: What a place counts: "line" or "row".
+        names: The names of its columns.
+        inputs: For each input of the network, the column that has it.
+        parts: The rows, to be read once.
+        total: The size, in the unit of `done`; None where nobody knows.
+        done: Returns how much was read.
+    """
+
+    source: str
+    unit: str
+    names: tuple[str, ...]
+    inputs: tuple[int, ...]
+    parts: Iterator[Part] = field(repr=False)
+    total: int | None
+    done: Callable[[], int] = field(repr=False)
+
+
+def open_table(source: str, version: VersionInfo, *, ignore_extra: bool) -> AbstractContextManager[Table]:
+    """Open a table, Parquet by its suffix and else CSV, `-` for CSV on standard input.
+
+    Raises:
+        InvalidFieldError: It cannot be read, is empty, or its columns do not fit the network.
+    """
+    opener = _open_parquet if is_parquet(source) else _open_csv
+    return opener(source, version, ignore_extra)
+
+
+def is_parquet(path: str) -> bool:
+    """Return whether a path means Parquet."""
+    return path.lower().endswith(".parquet")
+
+
+def parquet() -> Any:
+    """Import what reads and writes Parquet.
+
+    Raises:
+        InvalidFieldError: It is not installed.
+    """
+    try:
+        import pyarrow.parquet  # noqa: PLC0415 - a large library that only Parquet needs
+    except ModuleNotFoundError:
+        raise invalid("parquet", "needs pyarrow; install it with: pip install 'forwardpass[parquet]'") from None
+    return pyarrow
+
+
+@contextmanager
+def _open_csv(source: str, version: VersionInfo, ignore_extra: bool) -> Iterator[Table]:
+    name = "standard input" if source == "-" else source
+    raw = _opened(source)
+    text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+    # Standard input stays open: to close it would wait for a thread of grpc that waits for more of it.
+    with nullcontext() if source == "-" else text:
+        lines = _lines(csv.reader(text), name)
+        first = next(lines, None)
+        if first is None:
+            raise invalid(name, "is empty")
+        header = None if all(map(is_number, first[1])) else tuple(cell.strip() for cell in first[1])
+        names = _names_by_place(version, len(first[1]), name) if header is None else header
+        inputs = _inputs(names, version, name, ignore_extra=ignore_extra)
+        rows = chain([first], lines) if header is None else lines
+        yield Table(
+            source=name,
+            unit="line",
+            names=names,
+            inputs=inputs,
+            parts=_csv_parts(rows, names, inputs, name),
+            total=None if source == "-" else Path(source).stat().st_size,
+            done=lambda: 0 if source == "-" or raw.closed else int(raw.tell()),
+        )
+
+
+def _opened(source: str) -> BinaryIO:
+    try:
+        # Not `sys.stdin`: a thread of grpc may still wait for it when Python ends, and closes that.
+        return open(0, "rb", closefd=False) if source == "-" else Path(source).open("rb")
+    except OSError as error:
+        raise invalid(source, f"cannot be read: {error.strerror}") from None
+
+
+def _lines(reader: Any, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines that are not empty, with their numbers."""
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except UnicodeDecodeError as error:
+        raise invalid(name, f"is not UTF-8 after line {reader.line_num}: {error.reason}") from None
+    except csv.Error as error:
+        raise invalid(f"{name} line {reader.line_num}", f"is no CSV: {error}") from None
+
+
+def _csv_parts(
+    lines: Iterator[tuple[int, list[str]]], names: Sequence[str], inputs: Sequence[int], name: str
+) -> Iterator[Part]:
+    numbers: list[list[float]] = []
+    rows: list[list[str]] = []
+    places: list[int] = []
+
+    def part() -> Part:
+        columns = tuple(zip(*rows, strict=True))
+        return Part(numbers=np.array(numbers), columns=columns, inputs=inputs, places=tuple(places))
+
+    for place, cells in lines:
+        if len(cells) != len(names):
+            raise invalid(f"{name} line {place}", f"has {len(cells)} cells; the first line has {len(names)}")
+        try:
+            numbers.append([float(cells[column]) for column in inputs])
+        except ValueError:
+            column = next(column for column in inputs if not is_number(cells[column]))
+            found = f"has {cells[column]!r}" if cells[column].strip() else "has nothing"
+            raise invalid(f"{name} line {place}", f"{found} in column {names[column]!r}; a number is needed") from None
+        rows.append(cells)
+        places.append(place)
+        if len(rows) == PART_ROWS:
+            yield part()
+            numbers, rows, places = [], [], []
+    if rows:
+        yield part()
+
+
+@contextmanager
+def _open_parquet(source: str, version: VersionInfo, ignore_extra: bool) -> Iterator[Table]:
+    arrow = parquet()
+    try:
+        file = arrow.parquet.ParquetFile(source)
+    except OSError as error:
+        raise invalid(source, f"cannot be read: {error.strerror or error}") from None
+    except arrow.ArrowInvalid as error:
+        raise invalid(source, f"is no Parquet: {error}") from None
+    read = 0
+
+    def parts() -> Iterator[Part]:
+        nonlocal read
+        for batch in _even(arrow, file.iter_batches(batch_size=PART_ROWS)):
+            places = range(read + 1, read + batch.num_rows + 1)
+            numbers = [_numbers(arrow, batch.column(column), places, f"column {names[column]!r}") for column in inputs]
+            read += batch.num_rows
+            yield Part(numbers=np.stack(numbers, axis=1), columns=tuple(batch.columns), inputs=inputs, places=places)
+
+    def _numbers(arrow: Any, column: Any, places: Sequence[int], called: str) -> npt.NDArray[np.float64]:
+        if column.null_count:
+            place = places[column.is_null().to_pylist().index(True)]
+            raise invalid(f"{source} row {place}", f"has nothing in {called}; a number is needed")
+        try:
+            numbers: npt.NDArray[np.float64] = column.cast(arrow.float64(), safe=False).to_numpy()
+        except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError):
+            raise invalid(source, f"has {column.type} in {called}; numbers are needed") from None
+        return numbers
+
+    with file:
+        names = tuple(file.schema_arrow.names)
+        inputs = _inputs(names, version, source, ignore_extra=ignore_extra)
+        for column in inputs:
+            kind = file.schema_arrow.types[column]
+            if arrow.types.is_string(kind) or arrow.types.is_large_string(kind):
+                raise invalid(source, f"has {kind} in column {names[column]!r}; numbers are needed")
+        yield Table(
+            source=source,
+            unit="row",
+            names=names,
+            inputs=inputs,
+            parts=parts(),
+            total=file.metadata.num_rows,
+            done=lambda: read,
+        )
+
+
+def _even(arrow: Any, batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield tables of `PART_ROWS` rows each, and a last one with the rest."""
+    held = None
+    for batch in batches:
+        table = arrow.Table.from_batches([batch])
+        held = table if held is None else arrow.concat_tables([held, table])
+        while held.num_rows >= PART_ROWS:
+            yield held.slice(0, PART_ROWS)
+            held = held.slice(PART_ROWS)
+    if held is not None and held.num_rows:
+        yield held
+
+
+def _names_by_place(version: VersionInfo, width: int, source: str) -> tuple[str, ...]:
+    if width != version.inputs:
+        raise invalid(f"{source} line 1", f"has {width} numbers; {_title(version)} reads {version.inputs}")
+    return tuple(feature.name for feature in version.features) or _numbered(width)
+
+
+def _numbered(width: int) -> tuple[str, ...]:
+    return tuple(f"input_{place}" for place in range(width))
+
+
+def _inputs(names: Sequence[str], version: VersionInfo, source: str, *, ignore_extra: bool) -> tuple[int, ...]:
+    """Return the column of each input, by its name, or by its place where the network has no names."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise invalid(source, f"has several columns {', '.join(map(repr, twice))}")
+    features = [feature.name for feature in version.features]
+    if not features:
+        if len(names) == version.inputs or (ignore_extra and len(names) > version.inputs):
+            return tuple(range(version.inputs))
+        raise invalid(
+            source, f"has {len(names)} columns; {_title(version)} reads {version.inputs}, which have no names"
+        )
+    missing = [name for name in features if name not in names]
+    if missing:
+        raise invalid(source, f"has no column {', '.join(map(repr, missing))}, which {_title(version)} reads")
+    extra = [name for name in names if name not in features]
+    if extra and not ignore_extra:
+        raise invalid(
+            source,
+            f"has {', '.join(map(repr, extra))}, which {_title(version)} does not read; --ignore-extra allows it",
+        )
+    return tuple(names.index(name) for name in features)
+
+
+def _title(version: VersionInfo) -> str:
+    return f"{version.network} version {version.number}"

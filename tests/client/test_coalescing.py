@@ -1,0 +1,402 @@
+"""Rows of concurrent callers travel together, and nobody can tell from an answer, an error or a timeout."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from math import inf
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from forwardpass import AsyncClient, ForwardpassError, Prediction, errors, spec
+from forwardpass._coalescing import MOST_BYTES, MOST_IN_FLIGHT, MOST_ROWS, Batch, Coalescer, Seat, group_of
+from forwardpass.rows import read_rows
+from forwardpass.tensors import from_tensor
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.client.fake_server import ARTICLE, FakeServer, outputs_of
+from tests.client.twins import Twin
+from tests.processes import ServerProcess, wait_until
+
+NAME = "article-2-hidden"
+
+
+def _seat(network: str, row: Any) -> Seat:
+    read = read_rows(row)
+    group = group_of(network, "", read)
+    assert group is not None
+    return Seat(group, read, Future(), None, inf)
+
+
+class _World:
+    """Callers and a sender around a `Coalescer`, checked at each step."""
+
+    ROWS: tuple[Any, ...] = (
+        np.array([1, 2], np.float32),
+        np.array([1, 2], np.float64),
+        np.array([[1.0, 2.0, 3.0]]),
+        {"a": 1.0},
+    )
+
+    def __init__(self) -> None:
+        self.coalescer = Coalescer()
+        self.seats: list[Seat] = []
+        self.flying: list[Batch] = []
+        self.travelled: list[Seat] = []
+
+    def join(self, number: int) -> None:
+        seat = _seat("one" if number < 4 else "other", self.ROWS[number % 4])
+        self.seats.append(seat)
+        if self.coalescer.join(seat):
+            self._take(seat)
+
+    def take(self, number: int) -> None:
+        if self.seats:
+            self._take(self.seats[number % len(self.seats)])
+
+    def end(self, number: int) -> None:
+        if self.flying:
+            batch = self.flying.pop(number % len(self.flying))
+            self.coalescer.end(batch)
+            self._take(batch.seats[0])
+
+    def go(self, number: int) -> None:
+        if self.seats:
+            self.seats[number % len(self.seats)].outcome.cancel()
+
+    def _take(self, seat: Seat) -> None:
+        batch = self.coalescer.take(seat.group)
+        if batch is not None:
+            assert {one.group for one in batch.seats} == {seat.group}
+            assert not any(one.outcome.done() for one in batch.seats)
+            self.travelled += batch.seats
+            self.flying.append(batch)
+        assert sum(one.seats[0].group == seat.group for one in self.flying) <= MOST_IN_FLIGHT
+
+
+class TestDeciding:
+    """The rules alone, without a client."""
+
+    @given(st.lists(st.tuples(st.sampled_from(["join", "take", "end", "go"]), st.integers(0, 7)), max_size=80))
+    def test_everyone_who_stays_travels_once_with_their_own_kind(self, steps: list[tuple[str, int]]) -> None:
+        world = _World()
+        for step, number in steps:
+            getattr(world, step)(number)
+        while world.flying:
+            world.end(0)
+        assert len(set(map(id, world.travelled))) == len(world.travelled)
+        assert all(seat in world.travelled or seat.outcome.cancelled() for seat in world.seats)
+        for group in {seat.group for seat in world.seats}:
+            order = [world.seats.index(seat) for seat in world.travelled if seat.group == group]
+            assert order == sorted(order)
+
+    @pytest.mark.parametrize(("width", "most"), [(2, MOST_ROWS), (1_000, MOST_BYTES // 8_000), (10**6, 1)])
+    def test_a_batch_is_bounded(self, width: int, most: int) -> None:
+        coalescer = Coalescer()
+        seats = [_seat("n", np.zeros(width)) for _ in range(most + 1)]
+        for seat in seats:
+            coalescer.join(seat)
+        batch = coalescer.take(seats[0].group)
+        assert batch is not None
+        assert len(batch.seats) == most
+        assert coalescer.take(coalescer.end(batch)) is not None
+
+    def test_the_most_patient_decides_how_long(self) -> None:
+        seats = [_seat("n", [1.0, 2.0]) for _ in range(3)]
+        for seat, expires in zip(seats, (3.0, 5.0, 4.0), strict=True):
+            seat.expires = expires
+        assert Batch(seats).limit(1.0) == 4.0
+        seats[0].expires = inf
+        assert Batch(seats).limit(1.0) is None
+
+    def test_many_rows_travel_alone(self) -> None:
+        assert group_of("n", "", read_rows([[1.0], [2.0]])) is None
+        assert group_of("n", "", read_rows([{"a": 1}, {"a": 2}])) is None
+
+
+@pytest.fixture
+def together(connect: Twin, fake: FakeServer) -> Any:
+    """A client of `fake` that lets rows travel together, of each kind in turn."""
+    return connect(fake.address, coalesce=True)
+
+
+def _waiting(client: Any) -> int:
+    """How many rows wait in a client to be sent."""
+    sender = getattr(client, "_client", client)._sender
+    return sum(len(queue.waiting) for queue in list(sender._coalescer._queues.values()))
+
+
+def _while_one_is_away(
+    fake: FakeServer, first: Callable[[], Any], others: Sequence[Callable[[], Any]]
+) -> list[Future[Any]]:
+    """Call `first`, hold its answer back until the others have called, and wait for all."""
+    hold = fake.hold()
+    with ThreadPoolExecutor(len(others) + 1) as threads:
+        calls = [threads.submit(first)]
+        wait_until(lambda: fake.calls)
+        calls += [threads.submit(other) for other in others]
+        time.sleep(0.3)  # until those who can wait do; others go as they are
+        hold.set()
+    return calls
+
+
+class TestTravelling:
+    def test_a_lone_row_goes_at_once(self, together: Any, fake: FakeServer) -> None:
+        assert together.predict(NAME, [3, 5]).outputs.tolist() == [[182.0]]
+        assert fake.methods() == ["Predict"]
+
+    def test_all_that_wait_go_in_the_next_call(self, together: Any, fake: FakeServer) -> None:
+        rows = [[float(number), 1.0] for number in range(40)]
+        ask = [partial(together.predict, NAME, row) for row in rows]
+        calls = _while_one_is_away(fake, ask[0], ask[1:])
+        assert [call.result().outputs.tolist() for call in calls] == [outputs_of(ARTICLE[NAME], [row]) for row in rows]
+        assert fake.methods() == ["Predict"] * 2
+        assert from_tensor(fake.calls[1].requests[0].tensor).shape == (39, 2)
+
+    def test_only_what_is_alike_goes_together(self, together: Any, fake: FakeServer) -> None:
+        one = np.ones(2, np.float32)
+        others = [one, one[None], [1.0, 2.0], {"children": 1, "accounts": 2}, np.ones((3, 2))]
+        ask = [partial(together.predict, NAME, row) for row in others]
+        ask += [partial(together.predict, NAME, [1.0, 2.0], version="1")]
+        ask += [partial(together.predict, "article-linear", [1.0, 2.0])]
+        _while_one_is_away(fake, partial(together.predict, NAME, one), ask)
+        asked = [call.requests[0] for call in fake.calls[1:]]
+        shapes = [from_tensor(one.tensor).shape if one.WhichOneof("inputs") == "tensor" else None for one in asked]
+        assert sorted(map(str, shapes)) == ["(2, 2)", "(2,)", "(2,)", "(2,)", "(3, 2)", "None"]
+
+    def test_named_rows_go_together_too(self, together: Any, fake: FakeServer) -> None:
+        rows = [{"children": float(number), "accounts": 1.0} for number in range(5)]
+        calls = _while_one_is_away(
+            fake, partial(together.predict, NAME, rows[0]), [partial(together.predict, NAME, row) for row in rows]
+        )
+        expected = [outputs_of(ARTICLE[NAME], [[float(number), 1.0]]) for number in range(5)]
+        assert [call.result().outputs.tolist() for call in calls[1:]] == expected
+        assert len(fake.calls[1].requests[0].rows.rows) == 5
+
+    def test_answers_are_read_only_and_apart(self, together: Any, fake: FakeServer) -> None:
+        ask = [partial(together.predict, NAME, [3, 5])] * 3
+        one, other = (call.result().outputs for call in _while_one_is_away(fake, ask[0], ask[1:])[1:])
+        assert not one.flags.writeable
+        assert not np.shares_memory(one, other)
+
+    def test_odd_arguments_are_refused_before_the_wire(self, together: Any, fake: FakeServer) -> None:
+        for arguments in ({"rows": ["x"]}, {"rows": [1, 2], "version": None}, {"rows": [1, 2], "timeout": 0}):
+            with pytest.raises(errors.InvalidRequestError):
+                together.predict(NAME, **arguments)
+        assert fake.calls == []
+
+
+class TestErrors:
+    def test_of_the_call_are_everyones_each_with_their_own(self, together: Any, fake: FakeServer) -> None:
+        def ask() -> Exception:
+            with pytest.raises(errors.PermissionDeniedError) as caught:
+                together.predict(NAME, [1.0, 2.0])
+            return caught.value
+
+        hold = fake.hold()
+        with ThreadPoolExecutor(9) as threads:
+            first = threads.submit(together.predict, NAME, [1.0, 2.0])
+            wait_until(lambda: fake.calls)
+            fake.fail(grpc.StatusCode.PERMISSION_DENIED)
+            calls = [threads.submit(ask) for _ in range(8)]
+            wait_until(lambda: _waiting(together) == 8)
+            hold.set()
+        first.result()
+        raised = [call.result() for call in calls]
+        assert len(set(map(id, raised))) == 8
+        assert len({str(error) for error in raised}) == 1
+        assert fake.methods() == ["Predict"] * 2
+
+    def test_that_may_be_one_rows_are_asked_for_again(self, together: Any, fake: FakeServer) -> None:
+        hold = fake.hold()
+        fake.fail(grpc.StatusCode.INVALID_ARGUMENT)
+        with ThreadPoolExecutor(5) as threads:
+            first = threads.submit(together.predict, NAME, [0.0, 1.0])
+            wait_until(lambda: fake.calls)
+            calls = [threads.submit(together.predict, NAME, [float(number), 1.0]) for number in range(4)]
+            wait_until(lambda: _waiting(together) == 4)
+            hold.set()
+        first.result()
+        expected = [outputs_of(ARTICLE[NAME], [[float(number), 1.0]]) for number in range(4)]
+        assert [call.result().outputs.tolist() for call in calls] == expected
+        assert fake.methods() == ["Predict", "Predict", "PredictMany"]
+
+
+class TestPatience:
+    def test_the_impatient_give_up_by_themselves(self, together: Any, connect: Twin, fake: FakeServer) -> None:
+        fake.delay(0.6)
+        with pytest.raises(errors.DeadlineExceededError) as alone:
+            connect(fake.address).predict(NAME, [1.0, 1.0], timeout=0.25)
+        hold = fake.hold()
+        with ThreadPoolExecutor(4) as threads:
+            first = threads.submit(together.predict, NAME, [3.0, 5.0])
+            wait_until(lambda: len(fake.calls) == 2)
+            waits = threads.submit(together.predict, NAME, [3.0, 5.0])
+            hurries = threads.submit(together.predict, NAME, [3.0, 5.0], timeout=0.25)
+            with pytest.raises(errors.DeadlineExceededError) as caught:
+                hurries.result()
+            assert not waits.done()
+            hold.set()
+            assert waits.result().outputs == first.result().outputs == 182
+        assert (str(caught.value), caught.value.facts) == (str(alone.value), alone.value.facts)
+
+    def test_the_impatient_leave_a_call_that_others_wait_for(self, together: Any, fake: FakeServer) -> None:
+        first_hold, hold = fake.hold(), fake.hold()
+        with ThreadPoolExecutor(4) as threads:
+            threads.submit(together.predict, NAME, [3.0, 5.0])
+            wait_until(lambda: fake.calls)
+            patient = threads.submit(together.predict, NAME, [3.0, 5.0], timeout=None)
+            hurried = threads.submit(together.predict, NAME, [3.0, 5.0], timeout=1.5)
+            wait_until(lambda: _waiting(together) == 2)
+            first_hold.set()
+            wait_until(lambda: len(fake.calls) == 2)
+            with pytest.raises(errors.DeadlineExceededError, match=r"within 1\.5 s"):
+                hurried.result()
+            hold.set()
+            assert patient.result().outputs == 182
+        assert from_tensor(fake.calls[1].requests[0].tensor).shape == (2, 2)
+
+    def test_the_server_is_told_how_long_the_most_patient_waits(self, together: Any, fake: FakeServer) -> None:
+        ask = [partial(together.predict, NAME, [1, 2], timeout=seconds) for seconds in (20, 40, 30)]
+        _while_one_is_away(fake, ask[0], ask)
+        assert fake.calls[1].seconds_left == pytest.approx(40, abs=2)
+
+    def test_a_call_that_nobody_waits_for_ends(self, together: Any, fake: FakeServer) -> None:
+        fake.delay(1.0)
+        with pytest.raises(errors.DeadlineExceededError):
+            together.predict(NAME, [1.0, 2.0], timeout=0.2)
+        assert fake.calls[0].ended.wait(5)
+        assert together.predict(NAME, [3.0, 5.0]).outputs == 182
+
+    async def test_who_is_cancelled_takes_nobody_along(self, fake: FakeServer) -> None:
+        fake.delay(0.3)
+        async with AsyncClient(fake.address, coalesce=True) as client:
+            tasks = [asyncio.create_task(client.predict(NAME, [float(n), 1.0])) for n in range(6)]
+            await asyncio.sleep(0.1)
+            waiting = [asyncio.create_task(client.predict(NAME, [float(n), 1.0])) for n in range(6)]
+            await asyncio.sleep(0)
+            for task in (tasks[0], tasks[3], waiting[0], waiting[5]):
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, *waiting, return_exceptions=True)
+        gone = {0, 3, 6, 11}
+        for place, outcome in enumerate(outcomes):
+            if place in gone:
+                assert isinstance(outcome, asyncio.CancelledError)
+            else:
+                assert isinstance(outcome, Prediction)
+                assert outcome.outputs.tolist() == outputs_of(ARTICLE[NAME], [[float(place % 6), 1.0]])
+        assert from_tensor(fake.calls[1].requests[0].tensor).shape == (4, 2)
+
+    async def test_when_all_are_cancelled_their_call_ends(self, fake: FakeServer) -> None:
+        fake.delay(1.0)
+        async with AsyncClient(fake.address, coalesce=True) as client:
+            tasks = [asyncio.create_task(client.predict(NAME, [1.0, 2.0])) for _ in range(3)]
+            while not fake.calls:
+                await asyncio.sleep(0.01)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert await asyncio.to_thread(fake.calls[0].ended.wait, 5)
+            assert (await client.predict(NAME, [3.0, 5.0])).outputs == 182
+
+
+class TestClosing:
+    def test_tells_those_on_their_way_and_those_who_wait(self, together: Any, fake: FakeServer) -> None:
+        hold = fake.hold()
+        with ThreadPoolExecutor(5) as threads:
+            calls = [threads.submit(together.predict, NAME, [1.0, 2.0])]
+            wait_until(lambda: fake.calls)
+            calls += [threads.submit(together.predict, NAME, [1.0, 2.0]) for _ in range(4)]
+            wait_until(lambda: _waiting(together) == 4)
+            together.close()
+            try:
+                for call in calls:
+                    with pytest.raises(RuntimeError, match="the client is closed"):
+                        call.result(5)
+            finally:
+                hold.set()
+        with pytest.raises(RuntimeError, match="the client is closed"):
+            together.predict(NAME, [1.0, 2.0])
+        assert len(fake.calls) == 1
+
+    def test_an_event_loop_that_ends_leaves_nobody_waiting(self, fake: FakeServer) -> None:
+        fake.delay(0.5)
+
+        async def leave() -> None:
+            client = AsyncClient(fake.address, coalesce=True)
+            task = asyncio.create_task(client.predict(NAME, [1.0, 2.0]))
+            await asyncio.sleep(0.1)
+            assert not task.done()
+
+        asyncio.run(leave())
+
+
+@pytest.fixture(scope="module")
+def classifier(server: ServerProcess) -> str:
+    from forwardpass import Client
+
+    rng = np.random.default_rng(5)
+    layers = [
+        {"weights": rng.standard_normal((9, 3)), "activation": "tanh"},
+        {"weights": rng.standard_normal((2, 9)), "activation": "softmax"},
+    ]
+    with Client(server.address) as client:
+        for dtype in ("float32", "float64"):
+            document = {"format": spec.FORMAT, "dtype": dtype, "inputs": ["x", "y", "z"], "layers": layers}
+            client.register(f"together-{dtype}", {**document, "classes": ["no", "yes"]})
+    return "together-float32"
+
+
+def _told(call: Callable[[], Prediction]) -> Any:
+    """What a caller can see: a value, or all of an error but its request's id."""
+    try:
+        return call()
+    except ForwardpassError as error:
+        return type(error), error.message, error.facts, error.faults, error.retry_after
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_can_tell(connect: Twin, server: ServerProcess, classifier: str, seed: int) -> None:
+    """Callers of every kind, at random moments, some of them in error: each is told what it is told alone."""
+    alone, company = connect(server.address), connect(server.address, coalesce=True)
+    chance = random.Random(seed)
+    rng = np.random.default_rng(seed)
+
+    def rows() -> Any:
+        row = rng.standard_normal(3)
+        if chance.random() < 0.1:
+            row[chance.randrange(3)] = np.nan
+        return chance.choice(
+            [
+                row,
+                row.astype(np.float32),
+                row.astype(np.float32)[None],
+                row.tolist(),
+                dict(zip("xyz", row.tolist(), strict=True)),
+                dict(zip("xyw", row.tolist(), strict=True)),
+                row[:2],
+                rng.standard_normal((4, 3)),
+                ["one", 2, 3],
+            ]
+        )
+
+    calls = [
+        (chance.choice([classifier, "together-float64", "nowhere"]), rows(), chance.choice(["", "1", "latest", 7]))
+        for _ in range(150)
+    ]
+
+    def one(name: str, row: Any, version: str | int) -> Any:
+        time.sleep(chance.random() * 0.02)
+        return _told(partial(company.predict, name, row, version=version))
+
+    expected = [_told(partial(alone.predict, name, row, version=version)) for name, row, version in calls]
+    with ThreadPoolExecutor(32) as threads:
+        found = list(threads.map(lambda call: one(*call), calls))
+    assert found == expected
+    assert any(isinstance(told, Prediction) and told.classifications for told in found)
+    assert any(not isinstance(told, Prediction) for told in found)
