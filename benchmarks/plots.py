@@ -25,24 +25,22 @@ class Plot:
         x: What goes to the right, with its unit.
         y: What goes up, with its unit.
         lines: The points of each line by its name, x ascending.
-        log_x: Whether equal steps to the right are equal factors.
-        log_y: Whether equal steps up are.
+        log_y: Whether equal steps up are equal factors, as equal steps to the right are.
     """
 
     title: str
     x: str
     y: str
     lines: Mapping[str, Sequence[Point]]
-    log_x: bool = True
     log_y: bool = True
 
 
 def svg(plot: Plot) -> str:
     """Draw a plot."""
     points = [point for line in plot.lines.values() for point in line]
-    x_ticks = _ticks([x for x, _ in points], log=plot.log_x)
+    x_ticks = sorted({x for x, _ in points})
     y_ticks = _ticks([y for _, y in points], log=plot.log_y)
-    right = _scale(x_ticks, LEFT, WIDTH - RIGHT, log=plot.log_x)
+    right = _scale(x_ticks, LEFT, WIDTH - RIGHT, log=True)
     up = _scale(y_ticks, HEIGHT - BOTTOM, TOP, log=plot.log_y)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">',
@@ -101,11 +99,11 @@ def _apart(places: Sequence[float], gap: float = 15.0) -> list[float]:
 
 
 def _number(value: float) -> str:
-    """Write a tick: 0.001, 20, 5k, 1M."""
+    """Write a tick: 0.001, 20, 5,000, 10k, 1M."""
     for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
+        if value >= max(limit, 10_000):
             return f"{value / limit:g}{letter}"
-    return f"{value:g}"
+    return f"{value:,.6g}"
 
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:

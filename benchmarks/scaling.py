@@ -119,7 +119,7 @@ def callers(lab: Lab) -> Iterator[tuple[str, Plot]]:
     yield (
         "callers-latency",
         Plot(
-            title="Callers: time of 99 in 100 calls, one core",
+            title="Callers: p99 of Predict, one row, one core",
             x="calls in flight",
             y="microseconds",
             lines={name: [(count, load.p99) for count, load in loads] for name, loads in found.items()},

@@ -71,7 +71,7 @@ def test_what_is_missing_is_told_with_its_remedy() -> None:
 
 @pytest.mark.parametrize("log", [False, True])
 def test_a_plot_is_well_formed_and_has_its_words(log: bool) -> None:
-    plot = Plot(title="Rows & time", x="rows", y="µs", lines={"a<b": [(1, 2), (10, 300)]}, log_x=log, log_y=log)
+    plot = Plot(title="Rows & time", x="rows", y="µs", lines={"a<b": [(1, 2), (10, 300)]}, log_y=log)
     root = ET.fromstring(svg(plot))  # noqa: S314 - it is our own
     words = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"Rows & time", "rows", "µs", "a<b"} <= words
