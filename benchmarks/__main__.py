@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threadpool_limits(1, user_api="blas")
     described = machine.describe()
     print(f"{described['cpu']}, {described['blas']} for {described['blas_kernels']}, engine {options.engine}")
+    busy = machine.busy()
+    if busy > 0.05:
+        print(f"warning: others use {busy:.0%} of the cores; the figures will be noisy")
     for need in needs.ALL:
         if not need.found():
             print(f"missing: {need.name}; to get it: {need.remedy}")
@@ -49,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         quick=options.quick,
         rounds=options.rounds,
         seconds=options.seconds,
+        busy=round(busy, 3),
     )
     if options.json or not options.quick:
         print(f"\nwritten: {history.write(record, options.json)}")

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,14 @@ def describe() -> dict[str, object]:
     }
 
 
+def busy(seconds: float = 1.0) -> float:
+    """Return the share of all cores' time that somebody uses while we wait, from 0 to 1."""
+    before = _jiffies()
+    time.sleep(seconds)
+    used, idle = (after - earlier for after, earlier in zip(_jiffies(), before, strict=True))
+    return used / max(used + idle, 1)
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what takes part, as far as it is installed."""
     found = {"python": platform.python_version()}
@@ -50,6 +59,13 @@ def commit() -> str:
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     return ran.stdout.strip()
+
+
+def _jiffies() -> tuple[int, int]:
+    """Return how long the cores have worked and idled; https://man7.org/linux/man-pages/man5/proc_stat.5.html."""
+    total = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = total[3] + total[4]
+    return sum(total) - idle, idle
 
 
 def _cpu() -> str:
