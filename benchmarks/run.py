@@ -3,7 +3,7 @@
 import sys
 import time
 import traceback
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -42,7 +42,7 @@ def curves(lab: Lab) -> list[tuple[str, Plot]]:
     plots: list[tuple[str, Plot]] = []
     for curve in CURVES:
         with _told(f"curve: {curve.measure.__name__}"):
-            lacking = needs.missing(curve.needs)
+            lacking = _lacking(lab, curve.needs)
             if lacking:
                 print(lacking, file=sys.stderr)
                 continue
@@ -55,7 +55,7 @@ def curves(lab: Lab) -> list[tuple[str, Plot]]:
 
 def _measure(lab: Lab, row: Row, results: Mapping[str, Result]) -> None:
     """Take one round of a row; where that is not possible, say why."""
-    findings, skipped = {}, needs.missing(row.needs)
+    findings, skipped = {}, _lacking(lab, row.needs)
     if not skipped:
         try:
             findings = dict(row.measure(lab))
@@ -67,6 +67,12 @@ def _measure(lab: Lab, row: Row, results: Mapping[str, Result]) -> None:
             result.skipped = skipped
         else:
             result.findings.append(findings[key])
+
+
+def _lacking(lab: Lab, wanted: Sequence[needs.Need]) -> str:
+    """Say what is missing; whatever needs cores runs a server, and that needs its engine."""
+    engine = needs.engine(lab.engine) if needs.CORES in wanted else ()
+    return needs.missing([*wanted, *(need for need in engine if need not in wanted)])
 
 
 @contextmanager
