@@ -38,8 +38,8 @@ check-deploy: .venv/installed
 proto: .venv/installed  ## generate the code of protos/ again
 	$(BIN)/python protos/generate.py
 
-bench: .venv/installed  ## measure, as ratios within one run
-	@$(BIN)/python benchmarks/core.py
+bench: .venv/installed  ## measure, as ratios within one run; for example BENCH="--quick --rows 1,2"
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 prove: .venv/installed  ## run the long forms of the proofs
 	$(BIN)/python -m pytest -m prove

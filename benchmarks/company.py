@@ -1,0 +1,73 @@
+"""The row about company: how late a small call is answered while others make the server work.
+
+The small calls are paced, 1,000 a second whatever happens, so that those that come during a pause are counted too;
+a load that waits for its answers would hardly notice one.
+"""
+
+import select
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from benchmarks import networks
+from benchmarks.lab import NEIGHBOUR_CORE, Lab, pinned
+from benchmarks.load import Load, load
+from benchmarks.needs import LOAD
+from benchmarks.server import PREDICT, Server
+from benchmarks.table import Finding, Goal, Row, ratio
+
+PACE: Final = 250
+"""Calls a second on each of four connections."""
+
+NEIGHBOURS: Final = {"upload": "a 50 MB network is registered", "predict": "100,000-row calls run"}
+
+
+def measure(lab: Lab) -> Mapping[str, Finding]:
+    """Compare small calls in company with small calls alone, on one server."""
+    with Server(lab, networks.MIDDLE) as server:
+        alone = _paced(lab, server.address)
+        busy = {}
+        for name in NEIGHBOURS:
+            with _neighbour(server.address, name):
+                busy[name] = _paced(lab, server.address)
+    return {
+        name: ratio(load.p99, alone.p99, p99_us=load.p99, p50_us=load.p50, alone_p99_us=alone.p99)
+        for name, load in busy.items()
+    }
+
+
+def _paced(lab: Lab, address: str) -> Load:
+    return load(lab, address, PREDICT, networks.request(networks.MIDDLE), streams=100, pace=PACE)
+
+
+@contextmanager
+def _neighbour(address: str, name: str) -> Iterator[None]:
+    command = pinned(NEIGHBOUR_CORE, sys.executable, "-m", "benchmarks.neighbours", address, name)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            readable, _, _ = select.select([process.stdout], [], [], 120)
+            if not readable or process.stdout.readline() != "begun\n":
+                raise RuntimeError(f"the neighbour {name} did not begin")
+            yield
+            process.terminate()
+            count = int(process.stdout.readline())
+            if count < 2:
+                raise RuntimeError(f"the neighbour {name} had {count} answers meanwhile; measure longer")
+        finally:
+            process.kill()
+
+
+ROWS: Final = (
+    Row(
+        number=3,
+        goals={
+            name: Goal(title=f"p99 of one-row calls while {what} / alone", wanted=3, at_most=True)
+            for name, what in NEIGHBOURS.items()
+        },
+        measure=measure,
+        needs=LOAD,
+    ),
+)

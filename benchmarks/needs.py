@@ -1,0 +1,82 @@
+"""What rows need of the machine, and how to get it."""
+
+import inspect
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from typing import Final
+
+from forwardpass import AsyncClient
+from forwardpass_server.core import Plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """Something that may be missing.
+
+    Attributes:
+        name: What it is.
+        found: Says whether it is there.
+        remedy: How to get it.
+    """
+
+    name: str
+    found: Callable[[], bool]
+    remedy: str
+
+
+def missing(needs: Iterable[Need]) -> str:
+    """Return a sentence about what is missing, or ""."""
+    return "; ".join(f"needs {need.name}: {need.remedy}" for need in needs if not need.found())
+
+
+def _has(module: str) -> Callable[[], bool]:
+    return lambda: find_spec(module) is not None
+
+
+def _has_grpc_headers() -> bool:
+    if not shutil.which("g++") or not shutil.which("pkg-config"):
+        return False
+    return subprocess.run(["pkg-config", "--exists", "grpc++"], check=False).returncode == 0
+
+
+H2LOAD: Final = Need(
+    name="h2load", found=lambda: shutil.which("h2load") is not None, remedy="apt-get install nghttp2-client"
+)
+CORES: Final = Need(
+    name="two cores and taskset",
+    found=lambda: (os.cpu_count() or 1) > 1 and shutil.which("taskset") is not None,
+    remedy="Linux with util-linux, on a larger machine",
+)
+GRPC_CPP: Final = Need(
+    name="gRPC for C++", found=_has_grpc_headers, remedy="apt-get install g++ pkg-config libgrpc++-dev"
+)
+NATIVE: Final = Need(name="pygrpc-native", found=_has("pygrpc_native"), remedy="pip install pygrpc-native")
+ONNXRUNTIME: Final = Need(
+    name="onnxruntime", found=lambda: _has("onnxruntime")() and _has("onnx")(), remedy="pip install --group bench"
+)
+TORCH: Final = Need(
+    name="torch", found=_has("torch"), remedy="pip install a CPU build of torch, see https://pytorch.org/get-started"
+)
+SKLEARN: Final = Need(name="scikit-learn", found=_has("sklearn"), remedy="pip install --group bench")
+FAST: Final = Need(
+    name="numerics `fast`",
+    found=lambda: "fast" in {field.name for field in fields(Plan)},
+    remedy="a newer forwardpass",
+)
+COALESCE: Final = Need(
+    name="a client that coalesces",
+    found=lambda: "coalesce" in inspect.signature(AsyncClient).parameters,
+    remedy="a newer forwardpass",
+)
+
+LOAD: Final = (H2LOAD, CORES)
+ALL: Final = (H2LOAD, CORES, GRPC_CPP, NATIVE, ONNXRUNTIME, TORCH, SKLEARN, FAST, COALESCE)
+
+
+def engine(name: str) -> tuple[Need, ...]:
+    """Return what an engine needs."""
+    return (NATIVE,) if name == "native" else ()

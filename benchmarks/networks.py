@@ -1,0 +1,68 @@
+"""The networks that are measured: random weights, relu."""
+
+import itertools
+from typing import Any, Final
+
+import numpy as np
+from forwardpass import spec
+from forwardpass.tensors import Array, to_tensor
+from forwardpass.v1.prediction_service_pb2 import PredictRequest
+from forwardpass_server.core import Dense, Plan
+
+Sizes = tuple[int, ...]
+
+SMALL: Final[Sizes] = (2, 2, 1)
+MIDDLE: Final[Sizes] = (30, 64, 32, 1)
+LARGE: Final[Sizes] = (784, 512, 512, 10)
+ALL: Final = (SMALL, MIDDLE, LARGE)
+
+
+def title(sizes: Sizes) -> str:
+    """Return `30-64-32-1` and the like."""
+    return "-".join(map(str, sizes))
+
+
+def weights(sizes: Sizes, dtype: str = "float32") -> list[tuple[Array, Array]]:
+    """Make each layer's weights, `(outputs, inputs)`, and bias, `(outputs,)`; the same at each call."""
+    rng = np.random.default_rng(0)
+    return [
+        (
+            (rng.standard_normal((outputs, inputs)) / np.sqrt(inputs)).astype(dtype),
+            rng.standard_normal(outputs).astype(dtype),
+        )
+        for inputs, outputs in itertools.pairwise(sizes)
+    ]
+
+
+def plan(sizes: Sizes, dtype: str = "float32", *, fast: bool = False) -> Plan:
+    """Make a plan that is ready to compute."""
+    layers = tuple(
+        Dense(name=f"layer_{index}", weights=matrix, bias=bias, activation="relu")
+        for index, (matrix, bias) in enumerate(weights(sizes, dtype))
+    )
+    numerics: dict[str, Any] = {"fast": True} if fast else {}
+    return Plan(dtype=np.dtype(dtype), layers=layers, **numerics)
+
+
+def network(sizes: Sizes, dtype: str = "float32") -> spec.NetworkSpec:
+    """Make a spec that can be registered."""
+    return spec.parse(
+        {
+            "format": spec.FORMAT,
+            "dtype": dtype,
+            "inputs": sizes[0],
+            "layers": [
+                {"weights": matrix, "bias": bias, "activation": "relu"} for matrix, bias in weights(sizes, dtype)
+            ],
+        }
+    )
+
+
+def rows(sizes: Sizes, count: int, dtype: str = "float32") -> Array:
+    """Make inputs, shape `(count, inputs)`."""
+    return np.random.default_rng(1).standard_normal((count, sizes[0])).astype(dtype)
+
+
+def request(sizes: Sizes, count: int = 1) -> bytes:
+    """Serialize a call for a network registered under its title; it is a `TraceRequest` just as well."""
+    return PredictRequest(network=f"net-{title(sizes)}", tensor=to_tensor(rows(sizes, count))).SerializeToString()

@@ -1,0 +1,84 @@
+"""A run: rounds of rows and peers, then curves. What fails is told, and the rest goes on."""
+
+import sys
+import time
+import traceback
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from benchmarks import callers, company, needs, peers, process, start, wire
+from benchmarks.lab import Lab
+from benchmarks.peers import Timing
+from benchmarks.plots import Plot
+from benchmarks.scaling import CURVES
+from benchmarks.table import Result, Row
+
+ROWS: Final = tuple(
+    sorted((*wire.ROWS, *company.ROWS, *process.ROWS, *callers.ROWS, *start.ROWS), key=lambda row: row.number)
+)
+PARTS: Final = (*(str(row.number) for row in ROWS), "peers", "curves")
+
+
+def rounds(lab: Lab, count: int, parts: Collection[str]) -> tuple[list[Result], list[Timing]]:
+    """Measure rows and peers, all of them once in each round, so that a noisy minute does not hit one row only."""
+    rows = [row for row in ROWS if str(row.number) in parts]
+    results = {
+        row.number: {key: Result(row=row.number, key=key, goal=goal) for key, goal in row.goals.items()} for row in rows
+    }
+    timings: list[Timing] = []
+    for number in range(1, count + 1):
+        for row in rows:
+            with _told(f"round {number} of {count}: row {row.number}"):
+                _measure(lab, row, results[row.number])
+        if "peers" in parts:
+            with _told(f"round {number} of {count}: peers"):
+                timings += peers.measure(lab)
+    return [result for found in results.values() for result in found.values()], timings
+
+
+def curves(lab: Lab) -> list[tuple[str, Plot]]:
+    """Measure the curves; those that cannot be measured here are left out."""
+    plots: list[tuple[str, Plot]] = []
+    for curve in CURVES:
+        with _told(f"curve: {curve.measure.__name__}"):
+            lacking = _lacking(lab, curve.needs)
+            if lacking:
+                print(lacking, file=sys.stderr)
+                continue
+            try:
+                plots += curve.measure(lab)
+            except Exception:  # noqa: BLE001 - the others can be measured
+                traceback.print_exc()
+    return plots
+
+
+def _measure(lab: Lab, row: Row, results: Mapping[str, Result]) -> None:
+    """Take one round of a row; where that is not possible, say why."""
+    findings, skipped = {}, _lacking(lab, row.needs)
+    if not skipped:
+        try:
+            findings = dict(row.measure(lab))
+        except Exception as error:  # noqa: BLE001 - the other rows can be measured
+            traceback.print_exc()
+            skipped = f"failed: {error}".splitlines()[0]
+    for key, result in results.items():
+        if skipped:
+            result.skipped = skipped
+        else:
+            result.findings.append(findings[key])
+
+
+def _lacking(lab: Lab, wanted: Sequence[needs.Need]) -> str:
+    """Say what is missing; whatever needs cores runs a server, and that needs its engine."""
+    engine = needs.engine(lab.engine) if needs.CORES in wanted else ()
+    return needs.missing([*wanted, *(need for need in engine if need not in wanted)])
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say what is going on, and for how long it was."""
+    begun = time.perf_counter()
+    print(what, end=" ", file=sys.stderr, flush=True)
+    yield
+    print(f"({time.perf_counter() - begun:.0f} s)", file=sys.stderr, flush=True)

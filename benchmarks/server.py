@@ -1,0 +1,106 @@
+"""The servers that are measured, each a process of its own on the server's core."""
+
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+from forwardpass import Client
+
+from benchmarks import networks
+from benchmarks.lab import SERVER_CORE, Lab, pinned
+
+PREDICT: Final = "/forwardpass.v1.PredictionService/Predict"
+TRACE: Final = "/forwardpass.v1.PredictionService/Trace"
+ARTICLE: Final = "article-2-hidden"
+MIB: Final = 2**20
+
+
+class Process:
+    """A server process that says `... ready on ADDRESS` when it is.
+
+    Attributes:
+        address: Where it listens.
+    """
+
+    def __init__(self, log: Path, *command: str) -> None:
+        self._begun = time.perf_counter()
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                pinned(SERVER_CORE, *command), stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        assert self._process.stdout is not None
+        readable, _, _ = select.select([self._process.stdout], [], [], 120)
+        line = self._process.stdout.readline() if readable else ""
+        _, found, address = line.partition(" ready on ")
+        if not found:
+            self.stop()
+            raise RuntimeError(f"no server: {' '.join(command)}: {log.read_text().strip() or line}")
+        self.address = address.strip()
+
+    def age(self) -> float:
+        """Return the seconds since the process was asked for."""
+        return time.perf_counter() - self._begun
+
+    def memory(self) -> float:
+        """Return the resident memory in MiB."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class Server(Process):
+    """`forwardpass-server serve`.
+
+    Args:
+        lab: The conditions.
+        sizes: Networks to register, each under `net-` and its title.
+        engine: Another engine than the lab's.
+        module: Another program that takes the same command line.
+        database: A file to keep; without it a new one is made.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        *sizes: networks.Sizes,
+        engine: str = "",
+        module: str = "forwardpass_server",
+        database: Path | None = None,
+    ) -> None:
+        folder = Path(tempfile.mkdtemp(dir=lab.folder))
+        database = database or folder / "forwardpass.sqlite3"
+        flags = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{database}", "--lame-duck", "0"]
+        flags += ["--engine", engine or lab.engine]
+        super().__init__(folder / "log", sys.executable, "-m", module, "serve", *flags)
+        if sizes:
+            with Client(self.address, timeout=60) as client:
+                for each in sizes:
+                    client.register(f"net-{networks.title(each)}", networks.network(each))
+
+
+def call(address: str, method: str, request: bytes) -> bytes:
+    """Make one call with grpcio; return the reply."""
+    with grpc.insecure_channel(address) as channel:
+        multicallable: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+        return multicallable(request, timeout=60, wait_for_ready=True)

@@ -1,0 +1,99 @@
+"""The rows of the table: what is wanted, what was found."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.lab import Lab
+from benchmarks.needs import Need
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Goal:
+    """What is wanted of one figure.
+
+    Attributes:
+        title: What is measured against what.
+        wanted: The figure to reach.
+        at_most: Whether less is better.
+        unit: `x` for a ratio of two figures of one run, or the unit.
+    """
+
+    title: str
+    wanted: float
+    at_most: bool = False
+    unit: str = "x"
+
+    def reached(self, value: float) -> bool:
+        """Say whether a figure is as wanted."""
+        return value <= self.wanted if self.at_most else value >= self.wanted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One figure of one round.
+
+    Attributes:
+        value: In the goal's unit.
+        figures: What it was computed from, by names that end in their unit.
+    """
+
+    value: float
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A row of the table, or a few that are measured together.
+
+    Attributes:
+        number: Its number, for `--rows`.
+        goals: By what tells them apart; a lone one has the key "".
+        measure: Takes one round; returns a finding for each goal.
+        needs: What the machine must have for it.
+    """
+
+    number: int
+    goals: Mapping[str, Goal]
+    measure: Callable[[Lab], Mapping[str, Finding]]
+    needs: Sequence[Need] = ()
+
+
+@dataclass(kw_only=True, slots=True)
+class Result:
+    """What several rounds said about one goal.
+
+    Attributes:
+        row: The row's number.
+        key: Which of its goals.
+        goal: What is wanted.
+        findings: One for each round.
+        skipped: Why there are none, or "".
+    """
+
+    row: int
+    key: str
+    goal: Goal
+    findings: list[Finding] = field(default_factory=list)
+    skipped: str = ""
+
+    @property
+    def values(self) -> list[float]:
+        """The figure of each round."""
+        return [finding.value for finding in self.findings]
+
+    @property
+    def median(self) -> float:
+        """The figure that counts."""
+        return median(self.values)
+
+    @property
+    def verdict(self) -> str:
+        """`reached` or `missed`, with a question mark where rounds disagree."""
+        sure = len({self.goal.reached(value) for value in self.values}) == 1
+        return ("reached" if self.goal.reached(self.median) else "missed") + ("" if sure else "?")
+
+
+def ratio(above: float, below: float, **figures: float) -> Finding:
+    """Make the finding that is one figure divided by another."""
+    return Finding(value=above / below, figures=figures)

@@ -1,0 +1,112 @@
+"""Rows over the wire: calls by h2load to a server on a core of its own."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from forwardpass_server.core import forward
+
+from benchmarks import networks
+from benchmarks.ceiling import Ceiling
+from benchmarks.lab import SERVER_CORE, Lab, on_core
+from benchmarks.load import load
+from benchmarks.needs import GRPC_CPP, LOAD, NATIVE
+from benchmarks.server import PREDICT, TRACE, Server, call
+from benchmarks.table import Finding, Goal, Row, ratio
+from benchmarks.timing import best
+
+BATCH: Final = 1000
+
+
+def ceiling(lab: Lab, *, streams: int) -> Mapping[str, Finding]:
+    """Compare one-row calls with a C++ server that sends the same reply without thinking."""
+    request = networks.request(networks.MIDDLE)
+    with Server(lab, networks.MIDDLE) as server:
+        reply = call(server.address, PREDICT, request)
+        ours = load(lab, server.address, PREDICT, request, streams=streams).rate
+    with Ceiling(lab, reply) as server:
+        theirs = load(lab, server.address, PREDICT, request, streams=streams).rate
+    return {"": ratio(ours, theirs, calls_per_s=ours, ceiling_calls_per_s=theirs)}
+
+
+def engines(lab: Lab) -> Mapping[str, Finding]:
+    """Compare the two engines."""
+    request = networks.request(networks.MIDDLE)
+    rates = {}
+    for engine in ("native", "grpcio"):
+        with Server(lab, networks.MIDDLE, engine=engine) as server:
+            rates[engine] = load(lab, server.address, PREDICT, request).rate
+    native, grpcio = rates.values()
+    return {"": ratio(native, grpcio, native_calls_per_s=native, grpcio_calls_per_s=grpcio)}
+
+
+def batching(lab: Lab) -> Mapping[str, Finding]:
+    """Compare with a server of the same engine that computes each call alone (`benchmarks.alone`)."""
+    request = networks.request(networks.LARGE)
+    rates = []
+    for module in ("forwardpass_server", "benchmarks.alone"):
+        with Server(lab, networks.LARGE, module=module) as server:
+            rates.append(load(lab, server.address, PREDICT, request).rate)
+    together, alone = rates
+    return {"": ratio(together, alone, calls_per_s=together, alone_calls_per_s=alone)}
+
+
+def batches(lab: Lab) -> Mapping[str, Finding]:
+    """Compare rows in calls of 1,000 with `forward` on the same rows, on the same core, without any call."""
+    plan, rows = networks.plan(networks.MIDDLE), networks.rows(networks.MIDDLE, BATCH)
+    with Server(lab, networks.MIDDLE) as server:
+        request = networks.request(networks.MIDDLE, BATCH)
+        served = BATCH * load(lab, server.address, PREDICT, request, streams=4).rate
+    with on_core(SERVER_CORE):
+        (seconds,) = best([partial(forward, plan, rows)], repeats=lab.repeats, slot=lab.slot)
+    bare = BATCH / seconds
+    return {"": ratio(served, bare, rows_per_s=served, bare_rows_per_s=bare)}
+
+
+def traces(lab: Lab) -> Mapping[str, Finding]:
+    """Compare Trace with Predict on one server."""
+    request = networks.request(networks.MIDDLE)
+    with Server(lab, networks.MIDDLE) as server:
+        traced = load(lab, server.address, TRACE, request).rate
+        predicted = load(lab, server.address, PREDICT, request).rate
+    return {"": ratio(traced, predicted, trace_calls_per_s=traced, predict_calls_per_s=predicted)}
+
+
+ROWS: Final = (
+    Row(
+        number=1,
+        goals={"": Goal(title="Predict, one row, 30-64-32-1, 4 x 16 / C++ ceiling", wanted=0.7)},
+        measure=partial(ceiling, streams=16),
+        needs=(*LOAD, GRPC_CPP),
+    ),
+    Row(
+        number=2,
+        goals={"": Goal(title="Predict, one row, 30-64-32-1, 4 x 1 / C++ ceiling", wanted=0.3)},
+        measure=partial(ceiling, streams=1),
+        needs=(*LOAD, GRPC_CPP),
+    ),
+    Row(
+        number=4,
+        goals={"": Goal(title="Predict, one row, 30-64-32-1, 4 x 16: native / grpcio", wanted=12)},
+        measure=engines,
+        needs=(*LOAD, NATIVE),
+    ),
+    Row(
+        number=5,
+        goals={"": Goal(title="Predict, one row, 784-512-512-10, 4 x 16: batched / each call alone", wanted=3)},
+        measure=batching,
+        needs=LOAD,
+    ),
+    Row(
+        number=6,
+        goals={"": Goal(title="rows/s of 1,000-row calls, 30-64-32-1 / bare forward", wanted=0.7)},
+        measure=batches,
+        needs=LOAD,
+    ),
+    Row(
+        number=9,
+        goals={"": Goal(title="Trace / Predict, one row, 30-64-32-1, 4 x 16", wanted=0.5)},
+        measure=traces,
+        needs=LOAD,
+    ),
+)

@@ -1,0 +1,87 @@
+"""The benchmarks run; how fast anything is, is not asserted."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from benchmarks.needs import Need, missing
+from benchmarks.plots import Plot, svg
+from benchmarks.report import rows
+from benchmarks.run import PARTS, ROWS
+from benchmarks.table import Finding, Goal, Result
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "benchmarks" / "history.schema.json").read_text())
+PAGE = (ROOT / "docs" / "performance.md").read_text()
+
+
+def run(*flags: str) -> str:
+    command = [sys.executable, "-m", "benchmarks", *flags]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_a_quick_run_in_process(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    printed = run("--quick", "--rows", "7,8,peers", "--json", str(path))
+    record = json.loads(path.read_text())
+    jsonschema.validate(record, SCHEMA)
+    goals = {(row.number, key): goal for row in ROWS for key, goal in row.goals.items() if row.number in {7, 8}}
+    assert {(row["row"], row["key"]) for row in record["rows"]} == set(goals)
+    assert all(goal.title in printed for goal in goals.values())
+    assert not [row for row in record["rows"] if row.get("skipped", "").startswith("failed")]
+    assert all(row["median"] > 0 for row in record["rows"] if "skipped" not in row)
+    assert {"exact", "numpy", "scikit-learn"} <= {timing["contender"] for timing in record["peers"]}
+
+
+def test_the_history_fits_the_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    for path in (ROOT / "benchmarks" / "history").glob("*.json"):
+        jsonschema.validate(json.loads(path.read_text()), SCHEMA)
+
+
+def test_every_row_of_the_table_is_measured() -> None:
+    assert [row.number for row in ROWS] == list(range(1, 14))
+    assert PARTS[-2:] == ("peers", "curves")
+
+
+def test_a_verdict_says_when_rounds_disagree() -> None:
+    result = Result(row=1, key="", goal=Goal(title="a / b", wanted=0.7))
+    verdicts = []
+    for value in (0.8, 0.9, 0.6):
+        result.findings.append(Finding(value=value, figures={}))
+        verdicts.append(result.verdict)
+    assert verdicts == ["reached", "reached", "reached?"]
+    most = Result(row=1, key="", goal=Goal(title="s", wanted=1, at_most=True), findings=result.findings)
+    assert most.verdict == "reached"
+
+
+def test_what_is_missing_is_told_with_its_remedy() -> None:
+    need = Need(name="h2load", found=lambda: False, remedy="apt-get install nghttp2-client")
+    result = Result(row=1, key="", goal=Goal(title="a / b", wanted=0.7), skipped=missing([need]))
+    _, line = rows([result])
+    assert "needs h2load: apt-get install nghttp2-client" in line
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_plot_is_well_formed_and_has_its_words(log: bool) -> None:
+    plot = Plot(title="Rows & time", x="rows", y="µs", lines={"a<b": [(1, 2), (10, 300)]}, log_y=log)
+    root = ET.fromstring(svg(plot))  # noqa: S314 - it is our own
+    words = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"Rows & time", "rows", "µs", "a<b"} <= words
+    (line,) = root.iter("{http://www.w3.org/2000/svg}polyline")
+    for pair in line.attrib["points"].split():
+        x, y = map(float, pair.split(","))
+        assert 0 <= x <= float(root.attrib["width"])
+        assert 0 <= y <= float(root.attrib["height"])
+
+
+@pytest.mark.parametrize("name", ["table", "peers"])
+def test_the_page_has_the_sections_that_a_run_writes(name: str) -> None:
+    assert PAGE.count(f"<!-- {name} -->") == PAGE.count(f"<!-- /{name} -->") == 1
