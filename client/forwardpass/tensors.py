@@ -95,21 +95,26 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
         dtype = DTYPES[DATA_TYPE_FLOAT64]
     if shape and min(shape) < 0:
         raise _invalid(f"{path}.shape", f"is {list(shape)}; no axis can be negative")
-    # numpy has arrays of 32 axes (64 since 2.0), and of fewer elements than an address has room for, even if one is 0.
-    if len(shape) > _MOST_AXES or math.prod(max(length, 1) for length in shape) > _MOST_ELEMENTS:
-        raise _invalid(f"{path}.shape", f"is {list(shape[:_MOST_AXES])}; that is beyond what an array can have")
     if values:
         shape = shape or (len(values),)
         if len(values) != math.prod(shape):
             raise _invalid(path, f"has {len(values)} values; shape {list(shape)} needs {math.prod(shape)}")
         with np.errstate(over="ignore"):
-            return np.array(values, dtype=np.float64).astype(dtype).reshape(shape)
+            return _reshaped(np.array(values, dtype=np.float64).astype(dtype), shape, path)
     if not shape:
         raise _invalid(path, "is empty; set `data` with `dtype` and `shape`, or `values`")
     needed = math.prod(shape) * dtype.itemsize
     if len(data) != needed:
         raise _invalid(path, f"has {len(data)} bytes of data; shape {list(shape)} of {dtype.name} needs {needed}")
-    return np.frombuffer(data, dtype).reshape(shape)
+    return _reshaped(np.frombuffer(data, dtype), shape, path)
+
+
+def _reshaped(numbers: Array, shape: tuple[int, ...], path: str) -> Array:
+    """Give numbers, as many as it needs, a shape, if it is one that an array can have."""
+    # numpy has arrays of 32 axes (64 since 2.0), and of fewer elements than an address has room for, even if one is 0.
+    if len(shape) > _MOST_AXES or math.prod(max(length, 1) for length in shape) > _MOST_ELEMENTS:
+        raise _invalid(f"{path}.shape", f"is {list(shape[:_MOST_AXES])}; that is beyond what an array can have")
+    return numbers.reshape(shape)
 
 
 def _invalid(path: str, message: str) -> InvalidTensorError:
