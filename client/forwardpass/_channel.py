@@ -144,6 +144,10 @@ def endpoint(
     ]
     if local:
         options.append(("grpc.enable_http_proxy", 0))
+    if address.startswith(("ipv4:", "ipv6:")):
+        # Of a list of addresses grpc would make an authority that is none, and strict servers refuse it:
+        # https://www.rfc-editor.org/rfc/rfc3986#section-3.2
+        options.append(("grpc.default_authority", address.partition(":")[2].partition(",")[0]))
     return Endpoint(
         address=address,
         credentials=credentials,

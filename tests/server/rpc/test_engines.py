@@ -1,0 +1,445 @@
+"""What differs by engine, as docs/engines.md's table says, and what must not: each row provoked over the wire."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import grpc
+import pytest
+from forwardpass import Client
+from forwardpass.errors import DrainingError, ForwardpassError
+from forwardpass.v1 import network_service_pb2, prediction_service_pb2
+from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictRequest, PredictResponse
+from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
+
+from tests.processes import ServerProcess, wait_until
+from tests.wire import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
+
+Code = grpc.StatusCode
+PREDICT = f"{PREDICTIONS}Predict"
+GARBAGE = 5_000
+WITHOUT_PACKAGE = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "pygrpc_native" else find(name, *rest)
+from forwardpass_server.cli import main
+main(sys.argv[1:])
+"""
+
+
+def serve(folder: Path, *flags: str, code: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """Start a server that ends by itself; one that does not is ended after it said that it is ready."""
+    start = ["-c", code] if code else ["-m", "forwardpass_server"]
+    command = [sys.executable, *start, "serve", "--listen=127.0.0.1:0", f"--database=sqlite:///{folder}/own.db", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        if ready:
+            process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, ready, err)
+
+
+def first_line(log: str) -> str:
+    """The log's line that says which engine runs."""
+    return next(line for line in log.splitlines() if "with engine" in line)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The flags for a certificate for localhost that signs itself."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate, and is not here")
+    folder = tmp_path_factory.mktemp("tls")
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    return [f"--tls-key={folder}/key.pem", f"--tls-certificate={folder}/certificate.pem"]
+
+
+@pytest.fixture(params=["tls_certificate", "max_connection_age"])
+def beyond_native(request: pytest.FixtureRequest) -> tuple[str, list[str]]:
+    """A setting that the native engine cannot honour, and its flags."""
+    if request.param == "tls_certificate":
+        flags: list[str] = request.getfixturevalue("certificate")
+        return request.param, flags
+    return request.param, ["--max-connection-age=60"]
+
+
+def test_what_native_cannot_do_ends_its_start(tmp_path: Path, beyond_native: tuple[str, list[str]]) -> None:
+    setting, flags = beyond_native
+    ended = serve(tmp_path, "--engine=native", *flags)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (sentence,) = ended.stderr.splitlines()
+    assert sentence.startswith("forwardpass-server: engine native: ")
+    assert setting in sentence
+    assert "--engine grpcio" in sentence
+
+
+@pytest.mark.parametrize("chosen", ["auto", "grpcio"])
+def test_what_native_cannot_do_grpcio_does(tmp_path: Path, beyond_native: tuple[str, list[str]], chosen: str) -> None:
+    ended = serve(tmp_path, f"--engine={chosen}", *beyond_native[1])
+    assert (ended.returncode, bool(ended.stdout)) == (0, True), ended.stderr
+    assert json.loads(first_line(ended.stderr))["message"].endswith("with engine grpcio")
+
+
+def test_auto_is_native_where_it_is_installed(tmp_path: Path) -> None:
+    assert first_line(serve(tmp_path).stderr).count("with engine native") == 1
+
+
+def test_auto_without_the_package_is_grpcio(tmp_path: Path) -> None:
+    ended = serve(tmp_path, code=WITHOUT_PACKAGE)
+    assert ended.returncode == 0
+    assert "with engine grpcio" in first_line(ended.stderr)
+
+
+def test_native_without_the_package_is_refused(tmp_path: Path) -> None:
+    ended = serve(tmp_path, "--engine=native", code=WITHOUT_PACKAGE)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "pygrpc-native is not installed" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_request_above_the_limit(start_server: Callable[..., ServerProcess], engine: str) -> None:
+    with grpc.insecure_channel(start_server("--max-request-bytes=10000").address) as channel:
+        request = predict_request("article-linear", [[1.0, 2.0]] * 1_000)
+        if engine == "native":
+            error = refused(channel, PREDICT, request)
+            assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED")
+            assert error.facts["setting"] == "max_request_bytes"
+            assert int(error.facts["quotaValue"]) == request.ByteSize()
+        else:
+            with pytest.raises(grpc.RpcError) as plain:
+                call(channel, PREDICT, request)
+            assert plain.value.code() is Code.RESOURCE_EXHAUSTED
+            assert "grpc-status-details-bin" not in str(plain.value.trailing_metadata())
+        call(channel, PREDICT, predict_request("article-linear", [[1.0, 2.0]] * 300))
+
+
+def test_a_request_above_the_limit_of_a_method_that_is_not_hot(start_server: Callable[..., ServerProcess]) -> None:
+    with grpc.insecure_channel(start_server("--max-request-bytes=10000").address) as channel:
+        with pytest.raises(grpc.RpcError) as plain:
+            call(channel, f"{NETWORKS}GetNetwork", network_service_pb2.GetNetworkRequest(network="n" * 20_000))
+        assert plain.value.code() is Code.RESOURCE_EXHAUSTED
+        call(channel, PREDICT, predict_request("article-linear", [1, 2]))
+
+
+def test_metadata_up_to_and_beyond_the_limit(start_server: Callable[..., ServerProcess], engine: str) -> None:
+    server = start_server()
+    accepted = (1_000, 7_000, 15_000) if engine == "native" else (1_000, 7_000)
+    request = predict_request("article-linear", [1, 2])
+    for method in (PREDICT, f"{NETWORKS}ListNetworks"):
+        for size in (*accepted, 40_000):
+            # A connection of its own, since one that is refused may end.
+            with grpc.insecure_channel(server.address) as channel:
+                data = request if method == PREDICT else b""
+                hot = method == PREDICT
+                if size in accepted and (hot or size < 8_000):
+                    call(channel, method, data, metadata=[("padding", "p" * size)])
+                elif size == 40_000:
+                    with pytest.raises(grpc.RpcError) as error:
+                        call(channel, method, data, metadata=[("padding", "p" * size)])
+                    # Native answers with HTTP status 431, for which grpc's clients have no code of their own.
+                    code = Code.UNKNOWN if engine == "native" else Code.RESOURCE_EXHAUSTED
+                    assert error.value.code() is code
+    with grpc.insecure_channel(server.address) as channel:
+        call(channel, PREDICT, request)
+    assert server.stop() == 0
+
+
+def test_an_unknown_method_is_told(channel: grpc.Channel) -> None:
+    for path in (f"{PREDICTIONS}Guess", "/no.such.Service/Method"):
+        error = refused(channel, path, b"")
+        assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "METHOD_NOT_FOUND")
+        assert error.details["ResourceInfo"].resource_name == path
+
+
+def heavy(channel: grpc.Channel, rows: int = 20_000, nodes: int = 20_000) -> Callable[..., Any]:
+    """Register a slow network; return what calls it, which takes about a second or more."""
+    spec = network_spec([[1.0] * 10] * nodes)
+    spec.layers.append(network_spec([[1.0] * nodes]).layers[0])
+    register(channel, "slow", spec)
+    tensor = Tensor(shape=[rows, 10], data=bytes(rows * 80), dtype=DATA_TYPE_FLOAT64)
+    request = PredictRequest(network="slow", tensor=tensor).SerializeToString()
+    predict: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(PREDICT)
+
+    def start(timeout: float = 60.0) -> Any:
+        return predict.future(request, timeout=timeout)
+
+    return start
+
+
+def test_a_deadline_ends_the_call_and_its_work(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server("--max-gigaflops=1e9", "--drain-timeout=60")
+    with grpc.insecure_channel(server.address) as channel:
+        start = heavy(channel, rows=20_000)
+        late = [start(timeout=1.0) for _ in range(8)]
+        assert [future.code() for future in late] == [Code.DEADLINE_EXCEEDED] * 8
+        call(channel, PREDICT, predict_request("article-linear", [1, 2]))
+        in_time = start(timeout=120.0)
+        assert PredictResponse.FromString(in_time.result()).outputs.shape == [20_000, 1]
+    # Were any call still in flight, the drain would wait for it until its timeout and say so.
+    assert server.stop() == 0
+    assert "calls in flight" not in server.log.read_text()
+
+
+def test_a_cancelled_call_frees_the_workers(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server("--max-gigaflops=1e9", "--max-in-flight=8", "--drain-timeout=60")
+    with grpc.insecure_channel(server.address) as channel:
+        start = heavy(channel, rows=20_000)
+        gone = [start() for _ in range(8)]
+        wait_until(lambda: overloaded(channel), 30)
+        for future in gone:
+            future.cancel()
+        # Room is made although none of them has been computed.
+        wait_until(lambda: not overloaded(channel), 30)
+        assert not any(future.done() and not future.cancelled() for future in gone)
+        assert PredictResponse.FromString(start(timeout=120.0).result()).outputs.shape == [20_000, 1]
+    assert server.stop() == 0
+    assert "calls in flight" not in server.log.read_text()
+
+
+def overloaded(channel: grpc.Channel) -> bool:
+    try:
+        call(channel, PREDICT, predict_request("article-linear", [1, 2]))
+    except grpc.RpcError as error:
+        assert decode(error).reason == "OVERLOADED"
+        return True
+    return False
+
+
+def test_a_drain_ends_at_its_timeout_whatever_is_computed(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server("--max-gigaflops=1e9", "--drain-timeout=0.5")
+    with grpc.insecure_channel(server.address) as channel:
+        # Work for minutes: the process must not end it first.
+        start = heavy(channel, rows=180_000, nodes=60_000)
+        future = start(timeout=300.0)
+        wait_until(lambda: cpu_seconds(server) > 2.0, 60)
+        assert not future.done()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=20) == 0
+        assert future.code() in {Code.UNAVAILABLE, Code.CANCELLED}
+
+
+def cpu_seconds(server: ServerProcess) -> float:
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_unix_socket(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "socket"
+    for _ in range(2):  # the second one finds the file of the first
+        path.touch() if not path.exists() else None
+        path.unlink()
+        with ServerProcess(tmp_path, "--engine", engine, "--listen", f"unix:{path}") as server:
+            assert server.address == f"unix:{path}"
+            with grpc.insecure_channel(server.address) as channel:
+                call(channel, PREDICT, predict_request("article-linear", [1, 2]))
+                call(channel, f"{NETWORKS}ListNetworks", b"")
+            assert server.stop() == 0
+
+
+def test_the_file_of_a_unix_socket_is_replaced(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as stale:  # what a killed server leaves
+        stale.bind(str(path))
+    with ServerProcess(tmp_path, "--engine", engine, "--listen", f"unix:{path}") as server:
+        with grpc.insecure_channel(server.address) as channel:
+            call(channel, PREDICT, predict_request("article-linear", [1, 2]))
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("second", ["native", "grpcio"])
+def test_a_second_server_of_any_engine_is_refused_the_port(server: ServerProcess, tmp_path: Path, second: str) -> None:
+    ended = serve(tmp_path, f"--engine={second}", f"--listen={server.address}")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"cannot listen on {server.address}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+UNARY = {
+    f"/{service.full_name}/{method.name}": method
+    for service in (
+        prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"],
+        network_service_pb2.DESCRIPTOR.services_by_name["NetworkService"],
+    )
+    for method in service.methods
+    if not method.client_streaming and not method.server_streaming
+}
+SEEDS = [
+    predict_request("article-linear", [1, 2]).SerializeToString(),
+    PredictManyRequest(requests=[predict_request("article-1-hidden", [1, 2])] * 2).SerializeToString(),
+    network_service_pb2.RegisterNetworkRequest(network="seed", spec=network_spec([[1.0, 2.0]])).SerializeToString(),
+    network_service_pb2.SetAliasRequest(network="article-linear", alias="a", version="1").SerializeToString(),
+    PredictRequest(
+        network="article-linear", tensor=Tensor(shape=[1] * 70, data=bytes(16), dtype=DATA_TYPE_FLOAT64)
+    ).SerializeToString(),
+]
+
+
+def garbage(rng: random.Random) -> bytes:
+    """Random bytes, or a right request that was damaged."""
+    if rng.random() < 0.3:
+        return rng.randbytes(rng.randrange(60))
+    data = bytearray(rng.choice(SEEDS))
+    for _ in range(rng.randrange(1, 4)):
+        place = rng.randrange(len(data) + 1)
+        change = rng.randrange(3)
+        if change == 0:
+            data[place:place] = rng.randbytes(rng.randrange(1, 5))
+        elif change == 1:
+            del data[place : place + rng.randrange(1, 9)]
+        elif place < len(data):
+            data[place] ^= 1 << rng.randrange(8)
+    return bytes(data)
+
+
+def test_any_bytes_on_any_method_are_answered_in_words(
+    start_server: Callable[..., ServerProcess], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = random.Random(1)
+    server = start_server()
+    counts: dict[str, int] = {}
+    with grpc.insecure_channel(server.address) as channel:
+        for path in UNARY:
+            method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+            sent = [garbage(rng) for _ in range(GARBAGE // len(UNARY))]
+            for start in range(0, len(sent), 50):
+                futures: list[Any] = [method.future(data, timeout=30) for data in sent[start : start + 50]]
+                for data, future in zip(sent[start:], futures, strict=False):
+                    code = future.code()
+                    counts[code.name] = counts.get(code.name, 0) + 1
+                    assert code not in {Code.UNKNOWN, Code.INTERNAL, Code.UNAVAILABLE}, (path, data, future.details())
+                    if code is not Code.OK:
+                        decode(future)
+        call(channel, f"{NETWORKS}ListNetworks", b"")
+    with capsys.disabled():
+        print(f"\nrandom requests: {counts}")
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Load:
+    """Calls made all the time by a few threads; a call that fails is not made again.
+
+    Attributes:
+        sent: How many calls were made.
+        failures: What came of those that failed.
+    """
+
+    def __init__(self, client: Client, ask: Callable[[Client, int], object]) -> None:
+        self.sent = 0
+        self.failures: list[Exception] = []
+        self._client, self._ask = client, ask
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._go_on) for _ in range(6)]
+
+    def _go_on(self) -> None:
+        while not self._stopping.is_set():
+            with self._lock:
+                self.sent += 1
+                number = self.sent
+            try:
+                self._ask(self._client, number)
+            except ForwardpassError as error:
+                self.failures.append(error)
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def predict_only(client: Client, number: int) -> None:
+    assert client.predict("article-linear", [[float(number), 1.0]]).outputs.item() == 3 * number + 1
+
+
+def mixed(client: Client, number: int) -> None:
+    if number % 3 == 0:
+        predict_only(client, number)
+    elif number % 3 == 1:
+        client.trace("article-2-hidden", [[float(number), 1.0]])
+    else:
+        client.network("article-linear")
+
+
+@pytest.mark.parametrize("ask", [predict_only, mixed])
+def test_a_rolling_restart_under_load_loses_no_call(
+    tmp_path: Path, engine: str, ask: Callable[[Client, int], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / "one", tmp_path / "other"]
+    ports = [free_port(), free_port()]
+    drains = 6
+    with ExitStack() as stack:
+        servers = []
+        for folder, port in zip(folders, ports, strict=True):
+            folder.mkdir()
+            flags = ("--engine", engine, "--lame-duck", "0.3", f"--listen=127.0.0.1:{port}")
+            servers.append(stack.enter_context(ServerProcess(folder, *flags)))
+        replicas = "ipv4:" + ",".join(server.address for server in servers)
+        client = stack.enter_context(Client(replicas, retries=False))
+        client.wait_until_ready()
+        with Load(client, ask) as load:
+            for number in range(drains):
+                time.sleep(0.3)
+                stopped = servers[number % 2]
+                assert stopped.stop() == 0
+                stopped.start()
+                with Client(stopped.address) as probe:
+                    probe.wait_until_ready()
+                time.sleep(0.7)  # so that the client is connected again before the other one goes
+    draining = [error for error in load.failures if isinstance(error, DrainingError)]
+    lost = [error for error in load.failures if not isinstance(error, DrainingError)]
+    with capsys.disabled():
+        print(
+            f"\n{engine}, {ask.__name__}: {drains} drains, {load.sent} calls sent, "
+            f"{len(draining)} refused with DRAINING, {len(lost)} lost"
+        )
+    assert [(type(error), str(error)) for error in lost] == []
+
+
+def test_after_the_drain_there_is_draining_or_no_connection(tmp_path: Path, engine: str) -> None:
+    flags = ("--engine", engine, "--lame-duck", "0", f"--listen=127.0.0.1:{free_port()}")
+    refusals: set[tuple[grpc.StatusCode, str]] = set()
+    # Without a health check, so that calls are made until nobody listens.
+    with ServerProcess(tmp_path, *flags) as server, grpc.insecure_channel(server.address) as channel:
+        call(channel, PREDICT, predict_request("article-linear", [1, 2]))
+        server.process.send_signal(signal.SIGTERM)
+        number = 0
+        while server.process.poll() is None:
+            number += 1
+            method = PREDICT if number % 2 else f"{NETWORKS}ListNetworks"
+            try:
+                call(channel, method, predict_request("article-linear", [1, 2]) if number % 2 else b"")
+            except grpc.RpcError as error:
+                details = str(error.details())
+                refusals.add((error.code(), decode(error).reason if "stopping" in details else details))
+        assert server.wait() == 0
+    assert refusals
+    assert {code for code, _ in refusals} <= {Code.UNAVAILABLE, Code.CANCELLED}, refusals
+    print(refusals)
