@@ -22,7 +22,7 @@ _MOST_HEADS: Final = 4096
 _MOST_PLACES: Final = 8
 _LARGEST_HEAD: Final = 1024
 """Heads stay in memory, and a caller can make as many as it likes."""
-_LARGEST_DATA: Final = 64 * 1024
+_LARGEST_DATA: Final = 256 * 1024
 """Above this, parsing costs little beside computing."""
 
 

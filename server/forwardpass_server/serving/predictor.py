@@ -38,6 +38,9 @@ REQUESTS: Final[dict[Kind, type[PredictRequest | TraceRequest]]] = {
     Kind.TRACE: TraceRequest,
 }
 
+LONG: Final = 128
+"""So many rows are computed as quickly alone as together with others."""
+
 HEAVY_BYTES: Final = 256 * 1024
 """A request whose parsing is worth a thread."""
 
@@ -78,7 +81,7 @@ class Sorted:
         self, calls: list[Call], rows: int, inputs: Array, served: Served, choice: TraceChoice | None, work: int
     ) -> None:
         """Put in calls of so many rows and so much work each, `inputs` having the rows of them all."""
-        if work > STEP:  # nobody waits for the long work of another
+        if rows >= LONG or work > STEP:  # nobody waits for the long work of another, nor copies what gains nothing
             for place, call in enumerate(calls):
                 batch = Batch(served=served, choice=choice, work=work, calls=[call], counts=[rows])
                 batch.inputs.append(inputs[place * rows : (place + 1) * rows])
@@ -163,6 +166,8 @@ class Predictor:
             head = known.heads[call.kind].find(call.request)
             if head is None:
                 self._read_new(call, snapshot, known.heads[call.kind], found)
+            elif head.rows >= LONG:
+                self._read_alike(head, [call], found)
             elif head in alike:
                 alike[head].append(call)
             else:
