@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from forwardpass import AsyncClient
 
 from benchmarks import networks
 from benchmarks.lab import LOAD_CORE, Lab, on_core
-from benchmarks.needs import COALESCE, CORES
+from benchmarks.needs import CORES
 from benchmarks.server import Server
 from benchmarks.table import Finding, Goal, Row, ratio
 
@@ -25,10 +25,10 @@ def measure(lab: Lab) -> Mapping[str, Finding]:
     return {"": ratio(together, alone, calls_per_s=together, alone_calls_per_s=alone)}
 
 
-async def _calls_per_second(lab: Lab, address: str, **options: Any) -> float:
+async def _calls_per_second(lab: Lab, address: str, *, coalesce: bool) -> float:
     row = networks.rows(networks.MIDDLE, 1)[0]
     name = f"net-{networks.title(networks.MIDDLE)}"
-    async with AsyncClient(address, **options) as client:
+    async with AsyncClient(address, coalesce=coalesce) as client:
 
         async def caller(end: float) -> int:
             count = 0
@@ -51,6 +51,6 @@ ROWS: Final = (
         number=10,
         goals={"": Goal(title="AsyncClient, 64 callers: coalesce on / off", wanted=10)},
         measure=measure,
-        needs=(CORES, COALESCE),
+        needs=(CORES,),
     ),
 )

@@ -1,16 +1,12 @@
 """What rows need of the machine, and how to get it."""
 
-import inspect
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
-
-from forwardpass import AsyncClient
-from forwardpass_server.core import Plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,19 +58,9 @@ TORCH: Final = Need(
     name="torch", found=_has("torch"), remedy="pip install a CPU build of torch, see https://pytorch.org/get-started"
 )
 SKLEARN: Final = Need(name="scikit-learn", found=_has("sklearn"), remedy="pip install --group bench")
-FAST: Final = Need(
-    name="numerics `fast`",
-    found=lambda: "fast" in {field.name for field in fields(Plan)},
-    remedy="a newer forwardpass",
-)
-COALESCE: Final = Need(
-    name="a client that coalesces",
-    found=lambda: "coalesce" in inspect.signature(AsyncClient).parameters,
-    remedy="a newer forwardpass",
-)
 
 LOAD: Final = (H2LOAD, CORES)
-ALL: Final = (H2LOAD, CORES, GRPC_CPP, NATIVE, ONNXRUNTIME, TORCH, SKLEARN, FAST, COALESCE)
+ALL: Final = (H2LOAD, CORES, GRPC_CPP, NATIVE, ONNXRUNTIME, TORCH, SKLEARN)
 
 
 def engine(name: str) -> tuple[Need, ...]:

@@ -1,7 +1,7 @@
 """The networks that are measured: random weights, relu."""
 
 import itertools
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from forwardpass import spec
@@ -40,8 +40,7 @@ def plan(sizes: Sizes, dtype: str = "float32", *, fast: bool = False) -> Plan:
         Dense(name=f"layer_{index}", weights=matrix, bias=bias, activation="relu")
         for index, (matrix, bias) in enumerate(weights(sizes, dtype))
     )
-    numerics: dict[str, Any] = {"fast": True} if fast else {}
-    return Plan(dtype=np.dtype(dtype), layers=layers, **numerics)
+    return Plan(dtype=np.dtype(dtype), layers=layers, fast=fast)
 
 
 def network(sizes: Sizes, dtype: str = "float32") -> spec.NetworkSpec:

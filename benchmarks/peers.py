@@ -15,7 +15,7 @@ from forwardpass_server.core import Plan, forward
 
 from benchmarks import networks
 from benchmarks.lab import LOAD_CORE, Lab, on_core
-from benchmarks.needs import FAST, ONNXRUNTIME, SKLEARN, TORCH, Need
+from benchmarks.needs import ONNXRUNTIME, SKLEARN, TORCH, Need
 from benchmarks.timing import best
 
 ROWS: Final = (1, 32, 1024)
@@ -135,7 +135,7 @@ Peer = Callable[[Plan, Array], Work]
 
 PEERS: Final[Mapping[str, tuple[Peer, tuple[Need, ...]]]] = {
     "exact": (exact, ()),
-    "fast": (fast, (FAST,)),
+    "fast": (fast, ()),
     "numpy": (numpy, ()),
     "onnxruntime": (onnxruntime, (ONNXRUNTIME,)),
     "torch": (torch, (TORCH,)),

@@ -5,7 +5,7 @@ from typing import Final
 
 from benchmarks import networks
 from benchmarks.lab import Lab
-from benchmarks.needs import FAST, ONNXRUNTIME
+from benchmarks.needs import ONNXRUNTIME
 from benchmarks.peers import DTYPES, race
 from benchmarks.table import Finding, Goal, Row, ratio
 
@@ -39,7 +39,7 @@ ROWS: Final = (
             for sizes in networks.ALL
         },
         measure=fast,
-        needs=(FAST, ONNXRUNTIME),
+        needs=(ONNXRUNTIME,),
     ),
     Row(
         number=8,

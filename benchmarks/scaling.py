@@ -8,7 +8,7 @@ from benchmarks import networks
 from benchmarks.ceiling import Ceiling
 from benchmarks.lab import Lab
 from benchmarks.load import Load, load
-from benchmarks.needs import CORES, FAST, GRPC_CPP, LOAD, NATIVE, Need, missing
+from benchmarks.needs import CORES, GRPC_CPP, LOAD, NATIVE, Need, missing
 from benchmarks.peers import race
 from benchmarks.plots import Plot, Point
 from benchmarks.server import PREDICT, Server, call
@@ -62,7 +62,7 @@ def depth(lab: Lab) -> Iterator[tuple[str, Plot]]:
 
 
 def _by_size(lab: Lab, sizes: Sequence[tuple[int, networks.Sizes]]) -> Mapping[str, Sequence[Point]]:
-    names = ("exact", "numpy") if missing([FAST]) else ("exact", "fast", "numpy")
+    names = ("exact", "fast", "numpy")
     lines: dict[str, list[Point]] = {}
     for count, unit in ((1, "1 row"), (1024, "1,024 rows")):
         for x, each in sizes:
