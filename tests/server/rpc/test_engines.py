@@ -442,4 +442,5 @@ def test_after_the_drain_there_is_draining_or_no_connection(tmp_path: Path, engi
                 refusals.add((error.code(), decode(error).reason if "stopping" in details else details))
         assert server.wait() == 0
     assert refusals
-    assert {code for code, _ in refusals} == {Code.UNAVAILABLE}, refusals
+    # gRPC's stop may cancel a call that came after all were answered: https://github.com/grpc/grpc/issues/41785
+    assert Code.UNAVAILABLE in {code for code, _ in refusals} <= {Code.UNAVAILABLE, Code.CANCELLED}, refusals
