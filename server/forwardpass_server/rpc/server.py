@@ -181,6 +181,7 @@ class Server:
         if self._front is not None:
             self._front.close()
             self._folder.cleanup()
+        self._dispatcher.abandon()
         self._dispatcher.close()
         self._networks.close()
 

@@ -69,6 +69,11 @@ class Dispatcher:
             self._waiting.discard(key)
             return True
 
+    def abandon(self) -> None:
+        """Forget every call, when all who waited are gone: what the workers have ends at its next step."""
+        with self._lock:
+            self._waiting.clear()
+
     def close(self) -> None:
         """Finish what was begun."""
         self._workers.close()

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -200,8 +199,11 @@ def test_a_cancelled_call_frees_the_workers(start_server: Callable[..., ServerPr
     server = start_server("--max-gigaflops=1e9", "--max-in-flight=8", "--drain-timeout=60")
     with grpc.insecure_channel(server.address) as channel:
         start = heavy(channel, rows=20_000)
-        gone = [start() for _ in range(8)]
-        wait_until(lambda: overloaded(channel), 30)
+        # More than there is room for, since a call of `overloaded` may have a place for a moment.
+        calls = [start() for _ in range(12)]
+        wait_until(lambda: overloaded(channel) and overloaded(channel), 30)
+        gone = [future for future in calls if not future.done()]
+        assert gone
         for future in gone:
             future.cancel()
         # Room is made although none of them has been computed.
@@ -344,12 +346,14 @@ class Load:
     Attributes:
         sent: How many calls were made.
         failures: What came of those that failed.
+        seen: Which replicas have answered.
     """
 
-    def __init__(self, client: Client, ask: Callable[[Client, int], object]) -> None:
+    def __init__(self, client: Client, *, mixed: bool) -> None:
         self.sent = 0
         self.failures: list[Exception] = []
-        self._client, self._ask = client, ask
+        self.seen: set[float] = set()
+        self._client, self._mixed = client, mixed
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._go_on) for _ in range(6)]
@@ -360,9 +364,22 @@ class Load:
                 self.sent += 1
                 number = self.sent
             try:
-                self._ask(self._client, number)
+                self._ask(number)
             except ForwardpassError as error:
                 self.failures.append(error)
+
+    def _ask(self, number: int) -> None:
+        if self._mixed and number % 3 == 1:
+            self._client.trace("article-2-hidden", [[float(number), 1.0]])
+        elif self._mixed and number % 3 == 2:
+            self._client.network("article-linear")
+        else:
+            self.seen.add(self._client.predict("replica", [[1.0]]).outputs.item())
+
+    def wait_for_all(self, replicas: int) -> None:
+        """Wait until each of the replicas has answered anew, so that the client is connected to all."""
+        self.seen.clear()
+        wait_until(lambda: len(self.seen) == replicas, 30)
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -375,49 +392,33 @@ class Load:
             thread.join()
 
 
-def predict_only(client: Client, number: int) -> None:
-    assert client.predict("article-linear", [[float(number), 1.0]]).outputs.item() == 3 * number + 1
-
-
-def mixed(client: Client, number: int) -> None:
-    if number % 3 == 0:
-        predict_only(client, number)
-    elif number % 3 == 1:
-        client.trace("article-2-hidden", [[float(number), 1.0]])
-    else:
-        client.network("article-linear")
-
-
-@pytest.mark.parametrize("ask", [predict_only, mixed])
+@pytest.mark.parametrize("mixed", [False, True], ids=["predict", "mixed"])
 def test_a_rolling_restart_under_load_loses_no_call(
-    tmp_path: Path, engine: str, ask: Callable[[Client, int], object], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str], *, mixed: bool
 ) -> None:
-    folders = [tmp_path / "one", tmp_path / "other"]
-    ports = [free_port(), free_port()]
     drains = 6
     with ExitStack() as stack:
         servers = []
-        for folder, port in zip(folders, ports, strict=True):
+        for number in range(2):
+            folder = tmp_path / f"{number}"
             folder.mkdir()
-            flags = ("--engine", engine, "--lame-duck", "0.3", f"--listen=127.0.0.1:{port}")
+            flags = ("--engine", engine, "--lame-duck", "0.3", f"--listen=127.0.0.1:{free_port()}")
             servers.append(stack.enter_context(ServerProcess(folder, *flags)))
-        replicas = "ipv4:" + ",".join(server.address for server in servers)
-        client = stack.enter_context(Client(replicas, retries=False))
+            with grpc.insecure_channel(servers[-1].address) as channel:
+                register(channel, "replica", network_spec([[float(number)]]))  # so that its answers say whose they are
+        client = stack.enter_context(Client("ipv4:" + ",".join(server.address for server in servers), retries=False))
         client.wait_until_ready()
-        with Load(client, ask) as load:
+        with Load(client, mixed=mixed) as load:
             for number in range(drains):
-                time.sleep(0.3)
+                load.wait_for_all(2)
                 stopped = servers[number % 2]
                 assert stopped.stop() == 0
                 stopped.start()
-                with Client(stopped.address) as probe:
-                    probe.wait_until_ready()
-                time.sleep(0.7)  # so that the client is connected again before the other one goes
     draining = [error for error in load.failures if isinstance(error, DrainingError)]
     lost = [error for error in load.failures if not isinstance(error, DrainingError)]
     with capsys.disabled():
         print(
-            f"\n{engine}, {ask.__name__}: {drains} drains, {load.sent} calls sent, "
+            f"\n{engine}, {'mixed' if mixed else 'predict'}: {drains} drains, {load.sent} calls sent, "
             f"{len(draining)} refused with DRAINING, {len(lost)} lost"
         )
     assert [(type(error), str(error)) for error in lost] == []
@@ -441,5 +442,5 @@ def test_after_the_drain_there_is_draining_or_no_connection(tmp_path: Path, engi
                 refusals.add((error.code(), decode(error).reason if "stopping" in details else details))
         assert server.wait() == 0
     assert refusals
-    assert {code for code, _ in refusals} <= {Code.UNAVAILABLE, Code.CANCELLED}, refusals
-    print(refusals)
+    # gRPC's stop may cancel a call that came after all were answered: https://github.com/grpc/grpc/issues/41785
+    assert Code.UNAVAILABLE in {code for code, _ in refusals} <= {Code.UNAVAILABLE, Code.CANCELLED}, refusals

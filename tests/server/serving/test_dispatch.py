@@ -493,6 +493,15 @@ def test_closing_finishes_what_was_begun(registry: Registry) -> None:
     assert all(isinstance(answer, bytes) for _, answer in door.answers)
 
 
+def test_what_is_abandoned_is_not_finished(registry: Registry) -> None:
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    dispatcher.take([predict(f"heavy {number}", 400_000) for number in range(50)], door)
+    dispatcher.abandon()
+    dispatcher.close()
+    assert len(door.keys) < 50
+    assert not dispatcher._waiting
+
+
 def test_one_row_is_answered_while_long_work_is_under_way(registry: Registry) -> None:
     dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
     may_go_on = threading.Event()
