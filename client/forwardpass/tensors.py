@@ -27,7 +27,7 @@ DTYPES: Final[dict[int, np.dtype[Any]]] = {
 DATA_TYPES: Final[dict[str, DataType]] = {"float32": DATA_TYPE_FLOAT32, "float64": DATA_TYPE_FLOAT64}
 """The value of the enum `DataType` for each dtype's name."""
 
-_MOST_AXES: Final = 32
+_MOST_AXES: Final = 32  # as numpy before 2.0
 _MOST_ELEMENTS: Final = 2**56
 
 
@@ -94,7 +94,9 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
             )
         dtype = DTYPES[DATA_TYPE_FLOAT64]
     if shape and min(shape) < 0:
-        raise _invalid(f"{path}.shape", f"is {list(shape)}; no axis can be negative")
+        raise _invalid(f"{path}.shape", f"is {list(shape[:_MOST_AXES])}; no axis can be negative")
+    if len(shape) > _MOST_AXES:
+        raise _invalid(f"{path}.shape", f"has {len(shape)} axes; an array can have {_MOST_AXES}")
     if values:
         shape = shape or (len(values),)
         if len(values) != math.prod(shape):
@@ -111,9 +113,9 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
 
 def _reshaped(numbers: Array, shape: tuple[int, ...], path: str) -> Array:
     """Give numbers, as many as it needs, a shape, if it is one that an array can have."""
-    # numpy has arrays of 32 axes (64 since 2.0), and of fewer elements than an address has room for, even if one is 0.
-    if len(shape) > _MOST_AXES or math.prod(max(length, 1) for length in shape) > _MOST_ELEMENTS:
-        raise _invalid(f"{path}.shape", f"is {list(shape[:_MOST_AXES])}; that is beyond what an array can have")
+    # numpy refuses more elements than an address has room for, even where an axis is 0 and there are none.
+    if math.prod(max(length, 1) for length in shape) > _MOST_ELEMENTS:
+        raise _invalid(f"{path}.shape", f"is {list(shape)}; that is beyond what an array can have")
     return numbers.reshape(shape)
 
 
