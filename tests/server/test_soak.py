@@ -221,7 +221,8 @@ def test_a_server_stays_as_it_is(tmp_path: Path, engine: str, capsys: pytest.Cap
             print(
                 f"\n{engine}: {total} requests in {seconds:.0f} s, {codes[grpc.StatusCode.CANCELLED] / total:.0%} "
                 f"cancelled; over the second half {figures.bytes_per_request:.1f} bytes a request "
-                f"(allowed {figures.allowed:.1f}); memory by eighths of the time {', '.join(eighths)} MiB; files {figures.files:+}, threads "
+                f"(allowed {figures.allowed:.1f}); "
+                f"memory by eighths of the time {', '.join(eighths)} MiB; files {figures.files:+}, threads "
                 f"{figures.threads:+} of {samples[-1].files} and {samples[-1].threads}"
             )
         assert not figures.leaks, figures
