@@ -38,7 +38,7 @@ class ServerProcess:
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
             )
         assert self.process.stdout is not None
-        readable, _, _ = select.select([self.process.stdout], [], [], 30)
+        readable, _, _ = select.select([self.process.stdout], [], [], 120)
         line = self.process.stdout.readline() if readable else ""
         if not line.startswith(READY):
             self.kill()
@@ -57,7 +57,7 @@ class ServerProcess:
 
     def wait(self) -> int:
         """Wait for the end; return the exit code."""
-        code = self.process.wait(timeout=60)
+        code = self.process.wait(timeout=120)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -79,7 +79,7 @@ class ServerProcess:
             self.process.stdout.close()
 
 
-def wait_until(condition: object, seconds: float = 10.0) -> None:
+def wait_until(condition: object, seconds: float = 60.0) -> None:
     """Wait until a callable returns something true."""
     assert callable(condition)
     end = time.monotonic() + seconds

@@ -33,7 +33,7 @@ def test_kill_during_registrations(
                 value += 1
                 request = networks.RegisterNetworkRequest(network="crash", spec=network_spec([[value] * 500]))
                 try:
-                    answer = stub.RegisterNetwork(request, timeout=10)
+                    answer = stub.RegisterNetwork(request, timeout=60)
                 except grpc.RpcError:
                     return
                 acknowledged[answer.version.version] = (answer.version.digest, value)

@@ -389,7 +389,7 @@ class Load:
     def wait_for_all(self, replicas: int) -> None:
         """Wait until each of the replicas has answered anew, so that the client is connected to all."""
         self.seen.clear()
-        wait_until(lambda: len(self.seen) == replicas, 30)
+        wait_until(lambda: len(self.seen) == replicas, 120)
 
     def __enter__(self) -> Self:
         for thread in self._threads:

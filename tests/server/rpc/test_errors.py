@@ -363,7 +363,7 @@ def test_damaged_network_is_data_loss_for_itself_alone(start_server: Callable[..
     with grpc.insecure_channel(server.address) as channel:
         health_stub: Any = health_pb2_grpc.HealthStub(channel)
         service = "forwardpass.v1.network/article-linear"
-        health = health_stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=20)
+        health = health_stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=60)
         assert next(health).status == health_pb2.HealthCheckResponse.SERVING, "as far as is known"
         error = refused(channel, PREDICT, predict_request("article-linear", [2, 3]))
         assert (error.code, error.reason) == (Code.DATA_LOSS, "NETWORK_CORRUPT")
@@ -417,7 +417,7 @@ def test_draining(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server()
     with grpc.insecure_channel(server.address) as channel:
         slow = slow_calls(channel, 8)
-        wait_until(lambda: any(future.done() for future in slow), 30)
+        wait_until(lambda: any(future.done() for future in slow), 120)
         server.process.send_signal(signal.SIGTERM)
         reasons: set[tuple[grpc.StatusCode, str, int]] = set()
         end = time.monotonic() + 20

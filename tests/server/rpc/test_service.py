@@ -277,7 +277,7 @@ def test_many_answers_each_request_in_order(channel: grpc.Channel) -> None:
 
 def test_stream_ends_on_a_malformed_message(channel: grpc.Channel) -> None:
     open_: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{PREDICTIONS}PredictStream")
-    stream = open_(iter([b"\xff"]), timeout=10)
+    stream = open_(iter([b"\xff"]), timeout=60)
     with pytest.raises(grpc.RpcError) as error:
         list(stream)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -320,7 +320,7 @@ def test_health_of_what_is_not_there(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as error:
         stub.Check(request)
     assert error.value.code() is grpc.StatusCode.NOT_FOUND
-    watch = stub.Watch(request, timeout=10)
+    watch = stub.Watch(request, timeout=60)
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
     register(channel, "nothing", network_spec([[1.0]]))
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVING

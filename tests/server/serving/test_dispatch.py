@@ -387,7 +387,7 @@ class DoorsMachine(RuleBasedStateMachine):
         for sent in self.sent:
             sent.check(self.answers_to(sent))
         assert not self.front.answers
-        wait_until(lambda: not self.dispatcher._waiting, 5)
+        wait_until(lambda: not self.dispatcher._waiting, 60)
         self.sent.clear()
 
     def answers_to(self, sent: Sent) -> Sequence[bytes | str]:
