@@ -166,6 +166,8 @@ def add_bias(sums: Array, biases: Array) -> None:
         whole = rows // together * together
         many = sums[:whole].reshape(-1, biases.size)
         many += biases.reshape(-1)
+        if whole == rows:
+            return
         sums = sums[whole:]
     sums += biases[: len(sums)]
 

@@ -17,8 +17,9 @@ PART_BYTES: Final = 2**19
 FAST_PART_BYTES: Final = 2**22
 """The same for a fast plan, whose taller products are quicker."""
 
-BIAS_NUMBERS: Final = 2**10
-"""Up to so many numbers, a bias is kept repeated for many rows: numpy adds a few long arrays sooner than many short."""
+BIAS_NUMBERS: Final = 2**11
+BIAS_ROWS: Final = 2**10
+"""Up to so many numbers and rows, a bias is kept repeated: numpy adds a few long arrays sooner than many short ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -63,7 +64,7 @@ class Dense:
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once
         object.__setattr__(self, "bias", _frozen(self.bias))
-        rows = min(max(BIAS_NUMBERS // len(self.bias), 1), exact.CANDIDATES[-1])
+        rows = min(max(BIAS_NUMBERS // len(self.bias), 1), BIAS_ROWS)
         object.__setattr__(self, "biases", _frozen(np.tile(self.bias, (rows, 1))))
 
 
