@@ -129,6 +129,7 @@ class AsyncSender:
         self._ask = ask
         self._target = target
         self._coalescer = Coalescer()
+        self._patience = _Patience(self._expire)
         self._on_their_way: set[asyncio.Task[None]] = set()
 
     async def predict(self, group: Group, row: Row, seconds: float | None) -> Prediction:
@@ -137,7 +138,7 @@ class AsyncSender:
         outcome: asyncio.Future[Outcome] = loop.create_future()
         expires = inf if seconds is None else loop.time() + seconds
         seat = Seat(group, row, outcome, seconds, expires)
-        timer = None if seconds is None else loop.call_at(expires, self._expire, seat)
+        self._patience.add(seat)
         if self._coalescer.join(seat):
             loop.call_soon(self._send, group)
         try:
@@ -146,8 +147,7 @@ class AsyncSender:
             self._leave(seat)
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            self._patience.discard(seat)
         if isinstance(result, Prediction):
             return result
         raise result
@@ -199,3 +199,42 @@ class AsyncSender:
         for seat, outcome in zip(seats, outcomes, strict=True):
             if not seat.outcome.done():
                 seat.outcome.set_result(outcome)
+
+
+class _Patience:
+    """Ends the wait of each whose time is up: one timer for all who wait equally long, since they expire in turn.
+
+    Args:
+        expire: Called with each of them.
+    """
+
+    def __init__(self, expire: Callable[[Seat], None]) -> None:
+        self._expire = expire
+        self._waiting: dict[float | None, dict[Seat, None]] = {}
+
+    def add(self, seat: Seat) -> None:
+        """Let somebody wait."""
+        if seat.seconds is None:
+            return
+        alike = self._waiting.get(seat.seconds)
+        if alike is None:
+            alike = self._waiting[seat.seconds] = {}
+            asyncio.get_running_loop().call_at(seat.expires, self._look, seat.seconds)
+        alike[seat] = None
+
+    def discard(self, seat: Seat) -> None:
+        """Forget somebody who waits no longer."""
+        alike = self._waiting.get(seat.seconds)
+        if alike is not None:
+            alike.pop(seat, None)
+
+    def _look(self, seconds: float) -> None:
+        loop, alike = asyncio.get_running_loop(), self._waiting[seconds]
+        while alike:
+            first = next(iter(alike))
+            if first.expires > loop.time():
+                loop.call_at(first.expires, self._look, seconds)
+                return
+            del alike[first]
+            self._expire(first)
+        del self._waiting[seconds]

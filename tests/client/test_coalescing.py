@@ -267,11 +267,31 @@ class TestPatience:
         assert fake.calls[1].seconds_left == pytest.approx(40, abs=2)
 
     def test_a_call_that_nobody_waits_for_ends(self, together: Any, fake: FakeServer) -> None:
-        fake.delay(1.0)
+        hold = fake.hold()
         with pytest.raises(errors.DeadlineExceededError):
-            together.predict(NAME, [1.0, 2.0], timeout=0.2)
-        assert fake.calls[0].ended.wait(5)
+            together.predict(NAME, [1.0, 2.0], timeout=1.0)
+        assert fake.calls[0].ended.wait(60)
+        hold.set()
         assert together.predict(NAME, [3.0, 5.0]).outputs == 182
+
+    async def test_everyone_waits_as_long_as_they_said(self, fake: FakeServer) -> None:
+        holds = [fake.hold() for _ in range(12)]
+        async with AsyncClient(fake.address, coalesce=True) as client:
+            waited: list[tuple[float, float]] = []
+
+            async def caller(seconds: float, begins: float) -> None:
+                await asyncio.sleep(begins)
+                begun = time.monotonic()
+                with pytest.raises(errors.DeadlineExceededError):
+                    await client.predict(NAME, [1.0, 2.0], timeout=seconds)
+                waited.append((seconds, time.monotonic() - begun))
+
+            # Some begin when others who are as patient have given up, or wait still.
+            await asyncio.gather(*(caller(seconds, 0.1 * n) for n in range(6) for seconds in (0.2, 0.25)))
+            assert len(waited) == 12
+            assert all(real > seconds - 0.01 for seconds, real in waited)
+        for hold in holds:
+            hold.set()
 
     async def test_who_is_cancelled_takes_nobody_along(self, fake: FakeServer) -> None:
         fake.delay(0.3)
@@ -301,7 +321,7 @@ class TestPatience:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            assert await asyncio.to_thread(fake.calls[0].ended.wait, 5)
+            assert await asyncio.to_thread(fake.calls[0].ended.wait, 60)
             assert (await client.predict(NAME, [3.0, 5.0])).outputs == 182
 
 
