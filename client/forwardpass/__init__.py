@@ -37,6 +37,7 @@ from forwardpass.errors import (
     UnsupportedGraphError,
     VersionInUseError,
     VersionNotFoundError,
+    VersionOutOfServiceError,
 )
 from forwardpass.models import (
     Classification,
@@ -97,4 +98,5 @@ __all__ = [
     "VersionInUseError",
     "VersionInfo",
     "VersionNotFoundError",
+    "VersionOutOfServiceError",
 ]

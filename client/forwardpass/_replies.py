@@ -175,6 +175,7 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         tags=tuple(message.tags),
         corrupt=message.corrupt,
         numerics=read_numerics(message.numerics),
+        in_service=not message.out_of_service,
     )
 
 

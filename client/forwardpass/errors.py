@@ -22,6 +22,7 @@ class again, so a rule has one exception wherever it is checked::
     │   ├── LayerNotFoundError
     │   └── MethodNotFoundError
     ├── VersionInUseError
+    ├── VersionOutOfServiceError
     ├── QuotaExceededError
     ├── UnavailableError (ConnectionError)
     │   ├── OverloadedError
@@ -157,6 +158,10 @@ class LayerNotFoundError(NotFoundError):
 
 class MethodNotFoundError(NotFoundError):
     """The server has no such method: it is older than the client, or not this service."""
+
+
+class VersionOutOfServiceError(ForwardpassError):
+    """The version is kept, but answers no calls until it is taken into service again."""
 
 
 class VersionInUseError(ForwardpassError):

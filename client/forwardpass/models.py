@@ -213,6 +213,7 @@ class VersionInfo(_Value):
         tags: Words to find the network by.
         corrupt: Whether the stored content is damaged; then every use of it is refused.
         numerics: `exact` when a row has the same bits in any company, or `fast`.
+        in_service: Whether it answers calls.
     """
 
     network: str
@@ -233,6 +234,7 @@ class VersionInfo(_Value):
     tags: tuple[str, ...]
     corrupt: bool
     numerics: Numerics = "exact"
+    in_service: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)

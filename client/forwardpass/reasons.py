@@ -26,6 +26,7 @@ REASONS: Final[Mapping[str, type[errors.ForwardpassError]]] = MappingProxyType(
         "VERSION_NOT_FOUND": errors.VersionNotFoundError,
         "ALIAS_NOT_FOUND": errors.AliasNotFoundError,
         "VERSION_IN_USE": errors.VersionInUseError,
+        "VERSION_OUT_OF_SERVICE": errors.VersionOutOfServiceError,
         "QUOTA_EXCEEDED": errors.QuotaExceededError,
         "OVERLOADED": errors.OverloadedError,
         "STORE_UNAVAILABLE": errors.StoreUnavailableError,

@@ -12,6 +12,7 @@ import grpc
 from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import Engine, choose
+from forwardpass_server.oip import inference_service
 from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.rpc import Bounds, Guard, Server
 from forwardpass_server.serving import Predictor
@@ -85,6 +86,7 @@ async def _serve(
             max_connection_age=settings.max_connection_age or 600.0,
         ),
         engine=engine,
+        protocols=[inference_service(registry, max_rows=settings.work_limits.max_rows, limits=settings.spec_limits)],
     )
     address = await server.start(settings.listen, credentials)
     # What there is now stays. Looking through 70,000 objects for garbage would hold every call for 20 milliseconds.

@@ -7,6 +7,7 @@ from forwardpass_server.core.forward import (
     empty_trace,
     forward,
     forward_steps,
+    rows_of,
     trace,
     trace_steps,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "empty_trace",
     "forward",
     "forward_steps",
+    "rows_of",
     "trace",
     "trace_steps",
 ]

@@ -131,7 +131,7 @@ def trace_steps(plan: Plan, inputs: Array, traced: Trace, rows: int) -> Iterator
     step = _step(plan, rows)
     contributions = any(layer.contributions is not None for layer in traced.layers)
     for start in range(0, len(inputs), step):
-        part, place = inputs[start : start + step], _rows(traced, slice(start, start + step))
+        part, place = inputs[start : start + step], rows_of(traced, slice(start, start + step))
         # What needs no padding is computed where it is kept; the rest is copied there.
         padded = len(part) % plan.block != 0
         shown = [layer.name for layer in place.layers]
@@ -220,7 +220,7 @@ def _trace(
     return Trace(inputs=first, layers=tuple(layers), outputs=values[:count])
 
 
-def _rows(traced: Trace, rows: slice) -> Trace:
+def rows_of(traced: Trace, rows: slice) -> Trace:
     """Return the part of a trace that is about some rows."""
     return Trace(
         inputs=traced.inputs[rows],

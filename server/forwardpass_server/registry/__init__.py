@@ -13,10 +13,13 @@ from forwardpass_server.registry.state import (
     Summary,
     VersionState,
 )
+from forwardpass_server.registry.statistics import Counted, Figures, Statistics
 from forwardpass_server.registry.store import Store, StoreOpenError
 
 __all__ = [
     "LATEST",
+    "Counted",
+    "Figures",
     "LayerSummary",
     "NetworkChange",
     "NetworkState",
@@ -25,6 +28,7 @@ __all__ = [
     "Served",
     "Snapshot",
     "SqlStore",
+    "Statistics",
     "Store",
     "StoreOpenError",
     "Summary",

@@ -288,6 +288,19 @@ class Registry:
             self._snapshot.numbered(name, number)
             return self._follow(self._store.delete_version(name, number))
 
+    def set_in_service(self, name: str, *, in_service: bool) -> NetworkState:
+        """Take all versions of a network out of service, or into it; what was so already changes nothing.
+
+        A version out of service is kept with its aliases, takes no memory, and answers no calls.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
+        """
+        with self._writing():
+            self.network(name)
+            return self._follow(self._store.set_in_service(name, in_service=in_service))
+
     def set_alias(self, name: str, alias: str, reference: str) -> NetworkState:
         """Let an alias name a version, given by number or by an alias that names it now.
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 
 from forwardpass_server.registry.state import LATEST
 from forwardpass_server.registry.store import NetworkRow, VersionRow
-from forwardpass_server.registry.tables import aliases, networks, versions
+from forwardpass_server.registry.tables import aliases, networks, versions, withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +38,19 @@ def read_networks(connection: Connection, name: str | None = None) -> dict[str, 
         versions.c.create_us,
         versions.c.size_bytes,
     ).order_by(versions.c.number)
+    of_withdrawn = select(withdrawn.c.name, withdrawn.c.number)
     of_aliases = select(aliases.c.name, aliases.c.alias, aliases.c.number)
     if name is not None:
         of_networks = of_networks.where(networks.c.name == name)
         of_versions = of_versions.where(versions.c.name == name)
+        of_withdrawn = of_withdrawn.where(withdrawn.c.name == name)
         of_aliases = of_aliases.where(aliases.c.name == name)
+    out_of_service = {(row.name, row.number) for row in connection.execute(of_withdrawn)}
     numbered: dict[object, dict[int, VersionRow]] = defaultdict(dict)
     for version in connection.execute(of_versions):
         if count(version.number, otherwise=0):
-            numbered[version.name][version.number] = _version(version)
+            in_service = (version.name, version.number) not in out_of_service
+            numbered[version.name][version.number] = _version(version, in_service=in_service)
         else:
             log.error("a version of network %r has a damaged number and is left out", version.name)
     named: dict[object, dict[str, int]] = defaultdict(dict)
@@ -88,12 +92,13 @@ def _network(row: Any, numbered: Mapping[int, VersionRow], named: Mapping[str, i
     )
 
 
-def _version(row: Any) -> VersionRow:
+def _version(row: Any, *, in_service: bool) -> VersionRow:
     return VersionRow(
         number=row.number,
         digest=row.digest if isinstance(row.digest, str) else "",
         create_time=_time(row.create_us),
         size_bytes=count(row.size_bytes, otherwise=0),
+        in_service=in_service,
     )
 
 

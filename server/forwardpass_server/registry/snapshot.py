@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final, TypeVar
 
@@ -12,6 +12,7 @@ from forwardpass.errors import (
     NotFoundError,
     QuotaExceededError,
     VersionNotFoundError,
+    VersionOutOfServiceError,
 )
 
 from forwardpass_server.registry.state import NetworkState, VersionState
@@ -89,6 +90,22 @@ class Snapshot:
             return self.numbered(name, int(reference[:20]))
         return self.aliased(name, reference)
 
+    def serving(self, name: str, reference: str) -> VersionState:
+        """Return a version that answers calls; raises as `version` does.
+
+        Raises:
+            VersionOutOfServiceError: It does not.
+        """
+        version = self.version(name, reference)
+        if not version.in_service:
+            raise VersionOutOfServiceError(
+                f"network {name!r} version {version.number} is out of service; take it into service "
+                "(RepositoryModelLoad), or ask for another version",
+                network=name,
+                version=version.number,
+            )
+        return version
+
     def aliased(self, name: str, alias: str) -> VersionState:
         """Return the version that an alias names; raises as `version` does."""
         network = self.network(name)
@@ -149,6 +166,8 @@ def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> Network
         state = known.get(version.number)
         if state is None or state.digest != version.digest:
             state = version_state(row.name, version)
+        if state.in_service != version.in_service:
+            state = replace(state, in_service=version.in_service)
         versions[version.number] = state
     return NetworkState(
         name=row.name,
@@ -167,6 +186,7 @@ def version_state(name: str, row: VersionRow) -> VersionState:
         digest=row.digest,
         create_time=row.create_time,
         size_bytes=row.size_bytes,
+        in_service=row.in_service,
     )
 
 

@@ -37,7 +37,7 @@ from forwardpass_server.registry import schema, sqlite
 from forwardpass_server.registry.rows import count, microseconds, read_networks
 from forwardpass_server.registry.state import LATEST
 from forwardpass_server.registry.store import Loaded, NetworkRow, StoreOpenError, Written
-from forwardpass_server.registry.tables import aliases, networks, registry, versions
+from forwardpass_server.registry.tables import aliases, networks, registry, versions, withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ class SqlStore:
         """Delete a network, but not its name's row; see `Store.delete_network`."""
         with self._writing() as connection:
             network = _read(connection, name)
-            for table in (aliases, versions):
+            for table in (aliases, withdrawn, versions):
                 connection.execute(delete(table).where(table.c.name == name))
             gone = {"next_version": network.next_version, "update_us": _now()}
             connection.execute(update(networks).where(networks.c.name == name).values(**gone))
@@ -163,9 +163,20 @@ class SqlStore:
             if network.aliases[LATEST] == number:
                 left = max(version.number for version in network.versions if version.number != number)
                 _point(connection, name, LATEST, left)
-            query = delete(versions).where(versions.c.name == name, versions.c.number == number)
-            connection.execute(query)
+            for table in (withdrawn, versions):
+                connection.execute(delete(table).where(table.c.name == name, table.c.number == number))
             return _written(connection, name, number, changed=True)
+
+    def set_in_service(self, name: str, *, in_service: bool) -> Written:
+        """Take all versions of a network out of service, or into it; see `Store.set_in_service`."""
+        with self._writing() as connection:
+            network = _read(connection, name)
+            changed = [version.number for version in network.versions if version.in_service != in_service]
+            connection.execute(delete(withdrawn).where(withdrawn.c.name == name))
+            if not in_service:
+                rows = [{"name": name, "number": version.number} for version in network.versions]
+                connection.execute(insert(withdrawn), rows)
+            return _written(connection, name, network.aliases[LATEST], changed=bool(changed))
 
     def set_alias(self, name: str, alias: str, number: int) -> Written:
         """Let an alias name a version; see `Store.set_alias`."""

@@ -9,6 +9,7 @@ from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, Inputs
 
 from forwardpass_server.core import Plan
+from forwardpass_server.registry.statistics import Statistics
 
 LATEST = "latest"
 """The alias that an empty version means; every network has it."""
@@ -86,12 +87,20 @@ class Slot:
         pinned: Whether the version stays in memory once it is there.
     """
 
-    __slots__ = ("damaged", "loading", "pinned")
+    __slots__ = ("_statistics", "damaged", "loading", "pinned")
 
     def __init__(self) -> None:
         self.loading = threading.Lock()
         self.damaged = False
         self.pinned = False
+        self._statistics: Statistics | None = None
+
+    @property
+    def statistics(self) -> Statistics:
+        """What was computed of the version; made when it is first asked for, since most versions are never called."""
+        if self._statistics is None:
+            self._statistics = Statistics()
+        return self._statistics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +113,7 @@ class VersionState:
         digest: SHA-256 of the content, hexadecimal.
         create_time: When it was registered, UTC.
         size_bytes: The size of the content.
+        in_service: Whether it answers calls.
         slot: Where the registry notes what it has of the version in memory.
     """
 
@@ -112,6 +122,7 @@ class VersionState:
     digest: str
     create_time: datetime
     size_bytes: int
+    in_service: bool = True
     slot: Slot = field(default_factory=Slot, repr=False, compare=False)
 
 

@@ -22,6 +22,7 @@ class VersionRow:
     digest: str
     create_time: datetime
     size_bytes: int
+    in_service: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +116,13 @@ class Store(Protocol):
             NetworkNotFoundError: There is no such network.
             VersionNotFoundError: There is no such version.
             VersionInUseError: Another alias names it, or it is the only one.
+        """
+
+    def set_in_service(self, name: str, *, in_service: bool) -> Written:
+        """Take all versions of a network out of service, or into it.
+
+        Raises:
+            NetworkNotFoundError: There is none.
         """
 
     def set_alias(self, name: str, alias: str, number: int) -> Written:

@@ -49,6 +49,15 @@ versions: Final = Table(
     UniqueConstraint("name", "digest"),
 )
 
+# Versions that are kept but not served. Apart from `versions`, where a column would stand behind the contents.
+withdrawn: Final = Table(
+    "withdrawn",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
+)
+
 aliases: Final = Table(
     "aliases",
     metadata,

@@ -19,6 +19,7 @@ SCOPES: Final = ("predict", "trace", "read", "write")
 
 _NETWORKS: Final = "/forwardpass.v1.NetworkService/"
 _PREDICTIONS: Final = "/forwardpass.v1.PredictionService/"
+_INFERENCE: Final = "/inference.GRPCInferenceService/"
 
 POLICY: Final[dict[str, str]] = {
     f"{_PREDICTIONS}Predict": "predict",
@@ -35,6 +36,20 @@ POLICY: Final[dict[str, str]] = {
     f"{_NETWORKS}DeleteVersion": "write",
     f"{_NETWORKS}SetAlias": "write",
     f"{_NETWORKS}DeleteAlias": "write",
+    f"{_INFERENCE}ServerLive": OPEN,
+    f"{_INFERENCE}ServerReady": OPEN,
+    f"{_INFERENCE}ServerMetadata": OPEN,
+    f"{_INFERENCE}ModelReady": "read",
+    f"{_INFERENCE}ModelMetadata": "read",
+    f"{_INFERENCE}ModelConfig": "read",
+    f"{_INFERENCE}ModelStatistics": "read",
+    f"{_INFERENCE}RepositoryIndex": "read",
+    f"{_INFERENCE}ModelInfer": "trace",
+    f"{_INFERENCE}ModelStreamInfer": "trace",
+    f"{_INFERENCE}RepositoryModelLoad": "write",
+    f"{_INFERENCE}RepositoryModelUnload": "write",
+    f"{_INFERENCE}TraceSetting": "write",
+    f"{_INFERENCE}LogSettings": "write",
     "/grpc.health.v1.Health/Check": OPEN,
     "/grpc.health.v1.Health/List": OPEN,
     "/grpc.health.v1.Health/Watch": OPEN,

@@ -36,6 +36,7 @@ def version_message(version: VersionState, summary: Summary | None, aliases: Map
         aliases=sorted(alias for alias, number in aliases.items() if number == version.number),
         size_bytes=version.size_bytes,
         corrupt=summary is None,
+        out_of_service=not version.in_service,
     )
     if summary is None:
         return message

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -36,7 +37,7 @@ class LoopDoor:
         waiter = _Waiter(self._loop.create_future(), request_id)
         if not self._calls:
             self._loop.call_soon(self._flush)
-        self._calls.append(Call(kind, request, expires, waiter))
+        self._calls.append(Call(kind, request, expires, waiter, arrived=time.monotonic()))
         try:
             answer = await waiter.answer
         except asyncio.CancelledError:

@@ -145,7 +145,7 @@ class FrontDoor:
                 continue
             remaining = details[2]
             expires = longest if remaining is None else min(longest, now + remaining)
-            calls.append(Call(hot, request, expires, number, details))  # type: ignore[arg-type] # direct ones are gone
+            calls.append(Call(hot, request, expires, number, details, now))  # type: ignore[arg-type] # direct ones are gone
         if calls:
             self._dispatcher.take(self._admitted(calls), self)
 

@@ -37,27 +37,28 @@ class Health:
         self._registry = registry
         self._broadcast = broadcast
         self._services = ("", *services)
-        self._serving = True
+        self.serving = True
 
     def stop_serving(self) -> None:
         """Say NOT_SERVING from now on; watchers hear it."""
-        self._serving = False
+        self.serving = False
         self._broadcast.publish("")
 
     def state(self, service: str) -> int | None:
         """Return a service's state, or None when there is no such service.
 
-        A network serves unless its latest version is known to be damaged; nothing is read to find out.
+        A network serves if its latest version is in service and not known to be damaged; nothing is read to find out.
         """
         if service in self._services:
-            return SERVING if self._serving else NOT_SERVING
+            return SERVING if self.serving else NOT_SERVING
         if not service.startswith(NETWORK_PREFIX):
             return None
         try:
             latest = self._registry.version(service.removeprefix(NETWORK_PREFIX), "")
         except NetworkNotFoundError:
             return None
-        return SERVING if self._serving and not self._registry.is_damaged(latest) else NOT_SERVING
+        ready = latest.in_service and not self._registry.is_damaged(latest)
+        return SERVING if self.serving and ready else NOT_SERVING
 
     def answer(self, request: bytes) -> bytes:
         """Answer a serialized request to check, in any thread.

@@ -1,13 +1,15 @@
 """From a service's descriptor and a servicer to gRPC method handlers on raw bytes.
 
-Every method of the descriptor must be a coroutine function of the servicer (an asynchronous
+Every method of the descriptor that is not hot must be a coroutine function of the servicer (an asynchronous
 generator where the response is a stream), named in snake_case. Requests are parsed here,
-so that bytes which are no message are refused by our own rule and not by gRPC's.
+so that bytes which are no message are refused by our own rule and not by gRPC's. Those of hot
+methods go to the door as they are.
 """
 
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -17,29 +19,57 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from forwardpass_server.rpc.context import RpcContext
+from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.interceptors import Interceptor, around_all, refuse
+from forwardpass_server.serving import Kind
 
 
-def handlers(
-    service: ServiceDescriptor,
-    servicer: object,
-    interceptors: Sequence[Interceptor],
-    *,
-    skip: Collection[str] = (),
-) -> grpc.GenericRpcHandler:
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the server.
+
+    Attributes:
+        descriptor: Its methods.
+        servicer: What answers those that are not hot.
+        hot: The kind of each method whose calls go to the dispatcher as bytes, by the method's name.
+    """
+
+    descriptor: ServiceDescriptor
+    servicer: object
+    hot: Mapping[str, Kind] = field(default_factory=dict)
+
+    @property
+    def hot_paths(self) -> dict[str, Kind]:
+        """The kind of each hot method by its path."""
+        return {f"/{self.descriptor.full_name}/{name}": kind for name, kind in self.hot.items()}
+
+
+def handlers(service: Service, door: LoopDoor, interceptors: Sequence[Interceptor]) -> grpc.GenericRpcHandler:
     """Make the handler of a service; a missing method is an AttributeError here, not later."""
+
+    def handler(method: MethodDescriptor) -> Any:
+        path = f"/{service.descriptor.full_name}/{method.name}"
+        if method.name in service.hot:
+            return _hot(path, service.hot[method.name], door, interceptors)
+        return _handler(path, method, service.servicer, interceptors)
+
+    methods = service.descriptor.methods
     return grpc.method_handlers_generic_handler(
-        service.full_name,
-        {
-            method.name: _handler(method, servicer, interceptors)
-            for method in service.methods
-            if method.name not in skip
-        },
+        service.descriptor.full_name, {method.name: handler(method) for method in methods}
     )
 
 
-def _handler(method: MethodDescriptor, servicer: object, interceptors: Sequence[Interceptor]) -> Any:
-    path = f"/{method.containing_service.full_name}/{method.name}"
+def _hot(path: str, kind: Kind, door: LoopDoor, interceptors: Sequence[Interceptor]) -> Any:
+    async def behaviour(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        call = RpcContext.of(path, context, streaming=False)
+        async with around_all(interceptors, call):
+            return await door.answer(kind, request, request_id=call.request_id, expires=call.expires)
+        raise AssertionError("an interceptor swallowed an exception")
+
+    return grpc.unary_unary_rpc_method_handler(behaviour)
+
+
+def _handler(path: str, method: MethodDescriptor, servicer: object, interceptors: Sequence[Interceptor]) -> Any:
     behaviour = getattr(servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
     streaming = bool(method.server_streaming)
 

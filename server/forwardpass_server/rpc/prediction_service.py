@@ -1,10 +1,9 @@
-"""`forwardpass.v1.PredictionService`: the hot methods on raw bytes, and the stream."""
+"""`forwardpass.v1.PredictionService`: which of its methods are hot, and the stream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from typing import Final
 
-import grpc
 from forwardpass.v1.prediction_service_pb2 import (
     DESCRIPTOR,
     PredictResponse,
@@ -14,9 +13,9 @@ from forwardpass.v1.prediction_service_pb2 import (
 
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import LoopDoor
-from forwardpass_server.rpc.interceptors import Interceptor, around_all, logged_refusal
-from forwardpass_server.rpc.methods import handlers
-from forwardpass_server.serving import Kind
+from forwardpass_server.rpc.interceptors import logged_refusal
+from forwardpass_server.rpc.methods import Service
+from forwardpass_server.serving import PREDICT, PREDICT_MANY, TRACE
 
 SERVICE: Final = DESCRIPTOR.services_by_name["PredictionService"]
 MOST_UNANSWERED: Final = 64
@@ -65,7 +64,7 @@ class PredictionService:
     async def _answer_in_stream(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
         try:
             answer = await self._door.answer(
-                Kind.PREDICT,
+                PREDICT,
                 request.request.SerializeToString(),
                 request_id=call.request_id,
                 expires=call.expires,
@@ -75,25 +74,7 @@ class PredictionService:
         return PredictStreamResponse(id=request.id, response=PredictResponse.FromString(answer))
 
 
-HOT: Final = {f"/{SERVICE.full_name}/{kind.value}": kind for kind in Kind}
-"""The kind of each hot method, by its path."""
-
-
-def prediction_handlers(door: LoopDoor, interceptors: Sequence[Interceptor]) -> list[grpc.GenericRpcHandler]:
-    """Make the handlers of the service: the hot methods', then the rest's."""
-
-    def hot(path: str, kind: Kind) -> Any:
-        async def behaviour(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-            call = RpcContext.of(path, context, streaming=False)
-            async with around_all(interceptors, call):
-                return await door.answer(kind, request, request_id=call.request_id, expires=call.expires)
-            raise AssertionError("an interceptor swallowed an exception")
-
-        return grpc.unary_unary_rpc_method_handler(behaviour)
-
-    return [
-        grpc.method_handlers_generic_handler(
-            SERVICE.full_name, {kind.value: hot(path, kind) for path, kind in HOT.items()}
-        ),
-        handlers(SERVICE, PredictionService(door), interceptors, skip=[kind.value for kind in Kind]),
-    ]
+def prediction_service(door: LoopDoor) -> Service:
+    """Make the service; its unary methods are hot."""
+    kinds = (PREDICT, TRACE, PREDICT_MANY)
+    return Service(SERVICE, PredictionService(door), {kind.name: kind for kind in kinds})

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import grpc
 from forwardpass.spec import Limits
@@ -18,11 +19,10 @@ from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.front import FrontDoor, open_front
 from forwardpass_server.rpc.interceptors import InFlight, admission, authorization, deadline, errors
-from forwardpass_server.rpc.methods import UnknownMethods, handlers
+from forwardpass_server.rpc.methods import Service, UnknownMethods, handlers
 from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
 from forwardpass_server.rpc.network_service import NetworkService
-from forwardpass_server.rpc.prediction_service import HOT, prediction_handlers
-from forwardpass_server.rpc.prediction_service import SERVICE as PREDICTION_SERVICE
+from forwardpass_server.rpc.prediction_service import prediction_service
 from forwardpass_server.serving import Dispatcher, Predictor
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,9 @@ OPTIONS: Final = (
     ("grpc.server_handshake_timeout_ms", 5_000),
     ("grpc.enable_channelz", 0),
 )
+
+Protocol: TypeAlias = Callable[[LoopDoor, Callable[[], bool]], Service]
+"""Makes a service of another protocol, of a door and of what says whether the server takes calls."""
 
 
 class ListenError(Exception):
@@ -76,18 +79,23 @@ class Server:
         limits: Limits,
         bounds: Bounds,
         engine: Engine,
+        protocols: Sequence[Protocol] = (),
     ) -> None:
-        services = (NETWORK_SERVICE.full_name, PREDICTION_SERVICE.full_name)
         self.in_flight = InFlight(bounds.max_in_flight)
         self._engine = engine
         self._guard = guard
         self._bounds = bounds
         self._broadcast = Broadcast()
         self._unsubscribe = registry.subscribe(self._changed)
-        self._health = health_rpc.Health(registry, self._broadcast, services)
-        self._networks = NetworkService(registry, self._broadcast, limits)
         self._dispatcher = Dispatcher(predictor)
+        self._networks = NetworkService(registry, self._broadcast, limits)
         self._front: FrontDoor | None = None
+
+        door = LoopDoor(self._dispatcher)
+        self._services = [Service(NETWORK_SERVICE, self._networks), prediction_service(door)]
+        self._services += [protocol(door, lambda: self._health.serving) for protocol in protocols]
+        names = tuple(service.descriptor.full_name for service in self._services)
+        self._health = health_rpc.Health(registry, self._broadcast, names)
 
         outside = [errors(), authorization(guard)]
         inside = [*outside, admission(self.in_flight), deadline(bounds.call_timeout)]
@@ -98,15 +106,12 @@ class Server:
                 ("grpc.max_connection_age_ms", int(bounds.max_connection_age * 1000)),
             ]
         )
+        # Health answers however busy the server is.
+        health = handlers(Service(health_rpc.SERVICE, self._health), door, outside)
         self._server.add_generic_rpc_handlers(
-            (
-                *prediction_handlers(LoopDoor(self._dispatcher), inside),
-                handlers(NETWORK_SERVICE, self._networks, inside),
-                # Health answers however busy the server is.
-                handlers(health_rpc.SERVICE, self._health, outside),
-            )
+            (*(handlers(service, door, inside) for service in self._services), health)
         )
-        described = (*services, health_rpc.SERVICE.full_name, reflection.SERVICE_NAME)
+        described = (*names, health_rpc.SERVICE.full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(described, self._server)
         self._server.add_generic_rpc_handlers((UnknownMethods(),))
 
@@ -143,7 +148,7 @@ class Server:
         self._front = FrontDoor(
             front,
             self._dispatcher,
-            hot=HOT,
+            hot={path: kind for service in self._services for path, kind in service.hot_paths.items()},
             direct={health_rpc.CHECK: self._health.answer},
             guard=self._guard,
             in_flight=self.in_flight,

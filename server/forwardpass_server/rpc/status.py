@@ -35,6 +35,7 @@ from forwardpass.errors import (
     UnsupportedGraphError,
     VersionInUseError,
     VersionNotFoundError,
+    VersionOutOfServiceError,
 )
 from forwardpass.reasons import DOMAIN, REASONS
 from google.protobuf.any_pb2 import Any
@@ -69,6 +70,8 @@ CODES: Final[dict[type[ForwardpassError], grpc.StatusCode]] = {
     LayerNotFoundError: Code.NOT_FOUND,
     MethodNotFoundError: Code.UNIMPLEMENTED,
     VersionInUseError: Code.FAILED_PRECONDITION,
+    # Not UNAVAILABLE, as Triton has it: another try would fail too, and clients make one.
+    VersionOutOfServiceError: Code.FAILED_PRECONDITION,
     QuotaExceededError: Code.RESOURCE_EXHAUSTED,
     OverloadedError: Code.UNAVAILABLE,
     StoreUnavailableError: Code.UNAVAILABLE,

@@ -2,15 +2,15 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 from forwardpass.tensors import Array
 
-from forwardpass_server.core import empty_trace, forward, forward_steps, trace, trace_steps
-from forwardpass_server.registry import Served
-from forwardpass_server.serving.calls import Call
-from forwardpass_server.serving.replies import predict_replies, trace_replies
+from forwardpass_server.core import Trace, empty_trace, forward, forward_steps, rows_of, trace, trace_steps
+from forwardpass_server.registry import Served, Statistics
+from forwardpass_server.serving.calls import Call, Computed, TraceChoice, Writer
 
 STEP: Final = 20_000_000
 """The most floating-point operations that are done at one go: about a millisecond on one core of 2020."""
@@ -21,14 +21,6 @@ _FLOPS_PER_BYTE: Final = 8
 Result = TypeVar("Result")
 Steps: TypeAlias = Generator[None, None, Result]
 """Work that yields before each part that is long, so that other work may come between; then it returns."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TraceChoice:
-    """What a trace shows: which layers (empty means all), and whether contributions."""
-
-    layers: frozenset[str] = frozenset()
-    contributions: bool = False
 
 
 def answer_bytes(served: Served, choice: TraceChoice | None) -> int:
@@ -49,6 +41,21 @@ def work_of_row(served: Served, choice: TraceChoice | None) -> int:
     return served.plan.flops_per_row + _FLOPS_PER_BYTE * answer_bytes(served, choice)
 
 
+@dataclass(slots=True)
+class Part:
+    """Calls of a batch whose answers are written together, in the order of their rows.
+
+    Attributes:
+        write: What writes their answers.
+        calls: The calls.
+        counts: For each call, how many rows it has.
+    """
+
+    write: Writer
+    calls: list[Call]
+    counts: list[int]
+
+
 @dataclass(kw_only=True, slots=True)
 class Batch:
     """Calls whose rows are computed as one matrix.
@@ -57,35 +64,96 @@ class Batch:
         served: The version.
         choice: What a trace shows, or None for a prediction.
         work: What it takes, in floating-point operations.
-        calls: The calls.
-        counts: For each call, how many rows it has.
-        inputs: The rows, in parts of shape `(rows, inputs)`, in the order of the calls.
+        statistics: What counts it.
+        read: Seconds that reading its calls took.
+        parts: The calls.
+        inputs: The rows, as arrays of shape `(rows, inputs)`, in the order of the calls.
     """
 
     served: Served
     choice: TraceChoice | None
+    statistics: Statistics
     work: int = 0
-    calls: list[Call] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
+    read: float = 0.0
+    infer: float = field(default=0.0, init=False)
+    parts: list[Part] = field(default_factory=list)
     inputs: list[Array] = field(default_factory=list)
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls in the order of their rows."""
+        return self.parts[0].calls if len(self.parts) == 1 else [call for part in self.parts for call in part.calls]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return sum(map(len, self.inputs))
+
+    def add(self, write: Writer, calls: list[Call], rows: int, inputs: Array, work: int) -> None:
+        """Put in calls of so many rows and so much work each, `inputs` having the rows of them all."""
+        self.work += work * len(calls)
+        self.inputs.append(inputs)
+        if not self.parts or self.parts[-1].write != write:
+            self.parts.append(Part(write, [], []))
+        self.parts[-1].calls += calls
+        self.parts[-1].counts += [rows] * len(calls)
 
     def steps(self) -> Steps[list[bytes]]:
         """Compute the batch; return a reply for each call."""
-        matrix = self.inputs[0] if len(self.inputs) == 1 else np.concatenate(self.inputs)
-        plan = self.served.plan
         if self.work > STEP:
             yield
-        rows = max(STEP * len(matrix) // self.work, 1)
-        if self.choice is None:
-            if self.work <= STEP:
-                return predict_replies(self.served, forward(plan, matrix), self.counts)
-            outputs = np.empty((len(matrix), plan.outputs), dtype=plan.dtype)
-            yield from forward_steps(plan, matrix, outputs, rows)
-            return predict_replies(self.served, outputs, self.counts)
-        shown, contributions = self.choice.layers or None, self.choice.contributions
-        if self.work <= STEP:
-            traced = trace(plan, matrix, layers=shown, contributions=contributions)
+        begun = monotonic()
+        matrix = self.inputs[0] if len(self.inputs) == 1 else np.concatenate(self.inputs)
+        if self.work > STEP:
+            computed = yield from self._computed_in_steps(matrix)
         else:
-            traced = empty_trace(plan, len(matrix), layers=shown, contributions=contributions)
-            yield from trace_steps(plan, matrix, traced, rows)
-        return trace_replies(self.served, traced, self.counts)
+            computed = self._computed(matrix)
+            self.infer = monotonic() - begun
+        ready = monotonic()
+        replies = self._replies(computed)
+        self.statistics.computed(
+            len(matrix),
+            [call.arrived for call in self.calls],
+            begun=begun,
+            read=self.read,
+            infer=self.infer,
+            output=monotonic() - ready,
+        )
+        return replies
+
+    def _computed(self, matrix: Array) -> Computed:
+        if self.choice is None:
+            return forward(self.served.plan, matrix)
+        shown, contributions = self.choice.layers or None, self.choice.contributions
+        return trace(self.served.plan, matrix, layers=shown, contributions=contributions)
+
+    def _computed_in_steps(self, matrix: Array) -> Steps[Computed]:
+        plan = self.served.plan
+        rows = max(STEP * len(matrix) // self.work, 1)
+        computed: Computed
+        if self.choice is None:
+            computed = np.empty((len(matrix), plan.outputs), dtype=plan.dtype)
+            steps = forward_steps(plan, matrix, computed, rows)
+        else:
+            shown, contributions = self.choice.layers or None, self.choice.contributions
+            computed = empty_trace(plan, len(matrix), layers=shown, contributions=contributions)
+            steps = trace_steps(plan, matrix, computed, rows)
+        begun = monotonic()
+        for _ in steps:
+            self.infer += monotonic() - begun
+            yield
+            begun = monotonic()
+        return computed
+
+    def _replies(self, computed: Computed) -> list[bytes]:
+        """Let each part write its own."""
+        if len(self.parts) == 1:
+            (part,) = self.parts
+            return part.write(self.served, computed, part.calls, part.counts)
+        replies, start = [], 0
+        for part in self.parts:
+            rows = slice(start, start + sum(part.counts))
+            own = rows_of(computed, rows) if isinstance(computed, Trace) else computed[rows]
+            replies += part.write(self.served, own, part.calls, part.counts)
+            start = rows.stop
+        return replies

@@ -1,16 +1,37 @@
-"""What goes into the predictor and what comes out: calls as bytes, answers as bytes or an error."""
+"""What goes into the predictor and what comes out: calls as bytes, answers as bytes or an error.
 
-from enum import StrEnum
+How a method's requests are read and its answers written is its `Kind`; what lies between is the same
+for all, so that calls of different methods may share a matrix.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import inf
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from forwardpass.tensors import Array
+    from google.protobuf.message import Message
+
+    from forwardpass_server import core
+    from forwardpass_server.registry import Served, Snapshot, VersionState
 
 
-class Kind(StrEnum):
-    """What a call asks of a network; the values are the methods' names."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Kind:
+    """What a call asks of a network: its method.
 
-    PREDICT = "Predict"
-    TRACE = "Trace"
-    PREDICT_MANY = "PredictMany"
+    Attributes:
+        name: The method's name.
+        read: Reads a request; None where a call is several of another kind.
+        plain: Returns a request without what differs from call to call and stands before the numbers;
+            None where nothing does.
+    """
+
+    name: str
+    read: "Callable[[bytes], Question] | None" = None
+    plain: Callable[[bytes], bytes] | None = None
 
 
 class Call(NamedTuple):
@@ -22,6 +43,7 @@ class Call(NamedTuple):
         expires: When nobody waits any more, in seconds of `time.monotonic()`.
         key: What the door knows the call by; unlike that of any other call under way.
         about: What else the door wants to know of it.
+        arrived: When it came in, in seconds of `time.monotonic()`.
     """
 
     kind: Kind
@@ -29,7 +51,58 @@ class Call(NamedTuple):
     expires: float = inf
     key: Any = None
     about: Any = None
+    arrived: float = 0.0
 
 
 Answer: TypeAlias = bytes | Exception
 """The serialized response, or why there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TraceChoice:
+    """What a trace shows: which layers (empty means all), and whether contributions."""
+
+    layers: frozenset[str] = frozenset()
+    contributions: bool = False
+
+
+Computed: TypeAlias = "Array | core.Trace"
+"""The outputs of some rows, shape `(rows, outputs)`, or all that a trace of them shows."""
+
+Writer: TypeAlias = "Callable[[Served, Computed, Sequence[Call], Sequence[int]], list[bytes]]"
+"""Writes an answer for each of some calls, of which each has so many of the rows that were computed."""
+
+
+class Wanted(NamedTuple):
+    """What a question wants.
+
+    Attributes:
+        choice: What a trace must show, or None where the outputs are enough.
+        write: Writes the answers; equal for questions whose answers may be written together.
+    """
+
+    choice: TraceChoice | None
+    write: Writer
+
+
+class Question(Protocol):
+    """A request that was read. Each method may raise what the caller is to be told."""
+
+    @property
+    def message(self) -> "Message":
+        """The request."""
+
+    def find(self, snapshot: "Snapshot") -> "VersionState":
+        """Return the version that is asked for."""
+
+    def inputs(self, served: "Served") -> "Array":
+        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network."""
+
+    def wanted(self, served: "Served") -> Wanted:
+        """Return what is wanted."""
+
+    def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":
+        """Return the inputs as they stand in the request with their dtype, or None where they do not so."""
+
+    def with_numbers(self, data: bytes) -> "Message":
+        """Return the plain request with other inputs in the same place."""

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from forwardpass_server.serving.batches import Steps
-from forwardpass_server.serving.calls import Answer, Call, Kind
+from forwardpass_server.serving.calls import Answer, Call
 from forwardpass_server.serving.predictor import HEAVY_BYTES, Predictor, expired
+from forwardpass_server.serving.questions import PREDICT_MANY
 from forwardpass_server.serving.workers import Workers
 
 
@@ -41,7 +42,7 @@ class Dispatcher:
         """Answer calls: the light ones now, the others by and by."""
         light = []
         for call in calls:
-            if call.kind is Kind.PREDICT_MANY or len(call.request) > HEAVY_BYTES:
+            if call.kind is PREDICT_MANY or len(call.request) > HEAVY_BYTES:
                 self._begin([call], self._alone(call, door), door)
             else:
                 light.append(call)

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from forwardpass.tensors import DTYPES
 from google.protobuf.message import DecodeError
 
 if TYPE_CHECKING:
-    from forwardpass.v1.prediction_service_pb2 import PredictRequest, TraceRequest
-
     from forwardpass_server.registry import VersionState
-    from forwardpass_server.serving.batches import TraceChoice
+    from forwardpass_server.serving.calls import Question, Wanted
 
 _MOST_HEADS: Final = 4096
 _MOST_PLACES: Final = 8
@@ -32,18 +29,18 @@ class Head:
 
     Attributes:
         version: The version asked for.
-        choice: What a trace shows, or None for a prediction.
+        wanted: What is wanted of it.
         dtype: Of the numbers.
         rows: How many rows the request has.
-        start: Where the numbers begin.
+        size: How many bytes the numbers take; they come last.
         work: What the call takes, in floating-point operations.
     """
 
     version: "VersionState"
-    choice: "TraceChoice | None"
+    wanted: "Wanted"
     dtype: "np.dtype[Any]"
     rows: int
-    start: int
+    size: int
     work: int
 
 
@@ -64,20 +61,17 @@ class Heads:
         return None
 
     def learn(
-        self,
-        request: bytes,
-        message: "PredictRequest | TraceRequest",
-        version: "VersionState",
-        choice: "TraceChoice | None",
-        rows: int,
-        work: int,
+        self, request: bytes, question: "Question", version: "VersionState", wanted: "Wanted", rows: int, work: int
     ) -> None:
-        """Remember the head of a request that was read and found right, where its numbers are a tensor's data."""
-        data = message.tensor.data
+        """Remember the head of a plain request that was read and found right, if its numbers come last."""
+        numbers = question.numbers()
+        if numbers is None:
+            return
+        data, dtype = numbers
         start = len(request) - len(data)
-        if not (0 < len(data) <= _LARGEST_DATA and start <= _LARGEST_HEAD) or not _ends_with_data(
-            request[:start], message
-        ):
+        if not (0 < len(data) <= _LARGEST_DATA and 0 < start <= _LARGEST_HEAD):
+            return
+        if not _ends_with_numbers(request[:start], data, question):
             return
         if len(self._heads) >= _MOST_HEADS:
             self._heads.clear()
@@ -85,17 +79,15 @@ class Heads:
         places = self._places.get(len(request), ())
         if start not in places:
             self._places[len(request)] = (start, *places)[:_MOST_PLACES]
-        dtype = DTYPES[message.tensor.dtype]
         self._heads[request[:start]] = Head(
-            version=version, choice=choice, dtype=dtype, rows=rows, start=start, work=work
+            version=version, wanted=wanted, dtype=dtype, rows=rows, size=len(data), work=work
         )
 
 
-def _ends_with_data(head: bytes, message: "PredictRequest | TraceRequest") -> bool:
-    """Try with other numbers whether whatever follows a head is read as the data of the tensor, and as nothing else."""
-    other = type(message).FromString(message.SerializeToString())
-    other.tensor.data = (~np.frombuffer(message.tensor.data, dtype=np.uint8)).tobytes()
+def _ends_with_numbers(head: bytes, data: bytes, question: "Question") -> bool:
+    """Try with other numbers whether whatever follows a head is read as the inputs, and as nothing else."""
+    others = (~np.frombuffer(data, dtype=np.uint8)).tobytes()
     try:
-        return bool(type(message).FromString(head + other.tensor.data) == other)
+        return bool(type(question.message).FromString(head + others) == question.with_numbers(others))
     except DecodeError:
         return False

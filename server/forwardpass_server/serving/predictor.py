@@ -6,37 +6,22 @@ bits of an answer. A call that fails fails alone.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import isfinite
 from typing import Final
 
 import numpy as np
-from forwardpass.errors import (
-    DeadlineExceededError,
-    Fault,
-    ForwardpassError,
-    InvalidFieldError,
-    LayerNotFoundError,
-    MalformedRequestError,
-    QuotaExceededError,
-)
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, QuotaExceededError
 from forwardpass.tensors import Array
-from forwardpass.v1.prediction_service_pb2 import PredictRequest, TraceRequest
-from google.protobuf.message import DecodeError
 
-from forwardpass_server.registry import Registry, Served, Snapshot, VersionState
-from forwardpass_server.serving.batches import STEP, Batch, Steps, TraceChoice, answer_bytes, work_of_row
-from forwardpass_server.serving.calls import Answer, Call, Kind
+from forwardpass_server.registry import Registry, Served, Snapshot, Statistics, VersionState
+from forwardpass_server.serving.batches import STEP, Batch, Steps, answer_bytes, work_of_row
+from forwardpass_server.serving.calls import Answer, Call, Kind, Question, TraceChoice, Wanted
 from forwardpass_server.serving.heads import Head, Heads
-from forwardpass_server.serving.inputs import read_inputs
 from forwardpass_server.serving.many import join, split
-
-REQUESTS: Final[dict[Kind, type[PredictRequest | TraceRequest]]] = {
-    Kind.PREDICT: PredictRequest,
-    Kind.TRACE: TraceRequest,
-}
+from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY
 
 LONG: Final = 128
 """So many rows are computed as quickly alone as together with others."""
@@ -78,23 +63,33 @@ class Sorted:
         self._shared: dict[tuple[Served, TraceChoice | None], Batch] = {}
 
     def add(
-        self, calls: list[Call], rows: int, inputs: Array, served: Served, choice: TraceChoice | None, work: int
+        self,
+        calls: list[Call],
+        rows: int,
+        inputs: Array,
+        served: Served,
+        wanted: Wanted,
+        work: int,
+        statistics: Statistics,
     ) -> None:
         """Put in calls of so many rows and so much work each, `inputs` having the rows of them all."""
         if rows >= LONG or work > STEP:  # nobody waits for the long work of another, nor copies what gains nothing
             for place, call in enumerate(calls):
-                batch = Batch(served=served, choice=choice, work=work, calls=[call], counts=[rows])
-                batch.inputs.append(inputs[place * rows : (place + 1) * rows])
+                batch = Batch(served=served, choice=wanted.choice, statistics=statistics)
+                batch.add(wanted.write, [call], rows, inputs[place * rows : (place + 1) * rows], work)
                 self.batches.append(batch)
             return
-        shared = self._shared.get((served, choice))
+        shared = self._shared.get((served, wanted.choice))
         if shared is None:
-            shared = self._shared[served, choice] = Batch(served=served, choice=choice)
+            shared = Batch(served=served, choice=wanted.choice, statistics=statistics)
+            self._shared[served, wanted.choice] = shared
             self.batches.append(shared)
-        shared.work += work * len(calls)
-        shared.calls += calls
-        shared.counts += [rows] * len(calls)
-        shared.inputs.append(inputs)
+        shared.add(wanted.write, calls, rows, inputs, work)
+
+    def took(self, seconds: float, calls: int) -> None:
+        """Note how long reading so many calls took."""
+        for batch in self.batches:
+            batch.read = seconds * len(batch.calls) / calls
 
 
 class _Known:
@@ -102,7 +97,7 @@ class _Known:
 
     def __init__(self, snapshot: Snapshot | None) -> None:
         self.snapshot = snapshot
-        self.heads = {kind: Heads() for kind in REQUESTS}
+        self.heads: defaultdict[Kind, Heads] = defaultdict(Heads)
 
 
 class Predictor:
@@ -122,7 +117,7 @@ class Predictor:
         """
         if len(call.request) > HEAVY_BYTES:
             yield
-        if call.kind is not Kind.PREDICT_MANY:
+        if call.kind is not PREDICT_MANY:
             return (yield from self._answers([call]))
         if call.expires <= time.monotonic():
             return [expired()]
@@ -130,7 +125,10 @@ class Predictor:
             requests = split(call.request)
             if len(requests) > self._limits.max_requests:
                 raise _quota("requests", len(requests), self._limits.max_requests, "max_requests")
-            calls = [Call(Kind.PREDICT, request, call.expires, place) for place, request in enumerate(requests)]
+            calls = [
+                Call(PREDICT, request, call.expires, place, arrived=call.arrived)
+                for place, request in enumerate(requests)
+            ]
             answers = yield from self._answers(calls)
         except ForwardpassError as error:
             return [error]
@@ -142,7 +140,7 @@ class Predictor:
         for call, version in found.cold:
             yield
             self._read_cold(call, version, found)
-        size = sum(sum(batch.counts) * answer_bytes(batch.served, batch.choice) for batch in found.batches)
+        size = sum(batch.rows * answer_bytes(batch.served, batch.choice) for batch in found.batches)
         self._check_answer(size)
         answers: dict[int, Answer] = {id(call): error for call, error in found.refused}
         for batch in found.batches:
@@ -163,9 +161,11 @@ class Predictor:
             if call.expires <= now:
                 found.refused.append((call, expired()))
                 continue
-            head = known.heads[call.kind].find(call.request)
+            heads, plain = known.heads[call.kind], call.kind.plain
+            request = plain(call.request) if plain else call.request
+            head = heads.find(request)
             if head is None:
-                self._read_new(call, snapshot, known.heads[call.kind], found)
+                self._read_new(call, request, snapshot, heads, found)
             elif head.rows >= LONG:
                 self._read_alike(head, [call], found)
             elif head in alike:
@@ -174,41 +174,45 @@ class Predictor:
                 alike[head] = [call]
         for head, same in alike.items():
             self._read_alike(head, same, found)
+        found.took(time.monotonic() - now, len(calls))
         return found
 
     def _read_cold(self, call: Call, version: VersionState, into: Sorted) -> None:
         """Load a version, which may take long, and read a call for it."""
         try:
-            served = self._registry.load(version)
-            self._add(call, _parse(call), served, into)
+            self._add(call, _read(call), version, self._registry.load(version), into)
         except ForwardpassError as error:
             into.refused.append((call, error))
 
-    def _read_new(self, call: Call, snapshot: Snapshot, heads: Heads, found: Sorted) -> None:
+    def _read_new(self, call: Call, plain: bytes, snapshot: Snapshot, heads: Heads, found: Sorted) -> None:
         """Read a call whose head is not known."""
         try:
-            request = _parse(call)
-            version = snapshot.version(request.network, request.version)
+            question = _read(call)
+            version = question.find(snapshot)
             served = self._registry.resident(version)
             if served is None:
                 found.cold.append((call, version))
                 return
-            choice, rows, work = self._add(call, request, served, found)
+            wanted, rows, work = self._add(call, question, version, served, found)
         except ForwardpassError as error:
             found.refused.append((call, error))
         else:
-            heads.learn(call.request, request, version, choice, rows, work)
+            heads.learn(plain, question, version, wanted, rows, work)
 
     def _add(
-        self, call: Call, request: PredictRequest | TraceRequest, served: Served, found: Sorted
-    ) -> tuple[TraceChoice | None, int, int]:
+        self, call: Call, question: Question, version: VersionState, served: Served, found: Sorted
+    ) -> tuple[Wanted, int, int]:
         """Put a call into its batch; return what it wants, how many rows it has, and what it takes."""
-        inputs = read_inputs(request, served)
-        choice = _choice(request, served) if isinstance(request, TraceRequest) else None
-        self._check_cost(served, choice, len(inputs))
-        work = len(inputs) * work_of_row(served, choice)
-        found.add([call], len(inputs), inputs, served, choice, work)
-        return choice, len(inputs), work
+        statistics = version.slot.statistics
+        try:
+            inputs, wanted = question.inputs(served), question.wanted(served)
+            self._check_cost(served, wanted.choice, len(inputs))
+        except ForwardpassError:
+            statistics.refused(call.arrived)
+            raise
+        work = len(inputs) * work_of_row(served, wanted.choice)
+        found.add([call], len(inputs), inputs, served, wanted, work, statistics)
+        return wanted, len(inputs), work
 
     def _read_alike(self, head: Head, calls: list[Call], found: Sorted) -> None:
         """Read the numbers of calls that have the same head."""
@@ -217,10 +221,11 @@ class Predictor:
             found.cold += [(call, head.version) for call in calls]
             return
         if len(calls) == 1:
-            numbers = np.frombuffer(calls[0].request, dtype=head.dtype, offset=head.start)
+            request = calls[0].request
+            numbers = np.frombuffer(request, dtype=head.dtype, offset=len(request) - head.size)
         else:
-            start = head.start
-            numbers = np.frombuffer(b"".join([call.request[start:] for call in calls]), dtype=head.dtype)
+            size = head.size
+            numbers = np.frombuffer(b"".join([call.request[-size:] for call in calls]), dtype=head.dtype)
         dtype = served.plan.dtype
         if head.dtype != dtype:
             with np.errstate(over="ignore"):
@@ -230,7 +235,7 @@ class Predictor:
                 self._read_cold(call, head.version, found)
             return
         inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
-        found.add(calls, head.rows, inputs, served, head.choice, head.work)
+        found.add(calls, head.rows, inputs, served, head.wanted, head.work, head.version.slot.statistics)
 
     def _check_cost(self, served: Served, choice: TraceChoice | None, rows: int) -> None:
         limits = self._limits
@@ -257,35 +262,10 @@ def expired() -> DeadlineExceededError:
     return DeadlineExceededError("the deadline passed before the call was computed")
 
 
-def _parse(call: Call) -> PredictRequest | TraceRequest:
-    try:
-        request = REQUESTS[call.kind].FromString(call.request)
-    except DecodeError:
-        raise MalformedRequestError(
-            f"the request is not a valid {call.kind.value}Request", method=call.kind.value
-        ) from None
-    if not request.network:
-        raise InvalidFieldError(
-            "network: is empty; name a network",
-            faults=[Fault(path="network", message="is empty; name a network")],
-        )
-    return request
-
-
-def _choice(request: TraceRequest, served: Served) -> TraceChoice:
-    known = [layer.name for layer in served.plan.layers]
-    for index, name in enumerate(request.layers):
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise LayerNotFoundError(
-                f"{served.title} has no layer {name!r}"
-                + (f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known[:10])}"),
-                resourceType="layer",
-                resourceName=name,
-                nearest=", ".join(near),
-                path=f"layers[{index}]",
-            )
-    return TraceChoice(layers=frozenset(request.layers), contributions=request.contributions)
+def _read(call: Call) -> Question:
+    if call.kind.read is None:
+        raise TypeError(f"a {call.kind.name} is several questions")
+    return call.kind.read(call.request)
 
 
 def _quota(what: str, value: float, limit: float, setting: str) -> QuotaExceededError:

@@ -241,6 +241,9 @@ class LosesConfirmations:
     def delete_version(self, name: str, number: int) -> Written:
         return self._lose(self._store.delete_version(name, number))
 
+    def set_in_service(self, name: str, *, in_service: bool) -> Written:
+        return self._lose(self._store.set_in_service(name, in_service=in_service))
+
     def set_alias(self, name: str, alias: str, number: int) -> Written:
         return self._lose(self._store.set_alias(name, alias, number))
 

@@ -330,15 +330,12 @@ def test_health_of_what_is_not_there(channel: grpc.Channel) -> None:
 def test_reflection_tells_every_method_and_each_has_a_policy(channel: grpc.Channel) -> None:
     database = ProtoReflectionDescriptorDatabase(channel)
     services = set(database.get_services())
-    assert {
-        "forwardpass.v1.NetworkService",
-        "forwardpass.v1.PredictionService",
-        "grpc.health.v1.Health",
-    } <= services
-    file = database.FindFileContainingSymbol("forwardpass.v1.PredictionService")
-    methods = {f"{PREDICTIONS}{method.name}" for method in file.service[0].method}
-    file = database.FindFileContainingSymbol("forwardpass.v1.NetworkService")
-    methods |= {f"{NETWORKS}{method.name}" for method in file.service[0].method}
+    own = {"forwardpass.v1.NetworkService", "forwardpass.v1.PredictionService", "inference.GRPCInferenceService"}
+    assert {*own, "grpc.health.v1.Health"} <= services
+    methods = set()
+    for name in own:
+        found = database.FindFileContainingSymbol(name)
+        methods |= {f"/{name}/{method.name}" for service in found.service for method in service.method}
     assert methods == {method for method in POLICY if not method.startswith("/grpc.")}
 
 

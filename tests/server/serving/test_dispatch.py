@@ -24,8 +24,17 @@ from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.front import FrontDoor
 from forwardpass_server.rpc.interceptors import InFlight
-from forwardpass_server.rpc.prediction_service import HOT
-from forwardpass_server.serving import Answer, Call, Dispatcher, Kind, Predictor, WorkLimits
+from forwardpass_server.serving import (
+    PREDICT,
+    PREDICT_MANY,
+    TRACE,
+    Answer,
+    Call,
+    Dispatcher,
+    Kind,
+    Predictor,
+    WorkLimits,
+)
 from forwardpass_server.serving import batches as batches_module
 from forwardpass_server.serving import dispatch as dispatch_module
 from forwardpass_server.serving import predictor as predictor_module
@@ -48,6 +57,7 @@ LARGEST_REQUEST = 16_384
 ROOM = 16
 HEALTH = "/grpc.health.v1.Health/Check"
 REASON_OF = {error: reason for reason, error in REASONS.items()}
+HOT = {f"/forwardpass.v1.PredictionService/{kind.name}": kind for kind in (PREDICT, TRACE, PREDICT_MANY)}
 
 
 class FakeFront:
@@ -137,9 +147,9 @@ class Sent:
     cancelled: bool = False
 
     def said(self, answer: bytes) -> object:
-        if self.kind is Kind.PREDICT:
+        if self.kind is PREDICT:
             return numbers_of(PredictResponse.FromString(answer))
-        if self.kind is Kind.TRACE:
+        if self.kind is TRACE:
             trace = TraceResponse.FromString(answer)
             (layer,) = trace.layers
             assert layer.activation.data == layer.pre_activation.data == trace.inputs.data == trace.outputs.data
@@ -258,14 +268,14 @@ class DoorsMachine(RuleBasedStateMachine):
     @rule(front=st.booleans(), rows=st.integers(1, 3))
     def light(self, rows: int, *, front: bool) -> None:
         numbers = self.some_numbers(rows)
-        self.send(Kind.PREDICT, number_request("same", *numbers), numbers, front=front)
+        self.send(PREDICT, number_request("same", *numbers), numbers, front=front)
 
     @rule(front=st.booleans(), rows=st.integers(60, 400))
     def heavy_by_work(self, rows: int, *, front: bool) -> None:
         numbers = self.some_numbers(rows)
-        self.send(Kind.PREDICT, number_request("same", *numbers), numbers, front=front)
+        self.send(PREDICT, number_request("same", *numbers), numbers, front=front)
 
-    @rule(front=st.booleans(), kind=st.sampled_from([Kind.PREDICT, Kind.TRACE]))
+    @rule(front=st.booleans(), kind=st.sampled_from([PREDICT, TRACE]))
     def heavy_by_bytes(self, kind: Kind, *, front: bool) -> None:
         numbers = self.some_numbers(1)
         padding = b"\xa2\x06" + bytes([0x80 | MANY_BYTES & 0x7F, MANY_BYTES >> 7]) + bytes(MANY_BYTES)
@@ -275,7 +285,7 @@ class DoorsMachine(RuleBasedStateMachine):
     def trace(self, rows: int, *, front: bool) -> None:
         numbers = self.some_numbers(rows)
         request = TraceRequest(network="same", tensor=number_request("", *numbers).tensor)
-        self.send(Kind.TRACE, request, numbers, front=front)
+        self.send(TRACE, request, numbers, front=front)
 
     @rule(front=st.booleans(), sizes=st.lists(st.sampled_from([-2, -1, 0, 1, 2, 80]), min_size=1, max_size=5))
     def many(self, sizes: list[int], *, front: bool) -> None:
@@ -295,11 +305,11 @@ class DoorsMachine(RuleBasedStateMachine):
             else:
                 requests.append(number_request("same", *numbers))
                 expected.append(numbers)
-        self.send(Kind.PREDICT_MANY, PredictManyRequest(requests=requests), expected, front=front)
+        self.send(PREDICT_MANY, PredictManyRequest(requests=requests), expected, front=front)
 
     @rule(
         front=st.booleans(),
-        kind=st.sampled_from([Kind.PREDICT, Kind.TRACE]),
+        kind=st.sampled_from([PREDICT, TRACE]),
         case=st.sampled_from(sorted(REFUSED)),
     )
     def refused(self, kind: Kind, case: str, *, front: bool) -> None:
@@ -308,19 +318,19 @@ class DoorsMachine(RuleBasedStateMachine):
     @rule(front=st.booleans())
     def many_of_a_network_that_fails(self, *, front: bool) -> None:
         requests = [number_request("same", 1.0), number_request("failing", 1.0)]
-        self.send(Kind.PREDICT_MANY, PredictManyRequest(requests=requests), "INTERNAL", front=front)
+        self.send(PREDICT_MANY, PredictManyRequest(requests=requests), "INTERNAL", front=front)
 
     @rule()
     def too_large_for_the_front(self) -> None:
-        self.send(Kind.PREDICT, bytes(LARGEST_REQUEST + 1), "QUOTA_EXCEEDED", front=True)
+        self.send(PREDICT, bytes(LARGEST_REQUEST + 1), "QUOTA_EXCEEDED", front=True)
 
     @rule(front=st.booleans(), rows=st.sampled_from([1, 100, 0]))
     def expired(self, rows: int, *, front: bool) -> None:
         if rows:
-            sent = self.send(Kind.PREDICT, number_request("same", *[1.0] * rows), "DEADLINE_EXCEEDED", front=front)
+            sent = self.send(PREDICT, number_request("same", *[1.0] * rows), "DEADLINE_EXCEEDED", front=front)
         else:
             request = PredictManyRequest(requests=[number_request("same", 1.0)])
-            sent = self.send(Kind.PREDICT_MANY, request, "DEADLINE_EXCEEDED", front=front)
+            sent = self.send(PREDICT_MANY, request, "DEADLINE_EXCEEDED", front=front)
         sent.remaining = -1.0
 
     @precondition(lambda self: self.new)
@@ -330,7 +340,7 @@ class DoorsMachine(RuleBasedStateMachine):
             self.new[-1].remaining = microseconds / 1e6
             self.new[-1].may_also.add("DEADLINE_EXCEEDED")
             # One of several requests may be too late when the others are not.
-            if self.new[-1].kind is Kind.PREDICT_MANY:
+            if self.new[-1].kind is PREDICT_MANY:
                 self.new[-1].remaining = None
 
     @rule()
@@ -446,7 +456,7 @@ def registry() -> Any:
 
 
 def predict(key: str, rows: int = 1) -> Call:
-    return Call(Kind.PREDICT, number_request("same", *[1.0] * rows).SerializeToString(), key=key)
+    return Call(PREDICT, number_request("same", *[1.0] * rows).SerializeToString(), key=key)
 
 
 def test_short_work_ends_before_long_work_that_was_there_first() -> None:
@@ -553,7 +563,7 @@ def test_a_call_that_breaks_the_reading_fails_alone() -> None:
     registry.register("same", identity())
     registry.register("broken", identity())
     dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
-    broken = Call(Kind.PREDICT, number_request("broken", 1.0).SerializeToString(), key="broken")
+    broken = Call(PREDICT, number_request("broken", 1.0).SerializeToString(), key="broken")
     dispatcher.take([predict("before"), broken, predict("after")], door)
     dispatcher.close()
     store.close()

@@ -14,7 +14,7 @@ from forwardpass.errors import (
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest
 from forwardpass.v1.tensor_pb2 import Tensor
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.serving import Answer, Call, Kind, Predictor, WorkLimits
+from forwardpass_server.serving import PREDICT, TRACE, Answer, Call, Kind, Predictor, WorkLimits
 from forwardpass_server.serving.heads import Heads
 from forwardpass_server.serving.wire import field, varint
 from hypothesis import given, settings
@@ -107,7 +107,7 @@ def requests(draw: st.DrawFn, kind: Kind) -> bytes:
     before.append(bytes_field(1, draw(st.sampled_from([*NETWORKS, "missing"])).encode()))
     if draw(st.booleans()):
         before.append(bytes_field(2, draw(st.sampled_from(["1", "2", "latest", "7", "", "gone"])).encode()))
-    if kind is Kind.TRACE:
+    if kind is TRACE:
         before += [bytes_field(5, name) for name in draw(st.lists(st.sampled_from([b"layer_0", b"layer_1"])))]
         before.append(b"\x30" + varint(draw(st.integers(0, 1))))
     if draw(st.integers(0, 3)) == 0:
@@ -125,7 +125,7 @@ def all_calls(draw: st.DrawFn) -> list[Call]:
     """Calls of which several have the same head and other numbers."""
     calls = []
     for _ in range(draw(st.integers(1, 4))):
-        kind = draw(st.sampled_from([Kind.PREDICT, Kind.TRACE]))
+        kind = draw(st.sampled_from([PREDICT, TRACE]))
         request = draw(requests(kind))
         calls.append(Call(kind, request))
         for _ in range(draw(st.integers(0, 3))):
@@ -153,9 +153,9 @@ def test_answers_do_not_depend_on_what_was_read_before(shared: Registry, calls: 
 def test_the_usual_request_is_read_by_its_head(registry: Registry) -> None:
     registry.register("same", identity())
     predictor = Predictor(registry, LIMITS)
-    calls = [Call(Kind.PREDICT, number_request("same", float(n)).SerializeToString()) for n in range(20)]
+    calls = [Call(PREDICT, number_request("same", float(n)).SerializeToString()) for n in range(20)]
     answers(predictor, calls[:1])
-    heads = predictor._known.heads[Kind.PREDICT]
+    heads = predictor._known.heads[PREDICT]
     assert all(heads.find(call.request) for call in calls)
     replies = [answer for answer in answers(predictor, calls) if isinstance(answer, bytes)]
     found = [PredictResponse.FromString(reply).outputs.data for reply in replies]
@@ -168,7 +168,7 @@ def test_numbers_that_are_not_finite_refuse_only_their_own_call(shared: Registry
     rows = [[1.0, 2.0], [np.nan, 1.0], [3.0, 4.0], [0.0, -np.inf], [5.0, 6.0]]
     calls = [
         Call(
-            Kind.PREDICT,
+            PREDICT,
             PredictRequest(
                 network=network, tensor=Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=np.array(row).tobytes())
             ).SerializeToString(),
@@ -187,9 +187,7 @@ def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
     predictor = Predictor(registry, LIMITS)
     tensor = number_request("moving", 1.0).tensor
     calls = {
-        version: Call(
-            Kind.PREDICT, PredictRequest(network="moving", version=version, tensor=tensor).SerializeToString()
-        )
+        version: Call(PREDICT, PredictRequest(network="moving", version=version, tensor=tensor).SerializeToString())
         for version in ("", "1", "2", "best")
     }
 
@@ -226,9 +224,9 @@ def test_heads_of_any_callers_making_take_bounded_memory(shared: Registry) -> No
     tensor = Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=bytes(16))
     tail = bytes_field(5, b"layer_0") * 20_000 + TraceRequest(network="double", tensor=tensor).SerializeToString()
     for number in range(50):
-        (answer,) = answers(predictor, [Call(Kind.TRACE, bytes_field(100, b"%d" % number) + tail)])
+        (answer,) = answers(predictor, [Call(TRACE, bytes_field(100, b"%d" % number) + tail)])
         assert isinstance(answer, bytes)
-    kept = sum(map(len, predictor._known.heads[Kind.TRACE]._heads))
+    kept = sum(map(len, predictor._known.heads[TRACE]._heads))
     assert kept < 2**20, f"{kept:,} bytes of heads are kept"
 
 
@@ -237,9 +235,9 @@ def test_so_many_heads_are_known_and_no_more(shared: Registry) -> None:
     tail = PredictRequest(
         network="double", tensor=Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=bytes(16))
     ).SerializeToString()
-    calls = [Call(Kind.PREDICT, bytes_field(100, b"%d" % number) + tail) for number in range(5_000)]
+    calls = [Call(PREDICT, bytes_field(100, b"%d" % number) + tail) for number in range(5_000)]
     answers(predictor, calls)
-    heads = predictor._known.heads[Kind.PREDICT]
+    heads = predictor._known.heads[PREDICT]
     assert isinstance(heads, Heads)
     assert len(heads._heads) <= 4_096
     assert sum(map(len, heads._places.values())) <= 4_096

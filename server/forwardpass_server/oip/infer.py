@@ -1,0 +1,140 @@
+"""ModelInfer: a kind of call like Predict and Trace, in the same batches."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from forwardpass.errors import (
+    Fault,
+    InvalidFieldError,
+    MalformedRequestError,
+    NetworkNotFoundError,
+    NotFoundError,
+    VersionOutOfServiceError,
+)
+from google.protobuf.message import DecodeError
+
+from forwardpass_server.oip.datatypes import DATATYPES
+from forwardpass_server.oip.ids import id_of, without_id
+from forwardpass_server.oip.inputs import INPUTS, read_inputs
+from forwardpass_server.oip.outputs import wanted
+from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferRequest
+from forwardpass_server.serving import Kind, Wanted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from forwardpass.tensors import Array
+
+    from forwardpass_server.registry import Served, Snapshot, VersionState
+
+EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
+
+_ACCEPTED: Final = frozenset({"priority", "timeout", "binary_data_output", EMPTY_FINAL_RESPONSE})
+"""Parameters of a request that change no answer. Priority and timeout are those of Triton's queue policy: without
+effect where a model has none, as here; a call's deadline is gRPC's."""
+
+_SEQUENCE: Final = frozenset({"sequence_id", "sequence_start", "sequence_end"})
+
+
+@dataclass(frozen=True, slots=True)
+class AskedToInfer:
+    """A `ModelInferRequest`, with its id where it is not to be cut out of the bytes."""
+
+    message: ModelInferRequest
+    own_id: str | None
+
+    def find(self, snapshot: "Snapshot") -> "VersionState":
+        """Return the version that is asked for, or say in Triton's words that there is none."""
+        return find(snapshot, self.message.model_name, self.message.model_version)
+
+    def inputs(self, served: "Served") -> "Array":
+        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network."""
+        check_parameters(self.message.parameters)
+        return read_inputs(self.message, served)
+
+    def wanted(self, served: "Served") -> Wanted:
+        """Return what is wanted."""
+        return wanted(self.message, served, self.own_id)
+
+    def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":
+        """Return raw contents of a single tensor that has the format of a network's numbers."""
+        message = self.message
+        if len(message.inputs) != 1 or len(message.raw_input_contents) != 1:
+            return None
+        tensor = message.inputs[0]
+        if tensor.name != INPUTS or tensor.datatype not in {"FP32", "FP64"}:
+            return None
+        return message.raw_input_contents[0], DATATYPES[tensor.datatype].raw
+
+    def with_numbers(self, data: bytes) -> ModelInferRequest:
+        """Return the plain request with other numbers."""
+        other = ModelInferRequest.FromString(self.message.SerializeToString())
+        other.raw_input_contents[0] = data
+        if self.own_id is None:
+            other.ClearField("id")
+        return other
+
+
+def read(data: bytes) -> AskedToInfer:
+    """Read a request.
+
+    Raises:
+        MalformedRequestError: It is none.
+        InvalidFieldError: It names no model.
+    """
+    try:
+        message = ModelInferRequest.FromString(data)
+    except DecodeError:
+        raise MalformedRequestError("the request is not a valid ModelInferRequest", method="ModelInfer") from None
+    if not message.model_name:
+        what = "model_name is empty; name a model"
+        raise InvalidFieldError(what, faults=[Fault(path="model_name", message=what)])
+    return AskedToInfer(message, None if message.id == id_of(data) else message.id)
+
+
+def find(snapshot: "Snapshot", name: str, version: str) -> "VersionState":
+    """Return a version by number or alias.
+
+    Raises:
+        NotFoundError: There is none; the sentence is Triton's, since clients look for it.
+        VersionOutOfServiceError: It answers no calls; so is this one.
+    """
+    try:
+        return snapshot.serving(name, version)
+    except VersionOutOfServiceError as error:
+        error.message = f"Request for unknown model: '{name}' version {error.facts['version']} is not at ready state"
+        raise
+    except NotFoundError as error:
+        which = f"'{name}'" if isinstance(error, NetworkNotFoundError) else f"'{name}' version {version}"
+        error.message = f"Request for unknown model: {which} is not found"
+        raise
+
+
+def check_parameters(parameters: Mapping[str, InferParameter]) -> None:
+    """Refuse what would be ignored.
+
+    Raises:
+        InvalidFieldError: A parameter is not known, or asks for a sequence.
+    """
+    for name, value in parameters.items():
+        if name in _SEQUENCE:
+            if _value(value):
+                raise _wrong(name, f"the parameter '{name}' asks for a sequence; networks here keep no state")
+        elif name not in _ACCEPTED:
+            raise _wrong(name, f"the parameter '{name}' is not supported; {_listed(_ACCEPTED)} are")
+
+
+def _value(parameter: InferParameter) -> object:
+    choice = parameter.WhichOneof("parameter_choice")
+    return getattr(parameter, choice) if choice else None
+
+
+def _wrong(name: str, message: str) -> InvalidFieldError:
+    return InvalidFieldError(message, faults=[Fault(path=f"parameters[{name!r}]", message=message)])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+INFER: Final = Kind(name="ModelInfer", read=read, plain=without_id)

@@ -1,0 +1,149 @@
+"""The inputs of a ModelInfer, as one array in the network's own dtype.
+
+They come in one of two forms: one tensor `inputs` of shape `[rows, width]`, or a tensor for each
+feature, of its name and shape `[rows]` or `[rows, 1]`.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from forwardpass.errors import Fault, InvalidFieldError, NonFiniteInputError, ShapeMismatchError
+
+from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype
+
+if TYPE_CHECKING:
+    from forwardpass.tensors import Array
+
+    from forwardpass_server.oip.v2.inference_pb2 import ModelInferRequest
+    from forwardpass_server.registry import Served
+
+INPUTS: Final = "inputs"
+"""The name of the tensor with all inputs."""
+
+_ACCEPTED: Final = frozenset({"binary_data_size", "content_type"})
+"""Parameters of an input that say nothing which the datatype and the shape do not say."""
+
+
+def read_inputs(request: "ModelInferRequest", served: "Served") -> "Array":
+    """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network.
+
+    Raises:
+        InvalidFieldError: An input is unknown or missing, or has a parameter that is not known.
+        DtypeMismatchError: A datatype is no number's.
+        ShapeMismatchError: A shape is not what the network reads, or there are no rows.
+        InvalidTensorError: Contents are missing, given twice, of the wrong size, or would lose their value.
+        NonFiniteInputError: There is NaN or infinity and the network does not allow it.
+    """
+    names = [tensor.name for tensor in request.inputs]
+    _check_contents(request)
+    if names == [INPUTS]:
+        numbers = _read(request, 0, served, served.plan.inputs)
+    else:
+        _check_names(names, served)
+        columns = [_read(request, index, served, 1) for index in range(len(names))]
+        rows = {len(column) for column in columns}
+        if len(rows) > 1:
+            shapes = ", ".join(f"'{name}' has {len(column)}" for name, column in zip(names, columns, strict=True))
+            raise _wrong_shape(f"all inputs must have the same number of rows; {shapes}", names[0], served)
+        numbers = np.empty((len(columns[0]), served.plan.inputs), dtype=served.plan.dtype)
+        for name, column in zip(names, columns, strict=True):
+            numbers[:, served.feature_index[name]] = column[:, 0]
+    if not served.allow_non_finite and not np.isfinite(numbers).all():
+        _refuse_non_finite(numbers, served)
+    return numbers
+
+
+def _check_contents(request: "ModelInferRequest") -> None:
+    raw = len(request.raw_input_contents)
+    if not raw:
+        return
+    for tensor in request.inputs:
+        if tensor.HasField("contents"):
+            raise invalid(
+                tensor.name,
+                f"contents field must not be specified when using raw_input_contents for '{tensor.name}' "
+                f"for model '{request.model_name}'",
+            )
+    if raw != len(request.inputs):
+        what = f"expected raw_input_contents for {len(request.inputs)} inputs, got {raw}"
+        raise InvalidFieldError(what, faults=[Fault(path="raw_input_contents", message=what)])
+
+
+def _check_names(names: Sequence[str], served: "Served") -> None:
+    """Accept each feature once, and all of them."""
+    known = served.feature_index
+    for name in names:
+        if name not in known:
+            raise _wrong_input(f"unexpected inference input '{name}' for model '{served.name}'; {_read_by(served)}")
+    if len(set(names)) < len(names):
+        raise _wrong_input(f"an input is given twice for model '{served.name}'")
+    missing = [name for name in served.input_names if name not in set(names)]
+    if missing:
+        given, absent = (", ".join(f"'{name}'" for name in some[:20]) for some in (names, missing))
+        wanted = f"expected {len(known)} inputs but got {len(names)} inputs for model '{served.name}'"
+        raise _wrong_input(f"{wanted}. Got input(s) [{given}], but missing required input(s) [{absent}]")
+
+
+def _read_by(served: "Served") -> str:
+    some = ", ".join(f"'{name}'" for name in served.input_names[:8])
+    return f"it reads '{INPUTS}', or each of {some}{' ...' if len(served.input_names) > 8 else ''}"
+
+
+def _read(request: "ModelInferRequest", index: int, served: "Served", width: int) -> "Array":
+    """Return one input, shape `(rows, width)`."""
+    tensor = request.inputs[index]
+    for name in tensor.parameters:
+        if name not in _ACCEPTED:
+            what = f"input '{tensor.name}' has the parameter '{name}', which is not supported"
+            raise InvalidFieldError(what, faults=[Fault(path=f"inputs[{tensor.name!r}].parameters", message=what)])
+    datatype = datatype_of(tensor.datatype, tensor.name)
+    shape = tuple(tensor.shape[:3])
+    if (shape[1:] != (width,) and len(shape) != 1) or len(tensor.shape) > 2 or min(shape, default=0) < 0:
+        raise _unexpected(list(tensor.shape[:8]), tensor.name, width, served)
+    count = prod(shape)
+    if len(shape) == 1 and width > 1 and count != width:  # one row without the axis of rows
+        raise _unexpected(list(shape), tensor.name, width, served)
+    if not count:
+        raise _wrong_shape(f"input '{tensor.name}' has no rows; model '{served.name}' needs one", tensor.name, served)
+    if request.raw_input_contents:
+        elements = from_raw(request.raw_input_contents[index], datatype, count, tensor.name)
+    else:
+        elements = from_contents(tensor.contents, datatype, count, tensor.name)
+    return to_dtype(elements, served.plan.dtype, tensor.name).reshape(-1, width)
+
+
+def _unexpected(shape: list[int], name: str, width: int, served: "Served") -> ShapeMismatchError:
+    what = f"unexpected shape for input '{name}' for model '{served.name}'. Expected [-1,{width}], got "
+    return _wrong_shape(f"{what}[{','.join(map(str, shape))}]", name, served)
+
+
+def _wrong_shape(message: str, name: str, served: "Served") -> ShapeMismatchError:
+    return ShapeMismatchError(
+        message,
+        faults=[Fault(path=f"inputs[{name!r}].shape", message=message)],
+        network=served.name,
+        version=served.version,
+    )
+
+
+def _wrong_input(message: str) -> InvalidFieldError:
+    return InvalidFieldError(message, faults=[Fault(path="inputs", message=message)])
+
+
+def _refuse_non_finite(numbers: Any, served: "Served") -> None:
+    row, column = map(int, np.argwhere(~np.isfinite(numbers))[0])
+    value, feature = float(numbers[row, column]), served.input_names[column]
+    message = (
+        f"row {row} has {value} as {numbers.dtype.name} for {feature!r}; {served.title} accepts finite numbers only"
+    )
+    raise NonFiniteInputError(
+        message,
+        faults=[Fault(path=f"inputs[{row}][{column}]", message=message)],
+        row=row,
+        feature=feature,
+        value=value,
+        network=served.name,
+        version=served.version,
+    )

@@ -1,0 +1,245 @@
+"""The outputs of a ModelInfer: what their names mean, and how answers are written.
+
+`outputs` has them all, `label` the class of each row, `LAYER.pre_activation` and `LAYER.activation`
+what a trace shows of a layer, and the name of an output that one alone. With the parameter
+`classification`, an output becomes its largest elements as `VALUE:INDEX:LABEL`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, chain, pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from forwardpass.errors import Fault, InvalidFieldError
+
+from forwardpass_server.core import Trace
+from forwardpass_server.oip.datatypes import NAMES
+from forwardpass_server.oip.ids import id_field_of
+from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferResponse
+from forwardpass_server.serving import Computed, TraceChoice, Wanted
+from forwardpass_server.serving.replies import classify
+from forwardpass_server.serving.wire import data_of, field
+
+if TYPE_CHECKING:
+    from forwardpass.tensors import Array
+
+    from forwardpass_server.oip.v2.inference_pb2 import ModelInferRequest
+    from forwardpass_server.registry import Served
+    from forwardpass_server.serving import Call
+
+OUTPUTS: Final = "outputs"
+LABEL: Final = "label"
+LAYER_PARTS: Final = ("pre_activation", "activation")
+
+_FIELDS: Final = {name: at.number for name, at in ModelInferResponse.DESCRIPTOR.fields_by_name.items()}
+_ACCEPTED: Final = frozenset({"binary_data"})
+"""Parameters of an output that another layer of the protocol reads."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """One output that is asked for.
+
+    Attributes:
+        name: Its name.
+        layer: The layer whose values it is, or empty for the outputs.
+        part: Which of them: one of `LAYER_PARTS`.
+        column: Which of the outputs it is, or None for all.
+        top: So many of the largest are named, or 0 for the numbers themselves.
+    """
+
+    name: str
+    layer: str = ""
+    part: str = ""
+    column: int | None = None
+    top: int = 0
+
+
+def wanted(request: "ModelInferRequest", served: "Served", own_id: str | None) -> Wanted:
+    """Return what a request wants.
+
+    Args:
+        request: The request.
+        served: The version.
+        own_id: The id to answer with, or None where it is to be cut out of each request.
+
+    Raises:
+        InvalidFieldError: An output is unknown, given twice, or has a parameter that is not known.
+    """
+    if request.outputs:
+        outputs = tuple(_output(tensor, served) for tensor in request.outputs)
+        if len({output.name for output in outputs}) < len(outputs):
+            raise _wrong("outputs", f"an output is asked for twice of model '{served.name}'")
+    else:
+        outputs = standard(served)
+    layers = frozenset(output.layer for output in outputs if output.layer)
+    return Wanted(TraceChoice(layers=layers) if layers else None, Answers(outputs, own_id))
+
+
+def standard(served: "Served") -> tuple[Output, ...]:
+    """Return the outputs of a request that asks for none."""
+    names = (OUTPUTS, LABEL) if served.classes else (OUTPUTS,)
+    return tuple(Output(name=name) for name in names)
+
+
+def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "Served") -> Output:
+    name = tensor.name
+    layer, _, part = name.rpartition(".")
+    widths = {known.name: len(known.bias) for known in served.plan.layers}
+    if name == OUTPUTS:
+        output, width = Output(name=name), served.plan.outputs
+    elif name == LABEL and served.classes:
+        output, width = Output(name=name), 0
+    elif part in LAYER_PARTS and layer in widths:
+        output, width = Output(name=name, layer=layer, part=part), widths[layer]
+    elif name in served.output_names:
+        output, width = Output(name=name, column=served.output_names.index(name)), 1
+    else:
+        layers = ", ".join(f"'{known}.activation'" for known in list(widths)[:4])
+        what = f"it has '{OUTPUTS}'" + (f", '{LABEL}'" if served.classes else "") + f", and of its layers {layers} ..."
+        raise _wrong(name, f"unexpected inference output '{name}' for model '{served.name}'; {what}")
+    return _with_parameters(output, tensor, width, served)
+
+
+def _with_parameters(
+    output: Output, tensor: "ModelInferRequest.InferRequestedOutputTensor", width: int, served: "Served"
+) -> Output:
+    top = 0
+    for name, value in tensor.parameters.items():
+        if name == "classification":
+            top = value.int64_param
+            if value.WhichOneof("parameter_choice") != "int64_param" or top < 1 or not width:
+                what = "a whole number from 1" if width else "an output of numbers"
+                raise _wrong(output.name, f"output '{output.name}': the parameter 'classification' needs {what}")
+        elif name not in _ACCEPTED:
+            what = f"output '{output.name}' has the parameter '{name}', which is not supported"
+            raise _wrong(output.name, f"{what} for model '{served.name}'")
+    return Output(name=output.name, layer=output.layer, part=output.part, column=output.column, top=min(top, width))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Writes answers that have the same outputs.
+
+    Attributes:
+        outputs: What they have, in order.
+        own_id: Their id, or None where it is to be cut out of each request.
+    """
+
+    outputs: tuple[Output, ...]
+    own_id: str | None
+
+    def __call__(
+        self, served: "Served", computed: Computed, calls: "Sequence[Call]", counts: Sequence[int]
+    ) -> list[bytes]:
+        """Serialize a `ModelInferResponse` for each call."""
+        head = _head(served.name, served.version, served.digest, served.numerics)
+        columns = [_column(output, served, computed) for output in self.outputs]
+        first = columns[0]
+        if len(columns) == 1 and isinstance(first, _Numbers) and len(counts) == len(first.data) // first.size:
+            # The usual batch: a row each, and one output.
+            size, constant = first.size, first.described(1) + field(_FIELDS["raw_output_contents"], first.size)
+            rows = [constant + first.data[start : start + size] for start in range(0, len(first.data), size)]
+        else:
+            rows = [
+                b"".join(
+                    (
+                        *(column.described(end - start) for column in columns),
+                        *chain.from_iterable(column.raw(start, end) for column in columns),
+                    )
+                )
+                for start, end in pairwise(accumulate(counts, initial=0))
+            ]
+        if self.own_id is not None:
+            name = self.own_id.encode()
+            head += field(_FIELDS["id"], len(name)) + name
+            return [head + row for row in rows]
+        return [head + id_field_of(call.request) + row for call, row in zip(calls, rows, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """An output of numbers: its name and datatype, its rows as bytes, and how long a row is."""
+
+    name: str
+    datatype: str
+    data: bytes
+    width: int
+    size: int
+
+    def described(self, rows: int) -> bytes:
+        return _described(self.name, self.datatype, (rows, self.width))
+
+    def raw(self, start: int, end: int) -> tuple[bytes, bytes]:
+        data = self.data[start * self.size : end * self.size]
+        return field(_FIELDS["raw_output_contents"], len(data)), data
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """An output of texts: its name, and for each row its elements."""
+
+    name: str
+    texts: Sequence[Sequence[bytes]]
+
+    def described(self, rows: int) -> bytes:
+        return _described(self.name, "BYTES", (rows, len(self.texts[0])))
+
+    def raw(self, start: int, end: int) -> tuple[bytes, bytes]:
+        elements = [element for row in self.texts[start:end] for element in row]
+        data = b"".join(len(element).to_bytes(4, "little") + element for element in elements)
+        return field(_FIELDS["raw_output_contents"], len(data)), data
+
+
+def _column(output: Output, served: "Served", computed: Computed) -> _Numbers | _Texts:
+    """Return one output of all rows."""
+    outputs = computed.outputs if isinstance(computed, Trace) else computed
+    if output.name == LABEL and not output.layer and output.column is None:
+        return _Texts(output.name, [[found.label.encode()] for found in classify(served.classes, outputs)])
+    numbers = outputs
+    if isinstance(computed, Trace) and output.layer:
+        numbers = getattr(next(layer for layer in computed.layers if layer.name == output.layer), output.part)
+    elif output.column is not None:
+        numbers = outputs[:, output.column : output.column + 1]
+    if output.top:
+        labels = served.classes if len(served.classes) == numbers.shape[1] and not output.layer else ()
+        return _Texts(output.name, _largest(numbers, output.top, labels))
+    width = numbers.shape[1]
+    return _Numbers(output.name, NAMES[numbers.dtype.name], data_of(numbers), width, width * numbers.itemsize)
+
+
+def _largest(numbers: "Array", top: int, labels: Sequence[str]) -> list[list[bytes]]:
+    """Name the largest elements of each row, the first of equal ones first."""
+    places = np.argsort(-numbers, axis=1, kind="stable")[:, :top]
+
+    def named(value: float, place: int) -> bytes:
+        return f"{value:f}:{place}{f':{labels[place]}' if labels else ''}".encode()
+
+    return [
+        [named(float(row[place]), place) for place in best] for row, best in zip(numbers, places.tolist(), strict=True)
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _head(name: str, version: int, digest: str, numerics: str) -> bytes:
+    """Serialize what every answer of a version says first, and its parameters."""
+    parameters: Any = {
+        "digest": InferParameter(string_param=digest),
+        "numerics": InferParameter(string_param=numerics),
+    }
+    return ModelInferResponse(model_name=name, model_version=str(version), parameters=parameters).SerializeToString(
+        deterministic=True
+    )
+
+
+@lru_cache(maxsize=4096)
+def _described(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    """Serialize an output but for its contents."""
+    output = ModelInferResponse.InferOutputTensor(name=name, datatype=datatype, shape=shape)
+    return ModelInferResponse(outputs=[output]).SerializeToString()
+
+
+def _wrong(name: str, message: str) -> InvalidFieldError:
+    return InvalidFieldError(message, faults=[Fault(path=f"outputs[{name!r}]", message=message)])

@@ -1,0 +1,199 @@
+"""`inference.GRPCInferenceService`: the protocol's calls over the same registry and the same door as our own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version as version_of
+from typing import Final
+
+from forwardpass.errors import ForwardpassError, MethodNotFoundError, NotFoundError, VersionOutOfServiceError
+from forwardpass.spec import Limits
+
+from forwardpass_server.oip import repository
+from forwardpass_server.oip.describe import PLATFORM, configuration, metadata
+from forwardpass_server.oip.infer import INFER, find
+from forwardpass_server.oip.statistics import statistics
+from forwardpass_server.oip.v2 import inference_pb2 as v2
+from forwardpass_server.registry import Registry, Served
+from forwardpass_server.rpc.context import RpcContext
+from forwardpass_server.rpc.door import LoopDoor
+from forwardpass_server.rpc.interceptors import logged_refusal
+from forwardpass_server.rpc.methods import Service
+
+SERVICE: Final = v2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+EXTENSIONS: Final = (
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "parameters",
+    "statistics",
+)
+"""What of Triton's additions there is; a test proves each."""
+
+MOST_UNANSWERED: Final = 64
+"""How many requests of one stream are computed at once; further ones wait in the connection."""
+
+_FINAL: Final = v2.ModelInferResponse(
+    parameters={"triton_final_response": v2.InferParameter(bool_param=True)}
+).SerializeToString()
+"""Behind an answer in a stream: it is the only one of its request."""
+
+
+class InferenceService:
+    """The calls that are not hot. Descriptions may need a cold version, which is read in a thread."""
+
+    def __init__(
+        self, registry: Registry, door: LoopDoor, is_serving: Callable[[], bool], *, max_rows: int, limits: Limits
+    ) -> None:
+        self._limits = limits
+        self._registry = registry
+        self._door = door
+        self._is_serving = is_serving
+        self._max_rows = max_rows
+
+    async def server_live(self, _: v2.ServerLiveRequest, __: RpcContext) -> v2.ServerLiveResponse:
+        """Say that the server runs."""
+        return v2.ServerLiveResponse(live=True)
+
+    async def server_ready(self, _: v2.ServerReadyRequest, __: RpcContext) -> v2.ServerReadyResponse:
+        """Say whether the server takes requests: not while it drains."""
+        return v2.ServerReadyResponse(ready=self._is_serving())
+
+    async def server_metadata(self, _: v2.ServerMetadataRequest, __: RpcContext) -> v2.ServerMetadataResponse:
+        """Say what the server is."""
+        return v2.ServerMetadataResponse(name=PLATFORM, version=version_of("forwardpass"), extensions=EXTENSIONS)
+
+    async def model_ready(self, request: v2.ModelReadyRequest, _: RpcContext) -> v2.ModelReadyResponse:
+        """Say whether a version takes requests; one that is not there does not."""
+        try:
+            version = find(self._registry.snapshot, request.name, request.version)
+        except (NotFoundError, VersionOutOfServiceError):
+            return v2.ModelReadyResponse(ready=False)
+        return v2.ModelReadyResponse(ready=self._is_serving() and not self._registry.is_damaged(version))
+
+    async def model_metadata(self, request: v2.ModelMetadataRequest, _: RpcContext) -> v2.ModelMetadataResponse:
+        """Say what a version reads and answers."""
+        served = await self._served(request.name, request.version)
+        versions = self._registry.network(request.name).versions.values()
+        return metadata(served, [version.number for version in versions if version.in_service])
+
+    async def model_config(self, request: v2.ModelConfigRequest, _: RpcContext) -> v2.ModelConfigResponse:
+        """Describe a version as Triton's tools want it."""
+        served = await self._served(request.name, request.version)
+        return v2.ModelConfigResponse(config=configuration(served, self._max_rows))
+
+    async def model_stream_infer(
+        self, requests: AsyncIterator[v2.ModelInferRequest], call: RpcContext
+    ) -> AsyncIterator[v2.ModelStreamInferResponse]:
+        """Answer each request in turn; an error is an answer, and the stream goes on."""
+        answers: asyncio.Queue[asyncio.Task[v2.ModelStreamInferResponse] | None] = asyncio.Queue()
+        room = asyncio.Semaphore(MOST_UNANSWERED)
+
+        async def read() -> None:
+            try:
+                async for request in requests:
+                    await room.acquire()
+                    answers.put_nowait(asyncio.create_task(self._answer_in_stream(request, call)))
+            finally:
+                answers.put_nowait(None)
+
+        reader = asyncio.create_task(read())
+        try:
+            while (answer := await answers.get()) is not None:
+                try:
+                    yield await answer
+                finally:
+                    answer.cancel()
+                # Room is made only once the client has taken an answer: that is the backpressure.
+                room.release()
+            await reader  # raises what ended the reading early
+        finally:
+            reader.cancel()
+            while not answers.empty():
+                if (left := answers.get_nowait()) is not None:
+                    left.cancel()
+
+    async def model_statistics(self, request: v2.ModelStatisticsRequest, _: RpcContext) -> v2.ModelStatisticsResponse:
+        """Count what was computed: of one version, of all of a network, or of everything."""
+        snapshot = self._registry.snapshot
+        if request.version:
+            versions = [find(snapshot, request.name, request.version)]
+        elif request.name:
+            versions = [*snapshot.network(request.name).versions.values()]
+        else:
+            versions = [version for network in snapshot.networks.values() for version in network.versions.values()]
+        return v2.ModelStatisticsResponse(model_stats=[statistics(version) for version in versions])
+
+    async def repository_index(self, request: v2.RepositoryIndexRequest, _: RpcContext) -> v2.RepositoryIndexResponse:
+        """List every version, or those in service."""
+        repository.check_repository(request.repository_name)
+        index = [
+            repository.indexed(self._registry, version)
+            for network in self._registry.networks()
+            for version in network.versions.values()
+        ]
+        return v2.RepositoryIndexResponse(
+            models=[one for one in index if one.state == repository.READY or not request.ready]
+        )
+
+    async def repository_model_load(
+        self, request: v2.RepositoryModelLoadRequest, _: RpcContext
+    ) -> v2.RepositoryModelLoadResponse:
+        """Take a network into service, or register what comes with the request."""
+        repository.check_repository(request.repository_name)
+        await asyncio.to_thread(repository.load, self._registry, request.model_name, request.parameters, self._limits)
+        return v2.RepositoryModelLoadResponse()
+
+    async def repository_model_unload(
+        self, request: v2.RepositoryModelUnloadRequest, _: RpcContext
+    ) -> v2.RepositoryModelUnloadResponse:
+        """Take a network out of service."""
+        repository.check_repository(request.repository_name)
+        await asyncio.to_thread(repository.unload, self._registry, request.model_name, request.parameters)
+        return v2.RepositoryModelUnloadResponse()
+
+    async def trace_setting(self, _: v2.TraceSettingRequest, __: RpcContext) -> v2.TraceSettingResponse:
+        """Refuse: what Triton's traces record are times in files."""
+        raise _not_offered(
+            "TraceSetting", "ask for LAYER.pre_activation and LAYER.activation as outputs to see what a model computes"
+        )
+
+    async def log_settings(self, _: v2.LogSettingsRequest, __: RpcContext) -> v2.LogSettingsResponse:
+        """Refuse: what is logged is a setting of the server."""
+        raise _not_offered("LogSettings", "what the server logs is its setting `log_level`, read at its start")
+
+    async def _served(self, name: str, reference: str) -> Served:
+        version = find(self._registry.snapshot, name, reference)
+        resident = self._registry.resident(version)
+        if resident is not None:
+            return resident
+        return await asyncio.to_thread(self._registry.load, version)
+
+    async def _answer_in_stream(self, request: v2.ModelInferRequest, call: RpcContext) -> v2.ModelStreamInferResponse:
+        try:
+            answer = await self._door.answer(
+                INFER, request.SerializeToString(), request_id=call.request_id, expires=call.expires
+            )
+        except Exception as error:  # noqa: BLE001 - becomes this request's answer
+            message = logged_refusal(error, call.request_id).status.message
+            return v2.ModelStreamInferResponse(
+                error_message=message, infer_response=v2.ModelInferResponse(id=request.id)
+            )
+        return v2.ModelStreamInferResponse(infer_response=v2.ModelInferResponse.FromString(answer + _FINAL))
+
+
+def inference_service(
+    registry: Registry, *, max_rows: int, limits: Limits
+) -> Callable[[LoopDoor, Callable[[], bool]], Service]:
+    """Return what makes the service, of a door and of what says whether the server takes calls."""
+
+    def make(door: LoopDoor, is_serving: Callable[[], bool]) -> Service:
+        servicer = InferenceService(registry, door, is_serving, max_rows=max_rows, limits=limits)
+        return Service(SERVICE, servicer, {INFER.name: INFER})
+
+    return make
+
+
+def _not_offered(method: str, instead: str) -> ForwardpassError:
+    path = f"/{SERVICE.full_name}/{method}"
+    return MethodNotFoundError(f"{method} is not offered: {instead}", resourceType="method", resourceName=path)

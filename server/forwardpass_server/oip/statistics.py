@@ -1,0 +1,39 @@
+"""A version's figures as the protocol's clients read them; those of batches count rows, as Triton's do."""
+
+from forwardpass_server.oip.v2 import inference_pb2 as v2
+from forwardpass_server.registry import VersionState
+
+
+def statistics(version: VersionState) -> v2.ModelStatistics:
+    """Return what a version computed since the server started."""
+    counted = version.slot.statistics.counted()
+    whole = counted.whole
+    calls, batches = whole.calls, whole.batches
+    return v2.ModelStatistics(
+        name=version.network,
+        version=str(version.number),
+        last_inference=int(counted.last * 1e3),
+        inference_count=whole.rows,
+        execution_count=batches,
+        inference_stats=v2.InferStatistics(
+            success=_duration(calls, whole.total),
+            fail=_duration(counted.failures, counted.failed),
+            queue=_duration(calls, whole.queue),
+            compute_input=_duration(batches, whole.input),
+            compute_infer=_duration(batches, whole.infer),
+            compute_output=_duration(batches, whole.output),
+        ),
+        batch_stats=[
+            v2.InferBatchStatistics(
+                batch_size=size,
+                compute_input=_duration(figures.batches, figures.input),
+                compute_infer=_duration(figures.batches, figures.infer),
+                compute_output=_duration(figures.batches, figures.output),
+            )
+            for size, figures in counted.sizes.items()
+        ],
+    )
+
+
+def _duration(count: int, seconds: float) -> v2.StatisticDuration:
+    return v2.StatisticDuration(count=count, ns=max(int(seconds * 1e9), 0))

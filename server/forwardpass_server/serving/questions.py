@@ -1,0 +1,98 @@
+"""The questions of our own protocol: how Predict and Trace are read, and what writes their answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+from forwardpass.errors import Fault, InvalidFieldError, LayerNotFoundError, MalformedRequestError
+from forwardpass.tensors import DTYPES, Array
+from forwardpass.v1.prediction_service_pb2 import PredictRequest, TraceRequest
+from google.protobuf.message import DecodeError
+
+from forwardpass_server.serving.calls import Call, Computed, Kind, TraceChoice, Wanted
+from forwardpass_server.serving.inputs import read_inputs
+from forwardpass_server.serving.replies import predict_replies, trace_replies
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from forwardpass_server import core
+    from forwardpass_server.registry import Served, Snapshot, VersionState
+
+Request = TypeVar("Request", PredictRequest, TraceRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[Request]):
+    """What both have in common: a network, and a tensor or rows by name."""
+
+    message: Request
+
+    def find(self, snapshot: "Snapshot") -> "VersionState":
+        return snapshot.serving(self.message.network, self.message.version)
+
+    def inputs(self, served: "Served") -> Array:
+        return read_inputs(self.message, served)
+
+    def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":
+        tensor = self.message.tensor  # empty when the inputs are rows by name
+        return (tensor.data, DTYPES[tensor.dtype]) if tensor.data else None
+
+    def with_numbers(self, data: bytes) -> Request:
+        other = type(self.message).FromString(self.message.SerializeToString())
+        other.tensor.data = data
+        return other
+
+
+class _AskedToPredict(_Asked[PredictRequest]):
+    def wanted(self, served: "Served") -> Wanted:
+        del served
+        return Wanted(None, _predictions)
+
+
+class _AskedToTrace(_Asked[TraceRequest]):
+    def wanted(self, served: "Served") -> Wanted:
+        known = [layer.name for layer in served.plan.layers]
+        for index, name in enumerate(self.message.layers):
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                raise LayerNotFoundError(
+                    f"{served.title} has no layer {name!r}"
+                    + (f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known[:10])}"),
+                    resourceType="layer",
+                    resourceName=name,
+                    nearest=", ".join(near),
+                    path=f"layers[{index}]",
+                )
+        choice = TraceChoice(layers=frozenset(self.message.layers), contributions=self.message.contributions)
+        return Wanted(choice, _traces)
+
+
+def _predictions(served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int]) -> list[bytes]:
+    del calls
+    return predict_replies(served, cast("Array", outputs), counts)
+
+
+def _traces(served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int]) -> list[bytes]:
+    del calls
+    return trace_replies(served, cast("core.Trace", traced), counts)
+
+
+def _parse(message: type[Request], data: bytes, method: str) -> Request:
+    try:
+        request = message.FromString(data)
+    except DecodeError:
+        raise MalformedRequestError(f"the request is not a valid {method}Request", method=method) from None
+    if not request.network:
+        raise InvalidFieldError(
+            "network: is empty; name a network",
+            faults=[Fault(path="network", message="is empty; name a network")],
+        )
+    return request
+
+
+PREDICT: Final = Kind(name="Predict", read=lambda data: _AskedToPredict(_parse(PredictRequest, data, "Predict")))
+TRACE: Final = Kind(name="Trace", read=lambda data: _AskedToTrace(_parse(TraceRequest, data, "Trace")))
+PREDICT_MANY: Final = Kind(name="PredictMany")
+"""Several of `PREDICT` in one request; see `many`."""
