@@ -29,7 +29,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.processes import ServerProcess
-from tests.wire import NETWORKS, PREDICTIONS, call, network_spec, predict_request, refused, register
+from tests.wire import PREDICTIONS, call, network_spec, predict_request, refused, register
 
 
 @pytest.fixture

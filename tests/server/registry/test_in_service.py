@@ -1,0 +1,118 @@
+"""Versions out of service: kept with all that names them, but they answer no calls."""
+
+from pathlib import Path
+
+import pytest
+from forwardpass.errors import NetworkNotFoundError, VersionOutOfServiceError
+from forwardpass_server.registry import NetworkChange, Registry, SqlStore, Store, schema, sqlite
+from forwardpass_server.registry.tables import withdrawn
+from sqlalchemy import inspect, select
+
+from tests.server.registry.conftest import Place
+from tests.server.registry.samples import tiny
+
+
+def two_versions(registry: Registry) -> None:
+    registry.register("net", tiny(1))
+    registry.register("net", tiny(2))
+    registry.set_alias("net", "best", "1")
+
+
+def test_out_of_service_and_back(registry: Registry) -> None:
+    two_versions(registry)
+    changes: list[NetworkChange] = []
+    registry.subscribe(changes.append)
+    network = registry.set_in_service("net", in_service=False)
+    assert [version.in_service for version in network.versions.values()] == [False, False]
+    for reference, number in (("", 2), ("latest", 2), ("best", 1), ("1", 1)):
+        assert registry.version("net", reference).number == number, "what names it goes on naming it"
+        with pytest.raises(VersionOutOfServiceError, match=f"version {number} is out of service") as error:
+            registry.snapshot.serving("net", reference)
+        assert error.value.facts == {"network": "net", "version": f"{number}"}
+    network = registry.set_in_service("net", in_service=True)
+    assert registry.snapshot.serving("net", "best") is network.versions[1]
+    assert [change.network and change.network.versions[2].in_service for change in changes] == [False, True]
+    assert [change.revision for change in changes] == [registry.revision - 1, registry.revision]
+
+
+def test_again_changes_nothing(registry: Registry) -> None:
+    two_versions(registry)
+    before = registry.set_in_service("net", in_service=True)
+    revision = registry.revision
+    registry.set_in_service("net", in_service=False)
+    assert registry.set_in_service("net", in_service=False) == registry.network("net") != before
+    assert registry.revision == revision + 1
+
+
+def test_no_memory_is_taken_meanwhile(registry: Registry) -> None:
+    registry.register("net", tiny(1))
+    assert registry.resident(registry.version("net", "")) is not None
+    registry.set_in_service("net", in_service=False)
+    assert registry.resident(registry.version("net", "")) is None
+    registry.set_in_service("net", in_service=True)
+    assert registry.served("net", "").version == 1
+
+
+def test_figures_stay(registry: Registry) -> None:
+    registry.register("net", tiny(1))
+    registry.version("net", "").slot.statistics.refused(0.0)
+    registry.set_in_service("net", in_service=False)
+    registry.set_in_service("net", in_service=True)
+    assert registry.version("net", "").slot.statistics.counted().failures == 1
+
+
+def test_a_new_version_is_in_service_and_a_found_one_stays_out(registry: Registry) -> None:
+    registry.register("net", tiny(1))
+    registry.set_in_service("net", in_service=False)
+    found = registry.register("net", tiny(1))
+    assert (found.created, found.version.in_service) == (False, False), "finding changes nothing"
+    assert registry.register("net", tiny(2)).version.in_service
+    assert registry.snapshot.serving("net", "").number == 2
+
+
+def test_of_what_is_not_there(registry: Registry, store: Store) -> None:
+    for where in (registry, store):
+        with pytest.raises(NetworkNotFoundError):
+            where.set_in_service("net", in_service=False)
+
+
+def test_it_lasts(lasting_place: Place) -> None:
+    two_versions(Registry.open(lasting_place.open()))
+    registry = Registry.open(lasting_place.open())
+    registry.set_in_service("net", in_service=False)
+    registry.register("net", tiny(3))
+    network = Registry.open(lasting_place.open()).network("net")
+    assert {number: version.in_service for number, version in network.versions.items()} == {1: False, 2: False, 3: True}
+
+
+def test_nothing_is_left_of_what_is_deleted(tmp_path: Path) -> None:
+    with SqlStore(f"sqlite:///{tmp_path}/registry.db") as store:
+        registry = Registry.open(store)
+        two_versions(registry)
+        registry.set_in_service("net", in_service=False)
+        registry.delete_version("net", 2)
+        with store._engine.connect() as connection:
+            assert connection.execute(select(withdrawn.c.number)).scalars().all() == [1]
+        registry.delete_network("net")
+        with store._engine.connect() as connection:
+            assert connection.execute(select(withdrawn)).all() == []
+        registry.register("net", tiny(1))
+        assert registry.snapshot.serving("net", "3").in_service
+
+
+def test_a_database_from_before(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/registry.db"
+    with SqlStore(url) as store:
+        two_versions(Registry.open(store))
+    engine = sqlite.make_engine(sqlite.parse(url), busy_seconds=1)
+    with engine.begin() as connection:
+        withdrawn.drop(connection)
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    with SqlStore(url) as store:
+        registry = Registry.open(store)
+        assert registry.snapshot.serving("net", "best").number == 1
+        registry.set_in_service("net", in_service=False)
+    with engine.connect() as connection:
+        assert withdrawn.name in inspect(connection).get_table_names()
+        assert schema.is_current(connection)
+    engine.dispose()
