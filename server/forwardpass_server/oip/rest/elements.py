@@ -55,7 +55,7 @@ def to_raw(data: "list[Any] | Flat", datatype: str, shape: list[int], path: str)
         DtypeMismatchError: There is no such datatype.
     """
     if datatype != BYTES and datatype not in DTYPES:
-        message = f"is {said(datatype)}; known are {', '.join(DTYPES)} and {BYTES}"
+        message = f"is {said(datatype)}; as JSON there are {', '.join(DTYPES)} and {BYTES}"
         place = f"{path.removesuffix('.data')}.datatype"
         raise DtypeMismatchError(f"{place} {message}", faults=[Fault(path=place, message=message)], datatype=datatype)
     flat = flatten(data)

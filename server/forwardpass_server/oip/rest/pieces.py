@@ -141,25 +141,28 @@ class _Reader:
         return (Flat(value.values, (1, *value.shape)) if value.shape else RAGGED), self._skip(end)
 
     def _piece(self, start: int) -> tuple[Flat, int] | None:
-        """Read as many elements as may be cut out at one go; return them and the place of the comma behind.
+        """Read as many elements as may be cut out at one go; return them and the place behind.
 
-        What is cut off at a comma and is a valid array in brackets is elements of this array: were the comma
-        inside one of them, that one would not be complete.
+        What is a valid array when it is cut off somewhere and put in brackets is elements of this array, and no part
+        of one: that would not be complete.
         """
-        if start < self._careful:
-            return None
         text, window = self._text, start + PIECE
-        behind = "]," if text[start : start + 1] == "[" else ","
-        found = text.rfind(behind, start, window)
-        end = found + len(behind) - 1
-        try:
-            elements: list[Any] = _DECODER.decode(f"[{text[start:end]}]") if found >= 0 else []
-        except ValueError:
-            elements = []
-        if not elements:
-            self._careful = window
+        if start < self._careful or text[start : start + 1] == "{":
             return None
-        return flatten(elements), end
+        # Where the array may end, or else its last element within the window.
+        if text[start : start + 1] == "[":
+            ends = text.find("]]", start, window) + 1, text.rfind("],", start, window) + 1
+        else:
+            ends = text.find("]", start, window), text.rfind(",", start, window)
+        for end in ends:
+            try:
+                elements = _DECODER.decode(f"[{text[start:end]}]") if end > start else []
+            except ValueError:
+                continue
+            if elements:
+                return flatten(elements), self._skip(end)
+        self._careful = window
+        return None
 
     def _object(self, start: int, depth: int) -> tuple[dict[str, Any], int]:
         """Read the rest of an object."""

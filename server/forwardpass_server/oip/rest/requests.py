@@ -5,6 +5,7 @@ tensors with `binary_data_size` have their raw contents behind it, one after the
 """
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -107,6 +108,20 @@ def read_raw_request(
     request = ModelInferRequest(model_name=name, model_version=version, raw_input_contents=[body])
     request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=shape)
     return request, Form(binary=True)
+
+
+def expires(request: ModelInferRequest) -> float:
+    """Return when a request's parameter `timeout` passes, in seconds of `time.monotonic()`; or infinity.
+
+    Raises:
+        InvalidFieldError: It is no number of microseconds.
+    """
+    if "timeout" not in request.parameters:
+        return math.inf
+    timeout = request.parameters["timeout"]
+    if timeout.WhichOneof("parameter_choice") != "int64_param" or timeout.int64_param < 0:
+        raise refused("parameters.timeout", "is no number of microseconds, 0 or more")
+    return time.monotonic() + timeout.int64_param / 1e6 if timeout.int64_param else math.inf
 
 
 class _Behind:
