@@ -18,6 +18,7 @@ class ServerProcess:
 
     Attributes:
         address: Where it listens.
+        rest: The URL where it answers HTTP, if `--rest-listen` is among its flags, else empty.
         database: The SQLite file.
         log: The file with what it wrote to stderr.
     """
@@ -44,6 +45,8 @@ class ServerProcess:
             self.kill()
             raise AssertionError(f"the server did not start: {line!r}\n{self.log.read_text()}")
         self.address = line.removeprefix(READY).strip()
+        has_rest = any(flag.startswith("--rest-listen") for flag in self._flags)
+        self.rest = self.process.stdout.readline().removeprefix(READY).strip() if has_rest else ""
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the process to end; return its exit code."""

@@ -6,17 +6,21 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
-from typing import Final
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import Engine, choose
-from forwardpass_server.oip import inference_service
+from forwardpass_server.oip import INFERENCE, inference_service
 from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.rpc import Bounds, Guard, Server
 from forwardpass_server.serving import Predictor
 from forwardpass_server.settings import BadSettingsError, Settings
+
+if TYPE_CHECKING:
+    from forwardpass_server.oip.rest import RestServer
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +37,18 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 
     Args:
         settings: The settings.
-        ready: Called with the address, its port the real one, when calls are answered.
+        ready: Called with each address, its port the real one, when calls are answered; with that of gRPC first.
 
     Raises:
         StoreOpenError: The database cannot be used.
         TokensFileError: The tokens file cannot be used.
         ListenError: The address cannot be listened on.
-        BadSettingsError: A TLS file cannot be read.
+        BadSettingsError: A TLS file cannot be read, or the extra `rest` is asked for and not installed.
         EngineError: The engine cannot do what the settings ask for.
     """
     engine = choose(settings)
+    if settings.rest_listen is not None:
+        _check_rest()
     sys.setswitchinterval(SWITCH_INTERVAL)
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file)
@@ -86,8 +92,17 @@ async def _serve(
             max_connection_age=settings.max_connection_age or 600.0,
         ),
         engine=engine,
-        protocols=[inference_service(registry, max_rows=settings.work_limits.max_rows, limits=settings.spec_limits)],
+        protocols=[
+            inference_service(
+                registry,
+                max_rows=settings.work_limits.max_rows,
+                limits=settings.spec_limits,
+                extensions=["binary_tensor_data"] if settings.rest_listen else [],
+            )
+        ],
     )
+    rest = _rest(settings, server)
+    url = await rest.start() if rest else None
     address = await server.start(settings.listen, credentials)
     # What there is now stays. Looking through 70,000 objects for garbage would hold every call for 20 milliseconds.
     gc.collect()
@@ -95,10 +110,41 @@ async def _serve(
     gc.set_threshold(COLLECT_AFTER)
     log.info("serving %d networks on %s with engine %s", len(registry.networks()), address, engine.value)
     ready(address)
+    if url:
+        log.info("serving HTTP on %s", url)
+        ready(url)
     await stop.wait()
     log.info("draining")
-    await server.drain(lame_duck=settings.lame_duck, patience=settings.drain_timeout)
+    await server.drain(
+        lame_duck=settings.lame_duck, patience=settings.drain_timeout, beside=rest.stop if rest else None
+    )
     log.info("stopped")
+
+
+def _check_rest() -> None:
+    missing = [package for package in ("httptools", "starlette", "uvicorn") if find_spec(package) is None]
+    if missing:
+        raise BadSettingsError(
+            f"setting rest_listen needs the extra `rest`, whose {', '.join(missing)} is not installed; "
+            "pip install 'forwardpass[rest]'"
+        )
+
+
+def _rest(settings: Settings, server: Server) -> "RestServer | None":
+    if settings.rest_listen is None:
+        return None
+    from forwardpass_server.oip.rest import RestApp, RestServer  # noqa: PLC0415 - an optional dependency
+
+    app = RestApp(
+        server.service(INFERENCE),
+        server.door,
+        outside=server.outside,
+        inside=server.inside,
+        max_request_bytes=settings.max_request_bytes,
+        body_timeout=settings.call_timeout,
+        serving=lambda: server.serving,
+    )
+    return RestServer(app, settings.rest_listen, certificate=settings.tls_certificate, key=settings.tls_key)
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:

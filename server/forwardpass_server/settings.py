@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         "127.0.0.1:50051",
         description="Address to listen on: `HOST:PORT` (port 0 takes a free one) or `unix:PATH`.",
     )
+    rest_listen: str | None = Field(
+        None,
+        description="Address for the Open Inference Protocol over HTTP, `HOST:PORT`; off unless set, and needs the "
+        "extra `rest`.",
+    )
     database: str = Field(
         "sqlite:///forwardpass.db", description="SQLAlchemy URL of the registry's database, `sqlite:///FILE`."
     )
@@ -101,11 +106,15 @@ class Settings(BaseSettings):
     @field_validator("listen")
     @classmethod
     def _address(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if value.startswith("unix:") and len(value) > len("unix:"):
-            return value
-        if not host or not port.isdecimal() or int(port) > 65_535:
+        if not (value.startswith("unix:") and len(value) > len("unix:")) and not _is_host_and_port(value):
             raise ValueError("needed is HOST:PORT, with a port from 0 to 65535, or unix:PATH")
+        return value
+
+    @field_validator("rest_listen")
+    @classmethod
+    def _rest_address(cls, value: str | None) -> str | None:
+        if value is not None and not _is_host_and_port(value):
+            raise ValueError("needed is HOST:PORT, with a port from 0 to 65535")
         return value
 
     @field_validator("preload")
@@ -181,6 +190,11 @@ def load(flags: dict[str, Any]) -> Settings:
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise BadSettingsError("settings tls_certificate and tls_key go together; only one of them is set")
     return settings
+
+
+def _is_host_and_port(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    return bool(host) and port.isdecimal() and int(port) <= 65_535
 
 
 def _sentence(error: Any) -> str:

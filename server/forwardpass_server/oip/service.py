@@ -1,7 +1,7 @@
 """`inference.GRPCInferenceService`: the protocol's calls over the same registry and the same door as our own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.metadata import version as version_of
 from typing import Final
 
@@ -20,6 +20,7 @@ from forwardpass_server.rpc.interceptors import logged_refusal
 from forwardpass_server.rpc.methods import Service
 
 SERVICE: Final = v2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+INFERENCE: Final = SERVICE.full_name
 EXTENSIONS: Final = (
     "classification",
     "model_configuration",
@@ -43,8 +44,16 @@ class InferenceService:
     """The calls that are not hot. Descriptions may need a cold version, which is read in a thread."""
 
     def __init__(
-        self, registry: Registry, door: LoopDoor, is_serving: Callable[[], bool], *, max_rows: int, limits: Limits
+        self,
+        registry: Registry,
+        door: LoopDoor,
+        is_serving: Callable[[], bool],
+        *,
+        max_rows: int,
+        limits: Limits,
+        extensions: Sequence[str],
     ) -> None:
+        self._extensions = sorted({*EXTENSIONS, *extensions})
         self._limits = limits
         self._registry = registry
         self._door = door
@@ -61,7 +70,7 @@ class InferenceService:
 
     async def server_metadata(self, _: v2.ServerMetadataRequest, __: RpcContext) -> v2.ServerMetadataResponse:
         """Say what the server is."""
-        return v2.ServerMetadataResponse(name=PLATFORM, version=version_of("forwardpass"), extensions=EXTENSIONS)
+        return v2.ServerMetadataResponse(name=PLATFORM, version=version_of("forwardpass"), extensions=self._extensions)
 
     async def model_ready(self, request: v2.ModelReadyRequest, _: RpcContext) -> v2.ModelReadyResponse:
         """Say whether a version takes requests; one that is not there does not."""
@@ -183,12 +192,19 @@ class InferenceService:
 
 
 def inference_service(
-    registry: Registry, *, max_rows: int, limits: Limits
+    registry: Registry, *, max_rows: int, limits: Limits, extensions: Sequence[str] = ()
 ) -> Callable[[LoopDoor, Callable[[], bool]], Service]:
-    """Return what makes the service, of a door and of what says whether the server takes calls."""
+    """Return what makes the service, of a door and of what says whether the server takes calls.
+
+    Args:
+        registry: The networks.
+        max_rows: Rows of one call.
+        limits: How large a spec may be.
+        extensions: Of the protocol, beside those of gRPC.
+    """
 
     def make(door: LoopDoor, is_serving: Callable[[], bool]) -> Service:
-        servicer = InferenceService(registry, door, is_serving, max_rows=max_rows, limits=limits)
+        servicer = InferenceService(registry, door, is_serving, max_rows=max_rows, limits=limits, extensions=extensions)
         return Service(SERVICE, servicer, {INFER.name: INFER})
 
     return make

@@ -21,26 +21,30 @@ class RpcContext:
         request_id: The caller's `x-request-id`, or a new one.
         token: The bearer token, or None.
         streaming: Whether the call may stay open: then no server's deadline applies.
-        servicer: gRPC's own context.
+        expires: When the caller's deadline passes, in seconds of `time.monotonic()`; or infinity.
+        servicer: gRPC's own context; None for a call that came over plain HTTP.
     """
 
     method: str
     request_id: str
     token: str | None
-    streaming: bool
-    servicer: grpc.aio.ServicerContext[Any, Any]
+    streaming: bool = False
+    expires: float = inf
+    servicer: grpc.aio.ServicerContext[Any, Any] | None = None
 
     @classmethod
     def of(cls, method: str, context: grpc.aio.ServicerContext[Any, Any], *, streaming: bool) -> "RpcContext":
         """Read a call's metadata."""
         request_id, token = read_metadata(context.invocation_metadata() or ())
-        return cls(method=method, request_id=request_id, token=token, streaming=streaming, servicer=context)
-
-    @property
-    def expires(self) -> float:
-        """When the caller's deadline passes, in seconds of `time.monotonic()`; or infinity."""
-        remaining: float | None = self.servicer.time_remaining()  # the stubs do not say that it may be None
-        return inf if remaining is None else time.monotonic() + remaining
+        remaining: float | None = context.time_remaining()  # the stubs do not say that it may be None
+        return cls(
+            method=method,
+            request_id=request_id,
+            token=token,
+            streaming=streaming,
+            expires=inf if remaining is None else time.monotonic() + remaining,
+            servicer=context,
+        )
 
 
 def read_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[str, str | None]:

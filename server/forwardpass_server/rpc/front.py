@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from forwardpass.errors import ForwardpassError, QuotaExceededError
+from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import REQUEST_ID, read_metadata
-from forwardpass_server.rpc.interceptors import STATUS_TRAILER, InFlight, logged_refusal
+from forwardpass_server.rpc.interceptors import STATUS_TRAILER, InFlight, logged_refusal, too_large
 from forwardpass_server.serving import Answer, Call, Dispatcher, Kind
 
 if TYPE_CHECKING:
@@ -154,13 +154,7 @@ class FrontDoor:
         if self._guard.closed:
             self._guard.check(path, read_metadata(details[0])[1])
         if len(request) > self._max_request_bytes:
-            raise QuotaExceededError(
-                f"the request has {len(request):,} bytes; the server accepts {self._max_request_bytes:,} "
-                "(setting `max_request_bytes`); send fewer rows in each call",
-                quotaValue=len(request),
-                quotaLimit=self._max_request_bytes,
-                setting="max_request_bytes",
-            )
+            raise too_large(len(request), self._max_request_bytes)
 
     def _admitted(self, calls: list[Call]) -> list[Call]:
         """Count calls in; refuse those for which there is no room."""

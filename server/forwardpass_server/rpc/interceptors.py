@@ -12,7 +12,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, TypeAlias
 
 import grpc
-from forwardpass.errors import DeadlineExceededError, DrainingError, ForwardpassError, OverloadedError
+from forwardpass.errors import (
+    DeadlineExceededError,
+    DrainingError,
+    ForwardpassError,
+    OverloadedError,
+    QuotaExceededError,
+)
 
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import REQUEST_ID, RpcContext
@@ -74,6 +80,17 @@ class InFlight:
             await asyncio.sleep(0.005)
 
 
+def too_large(size: int, limit: int) -> QuotaExceededError:
+    """Make the error of a request that is too large."""
+    return QuotaExceededError(
+        f"the request has {size:,} bytes; the server accepts {limit:,} "
+        "(setting `max_request_bytes`); send fewer rows in each call",
+        quotaValue=size,
+        quotaLimit=limit,
+        setting="max_request_bytes",
+    )
+
+
 def logged_refusal(error: Exception, request_id: str) -> Refusal:
     """Turn an exception into what the caller gets; the story of an unknown one goes to the log."""
     if type(error) not in CODES:
@@ -92,7 +109,7 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception, 
 
 
 def errors() -> Interceptor:
-    """Let no exception out but as an entry of the error table."""
+    """Let no exception out of a gRPC call but as an entry of the error table; HTTP has its own way to say them."""
 
     @asynccontextmanager
     async def around(call: RpcContext) -> AsyncIterator[None]:
@@ -101,7 +118,9 @@ def errors() -> Interceptor:
         except grpc.aio.AbortError:
             raise
         # CancelledError is no Exception, and must stay on its way: gRPC leaks when it is swallowed.
-        except Exception as error:  # noqa: BLE001 - the whole point
+        except Exception as error:
+            if call.servicer is None:
+                raise
             await refuse(call.servicer, error, call.request_id)
 
     return around

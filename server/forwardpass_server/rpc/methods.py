@@ -43,6 +43,10 @@ class Service:
         """The kind of each hot method by its path."""
         return {f"/{self.descriptor.full_name}/{name}": kind for name, kind in self.hot.items()}
 
+    def behaviour(self, method: str) -> Any:
+        """Return the servicer's function for a method that is not hot; it has the method's name in snake_case."""
+        return getattr(self.servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
+
 
 def handlers(service: Service, door: LoopDoor, interceptors: Sequence[Interceptor]) -> grpc.GenericRpcHandler:
     """Make the handler of a service; a missing method is an AttributeError here, not later."""
@@ -51,7 +55,7 @@ def handlers(service: Service, door: LoopDoor, interceptors: Sequence[Intercepto
         path = f"/{service.descriptor.full_name}/{method.name}"
         if method.name in service.hot:
             return _hot(path, service.hot[method.name], door, interceptors)
-        return _handler(path, method, service.servicer, interceptors)
+        return _handler(path, method, service.behaviour(method.name), interceptors)
 
     methods = service.descriptor.methods
     return grpc.method_handlers_generic_handler(
@@ -69,8 +73,7 @@ def _hot(path: str, kind: Kind, door: LoopDoor, interceptors: Sequence[Intercept
     return grpc.unary_unary_rpc_method_handler(behaviour)
 
 
-def _handler(path: str, method: MethodDescriptor, servicer: object, interceptors: Sequence[Interceptor]) -> Any:
-    behaviour = getattr(servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
+def _handler(path: str, method: MethodDescriptor, behaviour: Any, interceptors: Sequence[Interceptor]) -> Any:
     streaming = bool(method.server_streaming)
 
     def read(data: bytes) -> Message:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -45,6 +46,9 @@ OPTIONS: Final = (
 Protocol: TypeAlias = Callable[[LoopDoor, Callable[[], bool]], Service]
 """Makes a service of another protocol, of a door and of what says whether the server takes calls."""
 
+Stop: TypeAlias = Callable[[float], Awaitable[None]]
+"""Ends something that still sends answers, within so many seconds."""
+
 
 class ListenError(Exception):
     """The address cannot be listened on; the sentence says why."""
@@ -68,7 +72,14 @@ class Bounds:
 
 
 class Server:
-    """Serves a registry and a predictor on one port. Made inside the event loop."""
+    """Serves a registry and a predictor on one port. Made inside the event loop.
+
+    Attributes:
+        in_flight: Counts calls.
+        door: Where hot calls go in that come through the event loop.
+        outside: What goes around every call, the first one outermost.
+        inside: What goes around a call within that, unless it is about health.
+    """
 
     def __init__(
         self,
@@ -91,14 +102,14 @@ class Server:
         self._networks = NetworkService(registry, self._broadcast, limits)
         self._front: FrontDoor | None = None
 
-        door = LoopDoor(self._dispatcher)
-        self._services = [Service(NETWORK_SERVICE, self._networks), prediction_service(door)]
-        self._services += [protocol(door, lambda: self._health.serving) for protocol in protocols]
+        self.door = LoopDoor(self._dispatcher)
+        self._services = [Service(NETWORK_SERVICE, self._networks), prediction_service(self.door)]
+        self._services += [protocol(self.door, lambda: self.serving) for protocol in protocols]
         names = tuple(service.descriptor.full_name for service in self._services)
         self._health = health_rpc.Health(registry, self._broadcast, names)
 
-        outside = [errors(), authorization(guard)]
-        inside = [*outside, admission(self.in_flight), deadline(bounds.call_timeout)]
+        self.outside = [errors(), authorization(guard)]
+        self.inside = [admission(self.in_flight), deadline(bounds.call_timeout)]
         self._server = grpc.aio.server(
             options=[
                 *OPTIONS,
@@ -107,9 +118,10 @@ class Server:
             ]
         )
         # Health answers however busy the server is.
-        health = handlers(Service(health_rpc.SERVICE, self._health), door, outside)
+        health = handlers(Service(health_rpc.SERVICE, self._health), self.door, self.outside)
+        every = [*self.outside, *self.inside]
         self._server.add_generic_rpc_handlers(
-            (*(handlers(service, door, inside) for service in self._services), health)
+            (*(handlers(service, self.door, every) for service in self._services), health)
         )
         described = (*names, health_rpc.SERVICE.full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(described, self._server)
@@ -163,7 +175,16 @@ class Server:
         self._front.start()
         return front.bound_port
 
-    async def drain(self, *, lame_duck: float, patience: float) -> None:
+    @property
+    def serving(self) -> bool:
+        """Whether calls are wanted: until the drain begins."""
+        return self._health.serving
+
+    def service(self, name: str) -> Service:
+        """Return a service by its full name."""
+        return next(service for service in self._services if service.descriptor.full_name == name)
+
+    async def drain(self, *, lame_duck: float, patience: float, beside: Stop | None = None) -> None:
         """End in the order in which no call is lost.
 
         gRPC's own graceful stop cancels a call now and then under load (grpc/grpc#41785), so
@@ -172,14 +193,18 @@ class Server:
         Args:
             lame_duck: Seconds to go on serving while balancers read NOT_SERVING.
             patience: Seconds to wait for calls in flight.
+            beside: Ends a server beside this one when no call is in flight.
         """
         self._health.stop_serving()
         await asyncio.sleep(lame_duck)
         self.in_flight.draining = True
+        end = time.monotonic() + patience
         try:
             await asyncio.wait_for(self.in_flight.idle(), patience)
         except TimeoutError:
             log.warning("stopping with %d calls in flight", self.in_flight.count)
+        if beside is not None:
+            await beside(max(0.5, end - time.monotonic()))
         self._unsubscribe()
         self._broadcast.close()
         await self._server.stop(0.5)

@@ -1,0 +1,123 @@
+"""The elements of a tensor: as JSON says them, and as raw contents."""
+
+import math
+import struct
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from forwardpass.errors import DtypeMismatchError, Fault, InvalidTensorError
+
+from forwardpass_server.oip.rest.pieces import Flat, flatten, said
+
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "BOOL": np.dtype("?"),
+    "UINT8": np.dtype("<u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("<i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+"""The number format of each datatype; BYTES, which is none, has a length of four bytes before each element."""
+BYTES: Final = "BYTES"
+
+_ACCEPTED: Final[dict[str, tuple[set[type], str]]] = {
+    "b": ({bool}, "true and false"),
+    "u": ({int}, "integers"),
+    "i": ({int}, "integers"),
+    "f": ({int, float}, "numbers"),
+}
+"""What JSON may say for each kind of number format."""
+_STEP: Final = 8192
+"""Elements that are converted at one go."""
+_MOST_AXES: Final = 32  # as numpy before 2.0
+_LENGTH: Final = struct.Struct("<I")
+
+
+def to_raw(data: "list[Any] | Flat", datatype: str, shape: list[int], path: str) -> bytes:
+    """Return a tensor's elements as raw contents: row-major, little-endian.
+
+    Args:
+        data: The elements, flat or nested as the shape says.
+        datatype: Of the protocol.
+        shape: The length of each axis.
+        path: What to call the data in an error.
+
+    Raises:
+        InvalidTensorError: There are more or fewer elements than the shape needs, they are nested in another
+            way, or one of them is no value of the datatype.
+        DtypeMismatchError: There is no such datatype.
+    """
+    if datatype != BYTES and datatype not in DTYPES:
+        message = f"is {said(datatype)}; as JSON there are {', '.join(DTYPES)} and {BYTES}"
+        place = f"{path.removesuffix('.data')}.datatype"
+        raise DtypeMismatchError(f"{place} {message}", faults=[Fault(path=place, message=message)], datatype=datatype)
+    flat = flatten(data)
+    if flat.shape is None:
+        raise _invalid(path, "is ragged: arrays at the same depth must have the same length")
+    if len(shape) > _MOST_AXES:
+        raise _invalid(path, f"has a shape of {len(shape)} axes; a tensor can have {_MOST_AXES}")
+    if len(flat.values) != (needed := math.prod(shape)):
+        raise _invalid(path, f"has {len(flat.values)} elements; shape {shape} needs {needed}")
+    if flat.values and len(flat.shape) > 1 and flat.shape != tuple(shape):
+        raise _invalid(path, f"is nested as shape {list(flat.shape)}; the tensor's shape is {shape}")
+    convert = _strings if datatype == BYTES else _numbers
+    return b"".join(
+        convert(flat.values[start : start + _STEP], datatype, path) for start in range(0, len(flat.values), _STEP)
+    )
+
+
+def from_raw(raw: bytes, datatype: str) -> list[Any]:
+    """Return the elements of raw contents that the server itself has made, as `json` writes them."""
+    return [*_lengths_and_strings(raw)] if datatype == BYTES else np.frombuffer(raw, DTYPES[datatype]).tolist()
+
+
+def _numbers(values: list[Any], datatype: str, path: str) -> bytes:
+    dtype = DTYPES[datatype]
+    accepted, words = _ACCEPTED[dtype.kind]
+    if strange := set(map(type, values)) - accepted:
+        found = next(value for value in values if type(value) in strange)
+        raise _invalid(path, f"has {said(found)}; {datatype} needs {words}")
+    if dtype.kind in "ui":
+        bounds = np.iinfo(dtype)
+        for value in (min(values), max(values)):
+            if not bounds.min <= value <= bounds.max:
+                raise _invalid(path, f"has {said(value)}; {datatype} has {bounds.min} to {bounds.max}")
+    try:
+        wide = np.array(values, np.float64) if dtype.kind == "f" else np.array(values, dtype)
+    except OverflowError:
+        raise _invalid(path, f"has an integer that is beyond {datatype}") from None
+    with np.errstate(over="ignore"):
+        numbers = wide.astype(dtype, copy=False)
+    if dtype.kind == "f" and (lost := np.isinf(numbers) & np.isfinite(wide)).any():
+        raise _invalid(path, f"has {wide[lost][0]:g}; that is beyond {datatype}")
+    return numbers.tobytes()
+
+
+def _strings(values: list[Any], datatype: str, path: str) -> bytes:
+    if strange := set(map(type, values)) - {str}:
+        found = next(value for value in values if type(value) in strange)
+        raise _invalid(path, f"has {said(found)}; {datatype} needs strings")
+    try:
+        encoded = [value.encode() for value in values]
+    except UnicodeEncodeError as error:
+        raise _invalid(path, f"has a string that is no text: {error.reason}") from None
+    return b"".join(part for text in encoded for part in (_LENGTH.pack(len(text)), text))
+
+
+def _lengths_and_strings(raw: bytes) -> Iterator[str]:
+    place = 0
+    while place < len(raw):
+        (length,) = _LENGTH.unpack_from(raw, place)
+        place += _LENGTH.size + length
+        yield raw[place - length : place].decode()
+
+
+def _invalid(path: str, message: str) -> InvalidTensorError:
+    return InvalidTensorError(f"{path} {message}", faults=[Fault(path=path, message=message)])

@@ -1,0 +1,148 @@
+"""The HTTP server: uvicorn, in the event loop of the gRPC server."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from ssl import SSLError
+from typing import Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from forwardpass_server.oip.rest.app import RestApp
+from forwardpass_server.rpc.server import ListenError
+
+MOST_HEAD_BYTES: Final = 64 * 1024
+"""Bytes of a request's line and headers, but for what comes with the first of them."""
+HEAD_SECONDS: Final = 60.0
+"""Seconds that a connection has to send a request's line and headers."""
+IDLE_SECONDS: Final = 75
+"""Seconds that a connection may be idle; longer than those of the usual balancers."""
+UNREAD_SECONDS: Final = 120
+"""Seconds after which a connection ends whose client takes nothing of an answer; on Linux."""
+
+
+class RestServer:
+    """Serves an application on one port, `HOST:PORT`."""
+
+    def __init__(self, app: RestApp, address: str, *, certificate: Path | None, key: Path | None) -> None:
+        self._app = app
+        self._address = address
+        self._tls = {} if certificate is None or key is None else {"ssl_certfile": certificate, "ssl_keyfile": key}
+
+    async def start(self) -> str:
+        """Listen; return the URL with the real port.
+
+        Raises:
+            ListenError: The address is in use or not of this machine, or the certificate cannot be used.
+        """
+        config = uvicorn.Config(
+            self._app.asgi,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=IDLE_SECONDS,
+            **self._tls,  # type: ignore[arg-type] # the two files
+        )
+        try:
+            config.load()
+        except (OSError, SSLError) as error:
+            raise ListenError(f"cannot listen on {self._address}: the TLS files cannot be used: {error}") from None
+        listener = _bind(self._address)
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        await self._server.listening.wait()
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://{self._address.rpartition(':')[0]}:{listener.getsockname()[1]}"
+
+    async def stop(self, patience: float) -> None:
+        """Stop accepting, end idle connections, and wait for answers that are being sent."""
+        self._server.config.timeout_graceful_shutdown = max(1, round(patience))
+        self._server.should_exit = True
+        await self._serving
+        self._app.close()
+
+
+def _bind(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    # The protocol is named, since asyncio else leaves Nagle's algorithm on, and answers wait 40 ms for it.
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, proto=socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
+        listener.bind((host, int(port)))
+    except OSError as error:
+        listener.close()
+        raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from None
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whom they belong, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class _Protocol(HttpToolsProtocol):
+    """Bounds what uvicorn does not: how large the head of a request may be, and how long it may take."""
+
+    _in_head = False
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_head()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        begun = self._in_head
+        super().data_received(data)
+        # What came with the head's first byte may be another request's.
+        if begun and self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES:
+                self.transport.abort()
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _end_head(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
