@@ -52,7 +52,7 @@ class Group(NamedTuple):
 
     network: str
     version: str
-    dtype: DataType | None
+    dtype: "DataType | None"  # in quotes, since enums of protobuf 4 know no `|`
     width: int
 
 
