@@ -7,8 +7,7 @@ import traceback
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
 
 from forwardpass import Client, errors, render, spec
 from forwardpass.cli import bulk, output, reading, writing
@@ -92,11 +91,9 @@ def register(
 ) -> None:
     """Register a spec as a network's next version."""
     network = reading.read_spec(file)
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
     with (
         _client(context) as client,
-        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+        output.progress_bar(BarColumn(), DownloadColumn(), TransferSpeedColumn()) as bar,
     ):
         task = bar.add_task("upload", total=None)
         done = client.register(

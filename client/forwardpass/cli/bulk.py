@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from forwardpass import Client
+from forwardpass.cli import output
 from forwardpass.cli.reading import invalid
 from forwardpass.cli.tables import PART_ROWS, Part, Table, open_table
 from forwardpass.cli.writing import open_out
@@ -35,7 +35,7 @@ def predict_table(
     with (
         open_table(source, info, ignore_extra=ignore_extra) as table,
         open_out(out, info.output_names, labels=bool(info.class_labels), kept=table.names if append else ()) as write,
-        _progress() as bar,
+        output.progress_bar(BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeRemainingColumn()) as bar,
     ):
         task = bar.add_task("", total=table.total, rows=0)
         away: deque[Part] = deque()
@@ -67,9 +67,3 @@ def _where(table: Table, part: Part, error: ForwardpassError) -> str:
     if row.isdecimal() and int(row) < len(part.places):
         return f"{table.source} {table.unit} {part.places[int(row)]}"
     return f"{table.source} {table.unit}s {part.places[0]} to {part.places[-1]}"
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 
 from forwardpass.models import NetworkInfo, Prediction, VersionInfo
@@ -41,6 +42,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """Make a bar on stderr, which shows nothing where that is no terminal."""
+    console = Console(stderr=True)
+    # Older versions of rich end a disabled bar with an empty line: https://github.com/Textualize/rich/pull/3905
+    console.quiet = not console.is_terminal
+    return Progress(*columns, console=console, disable=console.quiet)
 
 
 def print_networks(networks: Iterable[NetworkInfo]) -> None:
