@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Print the oldest allowed version of every dependency, as constraints for pip.
 
-Reads `>=` in the base dependencies and extras of pyproject.toml and prints `==`.
+Reads `>=` in the base dependencies and extras of pyproject.toml and prints `==`; the highest where there are several.
 Dependencies of tests and tools are not pinned: users never install them.
 """
 
@@ -21,12 +21,17 @@ def floors(text: str) -> list[str]:
     """
     project = tomllib.loads(text)["project"]
     extras = project.get("optional-dependencies", {}).values()
-    pins = []
+    highest: dict[str, str] = {}
     for requirement in sorted({*project["dependencies"], *(name for extra in extras for name in extra)}):
         if not (found := REQUIREMENT.fullmatch(requirement.replace(" ", ""))):
             raise ValueError(f"{requirement}: has no floor, say for example name>=1.2")
-        pins.append(f"{found['name']}=={found['floor']}")
-    return pins
+        name, floor = found["name"], found["floor"]
+        highest[name] = max(highest.get(name, "0"), floor, key=_numbers)
+    return [f"{name}=={floor}" for name, floor in highest.items()]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 if __name__ == "__main__":

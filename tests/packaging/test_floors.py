@@ -27,6 +27,16 @@ def test_every_dependency_and_extra_is_pinned_to_its_floor(script: ModuleType) -
     assert script.floors(text) == ["grpcio==1.66", "numpy==1.26", "typer==0.15"]
 
 
+def test_the_highest_floor_of_a_dependency_counts(script: ModuleType) -> None:
+    text = """
+    [project]
+    dependencies = ["grpcio>=1.66"]
+    [project.optional-dependencies]
+    server = ["grpcio>=1.100"]
+    """
+    assert script.floors(text) == ["grpcio==1.100"]
+
+
 def test_a_dependency_without_a_floor_is_refused(script: ModuleType) -> None:
     with pytest.raises(ValueError, match="numpy: has no floor"):
         script.floors('[project]\ndependencies = ["numpy"]')
