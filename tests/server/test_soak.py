@@ -26,6 +26,12 @@ MINUTES = float(os.environ.get("FORWARDPASS_SOAK_MINUTES", "30"))
 MOST_BYTES = 16.0
 """How much the memory may grow with each request, over the second half of a run."""
 
+OF_GRPC_BYTES = 116.0
+"""What grpcio itself loses with each stream that is cancelled while it is being answered: allowed on engine grpcio.
+
+100 to 116 were measured with 1.85.3 (docs/engines.md). `rpc/test_receiving.py` fails when grpcio has mended it.
+"""
+
 NOISE_BYTES = 4 * 2**20
 """By how much the memory may differ anyway: the allocator's arenas, and how many calls are under way."""
 
@@ -69,7 +75,8 @@ class Figures:
     threads: int
 
     @classmethod
-    def of(cls, samples: list[Sample]) -> "Figures":
+    def of(cls, samples: list[Sample], *, of_grpc: float = 0.0) -> "Figures":
+        """Look at a run, of whose bytes for each request grpcio may lose some."""
         half = len(samples) // 2
         # The first tenth is the start: pools fill, and connections are made.
         first, second = samples[len(samples) // 10 : half], samples[half:]
@@ -80,7 +87,7 @@ class Figures:
         return cls(
             requests=count,
             bytes_per_request=float(centred @ (memory - memory.mean()) / (centred @ centred)),
-            allowed=MOST_BYTES + NOISE_BYTES / count,
+            allowed=MOST_BYTES + of_grpc + NOISE_BYTES / count,
             files=max(sample.files for sample in second) - max(sample.files for sample in first),
             threads=max(sample.threads for sample in second) - max(sample.threads for sample in first),
         )
@@ -105,6 +112,7 @@ class Caller:
     def __init__(self, address: str, seed: int) -> None:
         self.codes: Counter[grpc.StatusCode] = Counter()
         self.requests = 0
+        self.cancelled_streams = 0
         self._address = address
         self._rng = random.Random(seed)
         self._channel = self._open()
@@ -172,6 +180,7 @@ class Caller:
         except grpc.RpcError:
             pass
         self.codes[stream.code()] += 1
+        self.cancelled_streams += stream.code() is grpc.StatusCode.CANCELLED
 
     def _change(self) -> None:
         name = f"changing-{self._rng.randrange(4)}"
@@ -213,24 +222,25 @@ def test_a_server_stays_as_it_is(tmp_path: Path, engine: str, capsys: pytest.Cap
         while any(thread.is_alive() for thread in threads):
             samples.append(sample(server, sum(caller.requests for caller in callers)))
             time.sleep(min(1.0, seconds / 60))
-        figures = Figures.of(samples)
         codes = sum((caller.codes for caller in callers), Counter[grpc.StatusCode]())
         total = sum(codes.values())
+        streams = sum(caller.cancelled_streams for caller in callers) / total
+        figures = Figures.of(samples, of_grpc=OF_GRPC_BYTES * streams if engine == "grpcio" else 0.0)
         eighths = [f"{samples[(len(samples) - 1) * part // 8].memory / 2**20:.1f}" for part in range(9)]
         with capsys.disabled():
             print(
                 f"\n{engine}: {total} requests in {seconds:.0f} s, {codes[grpc.StatusCode.CANCELLED] / total:.0%} "
-                f"cancelled; over the second half {figures.bytes_per_request:.1f} bytes a request "
-                f"(allowed {figures.allowed:.1f}); "
+                f"cancelled, as streams {streams:.0%}; over the second half {figures.bytes_per_request:.1f} bytes "
+                f"a request (allowed {figures.allowed:.1f}); "
                 f"memory by eighths of the time {', '.join(eighths)} MiB; files {figures.files:+}, threads "
                 f"{figures.threads:+} of {samples[-1].files} and {samples[-1].threads}"
             )
         assert not figures.leaks, figures
         assert codes.keys() <= EXPECTED, codes
         assert server.stop() == 0
-        log = server.log.read_text()
-        assert "calls in flight" not in log
-        assert "Traceback" not in log, log[-5_000:]
+        # grpcio says so where a cancellation comes while the answer is being sent.
+        log = [line for line in server.log.read_text().splitlines() if "ExecuteBatchError raised in core" not in line]
+        assert [line for line in log if "calls in flight" in line or "Traceback" in line] == []
 
 
 def life(bytes_per_request: float, *, files: float = 0.0, threads: float = 0.0, seed: int = 0) -> list[Sample]:

@@ -21,6 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.interceptors import Interceptor, around_all, refuse
+from forwardpass_server.rpc.receiving import no_request, receive, receive_one
 from forwardpass_server.serving import Kind
 
 
@@ -64,48 +65,52 @@ def handlers(service: Service, door: LoopDoor, interceptors: Sequence[Intercepto
 
 
 def _hot(path: str, kind: Kind, door: LoopDoor, interceptors: Sequence[Interceptor]) -> Any:
-    async def behaviour(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    async def behaviour(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        request = await receive_one(context)
         call = RpcContext.of(path, context, streaming=False)
         async with around_all(interceptors, call):
+            if request is None:
+                raise no_request(path)
             return await door.answer(kind, request, request_id=call.request_id, expires=call.expires)
         raise AssertionError("an interceptor swallowed an exception")
 
-    return grpc.unary_unary_rpc_method_handler(behaviour)
+    return grpc.stream_unary_rpc_method_handler(behaviour)
 
 
 def _handler(path: str, method: MethodDescriptor, behaviour: Any, interceptors: Sequence[Interceptor]) -> Any:
     streaming = bool(method.server_streaming)
 
-    def read(data: bytes) -> Message:
+    def read(data: bytes | None) -> Message:
+        if data is None:
+            raise no_request(path)
         try:
             return GetMessageClass(method.input_type).FromString(data)
         except DecodeError:
             raise MalformedRequestError(f"the request is not a valid {method.input_type.name}", method=path) from None
 
-    async def read_each(requests: AsyncIterator[bytes]) -> AsyncIterator[Message]:
-        async for data in requests:
+    async def read_each(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
+        while (data := await receive(context)) is not None:
             yield read(data)
 
-    async def unary(received: Any, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    async def unary(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        received = None if method.client_streaming else await receive_one(context)
         call = RpcContext.of(path, context, streaming=False)
         async with around_all(interceptors, call):
-            request = read_each(received) if method.client_streaming else read(received)
+            request = read_each(context) if method.client_streaming else read(received)
             response: Message = await behaviour(request, call)
             return response.SerializeToString()
         raise AssertionError("an interceptor swallowed an exception")
 
-    async def stream(received: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def stream(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        received = None if method.client_streaming else await receive_one(context)
         call = RpcContext.of(path, context, streaming=True)
         async with around_all(interceptors, call):
-            request = read_each(received) if method.client_streaming else read(received)
+            request = read_each(context) if method.client_streaming else read(received)
             async with aclosing(behaviour(request, call)) as responses:
                 async for response in responses:
                     await context.write(response.SerializeToString())
 
-    # The kind is chosen by name: grpc has one constructor for each of the four.
-    kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if streaming else 'unary'}"
-    make = getattr(grpc, f"{kind}_rpc_method_handler")
-    return make(stream if streaming else unary)
+    return grpc.stream_stream_rpc_method_handler(stream) if streaming else grpc.stream_unary_rpc_method_handler(unary)
 
 
 class UnknownMethods(grpc.GenericRpcHandler):
