@@ -18,6 +18,7 @@ from benchmarks.lab import SERVER_CORE, Lab, pinned
 
 PREDICT: Final = "/forwardpass.v1.PredictionService/Predict"
 TRACE: Final = "/forwardpass.v1.PredictionService/Trace"
+INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
 ARTICLE: Final = "article-2-hidden"
 MIB: Final = 2**20
 

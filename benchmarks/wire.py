@@ -11,7 +11,7 @@ from benchmarks.ceiling import Ceiling
 from benchmarks.lab import SERVER_CORE, Lab, on_core
 from benchmarks.load import load
 from benchmarks.needs import GRPC_CPP, LOAD, NATIVE
-from benchmarks.server import PREDICT, TRACE, Server, call
+from benchmarks.server import INFER, PREDICT, TRACE, Server, call
 from benchmarks.table import Finding, Goal, Row, ratio
 from benchmarks.timing import best
 
@@ -72,6 +72,14 @@ def traces(lab: Lab) -> Mapping[str, Finding]:
     return {"": ratio(traced, predicted, trace_calls_per_s=traced, predict_calls_per_s=predicted)}
 
 
+def inferences(lab: Lab) -> Mapping[str, Finding]:
+    """Compare the Open Inference Protocol's ModelInfer with Predict on one server."""
+    with Server(lab, networks.MIDDLE) as server:
+        inferred = load(lab, server.address, INFER, networks.infer_request(networks.MIDDLE)).rate
+        predicted = load(lab, server.address, PREDICT, networks.request(networks.MIDDLE)).rate
+    return {"": ratio(inferred, predicted, infer_calls_per_s=inferred, predict_calls_per_s=predicted)}
+
+
 ROWS: Final = (
     Row(
         number=1,
@@ -107,6 +115,12 @@ ROWS: Final = (
         number=9,
         goals={"": Goal(title="Trace / Predict, one row, 30-64-32-1, 4 x 16", wanted=0.5)},
         measure=traces,
+        needs=LOAD,
+    ),
+    Row(
+        number=14,
+        goals={"": Goal(title="ModelInfer / Predict, one row, 30-64-32-1, 4 x 16", wanted=0.8)},
+        measure=inferences,
         needs=LOAD,
     ),
 )

@@ -128,9 +128,10 @@ def to_dtype(elements: Any, dtype: "np.dtype[Any]", tensor: str) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         numbers: Array = elements.astype(dtype, copy=False)
         if elements.dtype.kind in "iu" and elements.dtype.itemsize * 8 > np.finfo(dtype).nmant:
-            # Beyond the dtype's digits a number has neighbours; 2**64 itself is no element, but would wrap to one.
-            same = (numbers < 2.0**63) if elements.dtype.kind == "i" else (numbers < 2.0**64)
-            same &= numbers.astype(elements.dtype) == elements
+            # Beyond the dtype's digits a number has neighbours. One more than the largest element is none, and what
+            # it would be cast to depends on the machine.
+            same = numbers < 2.0 ** (elements.dtype.itemsize * 8 - (elements.dtype.kind == "i"))
+            same &= np.where(same, numbers, 0).astype(elements.dtype) == elements
             if not same.all():
                 value = elements[~same][0]
                 raise invalid(

@@ -1,5 +1,6 @@
 """A version of a network as the protocol's models are described: metadata and configuration."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -33,8 +34,14 @@ def metadata(served: "Served", versions: Sequence[int]) -> v2.ModelMetadataRespo
     )
 
 
-def configuration(served: "Served", max_rows: int) -> config.ModelConfig:
-    """Describe a version as Triton's tools want it; the other names it takes stand under `parameters`."""
+def configuration(served: "Served", versions: Sequence[int] | None, max_rows: int) -> config.ModelConfig:
+    """Describe a version as Triton's tools want it; the other names it takes are JSON under `parameters`.
+
+    Args:
+        served: The version.
+        versions: Those of its network that are in service, or None if all are.
+        max_rows: The most rows of a request.
+    """
     datatype = {"FP32": config.TYPE_FP32, "FP64": config.TYPE_FP64}[NAMES[served.plan.dtype.name]]
     outputs = [config.ModelOutput(name=OUTPUTS, data_type=datatype, dims=[served.plan.outputs])]
     if served.classes:
@@ -43,16 +50,19 @@ def configuration(served: "Served", max_rows: int) -> config.ModelConfig:
     parameters = {
         "digest": served.digest,
         "numerics": served.numerics,
-        "feature_inputs": ",".join(served.input_names),
-        "single_outputs": ",".join(served.output_names),
-        "layer_outputs": ",".join(layers),
-        "classes": ",".join(served.classes),
+        "feature_inputs": _listed(served.input_names),
+        "single_outputs": _listed(served.output_names),
+        "layer_outputs": _listed(layers),
+        "classes": _listed(served.classes),
     }
+    policy = config.ModelVersionPolicy(all=config.ModelVersionPolicy.All())
+    if versions is not None:
+        policy = config.ModelVersionPolicy(specific=config.ModelVersionPolicy.Specific(versions=versions))
     return config.ModelConfig(
         name=served.name,
         platform=PLATFORM,
         backend=PLATFORM,
-        version_policy=config.ModelVersionPolicy(all=config.ModelVersionPolicy.All()),
+        version_policy=policy,
         max_batch_size=min(max_rows, _LARGEST_BATCH),
         input=[config.ModelInput(name=INPUTS, data_type=datatype, dims=[served.plan.inputs])],
         output=outputs,
@@ -61,3 +71,8 @@ def configuration(served: "Served", max_rows: int) -> config.ModelConfig:
         model_transaction_policy=config.ModelTransactionPolicy(decoupled=False),
         parameters={name: config.ModelParameter(string_value=value) for name, value in parameters.items()},
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as JSON, since there may be a comma in one."""
+    return json.dumps(names, ensure_ascii=False)

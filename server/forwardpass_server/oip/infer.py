@@ -33,6 +33,9 @@ _ACCEPTED: Final = frozenset({"priority", "timeout", "binary_data_output", EMPTY
 """Parameters of a request that change no answer. Priority and timeout are those of Triton's queue policy: without
 effect where a model has none, as here; a call's deadline is gRPC's."""
 
+_HEADER: Final = "x-"
+"""How parameters begin that a gateway makes of the headers of a call, which are not for us."""
+
 _SEQUENCE: Final = frozenset({"sequence_id", "sequence_start", "sequence_end"})
 
 
@@ -120,7 +123,7 @@ def check_parameters(parameters: Mapping[str, InferParameter]) -> None:
         if name in _SEQUENCE:
             if _value(value):
                 raise _wrong(name, f"the parameter '{name}' asks for a sequence; networks here keep no state")
-        elif name not in _ACCEPTED:
+        elif name not in _ACCEPTED and not name.startswith(_HEADER):
             raise _wrong(name, f"the parameter '{name}' is not supported; {_listed(_ACCEPTED)} are")
 
 

@@ -2,7 +2,8 @@
 
 `outputs` has them all, `label` the class of each row, `LAYER.pre_activation` and `LAYER.activation`
 what a trace shows of a layer, and the name of an output that one alone. With the parameter
-`classification`, an output becomes its largest elements as `VALUE:INDEX:LABEL`.
+`classification`, an output becomes its largest elements as `VALUE:INDEX:LABEL`; where a network has two classes
+and one output, the probability of the second, `outputs` then has both.
 """
 
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "Ser
     layer, _, part = name.rpartition(".")
     widths = {known.name: len(known.bias) for known in served.plan.layers}
     if name == OUTPUTS:
-        output, width = Output(name=name), served.plan.outputs
+        output, width = Output(name=name), max(served.plan.outputs, len(served.classes))
     elif name == LABEL and served.classes:
         output, width = Output(name=name), 0
     elif part in LAYER_PARTS and layer in widths:
@@ -204,7 +205,9 @@ def _column(output: Output, served: "Served", computed: Computed) -> _Numbers | 
     elif output.column is not None:
         numbers = outputs[:, output.column : output.column + 1]
     if output.top:
-        labels = served.classes if len(served.classes) == numbers.shape[1] and not output.layer else ()
+        labels = served.classes if output.name == OUTPUTS else ()
+        if len(labels) > numbers.shape[1]:
+            numbers = np.concatenate([1 - numbers, numbers], axis=1)
         return _Texts(output.name, _largest(numbers, output.top, labels))
     width = numbers.shape[1]
     return _Numbers(output.name, NAMES[numbers.dtype.name], data_of(numbers), width, width * numbers.itemsize)

@@ -83,13 +83,14 @@ class InferenceService:
     async def model_metadata(self, request: v2.ModelMetadataRequest, _: RpcContext) -> v2.ModelMetadataResponse:
         """Say what a version reads and answers."""
         served = await self._served(request.name, request.version)
-        versions = self._registry.network(request.name).versions.values()
-        return metadata(served, [version.number for version in versions if version.in_service])
+        return metadata(served, self._in_service(request.name))
 
     async def model_config(self, request: v2.ModelConfigRequest, _: RpcContext) -> v2.ModelConfigResponse:
         """Describe a version as Triton's tools want it."""
         served = await self._served(request.name, request.version)
-        return v2.ModelConfigResponse(config=configuration(served, self._max_rows))
+        versions = self._in_service(request.name)
+        all_are = len(versions) == len(self._registry.network(request.name).versions)
+        return v2.ModelConfigResponse(config=configuration(served, None if all_are else versions, self._max_rows))
 
     async def model_stream_infer(
         self, requests: AsyncIterator[v2.ModelInferRequest], call: RpcContext
@@ -170,6 +171,10 @@ class InferenceService:
     async def log_settings(self, _: v2.LogSettingsRequest, __: RpcContext) -> v2.LogSettingsResponse:
         """Refuse: what is logged is a setting of the server."""
         raise _not_offered("LogSettings", "what the server logs is its setting `log_level`, read at its start")
+
+    def _in_service(self, name: str) -> list[int]:
+        """Return the versions of a network that answer calls."""
+        return [version.number for version in self._registry.network(name).versions.values() if version.in_service]
 
     async def _served(self, name: str, reference: str) -> Served:
         version = find(self._registry.snapshot, name, reference)

@@ -87,9 +87,11 @@ CODES: Final[dict[type[ForwardpassError], grpc.StatusCode]] = {
 UNKNOWN_FAILURE: Final = "the server failed to answer; its log has the reason under the request id"
 
 _REASON_OF: Final = {error: reason for reason, error in REASONS.items()}
-# Trailers travel in HTTP/2 headers, which proxies and clients bound (8 KiB is common), in base64.
+# Trailers travel in HTTP/2 headers, which proxies and clients bound (8 KiB is common): details in base64, and the
+# message once more, where what is not ASCII takes three bytes for one.
 _MOST_DETAIL_BYTES: Final = 5_000
-_MOST_MESSAGE_CHARACTERS: Final = 1_000
+_MOST_TEXT_BYTES: Final = (1_000, 250, 60)
+"""How long a single text may be; the next shorter one holds where all of them together are too long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,16 +108,24 @@ def refusal(error: Exception, request_id: str) -> Refusal:
         error = InternalError(UNKNOWN_FAILURE)
     assert isinstance(error, ForwardpassError)  # noqa: S101 - every key of the table is one
     code = CODES[type(error)]
-    status = Status(code=code.value[0], message=_shortened(error.message))
-    for detail in _details(error, request_id):
-        status.details.add().CopyFrom(_packed(detail))
-    _fit(status, error)
+    for most in _MOST_TEXT_BYTES:
+        status = Status(code=code.value[0], message=_shortened(error.message, most))
+        for detail in _details(error, request_id, most):
+            status.details.add().CopyFrom(_packed(detail))
+        _fit(status, error)
+        if status.ByteSize() <= _MOST_DETAIL_BYTES:
+            break
     return Refusal(code=code, status=status)
 
 
-def _details(error: ForwardpassError, request_id: str) -> list[object]:
+def _details(error: ForwardpassError, request_id: str, most: int) -> list[object]:
+    """Return everything that is known of an error, no text longer than so many bytes."""
+
+    def short(text: str) -> str:
+        return _shortened(text, most)
+
     info = ErrorInfo(reason=_REASON_OF[type(error)], domain=DOMAIN)
-    info.metadata.update({name: _shortened(value) for name, value in error.facts.items()})
+    info.metadata.update({name: short(value) for name, value in error.facts.items()})
     details: list[object] = [info, RequestInfo(request_id=request_id)]
     if error.faults:
         if isinstance(error, ExampleFailedError):
@@ -123,7 +133,9 @@ def _details(error: ForwardpassError, request_id: str) -> list[object]:
                 PreconditionFailure(
                     violations=[
                         PreconditionFailure.Violation(
-                            type="EXAMPLE", subject=fault.path, description=_shortened(fault.message)
+                            type="EXAMPLE",
+                            subject=short(fault.path),
+                            description=short(fault.message),
                         )
                         for fault in error.faults
                     ]
@@ -133,20 +145,22 @@ def _details(error: ForwardpassError, request_id: str) -> list[object]:
             details.append(
                 BadRequest(
                     field_violations=[
-                        BadRequest.FieldViolation(field=fault.path, description=_shortened(fault.message))
+                        BadRequest.FieldViolation(field=short(fault.path), description=short(fault.message))
                         for fault in error.faults
                     ]
                 )
             )
     if isinstance(error, QuotaExceededError):
         subject = f"setting:{error.facts.get('setting', '')}"
-        details.append(QuotaFailure(violations=[QuotaFailure.Violation(subject=subject, description=error.message)]))
+        details.append(
+            QuotaFailure(violations=[QuotaFailure.Violation(subject=subject, description=short(error.message))])
+        )
     if "resourceType" in error.facts:
         details.append(
             ResourceInfo(
                 resource_type=f"forwardpass.v1.{error.facts['resourceType']}",
-                resource_name=error.facts.get("resourceName", ""),
-                description=_shortened(error.message),
+                resource_name=short(error.facts.get("resourceName", "")),
+                description=short(error.message),
             )
         )
     if error.retry_after is not None:
@@ -162,8 +176,12 @@ def _packed(message: object) -> Any:
     return packed
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_MESSAGE_CHARACTERS else text[: _MOST_MESSAGE_CHARACTERS - 1] + "…"
+def _shortened(text: str, most: int) -> str:
+    """Return a text, or of a longer one so much that it takes at most so many bytes."""
+    encoded = text[: most + 1].encode(errors="replace")
+    if len(encoded) <= most:
+        return text
+    return encoded[: most - len("…".encode())].decode(errors="ignore") + "…"
 
 
 def _fit(status: Status, error: ForwardpassError) -> None:

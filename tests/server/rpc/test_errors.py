@@ -305,6 +305,17 @@ def test_many_faults_fit_into_the_trailers(channel: grpc.Channel) -> None:
     assert 1 <= len(error.paths) < 500
 
 
+@pytest.mark.parametrize("text", ["x" * 5_000, "é" * 5_000, "\N{GRINNING FACE}" * 5_000], ids=["1", "2", "4"])
+def test_long_texts_of_any_characters_fit_into_the_trailers(text: str) -> None:
+    facts: dict[str, Any] = {"resourceType": "network", "resourceName": text, "setting": "max_rows", "nearest": text}
+    for kind in CODES:
+        error = kind(text, faults=[errors.Fault(path=text, message=text)] * 3, **facts)
+        refused_ = refusal(error, "id")
+        assert refused_.status.ByteSize() <= 5_000, kind
+        assert 0 < len(refused_.status.message.encode()) <= 1_000
+        assert refused_.status.message[:9] == text[:9]
+
+
 @pytest.mark.parametrize(
     ("flag", "request_", "setting"),
     [
