@@ -8,24 +8,13 @@ from typing import Any, Final
 import numpy as np
 from forwardpass.errors import DtypeMismatchError, Fault, InvalidTensorError
 
+from forwardpass_server.oip.datatypes import DATATYPES
 from forwardpass_server.oip.rest.pieces import Flat, flatten, said
 
-DTYPES: Final[dict[str, np.dtype[Any]]] = {
-    "BOOL": np.dtype("?"),
-    "UINT8": np.dtype("<u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-    "INT8": np.dtype("<i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
-}
-"""The number format of each datatype; BYTES, which is none, has a length of four bytes before each element."""
+DTYPES: Final = {name: known.raw for name, known in DATATYPES.items() if known.widen is None} | {"BOOL": np.dtype("?")}
+"""The number format of each datatype that JSON can say; BF16 travels as binary data only."""
 BYTES: Final = "BYTES"
+"""The datatype of strings: in raw contents each has its length before it, in four bytes."""
 
 _ACCEPTED: Final[dict[str, tuple[set[type], str]]] = {
     "b": ({bool}, "true and false"),
@@ -52,7 +41,7 @@ def to_raw(data: "list[Any] | Flat", datatype: str, shape: list[int], path: str)
     Raises:
         InvalidTensorError: There are more or fewer elements than the shape needs, they are nested in another
             way, or one of them is no value of the datatype.
-        DtypeMismatchError: There is no such datatype.
+        DtypeMismatchError: JSON has no such datatype.
     """
     if datatype != BYTES and datatype not in DTYPES:
         message = f"is {said(datatype)}; as JSON there are {', '.join(DTYPES)} and {BYTES}"

@@ -1,7 +1,6 @@
 """The endpoints but `infer`: which method of the gRPC service each one is, and what its bodies say."""
 
 import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -23,7 +22,7 @@ def _nothing(_: Any, __: Any) -> Answer:
 
 
 def _yes_or_no(_: Any, response: Any) -> Answer:
-    # The protocol wants a status of 4xx for no: https://github.com/kserve/kserve, docs/predict-api/v2
+    # The protocol wants 4xx for no: https://github.com/kserve/kserve/blob/master/docs/predict-api/v2/required_api.md
     answer = plain(response)
     return (200 if all(answer.values()) else 400), answer
 
@@ -57,7 +56,7 @@ def _read_repository(message: Any, document: dict[str, Any]) -> None:
         if name.startswith("file:"):
             try:
                 target.bytes_param = base64.b64decode(value, validate=True)
-            except (TypeError, ValueError, binascii.Error):
+            except (TypeError, ValueError):
                 raise refused(place, f"is {said(value)}; needed is a file's content in base64") from None
         elif isinstance(value, bool):
             target.bool_param = value

@@ -79,8 +79,10 @@ def dumps(elements: Sequence[Any]) -> Iterator[str]:
 
 def said(value: Any) -> str:
     """Return a JSON value for a message, shortened."""
-    if isinstance(value, list | Flat):
+    if isinstance(value, list):
         return "an array"
+    if isinstance(value, Flat):
+        return "an array of arrays"
     if isinstance(value, dict):
         return "an object"
     return f"{json.dumps(value[:40] if isinstance(value, str) else value):.40}"
