@@ -3,9 +3,11 @@
 import os
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 
@@ -58,9 +60,15 @@ TORCH: Final = Need(
     name="torch", found=_has("torch"), remedy="pip install a CPU build of torch, see https://pytorch.org/get-started"
 )
 SKLEARN: Final = Need(name="scikit-learn", found=_has("sklearn"), remedy="pip install --group bench")
+PY_SPY: Final = Need(name="py-spy", found=lambda: py_spy().exists(), remedy="pip install --group bench")
 
 LOAD: Final = (H2LOAD, CORES)
 ALL: Final = (H2LOAD, CORES, GRPC_CPP, NATIVE, ONNXRUNTIME, TORCH, SKLEARN)
+
+
+def py_spy() -> Path:
+    """Return where py-spy is installed, beside this Python."""
+    return Path(sysconfig.get_path("scripts")) / "py-spy"
 
 
 def engine(name: str) -> tuple[Need, ...]:

@@ -28,6 +28,7 @@ class Process:
 
     Attributes:
         address: Where it listens.
+        pid: The process's number.
     """
 
     def __init__(self, log: Path, *command: str) -> None:
@@ -44,6 +45,7 @@ class Process:
             self.stop()
             raise RuntimeError(f"no server: {' '.join(command)}: {log.read_text().strip() or line}")
         self.address = address.strip()
+        self.pid = self._process.pid
 
     def age(self) -> float:
         """Return the seconds since the process was asked for."""

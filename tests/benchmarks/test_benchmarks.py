@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from benchmarks.flames import titled
 from benchmarks.needs import Need, missing
 from benchmarks.plots import Plot, svg
 from benchmarks.report import rows
@@ -85,3 +86,19 @@ def test_a_plot_is_well_formed_and_has_its_words(log: bool) -> None:
 @pytest.mark.parametrize("name", ["table", "peers"])
 def test_the_page_has_the_sections_that_a_run_writes(name: str) -> None:
     assert PAGE.count(f"<!-- {name} -->") == PAGE.count(f"<!-- /{name} -->") == 1
+
+
+@pytest.mark.parametrize("name", ["flame-native-4x1.svg", "flame-native-4x16.svg"])
+def test_a_flame_of_the_page(name: str) -> None:
+    text = (ROOT / "docs" / "performance" / name).read_text()
+    assert f"performance/{name}" in PAGE
+    assert len(text) < 200_000
+    assert "FrontDoor._take (forwardpass_server/rpc/front.py" in text
+    assert "py-spy record" not in text
+    again = ET.fromstring(titled(text, "another"))  # noqa: S314 - it is our own
+    assert [each.text for each in again.iter() if each.get("id") == "title"] == ["another"]
+
+
+def test_a_picture_that_is_no_flame() -> None:
+    with pytest.raises(ValueError, match="0 titles"):
+        titled("<svg/>", "a title")
