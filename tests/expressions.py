@@ -19,11 +19,14 @@ def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         | st.builds(lambda a, word, b: f"{a} {word} {b}", comparison, st.sampled_from(["and", "or"]), comparison)
     )
     return (
-        between("+", "-", "*", "/", "**")
+        between("+", "-")
+        | between("*", "/")
+        | between("**")
         # Without parentheses, precedence decides.
         | st.builds(lambda a, symbol, b: f"{a} {symbol} {b}", inner, st.sampled_from("+-*"), inner)
         | st.builds("-{}".format, inner)
-        | st.builds("{}({})".format, st.sampled_from(UNARY), inner)
+        | st.builds("{}({})".format, st.sampled_from(UNARY[:7]), inner)
+        | st.builds("{}({})".format, st.sampled_from(UNARY[7:]), inner)
         | st.builds("{}({}, {})".format, st.sampled_from(["min", "max"]), inner, inner)
         | st.builds("clip({}, {}, {})".format, inner, inner, inner)
         | st.builds("where({}, {}, {})".format, condition, inner, inner)
