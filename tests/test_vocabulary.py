@@ -1,9 +1,15 @@
 """The names that a spec may use are the functions that the core has, and the docs list them."""
 
+import json
+import re
 from pathlib import Path
 
+from forwardpass import spec
+from forwardpass.spec import expressions
 from forwardpass.spec.activations import ACTIVATIONS as NAMES
+from forwardpass.spec.expressions import grammar
 from forwardpass_server.core import ACTIVATIONS as FUNCTIONS
+from forwardpass_server.core.elementwise import OPERATIONS
 
 DOCS = Path(__file__).parents[1] / "docs" / "activations.md"
 
@@ -15,7 +21,8 @@ def test_spec_and_core_agree() -> None:
 
 
 def test_the_documented_table_is_the_core() -> None:
-    rows = [line for line in DOCS.read_text().splitlines() if line.startswith("| `")]
+    named, _ = DOCS.read_text().split("\n## ")
+    rows = [line for line in named.splitlines() if line.startswith("| `")]
     assert rows == [documented(name) for name in FUNCTIONS]
 
 
@@ -25,3 +32,31 @@ def documented(name: str) -> str:
     formula = (known.function.__doc__ or "").split("\n")[0].removeprefix("Return ").replace("|", "\\|")
     parameters = ", ".join(f"`{key}` = {value:g}" for key, value in known.defaults.items())
     return f"| `{name}` | {formula} | {parameters} |"
+
+
+def test_what_expressions_may_say_is_what_the_core_computes() -> None:
+    assert {*grammar.FUNCTIONS, *grammar.OPERATORS, *grammar.PREFIXES} == set(OPERATIONS)
+
+
+def test_the_documented_grammar_is_complete() -> None:
+    _, own = DOCS.read_text().split("\n## ")
+    rows = [line.split("|")[1] for line in own.splitlines() if line.startswith("| `")]
+    said = [part for row in rows for part in re.findall(r"`([^`]+)`", row)]
+    calls = {part.split("(")[0]: part.count(",") + 1 for part in said if "(" in part}
+    assert calls == {name: known.operands for name, known in grammar.FUNCTIONS.items()}
+    symbols = {"-x": grammar.NEGATIVE, "not": "not"}
+    words = {symbols.get(part, part) for part in said if "(" not in part}
+    assert words == {*grammar.OPERATORS, *grammar.PREFIXES, *grammar.CONSTANTS, grammar.VARIABLE}
+    limits = (expressions.MAX_LENGTH, grammar.MAX_PARTS, grammar.MAX_DEPTH, expressions.MAX_PARAMETERS)
+    for limit in limits:
+        assert f" {limit:,} " in own
+
+
+def test_the_expressions_that_are_shown_are_valid() -> None:
+    _, own = DOCS.read_text().split("\n## ")
+    (block,) = re.findall(r"```json\n(.*?)```", own, flags=re.DOTALL)
+    shown = [json.loads(line) for line in block.splitlines()]
+    assert len(shown) >= 3
+    for activation in shown:
+        network = spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [{"weights": [[1]], **activation}]})
+        assert spec.to_document(network)["layers"][0]["activation"] == activation["activation"]

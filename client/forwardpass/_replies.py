@@ -216,6 +216,8 @@ def _parameters(function: network_pb2.Activation) -> dict[str, float]:
 
 def _function(function: network_pb2.Activation) -> str:
     said = ", ".join(f"{name}={value:g}" for name, value in _parameters(function).items())
+    if function.expression:
+        return f"{function.expression} with {said}" if said else function.expression
     return f"{function.name}({said})" if said else function.name
 
 

@@ -90,8 +90,8 @@ class LayerTrace(_Value):
     Attributes:
         name: The layer's name.
         nodes: A name for each node.
-        function: The activation function with its parameters, for example `relu` or
-            `leaky_relu(negative_slope=0.1)`.
+        function: The activation function with its parameters, for example `relu`,
+            `leaky_relu(negative_slope=0.1)` or `max(x, a * x) with a=0.1`.
         parameters: The function's parameters.
         inputs: A name for each value that the layer reads.
         pre_activation: `(rows, nodes)`: weights x input + bias.

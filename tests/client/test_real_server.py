@@ -72,6 +72,45 @@ def test_every_form_of_rows_is_the_same_prediction(real: Any, name: str, dtype: 
     assert np.concatenate(alone).tobytes() == whole.tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_article_with_a_function_of_its_own(real: Any, name: str, dtype: str) -> None:
+    own = {"expression": "where(x>0, x, slope*expm1(x))", "parameters": {"slope": 0.5}}
+    network = spec.from_nodes({"node_0": [1, 1], "node_1": [-1, -1], "output": [2, 1]}, activation=own, dtype=dtype)
+    registered = real.register(name, network)
+    says = "where(x > 0, x, slope * expm1(x)) with slope=0.5"
+    assert [layer.function for layer in registered.version.layers] == [says, "identity"]
+    assert registered.version.digest == spec.digest(network) == spec.digest(real.spec(name))
+    rows = np.random.default_rng(1).standard_normal((300, 2))
+    whole = real.predict(name, rows).outputs
+    assert whole.dtype == dtype
+    trace = real.trace(name, rows)
+    hidden = trace.layers[0]
+    assert (hidden.function, hidden.parameters) == (says, {"slope": 0.5})
+    assert f"hidden: {says}" in str(trace)
+    z = hidden.pre_activation
+    expected = np.where(z > 0, z, 0.5 * np.expm1(z))
+    np.testing.assert_allclose(hidden.activation, expected, rtol=1e-6 if dtype == "float32" else 1e-15)
+    assert trace.outputs.tobytes() == whole.tobytes()
+    assert np.concatenate([real.predict(name, row).outputs for row in rows[:5]]).tobytes() == whole[:5].tobytes()
+
+
+def test_an_expression_is_refused_with_its_column(real: Any, name: str) -> None:
+    layer = {"weights": [[1.0]], "activation": {"expression": "x * sigmod(x)"}}
+    with pytest.raises(errors.InvalidNetworkError) as refused:
+        real.register(name, {"format": spec.FORMAT, "inputs": 1, "layers": [layer]})
+    (fault,) = refused.value.faults
+    assert fault.path == "spec.layers[0].activation.expression"
+    assert fault.message == 'at column 5: "sigmod" is no function; did you mean "sigmoid"?'
+
+
+def test_where_an_expression_has_no_value_the_answer_says_so(real: Any, name: str) -> None:
+    layer = {"weights": [[1.0]], "activation": {"expression": "log(x)"}}
+    real.register(name, {"format": spec.FORMAT, "inputs": 1, "layers": [layer]})
+    outputs = real.predict(name, [[-1.0], [0.0], [1.0]]).outputs
+    assert np.isnan(outputs[0, 0])
+    assert outputs[1:, 0].tolist() == [-np.inf, 0.0]
+
+
 def test_large_networks_are_uploaded_with_progress(real: Any, name: str, tmp_path: Path) -> None:
     weights = np.random.default_rng(0).standard_normal((1_200, 1_000))
     network = spec.parse({"format": spec.FORMAT, "inputs": 1_000, "layers": [{"weights": weights}]})

@@ -100,6 +100,8 @@ def _layer(layer: Layer, before: str, *, numbers: bool) -> dict[str, Any]:
 
 
 def _activation(activation: Activation) -> str | dict[str, Any]:
+    if activation.expression:
+        return _given({"expression": activation.expression, "parameters": dict(activation.parameters)})
     known = ACTIVATIONS[activation.name]
     given = {key: value for key, value in activation.parameters.items() if value != known[key].default}
     return {"name": activation.name, **given} if given else activation.name

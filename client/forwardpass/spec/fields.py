@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import numpy as np
 from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 
+from forwardpass.spec import expressions
 from forwardpass.spec.activations import ACTIVATIONS, SYNONYMS, range_faults
 from forwardpass.spec.faults import found, listed, nearest, quoted
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
@@ -122,6 +123,8 @@ def _activation(value: object, info: "ValidationInfo[Context]") -> Activation:
                 )
             ]
         )
+    if "expression" in value:
+        return _own_activation(value, info)
     if "name" not in value:
         refuse([(("name",), 'is missing; must be the name of an activation function, such as "relu"')])
     word = value["name"]
@@ -131,6 +134,8 @@ def _activation(value: object, info: "ValidationInfo[Context]") -> Activation:
     if name not in ACTIVATIONS:
         near = nearest(word, [*ACTIVATIONS, *SYNONYMS])
         hint = f"; did you mean {quoted(near)}?" if near else f"; must be one of {', '.join(ACTIVATIONS)}"
+        if not word.isidentifier():
+            hint += '; a function of your own is {"expression": ...}'
         refuse([(("name",), f"is {quoted(word)}, which is no activation function{hint}")])
     given = {key: number for key, number in value.items() if key != "name"}
     problems = _parameter_problems(name, given, info)
@@ -138,6 +143,44 @@ def _activation(value: object, info: "ValidationInfo[Context]") -> Activation:
         refuse(problems)
     parameters = {key: float(given.get(key, parameter.default)) + 0.0 for key, parameter in ACTIVATIONS[name].items()}
     return Activation(name=name, parameters=parameters)
+
+
+def _own_activation(value: Mapping[Any, object], info: "ValidationInfo[Context]") -> Activation:
+    text, parameters = value["expression"], value.get("parameters", {})
+    problems: list[Problem] = [
+        ((_word(key),), f"the key {quoted(_word(key))} does not go with an expression; it takes parameters alone")
+        for key in value
+        if key not in {"expression", "parameters"}
+    ]
+    if not isinstance(text, str):
+        problems.append((("expression",), f'is {found(text)}; must be a text such as "x * sigmoid(1.702 * x)"'))
+    if isinstance(parameters, Mapping):
+        problems += _own_parameter_problems(parameters, info)
+    else:
+        problems.append((("parameters",), f"is {found(parameters)}; must be an object of names and numbers"))
+    if problems or not isinstance(text, str) or not isinstance(parameters, Mapping):
+        refuse(problems)
+    numbers = {name: float(number) + 0.0 for name, number in sorted(parameters.items())}
+    try:
+        tree = expressions.parse(text, numbers)
+        expressions.fold(tree, numbers, info.context.dtype)
+    except expressions.ExpressionError as error:
+        refuse([(("expression",), str(error))])
+    unread = [name for name in numbers if name not in expressions.parameters_of(tree)]
+    if unread:
+        refuse([(("parameters", name), "the expression does not read it; leave it out") for name in unread])
+    return Activation(name="", parameters=numbers, expression=expressions.show(tree))
+
+
+def _own_parameter_problems(parameters: Mapping[Any, object], info: "ValidationInfo[Context]") -> list[Problem]:
+    most = expressions.MAX_PARAMETERS
+    if len(parameters) > most:
+        return [(("parameters",), f"has {len(parameters)} parameters; at most {most} are allowed")]
+    faults = (
+        (name, expressions.parameter_fault(name) or number_fault(value, info.context.dtype))
+        for name, value in parameters.items()
+    )
+    return [(("parameters", _word(name)), fault) for name, fault in faults if fault is not None]
 
 
 def _parameter_problems(name: str, given: Mapping[Any, object], info: "ValidationInfo[Context]") -> list[Problem]:
@@ -185,6 +228,21 @@ _MATRIX: Final[_Schema] = {
 }
 _NAMED_ROW: Final[_Schema] = {"anyOf": [_NUMBERS, {"type": "object", "additionalProperties": _NUMBER}]}
 
+_EXPRESSION: Final[_Schema] = {
+    "type": "object",
+    "properties": {
+        "expression": {"type": "string", "minLength": 1, "maxLength": expressions.MAX_LENGTH},
+        "parameters": {
+            "type": "object",
+            "propertyNames": {"pattern": f"^{expressions.NAME}$"},
+            "additionalProperties": _NUMBER,
+            "maxProperties": expressions.MAX_PARAMETERS,
+        },
+    },
+    "required": ["expression"],
+    "additionalProperties": False,
+}
+
 
 def _activation_schema() -> _Schema:
     plain = [*(name for name, parameters in ACTIVATIONS.items() if not parameters), *SYNONYMS]
@@ -195,7 +253,7 @@ def _activation_schema() -> _Schema:
     objects = [
         {"type": "object", "properties": form, "required": ["name"], "additionalProperties": False} for form in forms
     ]
-    return {"anyOf": [{"enum": [*ACTIVATIONS, *SYNONYMS]}, *objects]}
+    return {"anyOf": [{"enum": [*ACTIVATIONS, *SYNONYMS]}, *objects, _EXPRESSION]}
 
 
 def _parameter_schema(key: str, name: str) -> _Schema:

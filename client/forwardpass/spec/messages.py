@@ -8,7 +8,7 @@ from forwardpass.numerics import NUMERICS, Numerics
 from forwardpass.spec.faults import Faults, join
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.models import FORMAT
-from forwardpass.spec.network import Inputs, Layer, NetworkSpec
+from forwardpass.spec.network import Activation, Inputs, Layer, NetworkSpec
 from forwardpass.spec.numbers import Unreadable
 from forwardpass.spec.parsing import read
 from forwardpass.tensors import DATA_TYPES, Array, from_tensor, to_tensor
@@ -86,12 +86,19 @@ def inputs_message(inputs: Inputs) -> network_pb2.Inputs:
     )
 
 
+def activation_message(activation: Activation) -> network_pb2.Activation:
+    """Write an activation function as its message."""
+    return network_pb2.Activation(
+        name=activation.name, parameters=dict(activation.parameters), expression=activation.expression
+    )
+
+
 def _layer_message(layer: Layer) -> network_pb2.Layer:
     message = network_pb2.Layer(
         name=layer.name,
         weights=to_tensor(layer.weights),
         bias=to_tensor(layer.bias),
-        activation=network_pb2.Activation(name=layer.activation.name, parameters=dict(layer.activation.parameters)),
+        activation=activation_message(layer.activation),
         nodes=layer.nodes,
         merge=_MERGE_NUMBERS[layer.merge],
     )
@@ -172,6 +179,9 @@ def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Fault
 
 def _activation(path: str, message: network_pb2.Activation, faults: Faults) -> dict[str, Any]:
     parameters = dict(message.parameters)
+    if message.expression:
+        named = {"name": message.name} if message.name else {}
+        return {**named, "expression": message.expression, "parameters": parameters}
     if "name" in parameters:
         faults.add(f"{path}.parameters.name", "no activation function has such a parameter")
     return {**parameters, "name": message.name}

@@ -17,18 +17,21 @@ class Activation:
     """An activation function with all of its parameters.
 
     Attributes:
-        name: A name in the vocabulary.
+        name: A name in the vocabulary, or empty when there is an expression.
         parameters: The value of every parameter of the function.
+        expression: A function of `x` in its canonical text, or empty when there is a name.
     """
 
     name: str
     parameters: Mapping[str, float] = field(hash=False)
+    expression: str = ""
 
     def __str__(self) -> str:
-        """Return for example `relu` or `leaky_relu(negative_slope=0.1)`."""
-        if not self.parameters:
-            return self.name
-        return f"{self.name}({', '.join(f'{key}={value:g}' for key, value in self.parameters.items())})"
+        """Return for example `relu`, `leaky_relu(negative_slope=0.1)` or `max(x, a * x) with a=0.1`."""
+        said = ", ".join(f"{key}={value:g}" for key, value in self.parameters.items())
+        if self.expression:
+            return f"{self.expression} with {said}" if said else self.expression
+        return f"{self.name}({said})" if said else self.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

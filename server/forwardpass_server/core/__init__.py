@@ -1,6 +1,7 @@
 """Forward propagation with numpy: no I/O, no logging, no clock. Trusts its input."""
 
 from forwardpass_server.core.activations import ACTIVATIONS, Activation
+from forwardpass_server.core.elementwise import Elementwise
 from forwardpass_server.core.forward import (
     LayerTrace,
     Trace,
@@ -17,6 +18,7 @@ __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Dense",
+    "Elementwise",
     "LayerTrace",
     "Plan",
     "Trace",

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass_server.core import exact
-from forwardpass_server.core.activations import ACTIVATIONS
+from forwardpass_server.core.activations import ACTIVATIONS, Activation
 from forwardpass_server.core.arrays import Array
 
 PART_BYTES: Final = 2**19
@@ -30,7 +30,7 @@ class Dense:
         name: Unique in its network.
         weights: `(outputs, inputs)`, in the plan's dtype.
         bias: `(outputs,)`, in the plan's dtype.
-        activation: A name in `ACTIVATIONS`.
+        activation: A name in `ACTIVATIONS`; says nothing where there is a function of the network's own.
         parameters: A value for each parameter of the activation.
         function: The activation with its parameters, made from the two; called with `z`, and `out` where
             the result is to be written there.
@@ -38,6 +38,7 @@ class Dense:
         columns: The weights as `(inputs, outputs)`, in memory as `blocks` wants them.
         blocks: How products of this shape are computed.
         fast: Whether those blocks are chosen for speed alone.
+        own: The activation function that the network has of its own, or None.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dense:
     activation: str
     parameters: Mapping[str, float] = field(default_factory=dict)
     fast: bool = False
+    own: Callable[..., Array] | None = None
     function: Callable[..., Array] = field(init=False, repr=False)
     biases: Array = field(init=False, repr=False)
     columns: Array = field(init=False, repr=False)
@@ -53,7 +55,7 @@ class Dense:
 
     def __post_init__(self) -> None:
         """Freeze the arrays and bind the activation's parameters."""
-        known = ACTIVATIONS[self.activation]
+        known = Activation(function=self.own) if self.own else ACTIVATIONS[self.activation]
         parameters = {**known.defaults, **self.parameters}
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "function", partial(known.function, **parameters) if parameters else known.function)

@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 from forwardpass.errors import ExampleFailedError, Fault, UnsupportedGraphError
 from forwardpass.numerics import Numerics
-from forwardpass.spec import NetworkSpec
+from forwardpass.spec import Activation, NetworkSpec, expressions
 
-from forwardpass_server.core import Dense, Plan, forward
+from forwardpass_server.core import Dense, Elementwise, Plan, forward
 from forwardpass_server.registry.state import LayerSummary, Served, Summary
 
 TOLERANCE: Final = MappingProxyType({"float64": 1e-9, "float32": 1e-4})
@@ -53,12 +53,21 @@ def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
                 weights=layer.weights.copy() if 1 in layer.weights.shape else layer.weights,
                 bias=layer.bias.copy(),
                 activation=layer.activation.name,
-                parameters=layer.activation.parameters,
+                parameters=layer.activation.parameters if layer.activation.name else {},
+                own=_own_function(layer.activation, spec.dtype),
             )
             for layer in spec.layers
         ),
         fast=(spec.numerics or numerics) == "fast",
     )
+
+
+def _own_function(activation: Activation, dtype: str) -> Elementwise | None:
+    """Make the function that an expression says, or None where the spec names one."""
+    if not activation.expression:
+        return None
+    tree = expressions.parse(activation.expression, activation.parameters)
+    return Elementwise(expressions.fold(tree, activation.parameters, dtype), np.dtype(dtype))
 
 
 def check_examples(spec: NetworkSpec, plan: Plan) -> None:
@@ -144,6 +153,7 @@ def serve(name: str, version: int, digest: str, spec: NetworkSpec, plan: Plan) -
         output_names=spec.outputs,
         classes=spec.classes,
         nodes=tuple(layer.nodes for layer in spec.layers),
+        activations=tuple(layer.activation for layer in spec.layers),
         allow_non_finite=spec.allow_non_finite_inputs,
         numerics="fast" if plan.fast else "exact",
     )

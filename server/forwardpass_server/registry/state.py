@@ -29,6 +29,7 @@ class Served:
         output_names: A name for each output.
         classes: A label for each class, or empty.
         nodes: For each layer, a name for each node.
+        activations: For each layer, its function as the spec says it.
         allow_non_finite: Whether NaN and infinity are accepted in inputs.
         numerics: How it is computed.
     """
@@ -42,6 +43,7 @@ class Served:
     output_names: tuple[str, ...]
     classes: tuple[str, ...]
     nodes: tuple[tuple[str, ...], ...]
+    activations: tuple[Activation, ...]
     allow_non_finite: bool
     numerics: Numerics
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from forwardpass.numerics import NUMERICS
-from forwardpass.spec.messages import inputs_message
+from forwardpass.spec.messages import activation_message, inputs_message
 from forwardpass.tensors import DATA_TYPES
-from forwardpass.v1.network_pb2 import Activation, LayerSummary, Network, NetworkVersion
+from forwardpass.v1.network_pb2 import LayerSummary, Network, NetworkVersion
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from forwardpass_server.registry import LATEST, NetworkState, Summary, VersionState
@@ -47,7 +47,7 @@ def version_message(version: VersionState, summary: Summary | None, aliases: Map
         LayerSummary(
             name=layer.name,
             width=len(layer.nodes),
-            activation=Activation(name=layer.activation.name, parameters=layer.activation.parameters),
+            activation=activation_message(layer.activation),
             nodes=layer.nodes,
         )
         for layer in summary.layers

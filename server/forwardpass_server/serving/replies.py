@@ -6,7 +6,7 @@ from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forwardpass.numerics import NUMERICS, Numerics
-from forwardpass.v1.network_pb2 import Activation
+from forwardpass.spec.messages import activation_message
 from forwardpass.v1.prediction_service_pb2 import Classification, PredictResponse, TraceResponse
 from forwardpass.v1.trace_pb2 import LayerTrace
 
@@ -188,10 +188,9 @@ class _LayerSays(NamedTuple):
 
 def _layer_says(served: "Served", layer: "core.LayerTrace") -> _LayerSays:
     place = next(place for place, other in enumerate(served.plan.layers) if other.name == layer.name)
-    dense = served.plan.layers[place]
     # In a chain, a layer reads the nodes of the layer before it.
     reads = (served.input_names, *served.nodes)[place]
-    function = Activation(name=dense.activation, parameters=dense.parameters)
+    function = activation_message(served.activations[place])
     first = LayerTrace(name=layer.name, nodes=served.nodes[place], function=function).SerializeToString()
     bias = b""
     if layer.bias is not None:

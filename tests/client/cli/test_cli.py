@@ -280,6 +280,14 @@ def test_the_life_of_a_network(run: Run, spec_file: Path) -> None:
     run("show", "cli-net", code=3)
 
 
+def test_show_has_the_expression_of_an_activation(run: Run, spec_file: Path) -> None:
+    own = '{"expression": "max(x,slope*x)", "parameters": {"slope": 0.5}}'
+    spec_file.write_text(spec_file.read_text().replace('"relu"', own))
+    run("register", "cli-own", str(spec_file))
+    assert "max(x, slope * x) with slope=0.5" in " ".join(run("show", "cli-own").stdout.split())
+    run("delete", "cli-own", "--yes")
+
+
 def test_a_faulty_spec_is_told_every_fault(run: Run, spec_file: Path) -> None:
     spec_file.write_text(spec_file.read_text().replace("relu", "rleu").replace("[2, -1]", "[2, -1, 3]"))
     for arguments in (["validate"], ["register", "faulty"]):

@@ -1,0 +1,303 @@
+"""Expressions on arrays against Python's own evaluation of the same text, number by number."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from forwardpass.spec import expressions
+from forwardpass_server.core import ACTIVATIONS, Elementwise
+from forwardpass_server.core.elementwise import PIECE_NUMBERS
+from forwardpass_server.core.erf import erf
+from hypothesis import given, reject, settings
+
+from tests.expressions import UNARY, texts
+
+DTYPES = ["float32", "float64"]
+UNITS = 8
+"""So many units in the last place each operation may be wrong; numpy's float32 functions are within 4."""
+
+
+def function(text: str, dtype: str, parameters: Mapping[str, float] | None = None) -> Elementwise:
+    known = parameters or {}
+    return Elementwise(expressions.fold(expressions.parse(text, known), known, dtype), np.dtype(dtype))
+
+
+class UnsureError(Exception):
+    """Rounding alone decides what the value is, or whether there is one."""
+
+
+class Near:
+    """A number of Python's with a bound of what rounding in a dtype may have made of it.
+
+    The bound of a result is what the operation makes of the corners of its operands' bounds, and its own rounding.
+    """
+
+    def __init__(self, value: float, slack: float, dtype: str) -> None:
+        self.value, self.slack, self.dtype = value, slack, dtype
+        if abs(value) + slack > float(np.finfo(dtype).max) / 4:
+            raise UnsureError
+
+    def corners(self) -> tuple[float, ...]:
+        return (self.value, self.value - self.slack, self.value + self.slack) if self.slack else (self.value,)
+
+    def near(self, other: Any) -> "Near":
+        if isinstance(other, Near):
+            return other
+        rounded = float(np.dtype(self.dtype).type(other))
+        return Near(float(other), abs(rounded - other), self.dtype)
+
+    def apply(self, compute: Callable[..., float], *operands: Any) -> "Near":
+        every = [self.near(operand) for operand in operands]
+        try:
+            first, *others = [
+                compute(*corner) for corner in itertools.product(*(operand.corners() for operand in every))
+            ]
+        except (ValueError, OverflowError, ZeroDivisionError):
+            raise UnsureError from None
+        kind = np.finfo(self.dtype)
+        slack = max((abs(other - first) for other in others), default=0.0)
+        return Near(first, slack + UNITS * float(kind.eps) * abs(first) + float(kind.tiny), self.dtype)
+
+    def differs(self, other: Any) -> bool:
+        that = self.near(other)
+        if abs(self.value - that.value) <= 2 * (self.slack + that.slack):
+            raise UnsureError
+        return True
+
+    def __add__(self, other: Any) -> "Near":
+        return self.apply(lambda a, b: a + b, self, other)
+
+    def __radd__(self, other: Any) -> "Near":
+        return self.apply(lambda a, b: a + b, other, self)
+
+    def __sub__(self, other: Any) -> "Near":
+        return self.apply(lambda a, b: a - b, self, other)
+
+    def __rsub__(self, other: Any) -> "Near":
+        return self.apply(lambda a, b: a - b, other, self)
+
+    def __mul__(self, other: Any) -> "Near":
+        return self.apply(lambda a, b: a * b, self, other)
+
+    def __rmul__(self, other: Any) -> "Near":
+        return self.apply(lambda a, b: a * b, other, self)
+
+    def __truediv__(self, other: Any) -> "Near":
+        that = self.near(other)
+        if abs(that.value) <= 2 * that.slack:
+            raise UnsureError
+        return self.apply(lambda a, b: a / b, self, that)
+
+    def __rtruediv__(self, other: Any) -> "Near":
+        return self.near(other) / self
+
+    def __pow__(self, other: Any) -> "Near":
+        return self.apply(math.pow, self, other)
+
+    def __rpow__(self, other: Any) -> "Near":
+        return self.apply(math.pow, other, self)
+
+    def __neg__(self) -> "Near":
+        return Near(-self.value, self.slack, self.dtype)
+
+    def __lt__(self, other: Any) -> bool:
+        return self.differs(other) and self.value < self.near(other).value
+
+    def __gt__(self, other: Any) -> bool:
+        return self.differs(other) and self.value > self.near(other).value
+
+    __le__, __ge__ = __lt__, __gt__
+
+    def __eq__(self, other: object) -> bool:
+        return not self.differs(other)
+
+    def __ne__(self, other: object) -> bool:
+        return self.differs(other)
+
+    __hash__ = None  # type: ignore[assignment] # what is nearly equal has no hash
+
+
+SCALAR: dict[str, Callable[..., float]] = {
+    **{name: getattr(math, name) for name in UNARY if hasattr(math, name)},
+    "abs": abs,
+    "relu": lambda x: max(x, 0.0),
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)),
+    "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
+    "min": min,
+    "max": max,
+    "clip": lambda x, low, high: min(max(x, low), high),
+}
+
+
+def python(text: str, x: float, dtype: str) -> Near:
+    """What Python makes of a text, which is Python too, with the precedence of Python's own parser."""
+    at = Near(x, 0.0, dtype)
+
+    def lifted(compute: Callable[..., float]) -> Callable[..., Near]:
+        return lambda *operands: at.apply(compute, *operands)
+
+    names: dict[str, Any] = {
+        "__builtins__": {},
+        "x": at,
+        "pi": math.pi,
+        "e": math.e,
+        "where": lambda condition, a, b: at.near(a if condition else b),
+        **{name: lifted(compute) for name, compute in SCALAR.items()},
+    }
+    return at.near(eval(text, names))  # noqa: S307 - the oracle; the text is of our own making
+
+
+POINTS = [-30.0, -3.5, -1.0, -0.7, -1e-3, 0.0, 1e-6, 0.3, 0.5, 1.0, 1.2, 2.0, 3.9, 25.0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(text=texts())
+@settings(max_examples=300, deadline=None)
+def test_against_python(dtype: str, text: str) -> None:
+    try:
+        found = function(text, dtype)(np.array([POINTS], dtype))
+    except expressions.ExpressionError:
+        reject()  # a constant part has no value
+    assert found.dtype == dtype
+    assert found.shape == (1, len(POINTS))
+    for x, got in zip(np.array(POINTS, dtype).tolist(), found[0].tolist(), strict=True):
+        try:
+            want = python(text, x, dtype)
+        except (UnsureError, ValueError, OverflowError, ZeroDivisionError):
+            continue
+        # A bound from corners is good to first order, hence twice.
+        assert abs(got - want.value) <= 2 * want.slack, (text, x, got, want.value, want.slack)
+
+
+BUILT_IN = {
+    "identity": "x",
+    "relu": "max(x, 0)",
+    "leaky_relu": "where(x > 0, x, 0.01 * x)",
+    "prelu": "where(x > 0, x, 0.25 * x)",
+    "relu6": "clip(x, 0, 6)",
+    "elu": "where(x > 0, x, expm1(min(x, 0)))",
+    "selu": (
+        "1.0507009873554804934193349852946 * where(x > 0, x, 1.6732632423543772848170429916717 * expm1(min(x, 0)))"
+    ),
+    "celu": "where(x > 0, x, expm1(min(x, 0)))",
+    "gelu": "x * (0.5 * erfc(x * -sqrt(0.5)))",
+    "gelu_tanh": "x * sigmoid(2 * sqrt(2 / pi) * x * (1 + 0.044715 * x * x))",
+    "silu": "x * sigmoid(x)",
+    "mish": "x * tanh(softplus(x))",
+    "softplus": "softplus(x)",
+    "softsign": "x / (1 + abs(x))",
+    "tanh": "tanh(x)",
+    "sigmoid": "sigmoid(x)",
+    "hard_sigmoid": "clip(x + 3, 0, 6) / 6",
+    "hard_tanh": "clip(x, -1, 1)",
+    "hard_swish": "x * (clip(x + 3, 0, 6) / 6)",
+    "log_sigmoid": "min(x, 0) - log1p(exp(-abs(x)))",
+    "exp": "exp(x)",
+    "sin": "sin(x)",
+    "cos": "cos(x)",
+    "gaussian": "exp(-x * x)",
+    "step": "where(x >= 0, 1, 0)",
+    "square": "x ** 2",
+}
+"""Every function of the table that works on each node alone, as an expression."""
+
+WIDE = {"gelu", "gelu_tanh", "gaussian"}
+"""Those that the table computes in float64 whatever the dtype; an expression keeps to the network's."""
+
+
+def some(dtype: str, shape: tuple[int, int] = (40, 33)) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    return np.asarray(rng.standard_normal(shape) * rng.choice([0.1, 1, 8], shape), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_function_of_the_table_as_an_expression(name: str, dtype: str) -> None:
+    known = ACTIVATIONS[name]
+    z = some(dtype)
+    want = known.function(z, **known.defaults)
+    found = function(BUILT_IN[name], dtype)(z)
+    if dtype == "float64" or name not in WIDE:
+        assert found.tobytes() == want.tobytes()
+        return
+    # The argument of an exponential is rounded to float32, which costs as many units as it is large.
+    normal = np.abs(want) > np.finfo(dtype).tiny
+    units = (np.abs(found - want) / np.spacing(np.abs(want)))[normal]
+    assert units.max() <= 128
+
+
+def test_every_function_of_the_table_is_there() -> None:
+    assert set(ACTIVATIONS) - set(BUILT_IN) == {"softmax", "log_softmax"}
+
+
+TEXTS = [
+    "x",
+    "1.5 - x",
+    "x * sigmoid(1.702 * x)",
+    "where(x > 0 and x < 2 or x == -1, x ** 3, x ** 2 / (1 + abs(x)))",
+    "clip(exp(x) - exp(-x), -x ** 2, max(x, erf(x)))",
+    "log(x) + sqrt(x) ** 1.5 + log1p(x) * sin(x) - cos(x)",
+    "where(not x >= 0, expm1(x), softplus(x) + erfc(x) + relu(x) * tanh(x))",
+    "2 ** x",
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_row_has_the_same_bits_beside_any_other(text: str, dtype: str) -> None:
+    compute = function(text, dtype)
+    for width in (*range(1, 35), PIECE_NUMBERS // 3, PIECE_NUMBERS + 5):
+        z = some(dtype, (5, width))
+        shifted = np.empty(z.size + 3, dtype=dtype)[3:].reshape(z.shape)  # elsewhere in a cache line
+        shifted[...] = z
+        for row, found in zip(z, compute(shifted), strict=True):
+            assert compute(row.reshape(1, -1).copy()).tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("text", TEXTS)
+def test_in_place_or_elsewhere_the_bits_are_the_same(text: str, dtype: str) -> None:
+    compute = function(text, dtype)
+    for rows, nodes in ((0, 3), (1, 1), (4, 7), (40, 33), (4097, 9), (2, PIECE_NUMBERS + 1)):
+        z = some(dtype, (rows, nodes))
+        kept = z.copy()
+        plain = compute(z)
+        assert plain.dtype == z.dtype
+        assert not np.shares_memory(plain, z)
+        elsewhere = np.full_like(z, 7)
+        assert compute(z, out=elsewhere) is elsewhere
+        assert z.tobytes() == kept.tobytes()
+        assert compute(z, out=z) is z
+        assert plain.tobytes() == elsewhere.tobytes() == z.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_where_there_is_no_value(dtype: str) -> None:
+    z = np.array([[-1.0, 0.0, 1.0, np.finfo(dtype).max]], dtype)
+    for text, want in (
+        ("log(x)", [math.nan, -math.inf, 0, None]),
+        ("1 / x", [-1, math.inf, 1, None]),
+        ("sqrt(x)", [math.nan, 0, 1, None]),
+        ("x ** 0.5", [math.nan, 0, 1, None]),
+        ("exp(x)", [None, 1, None, math.inf]),
+        ("where(x > 0, log(x), 0)", [0, 0, 0, None]),
+    ):
+        found = function(text, dtype)(z)  # warnings are errors here
+        for got, value in zip(found[0].tolist(), want, strict=True):
+            assert value is None or got == value or (math.isnan(got) and math.isnan(value)), text
+
+
+def test_parameters_and_constants_do_not_widen() -> None:
+    compute = function("where(x > 0, x, alpha * (exp(x) - 1)) * pi", "float32", {"alpha": 0.1})
+    assert compute(some("float32")).dtype == np.float32
+
+
+def test_erf_against_the_standard_library() -> None:
+    x = np.concatenate([np.linspace(-6, 6, 60_001), np.logspace(-300, 1, 2_000), [np.inf, -np.inf]])
+    want = np.array([math.erf(value) for value in x])
+    found = erf(x)
+    assert np.max(np.abs(found - want) / np.maximum(np.abs(want), 1e-300)) < 1e-15
+    assert np.isnan(erf(np.array([np.nan]))[0])
