@@ -14,6 +14,7 @@ from forwardpass.spec import to_json, to_safetensors
 from forwardpass.v1 import network_service_pb2
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.oip.v2 import model_config_pb2 as config
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,9 @@ def infer(channel: grpc.Channel, request: v2.ModelInferRequest) -> v2.ModelInfer
 
 
 def test_the_server_lives_and_says_what_it_has(channel: grpc.Channel) -> None:
+    health: Any = health_pb2_grpc.HealthStub(channel)
+    state = health.Check(health_pb2.HealthCheckRequest(service="inference.GRPCInferenceService"), timeout=60).status
+    assert state == health_pb2.HealthCheckResponse.SERVING
     server = stub(channel)
     assert server.ServerLive().live
     assert server.ServerReady().ready
