@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from forwardpass.errors import (
@@ -41,10 +42,17 @@ _SEQUENCE: Final = frozenset({"sequence_id", "sequence_start", "sequence_end"})
 
 @dataclass(frozen=True, slots=True)
 class AskedToInfer:
-    """A `ModelInferRequest`, with its id where it is not to be cut out of the bytes."""
+    """A `ModelInferRequest`, with its id where it is not to be cut out of the bytes.
+
+    Attributes:
+        message: The request.
+        own_id: The id, or None where it is to be cut out.
+        inside: Whether its caller may see inside of networks.
+    """
 
     message: ModelInferRequest
     own_id: str | None
+    inside: bool
 
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that is asked for, or say in Triton's words that there is none."""
@@ -57,7 +65,7 @@ class AskedToInfer:
 
     def wanted(self, served: "Served") -> Wanted:
         """Return what is wanted."""
-        return wanted(self.message, served, self.own_id)
+        return wanted(self.message, served, self.own_id, inside=self.inside)
 
     def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":
         """Return raw contents of a single tensor that has the format of a network's numbers."""
@@ -78,8 +86,8 @@ class AskedToInfer:
         return other
 
 
-def read(data: bytes) -> AskedToInfer:
-    """Read a request.
+def read(data: bytes, *, inside: bool = False) -> AskedToInfer:
+    """Read a request of a caller who may see inside of networks, or may not.
 
     Raises:
         MalformedRequestError: It is none.
@@ -92,7 +100,7 @@ def read(data: bytes) -> AskedToInfer:
     if not message.model_name:
         what = "model_name is empty; name a model"
         raise InvalidFieldError(what, faults=[Fault(path="model_name", message=what)])
-    return AskedToInfer(message, None if message.id == id_of(data) else message.id)
+    return AskedToInfer(message, None if message.id == id_of(data) else message.id, inside)
 
 
 def find(snapshot: "Snapshot", name: str, version: str) -> "VersionState":
@@ -140,4 +148,9 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
-INFER: Final = Kind(name="ModelInfer", read=read, plain=without_id)
+INFER: Final = Kind(
+    name="ModelInfer",
+    read=read,
+    plain=without_id,
+    inside=Kind(name="ModelInfer", read=partial(read, inside=True), plain=without_id),
+)

@@ -13,7 +13,7 @@ from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from forwardpass.errors import Fault, InvalidFieldError
+from forwardpass.errors import Fault, InvalidFieldError, PermissionDeniedError
 
 from forwardpass_server.core import Trace
 from forwardpass_server.oip.datatypes import NAMES
@@ -58,19 +58,21 @@ class Output:
     top: int = 0
 
 
-def wanted(request: "ModelInferRequest", served: "Served", own_id: str | None) -> Wanted:
+def wanted(request: "ModelInferRequest", served: "Served", own_id: str | None, *, inside: bool) -> Wanted:
     """Return what a request wants.
 
     Args:
         request: The request.
         served: The version.
         own_id: The id to answer with, or None where it is to be cut out of each request.
+        inside: Whether the caller may see what layers compute.
 
     Raises:
         InvalidFieldError: An output is unknown, given twice, or has a parameter that is not known.
+        PermissionDeniedError: The caller may not see what a layer computes.
     """
     if request.outputs:
-        outputs = tuple(_output(tensor, served) for tensor in request.outputs)
+        outputs = tuple(_output(tensor, served, inside=inside) for tensor in request.outputs)
         if len({output.name for output in outputs}) < len(outputs):
             raise _wrong("outputs", f"an output is asked for twice of model '{served.name}'")
     else:
@@ -85,9 +87,14 @@ def standard(served: "Served") -> tuple[Output, ...]:
     return tuple(Output(name=name) for name in names)
 
 
-def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "Served") -> Output:
+def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "Served", *, inside: bool) -> Output:
     name = tensor.name
     layer, _, part = name.rpartition(".")
+    if part in LAYER_PARTS and not inside:  # whether there is such a layer is not told either
+        raise PermissionDeniedError(
+            f"output '{name}' of model '{served.name}' is what a layer computes; the token lacks the scope 'trace'",
+            scope="trace",
+        )
     widths = {known.name: len(known.bias) for known in served.plan.layers}
     if name == OUTPUTS:
         output, width = Output(name=name), max(served.plan.outputs, len(served.classes))
@@ -98,8 +105,10 @@ def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "Ser
     elif name in served.output_names:
         output, width = Output(name=name, column=served.output_names.index(name)), 1
     else:
-        layers = ", ".join(f"'{known}.activation'" for known in list(widths)[:4])
-        what = f"it has '{OUTPUTS}'" + (f", '{LABEL}'" if served.classes else "") + f", and of its layers {layers} ..."
+        what = f"it has '{OUTPUTS}'" + (f", '{LABEL}'" if served.classes else "")
+        if inside:
+            layers = ", ".join(f"'{known}.activation'" for known in list(widths)[:4])
+            what += f", and of its layers {layers} ..."
         raise _wrong(name, f"unexpected inference output '{name}' for model '{served.name}'; {what}")
     return _with_parameters(output, tensor, width, served)
 

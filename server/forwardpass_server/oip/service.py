@@ -186,7 +186,11 @@ class InferenceService:
     async def _answer_in_stream(self, request: v2.ModelInferRequest, call: RpcContext) -> v2.ModelStreamInferResponse:
         try:
             answer = await self._door.answer(
-                INFER, request.SerializeToString(), request_id=call.request_id, expires=call.expires
+                INFER,
+                request.SerializeToString(),
+                request_id=call.request_id,
+                token=call.token,
+                expires=call.expires,
             )
         except Exception as error:  # noqa: BLE001 - becomes this request's answer
             message = logged_refusal(error, call.request_id).status.message

@@ -14,8 +14,11 @@ from typing import Final
 
 from forwardpass.errors import PermissionDeniedError, UnauthenticatedError
 
+from forwardpass_server.serving import Kind
+
 OPEN: Final = "open"
-SCOPES: Final = ("predict", "trace", "read", "write")
+TRACE: Final = "trace"
+SCOPES: Final = ("predict", TRACE, "read", "write")
 
 _NETWORKS: Final = "/forwardpass.v1.NetworkService/"
 _PREDICTIONS: Final = "/forwardpass.v1.PredictionService/"
@@ -25,7 +28,7 @@ POLICY: Final[dict[str, str]] = {
     f"{_PREDICTIONS}Predict": "predict",
     f"{_PREDICTIONS}PredictMany": "predict",
     f"{_PREDICTIONS}PredictStream": "predict",
-    f"{_PREDICTIONS}Trace": "trace",
+    f"{_PREDICTIONS}Trace": TRACE,
     f"{_NETWORKS}GetNetwork": "read",
     f"{_NETWORKS}ListNetworks": "read",
     f"{_NETWORKS}ListVersions": "read",
@@ -44,8 +47,8 @@ POLICY: Final[dict[str, str]] = {
     f"{_INFERENCE}ModelConfig": "read",
     f"{_INFERENCE}ModelStatistics": "read",
     f"{_INFERENCE}RepositoryIndex": "read",
-    f"{_INFERENCE}ModelInfer": "trace",
-    f"{_INFERENCE}ModelStreamInfer": "trace",
+    f"{_INFERENCE}ModelInfer": "predict",  # and TRACE for what layers compute: `Guard.kind_for`
+    f"{_INFERENCE}ModelStreamInfer": "predict",
     f"{_INFERENCE}RepositoryModelLoad": "write",
     f"{_INFERENCE}RepositoryModelUnload": "write",
     f"{_INFERENCE}TraceSetting": "write",
@@ -125,6 +128,15 @@ class Guard:
             raise PermissionDeniedError(
                 f"the token lacks the scope {scope or 'of this method'!r}", method=method, scope=scope or ""
             )
+
+    def kind_for(self, kind: Kind, token: str | None) -> Kind:
+        """Return how to read the calls of a hot method for a caller who may make them: with traces or without."""
+        if kind.inside is None:
+            return kind
+        if self._tokens is None:
+            return kind.inside
+        known = self._find(token) if token else None
+        return kind.inside if known is not None and TRACE in known.scopes else kind
 
     def _find(self, token: str) -> Token | None:
         digest = hashlib.sha256(token.encode()).digest()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
+from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.interceptors import logged_refusal
 from forwardpass_server.serving import Answer, Call, Dispatcher, Kind
 
@@ -22,14 +23,17 @@ class _Waiter:
 class LoopDoor:
     """Gathers the calls of one event loop; made inside it."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, guard: Guard) -> None:
         self._dispatcher = dispatcher
+        self._guard = guard
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._calls: list[Call] = []
 
-    async def answer(self, kind: Kind, request: bytes, *, request_id: str, expires: float = inf) -> bytes:
-        """Wait for the answer to one call.
+    async def answer(
+        self, kind: Kind, request: bytes, *, request_id: str, token: str | None, expires: float = inf
+    ) -> bytes:
+        """Wait for the answer to one call, whose token was found to allow its method.
 
         Raises:
             Exception: The answer, where it is one.
@@ -37,6 +41,7 @@ class LoopDoor:
         waiter = _Waiter(self._loop.create_future(), request_id)
         if not self._calls:
             self._loop.call_soon(self._flush)
+        kind = self._guard.kind_for(kind, token)
         self._calls.append(Call(kind, request, expires, waiter, arrived=time.monotonic()))
         try:
             answer = await waiter.answer

@@ -84,7 +84,8 @@ class FrontDoor:
         self._call_timeout = call_timeout
         self._methods: dict[int, tuple[str, Kind | None, Callable[[bytes], bytes] | None]] = {}
         for path, number in zip(hot, front.add_methods([(path, False) for path in hot]), strict=True):
-            self._methods[number] = (path, hot[path], None)
+            # For callers with a token, `_check` finds out which.
+            self._methods[number] = (path, hot[path] if guard.closed else guard.kind_for(hot[path], None), None)
         for path, number in zip(direct, front.add_methods([(path, False) for path in direct]), strict=True):
             self._methods[number] = (path, None, direct[path])
         self._thread = threading.Thread(target=self._serve, name="front", daemon=True)
@@ -136,7 +137,7 @@ class FrontDoor:
             path, hot, direct = methods[method]
             try:
                 if closed or len(request) > limit:
-                    self._check(path, request, details)
+                    hot = self._check(path, hot, request, details)
                 if direct is not None:
                     self._front.respond(number, direct(request))
                     continue
@@ -149,12 +150,15 @@ class FrontDoor:
         if calls:
             self._dispatcher.take(self._admitted(calls), self)
 
-    def _check(self, path: str, request: bytes, details: Details) -> None:
-        """Refuse a call that may not be made, or whose request is too large."""
+    def _check(self, path: str, hot: Kind | None, request: bytes, details: Details) -> Kind | None:
+        """Refuse a call that may not be made, or whose request is too large; return the kind for its caller."""
         if self._guard.closed:
-            self._guard.check(path, read_metadata(details[0])[1])
+            _, token = read_metadata(details[0])
+            self._guard.check(path, token)
+            hot = hot and self._guard.kind_for(hot, token)
         if len(request) > self._max_request_bytes:
             raise too_large(len(request), self._max_request_bytes)
+        return hot
 
     def _admitted(self, calls: list[Call]) -> list[Call]:
         """Count calls in; refuse those for which there is no room."""

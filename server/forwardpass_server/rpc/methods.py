@@ -71,7 +71,7 @@ def _hot(path: str, kind: Kind, door: LoopDoor, interceptors: Sequence[Intercept
         async with around_all(interceptors, call):
             if request is None:
                 raise no_request(path)
-            return await door.answer(kind, request, request_id=call.request_id, expires=call.expires)
+            return await door.answer(kind, request, request_id=call.request_id, token=call.token, expires=call.expires)
         raise AssertionError("an interceptor swallowed an exception")
 
     return grpc.stream_unary_rpc_method_handler(behaviour)

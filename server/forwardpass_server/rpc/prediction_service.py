@@ -67,6 +67,7 @@ class PredictionService:
                 PREDICT,
                 request.request.SerializeToString(),
                 request_id=call.request_id,
+                token=call.token,
                 expires=call.expires,
             )
         except Exception as error:  # noqa: BLE001 - becomes this request's answer

@@ -106,7 +106,7 @@ class Server:
         self._networks = NetworkService(registry, self._broadcast, limits)
         self._front: FrontDoor | None = None
 
-        self.door = LoopDoor(self._dispatcher)
+        self.door = LoopDoor(self._dispatcher, guard)
         self._services = [Service(NETWORK_SERVICE, self._networks), prediction_service(self.door)]
         self._services += [protocol(self.door, lambda: self.serving) for protocol in protocols]
         names = tuple(service.descriptor.full_name for service in self._services)

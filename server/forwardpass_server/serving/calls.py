@@ -27,11 +27,13 @@ class Kind:
         read: Reads a request; None where a call is several of another kind.
         plain: Returns a request without what differs from call to call and stands before the numbers;
             None where nothing does.
+        inside: What reads the same requests for callers who may see inside of networks; None where nothing differs.
     """
 
     name: str
     read: "Callable[[bytes], Question] | None" = None
     plain: Callable[[bytes], bytes] | None = None
+    inside: "Kind | None" = None
 
 
 class Call(NamedTuple):

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forwardpass.errors import ForwardpassError
+from forwardpass.errors import ForwardpassError, PermissionDeniedError
 from forwardpass.tensors import from_tensor, to_tensor
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest, TraceResponse
 from forwardpass_server.oip.ids import id_field_of, without_id
-from forwardpass_server.oip.infer import INFER
+from forwardpass_server.oip.infer import INFER as UNTRACED
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.serving import PREDICT, TRACE, Answer, Call, Predictor, WorkLimits
@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from tests.server.oip.samples import NUMPY, TYPED, infer_request, outputs_of, parameter, row_request, tensor
 from tests.server.serving.samples import chain
 
+assert UNTRACED.inside is not None
+INFER = UNTRACED.inside
 LIMITS = WorkLimits(max_rows=100)
 NETWORKS = {"double": "float64", "single": "float32"}
 
@@ -43,7 +45,7 @@ def answers(predictor: Predictor, calls: Sequence[Call]) -> list[Answer]:
     """Answer calls that come together, in their order."""
     found = predictor.sort(calls)
     assert not found.cold
-    by_key: dict[int, Answer] = {call.key: error for call, error in found.refused}
+    by_key: dict[Any, Answer] = {call.key: error for call, error in found.refused}
     for batch in found.batches:
         steps = batch.steps()
         while True:
@@ -230,6 +232,30 @@ def test_classification_names_the_largest(
         order = sorted(range(2), key=lambda place: -row[place])[:classes]
         ends = [f":{place}:{labels[place]}" if labels else f":{place}" for place in order]
         assert said.tolist() == [f"{row[place]:f}{end}" for place, end in zip(order, ends, strict=True)]
+
+
+def test_callers_who_may_not_trace_see_no_layers(registry: Registry) -> None:
+    plain = row_request("double", rows(1)).SerializeToString()
+    requests = {
+        name: row_request("double", rows(1), outputs=[name]).SerializeToString()
+        for name in ("layer_0.activation", "layer_0.pre_activation", "layer_9.activation", "nothing")
+    }
+    predictor = Predictor(registry, LIMITS)
+    for _ in range(2):  # who may comes first, and must not open the way for who may not
+        allowed, predicted, *refusals = answers(
+            predictor,
+            [
+                Call(INFER, requests["layer_0.activation"], key="allowed"),
+                Call(UNTRACED, plain, key="plain"),
+                *(Call(UNTRACED, request, key=name) for name, request in requests.items()),
+            ],
+        )
+        assert isinstance(allowed, bytes)
+        assert isinstance(predicted, bytes)
+        *denied, unknown = refusals
+        assert [type(one) for one in denied] == [PermissionDeniedError] * 3
+        assert isinstance(unknown, ForwardpassError)
+        assert "layer_0" not in unknown.message
 
 
 # What an encoder may write in any order, and repeat.

@@ -105,6 +105,8 @@ def test_tokens(start_server: Start, tmp_path: Path) -> None:
                 reply = http(verb, path, content, {"Authorization": f"Bearer {token}!"})
                 assert reply.status == (200 if token == scope else 403)
             assert http(verb, path, content, {"Authorization": "Bearer unknown"}).status == 401
+        inside, _ = infer_body(ROW, outputs=[{"name": "output.activation"}])
+        assert http("POST", f"{MODEL}/infer", inside, {"Authorization": "Bearer predict!"}).status == 403
     assert server.stop() == 0
 
 

@@ -1,8 +1,10 @@
 """The protocol over the wire, on both engines, through our own generated messages."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -12,6 +14,7 @@ from forwardpass.spec import to_json, to_safetensors
 from forwardpass.v1 import network_service_pb2
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.oip.v2 import model_config_pb2 as config
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +65,9 @@ def infer(channel: grpc.Channel, request: v2.ModelInferRequest) -> v2.ModelInfer
 
 
 def test_the_server_lives_and_says_what_it_has(channel: grpc.Channel) -> None:
+    health: Any = health_pb2_grpc.HealthStub(channel)
+    state = health.Check(health_pb2.HealthCheckRequest(service="inference.GRPCInferenceService"), timeout=60).status
+    assert state == health_pb2.HealthCheckResponse.SERVING
     server = stub(channel)
     assert server.ServerLive().live
     assert server.ServerReady().ready
@@ -369,13 +375,15 @@ def test_two_classes_of_one_output_are_both_named(models: grpc.Channel) -> None:
     assert float(found[0].split(":")[0]) >= float(found[1].split(":")[0])
 
 
-def streamed(channel: grpc.Channel, requests: Sequence[v2.ModelInferRequest]) -> list[v2.ModelStreamInferResponse]:
+def streamed(
+    channel: grpc.Channel, requests: Sequence[v2.ModelInferRequest], **options: Any
+) -> list[v2.ModelStreamInferResponse]:
     multicallable: grpc.StreamStreamMultiCallable[Any, Any] = channel.stream_stream(
         f"{INFERENCE}ModelStreamInfer",
         lambda message: message.SerializeToString(),
         v2.ModelStreamInferResponse.FromString,
     )
-    return list(multicallable(iter(requests), timeout=120))
+    return list(multicallable(iter(requests), timeout=120, **options))
 
 
 def test_a_stream_answers_in_order_and_goes_on_after_errors(models: grpc.Channel) -> None:
@@ -511,3 +519,23 @@ def test_statistics_count_rows_batches_and_failures(channel: grpc.Channel) -> No
     assert refused(channel, f"{INFERENCE}ModelStatistics", v2.ModelStatisticsRequest(name="missing")).code is (
         grpc.StatusCode.NOT_FOUND
     )
+
+
+def test_layers_need_the_scope_of_traces(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    scopes = {"p": "predict", "pt": "predict,trace", "t": "trace"}
+    tokens.write_text("".join(f"{hashlib.sha256(token.encode()).hexdigest()} {scopes[token]}\n" for token in scopes))
+    plain = row_request("article-2-hidden", [[1.0, 2.0]], id="plain")
+    inside = row_request("article-2-hidden", [[1.0, 2.0]], outputs=["hidden_0.activation"], id="inside")
+    denied, unknown = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED
+    with grpc.insecure_channel(start_server(f"--tokens-file={tokens}").address) as channel:
+        bearer = {token: [("authorization", f"Bearer {token}")] for token in scopes}
+        for _ in range(2):
+            for token, request in (("p", plain), ("pt", plain), ("pt", inside)):
+                assert call(channel, INFER, request, metadata=bearer[token], timeout=60)
+            assert refused(channel, INFER, inside, metadata=bearer["p"], timeout=60).code is denied
+            assert refused(channel, INFER, plain, metadata=bearer["t"], timeout=60).code is denied
+            assert refused(channel, INFER, plain, timeout=60).code is unknown
+        for token, errors in (("p", [False, True]), ("pt", [False, False])):
+            answers = streamed(channel, [plain, inside], metadata=bearer[token])
+            assert [bool(answer.error_message) for answer in answers] == errors

@@ -236,7 +236,7 @@ class DoorsMachine(RuleBasedStateMachine):
         self.new: list[Sent] = []
 
     async def _loop_door(self) -> LoopDoor:
-        return LoopDoor(self.dispatcher)
+        return LoopDoor(self.dispatcher, Guard(None))
 
     async def _in_loop(self, sent: Sent) -> bytes:
         """Answer a call as the interceptors and the handler do."""
@@ -244,7 +244,7 @@ class DoorsMachine(RuleBasedStateMachine):
             raise self.in_flight.overloaded()
         expires = float("inf") if sent.remaining is None else time.monotonic() + sent.remaining
         try:
-            return await self.loop_door.answer(sent.kind, sent.request, request_id="id", expires=expires)
+            return await self.loop_door.answer(sent.kind, sent.request, request_id="id", token=None, expires=expires)
         finally:
             self.in_flight.leave()
 

@@ -96,6 +96,7 @@ class RestApp:
                 self._service.hot["ModelInfer"],
                 message.SerializeToString(),
                 request_id=call.request_id,
+                token=call.token,
                 expires=expires(message),
             )
             written = await self._in_thread(
