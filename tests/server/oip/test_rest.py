@@ -165,7 +165,7 @@ def test_outputs_by_name(http: Http, rest_channel: grpc.Channel) -> None:
 
 def layers(http: Http, name: str) -> list[str]:
     said = http.get(f"/v2/models/{name}/config").document["parameters"]["layer_outputs"]["string_value"]
-    return [output.removesuffix(".activation") for output in said.split(",") if output.endswith(".activation")]
+    return [output.removesuffix(".activation") for output in json.loads(said) if output.endswith(".activation")]
 
 
 @pytest.mark.parametrize("timeout", [0, 60_000_000])
