@@ -134,11 +134,19 @@ class _Protocol(HttpToolsProtocol):
         if begun and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
-                self.transport.abort()
+                self.transport.close()
 
     def _await_head(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        before = self.cycle  # None where this is the first request
+        if before is not None and not before.response_complete:  # type: ignore[redundant-expr] # see above
+            self._await_head()
+        else:
+            self.transport.close()
 
     def _end_head(self) -> None:
         self._in_head = False
