@@ -48,7 +48,7 @@ def write_docs(
     timings: Sequence[Timing],
     plots: Sequence[tuple[str, Plot]],
 ) -> None:
-    """Put a run's tables into the marked sections of docs/performance.md, and its plots beside it.
+    """Put a run's tables into the sections of docs/performance.md marked for its engine, and its plots beside it.
 
     Args:
         run: Its record, for what was measured on what.
@@ -65,7 +65,7 @@ def write_docs(
     )
     text = PAGE.read_text()
     if results:
-        text = _replaced(text, "table", [conditions, "", *_markdown_rows(results)])
+        text = _replaced(text, f"table {run['engine']}", [conditions, "", *_markdown_rows(results)])
     if timings:
         text = _replaced(text, "peers", [conditions, "", *_markdown_peers(timings)])
     PAGE.write_text(text)

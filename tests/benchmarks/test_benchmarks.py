@@ -83,7 +83,7 @@ def test_a_plot_is_well_formed_and_has_its_words(log: bool) -> None:
         assert 0 <= y <= float(root.attrib["height"])
 
 
-@pytest.mark.parametrize("name", ["table", "peers"])
+@pytest.mark.parametrize("name", ["table native", "table grpcio", "peers"])
 def test_the_page_has_the_sections_that_a_run_writes(name: str) -> None:
     assert PAGE.count(f"<!-- {name} -->") == PAGE.count(f"<!-- /{name} -->") == 1
 
