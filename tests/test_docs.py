@@ -22,8 +22,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", SPEC, flags=re.DOTALL)
 
 
-def test_the_spec_that_is_shown() -> None:
-    (text,) = blocks("json")
+@pytest.mark.parametrize("text", blocks("json"), ids=["chain", "graph"])
+def test_the_spec_that_is_shown(text: str) -> None:
     network = spec.from_json(text)
     check_examples(network, compile_plan(network))
     jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))
@@ -40,9 +40,12 @@ def test_the_published_schema_is_fresh_and_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.parametrize("name", ["breast_cancer", "diabetes"])
+EXAMPLES = ["breast_cancer/network", "diabetes/network", "graphs/residual", "graphs/wide_and_deep"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_fit_the_schema_and_hold(name: str) -> None:
-    text = (ROOT / "examples" / name / "network.json").read_text()
+    text = (ROOT / "examples" / f"{name}.json").read_text()
     jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))
     network = spec.from_json(text)
     assert network.examples
@@ -54,6 +57,9 @@ FAULTY: dict[str, Any] = {
     "no layers": {"layers": []},
     "unknown key": {"layer": []},
     "unknown activation": {"layers": [{"weights": [[1, 1]], "activation": "rleu"}]},
+    "unknown merge": {"layers": [{"weights": [[1, 1]]}, {"weights": [[1]], "from": ["inputs"], "merge": "add"}]},
+    "group of no width": {"input_groups": [{"name": "a", "width": 0}]},
+    "output layers are a text": {"output_layers": "layer_0"},
     "text as weight": {"layers": [{"weights": [[1, "1"]]}]},
 }
 

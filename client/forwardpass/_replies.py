@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from forwardpass._failures import error_of_status
 from forwardpass.errors import ForwardpassError, InternalError
+from forwardpass.merges import MERGE_WORDS
 from forwardpass.models import (
     Classification,
     Event,
@@ -113,7 +114,9 @@ def trace(reply: prediction_service_pb2.TraceResponse) -> Trace:
 
 def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
     optional = {
-        name: from_tensor(getattr(layer, name), path=name) for name in ("contributions", "bias") if layer.HasField(name)
+        name: from_tensor(getattr(layer, name), path=name)
+        for name in ("contributions", "bias", "merged")
+        if layer.HasField(name)
     }
     return LayerTrace(
         name=layer.name,
@@ -123,6 +126,8 @@ def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
         inputs=tuple(layer.inputs),
         pre_activation=from_tensor(layer.pre_activation, path="pre_activation"),
         activation=from_tensor(layer.activation, path="activation"),
+        from_=_from(layer),
+        merge=MERGE_WORDS.get(layer.merge),
         **optional,
     )
 
@@ -176,6 +181,8 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         corrupt=message.corrupt,
         numerics=read_numerics(message.numerics),
         in_service=not message.out_of_service,
+        input_groups={group.name: group.width for group in message.inputs.groups},
+        output_layers=tuple(message.output_layers),
     )
 
 
@@ -207,7 +214,13 @@ def _layer(message: network_pb2.LayerSummary) -> LayerInfo:
         function=_function(message.activation),
         parameters=_parameters(message.activation),
         nodes=tuple(message.nodes),
+        from_=_from(message),
+        merge=MERGE_WORDS.get(message.merge),
     )
+
+
+def _from(layer: network_pb2.LayerSummary | trace_pb2.LayerTrace) -> tuple[str, ...]:
+    return tuple(getattr(layer, "from"))  # a word of Python's own
 
 
 def _parameters(function: network_pb2.Activation) -> dict[str, float]:

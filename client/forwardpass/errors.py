@@ -7,7 +7,6 @@ class again, so a rule has one exception wherever it is checked::
     ├── InvalidRequestError (ValueError)
     │   ├── InvalidNetworkError
     │   ├── ExampleFailedError
-    │   ├── UnsupportedGraphError
     │   ├── MalformedRequestError
     │   ├── InvalidFieldError
     │   ├── ShapeMismatchError
@@ -102,10 +101,6 @@ class InvalidNetworkError(InvalidRequestError):
 
 class ExampleFailedError(InvalidRequestError):
     """The spec's own examples do not hold; `faults` has each that fails, with expected and actual."""
-
-
-class UnsupportedGraphError(InvalidRequestError):
-    """The spec is valid, but its layers are not a plain chain, which this version does not compute."""
 
 
 class MalformedRequestError(InvalidRequestError):

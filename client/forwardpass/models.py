@@ -5,7 +5,7 @@ and bits; so a replayed prediction equals the first one, NaN included.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
@@ -99,6 +99,9 @@ class LayerTrace(_Value):
         contributions: `(rows, nodes, inputs)`: weight x value, or None when not asked for.
             Summed over the inputs, plus the bias, they give the pre-activation up to rounding.
         bias: `(nodes,)`, or None when contributions were not asked for.
+        from_: What the layer reads: layers, groups of inputs, or `inputs`, which stands for all of them.
+        merge: How several become one: `sum`, `concatenate`, `multiply`, `mean` or `max`; None where there is one.
+        merged: `(rows, inputs)`: the values that the layer reads where it merges several, else None.
     """
 
     name: str
@@ -110,6 +113,9 @@ class LayerTrace(_Value):
     activation: Array
     contributions: Array | None = None
     bias: Array | None = None
+    from_: tuple[str, ...] = ()
+    merge: str | None = None
+    merged: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -123,7 +129,7 @@ class Trace(_Value):
         digest: That version's SHA-256.
         output_names: A name for each output.
         classifications: For a classifier, one for each row; otherwise empty.
-        inputs: `(rows, inputs)`: the values that entered the first layer, after standardization.
+        inputs: `(rows, inputs)`: the network's inputs after standardization.
         input_names: A name for each input.
         layers: The layers asked for, in the network's order.
         numerics: `exact` when the numbers have these bits in any company, or `fast`.
@@ -181,6 +187,8 @@ class LayerInfo(_Value):
         function: The activation function with its parameters, for example `relu`.
         parameters: The function's parameters.
         nodes: A name for each node.
+        from_: What the layer reads: layers, groups of inputs, or `inputs`, which stands for all of them.
+        merge: How several become one: `sum`, `concatenate`, `multiply`, `mean` or `max`; None where there is one.
     """
 
     name: str
@@ -188,6 +196,8 @@ class LayerInfo(_Value):
     function: str
     parameters: Mapping[str, float]
     nodes: tuple[str, ...]
+    from_: tuple[str, ...] = ()
+    merge: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -204,6 +214,8 @@ class VersionInfo(_Value):
         inputs: The number of inputs.
         features: One for each input, or empty when the inputs have no names.
         layers: The layers in short.
+        input_groups: The width of each group of inputs, in order, or empty.
+        output_layers: The layers whose nodes, side by side, are the outputs.
         output_names: A name for each output.
         class_labels: A label for each class, or empty when the network is no classifier.
         parameter_count: The number of weights and biases.
@@ -235,6 +247,8 @@ class VersionInfo(_Value):
     corrupt: bool
     numerics: Numerics = "exact"
     in_service: bool = True
+    input_groups: Mapping[str, int] = field(default_factory=dict)
+    output_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)

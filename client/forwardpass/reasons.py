@@ -13,7 +13,6 @@ REASONS: Final[Mapping[str, type[errors.ForwardpassError]]] = MappingProxyType(
     {
         "INVALID_NETWORK": errors.InvalidNetworkError,
         "EXAMPLE_FAILED": errors.ExampleFailedError,
-        "UNSUPPORTED_GRAPH": errors.UnsupportedGraphError,
         "MALFORMED_REQUEST": errors.MalformedRequestError,
         "INVALID_FIELD": errors.InvalidFieldError,
         "SHAPE_MISMATCH": errors.ShapeMismatchError,

@@ -12,6 +12,7 @@ from forwardpass.tensors import from_tensor, to_tensor
 from forwardpass.v1 import prediction_service_pb2 as predictions
 from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
+from tests.graphs import random_graph
 from tests.processes import ServerProcess
 from tests.wire import register
 
@@ -28,6 +29,8 @@ def networks(rng: np.random.Generator) -> Iterator[tuple[str, spec.NetworkSpec]]
         ]
         document = {"format": spec.FORMAT, "inputs": sizes[0], "layers": layers}
         yield f"bits-{index}", spec.parse({**document, "dtype": "float32" if index % 2 else "float64"})
+    for index in range(4):
+        yield f"graph-{index}", random_graph(index, "float32" if index % 2 else "float64", widest=90)
 
 
 def test_the_same_bits_in_any_company(server: ServerProcess, capsys: pytest.CaptureFixture[str]) -> None:

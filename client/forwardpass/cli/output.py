@@ -71,11 +71,10 @@ def print_networks(networks: Iterable[NetworkInfo]) -> None:
 
 def print_version(version: VersionInfo, network: NetworkInfo) -> None:
     """Print what a version is, a fact in each line."""
-    shape = " -> ".join([str(version.inputs), *(f"{layer.width} {layer.function}" for layer in version.layers)])
     facts = {
         "network": f"{version.network} version {version.number} of {network.version_count}",
         "description": version.description,
-        "layers": "DAMAGED" if version.corrupt else shape,
+        "layers": "DAMAGED" if version.corrupt else _layers(version),
         "inputs": _names([feature.name for feature in version.features]),
         "outputs": _names(version.output_names),
         "classes": _names(version.class_labels),
@@ -95,6 +94,21 @@ def print_version(version: VersionInfo, network: NetworkInfo) -> None:
         if fact:
             table.add_row(name, fact)
     Console().print(table)
+
+
+def _layers(version: VersionInfo) -> str:
+    """A chain in one line; of a graph a line for each layer, with what it reads."""
+    before = ("inputs", *(layer.name for layer in version.layers))
+    jumps = any(layer.from_ not in {(), (name,)} for name, layer in zip(before, version.layers, strict=False))
+    if not jumps and len(version.output_layers) <= 1:
+        return " -> ".join([str(version.inputs), *(f"{layer.width} {layer.function}" for layer in version.layers)])
+    groups = ", ".join(f"{name} {width}" for name, width in version.input_groups.items())
+    lines = [f"inputs: {version.inputs}" + (f" ({groups})" if groups else "")]
+    for layer in version.layers:
+        reads = ", ".join(layer.from_) + (f" ({layer.merge})" if layer.merge else "")
+        output = ", output" if layer.name in version.output_layers else ""
+        lines.append(f"{layer.name}: {layer.width} {layer.function} <- {reads}{output}")
+    return "\n".join(lines)
 
 
 def print_prediction(prediction: Prediction) -> None:

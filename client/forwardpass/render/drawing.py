@@ -1,4 +1,4 @@
-"""Traces drawn with characters: side by side where a network is small, else as a list."""
+"""Traces drawn with characters: side by side where a network is a small chain, else as a list."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,13 @@ class Ink:
     bottom: str
     flow: str
     turn: str
+    back: str
     more: str
     times: str = "x"
 
 
-UNICODE: Final = Ink(top="┌─┐", side="│", bottom="└─┘", flow=" ─▶ ", turn="→", more="…")
-ASCII: Final = Ink(top="+-+", side="|", bottom="+-+", flow=" -> ", turn="->", more="...")
+UNICODE: Final = Ink(top="┌─┐", side="│", bottom="└─┘", flow=" ─▶ ", turn="→", back="←", more="…")
+ASCII: Final = Ink(top="+-+", side="|", bottom="+-+", flow=" -> ", turn="->", back="<-", more="...")
 
 
 def text(trace: "Trace", *, row: int = 0, width: int = 100, ascii_only: bool = False) -> str:
@@ -55,7 +56,7 @@ def text(trace: "Trace", *, row: int = 0, width: int = 100, ascii_only: bool = F
     drawn = None
     everything = columns(trace, row, None)
     explained = any(layer.contributions is not None for layer in trace.layers)
-    if not explained and all(len(column.cells) <= MOST_IN_BOXES for column in everything):
+    if not explained and all(len(column.cells) <= MOST_IN_BOXES and not column.reads for column in everything):
         drawn = _boxes(everything, width, ink)
     lines = drawn or list(_list(columns(trace, row, MOST_IN_LIST), ink))
     title = f"{trace.network} version {trace.version}"
@@ -97,7 +98,8 @@ def _list(shown: Sequence[Column], ink: Ink) -> Iterator[str]:
     for column in shown:
         count = len(column.cells) + column.hidden
         function = f": {column.function}" if column.function else ""
-        yield f"{column.title}{function} ({count})"
+        reads = f" {ink.back} {column.reads}" if column.reads else ""
+        yield f"{column.title}{function} ({count}){reads}"
         for cell, line in zip(column.cells, _aligned(column.cells, ink), strict=True):
             yield f"  {line}"
             yield from (f"      {part}" for part in _parts(cell))

@@ -48,12 +48,14 @@ class Column:
 
     Attributes:
         title: The layer's name.
+        reads: What it reads where that is not just the column before, as `hidden, inputs (sum)`, or empty.
         function: Its activation function, or empty for the inputs.
         cells: The nodes shown, in the network's order.
         hidden: How many nodes are not shown.
     """
 
     title: str
+    reads: str
     function: str
     cells: tuple[Cell, ...]
     hidden: int
@@ -71,8 +73,15 @@ def columns(trace: "Trace", row: int, most: int | None) -> tuple[Column, ...]:
         Cell(name=name, before=None, value=float(value))
         for name, value in zip(trace.input_names, trace.inputs[row], strict=True)
     ]
-    layers = [_column(layer.name, layer.function, _cells(layer, row), most) for layer in trace.layers]
-    return _column("inputs", "", inputs, most), *layers
+    shown = [_column("inputs", "", "", inputs, most)]
+    for layer in trace.layers:
+        reads = "" if layer.from_ in {(), (shown[-1].title,)} else _reads(layer)
+        shown.append(_column(layer.name, reads, layer.function, _cells(layer, row), most))
+    return tuple(shown)
+
+
+def _reads(layer: "LayerTrace") -> str:
+    return ", ".join(layer.from_) + (f" ({layer.merge})" if layer.merge else "")
 
 
 def _cells(layer: "LayerTrace", row: int) -> list[Cell]:
@@ -96,11 +105,12 @@ def _largest(layer: "LayerTrace", row: int, node: int) -> tuple[Contribution, ..
     return tuple(Contribution(name=layer.inputs[index], amount=float(amounts[index])) for index in order)
 
 
-def _column(title: str, function: str, cells: Sequence[Cell], most: int | None) -> Column:
+def _column(title: str, reads: str, function: str, cells: Sequence[Cell], most: int | None) -> Column:
     by_size = sorted(range(len(cells)), key=lambda index: -abs(cells[index].value))
     shown = sorted(by_size[:most])
     return Column(
         title=title,
+        reads=reads,
         function=function,
         cells=tuple(cells[index] for index in shown),
         hidden=len(cells) - len(shown),

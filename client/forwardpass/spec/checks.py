@@ -15,20 +15,53 @@ INPUTS = "inputs"
 def check_counts(outline: Outline, limits: Limits, faults: Faults) -> None:
     """Note every length that does not fit another, and every name given twice."""
     _check_different("spec.inputs", outline.features, faults)
+    _check_groups(outline, faults)
     _check_different("spec.layers", [layer.name for layer in outline.layers], faults, key="name")
     for index, layer in enumerate(outline.layers):
-        _check_layer(join("spec", "layers", index), layer, limits, faults)
+        _check_layer(join("spec", "layers", index), layer, outline, limits, faults)
     for key, names in (("outputs", outline.outputs), ("classes", outline.classes), ("tags", outline.tags)):
         _check_different(f"spec.{key}", names, faults)
-    outputs = outline.layers[-1].outputs if outline.layers else None
+    outputs = _count_outputs(outline)
     _check_outputs(outline, outputs, faults)
     for index, example in enumerate(outline.examples):
         _check_example(join("spec", "examples", index), example, outline, outputs, faults)
 
 
-def _check_layer(path: str, layer: LayerOutline, limits: Limits, faults: Faults) -> None:
+def output_layers(outline: Outline) -> list[int | None]:
+    """Return the index of each layer that is an output, None where there is no such layer."""
+    if outline.output_layers is None:
+        return [len(outline.layers) - 1] if outline.layers else []
+    index_of = {layer.name: index for index, layer in enumerate(outline.layers) if layer.name is not None}
+    return [index_of.get(name) if isinstance(name, str) else None for name in outline.output_layers]
+
+
+def _count_outputs(outline: Outline) -> int | None:
+    """Return how many outputs the network has, or None where that is not known."""
+    widths = [None if index is None else outline.layers[index].outputs for index in output_layers(outline)]
+    known = [width for width in widths if width is not None]
+    return sum(known) if known and len(known) == len(widths) else None
+
+
+def _check_groups(outline: Outline, faults: Faults) -> None:
+    groups = outline.groups
+    _check_different("spec.input_groups", [group.name for group in groups], faults, key="name")
+    for index, group in enumerate(groups):
+        if group.name == INPUTS:
+            path = join("spec", "input_groups", index, "name")
+            faults.add(path, f"{quoted(INPUTS)} stands for all inputs; give the group another name")
+    widths = [group.width for group in groups if group.width is not None]
+    if groups and len(widths) == len(groups) and outline.width is not None and sum(widths) != outline.width:
+        faults.add(
+            "spec.input_groups",
+            f"have {found(sum(widths))} inputs together; needed are {outline.width}, all that the network has",
+        )
+
+
+def _check_layer(path: str, layer: LayerOutline, outline: Outline, limits: Limits, faults: Faults) -> None:
     if layer.name == INPUTS:
         faults.add(f"{path}.name", f"{quoted(INPUTS)} stands for the network's inputs; give the layer another name")
+    if layer.name is not None and any(layer.name == group.name for group in outline.groups):
+        faults.add(f"{path}.name", f"{quoted(layer.name)} is a group of inputs; give the layer another name")
     if layer.named_rows and layer.node_count is not None:
         faults.add(f"{path}.nodes", "says the nodes' names again; the weights have them as keys already")
     elif layer.named_rows:
@@ -44,7 +77,11 @@ def _check_layer(path: str, layer: LayerOutline, limits: Limits, faults: Faults)
 
 def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> None:
     given = None if outline.outputs is None else len(outline.outputs)
-    _check_length("spec.outputs", given, outputs, "names", "node of the last layer", faults)
+    last = outline.output_layers is None
+    each = "node of the last layer" if last else "node of the output layers"
+    _check_length("spec.outputs", given, outputs, "names", each, faults)
+    if outline.outputs is None and not last:
+        _check_default_outputs(outline, faults)
     classes = len(outline.classes or ())
     needed = 2 if outputs == 1 else outputs
     if classes and needed is not None and classes != needed:
@@ -54,6 +91,27 @@ def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> Non
             else f"{needed}, one for each output"
         )
         faults.add("spec.classes", f"has {classes} labels; needed are {reason}")
+
+
+def _check_default_outputs(outline: Outline, faults: Faults) -> None:
+    """Note nodes of several output layers that have one name, where the outputs have no names of their own."""
+    first: dict[object, str] = {}
+    indices = output_layers(outline)
+    for place, index in enumerate(indices):
+        path = join("spec", "output_layers", place)
+        if index is None or index in indices[:place]:
+            continue
+        for node in _nodes(outline.layers[index]):
+            if isinstance(node, str) and first.setdefault(node, path) != path:
+                other = f"has a node {quoted(node)}, as {first[node]} has"
+                faults.add(path, f"{other}; name the outputs in `outputs`, or the nodes apart")
+                break
+
+
+def _nodes(layer: LayerOutline) -> Sequence[object]:
+    """Return a layer's node names, those of its own or the default ones, as far as they are known."""
+    known = layer.name is not None and layer.outputs is not None and layer.outputs <= 1_000_000
+    return layer.nodes or (default_names(str(layer.name), layer.outputs or 0) if known else ())
 
 
 def _check_example(path: str, example: ExampleOutline, outline: Outline, outputs: int | None, faults: Faults) -> None:
@@ -88,7 +146,11 @@ def _input_names(outline: Outline) -> dict[str, None] | None:
         return dict.fromkeys(names) if len(names) == len(outline.features) else None
     if outline.width is None or outline.width > 1_000_000:
         return None
-    return dict.fromkeys(default_names("input", outline.width))
+    groups = {group.name: group.width for group in outline.groups} or {"input": outline.width}
+    widths = [width for name, width in groups.items() if name is not None and width is not None]
+    if len(widths) < len(groups) or sum(widths) != outline.width:
+        return None
+    return dict.fromkeys(name for group, width in groups.items() for name in default_names(str(group), width or 0))
 
 
 def _check_length(path: str, count: int | None, needed: int | None, things: str, each: str, faults: Faults) -> None:

@@ -16,7 +16,7 @@ from forwardpass.spec.faults import Faults
 from forwardpass.spec.json_text import read_json
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.models import FORMAT
-from forwardpass.spec.network import Activation, Example, Inputs, Layer, NetworkSpec, default_names
+from forwardpass.spec.network import Activation, Example, Inputs, Layer, NetworkSpec, default_names, default_outputs
 from forwardpass.spec.parsing import read
 from forwardpass.tensors import Array
 
@@ -55,8 +55,10 @@ def to_document(spec: NetworkSpec, *, numbers: bool = True) -> dict[str, Any]:
         "format": FORMAT,
         "dtype": spec.dtype,
         "inputs": _inputs(spec.inputs),
+        "input_groups": [{"name": group.name, "width": group.width} for group in spec.inputs.groups],
         "layers": [_layer(layer, before[index], numbers=numbers) for index, layer in enumerate(spec.layers)],
-        "outputs": [] if spec.outputs == spec.layers[-1].nodes else list(spec.outputs),
+        "output_layers": [] if spec.output_layers == (spec.layers[-1].name,) else list(spec.output_layers),
+        "outputs": [] if spec.outputs == default_outputs(spec.layers, spec.output_layers) else list(spec.outputs),
         "classes": list(spec.classes),
         "description": spec.description,
         "metadata": dict(spec.metadata),

@@ -213,6 +213,7 @@ _NAME: Final[_Schema] = {"type": "string", "minLength": 1, "maxLength": DEFAULT_
 _UNIT: Final[_Schema] = {"type": "string", "maxLength": DEFAULT_LIMITS.max_name_length}
 _TEXT: Final[_Schema] = {"type": "string", "maxLength": DEFAULT_LIMITS.max_text_length}
 _IDENTIFIER: Final[_Schema] = {**_NAME, "pattern": f"^{IDENTIFIER}$"}
+_NAMES: Final[_Schema] = {"type": "array", "items": _IDENTIFIER, "minItems": 1, "uniqueItems": True}
 _NUMBER: Final[_Schema] = {"type": "number"}
 _NUMBERS: Final[_Schema] = {"type": "array", "items": _NUMBER, "minItems": 1}
 _MATRIX: Final[_Schema] = {
@@ -266,12 +267,11 @@ Identifier: TypeAlias = Annotated[str, _one(identifier_fault, "max_name_length")
 Identifiers: TypeAlias = Annotated[
     tuple[str, ...], _many(identifier_fault), WithJsonSchema({"type": "array", "items": _IDENTIFIER})
 ]
+Names: TypeAlias = Annotated[tuple[str, ...], _many(identifier_fault), WithJsonSchema(_NAMES)]
 Sources: TypeAlias = Annotated[
     tuple[str, ...],
     _many(identifier_fault, bare=True),
-    WithJsonSchema(
-        {"anyOf": [_IDENTIFIER, {"type": "array", "items": _IDENTIFIER, "minItems": 1, "uniqueItems": True}]}
-    ),
+    WithJsonSchema({"anyOf": [_IDENTIFIER, _NAMES]}),
 ]
 Label: TypeAlias = Annotated[str, _one(label_fault, "max_name_length"), WithJsonSchema(_NAME)]
 Labels: TypeAlias = Annotated[

@@ -1,45 +1,51 @@
-"""Which layer reads which: names that exist, layers that come earlier, widths that fit."""
+"""Which layer reads which: names that exist, layers that come earlier, widths that fit, nothing left over.
 
-from collections.abc import Sequence
+A source is an index here: of a layer from 0 on, -1 for all inputs, -2 for the first group of inputs, -3 for the next.
+"""
 
-from forwardpass.spec.checks import INPUTS
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from forwardpass.merges import MERGES
+from forwardpass.spec.checks import INPUTS, output_layers
 from forwardpass.spec.faults import Faults, found, join, listed, quoted
+from forwardpass.spec.limits import Limits
 from forwardpass.spec.outline import LayerOutline, Outline
 
-_WIDTH_OF_SUM = ("sum", "multiply")
+_ALL_INPUTS: Final = -1
+_CONCATENATE: Final = "concatenate"
+_MERGES: Final = tuple(word for word in MERGES if word is not None)
 
 
-def check_graph(outline: Outline, faults: Faults) -> None:
-    """Note every layer that reads what is not there, that nobody reads, or whose width does not fit."""
-    layers = outline.layers
-    index_of: dict[object, int] = {}
-    for index, layer in enumerate(layers):
+def check_graph(outline: Outline, limits: Limits, faults: Faults) -> None:
+    """Note every layer that reads what is not there, that leads nowhere, whose width does not fit, or that is too much.
+
+    What does not follow for certain, because something else is wrong, is not noted.
+    """
+    index_of: dict[object, int] = {INPUTS: _ALL_INPUTS}
+    for index, layer in enumerate(outline.layers):
         index_of.setdefault(layer.name, index)
-    read: set[int] = set()
-    unresolved = False
-    for index, layer in enumerate(layers):
+    for index, group in enumerate(outline.groups):
+        index_of.setdefault(group.name, _ALL_INPUTS - 1 - index)
+    read: list[list[int | None]] = []
+    for index, layer in enumerate(outline.layers):
         path = join("spec", "layers", index)
-        sources = _resolve(path, index, layer, layers, index_of, faults)
-        unresolved = unresolved or None in sources
-        read.update(source for source in sources if source is not None)
+        sources = _resolve(path, index, layer, outline, index_of, faults)
         _check_merge(path, layer, len(sources), faults)
         _check_width(path, layer, sources, outline, faults)
-    if not unresolved:
-        for index, layer in enumerate(layers[:-1]):
-            if index not in read:
-                what = "its activations lead nowhere; name it in a later layer's `from`, or leave it out"
-                faults.add(join("spec", "layers", index), f"no layer reads {_called(layer, index)}; {what}")
+        read.append(sources)
+    outputs = _check_outputs(outline, faults)
+    known = [[source for source in sources if source is not None] for sources in read]
+    if None not in outputs and all(map(_is_complete, read)):
+        ends = [index for index in outputs if index is not None]
+        _check_used(outline, {*ends, *(source for sources in known for source in sources)}, faults)
+        _check_held(outline, known, ends, limits, faults)
 
 
 def _resolve(
-    path: str,
-    index: int,
-    layer: LayerOutline,
-    layers: Sequence[LayerOutline],
-    index_of: dict[object, int],
-    faults: Faults,
+    path: str, index: int, layer: LayerOutline, outline: Outline, index_of: dict[object, int], faults: Faults
 ) -> list[int | None]:
-    """Return the index of each layer that a layer reads: -1 for the inputs, None where there is no such layer."""
+    """Return each source of a layer, None where there is no such source."""
     if layer.sources is None:
         return [index - 1]
     if not layer.sources:
@@ -47,17 +53,16 @@ def _resolve(
     sources: list[int | None] = []
     for place, name in enumerate(layer.sources):
         where = join(path, "from", place) if layer.listed_sources else f"{path}.from"
-        source = -1 if isinstance(name, str) and name == INPUTS else None
-        if source is None and isinstance(name, str):
-            source = index_of.get(name)
-            if source is None:
-                known = [INPUTS, *(earlier.name for earlier in layers[:index] if earlier.name is not None)]
-                hint = faults.suggest(name, known) or f"; it can read {listed(known[:8])}"
-                faults.add(where, f"no layer is named {quoted(name)}{hint}")
-            elif source >= index:
-                what = "is the layer itself" if source == index else "comes later"
-                faults.add(where, f"{quoted(name)} {what}; a layer reads layers that come before it")
-                source = None
+        source = index_of.get(name) if isinstance(name, str) else None
+        if isinstance(name, str) and source is None:
+            known = [INPUTS, *(group.name for group in outline.groups if group.name is not None)]
+            known += [earlier.name for earlier in outline.layers[:index] if earlier.name is not None]
+            hint = faults.suggest(name, known) or f"; it can read {listed(known[:8])}"
+            faults.add(where, f"no layer is named {quoted(name)}{hint}")
+        elif source is not None and source >= index:
+            what = "is the layer itself" if source == index else "comes later"
+            faults.add(where, f"{quoted(str(name))} {what}; a layer reads layers that come before it")
+            source = None
         if source is not None and source in sources:
             faults.add(where, f"{quoted(str(name))} is named twice; name each layer once")
         sources.append(source)
@@ -66,10 +71,7 @@ def _resolve(
 
 def _check_merge(path: str, layer: LayerOutline, count: int, faults: Faults) -> None:
     if count > 1 and layer.merge is None:
-        faults.add(
-            f"{path}.merge",
-            f'is missing; a layer that reads {count} layers needs "sum", "concatenate" or "multiply"',
-        )
+        faults.add(f"{path}.merge", f"is missing; a layer that reads {count} layers needs one of {listed(_MERGES)}")
     if count == 1 and layer.merge:
         faults.add(
             f"{path}.merge",
@@ -80,22 +82,19 @@ def _check_merge(path: str, layer: LayerOutline, count: int, faults: Faults) -> 
 def _check_width(
     path: str, layer: LayerOutline, sources: Sequence[int | None], outline: Outline, faults: Faults
 ) -> None:
-    widths = [
-        None if source is None else outline.width if source < 0 else outline.layers[source].outputs
-        for source in sources
-    ]
+    widths = [None if source is None else _width(outline, source) for source in sources]
     known = [width for width in widths if width is not None]
     if len(known) != len(widths) or not known:
         return
-    if len(known) > 1 and layer.merge in _WIDTH_OF_SUM and len(set(known)) > 1:
+    if len(known) > 1 and layer.merge not in _MERGES:
+        return
+    if len(known) > 1 and layer.merge != _CONCATENATE and len(set(known)) > 1:
         faults.add(
             f"{path}.from",
             f"has layers of {', '.join(map(str, known))} nodes; a {layer.merge} needs equal widths",
         )
         return
-    if len(known) > 1 and layer.merge not in (*_WIDTH_OF_SUM, "concatenate"):
-        return
-    needed = sum(known) if layer.merge == "concatenate" else known[0]
+    needed = sum(known) if len(known) > 1 and layer.merge == _CONCATENATE else known[0]
     if layer.inputs is not None and layer.inputs != needed:
         source = sources[0]
         each = (
@@ -107,6 +106,76 @@ def _check_width(
         )
         reason = f"the width of the {each}" if len(known) > 1 else f"one for each {each}"
         faults.add(f"{path}.weights", f"has {layer.inputs} weights for each node; needed are {needed}, {reason}")
+
+
+def _check_outputs(outline: Outline, faults: Faults) -> list[int | None]:
+    """Return each layer that is an output, None where there is no such layer."""
+    outputs = output_layers(outline)
+    for place, name in enumerate(outline.output_layers or ()):
+        if isinstance(name, str) and outputs[place] is None:
+            names = [layer.name for layer in outline.layers if layer.name is not None]
+            hint = faults.suggest(name, names) or f"; there are {listed(names[:8])}"
+            faults.add(join("spec", "output_layers", place), f"no layer is named {quoted(name)}{hint}")
+        elif outputs[place] is not None and outputs[place] in outputs[:place]:
+            what = f"{quoted(str(name))} is named twice; name each layer once"
+            faults.add(join("spec", "output_layers", place), what)
+    if outline.output_layers is not None and not outline.output_layers:
+        faults.add("spec.output_layers", "is an empty list; name a layer, or leave it out for the last one")
+        return [None]
+    return outputs
+
+
+def _check_used(outline: Outline, used: set[int], faults: Faults) -> None:
+    """Note every layer and group that is neither read nor an output."""
+    for index, layer in enumerate(outline.layers):
+        if index not in used:
+            what = "its activations lead nowhere; name it in a later layer's `from`, or leave it out"
+            if outline.output_layers is not None:
+                what = "its activations lead nowhere; name it in a later layer's `from` or in `output_layers`"
+            faults.add(join("spec", "layers", index), f"no layer reads {_called(layer, index)}; {what}")
+    for index, group in enumerate(outline.groups):
+        if _ALL_INPUTS not in used and _ALL_INPUTS - 1 - index not in used and group.name is not None:
+            what = "name it in a layer's `from`, or leave its inputs out"
+            faults.add(join("spec", "input_groups", index), f"no layer reads {quoted(group.name)}; {what}")
+
+
+def _check_held(
+    outline: Outline, read: Sequence[Sequence[int]], outputs: Sequence[int], limits: Limits, faults: Faults
+) -> None:
+    """Note the first layer at which the network holds too many values of a row at once."""
+    most = max(limits.max_held, limits.max_width)
+    for index, held in enumerate(_held(outline, read, outputs)):
+        if held > most:
+            what = "let fewer or narrower layers wait for a later one"
+            path = join("spec", "layers", index)
+            faults.add(path, f"{held} values of each row are held here at once; at most {most} are allowed; {what}")
+            return
+
+
+def _held(outline: Outline, read: Sequence[Sequence[int]], outputs: Sequence[int]) -> Iterator[int]:
+    """Count for each layer what is kept for later layers, and the wider of what it reads and what it makes."""
+    last = dict.fromkeys(outputs, len(read))
+    for index, sources in enumerate(read):
+        for source in sources:
+            origin = max(source, _ALL_INPUTS)
+            last[origin] = max(last.get(origin, index), index)
+    waiting: dict[int, int] = {}
+    for index, (layer, sources) in enumerate(zip(outline.layers, read, strict=True)):
+        if last.get(index - 1, index) > index or len(sources) > 1:
+            waiting[index - 1] = _width(outline, index - 1) or 0
+        yield sum(waiting.values()) + max(layer.inputs or 0, layer.outputs or 0)
+        waiting = {origin: width for origin, width in waiting.items() if last.get(origin, 0) > index}
+
+
+def _is_complete(sources: Sequence[int | None]) -> bool:
+    return None not in sources
+
+
+def _width(outline: Outline, source: int) -> int | None:
+    """Return how many values a source has, or None when that is wrong."""
+    if source >= 0:
+        return outline.layers[source].outputs
+    return outline.width if source == _ALL_INPUTS else outline.groups[_ALL_INPUTS - 1 - source].width
 
 
 def _called(layer: LayerOutline, index: int) -> str:

@@ -12,6 +12,7 @@ class Limits:
         max_layers: Layers of a network.
         max_width: Inputs of a network, and nodes or inputs of a layer.
         max_parameters: Weights and biases of a network.
+        max_held: Values of one row that a network holds at once, some of them waiting for a later layer.
         max_bytes: Bytes of a file, of a JSON text, and of all tensors together.
         max_header_bytes: Bytes of a safetensors file's header: everything but the tensors.
         max_examples: Examples of a network.
@@ -25,6 +26,7 @@ class Limits:
     max_layers: int = 256
     max_width: int = 65_536
     max_parameters: int = 33_554_432
+    max_held: int = 524_288
     max_bytes: int = 285_212_672
     max_header_bytes: int = 16_777_216
     max_examples: int = 1_000

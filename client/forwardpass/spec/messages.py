@@ -4,6 +4,7 @@ import re
 from typing import Any, Final, cast
 
 from forwardpass.errors import DtypeMismatchError, Fault, InvalidNetworkError, InvalidTensorError
+from forwardpass.merges import MERGE_WORDS, MERGES
 from forwardpass.numerics import NUMERICS, Numerics
 from forwardpass.spec.faults import Faults, join
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
@@ -15,13 +16,6 @@ from forwardpass.tensors import DATA_TYPES, Array, from_tensor, to_tensor
 from forwardpass.v1 import network_pb2, tensor_pb2
 
 _DTYPES: Final[dict[int, str]] = {0: "float64", **{number: name for name, number in DATA_TYPES.items()}}
-_MERGES: Final = {
-    network_pb2.MERGE_UNSPECIFIED: None,
-    network_pb2.MERGE_SUM: "sum",
-    network_pb2.MERGE_CONCATENATE: "concatenate",
-    network_pb2.MERGE_MULTIPLY: "multiply",
-}
-_MERGE_NUMBERS: Final = {name: number for number, name in _MERGES.items()}
 _NUMERICS: Final[dict[int, Numerics | None]] = {
     network_pb2.NUMERICS_UNSPECIFIED: None,
     **{number: name for name, number in NUMERICS.items()},
@@ -29,6 +23,7 @@ _NUMERICS: Final[dict[int, Numerics | None]] = {
 _PATHS: Final = (
     (re.compile(r"^spec\.inputs(?=\[)"), "spec.inputs.features"),
     (re.compile(r"^spec\.inputs$"), "spec.inputs.width"),
+    (re.compile(r"^spec\.input_groups"), "spec.inputs.groups"),
     (re.compile(r"^spec\.outputs"), "spec.output_names"),
     (re.compile(r"^spec\.classes"), "spec.class_labels"),
 )
@@ -66,6 +61,7 @@ def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:
         ],
         allow_non_finite_inputs=spec.allow_non_finite_inputs,
         numerics=NUMERICS[spec.numerics] if spec.numerics else network_pb2.NUMERICS_UNSPECIFIED,
+        output_layers=spec.output_layers,
     )
 
 
@@ -83,6 +79,7 @@ def inputs_message(inputs: Inputs) -> network_pb2.Inputs:
             )
             for feature in inputs.features
         ],
+        groups=[network_pb2.InputGroup(name=group.name, width=group.width) for group in inputs.groups],
     )
 
 
@@ -100,7 +97,7 @@ def _layer_message(layer: Layer) -> network_pb2.Layer:
         bias=to_tensor(layer.bias),
         activation=activation_message(layer.activation),
         nodes=layer.nodes,
-        merge=_MERGE_NUMBERS[layer.merge],
+        merge=MERGES[layer.merge],
     )
     # `from` is a word of Python's own.
     getattr(message, "from").extend(layer.from_)
@@ -116,6 +113,9 @@ def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) 
         "format": FORMAT,
         "dtype": _DTYPES.get(message.dtype, "float64"),
         "inputs": _inputs(message.inputs, faults),
+        "input_groups": [
+            {"name": group.name, "width": group.width} for group in message.inputs.groups[: limits.max_layers + 1]
+        ],
         "layers": [
             _layer(layer, index, limits, faults) for index, layer in enumerate(message.layers[: limits.max_layers + 1])
         ],
@@ -127,7 +127,11 @@ def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) 
         "allow_non_finite_inputs": message.allow_non_finite_inputs,
         "numerics": _NUMERICS.get(message.numerics),
     }
-    return {**document, "outputs": list(message.output_names)} if message.output_names else document
+    if message.output_layers:
+        document["output_layers"] = list(message.output_layers)
+    if message.output_names:
+        document["outputs"] = list(message.output_names)
+    return document
 
 
 def _inputs(message: network_pb2.Inputs, faults: Faults) -> object:
@@ -170,10 +174,11 @@ def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Fault
     sources = list(getattr(message, "from"))
     if sources:
         layer["from"] = sources
-    if message.merge not in _MERGES:
-        faults.add(f"{path}.merge", f"is {message.merge}; must be MERGE_SUM, MERGE_CONCATENATE or MERGE_MULTIPLY")
-    elif _MERGES[message.merge] is not None:
-        layer["merge"] = _MERGES[message.merge]
+    if message.merge not in MERGE_WORDS:
+        known = ", ".join(f"MERGE_{word.upper()}" for word in MERGES if word)
+        faults.add(f"{path}.merge", f"is {message.merge}; must be one of {known}")
+    elif MERGE_WORDS[message.merge] is not None:
+        layer["merge"] = MERGE_WORDS[message.merge]
     return layer
 
 

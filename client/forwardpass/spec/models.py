@@ -19,6 +19,7 @@ from forwardpass.spec.fields import (
     Labels,
     Matrix,
     NamedRow,
+    Names,
     Number,
     Row,
     Scale,
@@ -90,6 +91,13 @@ class InputsModel(Model):
     features: list[FeatureField] | None = Field(None, min_length=1)
 
 
+class GroupModel(Model):
+    """Neighbouring inputs with a name that layers read them by."""
+
+    name: Identifier = Field(description="Unique among groups and layers.")
+    width: int = Field(ge=1, description="How many inputs it has.")
+
+
 class LayerModel(Model):
     """One dense layer: activation(weights x input + bias)."""
 
@@ -107,9 +115,10 @@ class LayerModel(Model):
     from_: Sources | None = Field(
         None,
         alias="from",
-        description="The layers it reads, inputs standing for the network's; the one before when left out.",
+        description="The layers or input groups it reads, inputs standing for all inputs; "
+        "the layer before when left out.",
     )
-    merge: Literal["sum", "concatenate", "multiply"] | None = Field(
+    merge: Literal["sum", "concatenate", "multiply", "mean", "max"] | None = Field(
         None, description="How the activations of several layers become one input."
     )
 
@@ -130,10 +139,18 @@ class NetworkModel(Model):
     inputs: Annotated[InputsModel, BeforeValidator(_as_inputs, json_schema_input_type=_InputsForm)] = Field(
         description="The number of inputs, or a feature for each."
     )
+    input_groups: Annotated[list[Annotated[GroupModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list)] = Field(
+        [], description="In order and covering all inputs; for layers that read some of them."
+    )
     layers: Annotated[
         list[Annotated[LayerModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list), Field(min_length=1)
-    ] = Field(description="Each after the layers it reads; the last one is the output.")
-    outputs: Labels | None = Field(None, description="A name for each output; the last layer's nodes when left out.")
+    ] = Field(description="Each after the layers it reads.")
+    output_layers: Names | None = Field(
+        None, description="The layers whose nodes, side by side, are the outputs; the last one when left out."
+    )
+    outputs: Labels | None = Field(
+        None, description="A name for each output; the nodes of the output layers when left out."
+    )
     classes: Labels = Field((), description="A label for each class: one for each output, or two for a single one.")
     description: Text = Field("", description="What the network is for.")
     metadata: Annotated[dict[Label, Text], BeforeValidator(_as_dict)] = Field(

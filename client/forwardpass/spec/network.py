@@ -5,6 +5,7 @@ These values come from `parse` and its kin, which check everything; made by hand
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -54,6 +55,19 @@ class Feature:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class InputGroup:
+    """Neighbouring inputs with a name that layers read them by.
+
+    Attributes:
+        name: Unique among groups and layers.
+        width: How many inputs it has.
+    """
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
     """What a network reads.
 
@@ -62,17 +76,22 @@ class Inputs:
         features: One for each input, or empty when the inputs have no names.
         mean: `(width,)` in the spec's dtype, or None when every mean is 0.
         scale: `(width,)` in the spec's dtype, or None when every scale is 1.
+        groups: In order and covering all inputs, or empty.
     """
 
     width: int
     features: tuple[Feature, ...] = ()
+    groups: tuple[InputGroup, ...] = ()
     mean: Array | None = field(default=None, compare=False, repr=False)
     scale: Array | None = field(default=None, compare=False, repr=False)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The features' names, or `input_0`, `input_1` and so on."""
-        return tuple(feature.name for feature in self.features) or default_names("input", self.width)
+        """The features' names, or `input_0`, `input_1` and so on; of a group `GROUP_0`, `GROUP_1` and so on."""
+        if self.features:
+            return tuple(feature.name for feature in self.features)
+        groups = [(group.name, group.width) for group in self.groups] or [("input", self.width)]
+        return tuple(chain.from_iterable(default_names(name, width) for name, width in groups))
 
     def __repr__(self) -> str:
         names = f", {_shortened(self.names)}" if self.features else ""
@@ -91,8 +110,8 @@ class Layer:
         bias: `(outputs,)` in the spec's dtype, read-only.
         activation: The function.
         nodes: A name for each node.
-        from_: The layers it reads, `inputs` standing for the network's inputs; never empty.
-        merge: `sum`, `concatenate` or `multiply` when it reads several, else None.
+        from_: What it reads: layers, groups of inputs, or `inputs`, which stands for all of them; never empty.
+        merge: A name in `MERGES` when it reads several, else None.
     """
 
     name: str
@@ -158,7 +177,8 @@ class NetworkSpec:
     Attributes:
         dtype: `float32` or `float64`: the arithmetic of the whole network.
         inputs: What it reads.
-        layers: Each after the layers it reads; the last one is the output.
+        layers: Each after the layers it reads.
+        output_layers: The layers whose nodes, side by side, are the outputs; mostly the last one alone.
         outputs: A name for each output.
         classes: A label for each class, or empty when the network is no classifier.
         description: What it is for.
@@ -172,6 +192,7 @@ class NetworkSpec:
     dtype: str
     inputs: Inputs
     layers: tuple[Layer, ...]
+    output_layers: tuple[str, ...]
     outputs: tuple[str, ...]
     classes: tuple[str, ...] = ()
     description: str = ""
@@ -183,9 +204,10 @@ class NetworkSpec:
 
     @property
     def is_chain(self) -> bool:
-        """Whether every layer reads just the layer before it."""
+        """Whether every layer reads just the layer before it, and the last one is the output."""
         before = ("inputs", *(layer.name for layer in self.layers))
-        return all(layer.from_ == (name,) for name, layer in zip(before, self.layers, strict=False))
+        alone = self.output_layers == (before[-1],)
+        return alone and all(layer.from_ == (name,) for name, layer in zip(before, self.layers, strict=False))
 
     @property
     def parameter_count(self) -> int:
@@ -205,6 +227,12 @@ class NetworkSpec:
 def default_names(prefix: str, count: int) -> tuple[str, ...]:
     """Return `prefix_0`, `prefix_1` and so on."""
     return tuple(f"{prefix}_{index}" for index in range(count))
+
+
+def default_outputs(layers: tuple[Layer, ...], output_layers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the node names of the layers that are outputs, side by side."""
+    nodes = {layer.name: layer.nodes for layer in layers}
+    return tuple(chain.from_iterable(nodes[name] for name in output_layers))
 
 
 def _same_bits(one: Array, other: Array) -> bool:

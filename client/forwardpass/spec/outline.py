@@ -44,6 +44,14 @@ class LayerOutline:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GroupOutline:
+    """What a group of inputs declares: its name and width, None where they are wrong."""
+
+    name: str | None
+    width: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExampleOutline:
     """What an example declares.
 
@@ -66,7 +74,9 @@ class Outline:
         dtype: `float32` or `float64`, the latter when it says nothing readable.
         width: The number of inputs.
         features: Their names as far as they are texts, or None when inputs is no list.
+        groups: Each group of inputs, in order.
         layers: Each layer, in order; those that are no objects declare nothing.
+        output_layers: The layers it names as outputs, or None when it names none.
         outputs: Names of outputs.
         classes: Labels of classes.
         tags: Tags.
@@ -77,7 +87,9 @@ class Outline:
     dtype: str
     width: int | None
     features: tuple[object, ...] | None
+    groups: tuple[GroupOutline, ...]
     layers: tuple[LayerOutline, ...]
+    output_layers: tuple[object, ...] | None
     outputs: tuple[object, ...] | None
     classes: tuple[object, ...] | None
     tags: tuple[object, ...] | None
@@ -95,13 +107,21 @@ def read_outline(document: Mapping[str, object]) -> Outline:
         dtype="float32" if isinstance(dtype, str) and dtype == "float32" else "float64",
         width=_count(inputs) if features is None else len(features),
         features=None if features is None else tuple(map(_feature_name, features)),
+        groups=tuple(map(_read_group, _items(document.get("input_groups")) or ())),
         layers=tuple(_read_layer(layer, index) for index, layer in enumerate(_items(document.get("layers")) or ())),
+        output_layers=_tuple(document.get("output_layers")),
         outputs=_tuple(document.get("outputs")),
         classes=_tuple(document.get("classes")),
         tags=_tuple(document.get("tags")),
         metadata=len(metadata) if isinstance(metadata, Mapping) else 0,
         examples=tuple(map(_read_example, _items(document.get("examples")) or ())),
     )
+
+
+def _read_group(group: object) -> GroupOutline:
+    entries: Mapping[object, object] = group if isinstance(group, Mapping) else {}
+    name = entries.get("name")
+    return GroupOutline(name=name if isinstance(name, str) else None, width=_count(entries.get("width")))
 
 
 def _read_layer(layer: object, index: int) -> LayerOutline:

@@ -12,8 +12,17 @@ from forwardpass.spec.faults import Faults, found, join, quoted, resolve
 from forwardpass.spec.fields import Context
 from forwardpass.spec.graph import check_graph
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.models import FORMAT, ExampleModel, FeatureModel, LayerModel, NetworkModel
-from forwardpass.spec.network import Example, Feature, Inputs, Layer, NetworkSpec, default_names
+from forwardpass.spec.models import FORMAT, ExampleModel, FeatureModel, GroupModel, LayerModel, NetworkModel
+from forwardpass.spec.network import (
+    Example,
+    Feature,
+    InputGroup,
+    Inputs,
+    Layer,
+    NetworkSpec,
+    default_names,
+    default_outputs,
+)
 from forwardpass.spec.outline import read_outline
 from forwardpass.spec.sizes import check_sizes
 from forwardpass.tensors import Array
@@ -49,7 +58,7 @@ def read(document: object, *, limits: Limits, faults: Faults) -> NetworkSpec:
     if not check_sizes(outline, limits, faults):
         raise faults.error()
     check_counts(outline, limits, faults)
-    check_graph(outline, faults)
+    check_graph(outline, limits, faults)
     model = _check_fields(document, Context(dtype=outline.dtype, limits=limits), faults)
     faults.check()
     if model is None:
@@ -73,11 +82,19 @@ def _objects(
     document: Mapping[object, object],
 ) -> Iterator[tuple[str, Mapping[object, object], type[BaseModel]]]:
     yield "spec", document, NetworkModel
-    for key, model in (("inputs", FeatureModel), ("layers", LayerModel), ("examples", ExampleModel)):
+    for key, model in _PARTS.items():
         parts = document.get(key)
         for index, part in enumerate(parts if isinstance(parts, list | tuple) else ()):
             if isinstance(part, Mapping):
                 yield join("spec", key, index), part, model
+
+
+_PARTS: Final[Mapping[str, type[BaseModel]]] = {
+    "inputs": FeatureModel,
+    "input_groups": GroupModel,
+    "layers": LayerModel,
+    "examples": ExampleModel,
+}
 
 
 def _check_fields(document: Mapping[Any, object], context: Context, faults: Faults) -> NetworkModel | None:
@@ -114,6 +131,7 @@ _NEEDED: Final[Mapping[object, str]] = {
     "inputs": "; must be the number of inputs, or a list",
     "layers": "; must be a list of layers",
     "weights": "; must be a list of rows, one for each node",
+    "width": "; must be how many inputs the group has",
     "outputs": "; must be a list of numbers, one for each output",
     "name": "; must be a text",
 }
@@ -134,11 +152,13 @@ def _build(model: NetworkModel, document: Mapping[Any, Any]) -> NetworkSpec:
         before = layers[-1].name if layers else INPUTS
         layers.append(_build_layer(part, index, before, document["layers"][index]["weights"], model.dtype))
     inputs = _build_inputs(model)
+    output_layers = tuple(model.output_layers) if model.output_layers is not None else (layers[-1].name,)
     return NetworkSpec(
         dtype=model.dtype,
         inputs=inputs,
         layers=tuple(layers),
-        outputs=tuple(model.outputs) if model.outputs is not None else layers[-1].nodes,
+        output_layers=output_layers,
+        outputs=tuple(model.outputs) if model.outputs is not None else default_outputs(tuple(layers), output_layers),
         classes=tuple(model.classes),
         description=model.description,
         metadata=MappingProxyType(dict(sorted(model.metadata.items()))),
@@ -175,6 +195,7 @@ def _build_inputs(model: NetworkModel) -> Inputs:
     return Inputs(
         width=len(features) or model.inputs.width,
         features=features,
+        groups=tuple(InputGroup(name=part.name, width=part.width) for part in model.input_groups),
         mean=_frozen(np.array(mean, model.dtype)) if any(number != 0 for number in mean) else None,
         scale=_frozen(np.array(scale, model.dtype)) if any(number != 1 for number in scale) else None,
     )

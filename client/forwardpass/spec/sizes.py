@@ -27,6 +27,8 @@ def _too_long(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
     counts = [
         ("spec.layers", len(outline.layers), limits.max_layers, "layers"),
         ("spec.inputs", len(outline.features or ()), limits.max_width, "inputs"),
+        ("spec.input_groups", len(outline.groups), limits.max_layers, "groups"),
+        ("spec.output_layers", len(outline.output_layers or ()), limits.max_layers, "layers"),
         ("spec.outputs", len(outline.outputs or ()), limits.max_width, "outputs"),
         ("spec.classes", len(outline.classes or ()), max(limits.max_width, 2), "classes"),
         ("spec.tags", len(outline.tags or ()), limits.max_tags, "tags"),

@@ -9,7 +9,6 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
     ERROR_REASON_INVALID_NETWORK: _ClassVar[ErrorReason]
     ERROR_REASON_EXAMPLE_FAILED: _ClassVar[ErrorReason]
-    ERROR_REASON_UNSUPPORTED_GRAPH: _ClassVar[ErrorReason]
     ERROR_REASON_MALFORMED_REQUEST: _ClassVar[ErrorReason]
     ERROR_REASON_INVALID_FIELD: _ClassVar[ErrorReason]
     ERROR_REASON_SHAPE_MISMATCH: _ClassVar[ErrorReason]
@@ -36,7 +35,6 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_NETWORK: ErrorReason
 ERROR_REASON_EXAMPLE_FAILED: ErrorReason
-ERROR_REASON_UNSUPPORTED_GRAPH: ErrorReason
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason
 ERROR_REASON_INVALID_FIELD: ErrorReason
 ERROR_REASON_SHAPE_MISMATCH: ErrorReason

@@ -20,6 +20,8 @@ class Merge(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MERGE_SUM: _ClassVar[Merge]
     MERGE_CONCATENATE: _ClassVar[Merge]
     MERGE_MULTIPLY: _ClassVar[Merge]
+    MERGE_MEAN: _ClassVar[Merge]
+    MERGE_MAX: _ClassVar[Merge]
 NUMERICS_UNSPECIFIED: Numerics
 NUMERICS_EXACT: Numerics
 NUMERICS_FAST: Numerics
@@ -27,9 +29,11 @@ MERGE_UNSPECIFIED: Merge
 MERGE_SUM: Merge
 MERGE_CONCATENATE: Merge
 MERGE_MULTIPLY: Merge
+MERGE_MEAN: Merge
+MERGE_MAX: Merge
 
 class NetworkSpec(_message.Message):
-    __slots__ = ("dtype", "inputs", "layers", "output_names", "class_labels", "description", "metadata", "tags", "examples", "allow_non_finite_inputs", "numerics")
+    __slots__ = ("dtype", "inputs", "layers", "output_names", "class_labels", "description", "metadata", "tags", "examples", "allow_non_finite_inputs", "numerics", "output_layers")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +52,7 @@ class NetworkSpec(_message.Message):
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
     ALLOW_NON_FINITE_INPUTS_FIELD_NUMBER: _ClassVar[int]
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_LAYERS_FIELD_NUMBER: _ClassVar[int]
     dtype: _tensor_pb2.DataType
     inputs: Inputs
     layers: _containers.RepeatedCompositeFieldContainer[Layer]
@@ -59,15 +64,26 @@ class NetworkSpec(_message.Message):
     examples: _containers.RepeatedCompositeFieldContainer[Example]
     allow_non_finite_inputs: bool
     numerics: Numerics
-    def __init__(self, dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., examples: _Optional[_Iterable[_Union[Example, _Mapping]]] = ..., allow_non_finite_inputs: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ...) -> None: ...
+    output_layers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., examples: _Optional[_Iterable[_Union[Example, _Mapping]]] = ..., allow_non_finite_inputs: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., output_layers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Inputs(_message.Message):
-    __slots__ = ("width", "features")
+    __slots__ = ("width", "features", "groups")
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     width: int
     features: _containers.RepeatedCompositeFieldContainer[Feature]
-    def __init__(self, width: _Optional[int] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ...) -> None: ...
+    groups: _containers.RepeatedCompositeFieldContainer[InputGroup]
+    def __init__(self, width: _Optional[int] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[InputGroup, _Mapping]]] = ...) -> None: ...
+
+class InputGroup(_message.Message):
+    __slots__ = ("name", "width")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    width: int
+    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ...) -> None: ...
 
 class Feature(_message.Message):
     __slots__ = ("name", "mean", "scale", "unit", "description")
@@ -153,7 +169,7 @@ class Network(_message.Message):
     def __init__(self, name: _Optional[str] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Mapping[str, int]] = ..., version_count: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class NetworkVersion(_message.Message):
-    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt", "numerics", "out_of_service")
+    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt", "numerics", "out_of_service", "output_layers")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +195,7 @@ class NetworkVersion(_message.Message):
     CORRUPT_FIELD_NUMBER: _ClassVar[int]
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
     OUT_OF_SERVICE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_LAYERS_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: int
     digest: str
@@ -197,16 +214,20 @@ class NetworkVersion(_message.Message):
     corrupt: bool
     numerics: Numerics
     out_of_service: bool
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., out_of_service: bool = ...) -> None: ...
+    output_layers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., out_of_service: bool = ..., output_layers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LayerSummary(_message.Message):
-    __slots__ = ("name", "width", "activation", "nodes")
+    __slots__ = ("name", "width", "activation", "nodes", "merge")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    MERGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     width: int
     activation: Activation
     nodes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ...) -> None: ...
+    merge: Merge
+    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., **kwargs) -> None: ...

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LayerTrace(_message.Message):
-    __slots__ = ("name", "nodes", "function", "pre_activation", "activation", "contributions", "bias", "inputs")
+    __slots__ = ("name", "nodes", "function", "pre_activation", "activation", "contributions", "bias", "inputs", "merge", "merged")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,9 @@ class LayerTrace(_message.Message):
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
     BIAS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    MERGE_FIELD_NUMBER: _ClassVar[int]
+    MERGED_FIELD_NUMBER: _ClassVar[int]
     name: str
     nodes: _containers.RepeatedScalarFieldContainer[str]
     function: _network_pb2.Activation
@@ -25,4 +28,6 @@ class LayerTrace(_message.Message):
     contributions: _tensor_pb2.Tensor
     bias: _tensor_pb2.Tensor
     inputs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., function: _Optional[_Union[_network_pb2.Activation, _Mapping]] = ..., pre_activation: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., contributions: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., inputs: _Optional[_Iterable[str]] = ...) -> None: ...
+    merge: _network_pb2.Merge
+    merged: _tensor_pb2.Tensor
+    def __init__(self, name: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., function: _Optional[_Union[_network_pb2.Activation, _Mapping]] = ..., pre_activation: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., contributions: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., inputs: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[_network_pb2.Merge, str]] = ..., merged: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., **kwargs) -> None: ...

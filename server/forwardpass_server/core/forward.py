@@ -1,20 +1,21 @@
 """Forward propagation.
 
 Every node's value is the sum of its inputs times its weights, plus its bias, passed through
-its layer's activation. `forward` keeps the last layer's values, `trace` all of them; both
-call the same functions in the same order, so they agree bit for bit.
+its layer's activation. A layer reads the one before it, or what its link says (`graph.py`). `forward`
+keeps the outputs, `trace` all values; both call the same functions in the same order, so they agree bit for bit.
 
 Both go in steps of some rows, between which whoever drives them may do other work. Unless the
 plan is fast, no bit depends on how large the steps are.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forwardpass_server.core import exact
 from forwardpass_server.core.arrays import Array
+from forwardpass_server.core.graph import INPUTS
 from forwardpass_server.core.plan import Dense, Plan
 
 
@@ -26,6 +27,7 @@ class LayerTrace:
         name: The layer's.
         pre_activation: `(rows, nodes)`, weights x input + bias.
         activation: `(rows, nodes)`, the activation function of that.
+        merged: `(rows, inputs)`, what the layer reads where it merges several, else None.
         contributions: `(rows, nodes, inputs)`, weight x value, or None when not asked for.
         bias: `(nodes,)` beside contributions, or None.
     """
@@ -33,6 +35,7 @@ class LayerTrace:
     name: str
     pre_activation: Array
     activation: Array
+    merged: Array | None = None
     contributions: Array | None = None
     bias: Array | None = None
 
@@ -109,6 +112,7 @@ def empty_trace(plan: Plan, rows: int, *, layers: Collection[str] | None = None,
                 name=layer.name,
                 pre_activation=empty(len(layer.bias)),
                 activation=empty(len(layer.bias)),
+                merged=empty(layer.weights.shape[1]) if layer.merge else None,
                 contributions=empty(*layer.weights.shape) if contributions else None,
                 bias=layer.bias if contributions else None,
             )
@@ -137,7 +141,7 @@ def trace_steps(plan: Plan, inputs: Array, traced: Trace, rows: int) -> Iterator
         shown = [layer.name for layer in place.layers]
         done = _trace(plan, part, shown, contributions=contributions, place=None if padded else place)
         for kept, found in zip(_arrays(place), _arrays(done), strict=True):
-            if padded or kept is place.inputs or kept is place.outputs:
+            if not np.may_share_memory(kept, found):
                 kept[...] = found
         yield
 
@@ -181,10 +185,20 @@ def _step(plan: Plan, rows: int) -> int:
 def _outputs(plan: Plan, inputs: Array) -> Array:
     """Return the outputs of some rows, and below them those of what was padded."""
     values = exact.pad(standardize(plan, inputs), plan.block)
-    for layer in plan.layers:
+    waiting = {INPUTS: values} if plan.keeps_inputs else {}
+    for layer, link in plan.steps:
+        if link is not None:
+            values = link.read(waiting, values)
         sums = pre_activation(layer, values)
         values = layer.function(sums, out=sums)
-    return values
+        if link is not None:
+            link.note(waiting, values)
+    return _side_by_side(plan, waiting) if waiting else values
+
+
+def _side_by_side(plan: Plan, waiting: Mapping[str, Array]) -> Array:
+    """Return the outputs of several layers, which have waited for the end."""
+    return np.concatenate([waiting[name] for name in plan.output_layers], axis=1)
 
 
 @np.errstate(all="ignore")
@@ -197,11 +211,14 @@ def _trace(
     layers = []
     first = standardize(plan, inputs)
     values = exact.pad(first, plan.block)
-    for layer in plan.layers:
+    waiting = {INPUTS: values} if plan.keeps_inputs else {}
+    for layer, link in plan.steps:
         here = places.get(layer.name)
-        before = values
+        before = values if link is None else link.read(waiting, values)
         sums = pre_activation(layer, before, here.pre_activation if here else None)
         values = layer.function(sums, out=here.activation if here else None)
+        if link is not None:
+            link.note(waiting, values)
         if layer.name in shown:
             products = None
             if contributions:
@@ -213,11 +230,13 @@ def _trace(
                     name=layer.name,
                     pre_activation=sums[:count],
                     activation=values[:count],
+                    merged=before[:count] if layer.merge else None,
                     contributions=products,
                     bias=layer.bias if contributions else None,
                 )
             )
-    return Trace(inputs=first, layers=tuple(layers), outputs=values[:count])
+    outputs = _side_by_side(plan, waiting) if waiting else values
+    return Trace(inputs=first, layers=tuple(layers), outputs=outputs[:count])
 
 
 def rows_of(traced: Trace, rows: slice) -> Trace:
@@ -229,6 +248,7 @@ def rows_of(traced: Trace, rows: slice) -> Trace:
                 layer,
                 pre_activation=layer.pre_activation[rows],
                 activation=layer.activation[rows],
+                merged=None if layer.merged is None else layer.merged[rows],
                 contributions=None if layer.contributions is None else layer.contributions[rows],
             )
             for layer in traced.layers
@@ -243,6 +263,8 @@ def _arrays(traced: Trace) -> Iterator[Array]:
     for layer in traced.layers:
         yield layer.pre_activation
         yield layer.activation
+        if layer.merged is not None:
+            yield layer.merged
         if layer.contributions is not None:
             yield layer.contributions
     yield traced.outputs

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass_server.core import exact
+from forwardpass_server.core import exact, graph
 from forwardpass_server.core.activations import ACTIVATIONS, Activation
 from forwardpass_server.core.arrays import Array
 
@@ -16,6 +16,9 @@ PART_BYTES: Final = 2**19
 
 FAST_PART_BYTES: Final = 2**22
 """The same for a fast plan, whose taller products are quicker."""
+
+WIDEST: Final = 2**16
+"""Where more values of a row are held at once, fewer rows are computed together than the tallest block has."""
 
 BIAS_NUMBERS: Final = 2**11
 BIAS_ROWS: Final = 2**10
@@ -32,6 +35,8 @@ class Dense:
         bias: `(outputs,)`, in the plan's dtype.
         activation: A name in `ACTIVATIONS`; says nothing where there is a function of the network's own.
         parameters: A value for each parameter of the activation.
+        from_: What it reads: layers, groups of inputs, or `inputs`; empty means the layer before.
+        merge: How several become one input: a name that `graph.merge` knows, or None.
         function: The activation with its parameters, made from the two; called with `z`, and `out` where
             the result is to be written there.
         biases: The bias repeated, `(some rows, outputs)`.
@@ -46,6 +51,8 @@ class Dense:
     bias: Array
     activation: str
     parameters: Mapping[str, float] = field(default_factory=dict)
+    from_: tuple[str, ...] = ()
+    merge: str | None = None
     fast: bool = False
     own: Callable[..., Array] | None = None
     function: Callable[..., Array] = field(init=False, repr=False)
@@ -72,35 +79,43 @@ class Dense:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Plan:
-    """A chain of layers behind an optional standardization.
+    """A graph of layers, mostly a chain, behind an optional standardization.
 
     Attributes:
         dtype: float32 or float64, of every array and all arithmetic.
-        layers: At least one, each reading the one before.
+        layers: At least one, each after those that it reads, and none left over.
+        groups: The width of each group of inputs, in order and covering all inputs; or empty.
+        output_layers: The layers whose nodes, side by side, are the outputs; empty means the last one.
         mean: `(inputs,)`, subtracted from the inputs, or None.
         scale: `(inputs,)`, divides them after that, or None.
         fast: Whether products are left to the BLAS as they are; a row's last bits may then depend on its company.
         block: Rows are padded to a multiple of this.
         part: So many rows are computed at once; it bounds the memory that a call takes.
+        steps: Each layer with its link, None where it needs none.
+        keeps_inputs: Whether the inputs wait for a layer.
     """
 
     dtype: "np.dtype[Any]"
     layers: tuple[Dense, ...]
+    groups: Mapping[str, int] = field(default_factory=dict)
+    output_layers: tuple[str, ...] = ()
     mean: Array | None = None
     scale: Array | None = None
     fast: bool = False
     block: int = field(init=False)
     part: int = field(init=False)
+    steps: tuple[tuple[Dense, graph.Link | None], ...] = field(init=False, repr=False)
+    keeps_inputs: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Freeze the arrays."""
+        """Freeze the arrays and link the layers."""
         if self.fast:
             object.__setattr__(self, "layers", tuple(replace(layer, fast=True) for layer in self.layers))
         object.__setattr__(self, "block", 1 if self.fast else max(layer.blocks.heights[0] for layer in self.layers))
-        widest = max(self.inputs, *(len(layer.weights) for layer in self.layers))
-        tallest = exact.CANDIDATES[-1]
-        rows = (FAST_PART_BYTES if self.fast else PART_BYTES) // (widest * self.dtype.itemsize) // tallest * tallest
-        object.__setattr__(self, "part", max(rows, tallest))
+        links = graph.find_links(self.layers, self.groups, self.output_layers)
+        object.__setattr__(self, "steps", tuple(zip(self.layers, links, strict=True)))
+        object.__setattr__(self, "keeps_inputs", graph.reads_inputs(links))
+        object.__setattr__(self, "part", self._find_part(graph.most_held(self.layers, links, self.inputs)))
         for name in ("mean", "scale"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _frozen(getattr(self, name)))
@@ -108,17 +123,26 @@ class Plan:
     @property
     def inputs(self) -> int:
         """How many inputs the network reads."""
-        return int(self.layers[0].weights.shape[1])
+        return sum(self.groups.values()) or int(self.layers[0].weights.shape[1])
 
     @property
     def outputs(self) -> int:
         """How many outputs it has."""
-        return len(self.layers[-1].weights)
+        last = (self.layers[-1].name,)
+        return sum(len(layer.bias) for layer in self.layers if layer.name in (self.output_layers or last))
 
     @property
     def flops_per_row(self) -> int:
-        """The multiplications and additions of one row's products."""
-        return 2 * sum(layer.weights.size for layer in self.layers)
+        """The multiplications and additions of one row's products and merges."""
+        return sum(2 * layer.weights.size + graph.merge_flops(layer) for layer in self.layers)
+
+    def _find_part(self, held: int) -> int:
+        """Return how many rows to compute at once where so many values of each are held."""
+        tallest = exact.CANDIDATES[-1]
+        rows = (FAST_PART_BYTES if self.fast else PART_BYTES) // (held * self.dtype.itemsize) // tallest * tallest
+        if held <= WIDEST:
+            return max(rows, tallest)
+        return max(tallest * WIDEST // held // self.block * self.block, self.block)
 
 
 def _frozen(array: Array) -> Array:

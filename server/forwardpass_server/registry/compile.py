@@ -4,7 +4,7 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from forwardpass.errors import ExampleFailedError, Fault, UnsupportedGraphError
+from forwardpass.errors import ExampleFailedError, Fault
 from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, NetworkSpec, expressions
 
@@ -24,24 +24,7 @@ def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
     Args:
         spec: The spec.
         numerics: How to compute it where the spec does not say.
-
-    Raises:
-        UnsupportedGraphError: The layers are not a plain chain.
     """
-    before = "inputs"
-    for index, layer in enumerate(spec.layers):
-        if layer.from_ != (before,):
-            path = f"spec.layers[{index}].from"
-            message = (
-                f"reads {', '.join(layer.from_)}; this version of the server computes plain chains only, "
-                "where each layer reads the one before"
-            )
-            raise UnsupportedGraphError(
-                f"layer {layer.name!r} {message}",
-                faults=[Fault(path=path, message=message)],
-                layer=layer.name,
-            )
-        before = layer.name
     return Plan(
         dtype=np.dtype(spec.dtype),
         mean=None if spec.inputs.mean is None else spec.inputs.mean.copy(),
@@ -55,9 +38,13 @@ def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
                 activation=layer.activation.name,
                 parameters=layer.activation.parameters if layer.activation.name else {},
                 own=_own_function(layer.activation, spec.dtype),
+                from_=layer.from_,
+                merge=layer.merge,
             )
             for layer in spec.layers
         ),
+        groups={group.name: group.width for group in spec.inputs.groups},
+        output_layers=spec.output_layers,
         fast=(spec.numerics or numerics) == "fast",
     )
 
@@ -129,8 +116,16 @@ def summarize(spec: NetworkSpec, numerics: Numerics = "exact") -> Summary:
         dtype=spec.dtype,
         inputs=spec.inputs,
         layers=tuple(
-            LayerSummary(name=layer.name, activation=layer.activation, nodes=layer.nodes) for layer in spec.layers
+            LayerSummary(
+                name=layer.name,
+                activation=layer.activation,
+                nodes=layer.nodes,
+                from_=layer.from_,
+                merge=layer.merge,
+            )
+            for layer in spec.layers
         ),
+        output_layers=spec.output_layers,
         outputs=spec.outputs,
         classes=spec.classes,
         description=spec.description,

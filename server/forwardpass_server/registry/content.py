@@ -180,7 +180,8 @@ def _summary_bytes(summary: Summary) -> int:
     features = [text for each in summary.inputs.features for text in (each.name, each.unit, each.description)]
     metadata = summary.metadata
     names = [summary.outputs, summary.classes, summary.tags, features, metadata, metadata.values()]
-    names += [(summary.description,), *(layer.nodes for layer in summary.layers)]
+    names += [(summary.description,), summary.output_layers, *(layer.nodes for layer in summary.layers)]
+    names += [layer.from_ for layer in summary.layers]
     return _OBJECT_BYTES + sum(map(_text_bytes, names))
 
 

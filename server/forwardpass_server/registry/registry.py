@@ -226,7 +226,6 @@ class Registry:
 
         Raises:
             InvalidFieldError: The name is not of the right form.
-            UnsupportedGraphError: The layers are not a plain chain.
             ExampleFailedError: An example does not hold.
             QuotaExceededError: There are as many networks or versions as allowed.
             StoreUnavailableError: The store cannot write now; the snapshot stays as it is.

@@ -4,12 +4,16 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 
 from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, Inputs
 
-from forwardpass_server.core import Plan
+from forwardpass_server.core import Dense, Plan
 from forwardpass_server.registry.statistics import Statistics
+
+MOST_NAMED = 1_000
+"""Up to so many values, what is merged of them is named after them."""
 
 LATEST = "latest"
 """The alias that an empty version means; every network has it."""
@@ -52,6 +56,23 @@ class Served:
         """What to call the version in a sentence."""
         return f"network {self.name!r} version {self.version}"
 
+    def reads(self, layer: Dense) -> tuple[str, ...]:
+        """Name the values that a layer reads; merged ones for example `max(a_0, b_0)`, where they are many `max_0`."""
+        names = {"inputs": self.input_names}
+        names |= {other.name: nodes for other, nodes in zip(self.plan.layers, self.nodes, strict=True)}
+        start = 0
+        for group, width in self.plan.groups.items():
+            names[group] = self.input_names[start : start + width]
+            start += width
+        sources = [names[name] for name in layer.from_]
+        if layer.merge is None:
+            return sources[0]
+        if layer.merge == "concatenate":
+            return tuple(chain.from_iterable(sources))
+        if len(sources) * len(sources[0]) > MOST_NAMED:
+            return tuple(f"{layer.merge}_{index}" for index in range(len(sources[0])))
+        return tuple(f"{layer.merge}({', '.join(values)})" for values in zip(*sources, strict=True))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerSummary:
@@ -60,6 +81,8 @@ class LayerSummary:
     name: str
     activation: Activation
     nodes: tuple[str, ...]
+    from_: tuple[str, ...]
+    merge: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +92,7 @@ class Summary:
     dtype: str
     inputs: Inputs
     layers: tuple[LayerSummary, ...]
+    output_layers: tuple[str, ...]
     outputs: tuple[str, ...]
     classes: tuple[str, ...]
     description: str

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from forwardpass.merges import MERGES
 from forwardpass.numerics import NUMERICS
 from forwardpass.spec.messages import activation_message, inputs_message
 from forwardpass.tensors import DATA_TYPES
-from forwardpass.v1.network_pb2 import LayerSummary, Network, NetworkVersion
+from forwardpass.v1 import network_pb2
+from forwardpass.v1.network_pb2 import Network, NetworkVersion
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from forwardpass_server.registry import LATEST, NetworkState, Summary, VersionState
+from forwardpass_server.registry.state import LayerSummary
 
 
 def network_message(network: NetworkState, description: str) -> Network:
@@ -43,15 +46,8 @@ def version_message(version: VersionState, summary: Summary | None, aliases: Map
     message.dtype = DATA_TYPES[summary.dtype]
     message.numerics = NUMERICS[summary.numerics]
     message.inputs.CopyFrom(inputs_message(summary.inputs))
-    message.layers.extend(
-        LayerSummary(
-            name=layer.name,
-            width=len(layer.nodes),
-            activation=activation_message(layer.activation),
-            nodes=layer.nodes,
-        )
-        for layer in summary.layers
-    )
+    message.layers.extend(map(_layer_message, summary.layers))
+    message.output_layers.extend(summary.output_layers)
     message.output_names.extend(summary.outputs)
     message.class_labels.extend(summary.classes)
     message.parameter_count = summary.parameter_count
@@ -59,6 +55,17 @@ def version_message(version: VersionState, summary: Summary | None, aliases: Map
     message.metadata.update(summary.metadata)
     message.tags.extend(summary.tags)
     return message
+
+
+def _layer_message(layer: LayerSummary) -> network_pb2.LayerSummary:
+    return network_pb2.LayerSummary(
+        name=layer.name,
+        width=len(layer.nodes),
+        activation=activation_message(layer.activation),
+        nodes=layer.nodes,
+        merge=MERGES[layer.merge],
+        **{"from": layer.from_},  # a word of Python's own
+    )
 
 
 def _timestamp(time: datetime) -> Timestamp:

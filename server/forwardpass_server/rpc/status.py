@@ -32,7 +32,6 @@ from forwardpass.errors import (
     ShapeMismatchError,
     StoreUnavailableError,
     UnauthenticatedError,
-    UnsupportedGraphError,
     VersionInUseError,
     VersionNotFoundError,
     VersionOutOfServiceError,
@@ -56,7 +55,6 @@ Code = grpc.StatusCode
 CODES: Final[dict[type[ForwardpassError], grpc.StatusCode]] = {
     InvalidNetworkError: Code.INVALID_ARGUMENT,
     ExampleFailedError: Code.FAILED_PRECONDITION,
-    UnsupportedGraphError: Code.INVALID_ARGUMENT,
     MalformedRequestError: Code.INVALID_ARGUMENT,
     InvalidFieldError: Code.INVALID_ARGUMENT,
     ShapeMismatchError: Code.INVALID_ARGUMENT,

@@ -32,7 +32,7 @@ def answer_bytes(served: Served, choice: TraceChoice | None) -> int:
         for layer in plan.layers:
             if not choice.layers or layer.name in choice.layers:
                 nodes, reads = layer.weights.shape
-                numbers += 2 * nodes + (nodes * reads if choice.contributions else 0)
+                numbers += 2 * nodes + (reads if layer.merge else 0) + (nodes * reads if choice.contributions else 0)
     return numbers * plan.dtype.itemsize
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from forwardpass.merges import MERGES
 from forwardpass.numerics import NUMERICS, Numerics
 from forwardpass.spec.messages import activation_message
 from forwardpass.v1.prediction_service_pb2 import Classification, PredictResponse, TraceResponse
@@ -60,9 +61,7 @@ def trace_replies(served: "Served", traced: "core.Trace", counts: Sequence[int])
     """Serialize a `TraceResponse` for each call of a batch; the arguments are as for `predict_replies`."""
     arrays = [traced.outputs, traced.inputs]
     for layer in traced.layers:
-        arrays += [layer.pre_activation, layer.activation]
-        if layer.contributions is not None:
-            arrays.append(layer.contributions)
+        arrays += _numbers(layer).values()
     slots = [(data_of(array), array[:1].nbytes) for array in arrays]
     labels = _classifications(served.classes, traced.outputs)
     around = {count: _around(served, traced, count) for count in set(counts)}
@@ -148,8 +147,7 @@ def _around(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, 
 def _around_slots(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
     """Return the constant bytes around the numbers of a trace of `count` rows.
 
-    The numbers are the outputs, the inputs, and of each layer the pre-activation, the
-    activation and, where they are shown, the contributions. The last bytes follow them all.
+    The numbers are the outputs, the inputs, and of each layer those of `_numbers`. The last bytes follow them all.
     """
 
     def tensor(number: int, array: "Array") -> bytes:
@@ -164,19 +162,24 @@ def _around_slots(served: "Served", traced: "core.Trace", count: int) -> tuple[b
     before = names
     for layer in traced.layers:
         said = _layer_says(served, layer)
-        pieces = [
-            said.first + tensor(_LAYER["pre_activation"], layer.pre_activation),
-            tensor(_LAYER["activation"], layer.activation),
-        ]
-        numbers = 2 * layer.pre_activation[:1].nbytes * count
-        if layer.contributions is not None:
-            pieces.append(tensor(_LAYER["contributions"], layer.contributions))
-            numbers += layer.contributions[:1].nbytes * count
-        length = sum(map(len, pieces)) + len(said.last) + numbers
-        pieces[0] = before + field(_ANSWER["layers"], length) + pieces[0]
+        arrays = _numbers(layer)
+        pieces = [tensor(_LAYER[name], array) for name, array in arrays.items()]
+        numbers = sum(array[:1].nbytes for array in arrays.values()) * count
+        length = len(said.first) + sum(map(len, pieces)) + numbers + len(said.last)
+        pieces[0] = before + field(_ANSWER["layers"], length) + said.first + pieces[0]
         constant += pieces
         before = said.last
     return (*constant, before)
+
+
+def _numbers(layer: "core.LayerTrace") -> dict[str, "Array"]:
+    """Return the arrays of a layer that have a row for each row of the call, by the name of their field."""
+    arrays = {"pre_activation": layer.pre_activation, "activation": layer.activation}
+    if layer.merged is not None:
+        arrays["merged"] = layer.merged
+    if layer.contributions is not None:
+        arrays["contributions"] = layer.contributions
+    return arrays
 
 
 class _LayerSays(NamedTuple):
@@ -188,11 +191,12 @@ class _LayerSays(NamedTuple):
 
 def _layer_says(served: "Served", layer: "core.LayerTrace") -> _LayerSays:
     place = next(place for place, other in enumerate(served.plan.layers) if other.name == layer.name)
-    # In a chain, a layer reads the nodes of the layer before it.
-    reads = (served.input_names, *served.nodes)[place]
+    dense = served.plan.layers[place]
     function = activation_message(served.activations[place])
     first = LayerTrace(name=layer.name, nodes=served.nodes[place], function=function).SerializeToString()
     bias = b""
     if layer.bias is not None:
         bias = tensor_field(_LAYER["bias"], layer.bias.dtype, layer.bias.shape) + data_of(layer.bias)
-    return _LayerSays(first, bias + LayerTrace(inputs=reads).SerializeToString())
+    last = LayerTrace(inputs=served.reads(dense), merge=MERGES[dense.merge])
+    getattr(last, "from").extend(dense.from_)  # a word of Python's own
+    return _LayerSays(first, bias + last.SerializeToString())

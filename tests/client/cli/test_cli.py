@@ -22,6 +22,7 @@ from tests.client.cli.conftest import Run
 from tests.processes import ServerProcess
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture
@@ -266,6 +267,20 @@ def test_show_has_the_expression_of_an_activation(run: Run, spec_file: Path) -> 
     run("register", "cli-own", str(spec_file))
     assert "max(x, slope * x) with slope=0.5" in " ".join(run("show", "cli-own").stdout.split())
     run("delete", "cli-own", "--yes")
+
+
+def test_a_graph_is_shown_layer_by_layer(run: Run) -> None:
+    run("register", "cli-graph", str(EXAMPLES / "graphs" / "wide_and_deep.json"))
+    shown = run("show", "cli-graph").stdout
+    for line in (
+        "inputs: 5 (person 2, behaviour 3)",
+        "deep_0: 4 relu <- behaviour",
+        "deep_1: 2 relu <- deep_0",
+        "spends: 1 softplus(beta=1) <- person, deep_1 (mean), output",
+    ):
+        assert line in shown
+    drawn = run("trace", "cli-graph", "[1, 2, 3, 1, 0.5]").stdout
+    assert "spends: softplus(beta=1) (1) ← person, deep_1 (mean)" in drawn
 
 
 def test_a_faulty_spec_is_told_every_fault(run: Run, spec_file: Path) -> None:

@@ -1,11 +1,15 @@
 """Pictures of traces: what they show, and that they keep to their width."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from forwardpass import render
 from forwardpass.models import LayerTrace, Trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+READS = (("inputs",), ("hidden_0", "inputs"))
 
 
 def layer(name: str, values: np.ndarray, inputs: tuple[str, ...], *, explained: bool = False) -> LayerTrace:
@@ -70,6 +74,29 @@ def test_the_article_is_drawn_side_by_side() -> None:
         "transactions = 182",
     )
     assert str(article()).splitlines() == list(lines)
+
+
+def test_a_graph_is_a_list_that_says_what_each_layer_reads() -> None:
+    whole = article()
+    hidden, output = (replace(layer, from_=reads) for layer, reads in zip(whole.layers, READS, strict=True))
+    lines = (
+        "article version 1",
+        "",
+        "inputs (2)",
+        "  children  3",
+        "  accounts  5",
+        "",
+        "hidden_0: relu (2)",
+        "  hidden_0_0   26 -> 26",
+        "  hidden_0_1  -13 ->  0",
+        "",
+        "output: relu (1) <- hidden_0, inputs (sum)",
+        "  output_0  182",
+        "",
+        "transactions = 182",
+    )
+    graph = replace(whole, layers=(hidden, replace(output, merge="sum")))
+    assert render.text(graph, ascii_only=True).splitlines() == list(lines)
 
 
 @given(

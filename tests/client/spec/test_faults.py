@@ -32,6 +32,16 @@ def hidden(**changes: Any) -> dict[str, Any]:
     return document(layers=[{**base["layers"][0], **changes}, base["layers"][1]])
 
 
+def output(**changes: Any) -> dict[str, Any]:
+    base = document()
+    return document(layers=[base["layers"][0], {**base["layers"][1], **changes}])
+
+
+def groups(*widths: object, **changes: Any) -> dict[str, Any]:
+    named = [{"name": f"group_{index}", "width": width} for index, width in enumerate(widths)]
+    return document(input_groups=named, **changes)
+
+
 def example(**changes: Any) -> dict[str, Any]:
     return document(examples=[{"inputs": [2, 3], "outputs": [9], **changes}])
 
@@ -111,6 +121,83 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown source": (hidden(**{"from": "inptus"}), "spec.layers[0].from", '"inputs"'),
     "forward reference": (hidden(**{"from": "output"}), "spec.layers[0].from", ""),
     "merge missing": (hidden(**{"from": ["inputs", "inputs"]}), "spec.layers[0].merge", "sum"),
+    "a layer that reads itself": (output(**{"from": "output"}), "spec.layers[1].from", "the layer itself"),
+    "source twice": (
+        output(**{"from": ["hidden", "hidden"]}, merge="sum"),
+        "spec.layers[1].from[1]",
+        "named twice",
+    ),
+    "source typo": (output(**{"from": ["hiden"]}), "spec.layers[1].from[0]", 'did you mean "hidden"?'),
+    "no sources": (output(**{"from": []}), "spec.layers[1].from", "empty"),
+    "merge typo": (output(**{"from": ["inputs", "hidden"]}, merge="man"), "spec.layers[1].merge", '"mean"'),
+    "merge of one": (output(merge="max"), "spec.layers[1].merge", "leave it out"),
+    "unequal widths": (
+        document(
+            inputs=3,
+            examples=[],
+            layers=[
+                {"name": "a", "weights": [[1, 1, 1]]},
+                {"weights": [[1, 1, 1]], "from": ["inputs", "a"], "merge": "mean"},
+            ],
+        ),
+        "spec.layers[1].from",
+        "3, 1 nodes; a mean needs equal widths",
+    ),
+    "width of a concatenation": (
+        output(**{"from": ["inputs", "hidden"]}, merge="concatenate"),
+        "spec.layers[1].weights",
+        "needed are 4, the width of the concatenate of 2 layers",
+    ),
+    "a layer that nobody reads": (output(**{"from": "inputs"}), "spec.layers[0]", 'no layer reads "hidden"'),
+    "a last layer that nobody reads": (document(output_layers=["hidden"]), "spec.layers[1]", "`output_layers`"),
+    "no output layers": (document(output_layers=[]), "spec.output_layers", "empty"),
+    "output layer typo": (document(output_layers=["ouput"]), "spec.output_layers[0]", 'did you mean "output"?'),
+    "output layer twice": (document(output_layers=["output", "output"]), "spec.output_layers[1]", "named twice"),
+    "output layers are a text": (document(output_layers="output"), "spec.output_layers", "list"),
+    "outputs of several layers": (
+        document(output_layers=["hidden", "output"], outputs=["a"]),
+        "spec.outputs",
+        "needed are 3, one for each node of the output layers",
+    ),
+    "node of two output layers": (
+        document(
+            inputs=["x"],
+            examples=[],
+            layers=[{"weights": {"a": [1]}, "from": "inputs"}, {"weights": {"a": [1]}, "from": "inputs"}],
+            output_layers=["layer_0", "layer_1"],
+        ),
+        "spec.output_layers[1]",
+        'has a node "a", as spec.output_layers[0] has',
+    ),
+    "groups too narrow": (groups(1), "spec.input_groups", "needed are 2"),
+    "group of no width": (groups(0, 2), "spec.input_groups[0].width", "1 or greater"),
+    "group without a width": (document(input_groups=[{"name": "a"}]), "spec.input_groups[0].width", "missing"),
+    "group is a text": (document(input_groups=["a"]), "spec.input_groups[0]", "an object"),
+    "group key typo": (
+        document(input_groups=[{"name": "a", "width": 2, "feature": 1}]),
+        "spec.input_groups[0].feature",
+        "not known here",
+    ),
+    "group called inputs": (
+        document(input_groups=[{"name": "inputs", "width": 2}]),
+        "spec.input_groups[0].name",
+        "all inputs",
+    ),
+    "group twice": (
+        document(input_groups=[{"name": "a", "width": 1}] * 2),
+        "spec.input_groups[1].name",
+        "spec.input_groups[0]",
+    ),
+    "group called as a layer": (
+        document(input_groups=[{"name": "hidden", "width": 2}]),
+        "spec.layers[0].name",
+        "a group of inputs",
+    ),
+    "group that nobody reads": (
+        groups(1, 1, layers=[{"weights": [[1]], "from": "group_1"}]),
+        "spec.input_groups[0]",
+        'no layer reads "group_0"',
+    ),
     "output names": (document(outputs=["a", "b"]), "spec.outputs", "2"),
     "class labels": (document(classes=["a", "b", "c"]), "spec.classes", "3"),
     "class twice": (document(classes=["a", "a"]), "spec.classes[1]", "classes[0]"),
@@ -243,3 +330,26 @@ def test_any_document_is_read_or_refused(data: st.DataObject) -> None:
         assert isinstance(spec.parse(change), spec.NetworkSpec)
     except InvalidNetworkError as error:
         assert error.faults
+
+
+def test_a_network_that_holds_too_much_at_once_is_refused() -> None:
+    layers = [{"name": f"wide_{index}", "weights": np.ones((60_000, 1)), "from": "inputs"} for index in range(10)]
+    last: dict[str, Any] = {"weights": np.ones((1, 60_000)), "merge": "sum"}
+    last["from"] = [layer["name"] for layer in layers]
+    some = {**last, "from": last["from"][:7]}
+    assert spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [*layers[:7], some]}).layers
+    told = faults({"format": spec.FORMAT, "inputs": 1, "layers": [*layers, last]})
+    assert list(told) == ["spec.layers[8]"]
+    assert "540001 values of each row are held here at once; at most 524288" in told["spec.layers[8]"]
+
+
+def test_the_paths_of_a_message_are_its_own_field_names() -> None:
+    message = spec.to_message(spec.parse(document(outputs=["a"])))
+    message.inputs.groups.add(name="group", width=3)
+    message.output_names.append("b")
+    message.layers[1].merge = 9  # type: ignore[assignment] # what a newer client might send
+    with pytest.raises(InvalidNetworkError) as refused:
+        spec.from_message(message)
+    told = {fault.path: fault.message for fault in refused.value.faults}
+    assert set(told) == {"spec.inputs.groups", "spec.output_names", "spec.layers[1].merge"}
+    assert "MERGE_MEAN, MERGE_MAX" in told["spec.layers[1].merge"]

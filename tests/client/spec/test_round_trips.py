@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load, save
 
+from tests.graphs import random_graph
+
 NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}", fullmatch=True).filter(lambda name: name != "inputs")
 LABELS = st.text("abcdefgh XYZ0189äöü", min_size=1, max_size=10).map(str.strip).filter(bool)
 
@@ -101,14 +103,45 @@ def test_swish_is_silu_and_parameters_are_complete() -> None:
     assert [str(layer.activation) for layer in network.layers] == ["silu", "leaky_relu(negative_slope=0.01)"]
 
 
-def test_a_graph_is_a_spec() -> None:
+def test_a_graph_has_the_digest_that_it_had_before_there_were_groups_and_output_layers() -> None:
     layers = [
         {"name": "a", "weights": [[1, 1], [1, 1]]},
         {"name": "b", "weights": [[1, 1, 1, 1]], "from": ["inputs", "a"], "merge": "concatenate"},
     ]
     network = spec.parse({"format": spec.FORMAT, "inputs": 2, "layers": layers})
     assert not network.is_chain
-    assert spec.from_message(spec.to_message(network)) == network
+    assert spec.digest(network) == "1c7ccc6b4e3c1d0ed93b0466b970c334937eaba5091b102eebb8a0e1e087099b"
+    said = {"input_groups": [], "output_layers": ["b"]}
+    assert spec.parse({"format": spec.FORMAT, "inputs": 2, "layers": layers, **said}) == network
+
+
+@given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from(["float32", "float64"]))
+@settings(max_examples=60, deadline=None)
+def test_every_form_gives_the_same_graph(seed: int, dtype: str) -> None:
+    network = random_graph(seed, dtype)
+    for again in (
+        spec.from_json(spec.to_json(network)),
+        spec.from_safetensors(spec.to_safetensors(network)),
+        spec.from_message(spec.to_message(network)),
+    ):
+        assert again == network
+        assert spec.digest(again) == spec.digest(network)
+
+
+def test_inputs_of_groups_are_named_by_them() -> None:
+    groups = [{"name": "image", "width": 2}, {"name": "place", "width": 1}]
+    example = {"inputs": {"image_0": 1, "place_0": 3, "image_1": 2}, "outputs": [321]}
+    network = spec.parse(
+        {
+            "format": spec.FORMAT,
+            "inputs": 3,
+            "input_groups": groups,
+            "layers": [{"weights": [[1, 10, 100]]}],
+            "examples": [example],
+        }
+    )
+    assert network.inputs.names == ("image_0", "image_1", "place_0")
+    assert network.examples[0].inputs == (1, 2, 3)
 
 
 @pytest.mark.parametrize("form", ["arrays", "safetensors", "message"])

@@ -2,18 +2,21 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from forwardpass import spec
-from forwardpass.errors import ExampleFailedError, UnsupportedGraphError
+from forwardpass.errors import ExampleFailedError
 from forwardpass.numerics import Numerics
 from forwardpass_server.core import forward
 from forwardpass_server.registry.builtin import builtin_networks
 from forwardpass_server.registry.compile import MOST_FAULTS, check_examples, compile_plan, serve, summarize
 
 from tests.server.registry.samples import tiny
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def check(network: spec.NetworkSpec) -> None:
@@ -76,16 +79,27 @@ def test_the_spec_chooses_the_numerics_or_else_the_server(said: Numerics | None,
     check_examples(network, plan)
 
 
-def test_a_graph_is_refused_by_the_name_of_its_layer() -> None:
-    layers = [
-        {"name": "one", "weights": [[1]]},
-        {"name": "two", "weights": [[1]]},
-        {"name": "both", "weights": [[1, 1]], "from": ["one", "two"], "merge": "concatenate"},
-    ]
-    with pytest.raises(UnsupportedGraphError, match="both") as refused:
-        compile_plan(spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": layers}))
-    assert refused.value.facts["layer"] == "both"
-    assert [fault.path for fault in refused.value.faults] == ["spec.layers[2].from"]
+@pytest.mark.parametrize("name", ["residual", "wide_and_deep"])
+@pytest.mark.parametrize("numerics", ["exact", "fast"])
+def test_the_graphs_of_the_examples_compute_what_they_say(name: str, numerics: Numerics) -> None:
+    network = spec.load(EXAMPLES / "graphs" / f"{name}.json")
+    assert network.examples
+    assert not network.is_chain
+    check_examples(network, compile_plan(network, numerics))
+
+
+def test_values_that_are_read_have_names() -> None:
+    network = spec.load(EXAMPLES / "graphs" / "wide_and_deep.json")
+    served = serve("net", 1, "", network, compile_plan(network))
+    deep_0, _, buys, spends = map(served.reads, served.plan.layers)
+    assert deep_0 == ("visits", "clicks", "minutes")
+    assert buys == ("age", "income", "deep_1_0", "deep_1_1")
+    assert spends == ("mean(age, deep_1_0)", "mean(income, deep_1_1)")
+    wide = [{"name": name, "weights": np.ones((600, 1)), "from": "inputs"} for name in "ab"]
+    last = {"weights": np.ones((1, 600)), "from": ["a", "b"], "merge": "max"}
+    many = spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [*wide, last]})
+    served = serve("net", 1, "", many, compile_plan(many))
+    assert served.reads(served.plan.layers[-1])[:2] == ("max_0", "max_1")
 
 
 @pytest.mark.parametrize(

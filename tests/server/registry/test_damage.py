@@ -84,7 +84,7 @@ def test_one_flipped_bit(damaged: Path) -> None:
     [
         b"no network at all",
         spec.to_safetensors(tiny(2)).replace(b"identity", b"identitx"),
-        # Valid, and not a chain: as a newer version of the program might have registered it.
+        # As a newer version of the program might have registered it.
         spec.to_safetensors(
             spec.parse(
                 {
@@ -92,13 +92,13 @@ def test_one_flipped_bit(damaged: Path) -> None:
                     "inputs": 1,
                     "layers": [
                         {"name": "one", "weights": [[1]]},
-                        {"name": "two", "weights": [[1]], "from": ["inputs", "one"], "merge": "sum"},
+                        {"name": "two", "weights": [[1]], "from": ["inputs", "one"], "merge": "multiply"},
                     ],
                 }
             )
-        ),
+        ).replace(b"multiply", b"subtract"),
     ],
-    ids=["no network", "unknown activation", "graph"],
+    ids=["no network", "unknown activation", "unknown merge"],
 )
 def test_content_that_has_its_digest_and_cannot_be_used(damaged: Path, content: bytes) -> None:
     digest = hashlib.sha256(content).hexdigest()

@@ -13,7 +13,6 @@ from forwardpass.errors import (
     NetworkNotFoundError,
     NotFoundError,
     QuotaExceededError,
-    UnsupportedGraphError,
     VersionInUseError,
     VersionNotFoundError,
 )
@@ -118,14 +117,8 @@ def test_validate_only(registry: Registry) -> None:
 def test_nothing_is_left_of_a_refused_registration(registry: Registry) -> None:
     before = registry.networks()
     wrong = tiny(1, examples=[{"inputs": [1], "outputs": [2]}])
-    layers = [
-        {"name": "one", "weights": [[1]]},
-        {"name": "two", "weights": [[1]], "from": ["inputs", "one"], "merge": "sum"},
-    ]
     with pytest.raises(ExampleFailedError):
         registry.register("net", wrong)
-    with pytest.raises(UnsupportedGraphError):
-        registry.register("net", spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": layers}))
     with pytest.raises(InvalidFieldError):
         registry.register("No Name", tiny())
     assert registry.networks() == before

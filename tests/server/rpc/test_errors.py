@@ -58,11 +58,12 @@ def failing_example() -> network_pb2.NetworkSpec:
 
 
 def graph() -> network_pb2.NetworkSpec:
+    """The first layer reads the second, and the second nothing that there is."""
     spec = network_spec([[1.0, 2.0], [3.0, 4.0]])
-    second = network_spec([[1.0, 2.0]]).layers[0]
-    getattr(second, "from").extend(["inputs", "layer_0"])
-    second.merge = network_pb2.MERGE_SUM
-    spec.layers.append(second)
+    spec.layers.append(network_spec([[1.0, 2.0]]).layers[0])
+    getattr(spec.layers[0], "from").append("layer_1")
+    getattr(spec.layers[1], "from").extend(["inputs", "layer_9"])
+    spec.layers[1].merge = network_pb2.MERGE_MEAN
     return spec
 
 
@@ -222,8 +223,8 @@ CASES = {
         REGISTER,
         registration(spec=graph()),
         Code.INVALID_ARGUMENT,
-        "UNSUPPORTED_GRAPH",
-        ["spec.layers[1].from"],
+        "INVALID_NETWORK",
+        ["spec.layers[0].from[0]", "spec.layers[1].from[1]"],
     ),
     "example fails": (
         REGISTER,

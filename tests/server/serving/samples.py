@@ -11,6 +11,8 @@ from forwardpass_server.registry import Served
 from forwardpass_server.registry.compile import compile_plan, serve
 from hypothesis import strategies as st
 
+from tests.graphs import random_graph
+
 DTYPES = st.sampled_from(["float32", "float64"])
 LABELS = st.text("abcé", min_size=1, max_size=40)
 
@@ -50,6 +52,11 @@ def chains(draw: st.DrawFn) -> NetworkSpec:
     if draw(st.booleans()):
         fields["outputs"] = draw(st.lists(LABELS, min_size=outputs, max_size=outputs, unique=True))
     return chain(sizes, dtype=draw(DTYPES), seed=draw(st.integers(0, 9)), **fields)
+
+
+def graphs() -> st.SearchStrategy[NetworkSpec]:
+    """Any small graph."""
+    return st.builds(random_graph, st.integers(0, 2**32 - 1), DTYPES)
 
 
 def number_request(network: str, *numbers: float) -> PredictRequest:

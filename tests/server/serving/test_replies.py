@@ -1,11 +1,12 @@
 """Replies written as bytes are what protobuf would have written of messages."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from forwardpass.numerics import NUMERICS
-from forwardpass.spec import NetworkSpec
+from forwardpass.spec import Layer, NetworkSpec
 from forwardpass.tensors import Array, to_tensor
 from forwardpass.v1.network_pb2 import Activation
 from forwardpass.v1.network_service_pb2 import UploadHeader
@@ -18,7 +19,7 @@ from forwardpass_server.serving.wire import tensor_field, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.server.serving.samples import chain, chains, served
+from tests.server.serving.samples import chain, chains, graphs, served
 
 COUNTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)
 
@@ -49,7 +50,6 @@ def plain_predict(of: Served, outputs: Array) -> PredictResponse:
 
 
 def plain_trace(network: NetworkSpec, of: Served, traced: core.Trace, rows: slice) -> TraceResponse:
-    before = {layer.name: nodes for layer, nodes in zip(network.layers, (of.input_names, *of.nodes), strict=False)}
     message = TraceResponse(
         outputs=to_tensor(traced.outputs[rows]),
         network=of.name,
@@ -64,6 +64,7 @@ def plain_trace(network: NetworkSpec, of: Served, traced: core.Trace, rows: slic
     by_name = {layer.name: layer for layer in network.layers}
     for layer in traced.layers:
         spec = by_name[layer.name]
+        said: dict[str, Any] = {"from": spec.from_}  # a word of Python's own
         message.layers.append(
             LayerTrace(
                 name=layer.name,
@@ -73,10 +74,25 @@ def plain_trace(network: NetworkSpec, of: Served, traced: core.Trace, rows: slic
                 activation=to_tensor(layer.activation[rows]),
                 contributions=None if layer.contributions is None else to_tensor(layer.contributions[rows]),
                 bias=None if layer.bias is None else to_tensor(layer.bias),
-                inputs=before[layer.name],
+                inputs=plain_reads(network, spec),
+                merge=f"MERGE_{spec.merge.upper()}" if spec.merge else "MERGE_UNSPECIFIED",
+                merged=None if layer.merged is None else to_tensor(layer.merged[rows]),
+                **said,
             )
         )
     return message
+
+
+def plain_reads(network: NetworkSpec, layer: Layer) -> list[str]:
+    """A layer reads the nodes of one, of several side by side, or of several merged one by one."""
+    names = {"inputs": list(network.inputs.names), **{other.name: list(other.nodes) for other in network.layers}}
+    for group in network.inputs.groups:
+        start = sum(other.width for other in network.inputs.groups[: network.inputs.groups.index(group)])
+        names[group.name] = names["inputs"][start : start + group.width]
+    sources = [names[name] for name in layer.from_]
+    if layer.merge is None or layer.merge == "concatenate":
+        return [name for source in sources for name in source]
+    return [f"{layer.merge}({', '.join(values)})" for values in zip(*sources, strict=True)]
 
 
 def spans(counts: Sequence[int]) -> list[slice]:
@@ -109,13 +125,13 @@ def check_trace(
 
 
 @settings(deadline=None)
-@given(chains(), COUNTS)
+@given(chains() | graphs(), COUNTS)
 def test_predictions_are_the_messages_built_plainly(network: NetworkSpec, counts: list[int]) -> None:
     check_predict(served(network), counts)
 
 
 @settings(deadline=None)
-@given(chains(), COUNTS, st.data())
+@given(chains() | graphs(), COUNTS, st.data())
 def test_traces_are_the_messages_built_plainly(network: NetworkSpec, counts: list[int], data: st.DataObject) -> None:
     names = [layer.name for layer in network.layers]
     layers = data.draw(st.frozensets(st.sampled_from(names)))

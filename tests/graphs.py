@@ -1,0 +1,96 @@
+"""Random networks that are no chains, and what they compute, by plain loops."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from forwardpass.spec import FORMAT, NetworkSpec, parse
+
+FUNCTIONS: Mapping[str, Callable[[float], float]] = {
+    "identity": lambda x: x,
+    "relu": lambda x: max(0.0, x),
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+}
+MERGES: Mapping[str, Callable[[tuple[float, ...]], float]] = {
+    "sum": sum,
+    "multiply": math.prod,
+    "mean": lambda values: sum(values) / len(values),
+    "max": max,
+}
+
+
+def random_graph(seed: int, dtype: str = "float64", *, layers: int = 6, widest: int = 5) -> NetworkSpec:
+    """A network whose layers read any others that come before, merged in any way; what nobody reads is an output."""
+    rng = np.random.default_rng(seed)
+    groups = {f"group_{index}": int(rng.integers(1, widest + 1)) for index in range(rng.integers(0, 4))}
+    width = sum(groups.values()) or int(rng.integers(1, widest + 1))
+    known = {"inputs": width, **groups}
+    unread = list(groups)
+    documents: list[dict[str, Any]] = []
+
+    def add(name: str, sources: list[str], merge: str) -> None:
+        reads = sum(known[source] for source in sources) if merge == "concatenate" else known[sources[0]]
+        nodes = int(rng.integers(1, widest + 1))
+        layer = {
+            "name": name,
+            "weights": rng.standard_normal((nodes, reads)).astype(dtype) / np.sqrt(reads).astype(dtype),
+            "bias": rng.standard_normal(nodes).astype(dtype),
+            "activation": str(rng.choice(list(FUNCTIONS))),
+            "from": sources,
+        }
+        documents.append({**layer, "merge": merge} if len(sources) > 1 else layer)
+        known[name] = nodes
+        read = {*sources, *(groups if "inputs" in sources else ())}
+        unread[:] = [other for other in unread if other not in read] + [name]
+
+    for index in range(layers):
+        merge = str(rng.choice(["concatenate", *MERGES]))
+        first = str(rng.choice(list(known)))
+        fitting = [name for name in known if merge == "concatenate" or known[name] == known[first]]
+        add(f"layer_{index}", rng.permutation(fitting)[: rng.integers(1, 5)].tolist(), merge)
+    left = [name for name in unread if name in groups or rng.random() < 0.5]
+    if left:
+        add("last", left, "concatenate")
+    outputs = [name for name in unread if name not in groups]
+    features = [{"name": f"f{index}", "mean": 0.5, "scale": 1.5} for index in range(width)]
+    return parse(
+        {
+            "format": FORMAT,
+            "dtype": dtype,
+            "inputs": features if rng.random() < 0.5 else width,
+            "input_groups": [{"name": name, "width": size} for name, size in groups.items()],
+            "layers": documents,
+            "output_layers": rng.permutation(outputs).tolist(),
+        }
+    )
+
+
+def compute(network: NetworkSpec, row: list[float]) -> dict[str, list[float]]:
+    """Compute one row: the activations of every layer, and beside them the standardized `inputs` and each group's."""
+    features = network.inputs.features
+    values = {"inputs": [(x - f.mean) / f.scale for x, f in zip(row, features, strict=True)] if features else row}
+    start = 0
+    for group in network.inputs.groups:
+        values[group.name] = values["inputs"][start : start + group.width]
+        start += group.width
+    for layer in network.layers:
+        read = merged([values[name] for name in layer.from_], layer.merge)
+        values[layer.name] = [
+            FUNCTIONS[layer.activation.name](math.fsum([*(w * x for w, x in zip(node, read, strict=True)), bias]))
+            for node, bias in zip(layer.weights.tolist(), layer.bias.tolist(), strict=True)
+        ]
+    return values
+
+
+def outputs_of(network: NetworkSpec, values: Mapping[str, list[float]]) -> list[float]:
+    """Put the output layers' values of one row side by side."""
+    return [value for name in network.output_layers for value in values[name]]
+
+
+def merged(sources: list[list[float]], merge: str | None) -> list[float]:
+    """Make one list of several."""
+    if merge is None or merge == "concatenate":
+        return [value for source in sources for value in source]
+    return [float(MERGES[merge](values)) for values in zip(*sources, strict=True)]
