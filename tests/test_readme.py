@@ -14,7 +14,8 @@ from tests.processes import ServerProcess
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
+# Those that begin with `# with` are other clients', and tests/clients runs them.
+PYTHON = [code for language, code in BLOCKS if language == "python" and not code.startswith("# with ")]
 CONSOLE = [line for language, code in BLOCKS if language == "console" for line in code.splitlines() if line]
 (PICTURE,) = [code for language, code in BLOCKS if language == "text"]
 

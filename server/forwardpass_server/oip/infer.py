@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
 
-_ACCEPTED: Final = frozenset({"priority", "timeout", "binary_data_output", EMPTY_FINAL_RESPONSE})
+_ACCEPTED: Final = frozenset({"priority", "timeout", "binary_data_output", "content_type", EMPTY_FINAL_RESPONSE})
 """Parameters of a request that change no answer. Priority and timeout are those of Triton's queue policy: without
-effect where a model has none, as here; a call's deadline is gRPC's."""
+effect where a model has none, as here; a call's deadline is gRPC's. MLServer's content type says nothing that the
+datatypes do not say."""
 
 _HEADER: Final = "x-"
 """How parameters begin that a gateway makes of the headers of a call, which are not for us."""
@@ -118,6 +119,19 @@ def find(snapshot: "Snapshot", name: str, version: str) -> "VersionState":
     except NotFoundError as error:
         which = f"'{name}'" if isinstance(error, NetworkNotFoundError) else f"'{name}' version {version}"
         error.message = f"Request for unknown model: {which} is not found"
+        raise
+
+
+def all_of(snapshot: "Snapshot", name: str) -> "Iterable[VersionState]":
+    """Return every version of a network.
+
+    Raises:
+        NotFoundError: There is none; the sentence is Triton's.
+    """
+    try:
+        return snapshot.network(name).versions.values()
+    except NotFoundError as error:
+        error.message = f"Request for unknown model: '{name}' is not found"
         raise
 
 

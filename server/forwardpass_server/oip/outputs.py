@@ -35,8 +35,8 @@ LABEL: Final = "label"
 LAYER_PARTS: Final = ("pre_activation", "activation")
 
 _FIELDS: Final = {name: at.number for name, at in ModelInferResponse.DESCRIPTOR.fields_by_name.items()}
-_ACCEPTED: Final = frozenset({"binary_data"})
-"""Parameters of an output that another layer of the protocol reads."""
+_ACCEPTED: Final = frozenset({"binary_data", "content_type"})
+"""Parameters of an output that HTTP reads, and that say nothing which the datatype does not say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

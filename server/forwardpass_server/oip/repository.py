@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from forwardpass import spec
-from forwardpass.errors import Fault, InvalidFieldError, NotFoundError
+from forwardpass.errors import ExampleFailedError, Fault, InvalidFieldError, InvalidNetworkError, NotFoundError
 
 from forwardpass_server.oip.v2.inference_pb2 import ModelRepositoryParameter, RepositoryIndexResponse
 from forwardpass_server.registry import Registry, VersionState
@@ -20,6 +20,9 @@ UNAVAILABLE: Final = "UNAVAILABLE"
 _CONFIG: Final = "config"
 _FILE: Final = "file:"
 _UNLOAD_DEPENDENTS: Final = "unload_dependents"
+
+_MOST_TOLD: Final = 3
+"""Faults in a sentence."""
 
 
 def check_repository(name: str) -> None:
@@ -49,6 +52,7 @@ def load(
 
     Raises:
         InvalidFieldError: A parameter is not known or not of its kind.
+        ExampleFailedError: The network's own examples do not hold.
         InvalidNetworkError: The file is no valid network.
         NotFoundError: There is no such network, and no file.
     """
@@ -63,7 +67,13 @@ def load(
     if len(files) > 1:
         raise _wrong("parameters", f"{len(files)} files were sent; a network is a single file, of JSON or safetensors")
     for key, content in files.items():
-        registry.register(name, _read(key, content, limits))
+        try:
+            registry.register(name, _read(key, content, limits))
+        except (ExampleFailedError, InvalidNetworkError) as error:
+            # The protocol's clients show the sentence only, not the details with every fault.
+            first = "; ".join(map(str, error.faults[:_MOST_TOLD]))
+            error.message = f"failed to load '{name}': {error.message}: {first}"
+            raise
     if files or name in registry.snapshot.networks:
         registry.set_in_service(name, in_service=True)
         return

@@ -10,7 +10,7 @@ from forwardpass.spec import Limits
 
 from forwardpass_server.oip import repository
 from forwardpass_server.oip.describe import PLATFORM, configuration, metadata
-from forwardpass_server.oip.infer import INFER, find
+from forwardpass_server.oip.infer import INFER, all_of, find
 from forwardpass_server.oip.statistics import statistics
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import Registry, Served
@@ -129,7 +129,7 @@ class InferenceService:
         if request.version:
             versions = [find(snapshot, request.name, request.version)]
         elif request.name:
-            versions = [*snapshot.network(request.name).versions.values()]
+            versions = [*all_of(snapshot, request.name)]
         else:
             versions = [version for network in snapshot.networks.values() for version in network.versions.values()]
         return v2.ModelStatisticsResponse(model_stats=[statistics(version) for version in versions])

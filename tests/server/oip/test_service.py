@@ -471,7 +471,10 @@ def test_uploads_in_both_forms_and_what_is_wrong_with_others(channel: grpc.Chann
     assert stub(channel).ModelMetadata(name="oip-json").inputs[0].shape == [-1, 3]
     broken = v2.ModelRepositoryParameter(bytes_param=b"{")
     invalid = grpc.StatusCode.INVALID_ARGUMENT
-    assert load_refused(channel, "oip-json", config=text, file_json=broken).reason == "INVALID_NETWORK"
+    faulty = load_refused(channel, "oip-json", config=text, file_json=broken)
+    assert faulty.reason == "INVALID_NETWORK"
+    # The clients of the protocol show the sentence only.
+    assert faulty.message.startswith("failed to load 'oip-json': the network's spec is not valid: 1 fault: spec")
     assert load_refused(channel, "oip-json", config=text, file_onnx=file).code is invalid
     assert load_refused(channel, "oip-json", config=text, file_json=file, file_safetensors=file).code is invalid
     assert load_refused(channel, "other", config=text, file_json=file).code is invalid
@@ -516,9 +519,9 @@ def test_statistics_count_rows_batches_and_failures(channel: grpc.Channel) -> No
     assert [batch.batch_size for batch in after.batch_stats] == [1, 3]
     everything = stub(channel).ModelStatistics().model_stats
     assert "oip-counted" in {one.name for one in everything}
-    assert refused(channel, f"{INFERENCE}ModelStatistics", v2.ModelStatisticsRequest(name="missing")).code is (
-        grpc.StatusCode.NOT_FOUND
-    )
+    missing = refused(channel, f"{INFERENCE}ModelStatistics", v2.ModelStatisticsRequest(name="missing"))
+    assert missing.code is grpc.StatusCode.NOT_FOUND
+    assert missing.message == "Request for unknown model: 'missing' is not found"
 
 
 def test_layers_need_the_scope_of_traces(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:

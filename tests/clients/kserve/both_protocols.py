@@ -1,0 +1,161 @@
+"""KServe's `InferenceGRPCClient` and `InferenceRESTClient`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, InferResponse, RESTConfig
+from kserve.protocol.infer_type import RequestedOutput
+
+from tests.clients.place import Answers, Place, two_hidden
+
+ARTICLE = "article-2-hidden"
+DATATYPES: dict[str, Any] = {
+    "BOOL": np.bool_,
+    **{f"UINT{bits}": np.dtype(f"u{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"INT{bits}": np.dtype(f"i{bits // 8}") for bits in (8, 16, 32, 64)},
+    "FP16": np.float16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+}
+
+
+class Client:
+    """Either client, with the same calls."""
+
+    def __init__(self, kind: str, place: Place) -> None:
+        self.kind = kind
+        self._url = f"http://{place.rest}"
+        self._rest = InferenceRESTClient(RESTConfig(protocol="v2", timeout=120, retries=3))
+        self._grpc = InferenceGRPCClient(place.grpc, timeout=120)
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        if self.kind == "gRPC":
+            return await self._grpc.infer(request)
+        return await self._rest.infer(self._url, request, model_name=request.model_name)
+
+    async def is_ready(self) -> tuple[bool, bool]:
+        if self.kind == "gRPC":
+            return await self._grpc.is_server_live(), await self._grpc.is_server_ready()
+        return await self._rest.is_server_live(self._url), await self._rest.is_server_ready(self._url)
+
+    async def is_model_ready(self, name: str) -> bool:
+        if self.kind == "gRPC":
+            return bool(await self._grpc.is_model_ready(name))
+        return bool(await self._rest.is_model_ready(self._url, name))
+
+    async def close(self) -> None:
+        await self._rest.close()
+        await self._grpc.close()
+
+
+@pytest.fixture(params=["gRPC", "REST"])
+def use(request: pytest.FixtureRequest, place: Place) -> Callable[[Callable[[Client], Awaitable[None]]], None]:
+    """Use a client of each kind, in a loop of its own."""
+
+    async def using(what: Callable[[Client], Awaitable[None]]) -> None:
+        client = Client(request.param, place)
+        try:
+            await what(client)
+        finally:
+            await client.close()
+
+    return lambda what: asyncio.run(using(what))
+
+
+def request(name: str, rows: Any, datatype: str = "FP64", *, binary: bool = True, **options: Any) -> InferRequest:
+    given = InferInput(name="inputs", shape=list(rows.shape), datatype=datatype)
+    given.set_data_from_numpy(rows, binary_data=binary)
+    return InferRequest(model_name=name, infer_inputs=[given], **options)
+
+
+def check(response: InferResponse, answers: Answers) -> None:
+    outputs = response.get_output_by_name("outputs").as_numpy()
+    expected = answers.array(answers.outputs)
+    assert (outputs.dtype, outputs.shape) == (expected.dtype, expected.shape)
+    assert outputs.tobytes() == expected.tobytes()
+    if answers.classes:
+        labels = response.get_output_by_name("label").as_numpy().ravel().tolist()
+        assert [label.decode() if isinstance(label, bytes) else label for label in labels] == answers.labels
+
+
+def test_the_server_and_its_models_are_ready(use: Any) -> None:
+    async def what(client: Client) -> None:
+        assert await client.is_ready() == (True, True)
+        assert await client.is_model_ready(ARTICLE)
+        assert not await client.is_model_ready("nobody")
+
+    use(what)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("name", ["article-2-hidden", "classifier", "wide"])
+def test_the_bits_are_those_of_our_own_client(use: Any, place: Place, name: str, *, binary: bool) -> None:
+    answers = place.networks[name]
+    rows = answers.array(answers.inputs)
+
+    async def what(client: Client) -> None:
+        whole = await client.infer(request(name, rows, answers.datatype, binary=binary, request_id="k 1"))
+        check(whole, answers)
+        assert (whole.id, whole.model_name) == ("k 1", name)
+        outputs = [RequestedOutput(layer, {"binary_data": binary}) for layer in answers.layers]
+        traced = await client.infer(request(name, rows, answers.datatype, binary=binary, request_outputs=outputs))
+        for layer, numbers in answers.layers.items():
+            assert traced.get_output_by_name(layer).as_numpy().tobytes() == answers.array(numbers).tobytes(), layer
+
+    use(what)
+
+
+def test_every_datatype_is_read(use: Any) -> None:
+    async def what(client: Client) -> None:
+        for datatype, dtype in DATATYPES.items():
+            rows = np.array([[1, 0], [1, 1]] if datatype == "BOOL" else [[3, 5], [2, 3]]).astype(dtype)
+            wanted = two_hidden(rows.astype(np.float64)).tolist()
+            for binary in (True, False):
+                if datatype == "FP16" and not binary:
+                    continue  # which neither client sends
+                answer = await client.infer(request(ARTICLE, rows, datatype, binary=binary))
+                assert answer.get_output_by_name("outputs").as_numpy().tolist() == wanted, (datatype, binary)
+
+    use(what)
+
+
+def test_an_input_for_each_feature(use: Any) -> None:
+    async def what(client: Client) -> None:
+        inputs = [InferInput("accounts", [2], "INT32", data=[5, 3]), InferInput("children", [2], "INT32", data=[3, 2])]
+        answer = await client.infer(InferRequest(model_name=ARTICLE, infer_inputs=inputs))
+        assert answer.get_output_by_name("outputs").as_numpy().tolist() == [[182], [112]]
+
+    use(what)
+
+
+def test_many_at_once(use: Any, place: Place) -> None:
+    answers = place.networks["wide"]
+    rows, expected = answers.array(answers.inputs), answers.array(answers.outputs)
+
+    async def what(client: Client) -> None:
+        asked = [client.infer(request("wide", rows[at : at + 1])) for at in range(len(rows))]
+        for at, answer in enumerate(await asyncio.gather(*asked)):
+            assert answer.get_output_by_name("outputs").as_numpy().tobytes() == expected[at].tobytes()
+
+    use(what)
+
+
+def test_errors(use: Any) -> None:
+    wrong = {
+        "Request for unknown model: 'nobody' is not found": request("nobody", np.ones((1, 2))),
+        "unexpected shape for input 'inputs' for model": request(ARTICLE, np.ones((1, 3))),
+        "the parameter 'colour' is not supported": request(ARTICLE, np.ones((1, 2)), parameters={"colour": "red"}),
+    }
+
+    async def what(client: Client) -> None:
+        for words, faulty in wrong.items():
+            with pytest.raises((grpc.RpcError, httpx.HTTPStatusError)) as caught:
+                await client.infer(faulty)
+            assert words in str(caught.value)
+
+    use(what)

@@ -1,0 +1,94 @@
+"""The tables of docs/open-inference.md say what the service does."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from forwardpass_server.oip import inputs, outputs
+from forwardpass_server.oip.datatypes import DATATYPES
+from forwardpass_server.oip.infer import _ACCEPTED, _SEQUENCE
+from forwardpass_server.oip.service import SERVICE
+from forwardpass_server.oip.v2 import inference_pb2 as v2
+
+from tests.server.oip.http import Http
+from tests.server.oip.samples import INFERENCE
+from tests.wire import call, refused
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "open-inference.md").read_text()
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the table whose first column has this heading, without what marks code."""
+    (text,) = re.findall(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", DOCUMENT, flags=re.MULTILINE)
+    return [[cell.strip().strip("`") for cell in row.strip("|").split("|")] for row in text.splitlines()]
+
+
+METHODS = {name: status for name, status, _ in table("method")}
+EXTENSIONS = dict(table("extension"))
+PARAMETERS = [(name, of, status) for name, all_of, status, _ in table("parameter") for of in all_of.split(", ")]
+
+
+def parameters(of: str, *statuses: str) -> set[str]:
+    return {name for name, whose, status in PARAMETERS if whose == of and status in statuses}
+
+
+def test_every_method_is_there() -> None:
+    assert set(METHODS) == {method.name for method in SERVICE.methods}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_status_of_each_method(channel: grpc.Channel, name: str) -> None:
+    method = SERVICE.methods_by_name[name]
+    code = grpc.StatusCode.OK
+    try:
+        if method.client_streaming:
+            stream: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{INFERENCE}{name}")
+            list(stream(iter([b""]), timeout=60))
+        else:
+            call(channel, f"{INFERENCE}{name}", b"", timeout=60)
+    except grpc.RpcError as error:
+        code = error.code()
+    assert (code is grpc.StatusCode.UNIMPLEMENTED) == (METHODS[name] == "refused"), code
+
+
+def test_every_datatype_is_there_as_it_is() -> None:
+    *numbers, texts = table("datatype")
+    told = {name: (int(size), contents.replace("none", "")) for name, size, contents, _ in numbers}
+    assert told == {name: (one.raw.itemsize, one.contents) for name, one in DATATYPES.items()}
+    assert (texts[0], texts[2]) == ("BYTES", "bytes_contents")
+
+
+def test_every_parameter_is_there() -> None:
+    assert parameters("request", "yes", "HTTP", "accepted") == _ACCEPTED
+    assert parameters("request", "refused") == _SEQUENCE
+    assert parameters("input", "HTTP", "accepted") == inputs._ACCEPTED
+    assert parameters("output", "yes", "HTTP", "accepted") == outputs._ACCEPTED | {"classification"}
+    assert len({(name, of) for name, of, _ in PARAMETERS}) == len(PARAMETERS)
+
+
+def request() -> v2.ModelInferRequest:
+    return v2.ModelInferRequest(
+        model_name="article-linear",
+        inputs=[{"name": "inputs", "datatype": "FP64", "shape": [1, 2], "contents": {"fp64_contents": [2, 3]}}],
+        outputs=[{"name": "outputs"}],
+    )
+
+
+@pytest.mark.parametrize(("name", "of", "status"), PARAMETERS)
+def test_the_status_of_each_parameter(channel: grpc.Channel, name: str, of: str, status: str) -> None:
+    asked = request()
+    holder: Any = {"request": asked, "input": asked.inputs[0], "output": asked.outputs[0]}[of]
+    holder.parameters[name].int64_param = 1
+    if status == "refused":
+        assert f"'{name}'" in refused(channel, f"{INFERENCE}ModelInfer", asked, timeout=60).message
+    else:
+        assert call(channel, f"{INFERENCE}ModelInfer", asked, timeout=60)
+
+
+def test_the_status_of_each_extension(channel: grpc.Channel, http: Http) -> None:
+    told = v2.ServerMetadataResponse.FromString(call(channel, f"{INFERENCE}ServerMetadata", b"", timeout=60))
+    assert set(told.extensions) == {name for name, status in EXTENSIONS.items() if status == "yes"}
+    with_http = set(http.get("/v2").document["extensions"])
+    assert with_http == {name for name, status in EXTENSIONS.items() if status in {"yes", "HTTP"}}
