@@ -4,12 +4,13 @@ import os
 import shutil
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
 
-from forwardpass import Client, errors, render, spec
+from forwardpass import Client, errors, importers, render, spec
 from forwardpass.cli import bulk, output, reading, writing
 
 EXIT_CODES: dict[type[errors.ForwardpassError], int] = {
@@ -74,6 +75,9 @@ def validate(file: File, as_json: Json = False) -> None:
         )
         return
     print(f"valid: {network!r}")
+    certificate = importers.Certificate.of(network.metadata)
+    if certificate is not None:
+        print(f"parity: {certificate if certificate.covers(network) else 'NOT PROVEN, it was changed since'}")
     if network.examples:
         print(f"not checked: {len(network.examples)} examples; `register --validate-only` computes them")
 
@@ -90,7 +94,71 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Register a spec as a network's next version."""
-    network = reading.read_spec(file)
+    _register(context, name, reading.read_spec(file), validate_only, keep_latest, as_json)
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODULE:ATTRIBUTE", help="A fitted model, or a function that returns one."),
+    ],
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Register it by this name.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="Write the spec, JSON or .safetensors.")
+    ] = None,
+    csv: Annotated[
+        str | None, typer.Option("--csv", metavar="FILE", help="Compare on these rows too; - is stdin.")
+    ] = None,
+    output_names: Annotated[
+        list[str] | None, typer.Option("--output", metavar="NAME", help="An output's name; repeat it for each.")
+    ] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", metavar="LABEL", help="A class's label; repeat it for each.")
+    ] = None,
+    description: Annotated[str, typer.Option("--description", help="What the network is for.")] = "",
+    dtype: Annotated[str, typer.Option("--dtype", help="float64 or float32.")] = "float64",
+    tolerance: Annotated[
+        float | None, typer.Option(help="The largest accepted relative difference; by default 1e-9, float32 1e-4.")
+    ] = None,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Let the server check, and not write.")
+    ] = False,
+    keep_latest: Annotated[bool, typer.Option("--keep-latest", help="Leave `latest` where it is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a network of a scikit-learn model, prove that both compute the same, and register it."""
+    if name is None and out is None:
+        raise typer.BadParameter("one of the two is needed", param_hint="--name or --out")
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does it
+    imported = importers.import_model(
+        importers.load_object(model),
+        rows=None if csv is None else reading.read_rows(None, csv),
+        outputs=output_names or (),
+        classes=classes or (),
+        description=description,
+        dtype=dtype,
+        tolerance=tolerance,
+    )
+    if not as_json:
+        print(f"parity: {imported.certificate}")
+    if out is not None:
+        writing.write_spec(out, imported.spec)
+    if name is not None:
+        _register(context, name, imported.spec, validate_only, keep_latest, as_json)
+    elif as_json:
+        output.print_json(imported.certificate)
+
+
+def _register(
+    context: typer.Context,
+    name: str,
+    network: spec.NetworkSpec,
+    validate_only: bool,
+    keep_latest: bool,
+    as_json: bool,
+) -> None:
     with (
         _client(context) as client,
         output.progress_bar(BarColumn(), DownloadColumn(), TransferSpeedColumn()) as bar,

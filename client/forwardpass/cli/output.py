@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 
+from forwardpass.importers.certificate import PREFIX as PARITY
+from forwardpass.importers.certificate import Certificate
 from forwardpass.models import NetworkInfo, Prediction, VersionInfo
 from forwardpass.render.drawing import number
 
@@ -83,7 +85,8 @@ def print_version(version: VersionInfo, network: NetworkInfo) -> None:
         "tags": ", ".join(version.tags),
         "digest": version.digest,
         "created": version.create_time.isoformat(timespec="seconds") if version.create_time else "",
-        **version.metadata,
+        "parity": str(Certificate.of(version.metadata) or ""),
+        **{key: fact for key, fact in version.metadata.items() if not key.startswith(PARITY)},
     }
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")

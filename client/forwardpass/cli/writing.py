@@ -1,4 +1,4 @@
-"""Predictions as tables, CSV or Parquet; a file has its name only once it is whole."""
+"""Predictions as tables, CSV or Parquet, and specs; a file has its name only once it is whole."""
 
 import csv
 import io
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+from forwardpass import spec
 from forwardpass.cli.reading import invalid
 from forwardpass.cli.tables import Part, is_parquet, parquet
 from forwardpass.models import Prediction
@@ -47,6 +48,18 @@ def open_out(path: str, output_names: Sequence[str], *, labels: bool, kept: Sequ
         else:
             with _ParquetOut(arrow, file, names, keep=bool(kept)) as out:
                 yield out.write
+
+
+def write_spec(path: str, network: spec.NetworkSpec) -> None:
+    """Write a spec, safetensors by the file's suffix and else JSON.
+
+    Raises:
+        InvalidFieldError: The file cannot be written.
+    """
+    large = path.lower().endswith(".safetensors")
+    content = spec.to_safetensors(network) if large else spec.to_json(network).encode()
+    with _whole(path) as file:
+        file.write(content)
 
 
 @contextmanager

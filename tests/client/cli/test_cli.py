@@ -3,13 +3,10 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,27 +18,10 @@ from forwardpass.cli.app import EXIT_CODES, app
 from forwardpass.cli.tables import PART_ROWS, Part, Table
 from typer.main import get_command
 
+from tests.client.cli.conftest import Run
 from tests.processes import ServerProcess
 
-Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
-
-
-@pytest.fixture
-def run(server: ServerProcess) -> Run:
-    def run(*arguments: str, stdin: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from forwardpass.cli import main; main()", *arguments]
-        environment = {**os.environ, "FORWARDPASS_TARGET": server.address, "COLUMNS": "120"}
-        # A machine with 15 times as much to do as it can takes longer than the 10 seconds that people are given.
-        environment["FORWARDPASS_TIMEOUT"] = "60"
-        ended = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, env=environment, timeout=180, check=False
-        )
-        assert ended.returncode == code, (ended.stdout, ended.stderr)
-        assert "Traceback" not in ended.stderr
-        return ended
-
-    return run
 
 
 @pytest.fixture

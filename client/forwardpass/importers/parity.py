@@ -1,0 +1,241 @@
+"""The comparison of a network with the model that it was made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.errors import (
+    Fault,
+    FeatureMismatchError,
+    InvalidFieldError,
+    InvalidTensorError,
+    NonFiniteInputError,
+    ShapeMismatchError,
+)
+from forwardpass.importers.certificate import Certificate, content_digest
+from forwardpass.importers.errors import ParityError, UnsupportedModelError
+from forwardpass.importers.reference import compute
+from forwardpass.importers.source import Source
+from forwardpass.rows import RowsLike, without_pandas
+from forwardpass.spec import Example, NetworkSpec, from_safetensors, to_safetensors
+from forwardpass.tensors import Array
+
+TOLERANCE: Final = MappingProxyType({"float64": 1e-9, "float32": 1e-4})
+"""The largest accepted relative difference where none is given."""
+
+RANDOM_ROWS: Final = 1_000
+EXAMPLES: Final = 8
+_MOST_RANDOM_NUMBERS: Final = 4_000_000
+_MOST_EXAMPLE_NUMBERS: Final = 100_000
+"""Wide networks get fewer random rows and fewer examples."""
+_MOST_FAULTS: Final = 10
+_STRETCH: Final = 10.0
+"""Every other random row is so many times as far out, where functions saturate."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imported:
+    """A model as a network.
+
+    Attributes:
+        spec: The network; its metadata has the certificate, its examples are what the model computed.
+        certificate: How closely it computes what the model computes.
+    """
+
+    spec: NetworkSpec
+    certificate: Certificate
+
+
+def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | None) -> Imported:
+    """Compare a spec with its source; put the certificate into it, and rows as examples.
+
+    Args:
+        spec: Made of the source.
+        source: What it was made of.
+        rows: `(rows, inputs)` float64: the rows given, perhaps none.
+        tolerance: The largest accepted relative difference, or None for the dtype's default.
+
+    Raises:
+        ParityError: They differ by more.
+        InvalidFieldError: The tolerance is no number from 0.
+        InvalidNetworkError: The spec is too large with what is added.
+        NonFiniteInputError: A row given is too large for the network's dtype.
+        UnsupportedModelError: The framework fails to compute the rows.
+    """
+    tolerance = _tolerance(spec, tolerance)
+    # What both are given is what the network can read, or the difference would be that of the inputs.
+    with np.errstate(over="ignore"):
+        rows = _finite(rows.astype(spec.dtype).astype(np.float64), spec.inputs.names, f"too large for {spec.dtype}")
+        random = random_rows(spec, rows).astype(spec.dtype).astype(np.float64)
+    random = random[np.isfinite(random).all(axis=1)]
+    compared = np.concatenate([rows, random])
+    with np.errstate(all="ignore"):
+        try:
+            theirs = source.compute(compared)
+        except Exception as error:
+            raise UnsupportedModelError(f"{source.framework} cannot compute the rows: {error!r}") from error
+        ours = compute(spec, compared).astype(np.float64)
+    size = _sizes(theirs, np.dtype(spec.dtype))
+    difference = _differences(ours, theirs)
+    relative = difference / size
+    certificate = Certificate(
+        framework=source.framework,
+        model=source.model,
+        given_rows=len(rows),
+        random_rows=len(random),
+        absolute=float(difference.max()),
+        relative=float(relative.max()),
+        tolerance=tolerance,
+        digest=content_digest(spec),
+    )
+    if not certificate.relative <= tolerance:
+        raise _disparity(certificate, spec, ours, theirs, relative)
+    chosen = _choose(theirs, compared, len(rows))
+    examples = tuple(
+        Example(
+            inputs=tuple(compared[row].tolist()),
+            outputs=tuple(theirs[row].tolist()),
+            tolerance=float(tolerance * size[row].max()),
+        )
+        for row in chosen
+    )
+    proven = replace(spec, metadata={**spec.metadata, **certificate.metadata()}, examples=examples)
+    return Imported(spec=from_safetensors(to_safetensors(proven)), certificate=certificate)  # checked like all others
+
+
+def random_rows(spec: NetworkSpec, rows: Array) -> Array:
+    """Return random rows, the same ones each time, spread as the network expects its inputs.
+
+    The spread is that of the network's features, or where they do not say one, that of the rows given.
+    """
+    width = spec.inputs.width
+    count = min(RANDOM_ROWS, max(10, _MOST_RANDOM_NUMBERS // width))
+    random = np.random.default_rng(0).normal(size=(count, width))
+    random[1::2] *= _STRETCH
+    mean, scale = spec.inputs.mean, spec.inputs.scale
+    if mean is None and scale is None and len(rows) > 1:
+        mean, scale = rows.mean(axis=0), rows.std(axis=0)
+        scale[scale == 0] = 1.0
+    if scale is not None:
+        random *= scale
+    if mean is not None:
+        random += mean
+    return random
+
+
+def given_rows(rows: RowsLike | None, names: Sequence[str]) -> Array:
+    """Return rows of any form that `Client.predict` takes as an array, `(rows, inputs)` float64.
+
+    Args:
+        rows: The rows, or None.
+        names: A name for each input.
+
+    Raises:
+        FeatureMismatchError: A named row lacks an input.
+        ShapeMismatchError: The rows have another width, or no such shape at all.
+        InvalidTensorError: They are no numbers.
+        NonFiniteInputError: There is NaN or infinity among them.
+    """
+    if rows is None:
+        return np.empty((0, len(names)))
+    plain: Any = without_pandas(rows)
+    plain = [plain] if isinstance(plain, dict) else plain
+    if isinstance(plain, list) and plain and isinstance(plain[0], dict):
+        missing = [name for name in names if any(name not in row for row in plain)]
+        if missing:
+            shown = ", ".join(map(repr, missing[:_MOST_FAULTS]))
+            raise FeatureMismatchError(f"the rows have no {shown}; the model reads {', '.join(map(repr, names))}")
+        plain = [[row[name] for name in names] for row in plain]
+    try:
+        numbers = np.asarray(plain)
+    except ValueError as error:
+        raise ShapeMismatchError(f"the rows are no array: {error}") from None
+    if numbers.dtype.kind not in "biuf":
+        raise InvalidTensorError(f"the rows are an array of {numbers.dtype}; numbers are needed")
+    numbers = numbers.reshape(1, -1) if numbers.ndim == 1 else numbers
+    if numbers.ndim != 2 or numbers.shape[1] != len(names):
+        raise ShapeMismatchError(
+            f"the rows have the shape {list(numbers.shape)}; needed is [rows, {len(names)}]",
+            expectedShape=["rows", len(names)],
+            actualShape=list(numbers.shape),
+        )
+    return _finite(numbers.astype(np.float64), names, "leave such rows out, or fill them first")
+
+
+def _finite(rows: Array, names: Sequence[str], advice: str) -> Array:
+    wrong = np.argwhere(~np.isfinite(rows))
+    if len(wrong):
+        row, column = wrong[0]
+        raise NonFiniteInputError(
+            f"row {row} has {rows[row, column]} as {names[column]!r}; {advice}",
+            row=row,
+            feature=names[column],
+            value=rows[row, column],
+            count=len(wrong),
+        )
+    return rows
+
+
+def _tolerance(spec: NetworkSpec, tolerance: float | None) -> float:
+    if tolerance is None:
+        return TOLERANCE[spec.dtype]
+    if not 0 <= tolerance < np.inf:
+        message = f"is {tolerance}; must be a finite number, 0 or greater"
+        raise InvalidFieldError(f"tolerance: {message}", faults=[Fault(path="tolerance", message=message)])
+    return tolerance
+
+
+def _differences(ours: Array, theirs: Array) -> Array:
+    """Return how far two arrays are apart; infinitely where one has NaN or infinity and the other has not."""
+    with np.errstate(all="ignore"):
+        difference = np.abs(ours - theirs)
+    difference[(ours == theirs) | (np.isnan(ours) & np.isnan(theirs))] = 0.0
+    difference[np.isnan(difference)] = np.inf
+    return difference
+
+
+def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:
+    """Return what each difference is measured by: the number's own size, or the median of its output's."""
+    size = np.abs(np.where(np.isfinite(theirs), theirs, 0.0))
+    # Below this, numbers of the dtype have no digits to compare.
+    least = np.finfo(dtype).tiny / np.finfo(dtype).eps
+    sizes: Array = np.maximum(size, np.maximum(np.median(size, axis=0), float(least)))
+    return sizes
+
+
+def _choose(theirs: Array, rows: Array, given: int) -> list[int]:
+    """Choose examples: rows spread over those given, or where there are too few, random ones too."""
+    count = min(EXAMPLES, max(1, _MOST_EXAMPLE_NUMBERS // (rows.shape[1] + theirs.shape[1])))
+    usable = np.flatnonzero(np.isfinite(theirs).all(axis=1))
+    ours, others = usable[usable < given], usable[usable >= given]
+    spread = ours[np.unique(np.linspace(0, len(ours) - 1, min(count, len(ours))).astype(int))]
+    return [*spread.tolist(), *others[: count - len(spread)].tolist()]
+
+
+def _disparity(certificate: Certificate, spec: NetworkSpec, ours: Array, theirs: Array, relative: Array) -> ParityError:
+    worst = np.argsort(relative, axis=None)[::-1][:_MOST_FAULTS]
+    faults = []
+    for place in worst.tolist():
+        row, column = divmod(place, relative.shape[1])
+        if not relative[row, column] > certificate.tolerance:
+            break
+        kind, number = ("rows", row) if row < certificate.given_rows else ("random_rows", row - certificate.given_rows)
+        faults.append(
+            Fault(
+                path=f"{kind}[{number}].{spec.outputs[column]}",
+                message=f"the model computes {theirs[row, column]:.17g}, the network {ours[row, column]:.17g}",
+            )
+        )
+    count = int((~(relative <= certificate.tolerance)).any(axis=1).sum())
+    return ParityError(
+        f"the network does not compute what the model computes: {count:,} of {len(ours):,} rows differ by more than "
+        f"{certificate.tolerance:g}, the worst by {certificate.relative:.3g} (relative); keep float64, or where such "
+        "a difference is all right, allow it by `tolerance`",
+        faults=faults,
+        relative=certificate.relative,
+        absolute=certificate.absolute,
+        tolerance=certificate.tolerance,
+    )

@@ -1,0 +1,307 @@
+"""scikit-learn's models as networks; scikit-learn itself is the oracle, and our core must agree with it too."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from forwardpass import spec
+from forwardpass.importers import Imported, UnsupportedModelError, import_model
+from forwardpass.importers.parity import _sizes
+from forwardpass_server.core import forward
+from forwardpass_server.registry.compile import check_examples, compile_plan
+from sklearn import datasets
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import (
+    BayesianRidge,
+    ElasticNet,
+    GammaRegressor,
+    HuberRegressor,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    LogisticRegressionCV,
+    MultiTaskLasso,
+    PoissonRegressor,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+    SGDRegressor,
+    TweedieRegressor,
+)
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    PolynomialFeatures,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.svm import SVC, LinearSVC, LinearSVR
+from sklearn.tree import DecisionTreeRegressor
+
+DOCS = Path(__file__).parents[3] / "docs" / "importing.md"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows and targets."""
+
+    x: Any
+    y: Any
+
+
+def bundled(name: str, **options: Any) -> Data:
+    return Data(*getattr(datasets, f"load_{name}")(return_X_y=True, **options))
+
+
+IRIS, CANCER, WINE, DIGITS = map(bundled, ("iris", "breast_cancer", "wine", "digits"))
+DIABETES, LINNERUD = bundled("diabetes", scaled=False), bundled("linnerud")
+COUNTS = Data(IRIS.x, np.round(IRIS.x.sum(axis=1)))
+LABELS = Data(WINE.x, np.stack([WINE.y == 0, WINE.y < 2, WINE.x[:, 0] > 13], axis=1).astype(int))
+
+
+def mlp(kind: type, **options: Any) -> Any:
+    return kind(max_iter=20, random_state=0, **{"hidden_layer_sizes": (16, 8), **options})
+
+
+def scaled_target(scaler: Any, target: Any) -> Any:
+    return TransformedTargetRegressor(make_pipeline(scaler, mlp(MLPRegressor)), transformer=target)
+
+
+CASES: dict[str, tuple[Any, Data]] = {
+    "MLPClassifier, 3 classes": (mlp(MLPClassifier), IRIS),
+    "MLPClassifier, 2 classes": (make_pipeline(StandardScaler(), mlp(MLPClassifier)), CANCER),
+    "MLPClassifier, 10 classes": (make_pipeline(MinMaxScaler(), mlp(MLPClassifier, activation="tanh")), DIGITS),
+    "MLPClassifier, multilabel": (make_pipeline(RobustScaler(), mlp(MLPClassifier, activation="logistic")), LABELS),
+    "MLPClassifier, identity, no hidden layer": (
+        mlp(MLPClassifier, activation="identity", hidden_layer_sizes=()),
+        IRIS,
+    ),
+    "MLPRegressor": (make_pipeline(StandardScaler(), mlp(MLPRegressor)), DIABETES),
+    "MLPRegressor, 3 outputs": (make_pipeline(MaxAbsScaler(), mlp(MLPRegressor, activation="tanh")), LINNERUD),
+    "MLPRegressor, target scaled": (scaled_target(MinMaxScaler((-1, 2)), StandardScaler()), DIABETES),
+    "MLPRegressor, 3 targets scaled": (scaled_target(StandardScaler(), MinMaxScaler()), LINNERUD),
+    "three scalers": (
+        make_pipeline(MinMaxScaler((-3, 1)), "passthrough", StandardScaler(), RobustScaler(), mlp(MLPRegressor)),
+        DIABETES,
+    ),
+    "a pipeline in a pipeline": (
+        make_pipeline(
+            StandardScaler(with_std=False), make_pipeline(RobustScaler(with_centering=False), mlp(MLPRegressor))
+        ),
+        DIABETES,
+    ),
+    "LogisticRegression, 2 classes": (make_pipeline(StandardScaler(), LogisticRegression()), CANCER),
+    "LogisticRegression, 3 classes": (make_pipeline(StandardScaler(), LogisticRegression()), WINE),
+    "LogisticRegression, liblinear, 2 classes": (LogisticRegression(solver="liblinear"), CANCER),
+    "LinearDiscriminantAnalysis, 2 classes": (LinearDiscriminantAnalysis(), CANCER),
+    "LinearDiscriminantAnalysis, 3 classes": (LinearDiscriminantAnalysis(), IRIS),
+    "SGDClassifier, log_loss": (
+        make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)),
+        CANCER,
+    ),
+    "LinearRegression": (LinearRegression(), DIABETES),
+    "LinearRegression, 3 outputs": (LinearRegression(), LINNERUD),
+    "LinearRegression, no intercept": (LinearRegression(fit_intercept=False), DIABETES),
+    "Ridge": (make_pipeline(StandardScaler(), Ridge()), DIABETES),
+    "Lasso": (Lasso(), DIABETES),
+    "ElasticNet": (ElasticNet(), DIABETES),
+    "MultiTaskLasso": (MultiTaskLasso(), LINNERUD),
+    "BayesianRidge": (BayesianRidge(), DIABETES),
+    "HuberRegressor": (make_pipeline(StandardScaler(), HuberRegressor()), DIABETES),
+    "SGDRegressor": (make_pipeline(StandardScaler(), SGDRegressor(random_state=0)), DIABETES),
+    "LinearSVR": (make_pipeline(StandardScaler(), LinearSVR(random_state=0)), DIABETES),
+    "PoissonRegressor": (PoissonRegressor(), COUNTS),
+    "GammaRegressor": (GammaRegressor(), COUNTS),
+    "TweedieRegressor, power 0": (TweedieRegressor(power=0), COUNTS),
+    "TweedieRegressor, power 1.5": (TweedieRegressor(power=1.5), COUNTS),
+}
+
+
+def fitted(model: Any, data: Data) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        return model.fit(data.x, data.y)
+
+
+def predicted(model: Any, imported: Imported, rows: Any) -> Any:
+    """What scikit-learn says, as a network has it."""
+    if not hasattr(model, "classes_"):
+        return model.predict(rows).reshape(len(rows), -1)
+    probabilities = model.predict_proba(rows)
+    return probabilities[:, 1:] if len(imported.spec.outputs) == 1 else probabilities
+
+
+@pytest.mark.parametrize(("model", "data"), CASES.values(), ids=CASES)
+def test_the_network_computes_what_the_model_computes(model: Any, data: Data, request: pytest.FixtureRequest) -> None:
+    model = fitted(model, data)
+    imported = import_model(model, rows=data.x)
+    certificate = imported.certificate
+    assert (certificate.given_rows, certificate.random_rows) == (len(data.x), 1_000)
+    assert certificate.relative <= 1e-11
+    plan = compile_plan(imported.spec)
+    check_examples(imported.spec, plan)
+    assert len(imported.spec.examples) == 8
+    expected = predicted(model, imported, data.x)
+    np.testing.assert_allclose(forward(plan, np.asarray(data.x, float)), expected, rtol=1e-9, atol=1e-11)
+    core = np.abs(forward(plan, np.asarray(data.x, float)) - expected) / _sizes(expected, plan.dtype)
+    rounded = import_model(model, rows=data.x, dtype="float32", tolerance=1e-3)
+    check_examples(rounded.spec, compile_plan(rounded.spec))
+    differences = (certificate.relative, float(core.max()), rounded.certificate.relative)
+    print("|", " | ".join([request.node.callspec.id, *(f"{difference:.1e}" for difference in differences)]), "|")
+
+
+def test_the_table_in_the_docs_has_every_case() -> None:
+    lines = DOCS.read_text().partition("## Measured")[2].splitlines()
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")]
+    assert rows == ["model", *CASES]
+
+
+def test_names_and_labels_are_the_models_own() -> None:
+    frame = pd.DataFrame(IRIS.x, columns=["sepal length", "sepal width", "petal length", "petal width"])
+    names = np.array(["setosa", "versicolor", "virginica"])
+    model = LogisticRegression(max_iter=500).fit(frame, names[IRIS.y])
+    network = import_model(model, rows=frame).spec
+    assert network.inputs.names == tuple(frame.columns)
+    assert network.classes == network.outputs == tuple(names)
+    shuffled = import_model(model, rows=frame[frame.columns[::-1]]).spec
+    assert spec.digest(shuffled) == spec.digest(network)
+
+
+def test_names_and_labels_may_be_given() -> None:
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(CANCER.x[:, :2], CANCER.y)
+    network = import_model(
+        model,
+        features=[{"name": "radius", "unit": "mm"}, "texture"],
+        classes=["malignant", "benign"],
+        description="Tells tumours apart.",
+        metadata={"data": "Wisconsin"},
+        tags=["example"],
+    ).spec
+    assert (network.inputs.names, network.inputs.features[0].unit) == (("radius", "texture"), "mm")
+    assert (network.classes, network.outputs) == (("malignant", "benign"), ("benign",))
+    assert (network.description, network.metadata["data"], network.tags) == (
+        "Tells tumours apart.",
+        "Wisconsin",
+        ("example",),
+    )
+    np.testing.assert_array_equal(network.inputs.mean, model[0].mean_)
+
+
+def test_labels_that_may_hold_together_are_outputs_and_no_classes() -> None:
+    network = import_model(fitted(*CASES["MLPClassifier, multilabel"])).spec
+    assert (network.classes, network.outputs) == ((), ("label_0", "label_1", "label_2"))
+
+
+class Doubled(LinearRegression):  # type: ignore[misc] # scikit-learn has no types
+    def predict(self, x: Any) -> Any:
+        return 2 * super().predict(x)
+
+
+def fake(name: str, module: str) -> Any:
+    return type(name, (BaseEstimator,), {"__module__": module})()
+
+
+ENCODED = ColumnTransformer([("one", OneHotEncoder(), [0])], remainder="passthrough")
+REFUSED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
+    "a step that is no scaler": (
+        make_pipeline(StandardScaler(), PolynomialFeatures(), Ridge()),
+        [("model.steps[1] (polynomialfeatures)", "PolynomialFeatures is not read: only StandardScaler")],
+    ),
+    "every step that is no scaler": (
+        make_pipeline(SimpleImputer(), ENCODED, SVC()),
+        [
+            ("model.steps[0] (simpleimputer)", "SimpleImputer is not read"),
+            ("model.steps[1] (columntransformer)", "transform the rows by it before they are sent"),
+            ("model.steps[2] (svc)", "SVC is not read; what is read: MLPClassifier"),
+        ],
+    ),
+    "a scaler that clips": (
+        make_pipeline(MinMaxScaler(clip=True), Ridge()),
+        [("model.steps[0] (minmaxscaler)", "use clip=False")],
+    ),
+    "trees": (RandomForestClassifier(3), [("model", "is made of trees")]),
+    "boosted trees": (GradientBoostingClassifier(n_estimators=2), [("model", "is made of trees")]),
+    "a tree": (make_pipeline(DecisionTreeRegressor(max_depth=2)), [("model.steps[0]", "is made of trees")]),
+    "a search": (GridSearchCV(Ridge(), {"alpha": [1, 2]}), [("model", "import its `best_estimator_`")]),
+    "no probabilities": (RidgeClassifier(), [("model", "LogisticRegression does")]),
+    "no probabilities of a vector machine": (LinearSVC(), [("model", "LogisticRegression does")]),
+    "hinge loss": (SGDClassifier(), [("model", 'loss="log_loss"')]),
+    "one against the rest": (SGDClassifier(loss="log_loss"), [("model", "divides the classes' single probabilities")]),
+    "a class of one's own": (Doubled(), [("model", "Doubled is no class of scikit-learn's own")]),
+    "a target that is not scaled back": (
+        TransformedTargetRegressor(LinearRegression(), func=np.log1p, inverse_func=np.expm1),
+        [("model.transformer_", "FunctionTransformer is not read")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "faults"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_expressed_is_refused_with_its_place(model: Any, faults: list[tuple[str, str]]) -> None:
+    with pytest.raises(UnsupportedModelError) as refusal:
+        import_model(fitted(model, IRIS))
+    assert len(refusal.value.faults) == len(faults)
+    for fault, (path, words) in zip(refusal.value.faults, faults, strict=True):
+        assert fault.path.startswith(path)
+        assert words in fault.message
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLPRegressor(),
+        LinearRegression(),
+        TransformedTargetRegressor(Ridge(), transformer=StandardScaler()),
+        make_pipeline(StandardScaler(), LinearRegression().fit(DIABETES.x, DIABETES.y)),
+    ],
+    ids=["perceptron", "linear", "target", "scaler"],
+)
+def test_what_is_not_fitted_is_refused(model: Any) -> None:
+    with pytest.raises(UnsupportedModelError, match="is not fitted"):
+        import_model(model)
+
+
+def test_trees_of_other_packages_and_other_objects_are_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="is made of trees"):
+        import_model(fake("XGBClassifier", "xgboost.sklearn"))
+    with pytest.raises(UnsupportedModelError, match=r"builtins\.dict cannot be imported"):
+        import_model({})
+
+
+def test_probabilities_divided_by_their_sum_are_refused_in_older_versions_too() -> None:
+    model = LogisticRegression().fit(IRIS.x[:, :2], IRIS.y)
+    model.multi_class = "ovr"
+    with pytest.raises(UnsupportedModelError, match="divides the classes' single probabilities"):
+        import_model(model)
+    model = LogisticRegression().fit(CANCER.x[:, :2], CANCER.y)
+    model.multi_class = "multinomial"
+    with pytest.raises(UnsupportedModelError, match="without `multi_class`"):
+        import_model(model)
+
+
+def test_sparse_weights_are_read() -> None:
+    model = SGDRegressor(random_state=0).fit(StandardScaler().fit_transform(DIABETES.x), DIABETES.y).sparsify()
+    assert import_model(model).certificate.relative <= 1e-11
+
+
+def test_every_class_in_the_tables_exists() -> None:
+    import sklearn.linear_model
+    import sklearn.svm
+    from forwardpass.importers import scikit_learn
+
+    known = {*dir(sklearn.linear_model), *dir(sklearn.svm), LinearDiscriminantAnalysis.__name__}
+    assert known >= scikit_learn.REGRESSORS | scikit_learn.CLASSIFIERS
+    assert isinstance(LogisticRegressionCV(), LogisticRegression)
