@@ -1,84 +1,23 @@
-"""Between scikit-learn's multi-layer perceptrons and specs, both ways.
+"""From specs back to scikit-learn's pipelines of StandardScaler and MLP, so that it predicts with them itself."""
 
-`to_document` turns a fitted pipeline of StandardScaler and MLP into a spec; `to_pipeline` makes
-the pipeline again from a spec, without fitting, so that scikit-learn itself can predict with it.
-"""
-
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
-import sklearn
-from forwardpass.spec import FORMAT, NetworkSpec
+from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
-# scikit-learn's name of each function and the spec's.
-ACTIVATIONS: Final[Mapping[str, str]] = {
+# A spec's name of each function and scikit-learn's.
+_FUNCTIONS: Final[Mapping[str, str]] = {
     "identity": "identity",
-    "logistic": "sigmoid",
+    "sigmoid": "logistic",
     "tanh": "tanh",
     "relu": "relu",
     "softmax": "softmax",
 }
-_BACK: Final[Mapping[str, str]] = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
-
-
-def to_document(
-    pipeline: Pipeline,
-    *,
-    features: Sequence[Mapping[str, str]],
-    outputs: Sequence[str],
-    rows: Array,
-    classes: Sequence[str] = (),
-    description: str = "",
-    metadata: Mapping[str, str] | None = None,
-    tags: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Describe a fitted pipeline of StandardScaler and MLP as a spec's JSON document.
-
-    Args:
-        pipeline: The two steps, fitted.
-        features: For each input its `name`, and `unit` and `description` where known.
-        outputs: A name for each output of the network.
-        rows: `(examples, inputs)` float64; they become examples with what scikit-learn predicts.
-        classes: A label for each class, in the order of the classifier's `classes_`.
-        description: What the network is for.
-        metadata: Facts to keep with it; scikit-learn's version is added.
-        tags: Words to find it by.
-
-    Raises:
-        KeyError: The network has an activation that is not in `ACTIVATIONS`.
-    """
-    scaler, network = pipeline[0], pipeline[-1]
-    functions = [network.activation] * (network.n_layers_ - 2) + [network.out_activation_]
-    names = [f"hidden_{index}" for index in range(len(functions) - 1)] + ["output"]
-    layers = [
-        {
-            "name": name,
-            "weights": weights.T.tolist(),  # scikit-learn keeps them as (inputs, outputs)
-            "bias": bias.tolist(),
-            "activation": ACTIVATIONS[function],
-        }
-        for name, weights, bias, function in zip(names, network.coefs_, network.intercepts_, functions, strict=True)
-    ]
-    scaling = zip(features, scaler.mean_.tolist(), scaler.scale_.tolist(), strict=True)
-    return {
-        "format": FORMAT,
-        "inputs": [dict(feature) | {"mean": mean, "scale": scale} for feature, mean, scale in scaling],
-        "layers": layers,
-        "outputs": list(outputs),
-        "classes": list(classes),
-        "description": description,
-        "metadata": dict(metadata or {}) | {"scikit-learn": sklearn.__version__},
-        "tags": list(tags),
-        "examples": [
-            {"inputs": row, "outputs": expected}
-            for row, expected in zip(rows.tolist(), network_outputs(pipeline, rows).tolist(), strict=True)
-        ],
-    }
 
 
 def to_pipeline(spec: NetworkSpec) -> Pipeline:
@@ -91,18 +30,18 @@ def to_pipeline(spec: NetworkSpec) -> Pipeline:
     """
     hidden = {layer.activation.name for layer in spec.layers[:-1]} or {"identity"}
     last = spec.layers[-1].activation.name
-    if len(hidden) > 1 or not {last, *hidden} <= _BACK.keys() or "softmax" in hidden or not spec.is_chain:
+    if len(hidden) > 1 or not {last, *hidden} <= _FUNCTIONS.keys() or "softmax" in hidden or not spec.is_chain:
         raise ValueError("scikit-learn's MLP is a chain with one hidden function and a few output functions")
     network = (MLPClassifier if spec.classes else MLPRegressor)(
         hidden_layer_sizes=[layer.outputs for layer in spec.layers[:-1]],
-        activation=_BACK[next(iter(hidden))],
+        activation=_FUNCTIONS[next(iter(hidden))],
     )
     network.coefs_ = [layer.weights.T for layer in spec.layers]
     network.intercepts_ = [layer.bias for layer in spec.layers]
     network.n_layers_ = len(spec.layers) + 1
     network.n_outputs_ = spec.layers[-1].outputs
     network.n_features_in_ = spec.inputs.width
-    network.out_activation_ = _BACK[last]
+    network.out_activation_ = _FUNCTIONS[last]
     if spec.classes:
         network.classes_ = np.arange(len(spec.classes))
         network._label_binarizer = LabelBinarizer().fit(network.classes_)  # noqa: SLF001 - predict reads it

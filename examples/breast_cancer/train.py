@@ -11,13 +11,12 @@ import sys
 from pathlib import Path
 
 from forwardpass import spec
+from forwardpass.importers import import_model
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-
-from examples.sklearn_networks import to_document
 
 HERE = Path(__file__).resolve().parent
 
@@ -32,7 +31,7 @@ def main() -> None:
     unseen = cross_val_score(pipeline, data.data, data.target, cv=folds).mean()
     pipeline.fit(data.data, data.target)
     seen = pipeline.score(data.data, data.target)
-    document = to_document(
+    imported = import_model(
         pipeline,
         features=[{"name": str(name)} for name in data.feature_names],
         outputs=["probability of benign"],
@@ -48,9 +47,10 @@ def main() -> None:
         },
         tags=["example", "classifier"],
     )
-    checked = spec.parse(document)
+    checked = imported.spec
     target.write_text(spec.to_json(checked), encoding="utf-8")
     print(f"accuracy: {seen:.4f} on the training rows, {unseen:.4f} in 5-fold cross-validation")
+    print(f"parity: {imported.certificate}")
     print(f"written: {target.name}, {checked.parameter_count} parameters, digest {spec.digest(checked)}")
 
 

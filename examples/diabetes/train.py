@@ -12,13 +12,12 @@ import sys
 from pathlib import Path
 
 from forwardpass import spec
+from forwardpass.importers import import_model
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-
-from examples.sklearn_networks import to_document
 
 HERE = Path(__file__).resolve().parent
 
@@ -47,7 +46,7 @@ def main() -> None:
     unseen = cross_val_score(pipeline, data.data, data.target, cv=folds).mean()
     pipeline.fit(data.data, data.target)
     seen = pipeline.score(data.data, data.target)
-    document = to_document(
+    imported = import_model(
         pipeline,
         features=[
             {"name": name, "unit": unit, "description": description} for name, (unit, description) in FEATURES.items()
@@ -64,9 +63,10 @@ def main() -> None:
         },
         tags=["example", "regressor"],
     )
-    checked = spec.parse(document)
+    checked = imported.spec
     target.write_text(spec.to_json(checked), encoding="utf-8")
     print(f"R2: {seen:.4f} on the training rows, {unseen:.4f} in 5-fold cross-validation")
+    print(f"parity: {imported.certificate}")
     print(f"written: {target.name}, {checked.parameter_count} parameters, digest {spec.digest(checked)}")
 
 

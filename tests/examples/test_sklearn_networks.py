@@ -1,4 +1,4 @@
-"""Between scikit-learn and specs, both ways; scikit-learn itself is the oracle."""
+"""From a spec back to scikit-learn, and the committed specs; scikit-learn itself is the oracle."""
 
 import warnings
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from forwardpass import spec
+from forwardpass.importers import Certificate, import_model
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import check_examples, compile_plan
 from sklearn import datasets
@@ -15,7 +16,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from examples.sklearn_networks import network_outputs, to_document, to_pipeline
+from examples.sklearn_networks import network_outputs, to_pipeline
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = {
@@ -39,15 +40,11 @@ def test_a_pipeline_comes_back_from_its_spec_with_the_same_bits(load: Any, kind:
     x, y = load(return_X_y=True)
     pipeline = fitted(kind, x, y, activation)
     outputs = network_outputs(pipeline, x)
-    network = spec.parse(
-        to_document(
-            pipeline,
-            features=[{"name": f"x{index}"} for index in range(x.shape[1])],
-            outputs=[f"y{index}" for index in range(outputs.shape[1])],
-            rows=x[:3],
-            classes=[f"class {index}" for index in range(max(y) + 1)] if kind is MLPClassifier else (),
-        )
-    )
+    network = import_model(
+        pipeline,
+        rows=x,
+        classes=[f"class {index}" for index in range(max(y) + 1)] if kind is MLPClassifier else (),
+    ).spec
     back = to_pipeline(network)
     np.testing.assert_array_equal(network_outputs(back, x), outputs)
     np.testing.assert_array_equal(back.predict(x), pipeline.predict(x))
@@ -65,6 +62,9 @@ def test_a_committed_spec_says_where_its_scores_come_from(name: str) -> None:
     score = to_pipeline(network).score(data.data, data.target)
     (said,) = [value for key, value in network.metadata.items() if key.endswith("on training rows")]
     assert float(said) == pytest.approx(score, abs=5e-5)
+    certificate = Certificate.of(network.metadata)
+    assert certificate is not None
+    assert certificate.covers(network)
 
 
 def test_what_scikit_learn_cannot_compute_is_refused() -> None:

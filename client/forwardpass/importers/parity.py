@@ -207,12 +207,12 @@ def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:
 
 
 def _choose(theirs: Array, rows: Array, given: int) -> list[int]:
-    """Choose examples: rows spread over those given, or where there are too few, random ones too."""
+    """Choose examples: rows spread over those given, or where none is given, random ones."""
     count = min(EXAMPLES, max(1, _MOST_EXAMPLE_NUMBERS // (rows.shape[1] + theirs.shape[1])))
     usable = np.flatnonzero(np.isfinite(theirs).all(axis=1))
-    ours, others = usable[usable < given], usable[usable >= given]
-    spread = ours[np.unique(np.linspace(0, len(ours) - 1, min(count, len(ours))).astype(int))]
-    return [*spread.tolist(), *others[: count - len(spread)].tolist()]
+    usable = usable[usable < given] if given else usable
+    spread = np.linspace(0, len(usable) - 1, min(count, len(usable))).astype(int)
+    return list(map(int, usable[spread]))
 
 
 def _disparity(certificate: Certificate, spec: NetworkSpec, ours: Array, theirs: Array, relative: Array) -> ParityError:
