@@ -10,7 +10,6 @@ from forwardpass.v1.prediction_service_pb2 import (
     PredictResult,
 )
 from forwardpass.v1.tensor_pb2 import Tensor
-from forwardpass_server.serving.calls import Answer
 from forwardpass_server.serving.many import join, split
 from forwardpass_server.serving.wire import field, varint
 from google.protobuf.message import DecodeError
@@ -107,7 +106,7 @@ def plain_status(error: Exception) -> Status:
 
 @given(st.lists(st.one_of(LENGTHS, st.text()), max_size=5))
 def test_answers_are_joined_as_messages_would_be(drawn: list[int | str]) -> None:
-    answers: list[Answer] = [
+    answers: list[bytes | Exception] = [
         ValueError(one) if isinstance(one, str) else PredictResponse(network="n" * one).SerializeToString()
         for one in drawn
     ]
