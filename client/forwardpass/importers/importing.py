@@ -33,8 +33,8 @@ def import_model(
     """Make a spec of a fitted model, and prove it: the model and the spec compute the same rows.
 
     Nothing is approximated: what a spec cannot express is refused. The rows are those given and up to 1,000 random
-    ones, half of them far out; up to 8 of those given (of the random ones where
-    none is given) become examples, which a server computes before it registers the spec.
+    ones, half of them far out. Up to 8 of those given, or where none is given of the random ones, become examples,
+    which a server computes before it registers the spec.
 
     Args:
         model: A fitted model of scikit-learn; docs/importing.md says which.

@@ -44,7 +44,7 @@ def _softmax(z: Array) -> Array:
 FUNCTIONS: Final[Mapping[str, Callable[[Array], Array]]] = MappingProxyType(
     {
         "identity": lambda z: z,
-        "relu": lambda z: np.where(z > 0, z, z.dtype.type(0)),
+        "relu": lambda z: np.maximum(z, 0),
         "tanh": np.tanh,
         "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
         "softmax": _softmax,

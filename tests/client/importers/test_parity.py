@@ -160,6 +160,16 @@ def test_the_reference_and_the_core_agree(hidden: list[str], last: str, dtype: s
     np.testing.assert_allclose(actual, expected, rtol=near, atol=near)
 
 
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_reference_and_the_core_agree_on_what_is_not_finite(name: str, dtype: str) -> None:
+    network = spec.parse(document(dtype=dtype, inputs=1, layers=[{"weights": [[1]], "activation": name}]))
+    rows = np.array([[np.nan], [np.inf], [-np.inf], [1e30], [-1e30]], dtype)
+    with np.errstate(all="ignore"):
+        actual = forward(compile_plan(network), rows)
+    np.testing.assert_array_equal(actual, compute(network, rows))
+
+
 def test_wide_networks_get_fewer_random_rows() -> None:
     wide = spec.parse(document(inputs=60_000, layers=[{"weights": np.ones((1, 60_000))}]))
     assert random_rows(wide, np.empty((0, 60_000))).shape == (66, 60_000)
