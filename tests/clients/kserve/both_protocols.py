@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import httpx
@@ -24,41 +24,50 @@ DATATYPES: dict[str, Any] = {
 }
 
 
-class Client:
-    """Either client, with the same calls."""
+class OverGrpc:
+    """KServe's gRPC client, called as the other one is."""
 
-    def __init__(self, kind: str, place: Place) -> None:
-        self.kind = kind
-        self._url = f"http://{place.rest}"
-        self._rest = InferenceRESTClient(RESTConfig(protocol="v2", timeout=120, retries=3))
-        self._grpc = InferenceGRPCClient(place.grpc, timeout=120)
+    def __init__(self, place: Place) -> None:
+        self._client = InferenceGRPCClient(place.grpc, timeout=120)
+        self.close = self._client.close
 
     async def infer(self, request: InferRequest) -> InferResponse:
-        if self.kind == "gRPC":
-            return await self._grpc.infer(request)
-        return await self._rest.infer(self._url, request, model_name=request.model_name)
+        return await self._client.infer(request)
 
     async def is_ready(self) -> tuple[bool, bool]:
-        if self.kind == "gRPC":
-            return await self._grpc.is_server_live(), await self._grpc.is_server_ready()
-        return await self._rest.is_server_live(self._url), await self._rest.is_server_ready(self._url)
+        return await self._client.is_server_live(), await self._client.is_server_ready()
 
     async def is_model_ready(self, name: str) -> bool:
-        if self.kind == "gRPC":
-            return bool(await self._grpc.is_model_ready(name))
-        return bool(await self._rest.is_model_ready(self._url, name))
-
-    async def close(self) -> None:
-        await self._rest.close()
-        await self._grpc.close()
+        return bool(await self._client.is_model_ready(name))
 
 
-@pytest.fixture(params=["gRPC", "REST"])
+class OverRest:
+    """KServe's REST client, called as the other one is."""
+
+    def __init__(self, place: Place) -> None:
+        self._url = f"http://{place.rest}"
+        self._client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=120, retries=3))
+        self.close = self._client.close
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        return await self._client.infer(self._url, request, model_name=request.model_name)
+
+    async def is_ready(self) -> tuple[bool, bool]:
+        return await self._client.is_server_live(self._url), await self._client.is_server_ready(self._url)
+
+    async def is_model_ready(self, name: str) -> bool:
+        return bool(await self._client.is_model_ready(self._url, name))
+
+
+Client: TypeAlias = OverGrpc | OverRest
+
+
+@pytest.fixture(params=[OverGrpc, OverRest])
 def use(request: pytest.FixtureRequest, place: Place) -> Callable[[Callable[[Client], Awaitable[None]]], None]:
     """Use a client of each kind, in a loop of its own."""
 
     async def using(what: Callable[[Client], Awaitable[None]]) -> None:
-        client = Client(request.param, place)
+        client = request.param(place)
         try:
             await what(client)
         finally:
