@@ -5,9 +5,14 @@ from typing import Any
 
 import grpc
 import pytest
+from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
 from tests.processes import ServerProcess
+
+# How long an example takes says something about the machine only.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from forwardpass.importers.reference import FUNCTIONS, compute
 from forwardpass.importers.source import Source
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import check_examples, compile_plan
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
@@ -131,7 +131,6 @@ def test_examples_are_computed_by_the_server() -> None:
     check_examples(imported.spec, compile_plan(imported.spec))
 
 
-@settings(deadline=None)
 @given(
     # An exponential of an exponential is soon beyond every number, and near that edge rounding decides.
     hidden=st.lists(st.sampled_from(sorted(FUNCTIONS.keys() - {"exp"})), max_size=3),

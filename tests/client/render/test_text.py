@@ -106,7 +106,7 @@ def test_a_graph_is_a_list_that_says_what_each_layer_reads() -> None:
     ascii_only=st.booleans(),
     explained=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_line_is_wider_than_asked(
     sizes: list[int], width: int, seed: int, ascii_only: bool, explained: bool
 ) -> None:
@@ -117,7 +117,7 @@ def test_no_line_is_wider_than_asked(
 
 
 @given(sizes=st.lists(st.integers(1, 6), min_size=2, max_size=3), seed=st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_small_network_shows_every_node_with_its_numbers(sizes: list[int], seed: int) -> None:
     trace = traced(sizes, seed)
     drawn = render.text(trace, row=0, width=400)

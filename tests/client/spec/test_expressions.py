@@ -58,7 +58,7 @@ def test_the_canonical_text(text: str, canonical: str) -> None:
 
 
 @given(text=texts())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_canonical_text_is_the_same_tree(text: str) -> None:
     tree = expressions.parse(text)
     canonical = expressions.show(tree)
@@ -219,7 +219,7 @@ def test_hostile_texts_are_refused_at_once(text: str) -> None:
 
 
 @given(text=st.text(max_size=40) | st.text("x0129.e+-*/<>=!() ,\nandorexplogwhere", max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         tree = expressions.parse(text)

@@ -297,7 +297,7 @@ JSON = st.recursive(
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bytes_are_read_or_refused(reader: Callable[[bytes], object], data: st.DataObject) -> None:
     valid = spec.parse(document())
     good = spec.to_json(valid).encode() if reader is spec.from_json else spec.to_safetensors(valid)
@@ -314,7 +314,7 @@ def test_any_bytes_are_read_or_refused(reader: Callable[[bytes], object], data: 
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_document_is_read_or_refused(data: st.DataObject) -> None:
     change: Any = document()
     for _ in range(data.draw(st.integers(1, 3))):

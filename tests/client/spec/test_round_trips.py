@@ -53,7 +53,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(document=documents())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_form_gives_the_same_network(document: dict[str, Any]) -> None:
     network = spec.parse(document)
     for again in (
@@ -73,7 +73,7 @@ def test_a_spec_that_does_not_say_its_numerics_has_the_digest_that_it_always_had
 
 
 @given(document=documents())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_safetensors_library_reads_ours_and_we_read_its(document: dict[str, Any]) -> None:
     network = spec.parse(document)
     content = spec.to_safetensors(network)
@@ -116,7 +116,7 @@ def test_a_graph_has_the_digest_that_it_had_before_there_were_groups_and_output_
 
 
 @given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from(["float32", "float64"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_form_gives_the_same_graph(seed: int, dtype: str) -> None:
     network = random_graph(seed, dtype)
     for again in (

@@ -155,7 +155,7 @@ POINTS = [-30.0, -3.5, -1.0, -0.7, -1e-3, 0.0, 1e-6, 0.3, 0.5, 1.0, 1.2, 2.0, 3.
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(text=texts())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_against_python(dtype: str, text: str) -> None:
     try:
         found = function(text, dtype)(np.array([POINTS], dtype))

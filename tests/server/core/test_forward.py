@@ -71,7 +71,7 @@ def loops(plan: Plan, row: Sequence[float]) -> list[float]:
     rows=st.integers(1, 20),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_against_plain_loops(sizes: list[int], rows: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     plan = random_plan(rng, sizes, "float64", lambda: str(rng.choice(["relu", "identity"])))

@@ -26,7 +26,7 @@ def dense(name: str, reads: int, nodes: int, sources: Sequence[str] = (), how: s
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 2**32 - 1), layers=st.integers(1, 9), rows=st.integers(1, 9))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_against_plain_loops(dtype: str, seed: int, layers: int, rows: int) -> None:
     network = random_graph(seed, dtype, layers=layers)
     plan = compile_plan(network)

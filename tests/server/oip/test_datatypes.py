@@ -6,7 +6,7 @@ import pytest
 from forwardpass.errors import InvalidTensorError
 from forwardpass_server.oip.datatypes import DATATYPES, NAMES, from_contents, from_raw, to_dtype
 from forwardpass_server.oip.v2.inference_pb2 import InferTensorContents
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.oip.samples import NUMPY, TYPED, elements
@@ -20,7 +20,6 @@ def is_held(value: int, dtype: npt.DTypeLike) -> bool:
     return int(np.dtype(dtype).type(value)) == value
 
 
-@settings(deadline=None)
 @given(data=st.data(), datatype=st.sampled_from(WHOLE), dtype=st.sampled_from(DTYPES))
 def test_whole_numbers_stay_themselves_or_are_refused(
     data: st.DataObject, datatype: str, dtype: np.dtype[np.float64]
@@ -72,7 +71,6 @@ def test_the_edges_of_what_is_held(value: int, datatype: str, dtype: str, held: 
 
 
 @pytest.mark.parametrize("datatype", sorted(TYPED))
-@settings(deadline=None)
 @given(data=st.data())
 def test_typed_contents_are_the_same_elements_as_raw_ones(datatype: str, data: st.DataObject) -> None:
     values = data.draw(elements(datatype, 4))
@@ -101,7 +99,6 @@ def test_a_byte_that_is_no_bool_is_refused() -> None:
         from_raw(b"\0\1\7", DATATYPES["BOOL"], 3, "x")
 
 
-@settings(deadline=None)
 @given(numbers=st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=9))
 def test_a_bf16_is_the_upper_half_of_an_fp32(numbers: list[float]) -> None:
     whole = np.array(numbers, dtype="<f4").view("<u4")

@@ -321,7 +321,7 @@ def families(draw: st.DrawFn) -> list[bytes]:
     return found
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(family=families(), order=st.randoms(use_true_random=False))
 def test_answers_do_not_depend_on_what_was_read_before(registry: Registry, family: list[bytes], order: Any) -> None:
     calls = called(*family)

@@ -136,7 +136,7 @@ def test_every_name_of_the_configuration_can_be_used(models: grpc.Channel) -> No
     ("datatype", "typed"), [*((name, False) for name in sorted(NUMPY)), *((name, True) for name in sorted(TYPED))]
 )
 @pytest.mark.parametrize("model", ["oip-double", "oip-single"])
-@settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_elements_come_back_or_are_refused(
     models: grpc.Channel, model: str, datatype: str, typed: bool, data: st.DataObject

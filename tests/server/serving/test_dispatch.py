@@ -424,7 +424,7 @@ class DoorsMachine(RuleBasedStateMachine):
 
 
 DoorsMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
 )
 TestDoorsMachine = DoorsMachine.TestCase
 

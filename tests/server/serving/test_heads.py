@@ -135,7 +135,7 @@ def all_calls(draw: st.DrawFn) -> list[Call]:
     return calls
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(calls=all_calls(), order=st.randoms(use_true_random=False))
 def test_answers_do_not_depend_on_what_was_read_before(shared: Registry, calls: list[Call], order: object) -> None:
     expected = [comparable(answers(Predictor(shared, LIMITS), [call])[0]) for call in calls]

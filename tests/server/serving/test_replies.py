@@ -16,7 +16,7 @@ from forwardpass_server import core
 from forwardpass_server.registry import Served
 from forwardpass_server.serving.replies import predict_replies, trace_replies
 from forwardpass_server.serving.wire import tensor_field, varint
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.serving.samples import chain, chains, graphs, served
@@ -124,13 +124,11 @@ def check_trace(
     return replies
 
 
-@settings(deadline=None)
 @given(chains() | graphs(), COUNTS)
 def test_predictions_are_the_messages_built_plainly(network: NetworkSpec, counts: list[int]) -> None:
     check_predict(served(network), counts)
 
 
-@settings(deadline=None)
 @given(chains() | graphs(), COUNTS, st.data())
 def test_traces_are_the_messages_built_plainly(network: NetworkSpec, counts: list[int], data: st.DataObject) -> None:
     names = [layer.name for layer in network.layers]
