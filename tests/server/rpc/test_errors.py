@@ -462,7 +462,8 @@ def test_the_table_is_complete() -> None:
     abstract = {errors.ForwardpassError}
     while abstract:
         parent = abstract.pop()
-        children = set(parent.__subclasses__())
+        # Those of importers never travel.
+        children = {child for child in parent.__subclasses__() if child.__module__ == errors.__name__}
         assert children or parent in subclasses, f"{parent} has no row"
         abstract |= children
 
