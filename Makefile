@@ -16,7 +16,7 @@ serve: .venv/installed  ## run a server on port 50051, networks kept in forwardp
 	@$(BIN)/forwardpass-server serve --listen 127.0.0.1:50051 --database sqlite:///forwardpass.db
 
 test: .venv/installed  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: check-code check-protos check-deploy  ## lint, types, imports, protos, deployment files
 

@@ -3,11 +3,13 @@
 Each client has one of its own, as its users have: two packages with the protocol's messages cannot share a process.
 """
 
+import fcntl
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +41,23 @@ class Environment:
 
 
 def environment(name: str) -> Path:
-    """Return the folder of an environment, which is made if need be.
+    """Return the folder of an environment, which is made if need be; another process that makes it is waited for.
 
     Raises:
         NotInstallableError: The packages cannot be had here.
     """
+    with _alone(name):
+        return _environment(name)
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    with (ROOT / f".venv-clients-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _environment(name: str) -> Path:
     folder = ROOT / f".venv-clients-{name}"
     parts = ENVIRONMENTS[name]
     wanted = b"".join((HERE / file).read_bytes() for file in parts.files)

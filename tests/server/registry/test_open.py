@@ -98,7 +98,7 @@ OPEN_WITHOUT_RIGHTS = """if True:
 
 def let_others_pass(database: Path) -> None:
     """Let every user reach the folder of a database: pytest's folders are for their owner alone."""
-    for parent in database.parents[1:3]:
+    for parent in database.parents[1:4]:
         parent.chmod(parent.stat().st_mode | 0o011)
 
 
