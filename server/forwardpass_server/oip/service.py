@@ -18,6 +18,7 @@ from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.interceptors import logged_refusal
 from forwardpass_server.rpc.methods import Service
+from forwardpass_server.rpc.streams import answered
 
 SERVICE: Final = v2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 INFERENCE: Final = SERVICE.full_name
@@ -30,9 +31,6 @@ EXTENSIONS: Final = (
     "statistics",
 )
 """What of Triton's additions there is; a test proves each."""
-
-MOST_UNANSWERED: Final = 64
-"""How many requests of one stream are computed at once; further ones wait in the connection."""
 
 _FINAL: Final = v2.ModelInferResponse(
     parameters={"triton_final_response": v2.InferParameter(bool_param=True)}
@@ -92,36 +90,11 @@ class InferenceService:
         all_are = len(versions) == len(self._registry.network(request.name).versions)
         return v2.ModelConfigResponse(config=configuration(served, None if all_are else versions, self._max_rows))
 
-    async def model_stream_infer(
+    def model_stream_infer(
         self, requests: AsyncIterator[v2.ModelInferRequest], call: RpcContext
     ) -> AsyncIterator[v2.ModelStreamInferResponse]:
         """Answer each request in turn; an error is an answer, and the stream goes on."""
-        answers: asyncio.Queue[asyncio.Task[v2.ModelStreamInferResponse] | None] = asyncio.Queue()
-        room = asyncio.Semaphore(MOST_UNANSWERED)
-
-        async def read() -> None:
-            try:
-                async for request in requests:
-                    await room.acquire()
-                    answers.put_nowait(asyncio.create_task(self._answer_in_stream(request, call)))
-            finally:
-                answers.put_nowait(None)
-
-        reader = asyncio.create_task(read())
-        try:
-            while (answer := await answers.get()) is not None:
-                try:
-                    yield await answer
-                finally:
-                    answer.cancel()
-                # Room is made only once the client has taken an answer: that is the backpressure.
-                room.release()
-            await reader  # raises what ended the reading early
-        finally:
-            reader.cancel()
-            while not answers.empty():
-                if (left := answers.get_nowait()) is not None:
-                    left.cancel()
+        return answered(requests, lambda request: self._answer_in_stream(request, call), in_order=True)
 
     async def model_statistics(self, request: v2.ModelStatisticsRequest, _: RpcContext) -> v2.ModelStatisticsResponse:
         """Count what was computed: of one version, of all of a network, or of everything."""

@@ -1,6 +1,5 @@
 """`forwardpass.v1.PredictionService`: which of its methods are hot, and the stream."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -15,11 +14,10 @@ from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.interceptors import logged_refusal
 from forwardpass_server.rpc.methods import Service
+from forwardpass_server.rpc.streams import answered
 from forwardpass_server.serving import PREDICT, PREDICT_MANY, TRACE
 
 SERVICE: Final = DESCRIPTOR.services_by_name["PredictionService"]
-MOST_UNANSWERED: Final = 64
-"""How many requests of one stream are computed at once; further ones wait in the connection."""
 
 
 class PredictionService:
@@ -28,38 +26,11 @@ class PredictionService:
     def __init__(self, door: LoopDoor) -> None:
         self._door = door
 
-    async def predict_stream(
+    def predict_stream(
         self, requests: AsyncIterator[PredictStreamRequest], call: RpcContext
     ) -> AsyncIterator[PredictStreamResponse]:
         """Answer each request as it is ready; an error answers its own id and the stream goes on."""
-        answers: asyncio.Queue[PredictStreamResponse | None] = asyncio.Queue()
-        room = asyncio.Semaphore(MOST_UNANSWERED)
-        computing: set[asyncio.Task[None]] = set()
-
-        async def one(request: PredictStreamRequest) -> None:
-            answers.put_nowait(await self._answer_in_stream(request, call))
-
-        async def read() -> None:
-            try:
-                async for request in requests:
-                    await room.acquire()
-                    task = asyncio.create_task(one(request))
-                    computing.add(task)
-                    task.add_done_callback(computing.discard)
-                await asyncio.gather(*computing)
-            finally:
-                answers.put_nowait(None)
-
-        reader = asyncio.create_task(read())
-        try:
-            while (answer := await answers.get()) is not None:
-                yield answer
-                # Room is made only once the client has taken an answer: that is the backpressure.
-                room.release()
-            await reader  # raises what ended the reading early
-        finally:
-            for task in (reader, *computing):
-                task.cancel()
+        return answered(requests, lambda request: self._answer_in_stream(request, call), in_order=False)
 
     async def _answer_in_stream(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
         try:
