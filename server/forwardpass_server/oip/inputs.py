@@ -6,12 +6,13 @@ feature, of its name and shape `[rows]` or `[rows, 1]`.
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from forwardpass.errors import Fault, InvalidFieldError, NonFiniteInputError, ShapeMismatchError
+from forwardpass.errors import Fault, InvalidFieldError, ShapeMismatchError
 
 from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype
+from forwardpass_server.serving.inputs import check_finite
 
 if TYPE_CHECKING:
     from forwardpass.tensors import Array
@@ -50,8 +51,7 @@ def read_inputs(request: "ModelInferRequest", served: "Served") -> "Array":
         numbers = np.empty((len(columns[0]), served.plan.inputs), dtype=served.plan.dtype)
         for name, column in zip(names, columns, strict=True):
             numbers[:, served.feature_index[name]] = column[:, 0]
-    if not served.allow_non_finite and not np.isfinite(numbers).all():
-        _refuse_non_finite(numbers, served)
+    check_finite(numbers, served, INPUTS)
     return numbers
 
 
@@ -130,20 +130,3 @@ def _wrong_shape(message: str, name: str, served: "Served") -> ShapeMismatchErro
 
 def _wrong_input(message: str) -> InvalidFieldError:
     return InvalidFieldError(message, faults=[Fault(path="inputs", message=message)])
-
-
-def _refuse_non_finite(numbers: Any, served: "Served") -> None:
-    row, column = map(int, np.argwhere(~np.isfinite(numbers))[0])
-    value, feature = float(numbers[row, column]), served.input_names[column]
-    message = (
-        f"row {row} has {value} as {numbers.dtype.name} for {feature!r}; {served.title} accepts finite numbers only"
-    )
-    raise NonFiniteInputError(
-        message,
-        faults=[Fault(path=f"inputs[{row}][{column}]", message=message)],
-        row=row,
-        feature=feature,
-        value=value,
-        network=served.name,
-        version=served.version,
-    )

@@ -54,9 +54,18 @@ def read_inputs(request: "PredictRequest | TraceRequest", served: "Served") -> A
     if numbers.dtype != served.plan.dtype:
         with np.errstate(over="ignore"):
             numbers = numbers.astype(served.plan.dtype)
+    check_finite(numbers, served, given)
+    return numbers
+
+
+def check_finite(numbers: Array, served: "Served", given: str) -> None:
+    """Let inputs pass, shape `(rows, inputs)`, which the request has by the name `given`.
+
+    Raises:
+        NonFiniteInputError: There is NaN or infinity and the network does not allow it.
+    """
     if not served.allow_non_finite and not np.isfinite(numbers).all():
         _refuse_non_finite(numbers, served, given)
-    return numbers
 
 
 def _one_row_as_matrix(numbers: Array, served: "Served") -> Array:
