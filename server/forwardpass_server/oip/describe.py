@@ -1,51 +1,49 @@
 """A version of a network as the protocol's models are described: metadata and configuration."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from forwardpass_server.oip.datatypes import NAMES
 from forwardpass_server.oip.inputs import INPUTS
-from forwardpass_server.oip.outputs import LABEL, LAYER_PARTS, OUTPUTS
+from forwardpass_server.oip.outputs import LABEL, LAYER_PARTS, standard
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.oip.v2 import model_config_pb2 as config
 
 if TYPE_CHECKING:
-    from forwardpass_server.registry import Served
+    from forwardpass_server.registry import Served, VersionState
 
 PLATFORM: Final = "forwardpass"
 FILE: Final = "network.safetensors"
 _LARGEST_BATCH: Final = 2**31 - 1
+_TYPES: Final = {"FP32": config.TYPE_FP32, "FP64": config.TYPE_FP64, "BYTES": config.TYPE_STRING}
 
 
-def metadata(served: "Served", versions: Sequence[int]) -> v2.ModelMetadataResponse:
-    """Describe what a version reads and answers; stock clients send every input and ask for every output of these."""
+def metadata(served: "Served", versions: "Iterable[VersionState]") -> v2.ModelMetadataResponse:
+    """Describe what a version reads and answers; stock clients send every input and ask for every output of these.
+
+    Args:
+        served: The version.
+        versions: All of its network.
+    """
     tensor = v2.ModelMetadataResponse.TensorMetadata
-    datatype = NAMES[served.plan.dtype.name]
-    outputs = [tensor(name=OUTPUTS, datatype=datatype, shape=[-1, served.plan.outputs])]
-    if served.classes:
-        outputs.append(tensor(name=LABEL, datatype="BYTES", shape=[-1, 1]))
     return v2.ModelMetadataResponse(
         name=served.name,
-        versions=[str(version) for version in versions],
+        versions=[str(version.number) for version in versions if version.in_service],
         platform=PLATFORM,
-        inputs=[tensor(name=INPUTS, datatype=datatype, shape=[-1, served.plan.inputs])],
-        outputs=outputs,
+        inputs=[tensor(name=name, datatype=datatype, shape=[-1, width]) for name, datatype, width in _inputs(served)],
+        outputs=[tensor(name=name, datatype=datatype, shape=[-1, width]) for name, datatype, width in _outputs(served)],
     )
 
 
-def configuration(served: "Served", versions: Sequence[int] | None, max_rows: int) -> config.ModelConfig:
+def configuration(served: "Served", versions: "Iterable[VersionState]", max_rows: int) -> config.ModelConfig:
     """Describe a version as Triton's tools want it; the other names it takes are JSON under `parameters`.
 
     Args:
         served: The version.
-        versions: Those of its network that are in service, or None if all are.
+        versions: All of its network.
         max_rows: The most rows of a request.
     """
-    datatype = {"FP32": config.TYPE_FP32, "FP64": config.TYPE_FP64}[NAMES[served.plan.dtype.name]]
-    outputs = [config.ModelOutput(name=OUTPUTS, data_type=datatype, dims=[served.plan.outputs])]
-    if served.classes:
-        outputs.append(config.ModelOutput(name=LABEL, data_type=config.TYPE_STRING, dims=[1]))
     layers = [f"{layer.name}.{part}" for layer in served.plan.layers for part in LAYER_PARTS]
     parameters = {
         "digest": served.digest,
@@ -55,22 +53,44 @@ def configuration(served: "Served", versions: Sequence[int] | None, max_rows: in
         "layer_outputs": _listed(layers),
         "classes": _listed(served.classes),
     }
+    in_service = {version.number: version.in_service for version in versions}
     policy = config.ModelVersionPolicy(all=config.ModelVersionPolicy.All())
-    if versions is not None:
-        policy = config.ModelVersionPolicy(specific=config.ModelVersionPolicy.Specific(versions=versions))
+    if not all(in_service.values()):
+        some = [number for number, answers in in_service.items() if answers]
+        policy = config.ModelVersionPolicy(specific=config.ModelVersionPolicy.Specific(versions=some))
     return config.ModelConfig(
         name=served.name,
         platform=PLATFORM,
         backend=PLATFORM,
         version_policy=policy,
         max_batch_size=min(max_rows, _LARGEST_BATCH),
-        input=[config.ModelInput(name=INPUTS, data_type=datatype, dims=[served.plan.inputs])],
-        output=outputs,
+        input=[
+            config.ModelInput(name=name, data_type=_TYPES[datatype], dims=[width])
+            for name, datatype, width in _inputs(served)
+        ],
+        output=[
+            config.ModelOutput(name=name, data_type=_TYPES[datatype], dims=[width])
+            for name, datatype, width in _outputs(served)
+        ],
         default_model_filename=FILE,
         dynamic_batching=config.ModelDynamicBatching(),
         model_transaction_policy=config.ModelTransactionPolicy(decoupled=False),
         parameters={name: config.ModelParameter(string_value=value) for name, value in parameters.items()},
     )
+
+
+def _inputs(served: "Served") -> list[tuple[str, str, int]]:
+    """Return the name, datatype and width of each input that stands for all."""
+    return [(INPUTS, NAMES[served.plan.dtype.name], served.plan.inputs)]
+
+
+def _outputs(served: "Served") -> list[tuple[str, str, int]]:
+    """Return the name, datatype and width of each output of a request that asks for none."""
+    datatype = NAMES[served.plan.dtype.name]
+    return [
+        (output.name, "BYTES", 1) if output.name == LABEL else (output.name, datatype, served.plan.outputs)
+        for output in standard(served)
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:

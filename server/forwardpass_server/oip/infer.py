@@ -117,9 +117,7 @@ def find(snapshot: "Snapshot", name: str, version: str) -> "VersionState":
         error.message = f"Request for unknown model: '{name}' version {error.facts['version']} is not at ready state"
         raise
     except NotFoundError as error:
-        which = f"'{name}'" if isinstance(error, NetworkNotFoundError) else f"'{name}' version {version}"
-        error.message = f"Request for unknown model: {which} is not found"
-        raise
+        raise _unknown(error, name, version) from None
 
 
 def all_of(snapshot: "Snapshot", name: str) -> "Iterable[VersionState]":
@@ -131,8 +129,14 @@ def all_of(snapshot: "Snapshot", name: str) -> "Iterable[VersionState]":
     try:
         return snapshot.network(name).versions.values()
     except NotFoundError as error:
-        error.message = f"Request for unknown model: '{name}' is not found"
-        raise
+        raise _unknown(error, name) from None
+
+
+def _unknown(error: NotFoundError, name: str, version: str = "") -> NotFoundError:
+    """Say in Triton's words what is not there."""
+    which = f"'{name}'" if isinstance(error, NetworkNotFoundError) else f"'{name}' version {version}"
+    error.message = f"Request for unknown model: {which} is not found"
+    return error
 
 
 def check_parameters(parameters: Mapping[str, InferParameter]) -> None:

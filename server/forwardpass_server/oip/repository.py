@@ -35,8 +35,13 @@ def check_repository(name: str) -> None:
         raise _wrong("repository_name", f"there is no repository '{name}'; leave repository_name empty")
 
 
-def indexed(registry: Registry, version: VersionState) -> RepositoryIndexResponse.ModelIndex:
-    """Return a version's entry of the index."""
+def index(registry: Registry, *, ready: bool) -> RepositoryIndexResponse:
+    """List every version, or only those that are ready."""
+    entries = (_entry(registry, version) for version in registry.snapshot.versions())
+    return RepositoryIndexResponse(models=(entry for entry in entries if entry.state == READY or not ready))
+
+
+def _entry(registry: Registry, version: VersionState) -> RepositoryIndexResponse.ModelIndex:
     reason = "" if version.in_service else "unloaded"
     if registry.is_damaged(version):
         reason = "its stored content is damaged"
@@ -74,10 +79,7 @@ def load(
             first = "; ".join(map(str, error.faults[:_MOST_TOLD]))
             error.message = f"failed to load '{name}': {error.message}: {first}"
             raise
-    if files or name in registry.snapshot.networks:
-        registry.set_in_service(name, in_service=True)
-        return
-    _missing(registry, name, "load")
+    _set_in_service(registry, name, "load", in_service=True)
 
 
 def unload(registry: Registry, name: str, parameters: Mapping[str, ModelRepositoryParameter]) -> None:
@@ -90,14 +92,12 @@ def unload(registry: Registry, name: str, parameters: Mapping[str, ModelReposito
     for key in parameters:
         if key != _UNLOAD_DEPENDENTS:  # nothing depends on a network
             raise _wrong(f"parameters[{key!r}]", f"the parameter '{key}' is not supported")
-    if name not in registry.snapshot.networks:
-        _missing(registry, name, "unload")
-    registry.set_in_service(name, in_service=False)
+    _set_in_service(registry, name, "unload", in_service=False)
 
 
-def _missing(registry: Registry, name: str, what: str) -> None:
+def _set_in_service(registry: Registry, name: str, what: str, *, in_service: bool) -> None:
     try:
-        registry.network(name)
+        registry.set_in_service(name, in_service=in_service)
     except NotFoundError as error:
         error.message = f"failed to {what} '{name}': {error.message}"
         raise

@@ -1,8 +1,9 @@
 """`inference.GRPCInferenceService`: the protocol's calls over the same registry and the same door as our own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from importlib.metadata import version as version_of
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import cache
+from importlib.metadata import version
 from typing import Final
 
 from forwardpass.errors import ForwardpassError, MethodNotFoundError, NotFoundError, VersionOutOfServiceError
@@ -13,7 +14,7 @@ from forwardpass_server.oip.describe import PLATFORM, configuration, metadata
 from forwardpass_server.oip.infer import INFER, all_of, find
 from forwardpass_server.oip.statistics import statistics
 from forwardpass_server.oip.v2 import inference_pb2 as v2
-from forwardpass_server.registry import Registry, Served
+from forwardpass_server.registry import Registry, Served, VersionState
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.interceptors import logged_refusal
@@ -68,27 +69,26 @@ class InferenceService:
 
     async def server_metadata(self, _: v2.ServerMetadataRequest, __: RpcContext) -> v2.ServerMetadataResponse:
         """Say what the server is."""
-        return v2.ServerMetadataResponse(name=PLATFORM, version=version_of("forwardpass"), extensions=self._extensions)
+        return v2.ServerMetadataResponse(name=PLATFORM, version=_own_version(), extensions=self._extensions)
 
     async def model_ready(self, request: v2.ModelReadyRequest, _: RpcContext) -> v2.ModelReadyResponse:
         """Say whether a version takes requests; one that is not there does not."""
         try:
-            version = find(self._registry.snapshot, request.name, request.version)
+            asked = find(self._registry.snapshot, request.name, request.version)
         except (NotFoundError, VersionOutOfServiceError):
             return v2.ModelReadyResponse(ready=False)
-        return v2.ModelReadyResponse(ready=self._is_serving() and not self._registry.is_damaged(version))
+        return v2.ModelReadyResponse(ready=self._is_serving() and not self._registry.is_damaged(asked))
 
     async def model_metadata(self, request: v2.ModelMetadataRequest, _: RpcContext) -> v2.ModelMetadataResponse:
         """Say what a version reads and answers."""
         served = await self._served(request.name, request.version)
-        return metadata(served, self._in_service(request.name))
+        return metadata(served, all_of(self._registry.snapshot, request.name))
 
     async def model_config(self, request: v2.ModelConfigRequest, _: RpcContext) -> v2.ModelConfigResponse:
         """Describe a version as Triton's tools want it."""
         served = await self._served(request.name, request.version)
-        versions = self._in_service(request.name)
-        all_are = len(versions) == len(self._registry.network(request.name).versions)
-        return v2.ModelConfigResponse(config=configuration(served, None if all_are else versions, self._max_rows))
+        versions = all_of(self._registry.snapshot, request.name)
+        return v2.ModelConfigResponse(config=configuration(served, versions, self._max_rows))
 
     def model_stream_infer(
         self, requests: AsyncIterator[v2.ModelInferRequest], call: RpcContext
@@ -98,26 +98,12 @@ class InferenceService:
 
     async def model_statistics(self, request: v2.ModelStatisticsRequest, _: RpcContext) -> v2.ModelStatisticsResponse:
         """Count what was computed: of one version, of all of a network, or of everything."""
-        snapshot = self._registry.snapshot
-        if request.version:
-            versions = [find(snapshot, request.name, request.version)]
-        elif request.name:
-            versions = [*all_of(snapshot, request.name)]
-        else:
-            versions = [version for network in snapshot.networks.values() for version in network.versions.values()]
-        return v2.ModelStatisticsResponse(model_stats=[statistics(version) for version in versions])
+        return await asyncio.to_thread(self._statistics, request.name, request.version)
 
     async def repository_index(self, request: v2.RepositoryIndexRequest, _: RpcContext) -> v2.RepositoryIndexResponse:
         """List every version, or those in service."""
         repository.check_repository(request.repository_name)
-        index = [
-            repository.indexed(self._registry, version)
-            for network in self._registry.networks()
-            for version in network.versions.values()
-        ]
-        return v2.RepositoryIndexResponse(
-            models=[one for one in index if one.state == repository.READY or not request.ready]
-        )
+        return await asyncio.to_thread(repository.index, self._registry, ready=request.ready)
 
     async def repository_model_load(
         self, request: v2.RepositoryModelLoadRequest, _: RpcContext
@@ -145,16 +131,22 @@ class InferenceService:
         """Refuse: what is logged is a setting of the server."""
         raise _not_offered("LogSettings", "what the server logs is its setting `log_level`, read at its start")
 
-    def _in_service(self, name: str) -> list[int]:
-        """Return the versions of a network that answer calls."""
-        return [version.number for version in self._registry.network(name).versions.values() if version.in_service]
+    def _statistics(self, name: str, reference: str) -> v2.ModelStatisticsResponse:
+        snapshot = self._registry.snapshot
+        if reference:
+            versions: Iterable[VersionState] = [find(snapshot, name, reference)]
+        elif name:
+            versions = all_of(snapshot, name)
+        else:
+            versions = snapshot.versions()
+        return v2.ModelStatisticsResponse(model_stats=map(statistics, versions))
 
     async def _served(self, name: str, reference: str) -> Served:
-        version = find(self._registry.snapshot, name, reference)
-        resident = self._registry.resident(version)
+        asked = find(self._registry.snapshot, name, reference)
+        resident = self._registry.resident(asked)
         if resident is not None:
             return resident
-        return await asyncio.to_thread(self._registry.load, version)
+        return await asyncio.to_thread(self._registry.load, asked)
 
     async def _answer_in_stream(self, request: v2.ModelInferRequest, call: RpcContext) -> v2.ModelStreamInferResponse:
         try:
@@ -190,6 +182,12 @@ def inference_service(
         return Service(SERVICE, servicer, {INFER.name: INFER})
 
     return make
+
+
+@cache
+def _own_version() -> str:
+    """Return the version of this program, which is in a file."""
+    return version("forwardpass")
 
 
 def _not_offered(method: str, instead: str) -> ForwardpassError:

@@ -1,7 +1,7 @@
 """Everything that is registered, as it was at one revision: never changed, only replaced."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final, TypeVar
@@ -73,6 +73,10 @@ class Snapshot:
         start = bisect_right(self.names, after)
         end = None if limit is None else start + limit
         return tuple(map(self.networks.__getitem__, self.names[start:end]))
+
+    def versions(self) -> Iterator[VersionState]:
+        """Return every version of every network, by name and number."""
+        return (version for name in self.names for version in self.networks[name].versions.values())
 
     def version(self, name: str, reference: str) -> VersionState:
         """Return a version by number or alias; an empty reference is `latest`.

@@ -10,7 +10,7 @@ from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, Inputs
 
 from forwardpass_server.core import Dense, Plan
-from forwardpass_server.registry.statistics import Statistics
+from forwardpass_server.registry.statistics import NOTHING, Counted, Statistics
 
 MOST_NAMED = 1_000
 """Up to so many values, what is merged of them is named after them."""
@@ -102,6 +102,10 @@ class Summary:
     numerics: Numerics
 
 
+_MAKING = threading.Lock()
+"""Held for a moment where two threads may make the same thing; what the other has counted would be lost."""
+
+
 class Slot:
     """What this process knows of a version beyond what the version is. Equal only to itself.
 
@@ -123,10 +127,16 @@ class Slot:
 
     @property
     def statistics(self) -> Statistics:
-        """What was computed of the version; made when it is first asked for, since most versions are never called."""
+        """What counts the calls of the version; made at the first one, since most versions are never called."""
         if self._statistics is None:
-            self._statistics = Statistics()
+            with _MAKING:
+                # mypy does not know of the other threads.
+                self._statistics = self._statistics or Statistics()  # type: ignore[redundant-expr]
         return self._statistics
+
+    def counted(self) -> Counted:
+        """Return what was counted until now."""
+        return NOTHING if self._statistics is None else self._statistics.counted()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -66,6 +66,10 @@ class Counted:
         return sum(self.sizes.values(), Figures())
 
 
+NOTHING: Final = Counted(sizes={}, failures=0, failed=0.0, last=0.0)
+"""The figures of a version that was never called."""
+
+
 class Statistics:
     """Counts for one version. May be used by several threads."""
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from forwardpass_server.registry import Figures, Statistics
+from forwardpass_server.registry.state import Slot
 from forwardpass_server.registry.statistics import MOST_SIZES
 
 
@@ -75,3 +76,11 @@ def test_nothing_is_lost_between_threads() -> None:
     for thread in threads:
         thread.join()
     assert statistics.counted().sizes[2].batches == 4_000
+
+
+def test_to_look_takes_no_memory() -> None:
+    slot = Slot()
+    assert slot.counted() == Statistics().counted()
+    assert slot._statistics is None
+    slot.statistics.refused(0.0)
+    assert slot.counted().failures == 1
