@@ -27,7 +27,8 @@ DTYPES: Final[dict[int, np.dtype[Any]]] = {
 DATA_TYPES: Final[dict[str, DataType]] = {"float32": DATA_TYPE_FLOAT32, "float64": DATA_TYPE_FLOAT64}
 """The value of the enum `DataType` for each dtype's name."""
 
-_MOST_AXES: Final = 32  # as numpy before 2.0
+MOST_AXES: Final = 32
+"""How many axes an array can have, as in numpy before 2.0."""
 _MOST_ELEMENTS: Final = 2**56
 
 
@@ -94,9 +95,9 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
             )
         dtype = DTYPES[DATA_TYPE_FLOAT64]
     if shape and min(shape) < 0:
-        raise _invalid(f"{path}.shape", f"is {list(shape[:_MOST_AXES])}; no axis can be negative")
-    if len(shape) > _MOST_AXES:
-        raise _invalid(f"{path}.shape", f"has {len(shape)} axes; an array can have {_MOST_AXES}")
+        raise _invalid(f"{path}.shape", f"is {list(shape[:MOST_AXES])}; no axis can be negative")
+    if len(shape) > MOST_AXES:
+        raise _invalid(f"{path}.shape", f"has {len(shape)} axes; an array can have {MOST_AXES}")
     if values:
         shape = shape or (len(values),)
         if len(values) != math.prod(shape):

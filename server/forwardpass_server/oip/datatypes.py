@@ -4,7 +4,8 @@ An element is converted where its value survives: whole numbers that the network
 FP32 and FP64 are rounded to nearest, as everywhere in this server. Whatever would lose its value in silence is refused.
 """
 
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,6 +56,9 @@ DATATYPES: Final[Mapping[str, Datatype]] = {
         Datatype(name="FP64", raw=np.dtype("<f8"), contents="fp64_contents"),
     )
 }
+
+TEXT_LENGTH: Final = struct.Struct("<I")
+"""What stands before a BYTES element in raw contents."""
 
 NAMES: Final[Mapping[str, str]] = {"float32": "FP32", "float64": "FP64"}
 """The datatype of each of the networks' dtypes."""
@@ -117,6 +121,11 @@ def from_contents(contents: InferTensorContents, datatype: Datatype, count: int,
 
 _WIDE: Final = {"int_contents": np.dtype("<i4"), "uint_contents": np.dtype("<u4")}
 """The formats of fields that serve several datatypes."""
+
+
+def raw_texts(texts: Iterable[bytes]) -> bytes:
+    """Return BYTES elements as raw contents: each with its length before it, in four bytes."""
+    return b"".join(part for text in texts for part in (TEXT_LENGTH.pack(len(text)), text))
 
 
 def to_dtype(elements: Any, dtype: "np.dtype[Any]", tensor: str) -> Array:

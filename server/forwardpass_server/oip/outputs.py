@@ -16,7 +16,7 @@ import numpy as np
 from forwardpass.errors import Fault, InvalidFieldError, PermissionDeniedError
 
 from forwardpass_server.core import Trace
-from forwardpass_server.oip.datatypes import NAMES
+from forwardpass_server.oip.datatypes import NAMES, raw_texts
 from forwardpass_server.oip.ids import id_field_of
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferResponse
 from forwardpass_server.serving import Computed, TraceChoice, Wanted
@@ -198,8 +198,7 @@ class _Texts:
         return _described(self.name, "BYTES", (rows, len(self.texts[0])))
 
     def raw(self, start: int, end: int) -> tuple[bytes, bytes]:
-        elements = [element for row in self.texts[start:end] for element in row]
-        data = b"".join(len(element).to_bytes(4, "little") + element for element in elements)
+        data = raw_texts(chain.from_iterable(self.texts[start:end]))
         return field(_FIELDS["raw_output_contents"], len(data)), data
 
 

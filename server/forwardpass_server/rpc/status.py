@@ -94,9 +94,10 @@ _MOST_TEXT_BYTES: Final = (1_000, 250, 60)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """An error as it leaves: the gRPC status code, and `google.rpc.Status` with its details."""
+    """An error as it leaves: the gRPC status code, the reason, and `google.rpc.Status` with its details."""
 
     code: grpc.StatusCode
+    reason: str
     status: Status
 
 
@@ -113,7 +114,7 @@ def refusal(error: Exception, request_id: str) -> Refusal:
         _fit(status, error)
         if status.ByteSize() <= _MOST_DETAIL_BYTES:
             break
-    return Refusal(code=code, status=status)
+    return Refusal(code=code, reason=_REASON_OF[type(error)], status=status)
 
 
 def _details(error: ForwardpassError, request_id: str, most: int) -> list[object]:

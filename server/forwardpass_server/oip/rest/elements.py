@@ -1,14 +1,14 @@
 """The elements of a tensor: as JSON says them, and as raw contents."""
 
 import math
-import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 from forwardpass.errors import DtypeMismatchError, Fault, InvalidTensorError
+from forwardpass.tensors import MOST_AXES
 
-from forwardpass_server.oip.datatypes import DATATYPES
+from forwardpass_server.oip.datatypes import DATATYPES, TEXT_LENGTH, raw_texts
 from forwardpass_server.oip.rest.pieces import Flat, flatten, said
 
 DTYPES: Final = {name: known.raw for name, known in DATATYPES.items() if known.widen is None} | {"BOOL": np.dtype("?")}
@@ -25,8 +25,6 @@ _ACCEPTED: Final[dict[str, tuple[set[type], str]]] = {
 """What JSON may say for each kind of number format."""
 _STEP: Final = 8192
 """Elements that are converted at one go."""
-_MOST_AXES: Final = 32  # as numpy before 2.0
-_LENGTH: Final = struct.Struct("<I")
 
 
 def to_raw(data: "list[Any] | Flat", datatype: str, shape: list[int], path: str) -> bytes:
@@ -50,8 +48,8 @@ def to_raw(data: "list[Any] | Flat", datatype: str, shape: list[int], path: str)
     flat = flatten(data)
     if flat.shape is None:
         raise _invalid(path, "is ragged: arrays at the same depth must have the same length")
-    if len(shape) > _MOST_AXES:
-        raise _invalid(path, f"has a shape of {len(shape)} axes; a tensor can have {_MOST_AXES}")
+    if len(shape) > MOST_AXES:
+        raise _invalid(path, f"has a shape of {len(shape)} axes; a tensor can have {MOST_AXES}")
     if len(flat.values) != (needed := math.prod(shape)):
         raise _invalid(path, f"has {len(flat.values)} elements; shape {shape} needs {needed}")
     if flat.values and len(flat.shape) > 1 and flat.shape != tuple(shape):
@@ -97,14 +95,14 @@ def _strings(values: list[Any], datatype: str, path: str) -> bytes:
         encoded = [value.encode() for value in values]
     except UnicodeEncodeError as error:
         raise _invalid(path, f"has a string that is no text: {error.reason}") from None
-    return b"".join(part for text in encoded for part in (_LENGTH.pack(len(text)), text))
+    return raw_texts(encoded)
 
 
 def _lengths_and_strings(raw: bytes) -> Iterator[str]:
     place = 0
     while place < len(raw):
-        (length,) = _LENGTH.unpack_from(raw, place)
-        place += _LENGTH.size + length
+        (length,) = TEXT_LENGTH.unpack_from(raw, place)
+        place += TEXT_LENGTH.size + length
         yield raw[place - length : place].decode()
 
 

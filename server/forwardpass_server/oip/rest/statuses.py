@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from forwardpass.errors import ForwardpassError
-from forwardpass.reasons import REASONS
 from grpc import StatusCode
 from starlette.responses import JSONResponse, Response
 
@@ -28,8 +27,6 @@ STATUSES: Final[dict[StatusCode, int]] = {
 """As https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto maps them; a test proves that none
 of the error table's codes is missing."""
 
-_REASON_OF: Final = {error: reason for reason, error in REASONS.items()}
-
 
 def error_response(error: Exception, request_id: str) -> Response:
     """Say an error to the caller."""
@@ -43,7 +40,7 @@ def error_response(error: Exception, request_id: str) -> Response:
         STATUSES[refused.code],
         refused.status.message,
         headers,
-        reason=_REASON_OF.get(type(error), "INTERNAL"),  # type: ignore[arg-type] # any other exception has none
+        reason=refused.reason,
     )
 
 
