@@ -1,6 +1,6 @@
 """How what a layer reads from several becomes one input: the words, and their values on the wire."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from forwardpass.v1 import network_pb2
@@ -18,3 +18,8 @@ side by side, go element by element."""
 
 MERGE_WORDS: Final[Mapping[int, str | None]] = {number: word for word, number in MERGES.items()}
 """The word for each value of the enum."""
+
+
+def reading(sources: Sequence[str], merge: str | None) -> str:
+    """Say what a layer reads, for example `hidden, inputs (sum)`."""
+    return ", ".join(sources) + (f" ({merge})" if merge else "")

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
+from forwardpass.merges import reading
 from forwardpass.models import NetworkInfo, Prediction, VersionInfo
 from forwardpass.render.drawing import number
 
@@ -105,9 +106,8 @@ def _layers(version: VersionInfo) -> str:
     groups = ", ".join(f"{name} {width}" for name, width in version.input_groups.items())
     lines = [f"inputs: {version.inputs}" + (f" ({groups})" if groups else "")]
     for layer in version.layers:
-        reads = ", ".join(layer.from_) + (f" ({layer.merge})" if layer.merge else "")
         output = ", output" if layer.name in version.output_layers else ""
-        lines.append(f"{layer.name}: {layer.width} {layer.function} <- {reads}{output}")
+        lines.append(f"{layer.name}: {layer.width} {layer.function} <- {reading(layer.from_, layer.merge)}{output}")
     return "\n".join(lines)
 
 

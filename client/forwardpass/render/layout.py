@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forwardpass.merges import reading
+
 if TYPE_CHECKING:
     from forwardpass.models import LayerTrace, Trace
 
@@ -75,13 +77,9 @@ def columns(trace: "Trace", row: int, most: int | None) -> tuple[Column, ...]:
     ]
     shown = [_column("inputs", "", "", inputs, most)]
     for layer in trace.layers:
-        reads = "" if layer.from_ in {(), (shown[-1].title,)} else _reads(layer)
+        reads = "" if layer.from_ in {(), (shown[-1].title,)} else reading(layer.from_, layer.merge)
         shown.append(_column(layer.name, reads, layer.function, _cells(layer, row), most))
     return tuple(shown)
-
-
-def _reads(layer: "LayerTrace") -> str:
-    return ", ".join(layer.from_) + (f" ({layer.merge})" if layer.merge else "")
 
 
 def _cells(layer: "LayerTrace", row: int) -> list[Cell]:
