@@ -14,6 +14,7 @@ from forwardpass.v1 import network_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.client.spec.forms import assert_same_in_every_form
 from tests.expressions import texts
 
 
@@ -80,13 +81,7 @@ def test_every_form_has_the_expression(dtype: str) -> None:
     network = spec.parse(own("where(x>0, x, alpha*expm1(x))", dtype, alpha=0.1))
     (layer,) = network.layers
     assert str(layer.activation) == "where(x > 0, x, alpha * expm1(x)) with alpha=0.1"
-    for again in (
-        spec.from_json(spec.to_json(network)),
-        spec.from_safetensors(spec.to_safetensors(network)),
-        spec.from_message(spec.to_message(network)),
-    ):
-        assert again == network
-        assert spec.digest(again) == spec.digest(network)
+    assert_same_in_every_form(network)
     jsonschema.validate(json.loads(spec.to_json(network)), spec.json_schema())
 
 

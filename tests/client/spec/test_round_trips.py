@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load, save
 
+from tests.client.spec.forms import assert_same_in_every_form
 from tests.graphs import random_graph
 
 NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}", fullmatch=True).filter(lambda name: name != "inputs")
@@ -56,13 +57,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 @settings(max_examples=100)
 def test_every_form_gives_the_same_network(document: dict[str, Any]) -> None:
     network = spec.parse(document)
-    for again in (
-        spec.from_json(spec.to_json(network)),
-        spec.from_safetensors(spec.to_safetensors(network)),
-        spec.from_message(spec.to_message(network)),
-    ):
-        assert again == network
-        assert spec.digest(again) == spec.digest(network)
+    assert_same_in_every_form(network)
 
 
 def test_a_spec_that_does_not_say_its_numerics_has_the_digest_that_it_always_had() -> None:
@@ -119,13 +114,7 @@ def test_a_graph_has_the_digest_that_it_had_before_there_were_groups_and_output_
 @settings(max_examples=60)
 def test_every_form_gives_the_same_graph(seed: int, dtype: str) -> None:
     network = random_graph(seed, dtype)
-    for again in (
-        spec.from_json(spec.to_json(network)),
-        spec.from_safetensors(spec.to_safetensors(network)),
-        spec.from_message(spec.to_message(network)),
-    ):
-        assert again == network
-        assert spec.digest(again) == spec.digest(network)
+    assert_same_in_every_form(network)
 
 
 def test_inputs_of_groups_are_named_by_them() -> None:

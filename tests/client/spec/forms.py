@@ -1,0 +1,13 @@
+"""The forms that a spec can be written in and read from."""
+
+from forwardpass import spec
+
+
+def assert_same_in_every_form(network: spec.NetworkSpec) -> None:
+    for again in (
+        spec.from_json(spec.to_json(network)),
+        spec.from_safetensors(spec.to_safetensors(network)),
+        spec.from_message(spec.to_message(network)),
+    ):
+        assert again == network
+        assert spec.digest(again) == spec.digest(network)
