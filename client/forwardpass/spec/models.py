@@ -7,29 +7,25 @@ differ, layers that read others) is judged on the outline, so that no fault hide
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from forwardpass.numerics import Numerics
 from forwardpass.spec.faults import found
 from forwardpass.spec.fields import (
-    Function,
     Identifier,
-    Identifiers,
     Label,
     Labels,
-    Matrix,
     NamedRow,
     Names,
     Number,
     Row,
     Scale,
-    Sources,
     Text,
     Tolerance,
     Unit,
-    Vector,
 )
-from forwardpass.spec.network import Activation
+from forwardpass.spec.layer_models import LayerField
+from forwardpass.spec.model import Model, as_dict
 from forwardpass.spec.numbers import refuse
 
 FORMAT: Final = "forwardpass.network/1"
@@ -52,20 +48,8 @@ def _as_feature(value: object) -> object:
     refuse([((), f"is {found(value)}; must be a feature's name, or an object with its name")])
 
 
-def _as_dict(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else value
-
-
 def _as_list(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
-
-
-class Model(BaseModel):
-    """What all parts share: strict and frozen. Unknown keys are told by `parsing`, with the nearest known."""
-
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="ignore", json_schema_extra={"additionalProperties": False}
-    )
 
 
 class FeatureModel(Model):
@@ -98,31 +82,6 @@ class GroupModel(Model):
     width: int = Field(ge=1, description="How many inputs it has.")
 
 
-class LayerModel(Model):
-    """One dense layer: activation(weights x input + bias)."""
-
-    name: Identifier | None = Field(None, description="Unique; layer_ and the layer's index when left out.")
-    weights: Matrix = Field(description="A row of weights for each node, in a list or by node name.")
-    bias: Vector | None = Field(None, description="A number for each node; zeros when left out.")
-    activation: Function = Field(
-        Activation(name="identity", parameters={}),
-        description="The function applied to the pre-activation.",
-        json_schema_extra={"default": "identity"},
-    )
-    nodes: Identifiers | None = Field(
-        None, description="A name for each node; the layer's name, underscore and index when left out."
-    )
-    from_: Sources | None = Field(
-        None,
-        alias="from",
-        description="The layers or input groups it reads, inputs standing for all inputs; "
-        "the layer before when left out.",
-    )
-    merge: Literal["sum", "concatenate", "multiply", "mean", "max"] | None = Field(
-        None, description="How the activations of several layers become one input."
-    )
-
-
 class ExampleModel(Model):
     """One row of inputs with the outputs that it must give."""
 
@@ -139,12 +98,12 @@ class NetworkModel(Model):
     inputs: Annotated[InputsModel, BeforeValidator(_as_inputs, json_schema_input_type=_InputsForm)] = Field(
         description="The number of inputs, or a feature for each."
     )
-    input_groups: Annotated[list[Annotated[GroupModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list)] = Field(
+    input_groups: Annotated[list[Annotated[GroupModel, BeforeValidator(as_dict)]], BeforeValidator(_as_list)] = Field(
         [], description="In order and covering all inputs; for layers that read some of them."
     )
-    layers: Annotated[
-        list[Annotated[LayerModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list), Field(min_length=1)
-    ] = Field(description="Each after the layers it reads.")
+    layers: Annotated[list[LayerField], BeforeValidator(_as_list), Field(min_length=1)] = Field(
+        description="Each after the layers it reads."
+    )
     output_layers: Names | None = Field(
         None, description="The layers whose nodes, side by side, are the outputs; the last one when left out."
     )
@@ -153,11 +112,11 @@ class NetworkModel(Model):
     )
     classes: Labels = Field((), description="A label for each class: one for each output, or two for a single one.")
     description: Text = Field("", description="What the network is for.")
-    metadata: Annotated[dict[Label, Text], BeforeValidator(_as_dict)] = Field(
+    metadata: Annotated[dict[Label, Text], BeforeValidator(as_dict)] = Field(
         {}, description="Facts of the owner's choice."
     )
     tags: Labels = Field((), description="Words to find the network by.")
-    examples: Annotated[list[Annotated[ExampleModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list)] = Field(
+    examples: Annotated[list[Annotated[ExampleModel, BeforeValidator(as_dict)]], BeforeValidator(_as_list)] = Field(
         [], description="Rows that are computed at registration and must hold."
     )
     allow_non_finite_inputs: bool = Field(False, description="Whether NaN and infinity are accepted in inputs.")

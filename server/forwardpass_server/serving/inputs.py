@@ -52,7 +52,7 @@ def read_inputs(request: "PredictRequest | TraceRequest", served: "Served") -> A
             faults=[Fault(path="inputs", message="set `tensor` or `rows`")],
         )
     if numbers.dtype != served.plan.dtype:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             numbers = numbers.astype(served.plan.dtype)
     check_finite(numbers, served, given)
     return numbers

@@ -228,7 +228,7 @@ class Predictor:
             numbers = np.frombuffer(b"".join([call.request[-size:] for call in calls]), dtype=head.dtype)
         dtype = served.plan.dtype
         if head.dtype != dtype:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 numbers = numbers.astype(dtype)
         if not served.allow_non_finite and not _all_finite(numbers):
             for call in calls:  # one by one, so that only those are refused that have such numbers
