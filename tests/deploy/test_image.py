@@ -3,6 +3,7 @@
 Their grammar is linted by `make check`: hadolint, and the JSON schema of the compose specification.
 """
 
+import argparse
 import json
 import re
 from pathlib import Path
@@ -24,6 +25,10 @@ def last(instruction: str) -> str:
     return [line.removeprefix(instruction).strip() for line in FINAL if line.startswith(f"{instruction} ")][-1]
 
 
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    return cli._parser(arguments).parse_args(arguments)
+
+
 @pytest.fixture
 def service() -> dict[str, Any]:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -32,7 +37,7 @@ def service() -> dict[str, Any]:
 
 
 def test_the_server_understands_the_command() -> None:
-    options = cli._parser().parse_args(json.loads(last("CMD")))
+    options = parsed(json.loads(last("CMD")))
     known = {name: value for name, value in vars(options).items() if name != "command"}
     settings = Settings(**known)
     assert settings.listen.endswith(f":{last('EXPOSE')}")
@@ -42,7 +47,7 @@ def test_the_server_understands_the_command() -> None:
 def test_the_health_check_asks_where_the_server_listens(service: dict[str, Any]) -> None:
     program, *arguments = json.loads(last("HEALTHCHECK").partition(" CMD ")[2])
     assert [program] == json.loads(last("ENTRYPOINT"))
-    options = cli._parser().parse_args(arguments)
+    options = parsed(arguments)
     assert (options.command, options.address) == ("health", f"127.0.0.1:{last('EXPOSE')}")
     assert service["healthcheck"]["test"] == ["CMD", program, *arguments]
 
