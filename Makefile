@@ -3,8 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 FLOORS := .venv-floors/bin
 DESCRIPTORS := build/protos.binpb
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+# What is in the image besides the client.
+EXTRAS := metrics postgres rest server
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto bench prove test-clients test-floors
+.PHONY: help demo serve test check check-code check-protos check-deploy proto lock bench prove test-clients test-floors
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -37,6 +41,11 @@ check-deploy: .venv/installed
 
 proto: .venv/installed  ## generate the code of protos/ again
 	$(BIN)/python protos/generate.py
+
+lock: .venv/installed  ## pin what is in the image, by hashes, to what is newest
+	$(BIN)/python -m pip install -qq --group lock
+	$(LOCK) --upgrade --output-file server/requirements.lock pyproject.toml $(EXTRAS:%=--extra %)
+	$(LOCK) --upgrade --output-file server/build.lock --group build
 
 bench: .venv/installed  ## measure, as ratios within one run; for example BENCH="--quick --rows 1,2"
 	@$(BIN)/python -m benchmarks $(BENCH)

@@ -2,8 +2,8 @@
 
 Exit codes: 0 ended as asked, 1 not healthy, 2 settings, database or address that cannot be used.
 
-What a command needs is imported when it runs. Containers run `health` every few seconds, and all that `serve` needs would
-take it five times as long.
+What a command needs is imported when it runs. Containers run `health` every few seconds, and all that `serve` needs
+would take it five times as long.
 """
 
 import argparse
