@@ -36,7 +36,7 @@ check-protos: .venv/installed
 	$(BIN)/python protos/generate.py --check
 
 check-deploy: .venv/installed
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.*.yml
 	$(BIN)/hadolint server/Dockerfile
 
 proto: .venv/installed  ## generate the code of protos/ again

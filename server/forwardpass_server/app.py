@@ -76,6 +76,15 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         store.close()
 
 
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to date, and end.
+
+    Raises:
+        StoreOpenError: The database cannot be used.
+    """
+    SqlStore(settings.database).close()
+
+
 async def _serve(
     settings: Settings,
     engine: Engine,

@@ -1,6 +1,6 @@
-"""`forwardpass-server serve`, and `health` for containers.
+"""`forwardpass-server serve`, and what goes with it in containers: `migrate`, `descriptors`, `health`.
 
-Exit codes: 0 ended as asked, 1 not healthy, 2 settings, database or address that cannot be used.
+Exit codes: 0 ended as asked, 1 not healthy, 2 settings, database, address or file that cannot be used.
 
 What a command needs is imported when it runs. Containers run `health` every few seconds, and all that `serve` needs
 would take it five times as long.
@@ -11,7 +11,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from forwardpass_server.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,14 +66,21 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=help_text)
 
 
-def _serve(flags: dict[str, Any]) -> int:
-    from forwardpass_server.settings import CONFIG_VARIABLE, BadSettingsError, load  # noqa: PLC0415
+def _load(flags: dict[str, Any]) -> "Settings":
+    """Read the settings; raises as `settings.load` does."""
+    from forwardpass_server.settings import CONFIG_VARIABLE, load  # noqa: PLC0415
 
     config = flags.pop("config", None)
     if config is not None:
         os.environ[CONFIG_VARIABLE] = config
+    return load(flags)
+
+
+def _serve(flags: dict[str, Any]) -> int:
+    from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
+
     try:
-        settings = load(flags)
+        settings = _load(flags)
     except BadSettingsError as error:
         return _refuse(error)
     # Only now, so that a bad setting and --help are answered at once.
@@ -93,6 +104,34 @@ def _say_ready(address: str) -> None:
 def _refuse(error: Exception) -> int:
     print(f"forwardpass-server: {error}", file=sys.stderr)  # noqa: T201 - the sentence for whoever typed
     return 2
+
+
+def _migrate(flags: dict[str, Any]) -> int:
+    from forwardpass_server import app, logs  # noqa: PLC0415
+    from forwardpass_server.registry import StoreOpenError  # noqa: PLC0415
+    from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
+
+    try:
+        settings = _load(flags)
+        logs.configure(settings.log_level)
+        app.migrate(settings)
+    except (BadSettingsError, StoreOpenError) as error:
+        return _refuse(error)
+    return 0
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE")
+
+
+def _descriptors(options: dict[str, Any]) -> int:
+    from forwardpass_server.rpc import descriptor_set  # noqa: PLC0415
+
+    try:
+        options["file"].write_bytes(descriptor_set())
+    except OSError as error:
+        return _refuse(error)
+    return 0
 
 
 def _add_address(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +160,14 @@ def _health(options: dict[str, Any]) -> int:
 
 _COMMANDS: Final = {
     "serve": Command(about="serve until SIGTERM or SIGINT", add_arguments=_add_settings, run=_serve),
+    "migrate": Command(
+        about="bring the database's schema up to date, and end", add_arguments=_add_settings, run=_migrate
+    ),
+    "descriptors": Command(
+        about="write the API as a descriptor set, for proxies",
+        add_arguments=_add_file,
+        run=_descriptors,
+    ),
     "health": Command(
         about="ask a server whether it serves; exit 0 if so, else 1", add_arguments=_add_address, run=_health
     ),
