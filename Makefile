@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # What is in the image besides the client.
 EXTRAS := metrics postgres rest server
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto lock bench prove test-clients test-floors
+.PHONY: help demo serve test check check-code check-protos check-deploy proto lock bench prove test-clients test-frameworks test-floors
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -55,6 +55,9 @@ prove: .venv/installed  ## run the long forms of the proofs
 
 test-clients: .venv/installed  ## run the clients of Triton and KServe against real servers, at length; each in a .venv-clients-* of its own
 	$(BIN)/python -m pytest tests/clients -m "prove or not prove"
+
+test-frameworks: .venv/installed  ## prove that imported models compute the same, for example FRAMEWORKS=keras; each framework in a .venv-frameworks-* of its own
+	$(BIN)/python -m tests.frameworks $(FRAMEWORKS)
 
 test-floors: .venv-floors/installed  ## run the tests with the oldest dependencies that pyproject.toml allows
 	$(FLOORS)/python -m pytest
