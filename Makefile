@@ -4,7 +4,7 @@ BIN := .venv/bin
 FLOORS := .venv-floors/bin
 DESCRIPTORS := build/protos.binpb
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto bench prove test-clients test-floors
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors bench prove test-clients test-deploy test-floors
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -26,8 +26,7 @@ check-code: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check-protos: .venv/installed
-	mkdir -p build && $(BIN)/python protos/generate.py --descriptors $(DESCRIPTORS)
+check-protos: descriptors
 	$(BIN)/buf lint $(DESCRIPTORS)#format=binpb --config protos/buf.yaml --path forwardpass
 	$(BIN)/python protos/generate.py --check
 
@@ -38,6 +37,9 @@ check-deploy: .venv/installed
 proto: .venv/installed  ## generate the code of protos/ again
 	$(BIN)/python protos/generate.py
 
+descriptors: .venv/installed  ## write build/protos.binpb, by which Envoy makes gRPC of JSON
+	mkdir -p build && $(BIN)/python protos/generate.py --descriptors $(DESCRIPTORS)
+
 bench: .venv/installed  ## measure, as ratios within one run; for example BENCH="--quick --rows 1,2"
 	@$(BIN)/python -m benchmarks $(BENCH)
 
@@ -46,6 +48,9 @@ prove: .venv/installed  ## run the long forms of the proofs
 
 test-clients: .venv/installed  ## run the clients of Triton and KServe against real servers, at length; each in a .venv-clients-* of its own
 	$(BIN)/python -m pytest tests/clients -m "prove or not prove"
+
+test-deploy: .venv/installed  ## run servers behind Envoy, and restart, kill and scale them, at length
+	$(BIN)/python -m pytest tests/deploy -m "prove or not prove"
 
 test-floors: .venv-floors/installed  ## run the tests with the oldest dependencies that pyproject.toml allows
 	$(FLOORS)/python -m pytest

@@ -86,6 +86,11 @@ def perf_analyzer(folder: Path) -> list[str]:
     return [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries), binary]
 
 
+def envoy(folder: Path) -> Path:
+    """Return the program in its environment."""
+    return next(folder.glob("lib/python*/site-packages/envoy/_bin/envoy"))
+
+
 def _python(name: str) -> Callable[[Path], None]:
     def fill(folder: Path) -> None:
         _run(sys.executable, "-m", "venv", "--without-pip", folder)
@@ -154,6 +159,7 @@ def _run(*command: str | Path, at: Path = ROOT) -> str:
 ENVIRONMENTS = {
     "triton": Environment(files=("triton/requirements.txt",), fill=_python("triton")),
     "kserve": Environment(files=("kserve/requirements.txt",), fill=_python("kserve")),
+    "envoy": Environment(files=("envoy/requirements.txt",), fill=_python("envoy")),
     "perf_analyzer": Environment(files=("perf_analyzer/requirements.txt",), fill=_perf_analyzer),
     "node": Environment(files=("node/package.json", "node/package-lock.json"), fill=_node),
 }
