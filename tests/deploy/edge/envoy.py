@@ -116,17 +116,14 @@ class Edge:
         assert found, statistic
         return int(found[1])
 
-    def wait_for_call(self, request_id: str) -> dict[str, Any]:
-        """Wait for a call's line in the access log."""
-        found: list[dict[str, Any]] = []
+    def calls(self) -> list[dict[str, Any]]:
+        """The lines of the access log, the last one only if it is whole."""
+        return [json.loads(line) for line in self.access_log.read_text().splitlines() if line.endswith("}")]
 
-        def looked() -> bool:
-            lines = [json.loads(line) for line in self.access_log.read_text().splitlines() if line.endswith("}")]
-            found[:] = [line for line in lines if line["request_id"] == request_id]
-            return bool(found)
-
-        wait_until(looked)
-        return found[0]
+    def wait_for_calls(self, count: int) -> list[dict[str, Any]]:
+        """Wait until the access log has at least so many lines; return them."""
+        wait_until(lambda: len(self.calls()) >= count)
+        return self.calls()
 
     def stop(self) -> None:
         """Ask the process to end, and wait."""
