@@ -61,9 +61,9 @@ def start_before(start_edge: Callable[..., Edge], tmp_path: Path) -> Iterator[Ca
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Two servers for all tests that only add networks of their own."""
+    """Two marked servers for all tests that only add networks of their own."""
     with Fleet(tmp_path_factory.mktemp("fleet")) as fleet:
-        fleet.add(2)
+        fleet.add_marked(2)
         yield fleet
 
 

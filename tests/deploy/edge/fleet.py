@@ -1,14 +1,19 @@
 """Several servers behind one name, each at a loopback address of its own and all on one port, as in containers."""
 
 import socket
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+import grpc
 
 from tests.deploy.edge.names import NameServer
 from tests.processes import ServerProcess
+from tests.wire import network_spec, register
+
+MARKED: Final = "replica"
+"""A network whose output for 1 says which server computes: the last number of its address."""
 
 
 class Fleet:
@@ -29,17 +34,26 @@ class Fleet:
         self.servers: list[ServerProcess] = []
         self.names = self._stack.enter_context(NameServer())
 
-    def add(self, count: int = 1, *flags: str) -> list[ServerProcess]:
-        """Start some more servers, with more flags."""
+    def add(self, count: int = 1) -> list[ServerProcess]:
+        """Start some more servers."""
         added = []
         for _ in range(count):
             self._taken += 1
             folder = self._folder / f"server-{self._taken}"
             folder.mkdir(parents=True)
             listen = f"--listen=127.0.0.{self._taken + 1}:{self.port}"
-            added.append(self._stack.enter_context(ServerProcess(folder, *self._flags, listen, *flags)))
+            added.append(self._stack.enter_context(ServerProcess(folder, *self._flags, listen)))
         self.servers += added
         self._tell()
+        return added
+
+    def add_marked(self, count: int) -> list[ServerProcess]:
+        """Start some more servers, each with a network `MARKED` of its own."""
+        added = self.add(count)
+        for server in added:
+            with grpc.insecure_channel(server.address) as channel:
+                mark = float(_host(server.address).rpartition(".")[2])
+                register(channel, MARKED, network_spec([[mark]]))
         return added
 
     def remove(self, server: ServerProcess) -> int:
@@ -74,8 +88,8 @@ def _host(address: str) -> str:
     return address.rpartition(":")[0]
 
 
-def free_port(hosts: Iterable[str] = ("0.0.0.0",)) -> int:  # noqa: S104 - a port that is free at every address
-    """Return a port that nothing listens on."""
+def free_port() -> int:
+    """Return a port that nothing listens on, at any address."""
     with socket.socket() as probe:
-        probe.bind(("".join(hosts), 0))
+        probe.bind(("0.0.0.0", 0))  # noqa: S104 - nobody can connect
         return int(probe.getsockname()[1])

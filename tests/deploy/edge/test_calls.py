@@ -20,32 +20,23 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from tests.certificates import self_signed
 from tests.deploy.edge.envoy import CONFIGURATION, Edge, without_comment
-from tests.deploy.edge.fleet import Fleet
+from tests.deploy.edge.fleet import MARKED, Fleet
 from tests.deploy.edge.http import ask
 from tests.deploy.edge.names import NameServer
 from tests.deploy.edge.refuser import Refuser
 from tests.deploy.edge.test_configuration import METHODS, path_of, tried_again_for
-from tests.processes import ServerProcess, wait_until
+from tests.processes import wait_until
 from tests.wire import NETWORKS, PREDICTIONS, call, network_spec, predict_request, refused, register
 
 Code = grpc.StatusCode
 
 
-def mark(servers: list[ServerProcess]) -> None:
-    """Give each server a network `replica`, whose output is the last number of its address."""
-    for server in servers:
-        with grpc.insecure_channel(server.address) as channel:
-            number = float(server.address.partition(":")[0].rpartition(".")[2])
-            register(channel, "replica", network_spec([[number]]))
-
-
 def answering(client: Client, calls: int = 40) -> Counter[float]:
     """How many of some calls each server answered, by its mark."""
-    return Counter(client.predict("replica", [[1.0]]).outputs.item() for _ in range(calls))
+    return Counter(client.predict(MARKED, [[1.0]]).outputs.item() for _ in range(calls))
 
 
-def test_calls_of_one_connection_go_to_all_servers(edge: Edge, fleet: Fleet) -> None:
-    mark(fleet.servers)
+def test_calls_of_one_connection_go_to_all_servers(edge: Edge) -> None:
     with Client(edge.address) as client:
         spread = answering(client, 200)
     assert set(spread) == {2.0, 3.0}
@@ -54,11 +45,11 @@ def test_calls_of_one_connection_go_to_all_servers(edge: Edge, fleet: Fleet) -> 
 
 def test_servers_come_and_go(start_before: Callable[..., Edge], tmp_path: Path) -> None:
     with Fleet(tmp_path, "--lame-duck=1.5") as fleet:
-        mark(fleet.add(1))
+        fleet.add_marked(1)
         edge = start_before(fleet)
         with Client(edge.address) as client:
             assert set(answering(client)) == {2.0}
-            mark(fleet.add(2))
+            fleet.add_marked(2)
             edge.wait_for(*fleet.addresses)
             assert set(answering(client, 200)) == {2.0, 3.0, 4.0}
             assert fleet.remove(fleet.servers[0]) == 0
@@ -71,7 +62,7 @@ def test_servers_come_and_go(start_before: Callable[..., Edge], tmp_path: Path) 
             assert (answer.status, answer.json["code"]) == (503, Code.UNAVAILABLE.value[0])
             assert ask(edge.address, "/healthz").status == 503
             with pytest.raises(errors.UnavailableError):
-                client.predict("replica", [[1.0]])
+                client.predict(MARKED, [[1.0]])
 
 
 @pytest.fixture
