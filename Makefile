@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # What is in the image besides the client.
 EXTRAS := metrics postgres rest server
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto lock bench prove test-clients test-frameworks test-floors
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove test-clients test-deploy test-frameworks test-floors
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -30,8 +30,7 @@ check-code: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check-protos: .venv/installed
-	mkdir -p build && $(BIN)/python protos/generate.py --descriptors $(DESCRIPTORS)
+check-protos: descriptors
 	$(BIN)/buf lint $(DESCRIPTORS)#format=binpb --config protos/buf.yaml --path forwardpass
 	$(BIN)/python protos/generate.py --check
 
@@ -47,6 +46,9 @@ lock: .venv/installed  ## pin what is in the image, by hashes, to what is newest
 	$(LOCK) --upgrade --output-file server/requirements.lock pyproject.toml $(EXTRAS:%=--extra %)
 	$(LOCK) --upgrade --output-file server/build.lock --group build
 
+descriptors: .venv/installed  ## write build/protos.binpb, by which Envoy makes gRPC of JSON
+	mkdir -p build && $(BIN)/python protos/generate.py --descriptors $(DESCRIPTORS)
+
 bench: .venv/installed  ## measure, as ratios within one run; for example BENCH="--quick --rows 1,2"
 	@$(BIN)/python -m benchmarks $(BENCH)
 
@@ -58,6 +60,9 @@ test-clients: .venv/installed  ## run the clients of Triton and KServe against r
 
 test-frameworks: .venv/installed  ## prove that imported models compute the same, for example FRAMEWORKS=keras; each framework in a .venv-frameworks-* of its own
 	$(BIN)/python -m tests.frameworks $(FRAMEWORKS)
+
+test-deploy: .venv/installed  ## run servers behind Envoy, and restart, kill and scale them, at length
+	$(BIN)/python -m pytest tests/deploy -m "prove or not prove"
 
 test-floors: .venv-floors/installed  ## run the tests with the oldest dependencies that pyproject.toml allows
 	$(FLOORS)/python -m pytest

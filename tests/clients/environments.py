@@ -29,6 +29,11 @@ def perf_analyzer(folder: Path) -> list[str]:
     return [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries), binary]
 
 
+def envoy(folder: Path) -> Path:
+    """Return the program in its environment."""
+    return next(folder.glob("lib/python*/site-packages/envoy/_bin/envoy"))
+
+
 def _node(folder: Path) -> None:
     for file in ENVIRONMENTS["node"].files:
         shutil.copy(file, folder)
@@ -85,6 +90,7 @@ def _environment(name: str, *files: str, fill: Callable[[Path], None] | None = N
 ENVIRONMENTS = {
     "triton": _environment("triton", "requirements.txt"),
     "kserve": _environment("kserve", "requirements.txt"),
+    "envoy": _environment("envoy", "requirements.txt"),
     "perf_analyzer": _environment("perf_analyzer", "requirements.txt", fill=_perf_analyzer),
     "node": _environment("node", "package.json", "package-lock.json", fill=_node),
 }
