@@ -55,12 +55,12 @@ test-floors: .venv-floors/installed  ## run the tests with the oldest dependenci
 	@echo "Installing into .venv (once, about a minute)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install -qq --editable ".[cli,rest,server]" --group dev
+	@$(BIN)/python -m pip install -qq --editable ".[cli,onnx,rest,server]" --group dev
 	@touch $@
 
 .venv-floors/installed: pyproject.toml tests/packaging/floors.py
 	$(PYTHON) -m venv --clear .venv-floors
 	$(FLOORS)/python -m pip install -qq --upgrade "pip>=25.1"
 	$(FLOORS)/python tests/packaging/floors.py > .venv-floors/floors.txt
-	$(FLOORS)/python -m pip install --constraint .venv-floors/floors.txt --editable ".[cli,rest,server]" --group test
+	$(FLOORS)/python -m pip install --constraint .venv-floors/floors.txt --editable ".[cli,onnx,rest,server]" --group test
 	@touch $@
