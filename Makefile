@@ -5,6 +5,8 @@ FLOORS := .venv-floors/bin
 DESCRIPTORS := build/protos.binpb
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+# What the tests need besides the client.
+TESTED := cli,metrics,onnx,rest,server
 # What is in the image besides the client.
 EXTRAS := metrics postgres rest server
 
@@ -72,12 +74,12 @@ test-floors: .venv-floors/installed  ## run the tests with the oldest dependenci
 	@echo "Installing into .venv (once, about a minute)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install -qq --editable ".[cli,metrics,rest,server]" --group dev
+	@$(BIN)/python -m pip install -qq --editable ".[$(TESTED)]" --group dev
 	@touch $@
 
 .venv-floors/installed: pyproject.toml tests/packaging/floors.py
 	$(PYTHON) -m venv --clear .venv-floors
 	$(FLOORS)/python -m pip install -qq --upgrade "pip>=25.1"
 	$(FLOORS)/python tests/packaging/floors.py > .venv-floors/floors.txt
-	$(FLOORS)/python -m pip install --constraint .venv-floors/floors.txt --editable ".[cli,metrics,rest,server]" --group test
+	$(FLOORS)/python -m pip install --constraint .venv-floors/floors.txt --editable ".[$(TESTED)]" --group test
 	@touch $@

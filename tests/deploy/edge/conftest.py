@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.clients.environments import NotInstallableError, environment, envoy
+from tests.clients.environments import ENVIRONMENTS, envoy
 from tests.deploy.edge.envoy import ROOT, Edge, configuration, located
 from tests.deploy.edge.fleet import Fleet
+from tests.environments import NotInstallableError, made
 
 
 @pytest.fixture(scope="session")
 def binary() -> Path:
     """Envoy itself."""
     try:
-        return envoy(environment("envoy"))
+        return envoy(made(ENVIRONMENTS["envoy"]))
     except NotInstallableError as error:
         pytest.skip(f"Envoy cannot be installed: {error}")
 

@@ -115,7 +115,7 @@ def test_the_deadline_goes_on_to_the_server(before_refuser: Callable[[Refuser], 
         ask(edge.address, "/v1/networks", headers={"grpc-timeout": "50S"})
         ask(edge.address, "/v1/networks")
     limits = [seen.seconds for seen in refuser.seen]
-    assert 20 < limits[0] <= 40
+    assert 20 < limits[0] <= 41  # gRPC rounds a deadline up when it says it in few digits
     assert 25 < limits[2] <= 50
     longest = Settings().call_timeout + 5  # Envoy's own limit
     assert all(longest - 30 < limit <= longest for limit in (limits[1], limits[3]))
