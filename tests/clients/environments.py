@@ -104,9 +104,7 @@ ENVIRONMENTS = {
     "triton": _python("triton"),
     "kserve": _python("kserve"),
     "envoy": _python("envoy"),
-    "perf_analyzer": _environment(
-        "perf_analyzer", HERE / "perf_analyzer" / "requirements.txt", fill=_perf_analyzer
-    ),
+    "perf_analyzer": _environment("perf_analyzer", HERE / "perf_analyzer" / "requirements.txt", fill=_perf_analyzer),
     "node": _node("node", HERE / "node"),
     "node-example": _node("node-example", ROOT / "examples" / "node"),
     "browser": _node("browser", ROOT / "tests" / "deploy" / "edge" / "browser"),
