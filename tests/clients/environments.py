@@ -100,10 +100,13 @@ def _python(name: str) -> Callable[[Path], None]:
     return fill
 
 
-def _node(folder: Path) -> None:
-    for file in ENVIRONMENTS["node"].files:
-        shutil.copy(HERE / file, folder)
-    _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", at=folder)
+def _node(name: str) -> Callable[[Path], None]:
+    def fill(folder: Path) -> None:
+        for file in ENVIRONMENTS[name].files:
+            shutil.copy(HERE / file, folder)
+        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", at=folder)
+
+    return fill
 
 
 def _perf_analyzer(folder: Path) -> None:
@@ -161,5 +164,8 @@ ENVIRONMENTS = {
     "kserve": Environment(files=("kserve/requirements.txt",), fill=_python("kserve")),
     "envoy": Environment(files=("envoy/requirements.txt",), fill=_python("envoy")),
     "perf_analyzer": Environment(files=("perf_analyzer/requirements.txt",), fill=_perf_analyzer),
-    "node": Environment(files=("node/package.json", "node/package-lock.json"), fill=_node),
+    "node": Environment(files=("node/package.json", "node/package-lock.json"), fill=_node("node")),
+    "node_example": Environment(
+        files=("../../examples/node/package.json", "../../examples/node/package-lock.json"), fill=_node("node_example")
+    ),
 }
