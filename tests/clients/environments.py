@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -32,11 +34,11 @@ class Environment:
     """What a client's environment is made of.
 
     Attributes:
-        files: What says which packages it has, from `HERE`; it is made anew when they change.
+        files: What says which packages it has; it is made anew when they change.
         fill: Puts the packages into the empty folder.
     """
 
-    files: tuple[str, ...]
+    files: tuple[Path, ...]
     fill: Callable[[Path], None]
 
 
@@ -50,6 +52,14 @@ def environment(name: str) -> Path:
         return _environment(name)
 
 
+def installed(name: str) -> Path:
+    """Return the folder of an environment, or skip the test and say why there is none."""
+    try:
+        return environment(name)
+    except NotInstallableError as error:
+        pytest.skip(f"{name} cannot be installed: {error}")
+
+
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     with (ROOT / f".venv-clients-{name}.lock").open("w") as lock:
@@ -60,7 +70,7 @@ def _alone(name: str) -> Iterator[None]:
 def _environment(name: str) -> Path:
     folder = ROOT / f".venv-clients-{name}"
     parts = ENVIRONMENTS[name]
-    wanted = b"".join((HERE / file).read_bytes() for file in parts.files)
+    wanted = b"".join(file.read_bytes() for file in parts.files)
     stamp = folder / "installed"
     if stamp.exists() and stamp.read_bytes() == wanted:
         return folder
@@ -91,22 +101,25 @@ def envoy(folder: Path) -> Path:
     return next(folder.glob("lib/python*/site-packages/envoy/_bin/envoy"))
 
 
-def _python(name: str) -> Callable[[Path], None]:
+def _python(name: str) -> Environment:
+    requirements = HERE / name / "requirements.txt"
+
     def fill(folder: Path) -> None:
         _run(sys.executable, "-m", "venv", "--without-pip", folder)
-        requirements = HERE / name / "requirements.txt"
         _run(*_PIP, "--python", folder, "install", "-qq", "--no-compile", "--requirement", requirements)
 
-    return fill
+    return Environment(files=(requirements,), fill=fill)
 
 
-def _node(name: str) -> Callable[[Path], None]:
+def _node(packages: Path) -> Environment:
+    files = tuple(packages / name for name in ("package.json", "package-lock.json"))
+
     def fill(folder: Path) -> None:
-        for file in ENVIRONMENTS[name].files:
-            shutil.copy(HERE / file, folder)
+        for file in files:
+            shutil.copy(file, folder)
         _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", at=folder)
 
-    return fill
+    return Environment(files=files, fill=fill)
 
 
 def _perf_analyzer(folder: Path) -> None:
@@ -160,12 +173,11 @@ def _run(*command: str | Path, at: Path = ROOT) -> str:
 
 
 ENVIRONMENTS = {
-    "triton": Environment(files=("triton/requirements.txt",), fill=_python("triton")),
-    "kserve": Environment(files=("kserve/requirements.txt",), fill=_python("kserve")),
-    "envoy": Environment(files=("envoy/requirements.txt",), fill=_python("envoy")),
-    "perf_analyzer": Environment(files=("perf_analyzer/requirements.txt",), fill=_perf_analyzer),
-    "node": Environment(files=("node/package.json", "node/package-lock.json"), fill=_node("node")),
-    "node_example": Environment(
-        files=("../../examples/node/package.json", "../../examples/node/package-lock.json"), fill=_node("node_example")
-    ),
+    "triton": _python("triton"),
+    "kserve": _python("kserve"),
+    "envoy": _python("envoy"),
+    "perf_analyzer": Environment(files=(HERE / "perf_analyzer" / "requirements.txt",), fill=_perf_analyzer),
+    "node": _node(HERE / "node"),
+    "node_example": _node(ROOT / "examples" / "node"),
+    "browser": _node(ROOT / "tests" / "deploy" / "edge" / "browser"),
 }

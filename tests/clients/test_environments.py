@@ -14,10 +14,9 @@ def filled_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Call
     """Let `some-client` be an environment that is filled in this way, of packages that `packages.txt` names."""
     (tmp_path / "packages.txt").write_text("one")
     monkeypatch.setattr(environments, "ROOT", tmp_path)
-    monkeypatch.setattr(environments, "HERE", tmp_path)
 
     def fill_by(fill: Callable[[Path], None]) -> None:
-        parts = Environment(files=("packages.txt",), fill=fill)
+        parts = Environment(files=(tmp_path / "packages.txt",), fill=fill)
         monkeypatch.setattr(environments, "ENVIRONMENTS", {"some-client": parts})
 
     return fill_by

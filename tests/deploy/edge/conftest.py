@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.environments import NotInstallableError, environment, envoy
+from tests.clients.environments import envoy, installed
 from tests.deploy.edge.envoy import ROOT, Edge, configuration, located
 from tests.deploy.edge.fleet import Fleet
 
@@ -15,10 +15,7 @@ from tests.deploy.edge.fleet import Fleet
 @pytest.fixture(scope="session")
 def binary() -> Path:
     """Envoy itself."""
-    try:
-        return envoy(environment("envoy"))
-    except NotInstallableError as error:
-        pytest.skip(f"Envoy cannot be installed: {error}")
+    return envoy(installed("envoy"))
 
 
 @pytest.fixture(scope="session")
