@@ -1,11 +1,17 @@
 """The commands that bring a version into use, and back."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
+from forwardpass.cli import output
 from forwardpass.cli.common import Json, Name, client_of, say
+from forwardpass.cli.comparison import print_comparison
 from forwardpass.cli.reading import invalid
+from forwardpass.cli.tables import Table, open_table
+from forwardpass.compare import compare
+from forwardpass.models import VersionInfo
 
 Expect = Annotated[
     int | None,
@@ -15,8 +21,59 @@ Expect = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (promote, rollback):
+    for command in (diff, promote, rollback):
         app.command()(command)
+
+
+def diff(
+    context: typer.Context,
+    name: Name,
+    first: Annotated[str, typer.Argument(metavar="FIRST", help="A version's number or an alias.")],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="Another one.")],
+    csv: Annotated[
+        str | None,
+        typer.Option("--csv", metavar="FILE", help="Compare on these rows, CSV (- is stdin) or .parquet."),
+    ] = None,
+    ignore_extra: Annotated[
+        bool, typer.Option("--ignore-extra", help="Allow columns that the network does not read.")
+    ] = False,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Accept a difference up to this times max(1, |number|); by default 1e-9, float32 1e-4."),
+    ] = None,
+    worst: Annotated[int, typer.Option(min=0, help="How many of the worst rows to show.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Show where two versions disagree; end with exit code 1 if they do.
+
+    Without --csv they are compared on the examples of both and on random rows, the same ones each time.
+    """
+    with client_of(context) as client:
+        if csv is None:
+            found = compare(client, name, first, second, tolerance=tolerance, worst=worst)
+        else:
+            one, other = (client.version(name, version=version) for version in (first, second))
+            with open_table(csv, one, ignore_extra=ignore_extra) as table:
+                rows = _rows(table, one, other)
+                found = compare(client, name, one.number, other.number, rows, tolerance=tolerance, worst=worst)
+            if not (found.rows or found.obstacle):
+                raise invalid(table.source, "has a header and no rows")
+    if as_json:
+        output.print_json({**output.plain(found), "agree": found.agree})
+    else:
+        print_comparison(found)
+    if not found.agree:
+        raise typer.Exit(1)
+
+
+def _rows(table: Table, one: VersionInfo, other: VersionInfo) -> Iterator[Any]:
+    """Yield the rows of a table that was read for the first version, by name where the second has another order."""
+    names = [feature.name for feature in one.features]
+    if not names or names == [feature.name for feature in other.features] or not other.features:
+        yield from (part.numbers for part in table.parts)
+        return
+    for part in table.parts:
+        yield [dict(zip(names, row, strict=True)) for row in part.numbers.tolist()]
 
 
 def promote(

@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "rollout.md"
 @pytest.fixture
 def three(server: ServerProcess, request: pytest.FixtureRequest) -> str:
     """A network of the test's own with three versions."""
-    name = request.function.__name__.replace("_", "-")
+    name: str = request.function.__name__.replace("_", "-")
     with Client(server.address) as client:
         for weight in (1, 2, 3):
             client.register(name, {"format": spec.FORMAT, "inputs": ["x"], "layers": [{"weights": [[weight]]}]})
@@ -64,3 +64,18 @@ def test_the_documented_commands(run: Run, server: ServerProcess, tmp_path: Path
         else:
             assert program == "forwardpass"
             run(*arguments, code=int(code or 0), cwd=tmp_path)
+
+
+def test_diff(run: Run, three: str, tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    table.write_text("x\n1\n-7\n3\n")
+    assert run("diff", three, "2", "2", "--csv", str(table)).stdout.endswith("agree on all 3 rows within 1e-09\n")
+    said = run("diff", three, "1", "latest", "--csv", str(table), "--worst", "1", code=1).stdout
+    assert re.search(r"layer_0_0 +14 +0\.6+\d* +3", said)
+    assert "row 2: x = -7\n  layer_0_0 differs by 14\n" in said
+    assert said.endswith(f"versions 1 and 3 of {three} disagree: 3 of 3 rows differ by more than 1e-09 allows\n")
+    run("diff", three, "1", "3", "--csv", str(table), "--tolerance", "14")
+    found = json.loads(run("diff", three, "1", "2", "--json", code=1).stdout)
+    assert (found["agree"], found["spec"][0]["path"]) == (False, "digest")
+    assert "has no column 'x'" in run("diff", three, "1", "2", "--csv", "-", stdin="y\n1\n", code=1).stderr
+    run("diff", three, "1", "7", code=3)
