@@ -26,6 +26,7 @@ from forwardpass.spec import NetworkSpec, check_name, to_safetensors
 from forwardpass_server.registry.builtin import builtin_networks
 from forwardpass_server.registry.compile import check_examples, compile_plan, serve, summarize
 from forwardpass_server.registry.content import ContentGoneError, Contents, corrupt, digest_of
+from forwardpass_server.registry.moves import earlier_move
 from forwardpass_server.registry.snapshot import Snapshot, network_state, version_state
 from forwardpass_server.registry.state import (
     LATEST,
@@ -36,7 +37,7 @@ from forwardpass_server.registry.state import (
     Summary,
     VersionState,
 )
-from forwardpass_server.registry.store import Store, StoreOpenError, VersionRow, Written
+from forwardpass_server.registry.store import MoveRow, Store, StoreOpenError, VersionRow, Written
 from forwardpass_server.registry.subscribers import Subscribers
 
 log = logging.getLogger(__name__)
@@ -305,14 +306,23 @@ class Registry:
             self.network(name)
             return self._follow(self._store.set_in_service(name, in_service=in_service))
 
-    def set_alias(self, name: str, alias: str, reference: str) -> NetworkState:
+    def set_alias(self, name: str, alias: str, reference: str, *, expected: int | None = None) -> NetworkState:
         """Let an alias name a version, given by number or by an alias that names it now.
+
+        Where it names that already, nothing changes, whatever is expected: so a retry is safe.
+
+        Args:
+            name: The network's name.
+            alias: The alias.
+            reference: The version.
+            expected: The number that the alias must name until now, 0 for nothing; None means anything.
 
         Raises:
             InvalidFieldError: The alias is not of the right form, or the reference is empty.
             NetworkNotFoundError: There is no such network.
             VersionNotFoundError: It has no version of this number.
             AliasNotFoundError: It has no alias of the reference's name.
+            AliasMovedError: The alias names another version than expected.
             StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
         """
         check_name(alias, "alias")
@@ -326,10 +336,47 @@ class Registry:
                 self.served(name, reference)
         with self._writing():
             number = self.version(name, reference).number
-            return self._follow(self._store.set_alias(name, alias, number))
+            return self._follow(self._store.set_alias(name, alias, number, expected=expected))
+
+    def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> tuple[NetworkState, int]:
+        """Let an alias name again what it named before; return the network, and what it named until now.
+
+        Each rollback goes one move further back. Versions that were deleted since are passed over.
+
+        Args:
+            name: The network's name.
+            alias: The alias.
+            expected: The number that the alias must name until now; None means any.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            AliasNotFoundError: It has no such alias.
+            AliasMovedError: The alias names another version than expected.
+            NoEarlierVersionError: There is no version to go back to.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
+        """
+        if (name, alias) in self._preload:
+            with suppress(ForwardpassError):  # as in `set_alias`
+                now, kept = self.version(name, alias).number, self.network(name).versions
+                earlier = earlier_move(name, alias, self._store.moves(name, alias), now=now, kept=kept)
+                self.served(name, str(earlier.number))
+        with self._writing():
+            before = self._snapshot.aliased(name, alias).number
+            return self._follow(self._store.rollback_alias(name, alias, expected=expected)), before
+
+    def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
+        """Return the last moves of an alias, newest first. This waits for the store.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            AliasNotFoundError: It has no such alias.
+            StoreUnavailableError: The store cannot be read now.
+        """
+        self._snapshot.aliased(name, alias)
+        return self._store.moves(name, alias)
 
     def delete_alias(self, name: str, alias: str) -> NetworkState:
-        """Delete an alias.
+        """Delete an alias, and forget its moves.
 
         Raises:
             InvalidFieldError: It is `latest`, which stays.

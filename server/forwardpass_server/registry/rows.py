@@ -85,8 +85,8 @@ def _network(row: Any, numbered: Mapping[int, VersionRow], named: Mapping[str, i
         name=row.name,
         # A number that was given must not be given again, whatever the damage.
         next_version=max(count(row.next_version, otherwise=1), newest + 1),
-        create_time=_time(row.create_us),
-        update_time=_time(row.update_us),
+        create_time=moment(row.create_us),
+        update_time=moment(row.update_us),
         versions=tuple(numbered.values()),
         aliases={LATEST: newest, **named} if numbered else {},
     )
@@ -96,13 +96,14 @@ def _version(row: Any, *, in_service: bool) -> VersionRow:
     return VersionRow(
         number=row.number,
         digest=row.digest if isinstance(row.digest, str) else "",
-        create_time=_time(row.create_us),
+        create_time=moment(row.create_us),
         size_bytes=count(row.size_bytes, otherwise=0),
         in_service=in_service,
     )
 
 
-def _time(since_epoch: object) -> datetime:
+def moment(since_epoch: object) -> datetime:
+    """Return a time that is kept in microseconds since 1970, UTC; of damaged ones that year's beginning."""
     try:
         return EPOCH + timedelta(microseconds=count(since_epoch, otherwise=0))
     except OverflowError:

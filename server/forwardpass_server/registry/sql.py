@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from forwardpass.errors import (
+    AliasMovedError,
     AliasNotFoundError,
     NetworkNotFoundError,
     StoreUnavailableError,
@@ -34,9 +35,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import NullType
 
 from forwardpass_server.registry import schema, sqlite
+from forwardpass_server.registry.moves import earlier_move, forget_moves, note_move, read_moves
 from forwardpass_server.registry.rows import count, microseconds, read_networks
 from forwardpass_server.registry.state import LATEST
-from forwardpass_server.registry.store import Loaded, NetworkRow, StoreOpenError, Written
+from forwardpass_server.registry.store import Loaded, MoveRow, NetworkRow, StoreOpenError, Written
 from forwardpass_server.registry.tables import aliases, networks, registry, versions, withdrawn
 
 log = logging.getLogger(__name__)
@@ -142,13 +144,14 @@ class SqlStore:
             connection.execute(insert(versions).values(name=name, number=number, content=room, **added))
             _fill(connection, name, number, content)
             if not (keep_latest and network and network.versions):
-                _point(connection, name, LATEST, number)
+                _move(connection, name, LATEST, number)
             return _written(connection, name, number, changed=True, created=True)
 
     def delete_network(self, name: str) -> int:
         """Delete a network, but not its name's row; see `Store.delete_network`."""
         with self._writing() as connection:
             network = _read(connection, name)
+            forget_moves(connection, name)
             for table in (aliases, withdrawn, versions):
                 connection.execute(delete(table).where(table.c.name == name))
             gone = {"next_version": network.next_version, "update_us": _now()}
@@ -162,7 +165,7 @@ class SqlStore:
             _check_deletable(network, number)
             if network.aliases[LATEST] == number:
                 left = max(version.number for version in network.versions if version.number != number)
-                _point(connection, name, LATEST, left)
+                _move(connection, name, LATEST, left)
             for table in (withdrawn, versions):
                 connection.execute(delete(table).where(table.c.name == name, table.c.number == number))
             return _written(connection, name, number, changed=True)
@@ -178,7 +181,7 @@ class SqlStore:
                 connection.execute(insert(withdrawn), rows)
             return _written(connection, name, network.aliases[LATEST], changed=bool(changed))
 
-    def set_alias(self, name: str, alias: str, number: int) -> Written:
+    def set_alias(self, name: str, alias: str, number: int, *, expected: int | None = None) -> Written:
         """Let an alias name a version; see `Store.set_alias`."""
         with self._writing() as connection:
             network = _read(connection, name)
@@ -186,17 +189,39 @@ class SqlStore:
                 raise _no_version(name, number)
             changed = network.aliases.get(alias) != number
             if changed:
-                _point(connection, name, alias, number)
+                _check_expected(network, alias, expected)
+                _move(connection, name, alias, number)
             return _written(connection, name, number, changed=changed)
+
+    def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> Written:
+        """Let an alias name again what it named before; see `Store.rollback_alias`."""
+        with self._writing() as connection:
+            network = _read(connection, name)
+            if alias not in network.aliases:
+                raise _no_alias(name, alias)
+            _check_expected(network, alias, expected)
+            earlier = earlier_move(
+                name,
+                alias,
+                read_moves(connection, name, alias),
+                now=network.aliases[alias],
+                kept={version.number for version in network.versions},
+            )
+            _move(connection, name, alias, earlier.number, back=earlier.back)
+            return _written(connection, name, earlier.number, changed=True)
+
+    def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
+        """Read the last moves of an alias; see `Store.moves`."""
+        with self._reading() as connection:
+            return read_moves(connection, name, alias)
 
     def delete_alias(self, name: str, alias: str) -> Written:
         """Delete an alias; see `Store.delete_alias`."""
         with self._writing() as connection:
             number = _read(connection, name).aliases.get(alias)
             if number is None:
-                raise AliasNotFoundError(
-                    f"network {name!r} has no alias {alias!r}", resourceType="alias", resourceName=alias
-                )
+                raise _no_alias(name, alias)
+            forget_moves(connection, name, alias)
             connection.execute(delete(aliases).where(aliases.c.name == name, aliases.c.alias == alias))
             return _written(connection, name, number, changed=True)
 
@@ -293,7 +318,25 @@ def _read(connection: Connection, name: str) -> NetworkRow:
     return network
 
 
-def _point(connection: Connection, name: str, alias: str, number: int) -> None:
+def _check_expected(network: NetworkRow, alias: str, expected: int | None) -> None:
+    actual = network.aliases.get(alias, 0)
+    if expected is None or actual == expected:
+        return
+    found = f"names version {actual}" if actual else "does not exist"
+    wanted = f"and not version {expected}" if expected else "though it should not exist"
+    raise AliasMovedError(
+        f"alias {alias!r} of network {network.name!r} {found}, {wanted}; nothing was changed; "
+        "look at what it names now and try again",
+        network=network.name,
+        alias=alias,
+        expected=expected,
+        actual=actual,
+    )
+
+
+def _move(connection: Connection, name: str, alias: str, number: int, *, back: int | None = None) -> None:
+    """Let an alias name a version, and note it; `back` as in `note_move`."""
+    note_move(connection, name, alias, number, back=back)
     query = update(aliases).where(aliases.c.name == name, aliases.c.alias == alias).values(number=number)
     if not connection.execute(query).rowcount:
         connection.execute(insert(aliases).values(name=name, alias=alias, number=number))
@@ -321,6 +364,10 @@ def _next_revision(connection: Connection) -> int:
 
 def _now() -> int:
     return microseconds(datetime.now(UTC))
+
+
+def _no_alias(name: str, alias: str) -> AliasNotFoundError:
+    return AliasNotFoundError(f"network {name!r} has no alias {alias!r}", resourceType="alias", resourceName=alias)
 
 
 def _no_version(name: str, number: int) -> VersionNotFoundError:

@@ -47,6 +47,28 @@ class NetworkRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MoveRow:
+    """A move of an alias as it is kept.
+
+    Attributes:
+        move: 1, 2, 3 and so on.
+        number: The version that the alias named from then on.
+        time: When it was, UTC; None where that was not noted.
+        back: The move that a rollback goes back to from here; 0 for none.
+    """
+
+    move: int
+    number: int
+    time: datetime | None
+    back: int
+
+    @property
+    def rollback(self) -> bool:
+        """Whether a rollback made it: any other move can be taken back to the one just before."""
+        return self.back < self.move - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
     """What a write came to.
 
@@ -125,16 +147,40 @@ class Store(Protocol):
             NetworkNotFoundError: There is none.
         """
 
-    def set_alias(self, name: str, alias: str, number: int) -> Written:
-        """Let an alias name a version.
+    def set_alias(self, name: str, alias: str, number: int, *, expected: int | None = None) -> Written:
+        """Let an alias name a version, and note the move.
+
+        Where it names that already, nothing changes, whatever is expected: so a retry is safe.
+
+        Args:
+            name: The network's name.
+            alias: The alias.
+            number: The version's number.
+            expected: What the alias must name until now, 0 for nothing; None means anything.
 
         Raises:
             NetworkNotFoundError: There is no such network.
             VersionNotFoundError: There is no such version.
+            AliasMovedError: The alias names another version than expected.
         """
 
+    def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> Written:
+        """Let an alias name again what it named before, and note the move; `number` is that version's.
+
+        Each rollback goes one move further back. Versions that were deleted since are passed over.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            AliasNotFoundError: There is no such alias.
+            AliasMovedError: The alias names another version than expected.
+            NoEarlierVersionError: There is no version to go back to.
+        """
+
+    def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
+        """Read the last moves of an alias, newest first; none where there is no such alias."""
+
     def delete_alias(self, name: str, alias: str) -> Written:
-        """Delete an alias.
+        """Delete an alias, and forget its moves.
 
         Raises:
             NetworkNotFoundError: There is no such network.

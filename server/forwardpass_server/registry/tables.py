@@ -58,6 +58,20 @@ withdrawn: Final = Table(
     ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
 )
 
+# What each alias named, move by move; `back` is the move that a rollback goes back to, 0 for none. The versions
+# may be deleted since. `set_us` is 0 where the time is not known.
+alias_moves: Final = Table(
+    "alias_moves",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("alias", String(63), primary_key=True),
+    Column("move", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("set_us", BigInteger, nullable=False),
+    Column("back", BigInteger, nullable=False),
+    ForeignKeyConstraint(["name"], ["networks.name"]),
+)
+
 aliases: Final = Table(
     "aliases",
     metadata,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from forwardpass.errors import StoreUnavailableError
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
-from forwardpass_server.registry.store import Loaded, Written
+from forwardpass_server.registry.store import Loaded, MoveRow, Written
 
 from tests.server.registry.samples import run_python, start_python, tiny
 
@@ -244,8 +244,14 @@ class LosesConfirmations:
     def set_in_service(self, name: str, *, in_service: bool) -> Written:
         return self._lose(self._store.set_in_service(name, in_service=in_service))
 
-    def set_alias(self, name: str, alias: str, number: int) -> Written:
-        return self._lose(self._store.set_alias(name, alias, number))
+    def set_alias(self, name: str, alias: str, number: int, *, expected: int | None = None) -> Written:
+        return self._lose(self._store.set_alias(name, alias, number, expected=expected))
+
+    def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> Written:
+        return self._lose(self._store.rollback_alias(name, alias, expected=expected))
+
+    def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
+        return self._store.moves(name, alias)
 
     def delete_alias(self, name: str, alias: str) -> Written:
         return self._lose(self._store.delete_alias(name, alias))
