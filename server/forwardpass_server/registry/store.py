@@ -4,7 +4,7 @@ Rules that must hold whoever else writes (numbers given once, what an alias may 
 kept inside the transaction. All methods may be called in any thread.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -36,6 +36,7 @@ class NetworkRow:
         update_time: When the network last changed, UTC.
         versions: By number, ascending; empty when the network is deleted.
         aliases: The number that each alias names, `latest` among them; empty when it is deleted.
+        revision: The registry's revision after the network's last change.
     """
 
     name: str
@@ -44,6 +45,7 @@ class NetworkRow:
     update_time: datetime
     versions: tuple[VersionRow, ...]
     aliases: Mapping[str, int]
+    revision: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,11 +89,11 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """Everything but the contents.
+    """Everything but the contents, or what of it has changed.
 
     Attributes:
         revision: How many changes there were.
-        networks: Every network.
+        networks: The networks.
         deleted: Names that were registered once and are no more.
     """
 
@@ -100,16 +102,54 @@ class Loaded:
     deleted: frozenset[str]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seed:
+    """A network that every registry has from the start: its name, and its first version's content and digest."""
+
+    name: str
+    digest: str
+    content: bytes
+
+
+class Hints(Protocol):
+    """Tells a follower when it is worth looking for changes. A hint may be missing; none may be trusted."""
+
+    def wait(self, seconds: float, *, listen: bool) -> None:
+        """Wait until others announced a change, or `wake` is called, or so many seconds have passed.
+
+        Args:
+            seconds: How long.
+            listen: Whether it makes sense to connect where there is no connection.
+        """
+
+    def wake(self) -> None:
+        """End a wait, or the next one; may be called in any thread."""
+
+    def close(self) -> None:
+        """Let go of connections; nobody waits any more."""
+
+
 class Store(Protocol):
     """Keeps networks.
+
+    Attributes:
+        shared: Whether other processes may write too, so that what was read may be old.
 
     Every method raises `StoreUnavailableError` when it cannot do its work now. Then nothing was
     changed, but for one rare case: the change was made and its confirmation got lost. So whoever
     wrote reads again before it goes on.
     """
 
-    def load(self) -> Loaded:
-        """Read everything but the contents."""
+    shared: bool
+
+    def load(self, since: int = -1) -> Loaded:
+        """Read everything but the contents: all networks, or those changed after a revision."""
+
+    def hints(self) -> Hints:
+        """Return what tells of other processes' changes, where the store is shared."""
+
+    def seed(self, seeds: Sequence[Seed]) -> None:
+        """Add networks whose names were never registered, not even by a network that is deleted now."""
 
     def content(self, name: str, number: int) -> bytes | None:
         """Read a version's content, or None when there is no such version.

@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -25,7 +26,8 @@ registry: Final = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
-# A network without versions is deleted. Its row stays, so that its numbers are not given again.
+# A network without versions is deleted. Its row stays, so that its numbers are not given again, and whoever follows
+# finds the deletion. `revision` is the registry's after the network's last change.
 networks: Final = Table(
     "networks",
     metadata,
@@ -33,6 +35,8 @@ networks: Final = Table(
     Column("next_version", BigInteger, nullable=False),
     Column("create_us", BigInteger, nullable=False),
     Column("update_us", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Index("networks_by_revision", "revision"),
 )
 
 # `content` is the canonical safetensors file, `digest` its SHA-256; times are microseconds since 1970, UTC.
