@@ -139,7 +139,7 @@ def test_a_database_from_before(lasting_place: Place) -> None:
     engine = create_engine(lasting_place.url)
     with engine.begin() as connection:
         alias_moves.drop(connection)
-        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
     engine.dispose()
     registry = Registry.open(lasting_place.open())
     [move] = registry.moves("net", "production")
