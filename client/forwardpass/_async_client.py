@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC109 - grpc counts this timeout, and tells it to the server
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
@@ -16,7 +17,7 @@ from forwardpass import _calls
 from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
-from forwardpass._failures import error_from
+from forwardpass._failures import broke_off, error_from, rest_of
 from forwardpass._sending import AsyncSender
 from forwardpass._streams import Progress, countdown
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
@@ -268,8 +269,14 @@ class AsyncClient:
         limit = self._endpoint.limit(timeout, call.more_time)
         if call.known is not None:
             return call.known
+        begun = time.monotonic()
         try:
-            reply = await self._start(call, limit)
+            try:
+                reply = await self._start(call, limit)
+            except grpc.RpcError as error:
+                if call.method not in self._endpoint.repeatable or not broke_off(error):
+                    raise
+                reply = await self._start(call, rest_of(limit, begun))
         except grpc.RpcError as error:
             call.check()
             raise self._failure(error, limit) from error
