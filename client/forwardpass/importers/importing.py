@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.errors import Fault, InvalidFieldError
-from forwardpass.importers import onnx, scikit_learn
+from forwardpass.importers import onnx, pytorch, scikit_learn
 from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.parity import Imported, certify, given_rows
 from forwardpass.importers.source import Source
@@ -14,7 +14,7 @@ from forwardpass.spec import FORMAT, parse
 from forwardpass.spec.network import default_names
 
 READERS: Final[Mapping[str, Callable[[Any], Source]]] = MappingProxyType(
-    {"onnx": onnx.read, "sklearn": scikit_learn.read}
+    {"onnx": onnx.read, "sklearn": scikit_learn.read, "torch": pytorch.read}
 )
 """What reads a framework's models, by the framework's package."""
 
