@@ -39,7 +39,8 @@ def import_model(
     which a server computes before it registers the spec.
 
     Args:
-        model: A fitted model of scikit-learn, or an `onnx.ModelProto`; docs/importing.md says which.
+        model: A fitted model of scikit-learn, a PyTorch module, what `torch.export.export` returned, or an
+            `onnx.ModelProto`; docs/importing.md says which.
         rows: Rows that the model is made for, in every form that `Client.predict` takes.
         features: A name for each input, or a mapping with `name`, `unit` and `description`; those that the model was
             fitted with when left out.
@@ -92,7 +93,7 @@ def _reader(model: Any) -> Callable[[Any], Source]:
     if reader is None:
         raise UnsupportedModelError(
             f"a {type(model).__module__}.{type(model).__name__} cannot be imported; what can be are fitted models of "
-            "scikit-learn and ONNX models, see docs/importing.md"
+            "scikit-learn, PyTorch modules and ONNX models, see docs/importing.md"
         )
     return reader
 

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 
 from forwardpass.importers.pytorch.building import RefusedError
-from forwardpass.importers.pytorch.rows import Rows
+from forwardpass.importers.pytorch.rows import Batch, Rows
 from forwardpass.tensors import Array
 
 
 def array_of(constant: Any) -> Array:
     """Return a tensor or number as an array, floats in their own dtype and all others in float64."""
+    if isinstance(constant, Batch):
+        raise RefusedError("computes with the number of rows, which no row knows")
     found = np.asarray(constant.detach().cpu() if hasattr(constant, "detach") else constant)
     if found.dtype.kind not in "biuf":
         raise RefusedError(f"gets {constant!r}, which is no number")

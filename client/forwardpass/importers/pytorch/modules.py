@@ -94,7 +94,7 @@ def _pools() -> dict[str, Callable[..., Any]]:
         )
         averaged = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
         found[f"AvgPool{axes}d"] = _named(f"avg_pool{axes}d", *averaged)
-        found[f"AdaptiveMaxPool{axes}d"] = _named(f"adaptive_max_pool{axes}d", "output_size")
+        found[f"AdaptiveMaxPool{axes}d"] = _named(f"adaptive_max_pool{axes}d", "output_size", "return_indices")
         found[f"AdaptiveAvgPool{axes}d"] = _named(f"adaptive_avg_pool{axes}d", "output_size")
     return found
 

@@ -67,12 +67,14 @@ def probe(module: Any, names: Sequence[str], hints: Mapping[str, Sequence[Input]
 
 
 def _combined(options: Sequence[Sequence[Input]]) -> Iterator[tuple[Input, ...]]:
-    """Yield combinations: first those in which inputs that nothing is known of are alike."""
-    open_ones = [len(each) > 1 for each in options]
-    count = max(map(len, options))
-    for place in range(count):
-        yield tuple(each[min(place, len(each) - 1)] for each in options)
-    if sum(open_ones) > 1:
+    """Yield combinations: first those in which inputs are alike of which the same is known."""
+    kinds = [tuple((each.shape, each.whole) for each in known) for known in options]
+    # What has fewer options changes last.
+    different = sorted(set(kinds), key=len)
+    for places in itertools.product(*(range(len(kind)) for kind in different)):
+        chosen = dict(zip(different, places, strict=True))
+        yield tuple(known[chosen[kind]] for known, kind in zip(options, kinds, strict=True))
+    if len(different) < len(options):
         yield from itertools.islice(itertools.product(*options), _MOST_CALLS)
 
 

@@ -88,8 +88,7 @@ def max_pool(
     axes: int,
 ) -> Rows:
     """Return the largest number of each window."""
-    if return_indices:
-        raise RefusedError("returns places too; leave out return_indices")
+    _refuse_places(return_indices=return_indices)
     windows = _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode=ceil_mode)
     # What is outside is no number: the largest in the window is a stand-in that changes nothing.
     return build.pool(x, np.where(windows < 0, windows.max(axis=-1, keepdims=True), windows), "max")
@@ -113,8 +112,17 @@ def avg_pool(
     return build.pool(x, _windows(x, axes, kernel_size, stride, 0, 1, ceil_mode=ceil_mode), "mean")
 
 
-def adaptive_pool(build: Builder, x: Rows, output_size: Any, *_: Any, axes: int, reduce: str) -> Rows:
+def adaptive_pool(
+    build: Builder,
+    x: Rows,
+    output_size: Any,
+    return_indices: bool = False,  # noqa: FBT001, FBT002 - torch's order
+    *,
+    axes: int,
+    reduce: str,
+) -> Rows:
     """Reduce the last axes to so many windows each, as PyTorch divides them."""
+    _refuse_places(return_indices=return_indices)
     _needs_axes(x, axes)
     lengths = x.shape[len(x.shape) - axes :]
     wanted = [output_size] * axes if isinstance(output_size, int) else list(output_size)
@@ -164,6 +172,11 @@ def _softmax_axis(x: Rows, dim: int | None) -> int:
     if dim is None:
         raise RefusedError("does not say its axis; say dim=-1")
     return axis_of(x, dim)
+
+
+def _refuse_places(*, return_indices: bool) -> None:
+    if return_indices:
+        raise RefusedError("returns places too; leave out return_indices")
 
 
 def _refuse_dtype(dtype: Any) -> None:
