@@ -3,6 +3,8 @@
 It reads the canonical document and shares no line with the product.
 """
 
+import ast
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -57,7 +59,10 @@ WORDS: Mapping[str, Any] = {
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
     "softplus": lambda z: functional.softplus(z, threshold=45),
-    "where": lambda condition, x, y: torch.where(condition, x, y),
+    "where": torch.where,
+    "min": lambda x, y: torch.clamp(x, max=y),
+    "max": lambda x, y: torch.clamp(x, min=y),
+    "clip": torch.clamp,
     "pi": math.pi,
     "e": math.e,
 }
@@ -100,13 +105,28 @@ def _standardized(document: Document, rows: Tensor) -> Tensor:
     return (rows - mean) / rows.new_tensor([feature.get("scale", 1.0) for feature in each])
 
 
+class _Conditions(ast.NodeTransformer):
+    """Makes `and`, `or` and `not` of numbers those of tensors."""
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        together: ast.operator = ast.BitAnd() if isinstance(node.op, ast.And) else ast.BitOr()
+        parts = [self.visit(part) for part in node.values]
+        joined: ast.AST = functools.reduce(lambda left, right: ast.BinOp(left, together, right), parts)
+        return joined
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        self.generic_visit(node)
+        return ast.UnaryOp(ast.Invert(), node.operand) if isinstance(node.op, ast.Not) else node
+
+
 def _activation(activation: Any, z: Tensor) -> Tensor:
     if isinstance(activation, str):
         return FUNCTIONS[activation](z)
     if "expression" in activation:
         names = {**WORDS, **activation.get("parameters", {}), "x": z}
         # The text is the test's own, and so are all the names that it may use.
-        found = eval(activation["expression"], {"__builtins__": {}}, names)  # noqa: S307
+        text = ast.fix_missing_locations(_Conditions().visit(ast.parse(activation["expression"], mode="eval")))
+        found = eval(compile(text, "expression", "eval"), {"__builtins__": {}}, names)  # noqa: S307
         return torch.as_tensor(found, dtype=z.dtype).expand_as(z)
     parameters = {key: value for key, value in activation.items() if key != "name"}
     return FUNCTIONS[activation["name"]](z, **parameters)
@@ -114,6 +134,10 @@ def _activation(activation: Any, z: Tensor) -> Tensor:
 
 def _numbers(layer: Document, key: str, like: Tensor) -> Tensor | None:
     return like.new_tensor(layer[key]) if key in layer else None
+
+
+def _places(numbers: Any) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.int64)
 
 
 def _dense(layer: Document, x: Tensor) -> Tensor:
@@ -147,11 +171,11 @@ def _embedding(layer: Document, x: Tensor) -> Tensor:
 
 def _one_hot(layer: Document, x: Tensor) -> Tensor:
     levels = x.new_tensor(layer["levels"])
-    return (x[:, layer.get("indices", [0] * len(levels))] == levels).to(x.dtype)
+    return (x[:, _places(layer.get("indices", [0] * len(levels)))] == levels).to(x.dtype)
 
 
 def _bucketize(layer: Document, x: Tensor) -> Tensor:
-    found = torch.bucketize(x, x.new_tensor(layer["boundaries"]), right=True).to(x.dtype)
+    found = torch.bucketize(x.contiguous(), x.new_tensor(layer["boundaries"]), right=True).to(x.dtype)
     return torch.where(torch.isnan(x), math.nan, found)
 
 
@@ -172,7 +196,7 @@ def _impute(layer: Document, x: Tensor) -> Tensor:
 
 
 def _pool(layer: Document, x: Tensor) -> Tensor:
-    return REDUCES[layer["reduce"]](x[:, torch.tensor(layer["windows"])])
+    return REDUCES[layer["reduce"]](x[:, _places(layer["windows"])])
 
 
 KINDS: Mapping[str, Callable[[Document, Tensor], Tensor]] = {
@@ -188,5 +212,5 @@ KINDS: Mapping[str, Callable[[Document, Tensor], Tensor]] = {
     "impute": _impute,
     "dropout": lambda _, x: x,
     "pool": _pool,
-    "take": lambda layer, x: x[:, torch.tensor(layer["indices"])],
+    "take": lambda layer, x: x[:, _places(layer["indices"])],
 }

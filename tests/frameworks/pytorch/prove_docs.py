@@ -22,17 +22,14 @@ def test_the_recipe(tmp_path: Path) -> None:
     )
     (tmp_path / "wine.py").write_text(code)
     with ServerProcess(tmp_path) as server:
-        environment = {
-            **os.environ,
-            "FORWARDPASS_TARGET": server.address,
-            "FORWARDPASS_TIMEOUT": "60",
-            "COLUMNS": "200",
-        }
+        settings = {"FORWARDPASS_TARGET": server.address, "FORWARDPASS_TIMEOUT": "60", "COLUMNS": "200"}
         said = []
         for line in console.splitlines():
             arguments = shlex.split(line.removeprefix("$ forwardpass "))
             command = [sys.executable, "-c", "from forwardpass.cli import main; main()", *arguments]
-            ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            ran = subprocess.run(
+                command, cwd=tmp_path, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+            )
             assert ran.returncode == 0, ran.stderr
             assert ran.stderr == ""
             said.append(ran.stdout)

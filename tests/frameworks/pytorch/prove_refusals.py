@@ -135,7 +135,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "a shape that nothing tells": (
         lambda: nn.Sequential(nn.ReLU()),
         "Sequential",
-        "`torch.export.export(module, (rows",
+        "`torch.export.export(module",
     ),
     "an exported module in training": (
         lambda: torch.export.export(

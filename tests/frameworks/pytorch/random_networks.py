@@ -29,8 +29,10 @@ EXPRESSIONS = (
     "min(max(x, -1), 1) - tanh(x) ** 2",
     "sqrt(abs(x)) * erf(x)",
     "log1p(abs(x)) + softplus(-x) - erfc(x) / 2",
-    "where(abs(x) < 1 and not x == 0, cos(pi * x), exp(-abs(x)))",
+    "where(x > 0 and not (x >= 1 or x == 0.5), x, clip(x, 0, 1)) + cos(pi * x) * exp(-abs(x))",
 )
+_JUMPS = frozenset({"embedding", "one_hot", "lookup", "bucketize", "impute"})
+"""Kinds that ask which number it is: they read inputs, for the last bit of what is computed is nobody's."""
 _MERGES = ("sum", "multiply", "mean", "max")
 
 
@@ -71,10 +73,12 @@ def random_rows(random: Random, document: Mapping[str, Any], count: int) -> Any:
 
 
 def _choice(random: Random, widths: Mapping[str, int], needed: list[str]) -> tuple[str, list[str], str | None]:
-    """Choose what a layer is, and what it reads; of levels, what can be made of them."""
-    if LEVELS in needed or random.random() < 0.25:
-        return str(random.choice(["embedding", "one_hot", "lookup", "bucketize", "dense"])), [LEVELS], None
+    """Choose what a layer is, and what it reads."""
+    if LEVELS in needed or random.random() < 0.1:
+        return str(random.choice(["embedding", "one_hot", "dense"])), [LEVELS], None
     kind = str(random.choice([*KINDS, "dense", "dense"]))
+    if kind in _JUMPS:
+        return kind, [str(random.choice([NUMBERS, LEVELS]))], None
     first = NUMBERS if NUMBERS in needed else str(random.choice([name for name in widths if name != LEVELS]))
     merge = str(random.choice(["concatenate", *_MERGES]))
     fitting = [name for name in widths if merge == "concatenate" or widths[name] == widths[first]]
@@ -119,10 +123,9 @@ def _embedding(random: Random, read: int) -> dict[str, Any]:
 
 
 def _one_hot(random: Random, read: int) -> dict[str, Any]:
-    count = int(random.integers(1, 6))
-    indices = random.integers(0, read, count).tolist()
-    levels = random.integers(0, 4, count).astype(float).tolist()
-    return {"width": count, "levels": levels, "indices": indices}
+    count = int(random.integers(1, min(6, 4 * read) + 1))
+    indices, levels = np.divmod(random.permutation(4 * read)[:count], 4)
+    return {"width": count, "levels": levels.astype(float).tolist(), "indices": indices.tolist()}
 
 
 def _bucketize(random: Random, read: int) -> dict[str, Any]:  # noqa: ARG001 - all kinds are made alike

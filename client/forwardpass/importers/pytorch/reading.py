@@ -48,7 +48,7 @@ def read(model: Any) -> Source:
     ]
     _check_read(layers, groups if several else [{"name": "inputs"}])
     return Source(
-        framework=f"PyTorch {torch.__version__}",
+        framework=f"PyTorch {torch.__version__.partition('+')[0]}",
         model=program.title,
         width=sum(widths),
         names=tuple(name for each in program.inputs for name in _input_names(each)) if several else (),
