@@ -115,7 +115,7 @@ _TRUE: Final = frozenset({"IsNaN"})
 def _unary(step: Step) -> Result:
     value = step.value(0)
     if isinstance(value, Constant):
-        return folded(step.op, step.constant(0))
+        return folded(step.draft, step.op, step.constant(0))
     known, flow = _UNARY[step.op], step.number_flow(0)
     numbers = {name: step.number(name, default) for name, default in known.defaults.items()}
     activation: Any = known.name or None
@@ -171,7 +171,7 @@ def pending(step: Step, flow: Flow, build: Callable[[Function], Function], kind:
 
 def _not(step: Step) -> Result:
     if isinstance(step.value(0), Constant):
-        return folded(step.op, step.constant(0))
+        return folded(step.draft, step.op, step.constant(0))
     return pending(step, step.flow(0), lambda x: call("not", as_condition(x)), "bool")
 
 

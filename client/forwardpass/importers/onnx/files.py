@@ -47,10 +47,15 @@ def _load(file: Path) -> Any:
     size = file.stat().st_size
     if not 0 < size <= MOST_BYTES:
         raise Refused(f"has {size:,} bytes; a model has at least one and at most {MOST_BYTES:,}")
+    fault = ""
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        with memoryview(mapped) as view:
-            check_parts(view)
-        content = mapped.read()
+        try:
+            check_parts(mapped)
+        except Refused as refused:  # which holds on to the mapping, so that it could not be closed
+            fault = str(refused)
+        content = b"" if fault else mapped.read()
+    if fault:
+        raise Refused(fault)
     try:
         model = onnx.ModelProto.FromString(content)
     except DecodeError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -60,9 +61,14 @@ def literal(value: float, kind: str) -> Function:
 def template(text: str, **words: Function) -> Function:
     """Return an expression's tree with functions in place of its words; `x` is left where it is not given."""
     trees = {word: function.tree for word, function in words.items()}
-    tree = expressions.parse(text, dict.fromkeys(trees.keys() - {VARIABLE}, 0.0))
+    tree = _parsed(text, frozenset(trees))
     sizes = {word: function.parts for word, function in words.items()}
     return Function(tree=_replaced(tree, trees), parts=_parts(tree, sizes))
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, words: frozenset[str]) -> Expression:
+    return expressions.parse(text, dict.fromkeys(words - {VARIABLE}, 0.0))
 
 
 def condition(text: str, **words: Function) -> Function:

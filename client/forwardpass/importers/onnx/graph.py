@@ -225,6 +225,7 @@ class _Reading:
             value = Constant(array=to_array(self._initializers[name]))
         except Refused as refused:
             raise Refused(f"reads the initializer {name!r}, which {refused}") from None
+        self._draft.allow_constant(value.array.size)
         self._values[name] = value
         return value
 

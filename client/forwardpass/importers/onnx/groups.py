@@ -72,7 +72,7 @@ def pooled(step: Step, flow: Flow, windows: Array, reduce: str, shape: Sequence[
     """
     if windows.size == 0:
         raise Refused("reduces no elements")
-    step.draft.claim_weights(*windows.shape)
+    step.draft.claim_weights(*windows.shape, made=True)
     if flow.function is not None:
         places = np.zeros(int(flow.index.max()) + 1, np.intp)
         places[flow.columns] = np.arange(flow.index.size)

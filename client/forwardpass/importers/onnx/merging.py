@@ -73,7 +73,7 @@ def combined(step: Step, op: str, one: Constant | Flow, other: Constant | Flow) 
     """
     if isinstance(one, Constant):
         if isinstance(other, Constant):
-            return folded(op, numbers_of(one), numbers_of(other))
+            return folded(step.draft, op, numbers_of(one), numbers_of(other))
         return _with_constant(step, op, other, numbers_of(one), left=True)
     if isinstance(other, Constant):
         return _with_constant(step, op, one, numbers_of(other), left=False)

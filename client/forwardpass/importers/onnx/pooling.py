@@ -65,7 +65,7 @@ def _pool(step: Step) -> Result:
         raise Refused("gives the places of the largest elements, which no layer does")
     axes = [_along(step, axis, size) for axis, size in enumerate(flow.shape[2:])]
     shape = (*flow.shape[:2], *(len(places) for places in axes))
-    step.draft.claim_weights(math.prod(shape), math.prod(places.shape[1] for places in axes))
+    step.draft.claim_weights(math.prod(shape), math.prod(places.shape[1] for places in axes), made=True)
     places = _together(axes, flow.shape[2:])
     if step.op == "AveragePool" and (places < 0).any():
         return _averaged(step, flow, places, shape)
@@ -91,7 +91,7 @@ def _along(step: Step, axis: int, size: int) -> Array:
     outputs = (-(-room // stride) if ceil else room // stride) + 1
     if ceil and (outputs - 1) * stride >= size + before:
         outputs -= 1  # no window begins in the padding at the end
-    step.draft.claim_weights(outputs, kernel)
+    step.draft.claim_weights(outputs, kernel, made=True)
     places = np.arange(outputs)[:, None] * stride + np.arange(kernel) * pace - before
     places[(places < 0) | ((places >= size) & (places < size + after))] = -1
     places[places >= size] = -2
@@ -129,7 +129,7 @@ def _averaged(step: Step, flow: Flow, places: Array, shape: Sequence[int]) -> Fl
     least = -1 if step.whole("count_include_pad", 0) else 0
     counts = (places >= least).sum(axis=1)
     channels, size = math.prod(shape[:2]), math.prod(flow.shape[2:])
-    step.draft.claim_weights(channels * len(places), channels * size)
+    step.draft.claim_weights(channels * len(places), channels * size, made=True)
     one = np.zeros((len(places), size))
     for output, window in enumerate(places):
         one[output, window[window >= 0]] = 1 / counts[output]
