@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.functions import Function, affine
+from forwardpass.importers.onnx.functions import Function, X, affine
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.onnx.values import Flow
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
@@ -97,6 +97,8 @@ class Draft:
         Raises:
             Refused: It is too large, or all are together.
         """
+        if elements < 1:
+            raise Refused("makes a tensor of no elements")
         if elements > self._limits.max_width:
             raise Refused(f"has {elements:,} elements for each row; at most {self._limits.max_width:,} are allowed")
         self._elements += elements
@@ -158,7 +160,7 @@ class Draft:
         function = None if flow.function is None else flow.function.tree
         key = flow.sources, flow.columns.tobytes(), function
         if key not in self._settled:
-            self._settled[key] = self._make(flow, hint)
+            self._settled[key] = self._make(flow, flow.name or hint)
         return self.like(self._settled[key], flow)
 
     def is_plain(self, flow: Flow) -> bool:
@@ -213,7 +215,7 @@ class Draft:
 
 def with_function(flow: Flow, function: Function, kind: str = "") -> Flow:
     """Return a tensor of whose elements a function is still to be computed."""
-    return replace(flow, function=function, kind=kind or flow.kind)
+    return replace(flow, function=None if function.tree == X else function, kind=kind or flow.kind)
 
 
 def columns_of(flow: Flow, numbers: Array) -> Array:

@@ -169,6 +169,14 @@ def pending(step: Step, flow: Flow, build: Callable[[Function], Function], kind:
     return with_function(flow, function, kind)
 
 
+def _gelu(step: Step) -> Result:
+    name = _GELUS[step.attributes.get("approximate", b"none").decode()]
+    return applied(step, step.number_flow(0), "x * (1 + erf(x / sqrt(2))) / 2", activation=name)
+
+
+_GELUS: Final = MappingProxyType({"none": "gelu", "tanh": "gelu_tanh"})
+
+
 def _not(step: Step) -> Result:
     if isinstance(step.value(0), Constant):
         return folded(step.draft, step.op, step.constant(0))
@@ -218,6 +226,6 @@ def _holds(kind: str, other: str) -> bool:
 
 
 ELEMENTWISE: Final[Mapping[str, Reader]] = MappingProxyType(
-    {**dict.fromkeys(_UNARY, _unary), "Not": _not, **dict.fromkeys(_SOFTMAX, _softmax), "Cast": _cast}
+    {**dict.fromkeys(_UNARY, _unary), "Not": _not, "Gelu": _gelu, **dict.fromkeys(_SOFTMAX, _softmax), "Cast": _cast}
 )
 """What reads each operator of one tensor that computes element by element, or over an axis."""
