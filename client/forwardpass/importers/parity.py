@@ -81,7 +81,7 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
             raise UnsupportedModelError(f"{source.framework} cannot compute the rows: {error!r}") from error
         ours = compute(spec, compared).astype(np.float64)
     size = _sizes(theirs, np.dtype(spec.dtype))
-    difference = _differences(ours, theirs)
+    difference = differences(ours, theirs)
     relative = difference / size
     certificate = Certificate(
         framework=source.framework,
@@ -196,7 +196,7 @@ def _tolerance(spec: NetworkSpec, tolerance: float | None) -> float:
     return tolerance
 
 
-def _differences(ours: Array, theirs: Array) -> Array:
+def differences(ours: Array, theirs: Array) -> Array:
     """Return how far two arrays are apart; infinitely where one has NaN or infinity and the other has not."""
     with np.errstate(all="ignore"):
         difference = np.abs(ours - theirs)
