@@ -11,10 +11,11 @@ import numpy as np
 from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.onnx.files import load_model
 from forwardpass.importers.onnx.graph import Graph, read_graph
-from forwardpass.importers.onnx.oracle import computed_by, oracle, runner
+from forwardpass.importers.onnx.oracle import oracle
 from forwardpass.importers.onnx.recovery import recovered
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.source import Sample, Source
+from forwardpass.onnx_form import computed_by, runner
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
@@ -30,7 +31,7 @@ def read(model: Any) -> Source:
     try:
         network = recovered(model)
         return _read(model) if network is None else _exported(model, network)
-    except Refused as refused:
+    except (Refused, ImportError) as refused:
         raise UnsupportedModelError(f"an ONNX model {refused}") from None
 
 
@@ -57,7 +58,7 @@ def _read(model: Any) -> Source:
     graph = read_graph(model)
     try:
         framework, compute = oracle(model, graph)
-    except Refused:
+    except ImportError:
         raise
     except Exception as error:
         raise UnsupportedModelError(f"onnxruntime cannot load the model: {error}") from error

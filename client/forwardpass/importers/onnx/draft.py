@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.functions import Function, X, affine
+from forwardpass.importers.onnx.functions import Function, X, scaled
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.onnx.values import Flow
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
@@ -168,15 +168,14 @@ class Draft:
         return flow.function is None and self._is_straight(flow)
 
     def _make(self, flow: Flow, hint: str) -> str:
-        scaling = None if flow.function is None or flow.function.activation else affine(flow.function)
-        if flow.function is not None and scaling is not None:
+        scaling = None if flow.function is None or flow.function.activation else scaled(flow.function)
+        if scaling is not None:
+            scale, shift, activation = scaling
+            given = {"scale": scale, "shift": shift}
+            numbers = {key: np.full(flow.index.size, value) for key, value in given.items() if value is not None}
             plain = replace(flow, function=None)
-            numbers: dict[str, Any] = {
-                key: np.full(flow.index.size, number)
-                for key, number in zip(("scale", "shift"), scaling, strict=True)
-                if number is not None
-            }
-            return self.layer(hint, [plain], flow.index.size, kind="scale_shift", **numbers)
+            whole: dict[str, Any] = {"kind": "scale_shift", **numbers, "activation": activation}
+            return self.layer(hint, [plain], flow.index.size, **whole)
         document: dict[str, Any] = dict(PASS)
         if not self._is_straight(flow):
             document = {"kind": "take", "indices": flow.columns.tolist()}

@@ -50,7 +50,7 @@ class _Unary:
 
 _UNARY: Final[Mapping[str, _Unary]] = MappingProxyType(
     {
-        "Relu": _Unary(text="relu(x)", name="relu"),
+        "Relu": _Unary(text="relu(x)"),
         "LeakyRelu": _Unary(
             text="where(x > 0, x, alpha * x)",
             defaults={"alpha": 0.01},
@@ -75,20 +75,20 @@ _UNARY: Final[Mapping[str, _Unary]] = MappingProxyType(
             text="where(x > 0, gamma * x, gamma * alpha * expm1(x))",
             defaults={"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
         ),
-        "Sigmoid": _Unary(text="sigmoid(x)", name="sigmoid"),
+        "Sigmoid": _Unary(text="sigmoid(x)"),
         "HardSigmoid": _Unary(text="clip(alpha * x + beta, 0, 1)", defaults={"alpha": 0.2, "beta": 0.5}),
         "HardSwish": _Unary(text="x * clip(x / 6 + 0.5, 0, 1)", name="hard_swish"),
         "Swish": _Unary(text="x * sigmoid(alpha * x)", defaults={"alpha": 1.0}),
         "Mish": _Unary(text="x * tanh(softplus(x))", name="mish"),
-        "Softplus": _Unary(text="softplus(x)", name="softplus"),
+        "Softplus": _Unary(text="softplus(x)"),
         "Softsign": _Unary(text="x / (1 + abs(x))", name="softsign"),
         "Shrink": _Unary(
             text="where(x < -lambd, x + bias, where(x > lambd, x - bias, 0))", defaults={"lambd": 0.5, "bias": 0.0}
         ),
-        "Tanh": _Unary(text="tanh(x)", name="tanh"),
-        "Exp": _Unary(text="exp(x)", name="exp"),
-        "Sin": _Unary(text="sin(x)", name="sin"),
-        "Cos": _Unary(text="cos(x)", name="cos"),
+        "Tanh": _Unary(text="tanh(x)"),
+        "Exp": _Unary(text="exp(x)"),
+        "Sin": _Unary(text="sin(x)"),
+        "Cos": _Unary(text="cos(x)"),
         "Tan": _Unary(text="sin(x) / cos(x)"),
         "Sinh": _Unary(text="(expm1(x) - expm1(-x)) / 2"),
         "Cosh": _Unary(text="(exp(x) + exp(-x)) / 2"),

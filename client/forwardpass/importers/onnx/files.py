@@ -1,6 +1,5 @@
 """Models in files: judged before they are read, with the numbers that are in files beside them."""
 
-import importlib
 import math
 import mmap
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.onnx.arrays import kind_of
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.onnx.wire import check_parts
+from forwardpass.onnx_form import imported
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 MOST_BYTES: Final = DEFAULT_LIMITS.max_bytes + DEFAULT_LIMITS.max_header_bytes
@@ -33,7 +33,7 @@ def load_model(path: str | PathLike[str]) -> Any:
     file = Path(path)
     try:
         return _load(file)
-    except Refused as refused:
+    except (Refused, ImportError) as refused:
         message = str(refused)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
@@ -62,18 +62,6 @@ def _load(file: Path) -> Any:
         raise Refused("is no ONNX model: its bytes are another message") from None
     _bring_in(model, file.resolve().parent, MOST_BYTES - size)
     return model
-
-
-def imported(package: str) -> Any:
-    """Import a package of the extra `onnx`, which is slow and not always there.
-
-    Raises:
-        Refused: It is not installed.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise Refused(f"needs the package {package}; install forwardpass[onnx]") from None
 
 
 def _bring_in(model: Any, folder: Path, room: int) -> None:

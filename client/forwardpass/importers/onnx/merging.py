@@ -271,7 +271,7 @@ def _prelu(step: Step) -> Result:
         return applied(step, flow, "where(x > 0, x, slope * x)", activation=activation, slope=slope)
     flow = step.draft.settle(flow, step.hint)
     below = scaled(step, applied(step, flow, "min(x, 0)"), scale=numbers)
-    return _merged(step, "sum", [applied(step, flow, "relu(x)", activation="relu"), below])
+    return _merged(step, "sum", [applied(step, flow, "relu(x)"), below])
 
 
 def _where(step: Step) -> Result:

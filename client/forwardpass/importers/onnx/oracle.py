@@ -1,52 +1,14 @@
 """What onnxruntime computes of the same rows."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forwardpass.exporters.onnx.writing import groups_of
-from forwardpass.importers.onnx.files import imported
 from forwardpass.importers.onnx.graph import Graph, Input
-from forwardpass.spec import NetworkSpec
+from forwardpass.onnx_form import imported, runner
 from forwardpass.tensors import Array
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Runner:
-    """What computes a model.
-
-    Attributes:
-        name: Of the program, with its version.
-        run: Returns the model's outputs in their order, of its inputs by name.
-    """
-
-    name: str
-    run: Callable[[Mapping[str, NDArray[Any]]], Sequence[NDArray[Any]]]
-
-
-def runner(model: Any) -> Runner:
-    """Return onnxruntime with a `ModelProto`, or where it has no form of an operator for float64, onnx's own numpy.
-
-    Raises:
-        Refused: One of the two packages is not installed.
-        Exception: The model is not valid.
-    """
-    onnxruntime = imported("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
-        evaluator = imported("onnx.reference").ReferenceEvaluator(model)
-        return Runner(
-            name=f"onnx {imported('onnx').__version__}", run=lambda feed: list(evaluator.run(None, dict(feed)))
-        )
-    return Runner(name=f"onnxruntime {onnxruntime.__version__}", run=lambda feed: list(session.run(None, dict(feed))))
 
 
 def oracle(model: Any, graph: Graph) -> tuple[str, Callable[[Array], Array]]:
@@ -70,14 +32,6 @@ def oracle(model: Any, graph: Graph) -> tuple[str, Callable[[Array], Array]]:
         return np.concatenate([_outputs(found.run(_feed(graph.inputs, part)), part) for part in batches])
 
     return found.name, compute
-
-
-def computed_by(found: Runner, network: NetworkSpec, rows: Array) -> Array:
-    """Compute rows `(rows, inputs)` by a model that was exported of a network: `(rows, outputs)` float64."""
-    groups = groups_of(network)
-    ends = np.cumsum([width for _, width in groups])
-    parts = np.split(rows.astype(network.dtype), ends[:-1], axis=1)
-    return _outputs(found.run({name: part for (name, _), part in zip(groups, parts, strict=True)}), rows)
 
 
 def _feed(inputs: Sequence[Input], rows: Array) -> dict[str, NDArray[Any]]:

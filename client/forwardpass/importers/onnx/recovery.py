@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from forwardpass.errors import InvalidNetworkError
-from forwardpass.exporters.onnx.writing import METADATA, write
 from forwardpass.importers.onnx.arrays import to_array
 from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.onnx_form import METADATA, write
 from forwardpass.spec import DEFAULT_LIMITS, NetworkSpec, parse
 from forwardpass.spec.kinds import KINDS
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from forwardpass.exporters.onnx.nodes import Nodes
+from forwardpass.onnx_form.nodes import Nodes
 from forwardpass.spec import Activation, expressions
 
 _FORMULAS: Final[Mapping[str, str]] = MappingProxyType(
@@ -164,6 +164,8 @@ def _erfc(nodes: Nodes, x: str) -> str:
 
 
 def _softplus(nodes: Nodes, x: str) -> str:
+    if nodes.dtype == "float32":  # onnxruntime has no other
+        return nodes.add("Softplus", x)
     small = nodes.add("Exp", nodes.add("Neg", nodes.add("Abs", x)))
     return nodes.add("Add", nodes.add("Relu", x), _log1p(nodes, small))
 

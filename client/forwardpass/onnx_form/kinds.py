@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from forwardpass.exporters.onnx.nodes import Nodes
+from forwardpass.onnx_form.nodes import Nodes
 from forwardpass.spec import Layer
 from forwardpass.spec.kinds import FILLS
 from forwardpass.tensors import Array

@@ -4,7 +4,6 @@ Every array of the spec is an initializer `LAYER/ARRAY`, and the canonical JSON 
 metadata, so that the spec can be made of the model again.
 """
 
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -13,9 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.exporters.onnx.functions import add_activation
-from forwardpass.exporters.onnx.kinds import add_layer
-from forwardpass.exporters.onnx.nodes import Nodes
+from forwardpass.onnx_form.functions import add_activation
+from forwardpass.onnx_form.kinds import add_layer
+from forwardpass.onnx_form.nodes import Nodes
+from forwardpass.onnx_form.packages import imported
 from forwardpass.spec import NetworkSpec, to_document
 
 METADATA: Final = "forwardpass.spec"
@@ -35,7 +35,7 @@ def write(spec: NetworkSpec) -> Any:
 
     The model has an input for each group of inputs, or one, `inputs`, and an output for each output layer.
     """
-    onnx: Any = importlib.import_module("onnx")
+    onnx: Any = imported("onnx")
     nodes = Nodes(onnx, spec.dtype)
     kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
     groups = groups_of(spec)

@@ -1,15 +1,13 @@
 """An ONNX model is proven before it is handed out: it computes what the spec computes."""
 
-import importlib
 from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.exporters.onnx.writing import write
 from forwardpass.importers.errors import ParityError
-from forwardpass.importers.onnx.oracle import computed_by, runner
 from forwardpass.importers.parity import TOLERANCE, differences, random_rows
 from forwardpass.importers.reference import compute
+from forwardpass.onnx_form import computed_by, imported, runner, write
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
@@ -27,7 +25,7 @@ def export(spec: NetworkSpec) -> Any:
         ParityError: The model computes something else than the spec.
     """
     model = write(spec)
-    importlib.import_module("onnx").checker.check_model(model, full_check=True)
+    imported("onnx").checker.check_model(model, full_check=True)
     rows = _rows(spec)
     with np.errstate(all="ignore"):
         theirs = computed_by(runner(model), spec, rows)
