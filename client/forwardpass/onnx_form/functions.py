@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from forwardpass.onnx_form.nodes import Nodes
 from forwardpass.spec import Activation, expressions
+from forwardpass.spec.expressions.grammar import VARIABLE
 
 _FORMULAS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -110,13 +111,11 @@ def add_activation(nodes: Nodes, activation: Activation, x: str, output: str) ->
     text = activation.expression or _FORMULAS[activation.name]
     parameters = activation.parameters
     tree = expressions.fold(expressions.parse(text, parameters), parameters, nodes.dtype)
-    if isinstance(tree, tuple):
-        _add(nodes, tree, x)
-        nodes.call_last(output)
-    elif tree == "x":
+    if tree == VARIABLE:
         nodes.add("Identity", x, output=output)
     else:
-        nodes.add("Expand", nodes.number(float(tree)), nodes.add("Shape", x), output=output)
+        _add(nodes, tree, x)
+        nodes.call_last(output)
 
 
 def _add(nodes: Nodes, tree: Any, x: str) -> str:

@@ -1,6 +1,6 @@
 """The network that an ONNX model was exported from, where the model is still what was exported."""
 
-import json
+from collections.abc import Sequence
 from typing import Any
 
 from forwardpass.errors import InvalidNetworkError
@@ -8,7 +8,10 @@ from forwardpass.importers.onnx.arrays import to_array
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.onnx_form import METADATA, write
 from forwardpass.spec import DEFAULT_LIMITS, NetworkSpec, parse
+from forwardpass.spec.faults import Faults
+from forwardpass.spec.json_text import read_json
 from forwardpass.spec.kinds import KINDS
+from forwardpass.spec.layer_models import kind_of
 
 
 def recovered(model: Any) -> NetworkSpec | None:
@@ -17,23 +20,27 @@ def recovered(model: Any) -> NetworkSpec | None:
     The spec in the metadata is not trusted: exported again, it must give the same graph, byte by byte.
     """
     text = next((entry.value for entry in model.metadata_props if entry.key == METADATA), "")
-    if not text or len(text) > DEFAULT_LIMITS.max_header_bytes:
+    document = read_json(text, limits=DEFAULT_LIMITS, faults=Faults()) if text else None
+    if not isinstance(document, dict) or not isinstance(document.get("layers"), list):
         return None
     try:
-        spec = parse(_with_arrays(json.loads(text), model.graph))
-    except (InvalidNetworkError, Refused, ValueError, TypeError, AttributeError, RecursionError):
+        spec = parse({**document, "layers": _with_arrays(document["layers"], model.graph)})
+    except (InvalidNetworkError, Refused):
         return None
     again = write(spec)
     same = again.graph.SerializeToString(deterministic=True) == model.graph.SerializeToString(deterministic=True)
     return spec if same and list(again.opset_import) == list(model.opset_import) else None
 
 
-def _with_arrays(document: Any, graph: Any) -> Any:
+def _with_arrays(layers: Sequence[object], graph: Any) -> list[object]:
     """Put each initializer into the layer that it is named for."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    layers = []
-    for layer in document["layers"]:
-        names = {key: f"{layer['name']}/{key}" for key in KINDS.get(layer.get("kind", "dense"), ())}
-        arrays = {key: to_array(tensors[name]) for key, name in names.items() if name in tensors}
-        layers.append({**layer, **arrays})
-    return {**document, "layers": layers}
+    whole: list[object] = []
+    for layer in layers:
+        if isinstance(layer, dict):
+            names = {key: f"{layer.get('name')}/{key}" for key in KINDS.get(str(kind_of(layer)), ())}
+            arrays = {key: to_array(tensors[name]) for key, name in names.items() if name in tensors}
+            whole.append({**layer, **arrays})
+        else:
+            whole.append(layer)
+    return whole
