@@ -53,7 +53,7 @@ def cases() -> tuple[Any, ...]:
 def operator(case: Any) -> str:
     """Return the operator that a case is of; of the nodes that one stands for, the one that its name begins with."""
     names = {name for _, name in _operators(case)}
-    return "expanded" if "_expanded" in case.name or len(names) > 1 else names.pop()
+    return "several nodes" if "_expanded" in case.name or len(names) > 1 else names.pop()
 
 
 def _operators(case: Any) -> set[tuple[str, str]]:
@@ -72,7 +72,7 @@ def read(case: Any) -> Read | str:
             graph = read_graph(model, whole=not batched)
             network = spec.parse(_document(graph))
         except UnsupportedModelError as error:
-            if 0 not in constants:  # mostly the parameters are
+            if len(constants) == len(inputs) - 1 and 0 not in constants:  # what comes first is mostly no parameter
                 reason = str(error.faults[0].message)
             continue
         except InvalidNetworkError as error:
@@ -96,7 +96,9 @@ def read(case: Any) -> Read | str:
 def _ways(count: int) -> Iterator[tuple[set[int], bool]]:
     """Say which inputs are constants, and whether the first axis is that of rows."""
     everything = set(range(count))
-    for constants in [set(), *([everything - {place} for place in range(count)] if count > 1 else [])]:
+    others = [everything - {place} for place in range(count)] if count > 1 else []
+    singles = [{place} for place in range(count)] if count > 2 else []
+    for constants in [set(), *others, *singles]:
         yield constants, False
         yield constants, True
 
