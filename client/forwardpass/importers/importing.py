@@ -1,6 +1,7 @@
 """From a framework's model to a spec that is proven to compute the same."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.parity import Imported, certify, given_rows
 from forwardpass.importers.source import Source
 from forwardpass.rows import RowsLike
-from forwardpass.spec import FORMAT, parse
+from forwardpass.spec import FORMAT, parse, to_document
 from forwardpass.spec.network import default_names
 
 READERS: Final[Mapping[str, Callable[[Any], Source]]] = MappingProxyType(
@@ -63,6 +64,15 @@ def import_model(
         NonFiniteInputError: The rows have NaN or infinity.
     """
     source = _reader(model)(model)
+    if source.network is not None:
+        changes = {
+            "outputs": outputs,
+            "classes": classes,
+            "description": description,
+            "metadata": metadata,
+            "tags": tags,
+        }
+        return _again(source, {key: value for key, value in changes.items() if value}, rows, tolerance)
     document = {
         "format": FORMAT,
         "dtype": dtype or source.dtype,
@@ -85,6 +95,16 @@ def import_model(
     spec = parse(document)
     given = given_rows(rows, source.names or spec.inputs.names, non_finite=source.non_finite)
     return certify(spec, source, given, tolerance)
+
+
+def _again(source: Source, changes: Mapping[str, Any], rows: RowsLike | None, tolerance: float | None) -> Imported:
+    """Return the network that a model was exported from, as it was where nothing is to be changed."""
+    network = source.network
+    if network is None:
+        raise TypeError("the source has no network")
+    spec = parse({**to_document(network), **changes}) if changes else network
+    imported = certify(spec, source, given_rows(rows, spec.inputs.names, non_finite=source.non_finite), tolerance)
+    return imported if changes else replace(imported, spec=network)
 
 
 def _reader(model: Any) -> Callable[[Any], Source]:
