@@ -51,6 +51,8 @@ from forwardpass.models import (
     Prediction,
     Registered,
     RolledBack,
+    Shadow,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -95,6 +97,8 @@ __all__ = [
     "QuotaExceededError",
     "Registered",
     "RolledBack",
+    "Shadow",
+    "ShadowReport",
     "ShapeMismatchError",
     "StoreUnavailableError",
     "StreamRequest",

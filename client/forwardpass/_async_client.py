@@ -28,6 +28,7 @@ from forwardpass.models import (
     Prediction,
     Registered,
     RolledBack,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -229,6 +230,44 @@ class AsyncClient:
     async def alias_moves(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> tuple[AliasMove, ...]:
         """Get the last 100 moves of an alias, newest first: which version it names since when."""
         return await self._ask(_calls.alias_moves(name, alias), timeout)
+
+    async def set_shadow(
+        self,
+        name: str,
+        version: str | int,
+        *,
+        of: str | int,
+        share: float,
+        tolerance: float | None = None,
+        timeout: Timeout = UNSET,
+    ) -> NetworkInfo:
+        """Let a version be computed beside another one, on a share of the rows that are predicted.
+
+        That is done after the answers are sent and when there is time; differences are counted, see `shadows`. What
+        was set for the same `of` is replaced.
+
+        Args:
+            name: The network's name.
+            version: The version that is computed beside the other, by number or alias.
+            of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
+            share: Which share of the rows, above 0 and up to 1.
+            tolerance: A difference is accepted up to this much times `max(1, |answered number|)`; None means 1e-9,
+                or 1e-4 where one of the two is float32.
+            timeout: Seconds, or None for no limit.
+
+        Raises:
+            InvalidFieldError: The two are one version, have other inputs or outputs, or the share cannot be.
+        """
+        call = _calls.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
+        return await self._ask(call, timeout)
+
+    async def clear_shadow(self, name: str, *, of: str | int, timeout: Timeout = UNSET) -> NetworkInfo:
+        """End the shadow of a version or alias; where there is none, nothing changes."""
+        return await self._ask(_calls.clear_shadow(name, of), timeout)
+
+    async def shadows(self, name: str, *, timeout: Timeout = UNSET) -> tuple[ShadowReport, ...]:
+        """Get a network's shadows and what the server counted of each."""
+        return await self._ask(_calls.shadows(name), timeout)
 
     async def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Delete an alias; return the network as it then is."""

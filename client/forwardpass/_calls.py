@@ -18,6 +18,7 @@ from forwardpass.models import (
     Prediction,
     Registered,
     RolledBack,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -306,6 +307,41 @@ def alias_moves(name: str, alias: str) -> Call[tuple[AliasMove, ...]]:
     )
 
 
+def set_shadow(
+    name: str, version: str | int, *, of: str | int, share: float, tolerance: float | None
+) -> Call[NetworkInfo]:
+    """Ask to let a version be computed beside another one."""
+    return Call(
+        method="SetShadow",
+        request=networks_v1.SetShadowRequest(
+            network=_text(name, "network"),
+            of=_reference(of),
+            version=_reference(version),
+            share=_number(share, "share"),
+            tolerance=None if tolerance is None else _number(tolerance, "tolerance"),
+        ),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def clear_shadow(name: str, of: str | int) -> Call[NetworkInfo]:
+    """Ask to end a shadow."""
+    return Call(
+        method="ClearShadow",
+        request=networks_v1.ClearShadowRequest(network=_text(name, "network"), of=_reference(of)),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def shadows(name: str) -> Call[tuple[ShadowReport, ...]]:
+    """Ask what was counted of a network's shadows."""
+    return Call(
+        method="ListShadows",
+        request=networks_v1.ListShadowsRequest(network=_text(name, "network")),
+        parse=_replies.shadow_reports,
+    )
+
+
 def delete_alias(name: str, alias: str) -> Call[NetworkInfo]:
     """Ask to delete an alias."""
     return Call(
@@ -345,6 +381,12 @@ def health(*, wait: bool = False) -> Call[bool]:
 def _text(value: str, name: str) -> str:
     if not isinstance(value, str):
         raise _invalid(name, f"is a {type(value).__name__}; needed is a text")
+    return value
+
+
+def _number(value: float, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _invalid(name, f"is {value!r}; needed is a number")
     return value
 
 

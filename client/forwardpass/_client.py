@@ -25,6 +25,7 @@ from forwardpass.models import (
     Prediction,
     Registered,
     RolledBack,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -316,6 +317,44 @@ class Client:
     def alias_moves(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> tuple[AliasMove, ...]:
         """Get the last 100 moves of an alias, newest first: which version it names since when."""
         return self._ask(_calls.alias_moves(name, alias), timeout)
+
+    def set_shadow(
+        self,
+        name: str,
+        version: str | int,
+        *,
+        of: str | int,
+        share: float,
+        tolerance: float | None = None,
+        timeout: Timeout = UNSET,
+    ) -> NetworkInfo:
+        """Let a version be computed beside another one, on a share of the rows that are predicted.
+
+        That is done after the answers are sent and when there is time; differences are counted, see `shadows`. What
+        was set for the same `of` is replaced.
+
+        Args:
+            name: The network's name.
+            version: The version that is computed beside the other, by number or alias.
+            of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
+            share: Which share of the rows, above 0 and up to 1.
+            tolerance: A difference is accepted up to this much times `max(1, |answered number|)`; None means 1e-9,
+                or 1e-4 where one of the two is float32.
+            timeout: Seconds, or None for no limit.
+
+        Raises:
+            InvalidFieldError: The two are one version, have other inputs or outputs, or the share cannot be.
+        """
+        call = _calls.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
+        return self._ask(call, timeout)
+
+    def clear_shadow(self, name: str, *, of: str | int, timeout: Timeout = UNSET) -> NetworkInfo:
+        """End the shadow of a version or alias; where there is none, nothing changes."""
+        return self._ask(_calls.clear_shadow(name, of), timeout)
+
+    def shadows(self, name: str, *, timeout: Timeout = UNSET) -> tuple[ShadowReport, ...]:
+        """Get a network's shadows and what the server counted of each."""
+        return self._ask(_calls.shadows(name), timeout)
 
     def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Delete an alias; return the network as it then is."""

@@ -23,6 +23,8 @@ from forwardpass.models import (
     Prediction,
     Registered,
     RolledBack,
+    Shadow,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -51,6 +53,8 @@ EVENTS: Final[Mapping[int, Event]] = {
 _OF_THE_WHOLE: Final = tuple(
     field.name for field in fields(Prediction) if field.name not in {"outputs", "classifications"}
 )
+
+_COUNTED: Final = tuple(field.name for field in fields(ShadowReport) if field.name != "shadow")
 
 
 def prediction(reply: prediction_service_pb2.PredictResponse) -> Prediction:
@@ -159,6 +163,7 @@ def network(message: network_pb2.Network) -> NetworkInfo:
         create_time=_time(message.create_time),
         update_time=_time(message.update_time),
         description=message.description,
+        shadows=tuple(map(_shadow, message.shadows)),
     )
 
 
@@ -187,6 +192,7 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         in_service=not message.out_of_service,
         input_groups={group.name: group.width for group in message.inputs.groups},
         output_layers=tuple(message.output_layers),
+        shadow_of=tuple(map(_shadow, message.shadow_of)),
     )
 
 
@@ -205,6 +211,24 @@ def alias_moves(reply: network_service_pb2.ListAliasMovesResponse) -> tuple[Alia
             deleted=move.deleted,
         )
         for move in reply.moves
+    )
+
+
+def shadow_reports(reply: network_service_pb2.ListShadowsResponse) -> tuple[ShadowReport, ...]:
+    """Read the answer to ListShadows."""
+    return tuple(
+        ShadowReport(shadow=_shadow(report.shadow), **{name: getattr(report, name) for name in _COUNTED})
+        for report in reply.reports
+    )
+
+
+def _shadow(message: network_pb2.Shadow) -> Shadow:
+    return Shadow(
+        of=message.of,
+        version=message.version,
+        share=message.share,
+        tolerance=message.tolerance,
+        set_time=_time(message.set_time),
     )
 
 

@@ -204,6 +204,58 @@ class LayerInfo(_Value):
     kind: str = "dense"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shadow:
+    """A version that is computed beside another one, to be compared with it, and never answered.
+
+    Attributes:
+        of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
+        version: The number of the version that is computed beside it.
+        share: Which share of the rows, above 0 and up to 1.
+        tolerance: A difference is accepted up to this much times `max(1, |answered number|)`.
+        set_time: Since when, in UTC.
+    """
+
+    of: str
+    version: int
+    share: float
+    tolerance: float
+    set_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShadowReport:
+    """A shadow and what one server counted of it; all but the last two count rows.
+
+    Counted since the server started, the shadow was set, or its alias moved, whichever was last.
+
+    Attributes:
+        shadow: The shadow.
+        of_version: The version whose rows it is computed on now.
+        rows: Those that were answered.
+        sampled: Those of them that were drawn, each with the shadow's share as its chance.
+        compared: Those drawn that were computed.
+        dropped: Those drawn that were not computed, since the server had no time.
+        failed: Those drawn that could not be computed.
+        beyond: Compared ones with an output that differs by more than the tolerance allows.
+        relabeled: Compared ones with another label.
+        worst_absolute: The largest difference of two numbers.
+        failure: Why rows could last not be computed; empty when all could.
+    """
+
+    shadow: Shadow
+    of_version: int
+    rows: int
+    sampled: int
+    compared: int
+    dropped: int
+    failed: int
+    beyond: int
+    relabeled: int
+    worst_absolute: float
+    failure: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class VersionInfo(_Value):
     """One immutable version of a network, without its weights.
@@ -220,6 +272,7 @@ class VersionInfo(_Value):
         layers: The layers in short.
         input_groups: The width of each group of inputs, in order, or empty.
         output_layers: The layers whose nodes, side by side, are the outputs.
+        shadow_of: Beside which versions it is computed.
         output_names: A name for each output.
         class_labels: A label for each class, or empty when the network is no classifier.
         parameter_count: The number of weights and biases.
@@ -253,6 +306,7 @@ class VersionInfo(_Value):
     in_service: bool = True
     input_groups: Mapping[str, int] = field(default_factory=dict)
     output_layers: tuple[str, ...] = ()
+    shadow_of: tuple[Shadow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -267,6 +321,7 @@ class NetworkInfo(_Value):
         create_time: When the first version was registered, in UTC.
         update_time: When the network last changed, in UTC.
         description: The description of the latest version.
+        shadows: The versions that are computed beside others.
     """
 
     name: str
@@ -276,6 +331,7 @@ class NetworkInfo(_Value):
     create_time: datetime
     update_time: datetime
     description: str
+    shadows: tuple[Shadow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

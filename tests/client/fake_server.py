@@ -338,6 +338,18 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self._begin("ListAliasMoves", context, request)
         return networks_v1.ListAliasMovesResponse(moves=[networks_v1.AliasMove(version=1)])
 
+    def SetShadow(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("SetShadow", context, request)
+        return networks_v1.SetShadowResponse(network=self._network(request.network))
+
+    def ClearShadow(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("ClearShadow", context, request)
+        return networks_v1.ClearShadowResponse(network=self._network(request.network))
+
+    def ListShadows(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("ListShadows", context, request)
+        return networks_v1.ListShadowsResponse()
+
     def DeleteAlias(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
         self._begin("DeleteAlias", context, request)
         return networks_v1.DeleteAliasResponse(network=self._network(request.network))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import PIP, ROOT, Environment, NotInstallableError, made, python, run
+from tests.environments import PIP, ROOT, Environment, NotInstallableError, made, npm, python, run
 
 HERE = Path(__file__).parent
 
@@ -34,14 +34,6 @@ def perf_analyzer(folder: Path) -> list[str]:
 def envoy(folder: Path) -> Path:
     """Return the program in its environment."""
     return next(folder.glob("lib/python*/site-packages/envoy/_bin/envoy"))
-
-
-def installed(name: str) -> Path:
-    """Return the folder of an environment, or skip the test and say why there is none."""
-    try:
-        return made(ENVIRONMENTS[name])
-    except NotInstallableError as error:
-        pytest.skip(f"{name} cannot be installed: {error}")
 
 
 def _perf_analyzer(folder: Path) -> None:
@@ -86,32 +78,34 @@ def _newer_libraries(folder: Path) -> None:
     shutil.rmtree(apt)
 
 
-def _folder(name: str) -> Path:
-    return ROOT / f".venv-clients-{name}"
+def installed(name: str) -> Path:
+    """Return the folder of an environment, or skip the test and say why there is none."""
+    try:
+        return made(ENVIRONMENTS[name])
+    except NotInstallableError as error:
+        pytest.skip(f"{name} cannot be installed: {error}")
 
 
-def _python(name: str, *, fill: Callable[[Path], None] | None = None) -> Environment:
+def _environment(name: str, *files: Path, fill: Callable[[Path], None]) -> Environment:
+    return Environment(folder=ROOT / f".venv-clients-{name}", files=files, fill=fill)
+
+
+def _python(name: str) -> Environment:
     requirements = HERE / name / "requirements.txt"
-    return Environment(folder=_folder(name), files=(requirements,), fill=fill or python(requirements))
+    return _environment(name, requirements, fill=python(requirements))
 
 
-def _node(name: str, packages: Path) -> Environment:
-    files = (packages / "package.json", packages / "package-lock.json")
-
-    def fill(folder: Path) -> None:
-        for file in files:
-            shutil.copy(file, folder)
-        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", at=folder)
-
-    return Environment(folder=_folder(name), files=files, fill=fill)
+def _node(name: str, folder: Path) -> Environment:
+    files = folder / "package.json", folder / "package-lock.json"
+    return _environment(name, *files, fill=npm(*files))
 
 
 ENVIRONMENTS = {
     "triton": _python("triton"),
     "kserve": _python("kserve"),
     "envoy": _python("envoy"),
-    "perf_analyzer": _python("perf_analyzer", fill=_perf_analyzer),
+    "perf_analyzer": _environment("perf_analyzer", HERE / "perf_analyzer" / "requirements.txt", fill=_perf_analyzer),
     "node": _node("node", HERE / "node"),
-    "node_example": _node("node_example", ROOT / "examples" / "node"),
+    "node-example": _node("node-example", ROOT / "examples" / "node"),
     "browser": _node("browser", ROOT / "tests" / "deploy" / "edge" / "browser"),
 }

@@ -103,6 +103,10 @@ def import_(
         str,
         typer.Argument(metavar="MODEL", help="An .onnx file; or MODULE:ATTRIBUTE, a model or what returns one."),
     ],
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:ATTRIBUTE", help="The PyTorch module whose weights a .safetensors file has."),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Register it by this name.")] = None,
     out: Annotated[
         str | None, typer.Option("--out", metavar="FILE", help="Write the spec, JSON or .safetensors.")
@@ -129,12 +133,12 @@ def import_(
     keep_latest: Annotated[bool, typer.Option("--keep-latest", help="Leave `latest` where it is.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a network of a scikit-learn or ONNX model, prove that both compute the same, and register it."""
+    """Make a network of a scikit-learn, PyTorch or ONNX model, prove that both compute the same, and register it."""
     if name is None and out is None:
         raise typer.BadParameter("one of the two is needed", param_hint="--name or --out")
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does it
     imported = importers.import_model(
-        importers.load_object(model),
+        importers.load_weights(model, architecture) if architecture else importers.load_object(model),
         rows=None if csv is None else reading.read_rows(None, csv),
         outputs=output_names or (),
         classes=classes or (),

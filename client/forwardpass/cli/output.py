@@ -14,7 +14,7 @@ from rich.table import Table
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
 from forwardpass.merges import reading
-from forwardpass.models import AliasMove, NetworkInfo, Prediction, VersionInfo
+from forwardpass.models import AliasMove, NetworkInfo, Prediction, ShadowReport, VersionInfo
 from forwardpass.render.drawing import number
 
 _SHOWN_MOVES: Final = 5
@@ -72,6 +72,42 @@ def print_networks(networks: Iterable[NetworkInfo]) -> None:
     print_table(["name", "latest", "versions", "aliases", "description"], rows)
 
 
+def print_shadows(reports: Sequence[ShadowReport]) -> None:
+    """Print one line for each shadow of a network, and why rows could not be computed."""
+    columns = [
+        "of",
+        "version",
+        "share",
+        "rows",
+        "drawn",
+        "compared",
+        "beyond",
+        "relabeled",
+        "worst",
+        "dropped",
+        "failed",
+    ]
+    rows = []
+    for report in reports:
+        of = report.shadow.of if report.shadow.of.isdecimal() else f"{report.shadow.of} ({report.of_version})"
+        counts = [report.rows, report.sampled, report.compared, report.beyond, report.relabeled]
+        lost = [report.dropped, report.failed]
+        rows.append(
+            [
+                of,
+                str(report.shadow.version),
+                f"{report.shadow.share:.4g}",
+                *(f"{count:,}" for count in counts),
+                number(report.worst_absolute),
+                *(f"{count:,}" for count in lost),
+            ]
+        )
+    print_table(columns, rows)
+    for report in reports:
+        if report.failure:
+            print(f"version {report.shadow.version} beside {report.shadow.of}: {report.failure}")
+
+
 def print_version(version: VersionInfo, network: NetworkInfo, moves: Mapping[str, Sequence[AliasMove]]) -> None:
     """Print what a version is, a fact in each line, and the last moves of the network's aliases."""
     facts = {
@@ -85,6 +121,8 @@ def print_version(version: VersionInfo, network: NetworkInfo, moves: Mapping[str
         "parameters": f"{version.parameter_count:,}",
         "aliases": _aliases(network.aliases),
         "history": "\n".join(_history(alias, moves[alias]) for alias in sorted(moves) if alias != "latest"),
+        "shadow of": ", ".join(f"{shadow.of} ({shadow.share:.4g})" for shadow in version.shadow_of),
+        "shadows": ", ".join(f"{shadow.version} of {shadow.of} ({shadow.share:.4g})" for shadow in network.shadows),
         "tags": ", ".join(version.tags),
         "digest": version.digest,
         "created": version.create_time.isoformat(timespec="seconds") if version.create_time else "",

@@ -195,7 +195,8 @@ def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:
 def _choose(theirs: Array, rows: Array, given: int) -> list[int]:
     """Choose examples: rows spread over those given, or where none is given, random ones."""
     count = min(EXAMPLES, max(1, _MOST_EXAMPLE_NUMBERS // (rows.shape[1] + theirs.shape[1])))
-    usable = np.flatnonzero(np.isfinite(theirs).all(axis=1))
+    # An example is written as JSON, which has no NaN.
+    usable = np.flatnonzero(np.isfinite(theirs).all(axis=1) & np.isfinite(rows).all(axis=1))
     usable = usable[usable < given] if given else usable
     spread = np.linspace(0, len(usable) - 1, min(count, len(usable))).astype(int)
     return list(map(int, usable[spread]))

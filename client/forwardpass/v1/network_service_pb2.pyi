@@ -257,6 +257,84 @@ class DeleteAliasResponse(_message.Message):
     revision: int
     def __init__(self, network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
+class SetShadowRequest(_message.Message):
+    __slots__ = ("network", "of", "version", "share", "tolerance")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    of: str
+    version: str
+    share: float
+    tolerance: float
+    def __init__(self, network: _Optional[str] = ..., of: _Optional[str] = ..., version: _Optional[str] = ..., share: _Optional[float] = ..., tolerance: _Optional[float] = ...) -> None: ...
+
+class SetShadowResponse(_message.Message):
+    __slots__ = ("network", "revision")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    network: _network_pb2.Network
+    revision: int
+    def __init__(self, network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class ClearShadowRequest(_message.Message):
+    __slots__ = ("network", "of")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    of: str
+    def __init__(self, network: _Optional[str] = ..., of: _Optional[str] = ...) -> None: ...
+
+class ClearShadowResponse(_message.Message):
+    __slots__ = ("network", "revision")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    network: _network_pb2.Network
+    revision: int
+    def __init__(self, network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class ListShadowsRequest(_message.Message):
+    __slots__ = ("network",)
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    def __init__(self, network: _Optional[str] = ...) -> None: ...
+
+class ListShadowsResponse(_message.Message):
+    __slots__ = ("reports", "revision")
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    reports: _containers.RepeatedCompositeFieldContainer[ShadowReport]
+    revision: int
+    def __init__(self, reports: _Optional[_Iterable[_Union[ShadowReport, _Mapping]]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class ShadowReport(_message.Message):
+    __slots__ = ("shadow", "of_version", "rows", "sampled", "compared", "dropped", "failed", "beyond", "relabeled", "worst_absolute", "failure")
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    OF_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    BEYOND_FIELD_NUMBER: _ClassVar[int]
+    RELABELED_FIELD_NUMBER: _ClassVar[int]
+    WORST_ABSOLUTE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    shadow: _network_pb2.Shadow
+    of_version: int
+    rows: int
+    sampled: int
+    compared: int
+    dropped: int
+    failed: int
+    beyond: int
+    relabeled: int
+    worst_absolute: float
+    failure: str
+    def __init__(self, shadow: _Optional[_Union[_network_pb2.Shadow, _Mapping]] = ..., of_version: _Optional[int] = ..., rows: _Optional[int] = ..., sampled: _Optional[int] = ..., compared: _Optional[int] = ..., dropped: _Optional[int] = ..., failed: _Optional[int] = ..., beyond: _Optional[int] = ..., relabeled: _Optional[int] = ..., worst_absolute: _Optional[float] = ..., failure: _Optional[str] = ...) -> None: ...
+
 class WatchNetworksRequest(_message.Message):
     __slots__ = ("name_prefix",)
     NAME_PREFIX_FIELD_NUMBER: _ClassVar[int]

@@ -40,7 +40,7 @@ def test_node_through_envoy(edge: Edge, fleet: Fleet, descriptors: Path) -> None
 def run_node(address: str, descriptors: Path) -> str:
     """Run the example; return what it prints."""
     program = ROOT / "examples" / "node" / "client.js"
-    return node("node_example", program, address, FORWARDPASS_DESCRIPTORS=str(descriptors))
+    return node("node-example", program, address, FORWARDPASS_DESCRIPTORS=str(descriptors))
 
 
 def node(packages: str, program: Path, *arguments: str, **environment: str) -> str:
