@@ -4,13 +4,13 @@ Each field is checked for itself here. What concerns several fields at once (wid
 differ, layers that read others) is judged on the outline, so that no fault hides another.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from forwardpass.numerics import Numerics
 from forwardpass.spec.faults import found
+from forwardpass.spec.feature_models import FeatureField, OutputField, Threshold
 from forwardpass.spec.fields import (
     Function,
     Identifier,
@@ -20,15 +20,13 @@ from forwardpass.spec.fields import (
     Matrix,
     NamedRow,
     Names,
-    Number,
     Row,
-    Scale,
     Sources,
     Text,
     Tolerance,
-    Unit,
     Vector,
 )
+from forwardpass.spec.model import Model, as_dict
 from forwardpass.spec.network import Activation
 from forwardpass.spec.numbers import refuse
 
@@ -44,43 +42,10 @@ def _as_inputs(value: object) -> dict[str, object]:
     refuse([((), f"is {found(value)}; must be the number of inputs, or a list of features")])
 
 
-def _as_feature(value: object) -> object:
-    if isinstance(value, str):
-        return {"name": value}
-    if isinstance(value, Mapping):
-        return dict(value)
-    refuse([((), f"is {found(value)}; must be a feature's name, or an object with its name")])
-
-
-def _as_dict(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else value
-
-
 def _as_list(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-class Model(BaseModel):
-    """What all parts share: strict and frozen. Unknown keys are told by `parsing`, with the nearest known."""
-
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="ignore", json_schema_extra={"additionalProperties": False}
-    )
-
-
-class FeatureModel(Model):
-    """One named input."""
-
-    name: Label = Field(description="The name by which rows give the feature.")
-    mean: Number = Field(0.0, description="Subtracted from the input before the first layer.")
-    scale: Scale = Field(1.0, description="Divides the input after the mean is subtracted; not 0.")
-    unit: Unit = Field("", description="The unit of measurement, for example EUR.")
-    description: Text = Field("", description="What the feature says about the world.")
-
-
-FeatureField: TypeAlias = Annotated[
-    FeatureModel, BeforeValidator(_as_feature, json_schema_input_type=Label | FeatureModel)
-]
 _InputsForm: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[list[FeatureField], Field(min_length=1)]
 
 
@@ -139,25 +104,32 @@ class NetworkModel(Model):
     inputs: Annotated[InputsModel, BeforeValidator(_as_inputs, json_schema_input_type=_InputsForm)] = Field(
         description="The number of inputs, or a feature for each."
     )
-    input_groups: Annotated[list[Annotated[GroupModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list)] = Field(
+    input_groups: Annotated[list[Annotated[GroupModel, BeforeValidator(as_dict)]], BeforeValidator(_as_list)] = Field(
         [], description="In order and covering all inputs; for layers that read some of them."
     )
     layers: Annotated[
-        list[Annotated[LayerModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list), Field(min_length=1)
+        list[Annotated[LayerModel, BeforeValidator(as_dict)]], BeforeValidator(_as_list), Field(min_length=1)
     ] = Field(description="Each after the layers it reads.")
     output_layers: Names | None = Field(
         None, description="The layers whose nodes, side by side, are the outputs; the last one when left out."
     )
-    outputs: Labels | None = Field(
-        None, description="A name for each output; the nodes of the output layers when left out."
+    outputs: Annotated[list[OutputField], BeforeValidator(_as_list)] | None = Field(
+        None,
+        description="For each output its name, or an object with its name, unit, description, scale and shift; "
+        "the nodes of the output layers when left out.",
     )
     classes: Labels = Field((), description="A label for each class: one for each output, or two for a single one.")
+    threshold: Threshold | None = Field(
+        None,
+        description="The probability from which the second of two classes is chosen, 0.5 when left out; or for as many "
+        "classes as outputs, one number for all or one for each, from which each is chosen by itself.",
+    )
     description: Text = Field("", description="What the network is for.")
-    metadata: Annotated[dict[Label, Text], BeforeValidator(_as_dict)] = Field(
+    metadata: Annotated[dict[Label, Text], BeforeValidator(as_dict)] = Field(
         {}, description="Facts of the owner's choice."
     )
     tags: Labels = Field((), description="Words to find the network by.")
-    examples: Annotated[list[Annotated[ExampleModel, BeforeValidator(_as_dict)]], BeforeValidator(_as_list)] = Field(
+    examples: Annotated[list[Annotated[ExampleModel, BeforeValidator(as_dict)]], BeforeValidator(_as_list)] = Field(
         [], description="Rows that are computed at registration and must hold."
     )
     allow_non_finite_inputs: bool = Field(False, description="Whether NaN and infinity are accepted in inputs.")

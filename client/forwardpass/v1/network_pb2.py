@@ -16,7 +16,7 @@ from forwardpass.v1 import tensor_pb2 as forwardpass_dot_v1_dot_tensor__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66orwardpass/v1/network.proto\x12\x0e\x66orwardpass.v1\x1a\x1b\x66orwardpass/v1/tensor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x03\n\x0bNetworkSpec\x12\'\n\x05\x64type\x18\x01 \x01(\x0e\x32\x18.forwardpass.v1.DataType\x12&\n\x06inputs\x18\x02 \x01(\x0b\x32\x16.forwardpass.v1.Inputs\x12%\n\x06layers\x18\x03 \x03(\x0b\x32\x15.forwardpass.v1.Layer\x12\x14\n\x0coutput_names\x18\x04 \x03(\t\x12\x14\n\x0c\x63lass_labels\x18\x05 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12;\n\x08metadata\x18\x07 \x03(\x0b\x32).forwardpass.v1.NetworkSpec.MetadataEntry\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12)\n\x08\x65xamples\x18\t \x03(\x0b\x32\x17.forwardpass.v1.Example\x12\x1f\n\x17\x61llow_non_finite_inputs\x18\n \x01(\x08\x12*\n\x08numerics\x18\x0b \x01(\x0e\x32\x18.forwardpass.v1.Numerics\x12\x15\n\routput_layers\x18\x0c \x03(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"n\n\x06Inputs\x12\r\n\x05width\x18\x01 \x01(\x03\x12)\n\x08\x66\x65\x61tures\x18\x02 \x03(\x0b\x32\x17.forwardpass.v1.Feature\x12*\n\x06groups\x18\x03 \x03(\x0b\x32\x1a.forwardpass.v1.InputGroup\")\n\nInputGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x03\"t\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x04mean\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05scale\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x07\n\x05_meanB\x08\n\x06_scale\"\xd7\x01\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x07weights\x18\x02 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12$\n\x04\x62ias\x18\x03 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12.\n\nactivation\x18\x04 \x01(\x0b\x32\x1a.forwardpass.v1.Activation\x12\r\n\x05nodes\x18\x05 \x03(\t\x12\x0c\n\x04\x66rom\x18\x06 \x03(\t\x12$\n\x05merge\x18\x07 \x01(\x0e\x32\x15.forwardpass.v1.Merge\"\xa1\x01\n\nActivation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\nparameters\x18\x02 \x03(\x0b\x32*.forwardpass.v1.Activation.ParametersEntry\x12\x12\n\nexpression\x18\x03 \x01(\t\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"P\n\x07\x45xample\x12\x0e\n\x06inputs\x18\x01 \x03(\x01\x12\x0f\n\x07outputs\x18\x02 \x03(\x01\x12\x16\n\ttolerance\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_tolerance\"\xa4\x02\n\x07Network\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0elatest_version\x18\x02 \x01(\x03\x12\x35\n\x07\x61liases\x18\x03 \x03(\x0b\x32$.forwardpass.v1.Network.AliasesEntry\x12\x15\n\rversion_count\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x1a.\n\x0c\x41liasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xdc\x04\n\x0eNetworkVersion\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61liases\x18\x05 \x03(\t\x12\'\n\x05\x64type\x18\x06 \x01(\x0e\x32\x18.forwardpass.v1.DataType\x12&\n\x06inputs\x18\x07 \x01(\x0b\x32\x16.forwardpass.v1.Inputs\x12,\n\x06layers\x18\x08 \x03(\x0b\x32\x1c.forwardpass.v1.LayerSummary\x12\x14\n\x0coutput_names\x18\t \x03(\t\x12\x14\n\x0c\x63lass_labels\x18\n \x03(\t\x12\x17\n\x0fparameter_count\x18\x0b \x01(\x03\x12\x12\n\nsize_bytes\x18\x0c \x01(\x03\x12\x13\n\x0b\x64\x65scription\x18\r \x01(\t\x12>\n\x08metadata\x18\x0e \x03(\x0b\x32,.forwardpass.v1.NetworkVersion.MetadataEntry\x12\x0c\n\x04tags\x18\x0f \x03(\t\x12\x0f\n\x07\x63orrupt\x18\x10 \x01(\x08\x12*\n\x08numerics\x18\x11 \x01(\x0e\x32\x18.forwardpass.v1.Numerics\x12\x16\n\x0eout_of_service\x18\x12 \x01(\x08\x12\x15\n\routput_layers\x18\x13 \x03(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9e\x01\n\x0cLayerSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x03\x12.\n\nactivation\x18\x03 \x01(\x0b\x32\x1a.forwardpass.v1.Activation\x12\r\n\x05nodes\x18\x04 \x03(\t\x12\x0c\n\x04\x66rom\x18\x05 \x03(\t\x12$\n\x05merge\x18\x06 \x01(\x0e\x32\x15.forwardpass.v1.Merge*K\n\x08Numerics\x12\x18\n\x14NUMERICS_UNSPECIFIED\x10\x00\x12\x12\n\x0eNUMERICS_EXACT\x10\x01\x12\x11\n\rNUMERICS_FAST\x10\x02*w\n\x05Merge\x12\x15\n\x11MERGE_UNSPECIFIED\x10\x00\x12\r\n\tMERGE_SUM\x10\x01\x12\x15\n\x11MERGE_CONCATENATE\x10\x02\x12\x12\n\x0eMERGE_MULTIPLY\x10\x03\x12\x0e\n\nMERGE_MEAN\x10\x04\x12\r\n\tMERGE_MAX\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66orwardpass/v1/network.proto\x12\x0e\x66orwardpass.v1\x1a\x1b\x66orwardpass/v1/tensor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x04\n\x0bNetworkSpec\x12\'\n\x05\x64type\x18\x01 \x01(\x0e\x32\x18.forwardpass.v1.DataType\x12&\n\x06inputs\x18\x02 \x01(\x0b\x32\x16.forwardpass.v1.Inputs\x12%\n\x06layers\x18\x03 \x03(\x0b\x32\x15.forwardpass.v1.Layer\x12\x14\n\x0coutput_names\x18\x04 \x03(\t\x12\x14\n\x0c\x63lass_labels\x18\x05 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12;\n\x08metadata\x18\x07 \x03(\x0b\x32).forwardpass.v1.NetworkSpec.MetadataEntry\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12)\n\x08\x65xamples\x18\t \x03(\x0b\x32\x17.forwardpass.v1.Example\x12\x1f\n\x17\x61llow_non_finite_inputs\x18\n \x01(\x08\x12*\n\x08numerics\x18\x0b \x01(\x0e\x32\x18.forwardpass.v1.Numerics\x12\x15\n\routput_layers\x18\x0c \x03(\t\x12\'\n\x07outputs\x18\r \x03(\x0b\x32\x16.forwardpass.v1.Output\x12\x12\n\nthresholds\x18\x0e \x03(\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"n\n\x06Inputs\x12\r\n\x05width\x18\x01 \x01(\x03\x12)\n\x08\x66\x65\x61tures\x18\x02 \x03(\x0b\x32\x17.forwardpass.v1.Feature\x12*\n\x06groups\x18\x03 \x03(\x0b\x32\x1a.forwardpass.v1.InputGroup\")\n\nInputGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x03\"\xeb\x02\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x04mean\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05scale\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12)\n\x04kind\x18\x06 \x01(\x0e\x32\x1b.forwardpass.v1.FeatureKind\x12\x10\n\x03low\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x11\n\x04high\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x30\n\x0cout_of_range\x18\t \x01(\x0e\x32\x1a.forwardpass.v1.OutOfRange\x12\x0e\n\x06levels\x18\n \x03(\t\x12(\n\x07missing\x18\x0b \x01(\x0b\x32\x17.forwardpass.v1.StandIn\x12(\n\x07unknown\x18\x0c \x01(\x0b\x32\x17.forwardpass.v1.StandInB\x07\n\x05_meanB\x08\n\x06_scaleB\x06\n\x04_lowB\x07\n\x05_high\"D\n\x07StandIn\x12\r\n\x03nan\x18\x01 \x01(\x08H\x00\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\x0f\n\x05level\x18\x03 \x01(\tH\x00\x42\x07\n\x05value\"g\n\x06Output\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\x05scale\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05shift\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x08\n\x06_scaleB\x08\n\x06_shift\"\xd7\x01\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x07weights\x18\x02 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12$\n\x04\x62ias\x18\x03 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12.\n\nactivation\x18\x04 \x01(\x0b\x32\x1a.forwardpass.v1.Activation\x12\r\n\x05nodes\x18\x05 \x03(\t\x12\x0c\n\x04\x66rom\x18\x06 \x03(\t\x12$\n\x05merge\x18\x07 \x01(\x0e\x32\x15.forwardpass.v1.Merge\"\xa1\x01\n\nActivation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\nparameters\x18\x02 \x03(\x0b\x32*.forwardpass.v1.Activation.ParametersEntry\x12\x12\n\nexpression\x18\x03 \x01(\t\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"P\n\x07\x45xample\x12\x0e\n\x06inputs\x18\x01 \x03(\x01\x12\x0f\n\x07outputs\x18\x02 \x03(\x01\x12\x16\n\ttolerance\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_tolerance\"\xa4\x02\n\x07Network\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0elatest_version\x18\x02 \x01(\x03\x12\x35\n\x07\x61liases\x18\x03 \x03(\x0b\x32$.forwardpass.v1.Network.AliasesEntry\x12\x15\n\rversion_count\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x1a.\n\x0c\x41liasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x99\x05\n\x0eNetworkVersion\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61liases\x18\x05 \x03(\t\x12\'\n\x05\x64type\x18\x06 \x01(\x0e\x32\x18.forwardpass.v1.DataType\x12&\n\x06inputs\x18\x07 \x01(\x0b\x32\x16.forwardpass.v1.Inputs\x12,\n\x06layers\x18\x08 \x03(\x0b\x32\x1c.forwardpass.v1.LayerSummary\x12\x14\n\x0coutput_names\x18\t \x03(\t\x12\x14\n\x0c\x63lass_labels\x18\n \x03(\t\x12\x17\n\x0fparameter_count\x18\x0b \x01(\x03\x12\x12\n\nsize_bytes\x18\x0c \x01(\x03\x12\x13\n\x0b\x64\x65scription\x18\r \x01(\t\x12>\n\x08metadata\x18\x0e \x03(\x0b\x32,.forwardpass.v1.NetworkVersion.MetadataEntry\x12\x0c\n\x04tags\x18\x0f \x03(\t\x12\x0f\n\x07\x63orrupt\x18\x10 \x01(\x08\x12*\n\x08numerics\x18\x11 \x01(\x0e\x32\x18.forwardpass.v1.Numerics\x12\x16\n\x0eout_of_service\x18\x12 \x01(\x08\x12\x15\n\routput_layers\x18\x13 \x03(\t\x12\'\n\x07outputs\x18\x1a \x03(\x0b\x32\x16.forwardpass.v1.Output\x12\x12\n\nthresholds\x18\x1b \x03(\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9e\x01\n\x0cLayerSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x03\x12.\n\nactivation\x18\x03 \x01(\x0b\x32\x1a.forwardpass.v1.Activation\x12\r\n\x05nodes\x18\x04 \x03(\t\x12\x0c\n\x04\x66rom\x18\x05 \x03(\t\x12$\n\x05merge\x18\x06 \x01(\x0e\x32\x15.forwardpass.v1.Merge*K\n\x08Numerics\x12\x18\n\x14NUMERICS_UNSPECIFIED\x10\x00\x12\x12\n\x0eNUMERICS_EXACT\x10\x01\x12\x11\n\rNUMERICS_FAST\x10\x02*w\n\x05Merge\x12\x15\n\x11MERGE_UNSPECIFIED\x10\x00\x12\r\n\tMERGE_SUM\x10\x01\x12\x15\n\x11MERGE_CONCATENATE\x10\x02\x12\x12\n\x0eMERGE_MULTIPLY\x10\x03\x12\x0e\n\nMERGE_MEAN\x10\x04\x12\r\n\tMERGE_MAX\x10\x05*y\n\x0b\x46\x65\x61tureKind\x12\x1c\n\x18\x46\x45\x41TURE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x45\x41TURE_KIND_NUMBER\x10\x01\x12\x19\n\x15\x46\x45\x41TURE_KIND_CATEGORY\x10\x02\x12\x18\n\x14\x46\x45\x41TURE_KIND_BOOLEAN\x10\x03*Z\n\nOutOfRange\x12\x1c\n\x18OUT_OF_RANGE_UNSPECIFIED\x10\x00\x12\x15\n\x11OUT_OF_RANGE_WARN\x10\x01\x12\x17\n\x13OUT_OF_RANGE_REFUSE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -31,36 +31,44 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_NETWORK_ALIASESENTRY']._serialized_options = b'8\001'
   _globals['_NETWORKVERSION_METADATAENTRY']._options = None
   _globals['_NETWORKVERSION_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_NUMERICS']._serialized_start=2378
-  _globals['_NUMERICS']._serialized_end=2453
-  _globals['_MERGE']._serialized_start=2455
-  _globals['_MERGE']._serialized_end=2574
+  _globals['_NUMERICS']._serialized_start=2923
+  _globals['_NUMERICS']._serialized_end=2998
+  _globals['_MERGE']._serialized_start=3000
+  _globals['_MERGE']._serialized_end=3119
+  _globals['_FEATUREKIND']._serialized_start=3121
+  _globals['_FEATUREKIND']._serialized_end=3242
+  _globals['_OUTOFRANGE']._serialized_start=3244
+  _globals['_OUTOFRANGE']._serialized_end=3334
   _globals['_NETWORKSPEC']._serialized_start=111
-  _globals['_NETWORKSPEC']._serialized_end=576
-  _globals['_NETWORKSPEC_METADATAENTRY']._serialized_start=529
-  _globals['_NETWORKSPEC_METADATAENTRY']._serialized_end=576
-  _globals['_INPUTS']._serialized_start=578
-  _globals['_INPUTS']._serialized_end=688
-  _globals['_INPUTGROUP']._serialized_start=690
-  _globals['_INPUTGROUP']._serialized_end=731
-  _globals['_FEATURE']._serialized_start=733
-  _globals['_FEATURE']._serialized_end=849
-  _globals['_LAYER']._serialized_start=852
-  _globals['_LAYER']._serialized_end=1067
-  _globals['_ACTIVATION']._serialized_start=1070
-  _globals['_ACTIVATION']._serialized_end=1231
-  _globals['_ACTIVATION_PARAMETERSENTRY']._serialized_start=1182
-  _globals['_ACTIVATION_PARAMETERSENTRY']._serialized_end=1231
-  _globals['_EXAMPLE']._serialized_start=1233
-  _globals['_EXAMPLE']._serialized_end=1313
-  _globals['_NETWORK']._serialized_start=1316
-  _globals['_NETWORK']._serialized_end=1608
-  _globals['_NETWORK_ALIASESENTRY']._serialized_start=1562
-  _globals['_NETWORK_ALIASESENTRY']._serialized_end=1608
-  _globals['_NETWORKVERSION']._serialized_start=1611
-  _globals['_NETWORKVERSION']._serialized_end=2215
-  _globals['_NETWORKVERSION_METADATAENTRY']._serialized_start=529
-  _globals['_NETWORKVERSION_METADATAENTRY']._serialized_end=576
-  _globals['_LAYERSUMMARY']._serialized_start=2218
-  _globals['_LAYERSUMMARY']._serialized_end=2376
+  _globals['_NETWORKSPEC']._serialized_end=637
+  _globals['_NETWORKSPEC_METADATAENTRY']._serialized_start=590
+  _globals['_NETWORKSPEC_METADATAENTRY']._serialized_end=637
+  _globals['_INPUTS']._serialized_start=639
+  _globals['_INPUTS']._serialized_end=749
+  _globals['_INPUTGROUP']._serialized_start=751
+  _globals['_INPUTGROUP']._serialized_end=792
+  _globals['_FEATURE']._serialized_start=795
+  _globals['_FEATURE']._serialized_end=1158
+  _globals['_STANDIN']._serialized_start=1160
+  _globals['_STANDIN']._serialized_end=1228
+  _globals['_OUTPUT']._serialized_start=1230
+  _globals['_OUTPUT']._serialized_end=1333
+  _globals['_LAYER']._serialized_start=1336
+  _globals['_LAYER']._serialized_end=1551
+  _globals['_ACTIVATION']._serialized_start=1554
+  _globals['_ACTIVATION']._serialized_end=1715
+  _globals['_ACTIVATION_PARAMETERSENTRY']._serialized_start=1666
+  _globals['_ACTIVATION_PARAMETERSENTRY']._serialized_end=1715
+  _globals['_EXAMPLE']._serialized_start=1717
+  _globals['_EXAMPLE']._serialized_end=1797
+  _globals['_NETWORK']._serialized_start=1800
+  _globals['_NETWORK']._serialized_end=2092
+  _globals['_NETWORK_ALIASESENTRY']._serialized_start=2046
+  _globals['_NETWORK_ALIASESENTRY']._serialized_end=2092
+  _globals['_NETWORKVERSION']._serialized_start=2095
+  _globals['_NETWORKVERSION']._serialized_end=2760
+  _globals['_NETWORKVERSION_METADATAENTRY']._serialized_start=590
+  _globals['_NETWORKVERSION_METADATAENTRY']._serialized_end=637
+  _globals['_LAYERSUMMARY']._serialized_start=2763
+  _globals['_LAYERSUMMARY']._serialized_end=2921
 # @@protoc_insertion_point(module_scope)
