@@ -1,8 +1,11 @@
 """Networks with typed features, for tests of both sides."""
 
+import math
 from typing import Any
 
+import numpy as np
 from forwardpass import spec
+from forwardpass.spec import Feature
 from hypothesis import strategies as st
 
 WORDS = st.text("abc XYZ019äöü", min_size=1, max_size=6).filter(lambda word: word.strip() == word)
@@ -60,3 +63,35 @@ def told_outputs(draw: st.DrawFn, name: str) -> str | dict[str, Any]:
     if draw(st.booleans()):
         return name
     return {"name": name, "unit": draw(WORDS), "scale": draw(NUMBERS), "shift": draw(NUMBERS)}
+
+
+def values(feature: Feature) -> st.SearchStrategy[object]:
+    """Draw what a caller may say of a feature, right or wrong; None is missing."""
+    if feature.kind == "category":
+        return st.none() | st.sampled_from(feature.levels) | st.just("no such level")
+    if feature.kind == "boolean":
+        return st.none() | st.booleans()
+    return st.none() | NUMBERS
+
+
+def plain_input(feature: Feature, value: Any, dtype: str) -> tuple[float, str]:
+    """Return the number that a value is computed as, and what is odd about it; as slowly and plainly as it gets."""
+    round_ = np.dtype(dtype).type
+    if value is None:
+        if feature.missing == "refuse":
+            return math.nan, "missing"
+        return _stand_in(feature, feature.missing), ""
+    if isinstance(value, str):
+        if value in feature.levels:
+            return float(feature.levels.index(value)), ""
+        return (math.nan, "unknown") if feature.unknown == "refuse" else (_stand_in(feature, feature.unknown), "")
+    number = round_(value)
+    low, high = (None if end is None else round_(end) for end in (feature.low, feature.high))
+    out = (low is not None and number < low) or (high is not None and number > high)
+    return float(number), feature.out_of_range if out else ""
+
+
+def _stand_in(feature: Feature, word: float | str) -> float:
+    if isinstance(word, str):
+        return math.nan if word == "nan" else float(feature.levels.index(word))
+    return word

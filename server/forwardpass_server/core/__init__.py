@@ -2,6 +2,7 @@
 
 from forwardpass_server.core.activations import ACTIVATIONS, Activation
 from forwardpass_server.core.elementwise import Elementwise
+from forwardpass_server.core.features import Oddities, Rules, settle
 from forwardpass_server.core.forward import (
     LayerTrace,
     Trace,
@@ -20,12 +21,15 @@ __all__ = [
     "Dense",
     "Elementwise",
     "LayerTrace",
+    "Oddities",
     "Plan",
+    "Rules",
     "Trace",
     "empty_trace",
     "forward",
     "forward_steps",
     "rows_of",
+    "settle",
     "trace",
     "trace_steps",
 ]

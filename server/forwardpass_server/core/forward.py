@@ -156,6 +156,15 @@ def standardize(plan: Plan, inputs: Array) -> Array:
     return values
 
 
+def rescale(plan: Plan, outputs: Array) -> Array:
+    """Return `outputs * scale + shift`, where the plan has them; the layer that computed the outputs keeps its own."""
+    if plan.output_scale is not None:
+        outputs = outputs * plan.output_scale
+    if plan.output_shift is not None:
+        outputs = outputs + plan.output_shift
+    return outputs
+
+
 def pre_activation(layer: Dense, values: Array, out: Array | None = None) -> Array:
     """Return `weights x value + bias` for rows of values, shape `(rows, inputs)`, padded as the layer's blocks need."""
     sums = exact.matmul(values, layer.columns, layer.blocks, out)
@@ -193,7 +202,7 @@ def _outputs(plan: Plan, inputs: Array) -> Array:
         values = layer.function(sums, out=sums)
         if link is not None:
             link.note(waiting, values)
-    return _side_by_side(plan, waiting) if waiting else values
+    return rescale(plan, _side_by_side(plan, waiting) if waiting else values)
 
 
 def _side_by_side(plan: Plan, waiting: Mapping[str, Array]) -> Array:
@@ -235,7 +244,7 @@ def _trace(
                     bias=layer.bias if contributions else None,
                 )
             )
-    outputs = _side_by_side(plan, waiting) if waiting else values
+    outputs = rescale(plan, _side_by_side(plan, waiting) if waiting else values)
     return Trace(inputs=first, layers=tuple(layers), outputs=outputs[:count])
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from forwardpass.errors import Fault, InvalidFieldError, ShapeMismatchError
 
 from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype
-from forwardpass_server.serving.inputs import check_finite
+from forwardpass_server.serving.features import Read
+from forwardpass_server.serving.inputs import check_inputs
 
 if TYPE_CHECKING:
     from forwardpass.tensors import Array
@@ -27,8 +28,8 @@ _ACCEPTED: Final = frozenset({"binary_data_size", "content_type"})
 """Parameters of an input that say nothing which the datatype and the shape do not say."""
 
 
-def read_inputs(request: "ModelInferRequest", served: "Served") -> "Array":
-    """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network.
+def read_inputs(request: "ModelInferRequest", served: "Served") -> Read:
+    """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of.
 
     Raises:
         InvalidFieldError: An input is unknown or missing, or has a parameter that is not known.
@@ -51,8 +52,7 @@ def read_inputs(request: "ModelInferRequest", served: "Served") -> "Array":
         numbers = np.empty((len(columns[0]), served.plan.inputs), dtype=served.plan.dtype)
         for name, column in zip(names, columns, strict=True):
             numbers[:, served.feature_index[name]] = column[:, 0]
-    check_finite(numbers, served, INPUTS)
-    return numbers
+    return check_inputs(numbers, served, INPUTS)
 
 
 def _check_contents(request: "ModelInferRequest") -> None:
