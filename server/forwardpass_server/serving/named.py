@@ -235,11 +235,12 @@ def _fill_column(out: "Floats", column: "Column", place: int, found: _Found) -> 
     """Write one column's numbers into `out`, shape `(rows,)`; note what does not fit."""
     wire, kind, path = _wire(column), found.kind_of(place), f"columns.{column.name}"
     read = _COLUMNS.get((wire, kind))
-    if read is None:
+    if read is None and len(column.missing) < len(out):  # of a column that is all missing the kind says nothing
         said = f"has {wire}" if wire else "has no values"
         found.faults.append(Fault(path=path, message=f"{said}; {_NEEDED[kind]} in each row is needed"))
         return
-    out[:] = read(column, found.levels_of(place))
+    if read is not None:
+        out[:] = read(column, found.levels_of(place))
     missing = np.array(column.missing, dtype=np.int64)
     beyond = missing[(missing < 0) | (missing >= len(out))]
     if beyond.size:
