@@ -48,7 +48,7 @@ def numpy(plan: Plan, rows: Array) -> Work:
 
     def work() -> Array:
         values = rows
-        for layer in plan.layers:
+        for layer in plan.dense:
             values = np.maximum(values @ layer.columns + layer.bias, 0)
         return values
 
@@ -62,7 +62,7 @@ def exact(plan: Plan, rows: Array) -> Work:
 
 def fast(plan: Plan, rows: Array) -> Work:
     """Compute as the server does for networks with numerics `fast`."""
-    sizes = (plan.inputs, *(len(layer.weights) for layer in plan.layers))
+    sizes = (plan.inputs, *(len(layer.weights) for layer in plan.dense))
     return partial(forward, networks.plan(sizes, plan.dtype.name, fast=True), rows)
 
 
@@ -72,7 +72,7 @@ def onnxruntime(plan: Plan, rows: Array) -> Work:
     from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415
 
     nodes, weights, name = [], [], "rows"
-    for index, layer in enumerate(plan.layers):
+    for index, layer in enumerate(plan.dense):
         matrix, bias, sums, values = (f"{part}{index}" for part in ("matrix", "bias", "sums", "values"))
         weights += [
             numpy_helper.from_array(np.ascontiguousarray(layer.columns), matrix),
@@ -102,7 +102,7 @@ def torch(plan: Plan, rows: Array) -> Work:
 
     pytorch.set_num_threads(1)
     layers = []
-    for layer in plan.layers:
+    for layer in plan.dense:
         linear = pytorch.nn.Linear(*layer.weights.T.shape).to(getattr(pytorch, plan.dtype.name))
         with pytorch.no_grad():
             linear.weight.copy_(pytorch.from_numpy(np.array(layer.weights)))
@@ -122,9 +122,9 @@ def sklearn(plan: Plan, rows: Array) -> Work:
     from sklearn.neural_network import MLPRegressor  # noqa: PLC0415
 
     model = MLPRegressor(activation="relu")
-    model.coefs_ = [np.ascontiguousarray(layer.columns) for layer in plan.layers]
-    model.intercepts_ = [np.array(layer.bias) for layer in plan.layers]
-    model.n_layers_ = len(plan.layers) + 1
+    model.coefs_ = [np.ascontiguousarray(layer.columns) for layer in plan.dense]
+    model.intercepts_ = [np.array(layer.bias) for layer in plan.dense]
+    model.n_layers_ = len(plan.dense) + 1
     model.n_outputs_ = plan.outputs
     model.n_features_in_ = plan.inputs
     model.out_activation_ = "relu"

@@ -11,6 +11,8 @@ import jsonschema
 import pytest
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
+from forwardpass.spec.layer_models import LAYERS as MODELS
+from forwardpass.spec.layer_models import LayerModel
 from forwardpass_server.registry.compile import check_examples, compile_plan
 
 ROOT = Path(__file__).parents[1]
@@ -18,15 +20,25 @@ SPEC = (ROOT / "docs" / "spec.md").read_text()
 SCHEMA = ROOT / "docs" / "network.schema.json"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", SPEC, flags=re.DOTALL)
+def blocks(language: str, text: str = SPEC) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("text", blocks("json"), ids=["chain", "graph"])
+LAYERS = (ROOT / "docs" / "layers.md").read_text()
+
+
+@pytest.mark.parametrize("text", [*blocks("json"), *blocks("json", LAYERS)], ids=["chain", "graph", "layers"])
 def test_the_spec_that_is_shown(text: str) -> None:
     network = spec.from_json(text)
     check_examples(network, compile_plan(network))
     jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))
+
+
+def test_every_kind_of_layer_is_documented() -> None:
+    rows = [[cell.strip() for cell in line.split("|")] for line in LAYERS.splitlines() if line.startswith("| `")]
+    said = {row[1].strip("`"): set(re.findall(r"`([a-z_]+)`", row[2])) for row in rows}
+    fields = {kind: set(model.model_fields) - {*LayerModel.model_fields, "kind"} for kind, model in MODELS.items()}
+    assert {kind: names & fields[kind] for kind, names in said.items()} == fields
 
 
 def test_the_python_that_is_shown() -> None:

@@ -163,7 +163,7 @@ def register(
     """
     spec.check_name(network)
     read = read_spec(content)
-    if sum(layer.weights.nbytes + layer.bias.nbytes for layer in read.layers) <= MOST_MESSAGE_BYTES:
+    if sum(array.nbytes for layer in read.layers for array in layer.arrays.values()) <= MOST_MESSAGE_BYTES:
         request = networks_v1.RegisterNetworkRequest(
             network=network, spec=spec.to_message(read), validate_only=validate_only, keep_latest=keep_latest
         )

@@ -29,6 +29,7 @@ from forwardpass.models import (
 )
 from forwardpass.numerics import read_numerics
 from forwardpass.spec.feature_messages import FEATURE_KINDS, OUT_OF_RANGE, read_stand_in
+from forwardpass.spec.kinds import DENSE
 from forwardpass.tensors import DTYPES, from_tensor
 from forwardpass.v1 import network_pb2, network_service_pb2, prediction_service_pb2, trace_pb2
 from forwardpass.v1.network_service_pb2 import (
@@ -149,6 +150,7 @@ def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
         activation=from_tensor(layer.activation, path="activation"),
         from_=_from(layer),
         merge=MERGE_WORDS.get(layer.merge),
+        kind=layer.kind or DENSE,
         **optional,
     )
 
@@ -271,6 +273,7 @@ def _layer(message: network_pb2.LayerSummary) -> LayerInfo:
         nodes=tuple(message.nodes),
         from_=_from(message),
         merge=MERGE_WORDS.get(message.merge),
+        kind=message.kind or DENSE,
     )
 
 

@@ -130,7 +130,7 @@ class LayerTrace(_Value):
             `leaky_relu(negative_slope=0.1)` or `max(x, a * x) with a=0.1`.
         parameters: The function's parameters.
         inputs: A name for each value that the layer reads.
-        pre_activation: `(rows, nodes)`: weights x input + bias.
+        pre_activation: `(rows, nodes)`: weights x input + bias, or what else the layer's kind computes.
         activation: `(rows, nodes)`: the function of the pre-activation.
         contributions: `(rows, nodes, inputs)`: weight x value, or None when not asked for.
             Summed over the inputs, plus the bias, they give the pre-activation up to rounding.
@@ -138,6 +138,7 @@ class LayerTrace(_Value):
         from_: What the layer reads: layers, groups of inputs, or `inputs`, which stands for all of them.
         merge: How several become one: `sum`, `concatenate`, `multiply`, `mean` or `max`; None where there is one.
         merged: `(rows, inputs)`: the values that the layer reads where it merges several, else None.
+        kind: What the pre-activation is of these: `dense` for weights x input + bias, or another kind of layer.
     """
 
     name: str
@@ -152,6 +153,7 @@ class LayerTrace(_Value):
     from_: tuple[str, ...] = ()
     merge: str | None = None
     merged: Array | None = None
+    kind: str = "dense"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -261,6 +263,7 @@ class LayerInfo(_Value):
         nodes: A name for each node.
         from_: What the layer reads: layers, groups of inputs, or `inputs`, which stands for all of them.
         merge: How several become one: `sum`, `concatenate`, `multiply`, `mean` or `max`; None where there is one.
+        kind: What it computes before the function: `dense`, `batch_norm` and so on.
     """
 
     name: str
@@ -270,6 +273,7 @@ class LayerInfo(_Value):
     nodes: tuple[str, ...]
     from_: tuple[str, ...] = ()
     merge: str | None = None
+    kind: str = "dense"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)

@@ -102,7 +102,7 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
         shape = shape or (len(values),)
         if len(values) != math.prod(shape):
             raise _invalid(path, f"has {len(values)} values; shape {list(shape)} needs {math.prod(shape)}")
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return _reshaped(np.array(values, dtype=np.float64).astype(dtype), shape, path)
     if not shape:
         raise _invalid(path, "is empty; set `data` with `dtype` and `shape`, or `values`")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from forwardpass import Client, spec
 
-from tests.graphs import compute, outputs_of
+from tests.graphs import compute, outputs_of, random_graph
 from tests.processes import ServerProcess
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "graphs"
@@ -55,3 +55,22 @@ def test_a_wide_and_deep_network_with_two_outputs(server: ServerProcess) -> None
     assert by_name.outputs.tobytes() == prediction.outputs[:1].tobytes()
     assert trace.outputs.tobytes() == prediction.outputs.tobytes()
     assert trace.layers[0].inputs == ("mean(age, deep_1_0)", "mean(income, deep_1_1)")
+
+
+def test_a_network_with_layers_of_many_kinds(server: ServerProcess) -> None:
+    network = random_graph(7, layers=12)
+    assert len({layer.kind for layer in network.layers}) > 4
+    rows = np.random.default_rng(7).standard_normal((5, network.inputs.width))
+    with Client(server.address) as client:
+        version = client.register("kinds", network).version
+        trace = client.trace("kinds", rows)
+        prediction = client.predict("kinds", rows)
+        assert client.spec("kinds") == network
+    kinds = [layer.kind for layer in network.layers]
+    assert [layer.kind for layer in version.layers] == [layer.kind for layer in trace.layers] == kinds
+    assert version.digest == spec.digest(network)
+    assert prediction.outputs.tobytes() == trace.outputs.tobytes()
+    expected = [outputs_of(network, compute(network, row)) for row in rows.tolist()]
+    np.testing.assert_allclose(prediction.outputs, expected, rtol=1e-11, atol=1e-11)
+    other = next(layer for layer in network.layers if layer.kind != "dense")
+    assert f"{other.name}: {other.kind}, {other.activation}" in str(trace)

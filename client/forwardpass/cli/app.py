@@ -118,7 +118,9 @@ def import_(
         list[str] | None, typer.Option("--class", metavar="LABEL", help="A class's label; repeat it for each.")
     ] = None,
     description: Annotated[str, typer.Option("--description", help="What the network is for.")] = "",
-    dtype: Annotated[str, typer.Option("--dtype", help="float64 or float32.")] = "float64",
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float64 or float32; the framework's if left out.")
+    ] = None,
     tolerance: Annotated[
         float | None, typer.Option(help="The largest accepted relative difference; by default 1e-9, float32 1e-4.")
     ] = None,

@@ -27,7 +27,7 @@ def import_model(
     description: str = "",
     metadata: Mapping[str, str] | None = None,
     tags: Sequence[str] = (),
-    dtype: str = "float64",
+    dtype: str | None = None,
     tolerance: float | None = None,
 ) -> Imported:
     """Make a spec of a fitted model, and prove it: the model and the spec compute the same rows.
@@ -46,7 +46,7 @@ def import_model(
         description: What the network is for.
         metadata: Facts to keep with it; the certificate is added.
         tags: Words to find it by.
-        dtype: `float64`, as scikit-learn computes, or `float32`.
+        dtype: `float64` or `float32`; the arithmetic of the framework when left out, which is float64 in scikit-learn.
         tolerance: The largest accepted relative difference; 1e-9 in float64 and 1e-4 in float32 when left out.
 
     Raises:
@@ -62,21 +62,26 @@ def import_model(
     source = _reader(model)(model)
     document = {
         "format": FORMAT,
-        "dtype": dtype,
+        "dtype": dtype or source.dtype,
         "inputs": _inputs(source, features),
+        "input_groups": list(source.groups),
         "layers": list(source.layers),
         "classes": list(classes or source.classes),
         "description": description,
         "metadata": dict(metadata or {}),
         "tags": list(tags),
+        "allow_non_finite_inputs": source.non_finite,
     }
+    if source.output_layers:
+        document["output_layers"] = list(source.output_layers)
     names = outputs or (classes if source.classes else ()) or source.outputs
     if names:
         # The single output of two classes is the probability of the second.
-        one = not outputs and len(names) == 2 and len(source.layers[-1]["bias"]) == 1
+        one = not outputs and len(names) == 2 and len(source.layers[-1].get("bias", ())) == 1
         document["outputs"] = list(names[1:] if one else names)
     spec = parse(document)
-    return certify(spec, source, given_rows(rows, source.names or spec.inputs.names), tolerance)
+    given = given_rows(rows, source.names or spec.inputs.names, non_finite=source.non_finite)
+    return certify(spec, source, given, tolerance)
 
 
 def _reader(model: Any) -> Callable[[Any], Source]:
@@ -93,7 +98,7 @@ def _reader(model: Any) -> Callable[[Any], Source]:
 def _inputs(source: Source, features: Sequence[str | Mapping[str, str]]) -> Any:
     """Return the inputs as `parse` reads them."""
     mean, scale = source.mean, source.scale
-    if not features and not source.names and mean is None and scale is None:
+    if not (features or source.names or source.features) and mean is None and scale is None:
         return source.width
     given = features or source.names or default_names("input", source.width)
     if len(given) != source.width:
@@ -101,9 +106,10 @@ def _inputs(source: Source, features: Sequence[str | Mapping[str, str]]) -> Any:
         raise InvalidFieldError(f"features: {message}", faults=[Fault(path="features", message=message)])
     return [
         {
+            **(source.features[index] if source.features else {}),
+            **({} if mean is None else {"mean": float(mean[index])}),
+            **({} if scale is None else {"scale": float(scale[index])}),
             **({"name": feature} if isinstance(feature, str) else feature),
-            "mean": 0.0 if mean is None else float(mean[index]),
-            "scale": 1.0 if scale is None else float(scale[index]),
         }
         for index, feature in enumerate(given)
     ]

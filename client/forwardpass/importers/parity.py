@@ -18,7 +18,7 @@ from forwardpass.errors import (
 from forwardpass.importers.certificate import Certificate, content_digest
 from forwardpass.importers.errors import ParityError, UnsupportedModelError
 from forwardpass.importers.reference import compute
-from forwardpass.importers.source import Source
+from forwardpass.importers.source import Sample, Source
 from forwardpass.rows import RowsLike, without_pandas
 from forwardpass.spec import Example, NetworkSpec, from_safetensors, to_safetensors
 from forwardpass.tensors import Array
@@ -68,9 +68,11 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
     tolerance = _tolerance(spec, tolerance)
     # What both are given is what the network can read, or the difference would be that of the inputs.
     with np.errstate(over="ignore"):
-        rows = _finite(rows.astype(spec.dtype).astype(np.float64), spec.inputs.names, f"too large for {spec.dtype}")
-        random = random_rows(spec, rows).astype(spec.dtype).astype(np.float64)
-    random = random[np.isfinite(random).all(axis=1)]
+        rows = rows.astype(spec.dtype).astype(np.float64)
+        random = random_rows(spec, rows, source.sample).astype(spec.dtype).astype(np.float64)
+    if not source.non_finite:
+        _finite(rows, spec.inputs.names, f"too large for {spec.dtype}")
+        random = random[np.isfinite(random).all(axis=1)]
     compared = np.concatenate([rows, random])
     with np.errstate(all="ignore"):
         try:
@@ -106,14 +108,18 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
     return Imported(spec=from_safetensors(to_safetensors(proven)), certificate=certificate)  # checked like all others
 
 
-def random_rows(spec: NetworkSpec, rows: Array) -> Array:
+def random_rows(spec: NetworkSpec, rows: Array, sample: Sample | None = None) -> Array:
     """Return random rows, the same ones each time, spread as the network expects its inputs.
 
-    The spread is that of the network's features, or where they do not say one, that of the rows given.
+    Where a sample says what the model can read, they are the sample's. Elsewhere the spread is that of the network's
+    features, or where they do not say one, that of the rows given.
     """
     width = spec.inputs.width
     count = min(RANDOM_ROWS, max(10, _MOST_RANDOM_NUMBERS // width))
-    random = np.random.default_rng(0).normal(size=(count, width))
+    generator = np.random.default_rng(0)
+    if sample is not None:
+        return sample(generator, count)
+    random = generator.normal(size=(count, width))
     random[1::2] *= _STRETCH
     mean, scale = spec.inputs.mean, spec.inputs.scale
     if mean is None and scale is None and len(rows) > 1:
@@ -126,12 +132,13 @@ def random_rows(spec: NetworkSpec, rows: Array) -> Array:
     return random
 
 
-def given_rows(rows: RowsLike | None, names: Sequence[str]) -> Array:
+def given_rows(rows: RowsLike | None, names: Sequence[str], *, non_finite: bool = False) -> Array:
     """Return rows of any form that `Client.predict` takes as an array, `(rows, inputs)` float64.
 
     Args:
         rows: The rows, or None.
         names: A name for each input.
+        non_finite: Whether NaN and infinity are accepted.
 
     Raises:
         FeatureMismatchError: A named row lacks an input.
@@ -162,7 +169,8 @@ def given_rows(rows: RowsLike | None, names: Sequence[str]) -> Array:
             expectedShape=["rows", len(names)],
             actualShape=list(numbers.shape),
         )
-    return _finite(numbers.astype(np.float64), names, "leave such rows out, or fill them first")
+    numbers = numbers.astype(np.float64)
+    return numbers if non_finite else _finite(numbers, names, "leave such rows out, or fill them first")
 
 
 def _finite(rows: Array, names: Sequence[str], advice: str) -> Array:

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from forwardpass.tensors import Array
+
+Sample: TypeAlias = Callable[[np.random.Generator, int], Array]
+"""Makes so many random rows that a model can read, `(count, inputs)` float64."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A model as a chain of dense layers, and the model itself as the oracle.
+    """A model as a graph of layers, and the model itself as the oracle.
 
     Attributes:
         framework: Its name and version, for example `scikit-learn 1.9.1`.
@@ -18,10 +23,16 @@ class Source:
         names: A name for each input, or empty where the model has none.
         mean: `(width,)` float64, subtracted from the inputs, or None.
         scale: `(width,)` float64, divides the inputs then, or None.
-        layers: Each as `spec.parse` reads it: `name`, `weights`, `bias`, `activation`.
+        layers: Each as `spec.parse` reads it.
         outputs: A name for each output, or empty where the model has none.
         classes: A label for each class, or empty when the model is no classifier.
         compute: What the framework computes of rows `(rows, width)` float64: `(rows, outputs)` float64.
+        groups: The groups of inputs as `spec.parse` reads them, or empty.
+        output_layers: The layers that are outputs, or empty for the last one.
+        features: What a spec says of each input besides name, mean and scale, or empty.
+        sample: What random rows it can read, or None where any numbers will do.
+        dtype: The framework's arithmetic, the network's where none is chosen.
+        non_finite: Whether the model is made for inputs with NaN.
     """
 
     framework: str
@@ -34,3 +45,9 @@ class Source:
     outputs: tuple[str, ...]
     classes: tuple[str, ...]
     compute: Callable[[Array], Array]
+    groups: tuple[Mapping[str, Any], ...] = ()
+    output_layers: tuple[str, ...] = ()
+    features: tuple[Mapping[str, Any], ...] = ()
+    sample: Sample | None = None
+    dtype: str = "float64"
+    non_finite: bool = False

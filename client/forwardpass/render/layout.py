@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forwardpass.merges import reading
+from forwardpass.spec.kinds import DENSE
 
 if TYPE_CHECKING:
     from forwardpass.models import LayerTrace, Trace
@@ -51,7 +52,7 @@ class Column:
     Attributes:
         title: The layer's name.
         reads: What it reads where that is not just the column before, as `hidden, inputs (sum)`, or empty.
-        function: Its activation function, or empty for the inputs.
+        function: Its activation function, before it its kind if it is not dense; or empty for the inputs.
         cells: The nodes shown, in the network's order.
         hidden: How many nodes are not shown.
     """
@@ -78,7 +79,8 @@ def columns(trace: "Trace", row: int, most: int | None) -> tuple[Column, ...]:
     shown = [_column("inputs", "", "", inputs, most)]
     for layer in trace.layers:
         reads = "" if layer.from_ in {(), (shown[-1].title,)} else reading(layer.from_, layer.merge)
-        shown.append(_column(layer.name, reads, layer.function, _cells(layer, row), most))
+        function = layer.function if layer.kind == DENSE else f"{layer.kind}, {layer.function}"
+        shown.append(_column(layer.name, reads, function, _cells(layer, row), most))
     return tuple(shown)
 
 

@@ -1,16 +1,18 @@
 """What concerns several fields of a document at once: widths, counts, and names that must differ."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from forwardpass.spec.faults import Faults, found, join, listed, quoted
 from forwardpass.spec.features import check_features
+from forwardpass.spec.kinds import KINDS
 from forwardpass.spec.limits import Limits
 from forwardpass.spec.names import identifier_fault
 from forwardpass.spec.network import default_names
-from forwardpass.spec.outline import ExampleOutline, LayerOutline, Outline
+from forwardpass.spec.outline import INPUTS, ExampleOutline, LayerOutline, Outline
 
-INPUTS = "inputs"
-"""The name that stands for the network's inputs among the layers that a layer reads."""
+_EACH: Final = {"outputs": "node", "inputs": "value that the layer reads", "keys": "key"}
+"""What an axis has a number for."""
 
 
 def check_counts(outline: Outline, limits: Limits, faults: Faults) -> None:
@@ -74,7 +76,23 @@ def _check_layer(path: str, layer: LayerOutline, outline: Outline, limits: Limit
     else:
         _check_different(f"{path}.nodes", layer.nodes, faults)
         _check_length(f"{path}.nodes", layer.node_count, layer.outputs, "names", "node", faults)
-    _check_length(f"{path}.bias", layer.bias, layer.outputs, "numbers", "node", faults)
+    if layer.kind is not None:
+        _check_shapes(path, layer, layer.kind, faults)
+
+
+def _check_shapes(path: str, layer: LayerOutline, kind: str, faults: Faults) -> None:
+    """Note every array with an axis of another length than it has elsewhere in the layer."""
+    for key, shape in layer.shapes.items():
+        for axis, length in zip(KINDS[kind][key], shape, strict=True):
+            needed = layer.lengths.get(axis)
+            if len(shape) == 1 and axis in _EACH:
+                _check_length(join(path, key), length, needed, "numbers", _EACH[axis], faults)
+            elif length is not None and length != needed:
+                what = "rows" if axis == "outputs" else "numbers in each row"
+                faults.add(join(path, key), f"has {length} {what}; needed are {needed}, as the weights have")
+    values = layer.reads
+    if kind == "one_hot" and "indices" not in layer.shapes and values is not None and values > 1:
+        faults.add(f"{path}.indices", f"is missing; say which of the {values} values that it reads each node looks at")
 
 
 def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from forwardpass.spec.activations import ACTIVATIONS
-from forwardpass.spec.checks import INPUTS
 from forwardpass.spec.faults import Faults
 from forwardpass.spec.features import REFUSE
 from forwardpass.spec.json_text import read_json
+from forwardpass.spec.kinds import DENSE
+from forwardpass.spec.layer_models import defaults_of
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.models import FORMAT
 from forwardpass.spec.network import (
@@ -28,6 +29,7 @@ from forwardpass.spec.network import (
     default_names,
     default_outputs,
 )
+from forwardpass.spec.outline import INPUTS
 from forwardpass.spec.parsing import read
 from forwardpass.tensors import Array
 
@@ -131,14 +133,14 @@ def _layer(layer: Layer, before: str, *, numbers: bool) -> dict[str, Any]:
     return _given(
         {
             "name": layer.name,
-            "weights": _numbers(layer.weights) if numbers else None,
-            "bias": _numbers(layer.bias) if numbers else None,
+            "kind": None if layer.kind == DENSE else layer.kind,
+            **{key: _numbers(array) for key, array in layer.arrays.items() if numbers},
             "activation": _activation(layer.activation),
             "nodes": [] if layer.nodes == default_names(layer.name, layer.outputs) else list(layer.nodes),
             "from": [] if layer.from_ == (before,) else list(layer.from_),
             "merge": layer.merge,
         }
-    )
+    ) | {key: value for key, value in layer.settings.items() if defaults_of(layer.kind).get(key) != value}
 
 
 def _activation(activation: Activation) -> str | dict[str, Any]:

@@ -74,7 +74,7 @@ def _number(value: Any, info: "ValidationInfo[Context]") -> float:
 
 def _scale(value: object, info: "ValidationInfo[Context]") -> float:
     number = _number(value, info)
-    if _rounded(number, info) == 0:
+    if rounded(number, info) == 0:
         dtype = info.context.dtype
         refuse([((), f"is {found(value)}, which is 0 in {dtype}; must not be 0, since inputs are divided by it")])
     return number
@@ -203,13 +203,14 @@ def _parameter_problems(name: str, given: Mapping[Any, object], info: "Validatio
         elif (fault := number_fault(value, info.context.dtype)) is not None:
             problems.append(((key,), fault))
         else:
-            numbers[key] = _rounded(float(value), info)  # type: ignore[arg-type] # a number, by the check
+            numbers[key] = rounded(float(value), info)  # type: ignore[arg-type] # a number, by the check
     if not problems:
         problems += [((key,), f"is {found(given[key])}; {fault}") for key, fault in range_faults(name, numbers).items()]
     return problems
 
 
-def _rounded(number: float, info: "ValidationInfo[Context]") -> float:
+def rounded(number: float, info: "ValidationInfo[Context]") -> float:
+    """Return a number as the network's dtype has it."""
     return float(np.dtype(info.context.dtype).type(number))
 
 
@@ -222,15 +223,15 @@ _UNIT: Final[_Schema] = {"type": "string", "maxLength": DEFAULT_LIMITS.max_name_
 _TEXT: Final[_Schema] = {"type": "string", "maxLength": DEFAULT_LIMITS.max_text_length}
 _IDENTIFIER: Final[_Schema] = {**_NAME, "pattern": f"^{IDENTIFIER}$"}
 _NAMES: Final[_Schema] = {"type": "array", "items": _IDENTIFIER, "minItems": 1, "uniqueItems": True}
-_NUMBER: Final[_Schema] = {"type": "number"}
-_NUMBERS: Final[_Schema] = {"type": "array", "items": _NUMBER, "minItems": 1}
+NUMBER: Final[_Schema] = {"type": "number"}
+NUMBERS: Final[_Schema] = {"type": "array", "items": NUMBER, "minItems": 1}
 _MATRIX: Final[_Schema] = {
     "anyOf": [
-        {"type": "array", "items": _NUMBERS, "minItems": 1},
+        {"type": "array", "items": NUMBERS, "minItems": 1},
         {
             "type": "object",
             "propertyNames": _IDENTIFIER,
-            "additionalProperties": _NUMBERS,
+            "additionalProperties": NUMBERS,
             "minProperties": 1,
         },
     ]
@@ -250,7 +251,7 @@ _EXPRESSION: Final[_Schema] = {
         "parameters": {
             "type": "object",
             "propertyNames": {"pattern": f"^{expressions.NAME}$"},
-            "additionalProperties": _NUMBER,
+            "additionalProperties": NUMBER,
             "maxProperties": expressions.MAX_PARAMETERS,
         },
     },
@@ -274,7 +275,7 @@ def _activation_schema() -> _Schema:
 def _parameter_schema(key: str, name: str) -> _Schema:
     parameter = ACTIVATIONS[name][key]
     above = {} if parameter.above is None else {"exclusiveMinimum": parameter.above}
-    return {**_NUMBER, "default": parameter.default, **above}
+    return {**NUMBER, "default": parameter.default, **above}
 
 
 Identifier: TypeAlias = Annotated[str, _one(identifier_fault, "max_name_length"), WithJsonSchema(_IDENTIFIER)]
@@ -295,13 +296,13 @@ Labels: TypeAlias = Annotated[
 ]
 Unit: TypeAlias = Annotated[str, _one(unit_fault, "max_name_length"), WithJsonSchema(_UNIT)]
 Text: TypeAlias = Annotated[str, _one(text_fault, "max_text_length"), WithJsonSchema(_TEXT)]
-Number: TypeAlias = Annotated[float, PlainValidator(_number), WithJsonSchema(_NUMBER)]
-Scale: TypeAlias = Annotated[float, PlainValidator(_scale), WithJsonSchema({**_NUMBER, "not": {"const": 0}})]
-Tolerance: TypeAlias = Annotated[float, PlainValidator(_tolerance), WithJsonSchema({**_NUMBER, "minimum": 0})]
-Row: TypeAlias = Annotated[tuple[float, ...], PlainValidator(_row), WithJsonSchema(_NUMBERS)]
+Number: TypeAlias = Annotated[float, PlainValidator(_number), WithJsonSchema(NUMBER)]
+Scale: TypeAlias = Annotated[float, PlainValidator(_scale), WithJsonSchema({**NUMBER, "not": {"const": 0}})]
+Tolerance: TypeAlias = Annotated[float, PlainValidator(_tolerance), WithJsonSchema({**NUMBER, "minimum": 0})]
+Row: TypeAlias = Annotated[tuple[float, ...], PlainValidator(_row), WithJsonSchema(NUMBERS)]
 NamedRow: TypeAlias = Annotated[
     tuple[float | None, ...] | dict[str, float | None], PlainValidator(_named_row), WithJsonSchema(_NAMED_ROW)
 ]
 Matrix: TypeAlias = Annotated[Any, PlainValidator(_matrix), WithJsonSchema(_MATRIX)]
-Vector: TypeAlias = Annotated[Any, PlainValidator(_vector), WithJsonSchema(_NUMBERS)]
+Vector: TypeAlias = Annotated[Any, PlainValidator(_vector), WithJsonSchema(NUMBERS)]
 Function: TypeAlias = Annotated[Activation, PlainValidator(_activation), WithJsonSchema(_activation_schema())]

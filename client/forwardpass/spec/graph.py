@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from forwardpass.merges import MERGES
-from forwardpass.spec.checks import INPUTS, output_layers
+from forwardpass.spec.checks import output_layers
 from forwardpass.spec.faults import Faults, found, join, listed, quoted
+from forwardpass.spec.kinds import DENSE
 from forwardpass.spec.limits import Limits
-from forwardpass.spec.outline import LayerOutline, Outline
+from forwardpass.spec.outline import CONCATENATE, INPUTS, LayerOutline, Outline
 
 _ALL_INPUTS: Final = -1
-_CONCATENATE: Final = "concatenate"
 _MERGES: Final = tuple(word for word in MERGES if word is not None)
 
 
@@ -88,14 +88,14 @@ def _check_width(
         return
     if len(known) > 1 and layer.merge not in _MERGES:
         return
-    if len(known) > 1 and layer.merge != _CONCATENATE and len(set(known)) > 1:
+    if len(known) > 1 and layer.merge != CONCATENATE and len(set(known)) > 1:
         faults.add(
             f"{path}.from",
             f"has layers of {', '.join(map(str, known))} nodes; a {layer.merge} needs equal widths",
         )
         return
-    needed = sum(known) if len(known) > 1 and layer.merge == _CONCATENATE else known[0]
-    if layer.inputs is not None and layer.inputs != needed:
+    needed = sum(known) if len(known) > 1 and layer.merge == CONCATENATE else known[0]
+    if layer.kind == DENSE and layer.inputs is not None and layer.inputs != needed:
         source = sources[0]
         each = (
             f"{layer.merge} of {len(known)} layers"

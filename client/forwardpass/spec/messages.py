@@ -14,6 +14,7 @@ from forwardpass.spec.feature_messages import (
     read_outputs,
     row_numbers,
 )
+from forwardpass.spec.kinds import DENSE, KINDS
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.models import FORMAT
 from forwardpass.spec.network import Activation, Inputs, Layer, NetworkSpec
@@ -94,10 +95,11 @@ def activation_message(activation: Activation) -> network_pb2.Activation:
 
 
 def _layer_message(layer: Layer) -> network_pb2.Layer:
+    numbers = {key: to_tensor(array) for key, array in layer.arrays.items()} | dict(layer.settings)
+    said: dict[str, Any] = numbers if layer.kind == DENSE else {layer.kind: numbers}
     message = network_pb2.Layer(
+        **said,
         name=layer.name,
-        weights=to_tensor(layer.weights),
-        bias=to_tensor(layer.bias),
         activation=activation_message(layer.activation),
         nodes=layer.nodes,
         merge=MERGES[layer.merge],
@@ -156,10 +158,7 @@ def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Fault
     layer: dict[str, object] = {}
     if message.name:
         layer["name"] = message.name
-    if message.HasField("weights"):
-        layer["weights"] = _tensor(f"{path}.weights", message.weights, 2, limits, faults)
-    if message.HasField("bias"):
-        layer["bias"] = _tensor(f"{path}.bias", message.bias, 1, limits, faults)
+    layer |= _operation(path, message, limits, faults)
     if message.HasField("activation"):
         # Last, so that no parameter can be called `name`.
         layer["activation"] = _activation(f"{path}.activation", message.activation, faults)
@@ -174,6 +173,20 @@ def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Fault
     elif MERGE_WORDS[message.merge] is not None:
         layer["merge"] = MERGE_WORDS[message.merge]
     return layer
+
+
+def _operation(path: str, message: network_pb2.Layer, limits: Limits, faults: Faults) -> dict[str, object]:
+    """Return the kind of a layer and what it says of it. What is no part of the kind is left for `read` to refuse."""
+    kind = message.WhichOneof("operation")
+    said: list[tuple[str, Any]] = [(key, getattr(message, key)) for key in KINDS[DENSE] if message.HasField(key)]
+    if kind is not None:
+        said += [(field.name, value) for field, value in getattr(message, kind).ListFields()]
+    axes = {**KINDS[DENSE], **KINDS[kind or DENSE]}
+    document = {
+        key: _tensor(f"{path}.{key}", value, len(axes[key]), limits, faults) if key in axes else value
+        for key, value in said
+    }
+    return document if kind is None else {"kind": kind, **document}
 
 
 def _activation(path: str, message: network_pb2.Activation, faults: Faults) -> dict[str, Any]:

@@ -12,22 +12,17 @@ from forwardpass.numerics import Numerics
 from forwardpass.spec.faults import found
 from forwardpass.spec.feature_models import FeatureField, OutputField, Threshold
 from forwardpass.spec.fields import (
-    Function,
     Identifier,
-    Identifiers,
     Label,
     Labels,
-    Matrix,
     NamedRow,
     Names,
     Row,
-    Sources,
     Text,
     Tolerance,
-    Vector,
 )
+from forwardpass.spec.layer_models import LayerField
 from forwardpass.spec.model import Model, as_dict
-from forwardpass.spec.network import Activation
 from forwardpass.spec.numbers import refuse
 
 FORMAT: Final = "forwardpass.network/1"
@@ -63,31 +58,6 @@ class GroupModel(Model):
     width: int = Field(ge=1, description="How many inputs it has.")
 
 
-class LayerModel(Model):
-    """One dense layer: activation(weights x input + bias)."""
-
-    name: Identifier | None = Field(None, description="Unique; layer_ and the layer's index when left out.")
-    weights: Matrix = Field(description="A row of weights for each node, in a list or by node name.")
-    bias: Vector | None = Field(None, description="A number for each node; zeros when left out.")
-    activation: Function = Field(
-        Activation(name="identity", parameters={}),
-        description="The function applied to the pre-activation.",
-        json_schema_extra={"default": "identity"},
-    )
-    nodes: Identifiers | None = Field(
-        None, description="A name for each node; the layer's name, underscore and index when left out."
-    )
-    from_: Sources | None = Field(
-        None,
-        alias="from",
-        description="The layers or input groups it reads, inputs standing for all inputs; "
-        "the layer before when left out.",
-    )
-    merge: Literal["sum", "concatenate", "multiply", "mean", "max"] | None = Field(
-        None, description="How the activations of several layers become one input."
-    )
-
-
 class ExampleModel(Model):
     """One row of inputs with the outputs that it must give."""
 
@@ -107,9 +77,9 @@ class NetworkModel(Model):
     input_groups: Annotated[list[Annotated[GroupModel, BeforeValidator(as_dict)]], BeforeValidator(_as_list)] = Field(
         [], description="In order and covering all inputs; for layers that read some of them."
     )
-    layers: Annotated[
-        list[Annotated[LayerModel, BeforeValidator(as_dict)]], BeforeValidator(_as_list), Field(min_length=1)
-    ] = Field(description="Each after the layers it reads.")
+    layers: Annotated[list[LayerField], BeforeValidator(_as_list), Field(min_length=1)] = Field(
+        description="Each after the layers it reads."
+    )
     output_layers: Names | None = Field(
         None, description="The layers whose nodes, side by side, are the outputs; the last one when left out."
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from forwardpass.numerics import Numerics
 from forwardpass.spec.features import NAN, REFUSE, FeatureKind, OutOfRange
+from forwardpass.spec.kinds import DENSE
 from forwardpass.tensors import Array
 
 
@@ -152,14 +153,16 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Layer:
-    """One dense layer: activation(weights x input + bias).
+    """One layer: its kind's formula of what it reads, and the activation function of that.
 
     Two layers are equal when all they say is, and their numbers have the same bits.
 
     Attributes:
         name: Unique in the network.
-        weights: `(outputs, inputs)` in the spec's dtype, read-only.
-        bias: `(outputs,)` in the spec's dtype, read-only.
+        kind: A name in `KINDS`; `dense` is activation(weights x input + bias).
+        arrays: The arrays of its kind in the spec's dtype, read-only; those that may be left out may be missing.
+        settings: The numbers and words of its kind.
+        inputs: How many values it reads.
         activation: The function.
         nodes: A name for each node.
         from_: What it reads: layers, groups of inputs, or `inputs`, which stands for all of them; never empty.
@@ -167,40 +170,47 @@ class Layer:
     """
 
     name: str
-    weights: Array
-    bias: Array
+    kind: str = DENSE
+    arrays: Mapping[str, Array]
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+    inputs: int
     activation: Activation
     nodes: tuple[str, ...]
     from_: tuple[str, ...]
     merge: str | None = None
 
     @property
-    def inputs(self) -> int:
-        """The number of weights of each node."""
-        return int(self.weights.shape[1])
+    def weights(self) -> Array:
+        """The weights of a dense layer, `(outputs, inputs)`, before its mask."""
+        return self.arrays["weights"]
+
+    @property
+    def bias(self) -> Array:
+        """The bias of a dense layer, `(outputs,)`."""
+        return self.arrays["bias"]
 
     @property
     def outputs(self) -> int:
         """The number of nodes."""
-        return int(self.weights.shape[0])
+        return len(self.nodes)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layer):
             return NotImplemented
-        return (
-            self._words() == other._words()
-            and _same_bits(self.weights, other.weights)
-            and _same_bits(self.bias, other.bias)
+        return self._words() == other._words() and all(
+            _same_bits(array, other.arrays[key]) for key, array in self.arrays.items()
         )
 
     def __hash__(self) -> int:
-        return hash((self._words(), self.weights.shape, self.weights.dtype))
+        return hash((self._words(), *(array.dtype for array in self.arrays.values())))
 
     def __repr__(self) -> str:
-        return f"Layer({self.name!r}, {self.inputs} -> {self.outputs}, {self.activation})"
+        kind = "" if self.kind == DENSE else f"{self.kind}, "
+        return f"Layer({self.name!r}, {kind}{self.inputs} -> {self.outputs}, {self.activation})"
 
     def _words(self) -> tuple[object, ...]:
-        return self.name, self.activation, self.nodes, self.from_, self.merge
+        said = tuple(self.settings.items())
+        return self.name, self.kind, tuple(self.arrays), said, self.activation, self.nodes, self.from_, self.merge
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,8 +278,8 @@ class NetworkSpec:
 
     @property
     def parameter_count(self) -> int:
-        """The number of weights and biases."""
-        return sum(int(layer.weights.size) + int(layer.bias.size) for layer in self.layers)
+        """The number of weights, biases and all other numbers in the layers' arrays."""
+        return sum(int(array.size) for layer in self.layers for array in layer.arrays.values())
 
     def __repr__(self) -> str:
         layers = " -> ".join(f"{layer.name}({layer.outputs}, {layer.activation})" for layer in self.layers)

@@ -178,7 +178,7 @@ def _from_array(value: npt.NDArray[Any], dtype: npt.DTypeLike, *, axes: int) -> 
         refuse([((), f"is {found(value)}; must have {form}")])
     if value.size == 0:
         refuse([((), f"is {found(value)}; must not be empty")])
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         numbers: Array = np.require(np.asarray(value), dtype=dtype, requirements=["C", "A"])
     if value.flags.writeable and np.may_share_memory(numbers, value):
         numbers = numbers.copy()
@@ -186,7 +186,7 @@ def _from_array(value: npt.NDArray[Any], dtype: npt.DTypeLike, *, axes: int) -> 
 
 
 def _fit(numbers: Array, source: npt.NDArray[Any], dtype: npt.DTypeLike, place: Any) -> Array:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         numbers = numbers.astype(dtype, copy=False)
     finite = np.isfinite(numbers)
     if not finite.all():
@@ -202,5 +202,5 @@ def _fit(numbers: Array, source: npt.NDArray[Any], dtype: npt.DTypeLike, place: 
 
 
 def _overflows(number: float) -> bool:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isinf(np.float32(number)))

@@ -4,13 +4,21 @@ Whatever is not as it should be is None here; its fault is found elsewhere. Noth
 size is made. Limits and everything that concerns several fields are judged on the outline.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from forwardpass.spec.features import FeatureOutline, read_feature
+from forwardpass.spec.kinds import DENSE, KINDS, output_width
 from forwardpass.spec.numbers import Unreadable, common_length
+
+INPUTS: Final = "inputs"
+"""The name that stands for the network's inputs among the layers that a layer reads."""
+
+CONCATENATE: Final = "concatenate"
+"""The merge that puts side by side; all others go value by value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,9 +27,11 @@ class LayerOutline:
 
     Attributes:
         name: Its name, the default one when it says none, None when the name is wrong.
-        outputs: Rows of weights.
-        inputs: Weights in each row.
-        bias: Numbers in the bias.
+        kind: A name in `KINDS`, or None when it says another.
+        shapes: The shape of each array of its kind that it gives, as far as it can be told.
+        lengths: The length of each axis; for what it reads, that of the layers it names where they are known.
+        reads: How many values those layers have together, None where that is not known.
+        outputs: How many nodes it has.
         nodes: The nodes' names, from `nodes` or the keys of the weights, as far as they are texts.
         node_count: How many names `nodes` has.
         named_rows: Whether weights are given by node name.
@@ -32,9 +42,11 @@ class LayerOutline:
     """
 
     name: str | None
+    kind: str | None
+    shapes: Mapping[str, tuple[int | None, ...]]
+    lengths: Mapping[str, int]
+    reads: int | None
     outputs: int | None
-    inputs: int | None
-    bias: int | None
     nodes: tuple[object, ...]
     node_count: int | None
     named_rows: bool
@@ -42,6 +54,11 @@ class LayerOutline:
     listed_sources: bool
     merge: str | None
     keys: int
+
+    @property
+    def inputs(self) -> int | None:
+        """How many values it reads, by what it says itself."""
+        return self.lengths.get("inputs")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,13 +127,15 @@ def read_outline(document: Mapping[str, object]) -> Outline:
     outputs = _items(document.get("outputs"))
     dtype = document.get("dtype")
     metadata = document.get("metadata")
+    width = _count(inputs) if features is None else len(features)
+    groups = tuple(map(_read_group, _items(document.get("input_groups")) or ()))
     return Outline(
         dtype="float32" if isinstance(dtype, str) and dtype == "float32" else "float64",
-        width=_count(inputs) if features is None else len(features),
+        width=width,
         features=None if features is None else tuple(map(_name_of, features)),
         typed=typed if any(feature.is_typed for feature in typed) else (),
-        groups=tuple(map(_read_group, _items(document.get("input_groups")) or ())),
-        layers=tuple(_read_layer(layer, index) for index, layer in enumerate(_items(document.get("layers")) or ())),
+        groups=groups,
+        layers=tuple(_read_layers(_items(document.get("layers")) or (), width, groups)),
         output_layers=_tuple(document.get("output_layers")),
         outputs=None if outputs is None else tuple(map(_name_of, outputs)),
         thresholds=_count_thresholds(document.get("threshold")),
@@ -133,28 +152,73 @@ def _read_group(group: object) -> GroupOutline:
     return GroupOutline(name=name if isinstance(name, str) else None, width=_count(entries.get("width")))
 
 
-def _read_layer(layer: object, index: int) -> LayerOutline:
-    entries: Mapping[object, object] = layer if isinstance(layer, Mapping) else {}
+def _read_layers(layers: Sequence[object], width: int | None, groups: Iterable[GroupOutline]) -> Iterator[LayerOutline]:
+    widths: dict[object, int | None] = {INPUTS: width, **{group.name: group.width for group in groups}}
+    before = width
+    for index, layer in enumerate(layers):
+        entries: Mapping[object, object] = layer if isinstance(layer, Mapping) else {}
+        outline = _read_layer(entries, index, _read_width(entries, before, widths))
+        before = outline.outputs
+        widths.setdefault(outline.name, before)
+        yield outline
+
+
+def _read_layer(entries: Mapping[object, object], index: int, reads: int | None) -> LayerOutline:
     name = entries.get("name")
     weights = entries.get("weights")
-    outputs, inputs = _matrix_shape(weights)
+    named_rows = weights if isinstance(weights, Mapping) else {}
     nodes = _items(entries.get("nodes"))
-    named_rows = isinstance(weights, Mapping)
     sources = entries.get("from")
     merge = entries.get("merge")
+    word = entries.get("kind", DENSE)
+    kind = word if isinstance(word, str) and word in KINDS else None
+    axes = KINDS[kind] if kind is not None else {}
+    shapes = {key: _shape(entries[key], len(axes[key])) for key in axes if entries.get(key) is not None}
+    lengths = _lengths(kind, shapes, reads)
     return LayerOutline(
         name=f"layer_{index}" if name is None else (name if isinstance(name, str) else None),
-        outputs=outputs,
-        inputs=inputs,
-        bias=_length(entries.get("bias")),
-        nodes=tuple(nodes if nodes is not None else (weights if isinstance(weights, Mapping) else ())),
+        kind=kind,
+        shapes=shapes,
+        lengths=lengths,
+        reads=reads,
+        outputs=None if kind is None else output_width(kind, lengths),
+        nodes=tuple(nodes if nodes is not None else named_rows),
         node_count=None if nodes is None else len(nodes),
-        named_rows=named_rows,
+        named_rows=isinstance(weights, Mapping),
         sources=(sources,) if isinstance(sources, str) else _tuple(sources),
         listed_sources=not isinstance(sources, str),
         merge=merge if merge is None or isinstance(merge, str) else "",
         keys=len(entries),
     )
+
+
+def _read_width(
+    entries: Mapping[object, object], before: int | None, widths: Mapping[object, int | None]
+) -> int | None:
+    """Return how many values the layers have together that a layer reads, or None where that is not known."""
+    sources = entries.get("from")
+    if sources is None:
+        return before
+    names = (sources,) if isinstance(sources, str) else _tuple(sources) or ()
+    known = [width for name in names if isinstance(name, str) and (width := widths.get(name)) is not None]
+    if not known or len(known) != len(names):
+        return None
+    if len(known) > 1 and entries.get("merge") == CONCATENATE:
+        return sum(known)
+    return known[0] if len(set(known)) == 1 else None
+
+
+def _lengths(kind: str | None, shapes: Mapping[str, tuple[int | None, ...]], reads: int | None) -> dict[str, int]:
+    """Return the length of each axis, by the first array that tells it."""
+    # A dense layer's weights say what it reads, and are told so where that is not what there is.
+    lengths = {"inputs": reads} if reads is not None and kind != DENSE else {}
+    for key, shape in shapes.items():
+        for axis, length in zip(KINDS[kind or DENSE][key], shape, strict=True):
+            if length is not None:
+                lengths.setdefault(axis, length)
+    if kind == DENSE and reads is not None:
+        lengths.setdefault("inputs", reads)
+    return lengths
 
 
 def _read_example(example: object) -> ExampleOutline:
@@ -186,6 +250,10 @@ def _matrix_shape(weights: object) -> tuple[int | None, int | None]:
     if not rows:
         return None, None
     return len(rows), common_length(rows)
+
+
+def _shape(value: object, axes: int) -> tuple[int | None, ...]:
+    return _matrix_shape(value) if axes == 2 else (_length(value),)
 
 
 def _length(value: object) -> int | None:

@@ -1,14 +1,14 @@
 """A document in, a checked and complete `NetworkSpec` out, or every fault of it at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from forwardpass.spec.checks import INPUTS, check_counts
-from forwardpass.spec.faults import Faults, found, join, quoted, resolve
+from forwardpass.spec.checks import check_counts
+from forwardpass.spec.faults import Faults, found, join, listed, quoted, resolve
 from forwardpass.spec.feature_models import (
     FeatureModel,
     OutputModel,
@@ -18,8 +18,11 @@ from forwardpass.spec.feature_models import (
 )
 from forwardpass.spec.fields import Context
 from forwardpass.spec.graph import check_graph
+from forwardpass.spec.kinds import KINDS, filled
+from forwardpass.spec.layer_checks import check_layers
+from forwardpass.spec.layer_models import LAYERS, LayerModel, kind_of, settings_of
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.models import FORMAT, ExampleModel, GroupModel, LayerModel, NetworkModel
+from forwardpass.spec.models import FORMAT, ExampleModel, GroupModel, NetworkModel
 from forwardpass.spec.network import (
     Example,
     InputGroup,
@@ -29,7 +32,7 @@ from forwardpass.spec.network import (
     default_names,
     default_outputs,
 )
-from forwardpass.spec.outline import read_outline
+from forwardpass.spec.outline import INPUTS, LayerOutline, Outline, read_outline
 from forwardpass.spec.sizes import check_sizes
 from forwardpass.tensors import Array
 
@@ -69,7 +72,9 @@ def read(document: object, *, limits: Limits, faults: Faults) -> NetworkSpec:
     faults.check()
     if model is None:
         raise faults.error()
-    return _build(model, document)
+    check_layers(model.layers, outline, faults)
+    faults.check()
+    return _build(model, document, outline)
 
 
 def _check_keys(document: Mapping[object, object], faults: Faults) -> None:
@@ -91,17 +96,19 @@ def _objects(
     for key, model in _PARTS.items():
         parts = document.get(key)
         for index, part in enumerate(parts if isinstance(parts, list | tuple) else ()):
-            if isinstance(part, Mapping):
-                yield join("spec", key, index), part, model
+            known = model(part)
+            if isinstance(part, Mapping) and known is not None:
+                yield join("spec", key, index), part, known
 
 
-_PARTS: Final[Mapping[str, type[BaseModel]]] = {
-    "inputs": FeatureModel,
-    "input_groups": GroupModel,
-    "layers": LayerModel,
-    "outputs": OutputModel,
-    "examples": ExampleModel,
+_PARTS: Final[Mapping[str, Callable[[object], type[BaseModel] | None]]] = {
+    "inputs": lambda _: FeatureModel,
+    "input_groups": lambda _: GroupModel,
+    "layers": lambda layer: LAYERS.get(str(kind_of(layer))),
+    "outputs": lambda _: OutputModel,
+    "examples": lambda _: ExampleModel,
 }
+"""The model of each part of a list, None where it cannot be told."""
 
 
 def _check_fields(document: Mapping[Any, object], context: Context, faults: Faults) -> NetworkModel | None:
@@ -111,9 +118,16 @@ def _check_fields(document: Mapping[Any, object], context: Context, faults: Faul
         return NetworkModel.model_validate(known, context=context)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            location = detail["loc"]
-            faults.add(resolve(document, location), _message(detail, faults))
+            faults.add(resolve(document, _location(detail)), _message(detail, faults))
         return None
+
+
+def _location(detail: Any) -> tuple[str | int, ...]:
+    """Return where a fault is, without the kind of layer that pydantic puts after the layer's index."""
+    location: tuple[str | int, ...] = detail["loc"]
+    if location[:1] != ("layers",) or len(location) < 2:
+        return location
+    return (*location[:2], "kind") if detail["type"] == "union_tag_invalid" else (*location[:2], *location[3:])
 
 
 def _message(detail: Any, faults: Faults) -> str:
@@ -128,6 +142,10 @@ def _message(detail: Any, faults: Faults) -> str:
         expected = str(facts["expected"])
         hint = faults.suggest(value, expected.split("'")[1::2]) if isinstance(value, str) else ""
         return f"is {found(value)}; must be {expected.replace(chr(39), chr(34))}{hint}"
+    if kind == "union_tag_invalid":
+        word = value.get("kind") if isinstance(value, Mapping) else value
+        hint = faults.suggest(word, LAYERS) if isinstance(word, str) else ""
+        return f"is {found(word)}; must be one of {listed(LAYERS)}{hint}"
     if kind == "greater_than_equal":
         return f"is {found(value)}; must be {facts['ge']} or greater"
     return f"is {found(value)}; must be {_TYPES.get(kind, 'something else')}"
@@ -153,11 +171,11 @@ _TYPES: Final[Mapping[str, str]] = {
 }
 
 
-def _build(model: NetworkModel, document: Mapping[Any, Any]) -> NetworkSpec:
+def _build(model: NetworkModel, document: Mapping[Any, Any], outline: Outline) -> NetworkSpec:
     layers: list[Layer] = []
-    for index, part in enumerate(model.layers):
+    for part, said, known in zip(model.layers, document["layers"], outline.layers, strict=True):
         before = layers[-1].name if layers else INPUTS
-        layers.append(_build_layer(part, index, before, document["layers"][index]["weights"], model.dtype))
+        layers.append(_build_layer(part, known, before, said.get("weights"), model.dtype))
     inputs = _build_inputs(model)
     output_layers = tuple(model.output_layers) if model.output_layers is not None else (layers[-1].name,)
     defaults = default_outputs(tuple(layers), output_layers)
@@ -179,17 +197,21 @@ def _build(model: NetworkModel, document: Mapping[Any, Any]) -> NetworkSpec:
     )
 
 
-def _build_layer(part: LayerModel, index: int, before: str, weights: object, dtype: str) -> Layer:
-    name = part.name or f"layer_{index}"
-    bias = part.bias if part.bias is not None else _frozen(np.zeros(len(part.weights), dtype))
+def _build_layer(part: LayerModel, outline: LayerOutline, before: str, weights: object, dtype: str) -> Layer:
+    kind, name = str(outline.kind), str(outline.name)
+    given = {key: getattr(part, key) for key in outline.shapes}
+    for key, number, axes in filled(kind, given):
+        given[key] = _frozen(np.full([outline.lengths[axis] for axis in axes], number, dtype))
     named = tuple(weights) if isinstance(weights, Mapping) else None
     nodes = tuple(part.nodes) if part.nodes is not None else named
     return Layer(
         name=name,
-        weights=part.weights,
-        bias=bias,
+        kind=kind,
+        arrays=MappingProxyType({key: given[key] for key in KINDS[kind] if key in given}),
+        settings=MappingProxyType(settings_of(part)),
+        inputs=outline.inputs or 0,
         activation=part.activation,
-        nodes=nodes or default_names(name, len(bias)),
+        nodes=nodes or default_names(name, outline.outputs or 0),
         from_=tuple(part.from_) if part.from_ is not None else (before,),
         merge=part.merge,
     )

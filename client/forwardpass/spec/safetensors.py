@@ -1,9 +1,9 @@
 """The safetensors form: the canonical content of a network, and its digest.
 
 A safetensors file is 8 bytes of header length (little-endian), a JSON header, and the tensors' bytes
-(https://huggingface.co/docs/safetensors). Ours has the tensors `<layer>.weights` and `<layer>.bias` in the
-order of layers, and in the header's `__metadata__` the spec's canonical JSON without them. Keys are sorted,
-floats have their shortest form, and the header is padded with spaces to a multiple of 8, so that
+(https://huggingface.co/docs/safetensors). Ours has the tensors `<layer>.weights`, `<layer>.bias` and so on in the
+order of layers and of `KINDS`, and in the header's `__metadata__` the spec's canonical JSON without them. Keys are
+sorted, floats have their shortest form, and the header is padded with spaces to a multiple of 8, so that
 equal specs are equal bytes. The sign of a zero weight is kept; all other zeros are positive.
 """
 
@@ -17,6 +17,8 @@ import numpy as np
 from forwardpass.spec.document import to_document
 from forwardpass.spec.faults import Faults, found, join, quoted
 from forwardpass.spec.json_text import read_json
+from forwardpass.spec.kinds import KINDS
+from forwardpass.spec.layer_models import kind_of
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.models import FORMAT
 from forwardpass.spec.network import NetworkSpec
@@ -26,7 +28,6 @@ from forwardpass.spec.tensor_file import METADATA, read_tensors
 from forwardpass.tensors import Array
 
 _CODES: Final = {"float32": "F32", "float64": "F64"}
-_TENSORS: Final = ("weights", "bias")
 _PIECE: Final = 2**20
 """Bytes that are copied at once: a copy keeps other threads waiting."""
 
@@ -68,7 +69,7 @@ def _parts(spec: NetworkSpec) -> Iterator[bytes]:
     arrays: list[Array] = []
     offset = 0
     for layer in spec.layers:
-        for name, array in zip(_TENSORS, (layer.weights, layer.bias), strict=True):
+        for name, array in layer.arrays.items():
             end = offset + array.nbytes
             header[f"{layer.name}.{name}"] = {
                 "dtype": _CODES[spec.dtype],
@@ -99,7 +100,7 @@ def _read_document(metadata: Mapping[str, object] | None, *, limits: Limits, fau
         )
     text = metadata.get("spec")
     if not isinstance(text, str):
-        faults.add("file.__metadata__.spec", "is missing; must be the spec's JSON without weights and biases")
+        faults.add("file.__metadata__.spec", "is missing; must be the spec's JSON without the layers' arrays")
         return None
     document = read_json(text, limits=limits, faults=faults)
     if document is not None and not isinstance(document, dict):
@@ -118,7 +119,7 @@ def _filled(document: dict[str, Any], tensors: Mapping[str, Array | Unreadable],
             continue
         name = layer.get("name", f"layer_{index}")
         whole = dict(layer)
-        for key in _TENSORS:
+        for key in KINDS.get(str(kind_of(layer)), ()):
             tensor = left.pop(f"{name}.{key}", None) if isinstance(name, str) else None
             path = join("spec", "layers", index, key)
             if key in layer:
@@ -129,7 +130,12 @@ def _filled(document: dict[str, Any], tensors: Mapping[str, Array | Unreadable],
                 whole[key] = Unreadable()
                 faults.add(path, f"the file has no tensor {quoted(f'{name}.weights')}")
         filled.append(whole)
-    known = [f"{layer.get('name')}.{key}" for layer in filled if isinstance(layer, dict) for key in _TENSORS]
+    known = [
+        f"{layer.get('name')}.{key}"
+        for layer in filled
+        if isinstance(layer, dict)
+        for key in KINDS.get(str(kind_of(layer)), ())
+    ]
     for name in left:
         faults.add(join("file", name), f"no layer has this tensor{faults.suggest(name, known)}")
     return {**document, "layers": filled} if isinstance(layers, list) else document
@@ -139,7 +145,7 @@ def _exact(path: str, tensor: Array | Unreadable, dtype: object, faults: Faults)
     """Narrow float64 to float32 only where no digit is lost."""
     if isinstance(tensor, Unreadable) or dtype != "float32" or tensor.dtype != np.float64:
         return tensor
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         narrow = tensor.astype(np.float32)
     if np.array_equal(narrow.astype(np.float64), tensor):
         return narrow

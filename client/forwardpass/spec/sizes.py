@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from forwardpass.spec.faults import Faults, join
+from forwardpass.spec.kinds import DENSE, number_count
 from forwardpass.spec.limits import Limits
 from forwardpass.spec.outline import LayerOutline, Outline
 
@@ -54,10 +55,18 @@ def _too_wide(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
     if width > limits.max_width and outline.features is None:
         yield "spec.inputs", f"is {_shown(width)}; at most {limits.max_width} inputs are allowed"
     for index, layer in enumerate(outline.layers[: limits.max_layers]):
-        path = join("spec", "layers", index, "weights")
-        for count, things in ((layer.outputs, "nodes"), (layer.inputs, "weights for each node")):
+        path = join("spec", "layers", index)
+        if layer.kind == DENSE:
+            wide = [("weights", layer.outputs, "nodes"), ("weights", layer.inputs, "weights for each node")]
+        else:
+            wide = [("", layer.outputs, "nodes")]
+            wide += [(key, length, "numbers") for key, shape in layer.shapes.items() for length in shape]
+        for key, count, things in wide:
             if count is not None and count > limits.max_width:
-                yield path, f"has {count} {things}; at most {limits.max_width} are allowed"
+                yield (
+                    join(path, key) if key else path,
+                    f"has {_shown(count)} {things}; at most {limits.max_width} are allowed",
+                )
 
 
 def _too_heavy(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
@@ -73,7 +82,7 @@ def _too_heavy(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
 
 
 def _parameters(layer: LayerOutline) -> int:
-    return (layer.outputs or 0) * (layer.inputs or 0) + (layer.outputs or 0)
+    return 0 if layer.kind is None else number_count(layer.kind, layer.shapes, layer.lengths)
 
 
 def _shown(number: int) -> str:

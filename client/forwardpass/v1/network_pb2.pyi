@@ -160,7 +160,7 @@ class Output(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., description: _Optional[str] = ..., scale: _Optional[float] = ..., shift: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("name", "weights", "bias", "activation", "nodes", "merge")
+    __slots__ = ("name", "weights", "bias", "activation", "nodes", "merge", "mask", "scale_shift", "batch_norm", "layer_norm", "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take", "pool")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     BIAS_FIELD_NUMBER: _ClassVar[int]
@@ -168,13 +168,137 @@ class Layer(_message.Message):
     NODES_FIELD_NUMBER: _ClassVar[int]
     FROM_FIELD_NUMBER: _ClassVar[int]
     MERGE_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    SCALE_SHIFT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_NORM_FIELD_NUMBER: _ClassVar[int]
+    LAYER_NORM_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    ONE_HOT_FIELD_NUMBER: _ClassVar[int]
+    BUCKETIZE_FIELD_NUMBER: _ClassVar[int]
+    LOOKUP_FIELD_NUMBER: _ClassVar[int]
+    CLIP_FIELD_NUMBER: _ClassVar[int]
+    IMPUTE_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    TAKE_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
     name: str
     weights: _tensor_pb2.Tensor
     bias: _tensor_pb2.Tensor
     activation: Activation
     nodes: _containers.RepeatedScalarFieldContainer[str]
     merge: Merge
-    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., **kwargs) -> None: ...
+    mask: _tensor_pb2.Tensor
+    scale_shift: ScaleShift
+    batch_norm: BatchNorm
+    layer_norm: LayerNorm
+    embedding: Embedding
+    one_hot: OneHot
+    bucketize: Bucketize
+    lookup: Lookup
+    clip: Clip
+    impute: Impute
+    dropout: Dropout
+    take: Take
+    pool: Pool
+    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scale_shift: _Optional[_Union[ScaleShift, _Mapping]] = ..., batch_norm: _Optional[_Union[BatchNorm, _Mapping]] = ..., layer_norm: _Optional[_Union[LayerNorm, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., one_hot: _Optional[_Union[OneHot, _Mapping]] = ..., bucketize: _Optional[_Union[Bucketize, _Mapping]] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., clip: _Optional[_Union[Clip, _Mapping]] = ..., impute: _Optional[_Union[Impute, _Mapping]] = ..., dropout: _Optional[_Union[Dropout, _Mapping]] = ..., take: _Optional[_Union[Take, _Mapping]] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ..., **kwargs) -> None: ...
+
+class ScaleShift(_message.Message):
+    __slots__ = ("scale", "shift")
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    SHIFT_FIELD_NUMBER: _ClassVar[int]
+    scale: _tensor_pb2.Tensor
+    shift: _tensor_pb2.Tensor
+    def __init__(self, scale: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., shift: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
+
+class BatchNorm(_message.Message):
+    __slots__ = ("mean", "variance", "gamma", "beta", "epsilon")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    VARIANCE_FIELD_NUMBER: _ClassVar[int]
+    GAMMA_FIELD_NUMBER: _ClassVar[int]
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    mean: _tensor_pb2.Tensor
+    variance: _tensor_pb2.Tensor
+    gamma: _tensor_pb2.Tensor
+    beta: _tensor_pb2.Tensor
+    epsilon: float
+    def __init__(self, mean: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., variance: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., gamma: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., beta: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., epsilon: _Optional[float] = ...) -> None: ...
+
+class LayerNorm(_message.Message):
+    __slots__ = ("gamma", "beta", "epsilon")
+    GAMMA_FIELD_NUMBER: _ClassVar[int]
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    gamma: _tensor_pb2.Tensor
+    beta: _tensor_pb2.Tensor
+    epsilon: float
+    def __init__(self, gamma: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., beta: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., epsilon: _Optional[float] = ...) -> None: ...
+
+class Embedding(_message.Message):
+    __slots__ = ("table",)
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    table: _tensor_pb2.Tensor
+    def __init__(self, table: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
+
+class OneHot(_message.Message):
+    __slots__ = ("levels", "indices")
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
+    INDICES_FIELD_NUMBER: _ClassVar[int]
+    levels: _tensor_pb2.Tensor
+    indices: _tensor_pb2.Tensor
+    def __init__(self, levels: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., indices: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
+
+class Bucketize(_message.Message):
+    __slots__ = ("boundaries",)
+    BOUNDARIES_FIELD_NUMBER: _ClassVar[int]
+    boundaries: _tensor_pb2.Tensor
+    def __init__(self, boundaries: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
+
+class Lookup(_message.Message):
+    __slots__ = ("keys", "values", "default")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    keys: _tensor_pb2.Tensor
+    values: _tensor_pb2.Tensor
+    default: float
+    def __init__(self, keys: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., values: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., default: _Optional[float] = ...) -> None: ...
+
+class Clip(_message.Message):
+    __slots__ = ("low", "high")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    low: _tensor_pb2.Tensor
+    high: _tensor_pb2.Tensor
+    def __init__(self, low: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., high: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
+
+class Impute(_message.Message):
+    __slots__ = ("values", "missing")
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    values: _tensor_pb2.Tensor
+    missing: float
+    def __init__(self, values: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., missing: _Optional[float] = ...) -> None: ...
+
+class Dropout(_message.Message):
+    __slots__ = ("rate",)
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    rate: float
+    def __init__(self, rate: _Optional[float] = ...) -> None: ...
+
+class Take(_message.Message):
+    __slots__ = ("indices",)
+    INDICES_FIELD_NUMBER: _ClassVar[int]
+    indices: _tensor_pb2.Tensor
+    def __init__(self, indices: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
+
+class Pool(_message.Message):
+    __slots__ = ("windows", "reduce")
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    REDUCE_FIELD_NUMBER: _ClassVar[int]
+    windows: _tensor_pb2.Tensor
+    reduce: str
+    def __init__(self, windows: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., reduce: _Optional[str] = ...) -> None: ...
 
 class Activation(_message.Message):
     __slots__ = ("name", "parameters", "expression")
@@ -282,16 +406,18 @@ class NetworkVersion(_message.Message):
     def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., out_of_service: bool = ..., output_layers: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class LayerSummary(_message.Message):
-    __slots__ = ("name", "width", "activation", "nodes", "merge")
+    __slots__ = ("name", "width", "activation", "nodes", "merge", "kind")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     FROM_FIELD_NUMBER: _ClassVar[int]
     MERGE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     name: str
     width: int
     activation: Activation
     nodes: _containers.RepeatedScalarFieldContainer[str]
     merge: Merge
-    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., **kwargs) -> None: ...
+    kind: str
+    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., kind: _Optional[str] = ..., **kwargs) -> None: ...

@@ -16,7 +16,7 @@ from forwardpass.v1 import network_pb2 as forwardpass_dot_v1_dot_network__pb2
 from forwardpass.v1 import tensor_pb2 as forwardpass_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x66orwardpass/v1/trace.proto\x12\x0e\x66orwardpass.v1\x1a\x1c\x66orwardpass/v1/network.proto\x1a\x1b\x66orwardpass/v1/tensor.proto\"\xf4\x02\n\nLayerTrace\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x03(\t\x12,\n\x08\x66unction\x18\x03 \x01(\x0b\x32\x1a.forwardpass.v1.Activation\x12.\n\x0epre_activation\x18\x04 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12*\n\nactivation\x18\x05 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12-\n\rcontributions\x18\x06 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12$\n\x04\x62ias\x18\x07 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12\x0e\n\x06inputs\x18\x08 \x03(\t\x12\x0c\n\x04\x66rom\x18\t \x03(\t\x12$\n\x05merge\x18\n \x01(\x0e\x32\x15.forwardpass.v1.Merge\x12&\n\x06merged\x18\x0b \x01(\x0b\x32\x16.forwardpass.v1.Tensorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x66orwardpass/v1/trace.proto\x12\x0e\x66orwardpass.v1\x1a\x1c\x66orwardpass/v1/network.proto\x1a\x1b\x66orwardpass/v1/tensor.proto\"\x82\x03\n\nLayerTrace\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x03(\t\x12,\n\x08\x66unction\x18\x03 \x01(\x0b\x32\x1a.forwardpass.v1.Activation\x12.\n\x0epre_activation\x18\x04 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12*\n\nactivation\x18\x05 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12-\n\rcontributions\x18\x06 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12$\n\x04\x62ias\x18\x07 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12\x0e\n\x06inputs\x18\x08 \x03(\t\x12\x0c\n\x04\x66rom\x18\t \x03(\t\x12$\n\x05merge\x18\n \x01(\x0e\x32\x15.forwardpass.v1.Merge\x12&\n\x06merged\x18\x0b \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12\x0c\n\x04kind\x18\x0c \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,5 +24,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'forwardpass.v1.trace_pb2', 
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_LAYERTRACE']._serialized_start=106
-  _globals['_LAYERTRACE']._serialized_end=478
+  _globals['_LAYERTRACE']._serialized_end=492
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LayerTrace(_message.Message):
-    __slots__ = ("name", "nodes", "function", "pre_activation", "activation", "contributions", "bias", "inputs", "merge", "merged")
+    __slots__ = ("name", "nodes", "function", "pre_activation", "activation", "contributions", "bias", "inputs", "merge", "merged", "kind")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,7 @@ class LayerTrace(_message.Message):
     FROM_FIELD_NUMBER: _ClassVar[int]
     MERGE_FIELD_NUMBER: _ClassVar[int]
     MERGED_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     name: str
     nodes: _containers.RepeatedScalarFieldContainer[str]
     function: _network_pb2.Activation
@@ -30,4 +31,5 @@ class LayerTrace(_message.Message):
     inputs: _containers.RepeatedScalarFieldContainer[str]
     merge: _network_pb2.Merge
     merged: _tensor_pb2.Tensor
-    def __init__(self, name: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., function: _Optional[_Union[_network_pb2.Activation, _Mapping]] = ..., pre_activation: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., contributions: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., inputs: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[_network_pb2.Merge, str]] = ..., merged: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., **kwargs) -> None: ...
+    kind: str
+    def __init__(self, name: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., function: _Optional[_Union[_network_pb2.Activation, _Mapping]] = ..., pre_activation: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., contributions: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., inputs: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[_network_pb2.Merge, str]] = ..., merged: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., kind: _Optional[str] = ..., **kwargs) -> None: ...

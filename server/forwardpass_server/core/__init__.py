@@ -13,15 +13,18 @@ from forwardpass_server.core.forward import (
     trace,
     trace_steps,
 )
-from forwardpass_server.core.plan import Dense, Plan
+from forwardpass_server.core.layers import Dense, Layer, Operation
+from forwardpass_server.core.plan import Plan
 
 __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Dense",
     "Elementwise",
+    "Layer",
     "LayerTrace",
     "Oddities",
+    "Operation",
     "Plan",
     "Rules",
     "Trace",

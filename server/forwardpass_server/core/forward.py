@@ -1,7 +1,8 @@
 """Forward propagation.
 
-Every node's value is the sum of its inputs times its weights, plus its bias, passed through
-its layer's activation. A layer reads the one before it, or what its link says (`graph.py`). `forward`
+Every node's value is the sum of its inputs times its weights, plus its bias, passed through its layer's
+activation; layers that are not dense have another formula in place of the sum (`operations.py`). A layer reads
+the one before it, or what its link says (`graph.py`). `forward`
 keeps the outputs, `trace` all values; both call the same functions in the same order, so they agree bit for bit.
 
 Both go in steps of some rows, between which whoever drives them may do other work. Unless the
@@ -16,7 +17,8 @@ import numpy as np
 from forwardpass_server.core import exact
 from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.graph import INPUTS
-from forwardpass_server.core.plan import Dense, Plan
+from forwardpass_server.core.layers import Dense
+from forwardpass_server.core.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -25,10 +27,10 @@ class LayerTrace:
 
     Attributes:
         name: The layer's.
-        pre_activation: `(rows, nodes)`, weights x input + bias.
+        pre_activation: `(rows, nodes)`, weights x input + bias, or what else the layer's kind computes.
         activation: `(rows, nodes)`, the activation function of that.
         merged: `(rows, inputs)`, what the layer reads where it merges several, else None.
-        contributions: `(rows, nodes, inputs)`, weight x value, or None when not asked for.
+        contributions: `(rows, nodes, inputs)`, weight x value of a dense layer, or None when not asked for.
         bias: `(nodes,)` beside contributions, or None.
     """
 
@@ -110,11 +112,11 @@ def empty_trace(plan: Plan, rows: int, *, layers: Collection[str] | None = None,
         layers=tuple(
             LayerTrace(
                 name=layer.name,
-                pre_activation=empty(len(layer.bias)),
-                activation=empty(len(layer.bias)),
-                merged=empty(layer.weights.shape[1]) if layer.merge else None,
-                contributions=empty(*layer.weights.shape) if contributions else None,
-                bias=layer.bias if contributions else None,
+                pre_activation=empty(layer.outputs),
+                activation=empty(layer.outputs),
+                merged=empty(layer.inputs) if layer.merge else None,
+                contributions=empty(*layer.weights.shape) if contributions and isinstance(layer, Dense) else None,
+                bias=layer.bias if contributions and isinstance(layer, Dense) else None,
             )
             for layer in plan.layers
             if layers is None or layer.name in layers
@@ -165,26 +167,6 @@ def rescale(plan: Plan, outputs: Array) -> Array:
     return outputs
 
 
-def pre_activation(layer: Dense, values: Array, out: Array | None = None) -> Array:
-    """Return `weights x value + bias` for rows of values, shape `(rows, inputs)`, padded as the layer's blocks need."""
-    sums = exact.matmul(values, layer.columns, layer.blocks, out)
-    add_bias(sums, layer.biases)
-    return sums
-
-
-def add_bias(sums: Array, biases: Array) -> None:
-    """Add the bias, which `biases` repeats for some rows, to every row of sums."""
-    rows, together = len(sums), len(biases)
-    if rows > together:
-        whole = rows // together * together
-        many = sums[:whole].reshape(-1, biases.size)
-        many += biases.reshape(-1)
-        if whole == rows:
-            return
-        sums = sums[whole:]
-    sums += biases[: len(sums)]
-
-
 def _step(plan: Plan, rows: int) -> int:
     """Round up to a number of rows that needs no padding within a step."""
     return min(-(-max(rows, 1) // plan.block) * plan.block, plan.part)
@@ -198,7 +180,7 @@ def _outputs(plan: Plan, inputs: Array) -> Array:
     for layer, link in plan.steps:
         if link is not None:
             values = link.read(waiting, values)
-        sums = pre_activation(layer, values)
+        sums = layer.pre_activation(values)
         values = layer.function(sums, out=sums)
         if link is not None:
             link.note(waiting, values)
@@ -224,13 +206,13 @@ def _trace(
     for layer, link in plan.steps:
         here = places.get(layer.name)
         before = values if link is None else link.read(waiting, values)
-        sums = pre_activation(layer, before, here.pre_activation if here else None)
+        sums = layer.pre_activation(before, here.pre_activation if here else None)
         values = layer.function(sums, out=here.activation if here else None)
         if link is not None:
             link.note(waiting, values)
         if layer.name in shown:
             products = None
-            if contributions:
+            if contributions and isinstance(layer, Dense):
                 products = np.multiply(
                     before[:count, np.newaxis, :], layer.weights, out=here.contributions if here else None
                 )
@@ -241,7 +223,7 @@ def _trace(
                     activation=values[:count],
                     merged=before[:count] if layer.merge else None,
                     contributions=products,
-                    bias=layer.bias if contributions else None,
+                    bias=layer.bias if contributions and isinstance(layer, Dense) else None,
                 )
             )
     outputs = rescale(plan, _side_by_side(plan, waiting) if waiting else values)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forwardpass_server.core.arrays import Array
+from forwardpass_server.core.arrays import Array, settle
 
 if TYPE_CHECKING:
-    from forwardpass_server.core.plan import Dense
+    from forwardpass_server.core.layers import Layer
 
 INPUTS: Final = "inputs"
 """What a layer names to read all inputs."""
@@ -36,12 +36,7 @@ def merge(arrays: Sequence[Array], how: str) -> Array:
         together(merged, array, out=merged)
     if how == "mean":
         merged /= len(arrays)
-    if how == "max":
-        merged += 0.0
-    # Which of two NaN is kept depends on their place in a vector instruction.
-    lost = np.isnan(merged)
-    if lost.any():
-        merged[lost] = np.nan
+    settle(merged)
     return merged
 
 
@@ -91,7 +86,7 @@ class Link:
             waiting[self.name] = activations
 
 
-def find_links(layers: Sequence["Dense"], groups: Mapping[str, int], outputs: Sequence[str]) -> tuple[Link | None, ...]:
+def find_links(layers: Sequence["Layer"], groups: Mapping[str, int], outputs: Sequence[str]) -> tuple[Link | None, ...]:
     """Find the link of each layer, None where it needs none.
 
     Args:
@@ -132,20 +127,20 @@ def reads_inputs(links: Sequence[Link | None]) -> bool:
     return any(name == INPUTS for link in links if link is not None for name, _ in link.sources)
 
 
-def most_held(layers: Sequence["Dense"], links: Sequence[Link | None], inputs: int) -> int:
+def most_held(layers: Sequence["Layer"], links: Sequence[Link | None], inputs: int) -> int:
     """Return how many values of a row the walk through the layers holds at most: those that wait, and the widest."""
     waiting = {INPUTS: inputs} if reads_inputs(links) else {}
     most = inputs
     for layer, link in zip(layers, links, strict=True):
-        nodes, read = layer.weights.shape
-        most = max(most, sum(waiting.values()) + max(nodes, read))
+        most = max(most, sum(waiting.values()) + max(layer.outputs, layer.inputs))
         if link is not None:
             waiting = {name: width for name, width in waiting.items() if name not in link.forgotten}
-            waiting |= {link.name: nodes} if link.kept else {}
+            waiting |= {link.name: layer.outputs} if link.kept else {}
     return most
 
 
-def merge_flops(layer: "Dense") -> int:
+def merge_flops(layer: "Layer") -> int:
     """Return how many values of a row are read to merge what a layer reads."""
-    read = layer.weights.shape[1]
-    return 0 if layer.merge is None else read if layer.merge == "concatenate" else read * len(layer.from_)
+    if layer.merge is None:
+        return 0
+    return layer.inputs if layer.merge == "concatenate" else layer.inputs * len(layer.from_)

@@ -95,7 +95,7 @@ def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "Ser
             f"output '{name}' of model '{served.name}' is what a layer computes; the token lacks the scope 'trace'",
             scope="trace",
         )
-    widths = {known.name: len(known.bias) for known in served.plan.layers}
+    widths = {known.name: known.outputs for known in served.plan.layers}
     if name == OUTPUTS:
         output, width = Output(name=name), max(served.plan.outputs, len(served.classes))
     elif name == LABEL and served.classes:

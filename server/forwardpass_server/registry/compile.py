@@ -1,16 +1,18 @@
 """From a checked spec to what the core computes, and the proof of the spec's own examples."""
 
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from forwardpass.errors import ExampleFailedError, Fault
 from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, NetworkSpec, expressions
+from forwardpass.spec import network as spec_values
+from forwardpass.spec.kinds import DENSE
 from forwardpass.tensors import Array
 
-from forwardpass_server.core import Dense, Elementwise, Plan, forward, settle
+from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward, settle
 from forwardpass_server.registry.features import typed_features
 from forwardpass_server.registry.state import LayerSummary, Served, Summary
 
@@ -32,20 +34,7 @@ def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
         dtype=np.dtype(spec.dtype),
         mean=None if spec.inputs.mean is None else spec.inputs.mean.copy(),
         scale=None if spec.inputs.scale is None else spec.inputs.scale.copy(),
-        layers=tuple(
-            Dense(
-                name=layer.name,
-                # Dense copies the weights as it turns them round, but for those that look the same.
-                weights=layer.weights.copy() if 1 in layer.weights.shape else layer.weights,
-                bias=layer.bias.copy(),
-                activation=layer.activation.name,
-                parameters=layer.activation.parameters if layer.activation.name else {},
-                own=_own_function(layer.activation, spec.dtype),
-                from_=layer.from_,
-                merge=layer.merge,
-            )
-            for layer in spec.layers
-        ),
+        layers=tuple(_compile_layer(layer, spec.dtype) for layer in spec.layers),
         groups={group.name: group.width for group in spec.inputs.groups},
         output_layers=spec.output_layers,
         output_scale=_unless([fact.scale for fact in spec.output_facts], 1, spec.dtype),
@@ -57,6 +46,27 @@ def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
 def _unless(numbers: list[float], nothing: float, dtype: str) -> Array | None:
     """Return numbers as an array, or None where all of them change nothing."""
     return None if all(number == nothing for number in numbers) else np.array(numbers, dtype)
+
+
+def _compile_layer(layer: spec_values.Layer, dtype: str) -> Layer:
+    shared: dict[str, Any] = {
+        "name": layer.name,
+        "activation": layer.activation.name,
+        "parameters": layer.activation.parameters if layer.activation.name else {},
+        "own": _own_function(layer.activation, dtype),
+        "from_": layer.from_,
+        "merge": layer.merge,
+    }
+    if layer.kind == DENSE:
+        weights, mask = layer.weights, layer.arrays.get("mask")
+        if mask is not None:
+            weights = weights * mask
+        elif 1 in weights.shape:  # Dense copies the weights as it turns them round, but for those that look the same
+            weights = weights.copy()
+        return Dense(weights=weights, bias=layer.bias.copy(), **shared)
+    arrays = {key: array.copy() for key, array in layer.arrays.items()}
+    arguments = {**arrays, **layer.settings}
+    return Operation(kind=layer.kind, arguments=arguments, inputs=layer.inputs, outputs=layer.outputs, **shared)
 
 
 def _own_function(activation: Activation, dtype: str) -> Elementwise | None:
@@ -140,6 +150,7 @@ def summarize(spec: NetworkSpec, numerics: Numerics = "exact") -> Summary:
         layers=tuple(
             LayerSummary(
                 name=layer.name,
+                kind=layer.kind,
                 activation=layer.activation,
                 nodes=layer.nodes,
                 from_=layer.from_,
@@ -171,6 +182,7 @@ def serve(name: str, version: int, digest: str, spec: NetworkSpec, plan: Plan) -
         feature_index={feature: index for index, feature in enumerate(spec.inputs.names)},
         output_names=spec.outputs,
         classes=spec.classes,
+        kinds=tuple(layer.kind for layer in spec.layers),
         nodes=tuple(layer.nodes for layer in spec.layers),
         activations=tuple(layer.activation for layer in spec.layers),
         allow_non_finite=spec.allow_non_finite_inputs,

@@ -170,7 +170,7 @@ def _damage(version: VersionState) -> NetworkCorruptError:
 
 def _served_bytes(served: Served) -> int:
     plan = served.plan
-    arrays = [plan.mean, plan.scale, *(array for layer in plan.layers for array in (layer.weights, layer.bias))]
+    arrays = [plan.mean, plan.scale, *(array for layer in plan.layers for array in layer.arrays)]
     numbers = sum(array.nbytes for array in arrays if array is not None)
     names = [served.input_names, served.input_names, served.output_names, served.classes, *served.nodes]
     if served.typed is not None:

@@ -10,7 +10,7 @@ from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, Inputs, Output
 from forwardpass.tensors import Array
 
-from forwardpass_server.core import Dense, Plan
+from forwardpass_server.core import Layer, Plan
 from forwardpass_server.registry.features import TypedFeatures
 from forwardpass_server.registry.statistics import NOTHING, Counted, Statistics
 
@@ -34,6 +34,7 @@ class Served:
         feature_index: Each input's place, by name.
         output_names: A name for each output.
         classes: A label for each class, or empty.
+        kinds: For each layer, what it computes before its function.
         nodes: For each layer, a name for each node.
         activations: For each layer, its function as the spec says it.
         allow_non_finite: Whether NaN and infinity are accepted in inputs.
@@ -50,6 +51,7 @@ class Served:
     feature_index: Mapping[str, int]
     output_names: tuple[str, ...]
     classes: tuple[str, ...]
+    kinds: tuple[str, ...]
     nodes: tuple[tuple[str, ...], ...]
     activations: tuple[Activation, ...]
     allow_non_finite: bool
@@ -62,7 +64,7 @@ class Served:
         """What to call the version in a sentence."""
         return f"network {self.name!r} version {self.version}"
 
-    def reads(self, layer: Dense) -> tuple[str, ...]:
+    def reads(self, layer: Layer) -> tuple[str, ...]:
         """Name the values that a layer reads; merged ones for example `max(a_0, b_0)`, where they are many `max_0`."""
         names = {"inputs": self.input_names}
         names |= {other.name: nodes for other, nodes in zip(self.plan.layers, self.nodes, strict=True)}
@@ -85,6 +87,7 @@ class LayerSummary:
     """A layer without its numbers."""
 
     name: str
+    kind: str
     activation: Activation
     nodes: tuple[str, ...]
     from_: tuple[str, ...]

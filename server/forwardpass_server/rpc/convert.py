@@ -67,6 +67,7 @@ def _layer_message(layer: LayerSummary) -> network_pb2.LayerSummary:
         activation=activation_message(layer.activation),
         nodes=layer.nodes,
         merge=MERGES[layer.merge],
+        kind=layer.kind,
         **{"from": layer.from_},  # a word of Python's own
     )
 

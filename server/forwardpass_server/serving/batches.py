@@ -8,7 +8,7 @@ from typing import Final, TypeAlias, TypeVar
 import numpy as np
 from forwardpass.tensors import Array
 
-from forwardpass_server.core import Trace, empty_trace, forward, forward_steps, rows_of, trace, trace_steps
+from forwardpass_server.core import Dense, Trace, empty_trace, forward, forward_steps, rows_of, trace, trace_steps
 from forwardpass_server.registry import Served, Statistics
 from forwardpass_server.serving.calls import Call, Computed, TraceChoice, Writer
 
@@ -31,8 +31,8 @@ def answer_bytes(served: Served, choice: TraceChoice | None) -> int:
         numbers += plan.inputs
         for layer in plan.layers:
             if not choice.layers or layer.name in choice.layers:
-                nodes, reads = layer.weights.shape
-                numbers += 2 * nodes + (reads if layer.merge else 0) + (nodes * reads if choice.contributions else 0)
+                numbers += 2 * layer.outputs + (layer.inputs if layer.merge else 0)
+                numbers += layer.weights.size if choice.contributions and isinstance(layer, Dense) else 0
     return numbers * plan.dtype.itemsize
 
 

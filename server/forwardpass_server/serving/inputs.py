@@ -40,7 +40,7 @@ def read_inputs(request: "PredictRequest | TraceRequest", served: "Served") -> R
         )
     numbers, origin = read(request, served)
     if numbers.dtype != served.plan.dtype:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             numbers = numbers.astype(served.plan.dtype)
     return check_inputs(numbers, served, given, origin)
 

@@ -233,7 +233,7 @@ class Predictor:
             numbers = np.frombuffer(b"".join([call.request[-size:] for call in calls]), dtype=head.dtype)
         dtype = served.plan.dtype
         if head.dtype != dtype:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 numbers = numbers.astype(dtype)
         inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
         oddities = None

@@ -113,7 +113,7 @@ def _around(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, 
         served.digest,
         served.numerics,
         shown,
-        traced.layers[0].contributions is None,
+        all(layer.contributions is None for layer in traced.layers),
         count,
     )
     known = _small.get(key)
@@ -173,12 +173,12 @@ class _LayerSays(NamedTuple):
 
 def _layer_says(served: "Served", layer: "core.LayerTrace") -> _LayerSays:
     place = next(place for place, other in enumerate(served.plan.layers) if other.name == layer.name)
-    dense = served.plan.layers[place]
+    computed = served.plan.layers[place]
     function = activation_message(served.activations[place])
     first = LayerTrace(name=layer.name, nodes=served.nodes[place], function=function).SerializeToString()
     bias = b""
     if layer.bias is not None:
         bias = tensor_field(_LAYER["bias"], layer.bias.dtype, layer.bias.shape) + data_of(layer.bias)
-    last = LayerTrace(inputs=served.reads(dense), merge=MERGES[dense.merge])
-    getattr(last, "from").extend(dense.from_)  # a word of Python's own
+    last = LayerTrace(inputs=served.reads(computed), merge=MERGES[computed.merge], kind=served.kinds[place])
+    getattr(last, "from").extend(computed.from_)  # a word of Python's own
     return _LayerSays(first, bias + last.SerializeToString())

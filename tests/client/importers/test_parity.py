@@ -24,6 +24,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
+from tests.graphs import random_graph
+
 ROWS = np.arange(12.0).reshape(6, 2)
 MODEL = LinearRegression().fit(ROWS, ROWS[:, 0] * 3 + 1)
 
@@ -59,7 +61,7 @@ def test_a_certificate_comes_back_from_metadata_and_covers_its_network() -> None
     assert imported.certificate.covers(again)
     assert imported.certificate.covers(replace(again, description="other words", tags=("new",), examples=()))
     layer = again.layers[0]
-    changed = replace(again, layers=(replace(layer, bias=layer.bias + 1),))
+    changed = replace(again, layers=(replace(layer, arrays={**layer.arrays, "bias": layer.bias + 1}),))
     assert not imported.certificate.covers(changed)
     assert "on 6 given and 1,000 random rows" in str(imported.certificate)
 
@@ -168,6 +170,29 @@ def test_the_reference_and_the_core_agree_on_what_is_not_finite(name: str, dtype
     with np.errstate(all="ignore"):
         actual = forward(compile_plan(network), rows)
     np.testing.assert_array_equal(actual, compute(network, rows))
+
+
+@given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from(["float32", "float64"]))
+def test_the_reference_and_the_core_agree_on_graphs(seed: int, dtype: str) -> None:
+    network = random_graph(seed, dtype)
+    rows = np.random.default_rng(seed).normal(size=(20, network.inputs.width)).astype(dtype)
+    near = 1e-11 if dtype == "float64" else 1e-3
+    np.testing.assert_allclose(forward(compile_plan(network), rows), compute(network, rows), rtol=near, atol=near)
+
+
+EXPRESSIONS = [
+    "x * sigmoid(1.702 * x)",
+    "where(x > 0, x, expm1(x))",
+    "where(x != x, 1, 0)",
+    "min(x, 2) ** 3 - erf(x)",
+]
+
+
+@pytest.mark.parametrize("text", EXPRESSIONS)
+def test_the_reference_and_the_core_agree_on_own_functions(text: str) -> None:
+    network = spec.parse(document(inputs=1, layers=[{"weights": [[1]], "activation": {"expression": text}}]))
+    rows = np.linspace(-3, 3, 61).reshape(-1, 1)
+    np.testing.assert_allclose(forward(compile_plan(network), rows), compute(network, rows), rtol=1e-14, atol=1e-14)
 
 
 def test_wide_networks_get_fewer_random_rows() -> None:

@@ -63,7 +63,7 @@ def test_a_plan_lets_go_of_the_file(shape: tuple[int, int]) -> None:
     content = spec.to_safetensors(spec.parse({"format": spec.FORMAT, "inputs": inputs, "layers": [layer]}))
     plan = compile_plan(spec.from_safetensors(content))
     whole = np.frombuffer(content, dtype=np.uint8)
-    for array in (plan.mean, plan.scale, plan.layers[0].weights, plan.layers[0].columns, plan.layers[0].bias):
+    for array in (plan.mean, plan.scale, plan.dense[0].weights, plan.dense[0].columns, plan.dense[0].bias):
         assert array is not None
         assert not np.may_share_memory(array, whole)
         assert not array.flags.writeable

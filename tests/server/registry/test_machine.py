@@ -168,7 +168,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 assert isinstance(number, int)
                 served = registry.served(name, reference)
                 assert served is registry.resident(network.versions[number])
-                assert served.plan.layers[0].weights.tolist() == [[weights[number]]]
+                assert served.plan.dense[0].weights.tolist() == [[weights[number]]]
                 assert (served.name, served.version) == (name, number)
         assert not self.changes
 

@@ -75,6 +75,7 @@ def plain_trace(network: NetworkSpec, of: Served, traced: core.Trace, rows: slic
                 contributions=None if layer.contributions is None else to_tensor(layer.contributions[rows]),
                 bias=None if layer.bias is None else to_tensor(layer.bias),
                 inputs=plain_reads(network, spec),
+                kind=spec.kind,
                 merge=f"MERGE_{spec.merge.upper()}" if spec.merge else "MERGE_UNSPECIFIED",
                 merged=None if layer.merged is None else to_tensor(layer.merged[rows]),
                 **said,

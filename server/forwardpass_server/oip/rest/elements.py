@@ -80,7 +80,7 @@ def _numbers(values: list[Any], datatype: str, path: str) -> bytes:
         wide = np.array(values, np.float64) if dtype.kind == "f" else np.array(values, dtype)
     except OverflowError:
         raise _invalid(path, f"has an integer that is beyond {datatype}") from None
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         numbers = wide.astype(dtype, copy=False)
     if dtype.kind == "f" and (lost := np.isinf(numbers) & np.isfinite(wide)).any():
         raise _invalid(path, f"has {wide[lost][0]:g}; that is beyond {datatype}")

@@ -1,0 +1,85 @@
+"""The pre-activation of each kind of layer, for rows of values `x`, `(rows, inputs)`, as docs/layers.md has it."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.tensors import Array
+
+
+def _dense(x: Array, weights: Array, bias: Array, mask: Array | None = None) -> Array:
+    return x @ (weights if mask is None else weights * mask).T + bias
+
+
+def _batch_norm(x: Array, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
+    deviation: Array = np.sqrt(variance + x.dtype.type(epsilon))
+    return gamma * (x - mean) / deviation + beta
+
+
+def _layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
+    mean, variance = x.mean(axis=1, keepdims=True), x.var(axis=1, keepdims=True)
+    return _batch_norm(x, mean, variance, gamma, beta, epsilon)
+
+
+def _embedding(x: Array, table: Array) -> Array:
+    found = np.full((*x.shape, table.shape[1]), np.nan, x.dtype)
+    for level, row in enumerate(table):
+        found[x == level] = row
+    return found.reshape(len(x), -1)
+
+
+def _one_hot(x: Array, levels: Array, indices: Array) -> Array:
+    return np.stack([x[:, int(place)] == level for level, place in zip(levels, indices, strict=True)], axis=1).astype(
+        x.dtype
+    )
+
+
+def _bucketize(x: Array, boundaries: Array) -> Array:
+    counts = np.sum([x >= boundary for boundary in boundaries], axis=0).astype(x.dtype)
+    return np.where(np.isnan(x), x, counts)
+
+
+def _lookup(x: Array, keys: Array, values: Array, default: float = np.nan) -> Array:
+    found = np.full_like(x, default)
+    for key, value in zip(keys, values, strict=True):
+        found[x == key] = value
+    return found
+
+
+def _clip(x: Array, low: Array | None = None, high: Array | None = None) -> Array:
+    x = x if low is None else np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+def _impute(x: Array, values: Array, missing: float = np.nan) -> Array:
+    return np.where(np.isnan(x) if np.isnan(missing) else x == x.dtype.type(missing), values, x)
+
+
+def _pool(x: Array, windows: Array, reduce: str) -> Array:
+    return np.stack([_REDUCTIONS[reduce](x[:, window.astype(int)], axis=1) for window in windows], axis=1)
+
+
+_REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {"max": np.max, "mean": np.mean, "sum": np.sum, "min": np.min}
+)
+
+FORMULAS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "dense": _dense,
+        "scale_shift": lambda x, scale, shift: x * scale + shift,
+        "batch_norm": _batch_norm,
+        "layer_norm": _layer_norm,
+        "embedding": _embedding,
+        "one_hot": _one_hot,
+        "bucketize": _bucketize,
+        "lookup": _lookup,
+        "clip": _clip,
+        "impute": _impute,
+        "dropout": lambda x, **_: x,
+        "take": lambda x, indices: x[:, indices.astype(int)],
+        "pool": _pool,
+    }
+)
+"""Each kind's formula, called with x and the layer's arrays and settings."""

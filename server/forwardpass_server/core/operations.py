@@ -1,0 +1,153 @@
+"""What layers compute that are not dense: a closed table of functions that make functions.
+
+Each takes the arrays, numbers and words of its kind, and returns a function of values `(rows, inputs)`, contiguous,
+that makes a new contiguous array `(rows, outputs)` of the same dtype. A row's bits depend on no other row: all goes
+value by value, or along one row's values, which numpy sums in the same order however many rows there are.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from forwardpass_server.core.arrays import Array, settle
+
+_Function: TypeAlias = Callable[[Array], Array]
+
+
+def scale_shift(*, scale: Array, shift: Array) -> _Function:
+    """Compute `x * scale + shift`; both `(inputs,)`."""
+    return lambda values: values * scale + shift
+
+
+def batch_norm(*, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float) -> _Function:
+    """Compute `gamma * (x - mean) / sqrt(variance + epsilon) + beta` (Ioffe & Szegedy, 2015); all `(inputs,)`."""
+    wide = variance.astype(np.float64) + epsilon
+    factor = (gamma / np.sqrt(wide)).astype(mean.dtype)
+    return lambda values: (values - mean) * factor + beta
+
+
+def layer_norm(*, gamma: Array, beta: Array, epsilon: float) -> _Function:
+    """Compute `gamma * (x - m) / sqrt(v + epsilon) + beta`, m and v of the row (Ba et al., 2016); both `(inputs,)`."""
+
+    def compute(values: Array) -> Array:
+        around: Array = values - values.mean(axis=1, keepdims=True)
+        variance = (around * around).mean(axis=1, keepdims=True)
+        around /= np.sqrt(variance + values.dtype.type(epsilon))
+        around *= gamma
+        around += beta
+        return around
+
+    return compute
+
+
+def embedding(*, table: Array) -> _Function:
+    """Compute the row of `table`, `(levels, size)`, that each value is the index of (Bengio et al., 2003), else NaN."""
+    levels, size = table.shape
+    rows = np.concatenate([table, np.full((1, size), np.nan, table.dtype)])
+
+    def compute(values: Array) -> Array:
+        known = (values >= 0) & (values < levels) & (values == np.floor(values))
+        places = np.where(known, values, levels).astype(np.intp)
+        return rows[places].reshape(len(values), -1)
+
+    return compute
+
+
+def one_hot(*, levels: Array, indices: Array) -> _Function:
+    """Compute 1 where the value at an index is the level, else 0; both `(outputs,)`."""
+    places = indices.astype(np.intp)
+    return lambda values: (np.take(values, places, axis=1) == levels).astype(values.dtype)
+
+
+def bucketize(*, boundaries: Array) -> _Function:
+    """Compute how many of the boundaries, ascending `(boundaries,)`, are up to each value; NaN stays NaN."""
+
+    def compute(values: Array) -> Array:
+        counts = np.searchsorted(boundaries, values, side="right").astype(values.dtype)
+        counts[np.isnan(values)] = np.nan
+        return counts
+
+    return compute
+
+
+def lookup(*, keys: Array, values: Array, default: float = np.nan) -> _Function:
+    """Compute the value beside the key that equals each x, both `(keys,)`, else the default."""
+    order = np.argsort(keys)
+    ordered, beside = keys[order], values[order]
+    otherwise = values.dtype.type(default)
+
+    def compute(found: Array) -> Array:
+        places = np.minimum(np.searchsorted(ordered, found), len(ordered) - 1)
+        return np.where(ordered[places] == found, beside[places], otherwise)
+
+    return compute
+
+
+def clip(*, low: Array | None = None, high: Array | None = None) -> _Function:
+    """Compute `min(max(x, low), high)`; both `(inputs,)`."""
+
+    def compute(values: Array) -> Array:
+        clipped = values.copy() if low is None else np.maximum(values, low)
+        if high is not None:
+            np.minimum(clipped, high, out=clipped)
+        settle(clipped)
+        return clipped
+
+    return compute
+
+
+def impute(*, values: Array, missing: float = np.nan) -> _Function:
+    """Compute x, or where it is missing its number in `values`, `(inputs,)`."""
+    if np.isnan(missing):
+        return lambda found: np.where(np.isnan(found), values, found)
+    absent = values.dtype.type(missing)
+    return lambda found: np.where(found == absent, values, found)
+
+
+def dropout(*, rate: float) -> _Function:
+    """Return x as it is: nothing is dropped after training, whatever the rate was (Srivastava et al., 2014)."""
+    del rate
+    return lambda values: values.copy()
+
+
+def take(*, indices: Array) -> _Function:
+    """Return the values at the indices, `(outputs,)`."""
+    places = indices.astype(np.intp)
+    return lambda values: np.take(values, places, axis=1)
+
+
+def pool(*, windows: Array, reduce: str) -> _Function:
+    """Reduce the values of each window, whose indices are `(outputs, size)`."""
+    places, together = windows.astype(np.intp), _REDUCTIONS[reduce]
+
+    def compute(values: Array) -> Array:
+        reduced: Array = together(np.take(values, places, axis=1), axis=2)
+        settle(reduced)
+        return reduced
+
+    return compute
+
+
+_REDUCTIONS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
+    {"max": np.max, "mean": np.mean, "sum": np.sum, "min": np.min}
+)
+
+OPERATIONS: Final[Mapping[str, Callable[..., _Function]]] = MappingProxyType(
+    {
+        "scale_shift": scale_shift,
+        "batch_norm": batch_norm,
+        "layer_norm": layer_norm,
+        "embedding": embedding,
+        "one_hot": one_hot,
+        "bucketize": bucketize,
+        "lookup": lookup,
+        "clip": clip,
+        "impute": impute,
+        "dropout": dropout,
+        "take": take,
+        "pool": pool,
+    }
+)
+"""Every kind of layer but dense."""

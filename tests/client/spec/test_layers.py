@@ -1,0 +1,123 @@
+"""Kinds of layers in specs: every form, and what is refused."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from forwardpass import spec
+from forwardpass.errors import InvalidNetworkError
+from forwardpass.spec.kinds import KINDS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.layers import random_layer
+
+
+def document(*layers: dict[str, Any], inputs: int = 3) -> dict[str, Any]:
+    return {"format": spec.FORMAT, "inputs": inputs, "layers": list(layers)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=st.integers(0, 2**32 - 1), inputs=st.integers(1, 9))
+def test_every_form_gives_the_same_network(kind: str, dtype: str, seed: int, inputs: int) -> None:
+    layer = random_layer(np.random.default_rng(seed), kind, inputs, dtype)
+    network = spec.parse({**document(layer, inputs=inputs), "dtype": dtype})
+    assert spec.from_json(spec.to_json(network)) == network
+    assert spec.from_message(spec.to_message(network)) == network
+    assert spec.from_safetensors(spec.to_safetensors(network)) == network
+    assert network.layers[0].kind == kind
+    assert network.layers[0].inputs == inputs
+
+
+def test_what_is_left_out_is_filled_in_or_stays_away() -> None:
+    layers = spec.parse(
+        document({"kind": "scale_shift"}, {"kind": "clip", "high": [1, 2, 3]}, {"kind": "dropout"})
+    ).layers
+    assert {key: array.tolist() for key, array in layers[0].arrays.items()} == {"scale": [1, 1, 1], "shift": [0, 0, 0]}
+    assert list(layers[1].arrays) == ["high"]
+    assert (layers[2].arrays, layers[2].settings) == ({}, {"rate": 0.0})
+
+
+def test_widths_follow_from_what_is_read() -> None:
+    network = spec.parse(
+        document(
+            {"name": "one", "kind": "bucketize", "boundaries": [0]},
+            {"name": "two", "kind": "embedding", "table": [[1, 2], [3, 4]]},
+            {"name": "three", "from": ["one", "two"], "merge": "concatenate", "kind": "dropout"},
+        )
+    )
+    assert [(layer.inputs, layer.outputs) for layer in network.layers] == [(3, 3), (3, 6), (9, 9)]
+    assert network.parameter_count == 5
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a kind that is none": (
+        {"kind": "batchnorm"},
+        "kind",
+        'is "batchnorm"; must be one of .*did you mean "batch_norm"',
+    ),
+    "a kind that is no text": ({"kind": 7}, "kind", "is 7; must be one of"),
+    "a key of another kind": ({"kind": "dropout", "weights": [[1]]}, "weights", '"weights" is not known here'),
+    "another width": ({"kind": "impute", "values": [1]}, "values", "has 1 numbers; needed are 3, one for each value"),
+    "something left out": ({"kind": "batch_norm", "mean": [1, 2, 3]}, "variance", "is missing"),
+    "a negative variance": (
+        {"kind": "batch_norm", "mean": [1, 2, 3], "variance": [1, -1, 1]},
+        "variance[1]",
+        "a variance must be 0 or greater",
+    ),
+    "no epsilon": ({"kind": "layer_norm", "epsilon": 0}, "epsilon", "is 0; must be greater than 0"),
+    "a rate of 1": ({"kind": "dropout", "rate": 1}, "rate", "is 1; must be from 0 to less than 1"),
+    "boundaries that descend": ({"kind": "bucketize", "boundaries": [1, 1]}, "boundaries[1]", "greater than the one"),
+    "an index beyond the inputs": ({"kind": "take", "indices": [0, 3]}, "indices[1]", "is 3; the layer reads 3 values"),
+    "a window beyond the inputs": (
+        {"kind": "pool", "windows": [[0, 1], [2, 9]], "reduce": "max"},
+        "windows[1][1]",
+        "is 9; the layer reads 3 values",
+    ),
+    "half an index": ({"kind": "take", "indices": [0.5]}, "indices[0]", "must be the index of a value"),
+    "no reduction": ({"kind": "pool", "windows": [[0]], "reduce": "avg"}, "reduce", 'is "avg"; must be "max"'),
+    "a key twice": ({"kind": "lookup", "keys": [1, 1], "values": [2, 3]}, "keys[1]", "is there already"),
+    "keys without values": (
+        {"kind": "lookup", "keys": [1, 2], "values": [2]},
+        "values",
+        "needed are 2, one for each",
+    ),
+    "no indices": ({"kind": "one_hot", "levels": [1, 2]}, "indices", "is missing; say which of the 3 values"),
+    "a level twice": (
+        {"kind": "one_hot", "levels": [1, 1], "indices": [2, 2]},
+        "levels[1]",
+        "is the level of node 0 already",
+    ),
+    "bounds that cross": ({"kind": "clip", "low": [0, 0, 2], "high": [1, 1, 1]}, "high[2]", "less than the low of 2"),
+    "half a mask": ({"weights": [[1, 2, 3]], "mask": [[1, 0.5, 0]]}, "mask[0][1]", "must be 1 where a weight counts"),
+    "a mask of another shape": (
+        {"weights": [[1, 2, 3]], "mask": [[1, 0]]},
+        "mask",
+        "needed are 3, as the weights",
+    ),
+    "a table that is an object": ({"kind": "embedding", "table": {"a": [1]}}, "table", "must be a list of rows"),
+    "far too wide": ({"kind": "embedding", "table": [[0] * 30_000]}, "", "has 90000 nodes; at most 65536"),
+}
+
+
+@pytest.mark.parametrize(("layer", "path", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused(layer: dict[str, Any], path: str, words: str) -> None:
+    with pytest.raises(InvalidNetworkError) as caught:
+        spec.parse(document(layer))
+    place = f"spec.layers[0].{path}".rstrip(".")
+    said = [fault.message for fault in caught.value.faults if fault.path == place]
+    assert len(said) == 1, caught.value.faults
+    with pytest.raises(AssertionError, match=words):
+        raise AssertionError(said[0])
+
+
+def test_a_message_says_its_faults_too() -> None:
+    message = spec.to_message(spec.parse(document({"kind": "clip", "low": [0, 0, 0]})))
+    message.layers[0].clip.high.values.extend([1, -1, 1])
+    message.layers[0].bias.values.extend([1])
+    with pytest.raises(InvalidNetworkError, match='"bias" is not known here'):
+        spec.from_message(message)
+    message.layers[0].ClearField("bias")
+    with pytest.raises(InvalidNetworkError, match=r"high\[1\]: is -1, which is less than the low of 0"):
+        spec.from_message(message)

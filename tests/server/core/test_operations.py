@@ -1,0 +1,92 @@
+"""Every kind of layer against its formula in plain loops, and itself in other company."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from forwardpass import spec
+from forwardpass.spec.kinds import KINDS
+from forwardpass.spec.layer_models import LAYERS
+from forwardpass_server.core import Operation, forward, trace
+from forwardpass_server.core.operations import OPERATIONS
+from forwardpass_server.registry.compile import compile_plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.layers import SMOOTH, STEPS, pre_activations, random_layer
+
+DTYPES = ["float32", "float64"]
+VALUES = (*range(-2, 6), 0.0, -0.0, 0.5, math.nan, math.inf, -math.inf, 1e30)
+"""Levels and what is none, zeros of both signs, and what is no number."""
+
+
+def alone(layer: dict[str, Any], inputs: int, dtype: str = "float64") -> spec.NetworkSpec:
+    document = {"format": spec.FORMAT, "dtype": dtype, "inputs": inputs, "layers": [layer]}
+    return spec.parse({**document, "allow_non_finite_inputs": True})
+
+
+def test_the_tables_are_complete() -> None:
+    assert set(KINDS) == set(LAYERS) == {"dense", *OPERATIONS} == {*SMOOTH, *STEPS}
+    for kind, arrays in KINDS.items():
+        assert set(arrays) <= set(LAYERS[kind].model_fields)
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=st.integers(0, 2**32 - 1), inputs=st.integers(1, 20))
+def test_against_plain_loops(kind: str, dtype: str, seed: int, inputs: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = alone(random_layer(rng, kind, inputs, dtype), inputs, dtype)
+    rows = rng.choice(VALUES, (6, inputs)) if kind in STEPS else rng.standard_normal((6, inputs))
+    rows = rows.astype(dtype)
+    found = forward(compile_plan(network), rows)
+    expected = [pre_activations(network.layers[0], row) for row in rows.tolist()]
+    assert found.dtype == dtype
+    assert found.shape == (6, network.layers[0].outputs)
+    near = 0 if kind in {*STEPS, "dropout", "take", "clip"} else (1e-12 if dtype == "float64" else 1e-4)
+    np.testing.assert_allclose(found, expected, rtol=near, atol=near)
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_same_bits_in_any_company(kind: str, dtype: str) -> None:
+    for seed, inputs in enumerate([1, 3, 7, 8, 9, 16, 33, 64, 130, 600]):
+        rng = np.random.default_rng(seed)
+        plan = compile_plan(alone(random_layer(rng, kind, inputs, dtype, widest=70), inputs, dtype))
+        rows = rng.standard_normal((97, inputs)).astype(dtype)
+        rows[::5] = rng.choice(VALUES, (20, inputs)).astype(dtype)
+        together = forward(plan, rows)
+        before = rows.copy()
+        traced = trace(plan, rows)
+        assert traced.outputs.tobytes() == traced.layers[0].pre_activation.tobytes() == together.tobytes()
+        assert rows.tobytes() == before.tobytes()
+        for start in range(97):
+            end = int(rng.integers(start + 1, 98))
+            assert forward(plan, rows[start:end]).tobytes() == together[start:end].tobytes()
+
+
+def test_a_masked_weight_is_as_if_it_were_zero() -> None:
+    masked = alone({"weights": [[2, 3], [4, 5]], "mask": [[1, 0], [0, 1]]}, 2)
+    assert forward(compile_plan(masked), np.array([[10.0, 100.0]])).tolist() == [[20.0, 500.0]]
+    assert masked.layers[0].weights.tolist() == [[2, 3], [4, 5]]
+
+
+def test_what_is_left_out_has_no_effect() -> None:
+    for kind in ("scale_shift", "layer_norm"):
+        layer = {"kind": kind}
+        plan = compile_plan(alone(layer, 3))
+        rows = np.array([[1.0, 2.0, 6.0]])
+        expected = rows if kind == "scale_shift" else (rows - 3) / np.sqrt(14 / 3 + 1e-5)
+        np.testing.assert_allclose(forward(plan, rows), expected, rtol=1e-15)
+    assert forward(compile_plan(alone({"kind": "one_hot", "levels": [3, 4]}, 1)), np.array([[4.0]])).tolist() == [
+        [0, 1]
+    ]
+    assert forward(compile_plan(alone({"kind": "lookup", "keys": [1], "values": [2]}, 1)), np.ones((1, 1))) == 2
+
+
+def test_an_operation_cannot_be_changed() -> None:
+    (layer,) = compile_plan(alone({"kind": "clip", "low": [0, 0]}, 2)).layers
+    assert isinstance(layer, Operation)
+    with pytest.raises(ValueError, match="read-only"):
+        layer.arguments["low"][0] = 1
