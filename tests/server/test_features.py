@@ -1,8 +1,12 @@
 """Typed features from end to end: a client and a server in its own process, on both engines."""
 
 import asyncio
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,9 @@ import pytest
 from forwardpass import AsyncClient, Client, spec
 from forwardpass.errors import MissingValueError, OutOfRangeError, UnknownLevelError
 from forwardpass.models import ClassProbability, Prediction
+from forwardpass.spec import DEFAULT_LIMITS
+from forwardpass_server.registry.compile import check_examples, compile_plan
+from forwardpass_server.serving import features
 
 from tests.processes import ServerProcess
 
@@ -170,3 +177,25 @@ def test_in_company_each_row_has_its_own_warnings(
         alone = [comparable(client.predict("typed", row, top_k=1)) for row in dicts()]
     for place, found in enumerate(ask(server)):
         assert comparable(found) == alone[place % len(alone)]
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "features.md"
+
+
+def test_the_documented_network_is_valid_and_its_python_prints_what_it_says(server: ServerProcess) -> None:
+    blocks = dict(re.findall(r"```(json|python)\n(.*?)```", DOCS.read_text(), flags=re.DOTALL))
+    network = spec.from_json(blocks["json"])
+    check_examples(network, compile_plan(network))
+    code = blocks["python"].replace("localhost:50051", server.address)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=DOCS.parents[1]
+    )
+    said = [line.split("  # ")[1] for line in code.splitlines() if "  # " in line]
+    assert ran.stdout.splitlines() == said
+
+
+def test_the_documented_limits_and_errors_are_those_of_the_code() -> None:
+    text = DOCS.read_text()
+    assert f"at most {DEFAULT_LIMITS.max_name_length} characters" in text
+    assert f"at most {DEFAULT_LIMITS.max_levels:,}" in text
+    assert {refusal.error.__name__ for refusal in features._REFUSALS} == set(re.findall(r"\| `(\w+Error)` \|", text))
