@@ -3,8 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 FLOORS := .venv-floors/bin
 DESCRIPTORS := build/protos.binpb
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+# What the tests need besides the client.
+TESTED := cli,metrics,onnx,rest,server
+# What is in the image besides the client.
+EXTRAS := metrics postgres rest server
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto bench prove test-clients test-floors
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove test-clients test-deploy test-frameworks test-floors
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -26,17 +32,24 @@ check-code: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check-protos: .venv/installed
-	mkdir -p build && $(BIN)/python protos/generate.py --descriptors $(DESCRIPTORS)
+check-protos: descriptors
 	$(BIN)/buf lint $(DESCRIPTORS)#format=binpb --config protos/buf.yaml --path forwardpass
 	$(BIN)/python protos/generate.py --check
 
 check-deploy: .venv/installed
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.*.yml
 	$(BIN)/hadolint server/Dockerfile
 
 proto: .venv/installed  ## generate the code of protos/ again
 	$(BIN)/python protos/generate.py
+
+lock: .venv/installed  ## pin what is in the image, by hashes, to what is newest
+	$(BIN)/python -m pip install -qq --group lock
+	$(LOCK) --upgrade --output-file server/requirements.lock pyproject.toml $(EXTRAS:%=--extra %)
+	$(LOCK) --upgrade --output-file server/build.lock --group build
+
+descriptors: .venv/installed  ## write build/protos.binpb, by which Envoy makes gRPC of JSON
+	mkdir -p build && $(BIN)/python protos/generate.py --descriptors $(DESCRIPTORS)
 
 bench: .venv/installed  ## measure, as ratios within one run; for example BENCH="--quick --rows 1,2"
 	@$(BIN)/python -m benchmarks $(BENCH)
@@ -47,6 +60,12 @@ prove: .venv/installed  ## run the long forms of the proofs
 test-clients: .venv/installed  ## run the clients of Triton and KServe against real servers, at length; each in a .venv-clients-* of its own
 	$(BIN)/python -m pytest tests/clients -m "prove or not prove"
 
+test-frameworks: .venv/installed  ## prove that imported models compute the same, for example FRAMEWORKS=keras; each framework in a .venv-frameworks-* of its own
+	$(BIN)/python -m tests.frameworks $(FRAMEWORKS)
+
+test-deploy: .venv/installed  ## run servers behind Envoy, and restart, kill and scale them, at length
+	$(BIN)/python -m pytest tests/deploy -m "prove or not prove"
+
 test-floors: .venv-floors/installed  ## run the tests with the oldest dependencies that pyproject.toml allows
 	$(FLOORS)/python -m pytest
 
@@ -55,12 +74,12 @@ test-floors: .venv-floors/installed  ## run the tests with the oldest dependenci
 	@echo "Installing into .venv (once, about a minute)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install -qq --editable ".[cli,rest,server]" --group dev
+	@$(BIN)/python -m pip install -qq --editable ".[$(TESTED)]" --group dev
 	@touch $@
 
 .venv-floors/installed: pyproject.toml tests/packaging/floors.py
 	$(PYTHON) -m venv --clear .venv-floors
 	$(FLOORS)/python -m pip install -qq --upgrade "pip>=25.1"
 	$(FLOORS)/python tests/packaging/floors.py > .venv-floors/floors.txt
-	$(FLOORS)/python -m pip install --constraint .venv-floors/floors.txt --editable ".[cli,rest,server]" --group test
+	$(FLOORS)/python -m pip install --constraint .venv-floors/floors.txt --editable ".[$(TESTED)]" --group test
 	@touch $@

@@ -26,6 +26,8 @@ INCLUDES = "googleapis-common-protos==1.63.2"
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 ENVIRONMENT = ROOT / ".venv-proto"
+# What errors carry packed in google.protobuf.Any; who makes JSON of them must know it too.
+PACKED = "google/rpc/error_details.proto"
 # Which generated package goes into which source root.
 TREES = {"forwardpass": ROOT / "client", "forwardpass_server": ROOT / "server"}
 
@@ -58,7 +60,7 @@ def includes() -> Path:
 
 
 def protoc(*arguments: str) -> None:
-    """Run protoc over every proto file of the project."""
+    """Run protoc over every proto file of the project, with more files or flags."""
     files = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
     code = (
         "import pathlib, sys, grpc_tools; from grpc_tools import protoc; "
@@ -87,7 +89,7 @@ def main() -> None:
     parser.add_argument("--descriptors", metavar="FILE", help="write a FileDescriptorSet with comments instead")
     options = parser.parse_args()
     if options.descriptors:
-        protoc(f"--descriptor_set_out={options.descriptors}", "--include_imports", "--include_source_info")
+        protoc(f"--descriptor_set_out={options.descriptors}", "--include_imports", "--include_source_info", PACKED)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

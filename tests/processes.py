@@ -19,6 +19,7 @@ class ServerProcess:
     Attributes:
         address: Where it listens.
         rest: The URL where it answers HTTP, if `--rest-listen` is among its flags, else empty.
+        metrics: The URL of its metrics, if `--metrics-listen` is among its flags, else empty.
         database: The SQLite file.
         log: The file with what it wrote to stderr.
     """
@@ -45,8 +46,14 @@ class ServerProcess:
             self.kill()
             raise AssertionError(f"the server did not start: {line!r}\n{self.log.read_text()}")
         self.address = line.removeprefix(READY).strip()
-        has_rest = any(flag.startswith("--rest-listen") for flag in self._flags)
-        self.rest = self.process.stdout.readline().removeprefix(READY).strip() if has_rest else ""
+        self.rest = self._url("--rest-listen")
+        self.metrics = self._url("--metrics-listen")
+
+    def _url(self, flag: str) -> str:
+        """Read the ready line of another address, if there is one."""
+        assert self.process.stdout is not None
+        asked = any(given.startswith(flag) for given in self._flags)
+        return self.process.stdout.readline().removeprefix(READY).strip() if asked else ""
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the process to end; return its exit code."""

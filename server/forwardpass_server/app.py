@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from forwardpass_server.serving import Predictor
 from forwardpass_server.settings import BadSettingsError, Settings
 
 if TYPE_CHECKING:
+    from forwardpass_server.metrics import MetricsEndpoint
     from forwardpass_server.oip.rest import RestServer
 
 log = logging.getLogger(__name__)
@@ -31,24 +33,30 @@ is longer than most calls take altogether."""
 COLLECT_AFTER: Final = 20_000
 """So many objects more than were freed are made before Python looks for cycles among the young ones; 700 by default."""
 
+EXTRAS: Final = {
+    "rest_listen": ("rest", ("httptools", "starlette", "uvicorn")),
+    "metrics_listen": ("metrics", ("prometheus_client",)),
+}
+"""What a setting that is not empty needs: the extra, and its packages."""
+
 
 def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
         settings: The settings.
-        ready: Called with each address, its port the real one, when calls are answered; with that of gRPC first.
+        ready: Called with each address, its port the real one, when calls are answered: that of gRPC, of HTTP and of
+            the metrics, in this order.
 
     Raises:
         StoreOpenError: The database cannot be used.
         TokensFileError: The tokens file cannot be used.
         ListenError: The address cannot be listened on.
-        BadSettingsError: A TLS file cannot be read, or the extra `rest` is asked for and not installed.
+        BadSettingsError: A TLS file cannot be read, or a setting needs an extra that is not installed.
         EngineError: The engine cannot do what the settings ask for.
     """
     engine = choose(settings)
-    if settings.rest_listen is not None:
-        _check_rest()
+    _check_extras(settings)
     sys.setswitchinterval(SWITCH_INTERVAL)
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file)
@@ -66,6 +74,15 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         asyncio.run(_serve(settings, engine, registry, guard, credentials, ready))
     finally:
         store.close()
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to date, and end.
+
+    Raises:
+        StoreOpenError: The database cannot be used.
+    """
+    SqlStore(settings.database).close()
 
 
 async def _serve(
@@ -102,7 +119,10 @@ async def _serve(
         ],
     )
     rest = _rest(settings, server)
-    url = await rest.start() if rest else None
+    metrics = _metrics(settings, server, registry, engine)
+    urls = [await rest.start()] if rest else []
+    if metrics:
+        urls.append(metrics.start())
     address = await server.start(settings.listen, credentials)
     # What there is now stays. Looking through 70,000 objects for garbage would hold every call for 20 milliseconds.
     gc.collect()
@@ -110,7 +130,7 @@ async def _serve(
     gc.set_threshold(COLLECT_AFTER)
     log.info("serving %d networks on %s with engine %s", len(registry.networks()), address, engine.value)
     ready(address)
-    if url:
+    for url in urls:
         log.info("serving HTTP on %s", url)
         ready(url)
     await stop.wait()
@@ -118,16 +138,19 @@ async def _serve(
     await server.drain(
         lame_duck=settings.lame_duck, patience=settings.drain_timeout, beside=rest.stop if rest else None
     )
+    if metrics:
+        metrics.stop()
     log.info("stopped")
 
 
-def _check_rest() -> None:
-    missing = [package for package in ("httptools", "starlette", "uvicorn") if find_spec(package) is None]
-    if missing:
-        raise BadSettingsError(
-            f"setting rest_listen needs the extra `rest`, whose {', '.join(missing)} is not installed; "
-            "pip install 'forwardpass[rest]'"
-        )
+def _check_extras(settings: Settings) -> None:
+    for setting, (extra, packages) in EXTRAS.items():
+        missing = [package for package in packages if find_spec(package) is None]
+        if missing and getattr(settings, setting) is not None:
+            raise BadSettingsError(
+                f"setting {setting} needs the extra `{extra}`, whose {', '.join(missing)} is not installed; "
+                f"pip install 'forwardpass[{extra}]'"
+            )
 
 
 def _rest(settings: Settings, server: Server) -> "RestServer | None":
@@ -145,6 +168,15 @@ def _rest(settings: Settings, server: Server) -> "RestServer | None":
         serving=lambda: server.serving,
     )
     return RestServer(app, settings.rest_listen, certificate=settings.tls_certificate, key=settings.tls_key)
+
+
+def _metrics(settings: Settings, server: Server, registry: Registry, engine: Engine) -> "MetricsEndpoint | None":
+    if settings.metrics_listen is None:
+        return None
+    from forwardpass_server.metrics import MetricsEndpoint, ServerCollector  # noqa: PLC0415 - an optional dependency
+
+    collector = ServerCollector(server, registry, engine=engine.value, version=version("forwardpass"))
+    return MetricsEndpoint(collector, settings.metrics_listen)
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:

@@ -1,51 +1,86 @@
-"""`forwardpass-server serve`, and `health` for containers.
+"""`forwardpass-server serve`, and what goes with it in containers: `migrate`, `descriptors`, `health`.
 
-Exit codes: 0 ended as asked, 1 not healthy, 2 settings, database or address that cannot be used.
+Exit codes: 0 ended as asked, 1 not healthy, 2 settings, database, address or file that cannot be used.
+
+What a command needs is imported when it runs. Containers run `health` every few seconds, and all that `serve` needs
+would take it five times as long.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from forwardpass_server.settings import CONFIG_VARIABLE, BadSettingsError, Settings, load
+if TYPE_CHECKING:
+    from forwardpass_server.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """What `forwardpass-server NAME` is.
+
+    Attributes:
+        about: What it does, in a few words.
+        add_arguments: Adds its arguments to its parser.
+        run: Does it, given what was parsed; returns the exit code.
+    """
+
+    about: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[dict[str, Any]], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    options = vars(_parser().parse_args(arguments))
-    command = options.pop("command")
-    if command == "health":
-        raise SystemExit(_health(options["address"]))
-    config = options.pop("config", None)
-    if config is not None:
-        os.environ[CONFIG_VARIABLE] = config
-    raise SystemExit(_serve(options))
+    given = sys.argv[1:] if arguments is None else [*arguments]
+    options = vars(_parser(given).parse_args(given))
+    raise SystemExit(_COMMANDS[options.pop("command")].run(options))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the parser, with the arguments of the command that is given."""
     parser = argparse.ArgumentParser(prog="forwardpass-server", description="Serves feed-forward networks.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser(
-        "serve",
-        help="serve until SIGTERM or SIGINT",
-        argument_default=argparse.SUPPRESS,
-        epilog="Each setting may also be an environment variable, FORWARDPASS_SERVER_ and its name in "
-        "capitals, or a key of the TOML file. A flag comes first, then the variable, then the file.",
-    )
-    serve.add_argument("--config", metavar="FILE", help="TOML file with settings")
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f" (default {field.default})"
-        help_text = f"{field.description}{default}".replace("%", "%%")
-        serve.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=help_text)
-    health = commands.add_parser("health", help="ask a server whether it serves; exit 0 if so, else 1")
-    health.add_argument("address", nargs="?", default="127.0.0.1:50051", metavar="ADDRESS")
+    for name, command in _COMMANDS.items():
+        of_command = commands.add_parser(name, help=command.about, description=command.about)
+        if name in arguments[:1]:
+            command.add_arguments(of_command)
     return parser
 
 
-def _serve(flags: dict[str, str]) -> int:
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    from forwardpass_server.settings import Settings  # noqa: PLC0415
+
+    parser.argument_default = argparse.SUPPRESS
+    parser.epilog = (
+        "Each setting may also be an environment variable, FORWARDPASS_SERVER_ and its name in "
+        "capitals, or a key of the TOML file. A flag comes first, then the variable, then the file."
+    )
+    parser.add_argument("--config", metavar="FILE", help="TOML file with settings")
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f" (default {field.default})"
+        help_text = f"{field.description}{default}".replace("%", "%%")
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=help_text)
+
+
+def _load(flags: dict[str, Any]) -> "Settings":
+    """Read the settings; raises as `settings.load` does."""
+    from forwardpass_server.settings import CONFIG_VARIABLE, load  # noqa: PLC0415
+
+    config = flags.pop("config", None)
+    if config is not None:
+        os.environ[CONFIG_VARIABLE] = config
+    return load(flags)
+
+
+def _serve(flags: dict[str, Any]) -> int:
+    from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
+
     try:
-        settings = load(flags)
+        settings = _load(flags)
     except BadSettingsError as error:
         return _refuse(error)
     # Only now, so that a bad setting and --help are answered at once.
@@ -71,11 +106,43 @@ def _refuse(error: Exception) -> int:
     return 2
 
 
-def _health(address: str) -> int:
-    import grpc  # noqa: PLC0415 - not needed to serve --help
+def _migrate(flags: dict[str, Any]) -> int:
+    from forwardpass_server import app, logs  # noqa: PLC0415
+    from forwardpass_server.registry import StoreOpenError  # noqa: PLC0415
+    from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
+
+    try:
+        settings = _load(flags)
+        logs.configure(settings.log_level)
+        app.migrate(settings)
+    except (BadSettingsError, StoreOpenError) as error:
+        return _refuse(error)
+    return 0
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE")
+
+
+def _descriptors(options: dict[str, Any]) -> int:
+    from forwardpass_server.rpc import descriptor_set  # noqa: PLC0415
+
+    try:
+        options["file"].write_bytes(descriptor_set())
+    except OSError as error:
+        return _refuse(error)
+    return 0
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("address", nargs="?", default="127.0.0.1:50051", metavar="ADDRESS")
+
+
+def _health(options: dict[str, Any]) -> int:
+    import grpc  # noqa: PLC0415
     from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse  # noqa: PLC0415
 
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(options["address"]) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=HealthCheckRequest.SerializeToString,
@@ -89,3 +156,19 @@ def _health(address: str) -> int:
     name = HealthCheckResponse.ServingStatus.Name(state)
     print(name.lower())  # noqa: T201 - the answer
     return 0 if state == HealthCheckResponse.SERVING else 1
+
+
+_COMMANDS: Final = {
+    "serve": Command(about="serve until SIGTERM or SIGINT", add_arguments=_add_settings, run=_serve),
+    "migrate": Command(
+        about="bring the database's schema up to date, and end", add_arguments=_add_settings, run=_migrate
+    ),
+    "descriptors": Command(
+        about="write the API as a descriptor set, for proxies",
+        add_arguments=_add_file,
+        run=_descriptors,
+    ),
+    "health": Command(
+        about="ask a server whether it serves; exit 0 if so, else 1", add_arguments=_add_address, run=_health
+    ),
+}

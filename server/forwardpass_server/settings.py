@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         description="Address for the Open Inference Protocol over HTTP, `HOST:PORT`; off unless set, and needs the "
         "extra `rest`.",
     )
+    metrics_listen: str | None = Field(
+        None,
+        description="Address for metrics that Prometheus reads, `HOST:PORT` (docs/metrics.md); off unless set, and "
+        "needs the extra `metrics`.",
+    )
     database: str = Field(
         "sqlite:///forwardpass.db", description="SQLAlchemy URL of the registry's database, `sqlite:///FILE`."
     )
@@ -110,9 +115,9 @@ class Settings(BaseSettings):
             raise ValueError("needed is HOST:PORT, with a port from 0 to 65535, or unix:PATH")
         return value
 
-    @field_validator("rest_listen")
+    @field_validator("rest_listen", "metrics_listen")
     @classmethod
-    def _rest_address(cls, value: str | None) -> str | None:
+    def _http_address(cls, value: str | None) -> str | None:
         if value is not None and not _is_host_and_port(value):
             raise ValueError("needed is HOST:PORT, with a port from 0 to 65535")
         return value

@@ -1,9 +1,7 @@
 """Finding a server, following one that drains, TLS, and what belongs to asyncio alone."""
 
 import asyncio
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -13,6 +11,7 @@ import grpc
 import pytest
 from forwardpass import AsyncClient, errors
 
+from tests.certificates import self_signed
 from tests.client.fake_server import FakeServer
 from tests.client.twins import Twin
 
@@ -121,18 +120,7 @@ async def _called(fake: FakeServer) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for localhost that signs itself, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl makes the certificate, and is not here")
-    folder = tmp_path_factory.mktemp("tls")
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(
-        [*command, "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"],
-        check=True,
-        capture_output=True,
-    )
-    return folder / "certificate.pem", folder / "key.pem"
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 class TestTls:

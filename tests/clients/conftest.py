@@ -13,8 +13,9 @@ import pytest
 from forwardpass import Client, spec
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.clients.environments import ENVIRONMENTS, ROOT, NotInstallableError, environment
+from tests.clients.environments import ENVIRONMENTS
 from tests.clients.place import VARIABLE, Answers, Place
+from tests.environments import ROOT, NotInstallableError, made
 from tests.processes import ServerProcess
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ ROWS = 33
 def _environments() -> dict[str, Path | NotInstallableError]:
     """Every client's environment, or why there is none."""
 
-    def made(name: str) -> Path | NotInstallableError:
+    def made_or_not(name: str) -> Path | NotInstallableError:
         try:
-            return environment(name)
+            return made(ENVIRONMENTS[name])
         except NotInstallableError as error:
             return error
 
     with ThreadPoolExecutor() as pool:
-        return dict(zip(ENVIRONMENTS, pool.map(made, ENVIRONMENTS), strict=True))
+        return dict(zip(ENVIRONMENTS, pool.map(made_or_not, ENVIRONMENTS), strict=True))
 
 
 @pytest.fixture(scope="session")

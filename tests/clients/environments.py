@@ -3,78 +3,21 @@
 Each client has one of its own, as its users have: two packages with the protocol's messages cannot share a process.
 """
 
-import fcntl
 import platform
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
+from tests.environments import PIP, ROOT, Environment, NotInstallableError, python, run
+
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 
 NEWER_DEBIAN = "trixie"
 """Has the libraries that perf_analyzer needs, for a machine whose own are older."""
 
 LIBRARIES = ("libc6", "libgcc-s1", "libssl3t64", "libstdc++6", "libzstd1", "zlib1g")
 LIBRARIES_AT = Path("usr", "lib", "x86_64-linux-gnu")
-
-
-class NotInstallableError(Exception):
-    """A client cannot be had on this machine; the message says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """What a client's environment is made of.
-
-    Attributes:
-        files: What says which packages it has, from `HERE`; it is made anew when they change.
-        fill: Puts the packages into the empty folder.
-    """
-
-    files: tuple[str, ...]
-    fill: Callable[[Path], None]
-
-
-def environment(name: str) -> Path:
-    """Return the folder of an environment, which is made if need be; another process that makes it is waited for.
-
-    Raises:
-        NotInstallableError: The packages cannot be had here.
-    """
-    with _alone(name):
-        return _environment(name)
-
-
-@contextmanager
-def _alone(name: str) -> Iterator[None]:
-    with (ROOT / f".venv-clients-{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _environment(name: str) -> Path:
-    folder = ROOT / f".venv-clients-{name}"
-    parts = ENVIRONMENTS[name]
-    wanted = b"".join((HERE / file).read_bytes() for file in parts.files)
-    stamp = folder / "installed"
-    if stamp.exists() and stamp.read_bytes() == wanted:
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        parts.fill(folder)
-    except subprocess.CalledProcessError as error:
-        said = (error.stderr or error.stdout).strip().splitlines()
-        raise NotInstallableError(f"{error.cmd[0]} failed: {said[-1] if said else error.returncode}") from error
-    except FileNotFoundError as error:
-        raise NotInstallableError(f"{error.filename} is not on this machine") from error
-    stamp.write_bytes(wanted)
-    return folder
 
 
 def perf_analyzer(folder: Path) -> list[str]:
@@ -86,19 +29,15 @@ def perf_analyzer(folder: Path) -> list[str]:
     return [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries), binary]
 
 
-def _python(name: str) -> Callable[[Path], None]:
-    def fill(folder: Path) -> None:
-        _run(sys.executable, "-m", "venv", "--without-pip", folder)
-        requirements = HERE / name / "requirements.txt"
-        _run(*_PIP, "--python", folder, "install", "-qq", "--no-compile", "--requirement", requirements)
-
-    return fill
+def envoy(folder: Path) -> Path:
+    """Return the program in its environment."""
+    return next(folder.glob("lib/python*/site-packages/envoy/_bin/envoy"))
 
 
 def _node(folder: Path) -> None:
     for file in ENVIRONMENTS["node"].files:
-        shutil.copy(HERE / file, folder)
-    _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", at=folder)
+        shutil.copy(file, folder)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", at=folder)
 
 
 def _perf_analyzer(folder: Path) -> None:
@@ -107,12 +46,12 @@ def _perf_analyzer(folder: Path) -> None:
     requirements = HERE / "perf_analyzer" / "requirements.txt"
     if platform.machine() != "x86_64":
         raise NotInstallableError("there is a perf_analyzer for x86-64 Linux only")
-    _run(*_PIP, "install", "-qq", "--target", folder / "packages", *tag, "--requirement", requirements)
+    run(*PIP, "install", "-qq", "--target", folder / "packages", *tag, "--requirement", requirements)
     try:
-        _run(*perf_analyzer(folder), "--version")
+        run(*perf_analyzer(folder), "--version")
     except subprocess.CalledProcessError:
         _newer_libraries(folder)
-        _run(*perf_analyzer(folder), "--version")
+        run(*perf_analyzer(folder), "--version")
 
 
 def _newer_libraries(folder: Path) -> None:
@@ -120,7 +59,7 @@ def _newer_libraries(folder: Path) -> None:
     apt = folder / "apt"
     for part in ("lists/partial", "archives/partial"):
         (apt / part).mkdir(parents=True)
-    targets = _run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)").splitlines()
+    targets = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)").splitlines()
     mirrors = [line.split()[0] for line in targets if line.endswith(" main")]
     if not mirrors:
         raise NotInstallableError("perf_analyzer needs glibc 2.38, and apt knows no mirror of Debian")
@@ -136,24 +75,22 @@ def _newer_libraries(folder: Path) -> None:
         "APT::Sandbox::User": "root",
     }
     get = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
-    _run(*get, "update")
-    _run(*get, "download", *LIBRARIES, at=apt)
+    run(*get, "update")
+    run(*get, "download", *LIBRARIES, at=apt)
     for package in apt.glob("*.deb"):
-        _run("dpkg-deb", "--extract", package, folder / "debian")
+        run("dpkg-deb", "--extract", package, folder / "debian")
     shutil.rmtree(apt)
 
 
-_PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-
-
-def _run(*command: str | Path, at: Path = ROOT) -> str:
-    """Run a command; return what it prints."""
-    return subprocess.run(command, cwd=at, check=True, capture_output=True, text=True, timeout=600).stdout
+def _environment(name: str, *files: str, fill: Callable[[Path], None] | None = None) -> Environment:
+    paths = tuple(HERE / name / file for file in files)
+    return Environment(folder=ROOT / f".venv-clients-{name}", files=paths, fill=fill or python(*paths))
 
 
 ENVIRONMENTS = {
-    "triton": Environment(files=("triton/requirements.txt",), fill=_python("triton")),
-    "kserve": Environment(files=("kserve/requirements.txt",), fill=_python("kserve")),
-    "perf_analyzer": Environment(files=("perf_analyzer/requirements.txt",), fill=_perf_analyzer),
-    "node": Environment(files=("node/package.json", "node/package-lock.json"), fill=_node),
+    "triton": _environment("triton", "requirements.txt"),
+    "kserve": _environment("kserve", "requirements.txt"),
+    "envoy": _environment("envoy", "requirements.txt"),
+    "perf_analyzer": _environment("perf_analyzer", "requirements.txt", fill=_perf_analyzer),
+    "node": _environment("node", "package.json", "package-lock.json", fill=_node),
 }

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.environments import ROOT, perf_analyzer
+from tests.clients.environments import perf_analyzer
+from tests.environments import ROOT
 from tests.processes import ServerProcess
 
 DOCUMENT = (ROOT / "docs" / "open-inference.md").read_text()

@@ -102,7 +102,7 @@ def import_(
     context: typer.Context,
     model: Annotated[
         str,
-        typer.Argument(metavar="MODULE:ATTRIBUTE", help="A fitted model, or a function that returns one."),
+        typer.Argument(metavar="MODEL", help="An .onnx file; or MODULE:ATTRIBUTE, a model or what returns one."),
     ],
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Register it by this name.")] = None,
     out: Annotated[
@@ -130,7 +130,7 @@ def import_(
     keep_latest: Annotated[bool, typer.Option("--keep-latest", help="Leave `latest` where it is.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a network of a scikit-learn model, prove that both compute the same, and register it."""
+    """Make a network of a scikit-learn or ONNX model, prove that both compute the same, and register it."""
     if name is None and out is None:
         raise typer.BadParameter("one of the two is needed", param_hint="--name or --out")
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does it

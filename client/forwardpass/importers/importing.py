@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.errors import Fault, InvalidFieldError
-from forwardpass.importers import scikit_learn
+from forwardpass.importers import onnx, scikit_learn
 from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.parity import Imported, certify, given_rows
 from forwardpass.importers.source import Source
@@ -13,7 +13,9 @@ from forwardpass.rows import RowsLike
 from forwardpass.spec import FORMAT, parse
 from forwardpass.spec.network import default_names
 
-READERS: Final[Mapping[str, Callable[[Any], Source]]] = MappingProxyType({"sklearn": scikit_learn.read})
+READERS: Final[Mapping[str, Callable[[Any], Source]]] = MappingProxyType(
+    {"onnx": onnx.read, "sklearn": scikit_learn.read}
+)
 """What reads a framework's models, by the framework's package."""
 
 
@@ -37,7 +39,7 @@ def import_model(
     which a server computes before it registers the spec.
 
     Args:
-        model: A fitted model of scikit-learn; docs/importing.md says which.
+        model: A fitted model of scikit-learn, or an `onnx.ModelProto`; docs/importing.md says which.
         rows: Rows that the model is made for, in every form that `Client.predict` takes.
         features: A name for each input, or a mapping with `name`, `unit` and `description`; those that the model was
             fitted with when left out.
@@ -90,7 +92,7 @@ def _reader(model: Any) -> Callable[[Any], Source]:
     if reader is None:
         raise UnsupportedModelError(
             f"a {type(model).__module__}.{type(model).__name__} cannot be imported; what can be are fitted models of "
-            "scikit-learn, see docs/importing.md"
+            "scikit-learn and ONNX models, see docs/importing.md"
         )
     return reader
 

@@ -1,25 +1,34 @@
-"""Models that are named as `module:attribute`; files of pickled objects are never read."""
+"""Models that are named as `module:attribute`, or are files; files of pickled objects are never read."""
 
 import importlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any, Final
 
 from forwardpass.errors import Fault, InvalidFieldError
+from forwardpass.importers import onnx
+
+FILES: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType({".onnx": onnx.load_model})
+"""What reads a file, by its suffix."""
 
 _PICKLES: Final = frozenset({".pkl", ".pickle", ".joblib", ".skops", ".cloudpickle"})
 
 
 def load_object(name: str) -> Any:
-    """Import a module and return what is named in it; a function there is called and what it returns is meant.
+    """Return a model by its name: a file's, or that of something in a module, which is imported.
 
     Args:
-        name: `module:attribute`, both perhaps with dots.
+        name: A path whose suffix is in `FILES`; or `module:attribute`, both perhaps with dots. A function there is
+            called, and what it returns is meant.
 
     Raises:
+        UnsupportedModelError: The file is no such model, or cannot be read.
         InvalidFieldError: The name is not of this form, it is a file's, there is no such module or attribute, or its
             code fails.
     """
+    if (read := FILES.get(Path(name).suffix.lower())) is not None:
+        return read(name)
     module_name, colon, path = name.partition(":")
     if Path(name).suffix in _PICKLES:
         raise _invalid(

@@ -17,7 +17,6 @@ from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import Registry, Served, VersionState
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import LoopDoor
-from forwardpass_server.rpc.interceptors import logged_refusal
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.rpc.streams import answered
 
@@ -158,7 +157,7 @@ class InferenceService:
                 expires=call.expires,
             )
         except Exception as error:  # noqa: BLE001 - becomes this request's answer
-            message = logged_refusal(error, call.request_id).status.message
+            message = self._door.refusals.of(error, call.request_id).status.message
             return v2.ModelStreamInferResponse(
                 error_message=message, infer_response=v2.ModelInferResponse(id=request.id)
             )

@@ -10,6 +10,7 @@ from forwardpass_server.registry.state import (
     NetworkState,
     Registered,
     Served,
+    Slot,
     Summary,
     VersionState,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Registered",
     "Registry",
     "Served",
+    "Slot",
     "Snapshot",
     "SqlStore",
     "Statistics",

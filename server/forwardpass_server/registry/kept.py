@@ -37,6 +37,12 @@ class Kept(Generic[Value]):
         with self._lock:
             return tuple(self._values)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many values are kept, and how many bytes they take."""
+        with self._lock:
+            return len(self._values), self._bytes
+
     def get(self, slot: Slot) -> Value | None:
         """Return a version's value if it is kept; it is then the last that goes."""
         with self._lock:

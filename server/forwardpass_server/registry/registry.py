@@ -132,6 +132,11 @@ class Registry:
         """How many changes there were."""
         return self._snapshot.revision
 
+    @property
+    def compiled(self) -> tuple[int, int]:
+        """How many compiled versions are in memory, and how many bytes they take."""
+        return self._contents.plans.size
+
     def networks(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
         """Return networks by name: all, or at most `limit` of those after a name."""
         return self._snapshot.listed(after=after, limit=limit)

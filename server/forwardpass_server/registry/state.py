@@ -145,6 +145,11 @@ class Slot:
                 self._statistics = self._statistics or Statistics()  # type: ignore[redundant-expr]
         return self._statistics
 
+    @property
+    def called(self) -> bool:
+        """Whether there was a call of the version."""
+        return self._statistics is not None
+
     def counted(self) -> Counted:
         """Return what was counted until now."""
         return NOTHING if self._statistics is None else self._statistics.counted()

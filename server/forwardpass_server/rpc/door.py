@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf
 
 from forwardpass_server.rpc.auth import Guard
-from forwardpass_server.rpc.interceptors import logged_refusal
+from forwardpass_server.rpc.refusals import Refusals
 from forwardpass_server.serving import Answer, Call, Dispatcher, Kind
 
 
@@ -21,9 +21,14 @@ class _Waiter:
 
 
 class LoopDoor:
-    """Gathers the calls of one event loop; made inside it."""
+    """Gathers the calls of one event loop; made inside it.
 
-    def __init__(self, dispatcher: Dispatcher, guard: Guard) -> None:
+    Attributes:
+        refusals: What makes errors into answers.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, guard: Guard, refusals: Refusals) -> None:
+        self.refusals = refusals
         self._dispatcher = dispatcher
         self._guard = guard
         self._loop = asyncio.get_running_loop()
@@ -61,7 +66,7 @@ class LoopDoor:
 
     def status(self, call: Call, error: Exception) -> bytes:
         """Serialize the error of one of a call's several requests."""
-        status: bytes = logged_refusal(error, call.key.request_id).status.SerializeToString()
+        status: bytes = self.refusals.of(error, call.key.request_id).status.SerializeToString()
         return status
 
     def _flush(self) -> None:

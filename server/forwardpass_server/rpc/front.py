@@ -15,7 +15,8 @@ from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import REQUEST_ID, read_metadata
-from forwardpass_server.rpc.interceptors import STATUS_TRAILER, InFlight, logged_refusal, too_large
+from forwardpass_server.rpc.interceptors import InFlight, too_large
+from forwardpass_server.rpc.refusals import STATUS_TRAILER, Refusals
 from forwardpass_server.serving import Answer, Call, Dispatcher, Kind
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class FrontDoor:
         hot: Mapping[str, Kind],
         direct: Mapping[str, Callable[[bytes], bytes]],
         guard: Guard,
+        refusals: Refusals,
         in_flight: InFlight,
         max_request_bytes: int,
         call_timeout: float,
@@ -72,6 +74,7 @@ class FrontDoor:
             hot: The kind of each path that goes to the dispatcher.
             direct: What answers each path that needs no batch and no admission.
             guard: Who may call what.
+            refusals: What makes errors into answers.
             in_flight: Counts calls.
             max_request_bytes: The largest request.
             call_timeout: Seconds that a call may take at most.
@@ -79,6 +82,7 @@ class FrontDoor:
         self._front = front
         self._dispatcher = dispatcher
         self._guard = guard
+        self._refusals = refusals
         self._in_flight = in_flight
         self._max_request_bytes = max_request_bytes
         self._call_timeout = call_timeout
@@ -112,7 +116,7 @@ class FrontDoor:
 
     def status(self, call: Call, error: Exception) -> bytes:
         """Serialize the error of one of a call's several requests."""
-        status: bytes = logged_refusal(error, read_metadata(call.about[0])[0]).status.SerializeToString()
+        status: bytes = self._refusals.of(error, read_metadata(call.about[0])[0]).status.SerializeToString()
         return status
 
     def _serve(self) -> None:
@@ -183,6 +187,6 @@ class FrontDoor:
 
     def _refuse(self, number: int, details: Details, error: Exception) -> None:
         request_id, _ = read_metadata(details[0])
-        refused = logged_refusal(error, request_id)
+        refused = self._refusals.of(error, request_id)
         trailers = [(STATUS_TRAILER, refused.status.SerializeToString()), (REQUEST_ID, request_id)]
         self._front.fail(number, refused.code.value[0], refused.status.message, trailers)

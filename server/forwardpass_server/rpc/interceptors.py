@@ -5,11 +5,10 @@ before and after the call stands before and after its `yield`.
 """
 
 import asyncio
-import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import grpc
 from forwardpass.errors import (
@@ -21,13 +20,10 @@ from forwardpass.errors import (
 )
 
 from forwardpass_server.rpc.auth import Guard
-from forwardpass_server.rpc.context import REQUEST_ID, RpcContext
-from forwardpass_server.rpc.status import CODES, Refusal, refusal
-
-log = logging.getLogger(__name__)
+from forwardpass_server.rpc.context import RpcContext
+from forwardpass_server.rpc.refusals import Refusals
 
 Interceptor: TypeAlias = Callable[[RpcContext], AbstractAsyncContextManager[None]]
-STATUS_TRAILER = "grpc-status-details-bin"
 
 
 class InFlight:
@@ -91,24 +87,7 @@ def too_large(size: int, limit: int) -> QuotaExceededError:
     )
 
 
-def logged_refusal(error: Exception, request_id: str) -> Refusal:
-    """Turn an exception into what the caller gets; the story of an unknown one goes to the log."""
-    if type(error) not in CODES:
-        log.error("call failed", exc_info=error, extra={"request_id": request_id})
-    return refusal(error, request_id)
-
-
-async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str) -> None:
-    """End a call with an error and all its details."""
-    refused = logged_refusal(error, request_id)
-    await context.abort(
-        refused.code,
-        refused.status.message,
-        ((STATUS_TRAILER, refused.status.SerializeToString()), (REQUEST_ID, request_id)),
-    )
-
-
-def errors() -> Interceptor:
+def errors(refusals: Refusals) -> Interceptor:
     """Let no exception out of a gRPC call but as an entry of the error table; HTTP has its own way to say them."""
 
     @asynccontextmanager
@@ -121,7 +100,7 @@ def errors() -> Interceptor:
         except Exception as error:
             if call.servicer is None:
                 raise
-            await refuse(call.servicer, error, call.request_id)
+            await refusals.abort(call.servicer, error, call.request_id)
 
     return around
 

@@ -20,8 +20,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import LoopDoor
-from forwardpass_server.rpc.interceptors import Interceptor, around_all, refuse
+from forwardpass_server.rpc.interceptors import Interceptor, around_all
 from forwardpass_server.rpc.receiving import no_request, receive, receive_one
+from forwardpass_server.rpc.refusals import Refusals
 from forwardpass_server.serving import Kind
 
 
@@ -116,6 +117,9 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, interceptors: 
 class UnknownMethods(grpc.GenericRpcHandler):
     """Answers every call that no other handler takes; so it is added last."""
 
+    def __init__(self, refusals: Refusals) -> None:
+        self._refusals = refusals
+
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return a handler that refuses the call, whatever its kind."""
         path = handler_call_details.method
@@ -123,6 +127,6 @@ class UnknownMethods(grpc.GenericRpcHandler):
         async def unknown(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             call = RpcContext.of(path, context, streaming=True)
             error = MethodNotFoundError(f"there is no method {path}", resourceType="method", resourceName=path)
-            await refuse(context, error, call.request_id)
+            await self._refusals.abort(context, error, call.request_id)
 
         return grpc.stream_stream_rpc_method_handler(unknown)

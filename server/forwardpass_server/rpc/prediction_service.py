@@ -12,7 +12,6 @@ from forwardpass.v1.prediction_service_pb2 import (
 
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import LoopDoor
-from forwardpass_server.rpc.interceptors import logged_refusal
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.rpc.streams import answered
 from forwardpass_server.serving import PREDICT, PREDICT_MANY, TRACE
@@ -42,7 +41,7 @@ class PredictionService:
                 expires=call.expires,
             )
         except Exception as error:  # noqa: BLE001 - becomes this request's answer
-            return PredictStreamResponse(id=request.id, error=logged_refusal(error, call.request_id).status)
+            return PredictStreamResponse(id=request.id, error=self._door.refusals.of(error, call.request_id).status)
         return PredictStreamResponse(id=request.id, response=PredictResponse.FromString(answer))
 
 

@@ -24,6 +24,7 @@ from forwardpass_server.rpc.methods import Service, UnknownMethods, handlers
 from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
 from forwardpass_server.rpc.network_service import NetworkService
 from forwardpass_server.rpc.prediction_service import prediction_service
+from forwardpass_server.rpc.refusals import Refusals
 from forwardpass_server.serving import Dispatcher, Predictor
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Server:
 
     Attributes:
         in_flight: Counts calls.
+        refusals: Makes errors into answers, and counts them.
         door: Where hot calls go in that come through the event loop.
         outside: What goes around every call, the first one outermost.
         inside: What goes around a call within that, unless it is about health.
@@ -97,6 +99,7 @@ class Server:
         protocols: Sequence[Protocol] = (),
     ) -> None:
         self.in_flight = InFlight(bounds.max_in_flight)
+        self.refusals = Refusals()
         self._engine = engine
         self._guard = guard
         self._bounds = bounds
@@ -106,13 +109,13 @@ class Server:
         self._networks = NetworkService(registry, self._broadcast, limits)
         self._front: FrontDoor | None = None
 
-        self.door = LoopDoor(self._dispatcher, guard)
+        self.door = LoopDoor(self._dispatcher, guard, self.refusals)
         self._services = [Service(NETWORK_SERVICE, self._networks), prediction_service(self.door)]
         self._services += [protocol(self.door, lambda: self.serving) for protocol in protocols]
         names = tuple(service.descriptor.full_name for service in self._services)
         self._health = health_rpc.Health(registry, self._broadcast, names)
 
-        self.outside = [errors(), authorization(guard)]
+        self.outside = [errors(self.refusals), authorization(guard)]
         self.inside = [admission(self.in_flight), deadline(bounds.call_timeout)]
         self._server = grpc.aio.server(
             options=[
@@ -129,7 +132,7 @@ class Server:
         )
         described = (*names, health_rpc.SERVICE.full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(described, self._server)
-        self._server.add_generic_rpc_handlers((UnknownMethods(),))
+        self._server.add_generic_rpc_handlers((UnknownMethods(self.refusals),))
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
         """Listen on `HOST:PORT` or `unix:PATH`; return the address with the real port.
@@ -167,6 +170,7 @@ class Server:
             hot={path: kind for service in self._services for path, kind in service.hot_paths.items()},
             direct={health_rpc.CHECK: self._health.answer},
             guard=self._guard,
+            refusals=self.refusals,
             in_flight=self.in_flight,
             max_request_bytes=self._bounds.max_request_bytes,
             call_timeout=self._bounds.call_timeout,

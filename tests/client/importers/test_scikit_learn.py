@@ -1,173 +1,56 @@
 """scikit-learn's models as networks; scikit-learn itself is the oracle, and our core must agree with it too."""
 
-import warnings
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from forwardpass import spec
-from forwardpass.importers import Imported, UnsupportedModelError, import_model
-from forwardpass.importers.parity import _sizes
-from forwardpass_server.core import forward
-from forwardpass_server.registry.compile import check_examples, compile_plan
-from sklearn import datasets
+from forwardpass.importers import UnsupportedModelError, import_model
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
-    BayesianRidge,
-    ElasticNet,
-    GammaRegressor,
-    HuberRegressor,
-    Lasso,
     LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
-    MultiTaskLasso,
-    PoissonRegressor,
     Ridge,
     RidgeClassifier,
     SGDClassifier,
     SGDRegressor,
-    TweedieRegressor,
 )
 from sklearn.model_selection import GridSearchCV
-from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
-    MaxAbsScaler,
     MinMaxScaler,
     OneHotEncoder,
     PolynomialFeatures,
-    RobustScaler,
     StandardScaler,
 )
-from sklearn.svm import SVC, LinearSVC, LinearSVR
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
-DOCS = Path(__file__).parents[3] / "docs" / "importing.md"
+from tests.frameworks import table
+from tests.frameworks.cases import measure
+from tests.frameworks.scikit_learn.cases import CANCER, CASES, DIABETES, IRIS, fitted
 
 
-@dataclass(frozen=True)
-class Data:
-    """Rows and targets."""
-
-    x: Any
-    y: Any
-
-
-def bundled(name: str, **options: Any) -> Data:
-    return Data(*getattr(datasets, f"load_{name}")(return_X_y=True, **options))
-
-
-IRIS, CANCER, WINE, DIGITS = map(bundled, ("iris", "breast_cancer", "wine", "digits"))
-DIABETES, LINNERUD = bundled("diabetes", scaled=False), bundled("linnerud")
-COUNTS = Data(IRIS.x, np.round(IRIS.x.sum(axis=1)))
-LABELS = Data(WINE.x, np.stack([WINE.y == 0, WINE.y < 2, WINE.x[:, 0] > 13], axis=1).astype(int))
-
-
-def mlp(kind: type, **options: Any) -> Any:
-    return kind(max_iter=20, random_state=0, **{"hidden_layer_sizes": (16, 8), **options})
-
-
-def scaled_target(scaler: Any, target: Any) -> Any:
-    return TransformedTargetRegressor(make_pipeline(scaler, mlp(MLPRegressor)), transformer=target)
-
-
-CASES: dict[str, tuple[Any, Data]] = {
-    "MLPClassifier, 3 classes": (mlp(MLPClassifier), IRIS),
-    "MLPClassifier, 2 classes": (make_pipeline(StandardScaler(), mlp(MLPClassifier)), CANCER),
-    "MLPClassifier, 10 classes": (make_pipeline(MinMaxScaler(), mlp(MLPClassifier, activation="tanh")), DIGITS),
-    "MLPClassifier, multilabel": (make_pipeline(RobustScaler(), mlp(MLPClassifier, activation="logistic")), LABELS),
-    "MLPClassifier, identity, no hidden layer": (
-        mlp(MLPClassifier, activation="identity", hidden_layer_sizes=()),
-        IRIS,
-    ),
-    "MLPRegressor": (make_pipeline(StandardScaler(), mlp(MLPRegressor)), DIABETES),
-    "MLPRegressor, 3 outputs": (make_pipeline(MaxAbsScaler(), mlp(MLPRegressor, activation="tanh")), LINNERUD),
-    "MLPRegressor, target scaled": (scaled_target(MinMaxScaler((-1, 2)), StandardScaler()), DIABETES),
-    "MLPRegressor, 3 targets scaled": (scaled_target(StandardScaler(), MinMaxScaler()), LINNERUD),
-    "three scalers": (
-        make_pipeline(MinMaxScaler((-3, 1)), "passthrough", StandardScaler(), RobustScaler(), mlp(MLPRegressor)),
-        DIABETES,
-    ),
-    "a pipeline in a pipeline": (
-        make_pipeline(
-            StandardScaler(with_std=False), make_pipeline(RobustScaler(with_centering=False), mlp(MLPRegressor))
-        ),
-        DIABETES,
-    ),
-    "LogisticRegression, 2 classes": (make_pipeline(StandardScaler(), LogisticRegression()), CANCER),
-    "LogisticRegression, 3 classes": (make_pipeline(StandardScaler(), LogisticRegression()), WINE),
-    "LogisticRegression, liblinear, 2 classes": (LogisticRegression(solver="liblinear"), CANCER),
-    "LinearDiscriminantAnalysis, 2 classes": (LinearDiscriminantAnalysis(), CANCER),
-    "LinearDiscriminantAnalysis, 3 classes": (LinearDiscriminantAnalysis(), IRIS),
-    "SGDClassifier, log_loss": (
-        make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)),
-        CANCER,
-    ),
-    "LinearRegression": (LinearRegression(), DIABETES),
-    "LinearRegression, 3 outputs": (LinearRegression(), LINNERUD),
-    "LinearRegression, no intercept": (LinearRegression(fit_intercept=False), DIABETES),
-    "Ridge": (make_pipeline(StandardScaler(), Ridge()), DIABETES),
-    "Lasso": (Lasso(), DIABETES),
-    "ElasticNet": (ElasticNet(), DIABETES),
-    "MultiTaskLasso": (MultiTaskLasso(), LINNERUD),
-    "BayesianRidge": (BayesianRidge(), DIABETES),
-    "HuberRegressor": (make_pipeline(StandardScaler(), HuberRegressor()), DIABETES),
-    "SGDRegressor": (make_pipeline(StandardScaler(), SGDRegressor(random_state=0)), DIABETES),
-    "LinearSVR": (make_pipeline(StandardScaler(), LinearSVR(random_state=0)), DIABETES),
-    "PoissonRegressor": (PoissonRegressor(), COUNTS),
-    "GammaRegressor": (GammaRegressor(), COUNTS),
-    "TweedieRegressor, power 0": (TweedieRegressor(power=0), COUNTS),
-    "TweedieRegressor, power 1.5": (TweedieRegressor(power=1.5), COUNTS),
-}
-
-
-def fitted(model: Any, data: Data) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        return model.fit(data.x, data.y)
-
-
-def predicted(model: Any, imported: Imported, rows: Any) -> Any:
-    """What scikit-learn says, as a network has it."""
-    if not hasattr(model, "classes_"):
-        return model.predict(rows).reshape(len(rows), -1)
-    probabilities = model.predict_proba(rows)
-    return probabilities[:, 1:] if len(imported.spec.outputs) == 1 else probabilities
-
-
-@pytest.mark.parametrize(("model", "data"), CASES.values(), ids=CASES)
-def test_the_network_computes_what_the_model_computes(model: Any, data: Data, request: pytest.FixtureRequest) -> None:
-    model = fitted(model, data)
-    imported = import_model(model, rows=data.x)
+@pytest.mark.parametrize("architecture", CASES)
+def test_the_network_computes_what_the_model_computes(architecture: str) -> None:
+    case = CASES[architecture]
+    figures, imported = measure(architecture, case)
     certificate = imported.certificate
-    assert (certificate.given_rows, certificate.random_rows) == (len(data.x), 1_000)
-    assert certificate.relative <= 1e-11
-    plan = compile_plan(imported.spec)
-    check_examples(imported.spec, plan)
+    assert (certificate.given_rows, certificate.random_rows) == (len(case.rows), 1_000)
     assert len(imported.spec.examples) == 8
-    expected = predicted(model, imported, data.x)
-    np.testing.assert_allclose(forward(plan, np.asarray(data.x, float)), expected, rtol=1e-9, atol=1e-11)
-    core = np.abs(forward(plan, np.asarray(data.x, float)) - expected) / _sizes(expected, plan.dtype)
-    rounded = import_model(model, rows=data.x, dtype="float32", tolerance=1e-3)
-    check_examples(rounded.spec, compile_plan(rounded.spec))
-    differences = (certificate.relative, float(core.max()), rounded.certificate.relative)
-    print("|", " | ".join([request.node.callspec.id, *(f"{difference:.1e}" for difference in differences)]), "|")
+    print(figures)
 
 
 def test_the_table_in_the_docs_has_every_case() -> None:
-    lines = DOCS.read_text().partition("## Measured")[2].splitlines()
-    rows = [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")]
-    assert rows == ["model", *CASES]
+    measured = [place for place in table.places(table.rows()) if place[0] == "scikit-learn"]
+    assert measured == [("scikit-learn", architecture) for architecture in CASES]
 
 
 def test_names_and_labels_are_the_models_own() -> None:
@@ -202,7 +85,7 @@ def test_names_and_labels_may_be_given() -> None:
 
 
 def test_labels_that_may_hold_together_are_outputs_and_no_classes() -> None:
-    network = import_model(fitted(*CASES["MLPClassifier, multilabel"])).spec
+    network = import_model(CASES["MLPClassifier, multilabel"].make()).spec
     assert (network.classes, network.outputs) == ((), ("label_0", "label_1", "label_2"))
 
 

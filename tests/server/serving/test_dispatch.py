@@ -24,6 +24,7 @@ from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.front import FrontDoor
 from forwardpass_server.rpc.interceptors import InFlight
+from forwardpass_server.rpc.refusals import Refusals
 from forwardpass_server.serving import (
     PREDICT,
     PREDICT_MANY,
@@ -213,6 +214,7 @@ class DoorsMachine(RuleBasedStateMachine):
             registry.register(name, identity(description=f"{weight}"))
         spoil(registry, "failing", failing)
         self.in_flight = InFlight(ROOM)
+        self.refusals = Refusals()
         self.dispatcher = Dispatcher(Predictor(registry, WorkLimits()))
         self.front = FakeFront()
         self.front_door = FrontDoor(
@@ -221,6 +223,7 @@ class DoorsMachine(RuleBasedStateMachine):
             hot=HOT,
             direct={HEALTH: lambda _: b"\x08\x01"},
             guard=Guard(None),
+            refusals=self.refusals,
             in_flight=self.in_flight,
             max_request_bytes=LARGEST_REQUEST,
             call_timeout=60.0,
@@ -236,7 +239,7 @@ class DoorsMachine(RuleBasedStateMachine):
         self.new: list[Sent] = []
 
     async def _loop_door(self) -> LoopDoor:
-        return LoopDoor(self.dispatcher, Guard(None))
+        return LoopDoor(self.dispatcher, Guard(None), self.refusals)
 
     async def _in_loop(self, sent: Sent) -> bytes:
         """Answer a call as the interceptors and the handler do."""

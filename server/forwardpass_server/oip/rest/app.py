@@ -142,7 +142,7 @@ class RestApp:
         except HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the answer
-            response = error_response(error, request_id)
+            response = error_response(error, self._door.refusals.of(error, request_id), request_id)
         if not self._serving():
             response.headers["connection"] = "close"
         return response

@@ -9,7 +9,7 @@ from grpc import StatusCode
 from starlette.responses import JSONResponse, Response
 
 from forwardpass_server.rpc.context import REQUEST_ID
-from forwardpass_server.rpc.interceptors import logged_refusal
+from forwardpass_server.rpc.status import Refusal
 
 STATUSES: Final[dict[StatusCode, int]] = {
     StatusCode.INVALID_ARGUMENT: 400,
@@ -28,9 +28,8 @@ STATUSES: Final[dict[StatusCode, int]] = {
 of the error table's codes is missing."""
 
 
-def error_response(error: Exception, request_id: str) -> Response:
+def error_response(error: Exception, refused: Refusal, request_id: str) -> Response:
     """Say an error to the caller."""
-    refused = logged_refusal(error, request_id)
     headers = {REQUEST_ID: request_id}
     if isinstance(error, ForwardpassError) and error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))

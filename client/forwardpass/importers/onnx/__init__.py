@@ -1,0 +1,76 @@
+"""Reads ONNX models: graphs of operators whose layers a network can have.
+
+Protobuf reads the file, once its bytes were counted; onnxruntime is the oracle of the certificate. No code of a model
+is ever run, and of the files it names only those in its own folder are read.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from forwardpass.importers.errors import UnsupportedModelError
+from forwardpass.importers.onnx.files import imported, load_model
+from forwardpass.importers.onnx.graph import Graph, read_graph
+from forwardpass.importers.onnx.oracle import oracle
+from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.importers.source import Sample, Source
+from forwardpass.tensors import Array
+
+__all__ = ["load_model", "read"]
+
+
+def read(model: Any) -> Source:
+    """Read a `ModelProto`.
+
+    Raises:
+        UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
+    """
+    try:
+        version = imported("onnxruntime").__version__
+    except Refused as refused:
+        raise UnsupportedModelError(f"an ONNX model {refused}") from None
+    graph = read_graph(model)
+    alone = len(graph.inputs) == 1
+    width = sum(one.width for one in graph.inputs)
+    single = not alone and all(one.width == 1 for one in graph.inputs)
+    producer = f" of {model.producer_name}" if model.producer_name else ""
+    return Source(
+        framework=f"onnxruntime {version}",
+        model=f"ONNX graph{producer}, {len(model.graph.node)} nodes",
+        width=width,
+        names=tuple(one.name for one in graph.inputs) if single else (),
+        mean=None,
+        scale=None,
+        layers=graph.layers,
+        outputs=graph.outputs,
+        classes=graph.classes,
+        compute=oracle(model, graph),
+        groups=() if alone else tuple({"name": one.group, "width": one.width} for one in graph.inputs),
+        output_layers=graph.output_layers,
+        sample=_sample(graph, width),
+        dtype=graph.dtype,
+        non_finite=graph.missing,
+    )
+
+
+def _sample(graph: Graph, width: int) -> Sample | None:
+    """Return what makes rows that the model can read, or None where any numbers will do."""
+    kinds = [one.kind for one in graph.inputs for _ in range(one.width)]
+    if not graph.values and not graph.missing and {*kinds} <= {"float32", "float64"}:
+        return None
+
+    def sample(generator: np.random.Generator, count: int) -> Array:
+        rows = generator.normal(size=(count, width))
+        rows[1::2] *= 10
+        for place, kind in enumerate(kinds):
+            if place in graph.values:
+                rows[:, place] = generator.choice(np.array(graph.values[place], np.float64), count)
+            elif kind == "bool":
+                rows[:, place] = rows[:, place] > 0
+            elif kind not in {"float32", "float64"}:
+                rows[:, place] = np.round(np.abs(rows[:, place]) if kind.startswith("u") else rows[:, place])
+            elif graph.missing:
+                rows[generator.random(count) < 0.1, place] = np.nan
+        return rows
+
+    return sample

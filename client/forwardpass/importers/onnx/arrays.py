@@ -1,0 +1,87 @@
+"""Tensors of a file as arrays; their sizes are judged as declared, before an array of that size is made."""
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.spec.limits import DEFAULT_LIMITS
+
+Array: TypeAlias = NDArray[Any]
+"""An array of any type: of numbers, of places, or of objects."""
+
+KINDS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        1: "float32",
+        2: "uint8",
+        3: "int8",
+        4: "uint16",
+        5: "int16",
+        6: "int32",
+        7: "int64",
+        8: "str",
+        9: "bool",
+        10: "float16",
+        11: "float64",
+        12: "uint32",
+        13: "uint64",
+    }
+)
+"""The element types that are read, by their number in `TensorProto.DataType`, as numpy calls them."""
+
+_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {"float32": "float_data", "float64": "double_data", "int64": "int64_data", "uint32": "uint64_data"}
+    | {"uint64": "uint64_data"}
+)
+"""Where a tensor's numbers are that has them one by one; of the other types in `int32_data`."""
+
+
+def kind_of(number: int) -> str:
+    """Return an element type's name.
+
+    Raises:
+        Refused: It is none that is read.
+    """
+    if number not in KINDS:
+        raise Refused(f"has the element type {number}, which is not read; what is are {', '.join(KINDS.values())}")
+    return KINDS[number]
+
+
+def to_array(tensor: Any) -> Array:
+    """Return a `TensorProto` as an array.
+
+    Raises:
+        Refused: It is too large, of another type than is read, or has more or fewer bytes than its shape needs.
+    """
+    kind = kind_of(tensor.data_type)
+    shape = tuple(tensor.dims)
+    if any(size < 0 for size in shape):
+        raise Refused(f"has the shape {list(shape)[:8]}, which is none")
+    count = math.prod(shape)
+    if count > DEFAULT_LIMITS.max_parameters:
+        raise Refused(f"has {count:,} elements; at most {DEFAULT_LIMITS.max_parameters:,} are allowed")
+    if tensor.data_location == 1:
+        raise Refused("has its numbers in another file; give the model as the path of its file, beside which they are")
+    if tensor.HasField("segment"):
+        raise Refused("is a part of a tensor; save the model with whole tensors")
+    if kind == "str":
+        return _checked(np.array([text.decode() for text in tensor.string_data], dtype=str), shape, count)
+    if tensor.HasField("raw_data"):
+        wanted = count * np.dtype(kind).itemsize
+        if len(tensor.raw_data) != wanted:
+            raise Refused(f"has {len(tensor.raw_data):,} bytes; the shape {list(shape)} of {kind} needs {wanted:,}")
+        return np.frombuffer(tensor.raw_data, np.dtype(kind).newbyteorder("<")).astype(kind).reshape(shape)
+    numbers = getattr(tensor, _FIELDS.get(kind, "int32_data"))
+    if kind == "float16":
+        return _checked(np.array(numbers, np.uint16), shape, count).view(np.float16)
+    return _checked(np.array(numbers), shape, count).astype(kind)
+
+
+def _checked(array: Array, shape: tuple[int, ...], count: int) -> Array:
+    if array.size != count:
+        raise Refused(f"has {array.size:,} elements; the shape {list(shape)} needs {count:,}")
+    return array.reshape(shape)

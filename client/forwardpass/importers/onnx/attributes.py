@@ -1,0 +1,36 @@
+"""A node's attributes as Python values."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from forwardpass.importers.onnx.arrays import to_array
+from forwardpass.importers.onnx.refusing import Refused
+
+_FORMS: Final[Mapping[int, tuple[str, Callable[[Any], Any]]]] = MappingProxyType(
+    {
+        1: ("f", float),
+        2: ("i", int),
+        3: ("s", bytes),
+        4: ("t", to_array),
+        6: ("floats", list),
+        7: ("ints", list),
+        8: ("strings", list),
+    }
+)
+"""Where an attribute of each type has its value, and what makes a Python value of it."""
+
+
+def attributes_of(node: Any) -> dict[str, Any]:
+    """Return the attributes of a `NodeProto` by their names.
+
+    Raises:
+        Refused: One has a form that no operator has that is read.
+    """
+    found = {}
+    for attribute in node.attribute:
+        if attribute.type not in _FORMS:
+            raise Refused(f"has the attribute {attribute.name!r}, which is a graph or a list of tensors")
+        field, make = _FORMS[attribute.type]
+        found[attribute.name] = make(getattr(attribute, field))
+    return found

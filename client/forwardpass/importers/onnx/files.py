@@ -1,0 +1,123 @@
+"""Models in files: judged before they are read, with the numbers that are in files beside them."""
+
+import importlib
+import math
+import mmap
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.errors import Fault
+from forwardpass.importers.errors import UnsupportedModelError
+from forwardpass.importers.onnx.arrays import kind_of
+from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.importers.onnx.wire import check_parts
+from forwardpass.spec.limits import DEFAULT_LIMITS
+
+MOST_BYTES: Final = DEFAULT_LIMITS.max_bytes + DEFAULT_LIMITS.max_header_bytes
+"""The largest file, and the largest file with all numbers beside it."""
+
+_EXTERNAL: Final = 1
+"""What `TensorProto.data_location` says where the numbers are in another file."""
+
+
+def load_model(path: str | PathLike[str]) -> Any:
+    """Read an ONNX file, and the numbers of it that are in files beside it, as a `ModelProto`.
+
+    Raises:
+        UnsupportedModelError: It is no ONNX model, too large, wants a file from elsewhere, or cannot be read.
+    """
+    file = Path(path)
+    try:
+        return _load(file)
+    except Refused as refused:
+        message = str(refused)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+    raise UnsupportedModelError(f"{file}: {message}", faults=[Fault(path=str(file), message=message)])
+
+
+def _load(file: Path) -> Any:
+    onnx = imported("onnx")
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - beside what it is needed for
+
+    size = file.stat().st_size
+    if not 0 < size <= MOST_BYTES:
+        raise Refused(f"has {size:,} bytes; a model has at least one and at most {MOST_BYTES:,}")
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        with memoryview(mapped) as view:
+            check_parts(view)
+        content = mapped.read()
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except DecodeError:
+        raise Refused("is no ONNX model: its bytes are another message") from None
+    _bring_in(model, file.resolve().parent, MOST_BYTES - size)
+    return model
+
+
+def imported(package: str) -> Any:
+    """Import a package of the extra `onnx`, which is slow and not always there.
+
+    Raises:
+        Refused: It is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise Refused(f"needs the package {package}; install forwardpass[onnx]") from None
+
+
+def _bring_in(model: Any, folder: Path, room: int) -> None:
+    """Put the numbers that are in other files where they would be without these."""
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == _EXTERNAL:
+            try:
+                wanted = _bytes_of(tensor)
+                room -= wanted
+                tensor.raw_data = _read(tensor, folder, wanted, room)
+            except Refused as refused:
+                raise Refused(f"the tensor {tensor.name!r} {refused}") from None
+            tensor.data_location = 0
+            del tensor.external_data[:]
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for node in graph.node:
+        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
+
+
+def _bytes_of(tensor: Any) -> int:
+    kind = kind_of(tensor.data_type)
+    if kind == "str" or min(tensor.dims, default=0) < 0:
+        raise Refused("has texts, or a shape that is none, in another file")
+    return int(math.prod(tensor.dims)) * np.dtype(kind).itemsize
+
+
+def _read(tensor: Any, folder: Path, wanted: int, room: int) -> bytes:
+    """Read a tensor's bytes from a file in the model's folder, wherever symbolic links lead."""
+    if room < 0:
+        raise Refused(f"is too much: with all numbers, at most {MOST_BYTES:,} bytes are allowed")
+    facts: dict[str, str] = {entry.key: entry.value for entry in tensor.external_data}
+    location = facts.get("location", "")
+    try:
+        file = (folder / location).resolve()
+    except (OSError, ValueError, RuntimeError):
+        raise Refused(f"wants the file {location!r}, which has no such path") from None
+    if not location or Path(location).is_absolute() or not file.is_relative_to(folder) or file == folder:
+        raise Refused(f"wants the file {location!r}; only files in the model's own folder are read")
+    try:
+        offset, length = int(facts.get("offset", 0)), int(facts.get("length", wanted))
+        if not file.is_file() or offset < 0 or length != wanted or offset + length > file.stat().st_size:
+            raise Refused(f"wants {wanted:,} bytes of {location!r} from {offset:,} on, which are not there")
+        with file.open("rb") as opened:
+            opened.seek(offset)
+            return opened.read(length)
+    except ValueError:
+        raise Refused(f"wants bytes of {location!r} from an offset that is no number") from None
+    except OSError as error:
+        raise Refused(f"wants the file {location!r}, which cannot be read: {error.strerror}") from None

@@ -1,0 +1,96 @@
+"""What is computed at once: operators of constants alone."""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.importers.onnx.values import Constant
+
+_MOST: Final = 1_048_576
+"""How many elements a constant may have that is made of smaller ones."""
+
+_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "Abs": np.abs,
+        "Neg": np.negative,
+        "Sqrt": np.sqrt,
+        "Reciprocal": np.reciprocal,
+        "Exp": np.exp,
+        "Log": np.log,
+        "Floor": np.floor,
+        "Ceil": np.ceil,
+        "Not": np.logical_not,
+        "Add": np.add,
+        "Sub": np.subtract,
+        "Mul": np.multiply,
+        "Div": np.divide,
+        "Pow": np.power,
+        "Max": np.maximum,
+        "Min": np.minimum,
+        "Sum": np.add,
+        "Greater": np.greater,
+        "GreaterOrEqual": np.greater_equal,
+        "Less": np.less,
+        "LessOrEqual": np.less_equal,
+        "Equal": np.equal,
+        "And": np.logical_and,
+        "Or": np.logical_or,
+        "Xor": np.logical_xor,
+    }
+)
+
+
+def folded(op: str, *arrays: Array) -> Constant:
+    """Compute an operator of constants.
+
+    Args:
+        op: ONNX's name of it.
+        arrays: Its operands, which ONNX broadcasts.
+
+    Raises:
+        Refused: It is none that is computed, the operands do not fit, or the result is too large.
+    """
+    if op not in _FUNCTIONS:
+        raise Refused("has constants alone to compute; let the exporter fold them, or onnx-simplifier")
+    try:
+        size = math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+    except ValueError:
+        raise Refused(f"joins constants of shapes {', '.join(str(list(array.shape)) for array in arrays)}") from None
+    check_size(size, max(array.size for array in arrays))
+    kind = arrays[0].dtype
+    with np.errstate(all="ignore"):
+        result = np.asarray(_FUNCTIONS[op](*arrays))
+    # Whole numbers are divided towards 0.
+    return Constant(
+        array=result
+        if result.dtype == bool
+        else np.trunc(result).astype(kind)
+        if kind.kind in "iu"
+        else result.astype(kind)
+    )
+
+
+def check_size(size: int, before: int = 0) -> None:
+    """Judge the size of a constant before it is made of one of another size.
+
+    Raises:
+        Refused: It is too large.
+    """
+    if size > max(before, _MOST):
+        raise Refused(f"makes a constant of {size:,} elements; at most {_MOST:,} are allowed")
+
+
+def numbers_of(value: Constant) -> Array:
+    """Return a constant's array.
+
+    Raises:
+        Refused: The number of rows is among its numbers.
+    """
+    if value.array.dtype == object:
+        raise Refused("computes with the number of rows; a network computes each row by itself")
+    return value.array

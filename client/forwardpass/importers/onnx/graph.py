@@ -1,0 +1,309 @@
+"""From an ONNX graph to layers, node by node."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.errors import Fault
+from forwardpass.importers.errors import UnsupportedModelError
+from forwardpass.importers.onnx.arrays import kind_of, to_array
+from forwardpass.importers.onnx.attributes import attributes_of
+from forwardpass.importers.onnx.draft import PASS, Draft
+from forwardpass.importers.onnx.fusing import fused
+from forwardpass.importers.onnx.ml import LABELS
+from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.importers.onnx.step import Step
+from forwardpass.importers.onnx.tables import MOVING, NOT_READ, OPERATORS, REFUSALS
+from forwardpass.importers.onnx.values import Constant, Flow, Label, Value
+
+_MOST_FAULTS: Final = 10
+_DOMAINS: Final[Mapping[str, str]] = {"ai.onnx": ""}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """One input of the graph.
+
+    Attributes:
+        name: What the graph calls it.
+        group: What the network calls it.
+        kind: The elements' type.
+        shape: For one row, without the rows' axis.
+        batched: Whether the first axis is the rows'.
+    """
+
+    name: str
+    group: str
+    kind: str
+    shape: tuple[int, ...]
+    batched: bool
+
+    @property
+    def width(self) -> int:
+        """How many numbers of a row it takes."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Graph:
+    """A graph as layers.
+
+    Attributes:
+        inputs: What it reads.
+        layers: As `spec.parse` reads them.
+        output_layers: The layers that are outputs.
+        tensors: What the graph calls those outputs.
+        outputs: A name for each output.
+        classes: A label for each class, or empty.
+        dtype: What it computes in.
+        values: The numbers that some inputs may have, by their place among all.
+        missing: Whether inputs may be missing.
+    """
+
+    inputs: tuple[Input, ...]
+    layers: tuple[Mapping[str, Any], ...]
+    output_layers: tuple[str, ...]
+    tensors: tuple[str, ...]
+    outputs: tuple[str, ...]
+    classes: tuple[str, ...]
+    dtype: str
+    values: Mapping[int, Sequence[float]]
+    missing: bool
+
+
+def read_graph(model: Any, *, whole: bool = False) -> Graph:
+    """Read the graph of a `ModelProto`.
+
+    Args:
+        model: The model.
+        whole: Whether the first axis of an input with a fixed shape belongs to the row, whatever its size.
+
+    Raises:
+        UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
+    """
+    return _Reading(model, whole=whole).graph()
+
+
+class _Reading:
+    """Reads one graph and notes every fault of it."""
+
+    def __init__(self, model: Any, *, whole: bool) -> None:
+        self._graph = model.graph
+        self._whole = whole
+        self._versions = {_DOMAINS.get(known.domain, known.domain): known.version for known in model.opset_import}
+        self._own = {(function.domain, function.name) for function in model.functions}
+        self._draft = Draft()
+        self._faults: list[Fault] = []
+        self._values: dict[str, Value | None] = {}
+        self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._makers = {name: node for node in model.graph.node for name in node.output}
+
+    def graph(self) -> Graph:
+        """Read it all."""
+        inputs = self._inputs()
+        self._check()
+        wanted = self._wanted()
+        for place, node in enumerate(self._graph.node):
+            if wanted.intersection(node.output):
+                self._node(place, node, wanted)
+        self._check()
+        outputs = list(self._outputs())
+        self._check()
+        dtype = self._dtype(inputs)
+        self._check()
+        starts = dict(zip((one.group for one in inputs), np.cumsum([0, *(one.width for one in inputs)]), strict=False))
+        layers = fused(self._draft.layers, {name for name, _, _ in outputs})
+        return Graph(
+            inputs=tuple(inputs),
+            layers=tuple(layers),
+            output_layers=tuple(name for name, _, _ in outputs),
+            tensors=tuple(tensor for _, tensor, _ in outputs),
+            outputs=_named(outputs),
+            classes=self._draft.classes,
+            dtype=dtype,
+            values={int(starts[group]) + place: numbers for (group, place), numbers in self._draft.values.items()},
+            missing=self._draft.missing,
+        )
+
+    def _fault(self, path: str, message: str) -> None:
+        self._faults.append(Fault(path=path, message=message))
+        if len(self._faults) >= _MOST_FAULTS:
+            self._check()
+
+    def _check(self) -> None:
+        if self._faults:
+            one = len(self._faults) == 1
+            raise UnsupportedModelError(
+                "the model cannot become a network: "
+                + (str(self._faults[0]) if one else f"{len(self._faults)} of its parts cannot be expressed"),
+                faults=self._faults,
+            )
+
+    def _inputs(self) -> list[Input]:
+        declared = [one for one in self._graph.input if one.name not in self._initializers]
+        if not declared:
+            self._fault("graph.input", "is empty; a network reads something")
+        inputs = []
+        for place, one in enumerate(declared):
+            try:
+                inputs.append(self._input(one, alone=len(declared) == 1))
+            except Refused as refused:
+                self._fault(f"graph.input[{place}] ({one.name})", str(refused))
+        if len({one.batched for one in inputs}) > 1:
+            self._fault("graph.input", "have an axis of rows, some of them, and others not; give each one")
+        return inputs
+
+    def _input(self, declared: Any, *, alone: bool) -> Input:
+        if declared.type.WhichOneof("value") != "tensor_type":
+            raise Refused("is no tensor")
+        tensor = declared.type.tensor_type
+        if not tensor.HasField("shape"):
+            raise Refused("has no shape; export the model with the shapes of its inputs")
+        kind = kind_of(tensor.elem_type)
+        if kind == "str":
+            raise Refused("is of texts; encode them as numbers before they are sent, and import the operators after it")
+        sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
+        batched = bool(sizes) and sizes[0] is None
+        if not (batched or self._whole) and len(sizes) > 1 and sizes[0] != 1:
+            raise Refused(
+                f"has {sizes[0]} rows; export the model for any number of rows, with a name for that axis, or 1"
+            )
+        shape = sizes[1:] if batched else sizes
+        unknown = [axis for axis, size in enumerate(sizes) if size is None and not (batched and axis == 0)]
+        if unknown:
+            raise Refused(f"has axes of no fixed size, {unknown}; only the first one, of the rows, may be open")
+        fixed = tuple(int(size) for size in shape if size is not None)
+        width = math.prod(fixed)
+        if width < 1:
+            raise Refused(f"has the shape {sizes}, of no elements")
+        self._draft.claim(width)
+        group = "inputs" if alone else self._draft.named(declared.name)
+        self._draft.inputs(group, width)
+        index = np.arange(width).reshape((1, *fixed) if batched else fixed)
+        self._values[declared.name] = Flow(sources=(group,), index=index, rows=0 if batched else None, kind=kind)
+        return Input(name=declared.name, group=group, kind=kind, shape=tuple(fixed), batched=batched)
+
+    def _wanted(self) -> set[str]:
+        """Return every tensor that an output depends on."""
+        wanted = {output.name for output in self._graph.output}
+        for node in reversed(self._graph.node):
+            if wanted.intersection(node.output):
+                wanted.update(node.input)
+        return wanted
+
+    def _node(self, place: int, node: Any, wanted: set[str]) -> None:
+        path = f"graph.node[{place}] ({node.name or node.op_type})"
+        for name in node.output:
+            if name and name in self._values:
+                self._fault(path, f"{node.op_type} makes {name!r}, which was there before")
+        try:
+            inputs = [self._find(name) if name else None for name in node.input]
+            results: Any = self._read(node, inputs, wanted)
+        except _Unknown:
+            results = None
+        except Refused as refused:
+            self._fault(path, f"{node.op_type} {refused}")
+            results = None
+        made = results if isinstance(results, tuple) else (results,)
+        self._values.update(dict.fromkeys(node.output))
+        self._values.update(zip((name for name in node.output), made, strict=False))
+
+    def _find(self, name: str) -> Value:
+        """Return a tensor that is there already."""
+        if name in self._values:
+            value = self._values[name]
+            if value is None:
+                raise _Unknown
+            return value
+        if name not in self._initializers:
+            later = " before it is made: the graph has a cycle, or its nodes are in the wrong order"
+            raise Refused(f"reads {name!r}{later if name in self._makers else ', which nothing makes'}")
+        try:
+            value = Constant(array=to_array(self._initializers[name]))
+        except Refused as refused:
+            raise Refused(f"reads the initializer {name!r}, which {refused}") from None
+        self._values[name] = value
+        return value
+
+    def _read(self, node: Any, inputs: Sequence[Value | None], wanted: set[str]) -> Any:
+        domain = _DOMAINS.get(node.domain, node.domain)
+        reader = OPERATORS.get((domain, node.op_type))
+        if reader is None or domain not in self._versions:
+            own = "is a function of the model's own; put its nodes in its place, by onnx.inliner.inline_local_functions"
+            raise Refused(own if (node.domain, node.op_type) in self._own else REFUSALS.get(node.op_type, NOT_READ))
+        if node.op_type in LABELS and isinstance(inputs[0] if inputs else None, Label):
+            return inputs[0]
+        step = Step(
+            op=node.op_type,
+            version=self._versions[domain],
+            hint=next((name for name in node.output if name), node.op_type),
+            inputs=tuple(inputs),
+            reads=tuple(node.input),
+            makes=tuple(node.output),
+            wanted=tuple(name in wanted for name in node.output),
+            attributes=attributes_of(node),
+            draft=self._draft,
+        )
+        results = reader(step)
+        made = results if isinstance(results, tuple) else (results,)
+        if node.op_type not in MOVING:
+            for value in (*inputs, *made):
+                if isinstance(value, Flow):
+                    self._draft.computes(value.kind)
+        return results
+
+    def _outputs(self) -> Iterator[tuple[str, str, int]]:
+        """Find the layer of each output, the tensor that it is, and how many values it has."""
+        values = [(output.name, self._values.get(output.name)) for output in self._graph.output]
+        labels = [value for _, value in values if isinstance(value, Label)]
+        scores = [(name, value) for name, value in values if isinstance(value, Flow)]
+        for label in labels:
+            self._draft.classes = label.labels
+            if not scores:
+                scores = [(label.tensor, label.scores)]
+        for name, value in values:
+            if isinstance(value, Constant):
+                self._fault(f"graph.output ({name})", "is the same for all rows; leave it out")
+        taken: set[str] = set()
+        for name, value in scores:
+            if value.rows not in {0, None}:
+                self._fault(f"graph.output ({name})", "has its rows along another axis than the first")
+                continue
+            try:
+                yield self._output(name, value, taken), self._tensor(name), value.index.size
+            except Refused as refused:
+                self._fault(f"graph.output ({name})", str(refused))
+
+    def _output(self, name: str, value: Flow, taken: set[str]) -> str:
+        layer = self._draft.settle(value, name).sources[0]
+        if layer in taken or self._draft.is_input(layer):
+            layer = self._draft.layer(name, [self._draft.settle(value, name)], value.index.size, **PASS)
+        taken.add(layer)
+        return layer
+
+    def _tensor(self, name: str) -> str:
+        """Return the tensor whose numbers an output has; a ZipMap makes mappings of them."""
+        maker = self._makers.get(name)
+        return str(maker.input[0]) if maker is not None and maker.op_type == "ZipMap" else name
+
+    def _dtype(self, inputs: Sequence[Input]) -> str:
+        kinds = self._draft.kinds or {one.kind for one in inputs} & {"float32", "float64"} or {"float32"}
+        if len(kinds) > 1:
+            self._fault("graph", "computes in float32 and float64; a network has one dtype, export the model in one")
+        dtype = "float64" if kinds == {"float64"} else "float32"
+        if dtype == "float64" and self._draft.narrowed:
+            self._fault("graph", "computes in float64 what was cast to float32 before; leave the cast out")
+        return dtype
+
+
+class _Unknown(Exception):  # noqa: N818 - it never leaves this module
+    """A node reads what an earlier one could not make; the fault is noted there."""
+
+
+def _named(outputs: Sequence[tuple[str, str, int]]) -> tuple[str, ...]:
+    """Return a name for each output, after the graph's."""
+    names = [tensor if width == 1 else f"{tensor}_{place}" for _, tensor, width in outputs for place in range(width)]
+    return tuple(names)

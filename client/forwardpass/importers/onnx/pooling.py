@@ -1,0 +1,153 @@
+"""Operators that reduce: over whole axes, or over windows along them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.elementwise import applied
+from forwardpass.importers.onnx.groups import pooled, reduced
+from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.importers.onnx.step import Reader, Result, Step, front
+from forwardpass.importers.onnx.values import Flow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reduction:
+    """What a reduction computes: a function of each element, a reduction of these, and a function of that."""
+
+    reduce: str
+    each: str = ""
+    last: str = ""
+
+
+_REDUCTIONS: Final[Mapping[str, _Reduction]] = MappingProxyType(
+    {
+        "ReduceSum": _Reduction(reduce="sum"),
+        "ReduceMean": _Reduction(reduce="mean"),
+        "ReduceMax": _Reduction(reduce="max"),
+        "ReduceMin": _Reduction(reduce="min"),
+        "ReduceL1": _Reduction(reduce="sum", each="abs(x)"),
+        "ReduceL2": _Reduction(reduce="sum", each="x * x", last="sqrt(x)"),
+        "ReduceSumSquare": _Reduction(reduce="sum", each="x * x"),
+        "ReduceLogSum": _Reduction(reduce="sum", last="log(x)"),
+    }
+)
+
+
+def _reduce(step: Step) -> Result:
+    flow, known = step.number_flow(0), _REDUCTIONS[step.op]
+    given = step.given("axes", 1)
+    if not given and step.whole("noop_with_empty_axes", 0):
+        return flow if not known.each else applied(step, flow, known.each)
+    axes = sorted({front(axis, len(flow.shape)) for axis in given or range(len(flow.shape))})
+    if known.each:
+        flow = applied(step, flow, known.each)
+    whole = reduced(step, flow, axes, known.reduce, keep=bool(step.whole("keepdims", 1)))
+    return applied(step, whole, known.last) if known.last else whole
+
+
+def _global(step: Step) -> Result:
+    flow = step.number_flow(0)
+    _check_layout(flow)
+    return reduced(step, flow, range(2, len(flow.shape)), "max" if step.op == "GlobalMaxPool" else "mean")
+
+
+def _pool(step: Step) -> Result:
+    """Over windows along all axes from 2 on; axis 0 is the rows', axis 1 the channels'."""
+    flow = step.number_flow(0)
+    _check_layout(flow)
+    if any(step.wanted[1:]):
+        raise Refused("gives the places of the largest elements, which no layer does")
+    axes = [_along(step, axis, size) for axis, size in enumerate(flow.shape[2:])]
+    shape = (*flow.shape[:2], *(len(places) for places in axes))
+    step.draft.claim_weights(math.prod(shape), math.prod(places.shape[1] for places in axes))
+    places = _together(axes, flow.shape[2:])
+    if step.op == "AveragePool" and (places < 0).any():
+        return _averaged(step, flow, places, shape)
+    # An element that is there twice changes no maximum.
+    full = np.where(places < 0, places.max(axis=1, keepdims=True), places)
+    channels = flow.index.reshape(-1, math.prod(flow.shape[2:]))
+    windows = channels[:, full].reshape(-1, full.shape[1])
+    return pooled(step, flow, windows, "max" if step.op == "MaxPool" else "mean", shape, flow.rows)
+
+
+def _along(step: Step, axis: int, size: int) -> Array:
+    """Return the windows along one axis, `(outputs, kernel)`: places of elements, -1 in padding, -2 after it."""
+    kernel = int(step.attributes["kernel_shape"][axis])
+    stride = int(step.attributes.get("strides", [1] * (axis + 1))[axis])
+    pace = int(step.attributes.get("dilations", [1] * (axis + 1))[axis])
+    if min(kernel, stride, pace) < 1:
+        raise Refused("has a kernel, stride or dilation below 1")
+    before, after = _padding(step, axis, size, kernel, stride, pace)
+    room = size + before + after - (kernel - 1) * pace - 1
+    if room < 0:
+        raise Refused(f"has windows wider than an axis of {size} elements")
+    ceil = bool(step.whole("ceil_mode", 0)) and step.attributes.get("auto_pad", b"NOTSET") in {b"NOTSET", b""}
+    outputs = (-(-room // stride) if ceil else room // stride) + 1
+    if ceil and (outputs - 1) * stride >= size + before:
+        outputs -= 1  # no window begins in the padding at the end
+    step.draft.claim_weights(outputs, kernel)
+    places = np.arange(outputs)[:, None] * stride + np.arange(kernel) * pace - before
+    places[(places < 0) | ((places >= size) & (places < size + after))] = -1
+    places[places >= size] = -2
+    return places
+
+
+def _padding(step: Step, axis: int, size: int, kernel: int, stride: int, pace: int) -> tuple[int, int]:
+    """Return how many elements are put before and after those of an axis."""
+    mode = step.attributes.get("auto_pad", b"NOTSET").decode()
+    if mode in {"SAME_UPPER", "SAME_LOWER"}:
+        total = max((-(-size // stride) - 1) * stride + (kernel - 1) * pace + 1 - size, 0)
+        less = total // 2
+        return (less, total - less) if mode == "SAME_UPPER" else (total - less, less)
+    pads = [int(number) for number in step.attributes.get("pads", [])]
+    if mode == "VALID" or not pads:
+        return 0, 0
+    before, after = pads[axis], pads[len(pads) // 2 + axis]
+    if not 0 <= min(before, after) <= max(before, after) < kernel * pace:
+        raise Refused(f"pads by {before} and {after} elements, windows of {kernel}")
+    return before, after
+
+
+def _together(axes: Sequence[Array], sizes: Sequence[int]) -> Array:
+    """Return windows over several axes, `(outputs, elements)`: places in the flattened axes, -1 and -2 as before."""
+    whole = np.zeros((1, 1), np.intp)
+    for places, size in zip(axes, sizes, strict=True):
+        one, other = whole[:, None, :, None], places[None, :, None, :]
+        both = np.where(np.minimum(one, other) < 0, np.minimum(one, other), one * size + other)
+        whole = both.reshape(len(whole) * len(places), -1)
+    return whole
+
+
+def _averaged(step: Step, flow: Flow, places: Array, shape: Sequence[int]) -> Flow:
+    """Average windows that are not equally full: a dense layer, whose weights are 1 / count, and 0."""
+    least = -1 if step.whole("count_include_pad", 0) else 0
+    counts = (places >= least).sum(axis=1)
+    channels, size = math.prod(shape[:2]), math.prod(flow.shape[2:])
+    step.draft.claim_weights(channels * len(places), channels * size)
+    one = np.zeros((len(places), size))
+    for output, window in enumerate(places):
+        one[output, window[window >= 0]] = 1 / counts[output]
+    weights = np.kron(np.eye(channels), one)
+    name = step.draft.layer(step.hint, [flow], len(weights), kind="dense", weights=weights)
+    return step.draft.nodes(name, shape, flow.rows, flow.kind)
+
+
+def _check_layout(flow: Flow) -> None:
+    if len(flow.shape) < 3 or flow.rows not in {0, None}:
+        raise Refused("needs its rows as axis 0, channels as axis 1, and more axes after them")
+
+
+POOLING: Final[Mapping[str, Reader]] = MappingProxyType(
+    {
+        **dict.fromkeys(_REDUCTIONS, _reduce),
+        **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), _global),
+        **dict.fromkeys(("MaxPool", "AveragePool"), _pool),
+    }
+)
+"""What reads each operator that reduces."""

@@ -1,0 +1,109 @@
+"""Reads what a server has counted, at the moment at which Prometheus asks."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import TypeAlias
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from forwardpass_server.metrics import families
+from forwardpass_server.metrics.families import FAMILIES, Family, Value
+from forwardpass_server.metrics.tally import BUCKETS, Tally, Totals
+from forwardpass_server.registry import LATEST, Registry, Snapshot
+from forwardpass_server.rpc import Server
+
+_ByNetwork: TypeAlias = Callable[[str, Totals], list[Value]]
+
+
+class ServerCollector(Collector):
+    """The metrics of one server. May be asked in any thread."""
+
+    def __init__(self, server: Server, registry: Registry, *, engine: str, version: str) -> None:
+        self._server = server
+        self._registry = registry
+        self._build = {"engine": engine, "version": version}
+        self._tally = Tally()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        values = self._of_server() | self._of_registry(self._registry.snapshot)
+        return (family.metric(values[family]) for family in FAMILIES)
+
+    def describe(self) -> list[Metric]:
+        """Name the families without reading them, for prometheus_client to see that none is there twice."""
+        return [family.metric([]) for family in FAMILIES]
+
+    def _of_server(self) -> dict[Family, list[Value]]:
+        in_flight = self._server.in_flight
+        return {
+            families.BUILD: [("_info", self._build, 1)],
+            families.SERVING: _one(self._server.serving),
+            families.IN_FLIGHT: _one(in_flight.count),
+            families.IN_FLIGHT_LIMIT: _one(in_flight.limit),
+            families.REFUSALS: _labelled("reason", self._server.refusals.counted(), "_total"),
+        }
+
+    def _of_registry(self, snapshot: Snapshot) -> dict[Family, list[Value]]:
+        totals = self._tally.take(snapshot)
+        named = sorted(self._tally.named() & snapshot.networks.keys())
+        count, size = self._registry.compiled
+        states = [version.in_service for network in snapshot.networks.values() for version in network.versions.values()]
+        in_service = sum(states)
+        versions = {"in_service": in_service, "out_of_service": len(states) - in_service}
+        latest = {name: snapshot.networks[name].aliases[LATEST] for name in named}
+        return {
+            **{
+                family: [*chain.from_iterable(values(label, totals[label]) for label in sorted(totals))]
+                for family, values in _BY_NETWORK.items()
+            },
+            families.REVISION: _one(snapshot.revision),
+            families.NETWORKS: _one(len(snapshot.networks)),
+            families.VERSIONS: _labelled("state", versions),
+            families.LATEST_VERSION: _labelled("network", latest),
+            families.COMPILED: _one(count),
+            families.COMPILED_BYTES: _one(size),
+        }
+
+
+def _one(number: float) -> list[Value]:
+    return [("", {}, number)]
+
+
+def _labelled(label: str, numbers: Mapping[str, float], ending: str = "") -> list[Value]:
+    return [(ending, {label: value}, number) for value, number in numbers.items()]
+
+
+def _calls(network: str, totals: Totals) -> list[Value]:
+    labels = {"network": network}
+    return [("_count", labels, totals.whole.calls), ("_sum", labels, totals.whole.total)]
+
+
+def _failed(network: str, totals: Totals) -> list[Value]:
+    return [("_total", {"network": network}, totals.failures)]
+
+
+def _batches(network: str, totals: Totals) -> list[Value]:
+    labels = {"network": network}
+    bounds = [*map(str, BUCKETS), "+Inf"]
+    counts = [*totals.batches, totals.whole.batches]
+    return [
+        *(("_bucket", labels | {"le": bound}, count) for bound, count in zip(bounds, counts, strict=True)),
+        ("_count", labels, totals.whole.batches),
+        ("_sum", labels, totals.whole.rows),
+    ]
+
+
+def _stages(network: str, totals: Totals) -> list[Value]:
+    whole = totals.whole
+    stages = {"queue": whole.queue, "input": whole.input, "compute": whole.infer, "output": whole.output}
+    # A clock that is read twice may put a queue a trace below nothing.
+    return [("_total", {"network": network, "stage": stage}, max(0.0, time)) for stage, time in stages.items()]
+
+
+_BY_NETWORK: dict[Family, _ByNetwork] = {
+    families.CALLS: _calls,
+    families.FAILED: _failed,
+    families.BATCHES: _batches,
+    families.STAGES: _stages,
+}

@@ -1,0 +1,46 @@
+"""From exceptions to what callers get, on the one way that all take; counted and logged here."""
+
+import logging
+import threading
+from typing import Any, Final
+
+import grpc
+from forwardpass.reasons import REASONS
+
+from forwardpass_server.rpc.context import REQUEST_ID
+from forwardpass_server.rpc.status import CODES, Refusal, refusal
+
+log = logging.getLogger(__name__)
+
+STATUS_TRAILER: Final = "grpc-status-details-bin"
+
+
+class Refusals:
+    """Makes and counts the refusals of one server. May be used in any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(REASONS, 0)
+
+    def of(self, error: Exception, request_id: str) -> Refusal:
+        """Turn an exception into what the caller gets; the story of an unknown one goes to the log."""
+        if type(error) not in CODES:
+            log.error("call failed", exc_info=error, extra={"request_id": request_id})
+        refused = refusal(error, request_id)
+        with self._lock:
+            self._counts[refused.reason] += 1
+        return refused
+
+    async def abort(self, context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str) -> None:
+        """End a call with an error and all its details."""
+        refused = self.of(error, request_id)
+        await context.abort(
+            refused.code,
+            refused.status.message,
+            ((STATUS_TRAILER, refused.status.SerializeToString()), (REQUEST_ID, request_id)),
+        )
+
+    def counted(self) -> dict[str, int]:
+        """Return how many there were of each reason, 0 too."""
+        with self._lock:
+            return dict(self._counts)

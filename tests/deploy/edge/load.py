@@ -1,0 +1,191 @@
+"""Callers of several kinds that call without pause, while servers come and go."""
+
+import base64
+import json
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any, Final, TypeAlias
+
+import grpc
+from forwardpass import Client, StreamRequest
+from forwardpass.v1 import network_service_pb2 as networks
+from forwardpass.v1 import prediction_service_pb2 as predictions
+from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
+from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
+
+from tests.deploy.edge.fleet import MARKED
+from tests.deploy.edge.http import ask
+from tests.processes import wait_until
+from tests.wire import predict_request
+
+SECONDS: Final = 60
+"""How long a call may take: nothing here is about speed."""
+
+PAUSE: Final = 0.05
+"""Seconds between a failure and the next call, so that whoever fails leaves the machine to the others."""
+
+BALANCED: Final = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
+"""What the documentation of gRPC has a client of several servers say."""
+
+Turns: TypeAlias = Sequence[Callable[[], float | None]]
+"""What a caller does by turns; a prediction returns the mark of the server that computed it."""
+
+
+class StatusError(Exception):
+    """A call over HTTP was answered with another status than 200."""
+
+
+@contextmanager
+def stock(target: str) -> Iterator[Turns]:
+    """Calls of gRPC as it is, without retries."""
+    options = [
+        ("grpc.service_config", json.dumps(BALANCED)),
+        ("grpc.enable_retries", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+        # Of a list of addresses gRPC would make an authority that is none; with a DNS name it is right by itself.
+        ("grpc.default_authority", "server"),
+    ]
+    request = predict_request(MARKED, [[1.0]])
+    with grpc.insecure_channel(target, options) as channel:
+        predict: Any = PredictionServiceStub(channel)
+        network: Any = NetworkServiceStub(channel)
+        trace = predictions.TraceRequest(network=MARKED, tensor=request.tensor)
+        many = predictions.PredictManyRequest(requests=[request, request])
+        yield (
+            lambda: _number(predict.Predict(request, timeout=SECONDS).outputs.data),
+            lambda: _done(network.GetNetwork(networks.GetNetworkRequest(network=MARKED), timeout=SECONDS)),
+            lambda: _done(predict.Trace(trace, timeout=SECONDS)),
+            lambda: _done(network.ListNetworks(networks.ListNetworksRequest(), timeout=SECONDS)),
+            lambda: _done(predict.PredictMany(many, timeout=SECONDS)),
+        )
+
+
+@contextmanager
+def ours(target: str) -> Iterator[Turns]:
+    """Calls of our own client."""
+    with Client(target, timeout=SECONDS) as client:
+        yield (
+            lambda: float(client.predict(MARKED, [[1.0]]).outputs.item()),
+            lambda: _done(client.network(MARKED)),
+            lambda: _done(client.trace(MARKED, [[1.0]])),
+            lambda: _done(client.set_alias(MARKED, "steady", 1)),
+            lambda: _done(client.predict_many([StreamRequest(network=MARKED, rows=[1.0])] * 2)),
+        )
+
+
+@contextmanager
+def over_json(address: str) -> Iterator[Turns]:
+    """Calls over HTTP, each on a connection of its own."""
+
+    def asked(path: str, body: Any = None) -> Any:
+        answer = ask(address, path, body)
+        if answer.status != 200:
+            raise StatusError(answer)
+        return answer.json
+
+    rows = {"tensor": {"values": [1.0]}}
+    yield (
+        lambda: _number(base64.b64decode(asked(f"/v1/networks/{MARKED}:predict", rows)["outputs"]["data"])),
+        lambda: _done(asked(f"/v1/networks/{MARKED}")),
+        lambda: _done(asked(f"/v1/networks/{MARKED}:trace", rows)),
+    )
+
+
+def _number(data: bytes) -> float:
+    return float(struct.unpack("<d", data)[0])
+
+
+def _done(_: object) -> None:
+    pass
+
+
+@dataclass(kw_only=True)
+class Caller:
+    """A thread that calls.
+
+    Attributes:
+        kind: What it is called in a report.
+        turns: What it does.
+        sent: How many calls it has made.
+        failures: What was raised instead of answers.
+        seen: The marks of the servers that computed its predictions since this was emptied.
+    """
+
+    kind: str
+    turns: Turns
+    sent: int = 0
+    failures: list[Exception] = field(default_factory=list)
+    seen: set[float] = field(default_factory=set)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Call until it is time to stop."""
+        for turn in cycle(self.turns):
+            if stopping.is_set():
+                return
+            self.sent += 1
+            try:
+                mark = turn()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted
+                self.failures.append(error)
+                stopping.wait(PAUSE)
+                continue
+            if mark is not None:
+                self.seen.add(mark)
+
+
+@dataclass(kw_only=True)
+class Load:
+    """Callers at work."""
+
+    callers: list[Caller]
+
+    def wait_for_all(self, servers: int) -> None:
+        """Wait until each caller has had answers of so many servers, from now on."""
+        for caller in self.callers:
+            caller.seen.clear()
+        try:
+            wait_until(lambda: all(len(caller.seen) >= servers for caller in self.callers))
+        except AssertionError:
+            raise AssertionError(f"not all servers answered:\n{self.report()}\n{self.failures()[:5]}") from None
+
+    def failures(self) -> list[tuple[str, str]]:
+        """What failed, and whose it was."""
+        return [(caller.kind, repr(error)) for caller in self.callers for error in caller.failures]
+
+    def report(self) -> str:
+        """How many calls each kind has made, and how many failed."""
+        kinds = dict.fromkeys(caller.kind for caller in self.callers)
+        return "\n".join(
+            f"  {kind}: {sum(caller.sent for caller in self.callers if caller.kind == kind):,} RPCs sent, "
+            f"{sum(len(caller.failures) for caller in self.callers if caller.kind == kind)} failed"
+            for kind in kinds
+        )
+
+
+Kind: TypeAlias = tuple[Callable[[str], Any], str]
+"""What makes a caller's turns, of which target."""
+
+
+@contextmanager
+def load(kinds: Mapping[str, Kind], threads: int = 2) -> Iterator[Load]:
+    """Let callers of these kinds call, each in so many threads with a connection of its own."""
+    stopping = threading.Event()
+    with ExitStack() as stack:
+        callers = [
+            Caller(kind=kind, turns=stack.enter_context(make(target)))
+            for kind, (make, target) in kinds.items()
+            for _ in range(threads)
+        ]
+        running = [threading.Thread(target=caller.run, args=(stopping,)) for caller in callers]
+        for thread in running:
+            thread.start()
+        try:
+            yield Load(callers=callers)
+        finally:
+            stopping.set()
+            for thread in running:
+                thread.join()

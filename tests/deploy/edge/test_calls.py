@@ -1,0 +1,223 @@
+"""gRPC through the edge: how calls are spread and tried again, deadlines, streams, TLS."""
+
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import yaml
+from forwardpass import Client, errors, spec
+from forwardpass_server.oip.v2 import inference_pb2
+from forwardpass_server.settings import Settings
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from tests.certificates import self_signed
+from tests.deploy.edge.envoy import CONFIGURATION, Edge, without_comment
+from tests.deploy.edge.fleet import MARKED, Fleet
+from tests.deploy.edge.http import ask
+from tests.deploy.edge.names import NameServer
+from tests.deploy.edge.refuser import Refuser
+from tests.deploy.edge.test_configuration import METHODS, path_of, tried_again_for
+from tests.processes import wait_until
+from tests.wire import NETWORKS, PREDICTIONS, call, network_spec, predict_request, refused, register
+
+Code = grpc.StatusCode
+
+
+def answering(client: Client, calls: int = 40) -> Counter[float]:
+    """How many of some calls each server answered, by its mark."""
+    return Counter(client.predict(MARKED, [[1.0]]).outputs.item() for _ in range(calls))
+
+
+def test_calls_of_one_connection_go_to_all_servers(edge: Edge) -> None:
+    with Client(edge.address) as client:
+        spread = answering(client, 200)
+    assert set(spread) == {2.0, 3.0}
+    assert min(spread.values()) > 40
+
+
+def test_servers_come_and_go(start_before: Callable[..., Edge], tmp_path: Path) -> None:
+    with Fleet(tmp_path, "--lame-duck=1.5") as fleet:
+        fleet.add_marked(1)
+        edge = start_before(fleet)
+        with Client(edge.address) as client:
+            assert set(answering(client)) == {2.0}
+            fleet.add_marked(2)
+            edge.wait_for(*fleet.addresses)
+            assert set(answering(client, 200)) == {2.0, 3.0, 4.0}
+            assert fleet.remove(fleet.servers[0]) == 0
+            edge.wait_for(*fleet.addresses)
+            assert set(answering(client)) == {3.0, 4.0}
+            for server in list(fleet.servers):
+                server.kill()
+            wait_until(lambda: not any(edge.servers().values()))
+            answer = ask(edge.address, "/v1/networks")
+            assert (answer.status, answer.json["code"]) == (503, Code.UNAVAILABLE.value[0])
+            assert ask(edge.address, "/healthz").status == 503
+            with pytest.raises(errors.UnavailableError):
+                client.predict(MARKED, [[1.0]])
+
+
+@pytest.fixture
+def before_refuser(start_edge: Callable[..., Edge], tmp_path: Path) -> Iterator[Callable[[Refuser], Edge]]:
+    """Start Envoy before a server that refuses all."""
+    with NameServer() as names:
+        names.says(["127.0.0.2"])
+        started: list[Edge] = []
+
+        def start(refuser: Refuser) -> Edge:
+            edge = start_edge(tmp_path, port=refuser.port, name_server=names.port)
+            started.append(edge)
+            edge.wait_for(f"127.0.0.2:{refuser.port}")
+            return edge
+
+        yield start
+        for edge in started:
+            edge.stop()
+
+
+def stub(channel: grpc.Channel, method: Any) -> Callable[..., bytes]:
+    """What calls a method with the bytes of a request, and returns the last answer's."""
+    path = path_of(method)
+    if method.client_streaming:
+        return lambda request, **options: list(channel.stream_stream(path)(iter([request]), **options))[-1]
+    return lambda request, **options: list(channel.unary_stream(path)(request, **options))[-1]
+
+
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.CANCELLED, Code.INTERNAL], ids=lambda code: code.name)
+def test_only_what_may_be_repeated_is_tried_again(before_refuser: Callable[[Refuser], Edge], code: Code) -> None:
+    with Refuser(code) as refuser:
+        edge = before_refuser(refuser)
+        with grpc.insecure_channel(edge.address) as channel:
+            for method in METHODS:
+                with pytest.raises(grpc.RpcError) as error:
+                    stub(channel, method)(b"", timeout=60)
+                assert error.value.code() is code, path_of(method)
+    attempts = Counter(seen.method for seen in refuser.seen)
+    name = code.name.lower()
+    assert attempts == {path_of(method): 4 if name in tried_again_for(method) else 1 for method in METHODS}
+
+
+def test_the_deadline_goes_on_to_the_server(before_refuser: Callable[[Refuser], Edge]) -> None:
+    with Refuser(Code.INTERNAL) as refuser:
+        edge = before_refuser(refuser)
+        with grpc.insecure_channel(edge.address) as channel:
+            for timeout in (40, None):
+                with pytest.raises(grpc.RpcError):
+                    call(channel, f"{PREDICTIONS}Predict", b"", timeout=timeout)
+        ask(edge.address, "/v1/networks", headers={"grpc-timeout": "50S"})
+        ask(edge.address, "/v1/networks")
+    limits = [seen.seconds for seen in refuser.seen]
+    assert 20 < limits[0] <= 41  # gRPC rounds a deadline up when it says it in few digits
+    assert 25 < limits[2] <= 50
+    longest = Settings().call_timeout + 5  # Envoy's own limit
+    assert all(longest - 30 < limit <= longest for limit in (limits[1], limits[3]))
+
+
+def test_a_server_that_hangs_ends_at_the_deadline(before_refuser: Callable[[Refuser], Edge]) -> None:
+    with Refuser(Code.INTERNAL) as refuser:
+        edge = before_refuser(refuser)
+        refuser.hold.clear()
+        answer = ask(edge.address, "/v1/networks", headers={"grpc-timeout": "300m"})
+        assert (answer.status, answer.json["code"]) == (504, Code.DEADLINE_EXCEEDED.value[0])
+        # As metadata it is Envoy's deadline alone, the client's being far.
+        with grpc.insecure_channel(edge.address) as channel:
+            begun = time.monotonic()
+            with pytest.raises(grpc.RpcError) as error:
+                call(channel, f"{PREDICTIONS}Predict", b"", timeout=None, metadata=[("grpc-timeout", "300m")])
+            assert error.value.code() is Code.DEADLINE_EXCEEDED
+            assert time.monotonic() - begun < 60
+
+
+def test_what_steers_envoy_is_taken_from_strangers(before_refuser: Callable[[Refuser], Edge]) -> None:
+    steering = [("x-envoy-retry-grpc-on", "internal"), ("x-envoy-max-retries", "9"), ("x-envoy-retry-on", "5xx")]
+    with Refuser(Code.INTERNAL) as refuser:
+        edge = before_refuser(refuser)
+        with grpc.insecure_channel(edge.address) as channel, pytest.raises(grpc.RpcError):
+            call(channel, f"{NETWORKS}DeleteNetwork", b"", metadata=steering)
+    (seen,) = refuser.seen
+    assert not {name for name, _ in steering} & set(seen.metadata)
+
+
+def test_errors_have_their_details(edge: Edge) -> None:
+    with grpc.insecure_channel(edge.address) as channel:
+        assert refused(channel, f"{PREDICTIONS}Predict", predict_request("nobody", [1])).reason == "NETWORK_NOT_FOUND"
+    with Client(edge.address) as client, pytest.raises(errors.ShapeMismatchError):
+        client.predict("article-linear", [1, 2, 3])
+
+
+def test_streams_pass_in_both_directions(edge: Edge, fleet: Fleet) -> None:
+    rng = np.random.default_rng(3)
+    large = {"format": spec.FORMAT, "inputs": 1200, "layers": [{"weights": rng.normal(size=(1200, 1200))}]}
+    with Client(edge.address, timeout=60) as client:
+        registered = client.register("streamed", large)  # 11 MB, so it is uploaded
+        rows = [[float(number), 1.0] for number in range(3000)]
+        parts = list(client.predict_batches("article-linear", iter(rows)))
+        expected = client.predict("article-linear", rows).outputs
+        assert np.array_equal(np.concatenate([part.outputs for part in parts]), expected)
+    assert registered.created
+    with grpc.insecure_channel(fleet.addresses[0]) as one, grpc.insecure_channel(fleet.addresses[1]) as other:
+        request = predict_request("streamed", [0.0] * 1200)
+        codes = [_code(channel, request) for channel in (one, other)]
+    assert sorted(codes) == ["NOT_FOUND", "OK"]  # each server of this fleet has its own database
+
+
+def _code(channel: grpc.Channel, request: Any) -> str:
+    try:
+        call(channel, f"{PREDICTIONS}Predict", request)
+    except grpc.RpcError as error:
+        return str(error.code().name)
+    return "OK"
+
+
+def test_a_watch_goes_on_in_silence(edge: Edge, fleet: Fleet) -> None:
+    with Client(edge.address, timeout=60) as client:
+        changes = client.watch(prefix="watched", timeout=60)
+        for number, server in enumerate(fleet.servers):
+            with grpc.insecure_channel(server.address) as channel:
+                register(channel, "watched", network_spec([[float(number)]]))
+        assert next(changes).name == "watched"
+
+
+def test_other_protocols_pass(edge: Edge) -> None:
+    infer = inference_pb2.ModelInferRequest(model_name="article-2-hidden")
+    values = infer.inputs.add(name="inputs", datatype="FP64", shape=[1, 2])
+    values.contents.fp64_contents.extend([3, 5])
+    with grpc.insecure_channel(edge.address) as channel:
+        answer = call(channel, "/inference.GRPCInferenceService/ModelInfer", infer)
+        assert inference_pb2.ModelInferResponse.FromString(answer).model_version == "1"
+        health = call(channel, "/grpc.health.v1.Health/Check", HealthCheckRequest())
+        assert HealthCheckResponse.FromString(health).status == HealthCheckResponse.SERVING
+        services = ProtoReflectionDescriptorDatabase(channel).get_services()
+        assert "forwardpass.v1.PredictionService" in services
+
+
+def test_no_client_takes_the_drain_of_one_server_for_that_of_the_edge(edge: Edge) -> None:
+    with grpc.insecure_channel(edge.address) as channel:
+        health: Any = HealthStub(channel)
+        watch = health.Watch(HealthCheckRequest(), timeout=60)
+        with pytest.raises(grpc.RpcError) as error:
+            next(watch)
+    assert error.value.code() is Code.UNIMPLEMENTED
+
+
+def test_tls_ends_at_the_edge(fleet: Fleet, start_before: Callable[..., Edge], tmp_path: Path) -> None:
+    certificate, _ = self_signed(tmp_path)
+    text = without_comment(CONFIGURATION.read_text(), "transport_socket:").replace("/etc/envoy/tls", str(tmp_path))
+    edge = start_before(fleet, yaml.safe_load(text))
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    answer = ask(edge.address, "/v1/networks/article-linear", tls=trusting)
+    assert answer.json["network"]["name"] == "article-linear"
+    with Client(edge.address, tls=certificate) as client:
+        assert client.predict("article-linear", [2, 3]).outputs == 9
+    with grpc.insecure_channel(edge.address) as channel, pytest.raises(grpc.RpcError):
+        call(channel, f"{NETWORKS}ListNetworks", b"")
+    with pytest.raises(OSError, match="certificate verify failed"):
+        ask(edge.address, "/v1/networks", tls=ssl.create_default_context())

@@ -1,0 +1,171 @@
+"""The metrics of a real server, as Prometheus reads them, against calls whose number is known."""
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from forwardpass import Client
+from forwardpass.errors import ForwardpassError
+from forwardpass.reasons import REASONS
+from forwardpass_server.metrics import table
+from forwardpass_server.metrics.families import FAMILIES
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.processes import ServerProcess, wait_until
+from tests.server.registry.samples import BUILTINS, tiny
+
+METRICS = ("--metrics-listen", "127.0.0.1:0")
+DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+WITHOUT_EXTRA = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "prometheus_client" else find(name, *rest)
+from forwardpass_server.cli import main
+main(sys.argv[1:])
+"""
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scrape(server: ServerProcess) -> Samples:
+    """Every sample by its name and labels."""
+    host, _, path = server.metrics.removeprefix("http://").partition("/")
+    connection = HTTPConnection(host, timeout=60)
+    connection.request("GET", f"/{path}")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    samples = chain.from_iterable(family.samples for family in text_string_to_metric_families(text))
+    return {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples[f"forwardpass_{name}", frozenset(labels.items())]
+
+
+@pytest.fixture
+def measured(start_server: Callable[..., ServerProcess]) -> ServerProcess:
+    return start_server(*METRICS)
+
+
+@pytest.fixture
+def client(measured: ServerProcess) -> Iterator[Client]:
+    with Client(measured.address) as client:
+        yield client
+
+
+def test_what_is_counted_is_what_was_called(measured: ServerProcess, client: Client, engine: str) -> None:
+    for count in (1, 3, 300):
+        client.predict("article-linear", [[1, 2]] * count)
+    client.trace("article-linear", [1, 2])
+    client.predict("article-2-hidden", [3, 5])
+    wrong: list[tuple[str, list[float]]] = [
+        ("article-linear", [1, 2, 3]),
+        ("article-linear", [float("nan"), 1]),
+        ("nowhere", [1]),
+        ("nowhere", [1]),
+    ]
+    reasons = []
+    for name, row in wrong:
+        with pytest.raises(ForwardpassError) as caught:
+            client.predict(name, row)
+        reasons.append(next(reason for reason, kind in REASONS.items() if kind is type(caught.value)))
+    client.register("mine", tiny(1.0))
+    client.register("mine", tiny(2.0))
+    client.predict("mine", [1])
+
+    samples = scrape(measured)
+    calls = {"article-linear": 4, "article-2-hidden": 1, "mine": 1}
+    rows = {"article-linear": 305, "article-2-hidden": 1, "mine": 1}
+    for name, number in calls.items():
+        assert value(samples, "call_seconds_count", network=name) == number
+        assert value(samples, "batch_rows_sum", network=name) == rows[name]
+        assert value(samples, "batch_rows_count", network=name) == number
+        assert value(samples, "call_seconds_sum", network=name) > 0
+        assert value(samples, "stage_seconds_total", network=name, stage="compute") > 0
+    buckets = {
+        bound: value(samples, "batch_rows_bucket", network="article-linear", le=bound) for bound in ("1", "4", "256")
+    }
+    assert buckets == {"1": 2, "4": 3, "256": 3}
+    assert value(samples, "failed_calls_total", network="article-linear") == 2
+    assert {reason: value(samples, "refusals_total", reason=reason) for reason in REASONS} == {
+        reason: reasons.count(reason) for reason in REASONS
+    }
+    assert value(samples, "build_info", engine=engine, version="0.1.0") == 1
+    assert value(samples, "serving") == 1
+    assert value(samples, "calls_in_flight") == 0
+    assert value(samples, "calls_in_flight_limit") == 1000
+    assert value(samples, "registry_networks") == len(BUILTINS) + 1
+    assert value(samples, "registry_versions", state="in_service") == len(BUILTINS) + 2
+    assert value(samples, "registry_versions", state="out_of_service") == 0
+    assert value(samples, "registry_revision") == len(BUILTINS) + 2
+    assert value(samples, "latest_version", network="mine") == 2
+    assert value(samples, "compiled_versions") >= 3
+    assert value(samples, "compiled_bytes") > 0
+    assert samples["process_resident_memory_bytes", frozenset()] > 0
+
+
+def test_every_label_is_in_the_table(measured: ServerProcess, client: Client) -> None:
+    client.predict("article-linear", [1, 2])
+    known = {family.name: {*family.labels} for family in FAMILIES}
+    found: dict[str, set[str]] = {name: set() for name in known}
+    for name, labels in scrape(measured):
+        if name.startswith("forwardpass_"):
+            base = re.sub(r"_(total|info|count|sum|bucket)$", "", name)
+            found[base] |= {label for label, _ in labels}
+    assert found == known
+
+
+def test_metrics_are_read_while_calls_are_answered(measured: ServerProcess, client: Client) -> None:
+    def counted() -> float:
+        return value(scrape(measured), "call_seconds_count", network="article-linear")
+
+    client.predict("article-linear", [1, 2])
+    with ThreadPoolExecutor(8) as threads:
+        calls = [threads.submit(client.predict, "article-linear", [1, 2]) for _ in range(200)]
+        seen = [read.result() for read in [threads.submit(counted) for _ in range(8)]]
+        for call in calls:
+            call.result()
+    assert max(seen) <= counted() == 201
+
+
+def test_a_drain_is_seen(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server(*METRICS, "--lame-duck", "60")
+    server.process.terminate()
+    wait_until(lambda: value(scrape(server), "serving") == 0)
+    server.kill()
+
+
+def test_the_port_ends_with_the_server(measured: ServerProcess) -> None:
+    assert measured.stop() == 0
+    host, _, port = measured.metrics.removeprefix("http://").removesuffix("/metrics").rpartition(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=10)
+
+
+def test_an_address_that_is_taken_ends_the_start(measured: ServerProcess, tmp_path: Path) -> None:
+    address = measured.metrics.removeprefix("http://").removesuffix("/metrics")
+    command = [sys.executable, "-m", "forwardpass_server", "serve", "--listen=127.0.0.1:0"]
+    command += [f"--metrics-listen={address}", f"--database=sqlite:///{tmp_path}/second.db"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"cannot listen on {address}: " in ended.stderr
+
+
+def test_without_the_extra_the_start_ends_with_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_EXTRA, "serve", "--listen=127.0.0.1:0", *METRICS]
+    command += [f"--database=sqlite:///{tmp_path}/own.db"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("forwardpass-server: setting metrics_listen needs the extra `metrics`")
+    assert "prometheus_client is not installed; pip install 'forwardpass[metrics]'" in ended.stderr
+
+
+def test_the_documented_table_is_fresh() -> None:
+    assert table() in DOCS.read_text()
