@@ -99,12 +99,12 @@ class AsyncClient:
         return await self._ask(call, timeout)
 
     async def predict(
-        self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET
+        self, name: str, rows: RowsLike, *, version: str | int = "", top_k: int = 0, timeout: Timeout = UNSET
     ) -> Prediction:
         """Compute a network's outputs for one row or many."""
         if self._sender is None:
-            return await self._ask(_calls.predict(name, rows, version=version), timeout)
-        read = _calls.predict_in_company(name, rows, version=version)
+            return await self._ask(_calls.predict(name, rows, version=version, top_k=top_k), timeout)
+        read = _calls.predict_in_company(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
             return await self._ask(read, timeout)
         self._check_open()
@@ -132,10 +132,11 @@ class AsyncClient:
         *,
         version: str | int = "",
         batch_rows: int = 1024,
+        top_k: int = 0,
         timeout: float | None = None,
     ) -> AsyncIterator[Prediction]:
         """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order."""
-        batches, room = Batches(name, version, batch_size(batch_rows)), asyncio.Semaphore(MOST_AWAY)
+        batches, room = Batches(name, version, batch_size(batch_rows), top_k), asyncio.Semaphore(MOST_AWAY)
         requests = _calls.predict_stream(batches.requests_async(rows, room))
         try:
             async with aclosing(self._each(requests, timeout)) as answers:
@@ -155,10 +156,11 @@ class AsyncClient:
         version: str | int = "",
         layers: Iterable[str] = (),
         contributions: bool = False,
+        top_k: int = 0,
         timeout: Timeout = UNSET,
     ) -> Trace:
         """Compute the same as `predict` and show every node on the way; `str` of the trace draws it."""
-        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions)
+        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k)
         return await self._ask(call, timeout)
 
     async def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:

@@ -119,15 +119,20 @@ class Client:
         call = _calls.register(name, spec, validate_only=validate_only, keep_latest=keep_latest, progress=progress)
         return self._ask(call, timeout)
 
-    def predict(self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET) -> Prediction:
+    def predict(
+        self, name: str, rows: RowsLike, *, version: str | int = "", top_k: int = 0, timeout: Timeout = UNSET
+    ) -> Prediction:
         """Compute a network's outputs for one row or many.
 
         Args:
             name: The network's name.
-            rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, or a
-                list of dicts; a pandas DataFrame, sent by the names of its columns. float32 travels as
-                float32, all else as float64; the network rounds to its own dtype.
+            rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, a list of
+                dicts, or a dict of columns; a pandas DataFrame, sent by the names of its columns. By name, a
+                category is a text, a boolean True or False, and None is missing; in an array a category is
+                the index of its level. float32 travels as float32, all else as float64; the network rounds
+                to its own dtype.
             version: A version's number or an alias; empty means `latest`.
+            top_k: For a classifier, how many of the most probable classes to tell of each row.
             timeout: Seconds, or None for no limit.
 
         Returns:
@@ -136,12 +141,15 @@ class Client:
         Raises:
             NotFoundError: There is no such network, version or alias.
             ShapeMismatchError: The rows do not have as many numbers as the network reads.
-            FeatureMismatchError: A named row lacks a feature or has one too many.
+            FeatureMismatchError: A named row lacks a feature, has one too many, or one of the wrong kind.
             NonFiniteInputError: There is NaN or infinity, and the network does not allow it.
+            MissingValueError: A value is missing, and nothing stands in for it.
+            UnknownLevelError: A text is no level of its category, and nothing stands in for it.
+            OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
         """
         if self._sender is None:
-            return self._ask(_calls.predict(name, rows, version=version), timeout)
-        read = _calls.predict_in_company(name, rows, version=version)
+            return self._ask(_calls.predict(name, rows, version=version, top_k=top_k), timeout)
+        read = _calls.predict_in_company(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
             return self._ask(read, timeout)
         self._check_open()
@@ -187,6 +195,7 @@ class Client:
         *,
         version: str | int = "",
         batch_rows: int = 1024,
+        top_k: int = 0,
         timeout: float | None = None,
     ) -> Iterator[Prediction]:
         """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order.
@@ -200,6 +209,7 @@ class Client:
             version: A version's number or an alias; empty means `latest`.
             batch_rows: The rows of a chunk, and so of a prediction. A chunk has fewer at the end, and where
                 the rows change from float32 to another dtype, in width, or to names.
+            top_k: As for `predict`.
             timeout: Seconds for the whole stream; None, the default, is no limit.
 
         Yields:
@@ -209,7 +219,7 @@ class Client:
             ForwardpassError: A chunk failed; its fact `firstRow` is the index of the chunk's first row.
                 The predictions of all rows before were given.
         """
-        batches, room = Batches(name, version, batch_size(batch_rows)), threading.Semaphore(MOST_AWAY)
+        batches, room = Batches(name, version, batch_size(batch_rows), top_k), threading.Semaphore(MOST_AWAY)
         try:
             with closing(self._each(_calls.predict_stream(batches.requests(rows, room)), timeout)) as answers:
                 for identity, answer in answers:
@@ -228,6 +238,7 @@ class Client:
         version: str | int = "",
         layers: Iterable[str] = (),
         contributions: bool = False,
+        top_k: int = 0,
         timeout: Timeout = UNSET,
     ) -> Trace:
         """Compute the same as `predict` and show every node on the way; `str` of the trace draws it.
@@ -238,12 +249,13 @@ class Client:
             version: A version's number or an alias; empty means `latest`.
             layers: The names of the layers to show; none means all.
             contributions: Whether to show each input's contribution, weight x value, to each node.
+            top_k: As for `predict`.
             timeout: Seconds, or None for no limit.
 
         Raises:
             LayerNotFoundError: The network has no layer of one of the names.
         """
-        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions)
+        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k)
         return self._ask(call, timeout)
 
     def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:

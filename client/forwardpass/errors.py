@@ -13,7 +13,10 @@ class again, so a rule has one exception wherever it is checked::
     │   ├── DtypeMismatchError
     │   ├── InvalidTensorError
     │   ├── FeatureMismatchError
-    │   └── NonFiniteInputError
+    │   ├── MissingValueError
+    │   ├── NonFiniteInputError
+    │   ├── OutOfRangeError
+    │   └── UnknownLevelError
     ├── NotFoundError (LookupError)
     │   ├── NetworkNotFoundError
     │   ├── VersionNotFoundError
@@ -129,8 +132,20 @@ class FeatureMismatchError(InvalidRequestError):
     """A named row has a feature that the network does not know, lacks one, or has one that is no number."""
 
 
+class MissingValueError(InvalidRequestError):
+    """A value is missing, and its feature has nothing that stands in for it."""
+
+
 class NonFiniteInputError(InvalidRequestError):
     """The inputs have NaN or infinity and the network does not allow it."""
+
+
+class OutOfRangeError(InvalidRequestError):
+    """A number is out of its feature's range, and the feature refuses that."""
+
+
+class UnknownLevelError(InvalidRequestError):
+    """A value of a category is none of its levels, and nothing stands in for it."""
 
 
 class NotFoundError(ForwardpassError, LookupError):

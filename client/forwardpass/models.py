@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from forwardpass.numerics import Numerics
+from forwardpass.spec.features import FeatureKind, OutOfRange
 from forwardpass.tensors import Array
 
 Event: TypeAlias = Literal["current", "synced", "changed", "deleted"]
@@ -37,9 +38,18 @@ class _Value:
         return hash(tuple(value for value in values if not isinstance(value, np.ndarray | Mapping)))
 
     def __repr__(self) -> str:
-        pairs = [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+        said = [field.name for field in fields(self) if field.repr]  # type: ignore[arg-type]
+        pairs = [(name, getattr(self, name)) for name in said]
         shown = [f"{name}={_shown(value)}" for name, value in pairs if not _is_nothing(value)]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassProbability:
+    """A class and its probability."""
+
+    label: str
+    probability: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,12 +57,34 @@ class Classification:
     """What a classifier says about one row.
 
     Attributes:
-        label: The most probable class.
-        probability: The output for that class.
+        label: The class that is chosen: the most probable one, or where a single output is the probability
+            of the second class, that one from its threshold on.
+        probability: The probability of that class.
+        chosen: Of a classifier whose classes each have a threshold, all that reach theirs; otherwise empty.
+        top: With `top_k`, the most probable classes, the most probable first.
     """
 
     label: str
     probability: float
+    chosen: tuple[str, ...] = ()
+    top: tuple[ClassProbability, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputWarning:
+    """A number that is out of its feature's range, and was computed all the same.
+
+    Attributes:
+        row: The row, counted from 0.
+        feature: The feature's name.
+        value: The number, in the network's dtype.
+        message: What is the matter, in a sentence.
+    """
+
+    row: int
+    feature: str
+    value: float
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -67,6 +99,8 @@ class Prediction(_Value):
         output_names: A name for each output.
         classifications: For a classifier, one for each row; otherwise empty.
         numerics: `exact` when the outputs have these bits in any company, or `fast`.
+        warnings: The first hundred numbers that are out of their features' ranges.
+        warning_count: How many such numbers there are in all.
     """
 
     outputs: Array
@@ -76,10 +110,12 @@ class Prediction(_Value):
     output_names: tuple[str, ...]
     classifications: tuple[Classification, ...] = ()
     numerics: Numerics = "exact"
+    warnings: tuple[InputWarning, ...] = ()
+    warning_count: int = field(default=0, repr=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """For a classifier, the most probable class of each row; otherwise empty."""
+        """For a classifier, the class of each row; otherwise empty."""
         return tuple(classification.label for classification in self.classifications)
 
 
@@ -135,6 +171,8 @@ class Trace(_Value):
         input_names: A name for each input.
         layers: The layers asked for, in the network's order.
         numerics: `exact` when the numbers have these bits in any company, or `fast`.
+        warnings: The first hundred numbers that are out of their features' ranges.
+        warning_count: How many such numbers there are in all.
     """
 
     outputs: Array
@@ -147,10 +185,12 @@ class Trace(_Value):
     input_names: tuple[str, ...]
     layers: tuple[LayerTrace, ...]
     numerics: Numerics = "exact"
+    warnings: tuple[InputWarning, ...] = ()
+    warning_count: int = field(default=0, repr=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """For a classifier, the most probable class of each row; otherwise empty."""
+        """For a classifier, the class of each row; otherwise empty."""
         return tuple(classification.label for classification in self.classifications)
 
     def __str__(self) -> str:
@@ -170,6 +210,14 @@ class FeatureInfo:
         scale: Divides the input after the mean is subtracted.
         unit: The unit of measurement, or empty.
         description: What it says about the world, or empty.
+        kind: `number`, `category` or `boolean`.
+        low: The smallest number in range, or None.
+        high: The largest number in range, or None.
+        out_of_range: What becomes of other numbers: `warn` or `refuse`.
+        levels: Of a category, its levels; in a matrix of numbers, the index of one stands for it.
+        missing: What stands in for a missing value: a number, 1 or 0 for true or false, a level, or `nan`;
+            `refuse` where nothing does.
+        unknown: What stands in for a text that is no level: a level or `nan`; `refuse` where nothing does.
     """
 
     name: str
@@ -177,6 +225,30 @@ class FeatureInfo:
     scale: float = 1.0
     unit: str = ""
     description: str = ""
+    kind: FeatureKind = "number"
+    low: float | None = None
+    high: float | None = None
+    out_of_range: OutOfRange = "warn"
+    levels: tuple[str, ...] = ()
+    missing: float | str = "refuse"
+    unknown: float | str = "refuse"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputInfo:
+    """What is known of an output besides its name.
+
+    Attributes:
+        unit: The unit of measurement, or empty.
+        description: What it says about the world, or empty.
+        scale: Multiplies what the last layer computes.
+        shift: Added to it after that.
+    """
+
+    unit: str = ""
+    description: str = ""
+    scale: float = 1.0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -283,6 +355,8 @@ class VersionInfo(_Value):
         corrupt: Whether the stored content is damaged; then every use of it is refused.
         numerics: `exact` when a row has the same bits in any company, or `fast`.
         in_service: Whether it answers calls.
+        output_facts: What is known of each output besides its name, or empty.
+        thresholds: From which output on a class is chosen; empty where that is 0.5, or the largest output's.
     """
 
     network: str
@@ -307,6 +381,8 @@ class VersionInfo(_Value):
     input_groups: Mapping[str, int] = field(default_factory=dict)
     output_layers: tuple[str, ...] = ()
     shadow_of: tuple[Shadow, ...] = ()
+    output_facts: tuple[OutputInfo, ...] = ()
+    thresholds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)

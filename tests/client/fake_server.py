@@ -397,6 +397,9 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
 def _rows(request: Any, network: NetworkSpec) -> list[list[float]]:
     if request.WhichOneof("inputs") == "rows":
         return [[row.fields[name].number_value for name in network.inputs.names] for row in request.rows.rows]
+    if request.WhichOneof("inputs") == "columns":
+        columns = {column.name: column.numbers.values for column in request.columns.columns}
+        return [[*row] for row in zip(*(columns[name] for name in network.inputs.names), strict=True)]
     numbers: list[Any] = from_tensor(request.tensor).tolist()
     return numbers if isinstance(numbers[0], list) else [numbers]
 

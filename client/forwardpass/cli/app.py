@@ -139,7 +139,7 @@ def import_(
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does it
     imported = importers.import_model(
         importers.load_weights(model, architecture) if architecture else importers.load_object(model),
-        rows=None if csv is None else reading.read_rows(None, csv),
+        rows=None if csv is None else reading.read_rows(None, csv, tuple),
         outputs=output_names or (),
         classes=classes or (),
         description=description,
@@ -256,6 +256,7 @@ def predict(
         bool, typer.Option("--ignore-extra", help="Allow columns that the network does not read.")
     ] = False,
     append: Annotated[bool, typer.Option("--append", help="Write the outputs after the columns of the rows.")] = False,
+    top_k: Annotated[int, typer.Option("--top-k", min=0, help="Tell so many of the most probable classes.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Compute a network's outputs; with --csv and --out, of a table of any size."""
@@ -265,9 +266,9 @@ def predict(
         return
     if ignore_extra or append:
         raise typer.BadParameter("needs --csv and --out", param_hint="--append" if append else "--ignore-extra")
-    given = reading.read_rows(rows, csv)
     with client_of(context) as client:
-        prediction = client.predict(name, given, version=version)
+        given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
+        prediction = client.predict(name, given, version=version, top_k=top_k)
     if out is not None:
         with writing.open_out(out, prediction.output_names, labels=bool(prediction.labels)) as write:
             write(prediction, None)
@@ -292,8 +293,8 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Compute a network's outputs and show every node on the way."""
-    given = reading.read_rows(rows, csv)
     with client_of(context) as client:
+        given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
         traced = client.trace(name, given, version=version, layers=layer or (), contributions=contributions)
     if as_json:
         output.print_json(traced)
@@ -303,6 +304,7 @@ def trace(
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     width = max(40, shutil.get_terminal_size((100, 24)).columns)
     print(render.text(traced, row=row, width=width, ascii_only=not unicode))
+    output.print_warnings(traced)
 
 
 @alias_app.command("set")

@@ -7,9 +7,11 @@ from datetime import datetime
 from itertools import chain
 
 from forwardpass.numerics import Numerics
-from forwardpass.spec import Activation, Inputs
+from forwardpass.spec import Activation, Inputs, Output
+from forwardpass.tensors import Array
 
 from forwardpass_server.core import Layer, Plan
+from forwardpass_server.registry.features import TypedFeatures
 from forwardpass_server.registry.shadows import Shadowing, ShadowStatistics
 from forwardpass_server.registry.statistics import NOTHING, Counted, Statistics
 from forwardpass_server.registry.store import ShadowRow
@@ -39,6 +41,8 @@ class Served:
         activations: For each layer, its function as the spec says it.
         allow_non_finite: Whether NaN and infinity are accepted in inputs.
         numerics: How it is computed.
+        typed: The features, where one of them is typed; else None.
+        thresholds: `(outputs,)` in the plan's dtype, from which output on a class is chosen; or None.
     """
 
     name: str
@@ -54,6 +58,8 @@ class Served:
     activations: tuple[Activation, ...]
     allow_non_finite: bool
     numerics: Numerics
+    typed: TypedFeatures | None = None
+    thresholds: Array | None = None
 
     @property
     def title(self) -> str:
@@ -105,6 +111,8 @@ class Summary:
     tags: tuple[str, ...]
     parameter_count: int
     numerics: Numerics
+    output_facts: tuple[Output, ...]
+    thresholds: tuple[float, ...]
 
 
 _MAKING = threading.Lock()

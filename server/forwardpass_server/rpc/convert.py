@@ -5,6 +5,7 @@ from datetime import datetime
 
 from forwardpass.merges import MERGES
 from forwardpass.numerics import NUMERICS
+from forwardpass.spec.feature_messages import output_messages
 from forwardpass.spec.messages import activation_message, inputs_message
 from forwardpass.tensors import DATA_TYPES
 from forwardpass.v1 import network_pb2
@@ -55,6 +56,8 @@ def version_message(version: VersionState, summary: Summary | None, network: Net
     message.output_layers.extend(summary.output_layers)
     message.output_names.extend(summary.outputs)
     message.class_labels.extend(summary.classes)
+    message.outputs.extend(output_messages(summary.output_facts))
+    message.thresholds.extend(summary.thresholds)
     message.parameter_count = summary.parameter_count
     message.description = summary.description
     message.metadata.update(summary.metadata)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from forwardpass_server import core
     from forwardpass_server.registry import Served, Snapshot, VersionState
+    from forwardpass_server.serving.features import Read, Warnings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -87,6 +88,20 @@ class Wanted(NamedTuple):
     write: Writer
 
 
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Writes the same answers as `write` does, and behind each the same bytes, which are fields of it."""
+
+    write: Writer
+    more: bytes
+
+    def __call__(
+        self, served: "Served", computed: Computed, calls: Sequence[Call], counts: Sequence[int]
+    ) -> list[bytes]:
+        """Write an answer for each call."""
+        return [answer + self.more for answer in self.write(served, computed, calls, counts)]
+
+
 class Question(Protocol):
     """A request that was read. Each method may raise what the caller is to be told."""
 
@@ -97,8 +112,11 @@ class Question(Protocol):
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that is asked for."""
 
-    def inputs(self, served: "Served") -> "Array":
-        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network."""
+    def inputs(self, served: "Served") -> "Read":
+        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of."""
+
+    def warned(self, warnings: "Warnings") -> bytes:
+        """Serialize what an answer says of warnings, to stand behind all else that it says."""
 
     def wanted(self, served: "Served") -> Wanted:
         """Return what is wanted."""

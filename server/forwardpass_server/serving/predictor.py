@@ -17,9 +17,10 @@ import numpy as np
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, QuotaExceededError
 from forwardpass.tensors import Array
 
+from forwardpass_server.core import settle
 from forwardpass_server.registry import Registry, Served, Shadowing, Snapshot, Statistics, VersionState
 from forwardpass_server.serving.batches import STEP, Batch, Steps, answer_bytes, work_of_row
-from forwardpass_server.serving.calls import Answer, Call, Kind, Question, TraceChoice, Wanted
+from forwardpass_server.serving.calls import Answer, Appended, Call, Kind, Question, TraceChoice, Wanted
 from forwardpass_server.serving.heads import Head, Heads
 from forwardpass_server.serving.many import join, split
 from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY
@@ -215,13 +216,17 @@ class Predictor:
         """Put a call into its batch; return what it wants, how many rows it has, and what it takes."""
         statistics = version.slot.statistics
         try:
-            inputs, wanted = question.inputs(served), question.wanted(served)
+            read, wanted = question.inputs(served), question.wanted(served)
+            inputs = read.numbers
             self._check_cost(served, wanted.choice, len(inputs))
         except ForwardpassError:
             statistics.refused(call.arrived)
             raise
         work = len(inputs) * work_of_row(served, wanted.choice)
-        found.add([call], len(inputs), inputs, served, wanted, work, statistics)
+        answered = wanted
+        if read.warnings is not None:
+            answered = Wanted(wanted.choice, Appended(wanted.write, question.warned(read.warnings)))
+        found.add([call], len(inputs), inputs, served, answered, work, statistics)
         return wanted, len(inputs), work
 
     def _read_alike(self, head: Head, calls: list[Call], found: Sorted) -> None:
@@ -240,11 +245,14 @@ class Predictor:
         if head.dtype != dtype:
             with np.errstate(over="ignore", invalid="ignore"):
                 numbers = numbers.astype(dtype)
-        if not served.allow_non_finite and not _all_finite(numbers):
-            for call in calls:  # one by one, so that only those are refused that have such numbers
+        inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
+        oddities = None
+        if served.typed is not None:
+            inputs, oddities = settle(served.typed.rules, inputs)
+        if oddities is not None or not (served.typed or served.allow_non_finite or _all_finite(numbers)):
+            for call in calls:  # one by one, so that only those are refused, or warned, that have such numbers
                 self._read_cold(call, head.version, found)
             return
-        inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
         found.add(calls, head.rows, inputs, served, head.wanted, head.work, head.version.slot.statistics)
 
     def _check_cost(self, served: Served, choice: TraceChoice | None, rows: int) -> None:

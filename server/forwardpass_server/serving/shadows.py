@@ -15,7 +15,7 @@ from forwardpass.differences import beyond, differences
 from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.core import forward
-from forwardpass_server.serving.replies import classify
+from forwardpass_server.serving.classes import classify
 from forwardpass_server.serving.workers import lower_priority
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Shadows:
         rows = len(piece.inputs)
         served = self._registry.resident(version) or self._registry.load(version)
         # The alias may have moved to a version of another kind since the shadow was set.
-        if served.input_names != live.input_names or served.output_names != live.output_names:
+        if _meaning(served) != _meaning(live):
             statistics.failed(rows, f"version {live.version}, which answers now, has other inputs or outputs")
             return
         with np.errstate(all="ignore"):
@@ -183,7 +183,12 @@ class Shadows:
         )
 
 
+def _meaning(served: "Served") -> tuple[object, ...]:
+    """What a row's inputs and outputs are; where it is another, no numbers can be compared."""
+    return served.input_names, served.typed and served.typed.levels, served.output_names
+
+
 def _relabeled(live: "Served", ours: "Array", shadow: "Served", theirs: "Array") -> int:
     """Count the rows with another label; none where not both are classifiers."""
-    labels = (classify(served.classes, outputs) for served, outputs in ((live, ours), (shadow, theirs)))
+    labels = (classify(served, outputs) for served, outputs in ((live, ours), (shadow, theirs)))
     return sum(a.label != b.label for a, b in zip(*labels, strict=False))
