@@ -1,6 +1,7 @@
 """The benchmarks run; how fast anything is, is not asserted."""
 
 import json
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -102,3 +103,14 @@ def test_a_flame_of_the_page(name: str) -> None:
 def test_a_picture_that_is_no_flame() -> None:
     with pytest.raises(ValueError, match="0 titles"):
         titled("<svg/>", "a title")
+
+
+@pytest.mark.prove
+def test_servers_behind_envoy_are_measured() -> None:
+    if shutil.which("h2load") is None:
+        pytest.skip("h2load makes the load, and is not here (Debian: apt-get install nghttp2-client)")
+    command = [sys.executable, "-m", "benchmarks.edge", "--rounds", "1", "--seconds", "1", "--watchers", "20"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert ran.returncode == 0, ran.stderr
+    for words in ("1 server: ", "Envoy, 1 server: ", "Envoy, 2 servers: ", "registrations, SQLite: ", "watchers: "):
+        assert words in ran.stdout
