@@ -11,19 +11,21 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictRequest(_message.Message):
-    __slots__ = ("network", "version", "tensor", "rows")
+    __slots__ = ("network", "version", "tensor", "rows", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TENSOR_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: str
     tensor: _tensor_pb2.Tensor
     rows: _tensor_pb2.Rows
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "numerics")
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "numerics", "revision")
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +33,7 @@ class PredictResponse(_message.Message):
     OUTPUT_NAMES_FIELD_NUMBER: _ClassVar[int]
     CLASSIFICATIONS_FIELD_NUMBER: _ClassVar[int]
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     outputs: _tensor_pb2.Tensor
     network: str
     version: int
@@ -38,7 +41,8 @@ class PredictResponse(_message.Message):
     output_names: _containers.RepeatedScalarFieldContainer[str]
     classifications: _containers.RepeatedCompositeFieldContainer[Classification]
     numerics: _network_pb2.Numerics
-    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ...) -> None: ...
+    revision: int
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class Classification(_message.Message):
     __slots__ = ("label", "probability")
@@ -87,23 +91,25 @@ class PredictResult(_message.Message):
     def __init__(self, response: _Optional[_Union[PredictResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class TraceRequest(_message.Message):
-    __slots__ = ("network", "version", "tensor", "rows", "layers", "contributions")
+    __slots__ = ("network", "version", "tensor", "rows", "layers", "contributions", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TENSOR_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: str
     tensor: _tensor_pb2.Tensor
     rows: _tensor_pb2.Rows
     layers: _containers.RepeatedScalarFieldContainer[str]
     contributions: bool
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., contributions: bool = ...) -> None: ...
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., contributions: bool = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class TraceResponse(_message.Message):
-    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers", "numerics")
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers", "numerics", "revision")
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +120,7 @@ class TraceResponse(_message.Message):
     INPUT_NAMES_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     outputs: _tensor_pb2.Tensor
     network: str
     version: int
@@ -124,4 +131,5 @@ class TraceResponse(_message.Message):
     input_names: _containers.RepeatedScalarFieldContainer[str]
     layers: _containers.RepeatedCompositeFieldContainer[_trace_pb2.LayerTrace]
     numerics: _network_pb2.Numerics
-    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ...) -> None: ...
+    revision: int
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., revision: _Optional[int] = ...) -> None: ...

@@ -29,6 +29,10 @@ class _Asked(Generic[Request]):
 
     message: Request
 
+    @property
+    def min_revision(self) -> int:
+        return self.message.min_revision
+
     def find(self, snapshot: "Snapshot") -> "VersionState":
         return snapshot.serving(self.message.network, self.message.version)
 
@@ -69,14 +73,18 @@ class _AskedToTrace(_Asked[TraceRequest]):
         return Wanted(choice, _traces)
 
 
-def _predictions(served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int]) -> list[bytes]:
+def _predictions(
+    served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+) -> list[bytes]:
     del calls
-    return predict_replies(served, cast("Array", outputs), counts)
+    return predict_replies(served, cast("Array", outputs), counts, revision)
 
 
-def _traces(served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int]) -> list[bytes]:
+def _traces(
+    served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+) -> list[bytes]:
     del calls
-    return trace_replies(served, cast("core.Trace", traced), counts)
+    return trace_replies(served, cast("core.Trace", traced), counts, revision)
 
 
 def _parse(message: type[Request], data: bytes, method: str) -> Request:
