@@ -230,7 +230,8 @@ class Predictor:
                 alike[head] = [call]
         for head, same in alike.items():
             self._read_alike(head, same, found)
-        found.took(time.monotonic() - now, len(calls))
+        if into is None:
+            found.took(time.monotonic() - now, len(calls))
         return found
 
     def _read_cold(self, cold: Cold, into: Sorted) -> None:
