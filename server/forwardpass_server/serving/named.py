@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
-from math import nan
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -159,7 +159,7 @@ def _fill(out: "Floats", row: "Struct", index: int, found: _Found) -> None:
         read = _VALUES.get((wire or "", kind := found.kind_of(column)))
         if read is not None:
             out[column] = read(value, found.levels_of(column))
-        elif wire in {None, "null_value"} and served.typed is not None:
+        elif served.typed is not None and (wire in {None, "null_value"} or isnan(value.number_value)):
             _miss(out, column, index, found)
         else:
             said = "nothing" if wire in {None, "null_value"} else f"a {str(wire).removesuffix('_value')}"

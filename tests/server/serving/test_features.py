@@ -86,10 +86,12 @@ def forms(network: spec.NetworkSpec, table: Sequence[Sequence[object]]) -> dict[
     matrix = matrix_of(network, table)
     with np.errstate(over="ignore"):
         own = matrix.astype(network.dtype)
+    with_nan = [[np.nan if value is None else value for value in row] for row in table]
     return {
         "tensor": {"tensor": to_tensor(matrix)},
         "tensor of its dtype": {"tensor": to_tensor(own)},
         "rows": {"rows": rows_of(names, table)},
+        "rows with NaN": {"rows": rows_of(names, with_nan)},
         "rows with names left out": {"rows": rows_of(names, table, absent=True)},
         "columns": {"columns": columns_of(names, table, kinds)},
     }
