@@ -15,8 +15,9 @@ from rich.table import Table
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
 from forwardpass.merges import reading
-from forwardpass.models import FeatureInfo, NetworkInfo, OutputInfo, Prediction, Trace, VersionInfo
+from forwardpass.models import FeatureInfo, NetworkInfo, Prediction, Trace, VersionInfo
 from forwardpass.render.drawing import number
+from forwardpass.spec import Output
 from forwardpass.spec.features import range_words
 
 
@@ -157,7 +158,7 @@ def _feature(feature: FeatureInfo) -> str:
 
 def _outputs(version: VersionInfo) -> list[str]:
     """Say each output's name, with its unit."""
-    facts = version.output_facts or (OutputInfo(),) * len(version.output_names)
+    facts = version.output_facts or (Output(),) * len(version.output_names)
     pairs = zip(version.output_names, facts, strict=True)
     return [f"{name} ({fact.unit})" if fact.unit else name for name, fact in pairs]
 
