@@ -10,7 +10,7 @@ from forwardpass.tensors import Array
 
 from forwardpass_server.core import Dense, Trace, empty_trace, forward, forward_steps, rows_of, trace, trace_steps
 from forwardpass_server.registry import Served, Shadowing, Statistics
-from forwardpass_server.serving.calls import Call, Computed, TraceChoice, Writer
+from forwardpass_server.serving.calls import Call, Computed, TraceChoice, Wanted, Writer
 from forwardpass_server.serving.shadows import Answered
 from forwardpass_server.serving.workers import Pause
 
@@ -38,9 +38,10 @@ def answer_bytes(served: Served, choice: TraceChoice | None) -> int:
     return numbers * plan.dtype.itemsize
 
 
-def work_of_row(served: Served, choice: TraceChoice | None) -> int:
+def work_of_row(served: Served, wanted: Wanted) -> int:
     """Return what it takes to compute and answer a row, in floating-point operations."""
-    return served.plan.flops_per_row + _FLOPS_PER_BYTE * answer_bytes(served, choice)
+    size = answer_bytes(served, wanted.choice) + wanted.row_bytes
+    return served.plan.flops_per_row + _FLOPS_PER_BYTE * size
 
 
 @dataclass(slots=True)

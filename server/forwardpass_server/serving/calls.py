@@ -83,10 +83,12 @@ class Wanted(NamedTuple):
     Attributes:
         choice: What a trace must show, or None where the outputs are enough.
         write: Writes the answers; equal for questions whose answers may be written together.
+        row_bytes: About how many bytes an answer has for each row besides numbers, at most.
     """
 
     choice: TraceChoice | None
     write: Writer
+    row_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

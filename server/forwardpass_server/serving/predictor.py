@@ -66,6 +66,7 @@ class Sorted:
         cold: Calls whose version is not in memory.
         behind: Calls that must wait until the registry has looked for changes that others made.
         revision: The registry's revision at which the versions are found that are put in now.
+        label_bytes: How many bytes the batches' answers have besides numbers, at most.
     """
 
     def __init__(self) -> None:
@@ -75,6 +76,7 @@ class Sorted:
         self.cold: list[Cold] = []
         self.behind: list[Call] = []
         self.revision = 0
+        self.label_bytes = 0
         self._shared: dict[tuple[Served, TraceChoice | None, int], Batch] = {}
 
     def at(self, snapshot: Snapshot) -> None:
@@ -92,6 +94,7 @@ class Sorted:
         statistics: Statistics,
     ) -> None:
         """Put in calls of so many rows and so much work each, `inputs` having the rows of them all."""
+        self.label_bytes += len(inputs) * wanted.row_bytes
         if rows >= LONG or work > STEP:  # nobody waits for the long work of another, nor copies what gains nothing
             for place, call in enumerate(calls):
                 batch = self._batch(served, wanted.choice, statistics)
@@ -170,7 +173,7 @@ class Predictor:
             yield None
             self._read_cold(cold, found)
         size = sum(batch.rows * answer_bytes(batch.served, batch.choice) for batch in found.batches)
-        self._check_answer(size)
+        self._check_answer(size + found.label_bytes)
         answers: dict[int, Answer] = {id(call): error for call, error in found.refused}
         for batch in found.batches:
             replies = yield from batch.steps(answered)
@@ -279,14 +282,14 @@ class Predictor:
         try:
             read, wanted = question.inputs(served), question.wanted(served)
             inputs = read.numbers
-            self._check_cost(served, wanted.choice, len(inputs))
+            self._check_cost(served, wanted, len(inputs))
         except ForwardpassError:
             statistics.refused(call.arrived)
             raise
-        work = len(inputs) * work_of_row(served, wanted.choice)
+        work = len(inputs) * work_of_row(served, wanted)
         answered = wanted
         if read.warnings is not None:
-            answered = Wanted(wanted.choice, Appended(wanted.write, question.warned(read.warnings)))
+            answered = wanted._replace(write=Appended(wanted.write, question.warned(read.warnings)))
         found.add([call], len(inputs), inputs, served, answered, work, statistics)
         return wanted, len(inputs), work
 
@@ -315,14 +318,14 @@ class Predictor:
             return
         found.add(calls, head.rows, inputs, served, head.wanted, head.work, head.version.slot.statistics)
 
-    def _check_cost(self, served: Served, choice: TraceChoice | None, rows: int) -> None:
+    def _check_cost(self, served: Served, wanted: Wanted, rows: int) -> None:
         limits = self._limits
         if rows > limits.max_rows:
             raise _quota("rows", rows, limits.max_rows, "max_rows")
         gigaflops = rows * served.plan.flops_per_row / 1e9
         if gigaflops > limits.max_gigaflops:
             raise _quota("billion floating-point operations", gigaflops, limits.max_gigaflops, "max_gigaflops")
-        self._check_answer(rows * answer_bytes(served, choice))
+        self._check_answer(rows * (answer_bytes(served, wanted.choice) + wanted.row_bytes))
 
     def _check_answer(self, size: int) -> None:
         if size > self._limits.max_answer_bytes:

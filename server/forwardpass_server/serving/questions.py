@@ -11,6 +11,7 @@ from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictRespons
 from google.protobuf.message import DecodeError
 
 from forwardpass_server.serving.calls import Call, Computed, Kind, TraceChoice, Wanted
+from forwardpass_server.serving.classes import row_bytes
 from forwardpass_server.serving.features import Read, Warnings
 from forwardpass_server.serving.inputs import read_inputs
 from forwardpass_server.serving.replies import predict_replies, trace_replies
@@ -58,7 +59,8 @@ class _AskedToPredict(_Asked[PredictRequest]):
     answer = PredictResponse
 
     def wanted(self, served: "Served") -> Wanted:
-        return Wanted(None, _WritePredictions(_top(self.message.top_k, served)))
+        top = _top(self.message.top_k, served)
+        return Wanted(None, _WritePredictions(top), row_bytes(served, top))
 
 
 class _AskedToTrace(_Asked[TraceRequest]):
@@ -78,7 +80,8 @@ class _AskedToTrace(_Asked[TraceRequest]):
                     path=f"layers[{index}]",
                 )
         choice = TraceChoice(layers=frozenset(self.message.layers), contributions=self.message.contributions)
-        return Wanted(choice, _WriteTraces(_top(self.message.top_k, served)))
+        top = _top(self.message.top_k, served)
+        return Wanted(choice, _WriteTraces(top), row_bytes(served, top))
 
 
 @dataclass(frozen=True, slots=True)
