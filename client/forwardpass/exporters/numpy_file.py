@@ -98,7 +98,7 @@ def labels(rows):
     """Return the most probable class of each row."""
     outputs = predict(rows)
     if outputs.shape[1] == 1:
-        return [CLASSES[int(p >= 0.5)] for p in outputs[:, 0]]
+        return [CLASSES[int(p >= THRESHOLD)] for p in outputs[:, 0]]
     return [CLASSES[column] for column in outputs.argmax(axis=1)]
 '''
 
@@ -172,6 +172,11 @@ def _parts(spec: NetworkSpec) -> Iterator[str]:
     yield _constant("OUTPUTS", list(spec.outputs))
     if spec.classes:
         yield _constant("CLASSES", list(spec.classes))
+        yield f"THRESHOLD = {spec.thresholds[0] if len(spec.outputs) == 1 and spec.thresholds else 0.5}\n"
+    if _is_rescaled(spec):
+        for name in ("scale", "shift"):
+            numbers = [getattr(fact, name) for fact in spec.output_facts]
+            yield f"OUTPUT_{name.upper()} = np.array({numbers}, DTYPE)\n"
     yield f"NON_FINITE = {spec.allow_non_finite_inputs}\n"
     yield f"TOLERANCE = {TOLERANCE[spec.dtype]!r}\n"
     yield known.text()
@@ -198,7 +203,12 @@ def _predict(spec: NetworkSpec, layers: list[str]) -> Iterator[str]:
         start += group.width
     yield indent("\n".join([*lines, *layers, ""]), " " * 8)
     outputs = ", ".join(f"value[{name!r}]" for name in spec.output_layers)
-    yield f"    return np.concatenate([{outputs}], axis=1)\n"
+    rescaled = " * OUTPUT_SCALE + OUTPUT_SHIFT" if _is_rescaled(spec) else ""
+    yield f"    return np.concatenate([{outputs}], axis=1){rescaled}\n"
+
+
+def _is_rescaled(spec: NetworkSpec) -> bool:
+    return any((fact.scale, fact.shift) != (1.0, 0.0) for fact in spec.output_facts)
 
 
 def _layer(layer: Layer, own: dict[str, str], known: Formulas) -> str:
