@@ -22,7 +22,6 @@ from forwardpass.models import (
     LayerTrace,
     NetworkChange,
     NetworkInfo,
-    OutputInfo,
     Prediction,
     Registered,
     RolledBack,
@@ -34,6 +33,7 @@ from forwardpass.models import (
 from forwardpass.numerics import read_numerics
 from forwardpass.spec.feature_messages import FEATURE_KINDS, OUT_OF_RANGE, read_stand_in
 from forwardpass.spec.kinds import DENSE
+from forwardpass.spec.network import Output
 from forwardpass.tensors import DTYPES, from_tensor
 from forwardpass.v1 import network_pb2, network_service_pb2, prediction_service_pb2, trace_pb2
 from forwardpass.v1.network_service_pb2 import (
@@ -299,8 +299,8 @@ def _feature(message: network_pb2.Feature) -> FeatureInfo:
     )
 
 
-def _output(message: network_pb2.Output) -> OutputInfo:
-    return OutputInfo(
+def _output(message: network_pb2.Output) -> Output:
+    return Output(
         unit=message.unit,
         description=message.description,
         scale=message.scale if message.HasField("scale") else 1.0,

@@ -6,6 +6,7 @@ them, so that a text or a boolean can be missing too.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Any, Final
 
 import numpy as np
@@ -72,15 +73,17 @@ def _column(name: str, values: Any, faults: list[Fault]) -> Column:
     if kind in "iuf":
         return Column(name=name, numbers=Numbers(values=values.tolist()))
     items = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    missing = [index for index, value in enumerate(items) if is_missing(value)]
-    kinds = {type(value) for value in items if not is_missing(value)}
+    there = [not (is_missing(value) or (isinstance(value, float) and math.isnan(value))) for value in items]
+    kinds = {type(value) for value in compress(items, there)}
+    missing = [index for index, is_there in enumerate(there) if not is_there]
     if kinds and all(issubclass(each, str) for each in kinds):
-        texts = [value if isinstance(value, str) else "" for value in items]
+        texts = [value if is_there else "" for value, is_there in zip(items, there, strict=True)]
         return Column(name=name, texts=Texts(values=texts), missing=missing)
     if kinds and kinds <= {bool, np.bool_}:
-        truths = [not is_missing(value) and bool(value) for value in items]
+        truths = [bool(is_there and value) for value, is_there in zip(items, there, strict=True)]
         return Column(name=name, booleans=Booleans(values=truths), missing=missing)
     numbers = []
+    missing = [index for index, value in enumerate(items) if is_missing(value)]
     for index, value in enumerate(items):
         number = math.nan if is_missing(value) else read_number(value)
         if number is None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from forwardpass.numerics import Numerics
 from forwardpass.spec.features import FeatureKind, OutOfRange
+from forwardpass.spec.network import Output
 from forwardpass.tensors import Array
 
 Event: TypeAlias = Literal["current", "synced", "changed", "deleted"]
@@ -234,23 +235,6 @@ class FeatureInfo:
     unknown: float | str = "refuse"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutputInfo:
-    """What is known of an output besides its name.
-
-    Attributes:
-        unit: The unit of measurement, or empty.
-        description: What it says about the world, or empty.
-        scale: Multiplies what the last layer computes.
-        shift: Added to it after that.
-    """
-
-    unit: str = ""
-    description: str = ""
-    scale: float = 1.0
-    shift: float = 0.0
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class LayerInfo(_Value):
     """A layer without its weights.
@@ -381,7 +365,7 @@ class VersionInfo(_Value):
     input_groups: Mapping[str, int] = field(default_factory=dict)
     output_layers: tuple[str, ...] = ()
     shadow_of: tuple[Shadow, ...] = ()
-    output_facts: tuple[OutputInfo, ...] = ()
+    output_facts: tuple[Output, ...] = ()
     thresholds: tuple[float, ...] = ()
 
 

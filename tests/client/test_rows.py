@@ -119,6 +119,7 @@ TEXTS = ["x", "y"]
         pytest.param({"a": np.array([1, 2], "f4")}, {"a": [1.0, 2.0]}, id="dict of arrays"),
         pytest.param({"a": np.array(TEXTS), "b": (True, None)}, {"a": TEXTS, "b": [True, None]}, id="mixed columns"),
         pytest.param({"a": pd.Series(TEXTS)}, {"a": TEXTS}, id="dict of series"),
+        pytest.param({"a": ["x", np.nan], "b": [True, np.nan]}, {"a": ["x", None], "b": [True, None]}, id="NaN"),
         pytest.param({"a": [1, None, True]}, {"a": [1.0, None, 1.0]}, id="numbers, a bool and None"),
     ],
 )
@@ -169,6 +170,7 @@ class Polars:
         pytest.param({"a": [1, 2], "b": [3]}, ShapeMismatchError, "'a' has 2, 'b' has 1", id="columns of two lengths"),
         pytest.param({"a": []}, ShapeMismatchError, "at least one row", id="columns without rows"),
         pytest.param({"a": [1, "x"]}, FeatureMismatchError, r"rows\.a\[1\]: is the text 'x'", id="column of two kinds"),
+        pytest.param({"a": [np.zeros(2)]}, FeatureMismatchError, r"rows\.a\[0\]: is a ndarray", id="array in a column"),
         pytest.param({"a": [1, [2]]}, FeatureMismatchError, r"rows\.a\[1\]: is a list", id="list in a column"),
         pytest.param({1: [1]}, FeatureMismatchError, "has the name 1", id="column with a number as name"),
         pytest.param([{"a": [1, 2]}], FeatureMismatchError, "list of dicts", id="list in a row"),

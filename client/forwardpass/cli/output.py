@@ -19,13 +19,13 @@ from forwardpass.models import (
     AliasMove,
     FeatureInfo,
     NetworkInfo,
-    OutputInfo,
     Prediction,
     ShadowReport,
     Trace,
     VersionInfo,
 )
 from forwardpass.render.drawing import number
+from forwardpass.spec import Output
 from forwardpass.spec.features import range_words
 
 _SHOWN_MOVES: Final = 5
@@ -207,7 +207,7 @@ def _feature(feature: FeatureInfo) -> str:
 
 def _outputs(version: VersionInfo) -> list[str]:
     """Say each output's name, with its unit."""
-    facts = version.output_facts or (OutputInfo(),) * len(version.output_names)
+    facts = version.output_facts or (Output(),) * len(version.output_names)
     pairs = zip(version.output_names, facts, strict=True)
     return [f"{name} ({fact.unit})" if fact.unit else name for name, fact in pairs]
 

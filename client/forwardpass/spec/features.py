@@ -7,6 +7,7 @@ is NaN until something stands in for it, and a text that is no level is `UNKNOWN
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -41,6 +42,8 @@ _KINDS: Final[Mapping[str, frozenset[str]]] = {
 
 _TYPED: Final = frozenset({"kind", "range", "out_of_range", "levels", "unknown", "missing"})
 _MOST_SHOWN: Final = 5
+_COMPARED: Final = 100
+"""How many levels a text that is none is compared with: that takes time, and a caller can make many such texts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,7 +207,7 @@ def _example_level(value: object, feature: FeatureOutline, *, named: bool) -> tu
             return None, float(feature.index[value])
         if feature.unknown != REFUSE:
             return None, UNKNOWN
-        return f"is {quoted(value)}, which is no level{level_hint(value, feature.index)}", None
+        return f"is {quoted(value)}, which is no level; {_some(feature.index)}", None
     if named or number_fault(value, np.float64) is not None:
         return f"is {found(value)}; must be a level, a text in quotes", None
     number = float(value)  # type: ignore[arg-type] # a number, by the check
@@ -234,8 +237,11 @@ def range_words(ends: tuple[float | None, float | None]) -> str:
 
 def level_hint(word: str, levels: Mapping[str, int]) -> str:
     """Return a hint at the level that may have been meant, or at what there is."""
-    near = nearest(word, levels)
-    if near is not None:
-        return f"; did you mean {quoted(near)}?"
+    alike = levels if len(levels) <= _COMPARED else (level for level in levels if level[:1] == word[:1])
+    near = nearest(word, islice(alike, _COMPARED))
+    return f"; did you mean {quoted(near)}?" if near is not None else f"; {_some(levels)}"
+
+
+def _some(levels: Mapping[str, int]) -> str:
     more = f" and {len(levels) - _MOST_SHOWN} more" if len(levels) > _MOST_SHOWN else ""
-    return f"; the levels are {listed(list(levels)[:_MOST_SHOWN])}{more}"
+    return f"the levels are {listed(list(islice(levels, _MOST_SHOWN)))}{more}"

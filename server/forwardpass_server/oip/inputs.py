@@ -14,7 +14,7 @@ from forwardpass.spec.features import REFUSE
 
 from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype
 from forwardpass_server.oip.levels import BYTES, levels_of, read_levels, texts_of
-from forwardpass_server.serving.features import Origin, Read
+from forwardpass_server.serving.features import Origin, Read, check_unsaid
 from forwardpass_server.serving.inputs import check_inputs
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def read_inputs(request: "ModelInferRequest", served: "Served") -> Read:
     if len(rows) > 1:
         shapes = ", ".join(f"'{name}' has {len(column)}" for name, column in zip(names, columns, strict=True))
         raise _wrong_shape(f"all inputs must have the same number of rows; {shapes}", names[0], served)
+    check_unsaid(len(columns[0]) * (served.plan.inputs - len(names)), served)
     numbers = np.full((len(columns[0]), served.plan.inputs), np.nan, dtype=served.plan.dtype)
     for name, column in zip(names, columns, strict=True):
         numbers[:, served.feature_index[name]] = column[:, 0]

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from forwardpass_server.registry import Served
 
+_AROUND: Final = 16
+"""What a class takes in an answer besides its label: a probability, and what says that these are here."""
+
 _HALF: Final = 0.5
 """The threshold where a network has none of its own."""
 
@@ -39,6 +42,15 @@ def classify(served: "Served", outputs: "Array", top: int = 0) -> list[Classific
                 [ClassProbability(label=served.classes[place], probability=row[place]) for place in best]
             )
     return found
+
+
+def row_bytes(served: "Served", top: int) -> int:
+    """Return at most how many bytes an answer has for a row's classes, where that may be more than a class or two."""
+    several = served.thresholds is not None and served.plan.outputs > 1
+    if not top and not several:
+        return 0
+    sizes = [len(label.encode()) + _AROUND for label in served.classes]
+    return top * max(sizes) + several * sum(sizes)
 
 
 def _of_two(served: "Served", outputs: "Array") -> list[Classification]:

@@ -14,6 +14,7 @@ from forwardpass.errors import (
     MissingValueError,
     NonFiniteInputError,
     OutOfRangeError,
+    ShapeMismatchError,
     UnknownLevelError,
 )
 from forwardpass.spec.features import level_hint, range_words
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 MOST_TOLD: Final = 100
 """So many warnings, or faults of an error, are told one by one; the others are counted."""
+
+MOST_UNSAID: Final = 2**22
+"""So many values of a request may be left out where something stands in for them."""
 
 _MOST_HINTS: Final = 8
 """How many texts of one request are compared with the levels: a caller's typing errors must stay cheap."""
@@ -71,6 +75,22 @@ class Read(NamedTuple):
 def matrix_origin(given: str) -> Origin:
     """Return the origin of a matrix that a request has by the name `given`."""
     return Origin(path=lambda row, column: f"{given}[{row}][{column}]")
+
+
+def check_unsaid(unsaid: int, served: "Served") -> None:
+    """Refuse a request whose rows would take far more memory than it has bytes, since they leave out most features.
+
+    Raises:
+        ShapeMismatchError: More than `MOST_UNSAID` values are left out.
+    """
+    if unsaid > MOST_UNSAID:
+        message = f"leave out {unsaid:,} values, more than {MOST_UNSAID:,}; send fewer rows, or every feature"
+        raise ShapeMismatchError(
+            f"the rows {message}",
+            faults=[Fault(path="inputs", message=f"the rows {message}")],
+            network=served.name,
+            version=served.version,
+        )
 
 
 def settle_inputs(numbers: "Array", served: "Served", origin: Origin) -> Read:

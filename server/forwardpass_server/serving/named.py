@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
-from math import nan
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from forwardpass.errors import Fault, FeatureMismatchError, MissingValueError, ShapeMismatchError
 from forwardpass.spec.features import REFUSE, UNKNOWN
 
-from forwardpass_server.serving.features import MOST_TOLD, Origin
+from forwardpass_server.serving.features import MOST_TOLD, Origin, check_unsaid
 
 if TYPE_CHECKING:
     from forwardpass.v1.tensor_pb2 import Column, Columns, Rows
@@ -127,6 +127,7 @@ def matrix_of_rows(rows: "Rows", served: "Served") -> "tuple[Floats, Origin]":
     given, names = rows.rows, served.input_names
     if not given:
         raise _no_rows("rows", served)
+    check_unsaid(len(given) * served.plan.inputs - sum(len(row.fields) for row in given), served)
     matrix = np.empty((len(given), served.plan.inputs), dtype=np.float64)
     found = _Found(served, "rows")
     for index, row in enumerate(given):
@@ -158,7 +159,7 @@ def _fill(out: "Floats", row: "Struct", index: int, found: _Found) -> None:
         read = _VALUES.get((wire or "", kind := found.kind_of(column)))
         if read is not None:
             out[column] = read(value, found.levels_of(column))
-        elif wire in {None, "null_value"} and served.typed is not None:
+        elif served.typed is not None and (wire in {None, "null_value"} or isnan(value.number_value)):
             _miss(out, column, index, found)
         else:
             said = "nothing" if wire in {None, "null_value"} else f"a {str(wire).removesuffix('_value')}"
@@ -187,6 +188,7 @@ def matrix_of_columns(columns: "Columns", served: "Served") -> "tuple[Floats, Or
     """
     given = {column.name: column for column in columns.columns}
     rows = _count_rows(columns.columns, served)
+    check_unsaid(rows * (served.plan.inputs - len(given)), served)
     matrix = np.full((rows, served.plan.inputs), nan)
     found = _Found(served, "columns")
     for name, times in Counter(column.name for column in columns.columns).items():

@@ -11,6 +11,7 @@ from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictRespons
 from google.protobuf.message import DecodeError
 
 from forwardpass_server.serving.calls import Call, Computed, Kind, TraceChoice, Wanted
+from forwardpass_server.serving.classes import row_bytes
 from forwardpass_server.serving.features import Read, Warnings
 from forwardpass_server.serving.inputs import read_inputs
 from forwardpass_server.serving.replies import predict_replies, trace_replies
@@ -30,6 +31,10 @@ class _Asked(Generic[Request]):
 
     message: Request
     answer: ClassVar[type[PredictResponse | TraceResponse]]
+
+    @property
+    def min_revision(self) -> int:
+        return self.message.min_revision
 
     def find(self, snapshot: "Snapshot") -> "VersionState":
         return snapshot.serving(self.message.network, self.message.version)
@@ -54,7 +59,8 @@ class _AskedToPredict(_Asked[PredictRequest]):
     answer = PredictResponse
 
     def wanted(self, served: "Served") -> Wanted:
-        return Wanted(None, _WritePredictions(_top(self.message.top_k, served)))
+        top = _top(self.message.top_k, served)
+        return Wanted(None, _WritePredictions(top), row_bytes(served, top))
 
 
 class _AskedToTrace(_Asked[TraceRequest]):
@@ -74,7 +80,8 @@ class _AskedToTrace(_Asked[TraceRequest]):
                     path=f"layers[{index}]",
                 )
         choice = TraceChoice(layers=frozenset(self.message.layers), contributions=self.message.contributions)
-        return Wanted(choice, _WriteTraces(_top(self.message.top_k, served)))
+        top = _top(self.message.top_k, served)
+        return Wanted(choice, _WriteTraces(top), row_bytes(served, top))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +91,10 @@ class _WritePredictions:
     top: int
 
     def __call__(
-        self, served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int]
+        self, served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
     ) -> list[bytes]:
         del calls
-        return predict_replies(served, cast("Array", outputs), counts, self.top)
+        return predict_replies(served, cast("Array", outputs), counts, revision, self.top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +103,11 @@ class _WriteTraces:
 
     top: int
 
-    def __call__(self, served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int]) -> list[bytes]:
+    def __call__(
+        self, served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+    ) -> list[bytes]:
         del calls
-        return trace_replies(served, cast("core.Trace", traced), counts, self.top)
+        return trace_replies(served, cast("core.Trace", traced), counts, revision, self.top)
 
 
 def _top(asked: int, served: "Served") -> int:

@@ -89,7 +89,7 @@ FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown level": (
         network({**CITY, "unknown": "refuse"}, examples=[{"inputs": ["Brn"], "outputs": [0]}]),
         "spec.examples[0].inputs[0]",
-        'did you mean "Bern"?',
+        'the levels are "Bern", "Basel"',
     ),
     "no index": (
         network({**CITY, "unknown": "refuse"}, examples=[{"inputs": [2], "outputs": [0]}]),

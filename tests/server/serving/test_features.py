@@ -13,6 +13,7 @@ from forwardpass.errors import (
     MissingValueError,
     NonFiniteInputError,
     OutOfRangeError,
+    QuotaExceededError,
     ShapeMismatchError,
     UnknownLevelError,
 )
@@ -30,7 +31,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.features import documents, plain_input, values
-from tests.server.serving.samples import identity, served
+from tests.server.serving.samples import chain, identity, served
 from tests.server.serving.test_heads import answers
 
 ERRORS = {"missing": MissingValueError, "unknown": UnknownLevelError, "refuse": OutOfRangeError}
@@ -85,10 +86,12 @@ def forms(network: spec.NetworkSpec, table: Sequence[Sequence[object]]) -> dict[
     matrix = matrix_of(network, table)
     with np.errstate(over="ignore"):
         own = matrix.astype(network.dtype)
+    with_nan = [[np.nan if value is None else value for value in row] for row in table]
     return {
         "tensor": {"tensor": to_tensor(matrix)},
         "tensor of its dtype": {"tensor": to_tensor(own)},
         "rows": {"rows": rows_of(names, table)},
+        "rows with NaN": {"rows": rows_of(names, with_nan)},
         "rows with names left out": {"rows": rows_of(names, table, absent=True)},
         "columns": {"columns": columns_of(names, table, kinds)},
     }
@@ -234,6 +237,16 @@ def test_what_is_refused(inputs: dict[str, Any], error: type[ForwardpassError], 
     assert type(refused.value) is error
 
 
+def test_rows_that_leave_out_nearly_everything_do_not_fill_the_memory() -> None:
+    features = [{"name": f"f{index}", "missing": 0} for index in range(5_000)]
+    of = served(chain([5_000, 1], inputs=features))
+    few, many = np.zeros(10).tolist(), np.zeros(1_000).tolist()
+    assert read_inputs(PredictRequest(**of_columns(numbers("f0", *few))), of).numbers.shape == (10, 5_000)
+    for inputs in (of_columns(numbers("f0", *many)), {"rows": Rows(rows=[Struct() for _ in many])}):
+        with pytest.raises(ShapeMismatchError, match="leave out"):
+            read_inputs(PredictRequest(**inputs), of)
+
+
 def test_infinity_and_nan_are_numbers_where_the_network_says_so() -> None:
     of = typed({"name": "age", "range": [0, 120]}, allow_non_finite_inputs=True)
     read = read_inputs(PredictRequest(tensor=to_tensor(np.array([[np.inf], [np.nan]]))), of)
@@ -307,6 +320,17 @@ def test_a_bad_row_among_known_heads_is_refused_alone() -> None:
     for _ in range(2):
         found = [type(answer) for answer in answers(predictor, calls)]
         assert found == [bytes, UnknownLevelError, OutOfRangeError, bytes]
+    store.close()
+
+
+def test_the_most_probable_classes_count_for_the_size_of_an_answer() -> None:
+    store = SqlStore("sqlite://")
+    registry = Registry.open(store)
+    registry.register("sample", identity(100, classes=[f"a class of some length {index}" for index in range(100)]))
+    predictor = Predictor(registry, WorkLimits(max_answer_bytes=10_000))
+    requests = [PredictRequest(network="sample", tensor=to_tensor(np.ones((9, 100))), top_k=top) for top in (0, 100)]
+    calls = [Call(PREDICT, request.SerializeToString()) for request in requests]
+    assert [type(answer) for answer in answers(predictor, calls)] == [bytes, QuotaExceededError]
     store.close()
 
 
