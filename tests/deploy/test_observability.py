@@ -106,9 +106,8 @@ def test_prometheus_finds_the_servers_by_the_name_and_port_that_compose_gives_th
     listen = COMPOSE["server"]["environment"]["FORWARDPASS_SERVER_METRICS_LISTEN"]
     assert listen == f"0.0.0.0:{by_dns['port']}"
     (target,) = found["envoy"]["static_configs"][0]["targets"]
-    command = COMPOSE["envoy"]["command"]
-    document = yaml.safe_load(command[command.index("--config-yaml") + 1])
-    (listener,) = document["static_resources"]["listeners"]
+    envoy = yaml.safe_load((ROOT / "deploy" / "envoy.yaml").read_text())
+    (listener,) = [each for each in envoy["static_resources"]["listeners"] if each["name"] == "metrics"]
     assert target == f"envoy:{listener['address']['socket_address']['port_value']}"
     assert (
         set(COMPOSE["prometheus"]["networks"]) & set(COMPOSE["envoy"]["networks"]) & set(COMPOSE["server"]["networks"])
