@@ -18,6 +18,7 @@ from forwardpass_server.metrics import table
 from forwardpass_server.metrics.families import FAMILIES
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.postgres import Cluster
 from tests.processes import ServerProcess, wait_until
 from tests.server.registry.samples import BUILTINS, tiny
 
@@ -169,3 +170,16 @@ def test_without_the_extra_the_start_ends_with_a_sentence(tmp_path: Path) -> Non
 
 def test_the_documented_table_is_fresh() -> None:
     assert table() in DOCS.read_text()
+
+
+def test_a_database_that_is_away_is_seen(tmp_path: Path) -> None:
+    with Cluster() as own, ServerProcess(tmp_path, "--database", own.new_database(), *METRICS) as server:
+
+        def reachable() -> float:
+            return value(scrape(server), "database_reachable")
+
+        assert reachable() == 1
+        own.stop()
+        wait_until(lambda: reachable() == 0)
+        own.start()
+        wait_until(lambda: reachable() == 1)
