@@ -202,6 +202,7 @@ def test_every_query_of_the_dashboard_has_an_answer(fleet: Composition, client: 
         wait_until(answered, 120)
     except AssertionError:
         pytest.fail(f"no answer to {missing}")
+    assert ask(fleet, 'ALERTS{alertstate="firing"}') == []
 
 
 def ask(fleet: Composition, query: str) -> Any:
