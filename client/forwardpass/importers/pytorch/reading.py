@@ -12,9 +12,10 @@ from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.pytorch.building import Builder
 from forwardpass.importers.pytorch.following import Follower
 from forwardpass.importers.pytorch.probing import Input
+from forwardpass.importers.pytorch.programs import Program, refused
 from forwardpass.importers.pytorch.rows import Rows
 from forwardpass.importers.pytorch.tidying import tidy
-from forwardpass.importers.pytorch.tracing import Program, trace
+from forwardpass.importers.pytorch.tracing import trace
 from forwardpass.importers.source import Sample, Source
 from forwardpass.spec.names import identifier_fault
 from forwardpass.spec.network import default_names
@@ -66,7 +67,7 @@ def read(model: Any) -> Source:
 
 
 def _named(answer: Any) -> dict[str, Rows]:
-    """Return each output by its name, empty names for those that have none."""
+    """Return each output by its name, `output` and a number where the model has none."""
     if isinstance(answer, Rows):
         answer = {"output": answer}
     elif isinstance(answer, Mapping):
@@ -80,9 +81,7 @@ def _named(answer: Any) -> dict[str, Rows]:
     if not answer or wrong is not None:
         what = "what it returns" if wrong is None else f"its output {wrong!r}"
         message = f"{what} is no tensor of numbers that depend on the rows; return tensors, a tuple or a dict of them"
-        raise UnsupportedModelError(
-            f"the module cannot become a network: {message}", faults=[Fault(path="model", message=message)]
-        )
+        raise refused("model", message)
     found: dict[str, Rows] = answer
     return found
 
