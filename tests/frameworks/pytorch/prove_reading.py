@@ -71,6 +71,8 @@ def test_inputs_and_outputs_have_the_names_of_the_module() -> None:
     assert {"table", "trunk.0"} <= {layer.name for layer in network.layers}
     levels = [example.inputs[3] for example in network.examples]
     assert set(levels) <= set(range(5))
+    level = network.inputs.features[3]
+    assert (level.low, level.high, level.out_of_range) == (0, 4, "refuse")
 
 
 def test_how_many_levels_a_row_has_is_told_by_what_reads_them() -> None:
