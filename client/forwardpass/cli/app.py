@@ -133,7 +133,7 @@ def import_(
     keep_latest: Annotated[bool, typer.Option("--keep-latest", help="Leave `latest` where it is.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a network of a scikit-learn, Keras, PyTorch or ONNX model, prove that both compute the same, and register it."""
+    """Make a network of a framework's model, prove that both compute the same, and register it."""
     if name is None and out is None:
         raise typer.BadParameter("one of the two is needed", param_hint="--name or --out")
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does it

@@ -14,13 +14,13 @@ RAN: list[str] = []
 
 
 @keras.saving.register_keras_serializable("mine")
-class Mine(layers.Layer):  # type: ignore[misc] # Keras has no types
+class Mine(layers.Layer):
     def call(self, x: Any) -> Any:
         RAN.append("a layer of one's own")
         return x
 
 
-class Subclass(keras.Model):  # type: ignore[misc] # Keras has no types
+class Subclass(keras.Model):
     def __init__(self) -> None:
         super().__init__()
         self.dense = layers.Dense(2)
