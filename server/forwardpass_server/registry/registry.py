@@ -160,11 +160,6 @@ class Registry:
             self._follower.close()
 
     @property
-    def database_works(self) -> bool:
-        """Whether the store answered when it was last asked."""
-        return not self._current.in_doubt and (self._follower is None or self._follower.works)
-
-    @property
     def snapshot(self) -> Snapshot:
         """Everything that is registered; another object after each change."""
         return self._current.snapshot
