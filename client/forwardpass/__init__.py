@@ -7,6 +7,7 @@ from forwardpass._async_client import AsyncClient
 from forwardpass._client import Client
 from forwardpass.errors import (
     AccessError,
+    AliasMovedError,
     AliasNotFoundError,
     DeadlineExceededError,
     DrainingError,
@@ -26,6 +27,7 @@ from forwardpass.errors import (
     MissingValueError,
     NetworkCorruptError,
     NetworkNotFoundError,
+    NoEarlierVersionError,
     NonFiniteInputError,
     NotFoundError,
     OutOfRangeError,
@@ -42,6 +44,7 @@ from forwardpass.errors import (
     VersionOutOfServiceError,
 )
 from forwardpass.models import (
+    AliasMove,
     Classification,
     ClassProbability,
     FeatureInfo,
@@ -52,6 +55,9 @@ from forwardpass.models import (
     NetworkInfo,
     Prediction,
     Registered,
+    RolledBack,
+    Shadow,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -59,6 +65,8 @@ from forwardpass.rows import StreamRequest
 
 __all__ = [
     "AccessError",
+    "AliasMove",
+    "AliasMovedError",
     "AliasNotFoundError",
     "AsyncClient",
     "ClassProbability",
@@ -88,6 +96,7 @@ __all__ = [
     "NetworkCorruptError",
     "NetworkInfo",
     "NetworkNotFoundError",
+    "NoEarlierVersionError",
     "NonFiniteInputError",
     "NotFoundError",
     "OutOfRangeError",
@@ -96,6 +105,9 @@ __all__ = [
     "Prediction",
     "QuotaExceededError",
     "Registered",
+    "RolledBack",
+    "Shadow",
+    "ShadowReport",
     "ShapeMismatchError",
     "StoreUnavailableError",
     "StreamRequest",

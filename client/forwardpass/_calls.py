@@ -12,10 +12,13 @@ from forwardpass._coalescing import Batch, Group, Outcome, group_of
 from forwardpass._streams import CHUNK_BYTES, PredictionStream, Progress, Upload
 from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError, UnavailableError
 from forwardpass.models import (
+    AliasMove,
     NetworkChange,
     NetworkInfo,
     Prediction,
     Registered,
+    RolledBack,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -277,13 +280,73 @@ def delete_version(name: str, number: int) -> Call[NetworkInfo]:
     )
 
 
-def set_alias(name: str, alias: str, version: str | int) -> Call[NetworkInfo]:
+def set_alias(name: str, alias: str, version: str | int, *, expected: int | None) -> Call[NetworkInfo]:
     """Ask to make an alias name a version."""
     spec.check_name(alias, "alias")
     return Call(
         method="SetAlias",
-        request=networks_v1.SetAliasRequest(network=_text(name, "network"), alias=alias, version=_reference(version)),
+        request=networks_v1.SetAliasRequest(
+            network=_text(name, "network"),
+            alias=alias,
+            version=_reference(version),
+            expected_version=_expected(expected),
+        ),
         parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def rollback(name: str, alias: str, *, expected: int | None) -> Call[RolledBack]:
+    """Ask to move an alias back."""
+    return Call(
+        method="RollbackAlias",
+        request=networks_v1.RollbackAliasRequest(
+            network=_text(name, "network"), alias=_text(alias, "alias"), expected_version=_expected(expected)
+        ),
+        parse=_replies.rolled_back,
+    )
+
+
+def alias_moves(name: str, alias: str) -> Call[tuple[AliasMove, ...]]:
+    """Ask what an alias named."""
+    return Call(
+        method="ListAliasMoves",
+        request=networks_v1.ListAliasMovesRequest(network=_text(name, "network"), alias=_text(alias, "alias")),
+        parse=_replies.alias_moves,
+    )
+
+
+def set_shadow(
+    name: str, version: str | int, *, of: str | int, share: float, tolerance: float | None
+) -> Call[NetworkInfo]:
+    """Ask to let a version be computed beside another one."""
+    return Call(
+        method="SetShadow",
+        request=networks_v1.SetShadowRequest(
+            network=_text(name, "network"),
+            of=_reference(of),
+            version=_reference(version),
+            share=_number(share, "share"),
+            tolerance=None if tolerance is None else _number(tolerance, "tolerance"),
+        ),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def clear_shadow(name: str, of: str | int) -> Call[NetworkInfo]:
+    """Ask to end a shadow."""
+    return Call(
+        method="ClearShadow",
+        request=networks_v1.ClearShadowRequest(network=_text(name, "network"), of=_reference(of)),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def shadows(name: str) -> Call[tuple[ShadowReport, ...]]:
+    """Ask what was counted of a network's shadows."""
+    return Call(
+        method="ListShadows",
+        request=networks_v1.ListShadowsRequest(network=_text(name, "network")),
+        parse=_replies.shadow_reports,
     )
 
 
@@ -327,6 +390,18 @@ def _text(value: str, name: str) -> str:
     if not isinstance(value, str):
         raise _invalid(name, f"is a {type(value).__name__}; needed is a text")
     return value
+
+
+def _number(value: float, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _invalid(name, f"is {value!r}; needed is a number")
+    return value
+
+
+def _expected(version: int | None) -> int | None:
+    if version is None or type(version) is int:
+        return version
+    raise _invalid("expected", f"is {version!r}; needed is a version's number, or None")
 
 
 def _top(top_k: int) -> int:

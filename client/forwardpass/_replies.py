@@ -12,6 +12,7 @@ from forwardpass._failures import error_of_status
 from forwardpass.errors import ForwardpassError, InternalError
 from forwardpass.merges import MERGE_WORDS
 from forwardpass.models import (
+    AliasMove,
     Classification,
     ClassProbability,
     Event,
@@ -23,6 +24,9 @@ from forwardpass.models import (
     NetworkInfo,
     Prediction,
     Registered,
+    RolledBack,
+    Shadow,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -55,6 +59,8 @@ _OF_THE_WHOLE: Final = tuple(
     for field in fields(Prediction)
     if field.name not in {"outputs", "classifications", "warnings", "warning_count"}
 )
+
+_COUNTED: Final = tuple(field.name for field in fields(ShadowReport) if field.name != "shadow")
 
 
 def prediction(reply: prediction_service_pb2.PredictResponse) -> Prediction:
@@ -194,6 +200,7 @@ def network(message: network_pb2.Network) -> NetworkInfo:
         create_time=_time(message.create_time),
         update_time=_time(message.update_time),
         description=message.description,
+        shadows=tuple(map(_shadow, message.shadows)),
     )
 
 
@@ -222,8 +229,45 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         in_service=not message.out_of_service,
         input_groups={group.name: group.width for group in message.inputs.groups},
         output_layers=tuple(message.output_layers),
+        shadow_of=tuple(map(_shadow, message.shadow_of)),
         output_facts=tuple(map(_output, message.outputs)),
         thresholds=tuple(message.thresholds),
+    )
+
+
+def rolled_back(reply: network_service_pb2.RollbackAliasResponse) -> RolledBack:
+    """Read the answer to RollbackAlias."""
+    return RolledBack(network=network(reply.network), from_version=reply.from_version, to_version=reply.to_version)
+
+
+def alias_moves(reply: network_service_pb2.ListAliasMovesResponse) -> tuple[AliasMove, ...]:
+    """Read the answer to ListAliasMoves."""
+    return tuple(
+        AliasMove(
+            version=move.version,
+            time=_time(move.time) if move.HasField("time") else None,
+            rollback=move.rollback,
+            deleted=move.deleted,
+        )
+        for move in reply.moves
+    )
+
+
+def shadow_reports(reply: network_service_pb2.ListShadowsResponse) -> tuple[ShadowReport, ...]:
+    """Read the answer to ListShadows."""
+    return tuple(
+        ShadowReport(shadow=_shadow(report.shadow), **{name: getattr(report, name) for name in _COUNTED})
+        for report in reply.reports
+    )
+
+
+def _shadow(message: network_pb2.Shadow) -> Shadow:
+    return Shadow(
+        of=message.of,
+        version=message.version,
+        share=message.share,
+        tolerance=message.tolerance,
+        set_time=_time(message.set_time),
     )
 
 

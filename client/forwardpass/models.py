@@ -260,6 +260,58 @@ class LayerInfo(_Value):
     kind: str = "dense"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shadow:
+    """A version that is computed beside another one, to be compared with it, and never answered.
+
+    Attributes:
+        of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
+        version: The number of the version that is computed beside it.
+        share: Which share of the rows, above 0 and up to 1.
+        tolerance: A difference is accepted up to this much times `max(1, |answered number|)`.
+        set_time: Since when, in UTC.
+    """
+
+    of: str
+    version: int
+    share: float
+    tolerance: float
+    set_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShadowReport:
+    """A shadow and what one server counted of it; all but the last two count rows.
+
+    Counted since the server started, the shadow was set, or its alias moved, whichever was last.
+
+    Attributes:
+        shadow: The shadow.
+        of_version: The version whose rows it is computed on now.
+        rows: Those that were answered.
+        sampled: Those of them that were drawn, each with the shadow's share as its chance.
+        compared: Those drawn that were computed.
+        dropped: Those drawn that were not computed, since the server had no time.
+        failed: Those drawn that could not be computed.
+        beyond: Compared ones with an output that differs by more than the tolerance allows.
+        relabeled: Compared ones with another label.
+        worst_absolute: The largest difference of two numbers.
+        failure: Why rows could last not be computed; empty when all could.
+    """
+
+    shadow: Shadow
+    of_version: int
+    rows: int
+    sampled: int
+    compared: int
+    dropped: int
+    failed: int
+    beyond: int
+    relabeled: int
+    worst_absolute: float
+    failure: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class VersionInfo(_Value):
     """One immutable version of a network, without its weights.
@@ -276,6 +328,7 @@ class VersionInfo(_Value):
         layers: The layers in short.
         input_groups: The width of each group of inputs, in order, or empty.
         output_layers: The layers whose nodes, side by side, are the outputs.
+        shadow_of: Beside which versions it is computed.
         output_names: A name for each output.
         class_labels: A label for each class, or empty when the network is no classifier.
         parameter_count: The number of weights and biases.
@@ -311,6 +364,7 @@ class VersionInfo(_Value):
     in_service: bool = True
     input_groups: Mapping[str, int] = field(default_factory=dict)
     output_layers: tuple[str, ...] = ()
+    shadow_of: tuple[Shadow, ...] = ()
     output_facts: tuple[Output, ...] = ()
     thresholds: tuple[float, ...] = ()
 
@@ -327,6 +381,7 @@ class NetworkInfo(_Value):
         create_time: When the first version was registered, in UTC.
         update_time: When the network last changed, in UTC.
         description: The description of the latest version.
+        shadows: The versions that are computed beside others.
     """
 
     name: str
@@ -336,6 +391,7 @@ class NetworkInfo(_Value):
     create_time: datetime
     update_time: datetime
     description: str
+    shadows: tuple[Shadow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -352,6 +408,38 @@ class Registered:
     version: VersionInfo
     created: bool
     revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AliasMove:
+    """A moment at which an alias began to name a version.
+
+    Attributes:
+        version: The version's number.
+        time: When it was, in UTC; None where that was not noted.
+        rollback: Whether a rollback did it.
+        deleted: Whether the version was deleted since.
+    """
+
+    version: int
+    time: datetime | None
+    rollback: bool = False
+    deleted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolledBack:
+    """What a rollback did.
+
+    Attributes:
+        network: The network as it then is.
+        from_version: The version that the alias named until then.
+        to_version: The version that it names again.
+    """
+
+    network: NetworkInfo
+    from_version: int
+    to_version: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

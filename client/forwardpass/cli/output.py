@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from rich.console import Console
@@ -15,10 +15,12 @@ from rich.table import Table
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
 from forwardpass.merges import reading
-from forwardpass.models import FeatureInfo, NetworkInfo, Prediction, Trace, VersionInfo
+from forwardpass.models import AliasMove, FeatureInfo, NetworkInfo, Prediction, ShadowReport, Trace, VersionInfo
 from forwardpass.render.drawing import number
 from forwardpass.spec import Output
 from forwardpass.spec.features import range_words
+
+_SHOWN_MOVES: Final = 5
 
 
 def plain(value: object) -> Any:
@@ -73,8 +75,44 @@ def print_networks(networks: Iterable[NetworkInfo]) -> None:
     print_table(["name", "latest", "versions", "aliases", "description"], rows)
 
 
-def print_version(version: VersionInfo, network: NetworkInfo) -> None:
-    """Print what a version is, a fact in each line."""
+def print_shadows(reports: Sequence[ShadowReport]) -> None:
+    """Print one line for each shadow of a network, and why rows could not be computed."""
+    columns = [
+        "of",
+        "version",
+        "share",
+        "rows",
+        "drawn",
+        "compared",
+        "beyond",
+        "relabeled",
+        "worst",
+        "dropped",
+        "failed",
+    ]
+    rows = []
+    for report in reports:
+        of = report.shadow.of if report.shadow.of.isdecimal() else f"{report.shadow.of} ({report.of_version})"
+        counts = [report.rows, report.sampled, report.compared, report.beyond, report.relabeled]
+        lost = [report.dropped, report.failed]
+        rows.append(
+            [
+                of,
+                str(report.shadow.version),
+                f"{report.shadow.share:.4g}",
+                *(f"{count:,}" for count in counts),
+                number(report.worst_absolute),
+                *(f"{count:,}" for count in lost),
+            ]
+        )
+    print_table(columns, rows)
+    for report in reports:
+        if report.failure:
+            print(f"version {report.shadow.version} beside {report.shadow.of}: {report.failure}")
+
+
+def print_version(version: VersionInfo, network: NetworkInfo, moves: Mapping[str, Sequence[AliasMove]]) -> None:
+    """Print what a version is, a fact in each line, and the last moves of the network's aliases."""
     facts = {
         "network": f"{version.network} version {version.number} of {network.version_count}",
         "description": version.description,
@@ -86,6 +124,9 @@ def print_version(version: VersionInfo, network: NetworkInfo) -> None:
         "dtype": version.dtype,
         "parameters": f"{version.parameter_count:,}",
         "aliases": _aliases(network.aliases),
+        "history": "\n".join(_history(alias, moves[alias]) for alias in sorted(moves) if alias != "latest"),
+        "shadow of": ", ".join(f"{shadow.of} ({shadow.share:.4g})" for shadow in version.shadow_of),
+        "shadows": ", ".join(f"{shadow.version} of {shadow.of} ({shadow.share:.4g})" for shadow in network.shadows),
         "tags": ", ".join(version.tags),
         "digest": version.digest,
         "created": version.create_time.isoformat(timespec="seconds") if version.create_time else "",
@@ -165,6 +206,19 @@ def _outputs(version: VersionInfo) -> list[str]:
 
 def _aliases(aliases: Mapping[str, int]) -> str:
     return ", ".join(f"{alias} = {number}" for alias, number in sorted(aliases.items()) if alias != "latest")
+
+
+def _history(alias: str, moves: Sequence[AliasMove]) -> str:
+    """What an alias named, newest first, for example `production: 2 (rolled back) since ..., 3 since ...`."""
+    said = [
+        f"{move.version}"
+        + (" (rolled back)" if move.rollback else "")
+        + (" (deleted)" if move.deleted else "")
+        + (f" since {move.time.isoformat(sep=' ', timespec='seconds')[:19]}" if move.time else "")
+        for move in moves[:_SHOWN_MOVES]
+    ]
+    more = f", and {len(moves) - len(said)} before" if len(moves) > len(said) else ""
+    return f"{alias}: {', '.join(said)}{more}"
 
 
 def _names(names: Sequence[str], most: int = 12) -> str:

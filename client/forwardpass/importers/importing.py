@@ -1,20 +1,21 @@
 """From a framework's model to a spec that is proven to compute the same."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.errors import Fault, InvalidFieldError
-from forwardpass.importers import onnx, scikit_learn
+from forwardpass.importers import onnx, pytorch, scikit_learn
 from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.parity import Imported, certify, given_rows
 from forwardpass.importers.source import Source
 from forwardpass.rows import RowsLike
-from forwardpass.spec import FORMAT, parse
+from forwardpass.spec import FORMAT, parse, to_document
 from forwardpass.spec.network import default_names
 
 READERS: Final[Mapping[str, Callable[[Any], Source]]] = MappingProxyType(
-    {"onnx": onnx.read, "sklearn": scikit_learn.read}
+    {"onnx": onnx.read, "sklearn": scikit_learn.read, "torch": pytorch.read}
 )
 """What reads a framework's models, by the framework's package."""
 
@@ -39,7 +40,8 @@ def import_model(
     which a server computes before it registers the spec.
 
     Args:
-        model: A fitted model of scikit-learn, or an `onnx.ModelProto`; docs/importing.md says which.
+        model: A fitted model of scikit-learn, a PyTorch module, what `torch.export.export` returned, or an
+            `onnx.ModelProto`; docs/importing.md says which.
         rows: Rows that the model is made for, in every form that `Client.predict` takes.
         features: A name for each input, or a mapping with `name`, `unit` and `description`; those that the model was
             fitted with when left out.
@@ -62,6 +64,15 @@ def import_model(
         NonFiniteInputError: The rows have NaN or infinity.
     """
     source = _reader(model)(model)
+    if source.network is not None:
+        changes = {
+            "outputs": outputs,
+            "classes": classes,
+            "description": description,
+            "metadata": metadata,
+            "tags": tags,
+        }
+        return _again(source, {key: value for key, value in changes.items() if value}, rows, tolerance)
     document = {
         "format": FORMAT,
         "dtype": dtype or source.dtype,
@@ -86,13 +97,23 @@ def import_model(
     return certify(spec, source, given, tolerance)
 
 
+def _again(source: Source, changes: Mapping[str, Any], rows: RowsLike | None, tolerance: float | None) -> Imported:
+    """Return the network that a model was exported from, as it was where nothing is to be changed."""
+    network = source.network
+    if network is None:
+        raise TypeError("the source has no network")
+    spec = parse({**to_document(network), **changes}) if changes else network
+    imported = certify(spec, source, given_rows(rows, spec.inputs.names, non_finite=source.non_finite), tolerance)
+    return imported if changes else replace(imported, spec=network)
+
+
 def _reader(model: Any) -> Callable[[Any], Source]:
     packages = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
     reader = next((READERS[package] for package in packages if package in READERS), None)
     if reader is None:
         raise UnsupportedModelError(
             f"a {type(model).__module__}.{type(model).__name__} cannot be imported; what can be are fitted models of "
-            "scikit-learn and ONNX models, see docs/importing.md"
+            "scikit-learn, PyTorch modules and ONNX models, see docs/importing.md"
         )
     return reader
 

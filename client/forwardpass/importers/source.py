@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
 Sample: TypeAlias = Callable[[np.random.Generator, int], Array]
@@ -33,6 +34,7 @@ class Source:
         sample: What random rows it can read, or None where any numbers will do.
         dtype: The framework's arithmetic, the network's where none is chosen.
         non_finite: Whether the model is made for inputs with NaN.
+        network: The network that the model was exported from, or None.
     """
 
     framework: str
@@ -51,3 +53,4 @@ class Source:
     sample: Sample | None = None
     dtype: str = "float64"
     non_finite: bool = False
+    network: NetworkSpec | None = None

@@ -328,7 +328,7 @@ class Example(_message.Message):
     def __init__(self, inputs: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[float]] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
 class Network(_message.Message):
-    __slots__ = ("name", "latest_version", "aliases", "version_count", "create_time", "update_time", "description")
+    __slots__ = ("name", "latest_version", "aliases", "version_count", "create_time", "update_time", "description", "shadows")
     class AliasesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +343,7 @@ class Network(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SHADOWS_FIELD_NUMBER: _ClassVar[int]
     name: str
     latest_version: int
     aliases: _containers.ScalarMap[str, int]
@@ -350,10 +351,25 @@ class Network(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     description: str
-    def __init__(self, name: _Optional[str] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Mapping[str, int]] = ..., version_count: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
+    shadows: _containers.RepeatedCompositeFieldContainer[Shadow]
+    def __init__(self, name: _Optional[str] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Mapping[str, int]] = ..., version_count: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., description: _Optional[str] = ..., shadows: _Optional[_Iterable[_Union[Shadow, _Mapping]]] = ...) -> None: ...
+
+class Shadow(_message.Message):
+    __slots__ = ("of", "version", "share", "tolerance", "set_time")
+    OF_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    SET_TIME_FIELD_NUMBER: _ClassVar[int]
+    of: str
+    version: int
+    share: float
+    tolerance: float
+    set_time: _timestamp_pb2.Timestamp
+    def __init__(self, of: _Optional[str] = ..., version: _Optional[int] = ..., share: _Optional[float] = ..., tolerance: _Optional[float] = ..., set_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class NetworkVersion(_message.Message):
-    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt", "numerics", "out_of_service", "output_layers", "outputs", "thresholds")
+    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt", "numerics", "out_of_service", "output_layers", "shadow_of", "outputs", "thresholds")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -380,6 +396,7 @@ class NetworkVersion(_message.Message):
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
     OUT_OF_SERVICE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_LAYERS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_OF_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     network: str
@@ -401,9 +418,10 @@ class NetworkVersion(_message.Message):
     numerics: Numerics
     out_of_service: bool
     output_layers: _containers.RepeatedScalarFieldContainer[str]
+    shadow_of: _containers.RepeatedCompositeFieldContainer[Shadow]
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
     thresholds: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., out_of_service: bool = ..., output_layers: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ...) -> None: ...
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., out_of_service: bool = ..., output_layers: _Optional[_Iterable[str]] = ..., shadow_of: _Optional[_Iterable[_Union[Shadow, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class LayerSummary(_message.Message):
     __slots__ = ("name", "width", "activation", "nodes", "merge", "kind")

@@ -1,6 +1,7 @@
 """The registry: names, versions, aliases, digests, and where they are kept."""
 
 from forwardpass_server.registry.registry import Registry
+from forwardpass_server.registry.shadows import ShadowFigures, Shadowing, ShadowStatistics
 from forwardpass_server.registry.snapshot import Snapshot
 from forwardpass_server.registry.sql import SqlStore
 from forwardpass_server.registry.state import (
@@ -15,18 +16,23 @@ from forwardpass_server.registry.state import (
     VersionState,
 )
 from forwardpass_server.registry.statistics import Counted, Figures, Statistics
-from forwardpass_server.registry.store import Store, StoreOpenError
+from forwardpass_server.registry.store import MoveRow, ShadowRow, Store, StoreOpenError
 
 __all__ = [
     "LATEST",
     "Counted",
     "Figures",
     "LayerSummary",
+    "MoveRow",
     "NetworkChange",
     "NetworkState",
     "Registered",
     "Registry",
     "Served",
+    "ShadowFigures",
+    "ShadowRow",
+    "ShadowStatistics",
+    "Shadowing",
     "Slot",
     "Snapshot",
     "SqlStore",

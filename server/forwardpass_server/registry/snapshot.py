@@ -1,8 +1,8 @@
 """Everything that is registered, as it was at one revision: never changed, only replaced."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final, TypeVar
 
@@ -15,6 +15,7 @@ from forwardpass.errors import (
     VersionOutOfServiceError,
 )
 
+from forwardpass_server.registry.shadows import Shadowing
 from forwardpass_server.registry.state import NetworkState, VersionState
 from forwardpass_server.registry.store import NetworkRow, VersionRow
 
@@ -32,30 +33,36 @@ class Snapshot:
         revision: How many changes there were.
         networks: Every network, by name.
         names: Their names, sorted.
+        shadowed: What is computed beside a version, by its network's name and its number.
     """
 
     revision: int
     networks: Mapping[str, NetworkState]
     names: tuple[str, ...]
+    shadowed: Mapping[tuple[str, int], tuple[Shadowing, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, networks: Mapping[str, NetworkState], revision: int) -> "Snapshot":
         """Make a snapshot of networks by name."""
-        return cls(revision=revision, networks=networks, names=tuple(sorted(networks)))
+        shadowed = {key: found for network in networks.values() for key, found in _shadowed(network).items()}
+        return cls(revision=revision, networks=networks, names=tuple(sorted(networks)), shadowed=shadowed)
 
-    def changed(self, name: str, network: NetworkState | None, revision: int) -> "Snapshot":
-        """Return the snapshot after a change of one network; None deletes it."""
+    def changed(self, changes: Mapping[str, NetworkState | None], revision: int) -> "Snapshot":
+        """Return the snapshot after changes of networks by name; None deletes one."""
         networks = dict(self.networks)
-        names = self.names
-        place = bisect_left(names, name)
-        if network is None:
-            if networks.pop(name, None) is not None:
-                names = names[:place] + names[place + 1 :]
-        else:
+        names = [*self.names]
+        for name, network in changes.items():
+            if network is None:
+                if networks.pop(name, None) is not None:
+                    del names[bisect_left(names, name)]
+                continue
             if name not in networks:
-                names = (*names[:place], name, *names[place:])
+                insort(names, name)
             networks[name] = network
-        return Snapshot(revision=revision, networks=networks, names=names)
+        shadowed = {key: found for key, found in self.shadowed.items() if key[0] not in changes}
+        for network in changes.values():
+            shadowed |= {} if network is None else _shadowed(network)
+        return Snapshot(revision=revision, networks=networks, names=tuple(names), shadowed=shadowed)
 
     def network(self, name: str) -> NetworkState:
         """Return a network.
@@ -179,7 +186,18 @@ def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> Network
         aliases=row.aliases,
         create_time=row.create_time,
         update_time=row.update_time,
+        shadows=row.shadows,
     )
+
+
+def _shadowed(network: NetworkState) -> dict[tuple[str, int], tuple[Shadowing, ...]]:
+    """Return what is computed beside each version; a version beside itself is not."""
+    found: dict[tuple[str, int], tuple[Shadowing, ...]] = {}
+    for shadowing in network.shadowings():
+        if shadowing.live is not shadowing.version:
+            key = (network.name, shadowing.live.number)
+            found[key] = (*found.get(key, ()), shadowing)
+    return found
 
 
 def version_state(name: str, row: VersionRow) -> VersionState:

@@ -6,7 +6,9 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Double,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -25,7 +27,8 @@ registry: Final = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
-# A network without versions is deleted. Its row stays, so that its numbers are not given again.
+# A network without versions is deleted. Its row stays, so that its numbers are not given again, and whoever follows
+# finds the deletion. `revision` is the registry's after the network's last change.
 networks: Final = Table(
     "networks",
     metadata,
@@ -33,6 +36,8 @@ networks: Final = Table(
     Column("next_version", BigInteger, nullable=False),
     Column("create_us", BigInteger, nullable=False),
     Column("update_us", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Index("networks_by_revision", "revision"),
 )
 
 # `content` is the canonical safetensors file, `digest` its SHA-256; times are microseconds since 1970, UTC.
@@ -55,6 +60,33 @@ withdrawn: Final = Table(
     metadata,
     Column("name", String(63), primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
+    ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
+)
+
+# What each alias named, move by move; `back` is the move that a rollback goes back to, 0 for none. The versions
+# may be deleted since. `set_us` is 0 where the time is not known.
+alias_moves: Final = Table(
+    "alias_moves",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("alias", String(63), primary_key=True),
+    Column("move", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("set_us", BigInteger, nullable=False),
+    Column("back", BigInteger, nullable=False),
+    ForeignKeyConstraint(["name"], ["networks.name"]),
+)
+
+# Versions that are computed beside others; `of` is a version's number or an alias.
+shadows: Final = Table(
+    "shadows",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("of", String(63), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("share", Double, nullable=False),
+    Column("tolerance", Double, nullable=False),
+    Column("set_us", BigInteger, nullable=False),
     ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
 )
 

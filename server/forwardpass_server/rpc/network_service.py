@@ -5,7 +5,7 @@ import base64
 import binascii
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -24,7 +24,7 @@ from forwardpass.v1.network_pb2 import Network, NetworkVersion
 from forwardpass_server.registry import LATEST, NetworkState, Registered, Registry, VersionState
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
-from forwardpass_server.rpc.convert import network_message, version_message
+from forwardpass_server.rpc.convert import move_message, network_message, shadow_report, version_message
 from forwardpass_server.serving import lower_priority
 
 SERVICE: Final = v1.DESCRIPTOR.services_by_name["NetworkService"]
@@ -112,7 +112,7 @@ class NetworkService:
             full = request.view == v1.NETWORK_VIEW_FULL
             return v1.GetNetworkResponse(
                 network=self._network(network),
-                version=version_message(version, self._registry.summary(version), network.aliases),
+                version=version_message(version, self._registry.summary(version), network),
                 spec=spec.to_message(self._registry.spec(network.name, str(version.number))) if full else None,
                 revision=revision,
             )
@@ -163,15 +163,67 @@ class NetworkService:
 
     async def set_alias(self, request: v1.SetAliasRequest, _: RpcContext) -> v1.SetAliasResponse:
         """Make an alias name a version."""
-        work = functools.partial(self._registry.set_alias, request.network, request.alias, request.version)
+        expected = request.expected_version if request.HasField("expected_version") else None
+        work = functools.partial(
+            self._registry.set_alias, request.network, request.alias, request.version, expected=expected
+        )
         network = await self._in_thread(functools.partial(self._written, work))
         return v1.SetAliasResponse(network=network, revision=self._registry.revision)
+
+    async def rollback_alias(self, request: v1.RollbackAliasRequest, _: RpcContext) -> v1.RollbackAliasResponse:
+        """Move an alias back to the version that it named before."""
+        expected = request.expected_version if request.HasField("expected_version") else None
+
+        def roll_back() -> v1.RollbackAliasResponse:
+            network, before = self._registry.rollback_alias(request.network, request.alias, expected=expected)
+            return v1.RollbackAliasResponse(
+                network=self._written(lambda: network),
+                from_version=before,
+                to_version=network.aliases[request.alias],
+                revision=self._registry.revision,
+            )
+
+        return await self._in_thread(roll_back)
+
+    async def list_alias_moves(self, request: v1.ListAliasMovesRequest, _: RpcContext) -> v1.ListAliasMovesResponse:
+        """List what an alias named, newest first."""
+        revision = self._registry.revision
+        kept = self._registry.network(request.network).versions
+        moves = await self._in_thread(functools.partial(self._registry.moves, request.network, request.alias))
+        return v1.ListAliasMovesResponse(
+            moves=[move_message(move, deleted=move.number not in kept) for move in moves], revision=revision
+        )
 
     async def delete_alias(self, request: v1.DeleteAliasRequest, _: RpcContext) -> v1.DeleteAliasResponse:
         """Delete an alias."""
         work = functools.partial(self._registry.delete_alias, request.network, request.alias)
         network = await self._in_thread(functools.partial(self._written, work))
         return v1.DeleteAliasResponse(network=network, revision=self._registry.revision)
+
+    async def set_shadow(self, request: v1.SetShadowRequest, _: RpcContext) -> v1.SetShadowResponse:
+        """Let a version be computed beside another one."""
+        work = functools.partial(
+            self._registry.set_shadow,
+            request.network,
+            request.of,
+            request.version,
+            share=request.share,
+            tolerance=request.tolerance if request.HasField("tolerance") else None,
+        )
+        network = await self._in_thread(functools.partial(self._written, work))
+        return v1.SetShadowResponse(network=network, revision=self._registry.revision)
+
+    async def clear_shadow(self, request: v1.ClearShadowRequest, _: RpcContext) -> v1.ClearShadowResponse:
+        """End a shadow."""
+        work = functools.partial(self._registry.clear_shadow, request.network, request.of)
+        network = await self._in_thread(functools.partial(self._written, work))
+        return v1.ClearShadowResponse(network=network, revision=self._registry.revision)
+
+    async def list_shadows(self, request: v1.ListShadowsRequest, _: RpcContext) -> v1.ListShadowsResponse:
+        """List a network's shadows, and what was counted of each."""
+        revision = self._registry.revision
+        shadowings = self._registry.network(request.network).shadowings()
+        return v1.ListShadowsResponse(reports=map(shadow_report, shadowings), revision=revision)
 
     async def watch_networks(
         self, request: v1.WatchNetworksRequest, _: RpcContext
@@ -216,7 +268,7 @@ class NetworkService:
         messages = []
         for version in versions:
             with contextlib.suppress(NotFoundError):
-                messages.append(version_message(version, self._registry.summary(version), network.aliases))
+                messages.append(version_message(version, self._registry.summary(version), network))
         return messages
 
     def _change(self, name: str) -> v1.WatchNetworksResponse:
@@ -230,10 +282,10 @@ class NetworkService:
 
     def _registered(self, done: Registered) -> dict[str, Any]:
         """Return the fields that the answers of both ways to register have."""
-        aliases: Mapping[str, int] = {}
+        network = None
         with contextlib.suppress(NetworkNotFoundError):  # validated only, or deleted meanwhile
-            aliases = self._registry.network(done.version.network).aliases
-        version = version_message(done.version, done.summary, aliases)
+            network = self._registry.network(done.version.network)
+        version = version_message(done.version, done.summary, network)
         return {"version": version, "created": done.created, "revision": done.revision}
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

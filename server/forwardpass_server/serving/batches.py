@@ -9,8 +9,9 @@ import numpy as np
 from forwardpass.tensors import Array
 
 from forwardpass_server.core import Dense, Trace, empty_trace, forward, forward_steps, rows_of, trace, trace_steps
-from forwardpass_server.registry import Served, Statistics
+from forwardpass_server.registry import Served, Shadowing, Statistics
 from forwardpass_server.serving.calls import Call, Computed, TraceChoice, Wanted, Writer
+from forwardpass_server.serving.shadows import Answered
 
 STEP: Final = 20_000_000
 """The most floating-point operations that are done at one go: about a millisecond on one core of 2020."""
@@ -69,6 +70,7 @@ class Batch:
         read: Seconds that reading its calls took.
         parts: The calls.
         inputs: The rows, as arrays of shape `(rows, inputs)`, in the order of the calls.
+        shadowings: What is computed beside it, once it is answered.
     """
 
     served: Served
@@ -79,6 +81,7 @@ class Batch:
     infer: float = field(default=0.0, init=False)
     parts: list[Part] = field(default_factory=list)
     inputs: list[Array] = field(default_factory=list)
+    shadowings: tuple[Shadowing, ...] = ()
 
     @property
     def calls(self) -> list[Call]:
@@ -99,8 +102,12 @@ class Batch:
         self.parts[-1].calls += calls
         self.parts[-1].counts += [rows] * len(calls)
 
-    def steps(self) -> Steps[list[bytes]]:
-        """Compute the batch; return a reply for each call."""
+    def steps(self, answered: list[Answered] | None = None) -> Steps[list[bytes]]:
+        """Compute the batch; return a reply for each call.
+
+        Args:
+            answered: Gets what is to be computed beside it, if anything is.
+        """
         if self.work > STEP:
             yield
         begun = monotonic()
@@ -120,6 +127,9 @@ class Batch:
             infer=self.infer,
             output=monotonic() - ready,
         )
+        if answered is not None and self.shadowings and not isinstance(computed, Trace):
+            shown = Answered(served=self.served, shadowings=self.shadowings, inputs=matrix, outputs=computed)
+            answered.append(shown)
         return replies
 
     def _computed(self, matrix: Array) -> Computed:

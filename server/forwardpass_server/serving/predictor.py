@@ -7,9 +7,10 @@ bits of an answer. A call that fails fails alone.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -17,12 +18,13 @@ from forwardpass.errors import DeadlineExceededError, ForwardpassError, QuotaExc
 from forwardpass.tensors import Array
 
 from forwardpass_server.core import settle
-from forwardpass_server.registry import Registry, Served, Snapshot, Statistics, VersionState
+from forwardpass_server.registry import Registry, Served, Shadowing, Snapshot, Statistics, VersionState
 from forwardpass_server.serving.batches import STEP, Batch, Steps, answer_bytes, work_of_row
 from forwardpass_server.serving.calls import Answer, Appended, Call, Kind, Question, TraceChoice, Wanted
 from forwardpass_server.serving.heads import Head, Heads
 from forwardpass_server.serving.many import join, split
 from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY
+from forwardpass_server.serving.shadows import Answered
 
 LONG: Final = 128
 """So many rows are computed as quickly alone as together with others."""
@@ -58,7 +60,8 @@ class Sorted:
         label_bytes: How many bytes the batches' answers have besides numbers, at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shadowed: Mapping[tuple[str, int], tuple[Shadowing, ...]] = MappingProxyType({})) -> None:
+        self._shadowed = shadowed
         self.batches: list[Batch] = []
         self.refused: list[tuple[Call, Exception]] = []
         self.cold: list[tuple[Call, VersionState]] = []
@@ -79,16 +82,22 @@ class Sorted:
         self.label_bytes += len(inputs) * wanted.row_bytes
         if rows >= LONG or work > STEP:  # nobody waits for the long work of another, nor copies what gains nothing
             for place, call in enumerate(calls):
-                batch = Batch(served=served, choice=wanted.choice, statistics=statistics)
+                batch = self._batch(served, wanted.choice, statistics)
                 batch.add(wanted.write, [call], rows, inputs[place * rows : (place + 1) * rows], work)
                 self.batches.append(batch)
             return
         shared = self._shared.get((served, wanted.choice))
         if shared is None:
-            shared = Batch(served=served, choice=wanted.choice, statistics=statistics)
+            shared = self._batch(served, wanted.choice, statistics)
             self._shared[served, wanted.choice] = shared
             self.batches.append(shared)
         shared.add(wanted.write, calls, rows, inputs, work)
+
+    def _batch(self, served: Served, choice: TraceChoice | None, statistics: Statistics) -> Batch:
+        batch = Batch(served=served, choice=choice, statistics=statistics)
+        if self._shadowed:
+            batch.shadowings = self._shadowed.get((served.name, served.version), ())
+        return batch
 
     def took(self, seconds: float, calls: int) -> None:
         """Note how long reading so many calls took."""
@@ -112,17 +121,18 @@ class Predictor:
         self._limits = limits
         self._known = _Known(None)
 
-    def steps(self, call: Call, status: Callable[[Exception], bytes]) -> Steps[list[Answer]]:
+    def steps(self, call: Call, status: Callable[[Exception], bytes], answered: list[Answered]) -> Steps[list[Answer]]:
         """Answer one call, whatever it takes.
 
         Args:
             call: Of any kind.
             status: Serializes the `google.rpc.Status` of an error of one of several requests.
+            answered: Gets what is to be computed beside it, once it is answered.
         """
         if len(call.request) > HEAVY_BYTES:
             yield
         if call.kind is not PREDICT_MANY:
-            return (yield from self._answers([call]))
+            return (yield from self._answers([call], answered))
         if call.expires <= time.monotonic():
             return [expired()]
         try:
@@ -133,12 +143,12 @@ class Predictor:
                 Call(PREDICT, request, call.expires, place, arrived=call.arrived)
                 for place, request in enumerate(requests)
             ]
-            answers = yield from self._answers(calls)
+            answers = yield from self._answers(calls, answered)
         except ForwardpassError as error:
             return [error]
         return [join(answers, status)]
 
-    def _answers(self, calls: Sequence[Call]) -> Steps[list[Answer]]:
+    def _answers(self, calls: Sequence[Call], answered: list[Answered]) -> Steps[list[Answer]]:
         """Answer calls together; load what is not in memory."""
         found = self.sort(calls)
         for call, version in found.cold:
@@ -148,14 +158,14 @@ class Predictor:
         self._check_answer(size + found.label_bytes)
         answers: dict[int, Answer] = {id(call): error for call, error in found.refused}
         for batch in found.batches:
-            replies = yield from batch.steps()
+            replies = yield from batch.steps(answered)
             answers |= zip(map(id, batch.calls), replies, strict=True)
         return [answers[id(call)] for call in calls]
 
     def sort(self, calls: Sequence[Call]) -> Sorted:
         """Read calls; every one of them is in the result once."""
-        found = Sorted()
         snapshot = self._registry.snapshot
+        found = Sorted(snapshot.shadowed)
         known = self._known
         if known.snapshot is not snapshot:
             known = self._known = _Known(snapshot)

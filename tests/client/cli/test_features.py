@@ -151,7 +151,7 @@ def test_show_says_what_goes_in_and_what_comes_out(
     network: str, server: ServerProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Client(server.address) as client:
-        output.print_version(client.version(network), client.network(network))
+        output.print_version(client.version(network), client.network(network), {})
     shown = " ".join(capsys.readouterr().out.split())
     assert "age (from 0 to 120), house (2 levels), member (boolean)" in shown
     assert "no (%), yes" in shown

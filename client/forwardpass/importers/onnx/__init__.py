@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from forwardpass.importers.errors import UnsupportedModelError
-from forwardpass.importers.onnx.files import imported, load_model
+from forwardpass.importers.onnx.files import load_model
 from forwardpass.importers.onnx.graph import Graph, read_graph
 from forwardpass.importers.onnx.oracle import oracle
+from forwardpass.importers.onnx.recovery import recovered
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.source import Sample, Source
+from forwardpass.onnx_form import computed_by, runner
+from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
 __all__ = ["load_model", "read"]
@@ -26,16 +29,45 @@ def read(model: Any) -> Source:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
     """
     try:
-        version = imported("onnxruntime").__version__
-    except Refused as refused:
+        network = recovered(model)
+        return _read(model) if network is None else _exported(model, network)
+    except (Refused, ImportError) as refused:
         raise UnsupportedModelError(f"an ONNX model {refused}") from None
+
+
+def _exported(model: Any, network: NetworkSpec) -> Source:
+    found = runner(model)
+    return Source(
+        framework=found.name,
+        model="ONNX graph of forwardpass",
+        width=network.inputs.width,
+        names=network.inputs.names if network.inputs.features else (),
+        mean=None,
+        scale=None,
+        layers=(),
+        outputs=(),
+        classes=(),
+        compute=lambda rows: computed_by(found, network, rows),
+        dtype=network.dtype,
+        non_finite=network.allow_non_finite_inputs,
+        network=network,
+    )
+
+
+def _read(model: Any) -> Source:
     graph = read_graph(model)
+    try:
+        framework, compute = oracle(model, graph)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise UnsupportedModelError(f"onnxruntime cannot load the model: {error}") from error
     alone = len(graph.inputs) == 1
     width = sum(one.width for one in graph.inputs)
     single = not alone and all(one.width == 1 for one in graph.inputs)
     producer = f" of {model.producer_name}" if model.producer_name else ""
     return Source(
-        framework=f"onnxruntime {version}",
+        framework=framework,
         model=f"ONNX graph{producer}, {len(model.graph.node)} nodes",
         width=width,
         names=tuple(one.name for one in graph.inputs) if single else (),
@@ -44,7 +76,7 @@ def read(model: Any) -> Source:
         layers=graph.layers,
         outputs=graph.outputs,
         classes=graph.classes,
-        compute=oracle(model, graph),
+        compute=compute,
         groups=() if alone else tuple({"name": one.group, "width": one.width} for one in graph.inputs),
         output_layers=graph.output_layers,
         sample=_sample(graph, width),

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from typing import Any, Final
 
 import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.functions import Function, affine
+from forwardpass.importers.onnx.functions import Function, X, scaled
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.onnx.values import Flow
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
@@ -18,6 +19,13 @@ PASS: Final[Mapping[str, Any]] = {"kind": "scale_shift"}
 
 MOST_ELEMENTS: Final = 8_388_608
 """How many elements all tensors of a graph may have for one row; it bounds the time that reading takes."""
+
+
+MOST_MADE: Final = 1_048_576
+"""How many weights or windows a layer may have that the file has not as numbers."""
+
+MOST_CONSTANTS: Final = 1_048_576
+"""How many elements constants may have together that are made of others, besides a few times those of the file."""
 
 
 class Draft:
@@ -44,6 +52,7 @@ class Draft:
         self._widths: dict[str, int] = {}
         self._settled: dict[tuple[Any, ...], str] = {}
         self._elements = 0
+        self._constants = MOST_CONSTANTS
 
     def inputs(self, name: str, width: int) -> None:
         """Note a group of inputs, or all inputs."""
@@ -77,9 +86,10 @@ class Draft:
 
     def named(self, hint: str) -> str:
         """Return a name that no layer has, as like the hint as a name may be."""
-        name = re.sub(r"[^A-Za-z0-9_.]+", "_", hint).strip("_.")[: self._limits.max_name_length - 8] or "layer"
-        taken = {"inputs", *self._widths}
-        return next(word for word in (name, *(f"{name}_{n}" for n in range(2, len(taken) + 3))) if word not in taken)
+        most = self._limits.max_name_length - 8
+        name = re.sub(r"[^A-Za-z0-9_.]+", "_", hint[: 2 * most]).strip("_.")[:most] or "layer"
+        words = chain([name], (f"{name}_{number}" for number in count(2)))
+        return next(word for word in words if word != "inputs" and word not in self._widths)
 
     def claim(self, elements: int) -> None:
         """Judge a tensor's size before it is made.
@@ -87,19 +97,35 @@ class Draft:
         Raises:
             Refused: It is too large, or all are together.
         """
+        if elements < 1:
+            raise Refused("makes a tensor of no elements")
         if elements > self._limits.max_width:
             raise Refused(f"has {elements:,} elements for each row; at most {self._limits.max_width:,} are allowed")
         self._elements += elements
         if self._elements > MOST_ELEMENTS:
             raise Refused(f"is one tensor too many: together they have more than {MOST_ELEMENTS:,} elements for a row")
 
-    def claim_weights(self, outputs: int, inputs: int) -> None:
-        """Judge a layer's weights before they are made."""
-        if outputs * inputs > self._limits.max_parameters:
-            raise Refused(
-                f"would be a layer of {outputs:,} x {inputs:,} weights; at most {self._limits.max_parameters:,} "
-                "are allowed"
-            )
+    def claim_weights(self, outputs: int, inputs: int, *, made: bool = False) -> None:
+        """Judge a layer's weights or windows before they are made.
+
+        Args:
+            outputs: How many nodes the layer has.
+            inputs: How many weights each has.
+            made: Whether they are more than the file has numbers.
+        """
+        most = MOST_MADE if made else self._limits.max_parameters
+        if outputs * inputs > most:
+            raise Refused(f"would be a layer of {outputs:,} x {inputs:,} weights; at most {most:,} are allowed")
+
+    def allow_constant(self, elements: int) -> None:
+        """Note a constant of the file, which may be computed with a few times."""
+        self._constants += 4 * elements
+
+    def claim_constant(self, elements: int) -> None:
+        """Judge a constant's size before it is made of others."""
+        self._constants -= elements
+        if self._constants < 0:
+            raise Refused(f"makes a constant of {elements:,} elements, with which all are too many")
 
     def layer(self, hint: str, flows: Sequence[Flow], width: int, *, merge: str | None = None, **document: Any) -> str:
         """Add a layer that reads tensors just as they are, and return its name.
@@ -134,7 +160,7 @@ class Draft:
         function = None if flow.function is None else flow.function.tree
         key = flow.sources, flow.columns.tobytes(), function
         if key not in self._settled:
-            self._settled[key] = self._make(flow, hint)
+            self._settled[key] = self._make(flow, flow.name or hint)
         return self.like(self._settled[key], flow)
 
     def is_plain(self, flow: Flow) -> bool:
@@ -142,15 +168,14 @@ class Draft:
         return flow.function is None and self._is_straight(flow)
 
     def _make(self, flow: Flow, hint: str) -> str:
-        scaling = None if flow.function is None or flow.function.activation else affine(flow.function)
-        if flow.function is not None and scaling is not None:
+        scaling = None if flow.function is None or flow.function.activation else scaled(flow.function)
+        if scaling is not None:
+            scale, shift, activation = scaling
+            given = {"scale": scale, "shift": shift}
+            numbers = {key: np.full(flow.index.size, value) for key, value in given.items() if value is not None}
             plain = replace(flow, function=None)
-            numbers: dict[str, Any] = {
-                key: np.full(flow.index.size, number)
-                for key, number in zip(("scale", "shift"), scaling, strict=True)
-                if number is not None
-            }
-            return self.layer(hint, [plain], flow.index.size, kind="scale_shift", **numbers)
+            whole: dict[str, Any] = {"kind": "scale_shift", **numbers, "activation": activation}
+            return self.layer(hint, [plain], flow.index.size, **whole)
         document: dict[str, Any] = dict(PASS)
         if not self._is_straight(flow):
             document = {"kind": "take", "indices": flow.columns.tolist()}
@@ -189,7 +214,7 @@ class Draft:
 
 def with_function(flow: Flow, function: Function, kind: str = "") -> Flow:
     """Return a tensor of whose elements a function is still to be computed."""
-    return replace(flow, function=function, kind=kind or flow.kind)
+    return replace(flow, function=None if function.tree == X else function, kind=kind or flow.kind)
 
 
 def columns_of(flow: Flow, numbers: Array) -> Array:

@@ -50,7 +50,7 @@ class _Unary:
 
 _UNARY: Final[Mapping[str, _Unary]] = MappingProxyType(
     {
-        "Relu": _Unary(text="relu(x)", name="relu"),
+        "Relu": _Unary(text="relu(x)"),
         "LeakyRelu": _Unary(
             text="where(x > 0, x, alpha * x)",
             defaults={"alpha": 0.01},
@@ -75,20 +75,20 @@ _UNARY: Final[Mapping[str, _Unary]] = MappingProxyType(
             text="where(x > 0, gamma * x, gamma * alpha * expm1(x))",
             defaults={"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
         ),
-        "Sigmoid": _Unary(text="sigmoid(x)", name="sigmoid"),
+        "Sigmoid": _Unary(text="sigmoid(x)"),
         "HardSigmoid": _Unary(text="clip(alpha * x + beta, 0, 1)", defaults={"alpha": 0.2, "beta": 0.5}),
         "HardSwish": _Unary(text="x * clip(x / 6 + 0.5, 0, 1)", name="hard_swish"),
         "Swish": _Unary(text="x * sigmoid(alpha * x)", defaults={"alpha": 1.0}),
         "Mish": _Unary(text="x * tanh(softplus(x))", name="mish"),
-        "Softplus": _Unary(text="softplus(x)", name="softplus"),
+        "Softplus": _Unary(text="softplus(x)"),
         "Softsign": _Unary(text="x / (1 + abs(x))", name="softsign"),
         "Shrink": _Unary(
             text="where(x < -lambd, x + bias, where(x > lambd, x - bias, 0))", defaults={"lambd": 0.5, "bias": 0.0}
         ),
-        "Tanh": _Unary(text="tanh(x)", name="tanh"),
-        "Exp": _Unary(text="exp(x)", name="exp"),
-        "Sin": _Unary(text="sin(x)", name="sin"),
-        "Cos": _Unary(text="cos(x)", name="cos"),
+        "Tanh": _Unary(text="tanh(x)"),
+        "Exp": _Unary(text="exp(x)"),
+        "Sin": _Unary(text="sin(x)"),
+        "Cos": _Unary(text="cos(x)"),
         "Tan": _Unary(text="sin(x) / cos(x)"),
         "Sinh": _Unary(text="(expm1(x) - expm1(-x)) / 2"),
         "Cosh": _Unary(text="(exp(x) + exp(-x)) / 2"),
@@ -115,7 +115,7 @@ _TRUE: Final = frozenset({"IsNaN"})
 def _unary(step: Step) -> Result:
     value = step.value(0)
     if isinstance(value, Constant):
-        return folded(step.op, step.constant(0))
+        return folded(step.draft, step.op, step.constant(0))
     known, flow = _UNARY[step.op], step.number_flow(0)
     numbers = {name: step.number(name, default) for name, default in known.defaults.items()}
     activation: Any = known.name or None
@@ -169,9 +169,17 @@ def pending(step: Step, flow: Flow, build: Callable[[Function], Function], kind:
     return with_function(flow, function, kind)
 
 
+def _gelu(step: Step) -> Result:
+    name = _GELUS[step.attributes.get("approximate", b"none").decode()]
+    return applied(step, step.number_flow(0), "x * (1 + erf(x / sqrt(2))) / 2", activation=name)
+
+
+_GELUS: Final = MappingProxyType({"none": "gelu", "tanh": "gelu_tanh"})
+
+
 def _not(step: Step) -> Result:
     if isinstance(step.value(0), Constant):
-        return folded(step.op, step.constant(0))
+        return folded(step.draft, step.op, step.constant(0))
     return pending(step, step.flow(0), lambda x: call("not", as_condition(x)), "bool")
 
 
@@ -218,6 +226,6 @@ def _holds(kind: str, other: str) -> bool:
 
 
 ELEMENTWISE: Final[Mapping[str, Reader]] = MappingProxyType(
-    {**dict.fromkeys(_UNARY, _unary), "Not": _not, **dict.fromkeys(_SOFTMAX, _softmax), "Cast": _cast}
+    {**dict.fromkeys(_UNARY, _unary), "Not": _not, "Gelu": _gelu, **dict.fromkeys(_SOFTMAX, _softmax), "Cast": _cast}
 )
 """What reads each operator of one tensor that computes element by element, or over an axis."""

@@ -1,6 +1,5 @@
 """Models in files: judged before they are read, with the numbers that are in files beside them."""
 
-import importlib
 import math
 import mmap
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.onnx.arrays import kind_of
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.onnx.wire import check_parts
+from forwardpass.onnx_form import imported
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 MOST_BYTES: Final = DEFAULT_LIMITS.max_bytes + DEFAULT_LIMITS.max_header_bytes
@@ -33,7 +33,7 @@ def load_model(path: str | PathLike[str]) -> Any:
     file = Path(path)
     try:
         return _load(file)
-    except Refused as refused:
+    except (Refused, ImportError) as refused:
         message = str(refused)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
@@ -47,28 +47,21 @@ def _load(file: Path) -> Any:
     size = file.stat().st_size
     if not 0 < size <= MOST_BYTES:
         raise Refused(f"has {size:,} bytes; a model has at least one and at most {MOST_BYTES:,}")
+    fault = ""
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        with memoryview(mapped) as view:
-            check_parts(view)
-        content = mapped.read()
+        try:
+            check_parts(mapped)
+        except Refused as refused:  # which holds on to the mapping, so that it could not be closed
+            fault = str(refused)
+        content = b"" if fault else mapped.read()
+    if fault:
+        raise Refused(fault)
     try:
         model = onnx.ModelProto.FromString(content)
     except DecodeError:
         raise Refused("is no ONNX model: its bytes are another message") from None
     _bring_in(model, file.resolve().parent, MOST_BYTES - size)
     return model
-
-
-def imported(package: str) -> Any:
-    """Import a package of the extra `onnx`, which is slow and not always there.
-
-    Raises:
-        Refused: It is not installed.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise Refused(f"needs the package {package}; install forwardpass[onnx]") from None
 
 
 def _bring_in(model: Any, folder: Path, room: int) -> None:

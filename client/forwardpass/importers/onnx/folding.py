@@ -8,11 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.draft import Draft
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.onnx.values import Constant
-
-_MOST: Final = 1_048_576
-"""How many elements a constant may have that is made of smaller ones."""
 
 _FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
@@ -45,10 +43,11 @@ _FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
 )
 
 
-def folded(op: str, *arrays: Array) -> Constant:
+def folded(draft: Draft, op: str, *arrays: Array) -> Constant:
     """Compute an operator of constants.
 
     Args:
+        draft: Judges the result's size.
         op: ONNX's name of it.
         arrays: Its operands, which ONNX broadcasts.
 
@@ -61,28 +60,13 @@ def folded(op: str, *arrays: Array) -> Constant:
         size = math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))
     except ValueError:
         raise Refused(f"joins constants of shapes {', '.join(str(list(array.shape)) for array in arrays)}") from None
-    check_size(size, max(array.size for array in arrays))
+    draft.claim_constant(size)
     kind = arrays[0].dtype
     with np.errstate(all="ignore"):
         result = np.asarray(_FUNCTIONS[op](*arrays))
-    # Whole numbers are divided towards 0.
-    return Constant(
-        array=result
-        if result.dtype == bool
-        else np.trunc(result).astype(kind)
-        if kind.kind in "iu"
-        else result.astype(kind)
-    )
-
-
-def check_size(size: int, before: int = 0) -> None:
-    """Judge the size of a constant before it is made of one of another size.
-
-    Raises:
-        Refused: It is too large.
-    """
-    if size > max(before, _MOST):
-        raise Refused(f"makes a constant of {size:,} elements; at most {_MOST:,} are allowed")
+    if result.dtype == bool:
+        return Constant(array=result)
+    return Constant(array=(np.trunc(result) if kind.kind in "iu" else result).astype(kind))  # divided towards 0
 
 
 def numbers_of(value: Constant) -> Array:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from forwardpass.spec import expressions
 from forwardpass.spec.expressions.grammar import NEGATIVE, VARIABLE, Call, Expression, Name, Number, is_condition
 
-MOST_PARTS: Final = 40
+MOST_PARTS: Final = 50
 """How large a tree may grow before it becomes a layer; far below what an expression may have."""
 
 X: Final = Name(word=VARIABLE, column=0)
@@ -44,8 +46,20 @@ class Function:
 
 IDENTITY: Final = Function(tree=X, parts=1)
 
-_KNOWN: Final[Mapping[str, str]] = {"x * sigmoid(x)": "silu", "x * tanh(softplus(x))": "mish", "x * x": "square"}
-"""Functions that exporters write in several nodes, and have a name here."""
+PLAIN: Final = frozenset({"relu", "tanh", "sigmoid", "softplus", "exp", "sin", "cos"})
+"""Functions of the grammar that are activations of the same name."""
+
+_KNOWN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **{f"{name}(x)": name for name in PLAIN},
+        "x * sigmoid(x)": "silu",
+        "sigmoid(x) * x": "silu",
+        "x * tanh(softplus(x))": "mish",
+        "x * x": "square",
+        "x ** 2": "square",
+    }
+)
+"""Functions that exporters write in one node or several, and have a name here."""
 
 
 def literal(value: float, kind: str) -> Function:
@@ -60,9 +74,14 @@ def literal(value: float, kind: str) -> Function:
 def template(text: str, **words: Function) -> Function:
     """Return an expression's tree with functions in place of its words; `x` is left where it is not given."""
     trees = {word: function.tree for word, function in words.items()}
-    tree = expressions.parse(text, dict.fromkeys(trees.keys() - {VARIABLE}, 0.0))
+    tree = _parsed(text, frozenset(trees))
     sizes = {word: function.parts for word, function in words.items()}
     return Function(tree=_replaced(tree, trees), parts=_parts(tree, sizes))
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, words: frozenset[str]) -> Expression:
+    return expressions.parse(text, dict.fromkeys(words - {VARIABLE}, 0.0))
 
 
 def condition(text: str, **words: Function) -> Function:
@@ -92,18 +111,28 @@ _ZERO: Final = literal(0.0, "float64")
 _ONE: Final = literal(1.0, "float64")
 
 
-def affine(function: Function) -> tuple[float | None, float | None] | None:
+def _affine(tree: Expression) -> tuple[float | None, float | None] | None:
     """Return the scale and shift of `x * scale + shift`, each None where it is not there; None for other functions."""
-    scale = _operand(function.tree, "*")
+    scale = _operand(tree, "*")
     if scale is not None:
         return scale, None
-    shift = _operand(function.tree, "+")
+    shift = _operand(tree, "+")
     if shift is not None:
         return None, shift
-    if isinstance(function.tree, Call) and function.tree.function == "-" and function.tree.operands[0] == X:
-        value = _value(function.tree.operands[1])
+    if isinstance(tree, Call) and tree.function == "-" and tree.operands[0] == X:
+        value = _value(tree.operands[1])
         return None if value is None else (None, -value)
     return None
+
+
+def scaled(function: Function) -> tuple[float | None, float | None, str] | None:
+    """Return scale, shift and activation of `f(x * scale + shift)`, or None for other functions."""
+    tree = function.tree
+    activation = "identity"
+    if isinstance(tree, Call) and tree.function in PLAIN:
+        activation, tree = tree.function, tree.operands[0]
+    found = _affine(tree)
+    return None if found is None else (*found, activation)
 
 
 def _operand(tree: Expression, operator: str) -> float | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -114,8 +114,9 @@ class _Reading:
         self._check()
         dtype = self._dtype(inputs)
         self._check()
-        starts = dict(zip((one.group for one in inputs), np.cumsum([0, *(one.width for one in inputs)]), strict=False))
         layers = fused(self._draft.layers, {name for name, _, _ in outputs})
+        self._check_read(inputs, layers)
+        starts = dict(zip((one.group for one in inputs), np.cumsum([0, *(one.width for one in inputs)]), strict=False))
         return Graph(
             inputs=tuple(inputs),
             layers=tuple(layers),
@@ -141,6 +142,14 @@ class _Reading:
                 + (str(self._faults[0]) if one else f"{len(self._faults)} of its parts cannot be expressed"),
                 faults=self._faults,
             )
+
+    def _check_read(self, inputs: Sequence[Input], layers: Sequence[Mapping[str, Any]]) -> None:
+        """Note inputs that no layer reads, which a network does not have."""
+        read = {source for layer in layers for source in layer["from"]}
+        for one in inputs:
+            if one.group not in read:
+                self._fault(f"graph.input ({one.name})", "is read by nothing; leave it out of the graph")
+        self._check()
 
     def _inputs(self) -> list[Input]:
         declared = [one for one in self._graph.input if one.name not in self._initializers]
@@ -209,7 +218,8 @@ class _Reading:
             results = None
         made = results if isinstance(results, tuple) else (results,)
         self._values.update(dict.fromkeys(node.output))
-        self._values.update(zip((name for name in node.output), made, strict=False))
+        for name, value in zip(node.output, made, strict=False):
+            self._values[name] = replace(value, name=name) if isinstance(value, Flow) else value
 
     def _find(self, name: str) -> Value:
         """Return a tensor that is there already."""
@@ -225,6 +235,7 @@ class _Reading:
             value = Constant(array=to_array(self._initializers[name]))
         except Refused as refused:
             raise Refused(f"reads the initializer {name!r}, which {refused}") from None
+        self._draft.allow_constant(value.array.size)
         self._values[name] = value
         return value
 

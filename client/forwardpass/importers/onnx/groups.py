@@ -28,6 +28,7 @@ def grouped(step: Step, flow: Flow, axes: Sequence[int], activation: str = "iden
         activation: Of the layers.
         document: What else a spec says of each layer.
     """
+    flow = flow if flow.function is None else step.draft.settle(flow, step.hint)
     moved, order = _moved(flow, axes)
     groups = moved.reshape(-1, math.prod(flow.shape[axis] for axis in axes))
     if len(groups) > _MOST_GROUPS:
@@ -35,7 +36,6 @@ def grouped(step: Step, flow: Flow, axes: Sequence[int], activation: str = "iden
             f"is computed for {len(groups):,} groups of elements in each row, a layer for each; at most "
             f"{_MOST_GROUPS} are read"
         )
-    flow = flow if flow.function is None else step.draft.settle(flow, step.hint)
     parts = []
     for columns in groups:
         part = replace(flow, index=columns.reshape(1, -1), rows=0)
@@ -72,7 +72,7 @@ def pooled(step: Step, flow: Flow, windows: Array, reduce: str, shape: Sequence[
     """
     if windows.size == 0:
         raise Refused("reduces no elements")
-    step.draft.claim_weights(*windows.shape)
+    step.draft.claim_weights(*windows.shape, made=True)
     if flow.function is not None:
         places = np.zeros(int(flow.index.max()) + 1, np.intp)
         places[flow.columns] = np.arange(flow.index.size)

@@ -109,7 +109,8 @@ def _times(step: Step, flow: Flow, weights: Array) -> Flow:
     inputs, outputs = weights.shape[-2:]
     blocks = np.broadcast_to(weights, (*leads, inputs, outputs)).reshape(-1, inputs, outputs)
     each = flow.shape[-2]
-    step.draft.claim_weights(len(blocks) * each * outputs, len(blocks) * each * inputs)
+    count = len(blocks) * each
+    step.draft.claim_weights(count * outputs, count * inputs, made=count > 1)
     dense = np.zeros((len(blocks) * each, outputs, len(blocks) * each, inputs), weights.dtype)
     for place_of, block in enumerate(np.repeat(blocks, each, axis=0) if len(blocks) * each > 1 else blocks):
         dense[place_of, :, place_of] = block.T

@@ -23,7 +23,7 @@ from forwardpass.importers.onnx.functions import (
 )
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.onnx.step import FLOATS, Reader, Result, Step
-from forwardpass.importers.onnx.structure import broadcast
+from forwardpass.importers.onnx.structure import broadcast, joined
 from forwardpass.importers.onnx.values import Constant, Flow
 
 _ARITHMETIC: Final[Mapping[str, str]] = MappingProxyType(
@@ -73,7 +73,7 @@ def combined(step: Step, op: str, one: Constant | Flow, other: Constant | Flow) 
     """
     if isinstance(one, Constant):
         if isinstance(other, Constant):
-            return folded(op, numbers_of(one), numbers_of(other))
+            return folded(step.draft, op, numbers_of(one), numbers_of(other))
         return _with_constant(step, op, other, numbers_of(one), left=True)
     if isinstance(other, Constant):
         return _with_constant(step, op, one, numbers_of(other), left=False)
@@ -271,7 +271,7 @@ def _prelu(step: Step) -> Result:
         return applied(step, flow, "where(x > 0, x, slope * x)", activation=activation, slope=slope)
     flow = step.draft.settle(flow, step.hint)
     below = scaled(step, applied(step, flow, "min(x, 0)"), scale=numbers)
-    return _merged(step, "sum", [applied(step, flow, "relu(x)", activation="relu"), below])
+    return _merged(step, "sum", [applied(step, flow, "relu(x)"), below])
 
 
 def _where(step: Step) -> Result:
@@ -281,6 +281,8 @@ def _where(step: Step) -> Result:
     if not flows:
         condition, one, other = (numbers_of(value) for value in values if isinstance(value, Constant))
         return Constant(array=np.where(condition, one, other))
+    if isinstance(values[0], Constant) and len(flows) == 2:
+        return _chosen(step, numbers_of(values[0]), flows)
     sizes = np.broadcast_shapes(*(value.shape for value in values))
     fitted = [broadcast(step, value, sizes) if isinstance(value, Flow) else value for value in values]
     first = next(value for value in fitted if isinstance(value, Flow))
@@ -297,6 +299,15 @@ def _where(step: Step) -> Result:
         raise Refused("chooses between functions that are too long for one expression")
     kind = next((value.kind for value in values[1:] if isinstance(value, Flow)), values[1].kind)
     return replace(first, function=function, kind=kind)
+
+
+def _chosen(step: Step, condition: Array, flows: Sequence[Flow]) -> Flow:
+    """Choose elements of two tensors by constants, which no layer is needed for."""
+    one, other = _fitting(step, [fit(step, flow, condition) for flow in flows])
+    axis = len(one.shape)
+    wide = [replace(flow, index=flow.index[..., None]) for flow in (one, other)]
+    both = joined(step, wide, axis)
+    return replace(both, index=np.where(condition, both.index[..., 0], both.index[..., 1]))
 
 
 def _only(array: Array) -> float:

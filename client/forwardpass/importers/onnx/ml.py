@@ -155,7 +155,7 @@ def _transformed(step: Step, scores: Flow) -> Flow:
         raise Refused(f"transforms its scores by {post}; what is read are {', '.join(_POST)}")
     if post == "SOFTMAX":
         return grouped(step, scores, [1], "softmax")
-    return applied(step, scores, "sigmoid(x)", activation="sigmoid") if post == "LOGISTIC" else scores
+    return applied(step, scores, "sigmoid(x)") if post == "LOGISTIC" else scores
 
 
 def _linear_regressor(step: Step) -> Result:

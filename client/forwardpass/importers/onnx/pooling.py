@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -13,6 +13,7 @@ from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.groups import pooled, reduced
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.onnx.step import Reader, Result, Step, front
+from forwardpass.importers.onnx.structure import joined
 from forwardpass.importers.onnx.values import Flow
 
 
@@ -65,7 +66,7 @@ def _pool(step: Step) -> Result:
         raise Refused("gives the places of the largest elements, which no layer does")
     axes = [_along(step, axis, size) for axis, size in enumerate(flow.shape[2:])]
     shape = (*flow.shape[:2], *(len(places) for places in axes))
-    step.draft.claim_weights(math.prod(shape), math.prod(places.shape[1] for places in axes))
+    step.draft.claim_weights(math.prod(shape), math.prod(places.shape[1] for places in axes), made=True)
     places = _together(axes, flow.shape[2:])
     if step.op == "AveragePool" and (places < 0).any():
         return _averaged(step, flow, places, shape)
@@ -91,7 +92,7 @@ def _along(step: Step, axis: int, size: int) -> Array:
     outputs = (-(-room // stride) if ceil else room // stride) + 1
     if ceil and (outputs - 1) * stride >= size + before:
         outputs -= 1  # no window begins in the padding at the end
-    step.draft.claim_weights(outputs, kernel)
+    step.draft.claim_weights(outputs, kernel, made=True)
     places = np.arange(outputs)[:, None] * stride + np.arange(kernel) * pace - before
     places[(places < 0) | ((places >= size) & (places < size + after))] = -1
     places[places >= size] = -2
@@ -125,17 +126,24 @@ def _together(axes: Sequence[Array], sizes: Sequence[int]) -> Array:
 
 
 def _averaged(step: Step, flow: Flow, places: Array, shape: Sequence[int]) -> Flow:
-    """Average windows that are not equally full: a dense layer, whose weights are 1 / count, and 0."""
+    """Average windows that are not equally full: a layer for those of each size."""
     least = -1 if step.whole("count_include_pad", 0) else 0
-    counts = (places >= least).sum(axis=1)
-    channels, size = math.prod(shape[:2]), math.prod(flow.shape[2:])
-    step.draft.claim_weights(channels * len(places), channels * size)
-    one = np.zeros((len(places), size))
-    for output, window in enumerate(places):
-        one[output, window[window >= 0]] = 1 / counts[output]
-    weights = np.kron(np.eye(channels), one)
-    name = step.draft.layer(step.hint, [flow], len(weights), kind="dense", weights=weights)
-    return step.draft.nodes(name, shape, flow.rows, flow.kind)
+    sizes = np.stack([(places >= 0).sum(axis=1), (places >= least).sum(axis=1)], axis=1)
+    channels = flow.index.reshape(-1, math.prod(flow.shape[2:]))
+    parts, outputs = [], []
+    for size, divisor in np.unique(sizes, axis=0).tolist():
+        alike = np.flatnonzero((sizes == (size, divisor)).all(axis=1))
+        windows = places[alike][places[alike] >= 0].reshape(len(alike), size)
+        part = channels[:, windows].reshape(-1, size)
+        whole = pooled(step, flow, part, "mean" if size == divisor else "sum", (1, len(part)), 0)
+        parts.append(whole if size == divisor else applied(step, whole, "x / size", size=divisor))
+        outputs.append(alike)
+    together = joined(step, parts, 1)
+    index = np.empty((len(channels), len(places)), np.intp)
+    ends = np.cumsum([0, *(part.index.size for part in parts)])
+    for alike, start, end in zip(outputs, ends[:-1], ends[1:], strict=True):
+        index[:, alike] = together.columns[start:end].reshape(len(channels), -1)
+    return replace(together, index=index.reshape(shape), rows=flow.rows)
 
 
 def _check_layout(flow: Flow) -> None:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.folding import check_size
 from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.importers.onnx.step import Reader, Result, Step, front, not_rows
 from forwardpass.importers.onnx.values import ROWS, Constant, Flow, Value
@@ -33,7 +32,7 @@ def _claim(step: Step, value: Constant | Flow, shape: Sequence[int]) -> None:
     if isinstance(value, Flow):
         step.draft.claim(math.prod(shape))
     else:
-        check_size(math.prod(shape), value.array.size)
+        step.draft.claim_constant(math.prod(shape))
 
 
 def _identity(step: Step) -> Result:

@@ -55,6 +55,7 @@ class Flow:
         rows: Which axis is the batch's, or None where the tensor is all of one row.
         kind: The elements' type in the file, as numpy calls it.
         function: What is still to be computed of each element, or None.
+        name: What the graph calls it, or empty.
     """
 
     sources: tuple[str, ...]
@@ -62,6 +63,7 @@ class Flow:
     rows: int | None
     kind: str
     function: Function | None = None
+    name: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -5,8 +5,9 @@ counted first, by their tags and lengths alone (https://protobuf.dev/programming
 """
 
 from collections.abc import Mapping
+from mmap import mmap
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
@@ -14,8 +15,6 @@ from forwardpass.importers.onnx.refusing import Refused
 
 MOST_PARTS: Final = 60_000
 """How many fields all messages of a model may have together, numbers that lie side by side counted as one."""
-
-Bytes: TypeAlias = "bytes | memoryview[int]"
 
 _MESSAGES: Final[Mapping[str, Mapping[int, str]]] = MappingProxyType(
     {
@@ -69,7 +68,7 @@ _NUMBERS_OF_A_PART: Final = 64
 _DEPTH: Final = 24
 
 
-def check_parts(data: Bytes) -> None:
+def check_parts(data: bytes | mmap) -> None:
     """Count the parts of a serialized `ModelProto`.
 
     Raises:
@@ -86,14 +85,11 @@ def check_parts(data: Bytes) -> None:
         while start < end:
             tag, start = _varint(view, start, end)
             field, form = tag >> 3, tag & 7
-            left -= 1
+            size, start = _length(view, start, end) if form == 2 else (0, start)
+            left -= 1 + (size // _NUMBERS_OF_A_PART if field in packed else 0)
             if left < 0:
                 raise Refused(f"has more than {MOST_PARTS:,} parts; a network of layers needs far fewer")
             if form == 2:
-                size, start = _varint(view, start, end)
-                if size > end - start:
-                    raise Refused("ends in the middle of a part; the file is cut off, or no ONNX model")
-                left -= size // _NUMBERS_OF_A_PART if field in packed else 0
                 if field in messages:
                     stack.append((messages[field], start, start + size, depth + 1))
                 start += size
@@ -117,6 +113,14 @@ def _after_run(view: "memoryview[int]", start: int, end: int, tag: int, size: in
     tags = np.frombuffer(view[start + size : end], np.uint8)[:: size + 1][:count]
     others = np.flatnonzero(tags != tag)
     return start + size + (size + 1) * int(others[0] if len(others) else count)
+
+
+def _length(view: "memoryview[int]", start: int, end: int) -> tuple[int, int]:
+    """Return how many bytes a part has, and where they begin."""
+    size, start = _varint(view, start, end)
+    if size > end - start:
+        raise Refused("ends in the middle of a part; the file is cut off, or no ONNX model")
+    return size, start
 
 
 def _varint(view: "memoryview[int]", start: int, end: int) -> tuple[int, int]:

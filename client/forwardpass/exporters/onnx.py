@@ -1,0 +1,63 @@
+"""An ONNX model is proven before it is handed out: it computes what the spec computes."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.differences import TOLERANCE, differences
+from forwardpass.importers.errors import ParityError
+from forwardpass.importers.parity import random_rows
+from forwardpass.importers.reference import compute
+from forwardpass.onnx_form import computed_by, imported, runner, write
+from forwardpass.spec import NetworkSpec
+from forwardpass.tensors import Array
+
+_LEVELS: Final = frozenset({"embedding", "one_hot", "lookup"})
+"""Kinds that read whole numbers mostly."""
+
+
+def export(spec: NetworkSpec) -> Any:
+    """Write a spec as a `ModelProto`, checked by onnx, and compared with the spec on up to 1,000 random rows.
+
+    onnxruntime computes the model; where it has no float64 form of an operator, the package onnx itself does.
+
+    Raises:
+        UnsupportedModelError: onnx or onnxruntime is not installed; they are in the extra `onnx`.
+        ParityError: The model computes something else than the spec.
+    """
+    model = write(spec)
+    imported("onnx").checker.check_model(model, full_check=True)
+    rows = _rows(spec)
+    with np.errstate(all="ignore"):
+        theirs = computed_by(runner(model), spec, rows)
+        ours = compute(spec, rows).astype(np.float64)
+    worst = float((differences(theirs, ours) / _sizes(ours, spec.dtype)).max())
+    if not worst <= TOLERANCE[spec.dtype]:
+        raise ParityError(
+            f"the ONNX model does not compute what the network computes: it differs by {worst:.3g} (relative), and "
+            f"{TOLERANCE[spec.dtype]:g} is allowed; nothing was written",
+            relative=worst,
+            tolerance=TOLERANCE[spec.dtype],
+        )
+    return model
+
+
+def _rows(spec: NetworkSpec) -> Array:
+    rows = random_rows(spec, np.empty((0, spec.inputs.width)))
+    if any(layer.kind in _LEVELS for layer in spec.layers):
+        rows[::2] = np.floor(np.abs(rows[::2]))
+    if spec.allow_non_finite_inputs:
+        rows[::7] = np.where(np.random.default_rng(1).random(rows[::7].shape) < 0.2, np.nan, rows[::7])
+    return rows.astype(spec.dtype)
+
+
+def _sizes(ours: Array, dtype: str) -> Array:
+    """Return what differences are measured by: a number's own size, or the root of its output's mean square.
+
+    The rounding of a sum is in proportion to what was added, of which an output near 0 shows nothing.
+    """
+    size = np.abs(np.where(np.isfinite(ours), ours, 0.0))
+    with np.errstate(over="ignore"):
+        typical = np.sqrt((size**2).mean(axis=0))
+    sizes: Array = np.maximum(size, np.maximum(typical, float(np.finfo(dtype).tiny)))
+    return sizes

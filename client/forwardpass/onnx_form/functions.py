@@ -1,0 +1,182 @@
+"""Activation functions as ONNX nodes: those of the vocabulary by their formulas, and a network's own alike."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from forwardpass.onnx_form.nodes import Nodes
+from forwardpass.spec import Activation, expressions
+from forwardpass.spec.expressions.grammar import VARIABLE
+
+_FORMULAS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "identity": "x",
+        "relu": "relu(x)",
+        "leaky_relu": "where(x > 0, x, negative_slope * x)",
+        "prelu": "where(x > 0, x, slope * x)",
+        "relu6": "clip(x, 0, 6)",
+        "elu": "where(x > 0, x, alpha * expm1(min(x, 0)))",
+        "selu": "1.0507009873554805 * where(x > 0, x, 1.6732632423543772 * expm1(min(x, 0)))",
+        "celu": "where(x > 0, x, alpha * expm1(min(x, 0) / alpha))",
+        "gelu": "x * (0.5 * erfc(x * -sqrt(0.5)))",
+        "gelu_tanh": "x * sigmoid(2 * sqrt(2 / pi) * x * (1 + 0.044715 * x * x))",
+        "silu": "x * sigmoid(x)",
+        "mish": "x * tanh(softplus(x))",
+        "softplus": "max(x, 0) + log1p(exp(-abs(beta * x))) / beta",
+        "softsign": "x / (1 + abs(x))",
+        "tanh": "tanh(x)",
+        "sigmoid": "sigmoid(x)",
+        "hard_sigmoid": "clip(x + 3, 0, 6) / 6",
+        "hard_tanh": "clip(x, min_value, max_value)",
+        "hard_swish": "x * (clip(x + 3, 0, 6) / 6)",
+        "log_sigmoid": "min(x, 0) - log1p(exp(-abs(x)))",
+        "exp": "exp(x)",
+        "sin": "sin(x)",
+        "cos": "cos(x)",
+        "gaussian": "exp(-x * x)",
+        "step": "where(x >= threshold, 1, 0)",
+        "square": "x * x",
+    }
+)
+"""Each function of one node, as an expression."""
+
+_OVER_NODES: Final[Mapping[str, str]] = MappingProxyType({"softmax": "Softmax", "log_softmax": "LogSoftmax"})
+"""The operator for each function of all nodes together."""
+
+_OPERATORS_OF: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = MappingProxyType(
+    {
+        "leaky_relu": ("LeakyRelu", {"alpha": "negative_slope"}),
+        "prelu": ("LeakyRelu", {"alpha": "slope"}),
+        "elu": ("Elu", {"alpha": "alpha"}),
+        "celu": ("Celu", {"alpha": "alpha"}),
+        "softsign": ("Softsign", {}),
+        "hard_swish": ("HardSwish", {}),
+    }
+)
+"""The operator that is the same function in float32, and what it calls the parameters. In float64 its attributes
+have fewer digits than the network's, or onnxruntime does not have it."""
+
+_OPERATORS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "or": "Or",
+        "and": "And",
+        "not": "Not",
+        "<": "Less",
+        "<=": "LessOrEqual",
+        ">": "Greater",
+        ">=": "GreaterOrEqual",
+        "==": "Equal",
+        "+": "Add",
+        "-": "Sub",
+        "*": "Mul",
+        "/": "Div",
+        "**": "Pow",
+        "neg": "Neg",
+        "where": "Where",
+        "min": "Min",
+        "max": "Max",
+        "abs": "Abs",
+        "sqrt": "Sqrt",
+        "exp": "Exp",
+        "log": "Log",
+        "sin": "Sin",
+        "cos": "Cos",
+        "tanh": "Tanh",
+        "erf": "Erf",
+        "relu": "Relu",
+        "sigmoid": "Sigmoid",
+    }
+)
+"""The operator for each function of the grammar that has one."""
+
+
+def add_activation(nodes: Nodes, activation: Activation, x: str, output: str) -> None:
+    """Compute an activation of pre-activations.
+
+    Args:
+        nodes: The graph.
+        activation: The function.
+        x: The pre-activations.
+        output: What the activations are called.
+    """
+    if activation.name in _OVER_NODES:
+        nodes.add(_OVER_NODES[activation.name], x, axis=1, output=output)
+        return
+    own = _OPERATORS_OF.get(activation.name) if nodes.dtype == "float32" else None
+    if own is not None:
+        operator, names = own
+        attributes = {theirs: activation.parameters[ours] for theirs, ours in names.items()}
+        nodes.add(operator, x, output=output, **attributes)
+        return
+    text = activation.expression or _FORMULAS[activation.name]
+    parameters = activation.parameters
+    tree = expressions.fold(expressions.parse(text, parameters), parameters, nodes.dtype)
+    if tree == VARIABLE:
+        nodes.add("Identity", x, output=output)
+    else:
+        _add(nodes, tree, x)
+        nodes.call_last(output)
+
+
+def _add(nodes: Nodes, tree: Any, x: str) -> str:
+    """Compute a folded tree of an expression."""
+    if isinstance(tree, str):
+        return x
+    if not isinstance(tree, tuple):
+        return nodes.number(tree)
+    function, *operands = tree
+    parts = [_add(nodes, operand, x) for operand in operands]
+    if function in _OPERATORS:
+        return nodes.add(_OPERATORS[function], *parts)
+    return _COMPOSED[function](nodes, *parts)
+
+
+def _different(nodes: Nodes, x: str, y: str) -> str:
+    return nodes.add("Not", nodes.add("Equal", x, y))
+
+
+def _clip(nodes: Nodes, x: str, low: str, high: str) -> str:
+    return nodes.add("Min", nodes.add("Max", x, low), high)
+
+
+def _expm1(nodes: Nodes, x: str) -> str:
+    """`exp(x) - 1` as `tanh(x / 2) * (exp(x) + 1)`, which keeps its digits near 0."""
+    half = nodes.add("Tanh", nodes.add("Mul", x, nodes.number(0.5)))
+    return nodes.add("Mul", half, nodes.add("Add", nodes.add("Exp", x), nodes.number(1.0)))
+
+
+def _log1p(nodes: Nodes, x: str) -> str:
+    """`log(1 + x)` with its digits near 0, as `log(u) * x / (u - 1)` of the rounded `u = 1 + x`.
+
+    Goldberg, "What every computer scientist should know about floating-point arithmetic", theorem 4.
+    """
+    one = nodes.number(1.0)
+    u = nodes.add("Add", x, one)
+    log, back = nodes.add("Log", u), nodes.add("Sub", u, one)
+    corrected = nodes.add("Div", nodes.add("Mul", log, x), back)
+    small = nodes.add("Where", nodes.add("Equal", u, one), x, corrected)
+    return nodes.add("Where", nodes.add("Equal", back, x), log, small)
+
+
+def _erfc(nodes: Nodes, x: str) -> str:
+    return nodes.add("Sub", nodes.number(1.0), nodes.add("Erf", x))
+
+
+def _softplus(nodes: Nodes, x: str) -> str:
+    if nodes.dtype == "float32":  # onnxruntime has no other
+        return nodes.add("Softplus", x)
+    small = nodes.add("Exp", nodes.add("Neg", nodes.add("Abs", x)))
+    return nodes.add("Add", nodes.add("Relu", x), _log1p(nodes, small))
+
+
+_COMPOSED: Final[Mapping[str, Callable[..., str]]] = MappingProxyType(
+    {
+        "!=": _different,
+        "clip": _clip,
+        "expm1": _expm1,
+        "log1p": _log1p,
+        "erfc": _erfc,
+        "softplus": _softplus,
+    }
+)
+"""What computes the functions of the grammar that are no single operator."""

@@ -1,0 +1,94 @@
+"""A spec as a `ModelProto` of standard operators.
+
+Every array of the spec is an initializer `LAYER/ARRAY`, and the canonical JSON of all else is in the model's
+metadata, so that the spec can be made of the model again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.onnx_form.functions import add_activation
+from forwardpass.onnx_form.kinds import add_layer
+from forwardpass.onnx_form.nodes import Nodes
+from forwardpass.onnx_form.packages import imported
+from forwardpass.spec import NetworkSpec, to_document
+
+METADATA: Final = "forwardpass.spec"
+"""The key of the canonical JSON in a model's metadata."""
+
+OPSET: Final = 17
+IR_VERSION: Final = 8
+"""The oldest that have all operators that are written: onnxruntime 1.12 and whatever reads as much can compute them."""
+
+_ROWS: Final = "rows"
+_MERGES: Final[Mapping[str, str]] = MappingProxyType({"sum": "Add", "mean": "Add", "multiply": "Mul", "max": "Max"})
+"""What joins two values, by the word for how many are merged."""
+
+
+def write(spec: NetworkSpec) -> Any:
+    """Write a spec as a `ModelProto`; equal specs give equal models.
+
+    The model has an input for each group of inputs, or one, `inputs`, and an output for each output layer.
+    """
+    onnx: Any = imported("onnx")
+    nodes = Nodes(onnx, spec.dtype)
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+    groups = groups_of(spec)
+    values = _inputs(nodes, spec, groups)
+    for layer in spec.layers:
+        nodes.enter(layer.name)
+        read = _merged(nodes, [values[name] for name in layer.from_], layer.merge)
+        add_activation(nodes, layer.activation, add_layer(nodes, layer, read), layer.name)
+        values[layer.name] = layer.name
+    widths = {layer.name: layer.outputs for layer in spec.layers}
+    graph = onnx.helper.make_graph(
+        nodes.nodes,
+        "network",
+        [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, width]) for name, width in groups],
+        [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, widths[name]]) for name in spec.output_layers],
+        nodes.initializers,
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], producer_name="forwardpass"
+    )
+    model.ir_version = IR_VERSION
+    text = json.dumps(to_document(spec, numbers=False), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    onnx.helper.set_model_props(model, {METADATA: text})
+    return model
+
+
+def groups_of(spec: NetworkSpec) -> list[tuple[str, int]]:
+    """Return the inputs that the model has, each with its width."""
+    return [(group.name, group.width) for group in spec.inputs.groups] or [("inputs", spec.inputs.width)]
+
+
+def _inputs(nodes: Nodes, spec: NetworkSpec, groups: Sequence[tuple[str, int]]) -> dict[str, str]:
+    """Standardize each group of inputs, and put them side by side where a layer reads all."""
+    values, start = {}, 0
+    for name, width in groups:
+        nodes.enter(name)
+        value, part = name, slice(start, start + width)
+        if spec.inputs.mean is not None:
+            value = nodes.add("Sub", value, nodes.keep(f"{name}/mean", spec.inputs.mean[part]))
+        if spec.inputs.scale is not None:
+            value = nodes.add("Div", value, nodes.keep(f"{name}/scale", spec.inputs.scale[part]))
+        values[name] = value
+        start += width
+    if spec.inputs.groups and any("inputs" in layer.from_ for layer in spec.layers):
+        nodes.enter("inputs")
+        values["inputs"] = nodes.add("Concat", *values.values(), axis=1)
+    return values
+
+
+def _merged(nodes: Nodes, values: Sequence[str], merge: str | None) -> str:
+    if merge is None:
+        return values[0]
+    if merge == "concatenate":
+        return nodes.add("Concat", *values, axis=1)
+    whole = reduce(lambda one, other: nodes.add(_MERGES[merge], one, other), values)
+    return nodes.add("Div", whole, nodes.number(float(len(values)))) if merge == "mean" else whole

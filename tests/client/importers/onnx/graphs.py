@@ -1,0 +1,47 @@
+"""ONNX models as exporters write them, small and with random numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+ML = "ai.onnx.ml"
+FLOAT, DOUBLE, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
+_RANDOM = np.random.default_rng(0)
+
+
+def node(op: str, inputs: str, outputs: str, domain: str = "", **attributes: Any) -> Any:
+    """One node; the names of tensors are separated by spaces."""
+    return helper.make_node(op, inputs.split(), outputs.split(), domain=domain, **attributes)
+
+
+def ml(op: str, inputs: str, outputs: str, **attributes: Any) -> Any:
+    """One node of ai.onnx.ml."""
+    return node(op, inputs, outputs, ML, **attributes)
+
+
+def numbers(name: str, *shape: int, dtype: str = "float32") -> Any:
+    """An initializer of random numbers."""
+    return constant(name, _RANDOM.normal(size=shape).astype(dtype))
+
+
+def constant(name: str, array: Any) -> Any:
+    """An initializer."""
+    return numpy_helper.from_array(np.asarray(array), name)
+
+
+def tensor(name: str, *shape: int | str, kind: int = FLOAT) -> Any:
+    """An input or output; one without a shape is an output of any."""
+    return helper.make_tensor_value_info(name, kind, list(shape) or None)
+
+
+def model(
+    nodes: Sequence[Any], *initializers: Any, inputs: Sequence[Any], outputs: Sequence[Any], opset: int = 17
+) -> Any:
+    """A `ModelProto`."""
+    graph = helper.make_graph(list(nodes), "graph", list(inputs), list(outputs), list(initializers))
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid(ML, 3)]
+    made = helper.make_model(graph, opset_imports=opsets, producer_name="test")
+    made.ir_version = 8
+    return made

@@ -1,0 +1,140 @@
+"""The node tests that the package onnx ships, as graphs that the importer is given.
+
+A case is a model of one operator (or of the nodes that it stands for), inputs and outputs. Where a case gives
+parameters as inputs, they become constants; each way is tried, with the first axis as rows, and as part of one row.
+"""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+from forwardpass import spec
+from forwardpass.errors import InvalidNetworkError
+from forwardpass.importers import UnsupportedModelError
+from forwardpass.importers.onnx.graph import Graph, read_graph
+from forwardpass.importers.onnx.tables import OPERATORS
+from forwardpass.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """A case that the importer could read.
+
+    Attributes:
+        graph: What was read.
+        network: The same as a spec.
+        rows: `(rows, inputs)` of the case.
+        outputs: `(rows, outputs)` that are right.
+        labels: The class of each row that is right, or None.
+    """
+
+    graph: Graph
+    network: spec.NetworkSpec
+    rows: Array
+    outputs: Array | None
+    labels: list[str] | None
+
+
+@cache
+def cases() -> tuple[Any, ...]:
+    """Return every case all of whose operators are in the importer's table."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy's, of overflows that the cases are about
+        from onnx.backend.test.case.node import collect_testcases
+
+        collected = collect_testcases(None)
+    return tuple(case for case in collected if _operators(case) <= set(OPERATORS))
+
+
+def operator(case: Any) -> str:
+    """Return the operator that a case is of; of the nodes that one stands for, the one that its name begins with."""
+    names = {name for _, name in _operators(case)}
+    return "several nodes" if "_expanded" in case.name or len(names) > 1 else names.pop()
+
+
+def _operators(case: Any) -> set[tuple[str, str]]:
+    return {(node.domain, node.op_type) for node in case.model.graph.node} or {("", "none")}
+
+
+def read(case: Any) -> Read | str:
+    """Read a case in the first way that the importer accepts, or return why it accepts none."""
+    inputs, outputs = ([_array(value) for value in values] for values in case.data_sets[0])
+    reason = ""
+    for constants, batched in _ways(len(inputs)):
+        model = _model(case.model, inputs, constants, batched=batched)
+        if model is None:
+            continue
+        try:
+            graph = read_graph(model, whole=not batched)
+            network = spec.parse(_document(graph))
+        except UnsupportedModelError as error:
+            if len(constants) == len(inputs) - 1 and 0 not in constants:  # what comes first is mostly no parameter
+                reason = str(error.faults[0].message)
+            continue
+        except InvalidNetworkError as error:
+            raise AssertionError(f"{case.name}: {error}") from error
+        given = [value for place, value in enumerate(inputs) if place not in constants]
+        count = len(given[0]) if batched else 1
+        rows = _rows(given, count)
+        wanted = dict(zip((output.name for output in model.graph.output), outputs, strict=True))
+        numbers = [wanted[name] for name in graph.tensors if name in wanted]
+        labels = [value for name, value in wanted.items() if name not in graph.tensors]
+        return Read(
+            graph=graph,
+            network=network,
+            rows=rows,
+            outputs=_rows(numbers, count) if numbers else None,
+            labels=list(map(str, labels[0].ravel().tolist())) if labels else None,
+        )
+    return reason
+
+
+def _ways(count: int) -> Iterator[tuple[set[int], bool]]:
+    """Say which inputs are constants, and whether the first axis is that of rows."""
+    everything = set(range(count))
+    others = [everything - {place} for place in range(count)] if count > 1 else []
+    singles = [{place} for place in range(count)] if count > 2 else []
+    for constants in [set(), *others, *singles]:
+        yield constants, False
+        yield constants, True
+
+
+def _model(original: Any, values: list[Array], constants: set[int], *, batched: bool) -> Any | None:
+    model = onnx.ModelProto()
+    model.CopyFrom(original)
+    inputs = list(model.graph.input)
+    for place in constants:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values[place], inputs[place].name))
+        model.graph.input.remove(inputs[place])
+    for value in model.graph.input if batched else ():
+        axes = value.type.tensor_type.shape.dim
+        if not axes:
+            return None
+        axes[0].dim_param = "rows"
+    return model
+
+
+def _document(graph: Graph) -> dict[str, Any]:
+    alone = len(graph.inputs) == 1
+    return {
+        "format": spec.FORMAT,
+        "dtype": graph.dtype,
+        "inputs": sum(one.width for one in graph.inputs),
+        "input_groups": [] if alone else [{"name": one.group, "width": one.width} for one in graph.inputs],
+        "layers": list(graph.layers),
+        "output_layers": list(graph.output_layers),
+        "allow_non_finite_inputs": True,
+    }
+
+
+def _array(value: Any) -> Array:
+    array: Array = onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+    return array
+
+
+def _rows(arrays: list[Array], count: int) -> Array:
+    return np.concatenate([array.astype(np.float64).reshape(count, -1) for array in arrays], axis=1)

@@ -1,0 +1,22 @@
+"""Every node test that the package onnx ships, of every operator that is read, by the reference and by our core."""
+
+import onnx
+from forwardpass.importers.onnx.tables import OPERATORS
+
+from tests.client.importers.onnx.node_table import DOCS, documented, results
+
+
+def test_every_node_test_is_computed_or_refused_with_a_reason() -> None:
+    found = results()
+    lines = list(found.lines())
+    print("", *lines, sep="\n")
+    assert not found.failed, "\n".join(found.failed)
+    assert all(all(reasons) for reasons in found.refused.values())
+    assert found.computed.total() > 500
+    if documented().startswith(f"onnx {onnx.__version__}:"):
+        assert documented().splitlines() == lines, "python -m tests.client.importers.onnx.node_table writes them"
+
+
+def test_every_operator_that_is_read_is_in_the_docs() -> None:
+    text = DOCS.read_text()
+    assert [op for _, op in OPERATORS if f"`{op}`" not in text] == []
