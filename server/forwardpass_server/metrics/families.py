@@ -81,6 +81,11 @@ STAGES: Final = Family(
 REVISION: Final = Family(
     name="forwardpass_registry_revision", kind="gauge", meaning="How many changes of the registry this server has seen."
 )
+DATABASE_WORKS: Final = Family(
+    name="forwardpass_registry_database_works",
+    kind="gauge",
+    meaning="1 while the registry's database answers, 0 while predictions go on from memory.",
+)
 NETWORKS: Final = Family(name="forwardpass_registry_networks", kind="gauge", meaning="Networks that are registered.")
 VERSIONS: Final = Family(
     name="forwardpass_registry_versions",
@@ -114,6 +119,7 @@ FAMILIES: Final = (
     BATCHES,
     STAGES,
     REVISION,
+    DATABASE_WORKS,
     NETWORKS,
     VERSIONS,
     LATEST_VERSION,
