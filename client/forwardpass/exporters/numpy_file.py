@@ -26,7 +26,7 @@ FIRST_LINE: Final = '"""A network of forwardpass as plain numpy'
 
 _BEGIN: Final = "CONTENT = ("
 _END: Final = ")"
-_LINE: Final = re.compile(r'    "([A-Za-z0-9+/]+=*)"')
+_LINE: Final = re.compile(r'    "([A-Za-z0-9+/]+=*)"\n')
 _LINE_BYTES: Final = 84
 _INFIX: Final = frozenset({"<", "<=", ">", ">=", "==", "!=", "+", "-", "*", "/", "**"})
 
@@ -148,15 +148,11 @@ def read(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
 
 
 def _content_lines(text: str) -> Iterator[str]:
-    lines = iter(text.splitlines())
-    for line in lines:
-        if line == _BEGIN:
-            break
-    for line in lines:
-        found = _LINE.fullmatch(line)
-        if found is None:
-            return
+    begin = re.search(rf"^{re.escape(_BEGIN)}\n", text, flags=re.MULTILINE)
+    place = begin.end() if begin else len(text)
+    while found := _LINE.match(text, place):
         yield found[1]
+        place = found.end()
 
 
 def _parts(spec: NetworkSpec) -> Iterator[str]:
