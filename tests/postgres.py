@@ -85,7 +85,7 @@ class Cluster:
             except psycopg.OperationalError:
                 assert time.monotonic() < end, (self.folder / "log").read_text()
                 if self.process.poll() is not None:
-                    # What was killed a moment ago may still be in its way; and a process with threads forks at its peril.
+                    # What was killed a moment ago may still be in its way.
                     self.process = self._postgres()
                 time.sleep(0.02)
             else:
