@@ -6,11 +6,11 @@ DESCRIPTORS := build/protos.binpb
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 # What the tests need besides the client.
-TESTED := cli,metrics,onnx,rest,server
+TESTED := cli,metrics,onnx,postgres,rest,server
 # What is in the image besides the client.
 EXTRAS := metrics postgres rest server
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove test-clients test-deploy test-frameworks test-floors
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove test-clients test-compose test-deploy test-frameworks test-floors
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -65,6 +65,10 @@ test-frameworks: .venv/installed  ## prove that imported models compute the same
 
 test-deploy: .venv/installed  ## run servers behind Envoy, and restart, kill and scale them, at length
 	$(BIN)/python -m pytest tests/deploy -m "prove or not prove"
+
+test-compose: .venv/installed  ## build the image and start the compose files' services by podman, as root
+	@$(BIN)/python -m pip install -qq --group compose
+	$(BIN)/python -m pytest tests/containers -m prove -s
 
 test-floors: .venv-floors/installed  ## run the tests with the oldest dependencies that pyproject.toml allows
 	$(FLOORS)/python -m pytest

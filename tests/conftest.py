@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
+from tests.postgres import Cluster
 from tests.processes import ServerProcess
 
 # How long an example takes says something about the machine only.
@@ -25,6 +26,13 @@ def _one_blas_thread() -> None:
 def engine(request: pytest.FixtureRequest) -> str:
     """Both engines: what a server does must not depend on which one runs."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One PostgreSQL cluster for all tests that leave it running."""
+    with Cluster("fsync=off", "max_connections=200") as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,17 @@ def python(*requirements: Path) -> Callable[[Path], None]:
     return fill
 
 
+def npm(*files: Path) -> Callable[[Path], None]:
+    """Return what fills a folder with the Node packages of a `package.json` and its lock."""
+
+    def fill(folder: Path) -> None:
+        for file in files:
+            shutil.copy(file, folder)
+        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", at=folder)
+
+    return fill
+
+
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 

@@ -7,6 +7,7 @@ from forwardpass._async_client import AsyncClient
 from forwardpass._client import Client
 from forwardpass.errors import (
     AccessError,
+    AliasMovedError,
     AliasNotFoundError,
     DeadlineExceededError,
     DrainingError,
@@ -25,6 +26,7 @@ from forwardpass.errors import (
     MethodNotFoundError,
     NetworkCorruptError,
     NetworkNotFoundError,
+    NoEarlierVersionError,
     NonFiniteInputError,
     NotFoundError,
     OverloadedError,
@@ -39,6 +41,7 @@ from forwardpass.errors import (
     VersionOutOfServiceError,
 )
 from forwardpass.models import (
+    AliasMove,
     Classification,
     FeatureInfo,
     LayerInfo,
@@ -47,6 +50,7 @@ from forwardpass.models import (
     NetworkInfo,
     Prediction,
     Registered,
+    RolledBack,
     Trace,
     VersionInfo,
 )
@@ -54,6 +58,8 @@ from forwardpass.rows import StreamRequest
 
 __all__ = [
     "AccessError",
+    "AliasMove",
+    "AliasMovedError",
     "AliasNotFoundError",
     "AsyncClient",
     "Classification",
@@ -80,6 +86,7 @@ __all__ = [
     "NetworkCorruptError",
     "NetworkInfo",
     "NetworkNotFoundError",
+    "NoEarlierVersionError",
     "NonFiniteInputError",
     "NotFoundError",
     "OverloadedError",
@@ -87,6 +94,7 @@ __all__ = [
     "Prediction",
     "QuotaExceededError",
     "Registered",
+    "RolledBack",
     "ShapeMismatchError",
     "StoreUnavailableError",
     "StreamRequest",

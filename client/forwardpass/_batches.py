@@ -91,9 +91,7 @@ class Batches:
             yield result
 
     def _all(self, rows: Iterable[Any]) -> Iterator[tuple[int, RowsLike]]:
-        # One array, frame or named row is rows, too, and not what Python's loop makes of it.
-        whole = isinstance(rows, np.ndarray | Mapping) or hasattr(rows, "__dataframe__")
-        for item in [rows] if whole else rows:
+        for item in _items(rows):
             yield from self._chunks.add(item)
         yield from self._chunks.rest()
 
@@ -110,6 +108,20 @@ class Batches:
         identity = str(first)
         self._order.append(identity)
         return StreamRequest(network=self._network, rows=chunk, version=self._version, id=identity)
+
+
+def chunked(rows: Iterable[Any], size: int) -> Iterator[tuple[int, RowsLike]]:
+    """Gather rows into chunks as `Chunks` does, each with the index of its first row."""
+    chunks = Chunks(size)
+    for item in _items(rows):
+        yield from chunks.add(item)
+    yield from chunks.rest()
+
+
+def _items(rows: Iterable[Any]) -> Iterable[Any]:
+    """Return what to go through: one array, frame or named row is rows, too, and not what Python's loop makes of it."""
+    whole = isinstance(rows, np.ndarray | Mapping) or hasattr(rows, "__dataframe__")
+    return [rows] if whole else rows
 
 
 class Chunks:

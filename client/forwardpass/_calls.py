@@ -12,10 +12,12 @@ from forwardpass._coalescing import Batch, Group, Outcome, group_of
 from forwardpass._streams import CHUNK_BYTES, PredictionStream, Progress, Upload
 from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError, UnavailableError
 from forwardpass.models import (
+    AliasMove,
     NetworkChange,
     NetworkInfo,
     Prediction,
     Registered,
+    RolledBack,
     Trace,
     VersionInfo,
 )
@@ -269,13 +271,38 @@ def delete_version(name: str, number: int) -> Call[NetworkInfo]:
     )
 
 
-def set_alias(name: str, alias: str, version: str | int) -> Call[NetworkInfo]:
+def set_alias(name: str, alias: str, version: str | int, *, expected: int | None) -> Call[NetworkInfo]:
     """Ask to make an alias name a version."""
     spec.check_name(alias, "alias")
     return Call(
         method="SetAlias",
-        request=networks_v1.SetAliasRequest(network=_text(name, "network"), alias=alias, version=_reference(version)),
+        request=networks_v1.SetAliasRequest(
+            network=_text(name, "network"),
+            alias=alias,
+            version=_reference(version),
+            expected_version=_expected(expected),
+        ),
         parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def rollback(name: str, alias: str, *, expected: int | None) -> Call[RolledBack]:
+    """Ask to move an alias back."""
+    return Call(
+        method="RollbackAlias",
+        request=networks_v1.RollbackAliasRequest(
+            network=_text(name, "network"), alias=_text(alias, "alias"), expected_version=_expected(expected)
+        ),
+        parse=_replies.rolled_back,
+    )
+
+
+def alias_moves(name: str, alias: str) -> Call[tuple[AliasMove, ...]]:
+    """Ask what an alias named."""
+    return Call(
+        method="ListAliasMoves",
+        request=networks_v1.ListAliasMovesRequest(network=_text(name, "network"), alias=_text(alias, "alias")),
+        parse=_replies.alias_moves,
     )
 
 
@@ -319,6 +346,12 @@ def _text(value: str, name: str) -> str:
     if not isinstance(value, str):
         raise _invalid(name, f"is a {type(value).__name__}; needed is a text")
     return value
+
+
+def _expected(version: int | None) -> int | None:
+    if version is None or type(version) is int:
+        return version
+    raise _invalid("expected", f"is {version!r}; needed is a version's number, or None")
 
 
 def _reference(version: str | int) -> str:

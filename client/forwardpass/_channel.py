@@ -6,7 +6,7 @@ Both clients open their channel here, so what is said here holds for both.
 import ipaddress
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib import metadata
@@ -82,6 +82,7 @@ class Endpoint:
         options: The channel's arguments.
         headers: The metadata of every call; never shown, since it has the token.
         timeout: The default, in seconds.
+        repeatable: The methods with one request and one answer that have no effect, or none without retries.
     """
 
     address: str
@@ -89,6 +90,7 @@ class Endpoint:
     options: tuple[tuple[str, str | int], ...] = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     timeout: float | None
+    repeatable: frozenset[str] = field(repr=False)
 
     def open(self, library: Any) -> Any:
         """Open a channel of `grpc` or of `grpc.aio`, which have the same functions."""
@@ -154,6 +156,7 @@ def endpoint(
         options=tuple(options),
         headers=headers,
         timeout=checked_timeout(timeout),
+        repeatable=frozenset(method.name for method in _reads()) if retries else frozenset(),
     )
 
 
@@ -191,6 +194,14 @@ def service_config(*, retries: bool) -> dict[str, Any]:
             if (policy := _retry_policy(method)) is not None
         ]
     return config
+
+
+def _reads() -> Iterator[MethodDescriptor]:
+    for service in SERVICES:
+        for method in service.methods:
+            streaming = method.client_streaming or method.server_streaming
+            if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS and not streaming:
+                yield method
 
 
 def _retry_policy(method: MethodDescriptor) -> Mapping[str, Any] | None:

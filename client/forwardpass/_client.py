@@ -14,11 +14,20 @@ from forwardpass import _calls
 from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
-from forwardpass._failures import error_from
+from forwardpass._failures import broke_off, error_from, rest_of
 from forwardpass._sending import Sender
 from forwardpass._streams import Progress, countdown
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
-from forwardpass.models import NetworkChange, NetworkInfo, Prediction, Registered, Trace, VersionInfo
+from forwardpass.models import (
+    AliasMove,
+    NetworkChange,
+    NetworkInfo,
+    Prediction,
+    Registered,
+    RolledBack,
+    Trace,
+    VersionInfo,
+)
 from forwardpass.rows import RowsLike, StreamRequest
 from forwardpass.spec import NetworkSpec
 
@@ -268,9 +277,45 @@ class Client:
         """
         return self._ask(_calls.delete_version(name, number), timeout)
 
-    def set_alias(self, name: str, alias: str, version: str | int, *, timeout: Timeout = UNSET) -> NetworkInfo:
-        """Make an alias name a version, given by number or alias; return the network as it then is."""
-        return self._ask(_calls.set_alias(name, alias, version), timeout)
+    def set_alias(
+        self, name: str, alias: str, version: str | int, *, expected: int | None = None, timeout: Timeout = UNSET
+    ) -> NetworkInfo:
+        """Make an alias name a version, given by number or alias; return the network as it then is.
+
+        Args:
+            name: The network's name.
+            alias: The alias, for example `production`.
+            version: A version's number, or an alias that names it now.
+            expected: The number of the version that the alias must name until now, 0 if it must not exist;
+                None means whatever it names. So two people who move it at the same time cannot miss it.
+            timeout: Seconds, or None for no limit.
+
+        Raises:
+            AliasMovedError: The alias names another version than expected; nothing was changed.
+        """
+        return self._ask(_calls.set_alias(name, alias, version, expected=expected), timeout)
+
+    def rollback(self, name: str, alias: str, *, expected: int | None = None, timeout: Timeout = UNSET) -> RolledBack:
+        """Move an alias back to the version that it named before; each call goes one move further back.
+
+        Versions that were deleted since are passed over. The call is not repeated by itself, since two would
+        go back twice; with `expected` the second one is refused.
+
+        Args:
+            name: The network's name.
+            alias: The alias, for example `production`.
+            expected: The number of the version that the alias must name until now; None means any.
+            timeout: Seconds, or None for no limit.
+
+        Raises:
+            AliasMovedError: The alias names another version than expected; nothing was changed.
+            NoEarlierVersionError: There is no version to go back to.
+        """
+        return self._ask(_calls.rollback(name, alias, expected=expected), timeout)
+
+    def alias_moves(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> tuple[AliasMove, ...]:
+        """Get the last 100 moves of an alias, newest first: which version it names since when."""
+        return self._ask(_calls.alias_moves(name, alias), timeout)
 
     def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Delete an alias; return the network as it then is."""
@@ -321,8 +366,14 @@ class Client:
         limit = self._endpoint.limit(timeout, call.more_time)
         if call.known is not None:
             return call.known
+        begun = time.monotonic()
         try:
-            reply = self._start(call, limit)
+            try:
+                reply = self._start(call, limit)
+            except grpc.RpcError as error:
+                if call.method not in self._endpoint.repeatable or not broke_off(error):
+                    raise
+                reply = self._start(call, rest_of(limit, begun))
         except grpc.RpcError as error:
             call.check()
             raise self._failure(error, limit) from error

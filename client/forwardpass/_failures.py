@@ -5,6 +5,7 @@ there. Whatever else fails a call (a proxy, the network, grpc itself) has a stat
 decides the nearest class.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -68,6 +69,30 @@ def error_from(error: Any, *, target: str, timeout: float | None = None) -> Forw
     code, details = error.code(), error.details() or ""
     kind = NEAREST.get(code, ForwardpassError)
     return kind(_sentence(code, details, target, timeout), target=target, code=code.name, details=details)
+
+
+def broke_off(error: Any) -> bool:
+    """Return whether a call's connection, or a proxy's, ended in the middle of the answer.
+
+    When an answer has begun, neither gRPC nor a proxy tries the call again:
+    https://github.com/grpc/proposal/blob/master/A6-client-retries.md#when-retries-are-valid
+    """
+    if _sent_status(error) is not None:
+        return False
+    code = error.code()
+    # What gRPC makes of a reset stream; of a lost connection it makes UNAVAILABLE, as of one that never was.
+    reset = code is Code.INTERNAL and "RST_STREAM" in (error.details() or "")
+    return reset or (code is Code.UNAVAILABLE and bool(error.initial_metadata()))
+
+
+def rest_of(limit: float | None, begun: float) -> float | None:
+    """Return the seconds that are left for a call, at least a millisecond, or None without a limit.
+
+    Args:
+        limit: How many seconds it had.
+        begun: The time of `time.monotonic` when it began.
+    """
+    return None if limit is None else max(limit - (time.monotonic() - begun), 0.001)
 
 
 def out_of_time(target: str, timeout: float | None) -> DeadlineExceededError:

@@ -12,6 +12,7 @@ from forwardpass._failures import error_of_status
 from forwardpass.errors import ForwardpassError, InternalError
 from forwardpass.merges import MERGE_WORDS
 from forwardpass.models import (
+    AliasMove,
     Classification,
     Event,
     FeatureInfo,
@@ -21,6 +22,7 @@ from forwardpass.models import (
     NetworkInfo,
     Prediction,
     Registered,
+    RolledBack,
     Trace,
     VersionInfo,
 )
@@ -185,6 +187,24 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         in_service=not message.out_of_service,
         input_groups={group.name: group.width for group in message.inputs.groups},
         output_layers=tuple(message.output_layers),
+    )
+
+
+def rolled_back(reply: network_service_pb2.RollbackAliasResponse) -> RolledBack:
+    """Read the answer to RollbackAlias."""
+    return RolledBack(network=network(reply.network), from_version=reply.from_version, to_version=reply.to_version)
+
+
+def alias_moves(reply: network_service_pb2.ListAliasMovesResponse) -> tuple[AliasMove, ...]:
+    """Read the answer to ListAliasMoves."""
+    return tuple(
+        AliasMove(
+            version=move.version,
+            time=_time(move.time) if move.HasField("time") else None,
+            rollback=move.rollback,
+            deleted=move.deleted,
+        )
+        for move in reply.moves
     )
 
 

@@ -20,6 +20,8 @@ class again, so a rule has one exception wherever it is checked::
     │   ├── AliasNotFoundError
     │   ├── LayerNotFoundError
     │   └── MethodNotFoundError
+    ├── AliasMovedError
+    ├── NoEarlierVersionError
     ├── VersionInUseError
     ├── VersionOutOfServiceError
     ├── QuotaExceededError
@@ -153,6 +155,14 @@ class LayerNotFoundError(NotFoundError):
 
 class MethodNotFoundError(NotFoundError):
     """The server has no such method: it is older than the client, or not this service."""
+
+
+class AliasMovedError(ForwardpassError):
+    """The alias names another version than the caller expects: someone else moved it."""
+
+
+class NoEarlierVersionError(ForwardpassError):
+    """An alias cannot be moved back: it named no other version before, or none that is still there."""
 
 
 class VersionOutOfServiceError(ForwardpassError):

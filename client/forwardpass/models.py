@@ -295,6 +295,38 @@ class Registered:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AliasMove:
+    """A moment at which an alias began to name a version.
+
+    Attributes:
+        version: The version's number.
+        time: When it was, in UTC; None where that was not noted.
+        rollback: Whether a rollback did it.
+        deleted: Whether the version was deleted since.
+    """
+
+    version: int
+    time: datetime | None
+    rollback: bool = False
+    deleted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolledBack:
+    """What a rollback did.
+
+    Attributes:
+        network: The network as it then is.
+        from_version: The version that the alias named until then.
+        to_version: The version that it names again.
+    """
+
+    network: NetworkInfo
+    from_version: int
+    to_version: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkChange:
     """What a watcher is told.
 

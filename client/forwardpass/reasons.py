@@ -24,6 +24,8 @@ REASONS: Final[Mapping[str, type[errors.ForwardpassError]]] = MappingProxyType(
         "NETWORK_NOT_FOUND": errors.NetworkNotFoundError,
         "VERSION_NOT_FOUND": errors.VersionNotFoundError,
         "ALIAS_NOT_FOUND": errors.AliasNotFoundError,
+        "ALIAS_MOVED": errors.AliasMovedError,
+        "NO_EARLIER_VERSION": errors.NoEarlierVersionError,
         "VERSION_IN_USE": errors.VersionInUseError,
         "VERSION_OUT_OF_SERVICE": errors.VersionOutOfServiceError,
         "QUOTA_EXCEEDED": errors.QuotaExceededError,

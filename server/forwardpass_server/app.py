@@ -61,7 +61,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file)
     credentials = _credentials(settings)
-    store = SqlStore(settings.database)
+    store = SqlStore(settings.database, patience=settings.database_wait)
     try:
         registry = Registry.open(
             store,
@@ -71,7 +71,11 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             preload=settings.preload_references,
             numerics=settings.numerics,
         )
-        asyncio.run(_serve(settings, engine, registry, guard, credentials, ready))
+        registry.follow(poll_seconds=settings.database_poll)
+        try:
+            asyncio.run(_serve(settings, engine, registry, guard, credentials, ready))
+        finally:
+            registry.close()
     finally:
         store.close()
 

@@ -56,7 +56,15 @@ class Settings(BaseSettings):
         "needs the extra `metrics`.",
     )
     database: str = Field(
-        "sqlite:///forwardpass.db", description="SQLAlchemy URL of the registry's database, `sqlite:///FILE`."
+        "sqlite:///forwardpass.db",
+        description="URL of the registry's database: `sqlite:///FILE`, or `postgresql://USER@HOST/DATABASE` for "
+        "several servers on one (docs/postgres.md).",
+    )
+    database_wait: Seconds = Field(
+        30.0, description="Seconds to try on at start while a PostgreSQL database cannot be reached."
+    )
+    database_poll: Annotated[float, Gt(0), Field(allow_inf_nan=False)] = Field(
+        1.0, description="Seconds after which a server looks for what others wrote, if it heard of nothing before."
     )
     engine: Literal["auto", "native", "grpcio"] = Field(
         "auto",

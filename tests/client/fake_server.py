@@ -330,6 +330,14 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self._begin("SetAlias", context, request)
         return networks_v1.SetAliasResponse(network=self._network(request.network))
 
+    def RollbackAlias(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("RollbackAlias", context, request)
+        return networks_v1.RollbackAliasResponse(network=self._network(request.network), from_version=2, to_version=1)
+
+    def ListAliasMoves(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("ListAliasMoves", context, request)
+        return networks_v1.ListAliasMovesResponse(moves=[networks_v1.AliasMove(version=1)])
+
     def DeleteAlias(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
         self._begin("DeleteAlias", context, request)
         return networks_v1.DeleteAliasResponse(network=self._network(request.network))

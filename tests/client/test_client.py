@@ -336,6 +336,8 @@ class TestRetries:
             pytest.param(lambda client: next(client.watch()), "both", id="WatchNetworks"),
             pytest.param(lambda client: client.register("mine", DOCUMENT), "one", id="RegisterNetwork"),
             pytest.param(lambda client: client.set_alias(NAME, "stable", 1), "one", id="SetAlias"),
+            pytest.param(lambda client: client.alias_moves(NAME, "stable"), "both", id="ListAliasMoves"),
+            pytest.param(lambda client: client.rollback(NAME, "stable"), "none", id="RollbackAlias"),
             pytest.param(lambda client: client.delete_network(NAME), "none", id="DeleteNetwork"),
             pytest.param(lambda client: client.delete_version(NAME, 1), "none", id="DeleteVersion"),
             pytest.param(lambda client: client.delete_alias(NAME, "stable"), "none", id="DeleteAlias"),

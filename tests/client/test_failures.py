@@ -1,12 +1,14 @@
 """Errors on the wire come out as the exceptions that they were, or as the nearest ones."""
 
+import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
 from forwardpass import errors
-from forwardpass._failures import NEAREST, error_of_status
+from forwardpass._failures import NEAREST, broke_off, error_of_status
 from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.reasons import DOMAIN, REASONS
 from google.protobuf.any_pb2 import Any as Packed
@@ -135,3 +137,58 @@ def test_a_method_that_the_server_lacks_is_told(client: Any, fake: FakeServer) -
     fake.fail(Code.UNIMPLEMENTED)
     with pytest.raises(errors.MethodNotFoundError, match="older server, or another service"):
         client.predict("article-linear", [2, 3])
+
+
+def _breaks_off(context: grpc.ServicerContext, seconds: float = 0.2) -> None:
+    context.send_initial_metadata((("x-begun", "1"),))
+    # Were both to come together, gRPC itself would try again.
+    time.sleep(seconds)
+    context.abort(Code.UNAVAILABLE, "Socket closed")
+
+
+class TestBrokenOff:
+    """An answer that has begun and does not end, after which gRPC does not try again."""
+
+    def test_a_read_is_tried_once_more(self, client: Any, fake: FakeServer) -> None:
+        fake.script.append(_breaks_off)
+        assert client.predict("article-linear", [2, 3]).outputs == 9
+        assert fake.methods() == ["Predict", "Predict"]
+
+    def test_within_the_timeout(self, client: Any, fake: FakeServer) -> None:
+        # gRPC sends deadlines rounded up, these to half a second.
+        fake.script.append(partial(_breaks_off, seconds=1.2))
+        client.predict("article-linear", [2, 3], timeout=9)
+        first, second = (call.seconds_left for call in fake.calls)
+        assert first is not None
+        assert second is not None
+        assert second < first - 0.4 < 9
+
+    def test_not_twice(self, client: Any, fake: FakeServer) -> None:
+        fake.script.extend([_breaks_off] * 2)
+        with pytest.raises(errors.UnavailableError):
+            client.predict("article-linear", [2, 3])
+        assert fake.methods() == ["Predict", "Predict"]
+
+    def test_a_write_is_not(self, client: Any, fake: FakeServer) -> None:
+        fake.script.append(_breaks_off)
+        with pytest.raises(errors.UnavailableError):
+            client.delete_network("article-linear")
+        assert fake.methods() == ["DeleteNetwork"]
+
+    def test_nothing_is_without_retries(self, connect: Twin, fake: FakeServer) -> None:
+        fake.script.append(_breaks_off)
+        with pytest.raises(errors.UnavailableError):
+            connect(fake.address, retries=False).predict("article-linear", [2, 3])
+        assert fake.methods() == ["Predict"]
+
+    @pytest.mark.parametrize(
+        ("code", "details", "expected"),
+        [
+            (Code.INTERNAL, "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))", True),
+            (Code.INTERNAL, "the server met an unexpected error", False),
+            (Code.UNAVAILABLE, "failed to connect to all addresses", False),
+        ],
+    )
+    def test_what_that_looks_like(self, code: grpc.StatusCode, details: str, *, expected: bool) -> None:
+        empty = grpc.aio.Metadata()
+        assert broke_off(grpc.aio.AioRpcError(code, empty, empty, details=details)) is expected

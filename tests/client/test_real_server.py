@@ -46,6 +46,16 @@ def test_the_life_of_a_network(real: Any, name: str) -> None:
     assert name in {info.name for info in real.networks()}
     with pytest.raises(errors.VersionInUseError):
         real.delete_version(name, 2)
+    with pytest.raises(errors.AliasMovedError):
+        real.set_alias(name, "next", 1, expected=0)
+    real.set_alias(name, "next", 1, expected=2)
+    back = real.rollback(name, "next", expected=1)
+    assert (back.from_version, back.to_version, back.network.aliases["next"]) == (1, 2, 2)
+    assert [move.version for move in real.alias_moves(name, "next")] == [2, 1, 2]
+    with pytest.raises(errors.NoEarlierVersionError):
+        real.rollback(name, "next")
+    with pytest.raises(errors.InvalidFieldError):
+        real.rollback(name, "next", expected="2")
     real.delete_alias(name, "next")
     real.delete_version(name, 2)
     real.delete_network(name)

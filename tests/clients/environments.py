@@ -9,7 +9,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.environments import PIP, ROOT, Environment, NotInstallableError, python, run
+import pytest
+
+from tests.environments import PIP, ROOT, Environment, NotInstallableError, made, npm, python, run
 
 HERE = Path(__file__).parent
 
@@ -32,12 +34,6 @@ def perf_analyzer(folder: Path) -> list[str]:
 def envoy(folder: Path) -> Path:
     """Return the program in its environment."""
     return next(folder.glob("lib/python*/site-packages/envoy/_bin/envoy"))
-
-
-def _node(folder: Path) -> None:
-    for file in ENVIRONMENTS["node"].files:
-        shutil.copy(file, folder)
-    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", at=folder)
 
 
 def _perf_analyzer(folder: Path) -> None:
@@ -82,15 +78,34 @@ def _newer_libraries(folder: Path) -> None:
     shutil.rmtree(apt)
 
 
-def _environment(name: str, *files: str, fill: Callable[[Path], None] | None = None) -> Environment:
-    paths = tuple(HERE / name / file for file in files)
-    return Environment(folder=ROOT / f".venv-clients-{name}", files=paths, fill=fill or python(*paths))
+def installed(name: str) -> Path:
+    """Return the folder of an environment, or skip the test and say why there is none."""
+    try:
+        return made(ENVIRONMENTS[name])
+    except NotInstallableError as error:
+        pytest.skip(f"{name} cannot be installed: {error}")
+
+
+def _environment(name: str, *files: Path, fill: Callable[[Path], None]) -> Environment:
+    return Environment(folder=ROOT / f".venv-clients-{name}", files=files, fill=fill)
+
+
+def _python(name: str) -> Environment:
+    requirements = HERE / name / "requirements.txt"
+    return _environment(name, requirements, fill=python(requirements))
+
+
+def _node(name: str, folder: Path) -> Environment:
+    files = folder / "package.json", folder / "package-lock.json"
+    return _environment(name, *files, fill=npm(*files))
 
 
 ENVIRONMENTS = {
-    "triton": _environment("triton", "requirements.txt"),
-    "kserve": _environment("kserve", "requirements.txt"),
-    "envoy": _environment("envoy", "requirements.txt"),
-    "perf_analyzer": _environment("perf_analyzer", "requirements.txt", fill=_perf_analyzer),
-    "node": _environment("node", "package.json", "package-lock.json", fill=_node),
+    "triton": _python("triton"),
+    "kserve": _python("kserve"),
+    "envoy": _python("envoy"),
+    "perf_analyzer": _environment("perf_analyzer", HERE / "perf_analyzer" / "requirements.txt", fill=_perf_analyzer),
+    "node": _node("node", HERE / "node"),
+    "node-example": _node("node-example", ROOT / "examples" / "node"),
+    "browser": _node("browser", ROOT / "tests" / "deploy" / "edge" / "browser"),
 }

@@ -68,7 +68,7 @@ def test_a_stop_waits_for_a_whole_drain(service: dict[str, Any]) -> None:
 
 def test_networks_of_a_single_server_are_on_a_volume() -> None:
     single = DOCUMENTS[SINGLE.name]["services"]["server"]
-    assert single["ports"] == ["127.0.0.1:50051:50051"]
+    assert single["ports"] == ["127.0.0.1:${FORWARDPASS_PORT:-50051}:50051"]
     assert single["volumes"] == ["networks:/data"]
 
 

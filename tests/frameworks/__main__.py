@@ -29,9 +29,12 @@ def main() -> int:
     print(table.HEAD, end="")
     for name in options.framework or ENVIRONMENTS:
         try:
-            for figures in _measured(made(ENVIRONMENTS[name]), name):
+            environment = made(ENVIRONMENTS[name])
+            for figures in _measured(environment, name):
                 measured.append(str(figures))
                 print(measured[-1], flush=True)
+            if not _proven(environment, name):
+                faults.append(f"{name}: a proof failed, see above")
         except NotInstallableError as error:
             print(f"{name} is left out, since it cannot be installed here: {error}", file=sys.stderr)
         except subprocess.CalledProcessError:
@@ -58,6 +61,14 @@ def _measured(environment: Path, name: str) -> Iterator[Figures]:
             yield Figures(**json.loads(line))
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def _proven(environment: Path, name: str) -> bool:
+    """Run a framework's other proofs, `prove_*.py`, in its environment."""
+    files = sorted((ROOT / "tests" / "frameworks" / name).glob("prove_*.py"))
+    options = ["-c", "tests/frameworks/inside.ini", "--rootdir", ".", "--noconftest"]
+    command: list[str | Path] = [environment / "bin" / "python", "-m", "pytest", *options, *files]
+    return not files or subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,8 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
 
 from forwardpass import Client, errors, importers, render, spec
-from forwardpass.cli import bulk, output, reading, writing
+from forwardpass.cli import bulk, output, reading, rollout, writing
+from forwardpass.cli.common import Json, Name, Version, client_of, say
 
 EXIT_CODES: dict[type[errors.ForwardpassError], int] = {
     errors.NotFoundError: 3,
@@ -32,10 +33,8 @@ app = typer.Typer(
 )
 alias_app = typer.Typer(help="Set and delete aliases.", no_args_is_help=True)
 app.add_typer(alias_app, name="alias")
+rollout.add_to(app)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The network's name.")]
-Version = Annotated[str, typer.Option("--version", help="A version's number or an alias; `latest` by default.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Rows = Annotated[
     str | None,
     typer.Argument(metavar="[ROWS]", help='JSON: [2, 3], [[2, 3], [4, 5]] or {"children": 2, ...}; - is stdin.'),
@@ -104,6 +103,10 @@ def import_(
         str,
         typer.Argument(metavar="MODEL", help="An .onnx file; or MODULE:ATTRIBUTE, a model or what returns one."),
     ],
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:ATTRIBUTE", help="The PyTorch module whose weights a .safetensors file has."),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Register it by this name.")] = None,
     out: Annotated[
         str | None, typer.Option("--out", metavar="FILE", help="Write the spec, JSON or .safetensors.")
@@ -130,12 +133,12 @@ def import_(
     keep_latest: Annotated[bool, typer.Option("--keep-latest", help="Leave `latest` where it is.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a network of a scikit-learn or ONNX model, prove that both compute the same, and register it."""
+    """Make a network of a scikit-learn, PyTorch or ONNX model, prove that both compute the same, and register it."""
     if name is None and out is None:
         raise typer.BadParameter("one of the two is needed", param_hint="--name or --out")
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does it
     imported = importers.import_model(
-        importers.load_object(model),
+        importers.load_weights(model, architecture) if architecture else importers.load_object(model),
         rows=None if csv is None else reading.read_rows(None, csv),
         outputs=output_names or (),
         classes=classes or (),
@@ -162,7 +165,7 @@ def _register(
     as_json: bool,
 ) -> None:
     with (
-        _client(context) as client,
+        client_of(context) as client,
         output.progress_bar(BarColumn(), DownloadColumn(), TransferSpeedColumn()) as bar,
     ):
         task = bar.add_task("upload", total=None)
@@ -189,7 +192,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List networks, or one network's versions."""
-    with _client(context) as client:
+    with client_of(context) as client:
         if name is None:
             networks = list(client.networks())
             output.print_json(networks) if as_json else output.print_networks(networks)
@@ -222,15 +225,16 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show what a network is."""
-    with _client(context) as client:
+    with client_of(context) as client:
         if as_spec:
             print(spec.to_json(client.spec(name, version=version)), end="")
             return
         info, network = client.version(name, version=version), client.network(name)
+        moves = {alias: client.alias_moves(name, alias) for alias in network.aliases}
     if as_json:
-        output.print_json({"network": network, "version": info})
+        output.print_json({"network": network, "version": info, "moves": moves})
     else:
-        output.print_version(info, network)
+        output.print_version(info, network, moves)
 
 
 @app.command()
@@ -256,13 +260,13 @@ def predict(
 ) -> None:
     """Compute a network's outputs; with --csv and --out, of a table of any size."""
     if csv is not None and rows is None and out is not None:
-        with _client(context) as client:
+        with client_of(context) as client:
             bulk.predict_table(client, name, csv, out, version=version, ignore_extra=ignore_extra, append=append)
         return
     if ignore_extra or append:
         raise typer.BadParameter("needs --csv and --out", param_hint="--append" if append else "--ignore-extra")
     given = reading.read_rows(rows, csv)
-    with _client(context) as client:
+    with client_of(context) as client:
         prediction = client.predict(name, given, version=version)
     if out is not None:
         with writing.open_out(out, prediction.output_names, labels=bool(prediction.labels)) as write:
@@ -289,7 +293,7 @@ def trace(
 ) -> None:
     """Compute a network's outputs and show every node on the way."""
     given = reading.read_rows(rows, csv)
-    with _client(context) as client:
+    with client_of(context) as client:
         traced = client.trace(name, given, version=version, layers=layer or (), contributions=contributions)
     if as_json:
         output.print_json(traced)
@@ -310,9 +314,9 @@ def alias_set(
     as_json: Json = False,
 ) -> None:
     """Let an alias name a version; move it if it exists."""
-    with _client(context) as client:
+    with client_of(context) as client:
         network = client.set_alias(name, alias, version)
-    _say(as_json, network, f"{name} {alias} = {network.aliases[alias]}")
+    say(as_json, network, f"{name} {alias} = {network.aliases[alias]}")
 
 
 @alias_app.command("delete")
@@ -323,9 +327,9 @@ def alias_delete(
     as_json: Json = False,
 ) -> None:
     """Delete an alias."""
-    with _client(context) as client:
+    with client_of(context) as client:
         network = client.delete_alias(name, alias)
-    _say(as_json, network, f"{name} has no alias {alias} any more")
+    say(as_json, network, f"{name} has no alias {alias} any more")
 
 
 @app.command()
@@ -342,13 +346,13 @@ def delete(
         if not sys.stdin.isatty():
             raise typer.BadParameter("is needed where nobody can be asked", param_hint="--yes")
         typer.confirm(f"Delete {what}?", abort=True)
-    with _client(context) as client:
+    with client_of(context) as client:
         if version is None:
             revision = client.delete_network(name)
-            _say(as_json, {"revision": revision}, f"deleted {what}")
+            say(as_json, {"revision": revision}, f"deleted {what}")
         else:
             network = client.delete_version(name, version)
-            _say(as_json, network, f"deleted {what}")
+            say(as_json, network, f"deleted {what}")
 
 
 @app.command()
@@ -358,25 +362,13 @@ def watch(
     as_json: Json = False,
 ) -> None:
     """Print every network, then each change as it happens, until interrupted."""
-    with _client(context) as client:
+    with client_of(context) as client:
         for change in client.watch(prefix=prefix):
             if as_json:
                 output.print_json(change, lines=True)
             else:
                 latest = f" latest = {change.network.latest_version}" if change.network else ""
                 print(f"{change.revision:>6}  {change.event:<8} {change.name}{latest}", flush=True)
-
-
-def _client(context: typer.Context) -> Client:
-    client: Client = context.obj()
-    return client
-
-
-def _say(as_json: bool, value: object, sentence: str) -> None:
-    if as_json:
-        output.print_json(value)
-    else:
-        print(sentence)
 
 
 def run() -> NoReturn:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from rich.console import Console
@@ -14,8 +14,10 @@ from rich.table import Table
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
 from forwardpass.merges import reading
-from forwardpass.models import NetworkInfo, Prediction, VersionInfo
+from forwardpass.models import AliasMove, NetworkInfo, Prediction, VersionInfo
 from forwardpass.render.drawing import number
+
+_SHOWN_MOVES: Final = 5
 
 
 def plain(value: object) -> Any:
@@ -70,8 +72,8 @@ def print_networks(networks: Iterable[NetworkInfo]) -> None:
     print_table(["name", "latest", "versions", "aliases", "description"], rows)
 
 
-def print_version(version: VersionInfo, network: NetworkInfo) -> None:
-    """Print what a version is, a fact in each line."""
+def print_version(version: VersionInfo, network: NetworkInfo, moves: Mapping[str, Sequence[AliasMove]]) -> None:
+    """Print what a version is, a fact in each line, and the last moves of the network's aliases."""
     facts = {
         "network": f"{version.network} version {version.number} of {network.version_count}",
         "description": version.description,
@@ -82,6 +84,7 @@ def print_version(version: VersionInfo, network: NetworkInfo) -> None:
         "dtype": version.dtype,
         "parameters": f"{version.parameter_count:,}",
         "aliases": _aliases(network.aliases),
+        "history": "\n".join(_history(alias, moves[alias]) for alias in sorted(moves) if alias != "latest"),
         "tags": ", ".join(version.tags),
         "digest": version.digest,
         "created": version.create_time.isoformat(timespec="seconds") if version.create_time else "",
@@ -128,6 +131,19 @@ def print_prediction(prediction: Prediction) -> None:
 
 def _aliases(aliases: Mapping[str, int]) -> str:
     return ", ".join(f"{alias} = {number}" for alias, number in sorted(aliases.items()) if alias != "latest")
+
+
+def _history(alias: str, moves: Sequence[AliasMove]) -> str:
+    """What an alias named, newest first, for example `production: 2 (rolled back) since ..., 3 since ...`."""
+    said = [
+        f"{move.version}"
+        + (" (rolled back)" if move.rollback else "")
+        + (" (deleted)" if move.deleted else "")
+        + (f" since {move.time.isoformat(sep=' ', timespec='seconds')[:19]}" if move.time else "")
+        for move in moves[:_SHOWN_MOVES]
+    ]
+    more = f", and {len(moves) - len(said)} before" if len(moves) > len(said) else ""
+    return f"{alias}: {', '.join(said)}{more}"
 
 
 def _names(names: Sequence[str], most: int = 12) -> str:

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.differences import TOLERANCE, differences
 from forwardpass.importers.errors import ParityError
-from forwardpass.importers.parity import TOLERANCE, differences, random_rows
+from forwardpass.importers.parity import random_rows
 from forwardpass.importers.reference import compute
 from forwardpass.onnx_form import computed_by, imported, runner, write
 from forwardpass.spec import NetworkSpec

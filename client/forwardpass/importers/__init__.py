@@ -8,6 +8,7 @@ from forwardpass.importers.errors import ParityError, UnsupportedModelError
 from forwardpass.importers.importing import import_model
 from forwardpass.importers.loading import load_object
 from forwardpass.importers.parity import Imported
+from forwardpass.importers.pytorch import load_weights
 
 __all__ = [
     "Certificate",
@@ -17,4 +18,5 @@ __all__ = [
     "content_digest",
     "import_model",
     "load_object",
+    "load_weights",
 ]

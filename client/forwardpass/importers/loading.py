@@ -12,7 +12,23 @@ from forwardpass.importers import onnx
 FILES: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType({".onnx": onnx.load_model})
 """What reads a file, by its suffix."""
 
-_PICKLES: Final = frozenset({".pkl", ".pickle", ".joblib", ".skops", ".cloudpickle"})
+_PICKLE: Final = "is a pickle, and reading one runs whatever code is in it; "
+_LOAD_IT: Final = "write a module that makes or loads the model, and give it as MODULE:ATTRIBUTE"
+_SAVE_WEIGHTS: Final = (
+    "save its numbers by `safetensors.torch.save_model(module, FILE)`, and import that file with --architecture "
+    "MODULE:ATTRIBUTE; or write a module that loads it, and give that as MODULE:ATTRIBUTE"
+)
+_REFUSED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys((".pkl", ".pickle", ".joblib", ".skops", ".cloudpickle"), _PICKLE + _LOAD_IT),
+        **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), _PICKLE + _SAVE_WEIGHTS),
+        ".pt2": "may have pickles in it; write a module with `program = torch.export.load(FILE)`, and give it as "
+        "MODULE:program",
+        ".safetensors": "has numbers only; name the module that they belong to by --architecture MODULE:ATTRIBUTE, or "
+        "where it is a network's own file, `register` it",
+    }
+)
+"""What is wrong with naming a file, by its suffix, and what to do."""
 
 
 def load_object(name: str) -> Any:
@@ -30,12 +46,9 @@ def load_object(name: str) -> Any:
     if (read := FILES.get(Path(name).suffix.lower())) is not None:
         return read(name)
     module_name, colon, path = name.partition(":")
-    if Path(name).suffix in _PICKLES:
-        raise _invalid(
-            name,
-            "is a pickle, and reading one runs whatever code is in it; write a module that makes or loads the model, "
-            "and give it as MODULE:ATTRIBUTE",
-        )
+    refusal = _REFUSED.get(Path(name).suffix.lower())
+    if refusal is not None and not colon:
+        raise _invalid(name, refusal)
     if not (colon and path and all(part.isidentifier() for part in f"{module_name}.{path}".split("."))):
         raise _invalid(name, "is no MODULE:ATTRIBUTE, such as train:model")
     try:

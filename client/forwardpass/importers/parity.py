@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.differences import TOLERANCE, checked_tolerance, differences
 from forwardpass.errors import (
     Fault,
     FeatureMismatchError,
-    InvalidFieldError,
     InvalidTensorError,
     NonFiniteInputError,
     ShapeMismatchError,
@@ -22,9 +21,6 @@ from forwardpass.importers.source import Sample, Source
 from forwardpass.rows import RowsLike, without_pandas
 from forwardpass.spec import Example, NetworkSpec, from_safetensors, to_safetensors
 from forwardpass.tensors import Array
-
-TOLERANCE: Final = MappingProxyType({"float64": 1e-9, "float32": 1e-4})
-"""The largest accepted relative difference where none is given."""
 
 RANDOM_ROWS: Final = 1_000
 EXAMPLES: Final = 8
@@ -65,7 +61,7 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
         NonFiniteInputError: A row given is too large for the network's dtype.
         UnsupportedModelError: The framework fails to compute the rows.
     """
-    tolerance = _tolerance(spec, tolerance)
+    tolerance = checked_tolerance(tolerance, TOLERANCE[spec.dtype])
     # What both are given is what the network can read, or the difference would be that of the inputs.
     with np.errstate(over="ignore"):
         rows = rows.astype(spec.dtype).astype(np.float64)
@@ -185,24 +181,6 @@ def _finite(rows: Array, names: Sequence[str], advice: str) -> Array:
             count=len(wrong),
         )
     return rows
-
-
-def _tolerance(spec: NetworkSpec, tolerance: float | None) -> float:
-    if tolerance is None:
-        return TOLERANCE[spec.dtype]
-    if not 0 <= tolerance < np.inf:
-        message = f"is {tolerance}; must be a finite number, 0 or greater"
-        raise InvalidFieldError(f"tolerance: {message}", faults=[Fault(path="tolerance", message=message)])
-    return tolerance
-
-
-def differences(ours: Array, theirs: Array) -> Array:
-    """Return how far two arrays are apart; infinitely where one has NaN or infinity and the other has not."""
-    with np.errstate(all="ignore"):
-        difference = np.abs(ours - theirs)
-    difference[(ours == theirs) | (np.isnan(ours) & np.isnan(theirs))] = 0.0
-    difference[np.isnan(difference)] = np.inf
-    return difference
 
 
 def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:

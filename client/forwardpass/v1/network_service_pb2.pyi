@@ -1,5 +1,6 @@
 from forwardpass.v1 import network_pb2 as _network_pb2
 from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -171,14 +172,16 @@ class DeleteVersionResponse(_message.Message):
     def __init__(self, network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class SetAliasRequest(_message.Message):
-    __slots__ = ("network", "alias", "version")
+    __slots__ = ("network", "alias", "version", "expected_version")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     ALIAS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     network: str
     alias: str
     version: str
-    def __init__(self, network: _Optional[str] = ..., alias: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, network: _Optional[str] = ..., alias: _Optional[str] = ..., version: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class SetAliasResponse(_message.Message):
     __slots__ = ("network", "revision")
@@ -187,6 +190,56 @@ class SetAliasResponse(_message.Message):
     network: _network_pb2.Network
     revision: int
     def __init__(self, network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class RollbackAliasRequest(_message.Message):
+    __slots__ = ("network", "alias", "expected_version")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    alias: str
+    expected_version: int
+    def __init__(self, network: _Optional[str] = ..., alias: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class RollbackAliasResponse(_message.Message):
+    __slots__ = ("network", "from_version", "to_version", "revision")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    FROM_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TO_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    network: _network_pb2.Network
+    from_version: int
+    to_version: int
+    revision: int
+    def __init__(self, network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., from_version: _Optional[int] = ..., to_version: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class ListAliasMovesRequest(_message.Message):
+    __slots__ = ("network", "alias")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    alias: str
+    def __init__(self, network: _Optional[str] = ..., alias: _Optional[str] = ...) -> None: ...
+
+class ListAliasMovesResponse(_message.Message):
+    __slots__ = ("moves", "revision")
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    moves: _containers.RepeatedCompositeFieldContainer[AliasMove]
+    revision: int
+    def __init__(self, moves: _Optional[_Iterable[_Union[AliasMove, _Mapping]]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class AliasMove(_message.Message):
+    __slots__ = ("version", "time", "rollback", "deleted")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    time: _timestamp_pb2.Timestamp
+    rollback: bool
+    deleted: bool
+    def __init__(self, version: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., rollback: bool = ..., deleted: bool = ...) -> None: ...
 
 class DeleteAliasRequest(_message.Message):
     __slots__ = ("network", "alias")

@@ -55,6 +55,16 @@ class NetworkServiceStub(object):
                 request_serializer=forwardpass_dot_v1_dot_network__service__pb2.SetAliasRequest.SerializeToString,
                 response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.SetAliasResponse.FromString,
                 )
+        self.RollbackAlias = channel.unary_unary(
+                '/forwardpass.v1.NetworkService/RollbackAlias',
+                request_serializer=forwardpass_dot_v1_dot_network__service__pb2.RollbackAliasRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.RollbackAliasResponse.FromString,
+                )
+        self.ListAliasMoves = channel.unary_unary(
+                '/forwardpass.v1.NetworkService/ListAliasMoves',
+                request_serializer=forwardpass_dot_v1_dot_network__service__pb2.ListAliasMovesRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.ListAliasMovesResponse.FromString,
+                )
         self.DeleteAlias = channel.unary_unary(
                 '/forwardpass.v1.NetworkService/DeleteAlias',
                 request_serializer=forwardpass_dot_v1_dot_network__service__pb2.DeleteAliasRequest.SerializeToString,
@@ -133,8 +143,23 @@ class NetworkServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RollbackAlias(self, request, context):
+        """Moves an alias back to the version that it named before. Each call goes one
+        move further back; versions that were deleted since are passed over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliasMoves(self, request, context):
+        """Lists what an alias named and names, newest first: its last 100 moves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteAlias(self, request, context):
-        """Deletes an alias. `latest` cannot be deleted.
+        """Deletes an alias and the history of its moves. `latest` cannot be deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,6 +215,16 @@ def add_NetworkServiceServicer_to_server(servicer, server):
                     servicer.SetAlias,
                     request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.SetAliasRequest.FromString,
                     response_serializer=forwardpass_dot_v1_dot_network__service__pb2.SetAliasResponse.SerializeToString,
+            ),
+            'RollbackAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackAlias,
+                    request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.RollbackAliasRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_network__service__pb2.RollbackAliasResponse.SerializeToString,
+            ),
+            'ListAliasMoves': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliasMoves,
+                    request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.ListAliasMovesRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_network__service__pb2.ListAliasMovesResponse.SerializeToString,
             ),
             'DeleteAlias': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteAlias,
@@ -345,6 +380,40 @@ class NetworkService(object):
         return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/SetAlias',
             forwardpass_dot_v1_dot_network__service__pb2.SetAliasRequest.SerializeToString,
             forwardpass_dot_v1_dot_network__service__pb2.SetAliasResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def RollbackAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/RollbackAlias',
+            forwardpass_dot_v1_dot_network__service__pb2.RollbackAliasRequest.SerializeToString,
+            forwardpass_dot_v1_dot_network__service__pb2.RollbackAliasResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAliasMoves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/ListAliasMoves',
+            forwardpass_dot_v1_dot_network__service__pb2.ListAliasMovesRequest.SerializeToString,
+            forwardpass_dot_v1_dot_network__service__pb2.ListAliasMovesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

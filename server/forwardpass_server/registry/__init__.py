@@ -15,13 +15,14 @@ from forwardpass_server.registry.state import (
     VersionState,
 )
 from forwardpass_server.registry.statistics import Counted, Figures, Statistics
-from forwardpass_server.registry.store import Store, StoreOpenError
+from forwardpass_server.registry.store import MoveRow, Store, StoreOpenError
 
 __all__ = [
     "LATEST",
     "Counted",
     "Figures",
     "LayerSummary",
+    "MoveRow",
     "NetworkChange",
     "NetworkState",
     "Registered",

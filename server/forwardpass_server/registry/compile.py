@@ -1,9 +1,9 @@
 """From a checked spec to what the core computes, and the proof of the spec's own examples."""
 
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
+from forwardpass.differences import TOLERANCE
 from forwardpass.errors import ExampleFailedError, Fault
 from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, NetworkSpec, expressions
@@ -12,9 +12,6 @@ from forwardpass.spec.kinds import DENSE
 
 from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward
 from forwardpass_server.registry.state import LayerSummary, Served, Summary
-
-TOLERANCE: Final = MappingProxyType({"float64": 1e-9, "float32": 1e-4})
-"""Where an example says no tolerance: the largest accepted difference, times max(1, |expected|)."""
 
 MOST_FAULTS: Final = 100
 """How many examples that do not hold are listed one by one."""

@@ -8,8 +8,8 @@ them safe, into a new snapshot. What versions contain is read when it is first n
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from forwardpass.errors import (
@@ -17,7 +17,6 @@ from forwardpass.errors import (
     ForwardpassError,
     InvalidFieldError,
     NetworkCorruptError,
-    QuotaExceededError,
     StoreUnavailableError,
 )
 from forwardpass.numerics import Numerics
@@ -26,6 +25,9 @@ from forwardpass.spec import NetworkSpec, check_name, to_safetensors
 from forwardpass_server.registry.builtin import builtin_networks
 from forwardpass_server.registry.compile import check_examples, compile_plan, serve, summarize
 from forwardpass_server.registry.content import ContentGoneError, Contents, corrupt, digest_of
+from forwardpass_server.registry.current import Current
+from forwardpass_server.registry.following import Follower
+from forwardpass_server.registry.moves import earlier_move
 from forwardpass_server.registry.snapshot import Snapshot, network_state, version_state
 from forwardpass_server.registry.state import (
     LATEST,
@@ -36,8 +38,7 @@ from forwardpass_server.registry.state import (
     Summary,
     VersionState,
 )
-from forwardpass_server.registry.store import Store, StoreOpenError, VersionRow, Written
-from forwardpass_server.registry.subscribers import Subscribers
+from forwardpass_server.registry.store import MoveRow, Seed, Store, StoreOpenError, VersionRow
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +58,14 @@ class Registry:
         numerics: Numerics,
     ) -> None:
         self._store = store
-        self._snapshot = snapshot
         self._contents = Contents(store, max_plan_bytes=max_plan_bytes, numerics=numerics)
         self._numerics = numerics
         self._max_networks = max_networks
         self._max_versions = max_versions
         self._preload = frozenset((name, reference or LATEST) for name, reference in preload)
+        self._current = Current(store, snapshot, self._contents, self._preload)
         self._write_lock = threading.Lock()
-        self._in_doubt = False
-        self._subscribers = Subscribers()
+        self._follower: Follower | None = None
 
     @classmethod
     def open(
@@ -107,12 +107,7 @@ class Registry:
             preload=preload,
             numerics=numerics,
         )
-        for name, spec in builtin_networks().items():
-            if name not in networks and name not in loaded.deleted:
-                try:
-                    registry.register(name, spec)
-                except (StoreUnavailableError, QuotaExceededError) as error:
-                    log.warning("the built-in network %s is not added: %s", name, error)
+        registry._seed(networks.keys() | loaded.deleted)
         for name, reference in sorted(registry._preload):
             try:
                 version = registry.version(name, reference)
@@ -122,15 +117,29 @@ class Registry:
                 log.warning("%s/%s cannot be preloaded: %s", name, reference, error)
         return registry
 
+    def follow(self, *, poll_seconds: float) -> None:
+        """Keep up with other processes until `close`, if the store is shared.
+
+        Args:
+            poll_seconds: Changes are looked for at least as often.
+        """
+        if self._store.shared:
+            self._follower = Follower(self._catch_up, self._store.hints(), poll_seconds=poll_seconds)
+
+    def close(self) -> None:
+        """Stop following; the store stays open."""
+        if self._follower is not None:
+            self._follower.close()
+
     @property
     def snapshot(self) -> Snapshot:
         """Everything that is registered; another object after each change."""
-        return self._snapshot
+        return self._current.snapshot
 
     @property
     def revision(self) -> int:
         """How many changes there were."""
-        return self._snapshot.revision
+        return self.snapshot.revision
 
     @property
     def compiled(self) -> tuple[int, int]:
@@ -139,7 +148,7 @@ class Registry:
 
     def networks(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
         """Return networks by name: all, or at most `limit` of those after a name."""
-        return self._snapshot.listed(after=after, limit=limit)
+        return self.snapshot.listed(after=after, limit=limit)
 
     def network(self, name: str) -> NetworkState:
         """Return a network.
@@ -147,7 +156,7 @@ class Registry:
         Raises:
             NetworkNotFoundError: There is none of this name.
         """
-        return self._snapshot.network(name)
+        return self.snapshot.network(name)
 
     def version(self, name: str, reference: str) -> VersionState:
         """Return a version by number or alias; an empty reference is `latest`.
@@ -157,7 +166,7 @@ class Registry:
             VersionNotFoundError: It has no version of this number.
             AliasNotFoundError: It has no alias of this name.
         """
-        return self._snapshot.version(name, reference)
+        return self.snapshot.version(name, reference)
 
     def resident(self, version: VersionState) -> Served | None:
         """Return what computes a version if it is in memory, where it then stays longer; each call passes here."""
@@ -174,13 +183,13 @@ class Registry:
         """
         with self._reading(version):
             served = self._contents.load(version)
-        if not self._has(version):
+        if not self._current.has(version):
             self._contents.forget(version)
         return served
 
     def served(self, name: str, reference: str) -> Served:
         """Return what computes a version; raises as `version` and `load` do."""
-        version = self._snapshot.version(name, reference)
+        version = self.snapshot.version(name, reference)
         return self._contents.plans.get(version.slot) or self.load(version)
 
     def summary(self, version: VersionState) -> Summary | None:
@@ -238,7 +247,9 @@ class Registry:
         check_name(name)
         content = to_safetensors(spec)
         digest = digest_of(content)
-        known = self._snapshot.find(name, digest)
+        known = self.snapshot.find(name, digest)
+        if known is not None and self._store.shared and not validate_only:
+            known = self._catch_up().find(name, digest)  # it may be deleted by now
         summary = summarize(spec, self._numerics)
         if known is not None and self._contents.is_whole(known):
             return Registered(version=known, summary=summary, created=False, revision=self.revision)
@@ -252,7 +263,7 @@ class Registry:
             state = version_state(name, row)
             return Registered(version=state, summary=summary, created=False, revision=self.revision)
         with self._writing():
-            known = self._snapshot.find(name, digest)
+            known = self.snapshot.find(name, digest)
             if known is None:
                 self._check_room(name)
             written = self._store.register(name, digest, content, keep_latest=keep_latest)
@@ -263,7 +274,7 @@ class Registry:
             # Before anyone can ask for it.
             self._contents.keep(state, serve(name, row.number, digest, spec, plan), summary)
             if not whole:
-                self._follow(written, state)
+                self._current.follow(written, state)
         return Registered(version=state, summary=summary, created=written.created, revision=written.revision)
 
     def delete_network(self, name: str) -> int:
@@ -276,7 +287,7 @@ class Registry:
         with self._writing():
             self.network(name)
             revision = self._store.delete_network(name)
-            self._publish(name, None, revision)
+            self._current.removed(name, revision)
         return revision
 
     def delete_version(self, name: str, number: int) -> NetworkState:
@@ -289,8 +300,8 @@ class Registry:
             StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
         """
         with self._writing():
-            self._snapshot.numbered(name, number)
-            return self._follow(self._store.delete_version(name, number))
+            self.snapshot.numbered(name, number)
+            return self._current.follow(self._store.delete_version(name, number))
 
     def set_in_service(self, name: str, *, in_service: bool) -> NetworkState:
         """Take all versions of a network out of service, or into it; what was so already changes nothing.
@@ -303,16 +314,25 @@ class Registry:
         """
         with self._writing():
             self.network(name)
-            return self._follow(self._store.set_in_service(name, in_service=in_service))
+            return self._current.follow(self._store.set_in_service(name, in_service=in_service))
 
-    def set_alias(self, name: str, alias: str, reference: str) -> NetworkState:
+    def set_alias(self, name: str, alias: str, reference: str, *, expected: int | None = None) -> NetworkState:
         """Let an alias name a version, given by number or by an alias that names it now.
+
+        Where it names that already, nothing changes, whatever is expected: so a retry is safe.
+
+        Args:
+            name: The network's name.
+            alias: The alias.
+            reference: The version.
+            expected: The number that the alias must name until now, 0 for nothing; None means anything.
 
         Raises:
             InvalidFieldError: The alias is not of the right form, or the reference is empty.
             NetworkNotFoundError: There is no such network.
             VersionNotFoundError: It has no version of this number.
             AliasNotFoundError: It has no alias of the reference's name.
+            AliasMovedError: The alias names another version than expected.
             StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
         """
         check_name(alias, "alias")
@@ -326,10 +346,47 @@ class Registry:
                 self.served(name, reference)
         with self._writing():
             number = self.version(name, reference).number
-            return self._follow(self._store.set_alias(name, alias, number))
+            return self._current.follow(self._store.set_alias(name, alias, number, expected=expected))
+
+    def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> tuple[NetworkState, int]:
+        """Let an alias name again what it named before; return the network, and what it named until now.
+
+        Each rollback goes one move further back. Versions that were deleted since are passed over.
+
+        Args:
+            name: The network's name.
+            alias: The alias.
+            expected: The number that the alias must name until now; None means any.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            AliasNotFoundError: It has no such alias.
+            AliasMovedError: The alias names another version than expected.
+            NoEarlierVersionError: There is no version to go back to.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
+        """
+        if (name, alias) in self._preload:
+            with suppress(ForwardpassError):  # as in `set_alias`
+                now, kept = self.version(name, alias).number, self.network(name).versions
+                earlier = earlier_move(name, alias, self._store.moves(name, alias), now=now, kept=kept)
+                self.served(name, str(earlier.number))
+        with self._writing():
+            before = self.snapshot.aliased(name, alias).number
+            return self._current.follow(self._store.rollback_alias(name, alias, expected=expected)), before
+
+    def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
+        """Return the last moves of an alias, newest first. This waits for the store.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            AliasNotFoundError: It has no such alias.
+            StoreUnavailableError: The store cannot be read now.
+        """
+        self.snapshot.aliased(name, alias)
+        return self._store.moves(name, alias)
 
     def delete_alias(self, name: str, alias: str) -> NetworkState:
-        """Delete an alias.
+        """Delete an alias, and forget its moves.
 
         Raises:
             InvalidFieldError: It is `latest`, which stays.
@@ -338,13 +395,13 @@ class Registry:
             StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
         """
         with self._writing():
-            self._snapshot.aliased(name, alias)
+            self.snapshot.aliased(name, alias)
             if alias == LATEST:
                 message = "is `latest`, which every network has; move it with SetAlias"
                 raise InvalidFieldError(
                     f"alias: {message}", faults=[Fault(path="alias", message=message)], field="alias"
                 )
-            return self._follow(self._store.delete_alias(name, alias))
+            return self._current.follow(self._store.delete_alias(name, alias))
 
     def subscribe(self, callback: Callable[[NetworkChange], None]) -> Callable[[], None]:
         """Call back after each change, in the thread that made it; return what ends that.
@@ -352,19 +409,24 @@ class Registry:
         Changes arrive in the order of their revisions; when damage is found, the network is told
         again without a new one. A callback may look names up, and must neither write nor read contents.
         """
-        return self._subscribers.add(callback)
+        return self._current.subscribers.add(callback)
+
+    def _catch_up(self) -> Snapshot:
+        """Take in what others wrote; return what there is then."""
+        with self._writing():
+            return self.snapshot
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Let one thread write at a time, from a snapshot that is what the store has."""
         with self._write_lock:
             try:
-                if self._in_doubt:
-                    self._catch_up()
+                if self._current.in_doubt or self._store.shared:
+                    self._current.catch_up()
                 yield
             except StoreUnavailableError:
                 # The store may have made the change and failed to say so.
-                self._in_doubt = True
+                self._current.in_doubt = True
                 raise
 
     @contextmanager
@@ -376,72 +438,32 @@ class Registry:
         except ContentGoneError:
             # It was deleted, or its row is damaged; the snapshot knows which, once no write is under way.
             with self._writing():
-                current = self._snapshot.numbered(version.network, version.number)
+                current = self.snapshot.numbered(version.network, version.number)
             raise corrupt(current) from None
         except NetworkCorruptError:
             if not known:
                 with self._write_lock:
-                    if self._has(version):
-                        self._tell(version.network)
+                    if self._current.has(version):
+                        self._current.tell(version.network)
             raise
 
-    def _has(self, version: VersionState) -> bool:
-        """Say whether a version is still there."""
-        network = self._snapshot.networks.get(version.network)
-        return network is not None and network.versions.get(version.number) is version
-
-    def _catch_up(self) -> None:
-        """Read again what may have changed without our knowing."""
-        loaded = self._store.load()
-        rows = {row.name: row for row in loaded.networks}
-        before = self._snapshot.networks
-        for name in before.keys() - rows.keys():
-            self._publish(name, None, loaded.revision)
-        for name, row in rows.items():
-            known = before.get(name)
-            network = network_state(row, known.versions if known else {})
-            if network != known:
-                self._publish(name, network, loaded.revision)
-        self._snapshot = replace(self._snapshot, revision=loaded.revision)
-        self._in_doubt = False
+    def _seed(self, known: AbstractSet[str]) -> None:
+        """Add the built-in networks that the store never had; another process may do so at the same time."""
+        specs = {name: spec for name, spec in builtin_networks().items() if name not in known}
+        room = max(self._max_networks - len(self.snapshot.networks), 0)
+        for name in [*specs][room:]:
+            log.warning("the built-in network %s is not added: there is no room (setting `max_networks`)", name)
+            del specs[name]
+        contents = {name: to_safetensors(spec) for name, spec in specs.items()}
+        seeds = [Seed(name=name, digest=digest_of(content), content=content) for name, content in contents.items()]
+        if not seeds:
+            return
+        try:
+            self._store.seed(seeds)
+            with self._write_lock:
+                self._current.catch_up()
+        except StoreUnavailableError as error:
+            log.warning("the built-in networks %s are not added: %s", ", ".join(specs), error)
 
     def _check_room(self, name: str) -> None:
-        self._snapshot.check_room(name, max_networks=self._max_networks, max_versions=self._max_versions)
-
-    def _follow(self, written: Written, version: VersionState | None = None) -> NetworkState:
-        """Take what the store now has into the snapshot, with the version that is new or mended."""
-        name = written.network.name
-        before = self._snapshot.networks.get(name)
-        if before is not None and version is None and written.revision == self._snapshot.revision:
-            return before
-        known = dict(before.versions) if before else {}
-        if version is not None:
-            known[version.number] = version
-        network = network_state(written.network, known)
-        self._publish(name, network, written.revision)
-        return network
-
-    def _publish(self, name: str, network: NetworkState | None, revision: int) -> None:
-        before = self._snapshot.networks.get(name)
-        if network is not None:
-            self._pin(network)
-        self._snapshot = self._snapshot.changed(name, network, revision)
-        for version in before.versions.values() if before else ():
-            if not self._has(version):
-                self._contents.forget(version)
-        self._tell(name)
-
-    def _pin(self, network: NetworkState) -> None:
-        """Let what the preloaded references name now stay in memory."""
-        references = [reference for name, reference in self._preload if name == network.name]
-        if references:
-            pinned = [version.slot for version in map(network.references.get, references) if version]
-            for version in network.versions.values():
-                version.slot.pinned = version.slot in pinned
-
-    def _tell(self, name: str) -> None:
-        """Tell subscribers what a network is now; the write lock is held."""
-        snapshot = self._snapshot
-        self._subscribers.tell(
-            NetworkChange(name=name, network=snapshot.networks.get(name), revision=snapshot.revision)
-        )
+        self.snapshot.check_room(name, max_networks=self._max_networks, max_versions=self._max_versions)

@@ -23,13 +23,16 @@ log = logging.getLogger(__name__)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read_networks(connection: Connection, name: str | None = None) -> dict[str, NetworkRow]:
-    """Read networks without contents, deleted ones too: all by name, or one."""
+def read_networks(
+    connection: Connection, name: str | None = None, *, since: int | None = None
+) -> dict[str, NetworkRow]:
+    """Read networks without contents, deleted ones too: all by name, or one, or those changed after a revision."""
     of_networks = select(
         networks.c.name,
         networks.c.next_version,
         networks.c.create_us,
         networks.c.update_us,
+        networks.c.revision,
     ).order_by(networks.c.name)
     of_versions = select(
         versions.c.name,
@@ -40,11 +43,13 @@ def read_networks(connection: Connection, name: str | None = None) -> dict[str, 
     ).order_by(versions.c.number)
     of_withdrawn = select(withdrawn.c.name, withdrawn.c.number)
     of_aliases = select(aliases.c.name, aliases.c.alias, aliases.c.number)
-    if name is not None:
-        of_networks = of_networks.where(networks.c.name == name)
-        of_versions = of_versions.where(versions.c.name == name)
-        of_withdrawn = of_withdrawn.where(withdrawn.c.name == name)
-        of_aliases = of_aliases.where(aliases.c.name == name)
+    if name is not None or since is not None:
+        changed = networks.c.name == name if name is not None else networks.c.revision > since
+        names = select(networks.c.name).where(changed)
+        of_networks = of_networks.where(changed)
+        of_versions = of_versions.where(versions.c.name.in_(names))
+        of_withdrawn = of_withdrawn.where(withdrawn.c.name.in_(names))
+        of_aliases = of_aliases.where(aliases.c.name.in_(names))
     out_of_service = {(row.name, row.number) for row in connection.execute(of_withdrawn)}
     numbered: dict[object, dict[int, VersionRow]] = defaultdict(dict)
     for version in connection.execute(of_versions):
@@ -85,8 +90,9 @@ def _network(row: Any, numbered: Mapping[int, VersionRow], named: Mapping[str, i
         name=row.name,
         # A number that was given must not be given again, whatever the damage.
         next_version=max(count(row.next_version, otherwise=1), newest + 1),
-        create_time=_time(row.create_us),
-        update_time=_time(row.update_us),
+        create_time=moment(row.create_us),
+        update_time=moment(row.update_us),
+        revision=count(row.revision, otherwise=0),
         versions=tuple(numbered.values()),
         aliases={LATEST: newest, **named} if numbered else {},
     )
@@ -96,13 +102,14 @@ def _version(row: Any, *, in_service: bool) -> VersionRow:
     return VersionRow(
         number=row.number,
         digest=row.digest if isinstance(row.digest, str) else "",
-        create_time=_time(row.create_us),
+        create_time=moment(row.create_us),
         size_bytes=count(row.size_bytes, otherwise=0),
         in_service=in_service,
     )
 
 
-def _time(since_epoch: object) -> datetime:
+def moment(since_epoch: object) -> datetime:
+    """Return a time that is kept in microseconds since 1970, UTC; of damaged ones that year's beginning."""
     try:
         return EPOCH + timedelta(microseconds=count(since_epoch, otherwise=0))
     except OverflowError:

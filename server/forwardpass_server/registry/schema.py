@@ -13,7 +13,7 @@ from forwardpass_server.registry.store import StoreOpenError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0002"
+HEAD: Final = "0004"
 """The revision that the tables of this program have; the newest in `migrations/versions`."""
 
 _VERSION_TABLE: Final = table("alembic_version", column("version_num"))

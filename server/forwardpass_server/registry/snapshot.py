@@ -1,6 +1,6 @@
 """Everything that is registered, as it was at one revision: never changed, only replaced."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -43,19 +43,19 @@ class Snapshot:
         """Make a snapshot of networks by name."""
         return cls(revision=revision, networks=networks, names=tuple(sorted(networks)))
 
-    def changed(self, name: str, network: NetworkState | None, revision: int) -> "Snapshot":
-        """Return the snapshot after a change of one network; None deletes it."""
+    def changed(self, changes: Mapping[str, NetworkState | None], revision: int) -> "Snapshot":
+        """Return the snapshot after changes of networks by name; None deletes one."""
         networks = dict(self.networks)
-        names = self.names
-        place = bisect_left(names, name)
-        if network is None:
-            if networks.pop(name, None) is not None:
-                names = names[:place] + names[place + 1 :]
-        else:
+        names = [*self.names]
+        for name, network in changes.items():
+            if network is None:
+                if networks.pop(name, None) is not None:
+                    del names[bisect_left(names, name)]
+                continue
             if name not in networks:
-                names = (*names[:place], name, *names[place:])
+                insort(names, name)
             networks[name] = network
-        return Snapshot(revision=revision, networks=networks, names=names)
+        return Snapshot(revision=revision, networks=networks, names=tuple(names))
 
     def network(self, name: str) -> NetworkState:
         """Return a network.

@@ -1,19 +1,38 @@
 """A SQLite file that belongs to this process alone and keeps what it acknowledges."""
 
 import fcntl
+import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    bindparam,
+    case,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+)
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.types import NullType
 
-from forwardpass_server.registry.store import StoreOpenError
+from forwardpass_server.registry.store import Hints, StoreOpenError
+from forwardpass_server.registry.tables import versions
+
+log = logging.getLogger(__name__)
 
 # By the names of https://sqlite.org/rescode.html, the longer ones first.
 _REASONS: Final = {
@@ -33,20 +52,96 @@ _REASONS: Final = {
 PIECE: Final = 2**20
 """Bytes that are read or written at once."""
 
+_ROW: Final = literal_column("versions.rowid", Integer)
+_IS_LARGE: Final = func.length(versions.c.content) > PIECE
+# Untyped, so that the driver's value arrives as it is, whatever is in the column.
+_SMALL: Final[ColumnElement[object]] = type_coerce(case((_IS_LARGE, None), else_=versions.c.content), NullType())
+# Made once, since a cold call waits for it.
+_CONTENT: Final = (
+    select(_ROW.label("row"), _IS_LARGE.label("large"), _SMALL.label("small"))
+    .select_from(versions)
+    .where(versions.c.name == bindparam("name"), versions.c.number == bindparam("number"))
+)
 
-def parse(url: str) -> URL:
-    """Read the URL of a SQLite database; the path in it becomes absolute, symbolic links followed.
+
+class Sqlite:
+    """A SQLite file, or memory with `sqlite://`; see `backends.Backend`.
+
+    Rollback journal and `synchronous=EXTRA`: a write is on the disk when it returns, and a
+    power cut cannot undo it. The file belongs to one process at a time, since the registry
+    keeps a snapshot in memory.
+    """
+
+    def __init__(self, address: URL, busy_seconds: float) -> None:
+        address = resolved(address)
+        self.title = str(address.database)
+        self.reading: Mapping[str, Any] = {"reads": True}
+        self.shared = False
+        self._lock = lock(address)
+        self.engine = make_engine(address, busy_seconds=busy_seconds)
+
+    def prepare(self, connection: Connection) -> None:
+        """Do nothing: a transaction that writes has the lock already."""
+
+    def opened(self) -> None:
+        """Leave the write-ahead log."""
+        use_rollback_journal(self.engine)
+
+    def room(self, content: bytes) -> ColumnElement[bytes]:
+        """Return zeros."""
+        return func.zeroblob(len(content))
+
+    def fill(self, connection: Connection, name: str, number: int, content: bytes) -> None:
+        """Write a content over one of the same length."""
+        [row] = connection.execute(_CONTENT, {"name": name, "number": number})
+        write_blob(connection, versions.c.content, row.row, content)
+
+    def content(self, connection: Connection, name: str, number: int) -> bytes | None:
+        """Read a version's content; where pages of the file are damaged, it is empty."""
+        try:
+            found = connection.execute(_CONTENT, {"name": name, "number": number}).one_or_none()
+            if found is not None and found.large:
+                return read_blob(connection, versions.c.content, found.row)
+        except DBAPIError as error:
+            if not _is_damage(error):
+                raise
+            log.exception("the content of network %s version %d cannot be read", name, number)
+            return b""
+        if found is None:
+            return None
+        return found.small if isinstance(found.small, bytes) else b""
+
+    def announce(self, connection: Connection) -> None:
+        """Do nothing: nobody else has the file."""
+
+    def hints(self) -> Hints:
+        """Refuse: nobody else has the file."""
+        raise NotImplementedError
+
+    def reason(self, error: BaseException) -> str:
+        """Say in a few words why the database cannot; the error's own text is for the log."""
+        code = _code(error)
+        return next((words for name, words in _REASONS.items() if code.startswith(name)), "it failed; see the log")
+
+    def may_pass(self, error: DBAPIError) -> bool:
+        """Say no: the file is there or it is not."""
+        del error
+        return False
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.engine.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def resolved(address: URL) -> URL:
+    """Check the URL of a SQLite database; the path in it becomes absolute, symbolic links followed.
 
     Raises:
         StoreOpenError: It is not of the form `sqlite:///FILE`, or `sqlite://` for memory.
     """
-    try:
-        address = make_url(url)
-    except ArgumentError:
-        raise StoreOpenError("the database URL is not of the form sqlite:///FILE") from None
-    backend = address.get_backend_name()
-    if backend != "sqlite":
-        raise StoreOpenError(f"a database of the kind {backend!r} is not supported; use sqlite:///FILE")
     if address.query or address.host:
         raise StoreOpenError(
             "a sqlite URL has a file and nothing else: sqlite:///FILE, "
@@ -97,7 +192,7 @@ def make_engine(address: URL, *, busy_seconds: float) -> Engine:
     """Make the engine; nothing is opened yet.
 
     Args:
-        address: From `parse`.
+        address: From `resolved`.
         busy_seconds: How long to wait for a lock that another process has.
     """
     arguments: dict[str, Any] = {"timeout": busy_seconds, "check_same_thread": False}
@@ -162,13 +257,7 @@ def _blob(connection: Connection, column: Column[Any], row: int, *, readonly: bo
         raise DBAPIError(None, None, error) from error
 
 
-def reason(error: BaseException) -> str:
-    """Say in a few words why the database cannot; the error's own text is for the log."""
-    code = _code(error)
-    return next((words for name, words in _REASONS.items() if code.startswith(name)), "it failed; see the log")
-
-
-def is_damage(error: DBAPIError) -> bool:
+def _is_damage(error: DBAPIError) -> bool:
     """Say whether pages of the file make no sense, as opposed to a failure that may pass."""
     return _code(error).startswith("SQLITE_CORRUPT")
 

@@ -4,7 +4,7 @@ Rules that must hold whoever else writes (numbers given once, what an alias may 
 kept inside the transaction. All methods may be called in any thread.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -36,6 +36,7 @@ class NetworkRow:
         update_time: When the network last changed, UTC.
         versions: By number, ascending; empty when the network is deleted.
         aliases: The number that each alias names, `latest` among them; empty when it is deleted.
+        revision: The registry's revision after the network's last change.
     """
 
     name: str
@@ -44,6 +45,29 @@ class NetworkRow:
     update_time: datetime
     versions: tuple[VersionRow, ...]
     aliases: Mapping[str, int]
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MoveRow:
+    """A move of an alias as it is kept.
+
+    Attributes:
+        move: 1, 2, 3 and so on.
+        number: The version that the alias named from then on.
+        time: When it was, UTC; None where that was not noted.
+        back: The move that a rollback goes back to from here; 0 for none.
+    """
+
+    move: int
+    number: int
+    time: datetime | None
+    back: int
+
+    @property
+    def rollback(self) -> bool:
+        """Whether a rollback made it: any other move can be taken back to the one just before."""
+        return self.back < self.move - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +89,11 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """Everything but the contents.
+    """Everything but the contents, or what of it has changed.
 
     Attributes:
         revision: How many changes there were.
-        networks: Every network.
+        networks: The networks.
         deleted: Names that were registered once and are no more.
     """
 
@@ -78,16 +102,54 @@ class Loaded:
     deleted: frozenset[str]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seed:
+    """A network that every registry has from the start: its name, and its first version's content and digest."""
+
+    name: str
+    digest: str
+    content: bytes
+
+
+class Hints(Protocol):
+    """Tells a follower when it is worth looking for changes. A hint may be missing; none may be trusted."""
+
+    def wait(self, seconds: float, *, listen: bool) -> None:
+        """Wait until others announced a change, or `wake` is called, or so many seconds have passed.
+
+        Args:
+            seconds: How long.
+            listen: Whether it makes sense to connect where there is no connection.
+        """
+
+    def wake(self) -> None:
+        """End a wait, or the next one; may be called in any thread."""
+
+    def close(self) -> None:
+        """Let go of connections; nobody waits any more."""
+
+
 class Store(Protocol):
     """Keeps networks.
+
+    Attributes:
+        shared: Whether other processes may write too, so that what was read may be old.
 
     Every method raises `StoreUnavailableError` when it cannot do its work now. Then nothing was
     changed, but for one rare case: the change was made and its confirmation got lost. So whoever
     wrote reads again before it goes on.
     """
 
-    def load(self) -> Loaded:
-        """Read everything but the contents."""
+    shared: bool
+
+    def load(self, since: int = -1) -> Loaded:
+        """Read everything but the contents: all networks, or those changed after a revision."""
+
+    def hints(self) -> Hints:
+        """Return what tells of other processes' changes, where the store is shared."""
+
+    def seed(self, seeds: Sequence[Seed]) -> None:
+        """Add networks whose names were never registered, not even by a network that is deleted now."""
 
     def content(self, name: str, number: int) -> bytes | None:
         """Read a version's content, or None when there is no such version.
@@ -125,16 +187,40 @@ class Store(Protocol):
             NetworkNotFoundError: There is none.
         """
 
-    def set_alias(self, name: str, alias: str, number: int) -> Written:
-        """Let an alias name a version.
+    def set_alias(self, name: str, alias: str, number: int, *, expected: int | None = None) -> Written:
+        """Let an alias name a version, and note the move.
+
+        Where it names that already, nothing changes, whatever is expected: so a retry is safe.
+
+        Args:
+            name: The network's name.
+            alias: The alias.
+            number: The version's number.
+            expected: What the alias must name until now, 0 for nothing; None means anything.
 
         Raises:
             NetworkNotFoundError: There is no such network.
             VersionNotFoundError: There is no such version.
+            AliasMovedError: The alias names another version than expected.
         """
 
+    def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> Written:
+        """Let an alias name again what it named before, and note the move; `number` is that version's.
+
+        Each rollback goes one move further back. Versions that were deleted since are passed over.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            AliasNotFoundError: There is no such alias.
+            AliasMovedError: The alias names another version than expected.
+            NoEarlierVersionError: There is no version to go back to.
+        """
+
+    def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
+        """Read the last moves of an alias, newest first; none where there is no such alias."""
+
     def delete_alias(self, name: str, alias: str) -> Written:
-        """Delete an alias.
+        """Delete an alias, and forget its moves.
 
         Raises:
             NetworkNotFoundError: There is no such network.

@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -25,7 +26,8 @@ registry: Final = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
-# A network without versions is deleted. Its row stays, so that its numbers are not given again.
+# A network without versions is deleted. Its row stays, so that its numbers are not given again, and whoever follows
+# finds the deletion. `revision` is the registry's after the network's last change.
 networks: Final = Table(
     "networks",
     metadata,
@@ -33,6 +35,8 @@ networks: Final = Table(
     Column("next_version", BigInteger, nullable=False),
     Column("create_us", BigInteger, nullable=False),
     Column("update_us", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Index("networks_by_revision", "revision"),
 )
 
 # `content` is the canonical safetensors file, `digest` its SHA-256; times are microseconds since 1970, UTC.
@@ -56,6 +60,20 @@ withdrawn: Final = Table(
     Column("name", String(63), primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
+)
+
+# What each alias named, move by move; `back` is the move that a rollback goes back to, 0 for none. The versions
+# may be deleted since. `set_us` is 0 where the time is not known.
+alias_moves: Final = Table(
+    "alias_moves",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("alias", String(63), primary_key=True),
+    Column("move", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("set_us", BigInteger, nullable=False),
+    Column("back", BigInteger, nullable=False),
+    ForeignKeyConstraint(["name"], ["networks.name"]),
 )
 
 aliases: Final = Table(

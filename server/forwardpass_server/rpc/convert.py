@@ -9,9 +9,10 @@ from forwardpass.spec.messages import activation_message, inputs_message
 from forwardpass.tensors import DATA_TYPES
 from forwardpass.v1 import network_pb2
 from forwardpass.v1.network_pb2 import Network, NetworkVersion
+from forwardpass.v1.network_service_pb2 import AliasMove
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from forwardpass_server.registry import LATEST, NetworkState, Summary, VersionState
+from forwardpass_server.registry import LATEST, MoveRow, NetworkState, Summary, VersionState
 from forwardpass_server.registry.state import LayerSummary
 
 
@@ -55,6 +56,12 @@ def version_message(version: VersionState, summary: Summary | None, aliases: Map
     message.metadata.update(summary.metadata)
     message.tags.extend(summary.tags)
     return message
+
+
+def move_message(move: MoveRow, *, deleted: bool) -> AliasMove:
+    """Say when an alias moved where, and whether that version was deleted since."""
+    time = None if move.time is None else _timestamp(move.time)
+    return AliasMove(version=move.number, time=time, rollback=move.rollback, deleted=deleted)
 
 
 def _layer_message(layer: LayerSummary) -> network_pb2.LayerSummary:

@@ -24,7 +24,7 @@ from forwardpass.v1.network_pb2 import Network, NetworkVersion
 from forwardpass_server.registry import LATEST, NetworkState, Registered, Registry, VersionState
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
-from forwardpass_server.rpc.convert import network_message, version_message
+from forwardpass_server.rpc.convert import move_message, network_message, version_message
 from forwardpass_server.serving import lower_priority
 
 SERVICE: Final = v1.DESCRIPTOR.services_by_name["NetworkService"]
@@ -163,9 +163,36 @@ class NetworkService:
 
     async def set_alias(self, request: v1.SetAliasRequest, _: RpcContext) -> v1.SetAliasResponse:
         """Make an alias name a version."""
-        work = functools.partial(self._registry.set_alias, request.network, request.alias, request.version)
+        expected = request.expected_version if request.HasField("expected_version") else None
+        work = functools.partial(
+            self._registry.set_alias, request.network, request.alias, request.version, expected=expected
+        )
         network = await self._in_thread(functools.partial(self._written, work))
         return v1.SetAliasResponse(network=network, revision=self._registry.revision)
+
+    async def rollback_alias(self, request: v1.RollbackAliasRequest, _: RpcContext) -> v1.RollbackAliasResponse:
+        """Move an alias back to the version that it named before."""
+        expected = request.expected_version if request.HasField("expected_version") else None
+
+        def roll_back() -> v1.RollbackAliasResponse:
+            network, before = self._registry.rollback_alias(request.network, request.alias, expected=expected)
+            return v1.RollbackAliasResponse(
+                network=self._written(lambda: network),
+                from_version=before,
+                to_version=network.aliases[request.alias],
+                revision=self._registry.revision,
+            )
+
+        return await self._in_thread(roll_back)
+
+    async def list_alias_moves(self, request: v1.ListAliasMovesRequest, _: RpcContext) -> v1.ListAliasMovesResponse:
+        """List what an alias named, newest first."""
+        revision = self._registry.revision
+        kept = self._registry.network(request.network).versions
+        moves = await self._in_thread(functools.partial(self._registry.moves, request.network, request.alias))
+        return v1.ListAliasMovesResponse(
+            moves=[move_message(move, deleted=move.number not in kept) for move in moves], revision=revision
+        )
 
     async def delete_alias(self, request: v1.DeleteAliasRequest, _: RpcContext) -> v1.DeleteAliasResponse:
         """Delete an alias."""

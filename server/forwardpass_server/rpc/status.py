@@ -9,6 +9,7 @@ from typing import Final
 
 import grpc
 from forwardpass.errors import (
+    AliasMovedError,
     AliasNotFoundError,
     DeadlineExceededError,
     DrainingError,
@@ -25,6 +26,7 @@ from forwardpass.errors import (
     MethodNotFoundError,
     NetworkCorruptError,
     NetworkNotFoundError,
+    NoEarlierVersionError,
     NonFiniteInputError,
     OverloadedError,
     PermissionDeniedError,
@@ -67,6 +69,9 @@ CODES: Final[dict[type[ForwardpassError], grpc.StatusCode]] = {
     AliasNotFoundError: Code.NOT_FOUND,
     LayerNotFoundError: Code.NOT_FOUND,
     MethodNotFoundError: Code.UNIMPLEMENTED,
+    # What https://google.aip.dev/154 asks for where someone else was quicker.
+    AliasMovedError: Code.ABORTED,
+    NoEarlierVersionError: Code.FAILED_PRECONDITION,
     VersionInUseError: Code.FAILED_PRECONDITION,
     # Not UNAVAILABLE, as Triton has it: another try would fail too, and clients make one.
     VersionOutOfServiceError: Code.FAILED_PRECONDITION,

@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_recipe_in_the_docs(run: Run, tmp_path: Path, server: ServerProcess) -> None:
     train = next(code for code in blocks("python") if code.startswith("# train.py"))
     (tmp_path / "train.py").write_text(train)
-    (console,) = blocks("console")
+    console, *_ = blocks("console")
     lines = [shlex.split(line.removeprefix("$ forwardpass ")) for line in console.splitlines()]
     said, shown, predicted = (" ".join(run(*line, cwd=tmp_path).stdout.split()) for line in lines)
     assert "parity: scikit-learn" in said
@@ -74,7 +74,7 @@ def test_the_recipe_in_the_docs(run: Run, tmp_path: Path, server: ServerProcess)
 
 
 def test_the_python_in_the_docs() -> None:
-    (code,) = (code for code in blocks("python") if not code.startswith("# train.py"))
+    (code,) = (code for code in blocks("python") if "load_diabetes" in code)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "on 442 given and 1,000 random rows" in ran.stdout

@@ -7,19 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.clients.environments import ENVIRONMENTS, envoy
+from tests.clients.environments import envoy, installed
 from tests.deploy.edge.envoy import ROOT, Edge, configuration, located
 from tests.deploy.edge.fleet import Fleet
-from tests.environments import NotInstallableError, made
 
 
 @pytest.fixture(scope="session")
 def binary() -> Path:
     """Envoy itself."""
-    try:
-        return envoy(made(ENVIRONMENTS["envoy"]))
-    except NotInstallableError as error:
-        pytest.skip(f"Envoy cannot be installed: {error}")
+    return envoy(installed("envoy"))
 
 
 @pytest.fixture(scope="session")

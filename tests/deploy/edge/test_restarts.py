@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from forwardpass._failures import broke_off
 
 from tests.deploy.edge.envoy import Edge
 from tests.deploy.edge.fleet import Fleet
@@ -78,9 +80,15 @@ def test_a_kill_costs_only_what_the_server_had_in_its_hands(
             running.wait_for_all(2)
     with capsys.disabled():
         print(f"\n{engine}, 2 servers, {kills} kills\n{running.report()}")
-    unprotected = next(iter(kinds))
-    lost = [error for caller in running.callers if caller.kind == unprotected for error in caller.failures]
-    assert all(isinstance(error, grpc.RpcError) and error.code() is grpc.StatusCode.UNAVAILABLE for error in lost)
-    # A thread has one call in flight, which at worst was in the hands of the server that died.
-    assert len(lost) <= kills * threads
-    assert [failure for failure in running.failures() if failure[0] != unprotected] == []
+    # Nobody tries again for a stock client of two servers, nor for one behind Envoy when its answer has begun.
+    allowed = {"stock client, round_robin and health check": kills * threads, "stock client behind Envoy": kills}
+    for kind in kinds:
+        lost = [error for caller in running.callers if caller.kind == kind for error in caller.failures]
+        # A thread has one call in flight, which at worst was in the hands of the server that died.
+        assert len(lost) <= allowed.get(kind, 0), (kind, lost)
+        assert all(by_the_kill(error) for error in lost), lost
+
+
+def by_the_kill(error: Any) -> bool:
+    """Whether a call failed since its server's connections ended."""
+    return isinstance(error, grpc.RpcError) and (error.code() is grpc.StatusCode.UNAVAILABLE or broke_off(error))

@@ -1,10 +1,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 from forwardpass_server.registry import Registry, SqlStore, Store
+
+from tests.postgres import Cluster
 
 
 @dataclass
@@ -27,9 +30,10 @@ class Place:
         self._open.close()
 
 
-PLACES: dict[str, Callable[[Path], Place]] = {
-    "sqlite": lambda folder: Place(f"sqlite:///{folder / 'registry.db'}"),
-    "memory": lambda _: Place("sqlite://"),
+PLACES: dict[str, Callable[[pytest.FixtureRequest, Path], Place]] = {
+    "sqlite": lambda _, folder: Place(f"sqlite:///{folder / 'registry.db'}"),
+    "memory": lambda *_: Place("sqlite://"),
+    "postgres": lambda request, _: Place(request.getfixturevalue("migrated")()),
 }
 """Every kind of store; the whole suite runs over each."""
 
@@ -37,16 +41,24 @@ FORGETFUL = {"memory"}
 """Those that begin anew when they are opened again."""
 
 
+@pytest.fixture(scope="session")
+def migrated(cluster: Cluster) -> Callable[[], str]:
+    """Make databases in which the tables are there and empty; each call returns the URL of another."""
+    url = cluster.new_database()
+    SqlStore(url).close()
+    return partial(cluster.new_database, template=url.partition("?")[0].rpartition("/")[2])
+
+
 @pytest.fixture(params=PLACES.keys() - FORGETFUL)
 def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    made = PLACES[request.param](tmp_path)
+    made = PLACES[request.param](request, tmp_path)
     yield made
     made.close()
 
 
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    made = PLACES[request.param](tmp_path)
+    made = PLACES[request.param](request, tmp_path)
     yield made
     made.close()
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from forwardpass.errors import NetworkNotFoundError, VersionOutOfServiceError
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore, Store, schema, sqlite
-from forwardpass_server.registry.tables import withdrawn
+from forwardpass_server.registry.tables import alias_moves, withdrawn
 from sqlalchemy import inspect, select
+from sqlalchemy.engine import make_url
 
 from tests.server.registry.conftest import Place
 from tests.server.registry.samples import tiny
@@ -104,9 +105,12 @@ def test_a_database_from_before(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/registry.db"
     with SqlStore(url) as store:
         two_versions(Registry.open(store))
-    engine = sqlite.make_engine(sqlite.parse(url), busy_seconds=1)
+    engine = sqlite.make_engine(sqlite.resolved(make_url(url)), busy_seconds=1)
     with engine.begin() as connection:
-        withdrawn.drop(connection)
+        for later in (withdrawn, alias_moves):
+            later.drop(connection)
+        connection.exec_driver_sql("DROP INDEX networks_by_revision")
+        connection.exec_driver_sql("ALTER TABLE networks DROP COLUMN revision")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     with SqlStore(url) as store:
         registry = Registry.open(store)

@@ -1,14 +1,17 @@
 """Any history of the registry, step by step beside a model of plain dictionaries."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from forwardpass.errors import (
+    AliasMovedError,
     AliasNotFoundError,
     InvalidFieldError,
     NetworkNotFoundError,
+    NoEarlierVersionError,
     QuotaExceededError,
     VersionInUseError,
     VersionNotFoundError,
@@ -35,7 +38,24 @@ class Model:
         self.weights: dict[str, dict[int, int]] = {}
         self.aliases: dict[str, dict[str, int]] = {}
         self.next: dict[str, int] = {}
+        # What each alias named, as rollbacks see it: the last one is what it names.
+        self.named: dict[tuple[str, str], list[int]] = {}
         self.revision = len(BUILTINS)
+
+    def point(self, name: str, alias: str, number: int) -> None:
+        if self.aliases[name].get(alias) != number:
+            self.named.setdefault((name, alias), []).append(number)
+        self.aliases[name][alias] = number
+
+    def forget(self, name: str, alias: str) -> None:
+        del self.aliases[name][alias], self.named[name, alias]
+
+    def before(self, name: str, alias: str) -> list[int]:
+        """What is left of `named` when a rollback took its last one away, and empty if none can be gone back to."""
+        *left, now = self.named[name, alias]
+        while left and (left[-1] == now or left[-1] not in self.weights[name]):
+            left.pop()
+        return left
 
     def resolve(self, name: str, reference: str) -> int | type[Exception]:
         if name not in self.weights:
@@ -95,7 +115,7 @@ class RegistryMachine(RuleBasedStateMachine):
             model.weights.setdefault(name, {})[number] = weight
             aliases = model.aliases.setdefault(name, {})
             if not keep_latest or not aliases:
-                aliases["latest"] = number
+                model.point(name, "latest", number)
             self.changed(name)
         assert done.revision == model.revision
 
@@ -105,6 +125,8 @@ class RegistryMachine(RuleBasedStateMachine):
             self.expect(NetworkNotFoundError, self.registry.delete_network, name)
             return
         revision = self.registry.delete_network(name)
+        for alias in [*self.model.aliases[name]]:
+            self.model.forget(name, alias)
         del self.model.weights[name], self.model.aliases[name]
         self.changed(name)
         assert revision == self.model.revision
@@ -123,7 +145,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.registry.delete_version(name, number)
         del weights[number]
         if aliases["latest"] == number:
-            aliases["latest"] = max(weights)
+            self.model.point(name, "latest", max(weights))
         self.changed(name)
 
     @rule(name=NAMES, alias=ALIASES, reference=REFERENCES)
@@ -132,10 +154,29 @@ class RegistryMachine(RuleBasedStateMachine):
         if not isinstance(number, int):
             self.expect(number, self.registry.set_alias, name, alias, reference)
             return
-        self.registry.set_alias(name, alias, reference)
-        if self.model.aliases[name].get(alias) != number:
-            self.model.aliases[name][alias] = number
+        now = self.model.aliases[name].get(alias, 0)
+        if now != number:
+            self.expect(AliasMovedError, partial(self.registry.set_alias, expected=now + 1), name, alias, reference)
+        self.registry.set_alias(name, alias, reference, expected=now)
+        if now != number:
+            self.model.point(name, alias, number)
             self.changed(name)
+
+    @rule(name=NAMES, alias=ALIASES)
+    def rollback_alias(self, name: str, alias: str) -> None:
+        now = self.model.resolve(name, alias)
+        if not isinstance(now, int):
+            self.expect(now, self.registry.rollback_alias, name, alias)
+            return
+        self.expect(AliasMovedError, partial(self.registry.rollback_alias, expected=now + 1), name, alias)
+        left = self.model.before(name, alias)
+        if not left:
+            self.expect(NoEarlierVersionError, self.registry.rollback_alias, name, alias)
+            return
+        assert self.registry.rollback_alias(name, alias, expected=now)[1] == now
+        self.model.named[name, alias] = left
+        self.model.aliases[name][alias] = left[-1]
+        self.changed(name)
 
     @rule(name=NAMES, alias=ALIASES)
     def delete_alias(self, name: str, alias: str) -> None:
@@ -146,7 +187,7 @@ class RegistryMachine(RuleBasedStateMachine):
             self.expect(InvalidFieldError, self.registry.delete_alias, name, alias)
         else:
             self.registry.delete_alias(name, alias)
-            del self.model.aliases[name][alias]
+            self.model.forget(name, alias)
             self.changed(name)
 
     @rule()
@@ -162,6 +203,7 @@ class RegistryMachine(RuleBasedStateMachine):
         for network in networks:
             name, weights = network.name, model.weights[network.name]
             assert dict(network.aliases) == model.aliases[name]
+            assert all(registry.moves(name, alias)[0].number == number for alias, number in network.aliases.items())
             assert list(network.versions) == sorted(weights)
             for reference in ("", *network.aliases, *map(str, weights)):
                 number = model.resolve(name, reference or "latest")

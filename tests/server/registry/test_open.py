@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from forwardpass_server.registry import Registry, SqlStore, StoreOpenError, schema, sqlite
 from forwardpass_server.registry.tables import metadata
 from sqlalchemy import inspect
+from sqlalchemy.engine import make_url
 
 from tests.server.registry.samples import BUILTINS, ROOT, run_python, start_python, tiny
 
@@ -156,8 +157,9 @@ def test_processes_migrate_at_once(tmp_path: Path) -> None:
     code = """if True:
         import sys
         from forwardpass_server.registry import schema, sqlite
+        from sqlalchemy.engine import make_url
         engines = [
-            sqlite.make_engine(sqlite.parse(f"sqlite:///{sys.argv[1]}/{number}.db"), busy_seconds=30)
+            sqlite.make_engine(sqlite.resolved(make_url(f"sqlite:///{sys.argv[1]}/{number}.db")), busy_seconds=30)
             for number in range(10)
         ]
         print("ready", flush=True)
@@ -185,7 +187,7 @@ def test_processes_migrate_at_once(tmp_path: Path) -> None:
 
 
 def test_a_migration_is_whole_or_not_at_all(database: Path) -> None:
-    engine = sqlite.make_engine(sqlite.parse(f"sqlite:///{database}"), busy_seconds=1)
+    engine = sqlite.make_engine(sqlite.resolved(make_url(f"sqlite:///{database}")), busy_seconds=1)
     with engine.connect() as connection:
         schema.migrate(connection)
         assert inspect(connection).get_table_names()  # and no commit
@@ -195,7 +197,7 @@ def test_a_migration_is_whole_or_not_at_all(database: Path) -> None:
 
 
 def test_migrations_lead_to_the_tables() -> None:
-    engine = sqlite.make_engine(sqlite.parse("sqlite://"), busy_seconds=1)
+    engine = sqlite.make_engine(sqlite.resolved(make_url("sqlite://")), busy_seconds=1)
     with engine.begin() as connection:
         schema.migrate(connection)
         context = MigrationContext.configure(connection, opts={"compare_type": True})

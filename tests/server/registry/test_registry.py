@@ -312,7 +312,7 @@ def test_a_typing_error_among_many_names(store: Store) -> None:
     registry = Registry.open(store)
     network = registry.network("article-linear")
     names = [f"network-{index:05d}-of-the-fleet" for index in range(20_000)]
-    registry._snapshot = type(registry._snapshot).of(dict.fromkeys(names, network), 1)
+    registry._current.snapshot = type(registry.snapshot).of(dict.fromkeys(names, network), 1)
     with pytest.raises(NetworkNotFoundError) as missing:
         registry.served("network-01234-of-the-flet", "")
     assert "network-01234-of-the-fleet" in missing.value.facts["nearest"]

@@ -10,7 +10,7 @@ from forwardpass.errors import (
     VersionNotFoundError,
 )
 from forwardpass_server.registry import Store
-from forwardpass_server.registry.store import Loaded, Written
+from forwardpass_server.registry.store import Loaded, Seed, Written
 
 
 def add(store: Store, name: str, digest: str, *, keep_latest: bool = False) -> Written:
@@ -132,3 +132,31 @@ def test_large_content(store: Store) -> None:
     content = bytes(range(256)) * 100_000
     store.register("net", "a" * 64, content, keep_latest=False)
     assert store.content("net", 1) == content
+
+
+def test_what_changed_since_a_revision(store: Store) -> None:
+    for name in ("a", "b", "c"):
+        add(store, name, "a")
+    assert store.load(since=3) == Loaded(revision=3, networks=(), deleted=frozenset())
+    store.set_alias("b", "stable", 1)
+    store.delete_network("c")
+    changed = store.load(since=3)
+    assert (changed.revision, changed.deleted) == (5, frozenset({"c"}))
+    assert [(row.name, row.revision) for row in changed.networks] == [("b", 4)]
+    assert {row.name: row for row in store.load().networks}["b"] == changed.networks[0]
+
+
+def test_seeds_are_for_names_that_were_never_used(store: Store) -> None:
+    add(store, "kept", "a")
+    add(store, "deleted", "a")
+    store.delete_network("deleted")
+    seeds = [Seed(name=name, digest="b" * 64, content=b"b") for name in ("kept", "deleted", "new")]
+    for _ in range(2):
+        store.seed(seeds)
+        loaded = store.load()
+        assert (loaded.revision, loaded.deleted) == (4, frozenset({"deleted"}))
+        assert {row.name: [version.digest for version in row.versions] for row in loaded.networks} == {
+            "kept": ["a" * 64],
+            "new": ["b" * 64],
+        }
+        assert store.content("new", 1) == b"b"

@@ -3,14 +3,14 @@
 import resource
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 from forwardpass.errors import StoreUnavailableError
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
-from forwardpass_server.registry.store import Loaded, Written
+from forwardpass_server.registry.store import Hints, Loaded, MoveRow, Seed, Written
 
 from tests.server.registry.samples import run_python, start_python, tiny
 
@@ -160,6 +160,7 @@ def test_writes_that_fail_anywhere(database: Path) -> None:
 def test_reading_while_another_process_writes(database: Path) -> None:
     with SqlStore(f"sqlite:///{database}", busy_seconds=0.05) as store:
         registry = Registry.open(store)
+        registry.served("article-linear", "")
         with locked(store, database):
             with pytest.raises(StoreUnavailableError):
                 registry.spec("article-linear", "")
@@ -222,9 +223,16 @@ class LosesConfirmations:
     def __init__(self, store: SqlStore) -> None:
         self._store = store
         self.losing = False
+        self.shared = False
 
-    def load(self) -> Loaded:
-        return self._store.load()
+    def load(self, since: int = -1) -> Loaded:
+        return self._store.load(since)
+
+    def hints(self) -> Hints:
+        return self._store.hints()
+
+    def seed(self, seeds: Sequence[Seed]) -> None:
+        self._store.seed(seeds)
 
     def content(self, name: str, number: int) -> bytes | None:
         return self._store.content(name, number)
@@ -244,8 +252,14 @@ class LosesConfirmations:
     def set_in_service(self, name: str, *, in_service: bool) -> Written:
         return self._lose(self._store.set_in_service(name, in_service=in_service))
 
-    def set_alias(self, name: str, alias: str, number: int) -> Written:
-        return self._lose(self._store.set_alias(name, alias, number))
+    def set_alias(self, name: str, alias: str, number: int, *, expected: int | None = None) -> Written:
+        return self._lose(self._store.set_alias(name, alias, number, expected=expected))
+
+    def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> Written:
+        return self._lose(self._store.rollback_alias(name, alias, expected=expected))
+
+    def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
+        return self._store.moves(name, alias)
 
     def delete_alias(self, name: str, alias: str) -> Written:
         return self._lose(self._store.delete_alias(name, alias))

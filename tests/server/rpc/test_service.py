@@ -211,6 +211,28 @@ def test_versions_and_aliases(channel: grpc.Channel) -> None:
     assert register(channel, name, network_spec([[1.0]])).version.version == 4
 
 
+def test_an_alias_moves_forth_and_back(channel: grpc.Channel) -> None:
+    stub, name = NetworkServiceStub(channel), "moving"
+    for weight in (1.0, 2.0):
+        register(channel, name, network_spec([[weight]]))
+    for version, expected in (("1", 0), ("2", 1)):
+        stub.SetAlias(
+            networks.SetAliasRequest(network=name, alias="production", version=version, expected_version=expected)
+        )
+    back = stub.RollbackAlias(networks.RollbackAliasRequest(network=name, alias="production", expected_version=2))
+    assert (back.from_version, back.to_version, back.network.aliases["production"]) == (2, 1, 1)
+    predict = PredictionServiceStub(channel).Predict
+    assert predict(predict_request(name, [1.0], "production")).version == 1
+    stub.DeleteVersion(networks.DeleteVersionRequest(network=name, version=2))
+    listed = stub.ListAliasMoves(networks.ListAliasMovesRequest(network=name, alias="production"))
+    said = [(move.version, move.rollback, move.deleted) for move in listed.moves]
+    assert said == [(1, True, False), (2, False, True), (1, False, False)]
+    assert listed.moves[0].HasField("time")
+    with pytest.raises(grpc.RpcError) as moved:
+        stub.RollbackAlias(networks.RollbackAliasRequest(network=name, alias="production", expected_version=2))
+    assert moved.value.code() is grpc.StatusCode.ABORTED
+
+
 def test_lists_are_paged(channel: grpc.Channel) -> None:
     stub = NetworkServiceStub(channel)
     for index in range(5):

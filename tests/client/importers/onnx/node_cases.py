@@ -72,7 +72,7 @@ def read(case: Any) -> Read | str:
             graph = read_graph(model, whole=not batched)
             network = spec.parse(_document(graph))
         except UnsupportedModelError as error:
-            if len(constants) == len(inputs) - 1 and 0 not in constants:  # what comes first is mostly no parameter
+            if len(constants) >= len(inputs) - 1 and 0 not in constants:  # what comes first is mostly no parameter
                 reason = str(error.faults[0].message)
             continue
         except InvalidNetworkError as error:

@@ -1,0 +1,179 @@
+"""Measure servers behind Envoy, registrations and watchers: `python -m benchmarks.edge`.
+
+What is counted is processor time for each call, which says what a proxy or a server costs on a busy machine too, and
+calls in a second, which say it only when nobody else is at work. All setups are measured in turns, and the median
+counts. Envoy, the servers and the load share the cores, so that more servers than cores cannot bring more calls.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from forwardpass import Client, spec
+
+from benchmarks import machine, networks
+from benchmarks.lab import Lab
+from benchmarks.load import load
+from benchmarks.server import PREDICT
+from benchmarks.watchers import deliver
+from tests.clients.environments import ENVIRONMENTS, envoy
+from tests.deploy.edge.envoy import ROOT, Edge, configuration, located
+from tests.deploy.edge.fleet import Fleet
+from tests.environments import made
+from tests.processes import ServerProcess
+
+NETWORK: Final = f"net-{networks.title(networks.MIDDLE)}"
+REQUEST: Final = networks.request(networks.MIDDLE)
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """What is measured, and what of it costs processor time.
+
+    Attributes:
+        title: What it is.
+        address: Where calls go.
+        servers: The servers' process numbers.
+        proxies: Envoy's process number, if it is there.
+    """
+
+    title: str
+    address: str
+    servers: tuple[int, ...]
+    proxies: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """One round of a setup: answers in a second, and microseconds of processor time for each answer."""
+
+    rate: float
+    server: float
+    proxy: float
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=4, metavar="N", help="of each load (default: %(default)s)")
+    parser.add_argument("--watchers", type=int, default=500, metavar="N", help="streams (default: %(default)s)")
+    options = parser.parse_args()
+    described = machine.describe()
+    print(f"{described['cpu']}, {os.cpu_count()} cores; others use {machine.busy():.0%} of them")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lab = Lab(folder=folder, engine="native", seconds=options.seconds)
+        with setups(folder) as found:
+            _calls(lab, found, options.rounds)
+        with ServerProcess(_made(folder / "registry")) as server:
+            _registrations(server, options.rounds)
+            _watchers(server, options.watchers, options.rounds)
+    print(f"at the end others use {machine.busy():.0%}")
+
+
+@contextmanager
+def setups(folder: Path) -> Iterator[Sequence[Setup]]:
+    """Start one server and two, and Envoy before each."""
+    descriptors = ROOT / "build" / "protos.binpb"
+    if not descriptors.exists():
+        raise SystemExit("build/protos.binpb is missing: make descriptors")
+    binary = envoy(made(ENVIRONMENTS["envoy"]))
+    found = []
+    with ExitStack() as stack:
+        for count in (1, 2):
+            fleet = stack.enter_context(Fleet(folder / f"fleet-{count}"))
+            servers = fleet.add(count)
+            for server in servers:
+                with Client(server.address, timeout=60) as client:
+                    client.register(NETWORK, networks.network(networks.MIDDLE))
+            document = located(configuration(), descriptors=descriptors, port=fleet.port, name_server=fleet.names.port)
+            edge = stack.enter_context(Edge(binary, _made(folder / f"edge-{count}"), document))
+            edge.wait_for(*fleet.addresses)
+            pids = tuple(server.process.pid for server in servers)
+            if count == 1:
+                found.append(Setup(title="1 server", address=servers[0].address, servers=pids))
+            title = f"Envoy, {count} server{'s' * (count > 1)}"
+            found.append(Setup(title=title, address=edge.address, servers=pids, proxies=(edge.process.pid,)))
+        yield found
+
+
+def _calls(lab: Lab, found: Sequence[Setup], rounds: int) -> None:
+    """Predict one row of 30-64-32-1, with 4 connections and 16 calls in flight on each."""
+    costs: Mapping[str, list[Cost]] = {setup.title: [] for setup in found}
+    for _ in range(rounds):
+        for setup in found:
+            servers, proxies = _seconds(setup.servers), _seconds(setup.proxies)
+            measured = load(lab, setup.address, PREDICT, REQUEST)
+            # The warm-up's second costs too, and is answered at the same rate.
+            answers = measured.rate * (lab.seconds + 1)
+            costs[setup.title].append(
+                Cost(
+                    rate=measured.rate,
+                    server=(_seconds(setup.servers) - servers) / answers * 1e6,
+                    proxy=(_seconds(setup.proxies) - proxies) / answers * 1e6,
+                )
+            )
+    for title, each in costs.items():
+        rate, server, proxy = (statistics.median(getattr(cost, name) for cost in each) for name in Cost.__slots__)
+        print(f"{title}: {rate:,.0f} calls/s; processor time for a call: servers {server:.0f} us, Envoy {proxy:.0f} us")
+
+
+def _registrations(server: ServerProcess, rounds: int, count: int = 100) -> None:
+    """Register new versions, one after the other."""
+    with Client(server.address, timeout=60) as client:
+        rng = np.random.default_rng(1)
+
+        def register() -> None:
+            for _ in range(count):
+                layers = [{"weights": rng.normal(size=(32, 32))}]
+                client.register("registered", {"format": spec.FORMAT, "inputs": 32, "layers": layers})
+
+        _told(server, "registrations", count, rounds, register)
+
+
+def _watchers(server: ServerProcess, watchers: int, rounds: int, count: int = 20) -> None:
+    """Move an alias, and wait until every watcher has heard of it."""
+    with deliver(server.address, watchers) as move:
+
+        def moves() -> None:
+            for _ in range(count):
+                move()
+
+        _told(server, f"changes told to each of {watchers:,} watchers", count * watchers, rounds, moves)
+
+
+def _told(server: ServerProcess, what: str, count: int, rounds: int, work: Callable[[], None]) -> None:
+    figures = []
+    for _ in range(rounds):
+        before, begun = _seconds((server.process.pid,)), time.perf_counter()
+        work()
+        figures.append(
+            (count / (time.perf_counter() - begun), (_seconds((server.process.pid,)) - before) / count * 1e6)
+        )
+    rate, each = (statistics.median(column) for column in zip(*figures, strict=True))
+    print(f"{what}: {rate:,.0f} in a second; processor time of the server for one {each:,.0f} us")
+
+
+def _seconds(pids: Sequence[int]) -> float:
+    """Return the processor time that processes have used; see proc(5), fields 14 and 15."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / TICKS
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+if __name__ == "__main__":
+    main()

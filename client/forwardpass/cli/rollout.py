@@ -1,0 +1,112 @@
+"""The commands that bring a version into use, and back."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from forwardpass.cli import output
+from forwardpass.cli.common import Json, Name, client_of, say
+from forwardpass.cli.comparison import print_comparison
+from forwardpass.cli.reading import invalid
+from forwardpass.cli.tables import Table, open_table
+from forwardpass.compare import compare
+from forwardpass.models import VersionInfo
+
+Expect = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Refuse if the alias names another version than this, 0 for none."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (diff, promote, rollback):
+        app.command()(command)
+
+
+def diff(
+    context: typer.Context,
+    name: Name,
+    first: Annotated[str, typer.Argument(metavar="FIRST", help="A version's number or an alias.")],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="Another one.")],
+    csv: Annotated[
+        str | None,
+        typer.Option("--csv", metavar="FILE", help="Compare on these rows, CSV (- is stdin) or .parquet."),
+    ] = None,
+    ignore_extra: Annotated[
+        bool, typer.Option("--ignore-extra", help="Allow columns that the network does not read.")
+    ] = False,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Accept a difference up to this times max(1, |number|); by default 1e-9, float32 1e-4."),
+    ] = None,
+    worst: Annotated[int, typer.Option(min=0, help="How many of the worst rows to show.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Show where two versions disagree; end with exit code 1 if they do.
+
+    Without --csv they are compared on the examples of both and on random rows, the same ones each time.
+    """
+    with client_of(context) as client:
+        if csv is None:
+            found = compare(client, name, first, second, tolerance=tolerance, worst=worst)
+        else:
+            one, other = (client.version(name, version=version) for version in (first, second))
+            with open_table(csv, one, ignore_extra=ignore_extra) as table:
+                rows = _rows(table, one, other)
+                found = compare(client, name, one.number, other.number, rows, tolerance=tolerance, worst=worst)
+            if not (found.rows or found.obstacle):
+                raise invalid(table.source, "has a header and no rows")
+    if as_json:
+        output.print_json({**output.plain(found), "agree": found.agree})
+    else:
+        print_comparison(found)
+    if not found.agree:
+        raise typer.Exit(1)
+
+
+def _rows(table: Table, one: VersionInfo, other: VersionInfo) -> Iterator[Any]:
+    """Yield the rows of a table that was read for the first version, by name where the second has another order."""
+    names = [feature.name for feature in one.features]
+    if not names or names == [feature.name for feature in other.features] or not other.features:
+        yield from (part.numbers for part in table.parts)
+        return
+    for part in table.parts:
+        yield [dict(zip(names, row, strict=True)) for row in part.numbers.tolist()]
+
+
+def promote(
+    context: typer.Context,
+    name: Name,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="A number, or an alias that names it now.")],
+    alias: Annotated[str, typer.Option("--to", metavar="ALIAS", help="The alias to move.")] = "production",
+    expect: Expect = None,
+    as_json: Json = False,
+) -> None:
+    """Let an alias name a version that can be served; say what it named before."""
+    with client_of(context) as client:
+        chosen = client.version(name, version=version)
+        # What is damaged or answers no calls would turn every call for the alias into an error.
+        if chosen.corrupt or not chosen.in_service:
+            what = "is damaged; register its content again" if chosen.corrupt else "is out of service"
+            raise invalid(f"{name} version {chosen.number}", f"{what}; {alias} was left where it is")
+        before = client.network(name).aliases.get(alias, 0)
+        # The sentence below must be true, so nobody may get between it and the look at what was before.
+        network = client.set_alias(name, alias, chosen.number, expected=before if expect is None else expect)
+    was = f", was {before}" if before else ""
+    say(as_json, network, f"{name} {alias} = {chosen.number}{was if before != chosen.number else ' already'}")
+
+
+def rollback(
+    context: typer.Context,
+    name: Name,
+    alias: Annotated[str, typer.Option("--alias", metavar="ALIAS", help="The alias to move.")] = "production",
+    expect: Expect = None,
+    as_json: Json = False,
+) -> None:
+    """Move an alias back to the version that it named before; each time one further back."""
+    with client_of(context) as client:
+        now = client.network(name).aliases.get(alias) if expect is None else expect
+        done = client.rollback(name, alias, expected=now)
+    say(as_json, done, f"{name} {alias} = {done.to_version}, was {done.from_version}")

@@ -1,0 +1,135 @@
+"""Modules of `torch.nn` as operations with their own numbers.
+
+What a module is is told by its class alone; one that is not in the table, and one that is derived from one of these,
+is traced into its parts, or refused by its name where it is torch's own.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from forwardpass.importers.pytorch.building import RefusedError
+from forwardpass.importers.pytorch.rows import Rows
+
+Call: TypeAlias = Callable[..., Any]
+"""Calls an operation by its name in torch, with its arguments."""
+
+_SETTLED: Final = frozenset({"BasePruningMethod", "WeightNorm", "SpectralNorm"})
+"""Hooks that compute a module's weights before it is called."""
+
+
+def settle(module: Any) -> None:
+    """Let hooks compute a module's weights, as a call would.
+
+    Raises:
+        RefusedError: A hook may compute anything.
+    """
+    hooks = list(module._forward_pre_hooks.values())  # noqa: SLF001 - there is no other way to see them
+    others = [hook for hook in hooks if not _SETTLED & {kind.__name__ for kind in type(hook).__mro__}]
+    others += module._forward_hooks.values()  # noqa: SLF001
+    if others:
+        raise RefusedError(f"has the hook {others[0]!r}, which may compute anything; remove it first")
+    for hook in hooks:
+        hook(module, ())
+
+
+def _linear(call: Call, module: Any, x: Rows) -> Any:
+    if hasattr(module, "weight_mask"):
+        return call("linear", x, module.weight_orig, module.bias, mask=module.weight_mask)
+    return call("linear", x, module.weight, module.bias)
+
+
+def _batch_norm(call: Call, module: Any, x: Rows) -> Any:
+    running = module.running_mean, module.running_var
+    return call("batch_norm", x, *running, module.weight, module.bias, eps=module.eps)
+
+
+def _layer_norm(call: Call, module: Any, x: Rows) -> Any:
+    return call("layer_norm", x, module.normalized_shape, module.weight, module.bias, module.eps)
+
+
+def _rms_norm(call: Call, module: Any, x: Rows) -> Any:
+    eps = module.eps
+    if eps is None:
+        import torch  # noqa: PLC0415 - whoever has a module has imported it
+
+        eps = float(torch.finfo(torch.get_default_dtype() if module.weight is None else module.weight.dtype).eps)
+    return call("rms_norm", x, module.normalized_shape, module.weight, eps)
+
+
+def _embedding(call: Call, module: Any, x: Rows) -> Any:
+    return call("embedding", x, module.weight, max_norm=module.max_norm)
+
+
+def _embedding_bag(call: Call, module: Any, x: Rows, *others: Any) -> Any:
+    return call(
+        "embedding_bag",
+        x,
+        module.weight,
+        *others,
+        max_norm=module.max_norm,
+        mode=module.mode,
+        padding_idx=module.padding_idx,
+    )
+
+
+def _named(name: str, *attributes: str) -> Callable[..., Any]:
+    """Make a module of a function, by the module's attributes in the order of the function's arguments."""
+
+    def apply(call: Call, module: Any, x: Rows) -> Any:
+        return call(name, x, *(getattr(module, attribute) for attribute in attributes))
+
+    return apply
+
+
+def _same(call: Call, module: Any, x: Rows) -> Rows:  # noqa: ARG001 - all are called alike
+    return x
+
+
+def _pools() -> dict[str, Callable[..., Any]]:
+    found: dict[str, Callable[..., Any]] = {}
+    for axes in (1, 2, 3):
+        found[f"MaxPool{axes}d"] = _named(
+            f"max_pool{axes}d", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"
+        )
+        averaged = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+        found[f"AvgPool{axes}d"] = _named(f"avg_pool{axes}d", *averaged)
+        found[f"AdaptiveMaxPool{axes}d"] = _named(f"adaptive_max_pool{axes}d", "output_size", "return_indices")
+        found[f"AdaptiveAvgPool{axes}d"] = _named(f"adaptive_avg_pool{axes}d", "output_size")
+    return found
+
+
+MODULES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "Linear": _linear,
+        "NonDynamicallyQuantizableLinear": _linear,
+        **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), _batch_norm),
+        "LayerNorm": _layer_norm,
+        "RMSNorm": _rms_norm,
+        "Embedding": _embedding,
+        "EmbeddingBag": _embedding_bag,
+        **dict.fromkeys(("Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"), _same),
+        "FeatureAlphaDropout": _same,
+        "Flatten": _named("flatten", "start_dim", "end_dim"),
+        "Unflatten": _named("unflatten", "dim", "unflattened_size"),
+        **{name: _named(name.lower()) for name in ("ReLU", "ReLU6", "SELU", "SiLU", "Mish", "Softsign", "Tanh")},
+        **{name: _named(name.lower()) for name in ("Sigmoid", "LogSigmoid", "Hardsigmoid", "Hardswish", "Tanhshrink")},
+        "LeakyReLU": _named("leaky_relu", "negative_slope"),
+        "PReLU": _named("prelu", "weight"),
+        "RReLU": _named("rrelu", "lower", "upper"),
+        "ELU": _named("elu", "alpha"),
+        "CELU": _named("celu", "alpha"),
+        "GELU": _named("gelu", "approximate"),
+        "Softplus": _named("softplus", "beta", "threshold"),
+        "Hardtanh": _named("hardtanh", "min_val", "max_val"),
+        "Hardshrink": _named("hardshrink", "lambd"),
+        "Softshrink": _named("softshrink", "lambd"),
+        "Threshold": _named("threshold", "threshold", "value"),
+        "Softmax": _named("softmax", "dim"),
+        "LogSoftmax": _named("log_softmax", "dim"),
+        "Softmin": _named("softmin", "dim"),
+        "GLU": _named("glu", "dim"),
+        **_pools(),
+    }
+)
+"""What calls a module of this class: with what calls an operation, the module, and its inputs."""

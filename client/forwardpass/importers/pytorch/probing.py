@@ -1,0 +1,93 @@
+"""What a module's inputs are like, which a module does not say: told by what it can be called with.
+
+Each input is a tensor of rows, of numbers or of levels. Shapes are tried, and one is believed when no other one works.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+_SMALL: Final = 64
+"""Every width up to this is tried, and beside them every size that a parameter has."""
+_MOST_CALLS: Final = 30_000
+
+Tensors: TypeAlias = Sequence[Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """An input of a module.
+
+    Attributes:
+        name: Its name.
+        shape: The shape of one row of it.
+        whole: Whether it is a tensor of whole numbers.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    whole: bool = False
+
+
+def probe(module: Any, names: Sequence[str], hints: Mapping[str, Sequence[Input]]) -> tuple[Input, ...] | None:
+    """Find the shapes of the inputs.
+
+    Args:
+        module: The module, called with a tensor for each input.
+        names: The inputs.
+        hints: What an input may be, where that is known.
+
+    Returns:
+        The inputs, or None when several shapes work, or none does.
+    """
+    sizes = sorted({size for parameter in module.parameters() for size in parameter.shape} - set(range(_SMALL + 1)))
+    shapes = [(), *((size,) for size in (*range(1, _SMALL + 1), *sizes))]
+    options = [
+        hints.get(name) or [Input(name=name, shape=shape, whole=whole) for whole in (False, True) for shape in shapes]
+        for name in names
+    ]
+    if all(len(each) == 1 for each in options):
+        return tuple(each[0] for each in options)
+    # No parameter has so many rows, so that nothing works by chance.
+    rows = next(count for count in itertools.count(5) if (count,) not in shapes[_SMALL:] and count > _SMALL)
+    found = next((inputs for inputs in _combined(options) if _works(module, inputs, rows)), None)
+    if found is None:
+        return None
+    for place, others in enumerate(options):
+        for other in others:
+            changed = (*found[:place], other, *found[place + 1 :])
+            if (
+                other.shape != found[place].shape
+                and other.whole == found[place].whole
+                and _works(module, changed, rows)
+            ):
+                return None
+    return found
+
+
+def _combined(options: Sequence[Sequence[Input]]) -> Iterator[tuple[Input, ...]]:
+    """Yield combinations: first those in which inputs are alike of which the same is known."""
+    kinds = [tuple((each.shape, each.whole) for each in known) for known in options]
+    # What has fewer options changes last.
+    different = sorted(set(kinds), key=len)
+    for places in itertools.product(*(range(len(kind)) for kind in different)):
+        chosen = dict(zip(different, places, strict=True))
+        yield tuple(known[chosen[kind]] for known, kind in zip(options, kinds, strict=True))
+    if len(different) < len(options):
+        yield from itertools.islice(itertools.product(*options), _MOST_CALLS)
+
+
+def _works(module: Any, inputs: Sequence[Input], rows: int) -> bool:
+    """Say whether a module can be called with such inputs, and answers with tensors of so many rows."""
+    import torch  # noqa: PLC0415 - whoever has a module has imported it
+
+    dtype = next((parameter.dtype for parameter in module.parameters()), torch.get_default_dtype())
+    tensors = [torch.zeros((rows, *each.shape), dtype=torch.int64 if each.whole else dtype) for each in inputs]
+    try:
+        with torch.no_grad():
+            answer = module(*tensors)
+    except Exception:  # noqa: BLE001 - whatever it is, these are not the inputs
+        return False
+    answers = torch.utils._pytree.tree_leaves(answer)  # noqa: SLF001 - tuples and dicts of tensors, as torch has them
+    return all(getattr(each, "ndim", 0) > 0 and len(each) == rows for each in answers)

@@ -1,0 +1,220 @@
+"""Operations that read several numbers of a row together: sums and means, pooling, softmax."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.pytorch.building import Builder, RefusedError
+from forwardpass.importers.pytorch.elementwise import maximum, minimum
+from forwardpass.importers.pytorch.rows import Indices, Rows, all_of
+from forwardpass.importers.pytorch.shaping import axes_of, axis_of, chunk
+
+_RAGGED: Final = "has windows of different sizes, for which a mean is not the same; choose sizes that divide the length"
+
+
+def pool_axes(build: Builder, x: Rows, axes: Sequence[int], reduce: str, *, keepdim: bool = False) -> Rows:
+    """Reduce a row along some of its axes."""
+    if not axes:
+        raise RefusedError("reduces no axis")
+    places = all_of("", x.shape).index
+    moved = np.moveaxis(places, axes, range(-len(axes), 0))
+    left = moved.shape[: moved.ndim - len(axes)]
+    pooled = build.pool(x, moved.reshape(*left, -1), reduce)
+    if keepdim:
+        return pooled.moved(np.expand_dims(pooled.index, tuple(axes)))
+    return pooled
+
+
+def _reduction(reduce: str) -> Callable[..., Rows]:
+    def apply(build: Builder, x: Rows, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Rows:  # noqa: FBT001, FBT002
+        _refuse_dtype(dtype)
+        return pool_axes(build, x, axes_of(x, dim), reduce, keepdim=keepdim)
+
+    return apply
+
+
+def _extreme(reduce: str, merge: Callable[..., Rows]) -> Callable[..., Any]:
+    """Make `torch.max` or `torch.min`: of two tensors, or along an axis, with places that only `argmax` would need."""
+
+    def apply(build: Builder, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:  # noqa: FBT001, FBT002
+        if not isinstance(dim, int | None):
+            return merge(build, x, dim)
+        return pool_axes(build, x, axes_of(x, dim), reduce, keepdim=keepdim), PLACES
+
+    return apply
+
+
+PLACES: Final = object()
+"""Where the largest numbers were: nothing can read it."""
+
+
+def softmax(build: Builder, x: Rows, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any) -> Rows:
+    """Apply `softmax` along an axis."""
+    _refuse_dtype(dtype)
+    return build.softmax(x, _softmax_axis(x, dim), "softmax")
+
+
+def log_softmax(build: Builder, x: Rows, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any) -> Rows:
+    """Apply `log_softmax` along an axis."""
+    _refuse_dtype(dtype)
+    return build.softmax(x, _softmax_axis(x, dim), "log_softmax")
+
+
+def softmin(build: Builder, x: Rows, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any) -> Rows:
+    """Apply `softmax` to the negatives."""
+    return softmax(build, build.function(x, {"expression": "-x"}), dim, dtype=dtype)
+
+
+def glu(build: Builder, x: Rows, dim: int = -1) -> Rows:
+    """Multiply one half by the sigmoid of the other."""
+    if x.shape[axis_of(x, dim)] % 2:
+        raise RefusedError("halves an axis of odd length")
+    value, gate = chunk(build, x, 2, dim)
+    return build.merge([value, build.function(gate, "sigmoid")], "multiply")
+
+
+def max_pool(
+    build: Builder,
+    x: Rows,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,  # noqa: FBT001, FBT002 - torch's order
+    return_indices: bool = False,  # noqa: FBT001, FBT002
+    *,
+    axes: int,
+) -> Rows:
+    """Return the largest number of each window."""
+    _refuse_places(return_indices=return_indices)
+    windows = _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode=ceil_mode)
+    # What is outside is no number: the largest in the window is a stand-in that changes nothing.
+    return build.pool(x, np.where(windows < 0, windows.max(axis=-1, keepdims=True), windows), "max")
+
+
+def avg_pool(
+    build: Builder,
+    x: Rows,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,  # noqa: FBT001, FBT002 - torch's order
+    count_include_pad: bool = True,  # noqa: ARG001, FBT001, FBT002 - there is no pad
+    divisor_override: Any = None,
+    *,
+    axes: int,
+) -> Rows:
+    """Return the mean of each window."""
+    if divisor_override is not None or np.any(padding):
+        raise RefusedError("pads, or divides by something else than the size of its windows; leave that out")
+    return build.pool(x, _windows(x, axes, kernel_size, stride, 0, 1, ceil_mode=ceil_mode), "mean")
+
+
+def adaptive_pool(
+    build: Builder,
+    x: Rows,
+    output_size: Any,
+    return_indices: bool = False,  # noqa: FBT001, FBT002 - torch's order
+    *,
+    axes: int,
+    reduce: str,
+) -> Rows:
+    """Reduce the last axes to so many windows each, as PyTorch divides them."""
+    _refuse_places(return_indices=return_indices)
+    _needs_axes(x, axes)
+    lengths = x.shape[len(x.shape) - axes :]
+    wanted = [output_size] * axes if isinstance(output_size, int) else list(output_size)
+    counts = [length if count is None else count for count, length in zip(wanted, lengths, strict=True)]
+    places = all_of("", x.shape).index
+    for axis, (length, count) in enumerate(zip(lengths, counts, strict=True), len(x.shape) - axes):
+        spans = [(place * length // count, -(-(place + 1) * length // count)) for place in range(count)]
+        size = max(end - start for start, end in spans)
+        if reduce == "mean" and any(end - start < size for start, end in spans):
+            raise RefusedError(_RAGGED)
+        # A window that is too short has its last number twice, which no largest number minds.
+        chosen = np.array([[min(start + step, end - 1) for step in range(size)] for start, end in spans])
+        places = np.moveaxis(np.take(places, chosen, axis), axis + 1, -1)
+    return build.pool(x, places.reshape(*places.shape[: len(x.shape)], -1), reduce)
+
+
+def _windows(x: Rows, axes: int, kernel: Any, stride: Any, padding: Any, dilation: Any, *, ceil_mode: bool) -> Indices:
+    """Return the places in the flat row that each window has, `(..., size)`, -1 where it reaches outside."""
+    if ceil_mode:
+        raise RefusedError("has windows that reach over the end; use ceil_mode=False")
+    _needs_axes(x, axes)
+    sizes, pads, gaps = (_each(number, axes) for number in (kernel, padding, dilation))
+    steps = sizes if stride is None or stride == [] else _each(stride, axes)
+    before = [(0, 0)] * (len(x.shape) - axes)
+    places = np.pad(all_of("", x.shape).index, [*before, *((pad, pad) for pad in pads)], constant_values=-1)
+    spans = [(size - 1) * gap + 1 for size, gap in zip(sizes, gaps, strict=True)]
+    behind = tuple(range(places.ndim - axes, places.ndim))
+    if any(places.shape[axis] < span for axis, span in zip(behind, spans, strict=True)):
+        raise RefusedError(f"has windows that are larger than rows of shape {list(x.shape)}")
+    windows = np.lib.stride_tricks.sliding_window_view(places, spans, behind)
+    cut: Any = (Ellipsis, *(slice(None, None, step) for step in steps), *(slice(None, None, gap) for gap in gaps))
+    chosen: Indices = windows[cut]
+    return chosen.reshape(*chosen.shape[: chosen.ndim - axes], -1)
+
+
+def _each(number: Any, axes: int) -> list[int]:
+    numbers = [number] if isinstance(number, int) else list(number)
+    return numbers * axes if len(numbers) == 1 else numbers
+
+
+def _needs_axes(x: Rows, axes: int) -> None:
+    if len(x.shape) < axes:
+        raise RefusedError(f"gets rows of shape {list(x.shape)}; {axes} axes are needed")
+
+
+def _softmax_axis(x: Rows, dim: int | None) -> int:
+    if dim is None:
+        raise RefusedError("does not say its axis; say dim=-1")
+    return axis_of(x, dim)
+
+
+def _refuse_places(*, return_indices: bool) -> None:
+    if return_indices:
+        raise RefusedError("returns places too; leave out return_indices")
+
+
+def _refuse_dtype(dtype: Any) -> None:
+    if dtype is not None:
+        raise RefusedError(f"computes in {dtype}; leave dtype out, a network computes all in one")
+
+
+def _pools() -> dict[str, Callable[..., Any]]:
+    """Return pooling over one, two and three axes."""
+    found: dict[str, Callable[..., Any]] = {}
+    for axes in (1, 2, 3):
+        found[f"max_pool{axes}d"] = _bound(max_pool, axes=axes)
+        found[f"avg_pool{axes}d"] = _bound(avg_pool, axes=axes)
+        found[f"adaptive_max_pool{axes}d"] = _bound(adaptive_pool, axes=axes, reduce="max")
+        found[f"adaptive_avg_pool{axes}d"] = _bound(adaptive_pool, axes=axes, reduce="mean")
+    return found
+
+
+def _bound(function: Callable[..., Rows], **known: Any) -> Callable[..., Rows]:
+    def apply(build: Builder, *args: Any, **options: Any) -> Rows:
+        return function(build, *args, **options, **known)
+
+    return apply
+
+
+REDUCING: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "sum": _reduction("sum"),
+        "mean": _reduction("mean"),
+        "amax": _reduction("max"),
+        "amin": _reduction("min"),
+        "max": _extreme("max", maximum),
+        "min": _extreme("min", minimum),
+        "softmax": softmax,
+        "log_softmax": log_softmax,
+        "softmin": softmin,
+        "glu": glu,
+        **_pools(),
+    }
+)
+"""What each operation does, by its name in torch."""

@@ -1,0 +1,206 @@
+"""Operations with learned numbers: linear maps, normalizations, embeddings; and conversions of what they read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from forwardpass.importers.pytorch.building import Builder, RefusedError
+from forwardpass.importers.pytorch.constants import array_of
+from forwardpass.importers.pytorch.elementwise import channels, refuse_training
+from forwardpass.importers.pytorch.reducing import pool_axes
+from forwardpass.importers.pytorch.rows import Rows
+from forwardpass.importers.pytorch.shaping import SHAPING
+from forwardpass.tensors import Array
+
+
+def linear(build: Builder, x: Any, weight: Any, bias: Any = None, *, mask: Any = None) -> Rows:
+    """Compute `x @ weight.T + bias`."""
+    if not isinstance(x, Rows) or any(isinstance(part, Rows) for part in (weight, bias)):
+        raise RefusedError("has weights that depend on the rows, which is attention and no feed-forward layer")
+    return build.dense(x, array_of(weight), _optional(bias), _optional(mask))
+
+
+def matmul(build: Builder, x: Any, y: Any) -> Rows:
+    """Multiply rows by a constant matrix."""
+    if not isinstance(x, Rows) or isinstance(y, Rows):
+        raise RefusedError("is no product of rows with a constant matrix behind them, `x @ weights`")
+    matrix = array_of(y)
+    if matrix.ndim == 1:
+        result = build.dense(x, matrix[None], None)
+        return result.moved(result.index[..., 0])
+    if matrix.ndim != 2:
+        raise RefusedError(f"multiplies by a constant of shape {list(matrix.shape)}; a matrix is needed")
+    return build.dense(x, matrix.T, None)
+
+
+def addmm(build: Builder, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha: float = 1) -> Rows:
+    """Compute `bias + x @ matrix`."""
+    if beta != 1 or alpha != 1 or array_of(bias).ndim != 1:
+        raise RefusedError("adds something else than one bias; `torch.nn.Linear` is what could replace it")
+    return linear(build, x, array_of(matrix).T, bias)
+
+
+def batch_norm(
+    build: Builder,
+    x: Rows,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,  # noqa: FBT001, FBT002 - torch's order
+    momentum: float = 0.1,  # noqa: ARG001
+    eps: float = 1e-5,
+) -> Rows:
+    """Normalize each channel by what was learned of it."""
+    refuse_training(training=training)
+    if running_mean is None or running_var is None:
+        raise RefusedError("knows no mean of its channels and takes that of the rows; use track_running_stats=True")
+    numbers = {"mean": running_mean, "variance": running_var, "gamma": weight, "beta": bias}
+    return build.batch_norm(
+        x,
+        epsilon=eps,
+        **{key: None if known is None else channels(array_of(known), x) for key, known in numbers.items()},
+    )
+
+
+def aten_batch_norm(
+    build: Builder,
+    x: Rows,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    training: bool,  # noqa: FBT001
+    momentum: float,
+    eps: float,
+    *_: Any,
+) -> Rows:
+    """Normalize each channel, in the order of arguments that a traced graph has."""
+    return batch_norm(build, x, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def layer_norm(
+    build: Builder,
+    x: Rows,
+    normalized_shape: Sequence[int],
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    *_: Any,
+) -> Rows:
+    """Normalize over the last axes."""
+    shape = tuple(normalized_shape)
+    if x.shape[len(x.shape) - len(shape) :] != shape:
+        raise RefusedError(f"is made for {list(shape)} and gets rows of shape {list(x.shape)}")
+    return build.layer_norm(x, len(shape), _optional(weight), _optional(bias), eps)
+
+
+def rms_norm(build: Builder, x: Rows, normalized_shape: Sequence[int], weight: Any = None, eps: Any = None) -> Rows:
+    """Divide by the root of the mean square of the last axis: square, mean, expression, product."""
+    if len(normalized_shape) != 1 or eps is None:
+        raise RefusedError("needs one axis, and `eps` said")
+    mean = pool_axes(build, build.function(x, "square"), (len(x.shape) - 1,), "mean", keepdim=True)
+    normal = build.merge([x, build.function(mean, {"expression": f"1 / sqrt(x + {eps!r})"})], "multiply")
+    return normal if weight is None else build.scale_shift(normal, array_of(weight), None)
+
+
+def embedding(
+    build: Builder,
+    x: Rows,
+    weight: Any,
+    padding_idx: Any = None,  # noqa: ARG001 - its row is in the table
+    max_norm: Any = None,
+    *_: Any,
+    **__: Any,
+) -> Rows:
+    """Look levels up in a table."""
+    if max_norm is not None:
+        raise RefusedError("changes its table while it looks up; use max_norm=None once it is trained")
+    if not isinstance(x, Rows):
+        raise RefusedError("looks up what does not depend on the rows")
+    return build.embedding(x, array_of(weight))
+
+
+def aten_embedding(build: Builder, weight: Any, x: Any, *_: Any) -> Rows:
+    """Look levels up, in the order of arguments that a traced graph has."""
+    return embedding(build, x, weight)
+
+
+def embedding_bag(
+    build: Builder,
+    x: Rows,
+    weight: Any,
+    offsets: Any = None,
+    max_norm: Any = None,
+    *,
+    mode: str = "mean",
+    per_sample_weights: Any = None,
+    padding_idx: Any = None,
+    **_: Any,
+) -> Rows:
+    """Look a row's levels up and reduce them to one."""
+    if offsets is not None or per_sample_weights is not None or padding_idx is not None:
+        raise RefusedError("has bags of different sizes, or weights; bags of one size are read")
+    return pool_axes(build, embedding(build, x, weight, max_norm=max_norm), (0,), mode)
+
+
+def one_hot(build: Builder, x: Rows, num_classes: int = -1) -> Rows:
+    """Make a number for each level, 1 for the one that is given."""
+    if num_classes < 1:
+        raise RefusedError("counts the levels of the rows it gets; say `num_classes`")
+    return build.one_hot(x, num_classes)
+
+
+def to(build: Builder, x: Rows, *wanted: Any, **options: Any) -> Rows:
+    """Convert to another dtype, which is that of the whole network, or to levels; or to another device."""
+    for each in (*wanted, *options.values()):
+        word = str(each)
+        if word.startswith("torch.") and word.removeprefix("torch.") in _WHOLE:
+            return whole(build, x)
+        if x.whole and word in {"torch.float32", "torch.float64"}:
+            raise RefusedError("makes numbers of what was cut to whole numbers; only levels that are looked up may be")
+        if word in {"torch.float16", "torch.half", "torch.bfloat16", "torch.bool"}:
+            raise RefusedError(f"converts to {word}, in which no network computes")
+    return x
+
+
+def whole(build: Builder, x: Rows) -> Rows:  # noqa: ARG001
+    """Mark what is cut to whole numbers: only levels may be."""
+    return Rows(source=x.source, width=x.width, index=x.index, whole=True)
+
+
+def _optional(constant: Any) -> Array | None:
+    return None if constant is None else array_of(constant)
+
+
+_WHOLE: Final = frozenset({"int64", "long", "int32", "int", "int16", "int8", "uint8", "short"})
+
+LEVELS: Final = frozenset(
+    {*SHAPING, *("embedding", "embedding_bag", "one_hot", "long", "int", "short", "to", "_to_copy")}
+)
+"""Operations that may read levels."""
+
+WEIGHTED: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "linear": linear,
+        "matmul": matmul,
+        "mm": matmul,
+        "addmm": addmm,
+        "batch_norm": batch_norm,
+        "aten.batch_norm": aten_batch_norm,
+        "layer_norm": layer_norm,
+        "rms_norm": rms_norm,
+        "embedding": embedding,
+        "aten.embedding": aten_embedding,
+        "one_hot": one_hot,
+        "embedding_bag": embedding_bag,
+        "to": to,
+        "_to_copy": to,
+        "type": to,
+        "type_as": to,
+        "float": to,
+        "double": to,
+        **dict.fromkeys(("long", "int", "short"), whole),
+    }
+)
+"""What each operation does, by its name in torch; with `aten.` where a traced graph has another order."""

@@ -1,0 +1,46 @@
+// The page: fills the list of networks, and traces a row when asked.
+
+import { call } from "./grpcweb.js";
+import { readNetworks, readTrace, traceRequest } from "./messages.js";
+import { draw } from "./picture.js";
+
+const form = document.querySelector("form");
+const svg = document.querySelector("svg");
+const message = document.querySelector("output");
+form.edge.value = new URLSearchParams(location.search).get("edge") ?? "http://localhost:8080";
+
+// Say what went wrong, where somebody sees it.
+async function told(work) {
+  message.textContent = "";
+  message.className = "";
+  try {
+    message.textContent = await work();
+  } catch (error) {
+    message.className = "wrong";
+    message.textContent = `${error.code ?? error.name}: ${error.message}`;
+  }
+}
+
+async function list() {
+  const bytes = await call(form.edge.value, "/forwardpass.v1.NetworkService/ListNetworks", new Uint8Array());
+  const { networks } = readNetworks(bytes);
+  form.network.replaceChildren(...networks.map(({ name }) => new Option(name, name)));
+  return `${networks.length} networks`;
+}
+
+async function trace() {
+  const row = form.row.value.split(",").map(Number);
+  const request = traceRequest(form.network.value, row);
+  const answer = readTrace(await call(form.edge.value, "/forwardpass.v1.PredictionService/Trace", request));
+  svg.replaceChildren();
+  draw(svg, answer);
+  const outputs = answer.outputNames.map((name, index) => `${name} = ${answer.outputs[index]}`);
+  return `${answer.network} version ${answer.version}: ${outputs.join(", ")}`;
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  told(trace);
+});
+form.edge.addEventListener("change", () => told(list));
+told(list);

@@ -1,0 +1,214 @@
+"""What of the PyTorch importer needs no PyTorch: the order of numbers, layers, files; tests/frameworks has the rest."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from forwardpass.errors import InvalidFieldError
+from forwardpass.importers import load_object
+from forwardpass.importers.pytorch.building import Builder, RefusedError
+from forwardpass.importers.pytorch.modules import MODULES
+from forwardpass.importers.pytorch.operations import OPERATIONS, operate
+from forwardpass.importers.pytorch.rows import BATCH, Rows, all_of
+from forwardpass.importers.pytorch.tidying import tidy
+from forwardpass.spec import FORMAT, NetworkSpec, parse
+from forwardpass_server.core import forward
+from forwardpass_server.registry.compile import compile_plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROWS = 5
+
+Random: TypeAlias = np.random.Generator
+Step: TypeAlias = tuple[str, tuple[Any, ...], Callable[[Any], Any]]
+"""An operation, its arguments behind the tensor, and what numpy does to the same tensor."""
+
+
+def network_of(build: Builder, width: int, *outputs: Rows) -> NetworkSpec:
+    """Make a network whose outputs are these numbers."""
+    names: list[str] = []
+    for rows in outputs:
+        names.append(build.output(rows, names))
+    layers, names = tidy(build.layers, names)
+    return parse({"format": FORMAT, "inputs": width, "layers": layers, "output_layers": names})
+
+
+def computed(build: Builder, values: Any, *outputs: Rows) -> Any:
+    """Compute such a network by the server's core: rows, `(rows, ...)`, of all its inputs."""
+    flat = values.reshape(len(values), -1)
+    return forward(compile_plan(network_of(build, flat.shape[1], *outputs)), flat)
+
+
+def axis(random: Random, value: Any) -> int:
+    """Choose an axis, not that of the rows, counted from either end."""
+    chosen = int(random.integers(1, value.ndim))
+    return chosen if random.random() < 0.5 else chosen - value.ndim
+
+
+def _reshape(random: Random, value: Any) -> Step:
+    sizes = [int(size) for size in random.permutation(value.shape[1:])]
+    wanted = sizes if random.random() < 0.5 else [sizes[0], -1]
+    first: Any = BATCH if -1 in wanted or random.random() < 0.5 else -1
+    return "view", (first, *wanted), lambda x: x.reshape(len(x), *wanted)
+
+
+def _flatten(random: Random, value: Any) -> Step:
+    start = int(random.integers(1, value.ndim))
+    return "flatten", (start,), lambda x: x.reshape(*x.shape[:start], -1)
+
+
+def _permute(random: Random, value: Any) -> Step:
+    order = (0, *(int(place) for place in random.permutation(range(1, value.ndim))))
+    return "permute", order, lambda x: x.transpose(order)
+
+
+def _transpose(random: Random, value: Any) -> Step:
+    one, other = axis(random, value), axis(random, value)
+    return "transpose", (one, other), lambda x: np.swapaxes(x, one, other)
+
+
+def _unsqueeze(random: Random, value: Any) -> Step:
+    place = int(random.integers(1, value.ndim + 1))
+    return "unsqueeze", (place,), lambda x: np.expand_dims(x, place)
+
+
+def _flip(random: Random, value: Any) -> Step:
+    place = axis(random, value)
+    return "flip", ((place,),), lambda x: np.flip(x, place)
+
+
+def _roll(random: Random, value: Any) -> Step:
+    place, shift = axis(random, value), int(random.integers(-3, 4))
+    return "roll", (shift, place), lambda x: np.roll(x, shift, place)
+
+
+def _select(random: Random, value: Any) -> Step:
+    place = axis(random, value)
+    chosen = int(random.integers(value.shape[place]))
+    return "index_select", (place, np.array([chosen, 0, chosen])), lambda x: np.take(x, [chosen, 0, chosen], place)
+
+
+def _getitem(random: Random, value: Any) -> Step:
+    start = int(random.integers(value.shape[-1]))
+    item = (Ellipsis, slice(start, None), None) if random.random() < 0.5 else (slice(None), [0, -1])
+    return "getitem", (item,), lambda x: x[item]
+
+
+def _repeat(random: Random, value: Any) -> Step:
+    times = (1, *(int(count) for count in random.integers(1, 3, value.ndim - 1)))
+    return "repeat", times, lambda x: np.tile(x, times)
+
+
+STEPS: tuple[Callable[[Random, Any], Step], ...] = (
+    *(_reshape, _flatten, _permute, _transpose, _unsqueeze, _flip, _roll, _select, _getitem, _repeat),
+)
+
+
+@given(st.integers(0, 2**32))
+def test_every_number_is_followed_through_shapes(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shape = tuple(random.integers(1, 4, size=random.integers(1, 4)).tolist())
+    start = value = random.normal(size=(ROWS, *shape))
+    build = Builder(("inputs",))
+    rows = all_of("inputs", shape)
+    for _ in range(random.integers(1, 7)):
+        if value.size > 1_000:
+            break
+        name, args, numpys = STEPS[random.integers(len(STEPS))](random, value)
+        rows, value = operate(build, name, (rows, *args), {}), numpys(value)
+        assert rows.shape == value.shape[1:]
+        if random.random() < 0.3:
+            rows, value = operate(build, "mul", (rows, -2.0), {}), value * -2.0
+    np.testing.assert_array_equal(computed(build, start, rows), value.reshape(ROWS, -1))
+
+
+@given(st.integers(0, 2**32))
+def test_parts_are_put_together_as_numpy_does(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    value = random.normal(size=(ROWS, 3, 4))
+    build, rows = Builder(("inputs",)), all_of("inputs", (3, 4))
+    place = int(random.integers(1, 3))
+    first, second, *_ = operate(build, "split", (rows, 2, place), {})
+    ends = np.split(value, [2], place) if place == 1 else np.split(value, 2, place)
+    joined = operate(build, "cat", ([second, rows, first], place), {})
+    expected = np.concatenate([ends[1], value, ends[0]], place)
+    stacked = operate(build, "stack", ([rows, rows], -1), {})
+    total = operate(build, "sum", (joined, (1, 2)), {})
+    outputs = computed(build, value, joined, stacked, total)
+    sides = expected.reshape(ROWS, -1), np.stack([value, value], -1).reshape(ROWS, -1), expected.sum((1, 2))[:, None]
+    np.testing.assert_allclose(outputs, np.concatenate(sides, axis=1), rtol=1e-12, atol=1e-14)
+
+
+def test_functions_and_merges_need_no_layers_of_their_own() -> None:
+    build = Builder(("inputs",))
+    rows = all_of("inputs", (3,))
+    hidden = operate(build, "relu", (operate(build, "linear", (rows, np.eye(3)), {}),), {})
+    joined = operate(build, "cat", ([rows, hidden, rows], 1), {})
+    output = operate(build, "linear", (joined, np.ones((1, 9))), {})
+    network = network_of(build, 3, operate(build, "sigmoid", (output,), {}))
+    assert [(layer.from_, layer.merge, str(layer.activation)) for layer in network.layers] == [
+        (("inputs",), None, "relu"),
+        (("inputs",), None, "identity"),
+        (("inputs", "layer", "layer.3"), "concatenate", "sigmoid"),
+    ]
+
+
+REFUSED: Mapping[str, tuple[str, tuple[Any, ...]]] = {
+    "rows that become columns": ("view", (-1,)),
+    "rows that are cut in two": ("view", (-1, 2)),
+    "a count of rows that is fixed": ("view", (2, 3)),
+    "rows that change places with columns": ("permute", (1, 0, 2)),
+    "rows that are turned round": ("flip", (0,)),
+    "a row": ("getitem", (0,)),
+    "some rows": ("getitem", (slice(0, 2),)),
+    "every other row": ("slice", (0, 0, None, 2)),
+    "all numbers": ("sum", ()),
+    "rows put below rows": ("cat", ()),
+    "an axis that is not there": ("softmax", (7,)),
+    "matrices of another width": ("linear", (np.ones((2, 6)),)),
+    "shapes that do not fit": ("add", (np.ones(7),)),
+    "a row for each row": ("mul", (np.ones((3, 2, 2)),)),
+    "as much as there are rows": ("mul", (BATCH,)),
+    "windows that are too large": ("max_pool1d", (9,)),
+    "means of windows of different sizes": ("adaptive_avg_pool1d", (3,)),
+    "infinite constants": ("pow", (float("inf"),)),
+    "an unknown word": ("relu", (1, 2, 3)),
+}
+
+
+@pytest.mark.parametrize(("name", "args"), REFUSED.values(), ids=REFUSED)
+def test_what_no_row_can_do_for_itself_is_refused(name: str, args: tuple[Any, ...]) -> None:
+    rows = all_of("inputs", (2, 5))
+    with pytest.raises(RefusedError, match=rf"^{name} "):
+        operate(Builder(("inputs",)), name, ([rows, rows],) if name == "cat" else (rows, *args), {})
+
+
+def test_every_module_calls_operations_that_are_read() -> None:
+    """Run each with a module that has every attribute, and see what it calls."""
+
+    class Everything:
+        def __getattr__(self, name: str) -> object:
+            if name == "weight_mask":
+                raise AttributeError(name)
+            return 1
+
+    called: set[str] = set()
+    for read in MODULES.values():
+        read(lambda name, *_args, **_options: called.add(name), Everything(), None)
+    assert called <= set(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        *((f"model{suffix}", "save_model(module, FILE)") for suffix in (".pt", ".pth", ".bin", ".ckpt", ".PT")),
+        ("model.pt2", "torch.export.load(FILE)"),
+        ("model.safetensors", "--architecture MODULE:ATTRIBUTE"),
+        ("model.joblib", "is a pickle"),
+    ],
+)
+def test_files_that_are_not_read_say_what_to_do(file: str, words: str) -> None:
+    with pytest.raises(InvalidFieldError) as refusal:
+        load_object(file)
+    assert words in str(refusal.value)

@@ -1,0 +1,179 @@
+"""Random networks of every kind of layer, merge and activation, as documents."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from forwardpass.spec import FORMAT
+
+from tests.frameworks.pytorch.plain import FUNCTIONS
+
+Random: TypeAlias = np.random.Generator
+
+NUMBERS, LEVELS = "numbers", "levels"
+"""Inputs that are numbers, and inputs that are levels from 0."""
+
+PARAMETERS: Mapping[str, Callable[[Random], dict[str, float]]] = {
+    "leaky_relu": lambda random: {"negative_slope": float(random.uniform(0, 0.5))},
+    "prelu": lambda random: {"slope": float(random.uniform(-0.5, 0.5))},
+    "elu": lambda random: {"alpha": float(random.uniform(0.1, 2))},
+    "celu": lambda random: {"alpha": float(random.uniform(0.1, 2))},
+    "softplus": lambda random: {"beta": float(random.uniform(0.5, 3))},
+    "hard_tanh": lambda random: {"min_value": float(random.uniform(-2, 0)), "max_value": float(random.uniform(0.5, 2))},
+    "step": lambda random: {"threshold": float(random.normal())},
+}
+EXPRESSIONS = (
+    "x * sigmoid(1.702 * x)",
+    "where(x > 0, x, 0.5 * expm1(x))",
+    "clip(x, -2, 2) + sin(x) / 3",
+    "min(max(x, -1), 1) - tanh(x) ** 2",
+    "sqrt(abs(x)) * erf(x)",
+    "log1p(abs(x)) + softplus(-x) - erfc(x) / 2",
+    "where(x > 0 and not (x >= 1 or x == 0.5), x, clip(x, 0, 1)) + cos(pi * x) * exp(-abs(x))",
+)
+_JUMPS = frozenset({"embedding", "one_hot", "lookup", "bucketize", "impute"})
+"""Kinds that ask which number it is: they read inputs, for the last bit of what is computed is nobody's."""
+_MERGES = ("sum", "multiply", "mean", "max")
+
+
+def random_network(random: Random, *, most_layers: int = 8, widest: int = 6) -> dict[str, Any]:
+    """Make a network in which each layer reads any others; what nobody reads is an output."""
+    widths = {NUMBERS: int(random.integers(1, widest + 1)), LEVELS: int(random.integers(1, 4))}
+    groups = [{"name": name, "width": width} for name, width in widths.items()]
+    layers: list[dict[str, Any]] = []
+    unread = [NUMBERS, LEVELS]
+    count = int(random.integers(3, most_layers + 1))
+    while len(layers) < count or set(unread) & {NUMBERS, LEVELS}:
+        name = f"layer_{len(layers)}"
+        kind, sources, merge = _choice(random, widths, unread if len(layers) >= count else [])
+        read = sum(widths[source] for source in sources) if merge == "concatenate" else widths[sources[0]]
+        numbers = KINDS[kind](random, read)
+        widths[name] = numbers.pop("width", read)
+        layer = {"name": name, "kind": kind, **numbers, "activation": _activation(random), "from": sources}
+        layers.append({**layer, "merge": merge} if merge else layer)
+        unread = [other for other in unread if other not in sources] + [name]
+    return {
+        "format": FORMAT,
+        "inputs": widths[NUMBERS] + widths[LEVELS],
+        "input_groups": groups,
+        "layers": layers,
+        "output_layers": random.permutation(unread).tolist(),
+        "allow_non_finite_inputs": True,
+    }
+
+
+def random_rows(random: Random, document: Mapping[str, Any], count: int) -> Any:
+    """Make rows for it: numbers, some of them missing, and levels, some of them none that is known."""
+    numbers, levels = (group["width"] for group in document["input_groups"])
+    known = random.normal(size=(count, numbers)) * random.choice([1.0, 3.0], size=(count, 1))
+    known[random.random(known.shape) < random.choice([0.0, 0.05])] = np.nan
+    coded = random.integers(0, 4, size=(count, levels)).astype(float)
+    coded[random.random(coded.shape) < random.choice([0.0, 0.05])] = random.choice([-1.0, 0.5, 7.0])
+    return np.concatenate([known, coded], axis=1)
+
+
+def _choice(random: Random, widths: Mapping[str, int], needed: list[str]) -> tuple[str, list[str], str | None]:
+    """Choose what a layer is, and what it reads."""
+    if LEVELS in needed or random.random() < 0.1:
+        return str(random.choice(["embedding", "one_hot", "dense"])), [LEVELS], None
+    kind = str(random.choice([*KINDS, "dense", "dense"]))
+    if kind in _JUMPS:
+        return kind, [str(random.choice([NUMBERS, LEVELS]))], None
+    first = NUMBERS if NUMBERS in needed else str(random.choice([name for name in widths if name != LEVELS]))
+    merge = str(random.choice(["concatenate", *_MERGES]))
+    fitting = [name for name in widths if merge == "concatenate" or widths[name] == widths[first]]
+    others = [name for name in random.permutation(fitting).tolist() if name not in {first, LEVELS}]
+    sources = [first, *others[: random.integers(0, 4)]]
+    return kind, sources, merge if len(sources) > 1 else None
+
+
+def _activation(random: Random) -> Any:
+    if random.random() < 0.3:
+        return {"expression": str(random.choice(EXPRESSIONS))}
+    name = str(random.choice(list(FUNCTIONS)))
+    return {"name": name, **PARAMETERS[name](random)} if name in PARAMETERS else name
+
+
+def _some(random: Random, size: int, *names: str) -> dict[str, Any]:
+    """Give each of some optional vectors or leave it out."""
+    return {name: random.uniform(0.2, 1, size).tolist() for name in names if random.random() < 0.7}
+
+
+def _dense(random: Random, read: int) -> dict[str, Any]:
+    width = int(random.integers(1, 7))
+    numbers = {"width": width, "weights": (random.normal(size=(width, read)) / np.sqrt(read) / 2).tolist()}
+    if random.random() < 0.3:
+        numbers["mask"] = random.integers(0, 2, size=(width, read)).tolist()
+    return {**numbers, **_some(random, width, "bias")}
+
+
+def _batch_norm(random: Random, read: int) -> dict[str, Any]:
+    mean, variance = random.normal(size=read).tolist(), random.uniform(0.5, 2, read).tolist()
+    epsilon = {"epsilon": 1e-3} if random.random() < 0.5 else {}
+    return {"mean": mean, "variance": variance, **_some(random, read, "gamma", "beta"), **epsilon}
+
+
+def _layer_norm(random: Random, read: int) -> dict[str, Any]:
+    return {**_some(random, read, "gamma", "beta"), "epsilon": 0.1}
+
+
+def _embedding(random: Random, read: int) -> dict[str, Any]:
+    levels, size = int(random.integers(4, 6)), int(random.integers(1, 4))
+    return {"width": read * size, "table": random.normal(size=(levels, size)).tolist()}
+
+
+def _one_hot(random: Random, read: int) -> dict[str, Any]:
+    count = int(random.integers(1, min(6, 4 * read) + 1))
+    indices, levels = np.divmod(random.permutation(4 * read)[:count], 4)
+    return {"width": count, "levels": levels.astype(float).tolist(), "indices": indices.tolist()}
+
+
+def _bucketize(random: Random, read: int) -> dict[str, Any]:  # noqa: ARG001 - all kinds are made alike
+    return {"boundaries": np.unique(random.integers(-2, 4, size=3).astype(float)).tolist()}
+
+
+def _lookup(random: Random, read: int) -> dict[str, Any]:  # noqa: ARG001
+    keys = random.permutation(4)[: random.integers(1, 5)].astype(float).tolist()
+    default = {"default": float(random.normal())} if random.random() < 0.7 else {}
+    return {"keys": keys, "values": random.normal(size=len(keys)).tolist(), **default}
+
+
+def _clip(random: Random, read: int) -> dict[str, Any]:
+    low, high = (-random.uniform(0.1, 1, read)).tolist(), random.uniform(0.1, 1, read).tolist()
+    return {("low", "high")[place]: bound for place, bound in enumerate((low, high)) if random.random() < 0.8} or {
+        "low": low
+    }
+
+
+def _impute(random: Random, read: int) -> dict[str, Any]:
+    missing = {"missing": 0.0} if random.random() < 0.3 else {}
+    return {"values": random.normal(size=read).tolist(), **missing}
+
+
+def _take(random: Random, read: int) -> dict[str, Any]:
+    count = int(random.integers(1, 7))
+    return {"width": count, "indices": random.integers(0, read, count).tolist()}
+
+
+def _pool(random: Random, read: int) -> dict[str, Any]:
+    outputs, size = random.integers(1, 5, size=2).tolist()
+    windows = random.integers(0, read, size=(outputs, size)).tolist()
+    return {"width": outputs, "windows": windows, "reduce": str(random.choice(["max", "mean", "sum", "min"]))}
+
+
+KINDS: Mapping[str, Callable[[Random, int], dict[str, Any]]] = {
+    "dense": _dense,
+    "scale_shift": lambda random, read: _some(random, read, "scale", "shift"),
+    "batch_norm": _batch_norm,
+    "layer_norm": _layer_norm,
+    "embedding": _embedding,
+    "one_hot": _one_hot,
+    "bucketize": _bucketize,
+    "lookup": _lookup,
+    "clip": _clip,
+    "impute": _impute,
+    "take": _take,
+    "pool": _pool,
+    "dropout": lambda random, read: {"rate": float(random.uniform(0, 0.9))},  # noqa: ARG005
+}
+"""The numbers of each kind of layer, and its width where it is not what it reads."""
