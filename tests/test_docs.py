@@ -52,7 +52,13 @@ def test_the_published_schema_is_fresh_and_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
-EXAMPLES = ["breast_cancer/network", "diabetes/network", "graphs/residual", "graphs/wide_and_deep"]
+EXAMPLES = [
+    "breast_cancer/network",
+    "diabetes/network",
+    "features/insurance",
+    "graphs/residual",
+    "graphs/wide_and_deep",
+]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -18,9 +18,10 @@ from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import broke_off, error_from, rest_of
+from forwardpass._revisions import Revisions
 from forwardpass._sending import AsyncSender
 from forwardpass._streams import Progress, countdown
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, RevisionAheadError, UnavailableError
 from forwardpass.models import (
     AliasMove,
     NetworkChange,
@@ -28,6 +29,7 @@ from forwardpass.models import (
     Prediction,
     Registered,
     RolledBack,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -72,6 +74,7 @@ class AsyncClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._channel: Any = None
         self._methods: dict[str, Any] = {}
+        self._revisions = Revisions()
         self._closed = False
         self._sender = AsyncSender(self._ask, address) if coalesce else None
 
@@ -98,12 +101,12 @@ class AsyncClient:
         return await self._ask(call, timeout)
 
     async def predict(
-        self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET
+        self, name: str, rows: RowsLike, *, version: str | int = "", top_k: int = 0, timeout: Timeout = UNSET
     ) -> Prediction:
         """Compute a network's outputs for one row or many."""
         if self._sender is None:
-            return await self._ask(_calls.predict(name, rows, version=version), timeout)
-        read = _calls.predict_in_company(name, rows, version=version)
+            return await self._ask(_calls.predict(name, rows, version=version, top_k=top_k), timeout)
+        read = _calls.predict_in_company(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
             return await self._ask(read, timeout)
         self._check_open()
@@ -131,10 +134,11 @@ class AsyncClient:
         *,
         version: str | int = "",
         batch_rows: int = 1024,
+        top_k: int = 0,
         timeout: float | None = None,
     ) -> AsyncIterator[Prediction]:
         """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order."""
-        batches, room = Batches(name, version, batch_size(batch_rows)), asyncio.Semaphore(MOST_AWAY)
+        batches, room = Batches(name, version, batch_size(batch_rows), top_k), asyncio.Semaphore(MOST_AWAY)
         requests = _calls.predict_stream(batches.requests_async(rows, room))
         try:
             async with aclosing(self._each(requests, timeout)) as answers:
@@ -154,10 +158,11 @@ class AsyncClient:
         version: str | int = "",
         layers: Iterable[str] = (),
         contributions: bool = False,
+        top_k: int = 0,
         timeout: Timeout = UNSET,
     ) -> Trace:
         """Compute the same as `predict` and show every node on the way; `str` of the trace draws it."""
-        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions)
+        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k)
         return await self._ask(call, timeout)
 
     async def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
@@ -230,6 +235,44 @@ class AsyncClient:
         """Get the last 100 moves of an alias, newest first: which version it names since when."""
         return await self._ask(_calls.alias_moves(name, alias), timeout)
 
+    async def set_shadow(
+        self,
+        name: str,
+        version: str | int,
+        *,
+        of: str | int,
+        share: float,
+        tolerance: float | None = None,
+        timeout: Timeout = UNSET,
+    ) -> NetworkInfo:
+        """Let a version be computed beside another one, on a share of the rows that are predicted.
+
+        That is done after the answers are sent and when there is time; differences are counted, see `shadows`. What
+        was set for the same `of` is replaced.
+
+        Args:
+            name: The network's name.
+            version: The version that is computed beside the other, by number or alias.
+            of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
+            share: Which share of the rows, above 0 and up to 1.
+            tolerance: A difference is accepted up to this much times `max(1, |answered number|)`; None means 1e-9,
+                or 1e-4 where one of the two is float32.
+            timeout: Seconds, or None for no limit.
+
+        Raises:
+            InvalidFieldError: The two are one version, have other inputs or outputs, or the share cannot be.
+        """
+        call = _calls.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
+        return await self._ask(call, timeout)
+
+    async def clear_shadow(self, name: str, *, of: str | int, timeout: Timeout = UNSET) -> NetworkInfo:
+        """End the shadow of a version or alias; where there is none, nothing changes."""
+        return await self._ask(_calls.clear_shadow(name, of), timeout)
+
+    async def shadows(self, name: str, *, timeout: Timeout = UNSET) -> tuple[ShadowReport, ...]:
+        """Get a network's shadows and what the server counted of each."""
+        return await self._ask(_calls.shadows(name), timeout)
+
     async def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Delete an alias; return the network as it then is."""
         return await self._ask(_calls.delete_alias(name, alias), timeout)
@@ -256,6 +299,11 @@ class AsyncClient:
             except (UnavailableError, DeadlineExceededError):
                 pass
             await asyncio.sleep(_calls.PAUSE)
+
+    @property
+    def revision(self) -> int:
+        """The highest revision of the registry in any answer; what is read from the registry later is no older."""
+        return self._revisions.seen
 
     async def close(self) -> None:
         """Close the connections; calls in flight fail, and so do all later ones."""
@@ -284,6 +332,7 @@ class AsyncClient:
             self._check_end()
             raise
         call.check()
+        self._revisions.note(call.method, reply)
         return call.parse(reply)
 
     async def _each(self, call: Call[Result], timeout: float | None) -> AsyncGenerator[Result, None]:
@@ -291,6 +340,7 @@ class AsyncClient:
         stream = self._start(call, limit)
         try:
             async for reply in stream:
+                self._revisions.note(call.method, reply)
                 yield call.parse(reply)
         except grpc.RpcError as error:
             call.check()
@@ -314,7 +364,10 @@ class AsyncClient:
     def _start(self, call: Call[Any], limit: float | None) -> Any:
         self._check_open()
         return self._methods[call.method](
-            call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
+            self._revisions.stamp(call.method, call.request),
+            timeout=limit,
+            metadata=self._endpoint.headers,
+            wait_for_ready=call.wait,
         )
 
     def _check_open(self) -> None:
@@ -337,7 +390,10 @@ class AsyncClient:
     def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
         if self._closed:
             return _calls.closed()
-        return error_from(error, target=self._endpoint.address, timeout=limit)
+        failure = error_from(error, target=self._endpoint.address, timeout=limit)
+        if isinstance(failure, RevisionAheadError):
+            self._revisions.forget()
+        return failure
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.columns import are_columns, parts_of_columns
 from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError
 from forwardpass.models import Prediction
 from forwardpass.rows import RowsLike, StreamRequest, without_pandas
@@ -42,11 +43,13 @@ class Batches:
         network: The network's name.
         version: A version's number or an alias.
         size: The rows of a chunk.
+        top_k: How many of the most probable classes are asked for.
     """
 
-    def __init__(self, network: str, version: str | int, size: int) -> None:
+    def __init__(self, network: str, version: str | int, size: int, top_k: int = 0) -> None:
         self._network = network
         self._version = version
+        self._top_k = top_k
         self._chunks = Chunks(size)
         self._order: deque[str] = deque()
         self._ready: dict[str, Prediction | ForwardpassError] = {}
@@ -107,7 +110,7 @@ class Batches:
     def _request(self, first: int, chunk: RowsLike) -> StreamRequest:
         identity = str(first)
         self._order.append(identity)
-        return StreamRequest(network=self._network, rows=chunk, version=self._version, id=identity)
+        return StreamRequest(network=self._network, rows=chunk, version=self._version, id=identity, top_k=self._top_k)
 
 
 def chunked(rows: Iterable[Any], size: int) -> Iterator[tuple[int, RowsLike]]:
@@ -167,7 +170,7 @@ class Chunks:
 def _pieces(item: Any, size: int) -> Iterator[tuple[Any, object, int]]:
     """Yield rows as arrays `(rows, inputs)` or lists of dicts, with what they can be joined to, and how many.
 
-    What is none of these is one piece of one row, and joined to nothing.
+    What is none of these is one piece, and joined to nothing; most such have one row.
     """
     frame_type = getattr(modules.get("pandas"), "DataFrame", None)
     if frame_type is not None and isinstance(item, frame_type):
@@ -180,7 +183,10 @@ def _pieces(item: Any, size: int) -> Iterator[tuple[Any, object, int]]:
     except ForwardpassError:
         yield item, None, 1
         return
-    if isinstance(item, Mapping):
+    if are_columns(item):
+        for part, rows in parts_of_columns(item, size):
+            yield part, None, rows
+    elif isinstance(item, Mapping):
         yield [item], Mapping, 1
     elif isinstance(item, list | tuple) and item and all(isinstance(row, Mapping) for row in item):
         yield item, Mapping, len(item)

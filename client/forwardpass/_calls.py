@@ -18,6 +18,7 @@ from forwardpass.models import (
     Prediction,
     Registered,
     RolledBack,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -67,18 +68,21 @@ class Call(Generic[Result]):
     known: Result | None = None
 
 
-def predict(network: str, rows: RowsLike, *, version: str | int) -> Call[Prediction]:
+def predict(network: str, rows: RowsLike, *, version: str | int, top_k: int) -> Call[Prediction]:
     """Ask for the outputs for rows."""
-    return Call(method="Predict", request=_predict_request(network, rows, version), parse=_replies.prediction)
+    return Call(method="Predict", request=_predict_request(network, rows, version, top_k), parse=_replies.prediction)
 
 
-def predict_in_company(network: str, rows: RowsLike, *, version: str | int) -> tuple[Group, Row] | Call[Prediction]:
+def predict_in_company(
+    network: str, rows: RowsLike, *, version: str | int, top_k: int
+) -> tuple[Group, Row] | Call[Prediction]:
     """Return a row with whom it may travel, or for many rows the call by which they go alone."""
-    network, version, read = _text(network, "network"), _reference(version), read_rows(rows)
-    group = group_of(network, version, read)
+    network, version, top_k = _text(network, "network"), _reference(version), _top(top_k)
+    read = read_rows(rows)
+    group = group_of(network, version, read, top_k)
     if group is not None:
         return group, read
-    request = predictions_v1.PredictRequest(network=network, version=version, **inputs_of(read))
+    request = predictions_v1.PredictRequest(network=network, version=version, top_k=top_k, **inputs_of(read))
     return Call(method="Predict", request=request, parse=_replies.prediction)
 
 
@@ -102,7 +106,7 @@ def predict_many(requests: Iterable[StreamRequest]) -> Call[tuple[Prediction | F
     refused: list[ForwardpassError | None] = []
     for request in requests:
         try:
-            message.requests.append(_predict_request(request.network, request.rows, request.version))
+            message.requests.append(_request_of(request))
             refused.append(None)
         except ForwardpassError as error:
             refused.append(error)
@@ -115,23 +119,27 @@ def predict_many(requests: Iterable[StreamRequest]) -> Call[tuple[Prediction | F
     return Call(method="PredictMany", request=message, parse=parse, known=known)
 
 
-def _predict_request(network: str, rows: RowsLike, version: str | int) -> predictions_v1.PredictRequest:
+def _predict_request(network: str, rows: RowsLike, version: str | int, top_k: int) -> predictions_v1.PredictRequest:
     return predictions_v1.PredictRequest(
-        network=_text(network, "network"), version=_reference(version), **to_inputs(rows)
+        network=_text(network, "network"), version=_reference(version), top_k=_top(top_k), **to_inputs(rows)
     )
+
+
+def _request_of(request: StreamRequest) -> predictions_v1.PredictRequest:
+    return _predict_request(request.network, request.rows, request.version, request.top_k)
 
 
 def predict_stream(
     requests: Iterable[StreamRequest] | AsyncIterable[StreamRequest],
 ) -> Call[tuple[str, Prediction | ForwardpassError]]:
     """Ask for the outputs of many requests over one stream."""
-    stream = PredictionStream(lambda request: _predict_request(request.network, request.rows, request.version))
+    stream = PredictionStream(_request_of)
     messages = stream.read_async(requests) if isinstance(requests, AsyncIterable) else stream.read(requests)
     return Call(method="PredictStream", request=messages, parse=stream.answer, check=stream.check)
 
 
 def trace(
-    network: str, rows: RowsLike, *, version: str | int, layers: Iterable[str], contributions: bool
+    network: str, rows: RowsLike, *, version: str | int, layers: Iterable[str], contributions: bool, top_k: int
 ) -> Call[Trace]:
     """Ask for the outputs for rows and every node on the way."""
     names = [layers] if isinstance(layers, str) else [_text(name, "layers") for name in layers]
@@ -140,6 +148,7 @@ def trace(
         version=_reference(version),
         layers=names,
         contributions=contributions,
+        top_k=_top(top_k),
         **to_inputs(rows),
     )
     return Call(method="Trace", request=request, parse=_replies.trace)
@@ -306,6 +315,41 @@ def alias_moves(name: str, alias: str) -> Call[tuple[AliasMove, ...]]:
     )
 
 
+def set_shadow(
+    name: str, version: str | int, *, of: str | int, share: float, tolerance: float | None
+) -> Call[NetworkInfo]:
+    """Ask to let a version be computed beside another one."""
+    return Call(
+        method="SetShadow",
+        request=networks_v1.SetShadowRequest(
+            network=_text(name, "network"),
+            of=_reference(of),
+            version=_reference(version),
+            share=_number(share, "share"),
+            tolerance=None if tolerance is None else _number(tolerance, "tolerance"),
+        ),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def clear_shadow(name: str, of: str | int) -> Call[NetworkInfo]:
+    """Ask to end a shadow."""
+    return Call(
+        method="ClearShadow",
+        request=networks_v1.ClearShadowRequest(network=_text(name, "network"), of=_reference(of)),
+        parse=lambda reply: _replies.network(reply.network),
+    )
+
+
+def shadows(name: str) -> Call[tuple[ShadowReport, ...]]:
+    """Ask what was counted of a network's shadows."""
+    return Call(
+        method="ListShadows",
+        request=networks_v1.ListShadowsRequest(network=_text(name, "network")),
+        parse=_replies.shadow_reports,
+    )
+
+
 def delete_alias(name: str, alias: str) -> Call[NetworkInfo]:
     """Ask to delete an alias."""
     return Call(
@@ -348,10 +392,22 @@ def _text(value: str, name: str) -> str:
     return value
 
 
+def _number(value: float, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _invalid(name, f"is {value!r}; needed is a number")
+    return value
+
+
 def _expected(version: int | None) -> int | None:
     if version is None or type(version) is int:
         return version
     raise _invalid("expected", f"is {version!r}; needed is a version's number, or None")
+
+
+def _top(top_k: int) -> int:
+    if type(top_k) is not int or not 0 <= top_k < 2**31:
+        raise _invalid("top_k", f"is {top_k!r}; needed is a number of classes, or 0")
+    return top_k
 
 
 def _reference(version: str | int) -> str:

@@ -15,9 +15,10 @@ from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import broke_off, error_from, rest_of
+from forwardpass._revisions import Revisions
 from forwardpass._sending import Sender
 from forwardpass._streams import Progress, countdown
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, RevisionAheadError, UnavailableError
 from forwardpass.models import (
     AliasMove,
     NetworkChange,
@@ -25,6 +26,7 @@ from forwardpass.models import (
     Prediction,
     Registered,
     RolledBack,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
@@ -85,6 +87,7 @@ class Client:
         )
         self._channel = self._endpoint.open(grpc)
         self._methods = methods(self._channel)
+        self._revisions = Revisions()
         self._closed = False
         self._sender = Sender(self._start, self._failure, address) if coalesce else None
 
@@ -118,15 +121,20 @@ class Client:
         call = _calls.register(name, spec, validate_only=validate_only, keep_latest=keep_latest, progress=progress)
         return self._ask(call, timeout)
 
-    def predict(self, name: str, rows: RowsLike, *, version: str | int = "", timeout: Timeout = UNSET) -> Prediction:
+    def predict(
+        self, name: str, rows: RowsLike, *, version: str | int = "", top_k: int = 0, timeout: Timeout = UNSET
+    ) -> Prediction:
         """Compute a network's outputs for one row or many.
 
         Args:
             name: The network's name.
-            rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, or a
-                list of dicts; a pandas DataFrame, sent by the names of its columns. float32 travels as
-                float32, all else as float64; the network rounds to its own dtype.
+            rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, a list of
+                dicts, or a dict of columns; a pandas DataFrame, sent by the names of its columns. By name, a
+                category is a text, a boolean True or False, and None is missing; in an array a category is
+                the index of its level. float32 travels as float32, all else as float64; the network rounds
+                to its own dtype.
             version: A version's number or an alias; empty means `latest`.
+            top_k: For a classifier, how many of the most probable classes to tell of each row.
             timeout: Seconds, or None for no limit.
 
         Returns:
@@ -135,12 +143,15 @@ class Client:
         Raises:
             NotFoundError: There is no such network, version or alias.
             ShapeMismatchError: The rows do not have as many numbers as the network reads.
-            FeatureMismatchError: A named row lacks a feature or has one too many.
+            FeatureMismatchError: A named row lacks a feature, has one too many, or one of the wrong kind.
             NonFiniteInputError: There is NaN or infinity, and the network does not allow it.
+            MissingValueError: A value is missing, and nothing stands in for it.
+            UnknownLevelError: A text is no level of its category, and nothing stands in for it.
+            OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
         """
         if self._sender is None:
-            return self._ask(_calls.predict(name, rows, version=version), timeout)
-        read = _calls.predict_in_company(name, rows, version=version)
+            return self._ask(_calls.predict(name, rows, version=version, top_k=top_k), timeout)
+        read = _calls.predict_in_company(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
             return self._ask(read, timeout)
         self._check_open()
@@ -186,6 +197,7 @@ class Client:
         *,
         version: str | int = "",
         batch_rows: int = 1024,
+        top_k: int = 0,
         timeout: float | None = None,
     ) -> Iterator[Prediction]:
         """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order.
@@ -199,6 +211,7 @@ class Client:
             version: A version's number or an alias; empty means `latest`.
             batch_rows: The rows of a chunk, and so of a prediction. A chunk has fewer at the end, and where
                 the rows change from float32 to another dtype, in width, or to names.
+            top_k: As for `predict`.
             timeout: Seconds for the whole stream; None, the default, is no limit.
 
         Yields:
@@ -208,7 +221,7 @@ class Client:
             ForwardpassError: A chunk failed; its fact `firstRow` is the index of the chunk's first row.
                 The predictions of all rows before were given.
         """
-        batches, room = Batches(name, version, batch_size(batch_rows)), threading.Semaphore(MOST_AWAY)
+        batches, room = Batches(name, version, batch_size(batch_rows), top_k), threading.Semaphore(MOST_AWAY)
         try:
             with closing(self._each(_calls.predict_stream(batches.requests(rows, room)), timeout)) as answers:
                 for identity, answer in answers:
@@ -227,6 +240,7 @@ class Client:
         version: str | int = "",
         layers: Iterable[str] = (),
         contributions: bool = False,
+        top_k: int = 0,
         timeout: Timeout = UNSET,
     ) -> Trace:
         """Compute the same as `predict` and show every node on the way; `str` of the trace draws it.
@@ -237,12 +251,13 @@ class Client:
             version: A version's number or an alias; empty means `latest`.
             layers: The names of the layers to show; none means all.
             contributions: Whether to show each input's contribution, weight x value, to each node.
+            top_k: As for `predict`.
             timeout: Seconds, or None for no limit.
 
         Raises:
             LayerNotFoundError: The network has no layer of one of the names.
         """
-        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions)
+        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k)
         return self._ask(call, timeout)
 
     def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
@@ -317,6 +332,44 @@ class Client:
         """Get the last 100 moves of an alias, newest first: which version it names since when."""
         return self._ask(_calls.alias_moves(name, alias), timeout)
 
+    def set_shadow(
+        self,
+        name: str,
+        version: str | int,
+        *,
+        of: str | int,
+        share: float,
+        tolerance: float | None = None,
+        timeout: Timeout = UNSET,
+    ) -> NetworkInfo:
+        """Let a version be computed beside another one, on a share of the rows that are predicted.
+
+        That is done after the answers are sent and when there is time; differences are counted, see `shadows`. What
+        was set for the same `of` is replaced.
+
+        Args:
+            name: The network's name.
+            version: The version that is computed beside the other, by number or alias.
+            of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
+            share: Which share of the rows, above 0 and up to 1.
+            tolerance: A difference is accepted up to this much times `max(1, |answered number|)`; None means 1e-9,
+                or 1e-4 where one of the two is float32.
+            timeout: Seconds, or None for no limit.
+
+        Raises:
+            InvalidFieldError: The two are one version, have other inputs or outputs, or the share cannot be.
+        """
+        call = _calls.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
+        return self._ask(call, timeout)
+
+    def clear_shadow(self, name: str, *, of: str | int, timeout: Timeout = UNSET) -> NetworkInfo:
+        """End the shadow of a version or alias; where there is none, nothing changes."""
+        return self._ask(_calls.clear_shadow(name, of), timeout)
+
+    def shadows(self, name: str, *, timeout: Timeout = UNSET) -> tuple[ShadowReport, ...]:
+        """Get a network's shadows and what the server counted of each."""
+        return self._ask(_calls.shadows(name), timeout)
+
     def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Delete an alias; return the network as it then is."""
         return self._ask(_calls.delete_alias(name, alias), timeout)
@@ -355,6 +408,11 @@ class Client:
                 pass
             time.sleep(_calls.PAUSE)
 
+    @property
+    def revision(self) -> int:
+        """The highest revision of the registry in any answer; what is read from the registry later is no older."""
+        return self._revisions.seen
+
     def close(self) -> None:
         """Close the connections; calls in flight fail, and so do all later ones."""
         self._closed = True
@@ -378,6 +436,7 @@ class Client:
             call.check()
             raise self._failure(error, limit) from error
         call.check()
+        self._revisions.note(call.method, reply)
         return call.parse(reply)
 
     def _each(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
@@ -385,6 +444,7 @@ class Client:
         stream = self._start(call, limit)
         try:
             for reply in stream:
+                self._revisions.note(call.method, reply)
                 yield call.parse(reply)
         except grpc.RpcError as error:
             call.check()
@@ -405,7 +465,10 @@ class Client:
         method = self._methods[call.method]
         try:
             return (method.future if later else method)(
-                call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
+                self._revisions.stamp(call.method, call.request),
+                timeout=limit,
+                metadata=self._endpoint.headers,
+                wait_for_ready=call.wait,
             )
         except ValueError:
             self._check_open()  # another thread may have closed it just now
@@ -418,7 +481,10 @@ class Client:
     def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
         if self._closed:
             return _calls.closed()
-        return error_from(error, target=self._endpoint.address, timeout=limit)
+        failure = error_from(error, target=self._endpoint.address, timeout=limit)
+        if isinstance(failure, RevisionAheadError):
+            self._revisions.forget()
+        return failure
 
     def __enter__(self) -> Self:
         return self

@@ -22,7 +22,7 @@ from forwardpass.models import Prediction
 from forwardpass.rows import Row, inputs_of
 from forwardpass.tensors import Packed
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictRequest, PredictResponse
-from forwardpass.v1.tensor_pb2 import DataType, Rows
+from forwardpass.v1.tensor_pb2 import Columns, DataType, Rows
 
 MOST_IN_FLIGHT: Final = 1
 """Calls of one group that are on their way at once."""
@@ -48,21 +48,25 @@ class Group(NamedTuple):
         version: A version's number or an alias; empty means `latest`.
         dtype: The format of the numbers; None for a row by names.
         width: How many numbers a row has; 0 for a row by names.
+        top_k: How many of the most probable classes are asked for.
     """
 
     network: str
     version: str
     dtype: "DataType | None"  # in quotes, since enums of protobuf 4 know no `|`
     width: int
+    top_k: int = 0
 
 
-def group_of(network: str, version: str, row: Row) -> Group | None:
-    """Return whom a row may travel with; None when there is not one row but many."""
+def group_of(network: str, version: str, row: Row, top_k: int = 0) -> Group | None:
+    """Return whom a row may travel with; None when there is not one row but many, or when they are columns."""
+    if isinstance(row, Columns):
+        return None
     if isinstance(row, Rows):
-        return Group(network, version, None, 0) if len(row.rows) == 1 else None
+        return Group(network, version, None, 0, top_k) if len(row.rows) == 1 else None
     if len(row.shape) == 2 and row.shape[0] != 1:
         return None
-    return Group(network, version, row.dtype, row.shape[-1])
+    return Group(network, version, row.dtype, row.shape[-1], top_k)
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +91,8 @@ class Seat:
 
     def request(self) -> PredictRequest:
         """Return what this caller alone would have asked."""
-        return PredictRequest(network=self.group.network, version=self.group.version, **inputs_of(self.row))
+        group = self.group
+        return PredictRequest(network=group.network, version=group.version, top_k=group.top_k, **inputs_of(self.row))
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +125,7 @@ class Batch:
         else:
             data = b"".join([row.data for row in rows if isinstance(row, Packed)])
             together = Packed(group.dtype, (len(rows), group.width), data)
-        return PredictRequest(network=group.network, version=group.version, **inputs_of(together))
+        return PredictRequest(network=group.network, version=group.version, top_k=group.top_k, **inputs_of(together))
 
     def answers(self, reply: PredictResponse) -> list[Prediction]:
         """Return the answer of each row."""

@@ -1,7 +1,7 @@
 """The server's messages as the values of `forwardpass.models`."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +14,10 @@ from forwardpass.merges import MERGE_WORDS
 from forwardpass.models import (
     AliasMove,
     Classification,
+    ClassProbability,
     Event,
     FeatureInfo,
+    InputWarning,
     LayerInfo,
     LayerTrace,
     NetworkChange,
@@ -23,11 +25,15 @@ from forwardpass.models import (
     Prediction,
     Registered,
     RolledBack,
+    Shadow,
+    ShadowReport,
     Trace,
     VersionInfo,
 )
 from forwardpass.numerics import read_numerics
+from forwardpass.spec.feature_messages import FEATURE_KINDS, OUT_OF_RANGE, read_stand_in
 from forwardpass.spec.kinds import DENSE
+from forwardpass.spec.network import Output
 from forwardpass.tensors import DTYPES, from_tensor
 from forwardpass.v1 import network_pb2, network_service_pb2, prediction_service_pb2, trace_pb2
 from forwardpass.v1.network_service_pb2 import (
@@ -49,8 +55,12 @@ EVENTS: Final[Mapping[int, Event]] = {
 """What the values of the enum `NetworkEvent` are called."""
 
 _OF_THE_WHOLE: Final = tuple(
-    field.name for field in fields(Prediction) if field.name not in {"outputs", "classifications"}
+    field.name
+    for field in fields(Prediction)
+    if field.name not in {"outputs", "classifications", "warnings", "warning_count"}
 )
+
+_COUNTED: Final = tuple(field.name for field in fields(ShadowReport) if field.name != "shadow")
 
 
 def prediction(reply: prediction_service_pb2.PredictResponse) -> Prediction:
@@ -63,6 +73,8 @@ def prediction(reply: prediction_service_pb2.PredictResponse) -> Prediction:
         output_names=tuple(reply.output_names),
         classifications=_classifications(reply.classifications),
         numerics=read_numerics(reply.numerics),
+        warnings=_warnings(reply.warnings),
+        warning_count=reply.warning_count,
     )
 
 
@@ -85,14 +97,25 @@ def results(reply: prediction_service_pb2.PredictManyResponse, count: int) -> li
 
 
 def each_row(whole: Prediction) -> list[Prediction]:
-    """Cut a prediction into one for each row, each with memory of its own."""
+    """Cut a prediction into one for each row, each with memory of its own.
+
+    Raises:
+        InternalError: Not all warnings were told, so that nobody knows whose the others are.
+    """
+    if whole.warning_count > len(whole.warnings):
+        raise InternalError(f"the server told {len(whole.warnings)} of {whole.warning_count} warnings")
     outputs, said = whole.outputs, whole.classifications
     data, dtype, shape, size = outputs.tobytes(), outputs.dtype, (1, *outputs.shape[1:]), outputs[:1].nbytes
     shared = {name: getattr(whole, name) for name in _OF_THE_WHOLE}
+    warnings: list[list[InputWarning]] = [[] for _ in outputs]
+    for warning in whole.warnings:
+        warnings[warning.row].append(replace(warning, row=0))
     return [
         Prediction(
             outputs=np.frombuffer(data[index * size : index * size + size], dtype).reshape(shape),
             classifications=said[index : index + 1],
+            warnings=tuple(warnings[index]),
+            warning_count=len(warnings[index]),
             **shared,
         )
         for index in range(len(outputs))
@@ -112,6 +135,8 @@ def trace(reply: prediction_service_pb2.TraceResponse) -> Trace:
         input_names=tuple(reply.input_names),
         layers=tuple(map(_layer_trace, reply.layers)),
         numerics=read_numerics(reply.numerics),
+        warnings=_warnings(reply.warnings),
+        warning_count=reply.warning_count,
     )
 
 
@@ -139,7 +164,23 @@ def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
 def _classifications(
     messages: "Iterable[prediction_service_pb2.Classification]",
 ) -> tuple[Classification, ...]:
-    return tuple([Classification(label=message.label, probability=message.probability) for message in messages])
+    return tuple(
+        [
+            Classification(
+                label=message.label,
+                probability=message.probability,
+                chosen=tuple(message.chosen),
+                top=tuple([ClassProbability(label=each.label, probability=each.probability) for each in message.top]),
+            )
+            for message in messages
+        ]
+    )
+
+
+def _warnings(messages: "Iterable[prediction_service_pb2.InputWarning]") -> tuple[InputWarning, ...]:
+    return tuple(
+        [InputWarning(row=each.row, feature=each.feature, value=each.value, message=each.message) for each in messages]
+    )
 
 
 def registered(
@@ -159,6 +200,7 @@ def network(message: network_pb2.Network) -> NetworkInfo:
         create_time=_time(message.create_time),
         update_time=_time(message.update_time),
         description=message.description,
+        shadows=tuple(map(_shadow, message.shadows)),
     )
 
 
@@ -187,6 +229,9 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         in_service=not message.out_of_service,
         input_groups={group.name: group.width for group in message.inputs.groups},
         output_layers=tuple(message.output_layers),
+        shadow_of=tuple(map(_shadow, message.shadow_of)),
+        output_facts=tuple(map(_output, message.outputs)),
+        thresholds=tuple(message.thresholds),
     )
 
 
@@ -208,6 +253,24 @@ def alias_moves(reply: network_service_pb2.ListAliasMovesResponse) -> tuple[Alia
     )
 
 
+def shadow_reports(reply: network_service_pb2.ListShadowsResponse) -> tuple[ShadowReport, ...]:
+    """Read the answer to ListShadows."""
+    return tuple(
+        ShadowReport(shadow=_shadow(report.shadow), **{name: getattr(report, name) for name in _COUNTED})
+        for report in reply.reports
+    )
+
+
+def _shadow(message: network_pb2.Shadow) -> Shadow:
+    return Shadow(
+        of=message.of,
+        version=message.version,
+        share=message.share,
+        tolerance=message.tolerance,
+        set_time=_time(message.set_time),
+    )
+
+
 def change(reply: network_service_pb2.WatchNetworksResponse) -> NetworkChange:
     """Read what a watcher is told."""
     event = EVENTS.get(reply.event, "changed")
@@ -226,6 +289,22 @@ def _feature(message: network_pb2.Feature) -> FeatureInfo:
         scale=message.scale if message.HasField("scale") else 1.0,
         unit=message.unit,
         description=message.description,
+        kind=FEATURE_KINDS.get(message.kind, "number"),
+        low=message.low if message.HasField("low") else None,
+        high=message.high if message.HasField("high") else None,
+        out_of_range=OUT_OF_RANGE.get(message.out_of_range, "warn"),
+        levels=tuple(message.levels),
+        missing=read_stand_in(message.missing),
+        unknown=read_stand_in(message.unknown),
+    )
+
+
+def _output(message: network_pb2.Output) -> Output:
+    return Output(
+        unit=message.unit,
+        description=message.description,
+        scale=message.scale if message.HasField("scale") else 1.0,
+        shift=message.shift,
     )
 
 

@@ -13,7 +13,10 @@ class again, so a rule has one exception wherever it is checked::
     │   ├── DtypeMismatchError
     │   ├── InvalidTensorError
     │   ├── FeatureMismatchError
-    │   └── NonFiniteInputError
+    │   ├── MissingValueError
+    │   ├── NonFiniteInputError
+    │   ├── OutOfRangeError
+    │   └── UnknownLevelError
     ├── NotFoundError (LookupError)
     │   ├── NetworkNotFoundError
     │   ├── VersionNotFoundError
@@ -24,6 +27,7 @@ class again, so a rule has one exception wherever it is checked::
     ├── NoEarlierVersionError
     ├── VersionInUseError
     ├── VersionOutOfServiceError
+    ├── RevisionAheadError
     ├── QuotaExceededError
     ├── UnavailableError (ConnectionError)
     │   ├── OverloadedError
@@ -129,8 +133,20 @@ class FeatureMismatchError(InvalidRequestError):
     """A named row has a feature that the network does not know, lacks one, or has one that is no number."""
 
 
+class MissingValueError(InvalidRequestError):
+    """A value is missing, and its feature has nothing that stands in for it."""
+
+
 class NonFiniteInputError(InvalidRequestError):
     """The inputs have NaN or infinity and the network does not allow it."""
+
+
+class OutOfRangeError(InvalidRequestError):
+    """A number is out of its feature's range, and the feature refuses that."""
+
+
+class UnknownLevelError(InvalidRequestError):
+    """A value of a category is none of its levels, and nothing stands in for it."""
 
 
 class NotFoundError(ForwardpassError, LookupError):
@@ -171,6 +187,10 @@ class VersionOutOfServiceError(ForwardpassError):
 
 class VersionInUseError(ForwardpassError):
     """The version cannot be deleted: an alias names it, or it is the network's only one."""
+
+
+class RevisionAheadError(ForwardpassError):
+    """The call wants a revision of the registry that the database does not have: it is of another one, or restored."""
 
 
 class QuotaExceededError(ForwardpassError):

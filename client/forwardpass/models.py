@@ -12,6 +12,8 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from forwardpass.numerics import Numerics
+from forwardpass.spec.features import FeatureKind, OutOfRange
+from forwardpass.spec.network import Output
 from forwardpass.tensors import Array
 
 Event: TypeAlias = Literal["current", "synced", "changed", "deleted"]
@@ -37,9 +39,18 @@ class _Value:
         return hash(tuple(value for value in values if not isinstance(value, np.ndarray | Mapping)))
 
     def __repr__(self) -> str:
-        pairs = [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+        said = [field.name for field in fields(self) if field.repr]  # type: ignore[arg-type]
+        pairs = [(name, getattr(self, name)) for name in said]
         shown = [f"{name}={_shown(value)}" for name, value in pairs if not _is_nothing(value)]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassProbability:
+    """A class and its probability."""
+
+    label: str
+    probability: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,12 +58,34 @@ class Classification:
     """What a classifier says about one row.
 
     Attributes:
-        label: The most probable class.
-        probability: The output for that class.
+        label: The class that is chosen: the most probable one, or where a single output is the probability
+            of the second class, that one from its threshold on.
+        probability: The probability of that class.
+        chosen: Of a classifier whose classes each have a threshold, all that reach theirs; otherwise empty.
+        top: With `top_k`, the most probable classes, the most probable first.
     """
 
     label: str
     probability: float
+    chosen: tuple[str, ...] = ()
+    top: tuple[ClassProbability, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputWarning:
+    """A number that is out of its feature's range, and was computed all the same.
+
+    Attributes:
+        row: The row, counted from 0.
+        feature: The feature's name.
+        value: The number, in the network's dtype.
+        message: What is the matter, in a sentence.
+    """
+
+    row: int
+    feature: str
+    value: float
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -67,6 +100,8 @@ class Prediction(_Value):
         output_names: A name for each output.
         classifications: For a classifier, one for each row; otherwise empty.
         numerics: `exact` when the outputs have these bits in any company, or `fast`.
+        warnings: The first hundred numbers that are out of their features' ranges.
+        warning_count: How many such numbers there are in all.
     """
 
     outputs: Array
@@ -76,10 +111,12 @@ class Prediction(_Value):
     output_names: tuple[str, ...]
     classifications: tuple[Classification, ...] = ()
     numerics: Numerics = "exact"
+    warnings: tuple[InputWarning, ...] = ()
+    warning_count: int = field(default=0, repr=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """For a classifier, the most probable class of each row; otherwise empty."""
+        """For a classifier, the class of each row; otherwise empty."""
         return tuple(classification.label for classification in self.classifications)
 
 
@@ -135,6 +172,8 @@ class Trace(_Value):
         input_names: A name for each input.
         layers: The layers asked for, in the network's order.
         numerics: `exact` when the numbers have these bits in any company, or `fast`.
+        warnings: The first hundred numbers that are out of their features' ranges.
+        warning_count: How many such numbers there are in all.
     """
 
     outputs: Array
@@ -147,10 +186,12 @@ class Trace(_Value):
     input_names: tuple[str, ...]
     layers: tuple[LayerTrace, ...]
     numerics: Numerics = "exact"
+    warnings: tuple[InputWarning, ...] = ()
+    warning_count: int = field(default=0, repr=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """For a classifier, the most probable class of each row; otherwise empty."""
+        """For a classifier, the class of each row; otherwise empty."""
         return tuple(classification.label for classification in self.classifications)
 
     def __str__(self) -> str:
@@ -170,6 +211,14 @@ class FeatureInfo:
         scale: Divides the input after the mean is subtracted.
         unit: The unit of measurement, or empty.
         description: What it says about the world, or empty.
+        kind: `number`, `category` or `boolean`.
+        low: The smallest number in range, or None.
+        high: The largest number in range, or None.
+        out_of_range: What becomes of other numbers: `warn` or `refuse`.
+        levels: Of a category, its levels; in a matrix of numbers, the index of one stands for it.
+        missing: What stands in for a missing value: a number, 1 or 0 for true or false, a level, or `nan`;
+            `refuse` where nothing does.
+        unknown: What stands in for a text that is no level: a level or `nan`; `refuse` where nothing does.
     """
 
     name: str
@@ -177,6 +226,13 @@ class FeatureInfo:
     scale: float = 1.0
     unit: str = ""
     description: str = ""
+    kind: FeatureKind = "number"
+    low: float | None = None
+    high: float | None = None
+    out_of_range: OutOfRange = "warn"
+    levels: tuple[str, ...] = ()
+    missing: float | str = "refuse"
+    unknown: float | str = "refuse"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -204,6 +260,58 @@ class LayerInfo(_Value):
     kind: str = "dense"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shadow:
+    """A version that is computed beside another one, to be compared with it, and never answered.
+
+    Attributes:
+        of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
+        version: The number of the version that is computed beside it.
+        share: Which share of the rows, above 0 and up to 1.
+        tolerance: A difference is accepted up to this much times `max(1, |answered number|)`.
+        set_time: Since when, in UTC.
+    """
+
+    of: str
+    version: int
+    share: float
+    tolerance: float
+    set_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShadowReport:
+    """A shadow and what one server counted of it; all but the last two count rows.
+
+    Counted since the server started, the shadow was set, or its alias moved, whichever was last.
+
+    Attributes:
+        shadow: The shadow.
+        of_version: The version whose rows it is computed on now.
+        rows: Those that were answered.
+        sampled: Those of them that were drawn, each with the shadow's share as its chance.
+        compared: Those drawn that were computed.
+        dropped: Those drawn that were not computed, since the server had no time.
+        failed: Those drawn that could not be computed.
+        beyond: Compared ones with an output that differs by more than the tolerance allows.
+        relabeled: Compared ones with another label.
+        worst_absolute: The largest difference of two numbers.
+        failure: Why rows could last not be computed; empty when all could.
+    """
+
+    shadow: Shadow
+    of_version: int
+    rows: int
+    sampled: int
+    compared: int
+    dropped: int
+    failed: int
+    beyond: int
+    relabeled: int
+    worst_absolute: float
+    failure: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class VersionInfo(_Value):
     """One immutable version of a network, without its weights.
@@ -220,6 +328,7 @@ class VersionInfo(_Value):
         layers: The layers in short.
         input_groups: The width of each group of inputs, in order, or empty.
         output_layers: The layers whose nodes, side by side, are the outputs.
+        shadow_of: Beside which versions it is computed.
         output_names: A name for each output.
         class_labels: A label for each class, or empty when the network is no classifier.
         parameter_count: The number of weights and biases.
@@ -230,6 +339,8 @@ class VersionInfo(_Value):
         corrupt: Whether the stored content is damaged; then every use of it is refused.
         numerics: `exact` when a row has the same bits in any company, or `fast`.
         in_service: Whether it answers calls.
+        output_facts: What is known of each output besides its name, or empty.
+        thresholds: From which output on a class is chosen; empty where that is 0.5, or the largest output's.
     """
 
     network: str
@@ -253,6 +364,9 @@ class VersionInfo(_Value):
     in_service: bool = True
     input_groups: Mapping[str, int] = field(default_factory=dict)
     output_layers: tuple[str, ...] = ()
+    shadow_of: tuple[Shadow, ...] = ()
+    output_facts: tuple[Output, ...] = ()
+    thresholds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -267,6 +381,7 @@ class NetworkInfo(_Value):
         create_time: When the first version was registered, in UTC.
         update_time: When the network last changed, in UTC.
         description: The description of the latest version.
+        shadows: The versions that are computed beside others.
     """
 
     name: str
@@ -276,6 +391,7 @@ class NetworkInfo(_Value):
     create_time: datetime
     update_time: datetime
     description: str
+    shadows: tuple[Shadow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,33 +1,42 @@
 """What a caller passes as rows, as the inputs of a request.
 
 Numbers by position become a tensor: float32 stays float32, everything else becomes float64.
-Numbers by name (a dict, a list of dicts, a pandas DataFrame or Series with names) are sent with
-their names, so that the order of columns never decides. What is no number is refused here.
+Values by name (a dict, a list of dicts, a dict of columns, a pandas DataFrame or Series with names) are
+sent with their names, so that the order of columns never decides. Texts are levels of categories; what is
+neither text nor number is refused here.
 """
 
-import math
 import struct
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, SupportsFloat, TypeAlias, TypedDict
+from typing import Any, Final, SupportsFloat, TypeAlias, TypedDict, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import NULL_VALUE, Struct
 
+from forwardpass.columns import are_columns, columns_message, frame_columns, is_missing, rows_of_columns
 from forwardpass.errors import Fault, FeatureMismatchError, InvalidTensorError, ShapeMismatchError
 from forwardpass.tensors import Packed, as_tensor, pack
-from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Rows, Tensor
+from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Columns, Rows, Tensor
+from forwardpass.words import found, read_number, refusal
 
-NamedRow: TypeAlias = Mapping[str, SupportsFloat]
-"""A number for each feature, by the feature's name."""
+Value: TypeAlias = SupportsFloat | str | None
+"""What a feature may be: a number or boolean, the text of a level, or None for what is missing."""
 
-RowsLike: TypeAlias = npt.ArrayLike | NamedRow | Sequence[NamedRow]
-"""An array `(rows, inputs)` or `(inputs,)`, a named row, a list of them, or a pandas DataFrame or Series."""
+NamedRow: TypeAlias = Mapping[str, Value]
+"""A value for each feature, by the feature's name."""
 
-Row: TypeAlias = Packed | Rows
-"""Rows that were read: packed by position, or by names."""
+NamedColumns: TypeAlias = Mapping[str, Sequence[Value] | npt.NDArray[Any]]
+"""A column for each feature, by the feature's name."""
+
+RowsLike: TypeAlias = npt.ArrayLike | NamedRow | Sequence[NamedRow] | NamedColumns
+"""An array `(rows, inputs)` or `(inputs,)`, a named row, a list of them, a dict of columns, or a pandas DataFrame
+or Series."""
+
+Row: TypeAlias = Packed | Rows | Columns
+"""Rows that were read: packed by position, by names, or as columns by names."""
 
 _MOST_FAULTS: Final = 100
 _PYTHONS_NUMBERS: Final = frozenset({float, int})
@@ -43,12 +52,14 @@ class StreamRequest:
         version: A version's number or an alias; empty means `latest`.
         id: Comes back with the answer, and is unique among the unanswered requests of the stream.
             None means the request's place in the stream: "0", "1" and so on.
+        top_k: For a classifier, how many of the most probable classes to tell of each row.
     """
 
     network: str
     rows: RowsLike
     version: str | int = ""
     id: str | None = None
+    top_k: int = 0
 
 
 class Inputs(TypedDict, total=False):
@@ -56,6 +67,7 @@ class Inputs(TypedDict, total=False):
 
     tensor: Tensor
     rows: Rows
+    columns: Columns
 
 
 def to_inputs(rows: RowsLike) -> Inputs:
@@ -65,7 +77,9 @@ def to_inputs(rows: RowsLike) -> Inputs:
 
 def inputs_of(read: Row) -> Inputs:
     """Return rows that were read as the inputs of a request."""
-    return {"rows": read} if isinstance(read, Rows) else {"tensor": as_tensor(read)}
+    if isinstance(read, Packed):
+        return {"tensor": as_tensor(read)}
+    return {"rows": read} if isinstance(read, Rows) else {"columns": read}
 
 
 def read_rows(rows: RowsLike) -> Row:
@@ -74,17 +88,21 @@ def read_rows(rows: RowsLike) -> Row:
     Raises:
         ShapeMismatchError: There are no rows, or the array has neither one axis nor two.
         InvalidTensorError: The rows are ragged, or something in the array is no number.
-        FeatureMismatchError: Something in a named row is no number; `faults` has every place.
+        FeatureMismatchError: Something in a named row is neither number nor text; `faults` has every place.
     """
     packed = _plain(rows)
     if packed is not None:
         return packed
-    rows = without_pandas(rows)
-    if isinstance(rows, Mapping):
-        rows = [rows]
-    if isinstance(rows, list | tuple) and any(isinstance(row, Mapping) for row in rows):
-        return _named(rows)
-    return pack(_matrix(rows))
+    if _is_frame(rows) and len(rows) != 1:  # one row is sent as such, and may travel in company
+        rows = _frame(rows)
+    plain: Any = without_pandas(rows)
+    if are_columns(plain):
+        return columns_message(plain)
+    if isinstance(plain, Mapping):
+        plain = [plain]
+    if isinstance(plain, list | tuple) and any(isinstance(row, Mapping) for row in plain):
+        return _named(plain)
+    return pack(_matrix(plain))
 
 
 def _plain(rows: RowsLike) -> Packed | None:
@@ -126,12 +144,12 @@ def _converted(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         kind = "text" if numbers.dtype.kind in "US" else f"dtype {numbers.dtype}"
         raise _invalid("rows", f"has {kind}; numbers are needed")
     if numbers.ndim == 0:
-        raise _invalid("rows", f"is {_found(numbers.item())}; an array, a list or a dict of numbers is needed")
+        raise _invalid("rows", f"is {found(numbers.item())}; an array, a list or a dict of numbers is needed")
     converted = np.empty(numbers.shape, dtype=np.float64)
     for place, value in np.ndenumerate(numbers):
-        number = _number(value)
+        number = read_number(value)
         if number is None:
-            raise _invalid(f"rows{''.join(f'[{index}]' for index in place)}", _refusal(value))
+            raise _invalid(f"rows{''.join(f'[{index}]' for index in place)}", refusal(value))
         converted[place] = number
     return converted
 
@@ -142,7 +160,7 @@ def _named(rows: Sequence[Any]) -> Rows:
     for index, row in enumerate(rows):
         path = f"rows[{index}]"
         if not isinstance(row, Mapping):
-            faults.append(Fault(path=path, message=f"is {_found(row)}, while other rows have names"))
+            faults.append(Fault(path=path, message=f"is {found(row)}, while other rows have names"))
         elif not row:
             faults.append(Fault(path=path, message="is empty; a number for each feature is needed"))
         else:
@@ -160,61 +178,48 @@ def _fill(struct: Struct, row: Mapping[Any, Any], path: str, faults: list[Fault]
         if not isinstance(name, str):
             faults.append(Fault(path=path, message=f"has the name {name!r}; a feature's name is a text"))
             continue
-        number = value if type(value) is float else _number(value)
-        if number is None:
-            faults.append(Fault(path=f"{path}.{name}", message=_refusal(value)))
+        if isinstance(value, str):
+            fields[name].string_value = value
+        elif is_missing(value):
+            fields[name].null_value = NULL_VALUE
         else:
-            fields[name].number_value = number
-
-
-def _number(value: Any) -> float | None:
-    """Return a value as a float, or None when it is no number that fits."""
-    if isinstance(value, np.generic | np.ndarray) and (value.ndim or value.dtype.kind not in "biuf"):
-        return None
-    if not isinstance(value, SupportsFloat):
-        return None
-    try:
-        return float(value)
-    except (OverflowError, TypeError, ValueError):
-        return None
+            number = value if type(value) is float else read_number(value)
+            if number is None:
+                faults.append(Fault(path=f"{path}.{name}", message=refusal(value)))
+            else:
+                fields[name].number_value = number
 
 
 def without_pandas(rows: Any) -> Any:
     """Turn a DataFrame or Series into dicts when it has names, else into an array."""
-    # A caller who passes a DataFrame has imported pandas; nobody else is to wait for it.
-    pandas = sys.modules.get("pandas")
-    frame_type, series_type = getattr(pandas, "DataFrame", None), getattr(pandas, "Series", None)
+    series_type = _pandas("Series")
     if series_type is not None and isinstance(rows, series_type):
         return dict(rows.items()) if rows.size and _all_texts(rows.index) else rows.to_numpy()
-    if frame_type is not None and isinstance(rows, frame_type):
-        return _frame_rows(rows)
+    if _is_frame(rows):
+        columns = _frame(rows)
+        return rows_of_columns(columns) if isinstance(columns, dict) else columns
     if hasattr(rows, "__dataframe__"):
         raise _invalid("rows", "is a data frame that is not pandas'; pass frame.to_pandas(), or numbers without names")
     return rows
 
 
-def _frame_rows(frame: Any) -> Any:
-    """Return one dict for each row, or an array when the columns are numbered, not named."""
+def _pandas(name: str) -> Any:
+    """Return a class of pandas, or None: whoever passes one has imported it, and nobody else is to wait for it."""
+    return getattr(sys.modules.get("pandas"), name, None)
+
+
+def _is_frame(rows: Any) -> TypeGuard[Any]:
+    frame_type = _pandas("DataFrame")
+    return frame_type is not None and isinstance(rows, frame_type)
+
+
+def _frame(frame: Any) -> Any:
+    """Return a dict of columns, or an array when the columns are numbered, not named."""
     if not _all_texts(frame.columns):
         if any(isinstance(name, str) for name in frame.columns):
             raise FeatureMismatchError("the columns are partly named and partly numbered; name all of them")
         return frame.to_numpy()
-    if not frame.size:
-        return np.empty(frame.shape)
-    faults, columns = [], []
-    repeated = set(frame.columns[frame.columns.duplicated()])
-    for name, column in frame.items():
-        path = f"rows.{name}"
-        if name in repeated:
-            faults.append(Fault(path=path, message="several columns have this name"))
-        elif getattr(column.dtype, "kind", "O") not in "biuf":
-            faults.append(Fault(path=path, message=f"is a column of {column.dtype}; numbers are needed"))
-        else:
-            columns.append(column.to_numpy(dtype=np.float64, na_value=math.nan).tolist())
-    if faults:
-        raise FeatureMismatchError(f"the frame has {len(faults)} columns that cannot be sent", faults=faults)
-    names = frame.columns.tolist()
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return frame_columns(frame) if frame.size else np.empty(frame.shape)
 
 
 def _all_texts(names: Iterable[object]) -> bool:
@@ -228,22 +233,6 @@ def _raggedness(rows: Any) -> str:
     if odd is None:
         return "is no array: the lists in its rows differ in length"
     return f"is ragged: row 0 has {widths[0]} numbers, row {odd} has {widths[odd]}"
-
-
-def _refusal(value: Any) -> str:
-    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
-        return f"is {_found(value)}; one number is needed (for several rows pass a list of dicts)"
-    if isinstance(value, int):
-        return "is beyond the range of float64"
-    return f"is {_found(value)}; a number is needed"
-
-
-def _found(value: Any) -> str:
-    if value is None:
-        return "None"
-    if isinstance(value, str):
-        return f"the text {value[:40]!r}"
-    return f"a {type(value).__name__}"
 
 
 def _invalid(path: str, message: str) -> InvalidTensorError:

@@ -338,6 +338,18 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self._begin("ListAliasMoves", context, request)
         return networks_v1.ListAliasMovesResponse(moves=[networks_v1.AliasMove(version=1)])
 
+    def SetShadow(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("SetShadow", context, request)
+        return networks_v1.SetShadowResponse(network=self._network(request.network))
+
+    def ClearShadow(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("ClearShadow", context, request)
+        return networks_v1.ClearShadowResponse(network=self._network(request.network))
+
+    def ListShadows(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("ListShadows", context, request)
+        return networks_v1.ListShadowsResponse()
+
     def DeleteAlias(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
         self._begin("DeleteAlias", context, request)
         return networks_v1.DeleteAliasResponse(network=self._network(request.network))
@@ -385,6 +397,9 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
 def _rows(request: Any, network: NetworkSpec) -> list[list[float]]:
     if request.WhichOneof("inputs") == "rows":
         return [[row.fields[name].number_value for name in network.inputs.names] for row in request.rows.rows]
+    if request.WhichOneof("inputs") == "columns":
+        columns = {column.name: column.numbers.values for column in request.columns.columns}
+        return [[*row] for row in zip(*(columns[name] for name in network.inputs.names), strict=True)]
     numbers: list[Any] = from_tensor(request.tensor).tolist()
     return numbers if isinstance(numbers[0], list) else [numbers]
 

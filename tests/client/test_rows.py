@@ -14,6 +14,7 @@ from forwardpass.errors import (
 )
 from forwardpass.rows import to_inputs
 from forwardpass.tensors import from_tensor
+from forwardpass.v1.tensor_pb2 import Columns
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -64,11 +65,8 @@ FRAME = pd.DataFrame({"a": [1, 2], "b": [0.5, -0.5]})
         pytest.param({"a": True, "b": np.True_}, [{"a": 1.0, "b": 1.0}], id="bools"),
         pytest.param({"a": np.array(3)}, [{"a": 3.0}], id="array without axes"),
         pytest.param({"a": decimal.Decimal("0.1")}, [{"a": 0.1}], id="decimal"),
-        pytest.param(FRAME, [{"a": 1.0, "b": 0.5}, {"a": 2.0, "b": -0.5}], id="frame"),
-        pytest.param(FRAME[["b", "a"]], [{"a": 1.0, "b": 0.5}, {"a": 2.0, "b": -0.5}], id="reordered frame"),
         pytest.param(FRAME.iloc[1], [{"a": 2.0, "b": -0.5}], id="row of a frame"),
-        pytest.param(pd.DataFrame({"a": [True, False]}), [{"a": 1.0}, {"a": 0.0}], id="frame of bools"),
-        pytest.param(pd.DataFrame({"a": pd.array([1, 2], "Int64")}), [{"a": 1.0}, {"a": 2.0}], id="Int64"),
+        pytest.param(FRAME.iloc[:1], [{"a": 1.0, "b": 0.5}], id="frame of one row"),
     ],
 )
 def test_numbers_by_name_become_rows(rows: Any, expected: Any) -> None:
@@ -77,9 +75,61 @@ def test_numbers_by_name_become_rows(rows: Any, expected: Any) -> None:
     assert found == expected
 
 
+def test_values_of_all_kinds_may_be_in_one_row() -> None:
+    row = {"age": 3, "city": "Bern", "member": True, "income": None, "since": pd.NaT, "score": pd.NA}
+    (sent,) = to_inputs(row)["rows"].rows
+    kinds = {name: value.WhichOneof("kind") for name, value in sent.fields.items()}
+    assert kinds == {
+        "age": "number_value",
+        "city": "string_value",
+        "member": "number_value",
+        **dict.fromkeys(["income", "since", "score"], "null_value"),
+    }
+
+
+def shown(columns: Columns) -> dict[str, Any]:
+    """Each column as a list, None where a value is missing."""
+    found = {}
+    for column in columns.columns:
+        values = [*getattr(column, column.WhichOneof("values") or "").values]  # noqa: PD011 - a message's field
+        found[column.name] = [None if row in column.missing else value for row, value in enumerate(values)]
+    return found
+
+
+TEXTS = ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        pytest.param(FRAME, {"a": [1.0, 2.0], "b": [0.5, -0.5]}, id="frame"),
+        pytest.param(FRAME[["b", "a"]], {"b": [0.5, -0.5], "a": [1.0, 2.0]}, id="reordered frame"),
+        pytest.param(pd.DataFrame({"a": [True, False]}), {"a": [True, False]}, id="frame of bools"),
+        pytest.param(pd.DataFrame({"a": pd.array([1, 2], "Int64")}), {"a": [1.0, 2.0]}, id="Int64"),
+        pytest.param(pd.DataFrame({"a": TEXTS}), {"a": TEXTS}, id="frame of texts"),
+        pytest.param(pd.DataFrame({"a": [*TEXTS, None]}), {"a": [*TEXTS, None]}, id="texts and None"),
+        pytest.param(pd.DataFrame({"a": [*TEXTS, np.nan]}), {"a": [*TEXTS, None]}, id="texts and NaN"),
+        pytest.param(pd.DataFrame({"a": pd.array([*TEXTS, None], "string")}), {"a": [*TEXTS, None]}, id="string"),
+        pytest.param(pd.DataFrame({"a": pd.Categorical([*TEXTS, None])}), {"a": [*TEXTS, None]}, id="category"),
+        pytest.param(
+            pd.DataFrame({"a": pd.array([True, None], "boolean")}), {"a": [True, None]}, id="bools that may be missing"
+        ),
+        pytest.param(pd.DataFrame({"a": [None, None]}), {"a": [None, None]}, id="nothing but what is missing"),
+        pytest.param({"a": [1, 2], "b": TEXTS}, {"a": [1.0, 2.0], "b": TEXTS}, id="dict of columns"),
+        pytest.param({"a": np.array([1, 2], "f4")}, {"a": [1.0, 2.0]}, id="dict of arrays"),
+        pytest.param({"a": np.array(TEXTS), "b": (True, None)}, {"a": TEXTS, "b": [True, None]}, id="mixed columns"),
+        pytest.param({"a": pd.Series(TEXTS)}, {"a": TEXTS}, id="dict of series"),
+        pytest.param({"a": ["x", np.nan], "b": [True, np.nan]}, {"a": ["x", None], "b": [True, None]}, id="NaN"),
+        pytest.param({"a": [1, None, True]}, {"a": [1.0, None, 1.0]}, id="numbers, a bool and None"),
+    ],
+)
+def test_columns_by_name_become_columns(rows: Any, expected: Any) -> None:
+    assert shown(to_inputs(rows)["columns"]) == expected
+
+
 def test_missing_values_of_a_frame_are_nan() -> None:
-    message = to_inputs(pd.DataFrame({"a": pd.array([1, None], "Int64")}))["rows"]
-    assert math.isnan(message.rows[1].fields["a"].number_value)
+    (column,) = to_inputs(pd.DataFrame({"a": pd.array([1, None], "Int64")}))["columns"].columns
+    assert math.isnan(column.numbers.values[1])  # noqa: PD011 - a message's field
 
 
 class Polars:
@@ -116,15 +166,23 @@ class Polars:
         pytest.param({}, FeatureMismatchError, "is empty", id="empty dict"),
         pytest.param([{"a": 1}, {}], FeatureMismatchError, r"rows\[1\]: is empty", id="empty dict in a list"),
         pytest.param([{"a": 1}, [2]], FeatureMismatchError, r"rows\[1\]: is a list", id="list beside dict"),
-        pytest.param({"a": [1, 2]}, FeatureMismatchError, "pass a list of dicts", id="dict of columns"),
-        pytest.param({"a": np.array([1, 2])}, FeatureMismatchError, "list of dicts", id="dict of arrays"),
-        pytest.param({"a": "1"}, FeatureMismatchError, r"rows\[0\].a: is the text '1'", id="text by name"),
-        pytest.param({"a": None}, FeatureMismatchError, "is None", id="None by name"),
+        pytest.param({"a": [1, 2], "b": 3}, FeatureMismatchError, "while others are columns", id="number by columns"),
+        pytest.param({"a": [1, 2], "b": [3]}, ShapeMismatchError, "'a' has 2, 'b' has 1", id="columns of two lengths"),
+        pytest.param({"a": []}, ShapeMismatchError, "at least one row", id="columns without rows"),
+        pytest.param({"a": [1, "x"]}, FeatureMismatchError, r"rows\.a\[1\]: is the text 'x'", id="column of two kinds"),
+        pytest.param({"a": [np.zeros(2)]}, FeatureMismatchError, r"rows\.a\[0\]: is a ndarray", id="array in a column"),
+        pytest.param({"a": [1, [2]]}, FeatureMismatchError, r"rows\.a\[1\]: is a list", id="list in a column"),
+        pytest.param({1: [1]}, FeatureMismatchError, "has the name 1", id="column with a number as name"),
+        pytest.param([{"a": [1, 2]}], FeatureMismatchError, "list of dicts", id="list in a row"),
         pytest.param({"a": 1j}, FeatureMismatchError, "a complex", id="complex by name"),
-        pytest.param({"a": np.str_("1")}, FeatureMismatchError, "the text", id="numpy's text by name"),
         pytest.param({"a": 10**400}, FeatureMismatchError, "beyond the range", id="too large by name"),
         pytest.param({1: 1}, FeatureMismatchError, "has the name 1", id="number as name"),
-        pytest.param(pd.DataFrame({"a": ["x"]}), FeatureMismatchError, r"rows\.a: is a column", id="text column"),
+        pytest.param(
+            pd.DataFrame({"a": [pd.Timestamp(0)] * 2}),
+            FeatureMismatchError,
+            r"rows\.a: is a column",
+            id="dates",
+        ),
         pytest.param(pd.DataFrame({"a": []}), ShapeMismatchError, "is empty", id="empty frame"),
         pytest.param(pd.DataFrame([[1, 2]], columns=["a", "a"]), FeatureMismatchError, "several columns", id="twice"),
         pytest.param(pd.DataFrame([[1, 2]], columns=["a", 1]), FeatureMismatchError, "partly named", id="partly named"),
@@ -138,7 +196,7 @@ def test_what_is_no_rows_is_refused_in_words(rows: Any, kind: type[ForwardpassEr
 
 def test_every_fault_of_named_rows_is_told_at_once() -> None:
     with pytest.raises(FeatureMismatchError) as caught:
-        to_inputs([{"a": "x", "b": None}, {"a": 1}, {"a": "y"}])  # type: ignore[arg-type] # faulty
+        to_inputs([{"a": 1j, "b": b"1"}, {"a": 1}, {"a": [2]}])  # type: ignore[arg-type] # faulty
     assert [fault.path for fault in caught.value.faults] == ["rows[0].a", "rows[0].b", "rows[2].a"]
 
 

@@ -56,7 +56,7 @@ class TestPredictStream:
             _request(1, network="nowhere"),
             _request(2, rows=[[1.0, 2.0], [3.0]]),
             _request(3, rows=[]),
-            _request(4, rows={"children": "two", "accounts": 1}),
+            _request(4, rows={"children": b"two", "accounts": 1}),
             _request(5),
         ]
         answers = [answer for _, answer in client.predict_stream(requests)]

@@ -43,7 +43,7 @@ def test_a_wide_and_deep_network_with_two_outputs(server: ServerProcess) -> None
     network = spec.load(EXAMPLES / "wide_and_deep.json")
     with Client(server.address) as client:
         version = client.register("wide-and-deep", network).version
-        rows = [list(example.inputs) for example in network.examples]
+        rows = [[number or 0.0 for number in example.inputs] for example in network.examples]
         prediction = client.predict("wide-and-deep", rows)
         by_name = client.predict("wide-and-deep", dict(zip(network.inputs.names, rows[0], strict=True)))
         trace = client.trace("wide-and-deep", rows, layers=["spends"])

@@ -40,7 +40,7 @@ Rows = Annotated[
     typer.Argument(metavar="[ROWS]", help='JSON: [2, 3], [[2, 3], [4, 5]] or {"children": 2, ...}; - is stdin.'),
 ]
 Csv = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Read the rows from CSV; - is stdin.")]
-File = Annotated[str, typer.Argument(metavar="FILE", help="A spec, JSON or safetensors; - is JSON on stdin.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="A .json, .safetensors or exported .py; - is JSON on stdin.")]
 
 
 @app.callback()
@@ -101,7 +101,7 @@ def import_(
     context: typer.Context,
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="An .onnx file; or MODULE:ATTRIBUTE, a model or what returns one."),
+        typer.Argument(metavar="MODEL", help="An .onnx or .keras file; or MODULE:ATTRIBUTE, a model or what makes it."),
     ],
     architecture: Annotated[
         str | None,
@@ -109,7 +109,7 @@ def import_(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Register it by this name.")] = None,
     out: Annotated[
-        str | None, typer.Option("--out", metavar="FILE", help="Write the spec, JSON or .safetensors.")
+        str | None, typer.Option("--out", metavar="FILE", help="Write it to a .json, .safetensors or .py file.")
     ] = None,
     csv: Annotated[
         str | None, typer.Option("--csv", metavar="FILE", help="Compare on these rows too; - is stdin.")
@@ -133,13 +133,13 @@ def import_(
     keep_latest: Annotated[bool, typer.Option("--keep-latest", help="Leave `latest` where it is.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a network of a scikit-learn, PyTorch or ONNX model, prove that both compute the same, and register it."""
+    """Make a network of a framework's model, prove that both compute the same, and register it."""
     if name is None and out is None:
         raise typer.BadParameter("one of the two is needed", param_hint="--name or --out")
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does it
     imported = importers.import_model(
         importers.load_weights(model, architecture) if architecture else importers.load_object(model),
-        rows=None if csv is None else reading.read_rows(None, csv),
+        rows=None if csv is None else reading.read_rows(None, csv, tuple),
         outputs=output_names or (),
         classes=classes or (),
         description=description,
@@ -149,7 +149,7 @@ def import_(
     if not as_json:
         print(f"parity: {imported.certificate}")
     if out is not None:
-        writing.write_spec(out, imported.spec)
+        writing.write_network(out, imported.spec)
     if name is not None:
         _register(context, name, imported.spec, validate_only, keep_latest, as_json)
     elif as_json:
@@ -238,6 +238,23 @@ def show(
 
 
 @app.command()
+def export(
+    context: typer.Context,
+    name: Name,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="FILE", help="The file, .json, .safetensors or .py."),
+    ],
+    version: Version = "",
+) -> None:
+    """Write a network as a file: a spec, or a Python program that needs numpy and nothing else."""
+    with client_of(context) as client:
+        network = client.spec(name, version=version)
+    writing.write_network(to, network)
+    print(f"{to}: {network!r}, digest {spec.digest(network)}")
+
+
+@app.command()
 def predict(
     context: typer.Context,
     name: Name,
@@ -256,6 +273,7 @@ def predict(
         bool, typer.Option("--ignore-extra", help="Allow columns that the network does not read.")
     ] = False,
     append: Annotated[bool, typer.Option("--append", help="Write the outputs after the columns of the rows.")] = False,
+    top_k: Annotated[int, typer.Option("--top-k", min=0, help="Tell so many of the most probable classes.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Compute a network's outputs; with --csv and --out, of a table of any size."""
@@ -265,9 +283,9 @@ def predict(
         return
     if ignore_extra or append:
         raise typer.BadParameter("needs --csv and --out", param_hint="--append" if append else "--ignore-extra")
-    given = reading.read_rows(rows, csv)
     with client_of(context) as client:
-        prediction = client.predict(name, given, version=version)
+        given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
+        prediction = client.predict(name, given, version=version, top_k=top_k)
     if out is not None:
         with writing.open_out(out, prediction.output_names, labels=bool(prediction.labels)) as write:
             write(prediction, None)
@@ -292,8 +310,8 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Compute a network's outputs and show every node on the way."""
-    given = reading.read_rows(rows, csv)
     with client_of(context) as client:
+        given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
         traced = client.trace(name, given, version=version, layers=layer or (), contributions=contributions)
     if as_json:
         output.print_json(traced)
@@ -303,6 +321,7 @@ def trace(
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     width = max(40, shutil.get_terminal_size((100, 24)).columns)
     print(render.text(traced, row=row, width=width, ascii_only=not unicode))
+    output.print_warnings(traced)
 
 
 @alias_app.command("set")

@@ -1,5 +1,6 @@
 """A table in, a table out, in bounded memory: `forwardpass predict NAME --csv IN --out OUT`."""
 
+import sys
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -39,13 +40,14 @@ def predict_table(
     ):
         task = bar.add_task("", total=table.total, rows=0)
         away: deque[Part] = deque()
-        count = 0
+        count = odd = 0
         try:
             for prediction in client.predict_batches(
                 name, _numbers(table, away), version=info.number, batch_rows=PART_ROWS
             ):
                 write(prediction, away.popleft())
                 count += len(prediction.outputs)
+                odd += prediction.warning_count
                 bar.update(task, completed=table.done(), rows=count)
         except ForwardpassError as error:
             if "firstRow" in error.facts and away:
@@ -53,6 +55,8 @@ def predict_table(
             raise
         if not count:
             raise invalid(table.source, "has a header and no rows")
+    if odd:
+        print(f"warning: {odd:,} numbers are out of their features' ranges", file=sys.stderr)
 
 
 def _numbers(table: Table, away: "deque[Part]") -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -14,8 +15,18 @@ from rich.table import Table
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
 from forwardpass.merges import reading
-from forwardpass.models import AliasMove, NetworkInfo, Prediction, VersionInfo
+from forwardpass.models import (
+    AliasMove,
+    FeatureInfo,
+    NetworkInfo,
+    Prediction,
+    ShadowReport,
+    Trace,
+    VersionInfo,
+)
 from forwardpass.render.drawing import number
+from forwardpass.spec import Output
+from forwardpass.spec.features import range_words
 
 _SHOWN_MOVES: Final = 5
 
@@ -72,19 +83,58 @@ def print_networks(networks: Iterable[NetworkInfo]) -> None:
     print_table(["name", "latest", "versions", "aliases", "description"], rows)
 
 
+def print_shadows(reports: Sequence[ShadowReport]) -> None:
+    """Print one line for each shadow of a network, and why rows could not be computed."""
+    columns = [
+        "of",
+        "version",
+        "share",
+        "rows",
+        "drawn",
+        "compared",
+        "beyond",
+        "relabeled",
+        "worst",
+        "dropped",
+        "failed",
+    ]
+    rows = []
+    for report in reports:
+        of = report.shadow.of if report.shadow.of.isdecimal() else f"{report.shadow.of} ({report.of_version})"
+        counts = [report.rows, report.sampled, report.compared, report.beyond, report.relabeled]
+        lost = [report.dropped, report.failed]
+        rows.append(
+            [
+                of,
+                str(report.shadow.version),
+                f"{report.shadow.share:.4g}",
+                *(f"{count:,}" for count in counts),
+                number(report.worst_absolute),
+                *(f"{count:,}" for count in lost),
+            ]
+        )
+    print_table(columns, rows)
+    for report in reports:
+        if report.failure:
+            print(f"version {report.shadow.version} beside {report.shadow.of}: {report.failure}")
+
+
 def print_version(version: VersionInfo, network: NetworkInfo, moves: Mapping[str, Sequence[AliasMove]]) -> None:
     """Print what a version is, a fact in each line, and the last moves of the network's aliases."""
     facts = {
         "network": f"{version.network} version {version.number} of {network.version_count}",
         "description": version.description,
         "layers": "DAMAGED" if version.corrupt else _layers(version),
-        "inputs": _names([feature.name for feature in version.features]),
-        "outputs": _names(version.output_names),
+        "inputs": _names([_feature(feature) for feature in version.features]),
+        "outputs": _names(_outputs(version)),
         "classes": _names(version.class_labels),
+        "threshold": _names([f"{number:g}" for number in dict.fromkeys(version.thresholds)]),
         "dtype": version.dtype,
         "parameters": f"{version.parameter_count:,}",
         "aliases": _aliases(network.aliases),
         "history": "\n".join(_history(alias, moves[alias]) for alias in sorted(moves) if alias != "latest"),
+        "shadow of": ", ".join(f"{shadow.of} ({shadow.share:.4g})" for shadow in version.shadow_of),
+        "shadows": ", ".join(f"{shadow.version} of {shadow.of} ({shadow.share:.4g})" for shadow in network.shadows),
         "tags": ", ".join(version.tags),
         "digest": version.digest,
         "created": version.create_time.isoformat(timespec="seconds") if version.create_time else "",
@@ -115,18 +165,51 @@ def _layers(version: VersionInfo) -> str:
 
 
 def print_prediction(prediction: Prediction) -> None:
-    """Print one line for each row."""
+    """Print one line for each row; warnings on stderr."""
     names = [*prediction.output_names]
-    if prediction.classifications:
+    said = prediction.classifications
+    if said:
         names += ["class", "probability"]
+    names += ["chosen"] * any(row.chosen for row in said) + ["most probable"] * any(row.top for row in said)
     rows = []
     for index, outputs in enumerate(prediction.outputs.tolist()):
         row = [str(index), *map(number, outputs)]
-        if prediction.classifications:
-            said = prediction.classifications[index]
-            row += [said.label, number(said.probability)]
+        if said:
+            row += [said[index].label, number(said[index].probability)]
+        if "chosen" in names[len(outputs) :]:
+            row.append(", ".join(said[index].chosen))
+        if "most probable" in names[len(outputs) :]:
+            row.append(", ".join(f"{each.label} {number(each.probability)}" for each in said[index].top))
         rows.append(row)
     print_table(["row", *names], rows)
+    print_warnings(prediction)
+
+
+def print_warnings(answer: Prediction | Trace) -> None:
+    """Print on stderr which numbers are out of range."""
+    for warning in answer.warnings:
+        print(f"warning: row {warning.row}: {warning.message}", file=sys.stderr)
+    more = answer.warning_count - len(answer.warnings)
+    if more:
+        print(f"warning: {more} more numbers are out of range", file=sys.stderr)
+
+
+def _feature(feature: FeatureInfo) -> str:
+    """Say a feature's name, and what its values are where they are not just numbers."""
+    ends = (feature.low, feature.high)
+    kinds = {
+        "category": f" ({len(feature.levels)} levels)",
+        "boolean": " (boolean)",
+        "number": "" if ends == (None, None) else f" ({range_words(ends).removesuffix(' is in range')})",
+    }
+    return feature.name + kinds[feature.kind]
+
+
+def _outputs(version: VersionInfo) -> list[str]:
+    """Say each output's name, with its unit."""
+    facts = version.output_facts or (Output(),) * len(version.output_names)
+    pairs = zip(version.output_names, facts, strict=True)
+    return [f"{name} ({fact.unit})" if fact.unit else name for name, fact in pairs]
 
 
 def _aliases(aliases: Mapping[str, int]) -> str:

@@ -4,11 +4,15 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from forwardpass import spec
-from forwardpass.errors import Fault, InvalidFieldError
+from forwardpass import Client, spec
+from forwardpass.cli.cells import PLAIN, Value, value_of
+from forwardpass.errors import Fault, InvalidFieldError, PermissionDeniedError
+from forwardpass.exporters import numpy_file
+from forwardpass.models import FeatureInfo
 
 
 def read_text(source: str) -> str:
@@ -24,23 +28,31 @@ def read_text(source: str) -> str:
 
 
 def read_spec(source: str) -> spec.NetworkSpec:
-    """Read a spec, JSON or safetensors."""
+    """Read a spec: JSON, safetensors, or out of a Python file that was exported, of which nothing is executed."""
     if source == "-":
         return spec.from_json(sys.stdin.buffer.read())
     try:
+        if source.lower().endswith(".py"):
+            return numpy_file.read(Path(source).read_bytes())
         return spec.load(source)
     except OSError as error:
         raise invalid(source, f"cannot be read: {error.strerror}") from None
 
 
-def read_rows(rows: str | None, csv_source: str | None) -> Any:
-    """Read rows from an argument with JSON (or `-`), or from CSV; exactly one of the two."""
+def read_rows(rows: str | None, csv_source: str | None, features: Callable[[], Iterable[FeatureInfo]]) -> Any:
+    """Read rows from an argument with JSON (or `-`), or from CSV; exactly one of the two.
+
+    Args:
+        rows: JSON, or `-` for standard input.
+        csv_source: A file with CSV, or `-`.
+        features: Looks up the network's features; called where CSV has names.
+    """
     if (rows is None) == (csv_source is None):
         raise invalid("rows", "are given by ROWS or by --csv, one of the two")
     if csv_source is not None and csv_source.lower().endswith(".parquet"):
         raise invalid(csv_source, "is a table for a table; say with --out where the outputs go")
     if csv_source is not None:
-        return rows_from_csv(read_text(csv_source))
+        return rows_from_csv(read_text(csv_source), features)
     text = sys.stdin.read() if rows == "-" else str(rows)
     try:
         return json.loads(text)
@@ -51,8 +63,10 @@ def read_rows(rows: str | None, csv_source: str | None) -> Any:
         ) from None
 
 
-def rows_from_csv(text: str) -> list[list[float]] | list[dict[str, float]]:
-    """Read CSV: with a header, rows by feature name; without one, rows by place.
+def rows_from_csv(
+    text: str, features: Callable[[], Iterable[FeatureInfo]]
+) -> Sequence[Sequence[Value]] | Sequence[Mapping[str, Value]]:
+    """Read CSV: with a header, rows by feature name; without one, rows by place, which are numbers.
 
     The first line is a header unless all of its cells are numbers.
     """
@@ -61,18 +75,31 @@ def rows_from_csv(text: str) -> list[list[float]] | list[dict[str, float]]:
         raise invalid("csv", "is empty")
     first = lines[0][1]
     header = None if all(is_number(cell) for cell in first) else [cell.strip() for cell in first]
-    numbers = []
+    known = {} if header is None else {feature.name: feature for feature in features()}
+    kinds = [known.get(name, PLAIN) for name in header or [""] * len(first)]
+    rows: list[list[Value]] = []
     for number, cells in lines if header is None else lines[1:]:
         if len(cells) != len(first):
             raise invalid(f"csv line {number}", f"has {len(cells)} cells; the first line has {len(first)}")
-        for column, cell in enumerate(cells):
-            if not is_number(cell):
+        row: list[Value] = []
+        for column, (cell, feature) in enumerate(zip(cells, kinds, strict=True)):
+            try:
+                row.append(value_of(cell, feature))
+            except ValueError as error:
                 name = repr(header[column]) if header else str(column + 1)
-                raise invalid(f"csv line {number}", f"has {cell!r} in column {name}; a number is needed")
-        numbers.append([float(cell) for cell in cells])
-    if not numbers:
+                raise invalid(f"csv line {number}", f"has {cell!r} in column {name}; {error}") from None
+        rows.append(row)
+    if not rows:
         raise invalid("csv", "has a header and no rows")
-    return numbers if header is None else [dict(zip(header, row, strict=True)) for row in numbers]
+    return rows if header is None else [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def features_of(client: Client, network: str, version: str) -> Sequence[FeatureInfo]:
+    """Look up the features of a network; none where the caller may compute it, but not ask for that."""
+    try:
+        return client.version(network, version=version).features
+    except PermissionDeniedError:
+        return ()
 
 
 def is_number(cell: str) -> bool:

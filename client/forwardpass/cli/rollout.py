@@ -21,7 +21,7 @@ Expect = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (diff, promote, rollback):
+    for command in (diff, promote, rollback, shadow):
         app.command()(command)
 
 
@@ -110,3 +110,38 @@ def rollback(
         now = client.network(name).aliases.get(alias) if expect is None else expect
         done = client.rollback(name, alias, expected=now)
     say(as_json, done, f"{name} {alias} = {done.to_version}, was {done.from_version}")
+
+
+def shadow(
+    context: typer.Context,
+    name: Name,
+    version: Annotated[
+        str | None,
+        typer.Argument(metavar="[VERSION]", help="Compute this version, a number or an alias, beside another one."),
+    ] = None,
+    of: Annotated[
+        str, typer.Option("--of", metavar="VERSION", help="Whose rows: an alias or a number.")
+    ] = "production",
+    share: Annotated[float, typer.Option(help="On which share of the rows, above 0 and up to 1.")] = 0.1,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Accept a difference up to this times max(1, |number|); by default 1e-9, float32 1e-4."),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="End the shadow of --of.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compute a version on a share of another one's rows without answering it; without VERSION, show the counts."""
+    if clear and version is not None:
+        raise typer.BadParameter("ends what is there, and takes no VERSION", param_hint="--clear")
+    with client_of(context) as client:
+        if version is not None:
+            network = client.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
+            number = next(shadow.version for shadow in network.shadows if shadow.of == of)
+            say(as_json, network, f"{name} version {number} is computed on {share:.4g} of the rows of {of}")
+        elif clear:
+            if of not in {shadow.of for shadow in client.network(name).shadows}:
+                raise invalid(f"{name} {of}", "has no shadow")
+            say(as_json, client.clear_shadow(name, of=of), f"{name} {of} has no shadow any more")
+        else:
+            reports = client.shadows(name)
+            output.print_json(reports) if as_json else output.print_shadows(reports)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
@@ -12,8 +12,9 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
+from forwardpass.cli.cells import PLAIN, input_readers, misfit
 from forwardpass.cli.reading import invalid, is_number
-from forwardpass.models import VersionInfo
+from forwardpass.models import FeatureInfo, VersionInfo
 
 PART_ROWS: Final = 1024
 """Rows of a part, and of a request."""
@@ -28,16 +29,19 @@ class Part:
         columns: Every column of the table as it was: texts of CSV, or arrays of Parquet.
         inputs: For each input of the network, the column that has it.
         places: Where each row stands: the number of its line, or of the row in a Parquet file.
+        texts: The columns whose inputs are no numbers but the places of levels.
     """
 
     numbers: npt.NDArray[np.float64]
     columns: Sequence[Any]
     inputs: Sequence[int]
     places: Sequence[int]
+    texts: Collection[int] = ()
 
     def typed_columns(self) -> list[Any]:
         """Return every column, with numbers for the texts that were read as numbers."""
-        numbers = dict(zip(self.inputs, self.numbers.T, strict=True))
+        read = zip(self.inputs, self.numbers.T, strict=True)
+        numbers = {column: numbers for column, numbers in read if column not in self.texts}
         return [
             numbers.get(place, column) if isinstance(column, tuple) else column
             for place, column in enumerate(self.columns)
@@ -115,7 +119,7 @@ def _open_csv(source: str, version: VersionInfo, ignore_extra: bool) -> Iterator
             unit="line",
             names=names,
             inputs=inputs,
-            parts=_csv_parts(rows, names, inputs, name),
+            parts=_csv_parts(rows, names, inputs, version, name),
             total=None if source == "-" else Path(source).stat().st_size,
             done=lambda: 0 if source == "-" or raw.closed else int(raw.tell()),
         )
@@ -142,25 +146,31 @@ def _lines(reader: Any, name: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _csv_parts(
-    lines: Iterator[tuple[int, list[str]]], names: Sequence[str], inputs: Sequence[int], name: str
+    lines: Iterator[tuple[int, list[str]]],
+    names: Sequence[str],
+    inputs: Sequence[int],
+    version: VersionInfo,
+    name: str,
 ) -> Iterator[Part]:
+    readers = input_readers(version.features, version.inputs)
+    texts = {column for column, feature in zip(inputs, version.features, strict=False) if feature.kind == "category"}
     numbers: list[list[float]] = []
     rows: list[list[str]] = []
     places: list[int] = []
 
     def part() -> Part:
         columns = tuple(zip(*rows, strict=True))
-        return Part(numbers=np.array(numbers), columns=columns, inputs=inputs, places=tuple(places))
+        return Part(numbers=np.array(numbers), columns=columns, inputs=inputs, places=tuple(places), texts=texts)
 
     for place, cells in lines:
         if len(cells) != len(names):
             raise invalid(f"{name} line {place}", f"has {len(cells)} cells; the first line has {len(names)}")
         try:
-            numbers.append([float(cells[column]) for column in inputs])
+            numbers.append([read(cells[column]) for column, read in zip(inputs, readers, strict=True)])
         except ValueError:
-            column = next(column for column in inputs if not is_number(cells[column]))
-            found = f"has {cells[column]!r}" if cells[column].strip() else "has nothing"
-            raise invalid(f"{name} line {place}", f"{found} in column {names[column]!r}; a number is needed") from None
+            features = version.features or [PLAIN] * version.inputs
+            words = (misfit(cells[column], names[column], each) for column, each in zip(inputs, features, strict=True))
+            raise invalid(f"{name} line {place}", next(filter(None, words))) from None
         rows.append(cells)
         places.append(place)
         if len(rows) == PART_ROWS:
@@ -185,27 +195,36 @@ def _open_parquet(source: str, version: VersionInfo, ignore_extra: bool) -> Iter
         nonlocal read
         for batch in _even(arrow, file.iter_batches(batch_size=PART_ROWS)):
             places = range(read + 1, read + batch.num_rows + 1)
-            numbers = [_numbers(arrow, batch.column(column), places, f"column {names[column]!r}") for column in inputs]
+            numbers = [
+                _numbers(arrow, batch.column(column), places, names[column], feature)
+                for column, feature in zip(inputs, features, strict=True)
+            ]
             read += batch.num_rows
             yield Part(numbers=np.stack(numbers, axis=1), columns=tuple(batch.columns), inputs=inputs, places=places)
 
-    def _numbers(arrow: Any, column: Any, places: Sequence[int], called: str) -> npt.NDArray[np.float64]:
-        if column.null_count:
-            place = places[column.is_null().to_pylist().index(True)]
-            raise invalid(f"{source} row {place}", f"has nothing in {called}; a number is needed")
+    def _numbers(
+        arrow: Any, column: Any, places: Sequence[int], name: str, feature: FeatureInfo
+    ) -> npt.NDArray[np.float64]:
+        if feature.kind != "number" or column.null_count:
+            (read,) = input_readers([feature], 1)
+            cells = column.to_pylist()
+            try:
+                return np.array([read(cell) for cell in cells])
+            except (TypeError, ValueError):
+                words = enumerate(misfit(cell, name, feature) for cell in cells)
+                place, said = next((place, said) for place, said in words if said)
+                raise invalid(f"{source} row {places[place]}", said) from None
         try:
             numbers: npt.NDArray[np.float64] = column.cast(arrow.float64(), safe=False).to_numpy()
         except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError):
-            raise invalid(source, f"has {column.type} in {called}; numbers are needed") from None
+            raise invalid(source, f"has {column.type} in column {name!r}; numbers are needed") from None
         return numbers
 
     with file:
         names = tuple(file.schema_arrow.names)
         inputs = _inputs(names, version, source, ignore_extra=ignore_extra)
-        for column in inputs:
-            kind = file.schema_arrow.types[column]
-            if arrow.types.is_string(kind) or arrow.types.is_large_string(kind):
-                raise invalid(source, f"has {kind} in column {names[column]!r}; numbers are needed")
+        features = version.features or [PLAIN] * version.inputs
+        _refuse_texts(arrow, file.schema_arrow, inputs, features, source)
         yield Table(
             source=source,
             unit="row",
@@ -215,6 +234,14 @@ def _open_parquet(source: str, version: VersionInfo, ignore_extra: bool) -> Iter
             total=file.metadata.num_rows,
             done=lambda: read,
         )
+
+
+def _refuse_texts(arrow: Any, schema: Any, inputs: Sequence[int], features: Sequence[FeatureInfo], source: str) -> None:
+    """Refuse texts where numbers are needed, whatever they say."""
+    for column, feature in zip(inputs, features, strict=True):
+        kind, name = schema.types[column], schema.names[column]
+        if feature.kind == "number" and (arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
+            raise invalid(source, f"has {kind} in column {name!r}; numbers are needed")
 
 
 def _even(arrow: Any, batches: Iterator[Any]) -> Iterator[Any]:

@@ -45,12 +45,12 @@ def write(spec: NetworkSpec) -> Any:
         read = _merged(nodes, [values[name] for name in layer.from_], layer.merge)
         add_activation(nodes, layer.activation, add_layer(nodes, layer, read), layer.name)
         values[layer.name] = layer.name
-    widths = {layer.name: layer.outputs for layer in spec.layers}
+    outputs = _outputs(nodes, spec)
     graph = onnx.helper.make_graph(
         nodes.nodes,
         "network",
         [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, width]) for name, width in groups],
-        [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, widths[name]]) for name in spec.output_layers],
+        [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, width]) for name, width in outputs],
         nodes.initializers,
     )
     model = onnx.helper.make_model(
@@ -83,6 +83,25 @@ def _inputs(nodes: Nodes, spec: NetworkSpec, groups: Sequence[tuple[str, int]]) 
         nodes.enter("inputs")
         values["inputs"] = nodes.add("Concat", *values.values(), axis=1)
     return values
+
+
+def _outputs(nodes: Nodes, spec: NetworkSpec) -> list[tuple[str, int]]:
+    """Return the outputs that the model has, each with its width: those of a layer, in the outputs' units."""
+    widths = {layer.name: layer.outputs for layer in spec.layers}
+    outputs, start = [], 0
+    for name in spec.output_layers:
+        facts = spec.output_facts[start : start + widths[name]]
+        scale = np.array([fact.scale for fact in facts], spec.dtype)
+        shift = np.array([fact.shift for fact in facts], spec.dtype)
+        value = name
+        nodes.enter(f"{name}/output")
+        if (scale != 1).any():
+            value = nodes.add("Mul", value, nodes.keep(f"{name}/output_scale", scale))
+        if (shift != 0).any():
+            value = nodes.add("Add", value, nodes.keep(f"{name}/output_shift", shift))
+        outputs.append((value, widths[name]))
+        start += widths[name]
+    return outputs
 
 
 def _merged(nodes: Nodes, values: Sequence[str], merge: str | None) -> str:

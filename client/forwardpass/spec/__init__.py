@@ -6,7 +6,7 @@ from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.messages import from_message, to_message
 from forwardpass.spec.models import FORMAT, json_schema
 from forwardpass.spec.names import check_name
-from forwardpass.spec.network import Activation, Example, Feature, Inputs, Layer, NetworkSpec
+from forwardpass.spec.network import Activation, Example, Feature, Inputs, Layer, NetworkSpec, Output
 from forwardpass.spec.nodes import from_nodes
 from forwardpass.spec.parsing import parse
 from forwardpass.spec.safetensors import digest, from_safetensors, to_safetensors
@@ -21,6 +21,7 @@ __all__ = [
     "Layer",
     "Limits",
     "NetworkSpec",
+    "Output",
     "check_name",
     "digest",
     "from_json",

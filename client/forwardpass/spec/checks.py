@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from forwardpass.spec.faults import Faults, found, join, listed, quoted
+from forwardpass.spec.features import check_features
 from forwardpass.spec.kinds import KINDS
 from forwardpass.spec.limits import Limits
 from forwardpass.spec.names import identifier_fault
@@ -17,6 +18,7 @@ _EACH: Final = {"outputs": "node", "inputs": "value that the layer reads", "keys
 def check_counts(outline: Outline, limits: Limits, faults: Faults) -> None:
     """Note every length that does not fit another, and every name given twice."""
     _check_different("spec.inputs", outline.features, faults)
+    check_features(outline.typed, faults)
     _check_groups(outline, faults)
     _check_different("spec.layers", [layer.name for layer in outline.layers], faults, key="name")
     for index, layer in enumerate(outline.layers):
@@ -109,6 +111,9 @@ def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> Non
             else f"{needed}, one for each output"
         )
         faults.add("spec.classes", f"has {classes} labels; needed are {reason}")
+    if outline.thresholds is not None and not classes:
+        faults.add("spec.threshold", "is for classifiers; say `classes` too, or leave it out")
+    _check_length("spec.threshold", outline.thresholds or None, outputs, "numbers", "output", faults)
 
 
 def _check_default_outputs(outline: Outline, faults: Faults) -> None:

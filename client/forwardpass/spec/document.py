@@ -12,12 +12,23 @@ import numpy as np
 
 from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.faults import Faults
+from forwardpass.spec.features import REFUSE
 from forwardpass.spec.json_text import read_json
 from forwardpass.spec.kinds import DENSE
 from forwardpass.spec.layer_models import defaults_of
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.models import FORMAT
-from forwardpass.spec.network import Activation, Example, Inputs, Layer, NetworkSpec, default_names, default_outputs
+from forwardpass.spec.network import (
+    Activation,
+    Example,
+    Feature,
+    Inputs,
+    Layer,
+    NetworkSpec,
+    Output,
+    default_names,
+    default_outputs,
+)
 from forwardpass.spec.outline import INPUTS
 from forwardpass.spec.parsing import read
 from forwardpass.tensors import Array
@@ -60,8 +71,9 @@ def to_document(spec: NetworkSpec, *, numbers: bool = True) -> dict[str, Any]:
         "input_groups": [{"name": group.name, "width": group.width} for group in spec.inputs.groups],
         "layers": [_layer(layer, before[index], numbers=numbers) for index, layer in enumerate(spec.layers)],
         "output_layers": [] if spec.output_layers == (spec.layers[-1].name,) else list(spec.output_layers),
-        "outputs": [] if spec.outputs == default_outputs(spec.layers, spec.output_layers) else list(spec.outputs),
+        "outputs": _outputs(spec),
         "classes": list(spec.classes),
+        "threshold": _threshold(spec.thresholds),
         "description": spec.description,
         "metadata": dict(spec.metadata),
         "tags": list(spec.tags),
@@ -69,24 +81,52 @@ def to_document(spec: NetworkSpec, *, numbers: bool = True) -> dict[str, Any]:
         "allow_non_finite_inputs": spec.allow_non_finite_inputs,
         "numerics": spec.numerics,
     }
+    if document["threshold"] == 0:  # says something, unlike other zeros
+        return {**_given(document), "threshold": 0.0}
     return _given(document)
 
 
 def _inputs(inputs: Inputs) -> int | list[dict[str, Any]]:
     if not inputs.features:
         return inputs.width
-    return [
-        _given(
-            {
-                "name": feature.name,
-                "mean": feature.mean,
-                "scale": None if feature.scale == 1 else feature.scale,
-                "unit": feature.unit,
-                "description": feature.description,
-            }
-        )
-        for feature in inputs.features
-    ]
+    return list(map(_feature, inputs.features))
+
+
+def _feature(feature: Feature) -> dict[str, Any]:
+    document = _given(
+        {
+            "name": feature.name,
+            "kind": None if feature.kind == "number" else feature.kind,
+            "mean": feature.mean,
+            "scale": None if feature.scale == 1 else feature.scale,
+            "unit": feature.unit,
+            "description": feature.description,
+            "range": [feature.low, feature.high] if feature.has_range else None,
+            "out_of_range": None if feature.out_of_range == "warn" else feature.out_of_range,
+            "levels": list(feature.levels),
+            "unknown": None if feature.unknown == REFUSE else feature.unknown,
+        }
+    )
+    if feature.missing != REFUSE:  # 0 and false say something here
+        boolean = feature.kind == "boolean" and not isinstance(feature.missing, str)
+        document["missing"] = bool(feature.missing) if boolean else feature.missing
+    return document
+
+
+def _outputs(spec: NetworkSpec) -> list[str | dict[str, Any]]:
+    if not spec.output_facts:
+        return [] if spec.outputs == default_outputs(spec.layers, spec.output_layers) else list(spec.outputs)
+    named = zip(spec.outputs, spec.output_facts, strict=True)
+    return [name if fact == Output() else {"name": name, **_fact(fact)} for name, fact in named]
+
+
+def _fact(fact: Output) -> dict[str, Any]:
+    scale = {} if fact.scale == 1 else {"scale": fact.scale}  # 0 says something here
+    return {**_given({"unit": fact.unit, "description": fact.description}), **scale, **_given({"shift": fact.shift})}
+
+
+def _threshold(thresholds: tuple[float, ...]) -> float | list[float] | None:
+    return thresholds[0] if len(set(thresholds)) == 1 else list(thresholds) or None
 
 
 def _layer(layer: Layer, before: str, *, numbers: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Every check tells its faults in our own words; a list with many tells the first ten.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -13,6 +13,7 @@ from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 from forwardpass.spec import expressions
 from forwardpass.spec.activations import ACTIVATIONS, SYNONYMS, range_faults
 from forwardpass.spec.faults import found, listed, nearest, quoted
+from forwardpass.spec.features import FeatureOutline, example_row
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.names import IDENTIFIER, identifier_fault, label_fault, text_fault, unit_fault
 from forwardpass.spec.network import Activation
@@ -30,10 +31,12 @@ class Context:
     Attributes:
         dtype: The network's, `float64` where the document's own is wrong.
         limits: The largest accepted sizes.
+        features: What the features declare, where one of them is typed; else empty.
     """
 
     dtype: str
     limits: Limits
+    features: Sequence[FeatureOutline] = ()
 
 
 def _one(rule: _Rule, limit: str) -> PlainValidator:
@@ -93,11 +96,16 @@ def _row(value: object, info: "ValidationInfo[Context]") -> tuple[float, ...]:
     return tuple((vector(value, np.float64) + 0.0).tolist())
 
 
-def _named_row(value: object, info: "ValidationInfo[Context]") -> tuple[float, ...] | dict[str, float]:
+def _named_row(value: object, info: "ValidationInfo[Context]") -> tuple[float | None, ...] | dict[str, float | None]:
+    if info.context.features and isinstance(value, Mapping | list | tuple):
+        problems, read = example_row(value, info.context.features, info.context.dtype)
+        if problems:
+            refuse(problems)
+        return {str(key): number for key, number in read.items()} if isinstance(value, Mapping) else (*read.values(),)
     if not isinstance(value, Mapping):
         return _row(value, info)
     faults = ((_word(key), number_fault(number, info.context.dtype)) for key, number in value.items())
-    problems: list[Problem] = [((key,), fault) for key, fault in faults if fault is not None]
+    problems = [((key,), fault) for key, fault in faults if fault is not None]
     if problems:
         refuse(problems)
     return {key: float(number) + 0.0 for key, number in value.items()}
@@ -228,7 +236,13 @@ _MATRIX: Final[_Schema] = {
         },
     ]
 }
-_NAMED_ROW: Final[_Schema] = {"anyOf": [NUMBERS, {"type": "object", "additionalProperties": NUMBER}]}
+_VALUE: Final[_Schema] = {"type": ["number", "string", "boolean", "null"]}
+_NAMED_ROW: Final[_Schema] = {
+    "anyOf": [
+        {"type": "array", "items": _VALUE, "minItems": 1},
+        {"type": "object", "additionalProperties": _VALUE},
+    ]
+}
 
 _EXPRESSION: Final[_Schema] = {
     "type": "object",
@@ -287,7 +301,7 @@ Scale: TypeAlias = Annotated[float, PlainValidator(_scale), WithJsonSchema({**NU
 Tolerance: TypeAlias = Annotated[float, PlainValidator(_tolerance), WithJsonSchema({**NUMBER, "minimum": 0})]
 Row: TypeAlias = Annotated[tuple[float, ...], PlainValidator(_row), WithJsonSchema(NUMBERS)]
 NamedRow: TypeAlias = Annotated[
-    tuple[float, ...] | dict[str, float], PlainValidator(_named_row), WithJsonSchema(_NAMED_ROW)
+    tuple[float | None, ...] | dict[str, float | None], PlainValidator(_named_row), WithJsonSchema(_NAMED_ROW)
 ]
 Matrix: TypeAlias = Annotated[Any, PlainValidator(_matrix), WithJsonSchema(_MATRIX)]
 Vector: TypeAlias = Annotated[Any, PlainValidator(_vector), WithJsonSchema(NUMBERS)]

@@ -21,6 +21,7 @@ class Limits:
         max_tags: Tags of a network.
         max_metadata: Metadata entries of a network.
         max_containers: Lists and objects in a JSON text.
+        max_levels: Levels of all categories of a network together.
     """
 
     max_layers: int = 256
@@ -35,6 +36,7 @@ class Limits:
     max_tags: int = 64
     max_metadata: int = 64
     max_containers: int = 1_048_576
+    max_levels: int = 65_536
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -7,6 +7,13 @@ from forwardpass.errors import DtypeMismatchError, Fault, InvalidNetworkError, I
 from forwardpass.merges import MERGE_WORDS, MERGES
 from forwardpass.numerics import NUMERICS, Numerics
 from forwardpass.spec.faults import Faults, join
+from forwardpass.spec.feature_messages import (
+    feature_message,
+    output_messages,
+    read_feature_message,
+    read_outputs,
+    row_numbers,
+)
 from forwardpass.spec.kinds import DENSE, KINDS
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.models import FORMAT
@@ -25,8 +32,9 @@ _PATHS: Final = (
     (re.compile(r"^spec\.inputs(?=\[)"), "spec.inputs.features"),
     (re.compile(r"^spec\.inputs$"), "spec.inputs.width"),
     (re.compile(r"^spec\.input_groups"), "spec.inputs.groups"),
-    (re.compile(r"^spec\.outputs"), "spec.output_names"),
+    (re.compile(r"^spec\.outputs(?!\[\d+\]\.)"), "spec.output_names"),
     (re.compile(r"^spec\.classes"), "spec.class_labels"),
+    (re.compile(r"^spec\.threshold(?!s)"), "spec.thresholds"),
 )
 
 
@@ -57,12 +65,16 @@ def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:
         metadata=dict(spec.metadata),
         tags=spec.tags,
         examples=[
-            network_pb2.Example(inputs=example.inputs, outputs=example.outputs, tolerance=example.tolerance)
+            network_pb2.Example(
+                inputs=row_numbers(example.inputs), outputs=example.outputs, tolerance=example.tolerance
+            )
             for example in spec.examples
         ],
         allow_non_finite_inputs=spec.allow_non_finite_inputs,
         numerics=NUMERICS[spec.numerics] if spec.numerics else network_pb2.NUMERICS_UNSPECIFIED,
         output_layers=spec.output_layers,
+        outputs=output_messages(spec.output_facts),
+        thresholds=spec.thresholds,
     )
 
 
@@ -70,16 +82,7 @@ def inputs_message(inputs: Inputs) -> network_pb2.Inputs:
     """Write what a network reads as its message."""
     return network_pb2.Inputs(
         width=inputs.width,
-        features=[
-            network_pb2.Feature(
-                name=feature.name,
-                mean=feature.mean,
-                scale=feature.scale,
-                unit=feature.unit,
-                description=feature.description,
-            )
-            for feature in inputs.features
-        ],
+        features=map(feature_message, inputs.features),
         groups=[network_pb2.InputGroup(name=group.name, width=group.width) for group in inputs.groups],
     )
 
@@ -131,8 +134,11 @@ def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) 
     }
     if message.output_layers:
         document["output_layers"] = list(message.output_layers)
-    if message.output_names:
-        document["outputs"] = list(message.output_names)
+    if message.output_names or message.outputs:
+        document["outputs"] = read_outputs(message, faults)
+    if message.thresholds:
+        several = len(message.thresholds) > 1
+        document["threshold"] = list(message.thresholds) if several else message.thresholds[0]
     return document
 
 
@@ -144,19 +150,7 @@ def _inputs(message: network_pb2.Inputs, faults: Faults) -> object:
             "spec.inputs.width",
             f"is {message.width}, but there are {len(message.features)} features; leave it out",
         )
-    return [_feature(feature) for feature in message.features]
-
-
-def _feature(message: network_pb2.Feature) -> dict[str, object]:
-    feature: dict[str, object] = {
-        "name": message.name,
-        "unit": message.unit,
-        "description": message.description,
-    }
-    for key in ("mean", "scale"):
-        if message.HasField(key):
-            feature[key] = getattr(message, key)
-    return feature
+    return [read_feature_message(feature, index, faults) for index, feature in enumerate(message.features)]
 
 
 def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Faults) -> dict[str, object]:

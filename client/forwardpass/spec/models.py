@@ -4,25 +4,22 @@ Each field is checked for itself here. What concerns several fields at once (wid
 differ, layers that read others) is judged on the outline, so that no fault hides another.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
 from forwardpass.numerics import Numerics
 from forwardpass.spec.faults import found
+from forwardpass.spec.feature_models import FeatureField, OutputField, Threshold
 from forwardpass.spec.fields import (
     Identifier,
     Label,
     Labels,
     NamedRow,
     Names,
-    Number,
     Row,
-    Scale,
     Text,
     Tolerance,
-    Unit,
 )
 from forwardpass.spec.layer_models import LayerField
 from forwardpass.spec.model import Model, as_dict
@@ -40,31 +37,10 @@ def _as_inputs(value: object) -> dict[str, object]:
     refuse([((), f"is {found(value)}; must be the number of inputs, or a list of features")])
 
 
-def _as_feature(value: object) -> object:
-    if isinstance(value, str):
-        return {"name": value}
-    if isinstance(value, Mapping):
-        return dict(value)
-    refuse([((), f"is {found(value)}; must be a feature's name, or an object with its name")])
-
-
 def _as_list(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-class FeatureModel(Model):
-    """One named input."""
-
-    name: Label = Field(description="The name by which rows give the feature.")
-    mean: Number = Field(0.0, description="Subtracted from the input before the first layer.")
-    scale: Scale = Field(1.0, description="Divides the input after the mean is subtracted; not 0.")
-    unit: Unit = Field("", description="The unit of measurement, for example EUR.")
-    description: Text = Field("", description="What the feature says about the world.")
-
-
-FeatureField: TypeAlias = Annotated[
-    FeatureModel, BeforeValidator(_as_feature, json_schema_input_type=Label | FeatureModel)
-]
 _InputsForm: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[list[FeatureField], Field(min_length=1)]
 
 
@@ -107,10 +83,17 @@ class NetworkModel(Model):
     output_layers: Names | None = Field(
         None, description="The layers whose nodes, side by side, are the outputs; the last one when left out."
     )
-    outputs: Labels | None = Field(
-        None, description="A name for each output; the nodes of the output layers when left out."
+    outputs: Annotated[list[OutputField], BeforeValidator(_as_list)] | None = Field(
+        None,
+        description="For each output its name, or an object with its name, unit, description, scale and shift; "
+        "the nodes of the output layers when left out.",
     )
     classes: Labels = Field((), description="A label for each class: one for each output, or two for a single one.")
+    threshold: Threshold | None = Field(
+        None,
+        description="The probability from which the second of two classes is chosen, 0.5 when left out; or for as many "
+        "classes as outputs, one number for all or one for each, from which each is chosen by itself.",
+    )
     description: Text = Field("", description="What the network is for.")
     metadata: Annotated[dict[Label, Text], BeforeValidator(as_dict)] = Field(
         {}, description="Facts of the owner's choice."

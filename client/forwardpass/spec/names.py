@@ -69,6 +69,12 @@ def label_fault(value: object, limit: int) -> str | None:
     return _unreadable(value)
 
 
+def level_fault(value: object, limit: int) -> str | None:
+    """Say what is wrong with a level of a category, or None. Data may have spaces at either end."""
+    fault = label_fault(value.strip() if isinstance(value, str) else value, limit)
+    return fault or (f"has {len(value)} characters; at most {limit} are allowed here" if len(value) > limit else None)  # type: ignore[arg-type] # a text, by the check
+
+
 def unit_fault(value: object, limit: int) -> str | None:
     """Say what is wrong with a unit of measurement, which is a label or empty, or None."""
     return None if isinstance(value, str) and not value else label_fault(value, limit)

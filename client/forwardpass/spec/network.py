@@ -3,6 +3,7 @@
 These values come from `parse` and its kin, which check everything; made by hand they are not checked.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -10,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 from forwardpass.numerics import Numerics
+from forwardpass.spec.features import NAN, REFUSE, FeatureKind, OutOfRange
 from forwardpass.spec.kinds import DENSE
 from forwardpass.tensors import Array
 
@@ -46,6 +48,14 @@ class Feature:
         scale: Divides the input after the mean is subtracted; never 0.
         unit: The unit of measurement, or empty.
         description: What it says about the world, or empty.
+        kind: `number`, `category` or `boolean`.
+        low: The smallest number in range, or None.
+        high: The largest number in range, or None.
+        out_of_range: What becomes of other numbers: `warn` or `refuse`.
+        levels: Of a category, its levels; the input is a level's index.
+        missing: What stands in for a missing value: a number, 1 or 0 for true or false, a level, or `nan`;
+            `refuse` where nothing does.
+        unknown: What stands in for a text that is no level: a level or `nan`; `refuse` where nothing does.
     """
 
     name: str
@@ -53,6 +63,48 @@ class Feature:
     scale: float = 1.0
     unit: str = ""
     description: str = ""
+    kind: FeatureKind = "number"
+    low: float | None = None
+    high: float | None = None
+    out_of_range: OutOfRange = "warn"
+    levels: tuple[str, ...] = ()
+    missing: float | str = REFUSE
+    unknown: str = REFUSE
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether its values need more care than any finite number does."""
+        return self.kind != "number" or self.has_range or self.missing != REFUSE
+
+    @property
+    def has_range(self) -> bool:
+        """Whether its numbers have a range."""
+        return self.low is not None or self.high is not None
+
+    def stand_in(self, word: float | str) -> float | None:
+        """Return the input that `missing` or `unknown` stands for, None where a row is refused."""
+        if word == REFUSE:
+            return None
+        if isinstance(word, str):
+            return math.nan if word == NAN else float(self.levels.index(word))
+        return word
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """What is known of an output besides its name.
+
+    Attributes:
+        unit: The unit of measurement, or empty.
+        description: What it says about the world, or empty.
+        scale: Multiplies what the last layer computes.
+        shift: Added to it after that.
+    """
+
+    unit: str = ""
+    description: str = ""
+    scale: float = 1.0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,12 +218,12 @@ class Example:
     """One row of inputs with the outputs that it must give.
 
     Attributes:
-        inputs: A number for each input, before standardization.
+        inputs: A number for each input, before standardization; None where it is missing.
         outputs: A number for each output.
         tolerance: The largest accepted absolute difference, or None for the dtype's default.
     """
 
-    inputs: tuple[float, ...]
+    inputs: tuple[float | None, ...]
     outputs: tuple[float, ...]
     tolerance: float | None = None
 
@@ -197,6 +249,9 @@ class NetworkSpec:
         examples: Rows that prove it.
         allow_non_finite_inputs: Whether NaN and infinity are accepted in inputs.
         numerics: `exact` or `fast`, or None where the server's setting is to hold.
+        output_facts: What is known of each output besides its name, or empty.
+        thresholds: From which output on a class is chosen: one number for a single output, else one for
+            each class, of which then several may be chosen; or empty.
     """
 
     dtype: str
@@ -211,6 +266,8 @@ class NetworkSpec:
     examples: tuple[Example, ...] = ()
     allow_non_finite_inputs: bool = False
     numerics: Numerics | None = None
+    output_facts: tuple[Output, ...] = ()
+    thresholds: tuple[float, ...] = ()
 
     @property
     def is_chain(self) -> bool:

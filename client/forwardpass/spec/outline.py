@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from forwardpass.spec.features import FeatureOutline, read_feature
 from forwardpass.spec.kinds import DENSE, KINDS, output_width
 from forwardpass.spec.numbers import Unreadable, common_length
 
@@ -91,10 +92,12 @@ class Outline:
         dtype: `float32` or `float64`, the latter when it says nothing readable.
         width: The number of inputs.
         features: Their names as far as they are texts, or None when inputs is no list.
+        typed: What each feature declares, where one of them is typed; else empty.
         groups: Each group of inputs, in order.
         layers: Each layer, in order; those that are no objects declare nothing.
         output_layers: The layers it names as outputs, or None when it names none.
         outputs: Names of outputs.
+        thresholds: How many thresholds it lists, 0 for one number for all; or None.
         classes: Labels of classes.
         tags: Tags.
         metadata: How many entries metadata has.
@@ -104,10 +107,12 @@ class Outline:
     dtype: str
     width: int | None
     features: tuple[object, ...] | None
+    typed: tuple[FeatureOutline, ...]
     groups: tuple[GroupOutline, ...]
     layers: tuple[LayerOutline, ...]
     output_layers: tuple[object, ...] | None
     outputs: tuple[object, ...] | None
+    thresholds: int | None
     classes: tuple[object, ...] | None
     tags: tuple[object, ...] | None
     metadata: int
@@ -118,6 +123,8 @@ def read_outline(document: Mapping[str, object]) -> Outline:
     """Read what a document declares, whatever it looks like."""
     inputs = document.get("inputs")
     features = _items(inputs)
+    typed = tuple(map(read_feature, features or ()))
+    outputs = _items(document.get("outputs"))
     dtype = document.get("dtype")
     metadata = document.get("metadata")
     width = _count(inputs) if features is None else len(features)
@@ -125,11 +132,13 @@ def read_outline(document: Mapping[str, object]) -> Outline:
     return Outline(
         dtype="float32" if isinstance(dtype, str) and dtype == "float32" else "float64",
         width=width,
-        features=None if features is None else tuple(map(_feature_name, features)),
+        features=None if features is None else tuple(map(_name_of, features)),
+        typed=typed if any(feature.is_typed for feature in typed) else (),
         groups=groups,
         layers=tuple(_read_layers(_items(document.get("layers")) or (), width, groups)),
         output_layers=_tuple(document.get("output_layers")),
-        outputs=_tuple(document.get("outputs")),
+        outputs=None if outputs is None else tuple(map(_name_of, outputs)),
+        thresholds=_count_thresholds(document.get("threshold")),
         classes=_tuple(document.get("classes")),
         tags=_tuple(document.get("tags")),
         metadata=len(metadata) if isinstance(metadata, Mapping) else 0,
@@ -222,8 +231,15 @@ def _read_example(example: object) -> ExampleOutline:
     )
 
 
-def _feature_name(feature: object) -> object:
-    return feature.get("name") if isinstance(feature, Mapping) else feature
+def _name_of(part: object) -> object:
+    """Return the name of a feature or output, which may be all that there is of it."""
+    return part.get("name") if isinstance(part, Mapping) else part
+
+
+def _count_thresholds(value: object) -> int | None:
+    """Return how many thresholds there are, 0 for a number alone, which is for all classes; or None."""
+    items = _items(value)
+    return (None if value is None else 0) if items is None else len(items)
 
 
 def _matrix_shape(weights: object) -> tuple[int | None, int | None]:

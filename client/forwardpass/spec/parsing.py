@@ -9,16 +9,22 @@ from pydantic import BaseModel, ValidationError
 
 from forwardpass.spec.checks import check_counts
 from forwardpass.spec.faults import Faults, found, join, listed, quoted, resolve
+from forwardpass.spec.feature_models import (
+    FeatureModel,
+    OutputModel,
+    build_feature,
+    build_outputs,
+    build_thresholds,
+)
 from forwardpass.spec.fields import Context
 from forwardpass.spec.graph import check_graph
 from forwardpass.spec.kinds import KINDS, filled
 from forwardpass.spec.layer_checks import check_layers
 from forwardpass.spec.layer_models import LAYERS, LayerModel, kind_of, settings_of
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.models import FORMAT, ExampleModel, FeatureModel, GroupModel, NetworkModel
+from forwardpass.spec.models import FORMAT, ExampleModel, GroupModel, NetworkModel
 from forwardpass.spec.network import (
     Example,
-    Feature,
     InputGroup,
     Inputs,
     Layer,
@@ -62,7 +68,7 @@ def read(document: object, *, limits: Limits, faults: Faults) -> NetworkSpec:
         raise faults.error()
     check_counts(outline, limits, faults)
     check_graph(outline, limits, faults)
-    model = _check_fields(document, Context(dtype=outline.dtype, limits=limits), faults)
+    model = _check_fields(document, Context(dtype=outline.dtype, limits=limits, features=outline.typed), faults)
     faults.check()
     if model is None:
         raise faults.error()
@@ -99,6 +105,7 @@ _PARTS: Final[Mapping[str, Callable[[object], type[BaseModel] | None]]] = {
     "inputs": lambda _: FeatureModel,
     "input_groups": lambda _: GroupModel,
     "layers": lambda layer: LAYERS.get(str(kind_of(layer))),
+    "outputs": lambda _: OutputModel,
     "examples": lambda _: ExampleModel,
 }
 """The model of each part of a list, None where it cannot be told."""
@@ -171,12 +178,15 @@ def _build(model: NetworkModel, document: Mapping[Any, Any], outline: Outline) -
         layers.append(_build_layer(part, known, before, said.get("weights"), model.dtype))
     inputs = _build_inputs(model)
     output_layers = tuple(model.output_layers) if model.output_layers is not None else (layers[-1].name,)
+    defaults = default_outputs(tuple(layers), output_layers)
     return NetworkSpec(
         dtype=model.dtype,
         inputs=inputs,
         layers=tuple(layers),
         output_layers=output_layers,
-        outputs=tuple(model.outputs) if model.outputs is not None else default_outputs(tuple(layers), output_layers),
+        outputs=defaults if model.outputs is None else tuple(part.name for part in model.outputs),
+        output_facts=build_outputs(model.outputs or ()),
+        thresholds=build_thresholds(model.threshold or (), len(defaults)),
         classes=tuple(model.classes),
         description=model.description,
         metadata=MappingProxyType(dict(sorted(model.metadata.items()))),
@@ -208,10 +218,7 @@ def _build_layer(part: LayerModel, outline: LayerOutline, before: str, weights: 
 
 
 def _build_inputs(model: NetworkModel) -> Inputs:
-    features = tuple(
-        Feature(name=part.name, mean=part.mean, scale=part.scale, unit=part.unit, description=part.description)
-        for part in model.inputs.features or ()
-    )
+    features = tuple(map(build_feature, model.inputs.features or ()))
     mean = [feature.mean for feature in features]
     scale = [feature.scale for feature in features]
     return Inputs(

@@ -35,6 +35,8 @@ def _too_long(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
         ("spec.tags", len(outline.tags or ()), limits.max_tags, "tags"),
         ("spec.metadata", outline.metadata, limits.max_metadata, "entries"),
         ("spec.examples", len(outline.examples), limits.max_examples, "examples"),
+        ("spec.inputs", sum(len(each.levels) for each in outline.typed), limits.max_levels, "levels of categories"),
+        ("spec.threshold", outline.thresholds or 0, limits.max_width, "numbers"),
     ]
     for index, layer in enumerate(outline.layers[: limits.max_layers]):
         path = join("spec", "layers", index)

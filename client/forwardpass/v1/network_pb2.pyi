@@ -22,6 +22,19 @@ class Merge(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MERGE_MULTIPLY: _ClassVar[Merge]
     MERGE_MEAN: _ClassVar[Merge]
     MERGE_MAX: _ClassVar[Merge]
+
+class FeatureKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FEATURE_KIND_UNSPECIFIED: _ClassVar[FeatureKind]
+    FEATURE_KIND_NUMBER: _ClassVar[FeatureKind]
+    FEATURE_KIND_CATEGORY: _ClassVar[FeatureKind]
+    FEATURE_KIND_BOOLEAN: _ClassVar[FeatureKind]
+
+class OutOfRange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUT_OF_RANGE_UNSPECIFIED: _ClassVar[OutOfRange]
+    OUT_OF_RANGE_WARN: _ClassVar[OutOfRange]
+    OUT_OF_RANGE_REFUSE: _ClassVar[OutOfRange]
 NUMERICS_UNSPECIFIED: Numerics
 NUMERICS_EXACT: Numerics
 NUMERICS_FAST: Numerics
@@ -31,9 +44,16 @@ MERGE_CONCATENATE: Merge
 MERGE_MULTIPLY: Merge
 MERGE_MEAN: Merge
 MERGE_MAX: Merge
+FEATURE_KIND_UNSPECIFIED: FeatureKind
+FEATURE_KIND_NUMBER: FeatureKind
+FEATURE_KIND_CATEGORY: FeatureKind
+FEATURE_KIND_BOOLEAN: FeatureKind
+OUT_OF_RANGE_UNSPECIFIED: OutOfRange
+OUT_OF_RANGE_WARN: OutOfRange
+OUT_OF_RANGE_REFUSE: OutOfRange
 
 class NetworkSpec(_message.Message):
-    __slots__ = ("dtype", "inputs", "layers", "output_names", "class_labels", "description", "metadata", "tags", "examples", "allow_non_finite_inputs", "numerics", "output_layers")
+    __slots__ = ("dtype", "inputs", "layers", "output_names", "class_labels", "description", "metadata", "tags", "examples", "allow_non_finite_inputs", "numerics", "output_layers", "outputs", "thresholds")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +73,8 @@ class NetworkSpec(_message.Message):
     ALLOW_NON_FINITE_INPUTS_FIELD_NUMBER: _ClassVar[int]
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_LAYERS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     dtype: _tensor_pb2.DataType
     inputs: Inputs
     layers: _containers.RepeatedCompositeFieldContainer[Layer]
@@ -65,7 +87,9 @@ class NetworkSpec(_message.Message):
     allow_non_finite_inputs: bool
     numerics: Numerics
     output_layers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., examples: _Optional[_Iterable[_Union[Example, _Mapping]]] = ..., allow_non_finite_inputs: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., output_layers: _Optional[_Iterable[str]] = ...) -> None: ...
+    outputs: _containers.RepeatedCompositeFieldContainer[Output]
+    thresholds: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., examples: _Optional[_Iterable[_Union[Example, _Mapping]]] = ..., allow_non_finite_inputs: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., output_layers: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Inputs(_message.Message):
     __slots__ = ("width", "features", "groups")
@@ -86,18 +110,54 @@ class InputGroup(_message.Message):
     def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ...) -> None: ...
 
 class Feature(_message.Message):
-    __slots__ = ("name", "mean", "scale", "unit", "description")
+    __slots__ = ("name", "mean", "scale", "unit", "description", "kind", "low", "high", "out_of_range", "levels", "missing", "unknown")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MEAN_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_RANGE_FIELD_NUMBER: _ClassVar[int]
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     name: str
     mean: float
     scale: float
     unit: str
     description: str
-    def __init__(self, name: _Optional[str] = ..., mean: _Optional[float] = ..., scale: _Optional[float] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    kind: FeatureKind
+    low: float
+    high: float
+    out_of_range: OutOfRange
+    levels: _containers.RepeatedScalarFieldContainer[str]
+    missing: StandIn
+    unknown: StandIn
+    def __init__(self, name: _Optional[str] = ..., mean: _Optional[float] = ..., scale: _Optional[float] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ..., kind: _Optional[_Union[FeatureKind, str]] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., out_of_range: _Optional[_Union[OutOfRange, str]] = ..., levels: _Optional[_Iterable[str]] = ..., missing: _Optional[_Union[StandIn, _Mapping]] = ..., unknown: _Optional[_Union[StandIn, _Mapping]] = ...) -> None: ...
+
+class StandIn(_message.Message):
+    __slots__ = ("nan", "number", "level")
+    NAN_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    nan: bool
+    number: float
+    level: str
+    def __init__(self, nan: bool = ..., number: _Optional[float] = ..., level: _Optional[str] = ...) -> None: ...
+
+class Output(_message.Message):
+    __slots__ = ("unit", "description", "scale", "shift")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    SHIFT_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    description: str
+    scale: float
+    shift: float
+    def __init__(self, unit: _Optional[str] = ..., description: _Optional[str] = ..., scale: _Optional[float] = ..., shift: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
     __slots__ = ("name", "weights", "bias", "activation", "nodes", "merge", "mask", "scale_shift", "batch_norm", "layer_norm", "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take", "pool")
@@ -268,7 +328,7 @@ class Example(_message.Message):
     def __init__(self, inputs: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[float]] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
 class Network(_message.Message):
-    __slots__ = ("name", "latest_version", "aliases", "version_count", "create_time", "update_time", "description")
+    __slots__ = ("name", "latest_version", "aliases", "version_count", "create_time", "update_time", "description", "shadows")
     class AliasesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +343,7 @@ class Network(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SHADOWS_FIELD_NUMBER: _ClassVar[int]
     name: str
     latest_version: int
     aliases: _containers.ScalarMap[str, int]
@@ -290,10 +351,25 @@ class Network(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     description: str
-    def __init__(self, name: _Optional[str] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Mapping[str, int]] = ..., version_count: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
+    shadows: _containers.RepeatedCompositeFieldContainer[Shadow]
+    def __init__(self, name: _Optional[str] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Mapping[str, int]] = ..., version_count: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., description: _Optional[str] = ..., shadows: _Optional[_Iterable[_Union[Shadow, _Mapping]]] = ...) -> None: ...
+
+class Shadow(_message.Message):
+    __slots__ = ("of", "version", "share", "tolerance", "set_time")
+    OF_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    SET_TIME_FIELD_NUMBER: _ClassVar[int]
+    of: str
+    version: int
+    share: float
+    tolerance: float
+    set_time: _timestamp_pb2.Timestamp
+    def __init__(self, of: _Optional[str] = ..., version: _Optional[int] = ..., share: _Optional[float] = ..., tolerance: _Optional[float] = ..., set_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class NetworkVersion(_message.Message):
-    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt", "numerics", "out_of_service", "output_layers")
+    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt", "numerics", "out_of_service", "output_layers", "shadow_of", "outputs", "thresholds")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -320,6 +396,9 @@ class NetworkVersion(_message.Message):
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
     OUT_OF_SERVICE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_LAYERS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_OF_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: int
     digest: str
@@ -339,7 +418,10 @@ class NetworkVersion(_message.Message):
     numerics: Numerics
     out_of_service: bool
     output_layers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., out_of_service: bool = ..., output_layers: _Optional[_Iterable[str]] = ...) -> None: ...
+    shadow_of: _containers.RepeatedCompositeFieldContainer[Shadow]
+    outputs: _containers.RepeatedCompositeFieldContainer[Output]
+    thresholds: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., out_of_service: bool = ..., output_layers: _Optional[_Iterable[str]] = ..., shadow_of: _Optional[_Iterable[_Union[Shadow, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class LayerSummary(_message.Message):
     __slots__ = ("name", "width", "activation", "nodes", "merge", "kind")

@@ -70,6 +70,21 @@ class NetworkServiceStub(object):
                 request_serializer=forwardpass_dot_v1_dot_network__service__pb2.DeleteAliasRequest.SerializeToString,
                 response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.DeleteAliasResponse.FromString,
                 )
+        self.SetShadow = channel.unary_unary(
+                '/forwardpass.v1.NetworkService/SetShadow',
+                request_serializer=forwardpass_dot_v1_dot_network__service__pb2.SetShadowRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.SetShadowResponse.FromString,
+                )
+        self.ClearShadow = channel.unary_unary(
+                '/forwardpass.v1.NetworkService/ClearShadow',
+                request_serializer=forwardpass_dot_v1_dot_network__service__pb2.ClearShadowRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.ClearShadowResponse.FromString,
+                )
+        self.ListShadows = channel.unary_unary(
+                '/forwardpass.v1.NetworkService/ListShadows',
+                request_serializer=forwardpass_dot_v1_dot_network__service__pb2.ListShadowsRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.ListShadowsResponse.FromString,
+                )
         self.WatchNetworks = channel.unary_stream(
                 '/forwardpass.v1.NetworkService/WatchNetworks',
                 request_serializer=forwardpass_dot_v1_dot_network__service__pb2.WatchNetworksRequest.SerializeToString,
@@ -165,6 +180,29 @@ class NetworkServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetShadow(self, request, context):
+        """Lets a version be computed beside another one, on a share of the rows that
+        are predicted, after they were answered; differences are counted. What
+        was there for the same `of` is replaced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClearShadow(self, request, context):
+        """Ends what SetShadow began.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListShadows(self, request, context):
+        """Lists a network's shadows, and what was counted of each.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchNetworks(self, request, context):
         """Sends every network as it is now, then each one that changes, as it is
         after the change. Several changes of one network may arrive as one.
@@ -230,6 +268,21 @@ def add_NetworkServiceServicer_to_server(servicer, server):
                     servicer.DeleteAlias,
                     request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.DeleteAliasRequest.FromString,
                     response_serializer=forwardpass_dot_v1_dot_network__service__pb2.DeleteAliasResponse.SerializeToString,
+            ),
+            'SetShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetShadow,
+                    request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.SetShadowRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_network__service__pb2.SetShadowResponse.SerializeToString,
+            ),
+            'ClearShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearShadow,
+                    request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.ClearShadowRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_network__service__pb2.ClearShadowResponse.SerializeToString,
+            ),
+            'ListShadows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListShadows,
+                    request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.ListShadowsRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_network__service__pb2.ListShadowsResponse.SerializeToString,
             ),
             'WatchNetworks': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchNetworks,
@@ -431,6 +484,57 @@ class NetworkService(object):
         return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/DeleteAlias',
             forwardpass_dot_v1_dot_network__service__pb2.DeleteAliasRequest.SerializeToString,
             forwardpass_dot_v1_dot_network__service__pb2.DeleteAliasResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/SetShadow',
+            forwardpass_dot_v1_dot_network__service__pb2.SetShadowRequest.SerializeToString,
+            forwardpass_dot_v1_dot_network__service__pb2.SetShadowResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ClearShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/ClearShadow',
+            forwardpass_dot_v1_dot_network__service__pb2.ClearShadowRequest.SerializeToString,
+            forwardpass_dot_v1_dot_network__service__pb2.ClearShadowResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListShadows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/ListShadows',
+            forwardpass_dot_v1_dot_network__service__pb2.ListShadowsRequest.SerializeToString,
+            forwardpass_dot_v1_dot_network__service__pb2.ListShadowsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

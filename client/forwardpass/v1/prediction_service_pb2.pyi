@@ -11,19 +11,25 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictRequest(_message.Message):
-    __slots__ = ("network", "version", "tensor", "rows")
+    __slots__ = ("network", "version", "tensor", "rows", "columns", "top_k", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TENSOR_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: str
     tensor: _tensor_pb2.Tensor
     rows: _tensor_pb2.Rows
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ...) -> None: ...
+    columns: _tensor_pb2.Columns
+    top_k: int
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., columns: _Optional[_Union[_tensor_pb2.Columns, _Mapping]] = ..., top_k: _Optional[int] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "numerics")
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "numerics", "warnings", "warning_count", "revision")
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +37,9 @@ class PredictResponse(_message.Message):
     OUTPUT_NAMES_FIELD_NUMBER: _ClassVar[int]
     CLASSIFICATIONS_FIELD_NUMBER: _ClassVar[int]
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    WARNING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     outputs: _tensor_pb2.Tensor
     network: str
     version: int
@@ -38,15 +47,42 @@ class PredictResponse(_message.Message):
     output_names: _containers.RepeatedScalarFieldContainer[str]
     classifications: _containers.RepeatedCompositeFieldContainer[Classification]
     numerics: _network_pb2.Numerics
-    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[InputWarning]
+    warning_count: int
+    revision: int
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class Classification(_message.Message):
+    __slots__ = ("label", "probability", "chosen", "top")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    probability: float
+    chosen: _containers.RepeatedScalarFieldContainer[str]
+    top: _containers.RepeatedCompositeFieldContainer[ClassProbability]
+    def __init__(self, label: _Optional[str] = ..., probability: _Optional[float] = ..., chosen: _Optional[_Iterable[str]] = ..., top: _Optional[_Iterable[_Union[ClassProbability, _Mapping]]] = ...) -> None: ...
+
+class ClassProbability(_message.Message):
     __slots__ = ("label", "probability")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     label: str
     probability: float
     def __init__(self, label: _Optional[str] = ..., probability: _Optional[float] = ...) -> None: ...
+
+class InputWarning(_message.Message):
+    __slots__ = ("row", "feature", "value", "message")
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    row: int
+    feature: str
+    value: float
+    message: str
+    def __init__(self, row: _Optional[int] = ..., feature: _Optional[str] = ..., value: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class PredictStreamRequest(_message.Message):
     __slots__ = ("id", "request")
@@ -87,23 +123,29 @@ class PredictResult(_message.Message):
     def __init__(self, response: _Optional[_Union[PredictResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class TraceRequest(_message.Message):
-    __slots__ = ("network", "version", "tensor", "rows", "layers", "contributions")
+    __slots__ = ("network", "version", "tensor", "rows", "columns", "layers", "contributions", "top_k", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TENSOR_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: str
     tensor: _tensor_pb2.Tensor
     rows: _tensor_pb2.Rows
+    columns: _tensor_pb2.Columns
     layers: _containers.RepeatedScalarFieldContainer[str]
     contributions: bool
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., contributions: bool = ...) -> None: ...
+    top_k: int
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., columns: _Optional[_Union[_tensor_pb2.Columns, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., contributions: bool = ..., top_k: _Optional[int] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class TraceResponse(_message.Message):
-    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers", "numerics")
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers", "numerics", "warnings", "warning_count", "revision")
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +156,9 @@ class TraceResponse(_message.Message):
     INPUT_NAMES_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    WARNING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     outputs: _tensor_pb2.Tensor
     network: str
     version: int
@@ -124,4 +169,7 @@ class TraceResponse(_message.Message):
     input_names: _containers.RepeatedScalarFieldContainer[str]
     layers: _containers.RepeatedCompositeFieldContainer[_trace_pb2.LayerTrace]
     numerics: _network_pb2.Numerics
-    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[InputWarning]
+    warning_count: int
+    revision: int
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...

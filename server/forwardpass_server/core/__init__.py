@@ -2,6 +2,7 @@
 
 from forwardpass_server.core.activations import ACTIVATIONS, Activation
 from forwardpass_server.core.elementwise import Elementwise
+from forwardpass_server.core.features import Oddities, Rules, settle
 from forwardpass_server.core.forward import (
     LayerTrace,
     Trace,
@@ -22,13 +23,16 @@ __all__ = [
     "Elementwise",
     "Layer",
     "LayerTrace",
+    "Oddities",
     "Operation",
     "Plan",
+    "Rules",
     "Trace",
     "empty_trace",
     "forward",
     "forward_steps",
     "rows_of",
+    "settle",
     "trace",
     "trace_steps",
 ]

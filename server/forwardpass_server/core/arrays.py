@@ -16,7 +16,7 @@ def frozen(array: Array) -> Array:
     return view
 
 
-def settle(array: Array) -> None:
+def canonicalize(array: Array) -> None:
     """Make -0 and 0 one, and all NaN one: which of two is kept depends on their place in a vector instruction."""
     array += 0.0
     lost = np.isnan(array)

@@ -158,6 +158,15 @@ def standardize(plan: Plan, inputs: Array) -> Array:
     return values
 
 
+def rescale(plan: Plan, outputs: Array) -> Array:
+    """Return `outputs * scale + shift`, where the plan has them; the layer that computed the outputs keeps its own."""
+    if plan.output_scale is not None:
+        outputs = outputs * plan.output_scale
+    if plan.output_shift is not None:
+        outputs = outputs + plan.output_shift
+    return outputs
+
+
 def _step(plan: Plan, rows: int) -> int:
     """Round up to a number of rows that needs no padding within a step."""
     return min(-(-max(rows, 1) // plan.block) * plan.block, plan.part)
@@ -175,7 +184,7 @@ def _outputs(plan: Plan, inputs: Array) -> Array:
         values = layer.function(sums, out=sums)
         if link is not None:
             link.note(waiting, values)
-    return _side_by_side(plan, waiting) if waiting else values
+    return rescale(plan, _side_by_side(plan, waiting) if waiting else values)
 
 
 def _side_by_side(plan: Plan, waiting: Mapping[str, Array]) -> Array:
@@ -217,7 +226,7 @@ def _trace(
                     bias=layer.bias if contributions and isinstance(layer, Dense) else None,
                 )
             )
-    outputs = _side_by_side(plan, waiting) if waiting else values
+    outputs = rescale(plan, _side_by_side(plan, waiting) if waiting else values)
     return Trace(inputs=first, layers=tuple(layers), outputs=outputs[:count])
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forwardpass_server.core.arrays import Array, settle
+from forwardpass_server.core.arrays import Array, canonicalize
 
 if TYPE_CHECKING:
     from forwardpass_server.core.layers import Layer
@@ -36,7 +36,7 @@ def merge(arrays: Sequence[Array], how: str) -> Array:
         together(merged, array, out=merged)
     if how == "mean":
         merged /= len(arrays)
-    settle(merged)
+    canonicalize(merged)
     return merged
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from forwardpass_server.core.arrays import Array, settle
+from forwardpass_server.core.arrays import Array, canonicalize
 
 _Function: TypeAlias = Callable[[Array], Array]
 
@@ -92,7 +92,7 @@ def clip(*, low: Array | None = None, high: Array | None = None) -> _Function:
         clipped = values.copy() if low is None else np.maximum(values, low)
         if high is not None:
             np.minimum(clipped, high, out=clipped)
-        settle(clipped)
+        canonicalize(clipped)
         return clipped
 
     return compute
@@ -124,7 +124,7 @@ def pool(*, windows: Array, reduce: str) -> _Function:
 
     def compute(values: Array) -> Array:
         reduced: Array = together(np.take(values, places, axis=1), axis=2)
-        settle(reduced)
+        canonicalize(reduced)
         return reduced
 
     return compute

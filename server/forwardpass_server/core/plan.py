@@ -32,6 +32,8 @@ class Plan:
         output_layers: The layers whose nodes, side by side, are the outputs; empty means the last one.
         mean: `(inputs,)`, subtracted from the inputs, or None.
         scale: `(inputs,)`, divides them after that, or None.
+        output_scale: `(outputs,)`, multiplies what the layers compute, or None.
+        output_shift: `(outputs,)`, is added to it after that, or None.
         fast: Whether products are left to the BLAS as they are; a row's last bits may then depend on its company.
         block: Rows are padded to a multiple of this.
         part: So many rows are computed at once; it bounds the memory that a call takes.
@@ -45,6 +47,8 @@ class Plan:
     output_layers: tuple[str, ...] = ()
     mean: Array | None = None
     scale: Array | None = None
+    output_scale: Array | None = None
+    output_shift: Array | None = None
     fast: bool = False
     block: int = field(init=False)
     part: int = field(init=False)
@@ -62,7 +66,7 @@ class Plan:
         object.__setattr__(self, "steps", tuple(zip(self.layers, links, strict=True)))
         object.__setattr__(self, "keeps_inputs", graph.reads_inputs(links))
         object.__setattr__(self, "part", self._find_part(graph.most_held(self.layers, links, self.inputs)))
-        for name in ("mean", "scale"):
+        for name in ("mean", "scale", "output_scale", "output_shift"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, frozen(getattr(self, name)))
 

@@ -72,7 +72,8 @@ def datatype_of(name: str, tensor: str) -> Datatype:
     """
     found = DATATYPES.get(name)
     if found is None:
-        what = "a network reads numbers" if name == "BYTES" else f"known are {', '.join(DATATYPES)}"
+        texts = "texts are for categories alone, each in a tensor of its name"
+        what = texts if name == "BYTES" else f"known are {', '.join(DATATYPES)}"
         message = f"inference input '{tensor}' has datatype '{name}'; {what}"
         raise DtypeMismatchError(
             message, faults=[Fault(path=f"inputs[{tensor!r}].datatype", message=message)], actualDtype=name

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 PLATFORM: Final = "forwardpass"
 FILE: Final = "network.safetensors"
 _LARGEST_BATCH: Final = 2**31 - 1
-_TYPES: Final = {"FP32": config.TYPE_FP32, "FP64": config.TYPE_FP64, "BYTES": config.TYPE_STRING}
+_TYPES: Final = {
+    "FP32": config.TYPE_FP32,
+    "FP64": config.TYPE_FP64,
+    "BYTES": config.TYPE_STRING,
+    "BOOL": config.TYPE_BOOL,
+}
+_KINDS: Final = {"category": "BYTES", "boolean": "BOOL"}
+"""The datatype of each kind of feature that is no number."""
 
 
 def metadata(served: "Served", versions: "Iterable[VersionState]") -> v2.ModelMetadataResponse:
@@ -80,8 +87,11 @@ def configuration(served: "Served", versions: "Iterable[VersionState]", max_rows
 
 
 def _inputs(served: "Served") -> list[tuple[str, str, int]]:
-    """Return the name, datatype and width of each input that stands for all."""
-    return [(INPUTS, NAMES[served.plan.dtype.name], served.plan.inputs)]
+    """Return the name, datatype and width of each input to send: one for all, or one each where some are no numbers."""
+    number = NAMES[served.plan.dtype.name]
+    if served.typed is None or all(feature.kind == "number" for feature in served.typed.features):
+        return [(INPUTS, number, served.plan.inputs)]
+    return [(feature.name, _KINDS.get(feature.kind, number), 1) for feature in served.typed.features]
 
 
 def _outputs(served: "Served") -> list[tuple[str, str, int]]:

@@ -19,12 +19,12 @@ from forwardpass_server.oip.datatypes import DATATYPES
 from forwardpass_server.oip.ids import id_of, without_id
 from forwardpass_server.oip.inputs import INPUTS, read_inputs
 from forwardpass_server.oip.outputs import wanted
-from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferRequest
+from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
 from forwardpass_server.serving import Kind, Wanted
+from forwardpass_server.serving.features import Read, Warnings
 
 if TYPE_CHECKING:
     import numpy as np
-    from forwardpass.tensors import Array
 
     from forwardpass_server.registry import Served, Snapshot, VersionState
 
@@ -55,14 +55,28 @@ class AskedToInfer:
     own_id: str | None
     inside: bool
 
+    @property
+    def min_revision(self) -> int:
+        """Return 0: the protocol has none."""
+        return 0
+
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that is asked for, or say in Triton's words that there is none."""
         return find(snapshot, self.message.model_name, self.message.model_version)
 
-    def inputs(self, served: "Served") -> "Array":
-        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network."""
+    def inputs(self, served: "Served") -> Read:
+        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of."""
         check_parameters(self.message.parameters)
         return read_inputs(self.message, served)
+
+    def warned(self, warnings: Warnings) -> bytes:
+        """Serialize warnings as the parameters `warnings`, a text with a line for each, and `warning_count`."""
+        lines = "\n".join(f"row {warning.row}: {warning.message}" for warning in warnings.first)
+        parameters = {
+            "warnings": InferParameter(string_param=lines),
+            "warning_count": InferParameter(int64_param=warnings.count),
+        }
+        return ModelInferResponse(parameters=parameters).SerializeToString(deterministic=True)
 
     def wanted(self, served: "Served") -> Wanted:
         """Return what is wanted."""

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from forwardpass.errors import Fault, InvalidFieldError, ShapeMismatchError
+from forwardpass.spec.features import REFUSE
 
 from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype
-from forwardpass_server.serving.inputs import check_finite
+from forwardpass_server.oip.levels import BYTES, levels_of, read_levels, texts_of
+from forwardpass_server.serving.features import Origin, Read, check_unsaid
+from forwardpass_server.serving.inputs import check_inputs
 
 if TYPE_CHECKING:
     from forwardpass.tensors import Array
@@ -27,8 +30,8 @@ _ACCEPTED: Final = frozenset({"binary_data_size", "content_type"})
 """Parameters of an input that say nothing which the datatype and the shape do not say."""
 
 
-def read_inputs(request: "ModelInferRequest", served: "Served") -> "Array":
-    """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network.
+def read_inputs(request: "ModelInferRequest", served: "Served") -> Read:
+    """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of.
 
     Raises:
         InvalidFieldError: An input is unknown or missing, or has a parameter that is not known.
@@ -40,19 +43,35 @@ def read_inputs(request: "ModelInferRequest", served: "Served") -> "Array":
     names = [tensor.name for tensor in request.inputs]
     _check_contents(request)
     if names == [INPUTS]:
-        numbers = _read(request, 0, served, served.plan.inputs)
-    else:
-        _check_names(names, served)
-        columns = [_read(request, index, served, 1) for index in range(len(names))]
-        rows = {len(column) for column in columns}
-        if len(rows) > 1:
-            shapes = ", ".join(f"'{name}' has {len(column)}" for name, column in zip(names, columns, strict=True))
-            raise _wrong_shape(f"all inputs must have the same number of rows; {shapes}", names[0], served)
-        numbers = np.empty((len(columns[0]), served.plan.inputs), dtype=served.plan.dtype)
-        for name, column in zip(names, columns, strict=True):
-            numbers[:, served.feature_index[name]] = column[:, 0]
-    check_finite(numbers, served, INPUTS)
-    return numbers
+        return check_inputs(_read(request, 0, served, served.plan.inputs), served, INPUTS)
+    _check_names(names, served)
+    columns = [_read(request, index, served, 1) for index in range(len(names))]
+    rows = {len(column) for column in columns}
+    if len(rows) > 1:
+        shapes = ", ".join(f"'{name}' has {len(column)}" for name, column in zip(names, columns, strict=True))
+        raise _wrong_shape(f"all inputs must have the same number of rows; {shapes}", names[0], served)
+    check_unsaid(len(columns[0]) * (served.plan.inputs - len(names)), served)
+    numbers = np.full((len(columns[0]), served.plan.inputs), np.nan, dtype=served.plan.dtype)
+    for name, column in zip(names, columns, strict=True):
+        numbers[:, served.feature_index[name]] = column[:, 0]
+    return check_inputs(numbers, served, INPUTS, None if served.typed is None else _origin(request, served))
+
+
+def _origin(request: "ModelInferRequest", served: "Served") -> Origin:
+    """Say where the values stand of a request that has a tensor for each feature."""
+    names = served.input_names
+    place = {tensor.name: index for index, tensor in enumerate(request.inputs)}
+    known: dict[int, list[str]] = {}
+
+    def text(row: int, column: int) -> str | None:
+        index = place.get(names[column])
+        if index is None or request.inputs[index].datatype != BYTES:
+            return None
+        if index not in known:  # read once for all faults
+            known[index] = texts_of(request, index)
+        return known[index][row]
+
+    return Origin(path=lambda row, column: f"inputs[{names[column]!r}][{row}]", text=text)
 
 
 def _check_contents(request: "ModelInferRequest") -> None:
@@ -72,18 +91,23 @@ def _check_contents(request: "ModelInferRequest") -> None:
 
 
 def _check_names(names: Sequence[str], served: "Served") -> None:
-    """Accept each feature once, and all of them."""
+    """Accept each feature once, and all of them but those for which something stands in."""
     known = served.feature_index
     for name in names:
         if name not in known:
             raise _wrong_input(f"unexpected inference input '{name}' for model '{served.name}'; {_read_by(served)}")
     if len(set(names)) < len(names):
         raise _wrong_input(f"an input is given twice for model '{served.name}'")
-    missing = [name for name in served.input_names if name not in set(names)]
-    if missing:
+    missing = [name for name in served.input_names if name not in set(names) and _is_needed(name, served)]
+    if missing or not names:
         given, absent = (", ".join(f"'{name}'" for name in some[:20]) for some in (names, missing))
         wanted = f"expected {len(known)} inputs but got {len(names)} inputs for model '{served.name}'"
         raise _wrong_input(f"{wanted}. Got input(s) [{given}], but missing required input(s) [{absent}]")
+
+
+def _is_needed(name: str, served: "Served") -> bool:
+    """Whether nothing stands in for an input that is missing."""
+    return served.typed is None or served.typed.features[served.feature_index[name]].missing == REFUSE
 
 
 def _read_by(served: "Served") -> str:
@@ -98,7 +122,8 @@ def _read(request: "ModelInferRequest", index: int, served: "Served", width: int
         if name not in _ACCEPTED:
             what = f"input '{tensor.name}' has the parameter '{name}', which is not supported"
             raise InvalidFieldError(what, faults=[Fault(path=f"inputs[{tensor.name!r}].parameters", message=what)])
-    datatype = datatype_of(tensor.datatype, tensor.name)
+    levels = levels_of(tensor.name, served) if tensor.datatype == BYTES else None
+    datatype = None if levels else datatype_of(tensor.datatype, tensor.name)
     shape = tuple(tensor.shape[:3])
     if (shape[1:] != (width,) and len(shape) != 1) or len(tensor.shape) > 2 or min(shape, default=0) < 0:
         raise _unexpected(list(tensor.shape[:8]), tensor.name, width, served)
@@ -107,7 +132,9 @@ def _read(request: "ModelInferRequest", index: int, served: "Served", width: int
         raise _unexpected(list(shape), tensor.name, width, served)
     if not count:
         raise _wrong_shape(f"input '{tensor.name}' has no rows; model '{served.name}' needs one", tensor.name, served)
-    if request.raw_input_contents:
+    if datatype is None:
+        elements = read_levels(request, index, count, levels or {})
+    elif request.raw_input_contents:
         elements = from_raw(request.raw_input_contents[index], datatype, count, tensor.name)
     else:
         elements = from_contents(tensor.contents, datatype, count, tensor.name)

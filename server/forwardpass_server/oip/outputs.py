@@ -20,7 +20,7 @@ from forwardpass_server.oip.datatypes import NAMES, raw_texts
 from forwardpass_server.oip.ids import id_field_of
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferResponse
 from forwardpass_server.serving import Computed, TraceChoice, Wanted
-from forwardpass_server.serving.replies import classify
+from forwardpass_server.serving.classes import classify
 from forwardpass_server.serving.wire import data_of, field
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Answers:
     own_id: str | None
 
     def __call__(
-        self, served: "Served", computed: Computed, calls: "Sequence[Call]", counts: Sequence[int]
+        self, served: "Served", computed: Computed, calls: "Sequence[Call]", counts: Sequence[int], _: int
     ) -> list[bytes]:
         """Serialize a `ModelInferResponse` for each call."""
         head = _head(served.name, served.version, served.digest, served.numerics)
@@ -206,7 +206,7 @@ def _column(output: Output, served: "Served", computed: Computed) -> _Numbers | 
     """Return one output of all rows."""
     outputs = computed.outputs if isinstance(computed, Trace) else computed
     if output.name == LABEL and not output.layer and output.column is None:
-        return _Texts(output.name, [[found.label.encode()] for found in classify(served.classes, outputs)])
+        return _Texts(output.name, [[found.label.encode()] for found in classify(served, outputs)])
     numbers = outputs
     if isinstance(computed, Trace) and output.layer:
         numbers = getattr(next(layer for layer in computed.layers if layer.name == output.layer), output.part)

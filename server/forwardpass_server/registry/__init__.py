@@ -1,7 +1,8 @@
 """The registry: names, versions, aliases, digests, and where they are kept."""
 
 from forwardpass_server.registry.registry import Registry
-from forwardpass_server.registry.snapshot import Snapshot
+from forwardpass_server.registry.shadows import ShadowFigures, Shadowing, ShadowStatistics
+from forwardpass_server.registry.snapshot import Snapshot, revision_ahead
 from forwardpass_server.registry.sql import SqlStore
 from forwardpass_server.registry.state import (
     LATEST,
@@ -15,7 +16,7 @@ from forwardpass_server.registry.state import (
     VersionState,
 )
 from forwardpass_server.registry.statistics import Counted, Figures, Statistics
-from forwardpass_server.registry.store import MoveRow, Store, StoreOpenError
+from forwardpass_server.registry.store import MoveRow, ShadowRow, Store, StoreOpenError
 
 __all__ = [
     "LATEST",
@@ -28,6 +29,10 @@ __all__ = [
     "Registered",
     "Registry",
     "Served",
+    "ShadowFigures",
+    "ShadowRow",
+    "ShadowStatistics",
+    "Shadowing",
     "Slot",
     "Snapshot",
     "SqlStore",
@@ -36,4 +41,5 @@ __all__ = [
     "StoreOpenError",
     "Summary",
     "VersionState",
+    "revision_ahead",
 ]

@@ -3,14 +3,17 @@
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from forwardpass.differences import TOLERANCE
 from forwardpass.errors import ExampleFailedError, Fault
 from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, NetworkSpec, expressions
 from forwardpass.spec import network as spec_values
 from forwardpass.spec.kinds import DENSE
+from forwardpass.tensors import Array
 
-from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward
+from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward, settle
+from forwardpass_server.registry.features import typed_features
 from forwardpass_server.registry.state import LayerSummary, Served, Summary
 
 MOST_FAULTS: Final = 100
@@ -31,8 +34,15 @@ def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
         layers=tuple(_compile_layer(layer, spec.dtype) for layer in spec.layers),
         groups={group.name: group.width for group in spec.inputs.groups},
         output_layers=spec.output_layers,
+        output_scale=_unless([fact.scale for fact in spec.output_facts], 1, spec.dtype),
+        output_shift=_unless([fact.shift for fact in spec.output_facts], 0, spec.dtype),
         fast=(spec.numerics or numerics) == "fast",
     )
+
+
+def _unless(numbers: list[float], nothing: float, dtype: str) -> Array | None:
+    """Return numbers as an array, or None where all of them change nothing."""
+    return None if all(number == nothing for number in numbers) else np.array(numbers, dtype)
 
 
 def _compile_layer(layer: spec_values.Layer, dtype: str) -> Layer:
@@ -82,13 +92,12 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
         if example.tolerance is not None:
             tolerance[row] = example.tolerance
     with np.errstate(all="ignore"):
-        inputs = given.astype(plan.dtype)
+        inputs, refused = _settled(spec, given.astype(plan.dtype))
         actual = forward(plan, inputs).astype(np.float64)
         excess = np.abs(actual - expected) - tolerance
     # Nothing is worse than NaN, or than an input that a prediction would refuse.
     excess[np.isnan(excess)] = np.inf
-    if not spec.allow_non_finite_inputs:
-        excess[~np.isfinite(inputs).all(axis=1)] = np.inf
+    excess[refused] = np.inf
     worst = excess.argmax(axis=1)
     failed = np.flatnonzero(excess.max(axis=1) > 0).tolist()
     if not failed:
@@ -98,7 +107,7 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
         column = worst[row]
         found, wanted, accepted = actual[row, column], expected[row, column], tolerance[row, column]
         message = f"expected {wanted:.17g}, computed {found:.17g}, tolerance {accepted:.3g}"
-        if not np.isfinite(inputs[row]).all():
+        if np.isinf(inputs[row]).any():
             message += f"; an input is too large for {spec.dtype}"
         faults.append(Fault(path=f"spec.examples[{row}].outputs[{column}]", message=message))
     if len(failed) > MOST_FAULTS:
@@ -115,6 +124,19 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
         tolerance=f"{tolerance[first, column]:.17g}",
         failedCount=len(failed),
     )
+
+
+def _settled(spec: NetworkSpec, inputs: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return the inputs to compute with, `(examples, inputs)`, and which rows a prediction would refuse."""
+    typed = typed_features(spec)
+    if typed is None:
+        allowed = np.isfinite(inputs) | spec.allow_non_finite_inputs
+        return inputs, np.logical_not(allowed.all(axis=1))
+    refused = np.zeros(len(inputs), bool)
+    settled, oddities = settle(typed.rules, inputs)
+    if oddities is not None:
+        refused[oddities.refusals[:, 0]] = True
+    return settled, refused
 
 
 def summarize(spec: NetworkSpec, numerics: Numerics = "exact") -> Summary:
@@ -141,6 +163,8 @@ def summarize(spec: NetworkSpec, numerics: Numerics = "exact") -> Summary:
         tags=spec.tags,
         parameter_count=spec.parameter_count,
         numerics=spec.numerics or numerics,
+        output_facts=spec.output_facts,
+        thresholds=spec.thresholds,
     )
 
 
@@ -160,4 +184,6 @@ def serve(name: str, version: int, digest: str, spec: NetworkSpec, plan: Plan) -
         activations=tuple(layer.activation for layer in spec.layers),
         allow_non_finite=spec.allow_non_finite_inputs,
         numerics="fast" if plan.fast else "exact",
+        typed=typed_features(spec),
+        thresholds=np.array(spec.thresholds, plan.dtype) if spec.thresholds else None,
     )

@@ -173,11 +173,15 @@ def _served_bytes(served: Served) -> int:
     arrays = [plan.mean, plan.scale, *(array for layer in plan.layers for array in layer.arrays)]
     numbers = sum(array.nbytes for array in arrays if array is not None)
     names = [served.input_names, served.input_names, served.output_names, served.classes, *served.nodes]
+    if served.typed is not None:
+        names += [each.levels for each in served.typed.features]
     return _OBJECT_BYTES + numbers + sum(map(_text_bytes, names))
 
 
 def _summary_bytes(summary: Summary) -> int:
-    features = [text for each in summary.inputs.features for text in (each.name, each.unit, each.description)]
+    inputs, outputs = summary.inputs.features, summary.output_facts
+    features = [text for each in inputs for text in (each.name, each.unit, each.description, *each.levels)]
+    features += [text for each in outputs for text in (each.unit, each.description)]
     metadata = summary.metadata
     names = [summary.outputs, summary.classes, summary.tags, features, metadata, metadata.values()]
     names += [(summary.description,), summary.output_layers, *(layer.nodes for layer in summary.layers)]

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
+from forwardpass.differences import TOLERANCE, checked_tolerance
 from forwardpass.errors import (
     Fault,
     ForwardpassError,
@@ -26,9 +27,10 @@ from forwardpass_server.registry.builtin import builtin_networks
 from forwardpass_server.registry.compile import check_examples, compile_plan, serve, summarize
 from forwardpass_server.registry.content import ContentGoneError, Contents, corrupt, digest_of
 from forwardpass_server.registry.current import Current
-from forwardpass_server.registry.following import Follower
+from forwardpass_server.registry.following import Follower, Then
 from forwardpass_server.registry.moves import earlier_move
-from forwardpass_server.registry.snapshot import Snapshot, network_state, version_state
+from forwardpass_server.registry.shadows import check_comparable, check_share
+from forwardpass_server.registry.snapshot import Snapshot, is_number, network_state, version_state
 from forwardpass_server.registry.state import (
     LATEST,
     NetworkChange,
@@ -125,6 +127,32 @@ class Registry:
         """
         if self._store.shared:
             self._follower = Follower(self._catch_up, self._store.hints(), poll_seconds=poll_seconds)
+
+    @property
+    def shared(self) -> bool:
+        """Whether others may have written what is not in the snapshot yet."""
+        return self._store.shared
+
+    @property
+    def database_works(self) -> bool:
+        """Whether the store answered when it was last asked."""
+        return not self._current.in_doubt and (self._follower is None or self._follower.works)
+
+    def look(self, then: Then) -> None:
+        """Take in all that was committed before this call, then call back: with None, or with why that failed.
+
+        It may call back in this thread or another; the callback must not raise, and not take long.
+        """
+        if self._follower is not None:
+            self._follower.look(then)
+            return
+        problem = None
+        if self._store.shared:
+            try:
+                self._catch_up()
+            except StoreUnavailableError as error:
+                problem = error
+        then(problem)
 
     def close(self) -> None:
         """Stop following; the store stays open."""
@@ -402,6 +430,56 @@ class Registry:
                     f"alias: {message}", faults=[Fault(path="alias", message=message)], field="alias"
                 )
             return self._current.follow(self._store.delete_alias(name, alias))
+
+    def set_shadow(
+        self, name: str, of: str, reference: str, *, share: float, tolerance: float | None = None
+    ) -> NetworkState:
+        """Let a version be computed beside another one, on a share of what that answers.
+
+        Args:
+            name: The network's name.
+            of: Whose rows: a version's number, or an alias, which means whatever it names at the time.
+            reference: The version that is computed beside it.
+            share: Which share of the rows, above 0 and up to 1.
+            tolerance: A difference is accepted up to this much times `max(1, |answered number|)`; None means 1e-9,
+                or 1e-4 where one of the two is float32.
+
+        Raises:
+            InvalidFieldError: The share or tolerance cannot be, the two versions are one, or their inputs or outputs
+                have other names.
+            NetworkNotFoundError: There is no such network.
+            VersionNotFoundError: It has no version of one of the numbers.
+            AliasNotFoundError: It has no alias of one of the names.
+            NetworkCorruptError: One of the two is damaged.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
+        """
+        check_share(share)
+        live, version = self.version(name, of), self.version(name, reference)
+        with self._reading(live):
+            ours = self._contents.summary(live)
+        with self._reading(version):
+            theirs = self._contents.summary(version)
+        check_comparable(ours, theirs, version.number)
+        coarser = "float32" if "float32" in {ours.dtype, theirs.dtype} else "float64"
+        tolerance = checked_tolerance(tolerance, TOLERANCE[coarser])
+        of = str(live.number) if is_number(of) else of or LATEST
+        if live.number == version.number:
+            message = f"is version {version.number} itself; name another one to compare it with"
+            raise InvalidFieldError(f"of: {message}", faults=[Fault(path="of", message=message)], field="of")
+        with self._writing():
+            written = self._store.set_shadow(name, of, version.number, share=share, tolerance=tolerance)
+            return self._current.follow(written)
+
+    def clear_shadow(self, name: str, of: str) -> NetworkState:
+        """End what `set_shadow` began; where there is nothing, nothing changes.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            StoreUnavailableError: The store cannot write now; the snapshot stays as it is.
+        """
+        with self._writing():
+            self.network(name)
+            return self._current.follow(self._store.clear_shadow(name, of or LATEST))
 
     def subscribe(self, callback: Callable[[NetworkChange], None]) -> Callable[[], None]:
         """Call back after each change, in the thread that made it; return what ends that.

@@ -8,6 +8,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, Final
 
 from forwardpass.errors import InvalidFieldError
@@ -15,8 +16,8 @@ from forwardpass.spec import check_name
 from sqlalchemy import Connection, select
 
 from forwardpass_server.registry.state import LATEST
-from forwardpass_server.registry.store import NetworkRow, VersionRow
-from forwardpass_server.registry.tables import aliases, networks, versions, withdrawn
+from forwardpass_server.registry.store import NetworkRow, ShadowRow, VersionRow
+from forwardpass_server.registry.tables import aliases, networks, shadows, versions, withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def read_networks(
         versions.c.size_bytes,
     ).order_by(versions.c.number)
     of_withdrawn = select(withdrawn.c.name, withdrawn.c.number)
+    of_shadows = select(shadows).order_by(shadows.c.of)
     of_aliases = select(aliases.c.name, aliases.c.alias, aliases.c.number)
     if name is not None or since is not None:
         changed = networks.c.name == name if name is not None else networks.c.revision > since
@@ -50,6 +52,7 @@ def read_networks(
         of_versions = of_versions.where(versions.c.name.in_(names))
         of_withdrawn = of_withdrawn.where(withdrawn.c.name.in_(names))
         of_aliases = of_aliases.where(aliases.c.name.in_(names))
+        of_shadows = of_shadows.where(shadows.c.name.in_(names))
     out_of_service = {(row.name, row.number) for row in connection.execute(of_withdrawn)}
     numbered: dict[object, dict[int, VersionRow]] = defaultdict(dict)
     for version in connection.execute(of_versions):
@@ -64,8 +67,16 @@ def read_networks(
             named[alias.name][alias.alias] = alias.number
         else:
             log.error("alias %r of network %r names no version and is left out", alias.alias, alias.name)
+    beside: dict[object, list[ShadowRow]] = defaultdict(list)
+    for shadow in connection.execute(of_shadows):
+        row = _shadow(shadow)
+        known = {*map(str, numbered[shadow.name]), LATEST, *named[shadow.name]}
+        if row is not None and row.number in numbered[shadow.name] and row.of in known:
+            beside[shadow.name].append(row)
+        else:
+            log.error("a shadow of network %r is damaged and is left out", shadow.name)
     return {
-        row.name: _network(row, numbered[row.name], named[row.name])
+        row.name: _network(row, numbered[row.name], named[row.name], tuple(beside[row.name]))
         for row in connection.execute(of_networks)
         if _is_name(row.name)
     }
@@ -84,7 +95,9 @@ def microseconds(time: datetime) -> int:
     return (time - EPOCH) // timedelta(microseconds=1)
 
 
-def _network(row: Any, numbered: Mapping[int, VersionRow], named: Mapping[str, int]) -> NetworkRow:
+def _network(
+    row: Any, numbered: Mapping[int, VersionRow], named: Mapping[str, int], beside: tuple[ShadowRow, ...]
+) -> NetworkRow:
     newest = max(numbered, default=0)
     return NetworkRow(
         name=row.name,
@@ -95,7 +108,20 @@ def _network(row: Any, numbered: Mapping[int, VersionRow], named: Mapping[str, i
         revision=count(row.revision, otherwise=0),
         versions=tuple(numbered.values()),
         aliases={LATEST: newest, **named} if numbered else {},
+        shadows=beside,
     )
+
+
+def _shadow(row: Any) -> ShadowRow | None:
+    """Return a shadow, or None where its row makes no sense."""
+    try:
+        share, tolerance = float(row.share), float(row.tolerance)
+    except (TypeError, ValueError):
+        return None
+    if not (0 < share <= 1 and 0 <= tolerance < inf and isinstance(row.of, str)):
+        return None
+    number = count(row.number, otherwise=0)
+    return ShadowRow(of=row.of, number=number, share=share, tolerance=tolerance, set_time=moment(row.set_us))
 
 
 def _version(row: Any, *, in_service: bool) -> VersionRow:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final, TypeVar
 
@@ -11,10 +11,12 @@ from forwardpass.errors import (
     NetworkNotFoundError,
     NotFoundError,
     QuotaExceededError,
+    RevisionAheadError,
     VersionNotFoundError,
     VersionOutOfServiceError,
 )
 
+from forwardpass_server.registry.shadows import Shadowing
 from forwardpass_server.registry.state import NetworkState, VersionState
 from forwardpass_server.registry.store import NetworkRow, VersionRow
 
@@ -32,16 +34,19 @@ class Snapshot:
         revision: How many changes there were.
         networks: Every network, by name.
         names: Their names, sorted.
+        shadowed: What is computed beside a version, by its network's name and its number.
     """
 
     revision: int
     networks: Mapping[str, NetworkState]
     names: tuple[str, ...]
+    shadowed: Mapping[tuple[str, int], tuple[Shadowing, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, networks: Mapping[str, NetworkState], revision: int) -> "Snapshot":
         """Make a snapshot of networks by name."""
-        return cls(revision=revision, networks=networks, names=tuple(sorted(networks)))
+        shadowed = {key: found for network in networks.values() for key, found in _shadowed(network).items()}
+        return cls(revision=revision, networks=networks, names=tuple(sorted(networks)), shadowed=shadowed)
 
     def changed(self, changes: Mapping[str, NetworkState | None], revision: int) -> "Snapshot":
         """Return the snapshot after changes of networks by name; None deletes one."""
@@ -55,7 +60,10 @@ class Snapshot:
             if name not in networks:
                 insort(names, name)
             networks[name] = network
-        return Snapshot(revision=revision, networks=networks, names=tuple(names))
+        shadowed = {key: found for key, found in self.shadowed.items() if key[0] not in changes}
+        for network in changes.values():
+            shadowed |= {} if network is None else _shadowed(network)
+        return Snapshot(revision=revision, networks=networks, names=tuple(names), shadowed=shadowed)
 
     def network(self, name: str) -> NetworkState:
         """Return a network.
@@ -68,7 +76,7 @@ class Snapshot:
             raise _missing(NetworkNotFoundError, "network", name, "there is", self.names)
         return network
 
-    def listed(self, *, after: str, limit: int | None) -> tuple[NetworkState, ...]:
+    def listed(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
         """Return networks by name: all, or at most `limit` of those after a name."""
         start = bisect_right(self.names, after)
         end = None if limit is None else start + limit
@@ -179,7 +187,19 @@ def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> Network
         aliases=row.aliases,
         create_time=row.create_time,
         update_time=row.update_time,
+        shadows=row.shadows,
+        revision=row.revision,
     )
+
+
+def _shadowed(network: NetworkState) -> dict[tuple[str, int], tuple[Shadowing, ...]]:
+    """Return what is computed beside each version; a version beside itself is not."""
+    found: dict[tuple[str, int], tuple[Shadowing, ...]] = {}
+    for shadowing in network.shadowings():
+        if shadowing.live is not shadowing.version:
+            key = (network.name, shadowing.live.number)
+            found[key] = (*found.get(key, ()), shadowing)
+    return found
 
 
 def version_state(name: str, row: VersionRow) -> VersionState:
@@ -191,6 +211,16 @@ def version_state(name: str, row: VersionRow) -> VersionState:
         create_time=row.create_time,
         size_bytes=row.size_bytes,
         in_service=row.in_service,
+    )
+
+
+def revision_ahead(wanted: int, actual: int) -> RevisionAheadError:
+    """Make the error of a caller that knows of a revision which the store does not have."""
+    return RevisionAheadError(
+        f"revision {wanted} is wanted, and the registry's database is at {actual}: the revision is another registry's, "
+        "or the database was restored from a backup; ask without `min_revision`",
+        minRevision=wanted,
+        revision=actual,
     )
 
 

@@ -27,7 +27,7 @@ from forwardpass_server.registry.moves import earlier_move, forget_moves, note_m
 from forwardpass_server.registry.rows import count, microseconds, read_networks
 from forwardpass_server.registry.state import LATEST
 from forwardpass_server.registry.store import Hints, Loaded, MoveRow, NetworkRow, Seed, StoreOpenError, Written
-from forwardpass_server.registry.tables import aliases, networks, registry, versions, withdrawn
+from forwardpass_server.registry.tables import aliases, networks, registry, shadows, versions, withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class SqlStore:
         with self._writing() as connection:
             network = _read(connection, name)
             forget_moves(connection, name)
-            for table in (aliases, withdrawn, versions):
+            for table in (shadows, aliases, withdrawn, versions):
                 connection.execute(delete(table).where(table.c.name == name))
             gone = {"next_version": network.next_version}
             connection.execute(update(networks).where(networks.c.name == name).values(**gone))
@@ -161,7 +161,8 @@ class SqlStore:
             if network.aliases[LATEST] == number:
                 left = max(version.number for version in network.versions if version.number != number)
                 _move(connection, name, LATEST, left)
-            for table in (withdrawn, versions):
+            _forget_shadow(connection, name, str(number))
+            for table in (shadows, withdrawn, versions):
                 connection.execute(delete(table).where(table.c.name == name, table.c.number == number))
             return _written(connection, name, number, changed=True)
 
@@ -210,6 +211,27 @@ class SqlStore:
         with self._reading() as connection:
             return read_moves(connection, name, alias)
 
+    def set_shadow(self, name: str, of: str, number: int, *, share: float, tolerance: float) -> Written:
+        """Let a version be computed beside another one; see `Store.set_shadow`."""
+        with self._writing() as connection:
+            network = _read(connection, name)
+            if number not in {version.number for version in network.versions}:
+                raise _no_version(name, number)
+            known = {(row.of, row.number, row.share, row.tolerance) for row in network.shadows}
+            changed = (of, number, share, tolerance) not in known
+            if changed:
+                _forget_shadow(connection, name, of)
+                wanted = {"number": number, "share": share, "tolerance": tolerance, "set_us": _now()}
+                connection.execute(insert(shadows).values(name=name, of=of, **wanted))
+            return _written(connection, name, number, changed=changed)
+
+    def clear_shadow(self, name: str, of: str) -> Written:
+        """End what `set_shadow` began; see `Store.clear_shadow`."""
+        with self._writing() as connection:
+            number = next((row.number for row in _read(connection, name).shadows if row.of == of), 0)
+            _forget_shadow(connection, name, of)
+            return _written(connection, name, number, changed=bool(number))
+
     def delete_alias(self, name: str, alias: str) -> Written:
         """Delete an alias; see `Store.delete_alias`."""
         with self._writing() as connection:
@@ -217,6 +239,7 @@ class SqlStore:
             if number is None:
                 raise _no_alias(name, alias)
             forget_moves(connection, name, alias)
+            _forget_shadow(connection, name, alias)
             connection.execute(delete(aliases).where(aliases.c.name == name, aliases.c.alias == alias))
             return _written(connection, name, number, changed=True)
 
@@ -312,6 +335,10 @@ def _read(connection: Connection, name: str) -> NetworkRow:
     if network is None or not network.versions:
         raise NetworkNotFoundError(f"there is no network {name!r}", resourceType="network", resourceName=name)
     return network
+
+
+def _forget_shadow(connection: Connection, name: str, of: str) -> None:
+    connection.execute(delete(shadows).where(shadows.c.name == name, shadows.c.of == of))
 
 
 def _check_expected(network: NetworkRow, alias: str, expected: int | None) -> None:

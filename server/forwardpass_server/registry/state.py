@@ -1,16 +1,20 @@
 """What the registry knows, as frozen values that every call may share."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 
 from forwardpass.numerics import Numerics
-from forwardpass.spec import Activation, Inputs
+from forwardpass.spec import Activation, Inputs, Output
+from forwardpass.tensors import Array
 
 from forwardpass_server.core import Layer, Plan
+from forwardpass_server.registry.features import TypedFeatures
+from forwardpass_server.registry.shadows import Shadowing, ShadowStatistics
 from forwardpass_server.registry.statistics import NOTHING, Counted, Statistics
+from forwardpass_server.registry.store import ShadowRow
 
 MOST_NAMED = 1_000
 """Up to so many values, what is merged of them is named after them."""
@@ -37,6 +41,8 @@ class Served:
         activations: For each layer, its function as the spec says it.
         allow_non_finite: Whether NaN and infinity are accepted in inputs.
         numerics: How it is computed.
+        typed: The features, where one of them is typed; else None.
+        thresholds: `(outputs,)` in the plan's dtype, from which output on a class is chosen; or None.
     """
 
     name: str
@@ -52,6 +58,8 @@ class Served:
     activations: tuple[Activation, ...]
     allow_non_finite: bool
     numerics: Numerics
+    typed: TypedFeatures | None = None
+    thresholds: Array | None = None
 
     @property
     def title(self) -> str:
@@ -103,6 +111,8 @@ class Summary:
     tags: tuple[str, ...]
     parameter_count: int
     numerics: Numerics
+    output_facts: tuple[Output, ...]
+    thresholds: tuple[float, ...]
 
 
 _MAKING = threading.Lock()
@@ -120,13 +130,14 @@ class Slot:
         pinned: Whether the version stays in memory once it is there.
     """
 
-    __slots__ = ("_statistics", "damaged", "loading", "pinned")
+    __slots__ = ("_shadowing", "_statistics", "damaged", "loading", "pinned")
 
     def __init__(self) -> None:
         self.loading = threading.Lock()
         self.damaged = False
         self.pinned = False
         self._statistics: Statistics | None = None
+        self._shadowing: dict[str, tuple[object, ShadowStatistics]] = {}
 
     @property
     def statistics(self) -> Statistics:
@@ -141,6 +152,14 @@ class Slot:
     def called(self) -> bool:
         """Whether there was a call of the version."""
         return self._statistics is not None
+
+    def shadowing(self, of: str, key: object, make: Callable[[], ShadowStatistics]) -> ShadowStatistics:
+        """Return what counts the version as the shadow of another; made anew where the key is another."""
+        with _MAKING:
+            known = self._shadowing.get(of)
+            if known is None or known[0] != key:
+                known = self._shadowing[of] = (key, make())
+            return known[1]
 
     def counted(self) -> Counted:
         """Return what was counted until now."""
@@ -180,6 +199,8 @@ class NetworkState:
         aliases: The number that each alias names, `latest` among them.
         create_time: When the first version was registered, UTC.
         update_time: When the network last changed, UTC.
+        revision: The registry's revision after that change.
+        shadows: The versions that are computed beside others, by `of`.
         references: Every way to ask for a version: its number in digits, its aliases, and
             for `latest` the empty string too.
     """
@@ -189,6 +210,8 @@ class NetworkState:
     aliases: Mapping[str, int]
     create_time: datetime
     update_time: datetime
+    revision: int = 0
+    shadows: tuple[ShadowRow, ...] = ()
     references: Mapping[str, VersionState] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -197,6 +220,14 @@ class NetworkState:
         references |= {alias: self.versions[number] for alias, number in self.aliases.items()}
         references[""] = references[LATEST]
         object.__setattr__(self, "references", references)
+
+    def shadowings(self) -> tuple[Shadowing, ...]:
+        """Return every shadow with the versions that it is about now."""
+        return tuple(
+            Shadowing(row=row, live=self.references[row.of], version=self.versions[row.number])
+            for row in self.shadows
+            if row.of in self.references and row.number in self.versions
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

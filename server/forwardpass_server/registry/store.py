@@ -26,6 +26,25 @@ class VersionRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ShadowRow:
+    """A version that is computed beside another one.
+
+    Attributes:
+        of: Whose rows: a version's number in digits, or an alias.
+        number: The number of the version that is computed beside it.
+        share: Which share of the rows, above 0 and up to 1.
+        tolerance: A difference is accepted up to this much times `max(1, |answered number|)`.
+        set_time: Since when, UTC.
+    """
+
+    of: str
+    number: int
+    share: float
+    tolerance: float
+    set_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkRow:
     """A network as it is kept.
 
@@ -37,6 +56,7 @@ class NetworkRow:
         versions: By number, ascending; empty when the network is deleted.
         aliases: The number that each alias names, `latest` among them; empty when it is deleted.
         revision: The registry's revision after the network's last change.
+        shadows: The versions that are computed beside others, by `of`.
     """
 
     name: str
@@ -46,6 +66,7 @@ class NetworkRow:
     versions: tuple[VersionRow, ...]
     aliases: Mapping[str, int]
     revision: int
+    shadows: tuple[ShadowRow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,7 +193,7 @@ class Store(Protocol):
         """
 
     def delete_version(self, name: str, number: int) -> Written:
-        """Delete a version; where `latest` named it, move that to the highest one left.
+        """Delete a version with its shadows; where `latest` named it, move that to the highest one left.
 
         Raises:
             NetworkNotFoundError: There is no such network.
@@ -219,8 +240,25 @@ class Store(Protocol):
     def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
         """Read the last moves of an alias, newest first; none where there is no such alias."""
 
+    def set_shadow(self, name: str, of: str, number: int, *, share: float, tolerance: float) -> Written:
+        """Let a version be computed beside another one; what was there for the same `of` is replaced.
+
+        What is so already stays as it is, with the time since when.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            VersionNotFoundError: There is no such version.
+        """
+
+    def clear_shadow(self, name: str, of: str) -> Written:
+        """End what `set_shadow` began; what is not there changes nothing.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+        """
+
     def delete_alias(self, name: str, alias: str) -> Written:
-        """Delete an alias, and forget its moves.
+        """Delete an alias and its shadow, and forget its moves.
 
         Raises:
             NetworkNotFoundError: There is no such network.

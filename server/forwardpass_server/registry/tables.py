@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Double,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -74,6 +75,19 @@ alias_moves: Final = Table(
     Column("set_us", BigInteger, nullable=False),
     Column("back", BigInteger, nullable=False),
     ForeignKeyConstraint(["name"], ["networks.name"]),
+)
+
+# Versions that are computed beside others; `of` is a version's number or an alias.
+shadows: Final = Table(
+    "shadows",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("of", String(63), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("share", Double, nullable=False),
+    Column("tolerance", Double, nullable=False),
+    Column("set_us", BigInteger, nullable=False),
+    ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
 )
 
 aliases: Final = Table(

@@ -1,18 +1,19 @@
 """The registry's states as messages."""
 
-from collections.abc import Mapping
+import dataclasses
 from datetime import datetime
 
 from forwardpass.merges import MERGES
 from forwardpass.numerics import NUMERICS
+from forwardpass.spec.feature_messages import output_messages
 from forwardpass.spec.messages import activation_message, inputs_message
 from forwardpass.tensors import DATA_TYPES
 from forwardpass.v1 import network_pb2
-from forwardpass.v1.network_pb2 import Network, NetworkVersion
-from forwardpass.v1.network_service_pb2 import AliasMove
+from forwardpass.v1.network_pb2 import Network, NetworkVersion, Shadow
+from forwardpass.v1.network_service_pb2 import AliasMove, ShadowReport
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from forwardpass_server.registry import LATEST, MoveRow, NetworkState, Summary, VersionState
+from forwardpass_server.registry import LATEST, MoveRow, NetworkState, Shadowing, ShadowRow, Summary, VersionState
 from forwardpass_server.registry.state import LayerSummary
 
 
@@ -27,11 +28,14 @@ def network_message(network: NetworkState, description: str) -> Network:
         create_time=_timestamp(network.create_time),
         update_time=_timestamp(network.update_time),
         description=description,
+        shadows=map(_shadow_message, network.shadows),
     )
 
 
-def version_message(version: VersionState, summary: Summary | None, aliases: Mapping[str, int]) -> NetworkVersion:
-    """Say what a version is, given what it says, or None when it is damaged, and its network's aliases."""
+def version_message(version: VersionState, summary: Summary | None, network: NetworkState | None) -> NetworkVersion:
+    """Say what a version is, given what it says, or None when it is damaged, and its network, or None without one."""
+    aliases = network.aliases if network else {}
+    shadows = network.shadows if network else ()
     message = NetworkVersion(
         network=version.network,
         version=version.number,
@@ -41,6 +45,7 @@ def version_message(version: VersionState, summary: Summary | None, aliases: Map
         size_bytes=version.size_bytes,
         corrupt=summary is None,
         out_of_service=not version.in_service,
+        shadow_of=[_shadow_message(row) for row in shadows if row.number == version.number],
     )
     if summary is None:
         return message
@@ -51,6 +56,8 @@ def version_message(version: VersionState, summary: Summary | None, aliases: Map
     message.output_layers.extend(summary.output_layers)
     message.output_names.extend(summary.outputs)
     message.class_labels.extend(summary.classes)
+    message.outputs.extend(output_messages(summary.output_facts))
+    message.thresholds.extend(summary.thresholds)
     message.parameter_count = summary.parameter_count
     message.description = summary.description
     message.metadata.update(summary.metadata)
@@ -62,6 +69,24 @@ def move_message(move: MoveRow, *, deleted: bool) -> AliasMove:
     """Say when an alias moved where, and whether that version was deleted since."""
     time = None if move.time is None else _timestamp(move.time)
     return AliasMove(version=move.number, time=time, rollback=move.rollback, deleted=deleted)
+
+
+def shadow_report(shadowing: Shadowing) -> ShadowReport:
+    """Say what was counted of a shadow."""
+    figures = shadowing.statistics.figures()
+    return ShadowReport(
+        shadow=_shadow_message(shadowing.row), of_version=shadowing.live.number, **dataclasses.asdict(figures)
+    )
+
+
+def _shadow_message(row: ShadowRow) -> Shadow:
+    return Shadow(
+        of=row.of,
+        version=row.number,
+        share=row.share,
+        tolerance=row.tolerance,
+        set_time=_timestamp(row.set_time),
+    )
 
 
 def _layer_message(layer: LayerSummary) -> network_pb2.LayerSummary:

@@ -25,7 +25,7 @@ from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
 from forwardpass_server.rpc.network_service import NetworkService
 from forwardpass_server.rpc.prediction_service import prediction_service
 from forwardpass_server.rpc.refusals import Refusals
-from forwardpass_server.serving import Dispatcher, Predictor
+from forwardpass_server.serving import Dispatcher, Predictor, Shadows
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Server:
         self._bounds = bounds
         self._broadcast = Broadcast()
         self._unsubscribe = registry.subscribe(self._changed)
-        self._dispatcher = Dispatcher(predictor)
+        self._dispatcher = Dispatcher(predictor, Shadows(registry))
         self._networks = NetworkService(registry, self._broadcast, limits)
         self._front: FrontDoor | None = None
 

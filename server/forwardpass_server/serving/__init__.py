@@ -4,6 +4,7 @@ from forwardpass_server.serving.calls import Answer, Call, Computed, Kind, Quest
 from forwardpass_server.serving.dispatch import Dispatcher, Door
 from forwardpass_server.serving.predictor import Predictor, WorkLimits
 from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY, TRACE
+from forwardpass_server.serving.shadows import Shadows
 from forwardpass_server.serving.workers import lower_priority
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Kind",
     "Predictor",
     "Question",
+    "Shadows",
     "TraceChoice",
     "Wanted",
     "WorkLimits",

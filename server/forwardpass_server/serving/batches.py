@@ -9,8 +9,10 @@ import numpy as np
 from forwardpass.tensors import Array
 
 from forwardpass_server.core import Dense, Trace, empty_trace, forward, forward_steps, rows_of, trace, trace_steps
-from forwardpass_server.registry import Served, Statistics
-from forwardpass_server.serving.calls import Call, Computed, TraceChoice, Writer
+from forwardpass_server.registry import Served, Shadowing, Statistics
+from forwardpass_server.serving.calls import Call, Computed, TraceChoice, Wanted, Writer
+from forwardpass_server.serving.shadows import Answered
+from forwardpass_server.serving.workers import Pause
 
 STEP: Final = 20_000_000
 """The most floating-point operations that are done at one go: about a millisecond on one core of 2020."""
@@ -19,7 +21,7 @@ _FLOPS_PER_BYTE: Final = 8
 """What a byte of an answer costs to write, in floating-point operations."""
 
 Result = TypeVar("Result")
-Steps: TypeAlias = Generator[None, None, Result]
+Steps: TypeAlias = Generator[Pause | None, None, Result]
 """Work that yields before each part that is long, so that other work may come between; then it returns."""
 
 
@@ -36,9 +38,10 @@ def answer_bytes(served: Served, choice: TraceChoice | None) -> int:
     return numbers * plan.dtype.itemsize
 
 
-def work_of_row(served: Served, choice: TraceChoice | None) -> int:
+def work_of_row(served: Served, wanted: Wanted) -> int:
     """Return what it takes to compute and answer a row, in floating-point operations."""
-    return served.plan.flops_per_row + _FLOPS_PER_BYTE * answer_bytes(served, choice)
+    size = answer_bytes(served, wanted.choice) + wanted.row_bytes
+    return served.plan.flops_per_row + _FLOPS_PER_BYTE * size
 
 
 @dataclass(slots=True)
@@ -65,19 +68,23 @@ class Batch:
         choice: What a trace shows, or None for a prediction.
         work: What it takes, in floating-point operations.
         statistics: What counts it.
+        revision: The registry's revision at which its version was found.
         read: Seconds that reading its calls took.
         parts: The calls.
         inputs: The rows, as arrays of shape `(rows, inputs)`, in the order of the calls.
+        shadowings: What is computed beside it, once it is answered.
     """
 
     served: Served
     choice: TraceChoice | None
     statistics: Statistics
+    revision: int = 0
     work: int = 0
     read: float = 0.0
     infer: float = field(default=0.0, init=False)
     parts: list[Part] = field(default_factory=list)
     inputs: list[Array] = field(default_factory=list)
+    shadowings: tuple[Shadowing, ...] = ()
 
     @property
     def calls(self) -> list[Call]:
@@ -98,10 +105,14 @@ class Batch:
         self.parts[-1].calls += calls
         self.parts[-1].counts += [rows] * len(calls)
 
-    def steps(self) -> Steps[list[bytes]]:
-        """Compute the batch; return a reply for each call."""
+    def steps(self, answered: list[Answered] | None = None) -> Steps[list[bytes]]:
+        """Compute the batch; return a reply for each call.
+
+        Args:
+            answered: Gets what is to be computed beside it, if anything is.
+        """
         if self.work > STEP:
-            yield
+            yield None
         begun = monotonic()
         matrix = self.inputs[0] if len(self.inputs) == 1 else np.concatenate(self.inputs)
         if self.work > STEP:
@@ -119,6 +130,9 @@ class Batch:
             infer=self.infer,
             output=monotonic() - ready,
         )
+        if answered is not None and self.shadowings and not isinstance(computed, Trace):
+            shown = Answered(served=self.served, shadowings=self.shadowings, inputs=matrix, outputs=computed)
+            answered.append(shown)
         return replies
 
     def _computed(self, matrix: Array) -> Computed:
@@ -141,7 +155,7 @@ class Batch:
         begun = monotonic()
         for _ in steps:
             self.infer += monotonic() - begun
-            yield
+            yield None
             begun = monotonic()
         return computed
 
@@ -149,11 +163,11 @@ class Batch:
         """Let each part write its own."""
         if len(self.parts) == 1:
             (part,) = self.parts
-            return part.write(self.served, computed, part.calls, part.counts)
+            return part.write(self.served, computed, part.calls, part.counts, self.revision)
         replies, start = [], 0
         for part in self.parts:
             rows = slice(start, start + sum(part.counts))
             own = rows_of(computed, rows) if isinstance(computed, Trace) else computed[rows]
-            replies += part.write(self.served, own, part.calls, part.counts)
+            replies += part.write(self.served, own, part.calls, part.counts, self.revision)
             start = rows.stop
         return replies

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from forwardpass_server import core
     from forwardpass_server.registry import Served, Snapshot, VersionState
+    from forwardpass_server.serving.features import Read, Warnings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -71,8 +72,9 @@ class TraceChoice:
 Computed: TypeAlias = "Array | core.Trace"
 """The outputs of some rows, shape `(rows, outputs)`, or all that a trace of them shows."""
 
-Writer: TypeAlias = "Callable[[Served, Computed, Sequence[Call], Sequence[int]], list[bytes]]"
-"""Writes an answer for each of some calls, of which each has so many of the rows that were computed."""
+Writer: TypeAlias = "Callable[[Served, Computed, Sequence[Call], Sequence[int], int], list[bytes]]"
+"""Writes an answer for each of some calls, of which each has so many of the rows that were computed; the last number is
+the registry's revision at which their version was found."""
 
 
 class Wanted(NamedTuple):
@@ -81,10 +83,26 @@ class Wanted(NamedTuple):
     Attributes:
         choice: What a trace must show, or None where the outputs are enough.
         write: Writes the answers; equal for questions whose answers may be written together.
+        row_bytes: About how many bytes an answer has for each row besides numbers, at most.
     """
 
     choice: TraceChoice | None
     write: Writer
+    row_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Writes the same answers as `write` does, and behind each the same bytes, which are fields of it."""
+
+    write: Writer
+    more: bytes
+
+    def __call__(
+        self, served: "Served", computed: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+    ) -> list[bytes]:
+        """Write an answer for each call."""
+        return [answer + self.more for answer in self.write(served, computed, calls, counts, revision)]
 
 
 class Question(Protocol):
@@ -94,11 +112,18 @@ class Question(Protocol):
     def message(self) -> "Message":
         """The request."""
 
+    @property
+    def min_revision(self) -> int:
+        """The registry's revision that the version must be found at, or after it."""
+
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that is asked for."""
 
-    def inputs(self, served: "Served") -> "Array":
-        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network."""
+    def inputs(self, served: "Served") -> "Read":
+        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of."""
+
+    def warned(self, warnings: "Warnings") -> bytes:
+        """Serialize what an answer says of warnings, to stand behind all else that it says."""
 
     def wanted(self, served: "Served") -> Wanted:
         """Return what is wanted."""

@@ -15,7 +15,8 @@ from forwardpass_server.serving.batches import Steps
 from forwardpass_server.serving.calls import Answer, Call
 from forwardpass_server.serving.predictor import HEAVY_BYTES, Predictor, expired
 from forwardpass_server.serving.questions import PREDICT_MANY
-from forwardpass_server.serving.workers import Workers
+from forwardpass_server.serving.shadows import Answered, Shadows
+from forwardpass_server.serving.workers import Pause, Workers
 
 
 class Door(Protocol):
@@ -31,8 +32,9 @@ class Door(Protocol):
 class Dispatcher:
     """Answers the calls of one or more doors. All methods may be called in any thread."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, shadows: Shadows) -> None:
         self._predictor = predictor
+        self._shadows = shadows
         self._workers = Workers(max(1, min(4, (os.cpu_count() or 1) - 1)))
         self._lock = threading.Lock()
         # The keys of calls that the workers have.
@@ -43,7 +45,7 @@ class Dispatcher:
         light = []
         for call in calls:
             if call.kind is PREDICT_MANY or len(call.request) > HEAVY_BYTES:
-                self._begin([call], self._alone(call, door), door)
+                self._begin_alone(call, door)
             else:
                 light.append(call)
         try:
@@ -57,10 +59,11 @@ class Dispatcher:
             return
         if found.refused:
             door.send([call for call, _ in found.refused], [error for _, error in found.refused])
-        for call, _ in found.cold:
-            self._begin([call], self._alone(call, door), door)
+        for call in (*found.behind, *(cold.call for cold in found.cold)):
+            self._begin_alone(call, door)
         for batch in found.batches:
-            self._begin(batch.calls, batch.steps(), door)
+            answered: list[Answered] = []
+            self._begin(batch.calls, batch.steps(answered), door, answered)
 
     def cancel(self, key: object) -> bool:
         """Forget a call that nobody waits for any more; return False when it is answered already."""
@@ -76,39 +79,53 @@ class Dispatcher:
             self._waiting.clear()
 
     def close(self) -> None:
-        """Finish what was begun."""
+        """Finish what was begun, but what nobody waits for."""
         self._workers.close()
+        self._shadows.close()
 
-    def _alone(self, call: Call, door: Door) -> Steps[list[Answer]]:
-        return self._predictor.steps(call, lambda error: door.status(call, error))
+    def _begin_alone(self, call: Call, door: Door) -> None:
+        answered: list[Answered] = []
+        steps = self._predictor.steps(call, lambda error: door.status(call, error), answered)
+        self._begin([call], steps, door, answered)
 
-    def _begin(self, calls: list[Call], steps: Steps[Sequence[Answer]], door: Door) -> None:
-        """Do what is short; leave the rest to the workers."""
+    def _begin(self, calls: list[Call], steps: Steps[Sequence[Answer]], door: Door, answered: list[Answered]) -> None:
+        """Do what is short; leave the rest to the workers.
+
+        Args:
+            calls: The calls.
+            steps: What answers them.
+            door: Where they came from.
+            answered: Has what is to be computed beside them when they are answered.
+        """
         try:
             next(steps)
         except StopIteration as end:
             door.send(calls, end.value)
+            self._shadows.offer(answered)
         except Exception as error:  # noqa: BLE001 - every caller must hear of it
             door.send(calls, [error] * len(calls))
         else:
             with self._lock:
                 self._waiting.update(call.key for call in calls)
-            self._workers.add(self._rest(calls, steps, door))
+            self._workers.add(self._rest(calls, steps, door, answered))
 
-    def _rest(self, calls: list[Call], steps: Steps[Sequence[Answer]], door: Door) -> Iterator[None]:
+    def _rest(
+        self, calls: list[Call], steps: Steps[Sequence[Answer]], door: Door, answered: list[Answered]
+    ) -> Iterator[Pause | None]:
         """Go on with work until it is done, or nobody waits for it."""
         answers: Sequence[Answer]
         while self._anyone_waits(calls, door):
             try:
-                next(steps)
+                pause = next(steps)
             except StopIteration as end:
                 answers = end.value
             except Exception as error:  # noqa: BLE001 - every caller must hear of it
                 answers = [error] * len(calls)
             else:
-                yield
+                yield pause
                 continue
             self._settle(calls, answers, door)
+            self._shadows.offer(answered)
             return
         steps.close()
 

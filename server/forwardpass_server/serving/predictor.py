@@ -7,21 +7,23 @@ bits of an answer. A call that fails fails alone.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, QuotaExceededError
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, NotFoundError, QuotaExceededError
 from forwardpass.tensors import Array
 
-from forwardpass_server.registry import Registry, Served, Snapshot, Statistics, VersionState
+from forwardpass_server.core import settle
+from forwardpass_server.registry import Registry, Served, Shadowing, Snapshot, Statistics, VersionState, revision_ahead
 from forwardpass_server.serving.batches import STEP, Batch, Steps, answer_bytes, work_of_row
-from forwardpass_server.serving.calls import Answer, Call, Kind, Question, TraceChoice, Wanted
+from forwardpass_server.serving.calls import Answer, Appended, Call, Kind, Question, TraceChoice, Wanted
 from forwardpass_server.serving.heads import Head, Heads
 from forwardpass_server.serving.many import join, split
 from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY
+from forwardpass_server.serving.shadows import Answered
 
 LONG: Final = 128
 """So many rows are computed as quickly alone as together with others."""
@@ -47,20 +49,39 @@ class WorkLimits:
     max_requests: int = 10_000
 
 
+class Cold(NamedTuple):
+    """A call whose version is not in memory, and the registry's revision at which that was found."""
+
+    call: Call
+    version: VersionState
+    revision: int
+
+
 class Sorted:
     """Calls that were read.
 
     Attributes:
         batches: What is ready to compute.
         refused: Calls that are answered already, each with its error.
-        cold: Calls whose version is not in memory, with the version.
+        cold: Calls whose version is not in memory.
+        behind: Calls that must wait until the registry has looked for changes that others made.
+        revision: The registry's revision at which the versions are found that are put in now.
+        label_bytes: How many bytes the batches' answers have besides numbers, at most.
     """
 
     def __init__(self) -> None:
+        self._shadowed: Mapping[tuple[str, int], tuple[Shadowing, ...]] = {}
         self.batches: list[Batch] = []
         self.refused: list[tuple[Call, Exception]] = []
-        self.cold: list[tuple[Call, VersionState]] = []
-        self._shared: dict[tuple[Served, TraceChoice | None], Batch] = {}
+        self.cold: list[Cold] = []
+        self.behind: list[Call] = []
+        self.revision = 0
+        self.label_bytes = 0
+        self._shared: dict[tuple[Served, TraceChoice | None, int], Batch] = {}
+
+    def at(self, snapshot: Snapshot) -> None:
+        """Go on with calls whose versions are found in this snapshot."""
+        self.revision, self._shadowed = snapshot.revision, snapshot.shadowed
 
     def add(
         self,
@@ -73,18 +94,26 @@ class Sorted:
         statistics: Statistics,
     ) -> None:
         """Put in calls of so many rows and so much work each, `inputs` having the rows of them all."""
+        self.label_bytes += len(inputs) * wanted.row_bytes
         if rows >= LONG or work > STEP:  # nobody waits for the long work of another, nor copies what gains nothing
             for place, call in enumerate(calls):
-                batch = Batch(served=served, choice=wanted.choice, statistics=statistics)
+                batch = self._batch(served, wanted.choice, statistics)
                 batch.add(wanted.write, [call], rows, inputs[place * rows : (place + 1) * rows], work)
                 self.batches.append(batch)
             return
-        shared = self._shared.get((served, wanted.choice))
+        key = (served, wanted.choice, self.revision)
+        shared = self._shared.get(key)
         if shared is None:
-            shared = Batch(served=served, choice=wanted.choice, statistics=statistics)
-            self._shared[served, wanted.choice] = shared
+            shared = self._batch(served, wanted.choice, statistics)
+            self._shared[key] = shared
             self.batches.append(shared)
         shared.add(wanted.write, calls, rows, inputs, work)
+
+    def _batch(self, served: Served, choice: TraceChoice | None, statistics: Statistics) -> Batch:
+        batch = Batch(served=served, choice=choice, statistics=statistics, revision=self.revision)
+        if self._shadowed:
+            batch.shadowings = self._shadowed.get((served.name, served.version), ())
+        return batch
 
     def took(self, seconds: float, calls: int) -> None:
         """Note how long reading so many calls took."""
@@ -108,17 +137,18 @@ class Predictor:
         self._limits = limits
         self._known = _Known(None)
 
-    def steps(self, call: Call, status: Callable[[Exception], bytes]) -> Steps[list[Answer]]:
+    def steps(self, call: Call, status: Callable[[Exception], bytes], answered: list[Answered]) -> Steps[list[Answer]]:
         """Answer one call, whatever it takes.
 
         Args:
             call: Of any kind.
             status: Serializes the `google.rpc.Status` of an error of one of several requests.
+            answered: Gets what is to be computed beside it, once it is answered.
         """
         if len(call.request) > HEAVY_BYTES:
-            yield
+            yield None
         if call.kind is not PREDICT_MANY:
-            return (yield from self._answers([call]))
+            return (yield from self._answers([call], answered))
         if call.expires <= time.monotonic():
             return [expired()]
         try:
@@ -129,29 +159,59 @@ class Predictor:
                 Call(PREDICT, request, call.expires, place, arrived=call.arrived)
                 for place, request in enumerate(requests)
             ]
-            answers = yield from self._answers(calls)
+            answers = yield from self._answers(calls, answered)
         except ForwardpassError as error:
             return [error]
         return [join(answers, status)]
 
-    def _answers(self, calls: Sequence[Call]) -> Steps[list[Answer]]:
+    def _answers(self, calls: Sequence[Call], answered: list[Answered]) -> Steps[list[Answer]]:
         """Answer calls together; load what is not in memory."""
         found = self.sort(calls)
-        for call, version in found.cold:
-            yield
-            self._read_cold(call, version, found)
+        if found.behind:
+            yield from self._look(found)
+        for cold in found.cold:
+            yield None
+            self._read_cold(cold, found)
         size = sum(batch.rows * answer_bytes(batch.served, batch.choice) for batch in found.batches)
-        self._check_answer(size)
+        self._check_answer(size + found.label_bytes)
         answers: dict[int, Answer] = {id(call): error for call, error in found.refused}
         for batch in found.batches:
-            replies = yield from batch.steps()
+            replies = yield from batch.steps(answered)
             answers |= zip(map(id, batch.calls), replies, strict=True)
         return [answers[id(call)] for call in calls]
 
-    def sort(self, calls: Sequence[Call]) -> Sorted:
-        """Read calls; every one of them is in the result once."""
-        found = Sorted()
+    def _look(self, found: Sorted) -> Steps[None]:
+        """Let the registry look for changes that others made; sort the calls that need them."""
+        behind, found.behind = found.behind, []
+        looked: list[Exception | None] = []
+
+        def pause(go_on: Callable[[], None]) -> None:
+            def then(problem: Exception | None) -> None:
+                looked.append(problem)
+                go_on()
+
+            self._registry.look(then)
+
+        yield None  # the thread that took the calls has others to take
+        while not looked:
+            yield pause
+        problem = looked[0]
+        if problem is None:
+            self.sort(behind, into=found, final=True)
+        else:
+            found.refused += [(call, problem) for call in behind]
+
+    def sort(self, calls: Sequence[Call], *, into: Sorted | None = None, final: bool = False) -> Sorted:
+        """Read calls; every one of them is in the result once.
+
+        Args:
+            calls: The calls.
+            into: The result of calls before, to go on with.
+            final: Whether what is not there now is to be refused, though others may have made it.
+        """
         snapshot = self._registry.snapshot
+        found = into or Sorted()
+        found.at(snapshot)
         known = self._known
         if known.snapshot is not snapshot:
             known = self._known = _Known(snapshot)
@@ -165,7 +225,7 @@ class Predictor:
             request = plain(call.request) if plain else call.request
             head = heads.find(request)
             if head is None:
-                self._read_new(call, request, snapshot, heads, found)
+                self._read_new(call, request, snapshot, heads, found, final=final)
             elif head.rows >= LONG:
                 self._read_alike(head, [call], found)
             elif head in alike:
@@ -174,24 +234,39 @@ class Predictor:
                 alike[head] = [call]
         for head, same in alike.items():
             self._read_alike(head, same, found)
-        found.took(time.monotonic() - now, len(calls))
+        if into is None:
+            found.took(time.monotonic() - now, len(calls))
         return found
 
-    def _read_cold(self, call: Call, version: VersionState, into: Sorted) -> None:
+    def _read_cold(self, cold: Cold, into: Sorted) -> None:
         """Load a version, which may take long, and read a call for it."""
+        call, version, into.revision = cold
         try:
             self._add(call, _read(call), version, self._registry.load(version), into)
         except ForwardpassError as error:
             into.refused.append((call, error))
 
-    def _read_new(self, call: Call, plain: bytes, snapshot: Snapshot, heads: Heads, found: Sorted) -> None:
+    def _read_new(
+        self, call: Call, plain: bytes, snapshot: Snapshot, heads: Heads, found: Sorted, *, final: bool
+    ) -> None:
         """Read a call whose head is not known."""
         try:
             question = _read(call)
-            version = question.find(snapshot)
+            if question.min_revision > snapshot.revision:
+                if final:
+                    raise revision_ahead(question.min_revision, snapshot.revision)
+                found.behind.append(call)
+                return
+            try:
+                version = question.find(snapshot)
+            except NotFoundError:
+                if final or not self._registry.shared:
+                    raise
+                found.behind.append(call)
+                return
             served = self._registry.resident(version)
             if served is None:
-                found.cold.append((call, version))
+                found.cold.append(Cold(call, version, snapshot.revision))
                 return
             wanted, rows, work = self._add(call, question, version, served, found)
         except ForwardpassError as error:
@@ -205,46 +280,52 @@ class Predictor:
         """Put a call into its batch; return what it wants, how many rows it has, and what it takes."""
         statistics = version.slot.statistics
         try:
-            inputs, wanted = question.inputs(served), question.wanted(served)
-            self._check_cost(served, wanted.choice, len(inputs))
+            read, wanted = question.inputs(served), question.wanted(served)
+            inputs = read.numbers
+            self._check_cost(served, wanted, len(inputs))
         except ForwardpassError:
             statistics.refused(call.arrived)
             raise
-        work = len(inputs) * work_of_row(served, wanted.choice)
-        found.add([call], len(inputs), inputs, served, wanted, work, statistics)
+        work = len(inputs) * work_of_row(served, wanted)
+        answered = wanted
+        if read.warnings is not None:
+            answered = wanted._replace(write=Appended(wanted.write, question.warned(read.warnings)))
+        found.add([call], len(inputs), inputs, served, answered, work, statistics)
         return wanted, len(inputs), work
 
     def _read_alike(self, head: Head, calls: list[Call], found: Sorted) -> None:
         """Read the numbers of calls that have the same head."""
         served = self._registry.resident(head.version)
         if served is None:
-            found.cold += [(call, head.version) for call in calls]
+            found.cold += [Cold(call, head.version, found.revision) for call in calls]
             return
         if len(calls) == 1:
-            request = calls[0].request
-            numbers = np.frombuffer(request, dtype=head.dtype, offset=len(request) - head.size)
+            request, count = calls[0].request, head.size // head.dtype.itemsize
+            numbers = np.frombuffer(request, head.dtype, count, len(request) - head.after - head.size)
         else:
-            size = head.size
-            numbers = np.frombuffer(b"".join([call.request[-size:] for call in calls]), dtype=head.dtype)
+            numbers = np.frombuffer(b"".join([head.numbers_of(call.request) for call in calls]), dtype=head.dtype)
         dtype = served.plan.dtype
         if head.dtype != dtype:
             with np.errstate(over="ignore", invalid="ignore"):
                 numbers = numbers.astype(dtype)
-        if not served.allow_non_finite and not _all_finite(numbers):
-            for call in calls:  # one by one, so that only those are refused that have such numbers
-                self._read_cold(call, head.version, found)
-            return
         inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
+        oddities = None
+        if served.typed is not None:
+            inputs, oddities = settle(served.typed.rules, inputs)
+        if oddities is not None or not (served.typed or served.allow_non_finite or _all_finite(numbers)):
+            for call in calls:  # one by one, so that only those are refused, or warned, that have such numbers
+                self._read_cold(Cold(call, head.version, found.revision), found)
+            return
         found.add(calls, head.rows, inputs, served, head.wanted, head.work, head.version.slot.statistics)
 
-    def _check_cost(self, served: Served, choice: TraceChoice | None, rows: int) -> None:
+    def _check_cost(self, served: Served, wanted: Wanted, rows: int) -> None:
         limits = self._limits
         if rows > limits.max_rows:
             raise _quota("rows", rows, limits.max_rows, "max_rows")
         gigaflops = rows * served.plan.flops_per_row / 1e9
         if gigaflops > limits.max_gigaflops:
             raise _quota("billion floating-point operations", gigaflops, limits.max_gigaflops, "max_gigaflops")
-        self._check_answer(rows * answer_bytes(served, choice))
+        self._check_answer(rows * (answer_bytes(served, wanted.choice) + wanted.row_bytes))
 
     def _check_answer(self, size: int) -> None:
         if size > self._limits.max_answer_bytes:

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
 from forwardpass.errors import Fault, InvalidFieldError, LayerNotFoundError, MalformedRequestError
 from forwardpass.tensors import DTYPES, Array
-from forwardpass.v1.prediction_service_pb2 import PredictRequest, TraceRequest
+from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest, TraceResponse
 from google.protobuf.message import DecodeError
 
 from forwardpass_server.serving.calls import Call, Computed, Kind, TraceChoice, Wanted
+from forwardpass_server.serving.classes import row_bytes
+from forwardpass_server.serving.features import Read, Warnings
 from forwardpass_server.serving.inputs import read_inputs
 from forwardpass_server.serving.replies import predict_replies, trace_replies
 
@@ -28,12 +30,20 @@ class _Asked(Generic[Request]):
     """What both have in common: a network, and a tensor or rows by name."""
 
     message: Request
+    answer: ClassVar[type[PredictResponse | TraceResponse]]
+
+    @property
+    def min_revision(self) -> int:
+        return self.message.min_revision
 
     def find(self, snapshot: "Snapshot") -> "VersionState":
         return snapshot.serving(self.message.network, self.message.version)
 
-    def inputs(self, served: "Served") -> Array:
+    def inputs(self, served: "Served") -> Read:
         return read_inputs(self.message, served)
+
+    def warned(self, warnings: Warnings) -> bytes:
+        return self.answer(warnings=warnings.first, warning_count=warnings.count).SerializeToString()
 
     def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":
         tensor = self.message.tensor  # empty when the inputs are rows by name
@@ -46,12 +56,16 @@ class _Asked(Generic[Request]):
 
 
 class _AskedToPredict(_Asked[PredictRequest]):
+    answer = PredictResponse
+
     def wanted(self, served: "Served") -> Wanted:
-        del served
-        return Wanted(None, _predictions)
+        top = _top(self.message.top_k, served)
+        return Wanted(None, _WritePredictions(top), row_bytes(served, top))
 
 
 class _AskedToTrace(_Asked[TraceRequest]):
+    answer = TraceResponse
+
     def wanted(self, served: "Served") -> Wanted:
         known = [layer.name for layer in served.plan.layers]
         for index, name in enumerate(self.message.layers):
@@ -66,17 +80,42 @@ class _AskedToTrace(_Asked[TraceRequest]):
                     path=f"layers[{index}]",
                 )
         choice = TraceChoice(layers=frozenset(self.message.layers), contributions=self.message.contributions)
-        return Wanted(choice, _traces)
+        top = _top(self.message.top_k, served)
+        return Wanted(choice, _WriteTraces(top), row_bytes(served, top))
 
 
-def _predictions(served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int]) -> list[bytes]:
-    del calls
-    return predict_replies(served, cast("Array", outputs), counts)
+@dataclass(frozen=True, slots=True)
+class _WritePredictions:
+    """Writes predictions, with so many of the most probable classes of each row."""
+
+    top: int
+
+    def __call__(
+        self, served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+    ) -> list[bytes]:
+        del calls
+        return predict_replies(served, cast("Array", outputs), counts, revision, self.top)
 
 
-def _traces(served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int]) -> list[bytes]:
-    del calls
-    return trace_replies(served, cast("core.Trace", traced), counts)
+@dataclass(frozen=True, slots=True)
+class _WriteTraces:
+    """Writes traces, with so many of the most probable classes of each row."""
+
+    top: int
+
+    def __call__(
+        self, served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+    ) -> list[bytes]:
+        del calls
+        return trace_replies(served, cast("core.Trace", traced), counts, revision, self.top)
+
+
+def _top(asked: int, served: "Served") -> int:
+    """Return how many of the most probable classes to tell."""
+    if asked < 0 or (asked and not served.classes):
+        message = "must not be below 0" if asked < 0 else f"is {asked}, but {served.title} has no classes; leave it out"
+        raise InvalidFieldError(f"top_k: {message}", faults=[Fault(path="top_k", message=message)], field="top_k")
+    return min(asked, len(served.classes))
 
 
 def _parse(message: type[Request], data: bytes, method: str) -> Request:

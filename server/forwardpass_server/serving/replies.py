@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from forwardpass.merges import MERGES
 from forwardpass.numerics import NUMERICS, Numerics
 from forwardpass.spec.messages import activation_message
-from forwardpass.v1.prediction_service_pb2 import Classification, PredictResponse, TraceResponse
+from forwardpass.v1.prediction_service_pb2 import PredictResponse, TraceResponse
 from forwardpass.v1.trace_pb2 import LayerTrace
 
+from forwardpass_server.serving.classes import classify
 from forwardpass_server.serving.wire import data_of, field, tensor_field
 
 if TYPE_CHECKING:
@@ -28,22 +29,27 @@ _MOST_SMALL: Final = 1024
 _small: dict[tuple[object, ...], tuple[bytes, ...]] = {}
 
 
-def predict_replies(served: "Served", outputs: "Array", counts: Sequence[int]) -> list[bytes]:
+def predict_replies(
+    served: "Served", outputs: "Array", counts: Sequence[int], revision: int, top: int = 0
+) -> list[bytes]:
     """Serialize a `PredictResponse` for each call of a batch.
 
     Args:
         served: What computed the outputs.
         outputs: `(rows, outputs)`, the rows of all calls.
         counts: How many of the rows are each call's.
+        revision: The registry's, at which the version was found.
+        top: So many of the most probable classes of each row are told.
     """
     tail = _tail(PredictResponse, served.name, served.version, served.digest, served.output_names, served.numerics)
+    tail += _revision(revision)
     data = data_of(outputs)
     width = outputs.shape[1]
     size = width * outputs.itemsize
     if len(counts) == len(outputs) and not served.classes:  # the usual batch: a row each
         head = tensor_field(_ANSWER["outputs"], outputs.dtype, (1, width))
         return [head + data[start : start + size] + tail for start in range(0, len(data), size)]
-    labels = _classifications(served.classes, outputs)
+    labels = _classifications(served, outputs, top)
     return [
         b"".join(
             (
@@ -57,41 +63,23 @@ def predict_replies(served: "Served", outputs: "Array", counts: Sequence[int]) -
     ]
 
 
-def trace_replies(served: "Served", traced: "core.Trace", counts: Sequence[int]) -> list[bytes]:
+def trace_replies(
+    served: "Served", traced: "core.Trace", counts: Sequence[int], revision: int, top: int = 0
+) -> list[bytes]:
     """Serialize a `TraceResponse` for each call of a batch; the arguments are as for `predict_replies`."""
     arrays = [traced.outputs, traced.inputs]
     for layer in traced.layers:
         arrays += _numbers(layer).values()
     slots = [(data_of(array), array[:1].nbytes) for array in arrays]
-    labels = _classifications(served.classes, traced.outputs)
+    labels = _classifications(served, traced.outputs, top)
     around = {count: _around(served, traced, count) for count in set(counts)}
     replies = []
     for start, end in _spans(counts):
         constant = around[end - start]
         numbers = [data[start * size : end * size] for data, size in slots]
         pieces = chain.from_iterable(zip(constant, numbers, strict=False))
-        replies.append(b"".join((*pieces, constant[-1], *labels[start:end])))
+        replies.append(b"".join((*pieces, constant[-1], _revision(revision), *labels[start:end])))
     return replies
-
-
-def classify(classes: tuple[str, ...], outputs: "Array") -> list[Classification]:
-    """Name the most probable class of each row of `outputs`, shape `(rows, outputs)`.
-
-    With two classes and a single output, that output is the probability of the second
-    class, and one half goes to the second. A tie between outputs goes to the first.
-    """
-    if not classes:
-        return []
-    if outputs.shape[1] == 1:
-        return [
-            Classification(label=classes[p >= 0.5], probability=p if p >= 0.5 else 1.0 - p)
-            for p in outputs[:, 0].tolist()
-        ]
-    best = outputs.argmax(axis=1)
-    return [
-        Classification(label=classes[column], probability=float(row[column]))
-        for row, column in zip(outputs, best.tolist(), strict=True)
-    ]
 
 
 def _spans(counts: Sequence[int]) -> "pairwise[tuple[int, int]]":
@@ -99,11 +87,11 @@ def _spans(counts: Sequence[int]) -> "pairwise[tuple[int, int]]":
     return pairwise(accumulate(counts, initial=0))
 
 
-def _classifications(classes: tuple[str, ...], outputs: "Array") -> list[bytes]:
+def _classifications(served: "Served", outputs: "Array", top: int) -> list[bytes]:
     """Serialize the classification of each row as a field of an answer, or of none without classes."""
     return [
         PredictResponse(classifications=[classification]).SerializeToString()
-        for classification in classify(classes, outputs)
+        for classification in classify(served, outputs, top)
     ]
 
 
@@ -120,6 +108,12 @@ def _tail(
     return message(
         network=name, version=version, digest=digest, output_names=output_names, numerics=NUMERICS[numerics]
     ).SerializeToString()
+
+
+@lru_cache(maxsize=16)
+def _revision(revision: int) -> bytes:
+    """Serialize the field `revision`, which has the same number in both messages."""
+    return PredictResponse(revision=revision).SerializeToString()
 
 
 def _around(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, ...]:

@@ -11,7 +11,7 @@ import pytest
 from forwardpass import Client, spec
 
 from tests.client.cli.conftest import Run
-from tests.processes import ServerProcess
+from tests.processes import ServerProcess, wait_until
 
 DOCS = Path(__file__).parents[3] / "docs" / "rollout.md"
 
@@ -49,6 +49,21 @@ def test_json(run: Run, three: str) -> None:
     assert (done["from_version"], done["to_version"], done["network"]["aliases"]["canary"]) == (2, 1, 1)
 
 
+def test_export(run: Run, three: str, tmp_path: Path) -> None:
+    digests = set()
+    for file in ("network.json", "network.safetensors", "network.py"):
+        said = run("export", three, "--version", "2", "--to", str(tmp_path / file)).stdout
+        digests.add(said.split("digest ")[1])
+        again = run("register", three, str(tmp_path / file)).stdout
+        assert again.startswith(f"{three} version 2, which was there already, digest ")
+        digests.add(again.split("digest ")[1])
+        run("validate", str(tmp_path / file))
+    assert len(digests) == 1
+    assert "must end in .json" in run("export", three, "--to", "network.txt", code=1).stderr
+    run("export", three, "--version", "9", "--to", str(tmp_path / "none.json"), code=3)
+    assert not (tmp_path / "none.json").exists()
+
+
 def test_the_documented_commands(run: Run, server: ServerProcess, tmp_path: Path) -> None:
     text = DOCS.read_text()
     for code in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
@@ -79,3 +94,22 @@ def test_diff(run: Run, three: str, tmp_path: Path) -> None:
     assert (found["agree"], found["spec"][0]["path"]) == (False, "digest")
     assert "has no column 'x'" in run("diff", three, "1", "2", "--csv", "-", stdin="y\n1\n", code=1).stderr
     run("diff", three, "1", "7", code=3)
+
+
+def test_shadow(run: Run, three: str, server: ServerProcess) -> None:
+    run("alias", "set", three, "production", "1")
+    said = run("shadow", three, "3", "--share", "1", "--tolerance", "0.5").stdout
+    assert said == f"{three} version 3 is computed on 1 of the rows of production\n"
+    with Client(server.address) as client:
+        client.predict(three, [[1.0], [0.1], [-7.0]], version="production")
+        wait_until(lambda: client.shadows(three)[0].compared == 3)
+        [report] = client.shadows(three)
+        assert (report.of_version, report.rows, report.beyond, report.worst_absolute) == (1, 3, 2, 14.0)
+        assert client.version(three, version=3).shadow_of == client.network(three).shadows == (report.shadow,)
+    assert re.search(r"production \(1\) +3 +1 +3 +3 +3 +2 +0 +14 +0 +0", run("shadow", three).stdout)
+    assert json.loads(run("shadow", three, "--json").stdout)[0]["shadow"]["tolerance"] == 0.5
+    assert re.search(r"shadows +3 of production \(1\)", run("show", three).stdout)
+    assert "is version 1 itself" in run("shadow", three, "1", code=1).stderr
+    run("shadow", three, "2", "--clear", code=2)
+    assert run("shadow", three, "--clear").stdout == f"{three} production has no shadow any more\n"
+    assert "has no shadow" in run("shadow", three, "--clear", code=1).stderr

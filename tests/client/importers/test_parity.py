@@ -180,6 +180,16 @@ def test_the_reference_and_the_core_agree_on_graphs(seed: int, dtype: str) -> No
     np.testing.assert_allclose(forward(compile_plan(network), rows), compute(network, rows), rtol=near, atol=near)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_reference_and_the_core_agree_on_scaled_outputs(dtype: str) -> None:
+    outputs = ["a", {"name": "b", "scale": 0.1, "shift": 7}, {"name": "c", "shift": -0.3}]
+    layers = [{"weights": [[1, 2], [3, 4], [5, 6]], "activation": "tanh"}]
+    network = spec.parse(document(dtype=dtype, inputs=2, layers=layers, outputs=outputs))
+    rows = np.linspace(-3, 3, 60).reshape(-1, 2).astype(dtype)
+    near = 1e-14 if dtype == "float64" else 1e-6
+    np.testing.assert_allclose(forward(compile_plan(network), rows), compute(network, rows), rtol=near, atol=near)
+
+
 EXPRESSIONS = [
     "x * sigmoid(1.702 * x)",
     "where(x > 0, x, expm1(x))",

@@ -260,7 +260,7 @@ WRONG: dict[str, tuple[v2.ModelInferRequest | bytes, str]] = {
     "an unknown datatype": (changed(good(), lambda request: setattr(request.inputs[0], "datatype", "fp64")), "'fp64'"),
     "text": (
         changed(good(), lambda request: setattr(request.inputs[0], "datatype", "BYTES")),
-        "has datatype 'BYTES'; a network reads numbers",
+        "has datatype 'BYTES'; texts are for categories alone",
     ),
     "not a number": (row_request("oip-double", [[1.0, np.nan]]), "finite numbers only"),
     "infinity": (row_request("oip-single", [[-np.inf, 1.0]]), "finite numbers only"),

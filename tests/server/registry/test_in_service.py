@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from forwardpass.errors import NetworkNotFoundError, VersionOutOfServiceError
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore, Store, schema, sqlite
-from forwardpass_server.registry.tables import alias_moves, withdrawn
+from forwardpass_server.registry.tables import alias_moves, shadows, withdrawn
 from sqlalchemy import inspect, select
 from sqlalchemy.engine import make_url
 
@@ -107,7 +107,7 @@ def test_a_database_from_before(tmp_path: Path) -> None:
         two_versions(Registry.open(store))
     engine = sqlite.make_engine(sqlite.resolved(make_url(url)), busy_seconds=1)
     with engine.begin() as connection:
-        for later in (withdrawn, alias_moves):
+        for later in (withdrawn, alias_moves, shadows):
             later.drop(connection)
         connection.exec_driver_sql("DROP INDEX networks_by_revision")
         connection.exec_driver_sql("ALTER TABLE networks DROP COLUMN revision")

@@ -261,6 +261,12 @@ class LosesConfirmations:
     def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
         return self._store.moves(name, alias)
 
+    def set_shadow(self, name: str, of: str, number: int, *, share: float, tolerance: float) -> Written:
+        return self._lose(self._store.set_shadow(name, of, number, share=share, tolerance=tolerance))
+
+    def clear_shadow(self, name: str, of: str) -> Written:
+        return self._lose(self._store.clear_shadow(name, of))
+
     def delete_alias(self, name: str, alias: str) -> Written:
         return self._lose(self._store.delete_alias(name, alias))
 

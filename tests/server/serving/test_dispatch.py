@@ -34,6 +34,7 @@ from forwardpass_server.serving import (
     Dispatcher,
     Kind,
     Predictor,
+    Shadows,
     WorkLimits,
 )
 from forwardpass_server.serving import batches as batches_module
@@ -215,7 +216,7 @@ class DoorsMachine(RuleBasedStateMachine):
         spoil(registry, "failing", failing)
         self.in_flight = InFlight(ROOM)
         self.refusals = Refusals()
-        self.dispatcher = Dispatcher(Predictor(registry, WorkLimits()))
+        self.dispatcher = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry))
         self.front = FakeFront()
         self.front_door = FrontDoor(
             self.front,  # type: ignore[arg-type] # has what is used
@@ -498,7 +499,7 @@ def test_work_that_raises_does_not_end_the_thread(caplog: pytest.LogCaptureFixtu
 
 
 def test_closing_finishes_what_was_begun(registry: Registry) -> None:
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
     keys = [f"heavy {number}" for number in range(4)]
     dispatcher.take([predict(key, 400_000) for key in keys], door)
     dispatcher.close()
@@ -507,7 +508,7 @@ def test_closing_finishes_what_was_begun(registry: Registry) -> None:
 
 
 def test_what_is_abandoned_is_not_finished(registry: Registry) -> None:
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
     dispatcher.take([predict(f"heavy {number}", 400_000) for number in range(50)], door)
     dispatcher.abandon()
     dispatcher.close()
@@ -516,7 +517,7 @@ def test_what_is_abandoned_is_not_finished(registry: Registry) -> None:
 
 
 def test_one_row_is_answered_while_long_work_is_under_way(registry: Registry) -> None:
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
     may_go_on = threading.Event()
 
     def waits_for_many_rows(values: Any, out: Any = None) -> Any:  # noqa: ARG001 - an activation's signature
@@ -536,7 +537,7 @@ def test_one_row_is_answered_while_long_work_is_under_way(registry: Registry) ->
 
 
 def test_a_cancelled_call_is_not_computed_to_its_end(registry: Registry) -> None:
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
     rows = 0
     started = threading.Event()
     may_go_on = threading.Event()
@@ -565,7 +566,7 @@ def test_a_call_that_breaks_the_reading_fails_alone() -> None:
     registry = Broken.open(store)
     registry.register("same", identity())
     registry.register("broken", identity())
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits())), ListDoor()
+    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
     broken = Call(PREDICT, number_request("broken", 1.0).SerializeToString(), key="broken")
     dispatcher.take([predict("before"), broken, predict("after")], door)
     dispatcher.close()

@@ -32,7 +32,13 @@ def compute(spec: NetworkSpec, rows: Array) -> Array:
             read = _merged([values[name] for name in layer.from_], layer.merge)
             sums = FORMULAS[layer.kind](read, **layer.arrays, **layer.settings)
             values[layer.name] = function_of(layer.activation, spec.dtype)(sums)
-    return np.concatenate([values[name] for name in spec.output_layers], axis=1)
+        return _rescaled(spec, np.concatenate([values[name] for name in spec.output_layers], axis=1))
+
+
+def _rescaled(spec: NetworkSpec, outputs: Array) -> Array:
+    for column, fact in enumerate(spec.output_facts):
+        outputs[:, column] = outputs[:, column] * fact.scale + fact.shift
+    return outputs
 
 
 def _standardized(spec: NetworkSpec, values: Array) -> Array:

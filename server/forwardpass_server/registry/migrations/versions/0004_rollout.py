@@ -1,4 +1,4 @@
-"""Aliases have a history."""
+"""Aliases have a history, and versions shadows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,17 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Make the table of moves; the first of each alias is where it is now, since a time that nobody knows."""
+    """Make the tables. The first move of each alias is where it is now, since a time that nobody knows."""
+    op.create_table(
+        "shadows",
+        sa.Column("name", sa.String(63), primary_key=True),
+        sa.Column("of", sa.String(63), primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("share", sa.Double, nullable=False),
+        sa.Column("tolerance", sa.Double, nullable=False),
+        sa.Column("set_us", sa.BigInteger, nullable=False),
+        sa.ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
+    )
     moves = op.create_table(
         "alias_moves",
         sa.Column("name", sa.String(63), sa.ForeignKey("networks.name"), primary_key=True),

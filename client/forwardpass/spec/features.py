@@ -1,0 +1,247 @@
+"""Typed features: what goes with which kind, and how a value of one is read as the number that a network computes.
+
+A feature takes one input. A number is itself, a category the index of its level, a boolean 1 or 0. What is missing
+is NaN until something stands in for it, and a text that is no level is `UNKNOWN`.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+
+from forwardpass.spec.faults import Faults, found, join, listed, nearest, quoted
+from forwardpass.spec.numbers import Problem, number_fault
+
+FeatureKind: TypeAlias = Literal["number", "category", "boolean"]
+"""What the values of a feature are."""
+
+OutOfRange: TypeAlias = Literal["warn", "refuse"]
+"""What becomes of a number out of its feature's range."""
+
+REFUSE: Final = "refuse"
+"""What stands for no stand-in: a row with such a value is refused."""
+
+NAN: Final = "nan"
+"""What stands for NaN, which layers may replace."""
+
+UNKNOWN: Final = -1.0
+"""The input for a text that is no level, before something stands in for it."""
+
+_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "mean": frozenset({"number", "boolean"}),
+    "scale": frozenset({"number", "boolean"}),
+    "range": frozenset({"number"}),
+    "out_of_range": frozenset({"number"}),
+    "levels": frozenset({"category"}),
+    "unknown": frozenset({"category"}),
+}
+"""The kinds of features that a key goes with; all others go with each kind."""
+
+_TYPED: Final = frozenset({"kind", "range", "out_of_range", "levels", "unknown", "missing"})
+_MOST_SHOWN: Final = 5
+_COMPARED: Final = 100
+"""How many levels a text that is none is compared with: that takes time, and a caller can make many such texts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeatureOutline:
+    """What a feature declares, read without believing it.
+
+    Attributes:
+        name: Its name, whatever that is.
+        kind: Its kind, None when that is none.
+        keys: The keys that it has.
+        levels: Its levels.
+        index: The place of each level that is a text.
+        range: The ends of its range, None where there is none or it is no number.
+        refuses: Whether it refuses what is out of range.
+        missing: What stands in for a missing value.
+        unknown: What stands in for a text that is no level.
+    """
+
+    name: object
+    kind: str | None = "number"
+    keys: frozenset[str] = frozenset()
+    levels: Sequence[object] = ()
+    index: Mapping[str, int]
+    range: tuple[float | None, float | None] = (None, None)
+    refuses: bool = False
+    missing: object = REFUSE
+    unknown: object = REFUSE
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether it says more than a number needs."""
+        return not _TYPED.isdisjoint(self.keys)
+
+
+def read_feature(feature: object) -> FeatureOutline:
+    """Read what a feature declares, whatever it looks like."""
+    if not isinstance(feature, Mapping):
+        return FeatureOutline(name=feature, index={})
+    kind, levels = feature.get("kind", "number"), feature.get("levels")
+    levels = levels if isinstance(levels, list | tuple) else ()
+    return FeatureOutline(
+        name=feature.get("name"),
+        kind=kind if kind in {"number", "category", "boolean"} else None,
+        keys=frozenset(key for key in feature if isinstance(key, str)),
+        levels=levels,
+        index={level: index for index, level in enumerate(levels) if isinstance(level, str)},
+        range=_ends(feature.get("range")),
+        refuses=feature.get("out_of_range") == REFUSE,
+        missing=feature.get("missing", REFUSE),
+        unknown=feature.get("unknown", REFUSE),
+    )
+
+
+def _ends(value: object) -> tuple[float | None, float | None]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return None, None
+    low, high = (end if number_fault(end, np.float64) is None else None for end in value)
+    return low, high
+
+
+def check_features(features: Sequence[FeatureOutline], faults: Faults) -> None:
+    """Note every key that does not go with its feature's kind, or with another key."""
+    for index, feature in enumerate(features):
+        if feature.is_typed and feature.kind is not None:
+            for key, message in _feature_faults(feature):
+                faults.add(join("spec", "inputs", index, *key), message)
+
+
+def _feature_faults(feature: FeatureOutline) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    kind = feature.kind or ""
+    for key in sorted(feature.keys):
+        kinds = _KINDS.get(key)
+        if kinds is not None and kind not in kinds:
+            yield (key,), f"does not go with a feature of the kind {quoted(kind)}; leave it out"
+    if kind == "category" and not feature.levels:
+        yield ("levels",), "is missing or empty; must be a list of the category's levels"
+    first: dict[str, int] = {}
+    for place, level in enumerate(feature.levels):
+        if isinstance(level, str) and first.setdefault(level, place) != place:
+            yield ("levels", place), f"{quoted(level)} is there already, at index {first[level]}"
+    low, high = feature.range
+    if low is not None and high is not None and low > high:
+        yield ("range",), f"is [{low}, {high}]; the first end must not be above the second"
+    if "out_of_range" in feature.keys and "range" not in feature.keys:
+        yield ("out_of_range",), "says what becomes of a number out of range; say the range too"
+    for key, value in (("missing", feature.missing), ("unknown", feature.unknown)):
+        fault = _stand_in_fault(value, feature) if key in feature.keys else None
+        if fault is not None:
+            yield (key,), fault
+
+
+def _stand_in_fault(value: object, feature: FeatureOutline) -> str | None:
+    if value in (REFUSE, NAN) and isinstance(value, str):
+        return None
+    if feature.kind == "category":
+        if isinstance(value, str) and value not in feature.index:
+            return f"is {quoted(value)}, which is none of the levels; {_words('a level')}"
+        return None if isinstance(value, str) else f"is {found(value)}; {_words('a level')}"
+    if isinstance(value, str):
+        return f"is {quoted(value)}; {_words('a number' if feature.kind == 'number' else 'true or false')}"
+    if feature.kind == "boolean":
+        return None if is_boolean(value) else f"is {found(value)}; {_words('true or false')}"
+    return f"is {found(value)}; {_words('a number')}" if isinstance(value, bool) else None
+
+
+def _words(what: str) -> str:
+    return f'must be {what}, "{REFUSE}" or "{NAN}"'
+
+
+def is_boolean(value: object) -> bool:
+    """Return whether a value is true, false, 1 or 0."""
+    return isinstance(value, bool | np.bool_ | int | float) and value in (0, 1)
+
+
+def example_row(
+    value: Sequence[object] | Mapping[Any, object], features: Sequence[FeatureOutline], dtype: str
+) -> tuple[list[Problem], dict[object, float | None]]:
+    """Read an example's inputs, in a list or by name: as numbers, None for what is missing.
+
+    Returns:
+        What is wrong, with its place; and the number of each place or name.
+    """
+    named = isinstance(value, Mapping)
+    by_name = {feature.name: feature for feature in features} if named else {}
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    problems: list[Problem] = []
+    numbers: dict[object, float | None] = {}
+    for place, given in items:
+        feature = by_name.get(place) if named else (features[place] if place < len(features) else None)
+        if feature is None or feature.kind is None:
+            continue  # told elsewhere
+        fault, number = _example_value(given, feature, dtype, named=named)
+        numbers[place] = number
+        if fault is not None:
+            problems.append(((place if isinstance(place, str | int) else found(place),), fault))
+    return problems, numbers
+
+
+def _example_value(
+    value: object, feature: FeatureOutline, dtype: str, *, named: bool
+) -> tuple[str | None, float | None]:
+    """Return what is wrong with a value, and the number that it is."""
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return ("is missing, and nothing stands in for it" if feature.missing == REFUSE else None), None
+    if feature.kind == "category":
+        return _example_level(value, feature, named=named)
+    if feature.kind == "boolean":
+        return (None, float(value)) if is_boolean(value) else (f"is {found(value)}; must be true or false", None)  # type: ignore[arg-type]
+    fault = number_fault(value, dtype)
+    if fault is not None:
+        return fault, None
+    number = float(value) + 0.0  # type: ignore[arg-type] # a number, by the check
+    if feature.refuses and is_out_of_range(number, feature.range, dtype):
+        return f"is {found(value)}; {range_words(feature.range)}", None
+    return None, number
+
+
+def _example_level(value: object, feature: FeatureOutline, *, named: bool) -> tuple[str | None, float | None]:
+    if isinstance(value, str):
+        if value in feature.index:
+            return None, float(feature.index[value])
+        if feature.unknown != REFUSE:
+            return None, UNKNOWN
+        return f"is {quoted(value)}, which is no level; {_some(feature.index)}", None
+    if named or number_fault(value, np.float64) is not None:
+        return f"is {found(value)}; must be a level, a text in quotes", None
+    number = float(value)  # type: ignore[arg-type] # a number, by the check
+    if number.is_integer() and 0 <= number < len(feature.levels):
+        return None, number + 0.0
+    if feature.unknown != REFUSE:
+        return None, UNKNOWN
+    return f"is {found(value)}; must be a level, or the index of one, from 0 to {len(feature.levels) - 1}", None
+
+
+def is_out_of_range(number: float, ends: tuple[float | None, float | None], dtype: str) -> bool:
+    """Return whether a number is out of a range, all of them rounded to a dtype."""
+    round_ = np.dtype(dtype).type
+    low, high = ends
+    with np.errstate(over="ignore"):
+        below = low is not None and round_(number) < round_(low)
+        return bool(below or (high is not None and round_(number) > round_(high)))
+
+
+def range_words(ends: tuple[float | None, float | None]) -> str:
+    """Say what a range allows."""
+    low, high = ends
+    if low is None:
+        return f"at most {high:g} is in range"
+    return f"at least {low:g} is in range" if high is None else f"from {low:g} to {high:g} is in range"
+
+
+def level_hint(word: str, levels: Mapping[str, int]) -> str:
+    """Return a hint at the level that may have been meant, or at what there is."""
+    alike = levels if len(levels) <= _COMPARED else (level for level in levels if level[:1] == word[:1])
+    near = nearest(word, islice(alike, _COMPARED))
+    return f"; did you mean {quoted(near)}?" if near is not None else f"; {_some(levels)}"
+
+
+def _some(levels: Mapping[str, int]) -> str:
+    more = f" and {len(levels) - _MOST_SHOWN} more" if len(levels) > _MOST_SHOWN else ""
+    return f"the levels are {listed(list(islice(levels, _MOST_SHOWN)))}{more}"

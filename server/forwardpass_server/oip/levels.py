@@ -1,0 +1,68 @@
+"""BYTES elements as the levels of a category: a request's texts become the indices that a network computes with."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from forwardpass.spec.features import UNKNOWN
+
+from forwardpass_server.oip.datatypes import TEXT_LENGTH, invalid
+
+if TYPE_CHECKING:
+    from forwardpass_server.oip.v2.inference_pb2 import ModelInferRequest
+    from forwardpass_server.registry import Served
+
+BYTES = "BYTES"
+"""The datatype of texts."""
+
+
+def levels_of(name: str, served: "Served") -> Mapping[str, int] | None:
+    """Return the levels of an input that is a category, None of any other."""
+    column = served.feature_index.get(name)
+    if column is None or served.typed is None:
+        return None
+    return served.typed.levels[column] or None
+
+
+def read_levels(
+    request: "ModelInferRequest", index: int, count: int, levels: Mapping[str, int]
+) -> npt.NDArray[np.float64]:
+    """Return the levels' indices that an input of BYTES has, shape `(count,)`, `UNKNOWN` where a text is no level.
+
+    Raises:
+        InvalidTensorError: There are more or fewer elements than needed.
+    """
+    texts = texts_of(request, index)
+    if len(texts) != count:
+        name = request.inputs[index].name
+        raise invalid(name, f"unexpected number of elements for input '{name}'. Expected {count}, got {len(texts)}")
+    return np.array([levels.get(text, UNKNOWN) for text in texts], np.float64)
+
+
+def texts_of(request: "ModelInferRequest", index: int) -> list[str]:
+    """Return the elements of an input of BYTES; what is no UTF-8 has marks where it is none, and is no level.
+
+    Raises:
+        InvalidTensorError: The raw contents end within an element, or the typed ones are of another datatype.
+    """
+    tensor = request.inputs[index]
+    if request.raw_input_contents:
+        elements = list(_elements(request.raw_input_contents[index], tensor.name))
+    else:
+        others = [field.name for field, _ in tensor.contents.ListFields() if field.name != "bytes_contents"]
+        if others:
+            raise invalid(tensor.name, f"input '{tensor.name}' is BYTES: use bytes_contents, not {', '.join(others)}")
+        elements = list(tensor.contents.bytes_contents)
+    return [element.decode(errors="replace") for element in elements]
+
+
+def _elements(raw: bytes, tensor: str) -> Iterator[bytes]:
+    """Yield the elements of raw contents, each of which has its length before it, in four bytes."""
+    place, end = 0, len(raw)
+    while place < end:
+        start = place + TEXT_LENGTH.size
+        place = start + TEXT_LENGTH.unpack_from(raw, place)[0] if start <= end else end + 1
+        if place > end:
+            raise invalid(tensor, f"input '{tensor}' ends within an element; each has its length before it")
+        yield raw[start:place]

@@ -1,0 +1,72 @@
+"""A network's typed features, ready to read values by and to hold inputs to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from forwardpass.spec import Feature, NetworkSpec
+
+from forwardpass_server.core import Rules
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TypedFeatures:
+    """The features of a network of which at least one is typed.
+
+    Attributes:
+        features: One for each input.
+        levels: For each feature the index of each of its levels; empty where it is no category.
+        rules: What the inputs are held to.
+    """
+
+    features: tuple[Feature, ...]
+    levels: tuple[Mapping[str, int], ...]
+    rules: Rules
+
+
+def typed_features(spec: NetworkSpec) -> TypedFeatures | None:
+    """Make a network's typed features ready; None where it has none, so that nobody looks."""
+    features = spec.inputs.features
+    if not any(feature.is_typed for feature in features):
+        return None
+    return TypedFeatures(
+        features=features,
+        levels=tuple({level: index for index, level in enumerate(feature.levels)} for feature in features),
+        rules=_rules(features, np.dtype(spec.dtype), allow_non_finite=spec.allow_non_finite_inputs),
+    )
+
+
+def _rules(features: tuple[Feature, ...], dtype: "np.dtype[np.floating]", *, allow_non_finite: bool) -> Rules:
+    ends = [_ends(feature) for feature in features]
+    missing = [feature.stand_in(feature.missing) for feature in features]
+    unknown = [feature.stand_in(feature.unknown) for feature in features]
+    numbers = [feature.kind == "number" for feature in features]
+    return Rules(
+        low=np.array([low for low, _ in ends], dtype),
+        high=np.array([high for _, high in ends], dtype),
+        is_whole=~np.array(numbers),
+        is_category=np.array([feature.kind == "category" for feature in features]),
+        refuses_beyond=np.array([feature.out_of_range == "refuse" for feature in features]),
+        missing=np.array(missing, dtype),  # None becomes NaN
+        # NaN is a number like others where the network says so, unless something is to stand in for it.
+        refuses_missing=np.array(
+            [
+                number is None and not (allow_non_finite and plain)
+                for number, plain in zip(missing, numbers, strict=True)
+            ]
+        ),
+        unknown=np.array(unknown, dtype),
+        refuses_unknown=np.array([number is None for number in unknown]),
+        allow_infinite=allow_non_finite,
+    )
+
+
+def _ends(feature: Feature) -> tuple[float, float]:
+    if feature.kind == "category":
+        return 0.0, float(len(feature.levels) - 1)
+    if feature.kind == "boolean":
+        return 0.0, 1.0
+    return (
+        -np.inf if feature.low is None else feature.low,
+        np.inf if feature.high is None else feature.high,
+    )

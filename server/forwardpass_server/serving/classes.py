@@ -1,0 +1,75 @@
+"""What a classifier says of each row: the class that is chosen, and on request the most probable ones."""
+
+from itertools import compress
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from forwardpass.v1.prediction_service_pb2 import Classification, ClassProbability
+
+if TYPE_CHECKING:
+    from forwardpass.tensors import Array
+
+    from forwardpass_server.registry import Served
+
+_AROUND: Final = 16
+"""What a class takes in an answer besides its label: a probability, and what says that these are here."""
+
+_HALF: Final = 0.5
+"""The threshold where a network has none of its own."""
+
+
+def classify(served: "Served", outputs: "Array", top: int = 0) -> list[Classification]:
+    """Name the class of each row.
+
+    With two classes and a single output, that output is the probability of the second class, which is chosen from
+    its threshold on. Of several outputs the largest is chosen, of equal ones the first; where each has a threshold,
+    all classes that reach theirs are told too.
+
+    Args:
+        served: The network; without classes, there is nothing to name.
+        outputs: `(rows, outputs)`.
+        top: So many of the most probable classes are told of each row, of equal ones the first.
+    """
+    if not served.classes:
+        return []
+    of_two = outputs.shape[1] == 1
+    found = _of_two(served, outputs) if of_two else _of_many(served, outputs)
+    if top:
+        probabilities = np.concatenate([1 - outputs, outputs], axis=1) if of_two else outputs
+        places = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        for classification, row, best in zip(found, probabilities.tolist(), places.tolist(), strict=True):
+            classification.top.extend(
+                [ClassProbability(label=served.classes[place], probability=row[place]) for place in best]
+            )
+    return found
+
+
+def row_bytes(served: "Served", top: int) -> int:
+    """Return at most how many bytes an answer has for a row's classes, where that may be more than a class or two."""
+    several = served.thresholds is not None and served.plan.outputs > 1
+    if not top and not several:
+        return 0
+    sizes = [len(label.encode()) + _AROUND for label in served.classes]
+    return top * max(sizes) + several * sum(sizes)
+
+
+def _of_two(served: "Served", outputs: "Array") -> list[Classification]:
+    classes = served.classes
+    chosen = (outputs[:, 0] >= (_HALF if served.thresholds is None else served.thresholds[0])).tolist()
+    return [
+        Classification(label=classes[second], probability=p if second else 1.0 - p)
+        for second, p in zip(chosen, outputs[:, 0].tolist(), strict=True)
+    ]
+
+
+def _of_many(served: "Served", outputs: "Array") -> list[Classification]:
+    best = outputs.argmax(axis=1)
+    found = [
+        Classification(label=served.classes[column], probability=float(row[column]))
+        for row, column in zip(outputs, best.tolist(), strict=True)
+    ]
+    if served.thresholds is not None:
+        reached = (outputs >= served.thresholds).tolist()
+        for classification, row in zip(found, reached, strict=True):
+            classification.chosen.extend(compress(served.classes, row))
+    return found

@@ -1,0 +1,189 @@
+"""Inputs of typed features: what is refused with which error, and what an answer warns of.
+
+The core says what is odd and where; here it gets its feature's name and its value as the caller gave it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from forwardpass.errors import (
+    Fault,
+    FeatureMismatchError,
+    InvalidRequestError,
+    MissingValueError,
+    NonFiniteInputError,
+    OutOfRangeError,
+    ShapeMismatchError,
+    UnknownLevelError,
+)
+from forwardpass.spec.features import level_hint, range_words
+from forwardpass.v1.prediction_service_pb2 import InputWarning
+
+from forwardpass_server.core import settle
+
+if TYPE_CHECKING:
+    from forwardpass.spec import Feature
+    from forwardpass.tensors import Array
+
+    from forwardpass_server.core import Oddities
+    from forwardpass_server.registry import Served
+
+MOST_TOLD: Final = 100
+"""So many warnings, or faults of an error, are told one by one; the others are counted."""
+
+MOST_UNSAID: Final = 2**22
+"""So many values of a request may be left out where something stands in for them."""
+
+_MOST_HINTS: Final = 8
+"""How many texts of one request are compared with the levels: a caller's typing errors must stay cheap."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Origin:
+    """Where inputs came from.
+
+    Attributes:
+        path: Says where in the request the value of a row and column stands.
+        text: Returns that value where it is a text, else None.
+    """
+
+    path: Callable[[int, int], str]
+    text: Callable[[int, int], str | None] = lambda _row, _column: None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warnings:
+    """What an answer warns of: the first of them, and how many there are."""
+
+    first: tuple[InputWarning, ...]
+    count: int
+
+
+class Read(NamedTuple):
+    """Inputs that were read and found right.
+
+    Attributes:
+        numbers: `(rows, inputs)` in the dtype of the network.
+        warnings: What the answer warns of, or None.
+    """
+
+    numbers: "Array"
+    warnings: Warnings | None = None
+
+
+def matrix_origin(given: str) -> Origin:
+    """Return the origin of a matrix that a request has by the name `given`."""
+    return Origin(path=lambda row, column: f"{given}[{row}][{column}]")
+
+
+def check_unsaid(unsaid: int, served: "Served") -> None:
+    """Refuse a request whose rows would take far more memory than it has bytes, since they leave out most features.
+
+    Raises:
+        ShapeMismatchError: More than `MOST_UNSAID` values are left out.
+    """
+    if unsaid > MOST_UNSAID:
+        message = f"leave out {unsaid:,} values, more than {MOST_UNSAID:,}; send fewer rows, or every feature"
+        raise ShapeMismatchError(
+            f"the rows {message}",
+            faults=[Fault(path="inputs", message=f"the rows {message}")],
+            network=served.name,
+            version=served.version,
+        )
+
+
+def settle_inputs(numbers: "Array", served: "Served", origin: Origin) -> Read:
+    """Let stand in what stands in for missing values and unknown levels, and refuse the rest.
+
+    Args:
+        numbers: `(rows, inputs)` in the dtype of the network, whose features are typed.
+        served: The network.
+        origin: Where they came from.
+
+    Raises:
+        MissingValueError: A value is missing, and nothing stands in for it.
+        NonFiniteInputError: There is infinity and the network does not allow it.
+        UnknownLevelError: A value of a category is no level, and nothing stands in for it.
+        FeatureMismatchError: A boolean is neither 1 nor 0.
+        OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
+    """
+    assert served.typed is not None  # noqa: S101 - callers look, so that nobody else comes here
+    settled, oddities = settle(served.typed.rules, numbers)
+    if oddities is None:
+        return Read(settled)
+    for refusal in _REFUSALS:
+        if len(getattr(oddities, refusal.oddity)):
+            raise _error(refusal, numbers, oddities, served, origin)
+    return Read(settled, _warnings(numbers, oddities, served))
+
+
+_Words: TypeAlias = "Callable[[Feature, object, Mapping[str, int] | None], str]"
+"""Says what is wrong with a value of a feature; with its levels where a hint may be given."""
+
+
+class _Refusal(NamedTuple):
+    """One kind of what is refused: its name in `core.Oddities`, its error, and its words."""
+
+    oddity: str
+    error: type[InvalidRequestError]
+    words: _Words
+
+
+def _unknown_words(feature: "Feature", value: object, levels: Mapping[str, int] | None) -> str:
+    if isinstance(value, str):
+        return f"is {value[:60]!r}, which is no level" + (level_hint(value, levels) if levels is not None else "")
+    return f"is {value}, which is the index of no level; they are from 0 to {len(feature.levels) - 1}"
+
+
+_REFUSALS: Final = (
+    _Refusal("missing", MissingValueError, lambda *_: "is missing, and nothing stands in for it"),
+    _Refusal("infinite", NonFiniteInputError, lambda _, value, __: f"is {value}; a finite number is needed"),
+    _Refusal("unknown", UnknownLevelError, _unknown_words),
+    _Refusal("neither", FeatureMismatchError, lambda _, value, __: f"is {value}; true or false, 1 or 0, is needed"),
+    _Refusal(
+        "refused",
+        OutOfRangeError,
+        lambda feature, value, _: f"is {value}, which is out of range: {range_words((feature.low, feature.high))}",
+    ),
+)
+"""What is refused, in the order in which it is told."""
+
+
+def _error(
+    refusal: _Refusal, numbers: "Array", oddities: "Oddities", served: "Served", origin: Origin
+) -> InvalidRequestError:
+    assert served.typed is not None  # noqa: S101 - as above
+    places = getattr(oddities, refusal.oddity)
+    faults: list[Fault] = []
+    values: list[float | str] = []
+    for row, column in places[:MOST_TOLD].tolist():
+        text, feature = origin.text(row, column), served.typed.features[column]
+        value = float(numbers[row, column]) if text is None else text
+        hinted = served.typed.levels[column] if len(faults) < _MOST_HINTS else None
+        words = f"{refusal.words(feature, value, hinted)} (feature {feature.name!r})"
+        faults.append(Fault(path=origin.path(row, column), message=words))
+        values.append(value)
+    row, column = places[0].tolist()
+    more = f"; {len(places) - 1} more are alike" if len(places) > 1 else ""
+    return refusal.error(
+        f"{faults[0].path}: {faults[0].message}; {served.title} refuses that{more}",
+        faults=faults,
+        row=row,
+        feature=served.typed.features[column].name,
+        value=values[0],
+        count=len(places),
+        network=served.name,
+        version=served.version,
+    )
+
+
+def _warnings(numbers: "Array", oddities: "Oddities", served: "Served") -> Warnings:
+    assert served.typed is not None  # noqa: S101 - as above
+    first = []
+    for row, column in oddities.warned[:MOST_TOLD].tolist():
+        feature, value = served.typed.features[column], float(numbers[row, column])
+        words = f"is {value:g}{f' {feature.unit}' if feature.unit else ''}, which is out of range"
+        message = f"{feature.name!r} {words}: {range_words((feature.low, feature.high))}"
+        first.append(InputWarning(row=row, feature=feature.name, value=value, message=message))
+    return Warnings(first=tuple(first), count=len(oddities.warned))

@@ -1,0 +1,276 @@
+"""Inputs by feature name, row by row or column by column, as one matrix.
+
+What is no level becomes `UNKNOWN`, and what is missing NaN; what stands in for them is decided for all forms of
+inputs at once (`features`). A network without typed features takes numbers, and every one of them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice
+from math import isnan, nan
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from forwardpass.errors import Fault, FeatureMismatchError, MissingValueError, ShapeMismatchError
+from forwardpass.spec.features import REFUSE, UNKNOWN
+
+from forwardpass_server.serving.features import MOST_TOLD, Origin, check_unsaid
+
+if TYPE_CHECKING:
+    from forwardpass.v1.tensor_pb2 import Column, Columns, Rows
+    from google.protobuf.struct_pb2 import Struct
+
+    from forwardpass_server.registry import Served
+
+    Floats = npt.NDArray[np.float64]
+
+_COMPARED: Final = 100
+"""How many features a name that is none is compared with, and by how many of its characters."""
+_MOST_HINTS: Final = 8
+"""How many names of one request are compared: a caller's typing errors must stay cheap."""
+
+_NEEDED: Final[Mapping[str, str]] = {"number": "a number", "category": "a text", "boolean": "true or false"}
+"""What a value of each kind of feature is."""
+
+_VALUES: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], float]]] = {
+    ("number_value", "number"): lambda value, _: value.number_value,
+    ("number_value", "boolean"): lambda value, _: value.number_value,
+    ("bool_value", "number"): lambda value, _: float(value.bool_value),
+    ("bool_value", "boolean"): lambda value, _: float(value.bool_value),
+    ("string_value", "category"): lambda value, levels: levels.get(value.string_value, UNKNOWN),
+}
+"""How a value of a row is read, by its kind on the wire and that of its feature; no other pair fits."""
+
+_COLUMNS: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], Any]]] = {
+    ("numbers", "number"): lambda column, _: column.numbers.values,
+    ("numbers", "boolean"): lambda column, _: column.numbers.values,
+    ("booleans", "number"): lambda column, _: column.booleans.values,
+    ("booleans", "boolean"): lambda column, _: column.booleans.values,
+    ("texts", "category"): lambda column, levels: [levels.get(text, UNKNOWN) for text in column.texts.values],
+}
+"""The same of a column."""
+
+
+class _Found:
+    """What was found while names were read: faults, and the rows and columns of what is missing."""
+
+    def __init__(self, served: "Served", given: str) -> None:
+        self.served = served
+        self.faults: list[Fault] = []
+        self.missing: list[tuple[int, int]] = []
+        self._given = given
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more is to be told."""
+        return len(self.faults) + len(self.missing) >= MOST_TOLD
+
+    def unknown_name(self, path: str, name: str) -> None:
+        """Note a name that is no feature's."""
+        hint = _hint(name, self.served.input_names) if len(self.faults) < _MOST_HINTS else ""
+        self.faults.append(Fault(path=path, message=f"the network has no such feature{hint}"))
+
+    def kind_of(self, column: int) -> str:
+        """Return the kind of a feature."""
+        return "number" if self.served.typed is None else self.served.typed.features[column].kind
+
+    def levels_of(self, column: int) -> Mapping[str, int]:
+        """Return the levels of a feature."""
+        return {} if self.served.typed is None else self.served.typed.levels[column]
+
+    def is_needed(self, column: int) -> bool:
+        """Whether a missing value is refused here: as NaN it would be refused for another reason, or not at all."""
+        typed = self.served.typed
+        if typed is None:
+            return True
+        return typed.features[column].missing == REFUSE and not typed.rules.refuses_missing[column]
+
+    def check(self, origin: Origin) -> None:
+        """Raise what was found, if anything was."""
+        served, faults = self.served, list(self.faults)
+        faults += [
+            Fault(path=origin.path(row, column), message="is missing; every feature is needed")
+            for row, column in self.missing[:MOST_TOLD]
+        ]
+        if not faults:
+            return
+        if self.faults or served.typed is None:
+            raise FeatureMismatchError(
+                f"{self._given}: {len(faults)} of the features given or missing do not fit {served.title}",
+                faults=faults,
+                network=served.name,
+                version=served.version,
+                features=", ".join(served.input_names),
+            )
+        row, column = self.missing[0]
+        raise MissingValueError(
+            f"{faults[0].path}: is missing, and nothing stands in for it; {served.title} refuses that",
+            faults=faults,
+            row=row,
+            feature=served.input_names[column],
+            count=len(self.missing),
+            network=served.name,
+            version=served.version,
+        )
+
+
+def matrix_of_rows(rows: "Rows", served: "Served") -> "tuple[Floats, Origin]":
+    """Read rows by name; return `(rows, inputs)`, and where each value stands.
+
+    Raises:
+        ShapeMismatchError: There are none.
+        FeatureMismatchError: A row has an unknown feature, lacks one, or has a value of the wrong kind.
+        MissingValueError: A value is missing, and nothing stands in for it.
+    """
+    given, names = rows.rows, served.input_names
+    if not given:
+        raise _no_rows("rows", served)
+    check_unsaid(len(given) * served.plan.inputs - sum(len(row.fields) for row in given), served)
+    matrix = np.empty((len(given), served.plan.inputs), dtype=np.float64)
+    found = _Found(served, "rows")
+    for index, row in enumerate(given):
+        _fill(matrix[index], row, index, found)
+        if found.is_full:
+            break
+
+    def text(row: int, column: int) -> str | None:
+        value = given[row].fields.get(names[column])
+        return value.string_value if value is not None and value.HasField("string_value") else None
+
+    origin = Origin(path=lambda row, column: f"rows[{row}].{names[column]}", text=text)
+    found.check(origin)
+    return matrix, origin
+
+
+def _fill(out: "Floats", row: "Struct", index: int, found: _Found) -> None:
+    """Write one row's numbers into `out`, shape `(inputs,)`; note what does not fit."""
+    served, fields, told = found.served, row.fields, len(found.faults)
+    for name, value in fields.items():
+        column = served.feature_index.get(name)
+        if column is None:
+            found.unknown_name(f"rows[{index}].{name}", name)
+            continue
+        wire = value.WhichOneof("kind")
+        if wire == "number_value" and served.typed is None:  # the usual value by the shortest way
+            out[column] = value.number_value
+            continue
+        read = _VALUES.get((wire or "", kind := found.kind_of(column)))
+        if read is not None:
+            out[column] = read(value, found.levels_of(column))
+        elif served.typed is not None and (wire in {None, "null_value"} or isnan(value.number_value)):
+            _miss(out, column, index, found)
+        else:
+            said = "nothing" if wire in {None, "null_value"} else f"a {str(wire).removesuffix('_value')}"
+            fault = Fault(path=f"rows[{index}].{name}", message=f"is {said}; {_NEEDED[kind]} is needed")
+            found.faults.append(fault)
+    if len(fields) < len(served.feature_index) or len(found.faults) > told:
+        for column, name in enumerate(served.input_names):
+            if name not in fields:
+                _miss(out, column, index, found)
+
+
+def _miss(out: "Floats", column: int, index: int, found: _Found) -> None:
+    """Note that a value is missing."""
+    out[column] = nan
+    if found.is_needed(column):
+        found.missing.append((index, column))
+
+
+def matrix_of_columns(columns: "Columns", served: "Served") -> "tuple[Floats, Origin]":
+    """Read columns; return `(rows, inputs)`, and where each value stands.
+
+    Raises:
+        ShapeMismatchError: There are no rows, or the columns differ in length.
+        FeatureMismatchError: A feature is unknown, given twice or lacking, or its values are of the wrong kind.
+        MissingValueError: A value is missing, and nothing stands in for it.
+    """
+    given = {column.name: column for column in columns.columns}
+    rows = _count_rows(columns.columns, served)
+    check_unsaid(rows * (served.plan.inputs - len(given)), served)
+    matrix = np.full((rows, served.plan.inputs), nan)
+    found = _Found(served, "columns")
+    for name, times in Counter(column.name for column in columns.columns).items():
+        column = served.feature_index.get(name)
+        if column is None:
+            found.unknown_name(f"columns.{name}", name)
+        elif times > 1:
+            found.faults.append(Fault(path=f"columns.{name}", message="is there more than once"))
+        else:
+            _fill_column(matrix[:, column], given[name], column, found)
+        if found.is_full:
+            break
+    found.missing += [
+        (0, column) for column, name in enumerate(served.input_names) if name not in given and found.is_needed(column)
+    ]
+    names = served.input_names
+
+    def text(row: int, column: int) -> str | None:
+        texts = given[names[column]].texts.values if names[column] in given else ()
+        return texts[row] if row < len(texts) else None
+
+    origin = Origin(path=lambda row, column: f"columns.{names[column]}[{row}]", text=text)
+    found.check(origin)
+    return matrix, origin
+
+
+def _count_rows(columns: "Sequence[Column]", served: "Served") -> int:
+    """Return how many rows the columns have."""
+    lengths = {column.name: len(getattr(column, wire).values) for column in columns if (wire := _wire(column))}
+    rows = set(lengths.values())
+    if len(rows) > 1:
+        some = ", ".join(f"{name!r} has {length}" for name, length in islice(lengths.items(), _MOST_HINTS))
+        message = f"differ in length: {some}"
+        raise ShapeMismatchError(f"columns: {message}", faults=[Fault(path="columns", message=message)])
+    if not rows or not max(rows):
+        raise _no_rows("columns", served)
+    return rows.pop()
+
+
+def _wire(column: "Column") -> str:
+    """Return what kind of values a column has, empty where it has none."""
+    return column.WhichOneof("values") or ""
+
+
+def _fill_column(out: "Floats", column: "Column", place: int, found: _Found) -> None:
+    """Write one column's numbers into `out`, shape `(rows,)`; note what does not fit."""
+    wire, kind, path = _wire(column), found.kind_of(place), f"columns.{column.name}"
+    read = _COLUMNS.get((wire, kind))
+    if read is None and len(column.missing) < len(out):  # of a column that is all missing the kind says nothing
+        said = f"has {wire}" if wire else "has no values"
+        found.faults.append(Fault(path=path, message=f"{said}; {_NEEDED[kind]} in each row is needed"))
+        return
+    if read is not None:
+        out[:] = read(column, found.levels_of(place))
+    missing = np.array(column.missing, dtype=np.int64)
+    beyond = missing[(missing < 0) | (missing >= len(out))]
+    if beyond.size:
+        found.faults.append(Fault(path=f"{path}.missing", message=f"has row {beyond[0]}; there are {len(out)} rows"))
+        return
+    out[missing] = nan
+    if missing.size and found.is_needed(place):
+        found.missing += [(row, place) for row in missing.tolist()]
+
+
+def _no_rows(given: str, served: "Served") -> ShapeMismatchError:
+    return ShapeMismatchError(
+        f"{given}: there are none; {served.title} needs at least one row",
+        faults=[Fault(path=given, message="needs at least one row")],
+        expectedShape=f"[rows, {served.plan.inputs}]",
+        actualShape=[0, served.plan.inputs],
+        network=served.name,
+        version=served.version,
+    )
+
+
+def _hint(name: str, names: tuple[str, ...]) -> str:
+    """Say what may have been meant, looking at some of many names."""
+    some = names if len(names) <= _COMPARED else islice((other for other in names if other[0] == name[:1]), _COMPARED)
+    near = get_close_matches(name[:_COMPARED], some, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; it has {_some(names)}"
+
+
+def _some(names: tuple[str, ...], limit: int = 8) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(map(repr, names[:limit])) + more

@@ -1,0 +1,194 @@
+"""Versions that are computed beside others: after the answers were sent, when there is time, and never answered.
+
+Rows are drawn when their answers are on their way, and wait in a queue of so many bytes. A thread that the system
+serves last computes them. When the queue is full, rows are dropped and counted. Nothing here can delay or fail a call.
+"""
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from forwardpass.differences import beyond, differences
+from forwardpass.errors import ForwardpassError
+
+from forwardpass_server.core import forward
+from forwardpass_server.serving.classes import classify
+from forwardpass_server.serving.workers import lower_priority
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    from forwardpass.tensors import Array
+
+    from forwardpass_server.registry import Registry, Served, Shadowing
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES: Final = 16 * 2**20
+"""How many bytes of rows and answers may wait."""
+
+PIECE_BYTES: Final = 256 * 1024
+"""So many bytes of rows and answers are computed at once."""
+
+_PIECE: Final = 256
+"""About what a piece takes besides its numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Answered:
+    """Rows that were predicted, and beside what.
+
+    Attributes:
+        served: The version that answered.
+        shadowings: What is computed beside it.
+        inputs: `(rows, inputs)`.
+        outputs: `(rows, outputs)`: what was answered.
+    """
+
+    served: "Served"
+    shadowings: "tuple[Shadowing, ...]"
+    inputs: "Array"
+    outputs: "Array"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Piece:
+    """Rows that wait to be computed by one shadow; they share no memory with what was answered."""
+
+    shadowing: "Shadowing"
+    served: "Served"
+    inputs: "Array"
+    outputs: "Array"
+
+    @property
+    def size(self) -> int:
+        return _PIECE + self.inputs.nbytes + self.outputs.nbytes
+
+
+class Shadows:
+    """Computes what is to be computed beside others. All methods may be called in any thread."""
+
+    def __init__(self, registry: "Registry", *, most_bytes: int = MOST_BYTES) -> None:
+        """Begin without a thread: there is one as soon as there is something to do.
+
+        Args:
+            registry: Loads the versions.
+            most_bytes: How many bytes of rows and answers may wait.
+        """
+        self._registry = registry
+        self._most_bytes = most_bytes
+        self._news = threading.Condition()
+        self._pieces: deque[_Piece] = deque()
+        self._bytes = 0
+        self._busy = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def offer(self, answered: "Sequence[Answered]") -> None:
+        """Draw from rows whose answers were sent; let what was drawn wait, or drop it."""
+        for each in answered:
+            for shadowing in each.shadowings:
+                drawn = shadowing.statistics.draw(len(each.inputs))
+                if len(drawn):
+                    self._put(each, shadowing, drawn)
+
+    def wait_until_idle(self, timeout: float) -> bool:
+        """Wait until nothing waits to be computed, or so many seconds have passed; return whether nothing does."""
+        with self._news:
+            return self._news.wait_for(lambda: not (self._pieces or self._busy), timeout)
+
+    def close(self) -> None:
+        """End the thread; what waits is not computed any more."""
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _put(self, answered: Answered, shadowing: "Shadowing", drawn: "npt.NDArray[np.int64]") -> None:
+        of_row = max(1, answered.inputs[:1].nbytes + answered.outputs[:1].nbytes)
+        rows = max(1, PIECE_BYTES // of_row)
+        for start in range(0, len(drawn), rows):
+            some = drawn[start : start + rows]
+            size = _PIECE + of_row * len(some)
+            with self._news:
+                # Only this method makes it more, and what it is here may only have become less.
+                full = self._closed or self._bytes + size > self._most_bytes
+                self._bytes += 0 if full else size
+            if full:
+                shadowing.statistics.dropped(len(drawn) - start)
+                return
+            piece = _Piece(
+                shadowing=shadowing,
+                served=answered.served,
+                inputs=answered.inputs[some],
+                outputs=answered.outputs[some],
+            )
+            with self._news:
+                self._pieces.append(piece)
+                self._news.notify_all()
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._go_on, name="shadows", daemon=True)
+                    self._thread.start()
+
+    def _go_on(self) -> None:
+        lower_priority()
+        while True:
+            with self._news:
+                self._busy = False
+                self._news.notify_all()
+                self._news.wait_for(lambda: self._pieces or self._closed)
+                if self._closed:
+                    return
+                piece = self._pieces.popleft()
+                self._busy = True
+            try:
+                self._compute(piece)
+            except Exception as error:  # whatever it is, calls must not hear of it
+                known = isinstance(error, ForwardpassError)
+                if not known:
+                    log.exception("version %d cannot be computed as a shadow", piece.shadowing.version.number)
+                reason = str(error) if known else "it failed; the server's log has the reason"
+                piece.shadowing.statistics.failed(len(piece.inputs), reason)
+            finally:
+                with self._news:
+                    self._bytes -= piece.size
+
+    def _compute(self, piece: _Piece) -> None:
+        """Compute a piece and count how it differs from what was answered."""
+        version, live, statistics = piece.shadowing.version, piece.served, piece.shadowing.statistics
+        rows = len(piece.inputs)
+        served = self._registry.resident(version) or self._registry.load(version)
+        # The alias may have moved to a version of another kind since the shadow was set.
+        if _meaning(served) != _meaning(live):
+            statistics.failed(rows, f"version {live.version}, which answers now, has other inputs or outputs")
+            return
+        with np.errstate(all="ignore"):
+            inputs = piece.inputs.astype(served.plan.dtype)
+        if not served.allow_non_finite and not np.isfinite(inputs).all():
+            statistics.failed(rows, "there were rows with NaN or infinity, which the shadow does not accept")
+            return
+        outputs = forward(served.plan, inputs)
+        apart = differences(piece.outputs, outputs)
+        too_far = beyond(apart, piece.outputs, piece.shadowing.row.tolerance)
+        statistics.compared(
+            rows,
+            beyond=int(too_far.any(axis=1).sum()),
+            relabeled=_relabeled(live, piece.outputs, served, outputs),
+            worst=float(apart.max()),
+        )
+
+
+def _meaning(served: "Served") -> tuple[object, ...]:
+    """What a row's inputs and outputs are; where it is another, no numbers can be compared."""
+    return served.input_names, served.typed and served.typed.levels, served.output_names
+
+
+def _relabeled(live: "Served", ours: "Array", shadow: "Served", theirs: "Array") -> int:
+    """Count the rows with another label; none where not both are classifiers."""
+    labels = (classify(served, outputs) for served, outputs in ((live, ours), (shadow, theirs)))
+    return sum(a.label != b.label for a, b in zip(*labels, strict=False))

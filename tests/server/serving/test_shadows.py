@@ -1,0 +1,225 @@
+"""What is computed beside others: after the answer, on the rows drawn, counted as numpy does it, never in the way."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from forwardpass.errors import NetworkCorruptError
+from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictResponse, TraceRequest
+from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
+from forwardpass_server.core import forward
+from forwardpass_server.registry import Registry, ShadowFigures, SqlStore
+from forwardpass_server.serving import (
+    PREDICT,
+    PREDICT_MANY,
+    TRACE,
+    Answer,
+    Call,
+    Dispatcher,
+    Predictor,
+    Shadows,
+    WorkLimits,
+)
+from forwardpass_server.serving import shadows as shadows_module
+
+from tests.server.serving.samples import chain, number_request
+
+SECONDS = 60.0
+
+
+class Recorder:
+    """A door that keeps what it is sent, and notes whether a shadow computed before."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+
+    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+        assert len(calls) == len(answers)
+        self.answers += answers
+
+    def status(self, call: Call, error: Exception) -> bytes:
+        raise AssertionError((call, error))
+
+
+class Bench:
+    """A registry with a network of two versions, and what answers its calls."""
+
+    def __init__(self, registry: Registry, **options: Any) -> None:
+        self.registry = registry
+        self.shadows = Shadows(registry, **options)
+        self.dispatcher = Dispatcher(Predictor(registry, WorkLimits()), self.shadows)
+        self.door = Recorder()
+
+    def ask(self, rows: "np.ndarray[Any, Any]", kind: Any = PREDICT) -> None:
+        tensor = Tensor(dtype=DATA_TYPE_FLOAT64, shape=rows.shape, data=rows.tobytes())
+        request = number_request("net")
+        request.tensor.CopyFrom(tensor)
+        if kind is TRACE:
+            message: Any = TraceRequest(network="net", tensor=tensor)
+        elif kind is PREDICT_MANY:
+            message = PredictManyRequest(requests=[request, request])
+        else:
+            message = request
+        self.dispatcher.take([Call(kind, message.SerializeToString(), key=object())], self.door)
+
+    def figures(self) -> ShadowFigures:
+        assert self.shadows.wait_until_idle(SECONDS)
+        [shadowing] = self.registry.network("net").shadowings()
+        return shadowing.statistics.figures()
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with SqlStore("sqlite://") as store:
+        registry = Registry.open(store)
+        registry.register("net", chain([3, 4, 2], seed=1, classes=["p", "q"]))
+        registry.register("net", chain([3, 4, 2], seed=2, classes=["p", "q"]), keep_latest=True)
+        yield registry
+
+
+@pytest.fixture
+def bench(registry: Registry) -> Iterator[Bench]:
+    bench = Bench(registry)
+    yield bench
+    bench.dispatcher.close()
+
+
+ROWS = np.random.default_rng(0).standard_normal((300, 3))
+
+
+def test_nothing_is_done_without_a_shadow(bench: Bench) -> None:
+    bench.ask(ROWS)
+    assert bench.shadows._thread is None
+    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.registry.clear_shadow("net", "latest")
+    bench.ask(ROWS)
+    assert bench.shadows._thread is None
+    assert len(bench.door.answers) == 2
+
+
+@pytest.mark.parametrize("sizes", [[300], [1] * 300, [100, 7, 193]], ids=["one call", "a row each", "three calls"])
+def test_counts_are_those_of_numpy(bench: Bench, sizes: list[int]) -> None:
+    bench.registry.set_shadow("net", "latest", "2", share=1.0, tolerance=1.0)
+    start = 0
+    for size in sizes:
+        bench.ask(ROWS[start : start + size])
+        start += size
+    ours, theirs = (forward(bench.registry.served("net", version).plan, ROWS) for version in ("1", "2"))
+    apart = np.abs(ours - theirs)
+    expected = ShadowFigures(
+        rows=300,
+        sampled=300,
+        compared=300,
+        beyond=int((apart > 1.0 * np.maximum(1, np.abs(ours))).any(axis=1).sum()),
+        relabeled=int((ours.argmax(axis=1) != theirs.argmax(axis=1)).sum()),
+        worst_absolute=float(apart.max()),
+    )
+    assert 0 < expected.beyond < 300
+    assert expected.relabeled
+    assert bench.figures() == expected
+    answered = np.concatenate(
+        [np.frombuffer(PredictResponse.FromString(answer).outputs.data) for answer in bench.door.answers]  # type: ignore[arg-type] # all are bytes
+    )
+    assert answered.tobytes() == ours.tobytes(), "what is answered is the version's own"
+
+
+def test_only_the_share_is_computed(bench: Bench) -> None:
+    bench.registry.set_shadow("net", "latest", "2", share=0.1)
+    for _ in range(20):
+        bench.ask(ROWS)
+    figures = bench.figures()
+    assert figures.rows == 6_000
+    assert 400 < figures.sampled == figures.compared < 800
+
+
+def test_which_methods_count(bench: Bench) -> None:
+    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.ask(ROWS[:5], PREDICT_MANY)
+    assert bench.figures().compared == 10
+    bench.ask(ROWS[:5], TRACE)
+    assert bench.figures().rows == 10, "a trace is for looking at, and no traffic"
+
+
+def test_long_work_counts_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forwardpass_server.serving.batches.STEP", 1_000)
+    monkeypatch.setattr("forwardpass_server.serving.predictor.STEP", 1_000)
+    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.ask(ROWS)
+    bench.dispatcher._workers.close()
+    assert bench.figures().compared == 300
+
+
+def test_the_answer_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shadow that hangs keeps nobody waiting; what it cannot take is dropped, and all of it is counted."""
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def hang(*arguments: Any) -> Any:
+        begun.set()
+        assert may_go_on.wait(SECONDS)
+        return forward(*arguments)
+
+    monkeypatch.setattr(shadows_module, "forward", hang)
+    bench = Bench(bench.registry, most_bytes=20_000)
+    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    for _ in range(10):
+        bench.ask(ROWS)
+    assert len(bench.door.answers) == 10
+    assert begun.wait(SECONDS)
+    may_go_on.set()
+    figures = bench.figures()
+    assert (figures.rows, figures.sampled) == (3_000, 3_000)
+    assert figures.compared + figures.dropped == 3_000
+    assert (figures.compared, figures.dropped) == (300, 2_700)
+    bench.ask(ROWS)
+    assert bench.figures().compared == 600, "there is room again"
+    bench.dispatcher.close()
+
+
+def test_a_shadow_that_fails_is_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+
+    def damaged(*_: Any) -> Any:
+        raise NetworkCorruptError("the content is damaged")
+
+    monkeypatch.setattr(shadows_module, "forward", damaged)
+    bench.ask(ROWS)
+    assert (bench.figures().failed, bench.figures().failure) == (300, "the content is damaged")
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(shadows_module, "forward", broken)
+    bench.ask(ROWS)
+    assert (bench.figures().failed, bench.figures().failure) == (600, "it failed; the server's log has the reason")
+    assert all(isinstance(answer, bytes) for answer in bench.door.answers)
+
+
+def test_a_version_of_another_kind(bench: Bench) -> None:
+    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.registry.register("net", chain([3, 1]))
+    bench.ask(ROWS)
+    figures = bench.figures()
+    assert (figures.failed, figures.compared) == (300, 0)
+    assert "version 3, which answers now, has other inputs or outputs" in figures.failure
+
+
+def test_what_the_shadow_does_not_accept(registry: Registry) -> None:
+    registry.register("net", chain([3, 4, 2], seed=1, classes=["p", "q"], allow_non_finite_inputs=True))
+    registry.set_shadow("net", "latest", "2", share=1.0)
+    bench = Bench(registry)
+    bench.ask(np.array([[np.nan, 0.0, 0.0]]))
+    figures = bench.figures()
+    assert (figures.failed, figures.compared) == (1, 0)
+    assert "NaN" in figures.failure
+    bench.dispatcher.close()
+
+
+def test_closing_drops_what_waits(bench: Bench) -> None:
+    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.shadows.close()
+    bench.ask(ROWS)
+    [shadowing] = bench.registry.network("net").shadowings()
+    assert shadowing.statistics.figures().dropped == 300
+    assert len(bench.door.answers) == 1
