@@ -27,6 +27,7 @@ _FACTS: Final[Mapping[str, Callable[[VersionInfo], object]]] = MappingProxyType(
 
 _FACTS_OF_LAYERS: Final[Mapping[str, Callable[[LayerInfo], object]]] = MappingProxyType(
     {
+        "kind": lambda layer: layer.kind,
         "width": lambda layer: layer.width,
         "activation": lambda layer: layer.function,
         "from": lambda layer: reading(layer.from_, layer.merge),
@@ -40,6 +41,11 @@ _FACTS_OF_FEATURES: Final[Mapping[str, Callable[[FeatureInfo], object]]] = Mappi
         "scale": lambda feature: f"{feature.scale:g}",
         "unit": lambda feature: feature.unit,
         "description": lambda feature: feature.description,
+        "kind": lambda feature: feature.kind,
+        "range": lambda feature: f"{feature.low} to {feature.high}, else {feature.out_of_range}",
+        "levels": lambda feature: ", ".join(feature.levels),
+        "missing": lambda feature: feature.missing,
+        "unknown": lambda feature: feature.unknown,
     }
 )
 

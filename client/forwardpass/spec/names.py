@@ -70,9 +70,10 @@ def label_fault(value: object, limit: int) -> str | None:
 
 
 def level_fault(value: object, limit: int) -> str | None:
-    """Say what is wrong with a level of a category, or None. Data may have spaces at either end."""
-    fault = label_fault(value.strip() if isinstance(value, str) else value, limit)
-    return fault or (f"has {len(value)} characters; at most {limit} are allowed here" if len(value) > limit else None)  # type: ignore[arg-type] # a text, by the check
+    """Say what is wrong with a level of a category, which is as it is in data, with spaces at either end; or None."""
+    if not isinstance(value, str) or not value.strip() or len(value) > limit:
+        return label_fault(value.strip() if isinstance(value, str) and len(value) <= limit else value, limit)
+    return _unreadable(value)
 
 
 def unit_fault(value: object, limit: int) -> str | None:

@@ -11,11 +11,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from forwardpass import spec
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT32, DATA_TYPE_FLOAT64, Tensor
 
 from tests.processes import ServerProcess
 from tests.server.oip.http import HEADER_LENGTH, Http, Reply, infer_body
+from tests.server.serving.samples import identity
 from tests.wire import PREDICTIONS, call, network_spec, register
 
 ROW = np.array([[2.0, 3.0]])
@@ -140,9 +142,33 @@ def test_raw_contents_alone(http: Http, rest_channel: grpc.Channel) -> None:
     assert reply.output().tolist() == [[5.0], [11.0]]
 
 
+def test_texts_truths_and_warnings(http: Http, rest_channel: grpc.Channel) -> None:
+    features = [
+        {"name": "city", "kind": "category", "levels": ["Bern", "Zürich"]},
+        {"name": "member", "kind": "boolean"},
+        {"name": "age", "range": [0, 120]},
+    ]
+    register(rest_channel, "typed", spec.to_message(identity(3, inputs=features)))
+    described = http.get("/v2/models/typed").document["inputs"]
+    assert [tensor["datatype"] for tensor in described] == ["BYTES", "BOOL", "FP64"]
+    values: list[list[Any]] = [["Zürich", "Bern"], [True, False], [130, 3]]
+    inputs = [
+        {"name": each["name"], "datatype": each["datatype"], "shape": [2, 1], "data": data}
+        for each, data in zip(described, values, strict=True)
+    ]
+    reply = http.post("/v2/models/typed/infer", {"inputs": inputs})
+    assert reply.output().tolist() == [[1, 1, 130], [0, 0, 3]]
+    parameters = reply.document["parameters"]
+    assert parameters["warning_count"] == 1
+    assert parameters["warnings"].startswith("row 0: 'age' is 130")
+    refused = http.post("/v2/models/typed/infer", {"inputs": [{**inputs[0], "data": ["Brn", "x"]}, *inputs[1:]]})
+    assert refused.status == 400
+    assert 'did you mean "Bern"?' in refused.document["error"]
+
+
 def test_outputs_by_name(http: Http, rest_channel: grpc.Channel) -> None:
-    spec = network_spec([[1.0, 2.0], [3.0, -4.0]], class_labels=["lô", "hi"])
-    register(rest_channel, "classes", spec)
+    network = network_spec([[1.0, 2.0], [3.0, -4.0]], class_labels=["lô", "hi"])
+    register(rest_channel, "classes", network)
     layer = f"{next(name for name in layers(http, 'classes'))}.activation"
     asked = [
         {"name": "label"},
