@@ -11,7 +11,7 @@ from forwardpass import importers, spec
 from forwardpass.exporters import onnx as exporter
 from forwardpass.exporters.onnx import export
 from forwardpass.importers import ParityError
-from forwardpass.onnx_form import write
+from forwardpass.onnx_form import runner, write
 from forwardpass.spec import NetworkSpec
 from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.kinds import KINDS
@@ -100,6 +100,17 @@ def test_names_facts_and_examples_come_back(tmp_path: Path) -> None:
         ),
         tmp_path,
     )
+
+
+def test_what_stands_in_for_a_missing_input() -> None:
+    features: Any = [
+        {"name": "age", "mean": 40, "scale": 10, "missing": 30},
+        {"name": "member", "kind": "boolean", "missing": True},
+        "income",
+    ]
+    model = export(network({"weights": [[1.0, 2.0, 3.0]]}, inputs=features))
+    (answer,) = runner(model).run({"inputs": np.array([[np.nan, np.nan, 1.0], [40, 0, 1]])})
+    assert answer.tolist() == [[-1 + 2 + 3], [3]]
 
 
 MLP = network({"weights": [[1.0, 2.0, 3.0]], "activation": "tanh"}, {"weights": [[2.0]]})
