@@ -1,6 +1,8 @@
 """What a model's steps say of the network's inputs: how each is standardized, and which values a row may have."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +15,28 @@ _MISSING_SHARE = 0.2
 """How often a random row lacks a value that may be missing."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Category:
+    """What is known of an input that is a text.
+
+    Attributes:
+        levels: Its texts; the input is the index of one.
+        unknown: What stands in for other texts, `nan` or `refuse`.
+        missing: What stands in where there is none: a level, `nan` or `refuse`.
+    """
+
+    levels: tuple[str, ...]
+    unknown: str
+    missing: str
+
+
 class InputNotes:
     """Notes on each input.
 
     Attributes:
         mean: `(width,)` float64, subtracted from the inputs.
         scale: `(width,)` float64, divides the inputs then.
+        categories: The inputs that are texts, by column.
     """
 
     def __init__(self, groups: Mapping[str, int]) -> None:
@@ -33,12 +51,9 @@ class InputNotes:
         self._shared = np.zeros(width, dtype=bool)
         self._whole = np.zeros(width, dtype=bool)
         self._levels: dict[int, Array] = {}
+        self._fills: dict[int, str] = {}
+        self.categories: dict[int, Category] = {}
         self._missing: dict[int, float] = {}
-
-    @property
-    def has_nan(self) -> bool:
-        """Whether NaN is a value that a row may have."""
-        return any(np.isnan(number) for number in self._missing.values())
 
     @property
     def is_plain(self) -> bool:
@@ -72,6 +87,43 @@ class InputNotes:
             known = self._levels.get(column, raw)
             both = known[np.isin(known, raw)]
             self._levels[column] = both if len(both) else raw
+
+    def fill(self, values: Values, texts: Sequence[str]) -> bool:
+        """Note the text that stands in where each value is missing, and say whether the values are inputs."""
+        if (columns := self._columns(values)) is None:
+            return False
+        self._fills.update(zip(columns.tolist(), texts, strict=True))
+        return True
+
+    def categorize(self, values: Values, place: int, levels: Sequence[str], unknown: str) -> bool:
+        """Note that a value is one of some texts, and say whether it can be: an input, and of no other texts yet.
+
+        Args:
+            values: What is read.
+            place: Which of them.
+            levels: The texts.
+            unknown: What stands in for others, `nan` or `refuse`.
+        """
+        if (columns := self._columns(values)) is None:
+            return False
+        column = int(columns[place])
+        missing = self._fills.get(column, unknown)
+        if missing not in levels:
+            missing = unknown
+        category = Category(levels=tuple(levels), unknown=unknown, missing=missing)
+        if self.categories.setdefault(column, category) != category:
+            return False
+        self._levels[column] = np.arange(float(len(levels)))
+        if missing == "nan":
+            self._missing[column] = np.nan
+        return True
+
+    def documents(self) -> tuple[Mapping[str, Any], ...]:
+        """Return what a spec says of each input besides name, mean and scale; nothing where all are plain numbers."""
+        typed = {column: {"missing": "nan"} for column, number in self._missing.items() if np.isnan(number)}
+        for column, category in self.categories.items():
+            typed[column] = {"kind": "category", **asdict(category)}
+        return tuple(typed.get(column, {}) for column in range(len(self.mean))) if typed else ()
 
     def allow_missing(self, values: Values, missing: float) -> None:
         """Note the number that says that a value is missing, where the values are inputs."""
