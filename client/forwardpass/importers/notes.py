@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from forwardpass.importers.drafts import Places, Values
 from forwardpass.tensors import Array
 
+NO_LEVEL: Final = "(no level)"
+"""Stands for any text that is none of a category's levels."""
 _STRETCH = 10.0
 """Every other random row is so many times as far out, where functions saturate."""
 _MISSING_SHARE = 0.2
@@ -95,28 +97,32 @@ class InputNotes:
         self._fills.update(zip(columns.tolist(), texts, strict=True))
         return True
 
-    def categorize(self, values: Values, place: int, levels: Sequence[str], unknown: str) -> bool:
-        """Note that a value is one of some texts, and say whether it can be: an input, and of no other texts yet.
+    def categorize(self, values: Values, place: int, texts: Sequence[str], unknown: str) -> Array | None:
+        """Note that a value is one of some texts; return the index of each, or None where that cannot be.
+
+        It can where the value is an input. Where another step has other texts for it, and both know what to do with any
+        text, the input may be all of them.
 
         Args:
             values: What is read.
             place: Which of them.
-            levels: The texts.
+            texts: The texts.
             unknown: What stands in for others, `nan` or `refuse`.
         """
         if (columns := self._columns(values)) is None:
-            return False
+            return None
         column = int(columns[place])
+        before = self.categories.get(column)
+        levels = tuple(dict.fromkeys((*(before.levels if before else ()), *texts)))
         missing = self._fills.get(column, unknown)
-        if missing not in levels:
-            missing = unknown
-        category = Category(levels=tuple(levels), unknown=unknown, missing=missing)
-        if self.categories.setdefault(column, category) != category:
-            return False
+        category = Category(levels=levels, unknown=unknown, missing=missing if missing in levels else unknown)
+        if before is not None and before != category and "refuse" in {before.unknown, unknown}:
+            return None
+        self.categories[column] = category
         self._levels[column] = np.arange(float(len(levels)))
-        if missing == "nan":
+        if category.missing == "nan":
             self._missing[column] = np.nan
-        return True
+        return np.array([float(levels.index(text)) for text in texts])
 
     def documents(self) -> tuple[Mapping[str, Any], ...]:
         """Return what a spec says of each input besides name, mean and scale; nothing where all are plain numbers."""
@@ -153,3 +159,19 @@ class InputNotes:
             return None
         columns: Places = np.concatenate([self._places[source] for source in values.sources])[values.index.ravel()]
         return columns
+
+
+def with_texts(rows: Array, categories: Mapping[int, Category]) -> Any:
+    """Return rows with texts in place of their indices, as objects where there are any.
+
+    Args:
+        rows: `(rows, inputs)`.
+        categories: The columns that are texts.
+    """
+    if not categories:
+        return rows
+    table = rows.astype(object)
+    for column, category in categories.items():
+        texts = np.array([*category.levels, NO_LEVEL], dtype=object)
+        table[:, column] = texts[np.where(np.isnan(rows[:, column]), -1, rows[:, column]).astype(int)]
+    return table

@@ -110,9 +110,10 @@ def _levels(step: Step, values: Values) -> list[Array]:
 def _level_numbers(step: Step, values: Values, place: int, levels: list[Any]) -> Array:
     if all(isinstance(level, str) for level in levels):
         unknown = "refuse" if step.model.handle_unknown == "error" else "nan"
-        if not step.reader.inputs.categorize(values, place, list(map(str, levels)), unknown):
+        found = step.reader.inputs.categorize(values, place, list(map(str, levels)), unknown)
+        if found is None:
             step.refuse(f"reads texts in column {place} that are no inputs, or that another step has other levels for")
-        return np.arange(float(len(levels)))
+        return found
     try:
         numbers = np.asarray(levels).astype(np.float64)
     except (TypeError, ValueError):

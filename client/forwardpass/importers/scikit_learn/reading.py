@@ -2,17 +2,14 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from forwardpass.importers.notes import Category
+from forwardpass.importers.notes import Category, with_texts
 from forwardpass.importers.scikit_learn.reader import ModelReader
 from forwardpass.importers.source import Source
 from forwardpass.tensors import Array
-
-_NO_LEVEL: Final = "(no level)"
-"""Stands for any text that is none of a category's levels."""
 
 
 def read(model: Any) -> Source:
@@ -67,20 +64,14 @@ def _oracle(model: Any, categories: Mapping[int, Category]) -> Callable[[Array],
 
 def _table(rows: Array, names: Any, categories: Mapping[int, Category]) -> Any:
     """Return rows as the model was fitted on such: with names if it has some, texts in place of their indices."""
-    columns: list[Any] = list(rows.T)
-    for column, category in categories.items():
-        texts = np.array([*category.levels, _NO_LEVEL], dtype=object)
-        columns[column] = texts[np.where(np.isnan(rows[:, column]), -1, rows[:, column]).astype(int)]
-    if names is not None:
-        import pandas as pd  # noqa: PLC0415 - whoever has a model with names has a package for them, mostly this one
+    table = with_texts(rows, categories)
+    if names is None:
+        return table
+    import pandas as pd  # noqa: PLC0415 - whoever has a model with names has a package for them, mostly this one
 
-        return pd.DataFrame(dict(zip(names, columns, strict=True)))
-    if not categories:
-        return rows
-    table = np.empty(rows.shape, dtype=object)
-    for column, numbers in enumerate(columns):
-        table[:, column] = numbers
-    return table
+    frame = pd.DataFrame(table, columns=names)
+    numbers = [name for column, name in enumerate(names) if column not in categories]
+    return frame.astype(dict.fromkeys(numbers, np.float64))
 
 
 def _is_multilabel(model: Any) -> bool:
