@@ -7,6 +7,7 @@ from typing import Final
 from forwardpass.compare.values import SpecDifference
 from forwardpass.merges import reading
 from forwardpass.models import FeatureInfo, LayerInfo, VersionInfo
+from forwardpass.spec import Output
 
 _FACTS: Final[Mapping[str, Callable[[VersionInfo], object]]] = MappingProxyType(
     {
@@ -17,7 +18,9 @@ _FACTS: Final[Mapping[str, Callable[[VersionInfo], object]]] = MappingProxyType(
         "input_groups": lambda version: _pairs(version.input_groups),
         "outputs": lambda version: ", ".join(version.output_names),
         "output_layers": lambda version: ", ".join(version.output_layers),
+        "output_facts": lambda version: "; ".join(map(_fact, version.output_facts)),
         "classes": lambda version: ", ".join(version.class_labels),
+        "thresholds": lambda version: ", ".join(f"{number:g}" for number in version.thresholds),
         "parameters": lambda version: f"{version.parameter_count:,}",
         "description": lambda version: version.description,
         "tags": lambda version: ", ".join(version.tags),
@@ -36,12 +39,26 @@ _FACTS_OF_LAYERS: Final[Mapping[str, Callable[[LayerInfo], object]]] = MappingPr
 
 _FACTS_OF_FEATURES: Final[Mapping[str, Callable[[FeatureInfo], object]]] = MappingProxyType(
     {
+        "kind": lambda feature: feature.kind,
+        "levels": lambda feature: ", ".join(feature.levels),
+        "range": lambda feature: f"{_end(feature.low)} to {_end(feature.high)}",
+        "out_of_range": lambda feature: feature.out_of_range,
+        "missing": lambda feature: str(feature.missing),
+        "unknown": lambda feature: str(feature.unknown),
         "mean": lambda feature: f"{feature.mean:g}",
         "scale": lambda feature: f"{feature.scale:g}",
         "unit": lambda feature: feature.unit,
         "description": lambda feature: feature.description,
     }
 )
+
+
+def _end(number: float | None) -> str:
+    return "any" if number is None else f"{number:g}"
+
+
+def _fact(fact: Output) -> str:
+    return " ".join(filter(None, [f"y * {fact.scale:g} + {fact.shift:g}", fact.unit, fact.description]))
 
 
 def spec_differences(one: VersionInfo, other: VersionInfo) -> tuple[SpecDifference, ...]:

@@ -45,12 +45,12 @@ def write(spec: NetworkSpec) -> Any:
         read = _merged(nodes, [values[name] for name in layer.from_], layer.merge)
         add_activation(nodes, layer.activation, add_layer(nodes, layer, read), layer.name)
         values[layer.name] = layer.name
-    widths = {layer.name: layer.outputs for layer in spec.layers}
+    answers = _answers(nodes, spec)
     graph = onnx.helper.make_graph(
         nodes.nodes,
         "network",
         [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, width]) for name, width in groups],
-        [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, widths[name]]) for name in spec.output_layers],
+        [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, width]) for name, width in answers],
         nodes.initializers,
     )
     model = onnx.helper.make_model(
@@ -83,6 +83,24 @@ def _inputs(nodes: Nodes, spec: NetworkSpec, groups: Sequence[tuple[str, int]]) 
         nodes.enter("inputs")
         values["inputs"] = nodes.add("Concat", *values.values(), axis=1)
     return values
+
+
+def _answers(nodes: Nodes, spec: NetworkSpec) -> list[tuple[str, int]]:
+    """Scale and shift the outputs of each layer that has some; return what each is called then, with its width."""
+    widths = {layer.name: layer.outputs for layer in spec.layers}
+    answers, start = [], 0
+    for name in spec.output_layers:
+        value, facts = name, spec.output_facts[start : start + widths[name]]
+        nodes.enter(f"{name}/output")
+        for op, numbers, nothing in (
+            ("Mul", [fact.scale for fact in facts], 1),
+            ("Add", [fact.shift for fact in facts], 0),
+        ):
+            if any(number != nothing for number in numbers):
+                value = nodes.add(op, value, nodes.keep(f"{name}/output/{op}", np.array(numbers, spec.dtype)))
+        answers.append((value, widths[name]))
+        start += widths[name]
+    return answers
 
 
 def _merged(nodes: Nodes, values: Sequence[str], merge: str | None) -> str:
