@@ -16,14 +16,15 @@ from forwardpass_server.serving.predictor import Sorted
 class Alone(Predictor):
     """A predictor in whose batches there is one call."""
 
-    def sort(self, calls: Sequence[Call]) -> Sorted:
+    def sort(self, calls: Sequence[Call], *, into: Sorted | None = None, final: bool = False) -> Sorted:
         """Read calls, each into a batch of its own."""
-        everything = Sorted()
+        everything = into or Sorted()
         for call in calls:
-            found = super().sort([call])
+            found = super().sort([call], final=final)
             everything.batches += found.batches
             everything.refused += found.refused
             everything.cold += found.cold
+            everything.behind += found.behind
         return everything
 
 

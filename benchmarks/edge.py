@@ -28,10 +28,16 @@ from tests.clients.environments import ENVIRONMENTS, envoy
 from tests.deploy.edge.envoy import ROOT, Edge, configuration, located
 from tests.deploy.edge.fleet import Fleet
 from tests.environments import made
+from tests.postgres import Cluster, programs
 from tests.processes import ServerProcess
 
 NETWORK: Final = f"net-{networks.title(networks.MIDDLE)}"
 REQUEST: Final = networks.request(networks.MIDDLE)
+WRITTEN: Final = "registered"
+REGISTERED: Final = 100
+"""Versions in each round."""
+
+FOLLOWERS: Final = (1, 4)
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -78,6 +84,7 @@ def main() -> None:
         with ServerProcess(_made(folder / "registry")) as server:
             _registrations(server, options.rounds)
             _watchers(server, options.watchers, options.rounds)
+        _shared(folder, options.rounds)
     print(f"at the end others use {machine.busy():.0%}")
 
 
@@ -128,17 +135,45 @@ def _calls(lab: Lab, found: Sequence[Setup], rounds: int) -> None:
         print(f"{title}: {rate:,.0f} calls/s; processor time for a call: servers {server:.0f} us, Envoy {proxy:.0f} us")
 
 
-def _registrations(server: ServerProcess, rounds: int, count: int = 100) -> None:
-    """Register new versions, one after the other."""
+def _registrations(server: ServerProcess, rounds: int) -> None:
+    """Register new versions in SQLite, one after the other."""
     with Client(server.address, timeout=60) as client:
-        rng = np.random.default_rng(1)
+        _told("registrations, SQLite", REGISTERED, rounds, _registering(client), lambda: _seconds([server.process.pid]))
 
-        def register() -> None:
-            for _ in range(count):
-                layers = [{"weights": rng.normal(size=(32, 32))}]
-                client.register("registered", {"format": spec.FORMAT, "inputs": 32, "layers": layers})
 
-        _told(server, "registrations", count, rounds, register)
+def _shared(folder: Path, rounds: int) -> None:
+    """Register new versions in PostgreSQL, where one server and where four follow; what that costs the database."""
+    if programs() is None:
+        print("PostgreSQL is not here")
+        return
+    with Cluster() as cluster:
+        for count in FOLLOWERS:
+            with Fleet(folder / f"shared-{count}", "--database", cluster.new_database()) as fleet, ExitStack() as stack:
+                clients = [stack.enter_context(Client(server.address, timeout=60)) for server in fleet.add(count)]
+                register = _registering(clients[0])
+                expected = 0
+
+                def work(clients: Sequence[Client] = clients, register: Callable[[], None] = register) -> None:
+                    nonlocal expected
+                    register()
+                    expected += REGISTERED
+                    while any(len(list(client.versions(WRITTEN))) < expected for client in clients):
+                        time.sleep(0.01)
+
+                what = f"registrations, PostgreSQL, followed by {count}"
+                _told(what, REGISTERED, rounds, work, lambda: _seconds(_family(cluster.process.pid)))
+
+
+def _registering(client: Client) -> Callable[[], None]:
+    """Return what registers new versions, one after the other."""
+    rng = np.random.default_rng(1)
+
+    def register() -> None:
+        for _ in range(REGISTERED):
+            layers = [{"weights": rng.normal(size=(32, 32))}]
+            client.register(WRITTEN, {"format": spec.FORMAT, "inputs": 32, "layers": layers})
+
+    return register
 
 
 def _watchers(server: ServerProcess, watchers: int, rounds: int, count: int = 20) -> None:
@@ -149,19 +184,25 @@ def _watchers(server: ServerProcess, watchers: int, rounds: int, count: int = 20
             for _ in range(count):
                 move()
 
-        _told(server, f"changes told to each of {watchers:,} watchers", count * watchers, rounds, moves)
+        what = f"changes told to each of {watchers:,} watchers"
+        _told(what, count * watchers, rounds, moves, lambda: _seconds([server.process.pid]))
 
 
-def _told(server: ServerProcess, what: str, count: int, rounds: int, work: Callable[[], None]) -> None:
+def _told(what: str, count: int, rounds: int, work: Callable[[], None], seconds: Callable[[], float]) -> None:
+    """Do some work that comes to `count` of something; print how many in a second, and what each costs."""
     figures = []
     for _ in range(rounds):
-        before, begun = _seconds((server.process.pid,)), time.perf_counter()
+        before, begun = seconds(), time.perf_counter()
         work()
-        figures.append(
-            (count / (time.perf_counter() - begun), (_seconds((server.process.pid,)) - before) / count * 1e6)
-        )
+        figures.append((count / (time.perf_counter() - begun), (seconds() - before) / count * 1e6))
     rate, each = (statistics.median(column) for column in zip(*figures, strict=True))
-    print(f"{what}: {rate:,.0f} in a second; processor time of the server for one {each:,.0f} us")
+    whose = "the database" if "PostgreSQL" in what else "the server"
+    print(f"{what}: {rate:,.0f} in a second; processor time of {whose} for one {each:,.0f} us")
+
+
+def _family(parent: int) -> list[int]:
+    """Return a process's number and its children's."""
+    return [parent, *map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
 
 
 def _seconds(pids: Sequence[int]) -> float:

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 import grpc
-from forwardpass import Client
+from forwardpass import Client, spec
 
 from benchmarks import networks
 from benchmarks.lab import SERVER_CORE, Lab, pinned
@@ -81,6 +82,7 @@ class Server(Process):
         engine: Another engine than the lab's.
         module: Another program that takes the same command line.
         database: A file to keep; without it a new one is made.
+        specs: Other networks to register, by name.
     """
 
     def __init__(
@@ -90,16 +92,18 @@ class Server(Process):
         engine: str = "",
         module: str = "forwardpass_server",
         database: Path | None = None,
+        specs: Mapping[str, spec.NetworkSpec] = MappingProxyType({}),
     ) -> None:
         folder = Path(tempfile.mkdtemp(dir=lab.folder))
         database = database or folder / "forwardpass.sqlite3"
         flags = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{database}", "--lame-duck", "0"]
         flags += ["--engine", engine or lab.engine]
         super().__init__(folder / "log", sys.executable, "-m", module, "serve", *flags)
-        if sizes:
+        wanted = {**{f"net-{networks.title(each)}": networks.network(each) for each in sizes}, **specs}
+        if wanted:
             with Client(self.address, timeout=60) as client:
-                for each in sizes:
-                    client.register(f"net-{networks.title(each)}", networks.network(each))
+                for name, network in wanted.items():
+                    client.register(name, network)
 
 
 def call(address: str, method: str, request: bytes) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from forwardpass.spec import FORMAT, NetworkSpec, parse
+from forwardpass.spec import FORMAT, NetworkSpec, Output, parse
 from forwardpass.spec.kinds import KINDS, output_width
 
 from tests.layers import SMOOTH, STEPS, pre_activations, random_layer
@@ -62,6 +62,10 @@ def random_graph(seed: int, dtype: str = "float64", *, layers: int = 6, widest: 
     if left:
         add("last", left, "concatenate")
     outputs = [name for name in unread if name not in groups]
+    facts = [
+        {"name": f"y{index}", "scale": float(rng.normal()), "shift": 0.5}
+        for index in range(sum(known[name] for name in outputs))
+    ]
     features = [{"name": f"f{index}", "mean": 0.5, "scale": 1.5} for index in range(width)]
     return parse(
         {
@@ -71,6 +75,7 @@ def random_graph(seed: int, dtype: str = "float64", *, layers: int = 6, widest: 
             "input_groups": [{"name": name, "width": size} for name, size in groups.items()],
             "layers": documents,
             "output_layers": rng.permutation(outputs).tolist(),
+            **({"outputs": facts} if rng.random() < 0.3 else {}),
         }
     )
 
@@ -91,7 +96,9 @@ def compute(network: NetworkSpec, row: list[float]) -> dict[str, list[float]]:
 
 def outputs_of(network: NetworkSpec, values: Mapping[str, list[float]]) -> list[float]:
     """Put the output layers' values of one row side by side."""
-    return [value for name in network.output_layers for value in values[name]]
+    found = [value for name in network.output_layers for value in values[name]]
+    facts = network.output_facts or [Output()] * len(found)
+    return [value * fact.scale + fact.shift for value, fact in zip(found, facts, strict=True)]
 
 
 def merged(sources: list[list[float]], merge: str | None) -> list[float]:

@@ -48,10 +48,12 @@ class Cluster:
         self._programs = needed()
         # Not pytest's folder, which another user must not enter, and whose path is too long for a socket.
         self.folder = Path(tempfile.mkdtemp(prefix="fp-pg-", dir="/tmp"))
-        # PostgreSQL refuses to run as root.
-        self._user = "postgres" if os.geteuid() == 0 else None
-        if self._user:
-            os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)
+        self._as: list[str] = []
+        if os.geteuid() == 0:  # as whom PostgreSQL refuses to run
+            user = pwd.getpwnam("postgres")
+            os.chown(self.folder, user.pw_uid, -1)
+            # Not Popen's `user`, for which Python forks in a way in which gRPC's threads may end the child.
+            self._as = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
         self._settings = [part for setting in settings for part in ("-c", setting)]
         self._names = count(1)
         self._run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
@@ -77,9 +79,8 @@ class Cluster:
         """Start it and wait until it takes connections."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self._programs / "postgres", "-D", "data", "-k", self.folder, "-h", "", *self._settings],
+                [*self._as, self._programs / "postgres", "-D", "data", "-k", self.folder, "-h", "", *self._settings],
                 cwd=self.folder,
-                user=self._user,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -119,9 +120,8 @@ class Cluster:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [self._programs / program, *arguments],
+            [*self._as, self._programs / program, *arguments],
             cwd=self.folder,
-            user=self._user,
             capture_output=True,
             text=True,
             check=False,

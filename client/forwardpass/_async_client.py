@@ -18,9 +18,10 @@ from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import broke_off, error_from, rest_of
+from forwardpass._revisions import Revisions
 from forwardpass._sending import AsyncSender
 from forwardpass._streams import Progress, countdown
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, RevisionAheadError, UnavailableError
 from forwardpass.models import (
     AliasMove,
     NetworkChange,
@@ -73,6 +74,7 @@ class AsyncClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._channel: Any = None
         self._methods: dict[str, Any] = {}
+        self._revisions = Revisions()
         self._closed = False
         self._sender = AsyncSender(self._ask, address) if coalesce else None
 
@@ -298,6 +300,11 @@ class AsyncClient:
                 pass
             await asyncio.sleep(_calls.PAUSE)
 
+    @property
+    def revision(self) -> int:
+        """The highest revision of the registry in any answer; what is read from the registry later is no older."""
+        return self._revisions.seen
+
     async def close(self) -> None:
         """Close the connections; calls in flight fail, and so do all later ones."""
         self._closed = True
@@ -325,6 +332,7 @@ class AsyncClient:
             self._check_end()
             raise
         call.check()
+        self._revisions.note(call.method, reply)
         return call.parse(reply)
 
     async def _each(self, call: Call[Result], timeout: float | None) -> AsyncGenerator[Result, None]:
@@ -332,6 +340,7 @@ class AsyncClient:
         stream = self._start(call, limit)
         try:
             async for reply in stream:
+                self._revisions.note(call.method, reply)
                 yield call.parse(reply)
         except grpc.RpcError as error:
             call.check()
@@ -355,7 +364,10 @@ class AsyncClient:
     def _start(self, call: Call[Any], limit: float | None) -> Any:
         self._check_open()
         return self._methods[call.method](
-            call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
+            self._revisions.stamp(call.method, call.request),
+            timeout=limit,
+            metadata=self._endpoint.headers,
+            wait_for_ready=call.wait,
         )
 
     def _check_open(self) -> None:
@@ -378,7 +390,10 @@ class AsyncClient:
     def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
         if self._closed:
             return _calls.closed()
-        return error_from(error, target=self._endpoint.address, timeout=limit)
+        failure = error_from(error, target=self._endpoint.address, timeout=limit)
+        if isinstance(failure, RevisionAheadError):
+            self._revisions.forget()
+        return failure
 
     async def __aenter__(self) -> Self:
         return self

@@ -15,9 +15,10 @@ from forwardpass._batches import MOST_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import broke_off, error_from, rest_of
+from forwardpass._revisions import Revisions
 from forwardpass._sending import Sender
 from forwardpass._streams import Progress, countdown
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, RevisionAheadError, UnavailableError
 from forwardpass.models import (
     AliasMove,
     NetworkChange,
@@ -86,6 +87,7 @@ class Client:
         )
         self._channel = self._endpoint.open(grpc)
         self._methods = methods(self._channel)
+        self._revisions = Revisions()
         self._closed = False
         self._sender = Sender(self._start, self._failure, address) if coalesce else None
 
@@ -406,6 +408,11 @@ class Client:
                 pass
             time.sleep(_calls.PAUSE)
 
+    @property
+    def revision(self) -> int:
+        """The highest revision of the registry in any answer; what is read from the registry later is no older."""
+        return self._revisions.seen
+
     def close(self) -> None:
         """Close the connections; calls in flight fail, and so do all later ones."""
         self._closed = True
@@ -429,6 +436,7 @@ class Client:
             call.check()
             raise self._failure(error, limit) from error
         call.check()
+        self._revisions.note(call.method, reply)
         return call.parse(reply)
 
     def _each(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
@@ -436,6 +444,7 @@ class Client:
         stream = self._start(call, limit)
         try:
             for reply in stream:
+                self._revisions.note(call.method, reply)
                 yield call.parse(reply)
         except grpc.RpcError as error:
             call.check()
@@ -456,7 +465,10 @@ class Client:
         method = self._methods[call.method]
         try:
             return (method.future if later else method)(
-                call.request, timeout=limit, metadata=self._endpoint.headers, wait_for_ready=call.wait
+                self._revisions.stamp(call.method, call.request),
+                timeout=limit,
+                metadata=self._endpoint.headers,
+                wait_for_ready=call.wait,
             )
         except ValueError:
             self._check_open()  # another thread may have closed it just now
@@ -469,7 +481,10 @@ class Client:
     def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
         if self._closed:
             return _calls.closed()
-        return error_from(error, target=self._endpoint.address, timeout=limit)
+        failure = error_from(error, target=self._endpoint.address, timeout=limit)
+        if isinstance(failure, RevisionAheadError):
+            self._revisions.forget()
+        return failure
 
     def __enter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@ class again, so a rule has one exception wherever it is checked::
     ├── NoEarlierVersionError
     ├── VersionInUseError
     ├── VersionOutOfServiceError
+    ├── RevisionAheadError
     ├── QuotaExceededError
     ├── UnavailableError (ConnectionError)
     │   ├── OverloadedError
@@ -186,6 +187,10 @@ class VersionOutOfServiceError(ForwardpassError):
 
 class VersionInUseError(ForwardpassError):
     """The version cannot be deleted: an alias names it, or it is the network's only one."""
+
+
+class RevisionAheadError(ForwardpassError):
+    """The call wants a revision of the registry that the database does not have: it is of another one, or restored."""
 
 
 class QuotaExceededError(ForwardpassError):

@@ -31,6 +31,7 @@ REASONS: Final[Mapping[str, type[errors.ForwardpassError]]] = MappingProxyType(
         "NO_EARLIER_VERSION": errors.NoEarlierVersionError,
         "VERSION_IN_USE": errors.VersionInUseError,
         "VERSION_OUT_OF_SERVICE": errors.VersionOutOfServiceError,
+        "REVISION_AHEAD": errors.RevisionAheadError,
         "QUOTA_EXCEEDED": errors.QuotaExceededError,
         "OVERLOADED": errors.OverloadedError,
         "STORE_UNAVAILABLE": errors.StoreUnavailableError,

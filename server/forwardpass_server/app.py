@@ -86,7 +86,7 @@ def migrate(settings: Settings) -> None:
     Raises:
         StoreOpenError: The database cannot be used.
     """
-    SqlStore(settings.database).close()
+    SqlStore(settings.database, patience=settings.database_wait).close()
 
 
 async def _serve(

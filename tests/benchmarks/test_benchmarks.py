@@ -1,6 +1,7 @@
 """The benchmarks run; how fast anything is, is not asserted."""
 
 import json
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -30,10 +31,10 @@ def run(*flags: str) -> str:
 
 def test_a_quick_run_in_process(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    printed = run("--quick", "--rows", "7,8,peers", "--json", str(path))
+    printed = run("--quick", "--rows", "7,8,15,peers", "--json", str(path))
     record = json.loads(path.read_text())
     jsonschema.validate(record, SCHEMA)
-    goals = {(row.number, key): goal for row in ROWS for key, goal in row.goals.items() if row.number in {7, 8}}
+    goals = {(row.number, key): goal for row in ROWS for key, goal in row.goals.items() if row.number in {7, 8, 15}}
     assert {(row["row"], row["key"]) for row in record["rows"]} == set(goals)
     assert all(goal.title in printed for goal in goals.values())
     assert not [row for row in record["rows"] if row.get("skipped", "").startswith("failed")]
@@ -48,7 +49,7 @@ def test_the_history_fits_the_schema() -> None:
 
 
 def test_every_row_of_the_table_is_measured() -> None:
-    assert [row.number for row in ROWS] == list(range(1, 15))
+    assert [row.number for row in ROWS] == list(range(1, 17))
     assert PARTS[-2:] == ("peers", "curves")
 
 
@@ -102,3 +103,14 @@ def test_a_flame_of_the_page(name: str) -> None:
 def test_a_picture_that_is_no_flame() -> None:
     with pytest.raises(ValueError, match="0 titles"):
         titled("<svg/>", "a title")
+
+
+@pytest.mark.prove
+def test_servers_behind_envoy_are_measured() -> None:
+    if shutil.which("h2load") is None:
+        pytest.skip("h2load makes the load, and is not here (Debian: apt-get install nghttp2-client)")
+    command = [sys.executable, "-m", "benchmarks.edge", "--rounds", "1", "--seconds", "1", "--watchers", "20"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert ran.returncode == 0, ran.stderr
+    for words in ("1 server: ", "Envoy, 1 server: ", "Envoy, 2 servers: ", "registrations, SQLite: ", "watchers: "):
+        assert words in ran.stdout

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from forwardpass import AsyncClient, Client
 
-METHODS = sorted(name for name in vars(Client) if not name.startswith("_"))
+METHODS = sorted(name for name, value in vars(Client).items() if inspect.isfunction(value) and not name.startswith("_"))
 WITH_ASYNC = {"__enter__": "__aenter__", "__exit__": "__aexit__"}
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -123,12 +124,11 @@ def test_one_port_has_grpc_and_json(client: Client, port: int) -> None:
     client.register("edge", tiny(2.0))
     wait_until(lambda: seen_by_all(client, "edge"))
     assert client.predict("edge", [4]).outputs.tolist() == [[8.0]]
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("GET", "/v1/networks/edge")
-    answer = connection.getresponse()
-    assert answer.status == 200
-    assert json.loads(answer.read())["name"] == "edge"
-    connection.close()
+    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("GET", "/v1/networks/edge")
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert json.loads(answer.read())["network"]["name"] == "edge"
 
 
 def seen_by_all(client: Client, name: str) -> bool:
@@ -202,6 +202,7 @@ def test_every_query_of_the_dashboard_has_an_answer(fleet: Composition, client: 
         wait_until(answered, 120)
     except AssertionError:
         pytest.fail(f"no answer to {missing}")
+    assert ask(fleet, 'ALERTS{alertstate="firing"}') == []
 
 
 def ask(fleet: Composition, query: str) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from forwardpass import Client
+from forwardpass.reasons import REASONS
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.processes import ServerProcess
@@ -39,6 +40,12 @@ def queries() -> dict[str, str]:
 
 
 QUERIES = queries()
+ALERTS = {
+    rule["alert"]: rule["expr"]
+    for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+}
+ASKED = QUERIES | ALERTS
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +72,9 @@ def names(query: str) -> set[str]:
     return set(re.findall(r"\b(?:forwardpass|process|python|envoy|up)\w*(?![\w(])", without))
 
 
-@pytest.mark.parametrize("place", QUERIES)
+@pytest.mark.parametrize("place", ASKED)
 def test_a_query_asks_for_what_is_exported(place: str, exported: dict[str, set[str]]) -> None:
-    query = QUERIES[place]
+    query = ASKED[place]
     asked = names(query)
     assert asked
     known = {"instance", "job"}
@@ -106,9 +113,8 @@ def test_prometheus_finds_the_servers_by_the_name_and_port_that_compose_gives_th
     listen = COMPOSE["server"]["environment"]["FORWARDPASS_SERVER_METRICS_LISTEN"]
     assert listen == f"0.0.0.0:{by_dns['port']}"
     (target,) = found["envoy"]["static_configs"][0]["targets"]
-    command = COMPOSE["envoy"]["command"]
-    document = yaml.safe_load(command[command.index("--config-yaml") + 1])
-    (listener,) = document["static_resources"]["listeners"]
+    envoy = yaml.safe_load((ROOT / "deploy" / "envoy.yaml").read_text())
+    (listener,) = [each for each in envoy["static_resources"]["listeners"] if each["name"] == "metrics"]
     assert target == f"envoy:{listener['address']['socket_address']['port_value']}"
     assert (
         set(COMPOSE["prometheus"]["networks"]) & set(COMPOSE["envoy"]["networks"]) & set(COMPOSE["server"]["networks"])
@@ -136,3 +142,9 @@ def test_queries_and_configuration_are_valid_for_prometheus(tmp_path: Path) -> N
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
     subprocess.run([promtool, "check", "rules", tmp_path / "rules.yml"], check=True, timeout=60)
     subprocess.run([promtool, "check", "config", FOLDER / "prometheus.yml"], check=True, timeout=60)
+    subprocess.run([promtool, "test", "rules", FOLDER / "alerts.test.yml"], check=True, timeout=60)
+
+
+def test_reasons_that_alerts_are_about_are_reasons() -> None:
+    asked = re.findall(r'reason=~?"([^"]*)"', " ".join(ALERTS.values()))
+    assert {reason for each in asked for reason in each.split("|")} <= REASONS.keys()

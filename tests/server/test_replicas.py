@@ -10,10 +10,12 @@ import grpc
 import pytest
 from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
+from forwardpass.v1.prediction_service_pb2 import PredictManyRequest
+from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
 from tests.postgres import Cluster
 from tests.processes import ServerProcess
-from tests.wire import network_spec
+from tests.wire import network_spec, predict_request
 
 Start = Callable[..., tuple[ServerProcess, NetworkServiceStub]]
 
@@ -55,3 +57,52 @@ def test_a_registration_reaches_the_other_replica(
         print(
             f"\n{count} registrations seen on another replica: p99 {p99 * 1e3:.1f} ms, max {max(seconds) * 1e3:.1f} ms"
         )
+
+
+def test_what_a_caller_knows_of_is_there(start_replica: Start) -> None:
+    """Write on one and ask the other at once, which looks for changes only when it is asked."""
+    poll = ("--database-poll", "3600")
+    (one_process, one), (other_process, other) = start_replica(*poll), start_replica(*poll)
+    with grpc.insecure_channel(one_process.address) as left, grpc.insecure_channel(other_process.address) as right:
+        here, there = PredictionServiceStub(left), PredictionServiceStub(right)
+        for value in range(1, 30):
+            done = one.RegisterNetwork(
+                networks.RegisterNetworkRequest(network="net", spec=network_spec([[float(value)]])), timeout=60
+            )
+            # By its number, which the other need not know yet.
+            known = there.Predict(predict_request("net", [1.0], str(done.version.version)), timeout=60)
+            assert known.version == done.version.version
+            assert known.revision >= done.revision
+            moved = one.SetAlias(
+                networks.SetAliasRequest(network="net", alias="stable", version=str(done.version.version)), timeout=60
+            )
+            request = predict_request("net", [1.0], "stable")
+            request.min_revision = moved.revision
+            for stub in (there, here):
+                answer = stub.Predict(request, timeout=60)
+                assert (answer.version, answer.revision) == (done.version.version, moved.revision)
+            many = there.PredictMany(
+                PredictManyRequest(requests=[request, predict_request("nothing", [1.0])]), timeout=60
+            )
+            assert many.results[0].response.version == done.version.version
+            assert many.results[1].error.code == grpc.StatusCode.NOT_FOUND.value[0]
+            got = other.GetNetwork(networks.GetNetworkRequest(network="net", min_revision=moved.revision), timeout=60)
+            assert (got.version.version, got.revision) == (done.version.version, moved.revision)
+            listed = other.ListVersions(
+                networks.ListVersionsRequest(network="net", min_revision=moved.revision), timeout=60
+            )
+            assert listed.versions[0].version == done.version.version
+        # A name that was never heard of is looked for, and then is not there.
+        one.RegisterNetwork(networks.RegisterNetworkRequest(network="new", spec=network_spec([[1.0]])), timeout=60)
+        assert other.GetNetwork(networks.GetNetworkRequest(network="new"), timeout=60).network.name == "new"
+        with pytest.raises(grpc.RpcError, match="NOT_FOUND"):
+            other.GetNetwork(networks.GetNetworkRequest(network="newer"), timeout=60)
+        request.min_revision = 10**6
+        with pytest.raises(grpc.RpcError, match="FAILED_PRECONDITION"):
+            there.Predict(request, timeout=60)
+        with pytest.raises(grpc.RpcError, match="FAILED_PRECONDITION"):
+            other.GetNetwork(networks.GetNetworkRequest(network="net", min_revision=10**6), timeout=60)
+        revision = one.DeleteNetwork(networks.DeleteNetworkRequest(network="net"), timeout=60).revision
+        request.min_revision = revision
+        with pytest.raises(grpc.RpcError, match="NOT_FOUND"):
+            there.Predict(request, timeout=60)

@@ -40,7 +40,7 @@ Rows = Annotated[
     typer.Argument(metavar="[ROWS]", help='JSON: [2, 3], [[2, 3], [4, 5]] or {"children": 2, ...}; - is stdin.'),
 ]
 Csv = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Read the rows from CSV; - is stdin.")]
-File = Annotated[str, typer.Argument(metavar="FILE", help="A spec, JSON or safetensors; - is JSON on stdin.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="A .json, .safetensors or exported .py; - is JSON on stdin.")]
 
 
 @app.callback()
@@ -101,7 +101,7 @@ def import_(
     context: typer.Context,
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="An .onnx file; or MODULE:ATTRIBUTE, a model or what returns one."),
+        typer.Argument(metavar="MODEL", help="An .onnx or .keras file; or MODULE:ATTRIBUTE, a model or what makes it."),
     ],
     architecture: Annotated[
         str | None,
@@ -109,7 +109,7 @@ def import_(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Register it by this name.")] = None,
     out: Annotated[
-        str | None, typer.Option("--out", metavar="FILE", help="Write the spec, JSON or .safetensors.")
+        str | None, typer.Option("--out", metavar="FILE", help="Write it to a .json, .safetensors or .py file.")
     ] = None,
     csv: Annotated[
         str | None, typer.Option("--csv", metavar="FILE", help="Compare on these rows too; - is stdin.")
@@ -133,7 +133,7 @@ def import_(
     keep_latest: Annotated[bool, typer.Option("--keep-latest", help="Leave `latest` where it is.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a network of a scikit-learn, PyTorch or ONNX model, prove that both compute the same, and register it."""
+    """Make a network of a framework's model, prove that both compute the same, and register it."""
     if name is None and out is None:
         raise typer.BadParameter("one of the two is needed", param_hint="--name or --out")
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does it
@@ -149,7 +149,7 @@ def import_(
     if not as_json:
         print(f"parity: {imported.certificate}")
     if out is not None:
-        writing.write_spec(out, imported.spec)
+        writing.write_network(out, imported.spec)
     if name is not None:
         _register(context, name, imported.spec, validate_only, keep_latest, as_json)
     elif as_json:
@@ -235,6 +235,23 @@ def show(
         output.print_json({"network": network, "version": info, "moves": moves})
     else:
         output.print_version(info, network, moves)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    name: Name,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="FILE", help="The file, .json, .safetensors or .py."),
+    ],
+    version: Version = "",
+) -> None:
+    """Write a network as a file: a spec, or a Python program that needs numpy and nothing else."""
+    with client_of(context) as client:
+        network = client.spec(name, version=version)
+    writing.write_network(to, network)
+    print(f"{to}: {network!r}, digest {spec.digest(network)}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any
 from forwardpass import Client, spec
 from forwardpass.cli.cells import PLAIN, Value, value_of
 from forwardpass.errors import Fault, InvalidFieldError, PermissionDeniedError
+from forwardpass.exporters import numpy_file
 from forwardpass.models import FeatureInfo
 
 
@@ -27,10 +28,12 @@ def read_text(source: str) -> str:
 
 
 def read_spec(source: str) -> spec.NetworkSpec:
-    """Read a spec, JSON or safetensors."""
+    """Read a spec: JSON, safetensors, or out of a Python file that was exported, of which nothing is executed."""
     if source == "-":
         return spec.from_json(sys.stdin.buffer.read())
     try:
+        if source.lower().endswith(".py"):
+            return numpy_file.read(Path(source).read_bytes())
         return spec.load(source)
     except OSError as error:
         raise invalid(source, f"cannot be read: {error.strerror}") from None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
-from forwardpass import spec
+from forwardpass import exporters, spec
 from forwardpass.cli.reading import invalid
 from forwardpass.cli.tables import Part, is_parquet, parquet
 from forwardpass.models import Prediction
@@ -50,14 +50,14 @@ def open_out(path: str, output_names: Sequence[str], *, labels: bool, kept: Sequ
                 yield out.write
 
 
-def write_spec(path: str, network: spec.NetworkSpec) -> None:
-    """Write a spec, safetensors by the file's suffix and else JSON.
+def write_network(path: str, network: spec.NetworkSpec) -> None:
+    """Write a network as a file of the kind that the suffix says.
 
     Raises:
-        InvalidFieldError: The file cannot be written.
+        InvalidFieldError: No such kind is known, or the file cannot be written.
+        ForwardpassError: The network has something that such a file cannot express.
     """
-    large = path.lower().endswith(".safetensors")
-    content = spec.to_safetensors(network) if large else spec.to_json(network).encode()
+    content = exporters.export(network, path)
     with _whole(path) as file:
         file.write(content)
 

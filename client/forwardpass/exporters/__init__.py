@@ -1,1 +1,5 @@
-"""Networks as files of other programs, each proven to compute the same before it is written."""
+"""Networks as files: specs, and programs that need nothing of ours."""
+
+from forwardpass.exporters.writing import EXPORTERS, export
+
+__all__ = ["EXPORTERS", "export"]

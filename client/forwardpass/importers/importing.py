@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.errors import Fault, InvalidFieldError
-from forwardpass.importers import onnx, pytorch, scikit_learn
+from forwardpass.importers import keras, onnx, pytorch, scikit_learn
 from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.parity import Imported, certify, given_rows
 from forwardpass.importers.source import Source
@@ -15,7 +15,7 @@ from forwardpass.spec import FORMAT, parse, to_document
 from forwardpass.spec.network import default_names
 
 READERS: Final[Mapping[str, Callable[[Any], Source]]] = MappingProxyType(
-    {"onnx": onnx.read, "sklearn": scikit_learn.read, "torch": pytorch.read}
+    {"keras": keras.read, "onnx": onnx.read, "sklearn": scikit_learn.read, "torch": pytorch.read}
 )
 """What reads a framework's models, by the framework's package."""
 
@@ -40,7 +40,7 @@ def import_model(
     which a server computes before it registers the spec.
 
     Args:
-        model: A fitted model of scikit-learn, a PyTorch module, what `torch.export.export` returned, or an
+        model: A fitted model of scikit-learn or Keras, a PyTorch module, what `torch.export.export` returned, or an
             `onnx.ModelProto`; docs/importing.md says which.
         rows: Rows that the model is made for, in every form that `Client.predict` takes.
         features: A name for each input, or a mapping with `name`, `unit` and `description`; those that the model was
@@ -113,7 +113,7 @@ def _reader(model: Any) -> Callable[[Any], Source]:
     if reader is None:
         raise UnsupportedModelError(
             f"a {type(model).__module__}.{type(model).__name__} cannot be imported; what can be are fitted models of "
-            "scikit-learn, PyTorch modules and ONNX models, see docs/importing.md"
+            "scikit-learn and Keras, PyTorch modules and ONNX models, see docs/importing.md"
         )
     return reader
 

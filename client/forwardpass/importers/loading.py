@@ -7,9 +7,11 @@ from types import FunctionType, MappingProxyType
 from typing import Any, Final
 
 from forwardpass.errors import Fault, InvalidFieldError
-from forwardpass.importers import onnx
+from forwardpass.importers import keras, onnx
 
-FILES: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType({".onnx": onnx.load_model})
+FILES: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
+    {".keras": keras.load_model, ".onnx": onnx.load_model}
+)
 """What reads a file, by its suffix."""
 
 _PICKLE: Final = "is a pickle, and reading one runs whatever code is in it; "

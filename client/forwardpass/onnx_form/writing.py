@@ -45,12 +45,12 @@ def write(spec: NetworkSpec) -> Any:
         read = _merged(nodes, [values[name] for name in layer.from_], layer.merge)
         add_activation(nodes, layer.activation, add_layer(nodes, layer, read), layer.name)
         values[layer.name] = layer.name
-    answers = _answers(nodes, spec)
+    outputs = _outputs(nodes, spec)
     graph = onnx.helper.make_graph(
         nodes.nodes,
         "network",
         [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, width]) for name, width in groups],
-        [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, width]) for name, width in answers],
+        [onnx.helper.make_tensor_value_info(name, kind, [_ROWS, width]) for name, width in outputs],
         nodes.initializers,
     )
     model = onnx.helper.make_model(
@@ -85,22 +85,23 @@ def _inputs(nodes: Nodes, spec: NetworkSpec, groups: Sequence[tuple[str, int]]) 
     return values
 
 
-def _answers(nodes: Nodes, spec: NetworkSpec) -> list[tuple[str, int]]:
-    """Scale and shift the outputs of each layer that has some; return what each is called then, with its width."""
+def _outputs(nodes: Nodes, spec: NetworkSpec) -> list[tuple[str, int]]:
+    """Return the outputs that the model has, each with its width: those of a layer, in the outputs' units."""
     widths = {layer.name: layer.outputs for layer in spec.layers}
-    answers, start = [], 0
+    outputs, start = [], 0
     for name in spec.output_layers:
-        value, facts = name, spec.output_facts[start : start + widths[name]]
+        facts = spec.output_facts[start : start + widths[name]]
+        scale = np.array([fact.scale for fact in facts], spec.dtype)
+        shift = np.array([fact.shift for fact in facts], spec.dtype)
+        value = name
         nodes.enter(f"{name}/output")
-        for op, numbers, nothing in (
-            ("Mul", [fact.scale for fact in facts], 1),
-            ("Add", [fact.shift for fact in facts], 0),
-        ):
-            if any(number != nothing for number in numbers):
-                value = nodes.add(op, value, nodes.keep(f"{name}/output/{op}", np.array(numbers, spec.dtype)))
-        answers.append((value, widths[name]))
+        if (scale != 1).any():
+            value = nodes.add("Mul", value, nodes.keep(f"{name}/output_scale", scale))
+        if (shift != 0).any():
+            value = nodes.add("Add", value, nodes.keep(f"{name}/output_shift", shift))
+        outputs.append((value, widths[name]))
         start += widths[name]
-    return answers
+    return outputs
 
 
 def _merged(nodes: Nodes, values: Sequence[str], merge: str | None) -> str:

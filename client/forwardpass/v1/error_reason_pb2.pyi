@@ -37,6 +37,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_MISSING_VALUE: _ClassVar[ErrorReason]
     ERROR_REASON_ALIAS_MOVED: _ClassVar[ErrorReason]
     ERROR_REASON_NO_EARLIER_VERSION: _ClassVar[ErrorReason]
+    ERROR_REASON_REVISION_AHEAD: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_NETWORK: ErrorReason
 ERROR_REASON_EXAMPLE_FAILED: ErrorReason
@@ -68,3 +69,4 @@ ERROR_REASON_OUT_OF_RANGE: ErrorReason
 ERROR_REASON_MISSING_VALUE: ErrorReason
 ERROR_REASON_ALIAS_MOVED: ErrorReason
 ERROR_REASON_NO_EARLIER_VERSION: ErrorReason
+ERROR_REASON_REVISION_AHEAD: ErrorReason

@@ -84,14 +84,16 @@ class UploadNetworkResponse(_message.Message):
     def __init__(self, version: _Optional[_Union[_network_pb2.NetworkVersion, _Mapping]] = ..., created: bool = ..., revision: _Optional[int] = ...) -> None: ...
 
 class GetNetworkRequest(_message.Message):
-    __slots__ = ("network", "version", "view")
+    __slots__ = ("network", "version", "view", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: str
     view: NetworkView
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[_Union[NetworkView, str]] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[_Union[NetworkView, str]] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class GetNetworkResponse(_message.Message):
     __slots__ = ("network", "version", "spec", "revision")
@@ -106,12 +108,14 @@ class GetNetworkResponse(_message.Message):
     def __init__(self, network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., version: _Optional[_Union[_network_pb2.NetworkVersion, _Mapping]] = ..., spec: _Optional[_Union[_network_pb2.NetworkSpec, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class ListNetworksRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "min_revision")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class ListNetworksResponse(_message.Message):
     __slots__ = ("networks", "next_page_token", "revision")
@@ -124,14 +128,16 @@ class ListNetworksResponse(_message.Message):
     def __init__(self, networks: _Optional[_Iterable[_Union[_network_pb2.Network, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
-    __slots__ = ("network", "page_size", "page_token")
+    __slots__ = ("network", "page_size", "page_token", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     page_size: int
     page_token: str
-    def __init__(self, network: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class ListVersionsResponse(_message.Message):
     __slots__ = ("versions", "next_page_token", "revision")
@@ -214,12 +220,14 @@ class RollbackAliasResponse(_message.Message):
     def __init__(self, network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., from_version: _Optional[int] = ..., to_version: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class ListAliasMovesRequest(_message.Message):
-    __slots__ = ("network", "alias")
+    __slots__ = ("network", "alias", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     ALIAS_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     alias: str
-    def __init__(self, network: _Optional[str] = ..., alias: _Optional[str] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., alias: _Optional[str] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class ListAliasMovesResponse(_message.Message):
     __slots__ = ("moves", "revision")
@@ -296,10 +304,12 @@ class ClearShadowResponse(_message.Message):
     def __init__(self, network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class ListShadowsRequest(_message.Message):
-    __slots__ = ("network",)
+    __slots__ = ("network", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
-    def __init__(self, network: _Optional[str] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class ListShadowsResponse(_message.Message):
     __slots__ = ("reports", "revision")
@@ -336,10 +346,12 @@ class ShadowReport(_message.Message):
     def __init__(self, shadow: _Optional[_Union[_network_pb2.Shadow, _Mapping]] = ..., of_version: _Optional[int] = ..., rows: _Optional[int] = ..., sampled: _Optional[int] = ..., compared: _Optional[int] = ..., dropped: _Optional[int] = ..., failed: _Optional[int] = ..., beyond: _Optional[int] = ..., relabeled: _Optional[int] = ..., worst_absolute: _Optional[float] = ..., failure: _Optional[str] = ...) -> None: ...
 
 class WatchNetworksRequest(_message.Message):
-    __slots__ = ("name_prefix",)
+    __slots__ = ("name_prefix", "min_revision")
     NAME_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     name_prefix: str
-    def __init__(self, name_prefix: _Optional[str] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, name_prefix: _Optional[str] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class WatchNetworksResponse(_message.Message):
     __slots__ = ("event", "network", "revision")

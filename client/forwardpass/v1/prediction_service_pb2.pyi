@@ -11,23 +11,25 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictRequest(_message.Message):
-    __slots__ = ("network", "version", "tensor", "rows", "columns", "top_k")
+    __slots__ = ("network", "version", "tensor", "rows", "columns", "top_k", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TENSOR_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: str
     tensor: _tensor_pb2.Tensor
     rows: _tensor_pb2.Rows
     columns: _tensor_pb2.Columns
     top_k: int
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., columns: _Optional[_Union[_tensor_pb2.Columns, _Mapping]] = ..., top_k: _Optional[int] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., columns: _Optional[_Union[_tensor_pb2.Columns, _Mapping]] = ..., top_k: _Optional[int] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "numerics", "warnings", "warning_count")
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "numerics", "warnings", "warning_count", "revision")
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +39,7 @@ class PredictResponse(_message.Message):
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     WARNING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     outputs: _tensor_pb2.Tensor
     network: str
     version: int
@@ -46,7 +49,8 @@ class PredictResponse(_message.Message):
     numerics: _network_pb2.Numerics
     warnings: _containers.RepeatedCompositeFieldContainer[InputWarning]
     warning_count: int
-    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ...) -> None: ...
+    revision: int
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class Classification(_message.Message):
     __slots__ = ("label", "probability", "chosen", "top")
@@ -119,7 +123,7 @@ class PredictResult(_message.Message):
     def __init__(self, response: _Optional[_Union[PredictResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class TraceRequest(_message.Message):
-    __slots__ = ("network", "version", "tensor", "rows", "columns", "layers", "contributions", "top_k")
+    __slots__ = ("network", "version", "tensor", "rows", "columns", "layers", "contributions", "top_k", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TENSOR_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +132,7 @@ class TraceRequest(_message.Message):
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: str
     tensor: _tensor_pb2.Tensor
@@ -136,10 +141,11 @@ class TraceRequest(_message.Message):
     layers: _containers.RepeatedScalarFieldContainer[str]
     contributions: bool
     top_k: int
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., columns: _Optional[_Union[_tensor_pb2.Columns, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., contributions: bool = ..., top_k: _Optional[int] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., columns: _Optional[_Union[_tensor_pb2.Columns, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., contributions: bool = ..., top_k: _Optional[int] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class TraceResponse(_message.Message):
-    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers", "numerics", "warnings", "warning_count")
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers", "numerics", "warnings", "warning_count", "revision")
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +158,7 @@ class TraceResponse(_message.Message):
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     WARNING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     outputs: _tensor_pb2.Tensor
     network: str
     version: int
@@ -164,4 +171,5 @@ class TraceResponse(_message.Message):
     numerics: _network_pb2.Numerics
     warnings: _containers.RepeatedCompositeFieldContainer[InputWarning]
     warning_count: int
-    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ...) -> None: ...
+    revision: int
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...

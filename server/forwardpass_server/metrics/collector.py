@@ -58,6 +58,7 @@ class ServerCollector(Collector):
                 for family, values in _BY_NETWORK.items()
             },
             families.REVISION: _one(snapshot.revision),
+            families.DATABASE: _one(self._registry.database_works),
             families.NETWORKS: _one(len(snapshot.networks)),
             families.VERSIONS: _labelled("state", versions),
             families.LATEST_VERSION: _labelled("network", latest),

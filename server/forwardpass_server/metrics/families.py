@@ -81,6 +81,11 @@ STAGES: Final = Family(
 REVISION: Final = Family(
     name="forwardpass_registry_revision", kind="gauge", meaning="How many changes of the registry this server has seen."
 )
+DATABASE: Final = Family(
+    name="forwardpass_database_reachable",
+    kind="gauge",
+    meaning="0 since the database gave no answer, while predictions go on from memory; else 1.",
+)
 NETWORKS: Final = Family(name="forwardpass_registry_networks", kind="gauge", meaning="Networks that are registered.")
 VERSIONS: Final = Family(
     name="forwardpass_registry_versions",
@@ -114,6 +119,7 @@ FAMILIES: Final = (
     BATCHES,
     STAGES,
     REVISION,
+    DATABASE,
     NETWORKS,
     VERSIONS,
     LATEST_VERSION,

@@ -55,6 +55,11 @@ class AskedToInfer:
     own_id: str | None
     inside: bool
 
+    @property
+    def min_revision(self) -> int:
+        """Return 0: the protocol has none."""
+        return 0
+
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that is asked for, or say in Triton's words that there is none."""
         return find(snapshot, self.message.model_name, self.message.model_version)

@@ -142,7 +142,7 @@ class Answers:
     own_id: str | None
 
     def __call__(
-        self, served: "Served", computed: Computed, calls: "Sequence[Call]", counts: Sequence[int]
+        self, served: "Served", computed: Computed, calls: "Sequence[Call]", counts: Sequence[int], _: int
     ) -> list[bytes]:
         """Serialize a `ModelInferResponse` for each call."""
         head = _head(served.name, served.version, served.digest, served.numerics)

@@ -14,9 +14,10 @@ from forwardpass_server.oip.describe import PLATFORM, configuration, metadata
 from forwardpass_server.oip.infer import INFER, all_of, find
 from forwardpass_server.oip.statistics import statistics
 from forwardpass_server.oip.v2 import inference_pb2 as v2
-from forwardpass_server.registry import Registry, Served, VersionState
+from forwardpass_server.registry import Registry, Served, Snapshot, VersionState
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.door import LoopDoor
+from forwardpass_server.rpc.looking import found
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.rpc.streams import answered
 
@@ -70,10 +71,10 @@ class InferenceService:
         """Say what the server is."""
         return v2.ServerMetadataResponse(name=PLATFORM, version=_own_version(), extensions=self._extensions)
 
-    async def model_ready(self, request: v2.ModelReadyRequest, _: RpcContext) -> v2.ModelReadyResponse:
+    async def model_ready(self, request: v2.ModelReadyRequest, __: RpcContext) -> v2.ModelReadyResponse:
         """Say whether a version takes requests; one that is not there does not."""
         try:
-            asked = find(self._registry.snapshot, request.name, request.version)
+            _, asked = await self._found(request.name, request.version)
         except (NotFoundError, VersionOutOfServiceError):
             return v2.ModelReadyResponse(ready=False)
         return v2.ModelReadyResponse(ready=self._is_serving() and not self._registry.is_damaged(asked))
@@ -140,8 +141,11 @@ class InferenceService:
             versions = snapshot.versions()
         return v2.ModelStatisticsResponse(model_stats=map(statistics, versions))
 
+    async def _found(self, name: str, reference: str) -> tuple[Snapshot, VersionState]:
+        return await found(self._registry, lambda snapshot: find(snapshot, name, reference))
+
     async def _served(self, name: str, reference: str) -> Served:
-        asked = find(self._registry.snapshot, name, reference)
+        _, asked = await self._found(name, reference)
         resident = self._registry.resident(asked)
         if resident is not None:
             return resident

@@ -2,7 +2,7 @@
 
 from forwardpass_server.registry.registry import Registry
 from forwardpass_server.registry.shadows import ShadowFigures, Shadowing, ShadowStatistics
-from forwardpass_server.registry.snapshot import Snapshot
+from forwardpass_server.registry.snapshot import Snapshot, revision_ahead
 from forwardpass_server.registry.sql import SqlStore
 from forwardpass_server.registry.state import (
     LATEST,
@@ -41,4 +41,5 @@ __all__ = [
     "StoreOpenError",
     "Summary",
     "VersionState",
+    "revision_ahead",
 ]

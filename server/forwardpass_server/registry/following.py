@@ -72,7 +72,7 @@ class Follower:
                 closed = self._closed
             problem = self._try()
             for then in waiters:
-                then(problem)
+                _call(then, problem)
             if closed:
                 return
             self._wait()
@@ -100,3 +100,10 @@ class Follower:
             log.warning("the registry's database is back after %.1f s", time.monotonic() - self._lost)
             self._lost = None
         return None
+
+
+def _call(then: Then, problem: Exception | None) -> None:
+    try:
+        then(problem)
+    except Exception:  # whose event loop is closed, for example; the others must hear
+        log.exception("whoever waited for changes could not be told")

@@ -27,7 +27,7 @@ from forwardpass_server.registry.builtin import builtin_networks
 from forwardpass_server.registry.compile import check_examples, compile_plan, serve, summarize
 from forwardpass_server.registry.content import ContentGoneError, Contents, corrupt, digest_of
 from forwardpass_server.registry.current import Current
-from forwardpass_server.registry.following import Follower
+from forwardpass_server.registry.following import Follower, Then
 from forwardpass_server.registry.moves import earlier_move
 from forwardpass_server.registry.shadows import check_comparable, check_share
 from forwardpass_server.registry.snapshot import Snapshot, is_number, network_state, version_state
@@ -127,6 +127,32 @@ class Registry:
         """
         if self._store.shared:
             self._follower = Follower(self._catch_up, self._store.hints(), poll_seconds=poll_seconds)
+
+    @property
+    def shared(self) -> bool:
+        """Whether others may have written what is not in the snapshot yet."""
+        return self._store.shared
+
+    @property
+    def database_works(self) -> bool:
+        """Whether the store answered when it was last asked."""
+        return not self._current.in_doubt and (self._follower is None or self._follower.works)
+
+    def look(self, then: Then) -> None:
+        """Take in all that was committed before this call, then call back: with None, or with why that failed.
+
+        It may call back in this thread or another; the callback must not raise, and not take long.
+        """
+        if self._follower is not None:
+            self._follower.look(then)
+            return
+        problem = None
+        if self._store.shared:
+            try:
+                self._catch_up()
+            except StoreUnavailableError as error:
+                problem = error
+        then(problem)
 
     def close(self) -> None:
         """Stop following; the store stays open."""

@@ -11,6 +11,7 @@ from forwardpass.errors import (
     NetworkNotFoundError,
     NotFoundError,
     QuotaExceededError,
+    RevisionAheadError,
     VersionNotFoundError,
     VersionOutOfServiceError,
 )
@@ -75,7 +76,7 @@ class Snapshot:
             raise _missing(NetworkNotFoundError, "network", name, "there is", self.names)
         return network
 
-    def listed(self, *, after: str, limit: int | None) -> tuple[NetworkState, ...]:
+    def listed(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
         """Return networks by name: all, or at most `limit` of those after a name."""
         start = bisect_right(self.names, after)
         end = None if limit is None else start + limit
@@ -187,6 +188,7 @@ def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> Network
         create_time=row.create_time,
         update_time=row.update_time,
         shadows=row.shadows,
+        revision=row.revision,
     )
 
 
@@ -209,6 +211,16 @@ def version_state(name: str, row: VersionRow) -> VersionState:
         create_time=row.create_time,
         size_bytes=row.size_bytes,
         in_service=row.in_service,
+    )
+
+
+def revision_ahead(wanted: int, actual: int) -> RevisionAheadError:
+    """Make the error of a caller that knows of a revision which the store does not have."""
+    return RevisionAheadError(
+        f"revision {wanted} is wanted, and the registry's database is at {actual}: the revision is another registry's, "
+        "or the database was restored from a backup; ask without `min_revision`",
+        minRevision=wanted,
+        revision=actual,
     )
 
 

@@ -199,6 +199,7 @@ class NetworkState:
         aliases: The number that each alias names, `latest` among them.
         create_time: When the first version was registered, UTC.
         update_time: When the network last changed, UTC.
+        revision: The registry's revision after that change.
         shadows: The versions that are computed beside others, by `of`.
         references: Every way to ask for a version: its number in digits, its aliases, and
             for `latest` the empty string too.
@@ -209,6 +210,7 @@ class NetworkState:
     aliases: Mapping[str, int]
     create_time: datetime
     update_time: datetime
+    revision: int = 0
     shadows: tuple[ShadowRow, ...] = ()
     references: Mapping[str, VersionState] = field(init=False, repr=False, compare=False)
 

@@ -25,6 +25,7 @@ from forwardpass_server.registry import LATEST, NetworkState, Registered, Regist
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.convert import move_message, network_message, shadow_report, version_message
+from forwardpass_server.rpc.looking import found, snapshot_at
 from forwardpass_server.serving import lower_priority
 
 SERVICE: Final = v1.DESCRIPTOR.services_by_name["NetworkService"]
@@ -104,9 +105,12 @@ class NetworkService:
 
     async def get_network(self, request: v1.GetNetworkRequest, _: RpcContext) -> v1.GetNetworkResponse:
         """Get a network, one of its versions, and on request the spec."""
-        revision = self._registry.revision
-        network = self._registry.network(request.network)
-        version = self._registry.version(request.network, request.version)
+        snapshot, version = await found(
+            self._registry,
+            lambda snapshot: snapshot.version(request.network, request.version),
+            min_revision=request.min_revision,
+        )
+        network = snapshot.network(request.network)
 
         def read() -> v1.GetNetworkResponse:
             full = request.view == v1.NETWORK_VIEW_FULL
@@ -114,27 +118,30 @@ class NetworkService:
                 network=self._network(network),
                 version=version_message(version, self._registry.summary(version), network),
                 spec=spec.to_message(self._registry.spec(network.name, str(version.number))) if full else None,
-                revision=revision,
+                revision=snapshot.revision,
             )
 
         return await self._in_thread(read)
 
     async def list_networks(self, request: v1.ListNetworksRequest, _: RpcContext) -> v1.ListNetworksResponse:
         """List networks by name, a page at a time; a page begins after the last name of the one before."""
-        revision = self._registry.revision
         after = _read_token(request.page_token)
         size = _page_size(request.page_size)
-        networks = self._registry.networks(after=after, limit=size + 1)
+        snapshot = await snapshot_at(self._registry, request.min_revision)
+        networks = snapshot.listed(after=after, limit=size + 1)
         return v1.ListNetworksResponse(
             networks=await self._in_thread(functools.partial(self._networks, networks[:size])),
             next_page_token=_token(networks[size - 1].name) if len(networks) > size else "",
-            revision=revision,
+            revision=snapshot.revision,
         )
 
     async def list_versions(self, request: v1.ListVersionsRequest, _: RpcContext) -> v1.ListVersionsResponse:
         """List a network's versions, newest first, a page at a time."""
-        revision = self._registry.revision
-        network = self._registry.network(request.network)
+        snapshot, network = await found(
+            self._registry,
+            lambda snapshot: snapshot.network(request.network),
+            min_revision=request.min_revision,
+        )
         before = _read_token(request.page_token)
         if before and not before.isdecimal():
             raise _invalid("page_token", "is not one that this server gave")
@@ -147,7 +154,7 @@ class NetworkService:
         return v1.ListVersionsResponse(
             versions=await self._in_thread(functools.partial(self._versions, network, versions[:size])),
             next_page_token=_token(str(versions[size - 1].number)) if len(versions) > size else "",
-            revision=revision,
+            revision=snapshot.revision,
         )
 
     async def delete_network(self, request: v1.DeleteNetworkRequest, _: RpcContext) -> v1.DeleteNetworkResponse:
@@ -158,8 +165,8 @@ class NetworkService:
     async def delete_version(self, request: v1.DeleteVersionRequest, _: RpcContext) -> v1.DeleteVersionResponse:
         """Delete one version."""
         work = functools.partial(self._registry.delete_version, request.network, request.version)
-        network = await self._in_thread(functools.partial(self._written, work))
-        return v1.DeleteVersionResponse(network=network, revision=self._registry.revision)
+        network, revision = await self._in_thread(functools.partial(self._written, work))
+        return v1.DeleteVersionResponse(network=network, revision=revision)
 
     async def set_alias(self, request: v1.SetAliasRequest, _: RpcContext) -> v1.SetAliasResponse:
         """Make an alias name a version."""
@@ -167,8 +174,8 @@ class NetworkService:
         work = functools.partial(
             self._registry.set_alias, request.network, request.alias, request.version, expected=expected
         )
-        network = await self._in_thread(functools.partial(self._written, work))
-        return v1.SetAliasResponse(network=network, revision=self._registry.revision)
+        network, revision = await self._in_thread(functools.partial(self._written, work))
+        return v1.SetAliasResponse(network=network, revision=revision)
 
     async def rollback_alias(self, request: v1.RollbackAliasRequest, _: RpcContext) -> v1.RollbackAliasResponse:
         """Move an alias back to the version that it named before."""
@@ -176,29 +183,35 @@ class NetworkService:
 
         def roll_back() -> v1.RollbackAliasResponse:
             network, before = self._registry.rollback_alias(request.network, request.alias, expected=expected)
+            message, revision = self._written(lambda: network)
             return v1.RollbackAliasResponse(
-                network=self._written(lambda: network),
+                network=message,
                 from_version=before,
                 to_version=network.aliases[request.alias],
-                revision=self._registry.revision,
+                revision=revision,
             )
 
         return await self._in_thread(roll_back)
 
-    async def list_alias_moves(self, request: v1.ListAliasMovesRequest, _: RpcContext) -> v1.ListAliasMovesResponse:
+    async def list_alias_moves(self, request: v1.ListAliasMovesRequest, __: RpcContext) -> v1.ListAliasMovesResponse:
         """List what an alias named, newest first."""
-        revision = self._registry.revision
-        kept = self._registry.network(request.network).versions
+        snapshot, _ = await found(
+            self._registry,
+            lambda snapshot: snapshot.aliased(request.network, request.alias),
+            min_revision=request.min_revision,
+        )
+        kept = snapshot.network(request.network).versions
         moves = await self._in_thread(functools.partial(self._registry.moves, request.network, request.alias))
         return v1.ListAliasMovesResponse(
-            moves=[move_message(move, deleted=move.number not in kept) for move in moves], revision=revision
+            moves=[move_message(move, deleted=move.number not in kept) for move in moves],
+            revision=snapshot.revision,
         )
 
     async def delete_alias(self, request: v1.DeleteAliasRequest, _: RpcContext) -> v1.DeleteAliasResponse:
         """Delete an alias."""
         work = functools.partial(self._registry.delete_alias, request.network, request.alias)
-        network = await self._in_thread(functools.partial(self._written, work))
-        return v1.DeleteAliasResponse(network=network, revision=self._registry.revision)
+        network, revision = await self._in_thread(functools.partial(self._written, work))
+        return v1.DeleteAliasResponse(network=network, revision=revision)
 
     async def set_shadow(self, request: v1.SetShadowRequest, _: RpcContext) -> v1.SetShadowResponse:
         """Let a version be computed beside another one."""
@@ -210,34 +223,37 @@ class NetworkService:
             share=request.share,
             tolerance=request.tolerance if request.HasField("tolerance") else None,
         )
-        network = await self._in_thread(functools.partial(self._written, work))
-        return v1.SetShadowResponse(network=network, revision=self._registry.revision)
+        network, revision = await self._in_thread(functools.partial(self._written, work))
+        return v1.SetShadowResponse(network=network, revision=revision)
 
     async def clear_shadow(self, request: v1.ClearShadowRequest, _: RpcContext) -> v1.ClearShadowResponse:
         """End a shadow."""
         work = functools.partial(self._registry.clear_shadow, request.network, request.of)
-        network = await self._in_thread(functools.partial(self._written, work))
-        return v1.ClearShadowResponse(network=network, revision=self._registry.revision)
+        network, revision = await self._in_thread(functools.partial(self._written, work))
+        return v1.ClearShadowResponse(network=network, revision=revision)
 
     async def list_shadows(self, request: v1.ListShadowsRequest, _: RpcContext) -> v1.ListShadowsResponse:
         """List a network's shadows, and what was counted of each."""
-        revision = self._registry.revision
-        shadowings = self._registry.network(request.network).shadowings()
-        return v1.ListShadowsResponse(reports=map(shadow_report, shadowings), revision=revision)
+        snapshot, network = await found(
+            self._registry,
+            lambda snapshot: snapshot.network(request.network),
+            min_revision=request.min_revision,
+        )
+        reports = map(shadow_report, network.shadowings())
+        return v1.ListShadowsResponse(reports=reports, revision=snapshot.revision)
 
     async def watch_networks(
         self, request: v1.WatchNetworksRequest, _: RpcContext
     ) -> AsyncIterator[v1.WatchNetworksResponse]:
         """Send every network, then each that changes; a slow watcher gets the latest states only."""
         with self._broadcast.listen() as listener:
-            networks = [
-                network for network in self._registry.networks() if network.name.startswith(request.name_prefix)
-            ]
+            snapshot = await snapshot_at(self._registry, request.min_revision)
+            networks = [network for network in snapshot.listed() if network.name.startswith(request.name_prefix)]
             for start in range(0, len(networks), DEFAULT_PAGE):
                 work = functools.partial(self._networks, networks[start : start + DEFAULT_PAGE])
                 for message in await self._in_thread(work):
-                    yield self._event(v1.NETWORK_EVENT_CURRENT, message)
-            yield self._event(v1.NETWORK_EVENT_SYNCED, None)
+                    yield _event(v1.NETWORK_EVENT_CURRENT, message, snapshot.revision)
+            yield _event(v1.NETWORK_EVENT_SYNCED, None, snapshot.revision)
             while (names := await listener.changed()) is not None:
                 for name in sorted(names):
                     # The empty name stands for the server's own health.
@@ -255,13 +271,14 @@ class NetworkService:
     def _networks(self, networks: Sequence[NetworkState]) -> list[Network]:
         return [*map(self._network, networks)]
 
-    def _written(self, write: Callable[[], NetworkState]) -> Network:
-        """Change a network and say what it is then."""
+    def _written(self, write: Callable[[], NetworkState]) -> tuple[Network, int]:
+        """Change a network; return what it is then, and a revision that has the change."""
         network = write()
+        revision = max(network.revision, self._registry.revision)
         try:
-            return self._network(network)
+            return self._network(network), revision
         except StoreUnavailableError:  # the change is made; whoever made it must hear so
-            return network_message(network, "")
+            return network_message(network, ""), revision
 
     def _versions(self, network: NetworkState, versions: Sequence[VersionState]) -> list[NetworkVersion]:
         """Say what versions are, but for those that were deleted meanwhile; this may wait for the store."""
@@ -272,13 +289,12 @@ class NetworkService:
         return messages
 
     def _change(self, name: str) -> v1.WatchNetworksResponse:
+        snapshot = self._registry.snapshot
         try:
-            return self._event(v1.NETWORK_EVENT_CHANGED, self._network(self._registry.network(name)))
+            network = self._network(snapshot.network(name))
         except NetworkNotFoundError:
-            return self._event(v1.NETWORK_EVENT_DELETED, Network(name=name))
-
-    def _event(self, event: v1.NetworkEvent, network: Network | None) -> v1.WatchNetworksResponse:
-        return v1.WatchNetworksResponse(event=event, network=network, revision=self._registry.revision)
+            return _event(v1.NETWORK_EVENT_DELETED, Network(name=name), snapshot.revision)
+        return _event(v1.NETWORK_EVENT_CHANGED, network, snapshot.revision)
 
     def _registered(self, done: Registered) -> dict[str, Any]:
         """Return the fields that the answers of both ways to register have."""
@@ -290,6 +306,10 @@ class NetworkService:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _event(event: v1.NetworkEvent, network: Network | None, revision: int) -> v1.WatchNetworksResponse:
+    return v1.WatchNetworksResponse(event=event, network=network, revision=revision)
 
 
 def _page_size(wanted: int) -> int:

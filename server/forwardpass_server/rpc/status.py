@@ -33,6 +33,7 @@ from forwardpass.errors import (
     OverloadedError,
     PermissionDeniedError,
     QuotaExceededError,
+    RevisionAheadError,
     ShapeMismatchError,
     StoreUnavailableError,
     UnauthenticatedError,
@@ -82,6 +83,8 @@ CODES: Final[dict[type[ForwardpassError], grpc.StatusCode]] = {
     VersionInUseError: Code.FAILED_PRECONDITION,
     # Not UNAVAILABLE, as Triton has it: another try would fail too, and clients make one.
     VersionOutOfServiceError: Code.FAILED_PRECONDITION,
+    # Not UNAVAILABLE: waiting does not help.
+    RevisionAheadError: Code.FAILED_PRECONDITION,
     QuotaExceededError: Code.RESOURCE_EXHAUSTED,
     OverloadedError: Code.UNAVAILABLE,
     StoreUnavailableError: Code.UNAVAILABLE,

@@ -12,6 +12,7 @@ from forwardpass_server.core import Dense, Trace, empty_trace, forward, forward_
 from forwardpass_server.registry import Served, Shadowing, Statistics
 from forwardpass_server.serving.calls import Call, Computed, TraceChoice, Wanted, Writer
 from forwardpass_server.serving.shadows import Answered
+from forwardpass_server.serving.workers import Pause
 
 STEP: Final = 20_000_000
 """The most floating-point operations that are done at one go: about a millisecond on one core of 2020."""
@@ -20,7 +21,7 @@ _FLOPS_PER_BYTE: Final = 8
 """What a byte of an answer costs to write, in floating-point operations."""
 
 Result = TypeVar("Result")
-Steps: TypeAlias = Generator[None, None, Result]
+Steps: TypeAlias = Generator[Pause | None, None, Result]
 """Work that yields before each part that is long, so that other work may come between; then it returns."""
 
 
@@ -67,6 +68,7 @@ class Batch:
         choice: What a trace shows, or None for a prediction.
         work: What it takes, in floating-point operations.
         statistics: What counts it.
+        revision: The registry's revision at which its version was found.
         read: Seconds that reading its calls took.
         parts: The calls.
         inputs: The rows, as arrays of shape `(rows, inputs)`, in the order of the calls.
@@ -76,6 +78,7 @@ class Batch:
     served: Served
     choice: TraceChoice | None
     statistics: Statistics
+    revision: int = 0
     work: int = 0
     read: float = 0.0
     infer: float = field(default=0.0, init=False)
@@ -109,7 +112,7 @@ class Batch:
             answered: Gets what is to be computed beside it, if anything is.
         """
         if self.work > STEP:
-            yield
+            yield None
         begun = monotonic()
         matrix = self.inputs[0] if len(self.inputs) == 1 else np.concatenate(self.inputs)
         if self.work > STEP:
@@ -152,7 +155,7 @@ class Batch:
         begun = monotonic()
         for _ in steps:
             self.infer += monotonic() - begun
-            yield
+            yield None
             begun = monotonic()
         return computed
 
@@ -160,11 +163,11 @@ class Batch:
         """Let each part write its own."""
         if len(self.parts) == 1:
             (part,) = self.parts
-            return part.write(self.served, computed, part.calls, part.counts)
+            return part.write(self.served, computed, part.calls, part.counts, self.revision)
         replies, start = [], 0
         for part in self.parts:
             rows = slice(start, start + sum(part.counts))
             own = rows_of(computed, rows) if isinstance(computed, Trace) else computed[rows]
-            replies += part.write(self.served, own, part.calls, part.counts)
+            replies += part.write(self.served, own, part.calls, part.counts, self.revision)
             start = rows.stop
         return replies

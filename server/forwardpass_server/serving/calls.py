@@ -72,8 +72,9 @@ class TraceChoice:
 Computed: TypeAlias = "Array | core.Trace"
 """The outputs of some rows, shape `(rows, outputs)`, or all that a trace of them shows."""
 
-Writer: TypeAlias = "Callable[[Served, Computed, Sequence[Call], Sequence[int]], list[bytes]]"
-"""Writes an answer for each of some calls, of which each has so many of the rows that were computed."""
+Writer: TypeAlias = "Callable[[Served, Computed, Sequence[Call], Sequence[int], int], list[bytes]]"
+"""Writes an answer for each of some calls, of which each has so many of the rows that were computed; the last number is
+the registry's revision at which their version was found."""
 
 
 class Wanted(NamedTuple):
@@ -98,10 +99,10 @@ class Appended:
     more: bytes
 
     def __call__(
-        self, served: "Served", computed: Computed, calls: Sequence[Call], counts: Sequence[int]
+        self, served: "Served", computed: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
     ) -> list[bytes]:
         """Write an answer for each call."""
-        return [answer + self.more for answer in self.write(served, computed, calls, counts)]
+        return [answer + self.more for answer in self.write(served, computed, calls, counts, revision)]
 
 
 class Question(Protocol):
@@ -110,6 +111,10 @@ class Question(Protocol):
     @property
     def message(self) -> "Message":
         """The request."""
+
+    @property
+    def min_revision(self) -> int:
+        """The registry's revision that the version must be found at, or after it."""
 
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that is asked for."""

@@ -16,7 +16,7 @@ from forwardpass_server.serving.calls import Answer, Call
 from forwardpass_server.serving.predictor import HEAVY_BYTES, Predictor, expired
 from forwardpass_server.serving.questions import PREDICT_MANY
 from forwardpass_server.serving.shadows import Answered, Shadows
-from forwardpass_server.serving.workers import Workers
+from forwardpass_server.serving.workers import Pause, Workers
 
 
 class Door(Protocol):
@@ -59,7 +59,7 @@ class Dispatcher:
             return
         if found.refused:
             door.send([call for call, _ in found.refused], [error for _, error in found.refused])
-        for call, _ in found.cold:
+        for call in (*found.behind, *(cold.call for cold in found.cold)):
             self._begin_alone(call, door)
         for batch in found.batches:
             answered: list[Answered] = []
@@ -111,18 +111,18 @@ class Dispatcher:
 
     def _rest(
         self, calls: list[Call], steps: Steps[Sequence[Answer]], door: Door, answered: list[Answered]
-    ) -> Iterator[None]:
+    ) -> Iterator[Pause | None]:
         """Go on with work until it is done, or nobody waits for it."""
         answers: Sequence[Answer]
         while self._anyone_waits(calls, door):
             try:
-                next(steps)
+                pause = next(steps)
             except StopIteration as end:
                 answers = end.value
             except Exception as error:  # noqa: BLE001 - every caller must hear of it
                 answers = [error] * len(calls)
             else:
-                yield
+                yield pause
                 continue
             self._settle(calls, answers, door)
             self._shadows.offer(answered)

@@ -1,7 +1,7 @@
 """Requests that differ only in their numbers are read once.
 
-Most requests of a busy server are the same bytes but for the data of a tensor, which comes last.
-What stands before the data, the head, is parsed and checked the first time; after that, a request
+Most requests of a busy server are the same bytes but for the data of a tensor, which comes last, or before a
+few bytes more. What stands around the data, the head, is parsed and checked the first time; after that, a request
 with the same head and length is its numbers. So the usual call is read without making a message.
 """
 
@@ -32,7 +32,8 @@ class Head:
         wanted: What is wanted of it.
         dtype: Of the numbers.
         rows: How many rows the request has.
-        size: How many bytes the numbers take; they come last.
+        size: How many bytes the numbers take.
+        after: How many bytes follow them.
         work: What the call takes, in floating-point operations.
     """
 
@@ -41,7 +42,13 @@ class Head:
     dtype: "np.dtype[Any]"
     rows: int
     size: int
+    after: int
     work: int
+
+    def numbers_of(self, request: bytes) -> bytes:
+        """Return the numbers of a request that has this head."""
+        end = len(request) - self.after
+        return request[end - self.size : end]
 
 
 class Heads:
@@ -49,45 +56,53 @@ class Heads:
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}
-        # Where the numbers may begin, by the length of the request.
-        self._places: dict[int, tuple[int, ...]] = {}
+        # Where the numbers may begin and end, by the length of the request.
+        self._places: dict[int, tuple[tuple[int, int], ...]] = {}
 
     def find(self, request: bytes) -> Head | None:
         """Return the head of a request, if it is known."""
-        for place in self._places.get(len(request), ()):
-            head = self._heads.get(request[:place])
-            if head is not None:
+        for start, end in self._places.get(len(request), ()):
+            head = self._heads.get(request[:start] + request[end:])
+            if head is not None and head.after == len(request) - end:
                 return head
         return None
 
     def learn(
         self, request: bytes, question: "Question", version: "VersionState", wanted: "Wanted", rows: int, work: int
     ) -> None:
-        """Remember the head of a plain request that was read and found right, if its numbers come last."""
+        """Remember the head of a plain request that was read and found right, if its numbers stand near its end."""
         numbers = question.numbers()
         if numbers is None:
             return
         data, dtype = numbers
-        start = len(request) - len(data)
-        if not (0 < len(data) <= _LARGEST_DATA and 0 < start <= _LARGEST_HEAD):
+        if not 0 < len(data) <= _LARGEST_DATA:
             return
-        if not _ends_with_numbers(request[:start], data, question):
+        start = request.rfind(data)
+        end = start + len(data)
+        before, after = request[:start], request[end:]
+        if start <= 0 or len(before) + len(after) > _LARGEST_HEAD or not _has_numbers(before, data, after, question):
             return
         if len(self._heads) >= _MOST_HEADS:
             self._heads.clear()
             self._places.clear()
         places = self._places.get(len(request), ())
-        if start not in places:
-            self._places[len(request)] = (start, *places)[:_MOST_PLACES]
-        self._heads[request[:start]] = Head(
-            version=version, wanted=wanted, dtype=dtype, rows=rows, size=len(data), work=work
+        if (start, end) not in places:
+            self._places[len(request)] = ((start, end), *places)[:_MOST_PLACES]
+        self._heads[before + after] = Head(
+            version=version,
+            wanted=wanted,
+            dtype=dtype,
+            rows=rows,
+            size=len(data),
+            after=len(after),
+            work=work,
         )
 
 
-def _ends_with_numbers(head: bytes, data: bytes, question: "Question") -> bool:
-    """Try with other numbers whether whatever follows a head is read as the inputs, and as nothing else."""
+def _has_numbers(before: bytes, data: bytes, after: bytes, question: "Question") -> bool:
+    """Try with other numbers whether whatever stands in their place is read as the inputs, and as nothing else."""
     others = (~np.frombuffer(data, dtype=np.uint8)).tobytes()
     try:
-        return bool(type(question.message).FromString(head + others) == question.with_numbers(others))
+        return bool(type(question.message).FromString(before + others + after) == question.with_numbers(others))
     except DecodeError:
         return False

@@ -10,15 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, QuotaExceededError
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, NotFoundError, QuotaExceededError
 from forwardpass.tensors import Array
 
 from forwardpass_server.core import settle
-from forwardpass_server.registry import Registry, Served, Shadowing, Snapshot, Statistics, VersionState
+from forwardpass_server.registry import Registry, Served, Shadowing, Snapshot, Statistics, VersionState, revision_ahead
 from forwardpass_server.serving.batches import STEP, Batch, Steps, answer_bytes, work_of_row
 from forwardpass_server.serving.calls import Answer, Appended, Call, Kind, Question, TraceChoice, Wanted
 from forwardpass_server.serving.heads import Head, Heads
@@ -50,23 +49,39 @@ class WorkLimits:
     max_requests: int = 10_000
 
 
+class Cold(NamedTuple):
+    """A call whose version is not in memory, and the registry's revision at which that was found."""
+
+    call: Call
+    version: VersionState
+    revision: int
+
+
 class Sorted:
     """Calls that were read.
 
     Attributes:
         batches: What is ready to compute.
         refused: Calls that are answered already, each with its error.
-        cold: Calls whose version is not in memory, with the version.
+        cold: Calls whose version is not in memory.
+        behind: Calls that must wait until the registry has looked for changes that others made.
+        revision: The registry's revision at which the versions are found that are put in now.
         label_bytes: How many bytes the batches' answers have besides numbers, at most.
     """
 
-    def __init__(self, shadowed: Mapping[tuple[str, int], tuple[Shadowing, ...]] = MappingProxyType({})) -> None:
-        self._shadowed = shadowed
+    def __init__(self) -> None:
+        self._shadowed: Mapping[tuple[str, int], tuple[Shadowing, ...]] = {}
         self.batches: list[Batch] = []
         self.refused: list[tuple[Call, Exception]] = []
-        self.cold: list[tuple[Call, VersionState]] = []
+        self.cold: list[Cold] = []
+        self.behind: list[Call] = []
+        self.revision = 0
         self.label_bytes = 0
-        self._shared: dict[tuple[Served, TraceChoice | None], Batch] = {}
+        self._shared: dict[tuple[Served, TraceChoice | None, int], Batch] = {}
+
+    def at(self, snapshot: Snapshot) -> None:
+        """Go on with calls whose versions are found in this snapshot."""
+        self.revision, self._shadowed = snapshot.revision, snapshot.shadowed
 
     def add(
         self,
@@ -86,15 +101,16 @@ class Sorted:
                 batch.add(wanted.write, [call], rows, inputs[place * rows : (place + 1) * rows], work)
                 self.batches.append(batch)
             return
-        shared = self._shared.get((served, wanted.choice))
+        key = (served, wanted.choice, self.revision)
+        shared = self._shared.get(key)
         if shared is None:
             shared = self._batch(served, wanted.choice, statistics)
-            self._shared[served, wanted.choice] = shared
+            self._shared[key] = shared
             self.batches.append(shared)
         shared.add(wanted.write, calls, rows, inputs, work)
 
     def _batch(self, served: Served, choice: TraceChoice | None, statistics: Statistics) -> Batch:
-        batch = Batch(served=served, choice=choice, statistics=statistics)
+        batch = Batch(served=served, choice=choice, statistics=statistics, revision=self.revision)
         if self._shadowed:
             batch.shadowings = self._shadowed.get((served.name, served.version), ())
         return batch
@@ -130,7 +146,7 @@ class Predictor:
             answered: Gets what is to be computed beside it, once it is answered.
         """
         if len(call.request) > HEAVY_BYTES:
-            yield
+            yield None
         if call.kind is not PREDICT_MANY:
             return (yield from self._answers([call], answered))
         if call.expires <= time.monotonic():
@@ -151,9 +167,11 @@ class Predictor:
     def _answers(self, calls: Sequence[Call], answered: list[Answered]) -> Steps[list[Answer]]:
         """Answer calls together; load what is not in memory."""
         found = self.sort(calls)
-        for call, version in found.cold:
-            yield
-            self._read_cold(call, version, found)
+        if found.behind:
+            yield from self._look(found)
+        for cold in found.cold:
+            yield None
+            self._read_cold(cold, found)
         size = sum(batch.rows * answer_bytes(batch.served, batch.choice) for batch in found.batches)
         self._check_answer(size + found.label_bytes)
         answers: dict[int, Answer] = {id(call): error for call, error in found.refused}
@@ -162,10 +180,38 @@ class Predictor:
             answers |= zip(map(id, batch.calls), replies, strict=True)
         return [answers[id(call)] for call in calls]
 
-    def sort(self, calls: Sequence[Call]) -> Sorted:
-        """Read calls; every one of them is in the result once."""
+    def _look(self, found: Sorted) -> Steps[None]:
+        """Let the registry look for changes that others made; sort the calls that need them."""
+        behind, found.behind = found.behind, []
+        looked: list[Exception | None] = []
+
+        def pause(go_on: Callable[[], None]) -> None:
+            def then(problem: Exception | None) -> None:
+                looked.append(problem)
+                go_on()
+
+            self._registry.look(then)
+
+        yield None  # the thread that took the calls has others to take
+        while not looked:
+            yield pause
+        problem = looked[0]
+        if problem is None:
+            self.sort(behind, into=found, final=True)
+        else:
+            found.refused += [(call, problem) for call in behind]
+
+    def sort(self, calls: Sequence[Call], *, into: Sorted | None = None, final: bool = False) -> Sorted:
+        """Read calls; every one of them is in the result once.
+
+        Args:
+            calls: The calls.
+            into: The result of calls before, to go on with.
+            final: Whether what is not there now is to be refused, though others may have made it.
+        """
         snapshot = self._registry.snapshot
-        found = Sorted(snapshot.shadowed)
+        found = into or Sorted()
+        found.at(snapshot)
         known = self._known
         if known.snapshot is not snapshot:
             known = self._known = _Known(snapshot)
@@ -179,7 +225,7 @@ class Predictor:
             request = plain(call.request) if plain else call.request
             head = heads.find(request)
             if head is None:
-                self._read_new(call, request, snapshot, heads, found)
+                self._read_new(call, request, snapshot, heads, found, final=final)
             elif head.rows >= LONG:
                 self._read_alike(head, [call], found)
             elif head in alike:
@@ -188,24 +234,39 @@ class Predictor:
                 alike[head] = [call]
         for head, same in alike.items():
             self._read_alike(head, same, found)
-        found.took(time.monotonic() - now, len(calls))
+        if into is None:
+            found.took(time.monotonic() - now, len(calls))
         return found
 
-    def _read_cold(self, call: Call, version: VersionState, into: Sorted) -> None:
+    def _read_cold(self, cold: Cold, into: Sorted) -> None:
         """Load a version, which may take long, and read a call for it."""
+        call, version, into.revision = cold
         try:
             self._add(call, _read(call), version, self._registry.load(version), into)
         except ForwardpassError as error:
             into.refused.append((call, error))
 
-    def _read_new(self, call: Call, plain: bytes, snapshot: Snapshot, heads: Heads, found: Sorted) -> None:
+    def _read_new(
+        self, call: Call, plain: bytes, snapshot: Snapshot, heads: Heads, found: Sorted, *, final: bool
+    ) -> None:
         """Read a call whose head is not known."""
         try:
             question = _read(call)
-            version = question.find(snapshot)
+            if question.min_revision > snapshot.revision:
+                if final:
+                    raise revision_ahead(question.min_revision, snapshot.revision)
+                found.behind.append(call)
+                return
+            try:
+                version = question.find(snapshot)
+            except NotFoundError:
+                if final or not self._registry.shared:
+                    raise
+                found.behind.append(call)
+                return
             served = self._registry.resident(version)
             if served is None:
-                found.cold.append((call, version))
+                found.cold.append(Cold(call, version, snapshot.revision))
                 return
             wanted, rows, work = self._add(call, question, version, served, found)
         except ForwardpassError as error:
@@ -236,14 +297,13 @@ class Predictor:
         """Read the numbers of calls that have the same head."""
         served = self._registry.resident(head.version)
         if served is None:
-            found.cold += [(call, head.version) for call in calls]
+            found.cold += [Cold(call, head.version, found.revision) for call in calls]
             return
         if len(calls) == 1:
-            request = calls[0].request
-            numbers = np.frombuffer(request, dtype=head.dtype, offset=len(request) - head.size)
+            request, count = calls[0].request, head.size // head.dtype.itemsize
+            numbers = np.frombuffer(request, head.dtype, count, len(request) - head.after - head.size)
         else:
-            size = head.size
-            numbers = np.frombuffer(b"".join([call.request[-size:] for call in calls]), dtype=head.dtype)
+            numbers = np.frombuffer(b"".join([head.numbers_of(call.request) for call in calls]), dtype=head.dtype)
         dtype = served.plan.dtype
         if head.dtype != dtype:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -254,7 +314,7 @@ class Predictor:
             inputs, oddities = settle(served.typed.rules, inputs)
         if oddities is not None or not (served.typed or served.allow_non_finite or _all_finite(numbers)):
             for call in calls:  # one by one, so that only those are refused, or warned, that have such numbers
-                self._read_cold(call, head.version, found)
+                self._read_cold(Cold(call, head.version, found.revision), found)
             return
         found.add(calls, head.rows, inputs, served, head.wanted, head.work, head.version.slot.statistics)
 

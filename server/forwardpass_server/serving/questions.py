@@ -32,6 +32,10 @@ class _Asked(Generic[Request]):
     message: Request
     answer: ClassVar[type[PredictResponse | TraceResponse]]
 
+    @property
+    def min_revision(self) -> int:
+        return self.message.min_revision
+
     def find(self, snapshot: "Snapshot") -> "VersionState":
         return snapshot.serving(self.message.network, self.message.version)
 
@@ -87,10 +91,10 @@ class _WritePredictions:
     top: int
 
     def __call__(
-        self, served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int]
+        self, served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
     ) -> list[bytes]:
         del calls
-        return predict_replies(served, cast("Array", outputs), counts, self.top)
+        return predict_replies(served, cast("Array", outputs), counts, revision, self.top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,11 @@ class _WriteTraces:
 
     top: int
 
-    def __call__(self, served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int]) -> list[bytes]:
+    def __call__(
+        self, served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+    ) -> list[bytes]:
         del calls
-        return trace_replies(served, cast("core.Trace", traced), counts, self.top)
+        return trace_replies(served, cast("core.Trace", traced), counts, revision, self.top)
 
 
 def _top(asked: int, served: "Served") -> int:

@@ -29,16 +29,20 @@ _MOST_SMALL: Final = 1024
 _small: dict[tuple[object, ...], tuple[bytes, ...]] = {}
 
 
-def predict_replies(served: "Served", outputs: "Array", counts: Sequence[int], top: int = 0) -> list[bytes]:
+def predict_replies(
+    served: "Served", outputs: "Array", counts: Sequence[int], revision: int, top: int = 0
+) -> list[bytes]:
     """Serialize a `PredictResponse` for each call of a batch.
 
     Args:
         served: What computed the outputs.
         outputs: `(rows, outputs)`, the rows of all calls.
         counts: How many of the rows are each call's.
+        revision: The registry's, at which the version was found.
         top: So many of the most probable classes of each row are told.
     """
     tail = _tail(PredictResponse, served.name, served.version, served.digest, served.output_names, served.numerics)
+    tail += _revision(revision)
     data = data_of(outputs)
     width = outputs.shape[1]
     size = width * outputs.itemsize
@@ -59,7 +63,9 @@ def predict_replies(served: "Served", outputs: "Array", counts: Sequence[int], t
     ]
 
 
-def trace_replies(served: "Served", traced: "core.Trace", counts: Sequence[int], top: int = 0) -> list[bytes]:
+def trace_replies(
+    served: "Served", traced: "core.Trace", counts: Sequence[int], revision: int, top: int = 0
+) -> list[bytes]:
     """Serialize a `TraceResponse` for each call of a batch; the arguments are as for `predict_replies`."""
     arrays = [traced.outputs, traced.inputs]
     for layer in traced.layers:
@@ -72,7 +78,7 @@ def trace_replies(served: "Served", traced: "core.Trace", counts: Sequence[int],
         constant = around[end - start]
         numbers = [data[start * size : end * size] for data, size in slots]
         pieces = chain.from_iterable(zip(constant, numbers, strict=False))
-        replies.append(b"".join((*pieces, constant[-1], *labels[start:end])))
+        replies.append(b"".join((*pieces, constant[-1], _revision(revision), *labels[start:end])))
     return replies
 
 
@@ -102,6 +108,12 @@ def _tail(
     return message(
         network=name, version=version, digest=digest, output_names=output_names, numerics=NUMERICS[numerics]
     ).SerializeToString()
+
+
+@lru_cache(maxsize=16)
+def _revision(revision: int) -> bytes:
+    """Serialize the field `revision`, which has the same number in both messages."""
+    return PredictResponse(revision=revision).SerializeToString()
 
 
 def _around(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, ...]:

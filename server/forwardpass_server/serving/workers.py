@@ -9,15 +9,19 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, TypeAlias
 
 log = logging.getLogger(__name__)
 
 NICENESS: Final = 10
 
-Work: TypeAlias = Iterator[None]
-"""Work that may be interrupted at every `yield`. It must not raise."""
+Pause: TypeAlias = Callable[[Callable[[], None]], None]
+"""A reason to wait: calls what it is given, once, when the work may go on; in any thread."""
+
+Work: TypeAlias = Iterator[Pause | None]
+"""Work that may be interrupted at every `yield`; where it gives a pause, it goes on after that. It must not raise."""
 
 
 def lower_priority() -> None:
@@ -61,10 +65,13 @@ class Workers:
                     self._news.wait()
                 steps = self._work.popleft()
             try:
-                next(steps)
+                pause = next(steps)
             except StopIteration:
                 continue
             except Exception:
                 log.exception("a piece of work failed")
                 continue
-            self.add(steps)
+            if pause is None:
+                self.add(steps)
+            else:
+                pause(partial(self.add, steps))

@@ -49,6 +49,21 @@ def test_json(run: Run, three: str) -> None:
     assert (done["from_version"], done["to_version"], done["network"]["aliases"]["canary"]) == (2, 1, 1)
 
 
+def test_export(run: Run, three: str, tmp_path: Path) -> None:
+    digests = set()
+    for file in ("network.json", "network.safetensors", "network.py"):
+        said = run("export", three, "--version", "2", "--to", str(tmp_path / file)).stdout
+        digests.add(said.split("digest ")[1])
+        again = run("register", three, str(tmp_path / file)).stdout
+        assert again.startswith(f"{three} version 2, which was there already, digest ")
+        digests.add(again.split("digest ")[1])
+        run("validate", str(tmp_path / file))
+    assert len(digests) == 1
+    assert "must end in .json" in run("export", three, "--to", "network.txt", code=1).stderr
+    run("export", three, "--version", "9", "--to", str(tmp_path / "none.json"), code=3)
+    assert not (tmp_path / "none.json").exists()
+
+
 def test_the_documented_commands(run: Run, server: ServerProcess, tmp_path: Path) -> None:
     text = DOCS.read_text()
     for code in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):

@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 from forwardpass import spec
 from forwardpass.importers import UnsupportedModelError, import_model
+from forwardpass_server.core import forward
+from forwardpass_server.registry.compile import compile_plan
+from sklearn import datasets
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
-from sklearn.impute import SimpleImputer
+from sklearn.impute import MissingIndicator
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -23,11 +26,15 @@ from sklearn.linear_model import (
 )
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     MinMaxScaler,
     OneHotEncoder,
-    PolynomialFeatures,
+    OrdinalEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    SplineTransformer,
     StandardScaler,
 )
 from sklearn.svm import SVC, LinearSVC
@@ -98,23 +105,33 @@ def fake(name: str, module: str) -> Any:
     return type(name, (BaseEstimator,), {"__module__": module})()
 
 
-ENCODED = ColumnTransformer([("one", OneHotEncoder(), [0])], remainder="passthrough")
+ENCODED = ColumnTransformer(
+    [
+        ("squares", FunctionTransformer(np.square), [0]),
+        ("ranks", make_pipeline(StandardScaler(), QuantileTransformer(n_quantiles=10)), [1]),
+    ]
+)
 REFUSED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
-    "a step that is no scaler": (
-        make_pipeline(StandardScaler(), PolynomialFeatures(), Ridge()),
-        [("model.steps[1] (polynomialfeatures)", "PolynomialFeatures is not read: only StandardScaler")],
+    "a step that is not read": (
+        make_pipeline(StandardScaler(), SplineTransformer(), Ridge()),
+        [("model.steps[1] (splinetransformer)", "SplineTransformer is not read: only StandardScaler")],
     ),
-    "every step that is no scaler": (
-        make_pipeline(SimpleImputer(), ENCODED, SVC()),
+    "every step that is not read": (
+        make_pipeline(PowerTransformer(), ENCODED, SVC()),
         [
-            ("model.steps[0] (simpleimputer)", "SimpleImputer is not read"),
-            ("model.steps[1] (columntransformer)", "transform the rows by it before they are sent"),
+            ("model.steps[0] (powertransformer)", "has another function for each column"),
+            ("model.steps[1] (columntransformer).squares", "calls a function of Python"),
+            ("model.steps[1] (columntransformer).ranks.steps[1]", "transform the rows by it before they are sent"),
             ("model.steps[2] (svc)", "SVC is not read; what is read: MLPClassifier"),
         ],
     ),
-    "a scaler that clips": (
-        make_pipeline(MinMaxScaler(clip=True), Ridge()),
-        [("model.steps[0] (minmaxscaler)", "use clip=False")],
+    "a target's scaler that clips": (
+        TransformedTargetRegressor(LinearRegression(), transformer=MinMaxScaler(clip=True)),
+        [("model.transformer_", "use clip=False")],
+    ),
+    "infrequent categories": (
+        make_pipeline(FeatureUnion([("one", OneHotEncoder(min_frequency=20)), ("all", "passthrough")]), Ridge()),
+        [("model.steps[0] (featureunion).one", "takes infrequent categories together")],
     ),
     "trees": (RandomForestClassifier(3), [("model", "is made of trees")]),
     "boosted trees": (GradientBoostingClassifier(n_estimators=2), [("model", "is made of trees")]),
@@ -127,7 +144,7 @@ REFUSED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "a class of one's own": (Doubled(), [("model", "Doubled is no class of scikit-learn's own")]),
     "a target that is not scaled back": (
         TransformedTargetRegressor(LinearRegression(), func=np.log1p, inverse_func=np.expm1),
-        [("model.transformer_", "FunctionTransformer is not read")],
+        [("model.transformer_", "FunctionTransformer calls a function of Python")],
     ),
 }
 
@@ -140,6 +157,45 @@ def test_what_cannot_be_expressed_is_refused_with_its_place(model: Any, faults: 
     for fault, (path, words) in zip(refusal.value.faults, faults, strict=True):
         assert fault.path.startswith(path)
         assert words in fault.message
+
+
+@pytest.mark.parametrize(
+    ("column", "encoder", "words"),
+    [
+        (["a", "b", "c"], OneHotEncoder(), "has texts as the categories of column 0"),
+        (["a", "b", "c"], OrdinalEncoder(), "has texts as the categories of column 0"),
+        ([1.0, 2.0, np.nan], OneHotEncoder(), "has NaN as a category of column 0"),
+        ([1.0, 2.0, 2.0], MissingIndicator(), "has no column"),
+        ([1.0, 2.0, 2.0], OrdinalEncoder(max_categories=1), "takes infrequent categories together"),
+    ],
+)
+def test_columns_that_cannot_be_expressed_are_refused(column: Any, encoder: Any, words: str) -> None:
+    frame = pd.DataFrame({"first": column * 5, "second": range(15)})
+    transformer = ColumnTransformer([("it", encoder, ["first"])], remainder="passthrough")
+    model = make_pipeline(transformer, Ridge()).fit(frame, range(15))
+    with pytest.raises(UnsupportedModelError, match=words):
+        import_model(model)
+
+
+def test_steps_that_were_not_fitted_together_are_refused() -> None:
+    model = make_pipeline(StandardScaler().fit(IRIS.x), Ridge().fit(DIABETES.x, DIABETES.y))
+    with pytest.raises(UnsupportedModelError, match="reads 10 columns, and is given 4"):
+        import_model(model)
+
+
+def test_numbers_are_standardized_with_the_inputs_and_categories_say_nan_for_what_is_no_level() -> None:
+    frame = datasets.load_diabetes(scaled=False, as_frame=True)
+    encoder = ColumnTransformer([("kinds", OneHotEncoder(), ["sex"]), ("numbers", StandardScaler(), ["age", "bmi"])])
+    network = import_model(make_pipeline(encoder, Ridge()).fit(frame.data, frame.target), rows=frame.data).spec
+    features = {feature.name: feature for feature in network.inputs.features}
+    assert features["age"].mean == pytest.approx(frame.data.age.mean())
+    assert (features["sex"].mean, features["sex"].scale, features["s1"].scale) == (0, 1, 1)
+    assert [layer.kind for layer in network.layers] == ["one_hot", "dense", "take", "dense"]
+    row = frame.data.iloc[:1].to_numpy().repeat(2, axis=0)
+    row[1, frame.data.columns.get_loc("sex")] = 3
+    known, unknown = forward(compile_plan(network), row)
+    assert np.isfinite(known).all()
+    assert np.isnan(unknown).all()
 
 
 @pytest.mark.parametrize(
@@ -183,8 +239,8 @@ def test_sparse_weights_are_read() -> None:
 def test_every_class_in_the_tables_exists() -> None:
     import sklearn.linear_model
     import sklearn.svm
-    from forwardpass.importers import scikit_learn
+    from forwardpass.importers.scikit_learn.estimators import CLASSIFIERS, REGRESSORS
 
     known = {*dir(sklearn.linear_model), *dir(sklearn.svm), LinearDiscriminantAnalysis.__name__}
-    assert known >= scikit_learn.REGRESSORS | scikit_learn.CLASSIFIERS
+    assert known >= REGRESSORS | CLASSIFIERS
     assert isinstance(LogisticRegressionCV(), LogisticRegression)

@@ -36,16 +36,22 @@ def manager(document: Any) -> Any:
     return document["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
 
 
+def servers(document: Any) -> Any:
+    """The cluster of the servers."""
+    (cluster,) = [each for each in document["static_resources"]["clusters"] if each["name"] == "server"]
+    return cluster
+
+
 def located(document: Any, *, descriptors: Path, port: int = 50051, name_server: int | None = None) -> Any:
     """Put the test's places into the document: free ports on loopback, the descriptor set, the servers' port."""
     resources = document["static_resources"]
-    for place in (resources["listeners"][0], document["admin"]):
+    for place in (*resources["listeners"], document["admin"]):
         place["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": 0}
     (transcoder,) = [
         each for each in manager(document)["http_filters"] if each["name"].endswith("grpc_json_transcoder")
     ]
     transcoder["typed_config"]["proto_descriptor"] = str(descriptors)
-    (cluster,) = resources["clusters"]
+    cluster = servers(document)
     (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     endpoint["endpoint"]["address"]["socket_address"]["port_value"] = port
     if name_server is not None:
@@ -87,7 +93,7 @@ class Edge:
         self._admin = admin.read_text()
         wait_until(lambda: self._ask("/ready").startswith("LIVE"), 60)
         listeners = json.loads(self._ask("/listeners?format=json"))
-        (listener,) = listeners["listener_statuses"]
+        (listener,) = [each for each in listeners["listener_statuses"] if each["name"] == "edge"]
         self.address = "127.0.0.1:{port_value}".format(**listener["local_address"]["socket_address"])
 
     def _ask(self, path: str) -> str:
@@ -99,7 +105,9 @@ class Edge:
 
     def servers(self) -> dict[str, bool]:
         """The servers' addresses, and whether each is healthy."""
-        hosts = json.loads(self._ask("/clusters?format=json"))["cluster_statuses"][0].get("host_statuses", [])
+        clusters = json.loads(self._ask("/clusters?format=json"))["cluster_statuses"]
+        (cluster,) = [each for each in clusters if each["name"] == "server"]
+        hosts = cluster.get("host_statuses", [])
         return {
             "{address}:{port_value}".format(**host["address"]["socket_address"]): host["health_status"]
             == {"eds_health_status": "HEALTHY"}

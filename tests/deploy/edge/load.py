@@ -152,6 +152,11 @@ class Load:
         except AssertionError:
             raise AssertionError(f"not all servers answered:\n{self.report()}\n{self.failures()[:5]}") from None
 
+    def wait_for_more(self, calls: int) -> None:
+        """Wait until each caller has made so many more calls."""
+        wanted = [caller.sent + calls for caller in self.callers]
+        wait_until(lambda: all(caller.sent >= sent for caller, sent in zip(self.callers, wanted, strict=True)), 180)
+
     def failures(self) -> list[tuple[str, str]]:
         """What failed, and whose it was."""
         return [(caller.kind, repr(error)) for caller in self.callers for error in caller.failures]

@@ -13,7 +13,7 @@ from forwardpass_server.rpc.auth import POLICY
 from forwardpass_server.settings import Settings
 
 from tests.certificates import self_signed
-from tests.deploy.edge.envoy import CONFIGURATION, ROOT, configuration, located, manager, without_comment
+from tests.deploy.edge.envoy import CONFIGURATION, ROOT, configuration, located, manager, servers, without_comment
 
 DOCUMENT = configuration()
 ROUTES = manager(DOCUMENT)["route_config"]["virtual_hosts"][0]["routes"]
@@ -89,11 +89,20 @@ def test_every_route_is_of_use() -> None:
 
 
 def test_only_this_machine_administers() -> None:
-    assert DOCUMENT["admin"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9901}
+    place = {"address": "127.0.0.1", "port_value": 9901}
+    assert DOCUMENT["admin"]["address"]["socket_address"] == place
+    # What others may see of it is one page.
+    (metrics,) = [each for each in DOCUMENT["static_resources"]["listeners"] if each["name"] == "metrics"]
+    (host,) = metrics["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
+    (route,) = host["routes"]
+    assert route["match"]["path"] == "/stats/prometheus"
+    (admin,) = [each for each in DOCUMENT["static_resources"]["clusters"] if each["name"] == "admin"]
+    (endpoint,) = admin["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    assert endpoint["endpoint"]["address"]["socket_address"] == place
 
 
 def test_a_drain_is_seen_before_the_lame_duck_ends() -> None:
-    (cluster,) = DOCUMENT["static_resources"]["clusters"]
+    cluster = servers(DOCUMENT)
     (check,) = cluster["health_checks"]
     times = [check["no_traffic_interval"], check["interval_jitter"], check["timeout"]]
     times.append(cluster["common_lb_config"]["update_merge_window"])
@@ -116,7 +125,7 @@ def test_envoy_accepts_it_without_a_warning(binary: Path, descriptors: Path, tmp
 
 
 def test_the_compose_file_and_this_file_mean_the_same_server() -> None:
-    (cluster,) = DOCUMENT["static_resources"]["clusters"]
+    cluster = servers(DOCUMENT)
     (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     place = endpoint["endpoint"]["address"]["socket_address"]
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]

@@ -6,10 +6,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn import datasets
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.linear_model import (
     BayesianRidge,
     ElasticNet,
@@ -26,10 +30,16 @@ from sklearn.linear_model import (
     TweedieRegressor,
 )
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
+    Binarizer,
+    FunctionTransformer,
+    KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
     RobustScaler,
     StandardScaler,
 )
@@ -114,6 +124,127 @@ _MODELS: dict[str, tuple[Any, Data]] = {
 }
 
 
+def missing(data: Data, share: float = 0.1) -> Data:
+    """The same rows, some of whose values are missing."""
+    x = np.array(data.x, dtype=np.float64)
+    x[np.random.default_rng(0).random(x.shape) < share] = np.nan
+    return Data(x, data.y)
+
+
+def mixed() -> Data:
+    """Columns by name: numbers of which some are missing, and three kinds of categories as numbers."""
+    frame = datasets.load_diabetes(scaled=False, as_frame=True)
+    columns = frame.data[["age", "bmi", "bp", "s1", "sex"]].copy()
+    columns["decade"] = columns.age // 10
+    columns["size"] = np.digitize(columns.bmi, [20.0, 25.0, 30.0])
+    columns.loc[::7, "bp"] = np.nan
+    columns.loc[::5, "s1"] = np.nan
+    return Data(columns, frame.target)
+
+
+MIXED = mixed()
+GROUPED = Data(np.round(WINE.x[:, :6]), WINE.y)
+"""Whole numbers, which are categories for some."""
+
+by_name = ColumnTransformer(
+    [
+        (
+            "measured",
+            make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()),
+            ["bp", "s1"],
+        ),
+        ("known", StandardScaler(), ["age", "bmi"]),
+        ("kinds", OneHotEncoder(drop="if_binary", handle_unknown="ignore"), ["sex", "decade"]),
+        ("sizes", OrdinalEncoder(), ["size"]),
+    ]
+)
+by_place = ColumnTransformer(
+    [
+        ("scaled", StandardScaler(), slice(2, 5)),
+        ("twice", make_pipeline(MinMaxScaler(clip=True), FunctionTransformer()), [2, 9]),
+        ("left", "drop", [5]),
+        ("kinds", OneHotEncoder(), [1]),
+    ],
+    remainder="passthrough",
+    transformer_weights={"scaled": 0.5},
+)
+
+_TRANSFORMED: dict[str, tuple[Any, Data]] = {
+    "columns by name, imputed, scaled, encoded, MLPRegressor": (make_pipeline(by_name, mlp(MLPRegressor)), MIXED),
+    "columns by place, weighted, the rest as it is": (make_pipeline(by_place, Ridge()), DIABETES),
+    "scaled after columns were put together": (
+        make_pipeline(
+            ColumnTransformer([("kinds", OneHotEncoder(), [1])], remainder="passthrough"), RobustScaler(), Ridge()
+        ),
+        DIABETES,
+    ),
+    "OneHotEncoder, unknown ignored": (
+        make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()),
+        GROUPED,
+    ),
+    "OneHotEncoder, first dropped": (make_pipeline(OneHotEncoder(drop="first"), LogisticRegression()), GROUPED),
+    "OrdinalEncoder, unknown is -1": (
+        make_pipeline(OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), mlp(MLPClassifier)),
+        GROUPED,
+    ),
+    "OrdinalEncoder, then OneHotEncoder": (
+        make_pipeline(OrdinalEncoder(), OneHotEncoder(), LogisticRegression()),
+        GROUPED,
+    ),
+    "SimpleImputer, mean, with indicators": (
+        make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), mlp(MLPClassifier)),
+        missing(CANCER),
+    ),
+    "SimpleImputer, most frequent": (
+        make_pipeline(StandardScaler(), SimpleImputer(strategy="most_frequent"), mlp(MLPRegressor)),
+        missing(DIABETES),
+    ),
+    "SimpleImputer, constant": (
+        make_pipeline(SimpleImputer(strategy="constant", fill_value=-1), LogisticRegression(max_iter=10)),
+        missing(IRIS),
+    ),
+    "SimpleImputer of -1, MissingIndicator": (
+        make_pipeline(
+            FeatureUnion(
+                [("filled", SimpleImputer(missing_values=-1)), ("flags", MissingIndicator(missing_values=-1))]
+            ),
+            mlp(MLPClassifier),
+        ),
+        Data(np.nan_to_num(missing(IRIS).x, nan=-1), IRIS.y),
+    ),
+    "KBinsDiscretizer, one-hot": (
+        make_pipeline(KBinsDiscretizer(4, strategy="uniform"), LogisticRegression()),
+        WINE,
+    ),
+    "KBinsDiscretizer, ordinal, Binarizer": (
+        make_pipeline(KBinsDiscretizer(4, strategy="uniform", encode="ordinal"), Binarizer(threshold=1), Ridge()),
+        DIABETES,
+    ),
+    "MinMaxScaler that clips": (make_pipeline(MinMaxScaler((-1, 2), clip=True), mlp(MLPRegressor)), DIABETES),
+    "PolynomialFeatures, degree 3": (make_pipeline(StandardScaler(), PolynomialFeatures(3), Ridge()), IRIS),
+    "PolynomialFeatures, products only": (
+        make_pipeline(PolynomialFeatures(interaction_only=True, include_bias=False), StandardScaler(), Ridge()),
+        DIABETES,
+    ),
+    "FeatureUnion of PCA, TruncatedSVD and columns": (
+        make_pipeline(
+            StandardScaler(),
+            FeatureUnion(
+                [
+                    ("main", PCA(3, whiten=True)),
+                    ("others", TruncatedSVD(2)),
+                    ("best", SelectKBest(k=2)),
+                    ("all", "passthrough"),
+                ],
+                transformer_weights={"main": 2.0},
+            ),
+            LogisticRegression(),
+        ),
+        CANCER,
+    ),
+}
+
+
 def fitted(model: Any, data: Data) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -123,6 +254,8 @@ def fitted(model: Any, data: Data) -> Any:
 
 def predicted(model: Any, rows: Any) -> Any:
     """What scikit-learn says, as a network has it."""
+    if hasattr(model, "feature_names_in_"):
+        rows = pd.DataFrame(rows, columns=model.feature_names_in_)
     if not hasattr(model, "classes_"):
         return model.predict(rows).reshape(len(rows), -1)
     probabilities = model.predict_proba(rows)
@@ -130,7 +263,15 @@ def predicted(model: Any, rows: Any) -> Any:
     return probabilities[:, 1:] if len(model.classes_) == probabilities.shape[1] == 2 else probabilities
 
 
+_ROUNDED = {"KBinsDiscretizer, one-hot": 0.1}
+"""Where a row's value is the edge of a bin, float32 may round it to the other side."""
+
 CASES: Cases = {
-    name: Case(make=partial(fitted, model, data), predict=predicted, rows=data.x)
-    for name, (model, data) in _MODELS.items()
+    name: Case(
+        make=partial(fitted, model, data),
+        predict=predicted,
+        rows=data.x,
+        rounded=_ROUNDED.get(name, 1e-3),
+    )
+    for name, (model, data) in (_MODELS | _TRANSFORMED).items()
 }

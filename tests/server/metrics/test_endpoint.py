@@ -18,6 +18,7 @@ from forwardpass_server.metrics import table
 from forwardpass_server.metrics.families import FAMILIES
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.postgres import Cluster
 from tests.processes import ServerProcess, wait_until
 from tests.server.registry.samples import BUILTINS, tiny
 
@@ -109,17 +110,17 @@ def test_what_is_counted_is_what_was_called(measured: ServerProcess, client: Cli
     assert value(samples, "compiled_versions") >= 3
     assert value(samples, "compiled_bytes") > 0
     assert samples["process_resident_memory_bytes", frozenset()] > 0
+    assert labels_of(samples) == {family.name: {*family.labels} for family in FAMILIES}
 
 
-def test_every_label_is_in_the_table(measured: ServerProcess, client: Client) -> None:
-    client.predict("article-linear", [1, 2])
-    known = {family.name: {*family.labels} for family in FAMILIES}
-    found: dict[str, set[str]] = {name: set() for name in known}
-    for name, labels in scrape(measured):
+def labels_of(samples: Samples) -> dict[str, set[str]]:
+    """The labels of each family of our own."""
+    found: dict[str, set[str]] = {}
+    for name, labels in samples:
         if name.startswith("forwardpass_"):
-            base = re.sub(r"_(total|info|count|sum|bucket)$", "", name)
-            found[base] |= {label for label, _ in labels}
-    assert found == known
+            family = re.sub(r"_(total|info|count|sum|bucket)$", "", name)
+            found.setdefault(family, set()).update(label for label, _ in labels)
+    return found
 
 
 def test_metrics_are_read_while_calls_are_answered(measured: ServerProcess, client: Client) -> None:
@@ -142,20 +143,17 @@ def test_a_drain_is_seen(start_server: Callable[..., ServerProcess]) -> None:
     server.kill()
 
 
-def test_the_port_ends_with_the_server(measured: ServerProcess) -> None:
-    assert measured.stop() == 0
-    host, _, port = measured.metrics.removeprefix("http://").removesuffix("/metrics").rpartition(":")
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, int(port)), timeout=10)
-
-
-def test_an_address_that_is_taken_ends_the_start(measured: ServerProcess, tmp_path: Path) -> None:
+def test_the_port_is_the_servers_until_it_ends(measured: ServerProcess, tmp_path: Path) -> None:
     address = measured.metrics.removeprefix("http://").removesuffix("/metrics")
     command = [sys.executable, "-m", "forwardpass_server", "serve", "--listen=127.0.0.1:0"]
     command += [f"--metrics-listen={address}", f"--database=sqlite:///{tmp_path}/second.db"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert f"cannot listen on {address}: " in ended.stderr
+    assert measured.stop() == 0
+    host, _, port = address.rpartition(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=10)
 
 
 def test_without_the_extra_the_start_ends_with_a_sentence(tmp_path: Path) -> None:
@@ -169,3 +167,16 @@ def test_without_the_extra_the_start_ends_with_a_sentence(tmp_path: Path) -> Non
 
 def test_the_documented_table_is_fresh() -> None:
     assert table() in DOCS.read_text()
+
+
+def test_a_database_that_is_away_is_seen(tmp_path: Path) -> None:
+    with Cluster() as own, ServerProcess(tmp_path, "--database", own.new_database(), *METRICS) as server:
+
+        def reachable() -> float:
+            return value(scrape(server), "database_reachable")
+
+        assert reachable() == 1
+        own.stop()
+        wait_until(lambda: reachable() == 0)
+        own.start()
+        wait_until(lambda: reachable() == 1)

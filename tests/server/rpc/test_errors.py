@@ -397,8 +397,9 @@ def test_locked_database_is_unavailable_and_predictions_go_on(
 ) -> None:
     server = start_server()
     lock = sqlite3.connect(server.database, isolation_level=None)
-    lock.execute("BEGIN EXCLUSIVE")
     with grpc.insecure_channel(server.address) as channel:
+        call(channel, PREDICT, predict_request("article-1-hidden", [2, 3]))
+        lock.execute("BEGIN EXCLUSIVE")
         answers = []
         registration_ = networks.RegisterNetworkRequest(network="waiting", spec=network_spec([[1.0]]))
         waiting = threading.Thread(target=lambda: answers.append(refused(channel, REGISTER, registration_)))

@@ -50,6 +50,7 @@ def registry() -> Iterator[Registry]:
 def answers(predictor: Predictor, calls: Sequence[Call]) -> list[Answer]:
     """Answer calls that come together, in their order."""
     found = predictor.sort(calls)
+    predictor.sort(found.behind, into=found, final=True)
     by_call: dict[int, Answer] = {id(call): error for call, error in found.refused}
     for batch in found.batches:
         steps = batch.steps()
@@ -160,6 +161,36 @@ def test_the_usual_request_is_read_by_its_head(registry: Registry) -> None:
     replies = [answer for answer in answers(predictor, calls) if isinstance(answer, bytes)]
     found = [PredictResponse.FromString(reply).outputs.data for reply in replies]
     assert [np.frombuffer(data).item() for data in found] == list(range(20))
+
+
+def test_a_request_with_a_revision_is_read_by_its_head_too(registry: Registry) -> None:
+    registry.register("same", identity())
+    predictor = Predictor(registry, LIMITS)
+    calls = []
+    for number in range(20):
+        request = number_request("same", float(number))
+        request.min_revision = 3
+        calls.append(Call(PREDICT, request.SerializeToString()))
+    answers(predictor, calls[:1])
+    heads = predictor._known.heads[PREDICT]
+    assert all(heads.find(call.request) for call in calls)
+    for together in ([[call] for call in calls], [calls]):
+        replies = [answer for some in together for answer in answers(predictor, some) if isinstance(answer, bytes)]
+        found = [PredictResponse.FromString(reply).outputs.data for reply in replies]
+        assert [np.frombuffer(data).item() for data in found] == list(range(20))
+
+
+def test_heads_that_are_cut_at_other_places_are_not_taken_for_each_other(shared: Registry) -> None:
+    """Two requests whose bytes around their numbers are the same, but not where the numbers stand."""
+    data = np.array([1.0, 2.0]).tobytes()
+    tensor = b"\x08\x02\x12\x02\x01\x02" + bytes_field(3, data)
+    name = bytes_field(1, b"double")
+    calls = [Call(PREDICT, name + bytes_field(3, tensor)), Call(PREDICT, bytes_field(3, tensor) + name)]
+    expected = [comparable(answers(Predictor(shared, LIMITS), [call])[0]) for call in calls]
+    predictor = Predictor(shared, LIMITS)
+    for _ in range(2):
+        assert [comparable(answers(predictor, [call])[0]) for call in calls] == expected
+        assert [comparable(answer) for answer in answers(predictor, calls)] == expected
 
 
 @pytest.mark.parametrize("network", ["double", "single"])

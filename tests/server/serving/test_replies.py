@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from tests.server.serving.samples import chain, chains, graphs, served
 
+REVISION = 300
 COUNTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)
 
 
@@ -45,6 +46,7 @@ def plain_predict(of: Served, outputs: Array) -> PredictResponse:
         digest=of.digest,
         output_names=of.output_names,
         numerics=NUMERICS[of.numerics],
+        revision=REVISION,
         classifications=plain_classifications(of, outputs),
     )
 
@@ -58,6 +60,7 @@ def plain_trace(network: NetworkSpec, of: Served, traced: core.Trace, rows: slic
         output_names=of.output_names,
         numerics=NUMERICS[of.numerics],
         classifications=plain_classifications(of, traced.outputs[rows]),
+        revision=REVISION,
         inputs=to_tensor(traced.inputs[rows]),
         input_names=of.input_names,
     )
@@ -108,7 +111,7 @@ def inputs_of(of: Served, rows: int, seed: int = 1) -> Array:
 
 def check_predict(of: Served, counts: Sequence[int]) -> list[bytes]:
     outputs = core.forward(of.plan, inputs_of(of, sum(counts)))
-    replies = predict_replies(of, outputs, counts)
+    replies = predict_replies(of, outputs, counts, REVISION)
     plain = [plain_predict(of, outputs[rows]) for rows in spans(counts)]
     assert [PredictResponse.FromString(reply) for reply in replies] == plain
     assert [len(reply) for reply in replies] == [message.ByteSize() for message in plain]
@@ -119,7 +122,7 @@ def check_trace(
     network: NetworkSpec, of: Served, counts: Sequence[int], layers: frozenset[str], *, contributions: bool
 ) -> list[bytes]:
     traced = core.trace(of.plan, inputs_of(of, sum(counts)), layers=layers or None, contributions=contributions)
-    replies = trace_replies(of, traced, counts)
+    replies = trace_replies(of, traced, counts, REVISION)
     plain = [plain_trace(network, of, traced, rows) for rows in spans(counts)]
     assert [TraceResponse.FromString(reply) for reply in replies] == plain
     return replies
@@ -161,10 +164,10 @@ def test_answers_of_many_rows_follow_each_other_at_every_length() -> None:
 def test_a_tie_goes_to_the_first_and_one_half_to_the_second_class() -> None:
     several = served(chain([1, 3], classes=["a", "b", "c"]))
     ties = np.array([[0.5, 0.5, 0.1], [0.1, 0.7, 0.7], [0.0, 0.0, 0.0]])
-    labels = [PredictResponse.FromString(reply) for reply in predict_replies(several, ties, [1, 1, 1])]
+    labels = [PredictResponse.FromString(reply) for reply in predict_replies(several, ties, [1, 1, 1], REVISION)]
     assert [answer.classifications[0].label for answer in labels] == ["a", "b", "a"]
     binary = served(chain([1, 1], classes=["no", "yes"]))
-    (reply,) = predict_replies(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2])
+    (reply,) = predict_replies(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2], REVISION)
     assert [found.label for found in PredictResponse.FromString(reply).classifications] == ["yes", "no"]
 
 

@@ -58,7 +58,7 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def _function(function: str | Mapping[str, Any]) -> Callable[..., Rows]:
-    def apply(build: Builder, x: Rows, *, inplace: bool = False) -> Rows:  # noqa: ARG001 - nothing is computed here
+    def apply(build: Builder, x: Rows, *, inplace: bool = False) -> Rows:
         return build.function(x, function)
 
     return apply
@@ -139,7 +139,7 @@ def clamp(build: Builder, x: Rows, min: Any = None, max: Any = None) -> Rows:  #
     return build.clip(x, *(None if bound is None else of_rows(bound, x) for bound in (min, max)))
 
 
-def leaky_relu(build: Builder, x: Rows, negative_slope: float = 0.01, inplace: bool = False) -> Rows:  # noqa: ARG001, FBT001, FBT002
+def leaky_relu(build: Builder, x: Rows, negative_slope: float = 0.01, inplace: bool = False) -> Rows:
     """Apply `leaky_relu`."""
     return build.function(x, {"name": "leaky_relu", "negative_slope": negative_slope})
 
@@ -158,8 +158,8 @@ def rrelu(
     x: Rows,
     lower: float = 1 / 8,
     upper: float = 1 / 3,
-    training: bool = False,  # noqa: FBT001, FBT002
-    inplace: bool = False,  # noqa: ARG001, FBT001, FBT002
+    training: bool = False,
+    inplace: bool = False,
 ) -> Rows:
     """Apply the mean slope, as inference does."""
     refuse_training(training=training)
@@ -173,7 +173,7 @@ def elu(build: Builder, x: Rows, alpha: float = 1.0, scale: float = 1, input_sca
     return build.function(x, {"name": "elu", "alpha": alpha})
 
 
-def celu(build: Builder, x: Rows, alpha: float = 1.0, inplace: bool = False) -> Rows:  # noqa: ARG001, FBT001, FBT002
+def celu(build: Builder, x: Rows, alpha: float = 1.0, inplace: bool = False) -> Rows:
     """Apply `celu`."""
     return build.function(x, {"name": "celu", "alpha": alpha})
 
@@ -197,7 +197,7 @@ def hardtanh(
     x: Rows,
     min_val: float = -1.0,
     max_val: float = 1.0,
-    inplace: bool = False,  # noqa: ARG001, FBT001, FBT002
+    inplace: bool = False,
 ) -> Rows:
     """Apply `hard_tanh`."""
     return build.function(x, {"name": "hard_tanh", "min_value": min_val, "max_value": max_val})
@@ -214,12 +214,12 @@ def softshrink(build: Builder, x: Rows, lambd: float = 0.5) -> Rows:
     return build.function(x, {"expression": f"where(x > {edge}, x - {edge}, where(x < -{edge}, x + {edge}, 0))"})
 
 
-def threshold(build: Builder, x: Rows, threshold: float, value: float, inplace: bool = False) -> Rows:  # noqa: ARG001, FBT001, FBT002
+def threshold(build: Builder, x: Rows, threshold: float, value: float, inplace: bool = False) -> Rows:
     """Return x above a threshold, else a value."""
     return build.function(x, {"expression": f"where(x > {text(threshold)}, x, {text(value)})"})
 
 
-def dropout(build: Builder, x: Rows, p: float = 0.5, training: bool = False, inplace: bool = False) -> Rows:  # noqa: ARG001, FBT001, FBT002
+def dropout(build: Builder, x: Rows, p: float = 0.5, training: bool = False, inplace: bool = False) -> Rows:
     """Return x, as inference does."""
     refuse_training(training=training)
     return x

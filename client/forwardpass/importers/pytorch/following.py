@@ -115,7 +115,7 @@ class Follower:
         return all_of(self.groups[known.name], known.shape)
 
     def _module(self, path: str, args: Any, options: Mapping[str, Any]) -> Any:
-        from torch.nn.utils.parametrize import type_before_parametrizations  # noqa: PLC0415
+        from torch.nn.utils.parametrize import type_before_parametrizations
 
         module = self._program.root.get_submodule(path)
         kind = type_before_parametrizations(module).__name__
@@ -144,7 +144,7 @@ class Follower:
 
 def _computed(node: Any, args: Any, options: Mapping[str, Any]) -> Any:
     """Compute what does not depend on the rows, as torch does."""
-    import torch  # noqa: PLC0415 - whoever has a module has imported it
+    import torch
 
     try:
         with torch.no_grad():

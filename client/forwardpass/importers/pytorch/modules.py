@@ -51,7 +51,7 @@ def _layer_norm(call: Call, module: Any, x: Rows) -> Any:
 def _rms_norm(call: Call, module: Any, x: Rows) -> Any:
     eps = module.eps
     if eps is None:
-        import torch  # noqa: PLC0415 - whoever has a module has imported it
+        import torch
 
         eps = float(torch.finfo(torch.get_default_dtype() if module.weight is None else module.weight.dtype).eps)
     return call("rms_norm", x, module.normalized_shape, module.weight, eps)
@@ -82,7 +82,7 @@ def _named(name: str, *attributes: str) -> Callable[..., Any]:
     return apply
 
 
-def _same(call: Call, module: Any, x: Rows) -> Rows:  # noqa: ARG001 - all are called alike
+def _same(call: Call, module: Any, x: Rows) -> Rows:
     return x
 
 

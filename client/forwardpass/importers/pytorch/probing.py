@@ -80,7 +80,7 @@ def _combined(options: Sequence[Sequence[Input]]) -> Iterator[tuple[Input, ...]]
 
 def _works(module: Any, inputs: Sequence[Input], rows: int) -> bool:
     """Say whether a module can be called with such inputs, and answers with tensors of so many rows."""
-    import torch  # noqa: PLC0415 - whoever has a module has imported it
+    import torch
 
     dtype = next((parameter.dtype for parameter in module.parameters()), torch.get_default_dtype())
     tensors = [torch.zeros((rows, *each.shape), dtype=torch.int64 if each.whole else dtype) for each in inputs]

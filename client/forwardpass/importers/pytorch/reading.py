@@ -30,7 +30,7 @@ def read(model: Any) -> Source:
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
     """
-    import torch  # noqa: PLC0415 - whoever has a module has imported it
+    import torch
 
     program = trace(model)
     follower = Follower(program)
@@ -134,7 +134,7 @@ def _oracle(program: Program, widths: Sequence[int]) -> Callable[[Array], Array]
 
 
 def _call(program: Program, widths: Sequence[int], rows: Array) -> Array:
-    import torch  # noqa: PLC0415
+    import torch
 
     tensors = []
     for known, end, width in zip(program.inputs, accumulate(widths), widths, strict=True):

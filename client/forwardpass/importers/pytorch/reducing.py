@@ -28,7 +28,7 @@ def pool_axes(build: Builder, x: Rows, axes: Sequence[int], reduce: str, *, keep
 
 
 def _reduction(reduce: str) -> Callable[..., Rows]:
-    def apply(build: Builder, x: Rows, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Rows:  # noqa: FBT001, FBT002
+    def apply(build: Builder, x: Rows, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Rows:
         _refuse_dtype(dtype)
         return pool_axes(build, x, axes_of(x, dim), reduce, keepdim=keepdim)
 
@@ -38,7 +38,7 @@ def _reduction(reduce: str) -> Callable[..., Rows]:
 def _extreme(reduce: str, merge: Callable[..., Rows]) -> Callable[..., Any]:
     """Make `torch.max` or `torch.min`: of two tensors, or along an axis, with places that only `argmax` would need."""
 
-    def apply(build: Builder, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:  # noqa: FBT001, FBT002
+    def apply(build: Builder, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
         if not isinstance(dim, int | None):
             return merge(build, x, dim)
         return pool_axes(build, x, axes_of(x, dim), reduce, keepdim=keepdim), PLACES
@@ -82,8 +82,8 @@ def max_pool(
     stride: Any = None,
     padding: Any = 0,
     dilation: Any = 1,
-    ceil_mode: bool = False,  # noqa: FBT001, FBT002 - torch's order
-    return_indices: bool = False,  # noqa: FBT001, FBT002
+    ceil_mode: bool = False,
+    return_indices: bool = False,
     *,
     axes: int,
 ) -> Rows:
@@ -100,8 +100,8 @@ def avg_pool(
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
-    ceil_mode: bool = False,  # noqa: FBT001, FBT002 - torch's order
-    count_include_pad: bool = True,  # noqa: ARG001, FBT001, FBT002 - there is no pad
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
     divisor_override: Any = None,
     *,
     axes: int,
@@ -116,7 +116,7 @@ def adaptive_pool(
     build: Builder,
     x: Rows,
     output_size: Any,
-    return_indices: bool = False,  # noqa: FBT001, FBT002 - torch's order
+    return_indices: bool = False,
     *,
     axes: int,
     reduce: str,
@@ -192,7 +192,17 @@ def _pools() -> dict[str, Callable[..., Any]]:
         found[f"avg_pool{axes}d"] = _bound(avg_pool, axes=axes)
         found[f"adaptive_max_pool{axes}d"] = _bound(adaptive_pool, axes=axes, reduce="max")
         found[f"adaptive_avg_pool{axes}d"] = _bound(adaptive_pool, axes=axes, reduce="mean")
+        # A traced graph has the places too, and takes the first of both.
+        found[f"max_pool{axes}d_with_indices"] = _with_places(found[f"max_pool{axes}d"])
+        found[f"aten.adaptive_max_pool{axes}d"] = _with_places(found[f"adaptive_max_pool{axes}d"])
     return found
+
+
+def _with_places(function: Callable[..., Rows]) -> Callable[..., tuple[Rows, object]]:
+    def apply(build: Builder, *args: Any, **options: Any) -> tuple[Rows, object]:
+        return function(build, *args, **options), PLACES
+
+    return apply
 
 
 def _bound(function: Callable[..., Rows], **known: Any) -> Callable[..., Rows]:

@@ -41,7 +41,7 @@ def axes_of(rows: Rows, dims: int | Sequence[int] | None) -> tuple[int, ...]:
     return tuple(axis_of(rows, dim) for dim in ([dims] if isinstance(dims, int) else dims))
 
 
-def reshape(build: Builder, x: Rows, *shape: Any) -> Rows:  # noqa: ARG001 - all operations are called alike
+def reshape(build: Builder, x: Rows, *shape: Any) -> Rows:
     """Give each row another shape: `view`, `reshape`."""
     wanted = list(shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
     if any(not isinstance(size, int | Batch) for size in wanted) or not wanted:
@@ -57,7 +57,7 @@ def reshape(build: Builder, x: Rows, *shape: Any) -> Rows:  # noqa: ARG001 - all
     return x.moved(x.index.reshape(sizes))
 
 
-def flatten(build: Builder, x: Rows, start_dim: int = 0, end_dim: int = -1) -> Rows:  # noqa: ARG001
+def flatten(build: Builder, x: Rows, start_dim: int = 0, end_dim: int = -1) -> Rows:
     """Make one axis of several."""
     if not x.shape and start_dim in {1, -1}:
         raise RefusedError("flattens an axis that is not there")
@@ -65,13 +65,13 @@ def flatten(build: Builder, x: Rows, start_dim: int = 0, end_dim: int = -1) -> R
     return x.moved(x.index.reshape(*x.shape[:start], -1, *x.shape[end + 1 :]))
 
 
-def unflatten(build: Builder, x: Rows, dim: int, sizes: Sequence[int]) -> Rows:  # noqa: ARG001
+def unflatten(build: Builder, x: Rows, dim: int, sizes: Sequence[int]) -> Rows:
     """Make several axes of one."""
     axis = axis_of(x, dim)
     return x.moved(x.index.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
 
 
-def squeeze(build: Builder, x: Rows, dim: int | Sequence[int] | None = None) -> Rows:  # noqa: ARG001
+def squeeze(build: Builder, x: Rows, dim: int | Sequence[int] | None = None) -> Rows:
     """Leave out axes of length 1."""
     if dim is None:
         raise RefusedError("leaves out the axis of the rows too where there is one row; name the axis, `squeeze(1)`")
@@ -79,12 +79,12 @@ def squeeze(build: Builder, x: Rows, dim: int | Sequence[int] | None = None) -> 
     return x.moved(x.index.squeeze(axes))
 
 
-def unsqueeze(build: Builder, x: Rows, dim: int) -> Rows:  # noqa: ARG001
+def unsqueeze(build: Builder, x: Rows, dim: int) -> Rows:
     """Add an axis of length 1."""
     return x.moved(np.expand_dims(x.index, axis_of(x, dim, new=1)))
 
 
-def permute(build: Builder, x: Rows, *dims: Any) -> Rows:  # noqa: ARG001
+def permute(build: Builder, x: Rows, *dims: Any) -> Rows:
     """Put the axes in another order."""
     order = list(dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims)
     rank = len(x.shape) + 1
@@ -94,12 +94,12 @@ def permute(build: Builder, x: Rows, *dims: Any) -> Rows:  # noqa: ARG001
     return x.moved(x.index.transpose([dim - 1 for dim in order[1:]]))
 
 
-def transpose(build: Builder, x: Rows, dim0: int, dim1: int) -> Rows:  # noqa: ARG001
+def transpose(build: Builder, x: Rows, dim0: int, dim1: int) -> Rows:
     """Exchange two axes."""
     return x.moved(np.swapaxes(x.index, axis_of(x, dim0), axis_of(x, dim1)))
 
 
-def expand(build: Builder, x: Rows, *sizes: Any) -> Rows:  # noqa: ARG001
+def expand(build: Builder, x: Rows, *sizes: Any) -> Rows:
     """Repeat along axes of length 1."""
     wanted = list(sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes)
     inner = wanted[1:]
@@ -109,7 +109,7 @@ def expand(build: Builder, x: Rows, *sizes: Any) -> Rows:  # noqa: ARG001
     return x.moved(np.broadcast_to(x.index, shape))
 
 
-def repeat(build: Builder, x: Rows, *sizes: Any) -> Rows:  # noqa: ARG001
+def repeat(build: Builder, x: Rows, *sizes: Any) -> Rows:
     """Repeat each row's numbers."""
     wanted = list(sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes)
     if len(wanted) != len(x.shape) + 1 or wanted[0] != 1:
@@ -117,18 +117,18 @@ def repeat(build: Builder, x: Rows, *sizes: Any) -> Rows:  # noqa: ARG001
     return x.moved(np.tile(x.index, wanted[1:]))
 
 
-def flip(build: Builder, x: Rows, *dims: Any) -> Rows:  # noqa: ARG001
+def flip(build: Builder, x: Rows, *dims: Any) -> Rows:
     """Turn axes round."""
     named = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims
     return x.moved(np.flip(x.index, axes_of(x, named)))
 
 
-def roll(build: Builder, x: Rows, shifts: Any, dims: Any = None) -> Rows:  # noqa: ARG001
+def roll(build: Builder, x: Rows, shifts: Any, dims: Any = None) -> Rows:
     """Shift along axes, what falls out coming in on the other side."""
     return x.moved(np.roll(x.index, shifts, axes_of(x, dims)))
 
 
-def split(build: Builder, x: Rows, split_size_or_sections: Any, dim: int = 0) -> tuple[Rows, ...]:  # noqa: ARG001
+def split(build: Builder, x: Rows, split_size_or_sections: Any, dim: int = 0) -> tuple[Rows, ...]:
     """Cut an axis into pieces of a size, or of several sizes."""
     axis, sizes = axis_of(x, dim), split_size_or_sections
     length = x.shape[axis]
@@ -142,12 +142,12 @@ def chunk(build: Builder, x: Rows, chunks: int, dim: int = 0) -> tuple[Rows, ...
     return split(build, x, -(-x.shape[axis_of(x, dim)] // chunks), dim)
 
 
-def tensor_split(build: Builder, x: Rows, indices_or_sections: Any, dim: int = 0) -> tuple[Rows, ...]:  # noqa: ARG001
+def tensor_split(build: Builder, x: Rows, indices_or_sections: Any, dim: int = 0) -> tuple[Rows, ...]:
     """Cut an axis into so many pieces, or at places."""
     return tuple(map(x.moved, np.array_split(x.index, indices_or_sections, axis_of(x, dim))))
 
 
-def unbind(build: Builder, x: Rows, dim: int = 0) -> tuple[Rows, ...]:  # noqa: ARG001
+def unbind(build: Builder, x: Rows, dim: int = 0) -> tuple[Rows, ...]:
     """Return what is at each place of an axis."""
     axis = axis_of(x, dim)
     return tuple(x.moved(np.take(x.index, place, axis)) for place in range(x.shape[axis]))
@@ -158,7 +158,7 @@ def narrow(build: Builder, x: Rows, dim: int, start: int, length: int) -> Rows:
     return slice_(build, x, dim, start, start + length)
 
 
-def slice_(build: Builder, x: Rows, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Rows:  # noqa: ARG001
+def slice_(build: Builder, x: Rows, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Rows:
     """Return a slice of an axis; all of the axis of the rows is no slice."""
     end = None if end is None or end is BATCH or end > _LARGE else end
     if dim % (len(x.shape) + 1) == 0 and (start or 0, end, step) == (0, None, 1):
@@ -168,12 +168,12 @@ def slice_(build: Builder, x: Rows, dim: int = 0, start: Any = None, end: Any = 
     return x.moved(x.index[tuple(cut)])
 
 
-def select(build: Builder, x: Rows, dim: int, index: Any) -> Rows:  # noqa: ARG001
+def select(build: Builder, x: Rows, dim: int, index: Any) -> Rows:
     """Return what is at a place of an axis."""
     return x.moved(np.take(x.index, int(index), axis_of(x, dim)))
 
 
-def index_select(build: Builder, x: Rows, dim: int, index: Any) -> Rows:  # noqa: ARG001
+def index_select(build: Builder, x: Rows, dim: int, index: Any) -> Rows:
     """Return what is at some places of an axis."""
     return x.moved(np.take(x.index, _places(index), axis_of(x, dim)))
 
@@ -184,7 +184,7 @@ def index(build: Builder, x: Rows, indices: Sequence[Any]) -> Rows:
     return rows
 
 
-def getitem(build: Builder, x: Any, item: Any) -> Any:  # noqa: ARG001
+def getitem(build: Builder, x: Any, item: Any) -> Any:
     """Return an element of a tuple, or what a tensor has between brackets."""
     if not isinstance(x, Rows):
         return x[item]
@@ -200,13 +200,13 @@ def getitem(build: Builder, x: Any, item: Any) -> Any:  # noqa: ARG001
     return x.moved(x.index[tuple(map(_place, parts[1:]))])
 
 
-def size(build: Builder, x: Rows, dim: int | None = None) -> Any:  # noqa: ARG001
+def size(build: Builder, x: Rows, dim: int | None = None) -> Any:
     """Return the shape, or one size of it."""
     shape = (BATCH, *x.shape)
     return shape if dim is None else shape[dim]
 
 
-def rank(build: Builder, x: Rows) -> int:  # noqa: ARG001
+def rank(build: Builder, x: Rows) -> int:
     """Return the number of axes."""
     return len(x.shape) + 1
 
@@ -234,7 +234,7 @@ def stack(build: Builder, tensors: Sequence[Any], dim: int = 0) -> Rows:
     return build.join(parts, lambda arrays: np.stack(arrays, axis))
 
 
-def same(build: Builder, x: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG001
+def same(build: Builder, x: Any, *_: Any, **__: Any) -> Any:
     """Return what it is given: copies, layouts, devices."""
     return x
 

@@ -57,7 +57,7 @@ def trace(model: Any) -> Program:
     Raises:
         UnsupportedModelError: It cannot be traced, or its inputs cannot be told.
     """
-    from torch.export import ExportedProgram  # noqa: PLC0415 - whoever has a module has imported it
+    from torch.export import ExportedProgram
 
     if isinstance(model, ExportedProgram):
         return _exported(model, "ExportedProgram")
@@ -79,7 +79,7 @@ def _copied(model: Any) -> Any:
 
 
 def _traced(module: Any) -> Program:
-    import torch  # noqa: PLC0415
+    import torch
 
     title = type(module).__name__
     if type(module).__name__ in MODULES and type(module).__module__.startswith("torch.nn"):
@@ -115,7 +115,7 @@ def _traced(module: Any) -> Program:
 
 
 def _export(module: Any, inputs: Sequence[Input], why: Exception) -> Any:
-    import torch  # noqa: PLC0415
+    import torch
 
     dtype = getattr(torch, _dtype(module.state_dict()))
     rows = tuple(torch.zeros((2, *each.shape), dtype=torch.int64 if each.whole else dtype) for each in inputs)
@@ -137,7 +137,7 @@ def _export(module: Any, inputs: Sequence[Input], why: Exception) -> Any:
 
 def _exported(program: Any, title: str, known: Mapping[str, Input] | None = None) -> Program:
     """Read an exported program; its example's first axes are the rows."""
-    import torch  # noqa: PLC0415
+    import torch
 
     signature = program.graph_signature
     if signature.buffers_to_mutate or signature.user_inputs_to_mutate:
@@ -235,7 +235,7 @@ def _hints(module: Any, graph: Any) -> dict[str, list[Input]]:
 
 def _dtype(state: Mapping[str, Any]) -> str:
     """Return in what a model computes, by its parameters and buffers."""
-    import torch  # noqa: PLC0415
+    import torch
 
     kinds = {str(tensor.dtype).removeprefix("torch.") for tensor in state.values() if _is_floating(tensor)}
     kinds = kinds or {str(torch.get_default_dtype()).removeprefix("torch.")}

@@ -47,8 +47,8 @@ def batch_norm(
     running_var: Any,
     weight: Any = None,
     bias: Any = None,
-    training: bool = False,  # noqa: FBT001, FBT002 - torch's order
-    momentum: float = 0.1,  # noqa: ARG001
+    training: bool = False,
+    momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Rows:
     """Normalize each channel by what was learned of it."""
@@ -70,7 +70,7 @@ def aten_batch_norm(
     bias: Any,
     running_mean: Any,
     running_var: Any,
-    training: bool,  # noqa: FBT001
+    training: bool,
     momentum: float,
     eps: float,
     *_: Any,
@@ -108,7 +108,7 @@ def embedding(
     build: Builder,
     x: Rows,
     weight: Any,
-    padding_idx: Any = None,  # noqa: ARG001 - its row is in the table
+    padding_idx: Any = None,
     max_norm: Any = None,
     *_: Any,
     **__: Any,
@@ -164,7 +164,7 @@ def to(build: Builder, x: Rows, *wanted: Any, **options: Any) -> Rows:
     return x
 
 
-def whole(build: Builder, x: Rows) -> Rows:  # noqa: ARG001
+def whole(build: Builder, x: Rows) -> Rows:
     """Mark what is cut to whole numbers: only levels may be."""
     return Rows(source=x.source, width=x.width, index=x.index, whole=True)
 

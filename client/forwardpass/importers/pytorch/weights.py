@@ -53,7 +53,7 @@ def load_weights(path: str | PathLike[str], architecture: str) -> Any:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        from safetensors.torch import load_file  # noqa: PLC0415 - whoever has such files has it
+        from safetensors.torch import load_file
     except ImportError as error:
         raise _invalid(path.name, "needs the package safetensors; pip install safetensors") from error
     try:

@@ -1,0 +1,182 @@
+"""Keras's activation functions, by name, and the layers that are one.
+
+Formulas: https://keras.io/api/layers/activations.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.drafts import PASS, Values
+from forwardpass.importers.keras.refused import Refused
+from forwardpass.importers.keras.step import Read, Step, row_axis
+
+_SAME: Final = (
+    *("relu", "relu6", "elu", "selu", "gelu", "silu", "softplus", "softsign", "tanh", "sigmoid", "hard_sigmoid"),
+    *("softmax", "log_softmax", "mish", "log_sigmoid", "celu", "hard_tanh"),
+)
+ACTIVATIONS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        **{name: name for name in _SAME},
+        "linear": "identity",
+        "swish": "silu",
+        "exponential": "exp",
+        "hard_silu": "hard_swish",
+        "hard_swish": "hard_swish",
+        "leaky_relu": {"name": "leaky_relu", "negative_slope": 0.2},
+        "tanh_shrink": {"expression": "x - tanh(x)"},
+        "soft_shrink": {"expression": "where(x > 0.5, x - 0.5, where(x < -0.5, x + 0.5, 0))"},
+        "hard_shrink": {"expression": "where(abs(x) > 0.5, x, 0)"},
+        "squareplus": {"expression": "(x + sqrt(x * x + 4)) / 2"},
+        "sparse_plus": {"expression": "where(x <= -1, 0, where(x < 1, (x + 1) ** 2 / 4, x))"},
+        "sparse_sigmoid": {"expression": "clip((x + 1) / 2, 0, 1)"},
+    }
+)
+"""A spec's activation for each of Keras's that has no parameters."""
+
+_ROWS: Final = frozenset({"softmax", "log_softmax"})
+"""Those that read a row's values together."""
+
+
+def activated(step: Step, values: Values, activation: Any, hint: str = "_activation") -> Values:
+    """Apply what a layer has as its activation, in a layer of its own.
+
+    Raises:
+        Refused: It is not known.
+    """
+    spec = activation_of(activation)
+    if spec == "identity":
+        return values
+    check_together(spec, values)
+    return step.each(values, {**PASS, "activation": spec}, hint)
+
+
+def activation_of(activation: Any) -> Any:
+    """Return a layer's activation as a spec has it.
+
+    Raises:
+        Refused: It is not known.
+    """
+    if activation is None:
+        return "identity"
+    if isinstance(activation, Mapping):
+        kind, config = activation.get("class_name"), activation.get("config")
+        if kind == "function" and isinstance(config, str):
+            activation = config
+        elif isinstance(kind, str) and kind in _FUNCTIONS and isinstance(config, Mapping):
+            return _FUNCTIONS[kind](config)
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        name = activation.get("class_name") if isinstance(activation, Mapping) else activation
+        raise Refused(f"has the activation {name!r}, which is not read; read are {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[activation]
+
+
+def check_together(activation: Any, values: Values) -> None:
+    """Refuse a function of several values together where a row has several such sets.
+
+    Raises:
+        Refused: It does.
+    """
+    is_together = isinstance(activation, str) and activation in _ROWS
+    if is_together and len(values.shape) > 1 and values.width != values.shape[-1]:
+        raise Refused(f"has a {activation} of each part of a row; one of the whole row is read, put Flatten before it")
+
+
+def _relu(config: Mapping[str, Any]) -> Any:
+    largest, slope, threshold = config.get("max_value"), config.get("negative_slope"), config.get("threshold")
+    slope, threshold = float(slope or 0), float(threshold or 0)
+    if threshold == 0 and largest is None:
+        return {"name": "leaky_relu", "negative_slope": slope} if slope else "relu"
+    below = "slope * (x - threshold)"
+    inside = f"where(x >= threshold, x, {below})"
+    parameters = {"slope": slope, "threshold": threshold}
+    if largest is None:
+        return {"expression": inside, "parameters": parameters}
+    return {
+        "expression": f"where(x >= largest, largest, {inside})",
+        "parameters": {**parameters, "largest": float(largest)},
+    }
+
+
+def _leaky(config: Mapping[str, Any]) -> Any:
+    # Before Keras 3 it was called alpha.
+    slope = config.get("negative_slope", config.get("alpha", 0.3))
+    return {"name": "leaky_relu", "negative_slope": float(slope)}
+
+
+def _elu(config: Mapping[str, Any]) -> Any:
+    return {"name": "elu", "alpha": float(config.get("alpha", 1.0))}
+
+
+def _softmax(config: Mapping[str, Any]) -> Any:
+    if config.get("axis", -1) not in (-1, [-1]):
+        raise Refused(f"works along axis {config['axis']}; the last one is read")
+    return "softmax"
+
+
+_FUNCTIONS: Final[Mapping[str, Any]] = MappingProxyType(
+    {"ReLU": _relu, "LeakyReLU": _leaky, "ELU": _elu, "Softmax": _softmax}
+)
+"""The activation that a layer of such a class is, by its configuration."""
+
+
+def _function(step: Step) -> Values:
+    config = step.config
+    if step.kind == "Softmax" and isinstance(config.get("axis", -1), int):
+        last = len(step.values.shape) - 1
+        config = {"axis": -1} if row_axis(config.get("axis", -1), last + 1) == last else config
+    return activated(step, step.values, {"class_name": step.kind, "config": config}, hint="")
+
+
+def _activation(step: Step) -> Values:
+    return activated(step, step.values, step.config.get("activation"), hint="")
+
+
+def _prelu(step: Step) -> Values:
+    """Compute x where positive, else its own learned slope times x."""
+    values = step.values
+    (alpha,) = step.variables()
+    try:
+        slopes = np.broadcast_to(alpha, values.shape).ravel()
+    except ValueError:
+        raise Refused(f"has slopes of shape {list(alpha.shape)} for values of {list(values.shape)}") from None
+    if (slopes == slopes[0]).all():
+        return step.each(values, {**PASS, "activation": {"name": "prelu", "slope": float(slopes[0])}})
+    above = step.layer(values, hint="_above", **PASS, activation="relu")
+    below = step.layer(values, hint="_below", **PASS, activation={"expression": "min(x, 0)"})
+    sloped = step.layer(below, hint="_sloped", kind="scale_shift", scale=slopes)
+    return step.layer([above, sloped], merge="sum", **PASS).reshaped(*values.shape)
+
+
+FUNCTION_LAYERS: Final[Mapping[str, Read]] = MappingProxyType(
+    {**dict.fromkeys(_FUNCTIONS, _function), "Activation": _activation, "PReLU": _prelu}
+)
+"""By class."""
+
+OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Relu": "relu",
+        "Relu6": "relu6",
+        "Sigmoid": "sigmoid",
+        "Tanh": "tanh",
+        "Softplus": "softplus",
+        "Softsign": "softsign",
+        "Silu": "silu",
+        "Selu": "selu",
+        "HardSigmoid": "hard_sigmoid",
+        "HardSilu": "hard_silu",
+        "LogSigmoid": "log_sigmoid",
+        "Exp": "exponential",
+    }
+)
+"""Operations without parameters, such as `keras.ops.relu`, and the activation that each is."""
+
+
+def _operation(step: Step) -> Values:
+    return activated(step, step.values, OPERATIONS[step.kind], hint="")
+
+
+FUNCTION_OPERATIONS: Final[Mapping[str, Read]] = MappingProxyType(dict.fromkeys(OPERATIONS, _operation))
+"""By class."""

@@ -1,0 +1,119 @@
+"""A `.keras` file: a zip archive with the model as JSON, its weights as HDF5, and vocabularies as text.
+
+Sizes are judged as the archive declares them, before anything is unpacked; what is longer than declared is not read.
+Format: https://keras.io/guides/serialization_and_saving.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+from forwardpass.importers.keras.refused import refusal
+from forwardpass.spec.limits import DEFAULT_LIMITS
+
+CONFIG: Final = "config.json"
+METADATA: Final = "metadata.json"
+WEIGHTS: Final = "model.weights.h5"
+_ASSETS: Final = "assets/"
+_MOST_MEMBERS: Final = 1_000
+_DEEPEST: Final = 200
+_STORED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_TEXT: Final = DEFAULT_LIMITS.max_header_bytes
+_MOST_BYTES: Final = DEFAULT_LIMITS.max_bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Archive:
+    """What a file has.
+
+    Attributes:
+        path: The file.
+        version: The version of Keras that wrote it.
+        config: The model, as `keras.saving.deserialize_keras_object` takes it.
+        weights: The content of the HDF5 file.
+        assets: Further files by path, vocabularies among them.
+    """
+
+    path: Path
+    version: str
+    config: Mapping[str, Any]
+    weights: bytes = field(repr=False)
+    assets: Mapping[str, bytes] = field(repr=False)
+
+
+def open_archive(path: str | PathLike[str]) -> Archive:
+    """Read a file.
+
+    Raises:
+        OSError: The file cannot be read.
+        UnsupportedModelError: It is no such file, or too large.
+    """
+    file = Path(path)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = _members(archive)
+            missing = [name for name in (CONFIG, METADATA, WEIGHTS) if name not in members]
+            if missing:
+                raise refusal(file.name, f"has no {missing[0]}, so it is no model that Keras 3 saved")
+            metadata = _object(archive.read(METADATA), METADATA)
+            return Archive(
+                path=file,
+                version=str(metadata.get("keras_version", "")),
+                config=_object(archive.read(CONFIG), CONFIG),
+                weights=archive.read(WEIGHTS),
+                assets={name: archive.read(name) for name in members if name.startswith(_ASSETS)},
+            )
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise refusal(file.name, f"is no archive that can be read: {error}") from error
+
+
+def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
+    """Return the members by name, whose declared sizes are within limits."""
+    members = archive.infolist()
+    if len(members) > _MOST_MEMBERS:
+        raise refusal("the archive", f"has {len(members):,} members; at most {_MOST_MEMBERS:,} are allowed")
+    by_name = {member.filename: member for member in members}
+    if len(by_name) < len(members):
+        raise refusal("the archive", "has two members of one name")
+    for name, member in by_name.items():
+        most = _MOST_BYTES if name == WEIGHTS else _MOST_TEXT
+        if member.file_size > most:
+            raise refusal(name, f"has {member.file_size:,} bytes unpacked; at most {most:,} are allowed")
+        if member.compress_type not in _STORED:
+            raise refusal(name, "is packed in a way that Keras does not use")
+    total = sum(member.file_size for member in members)
+    if total > _MOST_BYTES:
+        raise refusal("the archive", f"has {total:,} bytes unpacked; at most {_MOST_BYTES:,} are allowed")
+    return by_name
+
+
+def _object(text: bytes, name: str) -> Mapping[str, Any]:
+    """Read a JSON object."""
+    if text.count(b"[") + text.count(b"{") > DEFAULT_LIMITS.max_containers:
+        raise refusal(name, f"has more than {DEFAULT_LIMITS.max_containers:,} lists and objects")
+    try:
+        value = json.load(io.BytesIO(text))
+    except (ValueError, RecursionError) as error:
+        raise refusal(name, f"is not JSON: {error}") from error
+    if not isinstance(value, dict) or _depth(value) > _DEEPEST:
+        raise refusal(name, "is no object, or is nested too deeply")
+    return value
+
+
+def _depth(value: Any) -> int:
+    """Return how deeply a JSON value is nested, as far as that is of interest."""
+    level, depth = [value], 0
+    while level and depth <= _DEEPEST:
+        depth += 1
+        level = [
+            part
+            for one in level
+            if isinstance(one, dict | list)
+            for part in (one.values() if isinstance(one, dict) else one)
+        ]
+    return depth

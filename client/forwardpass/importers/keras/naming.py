@@ -1,0 +1,28 @@
+"""Where Keras puts a layer's variables: its class's name in small letters, counted where there are several.
+
+After `keras.src.saving.saving_lib` and `keras.src.utils.naming`.
+"""
+
+import re
+from collections.abc import MutableMapping
+
+
+def variable_path(model: str, kind: str, counts: MutableMapping[str, int]) -> str:
+    """Return a layer's path in the file.
+
+    Args:
+        model: The path of the model that it belongs to; empty for the whole.
+        kind: The layer's class.
+        counts: How many layers of each name came before it; this one is counted.
+    """
+    name = snake_case(kind)
+    number = counts.get(name, 0)
+    counts[name] = number + 1
+    return f"{model}{'/' if model else ''}layers/{name}{f'_{number}' if number else ''}"
+
+
+def snake_case(name: str) -> str:
+    """Return `p_re_lu` of `PReLU`."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -1,0 +1,266 @@
+"""Goes through a model's layers in the order in which they need each other; notes every fault."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
+from typing import Any, Final
+
+from forwardpass.errors import Fault
+from forwardpass.importers.drafts import INPUTS, PASS, Draft, Values, safe_name
+from forwardpass.importers.errors import UnsupportedModelError
+from forwardpass.importers.keras.activations import FUNCTION_LAYERS, FUNCTION_OPERATIONS
+from forwardpass.importers.keras.encoding import ENCODING
+from forwardpass.importers.keras.merging import ARITHMETIC, MERGING
+from forwardpass.importers.keras.pooling import POOLING
+from forwardpass.importers.keras.refusals import refusal_of
+from forwardpass.importers.keras.refused import Refused, refusal
+from forwardpass.importers.keras.shaping import SHAPING
+from forwardpass.importers.keras.step import Read, Step, check_width
+from forwardpass.importers.keras.structure import MODELS, Call, Part, Structure, Tensor, structure_of, tensors_in
+from forwardpass.importers.keras.vocabulary import vocabulary
+from forwardpass.importers.keras.weighted import WEIGHTED
+from forwardpass.importers.keras.weights import Weights
+from forwardpass.importers.notes import InputNotes
+
+LAYERS: Final[Mapping[str, Read]] = MappingProxyType(
+    {**WEIGHTED, **FUNCTION_LAYERS, **MERGING, **SHAPING, **POOLING, **ENCODING}
+)
+"""What reads a layer, by its class."""
+
+OPERATIONS: Final[Mapping[str, Read]] = MappingProxyType({**ARITHMETIC, **FUNCTION_OPERATIONS})
+"""What reads an operation such as `+`, by its class."""
+
+_DTYPES: Final = ("float32", "float64")
+_DEEPEST: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """An input of the whole model.
+
+    Attributes:
+        name: Its layer's.
+        group: What layers read it by.
+        shape: Of a row's values.
+        is_whole: Whether these are whole numbers.
+    """
+
+    name: str
+    group: str
+    shape: tuple[int, ...]
+    is_whole: bool
+
+    @property
+    def width(self) -> int:
+        """How many values each row has."""
+        return prod(self.shape)
+
+
+class ModelReader:
+    """Reads one model.
+
+    Attributes:
+        draft: The layers so far.
+        notes: What is known of the inputs.
+        inputs: The model's inputs in order.
+        outputs: The values of each output, in order.
+        dtypes: The arithmetic of the layers.
+    """
+
+    def __init__(self, structure: Structure, weights: Weights, assets: Mapping[str, bytes]) -> None:
+        self.draft = Draft()
+        self.dtypes: set[str] = set()
+        self._structure = structure
+        self._weights = weights
+        self._assets = assets
+        self._faults: list[Fault] = []
+        self.inputs = _inputs(structure)
+        self.notes = InputNotes({each.group: each.width for each in self.inputs})
+
+    def read(self) -> list[Values]:
+        """Read the whole model, and return its outputs.
+
+        Raises:
+            UnsupportedModelError: Something in it cannot be expressed.
+        """
+        given = {}
+        for each in self.inputs:
+            values = self.draft.inputs(each.width, each.group).reshaped(*each.shape)
+            if each.is_whole:
+                self.notes.whole(values)
+            given[Tensor(layer=each.name, call=0, place=0)] = values
+        outputs = self._follow(self._structure, given, "model", "", 0)
+        if self._faults:
+            one = len(self._faults) == 1
+            raise UnsupportedModelError(
+                "the model cannot become a network: "
+                + (str(self._faults[0]) if one else f"{len(self._faults)} of its parts cannot be expressed"),
+                faults=self._faults,
+            )
+        return self._settled([values for values in outputs if values is not None])
+
+    def _follow(
+        self, structure: Structure, given: Mapping[Tensor, Values | None], path: str, prefix: str, depth: int
+    ) -> list[Values | None]:
+        """Return the outputs of a model, each tensor being read after those that it is made of."""
+        found: dict[Tensor, Values | None] = dict(given)
+        wanted = list(tensors_in(structure.outputs))
+        readers = Counter(tensor for part in structure.parts.values() for call in part.calls for tensor in _read(call))
+        readers.update(wanted)
+        for tensor, values in given.items():
+            self._share(values, readers[tensor])
+        stack, open_ = wanted[::-1], set[Tensor]()
+        while stack:
+            tensor = stack[-1]
+            if tensor in found:
+                stack.pop()
+                continue
+            part, call = _call_of(structure, tensor, path)
+            missing = [source for source in _read(call) if source not in found]
+            if missing:
+                if tensor in open_:
+                    raise refusal(f"{path}.layers[{part.name}]", "needs its own output")
+                open_.add(tensor)
+                stack += missing[::-1]
+                continue
+            results = self._call(part, call, found, path, prefix, depth)
+            for place in range(max(len(results), tensor.place + 1)):
+                made = Tensor(layer=tensor.layer, call=tensor.call, place=place)
+                found[made] = results[place] if place < len(results) else None
+                self._share(found[made], readers[made])
+        return [found[tensor] for tensor in wanted]
+
+    def _call(
+        self, part: Part, call: Call, found: Mapping[Tensor, Values | None], path: str, prefix: str, depth: int
+    ) -> list[Values | None]:
+        """Return the outputs of one call of a layer: None where it is refused, or reads what was."""
+        place, name = f"{path}.layers[{part.name}]", f"{prefix}{part.name}"
+        try:
+            if part.kind in MODELS and part.is_layer:
+                return self._model(part, call, found, place, f"{name}.", depth)
+            return [self._layer(part, call, found, name)]
+        except Refused as refused:
+            fault = Fault(path=place, message=f"{part.kind} {refused}")
+            if fault not in self._faults:
+                self._faults.append(fault)
+            return [None]
+
+    def _model(
+        self, part: Part, call: Call, found: Mapping[Tensor, Values | None], path: str, prefix: str, depth: int
+    ) -> list[Values | None]:
+        """Read a model within the model."""
+        if depth == _DEEPEST:
+            raise Refused(f"is the model within {_DEEPEST} others; at most so many are read")
+        document = {"class_name": part.kind, "module": "keras", "config": part.config}
+        inner = structure_of(document, path, part.weights)
+        names = list(tensors_in(inner.inputs))
+        values = [found[tensor] for tensor in tensors_in(list(call.arguments))]
+        if len(names) != len(values):
+            raise Refused(f"is given {len(values)} tensors, and has {len(names)} inputs")
+        return self._follow(inner, dict(zip(names, values, strict=True)), path, prefix, depth + 1)
+
+    def _layer(self, part: Part, call: Call, found: Mapping[Tensor, Values | None], name: str) -> Values | None:
+        table = LAYERS if part.is_layer else OPERATIONS
+        if part.kind not in table:
+            raise Refused(refusal_of(part.kind, ", ".join(table)))
+        if any(found[tensor] is None for tensor in _read(call)):
+            return None
+        if part.is_layer:
+            self._note_dtype(part.config.get("dtype"))
+        step = Step(
+            kind=part.kind,
+            name=name,
+            config=part.config,
+            arguments=tuple(_filled(value, found) for value in call.arguments),
+            options={key: _filled(value, found) for key, value in call.options.items()},
+            draft=self.draft,
+            notes=self.notes,
+            variables=lambda: self._weights.of(part.weights, part.name),
+            vocabulary=lambda: vocabulary(self._assets, part.weights),
+        )
+        step.check_options()
+        try:
+            values = table[part.kind](step)
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
+            raise Refused(f"has a configuration or weights that do not fit it: {error}") from error
+        check_width(values.width)
+        return values
+
+    def _note_dtype(self, dtype: Any) -> None:
+        """Note a layer's arithmetic."""
+        name = dtype.get("config", {}).get("name") if isinstance(dtype, Mapping) else dtype
+        if name not in _DTYPES:
+            raise Refused(f"computes in {name!r}; float32 and float64 are read")
+        self.dtypes.add(str(name))
+
+    def _share(self, values: Values | None, readers: int) -> None:
+        """Note inputs that several layers read, so that none standardizes them for all."""
+        if readers > 1 and values is not None:
+            self.notes.share(values)
+
+    def _settled(self, outputs: list[Values]) -> list[Values]:
+        """Return each output as all nodes of a layer of its own."""
+        names = {layer["name"] for layer in self.draft.layers}
+        settled: list[Values] = []
+        for values in outputs:
+            found = self.draft.settled(values, "output")
+            taken = {one.sources for one in settled}
+            if found.sources[0] not in names or found.sources in taken:
+                found = self.draft.layer("output", values, **PASS)
+            settled.append(found)
+        return settled
+
+
+def _inputs(structure: Structure) -> list[Input]:
+    """Return the inputs of a model in order."""
+    names = [tensor.layer for tensor in tensors_in(structure.inputs)]
+    if not names or len(set(names)) < len(names) or not structure.parts.keys() >= set(names):
+        raise refusal("model", "has no inputs, or names layers as inputs that are not there")
+    return [_input(structure.parts[name], alone=len(names) == 1) for name in names]
+
+
+def _input(part: Part, *, alone: bool) -> Input:
+    place = f"model.layers[{part.name}]"
+    if part.kind != "InputLayer":
+        raise refusal(place, f"{part.kind} is no InputLayer, and is named as an input")
+    dtype = str(part.config.get("dtype"))
+    if dtype == "string":
+        raise refusal(place, "InputLayer takes texts, which are not read; number them before the rows are sent")
+    shape = part.config.get("batch_shape")
+    if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape[1:]):
+        raise refusal(place, f"InputLayer has the shape {shape!r}; each row needs a fixed number of values")
+    try:
+        check_width(prod(shape[1:]))
+    except Refused as refused:
+        raise refusal(place, f"InputLayer {refused}") from None
+    return Input(
+        name=part.name,
+        group=INPUTS if alone else safe_name(part.name),
+        shape=tuple(shape[1:]),
+        is_whole=dtype.startswith(("int", "uint")),
+    )
+
+
+def _read(call: Call) -> list[Tensor]:
+    """Return the tensors that a call is given."""
+    return [*tensors_in(list(call.arguments)), *tensors_in(dict(call.options))]
+
+
+def _call_of(structure: Structure, tensor: Tensor, path: str) -> tuple[Part, Call]:
+    part = structure.parts.get(tensor.layer)
+    if part is None:
+        raise refusal(path, f"has no layer {tensor.layer!r}, which another one reads")
+    if not 0 <= tensor.call < len(part.calls):
+        raise refusal(f"{path}.layers[{part.name}]", f"has {len(part.calls)} calls, and is read at call {tensor.call}")
+    return part, part.calls[tensor.call]
+
+
+def _filled(value: Any, found: Mapping[Tensor, Values | None]) -> Any:
+    """Return an argument with values in place of its tensors."""
+    if isinstance(value, Tensor):
+        return found[value]
+    if isinstance(value, list):
+        return [_filled(part, found) for part in value]
+    return value

@@ -1,0 +1,103 @@
+"""What a model's steps say of the network's inputs: how each is standardized, and which values a row may have."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from forwardpass.importers.drafts import Places, Values
+from forwardpass.tensors import Array
+
+_STRETCH = 10.0
+"""Every other random row is so many times as far out, where functions saturate."""
+_MISSING_SHARE = 0.2
+"""How often a random row lacks a value that may be missing."""
+
+
+class InputNotes:
+    """Notes on each input.
+
+    Attributes:
+        mean: `(width,)` float64, subtracted from the inputs.
+        scale: `(width,)` float64, divides the inputs then.
+    """
+
+    def __init__(self, groups: Mapping[str, int]) -> None:
+        """Make notes of inputs that are read by these names, so many each; mostly `inputs` alone."""
+        width = sum(groups.values())
+        starts = np.cumsum([0, *groups.values()])
+        self._places = {
+            name: np.arange(start, start + groups[name]) for name, start in zip(groups, starts[:-1], strict=True)
+        }
+        self.mean: Array = np.zeros(width)
+        self.scale: Array = np.ones(width)
+        self._shared = np.zeros(width, dtype=bool)
+        self._whole = np.zeros(width, dtype=bool)
+        self._levels: dict[int, Array] = {}
+        self._missing: dict[int, float] = {}
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether NaN is a value that a row may have."""
+        return any(np.isnan(number) for number in self._missing.values())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether any number will do as any input."""
+        return not (self._levels or self._missing or self._whole.any())
+
+    def share(self, values: Values) -> None:
+        """Note values that several steps read, each in its own way: none may standardize the inputs for all."""
+        if (columns := self._columns(values)) is not None:
+            self._shared[columns] = True
+
+    def standardize(self, values: Values, mean: Array | None, scale: Array | None) -> bool:
+        """Let the network do `(x - mean) / scale` before the first layer, and say whether it can.
+
+        It can where the values are inputs, each once, that nothing else reads.
+        """
+        columns = self._columns(values)
+        if columns is None or self._shared[columns].any() or len(np.unique(columns)) < len(columns):
+            return False
+        if mean is not None:
+            self.mean[columns] += mean * self.scale[columns]
+        if scale is not None:
+            self.scale[columns] *= scale
+        return True
+
+    def limit(self, values: Values, place: int, levels: Array) -> None:
+        """Note the only values that a row may have where the values are inputs."""
+        if (columns := self._columns(values)) is not None:
+            column = int(columns[place])
+            raw = levels * self.scale[column] + self.mean[column]
+            known = self._levels.get(column, raw)
+            both = known[np.isin(known, raw)]
+            self._levels[column] = both if len(both) else raw
+
+    def allow_missing(self, values: Values, missing: float) -> None:
+        """Note the number that says that a value is missing, where the values are inputs."""
+        for column in () if (columns := self._columns(values)) is None else columns.tolist():
+            self._missing[column] = missing
+
+    def sample(self, generator: np.random.Generator, count: int) -> Array:
+        """Return random rows that the model can read, `(count, width)` float64."""
+        rows = generator.normal(size=(count, len(self.mean)))
+        rows[1::2] *= _STRETCH
+        rows = rows * self.scale + self.mean
+        rows[:, self._whole] = np.round(rows[:, self._whole])
+        for column, levels in self._levels.items():
+            rows[:, column] = generator.choice(levels, size=count)
+        for column, missing in self._missing.items():
+            rows[generator.random(count) < _MISSING_SHARE, column] = missing
+        return rows
+
+    def whole(self, values: Values) -> None:
+        """Note inputs that are whole numbers."""
+        if (columns := self._columns(values)) is not None:
+            self._whole[columns] = True
+
+    def _columns(self, values: Values) -> Places | None:
+        """Return which inputs values are, or None where they are something else."""
+        if not all(source in self._places for source in values.sources):
+            return None
+        columns: Places = np.concatenate([self._places[source] for source in values.sources])[values.index.ravel()]
+        return columns

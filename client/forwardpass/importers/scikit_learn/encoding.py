@@ -1,0 +1,130 @@
+"""Transformers that make categories of values, and columns of categories."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.drafts import Places, Values
+from forwardpass.importers.scikit_learn.step import Step, Transform
+from forwardpass.tensors import Array
+
+_KNOWN: Final[Mapping[str, Any]] = MappingProxyType({"expression": "x - x / x"})
+"""Of a level's own 1 and the 1 of its column: 2 is 1, 1 is 0, and 0, where the value is no level at all, NaN."""
+
+
+def _one_hot(step: Step, values: Values) -> Values:
+    """Say for each level 1 or 0, as `OneHotEncoder` does.
+
+    Where it refuses what is no level, the network says NaN.
+    """
+    step.check_fitted("categories_")
+    if step.kind == "OneHotEncoder" and any(
+        found is not None for found in getattr(step.model, "infrequent_categories_", ())
+    ):
+        step.refuse("takes infrequent categories together; fit it without min_frequency and max_categories")
+    levels = _numeric(step)
+    columns = np.repeat(np.arange(len(levels)), [len(found) for found in levels])
+    dropped = _dropped(step, levels)
+    if step.model.handle_unknown != "error":
+        return _compared(step, step.name, values, np.concatenate(levels)[~dropped], columns[~dropped])
+    for place, found in enumerate(levels):
+        step.reader.inputs.limit(values, place, found)
+    every = _compared(step, f"{step.name}_levels", values, np.concatenate(levels), columns)
+    same_column = (columns[:, None] == columns[None, :]).astype(np.float64)
+    weights = (np.eye(len(columns)) + same_column)[~dropped]
+    return step.draft.layer(step.name, every, len(weights), weights=weights, activation=_KNOWN)
+
+
+def _ordinal(step: Step, values: Values) -> Values:
+    """Say each value's place among its column's levels, as `OrdinalEncoder` does; NaN where it refuses the value."""
+    step.check_fitted("categories_")
+    if any(found is not None for found in getattr(step.model, "infrequent_categories_", ())):
+        step.refuse("takes infrequent categories together; fit it without min_frequency and max_categories")
+    levels = _numeric(step)
+    default: dict[str, Any] = {}
+    if step.model.handle_unknown == "use_encoded_value":
+        if not np.isnan(step.model.unknown_value):
+            default = {"default": float(step.model.unknown_value)}
+    else:
+        for place, found in enumerate(levels):
+            step.reader.inputs.limit(values, place, found)
+    # One layer for all columns of the same levels.
+    alike: dict[bytes, list[int]] = {}
+    for place, found in enumerate(levels):
+        alike.setdefault(found.tobytes(), []).append(place)
+    parts = []
+    for places in alike.values():
+        keys = levels[places[0]]
+        parts.append(
+            step.draft.layer(
+                step.name,
+                values if len(places) == values.width else values.take(places),
+                kind="lookup",
+                keys=keys,
+                values=np.arange(float(len(keys))),
+                **default,
+            )
+        )
+    order = np.argsort([place for places in alike.values() for place in places])
+    return step.draft.join(parts).take(order)
+
+
+def _bins(step: Step, values: Values) -> Values:
+    """Say each value's bin, as `KBinsDiscretizer` does."""
+    step.check_fitted("bin_edges_")
+    parts = []
+    for place, edges in enumerate(step.model.bin_edges_):
+        if len(edges) < 3:
+            step.refuse(f"has a single bin in column {place}; leave that column out")
+        name = f"{step.name}_{place}"
+        parts.append(step.draft.layer(name, values.take([place]), kind="bucketize", boundaries=edges[1:-1]))
+    binned = step.draft.join(parts)
+    if step.model.encode == "ordinal":
+        return binned
+    counts = [len(edges) - 1 for edges in step.model.bin_edges_]
+    levels = np.concatenate([np.arange(float(count)) for count in counts])
+    indices = np.repeat(np.arange(len(counts)), counts)
+    return _compared(step, step.name, binned, levels, indices)
+
+
+def _binary(step: Step, values: Values) -> Values:
+    step.check_fitted()
+    above = {"expression": "where(x > threshold, 1, 0)", "parameters": {"threshold": float(step.model.threshold)}}
+    return step.draft.layer(step.name, values, kind="scale_shift", activation=above)
+
+
+def _compared(step: Step, name: str, values: Values, levels: Array, columns: Places) -> Values:
+    """Add a node for each level, which is compared with the value of its column."""
+    whole, places = step.draft.whole(values)
+    return step.draft.layer(name, whole, len(levels), kind="one_hot", levels=levels, indices=places[columns])
+
+
+def _numeric(step: Step) -> list[Array]:
+    """Return the levels of each column as float64."""
+    levels = []
+    for place, found in enumerate(step.model.categories_):
+        if found.dtype.kind not in "biuf":
+            step.refuse(f"has texts as the categories of column {place}; number them before the rows are sent")
+        numbers = found.astype(np.float64)
+        if np.isnan(numbers).any():
+            step.refuse(f"has NaN as a category of column {place}; put a SimpleImputer before it")
+        levels.append(numbers)
+    return levels
+
+
+def _dropped(step: Step, levels: list[Array]) -> Places:
+    """Say of each level of all columns whether it is left out."""
+    places = getattr(step.model, "drop_idx_", None)
+    flags = [np.zeros(len(found), dtype=bool) for found in levels]
+    for flag, place in zip(flags, () if places is None else places, strict=False):
+        if place is not None:
+            flag[int(place)] = True
+    return np.concatenate(flags)
+
+
+ENCODERS: Final[Mapping[str, Transform]] = MappingProxyType(
+    {"OneHotEncoder": _one_hot, "OrdinalEncoder": _ordinal, "KBinsDiscretizer": _bins, "Binarizer": _binary}
+)
+"""By class."""

@@ -1,0 +1,65 @@
+"""Transformers of what is missing."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.drafts import Values
+from forwardpass.importers.scikit_learn.step import Step, Transform
+
+
+def _impute(step: Step, values: Values) -> Values:
+    """Fill in what is missing, as `SimpleImputer` does: columns that had no value at all are left out by it."""
+    step.check_fitted("statistics_")
+    missing = _missing_number(step)
+    try:
+        statistics = np.asarray(step.model.statistics_).astype(np.float64)
+    except (TypeError, ValueError):
+        step.refuse("stands in for missing texts; send rows that have them filled in")
+    step.reader.inputs.allow_missing(values, missing)
+    # A column that has no statistic is left out, but by a constant it is filled like all others.
+    known = np.flatnonzero(~np.isnan(statistics))
+    if not len(known):
+        step.refuse("leaves out every column, since none had a value; fit it with keep_empty_features=True")
+    chosen = values if len(known) == values.width else values.take(known)
+    filled = step.draft.layer(step.name, chosen, kind="impute", values=statistics[known], **_given(missing))
+    if not step.model.add_indicator or not len(step.model.indicator_.features_):
+        return filled
+    return step.draft.join([filled, _indicate(step, values, step.model.indicator_, missing)])
+
+
+def _flag(step: Step, values: Values) -> Values:
+    step.check_fitted("features_")
+    missing = _missing_number(step)
+    step.reader.inputs.allow_missing(values, missing)
+    if not len(step.model.features_):
+        step.refuse("has no column, since none lacked a value; leave it out")
+    return _indicate(step, values, step.model, missing)
+
+
+def _indicate(step: Step, values: Values, indicator: Any, missing: float) -> Values:
+    """Say 1 where a value is missing, else 0."""
+    columns = np.asarray(indicator.features_)
+    is_missing: dict[str, Any] = {"expression": "where(x == x, 0, 1)"}
+    if not np.isnan(missing):
+        is_missing = {"expression": "where(x == missing, 1, 0)", "parameters": {"missing": missing}}
+    whole, places = step.draft.whole(values)
+    name, indices = f"{step.name}_missing", places[columns]
+    return step.draft.layer(name, whole, len(columns), kind="take", indices=indices, activation=is_missing)
+
+
+def _missing_number(step: Step) -> float:
+    missing = step.model.missing_values
+    if isinstance(missing, str) or not isinstance(missing, int | float | np.number):
+        step.refuse(f"takes {missing!r} for missing, which is no number; use missing_values=numpy.nan")
+    return float(missing)
+
+
+def _given(missing: float) -> dict[str, Any]:
+    return {} if np.isnan(missing) else {"missing": missing}
+
+
+IMPUTERS: Final[Mapping[str, Transform]] = MappingProxyType({"SimpleImputer": _impute, "MissingIndicator": _flag})
+"""By class."""

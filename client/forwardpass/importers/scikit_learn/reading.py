@@ -1,0 +1,91 @@
+"""From a fitted scikit-learn model to a source."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from forwardpass.importers.scikit_learn.reader import ModelReader
+from forwardpass.importers.source import Source
+from forwardpass.tensors import Array
+
+
+def read(model: Any) -> Source:
+    """Read a fitted model.
+
+    Raises:
+        UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
+    """
+    import sklearn  # noqa: PLC0415 - whoever has a model has imported it
+
+    reader = ModelReader(model)
+    outputs = reader.read()
+    notes = reader.inputs
+    is_multilabel = _is_multilabel(model)
+    labels = tuple(map(str, np.asarray(getattr(model, "classes_", ())).tolist()))
+    names = labels[1:] if len(labels) == 2 else labels
+    if is_multilabel:
+        names = tuple(f"label_{label}" for label in labels)
+    return Source(
+        framework=f"scikit-learn {sklearn.__version__}",
+        model=_described(model),
+        width=len(notes.mean),
+        names=tuple(map(str, getattr(model, "feature_names_in_", ()))),
+        mean=notes.mean if notes.mean.any() else None,
+        scale=notes.scale if (notes.scale != 1).any() else None,
+        layers=tuple(reader.draft.layers),
+        outputs=names,
+        classes=() if is_multilabel else labels,
+        compute=_oracle(model),
+        output_layers=outputs.sources,
+        sample=None if notes.is_plain else notes.sample,
+        non_finite=notes.has_nan,
+    )
+
+
+def _oracle(model: Any) -> Callable[[Array], Array]:
+    is_classifier = hasattr(model, "classes_")
+    names = getattr(model, "feature_names_in_", None)
+
+    def compute(rows: Array) -> Array:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=RuntimeWarning)  # of rows far out
+            warnings.filterwarnings("ignore", message="Found unknown categories")  # which are encoded as told
+            warnings.filterwarnings("ignore", message="Skipping features without any observed values")
+            table = rows if names is None else _frame(rows, names)
+            answer = model.predict_proba(table) if is_classifier else model.predict(table)
+        numbers = np.asarray(answer, dtype=np.float64).reshape(len(rows), -1)
+        return numbers[:, 1:] if is_classifier and len(model.classes_) == 2 and numbers.shape[1] == 2 else numbers
+
+    return compute
+
+
+def _frame(rows: Array, names: Any) -> Any:
+    import pandas as pd  # noqa: PLC0415 - whoever has a model with names has a package for them, mostly this one
+
+    return pd.DataFrame(rows, columns=names)
+
+
+def _is_multilabel(model: Any) -> bool:
+    """Whether each output is a probability of its own."""
+    while type(model).__name__ == "Pipeline":
+        model = model.steps[-1][1]
+    is_sigmoid = getattr(model, "out_activation_", "") == "logistic"
+    return type(model).__name__ == "MLPClassifier" and is_sigmoid and model.n_outputs_ > 1
+
+
+def _described(model: Any) -> str:
+    """Say what a model is made of, for example `Pipeline(StandardScaler, MLPClassifier)`."""
+    kind = type(model).__name__
+    parts: tuple[Any, ...] = ()
+    if kind == "Pipeline":
+        parts = tuple(step for _, step in model.steps)
+    elif kind == "ColumnTransformer":
+        parts = tuple(part for _, part, _ in model.transformers_)
+    elif kind == "FeatureUnion":
+        parts = tuple(part for _, part in model.transformer_list)
+    elif kind == "TransformedTargetRegressor":
+        parts = model.regressor_, model.transformer_
+    said = [_described(part) for part in parts if part is not None and not isinstance(part, str)]
+    return f"{kind}({', '.join(said)})" if parts else kind

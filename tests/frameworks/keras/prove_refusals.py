@@ -1,0 +1,96 @@
+"""What Keras writes that is no network here is refused with its place and what to do, and runs no code."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from forwardpass.importers import UnsupportedModelError, import_model, load_object
+from keras import Sequential, layers, ops
+
+RAN: list[str] = []
+
+
+@keras.saving.register_keras_serializable("mine")
+class Mine(layers.Layer):
+    def call(self, x: Any) -> Any:
+        RAN.append("a layer of one's own")
+        return x
+
+
+class Subclass(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+
+def subclassed() -> Any:
+    model = Subclass()
+    model(np.zeros((1, 4)))
+    return model
+
+
+def row(*parts: Any) -> Any:
+    return Sequential([keras.Input((4,)), *parts])
+
+
+def masked() -> Any:
+    return Sequential([keras.Input((3,)), layers.Embedding(4, 2, mask_zero=True), layers.Flatten()])
+
+
+def half() -> Any:
+    return row(layers.Dense(2, dtype="float16"))
+
+
+def texts() -> Any:
+    return Sequential([keras.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a"], output_mode="one_hot")])
+
+
+def operation() -> Any:
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, ops.cumsum(inputs, axis=1))
+
+
+def at_inference() -> Any:
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, layers.Dropout(0.5)(inputs, training=True))
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "a layer of one's own": (lambda: row(Mine()), r"layers\[mine\]: mine>Mine of .* is no layer of Keras's own"),
+    "Lambda": (lambda: row(layers.Lambda(lambda x: x + 1)), r"layers\[lambda\]: Lambda runs code from the file"),
+    "a model of one's own": (subclassed, "Subclass is no Sequential or functional model"),
+    "convolution": (lambda: row(layers.Reshape((4, 1)), layers.Conv1D(2, 2)), "Conv1D moves a kernel over places"),
+    "recurrence": (lambda: row(layers.Reshape((4, 1)), layers.LSTM(2)), "LSTM goes through a sequence"),
+    "a mask": (masked, "use mask_zero=False"),
+    "half precision": (half, "computes in 'float16'; float32 and float64 are read"),
+    "an open length": (
+        lambda: Sequential([keras.Input((None, 2)), layers.GlobalAveragePooling1D()]),
+        "each row needs a fixed number of values",
+    ),
+    "texts": (texts, "number them before the rows are sent"),
+    "hashing": (
+        lambda: Sequential([keras.Input((1,), dtype="int64"), layers.Hashing(4)]),
+        "use IntegerLookup or StringLookup",
+    ),
+    "an operation": (operation, r"layers\[.*\]: Cumsum .*is not read"),
+    "dropout at inference": (at_inference, "call it without, as a served model is"),
+    "softmax of parts": (lambda: row(layers.Reshape((2, 2)), layers.Softmax()), "put Flatten before it"),
+}
+
+
+@pytest.mark.parametrize(("make", "words"), REFUSED.values(), ids=REFUSED)
+def test_it_is_refused_as_an_object_and_in_a_file(make: Callable[[], Any], words: str, tmp_path: Path) -> None:
+    model = make()
+    with pytest.raises(UnsupportedModelError, match=words):
+        import_model(model)
+    model.save(tmp_path / "model.keras")
+    RAN.clear()
+    with pytest.raises(UnsupportedModelError, match=words):
+        load_object(str(tmp_path / "model.keras"))
+    assert RAN == []

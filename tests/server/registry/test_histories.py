@@ -1,0 +1,245 @@
+"""Concurrent histories on several replicas, some of which are killed: could they have happened one after another?
+
+Changes must: each at one moment between its call and its answer. What is read is the state at the revision that the
+answer says, no older than the caller asked for; so no caller sees its own change undone, or what it saw unseen.
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from math import inf
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.linearizability import Operation, linearizable
+from tests.server.registry.model import NO_ALIAS, NO_NETWORK, Call, State, apply
+from tests.server.registry.samples import start_python
+
+READS = frozenset({"read", "predict"})
+CLIENTS, CALLS = 3, 7
+
+
+def test_the_checker_knows_what_can_be() -> None:
+    def put(state: int, call: str) -> tuple[int, object]:
+        return (state, state) if call == "get" else (int(call), "ok")
+
+    def history(*operations: tuple[str, object, float, float]) -> list[Operation[str]]:
+        return [Operation(call=call, answer=answer, begun=begun, ended=end) for call, answer, begun, end in operations]
+
+    assert linearizable(history(("1", "ok", 0, 1), ("get", 1, 2, 3)), 0, put)
+    assert not linearizable(history(("1", "ok", 0, 1), ("get", 0, 2, 3)), 0, put), "old"
+    assert linearizable(history(("1", "ok", 0, 3), ("get", 0, 1, 2)), 0, put), "not yet"
+    assert linearizable(history(("1", None, 0, inf), ("get", 1, 2, 3)), 0, put), "without an answer, but done"
+    assert linearizable(history(("1", None, 0, inf), ("get", 0, 2, 3)), 0, put), "or never"
+    assert not linearizable(history(("1", None, 0, inf), ("get", 1, 2, 3), ("get", 0, 4, 5)), 0, put), "or both"
+    assert not linearizable(history(("1", "ok", 0, 9), ("get", 1, 1, 2), ("get", 0, 3, 4)), 0, put), "undone"
+
+
+@dataclass
+class Replica:
+    """A replica's process and where it listens."""
+
+    pid: int
+    path: Path
+
+    def ask(self, line: str) -> str:
+        """Return the answer to a line; it may be cut, or fail, when the process ends."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(str(self.path))
+            with connection.makefile("rw") as file:
+                file.write(f"{line}\n")
+                file.flush()
+                return file.readline()
+
+
+class Replicas:
+    """Some replicas on one database; one that was killed is replaced."""
+
+    def __init__(self, url: str, kind: str, folder: Path) -> None:
+        module = "from tests.server.registry.replica import main; import sys; main(*sys.argv[1:])"
+        self._zygote = start_python(module, url, kind, stdin=subprocess.PIPE)
+        self._paths = (folder / str(number) for number in count())
+        assert self._said() == "ready"
+        self.all = [self.start(), self.start()]
+
+    def start(self) -> Replica:
+        path = next(self._paths)
+        assert self._zygote.stdin is not None
+        self._zygote.stdin.write(f"{path}\n")
+        self._zygote.stdin.flush()
+        return Replica(int(self._said()), path)
+
+    def kill(self, place: int) -> None:
+        os.kill(self.all[place].pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        for replica in self.all:
+            os.kill(replica.pid, signal.SIGKILL)
+        self._zygote.kill()
+        self._zygote.communicate()
+
+    def _said(self) -> str:
+        assert self._zygote.stdout is not None
+        line = self._zygote.stdout.readline().strip()
+        assert line, self._zygote.stderr.read() if self._zygote.stderr else ""
+        return line
+
+
+@contextmanager
+def replicas_on(url: str, kind: str) -> Iterator[Replicas]:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fp-", dir="/tmp"))
+        replicas = Replicas(url, kind, Path(folder))
+        stack.callback(replicas.close)
+        yield replicas
+
+
+class Client:
+    """Makes calls of one network or another, on one replica or another, and notes them."""
+
+    def __init__(self, replicas: Replicas, names: list[str], rng: random.Random) -> None:
+        self._replicas = [*replicas.all]
+        self._names = names
+        self._rng = rng
+        self._seen = 0
+        self.operations: list[Operation[Call]] = []
+        self.unread = 0
+        self.too_old = 0
+
+    def run(self) -> None:
+        for _ in range(CALLS):
+            self._call(self._choose())
+
+    def _choose(self) -> Call:
+        rng, name = self._rng, self._rng.choice(self._names)
+        number, alias = str(rng.randint(1, 3)), rng.choice(["stable", "canary"])
+        return rng.choice(
+            [
+                ("register", name, str(float(rng.randint(1, 3)))),
+                ("register", name, str(float(rng.randint(1, 3)))),
+                ("set_alias", name, alias, number),
+                ("set_alias", name, "latest", number),
+                ("delete_alias", name, alias),
+                ("delete_version", name, number),
+                ("delete_network", name),
+                ("read", name),
+                ("read", name),
+                ("predict", name, rng.choice([alias, "latest"])),
+                ("predict", name, "latest"),
+            ]
+        )
+
+    def _call(self, call: Call) -> None:
+        begun = time.monotonic()
+        answer = self._ask(self._rng.choice(self._replicas), call)
+        is_read = call[0] in READS
+        if answer is None or answer == "StoreUnavailableError":
+            if not is_read:
+                self.operations.append(Operation(call=call, begun=begun))
+            return
+        revision = _revision(answer)
+        if is_read:
+            self.too_old += revision < self._seen
+        self._seen = max(self._seen, revision)
+        # What is read may be old, but only as old as its revision says, which `apply` answers with.
+        begun = -inf if is_read else begun
+        self.operations.append(Operation(call=call, answer=answer, begun=begun, ended=time.monotonic()))
+
+    def _ask(self, replica: Replica, call: Call) -> object:
+        """Return the answer, or None when the replica was killed before it came."""
+        try:
+            line = replica.ask(json.dumps({"call": call, "min_revision": self._seen}))
+        except OSError:
+            line = ""
+        if not line.endswith("\n"):  # it was killed; the others live
+            self._replicas.remove(replica)
+        answer = json.loads(line) if line.endswith("\n") else None
+        return tuple(answer) if isinstance(answer, list) else answer
+
+
+def _revision(answer: object) -> int:
+    if isinstance(answer, int):
+        return answer
+    if not isinstance(answer, tuple):
+        return 0
+    return int(answer[2] if len(answer) == 3 else answer[0])
+
+
+def fenced_revision(connection: psycopg.Connection[tuple[int]]) -> int:
+    """Return the revision when nothing is under way: whoever was killed has committed by now, or never will."""
+    with connection.transaction():
+        row = connection.execute("SELECT revision FROM registry FOR UPDATE").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def violations(replicas: Replicas, url: str, histories: int, *, kills: bool) -> tuple[int, int, int]:
+    """Make histories; return how many cannot be, the calls in them all, and those without an answer."""
+    found = calls = lost = 0
+    with psycopg.connect(url, autocommit=True) as connection:
+        for number in range(histories):
+            rng = random.Random(number)
+            initial = State(fenced_revision(connection))
+            names = [f"h{number}-{letter}" for letter in "ab"]
+            clients = [Client(replicas, names, random.Random(rng.random())) for _ in range(CLIENTS)]
+            threads = [threading.Thread(target=client.run) for client in clients]
+            for thread in threads:
+                thread.start()
+            if kills:
+                time.sleep(rng.uniform(0, 0.15))
+                place = rng.randrange(len(replicas.all))
+                replicas.kill(place)
+            for thread in threads:
+                thread.join()
+            if kills:
+                replicas.all[place] = replicas.start()
+            history = [operation for client in clients for operation in client.operations]
+            calls += len(history)
+            lost += sum(operation.answer is None for operation in history)
+            wrong = any(client.too_old for client in clients) or not linearizable(history, initial, apply)
+            found += wrong
+    return found, calls, lost
+
+
+@pytest.mark.parametrize("histories", [25, pytest.param(1_000, marks=pytest.mark.prove)])
+def test_histories_are_linearizable(
+    migrated: Callable[[], str], histories: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = migrated()
+    with replicas_on(url, "right") as replicas:
+        found, calls, lost = violations(replicas, url, histories, kills=True)
+    with capsys.disabled():
+        print(
+            f"\n{histories} histories, {histories} kills, {calls} calls, {lost} without an answer: {found} violations"
+        )
+    assert calls > 10 * histories
+    assert found == 0
+
+
+def test_a_planted_violation_is_found(migrated: Callable[[], str]) -> None:
+    url = migrated()
+    with replicas_on(url, "planted") as replicas:
+        found, _, _ = violations(replicas, url, 10, kills=False)
+    assert found > 0
+
+
+def test_the_model_says_what_is_not_there() -> None:
+    state = State(3)
+    assert apply(state, ("predict", "net", "latest")) == (state, (3, NO_NETWORK))
+    state, answer = apply(state, ("register", "net", "1.0"))
+    assert answer == (1, True, 4)
+    assert apply(state, ("predict", "net", "latest")) == (state, (4, "1.0"))
+    assert apply(state, ("predict", "net", "stable")) == (state, (4, NO_ALIAS))
