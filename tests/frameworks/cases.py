@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from forwardpass.importers import Imported, import_model
-from forwardpass.importers.parity import _sizes, given_rows
+from forwardpass.importers.given import given_rows
+from forwardpass.importers.parity import _sizes
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import check_examples, compile_plan
 
@@ -77,7 +78,8 @@ def measure(architecture: str, case: Case) -> tuple[Figures, Imported]:
     imported = import_model(model, rows=case.rows, tolerance=case.tolerance)
     plan = compile_plan(imported.spec)
     check_examples(imported.spec, plan)
-    rows = given_rows(case.rows, imported.spec.inputs.names, non_finite=True).astype(plan.dtype)
+    inputs = imported.spec.inputs
+    rows = given_rows(case.rows, inputs.names, non_finite=True, features=inputs.features).astype(plan.dtype)
     theirs = np.asarray(case.predict(model, rows.astype(np.float64)), dtype=np.float64)
     core = np.abs(forward(plan, rows) - theirs) / _sizes(theirs, plan.dtype)
     assert core.max() <= case.tolerance, f"{architecture}: the server's core differs by {core.max():.1e}"

@@ -109,7 +109,7 @@ def import_(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Register it by this name.")] = None,
     out: Annotated[
-        str | None, typer.Option("--out", metavar="FILE", help="Write it to a .json, .safetensors or .py file.")
+        str | None, typer.Option("--out", metavar="FILE", help="Write it to a .json, .safetensors, .onnx or .py file.")
     ] = None,
     csv: Annotated[
         str | None, typer.Option("--csv", metavar="FILE", help="Compare on these rows too; - is stdin.")
@@ -243,11 +243,11 @@ def export(
     name: Name,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="FILE", help="The file, .json, .safetensors or .py."),
+        typer.Option("--to", metavar="FILE", help="The file, .json, .safetensors, .onnx or .py."),
     ],
     version: Version = "",
 ) -> None:
-    """Write a network as a file: a spec, or a Python program that needs numpy and nothing else."""
+    """Write a network as a file: a spec, an ONNX model, or a Python program that needs numpy and nothing else."""
     with client_of(context) as client:
         network = client.spec(name, version=version)
     writing.write_network(to, network)

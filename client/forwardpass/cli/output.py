@@ -15,15 +15,7 @@ from rich.table import Table
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
 from forwardpass.merges import reading
-from forwardpass.models import (
-    AliasMove,
-    FeatureInfo,
-    NetworkInfo,
-    Prediction,
-    ShadowReport,
-    Trace,
-    VersionInfo,
-)
+from forwardpass.models import AliasMove, FeatureInfo, NetworkInfo, Prediction, ShadowReport, Trace, VersionInfo
 from forwardpass.render.drawing import number
 from forwardpass.spec import Output
 from forwardpass.spec.features import range_words

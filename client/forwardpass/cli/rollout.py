@@ -11,6 +11,7 @@ from forwardpass.cli.comparison import print_comparison
 from forwardpass.cli.reading import invalid
 from forwardpass.cli.tables import Table, open_table
 from forwardpass.compare import compare
+from forwardpass.compare.own_rows import named_rows
 from forwardpass.models import VersionInfo
 
 Expect = Annotated[
@@ -68,12 +69,10 @@ def diff(
 
 def _rows(table: Table, one: VersionInfo, other: VersionInfo) -> Iterator[Any]:
     """Yield the rows of a table that was read for the first version, by name where the second has another order."""
-    names = [feature.name for feature in one.features]
-    if not names or names == [feature.name for feature in other.features] or not other.features:
-        yield from (part.numbers for part in table.parts)
-        return
+    ours, theirs = ([(feature.name, feature.levels) for feature in version.features] for version in (one, other))
+    alike = ours == theirs or not theirs
     for part in table.parts:
-        yield [dict(zip(names, row, strict=True)) for row in part.numbers.tolist()]
+        yield part.numbers if alike else named_rows(one.features, part.numbers)
 
 
 def promote(

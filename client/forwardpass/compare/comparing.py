@@ -3,19 +3,16 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-import numpy as np
-
 from forwardpass._batches import chunked
 from forwardpass._client import Client
 from forwardpass.compare.outputs import Comparer, common_outputs
+from forwardpass.compare.own_rows import own_rows
 from forwardpass.compare.specs import spec_differences
 from forwardpass.compare.values import Comparison
 from forwardpass.differences import TOLERANCE, checked_tolerance
 from forwardpass.errors import ForwardpassError, InternalError
-from forwardpass.importers.parity import random_rows
 from forwardpass.models import Prediction, VersionInfo
 from forwardpass.rows import StreamRequest
-from forwardpass.spec import NetworkSpec
 
 CHUNK_ROWS: Final = 1024
 _CHUNK_NUMBERS: Final = 500_000
@@ -42,7 +39,7 @@ def compare(
         first: A version's number or an alias, looked up once.
         second: Another one.
         rows: Rows in every form that `Client.predict_batches` takes. When left out, the examples of both versions and
-            up to 1,000 random rows, the same ones each time, spread as the networks expect their inputs.
+            500 random rows of each, the same ones each time, spread as the networks expect their inputs.
         tolerance: A difference is accepted up to this much times `max(1, |number of the first version|)`; 1e-9, or
             1e-4 where one of the versions is float32, when left out.
         worst: How many of the worst rows to keep.
@@ -70,7 +67,7 @@ def compare(
     if facts["obstacle"]:
         return Comparison(**facts)
     if rows is None:
-        rows = _own_rows(client.spec(name, version=one.number), client.spec(name, version=other.number))
+        rows = own_rows(*(client.spec(name, version=version.number) for version in (one, other)))
     comparer = Comparer(one, other, tolerance=tolerance, worst=worst)
     for chunk, ours, theirs in _asked(client, one, other, rows):
         comparer.add(chunk, ours, theirs)
@@ -118,14 +115,3 @@ def _asked(
         if not (isinstance(ours, Prediction) and isinstance(theirs, Prediction)):
             raise InternalError("the server answered with neither a prediction nor an error")
         yield chunk, ours, theirs
-
-
-def _own_rows(one: NetworkSpec, other: NetworkSpec) -> Iterator[Any]:
-    """Yield the rows that two networks come with: their examples, and random ones spread by their features."""
-    for spec in (one, other):
-        own = np.array([example.inputs for example in spec.examples], dtype=np.float64).reshape(-1, spec.inputs.width)
-        for rows in (own, random_rows(spec, own)[: CHUNK_ROWS // 2]):
-            if len(rows):
-                # By name where there are names: the other version may have its features in another order.
-                named = bool(spec.inputs.features)
-                yield [dict(zip(spec.inputs.names, row, strict=True)) for row in rows.tolist()] if named else rows

@@ -30,6 +30,7 @@ _FACTS: Final[Mapping[str, Callable[[VersionInfo], object]]] = MappingProxyType(
 
 _FACTS_OF_LAYERS: Final[Mapping[str, Callable[[LayerInfo], object]]] = MappingProxyType(
     {
+        "kind": lambda layer: layer.kind,
         "width": lambda layer: layer.width,
         "activation": lambda layer: layer.function,
         "from": lambda layer: reading(layer.from_, layer.merge),
@@ -39,22 +40,17 @@ _FACTS_OF_LAYERS: Final[Mapping[str, Callable[[LayerInfo], object]]] = MappingPr
 
 _FACTS_OF_FEATURES: Final[Mapping[str, Callable[[FeatureInfo], object]]] = MappingProxyType(
     {
-        "kind": lambda feature: feature.kind,
-        "levels": lambda feature: ", ".join(feature.levels),
-        "range": lambda feature: f"{_end(feature.low)} to {_end(feature.high)}",
-        "out_of_range": lambda feature: feature.out_of_range,
-        "missing": lambda feature: str(feature.missing),
-        "unknown": lambda feature: str(feature.unknown),
         "mean": lambda feature: f"{feature.mean:g}",
         "scale": lambda feature: f"{feature.scale:g}",
         "unit": lambda feature: feature.unit,
         "description": lambda feature: feature.description,
+        "kind": lambda feature: feature.kind,
+        "range": lambda feature: f"{feature.low} to {feature.high}, else {feature.out_of_range}",
+        "levels": lambda feature: ", ".join(feature.levels),
+        "missing": lambda feature: feature.missing,
+        "unknown": lambda feature: feature.unknown,
     }
 )
-
-
-def _end(number: float | None) -> str:
-    return "any" if number is None else f"{number:g}"
 
 
 def _fact(fact: Output) -> str:

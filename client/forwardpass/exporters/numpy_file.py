@@ -14,6 +14,7 @@ from textwrap import indent
 from typing import Any, Final
 
 from forwardpass.differences import TOLERANCE
+from forwardpass.exporters import templates
 from forwardpass.exporters.formulas import Formulas
 from forwardpass.importers.reference import formulas, functions, walk
 from forwardpass.spec import NetworkSpec, digest, expressions, from_safetensors, to_safetensors
@@ -26,102 +27,9 @@ FIRST_LINE: Final = '"""A network of forwardpass as plain numpy'
 
 _BEGIN: Final = "CONTENT = ("
 _END: Final = ")"
-_LINE: Final = re.compile(r'    "([A-Za-z0-9+/]+=*)"')
+_LINE: Final = re.compile(r'    "([A-Za-z0-9+/]+=*)"\n')
 _LINE_BYTES: Final = 84
 _INFIX: Final = frozenset({"<", "<=", ">", ">=", "==", "!=", "+", "-", "*", "/", "**"})
-
-_HEAD: Final = '''{first}: `predict(rows)` needs nothing else.
-
-Run as a program, it computes the examples that the network was registered with. CONTENT is the network itself, digest
-{digest};
-`forwardpass register NAME FILE` reads it out of this file, without running anything.
-"""
-
-import base64
-import json
-import math
-import sys
-
-import numpy as np
-
-'''
-
-_DECODING: Final = '''
-
-def read_content(content):
-    """Return the spec and the arrays of each layer (https://huggingface.co/docs/safetensors)."""
-    data = base64.b64decode(content)
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    spec = json.loads(header.pop("__metadata__")["spec"])
-    arrays = {layer["name"]: {} for layer in spec["layers"]}
-    for name, tensor in header.items():
-        layer, _, key = name.rpartition(".")
-        begin, end = tensor["data_offsets"]
-        numbers = np.frombuffer(data[start + begin : start + end], DTYPE.newbyteorder("<"))
-        arrays[layer][key] = numbers.reshape(tensor["shape"]).astype(DTYPE)
-    return spec, arrays
-
-'''
-
-_PREDICT: Final = '''
-def read_rows(rows):
-    """Return rows as an array `(rows, inputs)`: from an array, a list, or dicts with a number for each input."""
-    if isinstance(rows, dict):
-        rows = [rows]
-    if isinstance(rows, (list, tuple)) and rows and isinstance(rows[0], dict):
-        rows = [[row[name] for name in INPUTS] for row in rows]
-    with np.errstate(all="ignore"):
-        array = np.atleast_2d(np.asarray(rows, dtype=np.float64)).astype(DTYPE)
-    if array.ndim != 2 or array.shape[1] != len(INPUTS):
-        raise ValueError(f"the rows have the shape {array.shape}; needed is (rows, {len(INPUTS)})")
-    if not NON_FINITE and not np.isfinite(array).all():
-        raise ValueError("the rows have NaN or infinity, which the network does not accept")
-    return array
-
-
-def activate(function, z):
-    """Return an activation function of pre-activations, in their dtype."""
-    return np.broadcast_to(np.asarray(function(z)), z.shape).astype(z.dtype)
-
-
-def predict(rows):
-    """Return the outputs, `(rows, outputs)`, for rows `(rows, inputs)` or one row."""
-    rows = read_rows(rows)
-    value = {}
-    with np.errstate(all="ignore"):
-'''
-
-_LABELS: Final = '''
-
-def labels(rows):
-    """Return the most probable class of each row."""
-    outputs = predict(rows)
-    if outputs.shape[1] == 1:
-        return [CLASSES[int(p >= THRESHOLD)] for p in outputs[:, 0]]
-    return [CLASSES[column] for column in outputs.argmax(axis=1)]
-'''
-
-_TEST: Final = '''
-
-def check_examples():
-    """Compute the network's examples; return how many do not hold, and say which."""
-    failed = 0
-    for number, example in enumerate(SPEC.get("examples", [])):
-        expected = np.array(example["outputs"])
-        allowed = example.get("tolerance", TOLERANCE * np.maximum(1.0, np.abs(expected)))
-        actual = predict(example["inputs"])[0]
-        if not (np.abs(actual - expected) <= allowed).all():
-            failed += 1
-            print(f"example {number}: expected {expected.tolist()}, computed {actual.tolist()}")
-    return failed
-
-
-if __name__ == "__main__":
-    wrong = check_examples()
-    print(f"{len(SPEC.get('examples', []))} examples, {wrong} of which do not hold")
-    sys.exit(1 if wrong else 0)
-'''
 
 
 def write(spec: NetworkSpec) -> bytes:
@@ -148,15 +56,11 @@ def read(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
 
 
 def _content_lines(text: str) -> Iterator[str]:
-    lines = iter(text.splitlines())
-    for line in lines:
-        if line == _BEGIN:
-            break
-    for line in lines:
-        found = _LINE.fullmatch(line)
-        if found is None:
-            return
+    begin = re.search(rf"^{re.escape(_BEGIN)}\n", text, flags=re.MULTILINE)
+    place = begin.end() if begin else len(text)
+    while found := _LINE.match(text, place):
         yield found[1]
+        place = found.end()
 
 
 def _parts(spec: NetworkSpec) -> Iterator[str]:
@@ -166,35 +70,35 @@ def _parts(spec: NetworkSpec) -> Iterator[str]:
     own = {layer.name: f"own_{index}" for index, layer in enumerate(with_own)}
     layers = [_layer(layer, own, known) for layer in spec.layers]
     bodies = [_own_function(own[layer.name], layer.activation, spec, known) for layer in with_own]
-    yield _HEAD.format(first=FIRST_LINE, digest=digest(spec))
+    yield templates.HEAD.format(first=FIRST_LINE, digest=digest(spec))
     yield f"DTYPE = np.dtype({spec.dtype!r})\n"
     yield _constant("INPUTS", list(spec.inputs.names))
     yield _constant("OUTPUTS", list(spec.outputs))
+    if spec.output_facts:
+        yield f"OUTPUT_SCALE = np.array({[fact.scale for fact in spec.output_facts]}, DTYPE)\n"
+        yield f"OUTPUT_SHIFT = np.array({[fact.shift for fact in spec.output_facts]}, DTYPE)\n"
     if spec.classes:
         yield _constant("CLASSES", list(spec.classes))
-        yield f"THRESHOLD = {spec.thresholds[0] if len(spec.outputs) == 1 and spec.thresholds else 0.5}\n"
-    if _is_rescaled(spec):
-        for name in ("scale", "shift"):
-            numbers = [getattr(fact, name) for fact in spec.output_facts]
-            yield f"OUTPUT_{name.upper()} = np.array({numbers}, DTYPE)\n"
+        yield f"THRESHOLD = {spec.thresholds[0] if len(spec.outputs) == 1 and spec.thresholds else 0.5!r}\n"
     yield f"NON_FINITE = {spec.allow_non_finite_inputs}\n"
     yield f"TOLERANCE = {TOLERANCE[spec.dtype]!r}\n"
     yield known.text()
     yield from bodies
-    yield _DECODING
+    yield templates.DECODING
     yield from _predict(spec, layers)
     if spec.classes:
-        yield _LABELS
+        yield templates.LABELS
     yield from _content(spec)
     yield "\nSPEC, ARRAYS = read_content(CONTENT)\n"
     if spec.inputs.mean is not None or spec.inputs.scale is not None:
         yield 'MEAN = np.array([feature.get("mean", 0.0) for feature in SPEC["inputs"]]).astype(DTYPE)\n'
         yield 'SCALE = np.array([feature.get("scale", 1.0) for feature in SPEC["inputs"]]).astype(DTYPE)\n'
-    yield _TEST
+    yield templates.TEST
 
 
 def _predict(spec: NetworkSpec, layers: list[str]) -> Iterator[str]:
-    yield _PREDICT
+    yield templates.TYPED_ROWS if any(feature.is_typed for feature in spec.inputs.features) else templates.ROWS
+    yield templates.PREDICT
     standardized = spec.inputs.mean is not None or spec.inputs.scale is not None
     lines = [f'value["inputs"] = {"(rows - MEAN) / SCALE" if standardized else "rows"}']
     start = 0
@@ -203,12 +107,8 @@ def _predict(spec: NetworkSpec, layers: list[str]) -> Iterator[str]:
         start += group.width
     yield indent("\n".join([*lines, *layers, ""]), " " * 8)
     outputs = ", ".join(f"value[{name!r}]" for name in spec.output_layers)
-    rescaled = " * OUTPUT_SCALE + OUTPUT_SHIFT" if _is_rescaled(spec) else ""
-    yield f"    return np.concatenate([{outputs}], axis=1){rescaled}\n"
-
-
-def _is_rescaled(spec: NetworkSpec) -> bool:
-    return any((fact.scale, fact.shift) != (1.0, 0.0) for fact in spec.output_facts)
+    yield f"        outputs = np.concatenate([{outputs}], axis=1)\n"
+    yield f"        return {'outputs * OUTPUT_SCALE + OUTPUT_SHIFT' if spec.output_facts else 'outputs'}\n"
 
 
 def _layer(layer: Layer, own: dict[str, str], known: Formulas) -> str:

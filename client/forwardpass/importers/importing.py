@@ -8,7 +8,8 @@ from typing import Any, Final
 from forwardpass.errors import Fault, InvalidFieldError
 from forwardpass.importers import keras, onnx, pytorch, scikit_learn
 from forwardpass.importers.errors import UnsupportedModelError
-from forwardpass.importers.parity import Imported, certify, given_rows
+from forwardpass.importers.given import given_rows
+from forwardpass.importers.parity import Imported, certify
 from forwardpass.importers.source import Source
 from forwardpass.rows import RowsLike
 from forwardpass.spec import FORMAT, parse, to_document
@@ -93,7 +94,9 @@ def import_model(
         one = not outputs and len(names) == 2 and len(source.layers[-1].get("bias", ())) == 1
         document["outputs"] = list(names[1:] if one else names)
     spec = parse(document)
-    given = given_rows(rows, source.names or spec.inputs.names, non_finite=source.non_finite)
+    given = given_rows(
+        rows, source.names or spec.inputs.names, non_finite=source.non_finite, features=spec.inputs.features
+    )
     return certify(spec, source, given, tolerance)
 
 
@@ -103,7 +106,8 @@ def _again(source: Source, changes: Mapping[str, Any], rows: RowsLike | None, to
     if network is None:
         raise TypeError("the source has no network")
     spec = parse({**to_document(network), **changes}) if changes else network
-    imported = certify(spec, source, given_rows(rows, spec.inputs.names, non_finite=source.non_finite), tolerance)
+    given = given_rows(rows, spec.inputs.names, non_finite=source.non_finite, features=spec.inputs.features)
+    imported = certify(spec, source, given, tolerance)
     return imported if changes else replace(imported, spec=network)
 
 
@@ -130,8 +134,9 @@ def _inputs(source: Source, features: Sequence[str | Mapping[str, str]]) -> Any:
     return [
         {
             **(source.features[index] if source.features else {}),
-            **({} if mean is None else {"mean": float(mean[index])}),
-            **({} if scale is None else {"scale": float(scale[index])}),
+            # A category has none.
+            **({} if mean is None or mean[index] == 0 else {"mean": float(mean[index])}),
+            **({} if scale is None or scale[index] == 1 else {"scale": float(scale[index])}),
             **({"name": feature} if isinstance(feature, str) else feature),
         }
         for index, feature in enumerate(given)

@@ -1,6 +1,5 @@
 """The comparison of a network with the model that it was made of."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -9,16 +8,12 @@ import numpy as np
 from forwardpass.differences import TOLERANCE, checked_tolerance, differences
 from forwardpass.errors import (
     Fault,
-    FeatureMismatchError,
-    InvalidTensorError,
-    NonFiniteInputError,
-    ShapeMismatchError,
 )
 from forwardpass.importers.certificate import Certificate, content_digest
 from forwardpass.importers.errors import ParityError, UnsupportedModelError
+from forwardpass.importers.given import check_finite, nan_columns
 from forwardpass.importers.reference import compute
 from forwardpass.importers.source import Sample, Source
-from forwardpass.rows import RowsLike, without_pandas
 from forwardpass.spec import Example, NetworkSpec, from_safetensors, to_safetensors
 from forwardpass.tensors import Array
 
@@ -67,8 +62,9 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
         rows = rows.astype(spec.dtype).astype(np.float64)
         random = random_rows(spec, rows, source.sample).astype(spec.dtype).astype(np.float64)
     if not source.non_finite:
-        _finite(rows, spec.inputs.names, f"too large for {spec.dtype}")
-        random = random[np.isfinite(random).all(axis=1)]
+        check_finite(rows, spec.inputs.names, f"too large for {spec.dtype}", spec.inputs.features)
+        is_computed = np.isfinite(random) | (np.isnan(random) & nan_columns(spec.inputs.features))
+        random = random[is_computed.all(axis=1)]
     compared = np.concatenate([rows, random])
     with np.errstate(all="ignore"):
         try:
@@ -91,10 +87,10 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
     )
     if not certificate.relative <= tolerance:
         raise _disparity(certificate, spec, ours, theirs, relative)
-    chosen = _choose(theirs, compared, len(rows))
+    chosen = _choose(theirs, compared, len(rows), nan_columns(spec.inputs.features))
     examples = tuple(
         Example(
-            inputs=tuple(compared[row].tolist()),
+            inputs=tuple(None if np.isnan(number) else number for number in compared[row].tolist()),
             outputs=tuple(theirs[row].tolist()),
             tolerance=float(tolerance * size[row].max()),
         )
@@ -128,61 +124,6 @@ def random_rows(spec: NetworkSpec, rows: Array, sample: Sample | None = None) ->
     return random
 
 
-def given_rows(rows: RowsLike | None, names: Sequence[str], *, non_finite: bool = False) -> Array:
-    """Return rows of any form that `Client.predict` takes as an array, `(rows, inputs)` float64.
-
-    Args:
-        rows: The rows, or None.
-        names: A name for each input.
-        non_finite: Whether NaN and infinity are accepted.
-
-    Raises:
-        FeatureMismatchError: A named row lacks an input.
-        ShapeMismatchError: The rows have another width, or no such shape at all.
-        InvalidTensorError: They are no numbers.
-        NonFiniteInputError: There is NaN or infinity among them.
-    """
-    if rows is None:
-        return np.empty((0, len(names)))
-    plain: Any = without_pandas(rows)
-    plain = [plain] if isinstance(plain, dict) else plain
-    if isinstance(plain, list) and plain and isinstance(plain[0], dict):
-        missing = [name for name in names if any(name not in row for row in plain)]
-        if missing:
-            shown = ", ".join(map(repr, missing[:_MOST_FAULTS]))
-            raise FeatureMismatchError(f"the rows have no {shown}; the model reads {', '.join(map(repr, names))}")
-        plain = [[row[name] for name in names] for row in plain]
-    try:
-        numbers = np.asarray(plain)
-    except ValueError as error:
-        raise ShapeMismatchError(f"the rows are no array: {error}") from None
-    if numbers.dtype.kind not in "biuf":
-        raise InvalidTensorError(f"the rows are an array of {numbers.dtype}; numbers are needed")
-    numbers = numbers.reshape(1, -1) if numbers.ndim == 1 else numbers
-    if numbers.ndim != 2 or numbers.shape[1] != len(names):
-        raise ShapeMismatchError(
-            f"the rows have the shape {list(numbers.shape)}; needed is [rows, {len(names)}]",
-            expectedShape=["rows", len(names)],
-            actualShape=list(numbers.shape),
-        )
-    numbers = numbers.astype(np.float64)
-    return numbers if non_finite else _finite(numbers, names, "leave such rows out, or fill them first")
-
-
-def _finite(rows: Array, names: Sequence[str], advice: str) -> Array:
-    wrong = np.argwhere(~np.isfinite(rows))
-    if len(wrong):
-        row, column = wrong[0]
-        raise NonFiniteInputError(
-            f"row {row} has {rows[row, column]} as {names[column]!r}; {advice}",
-            row=row,
-            feature=names[column],
-            value=rows[row, column],
-            count=len(wrong),
-        )
-    return rows
-
-
 def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:
     """Return what each difference is measured by: the number's own size, or the median of its output's."""
     size = np.abs(np.where(np.isfinite(theirs), theirs, 0.0))
@@ -192,11 +133,12 @@ def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:
     return sizes
 
 
-def _choose(theirs: Array, rows: Array, given: int) -> list[int]:
+def _choose(theirs: Array, rows: Array, given: int, missing: Any) -> list[int]:
     """Choose examples: rows spread over those given, or where none is given, random ones."""
     count = min(EXAMPLES, max(1, _MOST_EXAMPLE_NUMBERS // (rows.shape[1] + theirs.shape[1])))
-    # An example is written as JSON, which has no NaN.
-    usable = np.flatnonzero(np.isfinite(theirs).all(axis=1) & np.isfinite(rows).all(axis=1))
+    # An example is written as JSON, which has no NaN but for what may be missing.
+    is_written = np.isfinite(rows) | (np.isnan(rows) & missing)
+    usable = np.flatnonzero(np.isfinite(theirs).all(axis=1) & is_written.all(axis=1))
     usable = usable[usable < given] if given else usable
     spread = np.linspace(0, len(usable) - 1, min(count, len(usable))).astype(int)
     return list(map(int, usable[spread]))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
@@ -11,6 +12,9 @@ from forwardpass.spec.limits import Limits
 
 _LONGEST_INTEGER: Final = 400
 _MAX_REPEATED: Final = 1_000
+_BRACKETS_OF_TEXTS: Final = 3
+"""Above so many times the limit, brackets are counted wherever they are."""
+_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*+"')
 
 
 class _Repeated(dict[str, Any]):
@@ -35,13 +39,9 @@ def read_json(text: str | bytes, *, limits: Limits, faults: Faults, path: str = 
     decoded = _decode(text, faults, path)
     if decoded is None:
         return None
-    containers = decoded.count("[") + decoded.count("{")
-    if containers > limits.max_containers:
-        faults.add(
-            path,
-            f"has {containers} lists and objects; at most {limits.max_containers} are allowed. "
-            "A safetensors file is the better form for a network of this size",
-        )
+    fault = _size_fault(decoded, limits)
+    if fault is not None:
+        faults.add(path, fault)
         return None
     repeated: list[_Repeated] = []
     try:
@@ -57,6 +57,24 @@ def read_json(text: str | bytes, *, limits: Limits, faults: Faults, path: str = 
         for place, name in _places(value, path):
             faults.add(place, f"the key {quoted(name)} is there more than once; keep one")
     return value
+
+
+def _size_fault(text: str, limits: Limits) -> str | None:
+    """Say what a text has too many of, counted before any of it is made; or None."""
+    containers, objects = text.count("[") + text.count("{"), text.count("{")
+    if containers <= limits.max_containers and objects <= limits.max_objects:
+        return None
+    if containers <= _BRACKETS_OF_TEXTS * limits.max_containers:  # some may be within texts, which takes longer to tell
+        bare = _TEXT.sub("", text)
+        containers, objects = bare.count("[") + bare.count("{"), bare.count("{")
+    if containers > limits.max_containers:
+        return (
+            f"has {containers} lists and objects; at most {limits.max_containers} are allowed. "
+            "A safetensors file is the better form for a network of this size"
+        )
+    if objects > limits.max_objects:
+        return f"has {objects} objects; a network within the limits has at most {limits.max_objects}"
+    return None
 
 
 def _decode(text: str | bytes, faults: Faults, path: str) -> str | None:
@@ -103,7 +121,7 @@ def _places(value: object, path: str) -> Iterator[tuple[str, str]]:
     while left and told < _MAX_REPEATED:
         place, current = left.pop()
         if isinstance(current, _Repeated):
-            for name in current.names:
+            for name in current.names[: _MAX_REPEATED - told]:
                 told += 1
                 yield join(place, name), name
         if isinstance(current, dict):

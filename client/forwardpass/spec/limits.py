@@ -35,8 +35,17 @@ class Limits:
     max_text_length: int = 10_000
     max_tags: int = 64
     max_metadata: int = 64
-    max_containers: int = 1_048_576
+    max_containers: int = 262_144
     max_levels: int = 65_536
+
+    @property
+    def max_objects(self) -> int:
+        """How many objects a JSON text can have that keeps to the other limits, those of a safetensors header included.
+
+        A layer is one, and may have one each for its activation, that one's parameters, its weights by name, and in a
+        header for four tensors; an example is one or three, and each input, group of inputs and output one.
+        """
+        return 9 * self.max_layers + 3 * self.max_examples + 2 * self.max_width + 64
 
 
 DEFAULT_LIMITS: Final = Limits()

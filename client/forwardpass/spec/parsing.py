@@ -33,7 +33,7 @@ from forwardpass.spec.network import (
     default_outputs,
 )
 from forwardpass.spec.outline import INPUTS, LayerOutline, Outline, read_outline
-from forwardpass.spec.sizes import check_sizes
+from forwardpass.spec.sizes import check_lengths, check_sizes
 from forwardpass.tensors import Array
 
 _MAX_UNKNOWN_KEYS: Final = 64
@@ -62,6 +62,7 @@ def read(document: object, *, limits: Limits, faults: Faults) -> NetworkSpec:
     if not isinstance(document, Mapping):
         faults.add("spec", f"is {found(document)}; must be an object")
         raise faults.error()
+    check_lengths(document, limits, faults)
     outline = read_outline(document)
     _check_keys(document, faults)
     if not check_sizes(outline, limits, faults):

@@ -1,6 +1,6 @@
 """Limits, judged on what a document declares, in Python integers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -10,6 +10,27 @@ from forwardpass.spec.limits import Limits
 from forwardpass.spec.outline import LayerOutline, Outline
 
 _MAX_KEYS = 64
+
+
+def check_lengths(document: Mapping[object, object], limits: Limits, faults: Faults) -> None:
+    """Refuse a document with more parts than allowed before any of them is looked at.
+
+    Raises:
+        InvalidNetworkError: It has.
+    """
+    long = False
+    for key, limit, things in (
+        ("layers", limits.max_layers, "layers"),
+        ("inputs", limits.max_width, "inputs"),
+        ("input_groups", limits.max_layers, "groups"),
+        ("examples", limits.max_examples, "examples"),
+    ):
+        parts = document.get(key)
+        if isinstance(parts, list | tuple) and len(parts) > limit:
+            faults.add(join("spec", key), f"has {len(parts)} {things}; at most {limit} are allowed")
+            long = True
+    if long:
+        raise faults.error()
 
 
 def check_sizes(outline: Outline, limits: Limits, faults: Faults) -> bool:
@@ -26,15 +47,11 @@ def check_sizes(outline: Outline, limits: Limits, faults: Faults) -> bool:
 
 def _too_long(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
     counts = [
-        ("spec.layers", len(outline.layers), limits.max_layers, "layers"),
-        ("spec.inputs", len(outline.features or ()), limits.max_width, "inputs"),
-        ("spec.input_groups", len(outline.groups), limits.max_layers, "groups"),
         ("spec.output_layers", len(outline.output_layers or ()), limits.max_layers, "layers"),
         ("spec.outputs", len(outline.outputs or ()), limits.max_width, "outputs"),
         ("spec.classes", len(outline.classes or ()), max(limits.max_width, 2), "classes"),
         ("spec.tags", len(outline.tags or ()), limits.max_tags, "tags"),
         ("spec.metadata", outline.metadata, limits.max_metadata, "entries"),
-        ("spec.examples", len(outline.examples), limits.max_examples, "examples"),
         ("spec.inputs", sum(len(each.levels) for each in outline.typed), limits.max_levels, "levels of categories"),
         ("spec.threshold", outline.thresholds or 0, limits.max_width, "numbers"),
     ]

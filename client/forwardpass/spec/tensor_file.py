@@ -9,6 +9,7 @@ import numpy as np
 
 from forwardpass.spec.faults import Faults, found, join
 from forwardpass.spec.json_text import read_json
+from forwardpass.spec.kinds import KINDS
 from forwardpass.spec.limits import Limits
 from forwardpass.spec.numbers import Unreadable
 from forwardpass.tensors import Array
@@ -17,6 +18,7 @@ METADATA: Final = "__metadata__"
 """The header's entry that is no tensor."""
 
 _LENGTH: Final = 8
+_TENSORS_OF_LAYER: Final = max(map(len, KINDS.values()))
 _BF16: Final = "BF16"
 _DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
     "F16": np.dtype("<f2"),
@@ -53,8 +55,9 @@ def read_tensors(
     if not isinstance(metadata, dict):
         faults.add(join("file", METADATA), f"is {found(metadata)}; must be an object")
         metadata = {}
-    if len(header) > 2 * limits.max_layers:
-        faults.add("file", f"has {len(header)} tensors; at most {2 * limits.max_layers} are allowed")
+    most = _TENSORS_OF_LAYER * limits.max_layers
+    if len(header) > most:
+        faults.add("file", f"has {len(header)} tensors; at most {most} are allowed")
         return None, {}
     data = content[_LENGTH + int.from_bytes(content[:_LENGTH], "little") :]
     tensors: dict[str, Array | Unreadable] = {}

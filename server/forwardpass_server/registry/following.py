@@ -23,15 +23,19 @@ Then: TypeAlias = Callable[[Exception | None], None]
 class Follower:
     """Looks for changes in a thread of its own, until it is closed."""
 
-    def __init__(self, look: Callable[[], object], hints: Hints, *, poll_seconds: float) -> None:
+    def __init__(
+        self, look: Callable[[], object], hints: Hints, *, poll_seconds: float, turned: Callable[[], None]
+    ) -> None:
         """Start to follow.
 
         Args:
             look: Takes in what changed; raises `StoreUnavailableError` when the store cannot be asked.
             hints: What tells of changes; closed at the end.
             poll_seconds: Looks at least as often.
+            turned: Called when the store cannot be asked any more, and when it can again.
         """
         self._look = look
+        self._turned = turned
         self._hints = hints
         self._poll = poll_seconds
         self._lock = threading.Lock()
@@ -92,6 +96,7 @@ class Follower:
             if self._lost is None:
                 self._lost = time.monotonic()
                 log.error("degraded: predictions go on from memory, nothing can be registered: %s", error)  # noqa: TRY400
+                self._turned()
             return error
         except Exception:  # this thread must go on, whatever a row has in it
             log.exception("looking for changes failed")
@@ -99,6 +104,7 @@ class Follower:
         if self._lost is not None:
             log.warning("the registry's database is back after %.1f s", time.monotonic() - self._lost)
             self._lost = None
+            self._turned()
         return None
 
 

@@ -126,7 +126,9 @@ class Registry:
             poll_seconds: Changes are looked for at least as often.
         """
         if self._store.shared:
-            self._follower = Follower(self._catch_up, self._store.hints(), poll_seconds=poll_seconds)
+            self._follower = Follower(
+                self._catch_up, self._store.hints(), poll_seconds=poll_seconds, turned=self._turned
+            )
 
     @property
     def shared(self) -> bool:
@@ -485,9 +487,15 @@ class Registry:
         """Call back after each change, in the thread that made it; return what ends that.
 
         Changes arrive in the order of their revisions; when damage is found, the network is told
-        again without a new one. A callback may look names up, and must neither write nor read contents.
+        again without a new one. The empty name tells that the
+        database is away, or back. A callback may look names up, and must neither write nor read contents.
         """
         return self._current.subscribers.add(callback)
+
+    def _turned(self) -> None:
+        """Tell that the database is away, or back: a change of no network."""
+        with self._write_lock:
+            self._current.tell("")
 
     def _catch_up(self) -> Snapshot:
         """Take in what others wrote; return what there is then."""

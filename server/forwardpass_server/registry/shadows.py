@@ -159,11 +159,11 @@ def check_comparable(live: "Summary", shadow: "Summary", number: int) -> None:
     """Refuse a shadow that does not read and answer what the version answers that it is compared with.
 
     Raises:
-        InvalidFieldError: Their inputs or outputs have other names, or another order; or a category other levels,
-            of which the rows have indices.
+        InvalidFieldError: Their inputs, levels or outputs have other names, or another order.
     """
     for what, ours, theirs in (
         ("inputs", live.inputs.names, shadow.inputs.names),
+        ("levels", _levels(live), _levels(shadow)),
         ("outputs", live.outputs, shadow.outputs),
     ):
         if ours != theirs:
@@ -172,12 +172,10 @@ def check_comparable(live: "Summary", shadow: "Summary", number: int) -> None:
                 f"is {number}, whose {what} are {_listed(theirs)}; needed are those of the version that it is compared "
                 f"with, {_listed(ours)}",
             )
-    if _levels(live) != _levels(shadow):
-        raise _invalid("version", f"is {number}, whose categories have other levels than those it is compared with")
 
 
-def _levels(summary: "Summary") -> list[tuple[str, ...]]:
-    return [feature.levels for feature in summary.inputs.features]
+def _levels(summary: "Summary") -> tuple[str, ...]:
+    return tuple(f"{feature.name}={level}" for feature in summary.inputs.features for level in feature.levels)
 
 
 def _listed(names: Sequence[str]) -> str:

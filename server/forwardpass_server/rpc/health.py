@@ -1,4 +1,4 @@
-"""`grpc.health.v1.Health`: overall (""), per service, and per network.
+"""`grpc.health.v1.Health`: overall (""), per service, per network, and of the registry's database.
 
 Our own, since the stock servicer lets one client with a closed window block a drain for
 ever. A watcher gets the latest state only, has a bounded time to take it, and is let go
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SERVICE: Final = cast("ServiceDescriptor", DESCRIPTOR.services_by_name["Health"])
 CHECK: Final = f"/{SERVICE.full_name}/Check"
 NETWORK_PREFIX: Final = "forwardpass.v1.network/"
+DATABASE: Final = "forwardpass.v1.database"
+"""Serves while the registry's database answers. It says nothing of the server, which predicts without."""
 
 _STATES = HealthCheckResponse.ServingStatus
 SERVING: Final = _STATES.Value("SERVING")
@@ -51,6 +53,8 @@ class Health:
         """
         if service in self._services:
             return SERVING if self.serving else NOT_SERVING
+        if service == DATABASE:
+            return SERVING if self._registry.database_works else NOT_SERVING
         if not service.startswith(NETWORK_PREFIX):
             return None
         try:
@@ -98,9 +102,9 @@ class Health:
                     return
 
     async def list(self, _: object, __: RpcContext) -> Message:
-        """Answer for the server and its services; networks are asked for one by one."""
+        """Answer for the server, its services and the database; networks are asked for one by one."""
         # By reflection, since older releases of grpcio-health-checking lack the messages.
         response: Any = GetMessageClass(SERVICE.methods_by_name["List"].output_type)()
-        for name in self._services:
+        for name in (*self._services, DATABASE):
             response.statuses[name].status = self.state(name)
         return cast("Message", response)

@@ -14,7 +14,7 @@ import numpy as np
 from forwardpass.differences import beyond, differences
 from forwardpass.errors import ForwardpassError
 
-from forwardpass_server.core import forward
+from forwardpass_server.core import forward, settle
 from forwardpass_server.serving.classes import classify
 from forwardpass_server.serving.workers import lower_priority
 
@@ -169,8 +169,12 @@ class Shadows:
             return
         with np.errstate(all="ignore"):
             inputs = piece.inputs.astype(served.plan.dtype)
-        if not served.allow_non_finite and not np.isfinite(inputs).all():
-            statistics.failed(rows, "there were rows with NaN or infinity, which the shadow does not accept")
+            accepted = served.allow_non_finite or bool(np.isfinite(inputs).all())
+            if served.typed is not None:
+                inputs, oddities = settle(served.typed.rules, inputs)
+                accepted = oddities is None or not len(oddities.refusals)
+        if not accepted:
+            statistics.failed(rows, "there were rows with values that the shadow does not accept")
             return
         outputs = forward(served.plan, inputs)
         apart = differences(piece.outputs, outputs)

@@ -113,6 +113,12 @@ def test_a_spec_is_written_and_a_change_of_it_is_seen(inside: Path) -> None:
 WRONG = {
     "unreadable": (("train:unreadable",), "model.steps[0] (powertransformer): PowerTransformer has another"),
     "pickle": (("model.pkl",), "is a pickle, and reading one runs whatever code is in it"),
+    "pickle of PyTorch": (("model.pt",), "save its numbers by `safetensors.torch.save_model(module, FILE)`"),
+    "weights alone": (("model.safetensors",), "name the module that they belong to by --architecture MODULE:ATTRIBUTE"),
+    "weights of no module": (
+        ("model.safetensors", "--architecture", "train:model"),
+        "train:model: is a Pipeline, and must be a torch.nn.Module",
+    ),
     "file": (("train.py",), "is no MODULE:ATTRIBUTE, such as train:model"),
     "module": (("nowhere:model",), "cannot be imported: ModuleNotFoundError"),
     "part of a module": (("train.nowhere:model",), "'train' is not a package"),

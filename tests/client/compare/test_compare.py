@@ -201,3 +201,28 @@ def test_no_more_is_kept_than_asked_for(client: Client) -> None:
     )
     comparer.add(np.zeros((2, 4)), said, said)
     assert (comparer.rows, comparer.worst()) == (2, ())
+
+
+def test_typed_features_by_name(client: Client) -> None:
+    """Levels in another order are the same levels, by name, and own rows are ones that both can read."""
+    colour = {"name": "colour", "kind": "category", "levels": ["red", "green", "blue"], "missing": "red"}
+    size = {"name": "size", "range": [0, 2], "out_of_range": "refuse"}
+    table = {"name": "table", "kind": "embedding", "table": [[1.0], [2.0], [4.0]], "from": ["c"]}
+    document = {
+        "format": spec.FORMAT,
+        "inputs": [colour, size],
+        "input_groups": [{"name": "c", "width": 1}, {"name": "s", "width": 1}],
+        "layers": [table, {"weights": [[1.0, 1.0]], "from": ["table", "s"], "merge": "concatenate"}],
+        "examples": [{"inputs": [1, 1.5], "outputs": [3.5]}],
+    }
+    turned = {
+        **document,
+        "inputs": [{**colour, "levels": ["blue", "green", "red"]}, size],
+        "layers": [{**table, "table": [[4.0], [2.0], [1.0]]}, document["layers"][1]],
+    }
+    register(client, "cmp-typed", document, turned)
+    found = compare(client, "cmp-typed", 1, 2)
+    assert found.agree
+    assert found.rows > 500
+    assert [difference.path for difference in found.spec if difference.path != "digest"] == ["features.colour.levels"]
+    assert compare(client, "cmp-typed", 1, 2, [{"colour": None, "size": 0.5}, {"colour": "blue", "size": 1}]).agree

@@ -11,6 +11,7 @@ import pytest
 from forwardpass import exporters, spec
 from forwardpass.errors import InvalidFieldError, InvalidNetworkError
 from forwardpass.exporters import numpy_file
+from forwardpass.importers import import_model
 from forwardpass.importers.reference import compute
 from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.files import loads
@@ -19,6 +20,7 @@ from forwardpass_server.registry.compile import compile_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import features
 from tests.expressions import texts
 from tests.graphs import random_graph
 
@@ -173,6 +175,41 @@ def test_every_kind_of_file_reads_back_as_the_same_digest(suffix: str) -> None:
     assert spec.digest(read(content)) == spec.digest(network)
 
 
+def test_onnx() -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    network = network_of(examples=[{"inputs": [1, 1], "outputs": [3]}])
+    model = onnx.load_from_string(exporters.export(network, "network.onnx"))
+    assert spec.digest(import_model(model).spec) == spec.digest(network)
+
+
 def test_unknown_kinds() -> None:
     with pytest.raises(InvalidFieldError, match=r"network\.txt is no file that a network can become"):
         exporters.export(network_of(), "network.txt")
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_typed_features(data: st.DataObject) -> None:
+    network = spec.parse(data.draw(features.documents()))
+    row = [data.draw(features.values(feature)) for feature in network.inputs.features]
+    read = [
+        features.plain_input(feature, value, network.dtype)
+        for feature, value in zip(network.inputs.features, row, strict=True)
+    ]
+    names = module_of(network)
+    assert spec.digest(numpy_file.read(numpy_file.write(network))) == spec.digest(network)
+    for rows in (row, dict(zip(network.inputs.names, row, strict=True))):
+        if {odd for _, odd in read} & {"missing", "unknown", "refuse"}:
+            with pytest.raises(ValueError, match=r"missing|level|range"):
+                names["predict"](rows)
+        else:
+            expected = compute(network, np.array([[number for number, _ in read]]))
+            np.testing.assert_allclose(names["predict"](rows), expected, rtol=1e-6)
+
+
+def test_the_threshold_of_a_network() -> None:
+    network = network_of(
+        layers=[{"weights": [[1.0, 0.0]], "activation": "sigmoid"}], classes=["no", "yes"], threshold=0.9
+    )
+    assert module_of(network)["labels"]([[2.0, 0.0], [3.0, 0.0]]) == ["no", "yes"]

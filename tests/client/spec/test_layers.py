@@ -121,3 +121,9 @@ def test_a_message_says_its_faults_too() -> None:
     message.layers[0].ClearField("bias")
     with pytest.raises(InvalidNetworkError, match=r"high\[1\]: is -1, which is less than the low of 0"):
         spec.from_message(message)
+
+
+def test_as_many_tensors_as_layers_can_have() -> None:
+    whole = {"kind": "batch_norm", "mean": [0.5], "variance": [2.0], "gamma": [3.0], "beta": [1.0]}
+    network = spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [whole] * spec.DEFAULT_LIMITS.max_layers})
+    assert spec.from_safetensors(spec.to_safetensors(network)) == network

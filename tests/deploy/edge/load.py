@@ -121,10 +121,10 @@ class Caller:
     failures: list[Exception] = field(default_factory=list)
     seen: set[float] = field(default_factory=set)
 
-    def run(self, stopping: threading.Event) -> None:
-        """Call until it is time to stop."""
+    def run(self, stopping: threading.Event, pause: float) -> None:
+        """Call until it is time to stop, with so many seconds between calls."""
         for turn in cycle(self.turns):
-            if stopping.is_set():
+            if stopping.wait(pause):
                 return
             self.sent += 1
             try:
@@ -176,8 +176,14 @@ Kind: TypeAlias = tuple[Callable[[str], Any], str]
 
 
 @contextmanager
-def load(kinds: Mapping[str, Kind], threads: int = 2) -> Iterator[Load]:
-    """Let callers of these kinds call, each in so many threads with a connection of its own."""
+def load(kinds: Mapping[str, Kind], threads: int = 2, pause: float = 0.0) -> Iterator[Load]:
+    """Let callers of these kinds call, each in so many threads with a connection of its own.
+
+    Args:
+        kinds: The callers, by what they are called.
+        threads: How many of each.
+        pause: Seconds between two calls of one, to leave a machine to others.
+    """
     stopping = threading.Event()
     with ExitStack() as stack:
         callers = [
@@ -185,7 +191,7 @@ def load(kinds: Mapping[str, Kind], threads: int = 2) -> Iterator[Load]:
             for kind, (make, target) in kinds.items()
             for _ in range(threads)
         ]
-        running = [threading.Thread(target=caller.run, args=(stopping,)) for caller in callers]
+        running = [threading.Thread(target=caller.run, args=(stopping, pause)) for caller in callers]
         for thread in running:
             thread.start()
         try:

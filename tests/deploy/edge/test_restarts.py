@@ -13,6 +13,9 @@ from tests.deploy.edge.fleet import Fleet
 from tests.deploy.edge.load import Kind, load, ours, over_json, stock
 
 LONG = pytest.mark.prove
+GENTLY = 0.01
+"""Seconds between calls in the quick form, which shares its machine with other tests."""
+
 LAME_DUCK = "--lame-duck=2"
 """The default, which `ServerProcess` leaves out."""
 
@@ -44,7 +47,7 @@ def test_a_rolling_restart_loses_no_call(
     with Fleet(tmp_path, "--engine", engine, LAME_DUCK) as fleet:
         fleet.add_marked(servers)
         edge = start_before(fleet)
-        with load(all_kinds(fleet, edge), threads=1) as running:
+        with load(all_kinds(fleet, edge), threads=1, pause=GENTLY if rounds == 1 else 0) as running:
             for _ in range(rounds):
                 for server in fleet.servers:
                     running.wait_for_all(servers)
@@ -70,7 +73,7 @@ def test_a_kill_costs_only_what_the_server_had_in_its_hands(
         fleet.add_marked(2)
         edge = start_before(fleet)
         kinds = all_kinds(fleet, edge)
-        with load(kinds, threads=threads) as running:
+        with load(kinds, threads=threads, pause=GENTLY if kills == 1 else 0) as running:
             for number in range(kills):
                 running.wait_for_all(2)
                 server = fleet.servers[number % 2]

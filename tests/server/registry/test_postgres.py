@@ -244,11 +244,19 @@ def test_the_database_goes_and_comes_back(mortal: Cluster, caplog: pytest.LogCap
     caplog.set_level(logging.WARNING)
     with opened(mortal.new_database(), follow=True) as one:
         one.register("net", tiny(1))
+        changes: list[NetworkChange] = []
+        one.subscribe(changes.append)
+        assert one.database_works
         mortal.kill()
         with pytest.raises(StoreUnavailableError, match=r"cannot be reached|was lost|starting or stopping"):
             one.register("net", tiny(2))
         assert one.served("net", "").version == 1, "from memory"
-        wait_until(lambda: "degraded" in caplog.text)
+        wait_until(lambda: len(changes) == 1)
+        assert "degraded" in caplog.text
+        assert not one.database_works
         mortal.start()
-        wait_until(lambda: "is back after" in caplog.text)
+        wait_until(lambda: len(changes) == 2)
+        assert "is back after" in caplog.text
+        assert one.database_works
+        assert {change.name for change in changes} == {""}
         assert one.register("net", tiny(2)).version.number == 2

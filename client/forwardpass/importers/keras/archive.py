@@ -21,6 +21,8 @@ METADATA: Final = "metadata.json"
 WEIGHTS: Final = "model.weights.h5"
 _ASSETS: Final = "assets/"
 _MOST_MEMBERS: Final = 1_000
+_MOST_CONTAINERS: Final = 131_072
+"""Lists and objects in a JSON text; a layer has about twenty."""
 _DEEPEST: Final = 200
 _STORED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_TEXT: Final = DEFAULT_LIMITS.max_header_bytes
@@ -94,8 +96,8 @@ def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
 
 def _object(text: bytes, name: str) -> Mapping[str, Any]:
     """Read a JSON object."""
-    if text.count(b"[") + text.count(b"{") > DEFAULT_LIMITS.max_containers:
-        raise refusal(name, f"has more than {DEFAULT_LIMITS.max_containers:,} lists and objects")
+    if text.count(b"[") + text.count(b"{") > _MOST_CONTAINERS:
+        raise refusal(name, f"has more than {_MOST_CONTAINERS:,} lists and objects")
     try:
         value = json.load(io.BytesIO(text))
     except (ValueError, RecursionError) as error:
@@ -110,10 +112,6 @@ def _depth(value: Any) -> int:
     level, depth = [value], 0
     while level and depth <= _DEEPEST:
         depth += 1
-        level = [
-            part
-            for one in level
-            if isinstance(one, dict | list)
-            for part in (one.values() if isinstance(one, dict) else one)
-        ]
+        parts = (part for one in level for part in (one.values() if isinstance(one, dict) else one))
+        level = [part for part in parts if isinstance(part, dict | list)]
     return depth

@@ -26,7 +26,7 @@ def load_model(path: str | PathLike[str]) -> Any:
         archive = open_archive(path)
     except OSError as error:
         raise refusal(str(path), f"cannot be read: {error}") from error
-    _follow(archive)
+    follow(archive)
     return oracle.load(path)
 
 
@@ -42,7 +42,7 @@ def read(model: Any) -> Source:
             model.save(path)
         except Exception as error:
             raise UnsupportedModelError(f"Keras cannot save the model: {error!r}") from error
-        structure, reader, outputs = _follow(open_archive(path))
+        structure, reader, outputs = follow(open_archive(path))
     if len(reader.dtypes) > 1:
         raise refusal("model", "computes some layers in float32 and some in float64; build it in one of them")
     notes, several = reader.notes, len(reader.inputs) > 1
@@ -66,7 +66,7 @@ def read(model: Any) -> Source:
     )
 
 
-def _follow(archive: Archive) -> tuple[Structure, ModelReader, list[Values]]:
+def follow(archive: Archive) -> tuple[Structure, ModelReader, list[Values]]:
     """Read all of a file, and return its structure, what read it, and its outputs."""
     if not archive.version.startswith("3."):
         advice = "load it in Keras 3 and save it again as a .keras file"

@@ -10,9 +10,9 @@ from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.pytorch.building import Builder, RefusedError
 from forwardpass.importers.pytorch.modules import MODULES
 from forwardpass.importers.pytorch.operations import changes_its_input, name_of, operate
+from forwardpass.importers.pytorch.programs import Program
 from forwardpass.importers.pytorch.refusals import UNKNOWN, WHY
 from forwardpass.importers.pytorch.rows import Batch, Rows, all_of
-from forwardpass.importers.pytorch.tracing import Program
 
 _FRAME: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 _OURS_AND_TORCHS: Final = ("/torch/", "/forwardpass/importers/")
@@ -91,6 +91,8 @@ class Follower:
         return self._operation(node, args, options)
 
     def _operation(self, node: Any, args: Any, options: Mapping[str, Any]) -> Any:
+        if isinstance(node.target, type) and issubclass(node.target, tuple):
+            return node.target(*args, **options)
         name = name_of(node.target)
         if name.removeprefix("aten.") in _CHECKS:
             return None

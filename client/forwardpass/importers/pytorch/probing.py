@@ -6,13 +6,12 @@ Each input is a tensor of rows, of numbers or of levels. Shapes are tried, and o
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 _SMALL: Final = 64
 """Every width up to this is tried, and beside them every size that a parameter has."""
+_SHAPES: Final[Sequence[tuple[int, ...]]] = ((), *((size,) for size in range(1, _SMALL + 1)))
 _MOST_CALLS: Final = 30_000
-
-Tensors: TypeAlias = Sequence[Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,40 +29,46 @@ class Input:
     whole: bool = False
 
 
-def probe(module: Any, names: Sequence[str], hints: Mapping[str, Sequence[Input]]) -> tuple[Input, ...] | None:
+def probe(
+    module: Any, names: Sequence[str], dtype: str, hints: Mapping[str, Sequence[Input]]
+) -> tuple[Input, ...] | None:
     """Find the shapes of the inputs.
 
     Args:
         module: The module, called with a tensor for each input.
         names: The inputs.
+        dtype: Of those that are numbers.
         hints: What an input may be, where that is known.
 
     Returns:
         The inputs, or None when several shapes work, or none does.
     """
-    sizes = sorted({size for parameter in module.parameters() for size in parameter.shape} - set(range(_SMALL + 1)))
-    shapes = [(), *((size,) for size in (*range(1, _SMALL + 1), *sizes))]
+    sizes = {size for parameter in module.parameters() for size in parameter.shape}
+    # No parameter has so many rows, so that nothing works by chance.
+    rows = next(count for count in itertools.count(_SMALL + 1) if count not in sizes)
+    shapes = [*_SHAPES, *((size,) for size in sorted(sizes) if size > _SMALL)]
     options = [
         hints.get(name) or [Input(name=name, shape=shape, whole=whole) for whole in (False, True) for shape in shapes]
         for name in names
     ]
     if all(len(each) == 1 for each in options):
-        return tuple(each[0] for each in options)
-    # No parameter has so many rows, so that nothing works by chance.
-    rows = next(count for count in itertools.count(5) if (count,) not in shapes[_SMALL:] and count > _SMALL)
-    found = next((inputs for inputs in _combined(options) if _works(module, inputs, rows)), None)
+        # Whatever it answers: what makes it no network is told when it is followed.
+        alone = tuple(each[0] for each in options)
+        return None if _answers(module, alone, rows, dtype) is None else alone
+    found = next((inputs for inputs in _combined(options) if _works(module, inputs, rows, dtype)), None)
     if found is None:
         return None
     for place, others in enumerate(options):
         for other in others:
-            changed = (*found[:place], other, *found[place + 1 :])
-            if (
-                other.shape != found[place].shape
-                and other.whole == found[place].whole
-                and _works(module, changed, rows)
-            ):
+            differs = other.shape != found[place].shape and other.whole == found[place].whole
+            if differs and _works(module, (*found[:place], other, *found[place + 1 :]), rows, dtype):
                 return None
     return found
+
+
+def level_shapes(name: str) -> list[Input]:
+    """Return what an input of levels may be: one for each row, or several."""
+    return [Input(name=name, shape=shape, whole=True) for shape in _SHAPES]
 
 
 def _combined(options: Sequence[Sequence[Input]]) -> Iterator[tuple[Input, ...]]:
@@ -78,16 +83,22 @@ def _combined(options: Sequence[Sequence[Input]]) -> Iterator[tuple[Input, ...]]
         yield from itertools.islice(itertools.product(*options), _MOST_CALLS)
 
 
-def _works(module: Any, inputs: Sequence[Input], rows: int) -> bool:
+def _works(module: Any, inputs: Sequence[Input], rows: int, dtype: str) -> bool:
     """Say whether a module can be called with such inputs, and answers with tensors of so many rows."""
+    answers = _answers(module, inputs, rows, dtype)
+    return answers is not None and all(getattr(each, "ndim", 0) > 0 and len(each) == rows for each in answers)
+
+
+def _answers(module: Any, inputs: Sequence[Input], rows: int, dtype: str) -> list[Any] | None:
+    """Return what a module answers to such inputs, or None when it cannot be called with them."""
     import torch
 
-    dtype = next((parameter.dtype for parameter in module.parameters()), torch.get_default_dtype())
-    tensors = [torch.zeros((rows, *each.shape), dtype=torch.int64 if each.whole else dtype) for each in inputs]
+    numbers = getattr(torch, dtype)
+    tensors = [torch.zeros((rows, *each.shape), dtype=torch.int64 if each.whole else numbers) for each in inputs]
     try:
         with torch.no_grad():
             answer = module(*tensors)
     except Exception:  # noqa: BLE001 - whatever it is, these are not the inputs
-        return False
-    answers = torch.utils._pytree.tree_leaves(answer)  # noqa: SLF001 - tuples and dicts of tensors, as torch has them
-    return all(getattr(each, "ndim", 0) > 0 and len(each) == rows for each in answers)
+        return None
+    leaves: list[Any] = torch.utils._pytree.tree_leaves(answer)  # noqa: SLF001 - what tuples and dicts have
+    return leaves

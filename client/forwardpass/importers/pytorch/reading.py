@@ -12,9 +12,10 @@ from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.pytorch.building import Builder
 from forwardpass.importers.pytorch.following import Follower
 from forwardpass.importers.pytorch.probing import Input
+from forwardpass.importers.pytorch.programs import Program, refused
 from forwardpass.importers.pytorch.rows import Rows
 from forwardpass.importers.pytorch.tidying import tidy
-from forwardpass.importers.pytorch.tracing import Program, trace
+from forwardpass.importers.pytorch.tracing import trace
 from forwardpass.importers.source import Sample, Source
 from forwardpass.spec.names import identifier_fault
 from forwardpass.spec.network import default_names
@@ -46,7 +47,9 @@ def read(model: Any) -> Source:
     groups: list[dict[str, Any]] = [
         {"name": follower.groups[each.name], "width": width} for each, width in zip(program.inputs, widths, strict=True)
     ]
-    _check_read(layers, groups if several else [{"name": "inputs"}])
+    sources = [group["name"] for group in groups] if several else ["inputs"]
+    _check_read(layers, sources)
+    levels = _levels(follower.build, sources, widths)
     return Source(
         framework=f"PyTorch {torch.__version__.partition('+')[0]}",
         model=program.title,
@@ -60,13 +63,14 @@ def read(model: Any) -> Source:
         compute=_oracle(program, widths),
         groups=tuple(groups) if several else (),
         output_layers=tuple(outputs) if len(outputs) > 1 or outputs[-1] != layers[-1]["name"] else (),
-        sample=_sample(follower.build, [group["name"] for group in groups] if several else ["inputs"], widths),
+        features=_features(levels, sum(widths)),
+        sample=_sample(levels, sum(widths)),
         dtype=program.dtype,
     )
 
 
 def _named(answer: Any) -> dict[str, Rows]:
-    """Return each output by its name, empty names for those that have none."""
+    """Return each output by its name, `output` and a number where the model has none."""
     if isinstance(answer, Rows):
         answer = {"output": answer}
     elif isinstance(answer, Mapping):
@@ -80,9 +84,7 @@ def _named(answer: Any) -> dict[str, Rows]:
     if not answer or wrong is not None:
         what = "what it returns" if wrong is None else f"its output {wrong!r}"
         message = f"{what} is no tensor of numbers that depend on the rows; return tensors, a tuple or a dict of them"
-        raise UnsupportedModelError(
-            f"the module cannot become a network: {message}", faults=[Fault(path="model", message=message)]
-        )
+        raise refused("model", message)
     found: dict[str, Rows] = answer
     return found
 
@@ -104,12 +106,12 @@ def _input_names(known: Input) -> tuple[str, ...]:
     return (known.name,) if width == 1 else default_names(known.name, width)
 
 
-def _check_read(layers: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]) -> None:
+def _check_read(layers: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> None:
     used = {source for layer in layers for source in layer["from"]}
     faults = [
-        Fault(path=f"model.forward({group['name']})", message="leads to no output; leave this input out")
-        for group in groups
-        if group["name"] not in used
+        Fault(path=f"model.forward({source})", message="leads to no output; leave this input out")
+        for source in sources
+        if source not in used
     ]
     if faults:
         raise UnsupportedModelError(f"the module cannot become a network: {faults[0]}", faults=faults)
@@ -149,15 +151,27 @@ def _call(program: Program, widths: Sequence[int], rows: Array) -> Array:
     return np.concatenate([leaf.to(torch.float64).reshape(len(rows), -1).numpy() for leaf in leaves], axis=1)
 
 
-def _sample(build: Builder, sources: Sequence[str], widths: Sequence[int]) -> Sample | None:
-    """Return what makes rows with levels where levels are looked up."""
-    if not build.levels:
-        return None
+def _levels(build: Builder, sources: Sequence[str], widths: Sequence[int]) -> dict[int, int]:
+    """Return how many levels there are, by the column of each input that is looked up."""
     starts = dict(zip(sources, [0, *accumulate(widths)], strict=False))
-    levels = {starts[source] + place: count for (source, place), count in build.levels.items()}
+    return {starts[source] + place: count for (source, place), count in build.levels.items()}
+
+
+def _features(levels: Mapping[int, int], width: int) -> tuple[Mapping[str, Any], ...]:
+    """Say of each input that is looked up which levels there are: PyTorch refuses others, and so does the network."""
+    if not levels:
+        return ()
+    known = {column: {"range": [0, count - 1], "out_of_range": "refuse"} for column, count in levels.items()}
+    return tuple(known.get(column, {}) for column in range(width))
+
+
+def _sample(levels: Mapping[int, int], width: int) -> Sample | None:
+    """Return what makes rows with levels where levels are looked up."""
+    if not levels:
+        return None
 
     def sample(random: np.random.Generator, count: int) -> Array:
-        rows = random.normal(size=(count, sum(widths)))
+        rows = random.normal(size=(count, width))
         rows[1::2] *= _STRETCH
         for column, known in levels.items():
             rows[:, column] = random.integers(known, size=count)

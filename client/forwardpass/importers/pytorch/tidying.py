@@ -60,10 +60,9 @@ def _passes_on(layer: Mapping[str, Any]) -> bool:
 
 
 def _count_readers(layers: Sequence[Mapping[str, Any]], outputs: Sequence[str]) -> dict[str, int]:
-    """Count for each layer that leads to an output how often it is read, being an output counting too."""
+    """Count for each layer that leads to an output how often it is read; being an output counts as being read."""
     readers: dict[str, int] = {}
     for name in outputs:
-        # An output keeps its name and its numbers: it is as if many others read it.
         readers[name] = readers.get(name, 0) + 1
     for layer in reversed(layers):
         if layer["name"] in readers:

@@ -1,0 +1,122 @@
+"""The rows given to an import, as the numbers that a network computes: texts of categories become their indices."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.errors import FeatureMismatchError, InvalidTensorError, NonFiniteInputError, ShapeMismatchError
+from forwardpass.rows import RowsLike, without_pandas
+from forwardpass.spec import Feature
+from forwardpass.tensors import Array
+
+_MOST_NAMES: Final = 10
+
+
+def given_rows(
+    rows: RowsLike | None, names: Sequence[str], *, non_finite: bool = False, features: Sequence[Feature] = ()
+) -> Array:
+    """Return rows of any form that `Client.predict` takes as an array, `(rows, inputs)` float64.
+
+    Args:
+        rows: The rows, or None.
+        names: A name for each input.
+        non_finite: Whether NaN and infinity are accepted.
+        features: What is known of each input, or nothing.
+
+    Raises:
+        FeatureMismatchError: A named row lacks an input.
+        ShapeMismatchError: The rows have another width, or no such shape at all.
+        InvalidTensorError: They are no numbers, and no levels of their categories.
+        NonFiniteInputError: There is NaN or infinity among them, or a value is missing that must not be.
+    """
+    if rows is None:
+        return np.empty((0, len(names)))
+    plain: Any = without_pandas(rows)
+    plain = [plain] if isinstance(plain, dict) else plain
+    if isinstance(plain, list) and plain and isinstance(plain[0], dict):
+        missing = [name for name in names if any(name not in row for row in plain)]
+        if missing:
+            shown = ", ".join(map(repr, missing[:_MOST_NAMES]))
+            raise FeatureMismatchError(f"the rows have no {shown}; the model reads {', '.join(map(repr, names))}")
+        plain = [[row[name] for name in names] for row in plain]
+    if any(feature.is_typed for feature in features):
+        plain = _typed(plain, features)
+    try:
+        numbers = np.asarray(plain)
+    except ValueError as error:
+        raise ShapeMismatchError(f"the rows are no array: {error}") from None
+    if numbers.dtype.kind not in "biuf":
+        raise InvalidTensorError(f"the rows are an array of {numbers.dtype}; numbers are needed")
+    numbers = numbers.reshape(1, -1) if numbers.ndim == 1 else numbers
+    if numbers.ndim != 2 or numbers.shape[1] != len(names):
+        raise ShapeMismatchError(
+            f"the rows have the shape {list(numbers.shape)}; needed is [rows, {len(names)}]",
+            expectedShape=["rows", len(names)],
+            actualShape=list(numbers.shape),
+        )
+    numbers = numbers.astype(np.float64)
+    if not non_finite:
+        check_finite(numbers, names, "leave such rows out, or fill them first", features)
+    return numbers
+
+
+def check_finite(rows: Array, names: Sequence[str], advice: str, features: Sequence[Feature] = ()) -> None:
+    """Refuse NaN and infinity, but NaN where a feature says that it is computed.
+
+    Args:
+        rows: `(rows, inputs)`.
+        names: A name for each input.
+        advice: What to do.
+        features: What is known of each input, or nothing.
+
+    Raises:
+        NonFiniteInputError: There is one.
+    """
+    wrong = np.argwhere(~(np.isfinite(rows) | (np.isnan(rows) & nan_columns(features))))
+    if len(wrong):
+        row, column = wrong[0]
+        raise NonFiniteInputError(
+            f"row {row} has {rows[row, column]} as {names[column]!r}; {advice}",
+            row=row,
+            feature=names[column],
+            value=rows[row, column],
+            count=len(wrong),
+        )
+
+
+def nan_columns(features: Sequence[Feature]) -> Any:
+    """Say of each input whether NaN is computed there; False for all where nothing is known of them."""
+    if not features:
+        return False
+    return np.array([_is_nan(feature, feature.missing) or _is_nan(feature, feature.unknown) for feature in features])
+
+
+def _is_nan(feature: Feature, word: float | str) -> bool:
+    stand_in = feature.stand_in(word)
+    return stand_in is not None and stand_in != stand_in  # noqa: PLR0124 - this is how NaN is told
+
+
+def _typed(rows: Any, features: Sequence[Feature]) -> Any:
+    """Return rows with numbers in place of texts and of what is missing."""
+    table = [list(row) if isinstance(row, Sequence | np.ndarray) else row for row in rows]
+    if any(not isinstance(row, list) or len(row) != len(features) for row in table):
+        return rows  # whose shape is judged later
+    return [
+        [_number(value, feature, place) for value, feature in zip(row, features, strict=True)]
+        for place, row in enumerate(table)
+    ]
+
+
+def _number(value: Any, feature: Feature, row: int) -> Any:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        stand_in = feature.stand_in(feature.missing)
+        return np.nan if stand_in is None else stand_in
+    if feature.kind != "category" or not isinstance(value, str):
+        return value
+    if value in feature.levels:
+        return float(feature.levels.index(value))
+    stand_in = feature.stand_in(feature.unknown)
+    if stand_in is None:
+        raise InvalidTensorError(f"row {row} has {value!r} as {feature.name!r}, which is no level of it")
+    return stand_in

@@ -1,0 +1,230 @@
+"""Files that Keras wrote, beside what it computed; and files that someone else did, which are refused early."""
+
+import io
+import json
+import time
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from forwardpass import spec
+from forwardpass.importers import UnsupportedModelError, load_object, reference
+from forwardpass.importers.keras.archive import open_archive
+from forwardpass.importers.keras.naming import snake_case, variable_path
+from forwardpass.importers.keras.reading import follow
+from forwardpass_server.core import forward
+from forwardpass_server.registry.compile import compile_plan
+
+FILES = Path(__file__).parent / "keras_files"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FILES.glob("*.keras")))
+def test_a_file_computes_what_keras_computed(name: str) -> None:
+    known = json.loads((FILES / f"{name}.json").read_text())
+    rows, expected = np.array(known["rows"]), np.array(known["outputs"])
+    _, reader, outputs = follow(open_archive(FILES / f"{name}.keras"))
+    several = len(reader.inputs) > 1
+    network = spec.parse(
+        {
+            "format": spec.FORMAT,
+            "inputs": [
+                {"name": f"input {index}", "mean": float(mean), "scale": float(scale)}
+                for index, (mean, scale) in enumerate(zip(reader.notes.mean, reader.notes.scale, strict=True))
+            ],
+            "input_groups": [{"name": each.group, "width": each.width} for each in reader.inputs] if several else [],
+            "layers": reader.draft.layers,
+            "output_layers": [values.sources[0] for values in outputs],
+        }
+    )
+    np.testing.assert_allclose(reference.compute(network, rows), expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(forward(compile_plan(network), rows), expected, rtol=1e-12, atol=1e-13)
+    sample = reader.notes.sample(np.random.default_rng(0), 200)
+    assert np.isfinite(forward(compile_plan(network), sample)).all()
+
+
+def test_names_of_variables_are_counted_by_class() -> None:
+    counts: dict[str, int] = {}
+    kinds = ["Dense", "PReLU", "Dense", "GlobalMaxPooling1D", "LeakyReLU", "Dense"]
+    assert [variable_path("layers/functional", kind, counts).rpartition("/")[2] for kind in kinds] == [
+        "dense",
+        "p_re_lu",
+        "dense_1",
+        "global_max_pooling1d",
+        "leaky_re_lu",
+        "dense_2",
+    ]
+    assert snake_case("BatchNormalization") == "batch_normalization"
+
+
+def layer(kind: str, **config: Any) -> dict[str, Any]:
+    return {
+        "module": "keras.layers",
+        "class_name": kind,
+        "config": {"name": kind.lower(), "dtype": "float32", **config},
+    }
+
+
+def sequential(*layers: Any, shape: Any = (None, 4)) -> dict[str, Any]:
+    given = layer("InputLayer", batch_shape=list(shape))
+    return {"module": "keras", "class_name": "Sequential", "config": {"name": "model", "layers": [given, *layers]}}
+
+
+def weights(fill: Callable[[Any], None] = lambda _: None) -> bytes:
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        fill(file.create_group("layers/dense/vars"))
+    return content.getvalue()
+
+
+def dense(group: Any) -> None:
+    group["0"], group["1"] = np.ones((4, 2), np.float32), np.zeros(2, np.float32)
+
+
+ELSEWHERE = {"module": "subprocess", "class_name": "run", "config": {}}
+DENSE = layer("Dense", units=2, activation="relu")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., str]:
+    """Write a file with some of its members replaced."""
+
+    def write(**members: Any) -> str:
+        config = members.pop("config", sequential(DENSE))
+        parts = {
+            "metadata.json": json.dumps({"keras_version": members.pop("version", "3.9.0")}),
+            "config.json": config if isinstance(config, str) else json.dumps(config),
+            "model.weights.h5": members.pop("weights", weights(dense)),
+        }
+        path = tmp_path / "model.keras"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in parts.items():
+                if members.get("without") != name:
+                    archive.writestr(name, content)
+        return str(path)
+
+    return write
+
+
+def test_such_a_file_is_read_when_nothing_is_wrong_with_it(write: Callable[..., str]) -> None:
+    _, reader, _ = follow(open_archive(write()))
+    (only,) = reader.draft.layers
+    assert (only["name"], only["activation"], only["weights"].shape) == ("dense", "relu", (2, 4))
+    assert reader.dtypes == {"float32"}
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"PK\x03\x04 is not enough")
+    with pytest.raises(UnsupportedModelError, match="is no archive that can be read"):
+        load_object(str(tmp_path / "model.keras"))
+    with pytest.raises(UnsupportedModelError, match="cannot be read"):
+        load_object(str(tmp_path / "nothing.keras"))
+
+
+def functional(calls: dict[str, list[str]]) -> dict[str, Any]:
+    """A model of `Add` layers, each with the names of what it reads."""
+
+    def tensor(name: str) -> Any:
+        return {"class_name": "__keras_tensor__", "config": {"shape": [None, 4], "keras_history": [name, 0, 0]}}
+
+    layers = [{**layer("InputLayer", batch_shape=[None, 4]), "inbound_nodes": []}]
+    for name, sources in calls.items():
+        node = {"args": [[tensor(source) for source in sources]], "kwargs": {}}
+        layers.append({**layer("Add"), "inbound_nodes": [node]})
+        layers[-1]["config"]["name"] = name
+    ends = {"input_layers": [["inputlayer", 0, 0]], "output_layers": [[list(calls)[-1], 0, 0]]}
+    return {"module": "keras", "class_name": "Functional", "config": {"name": "model", "layers": layers, **ends}}
+
+
+def soft_link(group: Any) -> None:
+    dense(group)
+    del group["0"]
+    group["0"] = h5py.SoftLink("/layers/dense/vars/1")
+
+
+def external_link(group: Any) -> None:
+    group["0"] = h5py.ExternalLink("/etc/passwd", "/")
+    group["1"] = np.zeros(2)
+
+
+def external_numbers(group: Any) -> None:
+    group.create_dataset("0", (4, 2), "f4", external=[("/etc/passwd", 0, 32)])
+    group["1"] = np.zeros(2)
+
+
+def huge(group: Any) -> None:
+    group.create_dataset("0", (10**6, 10**6), "f4", chunks=(1, 1024))
+    group["1"] = np.zeros(2)
+
+
+def rounded(group: Any) -> None:
+    group["0"], group["1"] = np.ones((4, 2), np.int8), np.zeros(2)
+
+
+HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
+    "no configuration": ({"without": "config.json"}, "has no config.json"),
+    "Keras 2": ({"version": "2.15.0"}, "was written by Keras 2.15.0; load it in Keras 3"),
+    "a bomb of zeros": ({"config": "0" * 100_000_000}, "has 100,000,000 bytes unpacked; at most"),
+    "a bomb of lists": ({"config": "[" * 2_000_000}, "has more than 131,072 lists and objects"),
+    "a deep nest": ({"config": '{"a":' * 100_000}, "is not JSON"),
+    "a million layers": ({"config": sequential(*[{}] * 1_000_000)}, "has more than 131,072 lists and objects"),
+    "many layers": ({"config": sequential(*[DENSE] * 5_000)}, "has 5,001 layers; at most 1,024 are read"),
+    "no layers": ({"config": {"module": "keras", "class_name": "Sequential", "config": {"layers": []}}}, "no layers"),
+    "layers that are none": ({"config": sequential(1, "a")}, "a configuration that Keras 3 does not write"),
+    "wide inputs": ({"config": sequential(DENSE, shape=(None, 10**9))}, "has 1,000,000,000 values for each row"),
+    "open inputs": ({"config": sequential(DENSE, shape=(None, None))}, "each row needs a fixed number of values"),
+    "many repetitions": ({"config": sequential(layer("RepeatVector", n=10**9))}, "values for each row; at most"),
+    "many tokens": (
+        {"config": sequential(layer("CategoryEncoding", num_tokens=10**9))},
+        "values for each row; at most",
+    ),
+    "wide windows": (
+        {"config": sequential(layer("MaxPooling1D", pool_size=10**9, padding="same"), shape=(None, 4, 1))},
+        "has windows of 1000000000",
+    ),
+    "a circle": ({"config": functional({"a": ["b", "inputlayer"], "b": ["a", "inputlayer"]})}, "needs its own output"),
+    "a layer that is not there": ({"config": functional({"a": ["inputlayer", "b"]})}, "has no layer 'b'"),
+    "a class from elsewhere": (
+        {"config": sequential({**layer("Dense"), "module": "os", "class_name": "system"})},
+        "is no layer of Keras's own",
+    ),
+    "a function from elsewhere": (
+        {"config": sequential({**DENSE, "config": {**DENSE["config"], "kernel_initializer": ELSEWHERE}})},
+        "names run of subprocess, which is not Keras's own",
+    ),
+    "a Lambda": ({"config": sequential(layer("Lambda", function="x"))}, "runs code from the file, which is never done"),
+    "no HDF5": ({"weights": b"nothing"}, "is no HDF5 file"),
+    "no weights": ({"weights": weights()}, "that do not fit it"),
+    "weights of another shape": (
+        {"config": sequential(DENSE, shape=(None, 5))},
+        r"has a kernel of shape \[4, 2\] for values of \[5\]",
+    ),
+    "a link": ({"weights": weights(soft_link)}, "is a link to elsewhere, which is not followed"),
+    "a link to a file": ({"weights": weights(external_link)}, "is a link to elsewhere, which is not followed"),
+    "numbers in another file": ({"weights": weights(external_numbers)}, "whose numbers are in other files"),
+    "a terabyte of numbers": ({"weights": weights(huge)}, "with which there are more than 33,554,432"),
+    "rounded weights": ({"weights": weights(rounded)}, "of int8; float32 or float64 is needed"),
+}
+
+
+@pytest.mark.parametrize(("parts", "words"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_is_refused_before_it_costs_anything(
+    parts: dict[str, Any], words: str, write: Callable[..., str]
+) -> None:
+    path = write(**parts)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnsupportedModelError, match=words):
+            load_object(path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 50_000_000
+    started = time.process_time()
+    with pytest.raises(UnsupportedModelError):
+        load_object(path)
+    print(f"{path}: {time.process_time() - started:.3f} s of CPU, {most / 1e6:.1f} MB")

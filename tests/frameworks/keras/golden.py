@@ -1,0 +1,34 @@
+"""Write the files of tests/client/importers/keras_files anew: `python -m tests.frameworks.keras.golden`.
+
+They are small models, each with rows and what Keras computes of them, so that files are read in `make test` too, which
+has no Keras.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from tests.environments import ROOT
+from tests.frameworks.keras import cases
+
+FOLDER: Final = ROOT / "tests" / "client" / "importers" / "keras_files"
+MODELS: Final[Mapping[str, tuple[Callable[[], Any], Any]]] = {
+    "normalized": (cases.normalized, cases.CANCER),
+    "prepared": (cases.prepared, cases.PREPARED),
+    "nested": (cases.nested, cases.DIABETES),
+    "several_outputs": (cases.several_outputs, cases.DIABETES),
+    "pooled": (cases.pooled, cases.PIXELS),
+}
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, (make, data) in MODELS.items():
+        model, rows = make(), data[::50]
+        model.save(FOLDER / f"{name}.keras")
+        known = {"rows": rows.tolist(), "outputs": cases.predicted(model, rows).tolist()}
+        (FOLDER / f"{name}.json").write_text(json.dumps(known) + "\n")
+
+
+if __name__ == "__main__":
+    main()
