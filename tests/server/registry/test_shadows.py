@@ -51,6 +51,15 @@ def test_a_shadow_follows_its_alias(net: Registry) -> None:
     assert net.revision == before
 
 
+def test_a_shadow_has_the_levels_of_what_it_is_compared_with(registry: Registry) -> None:
+    for levels in (["a", "b"], ["b", "a"], ["a", "b"]):
+        city = {"name": "city", "kind": "category", "levels": levels, "unknown": levels[registry.revision % 2]}
+        registry.register("typed", tiny(registry.revision + 1, inputs=[city]))
+    with pytest.raises(InvalidFieldError, match="levels are"):
+        registry.set_shadow("typed", "1", "2", share=1.0)
+    registry.set_shadow("typed", "1", "3", share=1.0)
+
+
 def test_setting_again(net: Registry) -> None:
     first = net.set_shadow("net", "production", "3", share=0.1)
     [shadowing] = first.shadowings()
