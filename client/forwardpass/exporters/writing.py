@@ -11,8 +11,8 @@ from forwardpass.spec import NetworkSpec, to_json, to_safetensors
 
 EXPORTERS: Final[Mapping[str, Callable[[NetworkSpec], bytes]]] = MappingProxyType(
     {
-        ".onnx": lambda spec: onnx.export(spec).SerializeToString(),
         ".json": lambda spec: to_json(spec).encode(),
+        ".onnx": lambda spec: onnx.export(spec).SerializeToString(),
         ".py": numpy_file.write,
         ".safetensors": to_safetensors,
     }
