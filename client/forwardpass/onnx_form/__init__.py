@@ -2,6 +2,6 @@
 
 from forwardpass.onnx_form.packages import imported
 from forwardpass.onnx_form.running import Runner, computed_by, runner
-from forwardpass.onnx_form.writing import METADATA, groups_of, write
+from forwardpass.onnx_form.writing import METADATA, groups_of, stand_ins, write
 
-__all__ = ["METADATA", "Runner", "computed_by", "groups_of", "imported", "runner", "write"]
+__all__ = ["METADATA", "Runner", "computed_by", "groups_of", "imported", "runner", "stand_ins", "write"]

@@ -17,6 +17,7 @@ from forwardpass.onnx_form.kinds import add_layer
 from forwardpass.onnx_form.nodes import Nodes
 from forwardpass.onnx_form.packages import imported
 from forwardpass.spec import NetworkSpec, to_document
+from forwardpass.tensors import Array
 
 METADATA: Final = "forwardpass.spec"
 """The key of the canonical JSON in a model's metadata."""
@@ -68,11 +69,13 @@ def groups_of(spec: NetworkSpec) -> list[tuple[str, int]]:
 
 
 def _inputs(nodes: Nodes, spec: NetworkSpec, groups: Sequence[tuple[str, int]]) -> dict[str, str]:
-    """Standardize each group of inputs, and put them side by side where a layer reads all."""
-    values, start = {}, 0
+    """Fill in and standardize each group of inputs, and put them side by side where a layer reads all."""
+    values, start, missing = {}, 0, stand_ins(spec)
     for name, width in groups:
         nodes.enter(name)
         value, part = name, slice(start, start + width)
+        if not np.isnan(missing[part]).all():
+            value = nodes.add("Where", nodes.add("IsNaN", value), nodes.keep(f"{name}/missing", missing[part]), value)
         if spec.inputs.mean is not None:
             value = nodes.add("Sub", value, nodes.keep(f"{name}/mean", spec.inputs.mean[part]))
         if spec.inputs.scale is not None:
@@ -83,6 +86,12 @@ def _inputs(nodes: Nodes, spec: NetworkSpec, groups: Sequence[tuple[str, int]]) 
         nodes.enter("inputs")
         values["inputs"] = nodes.add("Concat", *values.values(), axis=1)
     return values
+
+
+def stand_ins(spec: NetworkSpec) -> Array:
+    """Return what stands in for a missing input, `(inputs,)` in the spec's dtype, and NaN where nothing does."""
+    found = [feature.stand_in(feature.missing) for feature in spec.inputs.features] or [None] * spec.inputs.width
+    return np.array([np.nan if number is None else number for number in found], spec.dtype)
 
 
 def _outputs(nodes: Nodes, spec: NetworkSpec) -> list[tuple[str, int]]:

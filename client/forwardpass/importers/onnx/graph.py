@@ -20,6 +20,9 @@ from forwardpass.importers.onnx.tables import MOVING, NOT_READ, OPERATORS, REFUS
 from forwardpass.importers.onnx.values import Constant, Flow, Label, Value
 
 _MOST_FAULTS: Final = 10
+_MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What Python raises where a node has too few inputs, or attributes of another type or length than its operator."""
+
 _DOMAINS: Final[Mapping[str, str]] = {"ai.onnx": ""}
 
 
@@ -216,6 +219,9 @@ class _Reading:
         except Refused as refused:
             self._fault(path, f"{node.op_type} {refused}")
             results = None
+        except _MALFORMED as error:
+            self._fault(path, f"{node.op_type} is not as its operator must be: {error!r}")
+            results = None
         made = results if isinstance(results, tuple) else (results,)
         self._values.update(dict.fromkeys(node.output))
         for name, value in zip(node.output, made, strict=False):
@@ -317,4 +323,4 @@ class _Unknown(Exception):  # noqa: N818 - it never leaves this module
 def _named(outputs: Sequence[tuple[str, str, int]]) -> tuple[str, ...]:
     """Return a name for each output, after the graph's."""
     names = [tensor if width == 1 else f"{tensor}_{place}" for _, tensor, width in outputs for place in range(width)]
-    return tuple(names)
+    return tuple(names) if len(set(names)) == len(names) else ()

@@ -51,10 +51,9 @@ def product(step: Step, one: Constant | Flow, other: Constant | Flow, factor: fl
         if isinstance(value, Flow) and value.kind not in FLOATS:
             raise Refused(f"computes in {value.kind}; networks compute in float32 or float64, cast to one of them")
     if isinstance(one, Flow) and isinstance(other, Constant):
-        whole = _times(step, one, other.array * other.array.dtype.type(factor))
+        whole = _times(step, one, _by(factor, other.array))
     elif isinstance(one, Constant) and isinstance(other, Flow):
-        weights = one.array * one.array.dtype.type(factor)
-        whole = _turned(_times(step, _turned(other), np.swapaxes(weights, -1, -2)))
+        whole = _turned(_times(step, _turned(other), np.swapaxes(_by(factor, one.array), -1, -2)))
     else:
         whole = _both(step, one, other)  # type: ignore[arg-type] # neither is constant
         if factor != 1:
@@ -66,6 +65,11 @@ def product(step: Step, one: Constant | Flow, other: Constant | Flow, factor: fl
         raise Refused("multiplies along the axis of the rows; a network computes each row by itself")
     rows = None if whole.rows is None else whole.rows - sum(axis < whole.rows for axis in axes)
     return replace(whole, index=whole.index.squeeze(tuple(axes)), rows=rows)
+
+
+def _by(factor: float, weights: Array) -> Array:
+    scaled: Array = weights if factor == 1 else weights * weights.dtype.type(factor)
+    return scaled
 
 
 def _matrix(value: Constant | Flow, axis: int) -> Constant | Flow:

@@ -14,8 +14,8 @@ from forwardpass.importers.onnx.groups import grouped
 from forwardpass.importers.onnx.merging import combined, fit, layered
 from forwardpass.importers.onnx.normalization import NORMALIZER
 from forwardpass.importers.onnx.refusing import Refused
-from forwardpass.importers.onnx.step import FLOATS, Reader, Result, Step
-from forwardpass.importers.onnx.structure import joined, taken
+from forwardpass.importers.onnx.step import FLOATS, Reader, Result, Step, front
+from forwardpass.importers.onnx.structure import joined, taken, transposed
 from forwardpass.importers.onnx.values import Constant, Flow, Label
 
 
@@ -76,6 +76,20 @@ def one_hot(step: Step, flow: Flow, levels: list[int]) -> Flow:
         step.hint, [flow], width, kind="one_hot", levels=levels * flow.index.size, indices=indices.tolist()
     )
     return step.draft.nodes(name, (*flow.shape, len(levels)), flow.rows, "float32")
+
+
+def _one_hot(step: Step) -> Result:
+    """Of `depth` places from 0 on, those below 0 counted from the end, along an axis that is new."""
+    flow = step.flow(0)
+    depth = int(step.constant(1).ravel()[0])
+    off, on = step.constant(2).tolist()
+    places = applied(step, flow, "where(x < 0, x + depth, x)", depth=depth)
+    hot = one_hot(step, step.draft.settle(places, step.hint), list(range(depth)))
+    whole = applied(step, hot, "where(x == 1, on, off)", on=on, off=off) if (off, on) != (0, 1) else hot
+    axis = front(step.whole("axis", -1), len(whole.shape))
+    order = list(range(len(whole.shape) - 1))
+    order.insert(axis, len(whole.shape) - 1)
+    return transposed(step, whole, order)
 
 
 def _label_encoder(step: Step) -> Result:
@@ -204,4 +218,5 @@ ML: Final[Mapping[str, Reader]] = MappingProxyType(
 )
 """What reads each operator of ai.onnx.ml."""
 
-ARG_MAX: Final = _arg_max
+LABELLING: Final[Mapping[str, Reader]] = MappingProxyType({"ArgMax": _arg_max, "OneHot": _one_hot})
+"""What reads the operators beside ai.onnx.ml that make labels of numbers, and numbers of labels."""

@@ -96,8 +96,8 @@ class Step:
         return self.sizes(place) if self.has(place) else None
 
     def number(self, name: str, default: float) -> float:
-        """Return an attribute that is a number."""
-        return float(self.attributes.get(name, default))
+        """Return an attribute that is a number: a float32 in every operator, and by default too."""
+        return float(np.float32(self.attributes.get(name, default)))
 
     def whole(self, name: str, default: int) -> int:
         """Return an attribute that is a whole number."""

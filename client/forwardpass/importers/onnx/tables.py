@@ -7,7 +7,7 @@ from typing import Final
 from forwardpass.importers.onnx.elementwise import ELEMENTWISE
 from forwardpass.importers.onnx.linear import LINEAR
 from forwardpass.importers.onnx.merging import MERGING
-from forwardpass.importers.onnx.ml import ARG_MAX, ML
+from forwardpass.importers.onnx.ml import LABELLING, ML
 from forwardpass.importers.onnx.normalization import NORMALIZATION
 from forwardpass.importers.onnx.pooling import POOLING
 from forwardpass.importers.onnx.step import Reader
@@ -16,11 +16,11 @@ from forwardpass.importers.onnx.structure import STRUCTURE
 OPERATORS: Final[Mapping[tuple[str, str], Reader]] = MappingProxyType(
     {
         ("", op): reader
-        for table in (STRUCTURE, ELEMENTWISE, MERGING, LINEAR, NORMALIZATION, POOLING)
+        for table in (STRUCTURE, ELEMENTWISE, MERGING, LINEAR, NORMALIZATION, POOLING, LABELLING)
         for op, reader in table.items()
     }
     | {("ai.onnx.ml", op): reader for op, reader in ML.items()}
-    | {("", "ArgMax"): ARG_MAX, ("ai.onnx.ml", "Binarizer"): ELEMENTWISE["Binarizer"]}
+    | {("ai.onnx.ml", "Binarizer"): ELEMENTWISE["Binarizer"]}
 )
 """What reads each operator, by its domain and name."""
 

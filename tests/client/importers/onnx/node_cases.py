@@ -47,7 +47,12 @@ def cases() -> tuple[Any, ...]:
         from onnx.backend.test.case.node import collect_testcases
 
         collected = collect_testcases(None)
-    return tuple(case for case in collected if _operators(case) <= set(OPERATORS))
+    wrong = _WRONG if onnx.__version__.startswith("1.17.") else frozenset()
+    return tuple(case for case in collected if _operators(case) <= set(OPERATORS) and case.name not in wrong)
+
+
+_WRONG = frozenset({"test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True"})
+"""What onnx 1.17 expects otherwise than later versions and onnxruntime: it counts places after the padding too."""
 
 
 def operator(case: Any) -> str:
@@ -72,7 +77,7 @@ def read(case: Any) -> Read | str:
             graph = read_graph(model, whole=not batched)
             network = spec.parse(_document(graph))
         except UnsupportedModelError as error:
-            if len(constants) == len(inputs) - 1 and 0 not in constants:  # what comes first is mostly no parameter
+            if len(constants) >= len(inputs) - 1 and 0 not in constants:  # what comes first is mostly no parameter
                 reason = str(error.faults[0].message)
             continue
         except InvalidNetworkError as error:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 UNARY = (
     *(
@@ -24,6 +24,9 @@ UNARY = (
     *("ThresholdedRelu", "Abs", "Neg", "Sin", "Cos", "Erf", "Identity", "Dropout"),
 )
 
+ONLY_FLOAT32 = {"Celu", "HardSwish"}
+"""Celu has no other form, and onnx's own numpy takes the sixth of HardSwish in float32."""
+
 
 class RandomModel:
     """A graph that grows node by node; every tensor has its shape for one row.
@@ -34,8 +37,9 @@ class RandomModel:
         tensors: The shape of each tensor, without the rows.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, dtype: str) -> None:
         self.rng = np.random.default_rng(seed)
+        self.dtype = dtype
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.tensors: dict[str, tuple[int, ...]] = {}
@@ -51,7 +55,7 @@ class RandomModel:
         return name
 
     def numbers(self, *shape: int) -> str:
-        return self.constant(self.rng.normal(size=shape).astype(np.float32))
+        return self.constant(self.rng.normal(size=shape).astype(self.dtype))
 
     def pick(self) -> str:
         return str(self.rng.choice(list(self.tensors)[-6:]))
@@ -59,7 +63,8 @@ class RandomModel:
 
 def _unary(model: RandomModel) -> None:
     name = model.pick()
-    (made,) = model.add(str(model.rng.choice(UNARY)), name)
+    op = str(model.rng.choice(UNARY))
+    (made,) = model.add("Elu" if op in ONLY_FLOAT32 and model.dtype == "float64" else op, name)
     model.tensors[made] = model.tensors[name]
 
 
@@ -195,9 +200,10 @@ _STEPS: Mapping[Callable[[RandomModel], None], float] = {
 """What may come next, and how often."""
 
 
-def random_model(seed: int) -> Any:
+def random_model(seed: int, dtype: str = "float32") -> Any:
     """Return a `ModelProto` of one or two inputs whose outputs are what nobody read."""
-    model = RandomModel(seed)
+    model = RandomModel(seed, dtype)
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     inputs = {f"x{place}": int(model.rng.integers(1, 7)) for place in range(model.rng.integers(1, 3))}
     model.tensors |= {name: (width,) for name, width in inputs.items()}
     odds = np.array(list(_STEPS.values()))
@@ -212,9 +218,9 @@ def random_model(seed: int) -> Any:
     graph = helper.make_graph(
         model.nodes,
         f"random {seed}",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", width]) for name, width in inputs.items()],
+        [helper.make_tensor_value_info(name, kind, ["rows", width]) for name, width in inputs.items()],
         [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", *model.tensors[name]])
+            helper.make_tensor_value_info(name, kind, ["rows", *model.tensors[name]])
             for name in outputs or list(model.tensors)[-1:]
         ],
         model.initializers,

@@ -1,7 +1,9 @@
 """Files that were made to harm: each is refused, fast and in little memory, and none makes us read another file."""
 
+import contextlib
 import itertools
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +14,10 @@ import numpy as np
 import onnx
 import pytest
 from forwardpass.importers import UnsupportedModelError, load_object
+from forwardpass.importers.onnx.graph import read_graph
 from onnx import TensorProto, helper
+
+from tests.client.importers.onnx.random_models import random_model
 
 
 def model(
@@ -160,6 +165,24 @@ def test_hostile_files_are_refused_in_little_time_and_memory(tmp_path: Path) -> 
         milliseconds, megabytes, _ = line.split(" ", 2)
         assert float(megabytes) < 50, name
         assert float(milliseconds) < 1_000, name  # of the processor; ten times what is measured at most
+
+
+def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
+    damage = random.Random(0)
+    path = tmp_path / "m.onnx"
+    for seed in range(20):
+        whole = random_model(seed).SerializeToString()
+        for _ in range(20):
+            content = bytearray(whole)
+            for _ in range(damage.randint(1, 6)):
+                place = damage.randrange(len(content))
+                bytes_there = content[place : place + damage.randint(0, 3)]
+                content[place : place + len(bytes_there)] = damage.choice(
+                    [b"", damage.randbytes(1), damage.randbytes(3), bytes_there * 2]
+                )
+            path.write_bytes(content)
+            with contextlib.suppress(UnsupportedModelError):
+                read_graph(load_object(str(path)))
 
 
 OUTSIDE: dict[str, str] = {

@@ -12,7 +12,7 @@ def test_every_node_test_is_computed_or_refused_with_a_reason() -> None:
     print("", *lines, sep="\n")
     assert not found.failed, "\n".join(found.failed)
     assert all(all(reasons) for reasons in found.refused.values())
-    assert found.computed.total() > 500
+    assert found.computed.total() > 450  # onnx 1.17, the oldest, ships fewer than later versions
     if documented().startswith(f"onnx {onnx.__version__}:"):
         assert documented().splitlines() == lines, "python -m tests.client.importers.onnx.node_table writes them"
 
