@@ -72,7 +72,7 @@ def ours(target: str) -> Iterator[Turns]:
             lambda: float(client.predict(MARKED, [[1.0]]).outputs.item()),
             lambda: _done(client.network(MARKED)),
             lambda: _done(client.trace(MARKED, [[1.0]])),
-            lambda: _done(client.set_alias(MARKED, "steady", 1)),
+            lambda: _done(client.version(MARKED)),
             lambda: _done(client.predict_many([StreamRequest(network=MARKED, rows=[1.0])] * 2)),
         )
 
