@@ -77,21 +77,16 @@ class Cluster:
 
     def start(self, seconds: float = 60.0) -> None:
         """Start it and wait until it takes connections."""
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self._as, self._programs / "postgres", "-D", "data", "-k", self.folder, "-h", "", *self._settings],
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
         end = time.monotonic() + seconds
+        self.process = self._postgres()
         while True:
             try:
                 self.execute("SELECT 1")
             except psycopg.OperationalError:
                 assert time.monotonic() < end, (self.folder / "log").read_text()
-                assert self.process.poll() is None, (self.folder / "log").read_text()
+                if self.process.poll() is not None:
+                    # What was killed a moment ago may still be in its way.
+                    self.process = self._postgres()
                 time.sleep(0.02)
             else:
                 return
@@ -117,6 +112,16 @@ class Cluster:
         if self.process.poll() is None:
             self.stop()
         shutil.rmtree(self.folder)
+
+    def _postgres(self) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [*self._as, self._programs / "postgres", "-D", "data", "-k", self.folder, "-h", "", *self._settings],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(

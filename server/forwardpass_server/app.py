@@ -15,7 +15,9 @@ from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import Engine, choose
 from forwardpass_server.oip import INFERENCE, inference_service
-from forwardpass_server.registry import Registry, SqlStore
+from forwardpass_server.registry import Moved, Registry, SqlStore
+from forwardpass_server.registry import check as check_store
+from forwardpass_server.registry import move as move_store
 from forwardpass_server.rpc import Bounds, Guard, Server
 from forwardpass_server.serving import Predictor
 from forwardpass_server.settings import BadSettingsError, Settings
@@ -87,6 +89,36 @@ def migrate(settings: Settings) -> None:
         StoreOpenError: The database cannot be used.
     """
     SqlStore(settings.database, patience=settings.database_wait).close()
+
+
+def check(settings: Settings, say: Callable[[str], None]) -> int:
+    """Read every stored version and say what is damaged; return how many are.
+
+    Raises:
+        StoreOpenError: The database cannot be used.
+        StoreUnavailableError: It cannot be read.
+    """
+    damaged = count = 0
+    with SqlStore(settings.database) as store:
+        for name, problem in check_store(store, numerics=settings.numerics):
+            count += 1
+            if problem is not None:
+                damaged += 1
+                say(f"{name}: {problem}")
+    say(f"{count} versions checked, {damaged} damaged")
+    return damaged
+
+
+def move(settings: Settings, to: str) -> Moved:
+    """Copy the registry to another database, which must be empty; the settings' one stays as it is.
+
+    Raises:
+        StoreOpenError: A database cannot be used.
+        StoreUnavailableError: It cannot be read or written.
+        MoveError: The registry cannot be moved.
+    """
+    with SqlStore(settings.database) as source, SqlStore(to) as target:
+        return move_store(source, target)
 
 
 async def _serve(

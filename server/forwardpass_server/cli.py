@@ -1,4 +1,4 @@
-"""`forwardpass-server serve`, and what goes with it in containers: `migrate`, `descriptors`, `health`.
+"""`forwardpass-server serve`, and what goes with it in containers: `migrate`, `check`, `move`, `descriptors`, `health`.
 
 Exit codes: 0 ended as asked, 1 not healthy, 2 settings, database, address or file that cannot be used.
 
@@ -120,6 +120,47 @@ def _migrate(flags: dict[str, Any]) -> int:
     return 0
 
 
+def _check(flags: dict[str, Any]) -> int:
+    from forwardpass.errors import StoreUnavailableError  # noqa: PLC0415
+
+    from forwardpass_server import app, logs  # noqa: PLC0415
+    from forwardpass_server.registry import StoreOpenError  # noqa: PLC0415
+    from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
+
+    try:
+        settings = _load(flags)
+        logs.configure(settings.log_level)
+        return 1 if app.check(settings, say=print) else 0
+    except (BadSettingsError, StoreOpenError, StoreUnavailableError) as error:
+        return _refuse(error)
+
+
+def _add_move(parser: argparse.ArgumentParser) -> None:
+    _add_settings(parser)
+    parser.add_argument("--to", metavar="URL", required=True, help="the database to copy to, which must be empty")
+
+
+def _move(flags: dict[str, Any]) -> int:
+    from forwardpass.errors import StoreUnavailableError  # noqa: PLC0415
+
+    from forwardpass_server import app, logs  # noqa: PLC0415
+    from forwardpass_server.registry import MoveError, StoreOpenError  # noqa: PLC0415
+    from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
+
+    to = flags.pop("to")
+    try:
+        settings = _load(flags)
+        logs.configure(settings.log_level)
+        moved = app.move(settings, to)
+    except (BadSettingsError, StoreOpenError, StoreUnavailableError, MoveError) as error:
+        return _refuse(error)
+    print(  # noqa: T201 - the answer
+        f"moved {moved.networks} networks with {moved.versions} versions of {moved.size_bytes:,} bytes at revision "
+        f"{moved.revision}; every row and digest was compared"
+    )
+    return 0
+
+
 def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE")
 
@@ -163,6 +204,12 @@ _COMMANDS: Final = {
     "migrate": Command(
         about="bring the database's schema up to date, and end", add_arguments=_add_settings, run=_migrate
     ),
+    "check": Command(
+        about="read every stored network and say what is damaged; exit 0 if nothing is, else 1",
+        add_arguments=_add_settings,
+        run=_check,
+    ),
+    "move": Command(about="copy the registry to another database, and compare it", add_arguments=_add_move, run=_move),
     "descriptors": Command(
         about="write the API as a descriptor set, for proxies",
         add_arguments=_add_file,

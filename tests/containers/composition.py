@@ -89,6 +89,10 @@ class Composition:
 
     def down(self, *options: str) -> None:
         """Remove the containers, and with `--volumes` what they kept."""
+        # Of a service that was scaled, podman-compose knows no more containers than the file says.
+        for name in self.services:
+            for container in self.containers(name):
+                podman.run("podman", "rm", "--force", container, environment=self._environment)
         self._run("--profile=observability", "down", *options)
 
     def __enter__(self) -> Self:

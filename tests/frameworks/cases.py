@@ -19,8 +19,8 @@ class Case:
 
     Attributes:
         make: Makes and fits what `import_model` takes.
-        predict: What the framework says of the model and `(rows, inputs)` float64, asked as its users do:
-            `(rows, outputs)`.
+        predict: What the framework says of the model and the rows, asked as its users do: `(rows, outputs)`. The rows
+            are a DataFrame if those of the case are, else `(rows, inputs)` float64.
         rows: `(rows, inputs)`, or a DataFrame.
         tolerance: The largest relative difference in the model's own arithmetic.
         rounded: The same for the network in float32.
@@ -80,7 +80,8 @@ def measure(architecture: str, case: Case) -> tuple[Figures, Imported]:
     check_examples(imported.spec, plan)
     inputs = imported.spec.inputs
     rows = given_rows(case.rows, inputs.names, non_finite=True, features=inputs.features).astype(plan.dtype)
-    theirs = np.asarray(case.predict(model, rows.astype(np.float64)), dtype=np.float64)
+    asked = case.rows if hasattr(case.rows, "columns") else rows.astype(np.float64)
+    theirs = np.asarray(case.predict(model, asked), dtype=np.float64)
     core = np.abs(forward(plan, rows) - theirs) / _sizes(theirs, plan.dtype)
     assert core.max() <= case.tolerance, f"{architecture}: the server's core differs by {core.max():.1e}"
     rounded = import_model(model, rows=case.rows, dtype="float32", tolerance=case.rounded)

@@ -39,7 +39,7 @@ def test_a_registration_reaches_the_other_replica(
 ) -> None:
     """Register on one; watch the other, and see each version there within a moment."""
     (_, one), (_, other) = start_replica(), start_replica()
-    watch = other.WatchNetworks(networks.WatchNetworksRequest(name_prefix="net"), timeout=60)
+    watch = other.WatchNetworks(networks.WatchNetworksRequest(name_prefix="net"), timeout=60 + 5 * count)
     assert next(watch).event == networks.NETWORK_EVENT_SYNCED
     seconds = []
     for value in range(1, count + 1):

@@ -7,6 +7,7 @@ from typing import Final
 from forwardpass.compare.values import SpecDifference
 from forwardpass.merges import reading
 from forwardpass.models import FeatureInfo, LayerInfo, VersionInfo
+from forwardpass.spec import Output
 
 _FACTS: Final[Mapping[str, Callable[[VersionInfo], object]]] = MappingProxyType(
     {
@@ -17,7 +18,9 @@ _FACTS: Final[Mapping[str, Callable[[VersionInfo], object]]] = MappingProxyType(
         "input_groups": lambda version: _pairs(version.input_groups),
         "outputs": lambda version: ", ".join(version.output_names),
         "output_layers": lambda version: ", ".join(version.output_layers),
+        "output_facts": lambda version: "; ".join(map(_fact, version.output_facts)),
         "classes": lambda version: ", ".join(version.class_labels),
+        "thresholds": lambda version: ", ".join(f"{number:g}" for number in version.thresholds),
         "parameters": lambda version: f"{version.parameter_count:,}",
         "description": lambda version: version.description,
         "tags": lambda version: ", ".join(version.tags),
@@ -48,6 +51,10 @@ _FACTS_OF_FEATURES: Final[Mapping[str, Callable[[FeatureInfo], object]]] = Mappi
         "unknown": lambda feature: feature.unknown,
     }
 )
+
+
+def _fact(fact: Output) -> str:
+    return " ".join(filter(None, [f"y * {fact.scale:g} + {fact.shift:g}", fact.unit, fact.description]))
 
 
 def spec_differences(one: VersionInfo, other: VersionInfo) -> tuple[SpecDifference, ...]:

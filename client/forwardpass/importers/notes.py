@@ -1,16 +1,35 @@
 """What a model's steps say of the network's inputs: how each is standardized, and which values a row may have."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 
 from forwardpass.importers.drafts import Places, Values
 from forwardpass.tensors import Array
 
+NO_LEVEL: Final = "(no level)"
+"""Stands for any text that is none of a category's levels."""
 _STRETCH = 10.0
 """Every other random row is so many times as far out, where functions saturate."""
 _MISSING_SHARE = 0.2
 """How often a random row lacks a value that may be missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Category:
+    """What is known of an input that is a text.
+
+    Attributes:
+        levels: Its texts; the input is the index of one.
+        unknown: What stands in for other texts, `nan` or `refuse`.
+        missing: What stands in where there is none: a level, `nan` or `refuse`.
+    """
+
+    levels: tuple[str, ...]
+    unknown: str
+    missing: str
 
 
 class InputNotes:
@@ -19,6 +38,7 @@ class InputNotes:
     Attributes:
         mean: `(width,)` float64, subtracted from the inputs.
         scale: `(width,)` float64, divides the inputs then.
+        categories: The inputs that are texts, by column.
     """
 
     def __init__(self, groups: Mapping[str, int]) -> None:
@@ -33,12 +53,9 @@ class InputNotes:
         self._shared = np.zeros(width, dtype=bool)
         self._whole = np.zeros(width, dtype=bool)
         self._levels: dict[int, Array] = {}
+        self._fills: dict[int, str] = {}
+        self.categories: dict[int, Category] = {}
         self._missing: dict[int, float] = {}
-
-    @property
-    def has_nan(self) -> bool:
-        """Whether NaN is a value that a row may have."""
-        return any(np.isnan(number) for number in self._missing.values())
 
     @property
     def is_plain(self) -> bool:
@@ -73,6 +90,47 @@ class InputNotes:
             both = known[np.isin(known, raw)]
             self._levels[column] = both if len(both) else raw
 
+    def fill(self, values: Values, texts: Sequence[str]) -> bool:
+        """Note the text that stands in where each value is missing, and say whether the values are inputs."""
+        if (columns := self._columns(values)) is None:
+            return False
+        self._fills.update(zip(columns.tolist(), texts, strict=True))
+        return True
+
+    def categorize(self, values: Values, place: int, texts: Sequence[str], unknown: str) -> Array | None:
+        """Note that a value is one of some texts; return the index of each, or None where that cannot be.
+
+        It can where the value is an input. Where another step has other texts for it, and both know what to do with any
+        text, the input may be all of them.
+
+        Args:
+            values: What is read.
+            place: Which of them.
+            texts: The texts.
+            unknown: What stands in for others, `nan` or `refuse`.
+        """
+        if (columns := self._columns(values)) is None:
+            return None
+        column = int(columns[place])
+        before = self.categories.get(column)
+        levels = tuple(dict.fromkeys((*(before.levels if before else ()), *texts)))
+        missing = self._fills.get(column, unknown)
+        category = Category(levels=levels, unknown=unknown, missing=missing if missing in levels else unknown)
+        if before is not None and before != category and "refuse" in {before.unknown, unknown}:
+            return None
+        self.categories[column] = category
+        self._levels[column] = np.arange(float(len(levels)))
+        if category.missing == "nan":
+            self._missing[column] = np.nan
+        return np.array([float(levels.index(text)) for text in texts])
+
+    def documents(self) -> tuple[Mapping[str, Any], ...]:
+        """Return what a spec says of each input besides name, mean and scale; nothing where all are plain numbers."""
+        typed = {column: {"missing": "nan"} for column, number in self._missing.items() if np.isnan(number)}
+        for column, category in self.categories.items():
+            typed[column] = {"kind": "category", **asdict(category)}
+        return tuple(typed.get(column, {}) for column in range(len(self.mean))) if typed else ()
+
     def allow_missing(self, values: Values, missing: float) -> None:
         """Note the number that says that a value is missing, where the values are inputs."""
         for column in () if (columns := self._columns(values)) is None else columns.tolist():
@@ -101,3 +159,19 @@ class InputNotes:
             return None
         columns: Places = np.concatenate([self._places[source] for source in values.sources])[values.index.ravel()]
         return columns
+
+
+def with_texts(rows: Array, categories: Mapping[int, Category]) -> Any:
+    """Return rows with texts in place of their indices, as objects where there are any.
+
+    Args:
+        rows: `(rows, inputs)`.
+        categories: The columns that are texts.
+    """
+    if not categories:
+        return rows
+    table = rows.astype(object)
+    for column, category in categories.items():
+        texts = np.array([*category.levels, NO_LEVEL], dtype=object)
+        table[:, column] = texts[np.where(np.isnan(rows[:, column]), -1, rows[:, column]).astype(int)]
+    return table

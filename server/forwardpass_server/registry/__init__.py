@@ -1,5 +1,7 @@
 """The registry: names, versions, aliases, digests, and where they are kept."""
 
+from forwardpass_server.registry.checking import check
+from forwardpass_server.registry.moving import Moved, MoveError, move
 from forwardpass_server.registry.registry import Registry
 from forwardpass_server.registry.shadows import ShadowFigures, Shadowing, ShadowStatistics
 from forwardpass_server.registry.snapshot import Snapshot, revision_ahead
@@ -23,7 +25,9 @@ __all__ = [
     "Counted",
     "Figures",
     "LayerSummary",
+    "MoveError",
     "MoveRow",
+    "Moved",
     "NetworkChange",
     "NetworkState",
     "Registered",
@@ -41,5 +45,7 @@ __all__ = [
     "StoreOpenError",
     "Summary",
     "VersionState",
+    "check",
+    "move",
     "revision_ahead",
 ]

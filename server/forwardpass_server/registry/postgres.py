@@ -123,12 +123,14 @@ class Postgres:
         """Send a large content in pieces, which the database joins."""
         if len(content) <= PIECE:
             return
-        connection.execute(text("CREATE TEMPORARY TABLE pieces (place bigint, piece bytea) ON COMMIT DROP"))
+        columns = "(place bigint, piece bytea)"
+        connection.execute(text(f"CREATE TEMPORARY TABLE IF NOT EXISTS pieces {columns} ON COMMIT DELETE ROWS"))
         insert = text("INSERT INTO pieces VALUES (:place, :piece)")
         view = memoryview(content)
         for start in range(0, len(view), PIECE):
             connection.execute(insert, {"place": start, "piece": bytes(view[start : start + PIECE])})
         connection.execute(_JOIN, {"of_name": name, "of_number": number})
+        connection.execute(text("DELETE FROM pieces"))  # another content may follow
 
     def content(self, connection: Connection, name: str, number: int) -> bytes | None:
         """Read a version's content; damage of it is for the digest to find."""

@@ -7,7 +7,7 @@ passed over cost nothing.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -130,19 +130,22 @@ class Shadowing:
         row: What was set.
         live: The version that answers.
         version: The one that is computed beside it.
+        statistics: What counts; anew when the shadow is set anew, or its alias names another version. Rows of before
+            are counted where they belong, however late.
     """
 
     row: "ShadowRow"
     live: "VersionState"
     version: "VersionState"
+    statistics: ShadowStatistics = field(init=False, repr=False, compare=False)
 
-    @property
-    def statistics(self) -> ShadowStatistics:
-        """What counts; anew when the shadow is set anew, or its alias names another version."""
+    def __post_init__(self) -> None:
+        """Find what counts."""
         row = self.row
         key = (row.set_time, row.share, row.tolerance, self.live.number)
         seed = crc32(f"{self.live.network}/{row.of}/{self.version.number}".encode())
-        return self.version.slot.shadowing(row.of, key, lambda: ShadowStatistics(row.share, seed))
+        statistics = self.version.slot.shadowing(row.of, key, lambda: ShadowStatistics(row.share, seed))
+        object.__setattr__(self, "statistics", statistics)
 
 
 def check_share(share: float) -> None:

@@ -195,7 +195,7 @@ def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> Network
 def _shadowed(network: NetworkState) -> dict[tuple[str, int], tuple[Shadowing, ...]]:
     """Return what is computed beside each version; a version beside itself is not."""
     found: dict[tuple[str, int], tuple[Shadowing, ...]] = {}
-    for shadowing in network.shadowings():
+    for shadowing in network.shadowings:
         if shadowing.live is not shadowing.version:
             key = (network.name, shadowing.live.number)
             found[key] = (*found.get(key, ()), shadowing)

@@ -42,7 +42,12 @@ _QUIET: Final = 30.0
 
 
 class SqlStore:
-    """Keeps networks in a SQL database; what differs between databases is their `backends.Backend`."""
+    """Keeps networks in a SQL database.
+
+    Attributes:
+        backend: What differs between databases.
+        shared: Whether other processes may write too.
+    """
 
     def __init__(self, url: str, *, busy_seconds: float = 5.0, patience: float = 0.0) -> None:
         """Open the database and bring its schema up to date.
@@ -56,9 +61,9 @@ class SqlStore:
             StoreOpenError: The URL, the folder, the file or its schema cannot be used, or
                 another process has it open.
         """
-        self._backend = backend_of(url, busy_seconds=busy_seconds)
-        self._engine = self._backend.engine
-        self.shared: bool = self._backend.shared
+        self.backend = backend_of(url, busy_seconds=busy_seconds)
+        self._engine = self.backend.engine
+        self.shared: bool = self.backend.shared
         self._complained = "", 0.0
         try:
             self._open(patience)
@@ -71,18 +76,18 @@ class SqlStore:
         end = time.monotonic() + patience
         for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
             try:
-                with self._engine.connect().execution_options(**self._backend.reading) as connection:
+                with self._engine.connect().execution_options(**self.backend.reading) as connection:
                     current = schema.is_current(connection)
                 if not current:
                     with self._engine.begin() as connection:
-                        self._backend.prepare(connection)
+                        self.backend.prepare(connection)
                         schema.migrate(connection)
-                self._backend.opened()
+                self.backend.opened()
             except DBAPIError as error:
                 said = (
-                    f"the database {self._backend.title} cannot be used: {self._backend.reason(error)} ({_text(error)})"
+                    f"the database {self.backend.title} cannot be used: {self.backend.reason(error)} ({_text(error)})"
                 )
-                if not self._backend.may_pass(error) or time.monotonic() + pause > end:
+                if not self.backend.may_pass(error) or time.monotonic() + pause > end:
                     tried = f"; tried for {patience:g} s (setting `database_wait`)" if patience else ""
                     raise StoreOpenError(f"{said}{tried}") from None
                 log.warning("%s; trying again", said)
@@ -102,7 +107,7 @@ class SqlStore:
 
     def load(self, since: int = -1) -> Loaded:
         """Read everything but the contents, or what of it has changed; see `Store.load`."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             revision = _revision(connection)
             rows = read_networks(connection, since=since) if revision != since else {}
         return Loaded(
@@ -113,16 +118,16 @@ class SqlStore:
 
     def content(self, name: str, number: int) -> bytes | None:
         """Read a version's content; see `Store.content`."""
-        with self._reading() as connection:
-            return self._backend.content(connection, name, number)
+        with self.reading() as connection:
+            return self.backend.content(connection, name, number)
 
     def hints(self) -> Hints:
         """Return what tells of other processes' changes; see `Store.hints`."""
-        return self._backend.hints()
+        return self.backend.hints()
 
     def seed(self, seeds: Sequence[Seed]) -> None:
         """Add networks whose names were never registered; see `Store.seed`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             for seed in seeds:
                 if not read_networks(connection, seed.name):
                     self._add(connection, seed.name, None, seed.digest, seed.content)
@@ -131,7 +136,7 @@ class SqlStore:
 
     def register(self, name: str, digest: str, content: bytes, *, keep_latest: bool) -> Written:
         """Add a version, unless the network has one of this digest; see `Store.register`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             network = read_networks(connection, name).get(name)
             for version in network.versions if network else ():
                 if version.digest == digest:
@@ -144,7 +149,7 @@ class SqlStore:
 
     def delete_network(self, name: str) -> int:
         """Delete a network, but not its name's row; see `Store.delete_network`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             network = _read(connection, name)
             forget_moves(connection, name)
             for table in (shadows, aliases, withdrawn, versions):
@@ -155,7 +160,7 @@ class SqlStore:
 
     def delete_version(self, name: str, number: int) -> Written:
         """Delete a version; see `Store.delete_version`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             network = _read(connection, name)
             _check_deletable(network, number)
             if network.aliases[LATEST] == number:
@@ -168,7 +173,7 @@ class SqlStore:
 
     def set_in_service(self, name: str, *, in_service: bool) -> Written:
         """Take all versions of a network out of service, or into it; see `Store.set_in_service`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             network = _read(connection, name)
             changed = [version.number for version in network.versions if version.in_service != in_service]
             connection.execute(delete(withdrawn).where(withdrawn.c.name == name))
@@ -179,7 +184,7 @@ class SqlStore:
 
     def set_alias(self, name: str, alias: str, number: int, *, expected: int | None = None) -> Written:
         """Let an alias name a version; see `Store.set_alias`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             network = _read(connection, name)
             if number not in {version.number for version in network.versions}:
                 raise _no_version(name, number)
@@ -191,7 +196,7 @@ class SqlStore:
 
     def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> Written:
         """Let an alias name again what it named before; see `Store.rollback_alias`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             network = _read(connection, name)
             if alias not in network.aliases:
                 raise _no_alias(name, alias)
@@ -208,12 +213,12 @@ class SqlStore:
 
     def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
         """Read the last moves of an alias; see `Store.moves`."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return read_moves(connection, name, alias)
 
     def set_shadow(self, name: str, of: str, number: int, *, share: float, tolerance: float) -> Written:
         """Let a version be computed beside another one; see `Store.set_shadow`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             network = _read(connection, name)
             if number not in {version.number for version in network.versions}:
                 raise _no_version(name, number)
@@ -227,14 +232,14 @@ class SqlStore:
 
     def clear_shadow(self, name: str, of: str) -> Written:
         """End what `set_shadow` began; see `Store.clear_shadow`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             number = next((row.number for row in _read(connection, name).shadows if row.of == of), 0)
             _forget_shadow(connection, name, of)
             return _written(connection, name, number, changed=bool(number))
 
     def delete_alias(self, name: str, alias: str) -> Written:
         """Delete an alias; see `Store.delete_alias`."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             number = _read(connection, name).aliases.get(alias)
             if number is None:
                 raise _no_alias(name, alias)
@@ -245,7 +250,7 @@ class SqlStore:
 
     def close(self) -> None:
         """Let go of files and connections."""
-        self._backend.close()
+        self.backend.close()
 
     def _add(self, connection: Connection, name: str, network: NetworkRow | None, digest: str, content: bytes) -> int:
         """Add a version to a network, or to a name without one; return its number."""
@@ -259,35 +264,35 @@ class SqlStore:
         else:
             connection.execute(update(networks).where(networks.c.name == name).values(**values))
         added = {"digest": digest, "create_us": now, "size_bytes": len(content)}
-        room = self._backend.room(content)
+        room = self.backend.room(content)
         connection.execute(insert(versions).values(name=name, number=number, content=room, **added))
-        self._backend.fill(connection, name, number, content)
+        self.backend.fill(connection, name, number, content)
         return number
 
     def _mend(self, connection: Connection, name: str, number: int, content: bytes) -> bool:
         """Write a version's content anew if it is damaged; return whether it was."""
-        if self._backend.content(connection, name, number) == content:
+        if self.backend.content(connection, name, number) == content:
             return False
         query = update(versions).where(versions.c.name == name, versions.c.number == number)
-        connection.execute(query.values(content=self._backend.room(content), size_bytes=len(content)))
-        self._backend.fill(connection, name, number, content)
+        connection.execute(query.values(content=self.backend.room(content), size_bytes=len(content)))
+        self.backend.fill(connection, name, number, content)
         return True
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
         """One transaction that only reads, and hinders no other such."""
-        options = self._backend.reading
+        options = self.backend.reading
         with self._typed_errors(), self._engine.connect().execution_options(**options) as connection:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
         """One transaction that no other writer gets between; committed at the end."""
         with self._typed_errors(), self._engine.begin() as connection:
             # SQLite has taken the lock already and ignores this; other databases take it here.
             connection.execute(select(registry.c.revision).with_for_update())
             yield connection
-            self._backend.announce(connection)
+            self.backend.announce(connection)
 
     @contextmanager
     def _typed_errors(self) -> Iterator[None]:
@@ -295,7 +300,7 @@ class SqlStore:
         try:
             yield
         except (DBAPIError, PoolTimeoutError) as error:
-            reason = self._backend.reason(error)
+            reason = self.backend.reason(error)
             self._complain(reason, error)
             raise StoreUnavailableError(
                 f"the registry's database cannot be used now: {reason}; networks in memory predict on; "

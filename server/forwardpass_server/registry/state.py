@@ -203,6 +203,7 @@ class NetworkState:
         shadows: The versions that are computed beside others, by `of`.
         references: Every way to ask for a version: its number in digits, its aliases, and
             for `latest` the empty string too.
+        shadowings: Every shadow with the versions that it is about now.
     """
 
     name: str
@@ -213,6 +214,7 @@ class NetworkState:
     revision: int = 0
     shadows: tuple[ShadowRow, ...] = ()
     references: Mapping[str, VersionState] = field(init=False, repr=False, compare=False)
+    shadowings: tuple[Shadowing, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Index the versions by reference."""
@@ -220,14 +222,12 @@ class NetworkState:
         references |= {alias: self.versions[number] for alias, number in self.aliases.items()}
         references[""] = references[LATEST]
         object.__setattr__(self, "references", references)
-
-    def shadowings(self) -> tuple[Shadowing, ...]:
-        """Return every shadow with the versions that it is about now."""
-        return tuple(
-            Shadowing(row=row, live=self.references[row.of], version=self.versions[row.number])
+        shadowings = [
+            Shadowing(row=row, live=references[row.of], version=self.versions[row.number])
             for row in self.shadows
-            if row.of in self.references and row.number in self.versions
-        )
+            if row.of in references and row.number in self.versions
+        ]
+        object.__setattr__(self, "shadowings", tuple(shadowings))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

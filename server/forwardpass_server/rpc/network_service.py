@@ -239,7 +239,7 @@ class NetworkService:
             lambda snapshot: snapshot.network(request.network),
             min_revision=request.min_revision,
         )
-        reports = map(shadow_report, network.shadowings())
+        reports = map(shadow_report, network.shadowings)
         return v1.ListShadowsResponse(reports=reports, revision=snapshot.revision)
 
     async def watch_networks(

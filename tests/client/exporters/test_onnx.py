@@ -20,9 +20,10 @@ from tests.graphs import random_graph
 from tests.layers import STEPS, random_layer
 
 DTYPES = ["float64", "float32"]
+CITY = {"name": "city", "kind": "category", "levels": ["a", "b"], "unknown": "a"}
 
 
-def network(*layers: dict[str, Any], inputs: int = 3, dtype: str = "float64", **more: Any) -> NetworkSpec:
+def network(*layers: dict[str, Any], inputs: Any = 3, dtype: str = "float64", **more: Any) -> NetworkSpec:
     return spec.parse({"format": spec.FORMAT, "dtype": dtype, "inputs": inputs, "layers": list(layers), **more})
 
 
@@ -68,6 +69,19 @@ def test_every_activation(name: str, dtype: str, tmp_path: Path) -> None:
     check(network(layer, dtype=dtype), tmp_path)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_scaled_outputs_of_two_layers_and_typed_features(dtype: str, tmp_path: Path) -> None:
+    made = network(
+        {"name": "one", "weights": [[0.5, 2, 1], [1, -1, 0]], "activation": "tanh"},
+        {"name": "two", "from": ["inputs", "one"], "merge": "concatenate", "weights": [[1, 0, 2, 3, 4]]},
+        dtype=dtype,
+        inputs=[CITY, "x", {"name": "y", "missing": 0}],
+        output_layers=["one", "two"],
+        outputs=["a", {"name": "b", "scale": 0.1, "unit": "m"}, {"name": "c", "scale": 3, "shift": -1}],
+    )
+    check(made, tmp_path)
+
+
 EXPRESSIONS: dict[str, Any] = {
     "in pieces": "where(x > 0 and not (x >= 1 or x == 0.5), x, min(abs(x), 2) ** 1.5)",
     "digits near 0": "expm1(x * 1e-9) + log1p(x * x * 1e-9) * 1e3",
@@ -90,7 +104,7 @@ def test_names_facts_and_examples_come_back(tmp_path: Path) -> None:
         network(
             {"name": "hidden", "weights": [[1.0, -0.0], [0.1, 2.0]], "nodes": ["up", "down"], "activation": "relu"},
             {"name": "score", "weights": [[1.0, 1.0]], "activation": "sigmoid"},
-            inputs=[{"name": "age", "mean": 40, "scale": 12, "unit": "years"}, "income"],  # type: ignore[arg-type]
+            inputs=[{"name": "age", "mean": 40, "scale": 12, "unit": "years"}, "income"],
             classes=["no", "yes"],
             description="Whether they will buy.",
             metadata={"owner": "sales"},

@@ -85,6 +85,7 @@ def dense(group: Any) -> None:
     group["0"], group["1"] = np.ones((4, 2), np.float32), np.zeros(2, np.float32)
 
 
+DOWNLOAD = {"module": "keras.utils", "class_name": "get_file", "config": {"origin": "https://example.com"}}
 ELSEWHERE = {"module": "subprocess", "class_name": "run", "config": {}}
 DENSE = layer("Dense", units=2, activation="relu")
 
@@ -194,7 +195,11 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a function from elsewhere": (
         {"config": sequential({**DENSE, "config": {**DENSE["config"], "kernel_initializer": ELSEWHERE}})},
-        "names run of subprocess, which is not Keras's own",
+        "names run of subprocess, which is not what layers are made with",
+    ),
+    "a download": (
+        {"config": sequential({**DENSE, "config": {**DENSE["config"], "bias_regularizer": DOWNLOAD}})},
+        "names get_file of keras.utils, which is not what layers are made with",
     ),
     "a Lambda": ({"config": sequential(layer("Lambda", function="x"))}, "runs code from the file, which is never done"),
     "no HDF5": ({"weights": b"nothing"}, "is no HDF5 file"),

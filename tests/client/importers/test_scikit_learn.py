@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from forwardpass import spec
+from forwardpass.errors import InvalidTensorError, NonFiniteInputError
 from forwardpass.importers import UnsupportedModelError, import_model
 from forwardpass_server.core import forward
-from forwardpass_server.registry.compile import compile_plan
+from forwardpass_server.registry.compile import check_examples, compile_plan
 from sklearn import datasets
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -162,15 +163,14 @@ def test_what_cannot_be_expressed_is_refused_with_its_place(model: Any, faults: 
 @pytest.mark.parametrize(
     ("column", "encoder", "words"),
     [
-        (["a", "b", "c"], OneHotEncoder(), "has texts as the categories of column 0"),
-        (["a", "b", "c"], OrdinalEncoder(), "has texts as the categories of column 0"),
         ([1.0, 2.0, np.nan], OneHotEncoder(), "has NaN as a category of column 0"),
         ([1.0, 2.0, 2.0], MissingIndicator(), "has no column"),
         ([1.0, 2.0, 2.0], OrdinalEncoder(max_categories=1), "takes infrequent categories together"),
     ],
 )
 def test_columns_that_cannot_be_expressed_are_refused(column: Any, encoder: Any, words: str) -> None:
-    frame = pd.DataFrame({"first": column * 5, "second": range(15)})
+    frame = pd.DataFrame({"first": pd.Series(column * 5, dtype=object), "second": range(15)})
+    frame["first"] = frame["first"] if isinstance(column[0], str) else frame["first"].astype(float)
     transformer = ColumnTransformer([("it", encoder, ["first"])], remainder="passthrough")
     model = make_pipeline(transformer, Ridge()).fit(frame, range(15))
     with pytest.raises(UnsupportedModelError, match=words):
@@ -196,6 +196,37 @@ def test_numbers_are_standardized_with_the_inputs_and_categories_say_nan_for_wha
     known, unknown = forward(compile_plan(network), row)
     assert np.isfinite(known).all()
     assert np.isnan(unknown).all()
+
+
+def test_texts_are_categories_and_what_may_be_missing_is_told() -> None:
+    case = CASES["columns of texts, some missing or unknown"]
+    imported = import_model(case.make(), rows=case.rows)
+    features = {feature.name: feature for feature in imported.spec.inputs.features}
+    assert (features["sex"].levels, features["sex"].unknown) == (("female", "male"), "refuse")
+    assert (features["size"].missing, features["size"].unknown) == (case.rows["size"].mode()[0], "refuse")
+    assert (features["decade"].missing, features["decade"].unknown) == ("nan", "nan")
+    assert (features["bp"].missing, features["age"].missing) == ("nan", "refuse")
+    assert features["age"].scale == pytest.approx(case.rows.age.std(ddof=0))
+    assert not imported.spec.allow_non_finite_inputs
+    plan = compile_plan(imported.spec)
+    check_examples(imported.spec, plan)
+    assert any(None in example.inputs for example in imported.spec.examples)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "error", "words"),
+    [
+        ("sex", "neither", InvalidTensorError, "row 3 has 'neither' as 'sex', which is no level of it"),
+        ("sex", None, NonFiniteInputError, "row 3 has nan as 'sex'"),
+        ("age", None, NonFiniteInputError, "row 3 has nan as 'age'"),
+    ],
+)
+def test_rows_given_are_held_to_the_features(column: str, value: Any, error: type[Exception], words: str) -> None:
+    case = CASES["columns of texts, some missing or unknown"]
+    rows = case.rows.astype(object)
+    rows.loc[3, column] = value
+    with pytest.raises(error, match=words):
+        import_model(case.make(), rows=rows)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def of_rows(*rows: Any, **changes: Any) -> dict[str, Any]:
 
 
 @given(document=documents())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_every_form_gives_the_same_typed_network(document: dict[str, Any]) -> None:
     network = spec.parse(document)
     assert_same_in_every_form(network)

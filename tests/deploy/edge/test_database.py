@@ -17,7 +17,7 @@ from tests.processes import wait_until
 
 pytestmark = pytest.mark.prove
 
-WRITES = "registrations by our client"
+WRITES = "registrations by our client, each computed at once"
 
 
 @pytest.fixture
@@ -42,12 +42,15 @@ def register_for_all(fleet: Fleet) -> None:
 
 @contextmanager
 def writer(address: str) -> Iterator[Turns]:
-    """Registers one version after the other."""
+    """Registers one version after the other, and computes each at once, wherever that call may go."""
     values = count(1)
     with Client(address, timeout=60) as client:
 
         def write() -> None:
-            client.register("written", one_layer(float(next(values))))
+            value = float(next(values))
+            registered = client.register("written", one_layer(value))
+            answer = client.predict("written", [[2.0]], version=registered.version.number)
+            assert answer.outputs == 2 * value
 
         yield (write,)
 

@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 
 import keras
 import numpy as np
+import pandas as pd
 from forwardpass.importers import load_object
 from keras import Sequential, layers, ops
 from sklearn import datasets
@@ -206,6 +207,22 @@ def prepared() -> Any:
     return classes(keras.Model([numbers, size, code, kinds], outputs), given, WINE_KINDS)
 
 
+def worded() -> Any:
+    word, length = keras.Input((1,), name="word", dtype="string"), keras.Input((2,), name="length")
+    adapted = layers.StringLookup(output_mode="one_hot")
+    adapted.adapt(WORDS[["word"]].to_numpy(dtype=str))
+    given = layers.StringLookup(vocabulary=["setosa", "virginica"], output_mode="int")
+    parts = [adapted(word), layers.Flatten()(layers.Embedding(3, 2)(given(word))), length]
+    return keras.Model([word, length], layers.Dense(2)(layers.Concatenate()(parts)))
+
+
+def predicted_of_words(model: Any, frame: Any) -> Any:
+    words = keras.ops.convert_to_tensor(frame[["word"]].to_numpy(dtype=str))
+    return np.asarray(model([words, keras.ops.convert_to_tensor(frame[["length_0", "length_1"]].to_numpy())]))
+
+
+WORDS = pd.DataFrame(IRIS[:, :2], columns=["length_0", "length_1"])
+WORDS.insert(0, "word", np.array(["setosa", "versicolor", "virginica"], dtype=object)[IRIS_KINDS])
 PREPARED = np.concatenate([WINE[:, 6:9], WINE[:, 9:10], WHOLE[:, 0:1], WHOLE[:, [3, 4]]], axis=1)
 
 
@@ -280,6 +297,7 @@ _IN_FLOAT32: dict[str, tuple[Callable[[], Any], Any]] = {
 }
 
 CASES: Cases = {
+    "StringLookup, one-hot and embedded": Case(make=worded, predict=predicted_of_words, rows=WORDS),
     **{name: Case(make=make, predict=predicted, rows=rows) for name, (make, rows) in _MODELS.items()},
     **{
         f"{name}, in float32": Case(make=partial(in_float32, make), predict=predicted, rows=rows, tolerance=1e-4)

@@ -48,7 +48,8 @@ def half() -> Any:
 
 
 def texts() -> Any:
-    return Sequential([keras.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a"], output_mode="one_hot")])
+    lookup = layers.StringLookup(vocabulary=["a"], output_mode="one_hot", num_oov_indices=2)
+    return Sequential([keras.Input((1,), dtype="string"), lookup])
 
 
 def operation() -> Any:
@@ -73,7 +74,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Sequential([keras.Input((None, 2)), layers.GlobalAveragePooling1D()]),
         "each row needs a fixed number of values",
     ),
-    "texts": (texts, "number them before the rows are sent"),
+    "texts by a hash": (texts, "use num_oov_indices=1"),
     "hashing": (
         lambda: Sequential([keras.Input((1,), dtype="int64"), layers.Hashing(4)]),
         "use IntegerLookup or StringLookup",

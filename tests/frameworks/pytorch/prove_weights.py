@@ -1,5 +1,8 @@
 """Weights in a file, and the module that they belong to in code."""
 
+import json
+import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +81,37 @@ def test_tensors_that_are_missing_left_over_or_of_another_shape_are_named(tmp_pa
     ]
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x02}q\x00.", b"\xff" * 100, b"PK\x03\x04" + bytes(100)])
-def test_what_is_no_safetensors_file_is_refused(content: bytes, tmp_path: Path) -> None:
+def _headed(header: str, data: bytes = b"") -> bytes:
+    return len(header).to_bytes(8, "little") + header.encode() + data
+
+
+def _entry(shape: list[int], offsets: list[int]) -> str:
+    return json.dumps({"0.weight": {"dtype": "F32", "shape": shape, "data_offsets": offsets}})
+
+
+HOSTILE = {
+    "nothing": b"",
+    "a pickle": b"\x80\x02}q\x00.",
+    "a zip": b"PK\x03\x04" + bytes(100),
+    "noise": b"\xff" * 100,
+    "a header longer than any file": (2**60).to_bytes(8, "little") + b"{}",
+    "no JSON": _headed("{", bytes(8)),
+    "a million brackets": _headed("[" * 1_000_000),
+    "a tensor larger than any memory": _headed(_entry([2**40, 2**40], [0, 4]), bytes(4)),
+    "a tensor outside of the file": _headed(_entry([8, 4], [0, 128])),
+    "a tensor before the file": _headed(_entry([1], [-4, 0]), bytes(4)),
+    "bytes of no tensor": _headed(_entry([1], [4, 8]), bytes(8)),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_what_is_no_safetensors_file_is_refused_at_once(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(content)
+    tracemalloc.start()
+    begun = time.process_time()
     with pytest.raises(InvalidFieldError, match="cannot be read as safetensors"):
         load_weights(tmp_path / "weights.safetensors", f"{__name__}:normalized")
+    spent, (_, peak) = time.process_time() - begun, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert spent < 0.1
+    assert peak < 50_000_000

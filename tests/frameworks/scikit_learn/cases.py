@@ -142,7 +142,20 @@ def mixed() -> Data:
     return Data(columns, frame.target)
 
 
-MIXED = mixed()
+def texts() -> Data:
+    """The same with texts for categories, some of them missing."""
+    data = mixed()
+    frame = data.x.assign(
+        sex=data.x.sex.map({1.0: "female", 2.0: "male"}).astype(object),
+        size=pd.Series(np.array(["thin", "usual", "stout", "fat"], dtype=object)[data.x["size"]]),
+        decade=data.x.decade.map("{:.0f}0s".format).astype(object),
+    )
+    frame["size"] = frame["size"].astype(object)
+    frame.loc[::9, "size"] = np.nan
+    return Data(frame, data.y)
+
+
+MIXED, TEXTS = mixed(), texts()
 GROUPED = Data(np.round(WINE.x[:, :6]), WINE.y)
 """Whole numbers, which are categories for some."""
 
@@ -158,6 +171,19 @@ by_name = ColumnTransformer(
         ("sizes", OrdinalEncoder(), ["size"]),
     ]
 )
+by_text = ColumnTransformer(
+    [
+        ("known", StandardScaler(), ["age", "bmi"]),
+        ("measured", SimpleImputer(), ["bp", "s1"]),
+        (
+            "sizes",
+            make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(drop="first")),
+            ["size"],
+        ),
+        ("decades", OneHotEncoder(handle_unknown="ignore"), ["decade"]),
+        ("sexes", OrdinalEncoder(), ["sex"]),
+    ]
+)
 by_place = ColumnTransformer(
     [
         ("scaled", StandardScaler(), slice(2, 5)),
@@ -171,6 +197,7 @@ by_place = ColumnTransformer(
 
 _TRANSFORMED: dict[str, tuple[Any, Data]] = {
     "columns by name, imputed, scaled, encoded, MLPRegressor": (make_pipeline(by_name, mlp(MLPRegressor)), MIXED),
+    "columns of texts, some missing or unknown": (make_pipeline(by_text, mlp(MLPRegressor)), TEXTS),
     "columns by place, weighted, the rest as it is": (make_pipeline(by_place, Ridge()), DIABETES),
     "scaled after columns were put together": (
         make_pipeline(
@@ -254,8 +281,6 @@ def fitted(model: Any, data: Data) -> Any:
 
 def predicted(model: Any, rows: Any) -> Any:
     """What scikit-learn says, as a network has it."""
-    if hasattr(model, "feature_names_in_"):
-        rows = pd.DataFrame(rows, columns=model.feature_names_in_)
     if not hasattr(model, "classes_"):
         return model.predict(rows).reshape(len(rows), -1)
     probabilities = model.predict_proba(rows)

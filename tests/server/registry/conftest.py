@@ -49,7 +49,7 @@ def migrated(cluster: Cluster) -> Callable[[], str]:
     return partial(cluster.new_database, template=url.partition("?")[0].rpartition("/")[2])
 
 
-@pytest.fixture(params=PLACES.keys() - FORGETFUL)
+@pytest.fixture(params=sorted(PLACES.keys() - FORGETFUL))
 def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     made = PLACES[request.param](request, tmp_path)
     yield made

@@ -51,23 +51,32 @@ def test_a_shadow_follows_its_alias(net: Registry) -> None:
     assert net.revision == before
 
 
+def test_a_shadow_has_the_levels_of_what_it_is_compared_with(registry: Registry) -> None:
+    for levels in (["a", "b"], ["b", "a"], ["a", "b"]):
+        city = {"name": "city", "kind": "category", "levels": levels, "unknown": levels[registry.revision % 2]}
+        registry.register("typed", tiny(registry.revision + 1, inputs=[city]))
+    with pytest.raises(InvalidFieldError, match="levels are"):
+        registry.set_shadow("typed", "1", "2", share=1.0)
+    registry.set_shadow("typed", "1", "3", share=1.0)
+
+
 def test_setting_again(net: Registry) -> None:
     first = net.set_shadow("net", "production", "3", share=0.1)
-    [shadowing] = first.shadowings()
+    [shadowing] = first.shadowings
     shadowing.statistics.failed(1, "no")
     assert net.set_shadow("net", "production", "3", share=0.1) == first, "nothing changed"
-    assert net.network("net").shadowings()[0].statistics.figures().failed == 1
+    assert net.network("net").shadowings[0].statistics.figures().failed == 1
     changed = net.set_shadow("net", "production", "3", share=0.2)
     assert said(changed) == [("production", 3, 0.2, 1e-9)]
-    assert changed.shadowings()[0].statistics.figures() == ShadowFigures(), "counted anew"
+    assert changed.shadowings[0].statistics.figures() == ShadowFigures(), "counted anew"
 
 
 def test_counting_begins_anew_when_the_alias_moves(net: Registry) -> None:
-    [shadowing] = net.set_shadow("net", "production", "3", share=1.0).shadowings()
+    [shadowing] = net.set_shadow("net", "production", "3", share=1.0).shadowings
     shadowing.statistics.draw(5)
-    [shadowing] = net.network("net").shadowings()
+    [shadowing] = net.network("net").shadowings
     assert shadowing.statistics.figures().rows == 5
-    [shadowing] = net.set_alias("net", "production", "2").shadowings()
+    [shadowing] = net.set_alias("net", "production", "2").shadowings
     assert shadowing.statistics.figures().rows == 0
 
 

@@ -98,7 +98,7 @@ def forms(network: spec.NetworkSpec, table: Sequence[Sequence[object]]) -> dict[
 
 
 @given(documents(), st.data())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_all_forms_are_computed_as_their_plain_reading(document: dict[str, Any], data: st.DataObject) -> None:
     network = spec.parse(document)
     of = served(network)

@@ -67,7 +67,7 @@ class Bench:
 
     def figures(self) -> ShadowFigures:
         assert self.shadows.wait_until_idle(SECONDS)
-        [shadowing] = self.registry.network("net").shadowings()
+        [shadowing] = self.registry.network("net").shadowings
         return shadowing.statistics.figures()
 
 
@@ -217,11 +217,29 @@ def test_what_the_shadow_does_not_accept(registry: Registry) -> None:
     bench.dispatcher.close()
 
 
+def test_rows_of_before_do_not_disturb_the_counts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that waited while the shadow was set anew are counted where they belong."""
+    may_go_on = threading.Event()
+
+    def wait(*arguments: Any) -> Any:
+        assert may_go_on.wait(SECONDS)
+        return forward(*arguments)
+
+    monkeypatch.setattr(shadows_module, "forward", wait)
+    [before] = bench.registry.set_shadow("net", "latest", "2", share=1.0).shadowings
+    bench.ask(ROWS)
+    bench.registry.set_shadow("net", "latest", "2", share=1.0, tolerance=0.5)
+    bench.ask(ROWS[:10])
+    may_go_on.set()
+    assert (bench.figures().rows, bench.figures().compared) == (10, 10)
+    assert (before.statistics.figures().rows, before.statistics.figures().compared) == (300, 300)
+
+
 def test_closing_drops_what_waits(bench: Bench) -> None:
     bench.registry.set_shadow("net", "latest", "2", share=1.0)
     bench.shadows.close()
     bench.ask(ROWS)
-    [shadowing] = bench.registry.network("net").shadowings()
+    [shadowing] = bench.registry.network("net").shadowings
     assert shadowing.statistics.figures().dropped == 300
     assert len(bench.door.answers) == 1
 
@@ -242,7 +260,7 @@ def test_typed_features(registry: Registry) -> None:
     request = number_request("typed", float("nan"), 3.0).SerializeToString()
     dispatcher.take([Call(PREDICT, request, key=object())], door)
     assert shadows.wait_until_idle(SECONDS)
-    [shadowing] = registry.network("typed").shadowings()
+    [shadowing] = registry.network("typed").shadowings
     figures = shadowing.statistics.figures()
     assert (figures.compared, figures.beyond, figures.worst_absolute) == (2, 2, 7.0), figures
     dispatcher.close()

@@ -49,6 +49,17 @@ def _integer_lookup(step: Step) -> Values:
     return looked_up(step, values, keys)
 
 
+def _string_lookup(step: Step) -> Values:
+    words, values = [str(word) for word in words_of(step)], step.values
+    if step.config.get("mask_token") is not None:
+        raise Refused("has a mask token, which is not read; use mask_token=None")
+    found = [step.notes.categorize(values, place, words, "nan") for place in range(values.width)]
+    keys = found[0]
+    if keys is None or any(other is None or (other != keys).any() for other in found):
+        raise Refused("reads texts that are no inputs, or several of which other layers know other words")
+    return looked_up(step, values, keys)
+
+
 def words_of(step: Step) -> list[Any]:
     """Return a layer's vocabulary without what stands for the mask and the unknown.
 
@@ -140,6 +151,7 @@ ENCODING: Final[Mapping[str, Read]] = MappingProxyType(
         "Discretization": _discretization,
         "CategoryEncoding": _category_encoding,
         "IntegerLookup": _integer_lookup,
+        "StringLookup": _string_lookup,
     }
 )
 """By class."""

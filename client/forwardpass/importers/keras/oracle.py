@@ -1,6 +1,6 @@
 """Keras itself, which computes what the network is compared with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from os import PathLike
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from forwardpass.importers.errors import UnsupportedModelError
+from forwardpass.importers.notes import Category, with_texts
 from forwardpass.tensors import Array
 
 
@@ -40,20 +41,23 @@ def load(path: str | PathLike[str]) -> Any:
         raise UnsupportedModelError(f"keras {keras.__version__} cannot load the file: {error!r}") from error
 
 
-def oracle(model: Any, shapes: Sequence[tuple[int, ...]]) -> Callable[[Array], Array]:
+def oracle(
+    model: Any, shapes: Sequence[tuple[int, ...]], categories: Mapping[int, Category]
+) -> Callable[[Array], Array]:
     """Return what Keras computes of rows.
 
     Args:
         model: The model.
         shapes: The shape of each input in order, without the axis of rows.
+        categories: The columns that are texts.
     """
     keras = installed()
     ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
 
     def compute(rows: Array) -> Array:
-        parts = np.split(rows, ends, axis=1)
+        parts = np.split(with_texts(rows, categories), ends, axis=1)
         tensors = [
-            part.reshape(-1, *shape).astype(given.dtype)
+            part.reshape(-1, *shape).astype(str if given.dtype == "string" else given.dtype)
             for part, shape, given in zip(parts, shapes, model.inputs, strict=True)
         ]
         structure = getattr(model, "_inputs_struct", None)

@@ -45,12 +45,14 @@ class Input:
         group: What layers read it by.
         shape: Of a row's values.
         is_whole: Whether these are whole numbers.
+        is_text: Whether these are texts.
     """
 
     name: str
     group: str
     shape: tuple[int, ...]
     is_whole: bool
+    is_text: bool
 
     @property
     def width(self) -> int:
@@ -92,6 +94,7 @@ class ModelReader:
                 self.notes.whole(values)
             given[Tensor(layer=each.name, call=0, place=0)] = values
         outputs = self._follow(self._structure, given, "model", "", 0)
+        self._check_texts()
         if self._faults:
             one = len(self._faults) == 1
             raise UnsupportedModelError(
@@ -100,6 +103,16 @@ class ModelReader:
                 faults=self._faults,
             )
         return self._settled([values for values in outputs if values is not None])
+
+    def _check_texts(self) -> None:
+        """Note every input of texts of which no layer says what they are."""
+        start = 0
+        for each in self.inputs:
+            columns = range(start, start + each.width)
+            start += each.width
+            if each.is_text and not self._faults and not self.notes.categories.keys() >= set(columns):
+                what = "InputLayer takes texts that no StringLookup reads; put one after it"
+                self._faults.append(Fault(path=f"model.layers[{each.name}]", message=what))
 
     def _follow(
         self, structure: Structure, given: Mapping[Tensor, Values | None], path: str, prefix: str, depth: int
@@ -226,8 +239,6 @@ def _input(part: Part, *, alone: bool) -> Input:
     if part.kind != "InputLayer":
         raise refusal(place, f"{part.kind} is no InputLayer, and is named as an input")
     dtype = str(part.config.get("dtype"))
-    if dtype == "string":
-        raise refusal(place, "InputLayer takes texts, which are not read; number them before the rows are sent")
     shape = part.config.get("batch_shape")
     if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape[1:]):
         raise refusal(place, f"InputLayer has the shape {shape!r}; each row needs a fixed number of values")
@@ -240,6 +251,7 @@ def _input(part: Part, *, alone: bool) -> Input:
         group=INPUTS if alone else safe_name(part.name),
         shape=tuple(shape[1:]),
         is_whole=dtype.startswith(("int", "uint")),
+        is_text=dtype == "string",
     )
 
 

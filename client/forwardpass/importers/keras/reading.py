@@ -58,9 +58,10 @@ def read(model: Any) -> Source:
         layers=tuple(reader.draft.layers),
         outputs=_output_names(structure, outputs),
         classes=(),
-        compute=oracle.oracle(model, [each.shape for each in reader.inputs]),
+        compute=oracle.oracle(model, [each.shape for each in reader.inputs], notes.categories),
         groups=tuple(groups) if several else (),
         output_layers=tuple(values.sources[0] for values in outputs),
+        features=notes.documents(),
         sample=None if notes.is_plain else notes.sample,
         dtype=next(iter(reader.dtypes), "float32"),
     )

@@ -10,6 +10,12 @@ from forwardpass.importers.keras.refused import Refused, refusal
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 _MODULES: Final = ("keras.layers", "keras.src.layers", "keras.src.ops", "keras.ops", "keras.src.models", "keras")
+_SETTINGS: Final = (
+    *("keras.layers.", "keras.initializers.", "keras.regularizers.", "keras.constraints.", "keras.activations."),
+    *("keras.dtype_policies.", "keras.src.layers.", "keras.src.ops.", "keras.src.models.", "keras.src.initializers."),
+    *("keras.src.activations.", "keras.models.", "builtins."),
+)
+"""What a layer may be made with; other modules of Keras have functions that do more, such as downloading files."""
 _FUNCTION: Final = "keras_history"
 _MOST_LAYERS: Final = 4 * DEFAULT_LIMITS.max_layers
 
@@ -207,7 +213,7 @@ def _is_own(document: Mapping[str, Any]) -> bool:
 
 
 def check_modules(value: Any) -> None:
-    """Refuse a configuration that names a function or class outside Keras anywhere: Keras would look it up.
+    """Refuse a configuration that names a function or class outside these modules anywhere: Keras would look it up.
 
     Raises:
         Refused: It does.
@@ -217,9 +223,11 @@ def check_modules(value: Any) -> None:
         one = level.pop()
         if isinstance(one, dict):
             module, kind = one.get("module"), one.get("class_name")
-            is_own = not isinstance(module, str) or module.partition(".")[0] in {"keras", "builtins"}
+            is_own = not isinstance(module, str) or f"{module}.".startswith(_SETTINGS) or module == "keras"
             if kind == "__lambda__" or not is_own:
-                raise Refused(f"names {one.get('registered_name') or kind} of {module}, which is not Keras's own")
+                raise Refused(
+                    f"names {one.get('registered_name') or kind} of {module}, which is not what layers are made with"
+                )
             level += [part for key, part in one.items() if key != "compile_config"]
         elif isinstance(one, list):
             level += one

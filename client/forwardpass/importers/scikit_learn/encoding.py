@@ -24,10 +24,11 @@ def _one_hot(step: Step, values: Values) -> Values:
         found is not None for found in getattr(step.model, "infrequent_categories_", ())
     ):
         step.refuse("takes infrequent categories together; fit it without min_frequency and max_categories")
-    levels = _numeric(step)
+    levels = _levels(step, values)
     columns = np.repeat(np.arange(len(levels)), [len(found) for found in levels])
     dropped = _dropped(step, levels)
-    if step.model.handle_unknown != "error":
+    if step.model.handle_unknown != "error" or all(found.dtype == object for found in step.model.categories_):
+        # Texts that are no level are refused before the first layer.
         return _compared(step, step.name, values, np.concatenate(levels)[~dropped], columns[~dropped])
     for place, found in enumerate(levels):
         step.reader.inputs.limit(values, place, found)
@@ -42,7 +43,7 @@ def _ordinal(step: Step, values: Values) -> Values:
     step.check_fitted("categories_")
     if any(found is not None for found in getattr(step.model, "infrequent_categories_", ())):
         step.refuse("takes infrequent categories together; fit it without min_frequency and max_categories")
-    levels = _numeric(step)
+    levels = _levels(step, values)
     default: dict[str, Any] = {}
     if step.model.handle_unknown == "use_encoded_value":
         if not np.isnan(step.model.unknown_value):
@@ -101,17 +102,25 @@ def _compared(step: Step, name: str, values: Values, levels: Array, columns: Pla
     return step.draft.layer(name, whole, len(levels), kind="one_hot", levels=levels, indices=places[columns])
 
 
-def _numeric(step: Step) -> list[Array]:
-    """Return the levels of each column as float64."""
-    levels = []
-    for place, found in enumerate(step.model.categories_):
-        if found.dtype.kind not in "biuf":
-            step.refuse(f"has texts as the categories of column {place}; number them before the rows are sent")
-        numbers = found.astype(np.float64)
-        if np.isnan(numbers).any():
-            step.refuse(f"has NaN as a category of column {place}; put a SimpleImputer before it")
-        levels.append(numbers)
-    return levels
+def _levels(step: Step, values: Values) -> list[Array]:
+    """Return the levels of each column as float64; of texts, their indices."""
+    return [_level_numbers(step, values, place, list(found)) for place, found in enumerate(step.model.categories_)]
+
+
+def _level_numbers(step: Step, values: Values, place: int, levels: list[Any]) -> Array:
+    if all(isinstance(level, str) for level in levels):
+        unknown = "refuse" if step.model.handle_unknown == "error" else "nan"
+        found = step.reader.inputs.categorize(values, place, list(map(str, levels)), unknown)
+        if found is None:
+            step.refuse(f"reads texts in column {place} that are no inputs, or that another step has other levels for")
+        return found
+    try:
+        numbers = np.asarray(levels).astype(np.float64)
+    except (TypeError, ValueError):
+        step.refuse(f"has categories of several types in column {place}; make all of them texts, or numbers")
+    if np.isnan(numbers).any():
+        step.refuse(f"has NaN as a category of column {place}; put a SimpleImputer before it")
+    return numbers
 
 
 def _dropped(step: Step, levels: list[Array]) -> Places:

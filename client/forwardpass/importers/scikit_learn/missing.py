@@ -13,11 +13,14 @@ from forwardpass.importers.scikit_learn.step import Step, Transform
 def _impute(step: Step, values: Values) -> Values:
     """Fill in what is missing, as `SimpleImputer` does: columns that had no value at all are left out by it."""
     step.check_fitted("statistics_")
+    statistics = np.asarray(step.model.statistics_)
+    if statistics.dtype == object and all(isinstance(text, str) for text in statistics):
+        return _fill(step, values, list(map(str, statistics)))
     missing = _missing_number(step)
     try:
-        statistics = np.asarray(step.model.statistics_).astype(np.float64)
+        statistics = statistics.astype(np.float64)
     except (TypeError, ValueError):
-        step.refuse("stands in for missing texts; send rows that have them filled in")
+        step.refuse("stands in for missing texts among numbers; let one impute the texts, and one the numbers")
     step.reader.inputs.allow_missing(values, missing)
     # A column that has no statistic is left out, but by a constant it is filled like all others.
     known = np.flatnonzero(~np.isnan(statistics))
@@ -28,6 +31,14 @@ def _impute(step: Step, values: Values) -> Values:
     if not step.model.add_indicator or not len(step.model.indicator_.features_):
         return filled
     return step.draft.join([filled, _indicate(step, values, step.model.indicator_, missing)])
+
+
+def _fill(step: Step, values: Values, texts: list[str]) -> Values:
+    """Note which texts stand in for missing ones, which is for the inputs to do."""
+    is_nothing = step.model.missing_values is None or step.model.missing_values != step.model.missing_values
+    if step.model.add_indicator or not is_nothing or not step.reader.inputs.fill(values, texts):
+        step.refuse("stands in for texts; that is read of inputs, where NaN or None is missing, without add_indicator")
+    return values
 
 
 def _flag(step: Step, values: Values) -> Values:

@@ -1,11 +1,12 @@
 """From a fitted scikit-learn model to a source."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from forwardpass.importers.notes import Category, with_texts
 from forwardpass.importers.scikit_learn.reader import ModelReader
 from forwardpass.importers.source import Source
 from forwardpass.tensors import Array
@@ -37,14 +38,14 @@ def read(model: Any) -> Source:
         layers=tuple(reader.draft.layers),
         outputs=names,
         classes=() if is_multilabel else labels,
-        compute=_oracle(model),
+        compute=_oracle(model, notes.categories),
         output_layers=outputs.sources,
         sample=None if notes.is_plain else notes.sample,
-        non_finite=notes.has_nan,
+        features=notes.documents(),
     )
 
 
-def _oracle(model: Any) -> Callable[[Array], Array]:
+def _oracle(model: Any, categories: Mapping[int, Category]) -> Callable[[Array], Array]:
     is_classifier = hasattr(model, "classes_")
     names = getattr(model, "feature_names_in_", None)
 
@@ -53,7 +54,7 @@ def _oracle(model: Any) -> Callable[[Array], Array]:
             warnings.filterwarnings("ignore", category=RuntimeWarning)  # of rows far out
             warnings.filterwarnings("ignore", message="Found unknown categories")  # which are encoded as told
             warnings.filterwarnings("ignore", message="Skipping features without any observed values")
-            table = rows if names is None else _frame(rows, names)
+            table = _table(rows, names, categories)
             answer = model.predict_proba(table) if is_classifier else model.predict(table)
         numbers = np.asarray(answer, dtype=np.float64).reshape(len(rows), -1)
         return numbers[:, 1:] if is_classifier and len(model.classes_) == 2 and numbers.shape[1] == 2 else numbers
@@ -61,10 +62,16 @@ def _oracle(model: Any) -> Callable[[Array], Array]:
     return compute
 
 
-def _frame(rows: Array, names: Any) -> Any:
+def _table(rows: Array, names: Any, categories: Mapping[int, Category]) -> Any:
+    """Return rows as the model was fitted on such: with names if it has some, texts in place of their indices."""
+    table = with_texts(rows, categories)
+    if names is None:
+        return table
     import pandas as pd  # noqa: PLC0415 - whoever has a model with names has a package for them, mostly this one
 
-    return pd.DataFrame(rows, columns=names)
+    frame = pd.DataFrame(table, columns=names)
+    numbers = [name for column, name in enumerate(names) if column not in categories]
+    return frame.astype(dict.fromkeys(numbers, np.float64))
 
 
 def _is_multilabel(model: Any) -> bool:
