@@ -88,10 +88,11 @@ def import_model(
     }
     if source.output_layers:
         document["output_layers"] = list(source.output_layers)
-    names = outputs or (classes if source.classes else ()) or source.outputs
+    labels = classes if source.classes else ()
+    names = outputs or labels or source.outputs
     if names:
         # The single output of two classes is the probability of the second.
-        one = not outputs and len(names) == 2 and len(source.layers[-1].get("bias", ())) == 1
+        one = names is labels and len(names) == 2 and len(source.layers[-1].get("bias", ())) == 1
         document["outputs"] = list(names[1:] if one else names)
     spec = parse(document)
     given = given_rows(

@@ -78,10 +78,6 @@ class Step:
             raise Refused(f"reads {self.reads[place]!r}, which depends on the inputs; only a constant can stand there")
         return numbers_of(value)
 
-    def optional(self, place: int) -> Array | None:
-        """Return an input that is constant, or None where it is left out."""
-        return self.constant(place) if self.has(place) else None
-
     def sizes(self, place: int) -> list[Any]:
         """Return an input of whole numbers, with `ROWS` where a shape has the number of rows."""
         value = self.value(place)

@@ -50,10 +50,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         **dict.fromkeys(("Floor", "Ceil", "Round", "Mod"), _STEPS),
         "Attention": "multiplies tensors that all depend on the row's sequence; a network's rows have no sequence",
-        **dict.fromkeys(
-            ("SVMClassifier", "SVMRegressor"),
-            "sums over support vectors; a linear model or an MLP is what could replace it",
-        ),
+        **dict.fromkeys(("SVMClassifier", "SVMRegressor"), _VECTORS),
         "TopK": "orders elements, which no layer does; the answer's readers can",
         **dict.fromkeys(("RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"), "is random; a network is not"),
     }

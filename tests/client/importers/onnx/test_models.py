@@ -99,6 +99,13 @@ def test_several_inputs_and_outputs_and_an_embedding() -> None:
     assert levels <= set(range(10))
 
 
+def test_two_heads_of_one_output_each() -> None:
+    nodes = [node("Gemm", "x w b", "up"), node("Gemm", "x v b", "down")]
+    initializers = numbers("w", 4, 1), numbers("v", 4, 1), numbers("b", 1)
+    imported = import_model(model(nodes, *initializers, inputs=[X], outputs=[tensor("up"), tensor("down")]))
+    assert imported.spec.outputs == ("up", "down")
+
+
 def test_a_shape_that_is_computed_from_the_rows() -> None:
     imported = import_model(
         model(
