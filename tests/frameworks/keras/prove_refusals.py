@@ -10,6 +10,12 @@ import pytest
 from forwardpass.importers import UnsupportedModelError, import_model, load_object
 from keras import Sequential, layers, ops
 
+# Keras's own, on its way to a file.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Layer 'flatten':UserWarning"),
+]
+
 RAN: list[str] = []
 
 
