@@ -277,12 +277,14 @@ class Registry:
         check_name(name)
         content = to_safetensors(spec)
         digest = digest_of(content)
-        known = self.snapshot.find(name, digest)
+        snapshot = self.snapshot
+        known = snapshot.find(name, digest)
         if known is not None and self._store.shared and not validate_only:
-            known = self._catch_up().find(name, digest)  # it may be deleted by now
+            snapshot = self._catch_up()  # it may be deleted by now
+            known = snapshot.find(name, digest)
         summary = summarize(spec, self._numerics)
         if known is not None and self._contents.is_whole(known):
-            return Registered(version=known, summary=summary, created=False, revision=self.revision)
+            return Registered(version=known, summary=summary, created=False, revision=snapshot.revision)
         plan = compile_plan(spec, self._numerics)
         check_examples(spec, plan)
         if validate_only:

@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import Any
 
-from forwardpass.errors import ForwardpassError
+from forwardpass.errors import ForwardpassError, NotFoundError
 from forwardpass_server.registry import Registry, Snapshot, SqlStore
 
 from tests.server.registry.samples import tiny
@@ -56,7 +56,10 @@ class Replica:
             version = snapshot.version(name, alias)
         except ForwardpassError as error:
             return revision, type(error).__name__
-        spec = self._registry.spec(name, str(version.number))
+        try:
+            spec = self._registry.spec(name, str(version.number))
+        except NotFoundError:  # it was deleted since, and the registry knows by now
+            return self._read(method, name, alias, min_revision=revision + 1)
         return revision, str(float(spec.layers[0].weights[0, 0]))
 
     def _at(self, min_revision: int) -> Snapshot:

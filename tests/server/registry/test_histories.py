@@ -211,6 +211,8 @@ def violations(replicas: Replicas, url: str, histories: int, *, kills: bool) -> 
             lost += sum(operation.answer is None for operation in history)
             wrong = any(client.too_old for client in clients) or not linearizable(history, initial, apply)
             found += wrong
+            if wrong:
+                print(number, initial, *sorted(history, key=lambda operation: operation.ended), sep="\n")
     return found, calls, lost
 
 
