@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -15,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import Engine, choose
 from forwardpass_server.oip import INFERENCE, inference_service
-from forwardpass_server.registry import Moved, Registry, SqlStore
+from forwardpass_server.registry import BackedUp, Moved, Registry, SqlStore, StoreOpenError, back_up, prune
 from forwardpass_server.registry import check as check_store
 from forwardpass_server.registry import move as move_store
 from forwardpass_server.rpc import Bounds, Guard, Server
@@ -119,6 +120,42 @@ def move(settings: Settings, to: str) -> Moved:
     """
     with SqlStore(settings.database) as source, SqlStore(to) as target:
         return move_store(source, target)
+
+
+def backup(settings: Settings, path: Path) -> BackedUp:
+    """Write a copy of a SQLite registry, which a server may have in use.
+
+    Raises:
+        BackupError: It cannot be copied.
+        StoreOpenError: The database cannot be used.
+        StoreUnavailableError: The copy cannot be read.
+    """
+    return back_up(settings.database, path)
+
+
+def restore(settings: Settings, path: Path) -> Moved:
+    """Put a backup into the settings' database, which must be empty; the file stays as it is.
+
+    Raises:
+        StoreOpenError: The file or the database cannot be used.
+        StoreUnavailableError: One of them cannot be read or written.
+        MoveError: The database is not empty, or the backup is damaged.
+    """
+    if not path.is_file():
+        raise StoreOpenError(f"the backup {path} does not exist")
+    with SqlStore(f"sqlite:///{path}") as source, SqlStore(settings.database) as target:
+        return move_store(source, target)
+
+
+def collect(settings: Settings, keep: int, *, dry_run: bool) -> list[str]:
+    """Delete old versions that nobody names; return what they are called.
+
+    Raises:
+        StoreOpenError: The database cannot be used.
+        StoreUnavailableError: It cannot be read or written.
+    """
+    with SqlStore(settings.database) as store:
+        return prune(store, keep, dry_run=dry_run)
 
 
 async def _serve(

@@ -1,4 +1,4 @@
-"""`forwardpass-server serve`, and what goes with it in containers: `migrate`, `check`, `move`, `descriptors`, `health`.
+"""`forwardpass-server serve`, and what goes with it: commands for databases, containers and proxies.
 
 Exit codes: 0 ended as asked, 1 not healthy, 2 settings, database, address or file that cannot be used.
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from forwardpass_server.registry import Moved
     from forwardpass_server.settings import Settings
 
 
@@ -106,33 +107,36 @@ def _refuse(error: Exception) -> int:
     return 2
 
 
-def _migrate(flags: dict[str, Any]) -> int:
-    from forwardpass_server import app, logs  # noqa: PLC0415
-    from forwardpass_server.registry import StoreOpenError  # noqa: PLC0415
+def _with_settings(flags: dict[str, Any], work: "Callable[[Settings], int]") -> int:
+    """Do what needs the settings' database, and no server; return the exit code."""
+    from forwardpass.errors import StoreUnavailableError  # noqa: PLC0415
+
+    from forwardpass_server import logs  # noqa: PLC0415
+    from forwardpass_server.registry import BackupError, MoveError, StoreOpenError  # noqa: PLC0415
     from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
 
     try:
         settings = _load(flags)
         logs.configure(settings.log_level)
-        app.migrate(settings)
-    except (BadSettingsError, StoreOpenError) as error:
+        return work(settings)
+    except (BadSettingsError, StoreOpenError, StoreUnavailableError, MoveError, BackupError) as error:
         return _refuse(error)
-    return 0
+
+
+def _migrate(flags: dict[str, Any]) -> int:
+    from forwardpass_server import app  # noqa: PLC0415
+
+    def work(settings: "Settings") -> int:
+        app.migrate(settings)
+        return 0
+
+    return _with_settings(flags, work)
 
 
 def _check(flags: dict[str, Any]) -> int:
-    from forwardpass.errors import StoreUnavailableError  # noqa: PLC0415
+    from forwardpass_server import app  # noqa: PLC0415
 
-    from forwardpass_server import app, logs  # noqa: PLC0415
-    from forwardpass_server.registry import StoreOpenError  # noqa: PLC0415
-    from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
-
-    try:
-        settings = _load(flags)
-        logs.configure(settings.log_level)
-        return 1 if app.check(settings, say=print) else 0
-    except (BadSettingsError, StoreOpenError, StoreUnavailableError) as error:
-        return _refuse(error)
+    return _with_settings(flags, lambda settings: 1 if app.check(settings, say=print) else 0)
 
 
 def _add_move(parser: argparse.ArgumentParser) -> None:
@@ -141,24 +145,82 @@ def _add_move(parser: argparse.ArgumentParser) -> None:
 
 
 def _move(flags: dict[str, Any]) -> int:
-    from forwardpass.errors import StoreUnavailableError  # noqa: PLC0415
-
-    from forwardpass_server import app, logs  # noqa: PLC0415
-    from forwardpass_server.registry import MoveError, StoreOpenError  # noqa: PLC0415
-    from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
+    from forwardpass_server import app  # noqa: PLC0415
 
     to = flags.pop("to")
-    try:
-        settings = _load(flags)
-        logs.configure(settings.log_level)
-        moved = app.move(settings, to)
-    except (BadSettingsError, StoreOpenError, StoreUnavailableError, MoveError) as error:
-        return _refuse(error)
+    return _with_settings(flags, lambda settings: _say_moved("moved", app.move(settings, to)))
+
+
+def _say_moved(done: str, moved: "Moved") -> int:
     print(  # noqa: T201 - the answer
-        f"moved {moved.networks} networks with {moved.versions} versions of {moved.size_bytes:,} bytes at revision "
+        f"{done} {moved.networks} networks with {moved.versions} versions of {moved.size_bytes:,} bytes at revision "
         f"{moved.revision}; every row and digest was compared"
     )
     return 0
+
+
+def _add_settings_and_file(parser: argparse.ArgumentParser) -> None:
+    _add_settings(parser)
+    _add_file(parser)
+
+
+def _backup(flags: dict[str, Any]) -> int:
+    from forwardpass_server import app  # noqa: PLC0415
+
+    path: Path = flags.pop("file")
+
+    def work(settings: "Settings") -> int:
+        made = app.backup(settings, path)
+        for name in made.damaged:
+            print(f"{name} is damaged, in the registry too")  # noqa: T201 - the answer
+        print(  # noqa: T201 - the answer
+            f"backed up {made.networks} networks with {made.versions} versions at revision {made.revision} to {path}; "
+            "every digest was compared"
+        )
+        return 1 if made.damaged else 0
+
+    return _with_settings(flags, work)
+
+
+def _restore(flags: dict[str, Any]) -> int:
+    from forwardpass_server import app  # noqa: PLC0415
+
+    path: Path = flags.pop("file")
+    return _with_settings(flags, lambda settings: _say_moved("restored", app.restore(settings, path)))
+
+
+def _add_gc(parser: argparse.ArgumentParser) -> None:
+    _add_settings(parser)
+    parser.add_argument(
+        "--keep",
+        type=_at_least_one,
+        default=10,
+        metavar="N",
+        help="newest versions of each network to keep (default 10)",
+    )
+    parser.add_argument("--dry-run", action="store_true", default=False, help="say what would be deleted")
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"is {number}; must be 1 or more")
+    return number
+
+
+def _gc(flags: dict[str, Any]) -> int:
+    from forwardpass_server import app  # noqa: PLC0415
+
+    keep, dry_run = flags.pop("keep"), flags.pop("dry_run")
+
+    def work(settings: "Settings") -> int:
+        found = app.collect(settings, keep, dry_run=dry_run)
+        for name in found:
+            print(name)  # noqa: T201 - the answer
+        print(f"{len(found)} versions {'would be' if dry_run else 'were'} deleted")  # noqa: T201 - the answer
+        return 0
+
+    return _with_settings(flags, work)
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
@@ -210,6 +272,15 @@ _COMMANDS: Final = {
         run=_check,
     ),
     "move": Command(about="copy the registry to another database, and compare it", add_arguments=_add_move, run=_move),
+    "backup": Command(
+        about="copy a SQLite registry to a file, also while a server has it, and compare it",
+        add_arguments=_add_settings_and_file,
+        run=_backup,
+    ),
+    "restore": Command(
+        about="put a backup into an empty database, and compare it", add_arguments=_add_settings_and_file, run=_restore
+    ),
+    "gc": Command(about="delete old versions that no alias names", add_arguments=_add_gc, run=_gc),
     "descriptors": Command(
         about="write the API as a descriptor set, for proxies",
         add_arguments=_add_file,

@@ -1,7 +1,9 @@
 """The registry: names, versions, aliases, digests, and where they are kept."""
 
+from forwardpass_server.registry.backing_up import BackedUp, BackupError, back_up
 from forwardpass_server.registry.checking import check
 from forwardpass_server.registry.moving import Moved, MoveError, move
+from forwardpass_server.registry.pruning import prune
 from forwardpass_server.registry.registry import Registry
 from forwardpass_server.registry.shadows import ShadowFigures, Shadowing, ShadowStatistics
 from forwardpass_server.registry.snapshot import Snapshot, revision_ahead
@@ -22,6 +24,8 @@ from forwardpass_server.registry.store import MoveRow, ShadowRow, Store, StoreOp
 
 __all__ = [
     "LATEST",
+    "BackedUp",
+    "BackupError",
     "Counted",
     "Figures",
     "LayerSummary",
@@ -45,7 +49,9 @@ __all__ = [
     "StoreOpenError",
     "Summary",
     "VersionState",
+    "back_up",
     "check",
     "move",
+    "prune",
     "revision_ahead",
 ]

@@ -54,6 +54,9 @@ class Backend(Protocol):
     def may_pass(self, error: DBAPIError) -> bool:
         """Say whether a failure to open may end by itself."""
 
+    def compact(self) -> None:
+        """Give room that deleted contents had back to the disk."""
+
     def close(self) -> None:
         """Let go of files and connections."""
 

@@ -163,6 +163,9 @@ class Postgres:
         state = _state(error)
         return state is None or state.startswith(("08", "53", "55P03", "57P"))
 
+    def compact(self) -> None:
+        """Do nothing: PostgreSQL's autovacuum does."""
+
     def close(self) -> None:
         """Close the connections."""
         self.engine.dispose()

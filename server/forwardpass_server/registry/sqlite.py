@@ -128,6 +128,14 @@ class Sqlite:
         del error
         return False
 
+    def compact(self) -> None:
+        """Write the file anew without the pages that are free; needs as much room beside it meanwhile."""
+        connection = self.engine.raw_connection()
+        try:
+            connection.cursor().execute("VACUUM")
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Let go of the file."""
         self.engine.dispose()
