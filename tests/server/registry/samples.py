@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ def tiny(weight: float = 1.0, **fields: Any) -> NetworkSpec:
     """A network of one node: its input times the weight."""
     layer = {"name": "only", "weights": [[weight]]}
     return parse({"format": FORMAT, "inputs": 1, "layers": [layer], **fields})
+
+
+def let_others_pass(folder: Path) -> None:
+    """Let every user reach what is in a folder of pytest's, which are for their owner alone."""
+    for parent in folder.parents:
+        if parent == Path(tempfile.gettempdir()):
+            break
+        parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def start_python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:

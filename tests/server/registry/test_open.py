@@ -18,7 +18,7 @@ from forwardpass_server.registry.tables import metadata
 from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
-from tests.server.registry.samples import BUILTINS, ROOT, run_python, start_python, tiny
+from tests.server.registry.samples import BUILTINS, ROOT, let_others_pass, run_python, start_python, tiny
 
 
 def refusal(url: object) -> str:
@@ -97,15 +97,9 @@ OPEN_WITHOUT_RIGHTS = """if True:
 """
 
 
-def let_others_pass(database: Path) -> None:
-    """Let every user reach the folder of a database: pytest's folders are for their owner alone."""
-    for parent in database.parents[1:4]:
-        parent.chmod(parent.stat().st_mode | 0o011)
-
-
 def test_no_permission(database: Path) -> None:
     database.parent.chmod(0o555)
-    let_others_pass(database)
+    let_others_pass(database.parent)
     assert (
         run_python(OPEN_WITHOUT_RIGHTS, database)
         == f"the database's lock {database}.lock cannot be opened: Permission denied\n"
@@ -120,7 +114,7 @@ def test_no_permission(database: Path) -> None:
 
 
 def test_a_folder_that_may_not_be_searched(database: Path) -> None:
-    let_others_pass(database)
+    let_others_pass(database.parent)
     database.parent.chmod(0o755)
     closed = database.with_name("closed")
     closed.mkdir(mode=0)

@@ -12,7 +12,7 @@ from forwardpass.errors import StoreUnavailableError
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
 from forwardpass_server.registry.store import Hints, Loaded, MoveRow, Seed, Written
 
-from tests.server.registry.samples import run_python, start_python, tiny
+from tests.server.registry.samples import let_others_pass, run_python, start_python, tiny
 
 
 @contextmanager
@@ -211,8 +211,7 @@ def test_a_file_that_may_only_be_read(database: Path) -> None:
                 print(error.facts["cause"], registry.served("net", "").plan.layers[0].weights.tolist())
     """
     database.chmod(0o444)
-    for parent in database.parents[:3]:  # pytest's folders are for their owner alone
-        parent.chmod(parent.stat().st_mode | 0o011)
+    let_others_pass(database)
     assert run_python(code, database) == "it is read-only [[7.0]]\n"
     assert database.read_bytes() == content
 

@@ -17,6 +17,7 @@ STATUSES: Final[dict[StatusCode, int]] = {
     StatusCode.UNAUTHENTICATED: 401,
     StatusCode.PERMISSION_DENIED: 403,
     StatusCode.NOT_FOUND: 404,
+    StatusCode.ABORTED: 409,
     StatusCode.RESOURCE_EXHAUSTED: 429,
     StatusCode.INTERNAL: 500,
     StatusCode.DATA_LOSS: 500,
