@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from forwardpass_server import app
 from forwardpass_server.cli import main
-from forwardpass_server.serving import Call, Predictor
+from forwardpass_server.serving import Predictor, RawRequest
 from forwardpass_server.serving.predictor import Sorted
 
 
 class Alone(Predictor):
     """A predictor in whose batches there is one call."""
 
-    def sort(self, calls: Sequence[Call], *, into: Sorted | None = None, final: bool = False) -> Sorted:
+    def sort(self, calls: Sequence[RawRequest], *, into: Sorted | None = None, final: bool = False) -> Sorted:
         """Read calls, each into a batch of its own."""
         everything = into or Sorted()
         for call in calls:

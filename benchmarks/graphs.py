@@ -21,7 +21,7 @@ from benchmarks.timing import best
 
 COUNT: Final = 1024
 _INPUTS, _WIDTH, _BLOCKS = 32, 64, 4
-_NUMBERS, _CATEGORIES, _LEVELS, _SIZE = 13, 3, 100, 8
+_NUMBERS, _CATEGORIES, _CATEGORY_COUNT, _SIZE = 13, 3, 100, 8
 
 Weights = Mapping[str, tuple[Array, Array]]
 """Each dense layer's weights, `(outputs, inputs)`, and bias."""
@@ -92,9 +92,9 @@ def residual() -> Graph:
 
 
 def wide_and_deep() -> Graph:
-    """Make 13 numbers and 3 categories of 100 levels, looked up in a table, beside two dense layers of them."""
+    """Make 13 numbers and 3 categories of 100 categories, looked up in a table, beside two dense layers of them."""
     random = np.random.default_rng(0)
-    table = random.standard_normal((_LEVELS, _SIZE)).astype(np.float32)
+    table = random.standard_normal((_CATEGORY_COUNT, _SIZE)).astype(np.float32)
     read = _NUMBERS + _CATEGORIES * _SIZE
     weights = _dense(random, deep_0=(64, read), deep_1=(32, 64), output=(1, _NUMBERS + 32))
     network = _spec(
@@ -110,8 +110,11 @@ def wide_and_deep() -> Graph:
 
     def rows(count: int) -> Array:
         chance = np.random.default_rng(1)
-        numbers, levels = chance.standard_normal((count, _NUMBERS)), chance.integers(_LEVELS, size=(count, _CATEGORIES))
-        return np.concatenate([numbers, levels], axis=1).astype(np.float32)
+        numbers, categories = (
+            chance.standard_normal((count, _NUMBERS)),
+            chance.integers(_CATEGORY_COUNT, size=(count, _CATEGORIES)),
+        )
+        return np.concatenate([numbers, categories], axis=1).astype(np.float32)
 
     def plain(rows: Array) -> Array:
         numbers = rows[:, :_NUMBERS]

@@ -19,9 +19,9 @@ def features(draw: st.DrawFn, name: str) -> dict[str, Any]:
     feature: dict[str, Any] = {"name": name, "kind": kind}
     rules = st.sampled_from(["refuse", "nan"])
     if kind == "category":
-        levels = draw(st.lists(WORDS, min_size=1, max_size=5, unique=True))
-        own = st.sampled_from([level for level in levels if level not in {"refuse", "nan"}] or ["nan"])
-        feature |= {"levels": levels, "missing": draw(rules | own), "unknown": draw(rules | own)}
+        categories = draw(st.lists(WORDS, min_size=1, max_size=5, unique=True))
+        own = st.sampled_from([category for category in categories if category not in {"refuse", "nan"}] or ["nan"])
+        feature |= {"categories": categories, "missing": draw(rules | own), "unknown": draw(rules | own)}
     elif kind == "boolean":
         feature |= {"missing": draw(rules | st.booleans()), "mean": draw(NUMBERS)}
     else:
@@ -68,7 +68,7 @@ def told_outputs(draw: st.DrawFn, name: str) -> str | dict[str, Any]:
 def values(feature: Feature) -> st.SearchStrategy[object]:
     """Draw what a caller may say of a feature, right or wrong; None is missing."""
     if feature.kind == "category":
-        return st.none() | st.sampled_from(feature.levels) | st.just("no such level")
+        return st.none() | st.sampled_from(feature.categories) | st.just("no such category")
     if feature.kind == "boolean":
         return st.none() | st.booleans()
     return st.none() | NUMBERS
@@ -82,8 +82,8 @@ def plain_input(feature: Feature, value: Any, dtype: str) -> tuple[float, str]:
             return math.nan, "missing"
         return _stand_in(feature, feature.missing), ""
     if isinstance(value, str):
-        if value in feature.levels:
-            return float(feature.levels.index(value)), ""
+        if value in feature.categories:
+            return float(feature.categories.index(value)), ""
         return (math.nan, "unknown") if feature.unknown == "refuse" else (_stand_in(feature, feature.unknown), "")
     number = round_(value)
     low, high = (None if end is None else round_(end) for end in (feature.low, feature.high))
@@ -93,5 +93,5 @@ def plain_input(feature: Feature, value: Any, dtype: str) -> tuple[float, str]:
 
 def _stand_in(feature: Feature, word: float | str) -> float:
     if isinstance(word, str):
-        return math.nan if word == "nan" else float(feature.levels.index(word))
+        return math.nan if word == "nan" else float(feature.categories.index(word))
     return word

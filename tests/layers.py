@@ -8,7 +8,7 @@ import numpy as np
 from forwardpass.spec import Layer
 
 STEPS = ("embedding", "one_hot", "bucketize", "lookup", "impute")
-"""Kinds that jump: where two roundings of a value are not the same level, they compute something else."""
+"""Kinds that jump: where two roundings of a value are not the same category, they compute something else."""
 
 SMOOTH = ("dense", "scale_shift", "batch_norm", "layer_norm", "clip", "dropout", "take", "pool")
 
@@ -36,7 +36,7 @@ def random_layer(rng: np.random.Generator, kind: str, reads: int, dtype: str, wi
         },
         "layer_norm": lambda: {"gamma": numbers(reads), "beta": numbers(reads), "epsilon": 0.1},
         "embedding": lambda: {"table": numbers(3, size)},
-        "one_hot": lambda: {"levels": np.arange(nodes) - 1.0, "indices": rng.integers(0, reads, nodes)},
+        "one_hot": lambda: {"categories": np.arange(nodes) - 1.0, "indices": rng.integers(0, reads, nodes)},
         "bucketize": lambda: {"boundaries": np.sort(numbers(nodes))},
         "lookup": lambda: {"keys": rng.permutation(nodes), "values": numbers(nodes), "default": 0.5},
         "clip": lambda: {"low": -abs(numbers(reads)), "high": abs(numbers(reads))},
@@ -110,8 +110,8 @@ _FORMULAS: Mapping[str, Callable[..., list[float]]] = {
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
     "embedding": _embedding,
-    "one_hot": lambda x, levels, indices: [
-        float(x[int(place)] == level) for level, place in zip(levels, indices, strict=True)
+    "one_hot": lambda x, categories, indices: [
+        float(x[int(place)] == category) for category, place in zip(categories, indices, strict=True)
     ],
     "bucketize": _bucketize,
     "lookup": _lookup,

@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 
 from forwardpass import _calls
-from forwardpass._batches import MOST_AWAY, Batches, batch_size
+from forwardpass._batches import MAX_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import broke_off, error_from, rest_of
@@ -138,7 +138,7 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> AsyncIterator[Prediction]:
         """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order."""
-        batches, room = Batches(name, version, batch_size(batch_rows), top_k), asyncio.Semaphore(MOST_AWAY)
+        batches, room = Batches(name, version, batch_size(batch_rows), top_k), asyncio.Semaphore(MAX_AWAY)
         requests = _calls.predict_stream(batches.requests_async(rows, room))
         try:
             async with aclosing(self._each(requests, timeout)) as answers:

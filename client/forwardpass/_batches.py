@@ -18,7 +18,7 @@ from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError
 from forwardpass.models import Prediction
 from forwardpass.rows import RowsLike, StreamRequest, without_pandas
 
-MOST_AWAY: Final = 8
+MAX_AWAY: Final = 8
 """Chunks that were read and not yet given back: enough to keep a server and its line busy."""
 
 

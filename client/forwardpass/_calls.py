@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 SpecLike = spec.NetworkSpec | Mapping[str, object] | str | PathLike[str]
 """A spec, the dict of its JSON form, or the path of a JSON or safetensors file."""
 
-MOST_MESSAGE_BYTES: Final = 8 * 2**20
+MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """The largest spec that is registered in one message; a larger one is uploaded."""
 
 PAUSE: Final = 0.1
@@ -166,11 +166,11 @@ def register(
     """
     spec.check_name(network)
     read = read_spec(content)
-    if sum(array.nbytes for layer in read.layers for array in layer.arrays.values()) <= MOST_MESSAGE_BYTES:
+    if sum(array.nbytes for layer in read.layers for array in layer.arrays.values()) <= MAX_MESSAGE_BYTES:
         request = networks_v1.RegisterNetworkRequest(
             network=network, spec=spec.to_message(read), validate_only=validate_only, keep_latest=keep_latest
         )
-        if request.ByteSize() <= MOST_MESSAGE_BYTES:
+        if request.ByteSize() <= MAX_MESSAGE_BYTES:
             return Call(method="RegisterNetwork", request=request, parse=_replies.registered)
     upload = Upload(spec.to_safetensors(read), progress)
     header = networks_v1.UploadHeader(

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from forwardpass import _calls
-from forwardpass._batches import MOST_AWAY, Batches, batch_size
+from forwardpass._batches import MAX_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
 from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
 from forwardpass._failures import broke_off, error_from, rest_of
@@ -131,7 +131,7 @@ class Client:
             rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, a list of
                 dicts, or a dict of columns; a pandas DataFrame, sent by the names of its columns. By name, a
                 category is a text, a boolean True or False, and None is missing; in an array a category is
-                the index of its level. float32 travels as float32, all else as float64; the network rounds
+                the index of its category. float32 travels as float32, all else as float64; the network rounds
                 to its own dtype.
             version: A version's number or an alias; empty means `latest`.
             top_k: For a classifier, how many of the most probable classes to tell of each row.
@@ -146,7 +146,7 @@ class Client:
             FeatureMismatchError: A named row lacks a feature, has one too many, or one of the wrong kind.
             NonFiniteInputError: There is NaN or infinity, and the network does not allow it.
             MissingValueError: A value is missing, and nothing stands in for it.
-            UnknownLevelError: A text is no level of its category, and nothing stands in for it.
+            UnknownCategoryError: A text is no category of its category, and nothing stands in for it.
             OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
         """
         if self._sender is None:
@@ -221,7 +221,7 @@ class Client:
             ForwardpassError: A chunk failed; its fact `firstRow` is the index of the chunk's first row.
                 The predictions of all rows before were given.
         """
-        batches, room = Batches(name, version, batch_size(batch_rows), top_k), threading.Semaphore(MOST_AWAY)
+        batches, room = Batches(name, version, batch_size(batch_rows), top_k), threading.Semaphore(MAX_AWAY)
         try:
             with closing(self._each(_calls.predict_stream(batches.requests(rows, room)), timeout)) as answers:
                 for identity, answer in answers:

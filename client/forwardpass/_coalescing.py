@@ -24,13 +24,13 @@ from forwardpass.tensors import Packed
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictRequest, PredictResponse
 from forwardpass.v1.tensor_pb2 import Columns, DataType, Rows
 
-MOST_IN_FLIGHT: Final = 1
+MAX_IN_FLIGHT: Final = 1
 """Calls of one group that are on their way at once."""
 
-MOST_ROWS: Final = 1024
+MAX_ROWS: Final = 1024
 """Rows that travel together."""
 
-MOST_BYTES: Final = 256 * 1024
+MAX_BYTES: Final = 256 * 1024
 """Bytes of rows that travel together; servers compute what is larger apart from the rest."""
 
 OF_THE_ROWS: Final = (InvalidRequestError, QuotaExceededError, InternalError)
@@ -168,14 +168,14 @@ class Coalescer:
         if queue is None:
             queue = self._queues[seat.group] = _Queue()
         queue.waiting.append(seat)
-        return len(queue.waiting) == 1 and queue.in_flight < MOST_IN_FLIGHT
+        return len(queue.waiting) == 1 and queue.in_flight < MAX_IN_FLIGHT
 
     def take(self, group: Group) -> Batch | None:
         """Return the rows to send now, without those whose callers have gone; or None."""
         queue = self._queues.get(group)
-        if queue is None or queue.in_flight >= MOST_IN_FLIGHT:
+        if queue is None or queue.in_flight >= MAX_IN_FLIGHT:
             return None
-        most = max(1, min(MOST_ROWS, MOST_BYTES // (8 * group.width or 256)))
+        most = max(1, min(MAX_ROWS, MAX_BYTES // (8 * group.width or 256)))
         seats: list[Seat] = []
         while queue.waiting and len(seats) < most:
             seat = queue.waiting.popleft()

@@ -293,7 +293,7 @@ def _feature(message: network_pb2.Feature) -> FeatureInfo:
         low=message.low if message.HasField("low") else None,
         high=message.high if message.HasField("high") else None,
         out_of_range=OUT_OF_RANGE.get(message.out_of_range, "warn"),
-        levels=tuple(message.levels),
+        categories=tuple(message.categories),
         missing=read_stand_in(message.missing),
         unknown=read_stand_in(message.unknown),
     )

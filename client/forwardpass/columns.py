@@ -18,7 +18,7 @@ from forwardpass.words import found, read_number, refusal
 _NAMES: Final = frozenset({"NAType", "NaTType"})
 """The classes of pandas' values that are missing, which nobody needs to import for."""
 
-_MOST_FAULTS: Final = 100
+_MAX_FAULTS: Final = 100
 
 
 def is_missing(value: object) -> bool:
@@ -53,7 +53,7 @@ def columns_message(columns: Mapping[Any, Any]) -> Columns:
             faults.append(Fault(path=f"rows.{name}", message=f"is {found(values)}, while others are columns"))
         else:
             message.columns.append(_column(name, values, faults))
-        if len(faults) >= _MOST_FAULTS:
+        if len(faults) >= _MAX_FAULTS:
             break
     if faults:
         raise FeatureMismatchError(f"the rows have {len(faults)} columns that cannot be sent", faults=faults)

@@ -16,7 +16,7 @@ class again, so a rule has one exception wherever it is checked::
     │   ├── MissingValueError
     │   ├── NonFiniteInputError
     │   ├── OutOfRangeError
-    │   └── UnknownLevelError
+    │   └── UnknownCategoryError
     ├── NotFoundError (LookupError)
     │   ├── NetworkNotFoundError
     │   ├── VersionNotFoundError
@@ -145,8 +145,8 @@ class OutOfRangeError(InvalidRequestError):
     """A number is out of its feature's range, and the feature refuses that."""
 
 
-class UnknownLevelError(InvalidRequestError):
-    """A value of a category is none of its levels, and nothing stands in for it."""
+class UnknownCategoryError(InvalidRequestError):
+    """A value of a category is none of its categories, and nothing stands in for it."""
 
 
 class NotFoundError(ForwardpassError, LookupError):

@@ -215,10 +215,10 @@ class FeatureInfo:
         low: The smallest number in range, or None.
         high: The largest number in range, or None.
         out_of_range: What becomes of other numbers: `warn` or `refuse`.
-        levels: Of a category, its levels; in a matrix of numbers, the index of one stands for it.
-        missing: What stands in for a missing value: a number, 1 or 0 for true or false, a level, or `nan`;
+        categories: Of a category, its categories; in a matrix of numbers, the index of one stands for it.
+        missing: What stands in for a missing value: a number, 1 or 0 for true or false, a category, or `nan`;
             `refuse` where nothing does.
-        unknown: What stands in for a text that is no level: a level or `nan`; `refuse` where nothing does.
+        unknown: What stands in for a text that is no category: a category or `nan`; `refuse` where nothing does.
     """
 
     name: str
@@ -230,7 +230,7 @@ class FeatureInfo:
     low: float | None = None
     high: float | None = None
     out_of_range: OutOfRange = "warn"
-    levels: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     missing: float | str = "refuse"
     unknown: float | str = "refuse"
 

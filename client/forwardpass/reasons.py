@@ -20,7 +20,7 @@ REASONS: Final[Mapping[str, type[errors.ForwardpassError]]] = MappingProxyType(
         "INVALID_TENSOR": errors.InvalidTensorError,
         "FEATURE_MISMATCH": errors.FeatureMismatchError,
         "NON_FINITE_INPUT": errors.NonFiniteInputError,
-        "UNKNOWN_LEVEL": errors.UnknownLevelError,
+        "UNKNOWN_CATEGORY": errors.UnknownCategoryError,
         "OUT_OF_RANGE": errors.OutOfRangeError,
         "MISSING_VALUE": errors.MissingValueError,
         "LAYER_NOT_FOUND": errors.LayerNotFoundError,

@@ -2,7 +2,7 @@
 
 Numbers by position become a tensor: float32 stays float32, everything else becomes float64.
 Values by name (a dict, a list of dicts, a dict of columns, a pandas DataFrame or Series with names) are
-sent with their names, so that the order of columns never decides. Texts are levels of categories; what is
+sent with their names, so that the order of columns never decides. Texts are categories; what is
 neither text nor number is refused here.
 """
 
@@ -23,7 +23,7 @@ from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Columns, Rows, Tensor
 from forwardpass.words import found, read_number, refusal
 
 Value: TypeAlias = SupportsFloat | str | None
-"""What a feature may be: a number or boolean, the text of a level, or None for what is missing."""
+"""What a feature may be: a number or boolean, the text of a category, or None for what is missing."""
 
 NamedRow: TypeAlias = Mapping[str, Value]
 """A value for each feature, by the feature's name."""
@@ -38,7 +38,7 @@ or Series."""
 Row: TypeAlias = Packed | Rows | Columns
 """Rows that were read: packed by position, by names, or as columns by names."""
 
-_MOST_FAULTS: Final = 100
+_MAX_FAULTS: Final = 100
 _PYTHONS_NUMBERS: Final = frozenset({float, int})
 
 
@@ -165,7 +165,7 @@ def _named(rows: Sequence[Any]) -> Rows:
             faults.append(Fault(path=path, message="is empty; a number for each feature is needed"))
         else:
             _fill(message.rows.add(), row, path, faults)
-        if len(faults) >= _MOST_FAULTS:
+        if len(faults) >= _MAX_FAULTS:
             break
     if faults:
         raise FeatureMismatchError(f"the rows have {len(faults)} features that cannot be sent", faults=faults)

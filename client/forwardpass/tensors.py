@@ -27,9 +27,9 @@ DTYPES: Final[dict[int, np.dtype[Any]]] = {
 DATA_TYPES: Final[dict[str, DataType]] = {"float32": DATA_TYPE_FLOAT32, "float64": DATA_TYPE_FLOAT64}
 """The value of the enum `DataType` for each dtype's name."""
 
-MOST_AXES: Final = 32
+MAX_AXES: Final = 32
 """How many axes an array can have, as in numpy before 2.0."""
-_MOST_ELEMENTS: Final = 2**56
+_MAX_ELEMENTS: Final = 2**56
 
 
 class Packed(NamedTuple):
@@ -95,9 +95,9 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
             )
         dtype = DTYPES[DATA_TYPE_FLOAT64]
     if shape and min(shape) < 0:
-        raise _invalid(f"{path}.shape", f"is {list(shape[:MOST_AXES])}; no axis can be negative")
-    if len(shape) > MOST_AXES:
-        raise _invalid(f"{path}.shape", f"has {len(shape)} axes; an array can have {MOST_AXES}")
+        raise _invalid(f"{path}.shape", f"is {list(shape[:MAX_AXES])}; no axis can be negative")
+    if len(shape) > MAX_AXES:
+        raise _invalid(f"{path}.shape", f"has {len(shape)} axes; an array can have {MAX_AXES}")
     if values:
         shape = shape or (len(values),)
         if len(values) != math.prod(shape):
@@ -115,7 +115,7 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
 def _reshaped(numbers: Array, shape: tuple[int, ...], path: str) -> Array:
     """Give numbers, as many as it needs, a shape, if it is one that an array can have."""
     # numpy refuses more elements than an address has room for, even where an axis is 0 and there are none.
-    if math.prod(max(length, 1) for length in shape) > _MOST_ELEMENTS:
+    if math.prod(max(length, 1) for length in shape) > _MAX_ELEMENTS:
         raise _invalid(f"{path}.shape", f"is {list(shape)}; that is beyond what an array can have")
     return numbers.reshape(shape)
 

@@ -64,13 +64,13 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file)
     credentials = _credentials(settings)
-    store = SqlStore(settings.database, patience=settings.database_wait)
+    store = SqlStore(settings.database, patience=settings.database_connect_timeout)
     try:
         registry = Registry.open(
             store,
             max_networks=settings.max_networks,
             max_versions=settings.max_versions,
-            max_plan_bytes=settings.max_plan_bytes,
+            plan_cache_bytes=settings.plan_cache_bytes,
             preload=settings.preload_references,
             numerics=settings.numerics,
         )
@@ -89,7 +89,7 @@ def migrate(settings: Settings) -> None:
     Raises:
         StoreOpenError: The database cannot be used.
     """
-    SqlStore(settings.database, patience=settings.database_wait).close()
+    SqlStore(settings.database, patience=settings.database_connect_timeout).close()
 
 
 def check(settings: Settings, say: Callable[[str], None]) -> int:

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         description="URL of the registry's database: `sqlite:///FILE`, or `postgresql://USER@HOST/DATABASE` for "
         "several servers on one (docs/postgres.md).",
     )
-    database_wait: Seconds = Field(
+    database_connect_timeout: Seconds = Field(
         30.0, description="Seconds to try on at start while a PostgreSQL database cannot be reached."
     )
     database_poll: Annotated[float, Gt(0), Field(allow_inf_nan=False)] = Field(
@@ -87,25 +87,25 @@ class Settings(BaseSettings):
     )
     max_in_flight: Count = Field(1_000, description="Calls answered at the same time; further ones are refused.")
     max_request_bytes: Count = Field(16 * 2**20, description="Bytes of one request message.")
-    max_answer_bytes: Count = Field(_WORK.max_answer_bytes, description="Bytes of the numbers in one answer.")
+    max_response_bytes: Count = Field(_WORK.max_response_bytes, description="Bytes of the numbers in one answer.")
     max_rows: Count = Field(_WORK.max_rows, description="Rows of one call.")
-    max_gigaflops: Annotated[float, Gt(0)] = Field(
-        _WORK.max_gigaflops, description="Arithmetic of one call, in billions of operations."
+    max_gflop_per_call: Annotated[float, Gt(0)] = Field(
+        _WORK.max_gflop_per_call, description="Arithmetic of one call, in billions of operations."
     )
     max_networks: Count = Field(100_000, description="Networks in the registry.")
     max_versions: Count = Field(1_000, description="Versions of one network, deleted ones not counted.")
-    max_plan_bytes: Count = Field(
+    plan_cache_bytes: Count = Field(
         2**30, description="Bytes of compiled versions in memory; beyond, those used longest ago are compiled again."
     )
     preload: str | None = Field(
         None,
-        description="Versions compiled at start that stay in memory, within `max_plan_bytes`: "
+        description="Versions compiled at start that stay in memory, within `plan_cache_bytes`: "
         "`NAME` or `NAME/VERSION` or `NAME/ALIAS`, separated by commas.",
     )
     max_layers: Count = Field(DEFAULT_LIMITS.max_layers, description="Layers of one network.")
     max_width: Count = Field(DEFAULT_LIMITS.max_width, description="Inputs of a network, or nodes of one layer.")
     max_parameters: Count = Field(DEFAULT_LIMITS.max_parameters, description="Weights and biases of one network.")
-    max_bytes: Count = Field(DEFAULT_LIMITS.max_bytes, description="Bytes of one network's content.")
+    max_network_bytes: Count = Field(DEFAULT_LIMITS.max_network_bytes, description="Bytes of one network's content.")
     numerics: Numerics = Field(
         "exact",
         description="How networks are computed whose spec does not say it: `exact` or `fast` (docs/spec.md).",
@@ -163,7 +163,7 @@ class Settings(BaseSettings):
             max_layers=self.max_layers,
             max_width=self.max_width,
             max_parameters=self.max_parameters,
-            max_bytes=self.max_bytes,
+            max_network_bytes=self.max_network_bytes,
         )
 
     @property
@@ -177,7 +177,9 @@ class Settings(BaseSettings):
     def work_limits(self) -> WorkLimits:
         """What one call may ask for."""
         return WorkLimits(
-            max_rows=self.max_rows, max_gigaflops=self.max_gigaflops, max_answer_bytes=self.max_answer_bytes
+            max_rows=self.max_rows,
+            max_gflop_per_call=self.max_gflop_per_call,
+            max_response_bytes=self.max_response_bytes,
         )
 
 

@@ -94,7 +94,7 @@ def test_a_flame_of_the_page(name: str) -> None:
     text = (ROOT / "docs" / "performance" / name).read_text()
     assert f"performance/{name}" in PAGE
     assert len(text) < 200_000
-    assert "FrontDoor._take (forwardpass_server/rpc/front.py" in text
+    assert "NativeTransport._take (forwardpass_server/rpc/front.py" in text
     assert "py-spy record" not in text
     again = ET.fromstring(titled(text, "another"))  # noqa: S314 - it is our own
     assert [each.text for each in again.iter() if each.get("id") == "title"] == ["another"]

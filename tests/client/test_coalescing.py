@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 import pytest
 from forwardpass import AsyncClient, ForwardpassError, Prediction, errors, spec
-from forwardpass._coalescing import MOST_BYTES, MOST_IN_FLIGHT, MOST_ROWS, Batch, Coalescer, Seat, group_of
+from forwardpass._coalescing import MAX_BYTES, MAX_IN_FLIGHT, MAX_ROWS, Batch, Coalescer, Seat, group_of
 from forwardpass.rows import read_rows
 from forwardpass.tensors import from_tensor
 from hypothesis import given
@@ -76,7 +76,7 @@ class _World:
             assert not any(one.outcome.done() for one in batch.seats)
             self.travelled += batch.seats
             self.flying.append(batch)
-        assert sum(one.seats[0].group == seat.group for one in self.flying) <= MOST_IN_FLIGHT
+        assert sum(one.seats[0].group == seat.group for one in self.flying) <= MAX_IN_FLIGHT
 
 
 class TestDeciding:
@@ -95,7 +95,7 @@ class TestDeciding:
             order = [world.seats.index(seat) for seat in world.travelled if seat.group == group]
             assert order == sorted(order)
 
-    @pytest.mark.parametrize(("width", "most"), [(2, MOST_ROWS), (1_000, MOST_BYTES // 8_000), (10**6, 1)])
+    @pytest.mark.parametrize(("width", "most"), [(2, MAX_ROWS), (1_000, MAX_BYTES // 8_000), (10**6, 1)])
     def test_a_batch_is_bounded(self, width: int, most: int) -> None:
         coalescer = Coalescer()
         seats = [_seat("n", np.zeros(width)) for _ in range(most + 1)]

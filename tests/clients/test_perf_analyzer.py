@@ -97,9 +97,9 @@ def customers() -> dict[str, Any]:
 
 @pytest.mark.parametrize("run", RUNS)
 def test_a_measurement_whose_answers_are_checked(analyzer: Analyzer, run: str) -> None:
-    protocol, options, levels = RUNS[run]
+    protocol, options, categories = RUNS[run]
     figures = analyzer.measured(protocol, options, customers())
-    assert figures.keys() == levels
+    assert figures.keys() == categories
     assert min(figures.values()) > 0
 
 
@@ -114,15 +114,15 @@ def test_answers_are_checked(analyzer: Analyzer) -> None:
 @pytest.mark.prove
 @pytest.mark.parametrize("run", LONG_RUNS)
 def test_every_kind_of_load(analyzer: Analyzer, place: Path, run: str, capsys: pytest.CaptureFixture[str]) -> None:
-    protocol, options, levels = LONG_RUNS[run]
+    protocol, options, categories = LONG_RUNS[run]
     data = customers()
     if "-b" in options:
         # It compares the output of a whole batch with that of one row.
         del data["validation_data"]
     figures = analyzer.measured(protocol, options, data)
-    assert figures.keys() == levels
+    assert figures.keys() == categories
     assert min(figures.values()) > 0
     engine = Place.load(place).engine
-    shown = ", ".join(f"{level}: {figures[level]:.0f}" for level in sorted(figures, key=float))
+    shown = ", ".join(f"{category}: {figures[category]:.0f}" for category in sorted(figures, key=float))
     with capsys.disabled():
         print(f"\nengine {engine}, {run}: inferences/s at {shown}")

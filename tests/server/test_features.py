@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from forwardpass import AsyncClient, Client, spec
-from forwardpass.errors import MissingValueError, OutOfRangeError, UnknownLevelError
+from forwardpass.errors import MissingValueError, OutOfRangeError, UnknownCategoryError
 from forwardpass.models import ClassProbability, Prediction
 from forwardpass.spec import DEFAULT_LIMITS
 from forwardpass_server.registry.compile import check_examples, compile_plan
@@ -26,7 +26,7 @@ NETWORK: dict[str, Any] = {
     "format": spec.FORMAT,
     "inputs": [
         {"name": "age", "range": [0, 120], "unit": "years", "missing": 40, "mean": 40, "scale": 20},
-        {"name": "city", "kind": "category", "levels": CITIES, "unknown": "Bern", "missing": "Genf"},
+        {"name": "city", "kind": "category", "categories": CITIES, "unknown": "Bern", "missing": "Genf"},
         {"name": "member", "kind": "boolean", "missing": False},
     ],
     "layers": [
@@ -40,7 +40,7 @@ STRICT = {
     **NETWORK,
     "inputs": [
         {"name": "age", "range": [0, 120], "out_of_range": "refuse"},
-        {"name": "city", "kind": "category", "levels": CITIES},
+        {"name": "city", "kind": "category", "categories": CITIES},
         {"name": "member", "kind": "boolean"},
     ],
 }
@@ -112,7 +112,7 @@ def test_what_is_computed_is_what_a_plain_pass_computes(server: ServerProcess) -
         assert client.spec("typed") == spec.parse(NETWORK)
     np.testing.assert_allclose(prediction.outputs, probabilities * [100, 1, 1] + [0, 0, 0.25], rtol=1e-12)
     assert [feature.kind for feature in version.features] == ["number", "category", "boolean"]
-    assert version.features[1].levels == tuple(CITIES)
+    assert version.features[1].categories == tuple(CITIES)
     assert [feature.missing for feature in version.features] == [40, "Genf", 0]
     assert version.features[1].unknown == "Bern"
     assert (version.features[0].low, version.features[0].high) == (0, 120)
@@ -121,7 +121,7 @@ def test_what_is_computed_is_what_a_plain_pass_computes(server: ServerProcess) -
 
 
 REFUSED = [
-    pytest.param({"age": 30, "city": "Rom", "member": True}, UnknownLevelError, "city", "Rom", id="level"),
+    pytest.param({"age": 30, "city": "Rom", "member": True}, UnknownCategoryError, "city", "Rom", id="category"),
     pytest.param({"age": 130, "city": "Bern", "member": True}, OutOfRangeError, "age", "130.0", id="range"),
     pytest.param({"age": 30, "city": "Bern"}, MissingValueError, "member", None, id="missing"),
 ]
@@ -197,5 +197,5 @@ def test_the_documented_network_is_valid_and_its_python_prints_what_it_says(serv
 def test_the_documented_limits_and_errors_are_those_of_the_code() -> None:
     text = DOCS.read_text()
     assert f"at most {DEFAULT_LIMITS.max_name_length} characters" in text
-    assert f"at most {DEFAULT_LIMITS.max_levels:,}" in text
+    assert f"at most {DEFAULT_LIMITS.max_categories:,}" in text
     assert {refusal.error.__name__ for refusal in features._REFUSALS} == set(re.findall(r"\| `(\w+Error)` \|", text))

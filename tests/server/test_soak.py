@@ -23,7 +23,7 @@ from tests.wire import NETWORKS, PREDICTIONS, network_spec, predict_request, reg
 MINUTES = float(os.environ.get("FORWARDPASS_SOAK_MINUTES", "30"))
 """For each engine."""
 
-MOST_BYTES = 16.0
+MAX_BYTES = 16.0
 """How much the memory may grow with each request, over the second half of a run."""
 
 OF_GRPC_BYTES = 116.0
@@ -87,7 +87,7 @@ class Figures:
         return cls(
             requests=count,
             bytes_per_request=float(centred @ (memory - memory.mean()) / (centred @ centred)),
-            allowed=MOST_BYTES + of_grpc + NOISE_BYTES / count,
+            allowed=MAX_BYTES + of_grpc + NOISE_BYTES / count,
             files=max(sample.files for sample in second) - max(sample.files for sample in first),
             threads=max(sample.threads for sample in second) - max(sample.threads for sample in first),
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from forwardpass.models import FeatureInfo
-from forwardpass.spec.features import REFUSE, UNKNOWN, level_hint
+from forwardpass.spec.features import REFUSE, UNKNOWN, category_hint
 
 Value: TypeAlias = float | str | bool | None
 """A number, a text, true or false, or nothing."""
@@ -32,27 +32,27 @@ def value_of(cell: object, feature: FeatureInfo) -> Value:
         raise ValueError(f"{_NEEDED[feature.kind]} is needed") from None
 
 
-def input_of(cell: object, feature: FeatureInfo, levels: Mapping[str, int]) -> float:
+def input_of(cell: object, feature: FeatureInfo, categories: Mapping[str, int]) -> float:
     """Read a cell as the number that stands in a network's inputs.
 
-    A category is the index of its level, `UNKNOWN` where something stands in for other texts; what is missing is NaN.
+    A text becomes the index of its category, or `UNKNOWN` where a fill value replaces it. A missing value is NaN.
 
     Args:
         cell: Text of CSV, or a value of Parquet.
         feature: What it is a value of.
-        levels: The index of each of the feature's levels.
+        categories: The index of each of the feature's categories.
 
     Raises:
-        ValueError: As `value_of` does; and where a text is no level, and nothing stands in for it.
+        ValueError: As `value_of` does; and where a text is no category, and nothing stands in for it.
     """
     value = value_of(cell, feature)
     if value is None:
         return math.nan
     if not isinstance(value, str):
         return float(value)
-    if value not in levels and feature.unknown == REFUSE:
-        raise ValueError(f"that is no level{level_hint(value, levels)}")
-    return levels.get(value, UNKNOWN)
+    if value not in categories and feature.unknown == REFUSE:
+        raise ValueError(f"that is no category{category_hint(value, categories)}")
+    return categories.get(value, UNKNOWN)
 
 
 def input_readers(features: Sequence[FeatureInfo], width: int) -> list[Callable[[Any], float]]:
@@ -63,14 +63,14 @@ def input_readers(features: Sequence[FeatureInfo], width: int) -> list[Callable[
 
 
 def _reader(feature: FeatureInfo) -> Callable[[Any], float]:
-    levels = {level: index for index, level in enumerate(feature.levels)}
-    return lambda cell: input_of(cell, feature, levels)
+    categories = {category: index for index, category in enumerate(feature.categories)}
+    return lambda cell: input_of(cell, feature, categories)
 
 
 def misfit(cell: object, column: str, feature: FeatureInfo) -> str:
     """Say what is the matter with a cell that cannot be read."""
     try:
-        input_of(cell, feature, {level: index for index, level in enumerate(feature.levels)})
+        input_of(cell, feature, {category: index for index, category in enumerate(feature.categories)})
     except ValueError as error:
         empty = cell is None or (isinstance(cell, str) and not cell.strip())
         return f"has {'nothing' if empty else repr(cell)} in column {column!r}; {error}"

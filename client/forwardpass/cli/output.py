@@ -190,7 +190,7 @@ def _feature(feature: FeatureInfo) -> str:
     """Say a feature's name, and what its values are where they are not just numbers."""
     ends = (feature.low, feature.high)
     kinds = {
-        "category": f" ({len(feature.levels)} levels)",
+        "category": f" ({len(feature.categories)} categories)",
         "boolean": " (boolean)",
         "number": "" if ends == (None, None) else f" ({range_words(ends).removesuffix(' is in range')})",
     }

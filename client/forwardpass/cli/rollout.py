@@ -69,7 +69,7 @@ def diff(
 
 def _rows(table: Table, one: VersionInfo, other: VersionInfo) -> Iterator[Any]:
     """Yield the rows of a table that was read for the first version, by name where the second has another order."""
-    ours, theirs = ([(feature.name, feature.levels) for feature in version.features] for version in (one, other))
+    ours, theirs = ([(feature.name, feature.categories) for feature in version.features] for version in (one, other))
     alike = ours == theirs or not theirs
     for part in table.parts:
         yield part.numbers if alike else named_rows(one.features, part.numbers)

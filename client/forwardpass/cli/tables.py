@@ -29,7 +29,7 @@ class Part:
         columns: Every column of the table as it was: texts of CSV, or arrays of Parquet.
         inputs: For each input of the network, the column that has it.
         places: Where each row stands: the number of its line, or of the row in a Parquet file.
-        texts: The columns whose inputs are no numbers but the places of levels.
+        texts: The columns whose inputs are no numbers but the places of categories.
     """
 
     numbers: npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ RANDOM_ROWS: Final = 500
 def own_rows(*specs: NetworkSpec) -> Iterator[Any]:
     """Yield the examples of networks, and random rows of each, the same ones every time.
 
-    They go by name where there are names: another network may have its features, or the levels of a category, in
+    They go by name where there are names: another network may have its features, or the categories of a category, in
     another order.
     """
     for spec in specs:
@@ -33,7 +33,7 @@ def own_rows(*specs: NetworkSpec) -> Iterator[Any]:
 
 
 def named_rows(features: Sequence[Feature | FeatureInfo], rows: Array) -> list[dict[str, object]]:
-    """Return rows `(rows, inputs)` by the features' names: categories as levels, what is missing as None."""
+    """Return rows `(rows, inputs)` by the features' names: categories as categories, what is missing as None."""
     return [
         {feature.name: _value(feature, number) for feature, number in zip(features, row, strict=True)}
         for row in rows.tolist()
@@ -45,7 +45,7 @@ def _value(feature: Feature | FeatureInfo, number: float) -> object:
         return number
     if math.isnan(number):
         return None
-    return feature.levels[int(number)] if feature.kind == "category" else number
+    return feature.categories[int(number)] if feature.kind == "category" else number
 
 
 def _in_range(feature: Feature, numbers: Array) -> Array:
@@ -57,7 +57,9 @@ _FITTING: Final[Mapping[str, Callable[[Feature, Array], Any]]] = MappingProxyTyp
     {
         "number": _in_range,
         "boolean": lambda _, numbers: numbers > 0.5,
-        "category": lambda feature, numbers: np.floor(np.abs(numbers) * len(feature.levels)) % len(feature.levels),
+        "category": lambda feature, numbers: (
+            np.floor(np.abs(numbers) * len(feature.categories)) % len(feature.categories)
+        ),
     }
 )
 """Turns random numbers into values of a feature, by its kind."""

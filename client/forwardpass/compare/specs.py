@@ -46,7 +46,7 @@ _FACTS_OF_FEATURES: Final[Mapping[str, Callable[[FeatureInfo], object]]] = Mappi
         "description": lambda feature: feature.description,
         "kind": lambda feature: feature.kind,
         "range": lambda feature: f"{feature.low} to {feature.high}, else {feature.out_of_range}",
-        "levels": lambda feature: ", ".join(feature.levels),
+        "categories": lambda feature: ", ".join(feature.categories),
         "missing": lambda feature: feature.missing,
         "unknown": lambda feature: feature.unknown,
     }

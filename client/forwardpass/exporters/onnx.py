@@ -12,7 +12,7 @@ from forwardpass.onnx_form import computed_by, imported, runner, stand_ins, writ
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
-_LEVELS: Final = frozenset({"embedding", "one_hot", "lookup"})
+_CATEGORICAL: Final = frozenset({"embedding", "one_hot", "lookup"})
 """Kinds that read whole numbers mostly."""
 
 
@@ -44,7 +44,7 @@ def export(spec: NetworkSpec) -> Any:
 
 def _rows(spec: NetworkSpec) -> Array:
     rows = random_rows(spec, np.empty((0, spec.inputs.width)))
-    if any(layer.kind in _LEVELS for layer in spec.layers):
+    if any(layer.kind in _CATEGORICAL for layer in spec.layers):
         rows[::2] = np.floor(np.abs(rows[::2]))
     may_miss = ~np.isnan(stand_ins(spec)) | spec.allow_non_finite_inputs
     rows[::7] = np.where((np.random.default_rng(1).random(rows[::7].shape) < 0.2) & may_miss, np.nan, rows[::7])

@@ -59,7 +59,7 @@ TYPED_ROWS: Final = '''
 def read_rows(rows):
     """Return rows as an array `(rows, inputs)`: from an array, a list, or dicts with a value for each input.
 
-    A category is one of its levels, or the index of one; None is what is missing.
+    A category is one of its categories, or the index of one; None is what is missing.
     """
     if isinstance(rows, np.ndarray):
         rows = np.atleast_2d(rows).tolist()
@@ -73,15 +73,16 @@ def read_rows(rows):
 
 def read_value(value, feature):
     """Return a value of a feature as the number that the network reads."""
-    name, kind, levels = feature["name"], feature.get("kind", "number"), feature.get("levels", [])
+    name, kind, categories = feature["name"], feature.get("kind", "number"), feature.get("categories", [])
     if value is None or value != value:
         return stand_in(feature, "missing", f"{name} is missing")
     if kind == "category":
         if isinstance(value, str):
-            known = value in levels
-            return float(levels.index(value)) if known else stand_in(feature, "unknown", f"{name}: no level {value!r}")
-        known = value in range(len(levels))
-        return float(value) if known else stand_in(feature, "unknown", f"{name}: no level has the index {value}")
+            known = value in categories
+            unknown = f"{name}: no category {value!r}"
+            return float(categories.index(value)) if known else stand_in(feature, "unknown", unknown)
+        known = value in range(len(categories))
+        return float(value) if known else stand_in(feature, "unknown", f"{name}: no category has the index {value}")
     number = DTYPE.type(value)
     if kind == "boolean" and number not in (0, 1):
         raise ValueError(f"{name} is {value}; it must be true or false")
@@ -101,7 +102,7 @@ def stand_in(feature, key, problem):
         return math.nan
     if word == "refuse":
         raise ValueError(problem)
-    return float(feature["levels"].index(word) if isinstance(word, str) else word)
+    return float(feature["categories"].index(word) if isinstance(word, str) else word)
 
 '''
 

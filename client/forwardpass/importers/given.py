@@ -10,7 +10,7 @@ from forwardpass.rows import RowsLike, without_pandas
 from forwardpass.spec import Feature
 from forwardpass.tensors import Array
 
-_MOST_NAMES: Final = 10
+_MAX_NAMES: Final = 10
 
 
 def given_rows(
@@ -27,7 +27,7 @@ def given_rows(
     Raises:
         FeatureMismatchError: A named row lacks an input.
         ShapeMismatchError: The rows have another width, or no such shape at all.
-        InvalidTensorError: They are no numbers, and no levels of their categories.
+        InvalidTensorError: They are no numbers, and no categories of their categories.
         NonFiniteInputError: There is NaN or infinity among them, or a value is missing that must not be.
     """
     if rows is None:
@@ -37,7 +37,7 @@ def given_rows(
     if isinstance(plain, list) and plain and isinstance(plain[0], dict):
         missing = [name for name in names if any(name not in row for row in plain)]
         if missing:
-            shown = ", ".join(map(repr, missing[:_MOST_NAMES]))
+            shown = ", ".join(map(repr, missing[:_MAX_NAMES]))
             raise FeatureMismatchError(f"the rows have no {shown}; the model reads {', '.join(map(repr, names))}")
         plain = [[row[name] for name in names] for row in plain]
     if any(feature.is_typed for feature in features):
@@ -114,9 +114,9 @@ def _number(value: Any, feature: Feature, row: int) -> Any:
         return np.nan if stand_in is None else stand_in
     if feature.kind != "category" or not isinstance(value, str):
         return value
-    if value in feature.levels:
-        return float(feature.levels.index(value))
+    if value in feature.categories:
+        return float(feature.categories.index(value))
     stand_in = feature.stand_in(feature.unknown)
     if stand_in is None:
-        raise InvalidTensorError(f"row {row} has {value!r} as {feature.name!r}, which is no level of it")
+        raise InvalidTensorError(f"row {row} has {value!r} as {feature.name!r}, which is no category of it")
     return stand_in

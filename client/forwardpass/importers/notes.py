@@ -9,8 +9,8 @@ import numpy as np
 from forwardpass.importers.drafts import Places, Values
 from forwardpass.tensors import Array
 
-NO_LEVEL: Final = "(no level)"
-"""Stands for any text that is none of a category's levels."""
+NO_CATEGORY: Final = "(no category)"
+"""Stands for any text that is none of a category's categories."""
 _STRETCH = 10.0
 """Every other random row is so many times as far out, where functions saturate."""
 _MISSING_SHARE = 0.2
@@ -22,12 +22,12 @@ class Category:
     """What is known of an input that is a text.
 
     Attributes:
-        levels: Its texts; the input is the index of one.
+        categories: Its texts; the input is the index of one.
         unknown: What stands in for other texts, `nan` or `refuse`.
-        missing: What stands in where there is none: a level, `nan` or `refuse`.
+        missing: What stands in where there is none: a category, `nan` or `refuse`.
     """
 
-    levels: tuple[str, ...]
+    categories: tuple[str, ...]
     unknown: str
     missing: str
 
@@ -52,7 +52,7 @@ class InputNotes:
         self.scale: Array = np.ones(width)
         self._shared = np.zeros(width, dtype=bool)
         self._whole = np.zeros(width, dtype=bool)
-        self._levels: dict[int, Array] = {}
+        self._categories: dict[int, Array] = {}
         self._fills: dict[int, str] = {}
         self.categories: dict[int, Category] = {}
         self._missing: dict[int, float] = {}
@@ -60,7 +60,7 @@ class InputNotes:
     @property
     def is_plain(self) -> bool:
         """Whether any number will do as any input."""
-        return not (self._levels or self._missing or self._whole.any())
+        return not (self._categories or self._missing or self._whole.any())
 
     def share(self, values: Values) -> None:
         """Note values that several steps read, each in its own way: none may standardize the inputs for all."""
@@ -81,14 +81,14 @@ class InputNotes:
             self.scale[columns] *= scale
         return True
 
-    def limit(self, values: Values, place: int, levels: Array) -> None:
+    def limit(self, values: Values, place: int, categories: Array) -> None:
         """Note the only values that a row may have where the values are inputs."""
         if (columns := self._columns(values)) is not None:
             column = int(columns[place])
-            raw = levels * self.scale[column] + self.mean[column]
-            known = self._levels.get(column, raw)
+            raw = categories * self.scale[column] + self.mean[column]
+            known = self._categories.get(column, raw)
             both = known[np.isin(known, raw)]
-            self._levels[column] = both if len(both) else raw
+            self._categories[column] = both if len(both) else raw
 
     def fill(self, values: Values, texts: Sequence[str]) -> bool:
         """Note the text that stands in where each value is missing, and say whether the values are inputs."""
@@ -113,16 +113,18 @@ class InputNotes:
             return None
         column = int(columns[place])
         before = self.categories.get(column)
-        levels = tuple(dict.fromkeys((*(before.levels if before else ()), *texts)))
+        categories = tuple(dict.fromkeys((*(before.categories if before else ()), *texts)))
         missing = self._fills.get(column, unknown)
-        category = Category(levels=levels, unknown=unknown, missing=missing if missing in levels else unknown)
+        category = Category(
+            categories=categories, unknown=unknown, missing=missing if missing in categories else unknown
+        )
         if before is not None and before != category and "refuse" in {before.unknown, unknown}:
             return None
         self.categories[column] = category
-        self._levels[column] = np.arange(float(len(levels)))
+        self._categories[column] = np.arange(float(len(categories)))
         if category.missing == "nan":
             self._missing[column] = np.nan
-        return np.array([float(levels.index(text)) for text in texts])
+        return np.array([float(categories.index(text)) for text in texts])
 
     def documents(self) -> tuple[Mapping[str, Any], ...]:
         """Return what a spec says of each input besides name, mean and scale; nothing where all are plain numbers."""
@@ -142,8 +144,8 @@ class InputNotes:
         rows[1::2] *= _STRETCH
         rows = rows * self.scale + self.mean
         rows[:, self._whole] = np.round(rows[:, self._whole])
-        for column, levels in self._levels.items():
-            rows[:, column] = generator.choice(levels, size=count)
+        for column, categories in self._categories.items():
+            rows[:, column] = generator.choice(categories, size=count)
         for column, missing in self._missing.items():
             rows[generator.random(count) < _MISSING_SHARE, column] = missing
         return rows
@@ -172,6 +174,6 @@ def with_texts(rows: Array, categories: Mapping[int, Category]) -> Any:
         return rows
     table = rows.astype(object)
     for column, category in categories.items():
-        texts = np.array([*category.levels, NO_LEVEL], dtype=object)
+        texts = np.array([*category.categories, NO_CATEGORY], dtype=object)
         table[:, column] = texts[np.where(np.isnan(rows[:, column]), -1, rows[:, column]).astype(int)]
     return table

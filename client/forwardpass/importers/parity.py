@@ -19,10 +19,10 @@ from forwardpass.tensors import Array
 
 RANDOM_ROWS: Final = 1_000
 EXAMPLES: Final = 8
-_MOST_RANDOM_NUMBERS: Final = 4_000_000
-_MOST_EXAMPLE_NUMBERS: Final = 100_000
+_MAX_RANDOM_NUMBERS: Final = 4_000_000
+_MAX_EXAMPLE_NUMBERS: Final = 100_000
 """Wide networks get fewer random rows and fewer examples."""
-_MOST_FAULTS: Final = 10
+_MAX_FAULTS: Final = 10
 _STRETCH: Final = 10.0
 """Every other random row is so many times as far out, where functions saturate."""
 
@@ -107,7 +107,7 @@ def random_rows(spec: NetworkSpec, rows: Array, sample: Sample | None = None) ->
     features, or where they do not say one, that of the rows given.
     """
     width = spec.inputs.width
-    count = min(RANDOM_ROWS, max(10, _MOST_RANDOM_NUMBERS // width))
+    count = min(RANDOM_ROWS, max(10, _MAX_RANDOM_NUMBERS // width))
     generator = np.random.default_rng(0)
     if sample is not None:
         return sample(generator, count)
@@ -135,7 +135,7 @@ def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:
 
 def _choose(theirs: Array, rows: Array, given: int, missing: Any) -> list[int]:
     """Choose examples: rows spread over those given, or where none is given, random ones."""
-    count = min(EXAMPLES, max(1, _MOST_EXAMPLE_NUMBERS // (rows.shape[1] + theirs.shape[1])))
+    count = min(EXAMPLES, max(1, _MAX_EXAMPLE_NUMBERS // (rows.shape[1] + theirs.shape[1])))
     # An example is written as JSON, which has no NaN but for what may be missing.
     is_written = np.isfinite(rows) | (np.isnan(rows) & missing)
     usable = np.flatnonzero(np.isfinite(theirs).all(axis=1) & is_written.all(axis=1))
@@ -145,7 +145,7 @@ def _choose(theirs: Array, rows: Array, given: int, missing: Any) -> list[int]:
 
 
 def _disparity(certificate: Certificate, spec: NetworkSpec, ours: Array, theirs: Array, relative: Array) -> ParityError:
-    worst = np.argsort(relative, axis=None)[::-1][:_MOST_FAULTS]
+    worst = np.argsort(relative, axis=None)[::-1][:_MAX_FAULTS]
     faults = []
     for place in worst.tolist():
         row, column = divmod(place, relative.shape[1])

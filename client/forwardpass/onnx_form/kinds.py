@@ -73,9 +73,9 @@ def _normal(nodes: Nodes, layer: Layer, centred: str, variance: str, arrays: _Ar
 
 def _embedding(nodes: Nodes, layer: Layer, x: str, arrays: _Arrays) -> str:
     """The table's rows, and NaN where there is no such row."""
-    levels, size = layer.arrays["table"].shape
+    categories, size = layer.arrays["table"].shape
     above = nodes.add("GreaterOrEqual", x, nodes.number(0.0))
-    below = nodes.add("Less", x, nodes.number(float(levels)))
+    below = nodes.add("Less", x, nodes.number(float(categories)))
     known = nodes.add("And", nodes.add("And", above, below), nodes.add("Equal", x, nodes.add("Floor", x)))
     places = nodes.cast(nodes.add("Where", known, x, nodes.number(0.0)), "int64")
     rows = nodes.add("Gather", arrays["table"], places, axis=0)
@@ -86,7 +86,7 @@ def _embedding(nodes: Nodes, layer: Layer, x: str, arrays: _Arrays) -> str:
 
 def _one_hot(nodes: Nodes, layer: Layer, x: str, arrays: _Arrays) -> str:
     x = nodes.add("Gather", x, nodes.cast(arrays["indices"], "int64"), axis=1)
-    return nodes.cast(nodes.add("Equal", x, arrays["levels"]), nodes.dtype)
+    return nodes.cast(nodes.add("Equal", x, arrays["categories"]), nodes.dtype)
 
 
 def _bucketize(nodes: Nodes, layer: Layer, x: str, arrays: _Arrays) -> str:

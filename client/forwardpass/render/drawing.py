@@ -9,8 +9,8 @@ from forwardpass.render.layout import Cell, Column, columns
 if TYPE_CHECKING:
     from forwardpass.models import Trace
 
-MOST_IN_BOXES: Final = 12
-MOST_IN_LIST: Final = 6
+MAX_IN_BOXES: Final = 12
+MAX_IN_LIST: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +56,9 @@ def text(trace: "Trace", *, row: int = 0, width: int = 100, ascii_only: bool = F
     drawn = None
     everything = columns(trace, row, None)
     explained = any(layer.contributions is not None for layer in trace.layers)
-    if not explained and all(len(column.cells) <= MOST_IN_BOXES and not column.reads for column in everything):
+    if not explained and all(len(column.cells) <= MAX_IN_BOXES and not column.reads for column in everything):
         drawn = _boxes(everything, width, ink)
-    lines = drawn or list(_list(columns(trace, row, MOST_IN_LIST), ink))
+    lines = drawn or list(_list(columns(trace, row, MAX_IN_LIST), ink))
     title = f"{trace.network} version {trace.version}"
     if len(trace.outputs) > 1:
         title += f", row {row} of {len(trace.outputs)}"
@@ -139,7 +139,7 @@ def _aligned(cells: Sequence[Cell], ink: Ink) -> list[str]:
 
 def _answer(trace: "Trace", row: int) -> Iterator[str]:
     """The last lines: what the network says."""
-    for name, value in list(zip(trace.output_names, trace.outputs[row].tolist(), strict=True))[:MOST_IN_BOXES]:
+    for name, value in list(zip(trace.output_names, trace.outputs[row].tolist(), strict=True))[:MAX_IN_BOXES]:
         yield f"{name} = {number(value)}"
     if trace.classifications:
         said = trace.classifications[row]

@@ -15,7 +15,7 @@ from forwardpass.spec.kinds import DENSE
 if TYPE_CHECKING:
     from forwardpass.models import LayerTrace, Trace
 
-MOST_CONTRIBUTIONS = 3
+MAX_CONTRIBUTIONS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +101,7 @@ def _largest(layer: "LayerTrace", row: int, node: int) -> tuple[Contribution, ..
     if layer.contributions is None:
         return ()
     amounts = layer.contributions[row, node]
-    order = np.argsort(-np.abs(amounts), kind="stable")[:MOST_CONTRIBUTIONS].tolist()
+    order = np.argsort(-np.abs(amounts), kind="stable")[:MAX_CONTRIBUTIONS].tolist()
     return tuple(Contribution(name=layer.inputs[index], amount=float(amounts[index])) for index in order)
 
 

@@ -103,7 +103,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
             "description": feature.description,
             "range": [feature.low, feature.high] if feature.has_range else None,
             "out_of_range": None if feature.out_of_range == "warn" else feature.out_of_range,
-            "levels": list(feature.levels),
+            "categories": list(feature.categories),
             "unknown": None if feature.unknown == REFUSE else feature.unknown,
         }
     )

@@ -32,14 +32,14 @@ def feature_message(feature: Feature) -> network_pb2.Feature:
     """Write a feature; what only typed features have stays unset elsewhere."""
     message = network_pb2.Feature(
         name=feature.name,
-        mean=None if feature.levels else feature.mean,
-        scale=None if feature.levels else feature.scale,
+        mean=None if feature.categories else feature.mean,
+        scale=None if feature.categories else feature.scale,
         unit=feature.unit,
         description=feature.description,
     )
     if feature.is_typed:
         message.kind = _KINDS[feature.kind]  # type: ignore[assignment] # mypy knows the enum, the table its numbers
-        message.levels.extend(feature.levels)
+        message.categories.extend(feature.categories)
         if feature.low is not None:
             message.low = feature.low
         if feature.high is not None:
@@ -55,7 +55,7 @@ def feature_message(feature: Feature) -> network_pb2.Feature:
 def _stand_in_message(word: float | str) -> network_pb2.StandIn:
     if word == NAN:
         return network_pb2.StandIn(nan=True)
-    return network_pb2.StandIn(level=word) if isinstance(word, str) else network_pb2.StandIn(number=word)
+    return network_pb2.StandIn(category=word) if isinstance(word, str) else network_pb2.StandIn(number=word)
 
 
 def read_stand_in(message: network_pb2.StandIn) -> float | str:
@@ -65,7 +65,7 @@ def read_stand_in(message: network_pb2.StandIn) -> float | str:
         return NAN if message.nan else REFUSE
     if given is None:
         return REFUSE
-    return message.level if given == "level" else message.number
+    return message.category if given == "category" else message.number
 
 
 def read_feature_message(message: network_pb2.Feature, index: int, faults: Faults) -> dict[str, object]:
@@ -87,8 +87,8 @@ def read_feature_message(message: network_pb2.Feature, index: int, faults: Fault
         feature["out_of_range"] = OUT_OF_RANGE[message.out_of_range]
     if message.HasField("low") or message.HasField("high"):
         feature["range"] = [_end(message, "low"), _end(message, "high")]
-    if message.levels:
-        feature["levels"] = list(message.levels)
+    if message.categories:
+        feature["categories"] = list(message.categories)
     return {**feature, **_stand_ins(path, message, faults)}
 
 
@@ -97,9 +97,9 @@ def _stand_ins(path: str, message: network_pb2.Feature, faults: Faults) -> dict[
     for key in ("missing", "unknown"):
         if message.HasField(key):
             stand_in = getattr(message, key)
-            if stand_in.level in {NAN, REFUSE}:
-                found = f"is {quoted(stand_in.level)}, which cannot be told from the rule of that name"
-                faults.add(f"{path}.{key}.level", f"{found}; take another level")
+            if stand_in.category in {NAN, REFUSE}:
+                found = f"is {quoted(stand_in.category)}, which cannot be told from the rule of that name"
+                faults.add(f"{path}.{key}.category", f"{found}; take another category")
             read[key] = read_stand_in(stand_in)
     return read
 

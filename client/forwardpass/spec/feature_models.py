@@ -10,7 +10,7 @@ from forwardpass.spec.features import NAN, REFUSE, FeatureKind, OutOfRange
 from forwardpass.spec.fields import Context, Label, Number, Scale, Text, Unit
 from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.spec.model import Model
-from forwardpass.spec.names import level_fault
+from forwardpass.spec.names import category_fault
 from forwardpass.spec.network import Feature, Output
 from forwardpass.spec.numbers import Problem, number_fault, refuse
 
@@ -18,7 +18,7 @@ DEFAULT_THRESHOLD: Final = 0.5
 """The probability from which the second of two classes is chosen."""
 
 _NUMBER: Final[dict[str, Any]] = {"type": "number"}
-_LEVEL: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": DEFAULT_LIMITS.max_name_length}
+_CATEGORY: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": DEFAULT_LIMITS.max_name_length}
 _PROBABILITY: Final[dict[str, Any]] = {**_NUMBER, "minimum": 0, "maximum": 1}
 
 
@@ -39,10 +39,12 @@ def _range(value: object, info: "ValidationInfo[Context]") -> tuple[float | None
     return ends[0], ends[1]
 
 
-def _levels(value: object, info: "ValidationInfo[Context]") -> tuple[str, ...]:
+def _categories(value: object, info: "ValidationInfo[Context]") -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         refuse([((), f"is {found(value)}; must be a list of texts")])
-    faults = ((index, level_fault(level, info.context.limits.max_name_length)) for index, level in enumerate(value))
+    faults = (
+        (index, category_fault(category, info.context.limits.max_name_length)) for index, category in enumerate(value)
+    )
     problems: list[Problem] = [((index,), fault) for index, fault in faults if fault is not None]
     if problems:
         refuse(problems)
@@ -82,10 +84,10 @@ Range: TypeAlias = Annotated[
         {"type": "array", "items": {"anyOf": [_NUMBER, {"type": "null"}]}, "minItems": 2, "maxItems": 2},
     ),
 ]
-Levels: TypeAlias = Annotated[
+Categories: TypeAlias = Annotated[
     tuple[str, ...],
-    PlainValidator(_levels),
-    WithJsonSchema({"type": "array", "items": _LEVEL, "minItems": 1, "uniqueItems": True}),
+    PlainValidator(_categories),
+    WithJsonSchema({"type": "array", "items": _CATEGORY, "minItems": 1, "uniqueItems": True}),
 ]
 StandIn: TypeAlias = Annotated[
     float | str,
@@ -114,18 +116,20 @@ class FeatureModel(Model):
     """One named input."""
 
     name: Label = Field(description="The name by which rows give the feature.")
-    kind: FeatureKind = Field("number", description="What its values are; a category is the index of a level.")
+    kind: FeatureKind = Field("number", description="What its values are; a category is the index of a category.")
     mean: Number = Field(0.0, description="Subtracted from the input before the first layer.")
     scale: Scale = Field(1.0, description="Divides the input after the mean is subtracted; not 0.")
     unit: Unit = Field("", description="The unit of measurement, for example EUR.")
     description: Text = Field("", description="What the feature says about the world.")
     range: Range | None = Field(None, description="The smallest and the largest number in range; null for no end.")
     out_of_range: OutOfRange = Field("warn", description="What becomes of a number out of range.")
-    levels: Levels = Field((), description="The levels of a category, all different.")
+    categories: Categories = Field((), description="The categories of a category, all different.")
     missing: StandIn = Field(
-        REFUSE, description="What stands in for a missing value: refuse, nan, a number, true, false or a level."
+        REFUSE, description="What stands in for a missing value: refuse, nan, a number, true, false or a category."
     )
-    unknown: StandIn = Field(REFUSE, description="What stands in for a text that is no level: refuse, nan or a level.")
+    unknown: StandIn = Field(
+        REFUSE, description="What stands in for a text that is no category: refuse, nan or a category."
+    )
 
 
 class OutputModel(Model):
@@ -159,7 +163,7 @@ def build_feature(part: FeatureModel) -> Feature:
         low=low,
         high=high,
         out_of_range=part.out_of_range,
-        levels=part.levels,
+        categories=part.categories,
         missing=part.missing,
         unknown=str(part.unknown),
     )

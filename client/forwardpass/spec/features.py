@@ -1,7 +1,7 @@
 """Typed features: what goes with which kind, and how a value of one is read as the number that a network computes.
 
-A feature takes one input. A number is itself, a category the index of its level, a boolean 1 or 0. What is missing
-is NaN until something stands in for it, and a text that is no level is `UNKNOWN`.
+A feature takes one input. A number is itself, a category the index of its category, a boolean 1 or 0. What is missing
+is NaN until something stands in for it, and a text that is no category is `UNKNOWN`.
 """
 
 import math
@@ -28,22 +28,22 @@ NAN: Final = "nan"
 """What stands for NaN, which layers may replace."""
 
 UNKNOWN: Final = -1.0
-"""The input for a text that is no level, before something stands in for it."""
+"""The input for a text that is no category, before something stands in for it."""
 
 _KINDS: Final[Mapping[str, frozenset[str]]] = {
     "mean": frozenset({"number", "boolean"}),
     "scale": frozenset({"number", "boolean"}),
     "range": frozenset({"number"}),
     "out_of_range": frozenset({"number"}),
-    "levels": frozenset({"category"}),
+    "categories": frozenset({"category"}),
     "unknown": frozenset({"category"}),
 }
 """The kinds of features that a key goes with; all others go with each kind."""
 
-_TYPED: Final = frozenset({"kind", "range", "out_of_range", "levels", "unknown", "missing"})
-_MOST_SHOWN: Final = 5
+_TYPED: Final = frozenset({"kind", "range", "out_of_range", "categories", "unknown", "missing"})
+_MAX_SHOWN: Final = 5
 _COMPARED: Final = 100
-"""How many levels a text that is none is compared with: that takes time, and a caller can make many such texts."""
+"""How many categories a text that is none is compared with: that takes time, and a caller can make many such texts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,18 +54,18 @@ class FeatureOutline:
         name: Its name, whatever that is.
         kind: Its kind, None when that is none.
         keys: The keys that it has.
-        levels: Its levels.
-        index: The place of each level that is a text.
+        categories: Its categories.
+        index: The place of each category that is a text.
         range: The ends of its range, None where there is none or it is no number.
         refuses: Whether it refuses what is out of range.
         missing: What stands in for a missing value.
-        unknown: What stands in for a text that is no level.
+        unknown: What stands in for a text that is no category.
     """
 
     name: object
     kind: str | None = "number"
     keys: frozenset[str] = frozenset()
-    levels: Sequence[object] = ()
+    categories: Sequence[object] = ()
     index: Mapping[str, int]
     range: tuple[float | None, float | None] = (None, None)
     refuses: bool = False
@@ -82,14 +82,14 @@ def read_feature(feature: object) -> FeatureOutline:
     """Read what a feature declares, whatever it looks like."""
     if not isinstance(feature, Mapping):
         return FeatureOutline(name=feature, index={})
-    kind, levels = feature.get("kind", "number"), feature.get("levels")
-    levels = levels if isinstance(levels, list | tuple) else ()
+    kind, categories = feature.get("kind", "number"), feature.get("categories")
+    categories = categories if isinstance(categories, list | tuple) else ()
     return FeatureOutline(
         name=feature.get("name"),
         kind=kind if kind in {"number", "category", "boolean"} else None,
         keys=frozenset(key for key in feature if isinstance(key, str)),
-        levels=levels,
-        index={level: index for index, level in enumerate(levels) if isinstance(level, str)},
+        categories=categories,
+        index={category: index for index, category in enumerate(categories) if isinstance(category, str)},
         range=_ends(feature.get("range")),
         refuses=feature.get("out_of_range") == REFUSE,
         missing=feature.get("missing", REFUSE),
@@ -118,12 +118,12 @@ def _feature_faults(feature: FeatureOutline) -> Iterator[tuple[tuple[str | int, 
         kinds = _KINDS.get(key)
         if kinds is not None and kind not in kinds:
             yield (key,), f"does not go with a feature of the kind {quoted(kind)}; leave it out"
-    if kind == "category" and not feature.levels:
-        yield ("levels",), "is missing or empty; must be a list of the category's levels"
+    if kind == "category" and not feature.categories:
+        yield ("categories",), "is missing or empty; must be a list of the category's categories"
     first: dict[str, int] = {}
-    for place, level in enumerate(feature.levels):
-        if isinstance(level, str) and first.setdefault(level, place) != place:
-            yield ("levels", place), f"{quoted(level)} is there already, at index {first[level]}"
+    for place, category in enumerate(feature.categories):
+        if isinstance(category, str) and first.setdefault(category, place) != place:
+            yield ("categories", place), f"{quoted(category)} is there already, at index {first[category]}"
     low, high = feature.range
     if low is not None and high is not None and low > high:
         yield ("range",), f"is [{low}, {high}]; the first end must not be above the second"
@@ -140,8 +140,8 @@ def _stand_in_fault(value: object, feature: FeatureOutline) -> str | None:
         return None
     if feature.kind == "category":
         if isinstance(value, str) and value not in feature.index:
-            return f"is {quoted(value)}, which is none of the levels; {_words('a level')}"
-        return None if isinstance(value, str) else f"is {found(value)}; {_words('a level')}"
+            return f"is {quoted(value)}, which is none of the categories; {_words('a category')}"
+        return None if isinstance(value, str) else f"is {found(value)}; {_words('a category')}"
     if isinstance(value, str):
         return f"is {quoted(value)}; {_words('a number' if feature.kind == 'number' else 'true or false')}"
     if feature.kind == "boolean":
@@ -189,7 +189,7 @@ def _example_value(
     if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
         return ("is missing, and nothing stands in for it" if feature.missing == REFUSE else None), None
     if feature.kind == "category":
-        return _example_level(value, feature, named=named)
+        return _example_category(value, feature, named=named)
     if feature.kind == "boolean":
         return (None, float(value)) if is_boolean(value) else (f"is {found(value)}; must be true or false", None)  # type: ignore[arg-type]
     fault = number_fault(value, dtype)
@@ -201,21 +201,21 @@ def _example_value(
     return None, number
 
 
-def _example_level(value: object, feature: FeatureOutline, *, named: bool) -> tuple[str | None, float | None]:
+def _example_category(value: object, feature: FeatureOutline, *, named: bool) -> tuple[str | None, float | None]:
     if isinstance(value, str):
         if value in feature.index:
             return None, float(feature.index[value])
         if feature.unknown != REFUSE:
             return None, UNKNOWN
-        return f"is {quoted(value)}, which is no level; {_some(feature.index)}", None
+        return f"is {quoted(value)}, which is no category; {_some(feature.index)}", None
     if named or number_fault(value, np.float64) is not None:
-        return f"is {found(value)}; must be a level, a text in quotes", None
+        return f"is {found(value)}; must be a category, a text in quotes", None
     number = float(value)  # type: ignore[arg-type] # a number, by the check
-    if number.is_integer() and 0 <= number < len(feature.levels):
+    if number.is_integer() and 0 <= number < len(feature.categories):
         return None, number + 0.0
     if feature.unknown != REFUSE:
         return None, UNKNOWN
-    return f"is {found(value)}; must be a level, or the index of one, from 0 to {len(feature.levels) - 1}", None
+    return f"is {found(value)}; must be a category, or the index of one, from 0 to {len(feature.categories) - 1}", None
 
 
 def is_out_of_range(number: float, ends: tuple[float | None, float | None], dtype: str) -> bool:
@@ -235,13 +235,17 @@ def range_words(ends: tuple[float | None, float | None]) -> str:
     return f"at least {low:g} is in range" if high is None else f"from {low:g} to {high:g} is in range"
 
 
-def level_hint(word: str, levels: Mapping[str, int]) -> str:
-    """Return a hint at the level that may have been meant, or at what there is."""
-    alike = levels if len(levels) <= _COMPARED else (level for level in levels if level[:1] == word[:1])
+def category_hint(word: str, categories: Mapping[str, int]) -> str:
+    """Return a hint at the category that may have been meant, or at what there is."""
+    alike = (
+        categories
+        if len(categories) <= _COMPARED
+        else (category for category in categories if category[:1] == word[:1])
+    )
     near = nearest(word, islice(alike, _COMPARED))
-    return f"; did you mean {quoted(near)}?" if near is not None else f"; {_some(levels)}"
+    return f"; did you mean {quoted(near)}?" if near is not None else f"; {_some(categories)}"
 
 
-def _some(levels: Mapping[str, int]) -> str:
-    more = f" and {len(levels) - _MOST_SHOWN} more" if len(levels) > _MOST_SHOWN else ""
-    return f"the levels are {listed(list(islice(levels, _MOST_SHOWN)))}{more}"
+def _some(categories: Mapping[str, int]) -> str:
+    more = f" and {len(categories) - _MAX_SHOWN} more" if len(categories) > _MAX_SHOWN else ""
+    return f"the categories are {listed(list(islice(categories, _MAX_SHOWN)))}{more}"

@@ -19,9 +19,9 @@ def load(path: str | PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Netwo
     """
     file = Path(path)
     size = file.stat().st_size
-    if size > limits.max_bytes:
+    if size > limits.max_network_bytes:
         faults = Faults()
-        faults.add("file", f"has {size} bytes; at most {limits.max_bytes} are allowed")
+        faults.add("file", f"has {size} bytes; at most {limits.max_network_bytes} are allowed")
         raise faults.error()
     return loads(file.read_bytes(), limits=limits)
 

@@ -33,8 +33,8 @@ def read_json(text: str | bytes, *, limits: Limits, faults: Faults, path: str = 
         The value, or None when the text cannot be read at all; a fault says so then.
     """
     size = len(text)
-    if size > limits.max_bytes:
-        faults.add(path, f"has {size} bytes; at most {limits.max_bytes} are allowed")
+    if size > limits.max_network_bytes:
+        faults.add(path, f"has {size} bytes; at most {limits.max_network_bytes} are allowed")
         return None
     decoded = _decode(text, faults, path)
     if decoded is None:

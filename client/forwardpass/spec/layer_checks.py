@@ -30,13 +30,13 @@ def _bounds(layer: Any, _inputs: int) -> Iterator[_Problem]:
             yield ("high", place), f"is {layer.high[place]:g}, which is less than the low of {layer.low[place]:g}"
 
 
-def _levels(layer: Any, inputs: int) -> Iterator[_Problem]:
-    places = np.zeros(len(layer.levels)) if layer.indices is None else layer.indices
+def _categories(layer: Any, inputs: int) -> Iterator[_Problem]:
+    places = np.zeros(len(layer.categories)) if layer.indices is None else layer.indices
     yield from _within("indices", places, inputs)
     first: dict[tuple[float, float], int] = {}
-    for node, pair in enumerate(zip(places.tolist(), layer.levels.tolist(), strict=True)):
+    for node, pair in enumerate(zip(places.tolist(), layer.categories.tolist(), strict=True)):
         if first.setdefault(pair, node) != node:
-            yield ("levels", node), f"is the level of node {first[pair]} already, for the same value"
+            yield ("categories", node), f"is the category of node {first[pair]} already, for the same value"
 
 
 def _indices(layer: Any, inputs: int) -> Iterator[_Problem]:
@@ -53,5 +53,5 @@ def _within(key: str, places: Array, inputs: int) -> Iterator[_Problem]:
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any, int], Iterator[_Problem]]]] = MappingProxyType(
-    {"clip": _bounds, "one_hot": _levels, "take": _indices, "pool": _windows}
+    {"clip": _bounds, "one_hot": _categories, "take": _indices, "pool": _windows}
 )

@@ -92,14 +92,14 @@ class EmbeddingModel(LayerModel):
     """For each x the row of the table with that index (Bengio et al., 2003); NaN where there is no such row."""
 
     kind: Literal["embedding"]
-    table: Table = Field(description="A row of numbers for each level, from level 0 on.")
+    table: Table = Field(description="A row of numbers for each category, from category 0 on.")
 
 
 class OneHotModel(LayerModel):
-    """For each node 1 where the x of its index equals its level, else 0."""
+    """For each node 1 where the x of its index equals its category, else 0."""
 
     kind: Literal["one_hot"]
-    levels: Vector = Field(description="A number for each node.")
+    categories: Vector = Field(description="A number for each node.")
     indices: Indices | None = Field(
         None, description="Which x each node looks at, from 0; may be left out where the layer reads one value."
     )

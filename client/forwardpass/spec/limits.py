@@ -13,7 +13,7 @@ class Limits:
         max_width: Inputs of a network, and nodes or inputs of a layer.
         max_parameters: Weights and biases of a network.
         max_held: Values of one row that a network holds at once, some of them waiting for a later layer.
-        max_bytes: Bytes of a file, of a JSON text, and of all tensors together.
+        max_network_bytes: Bytes of a file, of a JSON text, and of all tensors together.
         max_header_bytes: Bytes of a safetensors file's header: everything but the tensors.
         max_examples: Examples of a network.
         max_name_length: Characters of a name, label, tag, unit or metadata key.
@@ -21,14 +21,14 @@ class Limits:
         max_tags: Tags of a network.
         max_metadata: Metadata entries of a network.
         max_containers: Lists and objects in a JSON text.
-        max_levels: Levels of all categories of a network together.
+        max_categories: Categories of all categories of a network together.
     """
 
     max_layers: int = 256
     max_width: int = 65_536
     max_parameters: int = 33_554_432
     max_held: int = 524_288
-    max_bytes: int = 285_212_672
+    max_network_bytes: int = 285_212_672
     max_header_bytes: int = 16_777_216
     max_examples: int = 1_000
     max_name_length: int = 128
@@ -36,7 +36,7 @@ class Limits:
     max_tags: int = 64
     max_metadata: int = 64
     max_containers: int = 262_144
-    max_levels: int = 65_536
+    max_categories: int = 65_536
 
     @property
     def max_objects(self) -> int:

@@ -69,8 +69,8 @@ def label_fault(value: object, limit: int) -> str | None:
     return _unreadable(value)
 
 
-def level_fault(value: object, limit: int) -> str | None:
-    """Say what is wrong with a level of a category, which is as it is in data, with spaces at either end; or None."""
+def category_fault(value: object, limit: int) -> str | None:
+    """Return what is wrong with the text of a category, or None. Spaces at either end belong to the text."""
     if not isinstance(value, str) or not value.strip() or len(value) > limit:
         return label_fault(value.strip() if isinstance(value, str) and len(value) <= limit else value, limit)
     return _unreadable(value)

@@ -52,10 +52,10 @@ class Feature:
         low: The smallest number in range, or None.
         high: The largest number in range, or None.
         out_of_range: What becomes of other numbers: `warn` or `refuse`.
-        levels: Of a category, its levels; the input is a level's index.
-        missing: What stands in for a missing value: a number, 1 or 0 for true or false, a level, or `nan`;
+        categories: Of a category, its categories; the input is a category's index.
+        missing: What stands in for a missing value: a number, 1 or 0 for true or false, a category, or `nan`;
             `refuse` where nothing does.
-        unknown: What stands in for a text that is no level: a level or `nan`; `refuse` where nothing does.
+        unknown: What stands in for a text that is no category: a category or `nan`; `refuse` where nothing does.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Feature:
     low: float | None = None
     high: float | None = None
     out_of_range: OutOfRange = "warn"
-    levels: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     missing: float | str = REFUSE
     unknown: str = REFUSE
 
@@ -86,7 +86,7 @@ class Feature:
         if word == REFUSE:
             return None
         if isinstance(word, str):
-            return math.nan if word == NAN else float(self.levels.index(word))
+            return math.nan if word == NAN else float(self.categories.index(word))
         return word
 
 

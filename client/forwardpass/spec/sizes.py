@@ -52,7 +52,12 @@ def _too_long(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
         ("spec.classes", len(outline.classes or ()), max(limits.max_width, 2), "classes"),
         ("spec.tags", len(outline.tags or ()), limits.max_tags, "tags"),
         ("spec.metadata", outline.metadata, limits.max_metadata, "entries"),
-        ("spec.inputs", sum(len(each.levels) for each in outline.typed), limits.max_levels, "levels of categories"),
+        (
+            "spec.inputs",
+            sum(len(each.categories) for each in outline.typed),
+            limits.max_categories,
+            "categories",
+        ),
         ("spec.threshold", outline.thresholds or 0, limits.max_width, "numbers"),
     ]
     for index, layer in enumerate(outline.layers[: limits.max_layers]):
@@ -94,8 +99,8 @@ def _too_heavy(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
             f"have {parameters} weights and biases; at most {limits.max_parameters} are allowed",
         )
     size = parameters * np.dtype(outline.dtype).itemsize
-    if size > limits.max_bytes:
-        yield "spec.layers", f"have {size} bytes of {outline.dtype}; at most {limits.max_bytes} are allowed"
+    if size > limits.max_network_bytes:
+        yield "spec.layers", f"have {size} bytes of {outline.dtype}; at most {limits.max_network_bytes} are allowed"
 
 
 def _parameters(layer: LayerOutline) -> int:

@@ -76,8 +76,8 @@ def read_tensors(
 
 def _read_header(content: memoryview, limits: Limits, faults: Faults) -> dict[str, Any] | None:
     size = len(content)
-    if size > limits.max_bytes:
-        faults.add("file", f"has {size} bytes; at most {limits.max_bytes} are allowed")
+    if size > limits.max_network_bytes:
+        faults.add("file", f"has {size} bytes; at most {limits.max_network_bytes} are allowed")
         return None
     if size < _LENGTH:
         faults.add("file", f"has {size} bytes; a safetensors file begins with 8 bytes that are its header's length")

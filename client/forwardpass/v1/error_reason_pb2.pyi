@@ -32,7 +32,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_METHOD_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
     ERROR_REASON_VERSION_OUT_OF_SERVICE: _ClassVar[ErrorReason]
-    ERROR_REASON_UNKNOWN_LEVEL: _ClassVar[ErrorReason]
+    ERROR_REASON_UNKNOWN_CATEGORY: _ClassVar[ErrorReason]
     ERROR_REASON_OUT_OF_RANGE: _ClassVar[ErrorReason]
     ERROR_REASON_MISSING_VALUE: _ClassVar[ErrorReason]
     ERROR_REASON_ALIAS_MOVED: _ClassVar[ErrorReason]
@@ -64,7 +64,7 @@ ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason
 ERROR_REASON_METHOD_NOT_FOUND: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
 ERROR_REASON_VERSION_OUT_OF_SERVICE: ErrorReason
-ERROR_REASON_UNKNOWN_LEVEL: ErrorReason
+ERROR_REASON_UNKNOWN_CATEGORY: ErrorReason
 ERROR_REASON_OUT_OF_RANGE: ErrorReason
 ERROR_REASON_MISSING_VALUE: ErrorReason
 ERROR_REASON_ALIAS_MOVED: ErrorReason

@@ -110,7 +110,7 @@ class InputGroup(_message.Message):
     def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ...) -> None: ...
 
 class Feature(_message.Message):
-    __slots__ = ("name", "mean", "scale", "unit", "description", "kind", "low", "high", "out_of_range", "levels", "missing", "unknown")
+    __slots__ = ("name", "mean", "scale", "unit", "description", "kind", "low", "high", "out_of_range", "categories", "missing", "unknown")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MEAN_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
@@ -120,7 +120,7 @@ class Feature(_message.Message):
     LOW_FIELD_NUMBER: _ClassVar[int]
     HIGH_FIELD_NUMBER: _ClassVar[int]
     OUT_OF_RANGE_FIELD_NUMBER: _ClassVar[int]
-    LEVELS_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -132,20 +132,20 @@ class Feature(_message.Message):
     low: float
     high: float
     out_of_range: OutOfRange
-    levels: _containers.RepeatedScalarFieldContainer[str]
+    categories: _containers.RepeatedScalarFieldContainer[str]
     missing: StandIn
     unknown: StandIn
-    def __init__(self, name: _Optional[str] = ..., mean: _Optional[float] = ..., scale: _Optional[float] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ..., kind: _Optional[_Union[FeatureKind, str]] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., out_of_range: _Optional[_Union[OutOfRange, str]] = ..., levels: _Optional[_Iterable[str]] = ..., missing: _Optional[_Union[StandIn, _Mapping]] = ..., unknown: _Optional[_Union[StandIn, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., mean: _Optional[float] = ..., scale: _Optional[float] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ..., kind: _Optional[_Union[FeatureKind, str]] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., out_of_range: _Optional[_Union[OutOfRange, str]] = ..., categories: _Optional[_Iterable[str]] = ..., missing: _Optional[_Union[StandIn, _Mapping]] = ..., unknown: _Optional[_Union[StandIn, _Mapping]] = ...) -> None: ...
 
 class StandIn(_message.Message):
-    __slots__ = ("nan", "number", "level")
+    __slots__ = ("nan", "number", "category")
     NAN_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
-    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
     nan: bool
     number: float
-    level: str
-    def __init__(self, nan: bool = ..., number: _Optional[float] = ..., level: _Optional[str] = ...) -> None: ...
+    category: str
+    def __init__(self, nan: bool = ..., number: _Optional[float] = ..., category: _Optional[str] = ...) -> None: ...
 
 class Output(_message.Message):
     __slots__ = ("unit", "description", "scale", "shift")
@@ -241,12 +241,12 @@ class Embedding(_message.Message):
     def __init__(self, table: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class OneHot(_message.Message):
-    __slots__ = ("levels", "indices")
-    LEVELS_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("categories", "indices")
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     INDICES_FIELD_NUMBER: _ClassVar[int]
-    levels: _tensor_pb2.Tensor
+    categories: _tensor_pb2.Tensor
     indices: _tensor_pb2.Tensor
-    def __init__(self, levels: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., indices: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
+    def __init__(self, categories: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., indices: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class Bucketize(_message.Message):
     __slots__ = ("boundaries",)

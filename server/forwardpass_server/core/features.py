@@ -1,6 +1,6 @@
 """What may stand in each input, and what stands in for what may not: one look over a whole matrix.
 
-A category is the index of a level and a boolean 1 or 0, so both are whole numbers from 0 to a largest one. What is
+A category is the index of a category and a boolean 1 or 0, so both are whole numbers from 0 to a largest one. What is
 missing is NaN. Nothing here knows a name or a text: what is to be told of is told by its place.
 """
 
@@ -24,13 +24,13 @@ class Rules:
     Attributes:
         low: `(inputs,)` in the plan's dtype: the smallest number that needs no word; -infinity where any does.
         high: `(inputs,)`: the largest one.
-        is_whole: `(inputs,)`: whether the input is a level's index or a boolean.
-        is_category: `(inputs,)`: whether it is a level's index.
+        is_whole: `(inputs,)`: whether the input is a category's index or a boolean.
+        is_category: `(inputs,)`: whether it is a category's index.
         refuses_beyond: `(inputs,)`: whether a number out of range is refused, not only told.
         missing: `(inputs,)` in the plan's dtype: what stands in for NaN; NaN itself where nothing does.
         refuses_missing: `(inputs,)`: whether NaN is refused.
-        unknown: `(inputs,)` in the plan's dtype: what stands in for what is no level.
-        refuses_unknown: `(inputs,)`: whether what is no level is refused.
+        unknown: `(inputs,)` in the plan's dtype: what stands in for what is no category.
+        refuses_unknown: `(inputs,)`: whether what is no category is refused.
         allow_infinite: Whether infinity is a number like others.
         whole: The columns of `is_whole`.
     """
@@ -63,7 +63,7 @@ class Oddities:
     Attributes:
         missing: NaN, where nothing stands in for it.
         infinite: Infinity, where it is no number like others.
-        unknown: What is no level, where nothing stands in for it.
+        unknown: What is no category, where nothing stands in for it.
         neither: Booleans that are neither 1 nor 0.
         refused: Numbers out of range, where that is refused.
         warned: Numbers out of range, where that is only told.

@@ -43,22 +43,22 @@ def layer_norm(*, gamma: Array, beta: Array, epsilon: float) -> _Function:
 
 
 def embedding(*, table: Array) -> _Function:
-    """Compute the row of `table`, `(levels, size)`, that each value is the index of (Bengio et al., 2003), else NaN."""
-    levels, size = table.shape
+    """Look up the row of `table`, `(categories, size)`, that each value indexes (Bengio et al., 2003), else NaN."""
+    categories, size = table.shape
     rows = np.concatenate([table, np.full((1, size), np.nan, table.dtype)])
 
     def compute(values: Array) -> Array:
-        known = (values >= 0) & (values < levels) & (values == np.floor(values))
-        places = np.where(known, values, levels).astype(np.intp)
+        known = (values >= 0) & (values < categories) & (values == np.floor(values))
+        places = np.where(known, values, categories).astype(np.intp)
         return rows[places].reshape(len(values), -1)
 
     return compute
 
 
-def one_hot(*, levels: Array, indices: Array) -> _Function:
-    """Compute 1 where the value at an index is the level, else 0; both `(outputs,)`."""
+def one_hot(*, categories: Array, indices: Array) -> _Function:
+    """Compute 1 where the value at an index is the category, else 0; both `(outputs,)`."""
     places = indices.astype(np.intp)
-    return lambda values: (np.take(values, places, axis=1) == levels).astype(values.dtype)
+    return lambda values: (np.take(values, places, axis=1) == categories).astype(values.dtype)
 
 
 def bucketize(*, boundaries: Array) -> _Function:

@@ -105,7 +105,7 @@ COMPILED: Final = Family(
 COMPILED_BYTES: Final = Family(
     name="forwardpass_compiled_bytes",
     kind="gauge",
-    meaning="Bytes that they take, bounded by the setting `max_plan_bytes`.",
+    meaning="Bytes that they take, bounded by the setting `plan_cache_bytes`.",
 )
 
 FAMILIES: Final = (

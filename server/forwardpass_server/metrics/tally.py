@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from forwardpass_server.registry import Counted, Figures, Slot, Snapshot
+from forwardpass_server.registry import Counted, Figures, Snapshot, VersionRuntime
 
-MOST_NETWORKS: Final = 100
+MAX_NETWORKS: Final = 100
 """So many networks have figures of their own, those that are called first; all further ones have them together."""
 
 OTHER: Final = "_other"
@@ -49,11 +49,11 @@ class Totals:
 class Tally:
     """Adds up versions by network. A version that is deleted leaves its figures behind, as counters must never fall."""
 
-    def __init__(self, most: int = MOST_NETWORKS) -> None:
+    def __init__(self, most: int = MAX_NETWORKS) -> None:
         self._most = most
         self._lock = threading.Lock()
         self._named: set[str] = set()
-        self._seen: dict[Slot, str] = {}
+        self._seen: dict[VersionRuntime, str] = {}
         self._gone: defaultdict[str, Totals] = defaultdict(Totals)
 
     def take(self, snapshot: Snapshot) -> dict[str, Totals]:
@@ -83,7 +83,7 @@ class Tally:
         return network
 
 
-def _counted(snapshot: Snapshot) -> Iterator[tuple[Slot, tuple[str, Counted]]]:
+def _counted(snapshot: Snapshot) -> Iterator[tuple[VersionRuntime, tuple[str, Counted]]]:
     """Find the versions that were called."""
     for network in snapshot.networks.values():
         for version in network.versions.values():

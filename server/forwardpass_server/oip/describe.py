@@ -11,7 +11,7 @@ from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.oip.v2 import model_config_pb2 as config
 
 if TYPE_CHECKING:
-    from forwardpass_server.registry import Served, VersionState
+    from forwardpass_server.registry import LoadedVersion, VersionState
 
 PLATFORM: Final = "forwardpass"
 FILE: Final = "network.safetensors"
@@ -26,7 +26,7 @@ _KINDS: Final = {"category": "BYTES", "boolean": "BOOL"}
 """The datatype of each kind of feature that is no number."""
 
 
-def metadata(served: "Served", versions: "Iterable[VersionState]") -> v2.ModelMetadataResponse:
+def metadata(served: "LoadedVersion", versions: "Iterable[VersionState]") -> v2.ModelMetadataResponse:
     """Describe what a version reads and answers; stock clients send every input and ask for every output of these.
 
     Args:
@@ -43,7 +43,7 @@ def metadata(served: "Served", versions: "Iterable[VersionState]") -> v2.ModelMe
     )
 
 
-def configuration(served: "Served", versions: "Iterable[VersionState]", max_rows: int) -> config.ModelConfig:
+def configuration(served: "LoadedVersion", versions: "Iterable[VersionState]", max_rows: int) -> config.ModelConfig:
     """Describe a version as Triton's tools want it; the other names it takes are JSON under `parameters`.
 
     Args:
@@ -86,7 +86,7 @@ def configuration(served: "Served", versions: "Iterable[VersionState]", max_rows
     )
 
 
-def _inputs(served: "Served") -> list[tuple[str, str, int]]:
+def _inputs(served: "LoadedVersion") -> list[tuple[str, str, int]]:
     """Return the name, datatype and width of each input to send: one for all, or one each where some are no numbers."""
     number = NAMES[served.plan.dtype.name]
     if served.typed is None or all(feature.kind == "number" for feature in served.typed.features):
@@ -94,7 +94,7 @@ def _inputs(served: "Served") -> list[tuple[str, str, int]]:
     return [(feature.name, _KINDS.get(feature.kind, number), 1) for feature in served.typed.features]
 
 
-def _outputs(served: "Served") -> list[tuple[str, str, int]]:
+def _outputs(served: "LoadedVersion") -> list[tuple[str, str, int]]:
     """Return the name, datatype and width of each output of a request that asks for none."""
     datatype = NAMES[served.plan.dtype.name]
     return [

@@ -20,13 +20,13 @@ from forwardpass_server.oip.ids import id_of, without_id
 from forwardpass_server.oip.inputs import INPUTS, read_inputs
 from forwardpass_server.oip.outputs import wanted
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
-from forwardpass_server.serving import Kind, Wanted
+from forwardpass_server.serving import Method, OutputOptions
 from forwardpass_server.serving.features import Read, Warnings
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from forwardpass_server.registry import Served, Snapshot, VersionState
+    from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
 
 EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
 
@@ -64,7 +64,7 @@ class AskedToInfer:
         """Return the version that is asked for, or say in Triton's words that there is none."""
         return find(snapshot, self.message.model_name, self.message.model_version)
 
-    def inputs(self, served: "Served") -> Read:
+    def inputs(self, served: "LoadedVersion") -> Read:
         """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of."""
         check_parameters(self.message.parameters)
         return read_inputs(self.message, served)
@@ -78,7 +78,7 @@ class AskedToInfer:
         }
         return ModelInferResponse(parameters=parameters).SerializeToString(deterministic=True)
 
-    def wanted(self, served: "Served") -> Wanted:
+    def wanted(self, served: "LoadedVersion") -> OutputOptions:
         """Return what is wanted."""
         return wanted(self.message, served, self.own_id, inside=self.inside)
 
@@ -180,9 +180,9 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
-INFER: Final = Kind(
+INFER: Final = Method(
     name="ModelInfer",
     read=read,
     plain=without_id,
-    inside=Kind(name="ModelInfer", read=partial(read, inside=True), plain=without_id),
+    inside=Method(name="ModelInfer", read=partial(read, inside=True), plain=without_id),
 )

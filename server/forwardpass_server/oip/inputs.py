@@ -12,8 +12,8 @@ import numpy as np
 from forwardpass.errors import Fault, InvalidFieldError, ShapeMismatchError
 from forwardpass.spec.features import REFUSE
 
+from forwardpass_server.oip.categories import BYTES, categories_of, read_categories, texts_of
 from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype
-from forwardpass_server.oip.levels import BYTES, levels_of, read_levels, texts_of
 from forwardpass_server.serving.features import Origin, Read, check_unsaid
 from forwardpass_server.serving.inputs import check_inputs
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from forwardpass.tensors import Array
 
     from forwardpass_server.oip.v2.inference_pb2 import ModelInferRequest
-    from forwardpass_server.registry import Served
+    from forwardpass_server.registry import LoadedVersion
 
 INPUTS: Final = "inputs"
 """The name of the tensor with all inputs."""
@@ -30,7 +30,7 @@ _ACCEPTED: Final = frozenset({"binary_data_size", "content_type"})
 """Parameters of an input that say nothing which the datatype and the shape do not say."""
 
 
-def read_inputs(request: "ModelInferRequest", served: "Served") -> Read:
+def read_inputs(request: "ModelInferRequest", served: "LoadedVersion") -> Read:
     """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of.
 
     Raises:
@@ -57,7 +57,7 @@ def read_inputs(request: "ModelInferRequest", served: "Served") -> Read:
     return check_inputs(numbers, served, INPUTS, None if served.typed is None else _origin(request, served))
 
 
-def _origin(request: "ModelInferRequest", served: "Served") -> Origin:
+def _origin(request: "ModelInferRequest", served: "LoadedVersion") -> Origin:
     """Say where the values stand of a request that has a tensor for each feature."""
     names = served.input_names
     place = {tensor.name: index for index, tensor in enumerate(request.inputs)}
@@ -90,7 +90,7 @@ def _check_contents(request: "ModelInferRequest") -> None:
         raise InvalidFieldError(what, faults=[Fault(path="raw_input_contents", message=what)])
 
 
-def _check_names(names: Sequence[str], served: "Served") -> None:
+def _check_names(names: Sequence[str], served: "LoadedVersion") -> None:
     """Accept each feature once, and all of them but those for which something stands in."""
     known = served.feature_index
     for name in names:
@@ -105,25 +105,25 @@ def _check_names(names: Sequence[str], served: "Served") -> None:
         raise _wrong_input(f"{wanted}. Got input(s) [{given}], but missing required input(s) [{absent}]")
 
 
-def _is_needed(name: str, served: "Served") -> bool:
+def _is_needed(name: str, served: "LoadedVersion") -> bool:
     """Whether nothing stands in for an input that is missing."""
     return served.typed is None or served.typed.features[served.feature_index[name]].missing == REFUSE
 
 
-def _read_by(served: "Served") -> str:
+def _read_by(served: "LoadedVersion") -> str:
     some = ", ".join(f"'{name}'" for name in served.input_names[:8])
     return f"it reads '{INPUTS}', or each of {some}{' ...' if len(served.input_names) > 8 else ''}"
 
 
-def _read(request: "ModelInferRequest", index: int, served: "Served", width: int) -> "Array":
+def _read(request: "ModelInferRequest", index: int, served: "LoadedVersion", width: int) -> "Array":
     """Return one input, shape `(rows, width)`."""
     tensor = request.inputs[index]
     for name in tensor.parameters:
         if name not in _ACCEPTED:
             what = f"input '{tensor.name}' has the parameter '{name}', which is not supported"
             raise InvalidFieldError(what, faults=[Fault(path=f"inputs[{tensor.name!r}].parameters", message=what)])
-    levels = levels_of(tensor.name, served) if tensor.datatype == BYTES else None
-    datatype = None if levels else datatype_of(tensor.datatype, tensor.name)
+    categories = categories_of(tensor.name, served) if tensor.datatype == BYTES else None
+    datatype = None if categories else datatype_of(tensor.datatype, tensor.name)
     shape = tuple(tensor.shape[:3])
     if (shape[1:] != (width,) and len(shape) != 1) or len(tensor.shape) > 2 or min(shape, default=0) < 0:
         raise _unexpected(list(tensor.shape[:8]), tensor.name, width, served)
@@ -133,7 +133,7 @@ def _read(request: "ModelInferRequest", index: int, served: "Served", width: int
     if not count:
         raise _wrong_shape(f"input '{tensor.name}' has no rows; model '{served.name}' needs one", tensor.name, served)
     if datatype is None:
-        elements = read_levels(request, index, count, levels or {})
+        elements = read_categories(request, index, count, categories or {})
     elif request.raw_input_contents:
         elements = from_raw(request.raw_input_contents[index], datatype, count, tensor.name)
     else:
@@ -141,12 +141,12 @@ def _read(request: "ModelInferRequest", index: int, served: "Served", width: int
     return to_dtype(elements, served.plan.dtype, tensor.name).reshape(-1, width)
 
 
-def _unexpected(shape: list[int], name: str, width: int, served: "Served") -> ShapeMismatchError:
+def _unexpected(shape: list[int], name: str, width: int, served: "LoadedVersion") -> ShapeMismatchError:
     what = f"unexpected shape for input '{name}' for model '{served.name}'. Expected [-1,{width}], got "
     return _wrong_shape(f"{what}[{','.join(map(str, shape))}]", name, served)
 
 
-def _wrong_shape(message: str, name: str, served: "Served") -> ShapeMismatchError:
+def _wrong_shape(message: str, name: str, served: "LoadedVersion") -> ShapeMismatchError:
     return ShapeMismatchError(
         message,
         faults=[Fault(path=f"inputs[{name!r}].shape", message=message)],

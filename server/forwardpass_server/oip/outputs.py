@@ -19,7 +19,7 @@ from forwardpass_server.core import Trace
 from forwardpass_server.oip.datatypes import NAMES, raw_texts
 from forwardpass_server.oip.ids import id_field_of
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferResponse
-from forwardpass_server.serving import Computed, TraceChoice, Wanted
+from forwardpass_server.serving import Computed, OutputOptions, TraceOptions
 from forwardpass_server.serving.classes import classify
 from forwardpass_server.serving.wire import data_of, field
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from forwardpass.tensors import Array
 
     from forwardpass_server.oip.v2.inference_pb2 import ModelInferRequest
-    from forwardpass_server.registry import Served
-    from forwardpass_server.serving import Call
+    from forwardpass_server.registry import LoadedVersion
+    from forwardpass_server.serving import RawRequest
 
 OUTPUTS: Final = "outputs"
 LABEL: Final = "label"
@@ -58,7 +58,7 @@ class Output:
     top: int = 0
 
 
-def wanted(request: "ModelInferRequest", served: "Served", own_id: str | None, *, inside: bool) -> Wanted:
+def wanted(request: "ModelInferRequest", served: "LoadedVersion", own_id: str | None, *, inside: bool) -> OutputOptions:
     """Return what a request wants.
 
     Args:
@@ -78,16 +78,16 @@ def wanted(request: "ModelInferRequest", served: "Served", own_id: str | None, *
     else:
         outputs = standard(served)
     layers = frozenset(output.layer for output in outputs if output.layer)
-    return Wanted(TraceChoice(layers=layers) if layers else None, Answers(outputs, own_id))
+    return OutputOptions(TraceOptions(layers=layers) if layers else None, Answers(outputs, own_id))
 
 
-def standard(served: "Served") -> tuple[Output, ...]:
+def standard(served: "LoadedVersion") -> tuple[Output, ...]:
     """Return the outputs of a request that asks for none."""
     names = (OUTPUTS, LABEL) if served.classes else (OUTPUTS,)
     return tuple(Output(name=name) for name in names)
 
 
-def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "Served", *, inside: bool) -> Output:
+def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "LoadedVersion", *, inside: bool) -> Output:
     name = tensor.name
     layer, _, part = name.rpartition(".")
     if part in LAYER_PARTS and not inside:  # whether there is such a layer is not told either
@@ -114,7 +114,7 @@ def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "Ser
 
 
 def _with_parameters(
-    output: Output, tensor: "ModelInferRequest.InferRequestedOutputTensor", width: int, served: "Served"
+    output: Output, tensor: "ModelInferRequest.InferRequestedOutputTensor", width: int, served: "LoadedVersion"
 ) -> Output:
     top = 0
     for name, value in tensor.parameters.items():
@@ -142,7 +142,7 @@ class Answers:
     own_id: str | None
 
     def __call__(
-        self, served: "Served", computed: Computed, calls: "Sequence[Call]", counts: Sequence[int], _: int
+        self, served: "LoadedVersion", computed: Computed, calls: "Sequence[RawRequest]", counts: Sequence[int], _: int
     ) -> list[bytes]:
         """Serialize a `ModelInferResponse` for each call."""
         head = _head(served.name, served.version, served.digest, served.numerics)
@@ -202,7 +202,7 @@ class _Texts:
         return field(_FIELDS["raw_output_contents"], len(data)), data
 
 
-def _column(output: Output, served: "Served", computed: Computed) -> _Numbers | _Texts:
+def _column(output: Output, served: "LoadedVersion", computed: Computed) -> _Numbers | _Texts:
     """Return one output of all rows."""
     outputs = computed.outputs if isinstance(computed, Trace) else computed
     if output.name == LABEL and not output.layer and output.column is None:

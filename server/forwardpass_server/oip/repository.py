@@ -21,7 +21,7 @@ _CONFIG: Final = "config"
 _FILE: Final = "file:"
 _UNLOAD_DEPENDENTS: Final = "unload_dependents"
 
-_MOST_TOLD: Final = 3
+_MAX_TOLD: Final = 3
 """Faults in a sentence."""
 
 
@@ -76,7 +76,7 @@ def load(
             registry.register(name, _read(key, content, limits))
         except (ExampleFailedError, InvalidNetworkError) as error:
             # The protocol's clients show the sentence only, not the details with every fault.
-            first = "; ".join(map(str, error.faults[:_MOST_TOLD]))
+            first = "; ".join(map(str, error.faults[:_MAX_TOLD]))
             error.message = f"failed to load '{name}': {error.message}: {first}"
             raise
     _set_in_service(registry, name, "load", in_service=True)

@@ -14,9 +14,9 @@ from forwardpass_server.oip.describe import PLATFORM, configuration, metadata
 from forwardpass_server.oip.infer import INFER, all_of, find
 from forwardpass_server.oip.statistics import statistics
 from forwardpass_server.oip.v2 import inference_pb2 as v2
-from forwardpass_server.registry import Registry, Served, Snapshot, VersionState
+from forwardpass_server.registry import LoadedVersion, Registry, Snapshot, VersionState
+from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
-from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.looking import found
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.rpc.streams import answered
@@ -45,7 +45,7 @@ class InferenceService:
     def __init__(
         self,
         registry: Registry,
-        door: LoopDoor,
+        door: AsyncioTransport,
         is_serving: Callable[[], bool],
         *,
         max_rows: int,
@@ -93,7 +93,7 @@ class InferenceService:
     def model_stream_infer(
         self, requests: AsyncIterator[v2.ModelInferRequest], call: RpcContext
     ) -> AsyncIterator[v2.ModelStreamInferResponse]:
-        """Answer each request in turn; an error is an answer, and the stream goes on."""
+        """RawResponse each request in turn; an error is an answer, and the stream goes on."""
         return answered(requests, lambda request: self._answer_in_stream(request, call), in_order=True)
 
     async def model_statistics(self, request: v2.ModelStatisticsRequest, _: RpcContext) -> v2.ModelStatisticsResponse:
@@ -144,7 +144,7 @@ class InferenceService:
     async def _found(self, name: str, reference: str) -> tuple[Snapshot, VersionState]:
         return await found(self._registry, lambda snapshot: find(snapshot, name, reference))
 
-    async def _served(self, name: str, reference: str) -> Served:
+    async def _served(self, name: str, reference: str) -> LoadedVersion:
         _, asked = await self._found(name, reference)
         resident = self._registry.resident(asked)
         if resident is not None:
@@ -170,7 +170,7 @@ class InferenceService:
 
 def inference_service(
     registry: Registry, *, max_rows: int, limits: Limits, extensions: Sequence[str] = ()
-) -> Callable[[LoopDoor, Callable[[], bool]], Service]:
+) -> Callable[[AsyncioTransport, Callable[[], bool]], Service]:
     """Return what makes the service, of a door and of what says whether the server takes calls.
 
     Args:
@@ -180,7 +180,7 @@ def inference_service(
         extensions: Of the protocol, beside those of gRPC.
     """
 
-    def make(door: LoopDoor, is_serving: Callable[[], bool]) -> Service:
+    def make(door: AsyncioTransport, is_serving: Callable[[], bool]) -> Service:
         servicer = InferenceService(registry, door, is_serving, max_rows=max_rows, limits=limits, extensions=extensions)
         return Service(SERVICE, servicer, {INFER.name: INFER})
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from forwardpass_server.registry.postgres import Postgres
 from forwardpass_server.registry.sqlite import Sqlite
-from forwardpass_server.registry.store import Hints, StoreOpenError
+from forwardpass_server.registry.store import Notifications, StoreOpenError
 
 
 class Backend(Protocol):
@@ -45,7 +45,7 @@ class Backend(Protocol):
     def announce(self, connection: Connection) -> None:
         """Tell whoever follows that something may have changed, once this transaction is committed."""
 
-    def hints(self) -> Hints:
+    def hints(self) -> Notifications:
         """Return what tells of changes that others announced."""
 
     def reason(self, error: BaseException) -> str:

@@ -26,7 +26,7 @@ def check(store: Store, *, numerics: Numerics) -> Iterator[tuple[str, str | None
     """
     loaded = store.load()
     snapshot = Snapshot.of({row.name: network_state(row, {}) for row in loaded.networks}, loaded.revision)
-    contents = Contents(store, max_plan_bytes=0, numerics=numerics)
+    contents = Contents(store, plan_cache_bytes=0, numerics=numerics)
     for version in snapshot.versions():
         problem = None
         try:

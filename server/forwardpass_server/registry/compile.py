@@ -14,9 +14,9 @@ from forwardpass.tensors import Array
 
 from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward, settle
 from forwardpass_server.registry.features import typed_features
-from forwardpass_server.registry.state import LayerSummary, Served, Summary
+from forwardpass_server.registry.state import LayerSummary, LoadedVersion, Summary
 
-MOST_FAULTS: Final = 100
+MAX_FAULTS: Final = 100
 """How many examples that do not hold are listed one by one."""
 
 
@@ -103,15 +103,15 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
     if not failed:
         return
     faults = []
-    for row in failed[:MOST_FAULTS]:
+    for row in failed[:MAX_FAULTS]:
         column = worst[row]
         found, wanted, accepted = actual[row, column], expected[row, column], tolerance[row, column]
         message = f"expected {wanted:.17g}, computed {found:.17g}, tolerance {accepted:.3g}"
         if np.isinf(inputs[row]).any():
             message += f"; an input is too large for {spec.dtype}"
         faults.append(Fault(path=f"spec.examples[{row}].outputs[{column}]", message=message))
-    if len(failed) > MOST_FAULTS:
-        more = f"{len(failed) - MOST_FAULTS} more examples that do not hold are not listed"
+    if len(failed) > MAX_FAULTS:
+        more = f"{len(failed) - MAX_FAULTS} more examples that do not hold are not listed"
         faults.append(Fault(path="spec.examples", message=more))
     first, column = failed[0], worst[failed[0]]
     raise ExampleFailedError(
@@ -168,9 +168,9 @@ def summarize(spec: NetworkSpec, numerics: Numerics = "exact") -> Summary:
     )
 
 
-def serve(name: str, version: int, digest: str, spec: NetworkSpec, plan: Plan) -> Served:
+def serve(name: str, version: int, digest: str, spec: NetworkSpec, plan: Plan) -> LoadedVersion:
     """Put together what a call needs."""
-    return Served(
+    return LoadedVersion(
         name=name,
         version=version,
         digest=digest,

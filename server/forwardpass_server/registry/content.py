@@ -13,7 +13,7 @@ from forwardpass.spec import Limits, NetworkSpec, from_safetensors
 
 from forwardpass_server.registry.compile import compile_plan, serve, summarize
 from forwardpass_server.registry.kept import Kept
-from forwardpass_server.registry.state import Served, Summary, VersionState
+from forwardpass_server.registry.state import LoadedVersion, Summary, VersionState
 from forwardpass_server.registry.store import Store
 
 log = logging.getLogger(__name__)
@@ -54,15 +54,15 @@ class Contents:
         plans: What computes versions, of those that are in memory.
     """
 
-    def __init__(self, store: Store, *, max_plan_bytes: int, numerics: Numerics) -> None:
+    def __init__(self, store: Store, *, plan_cache_bytes: int, numerics: Numerics) -> None:
         self._store = store
         self._numerics = numerics
-        self.plans = Kept(max_plan_bytes, _served_bytes)
+        self.plans = Kept(plan_cache_bytes, _served_bytes)
         self._summaries = Kept(SUMMARY_BYTES, _summary_bytes)
         self._descriptions = Kept(DESCRIPTION_BYTES, _description_bytes)
         self._kept: tuple[Kept[Any], ...] = (self.plans, self._summaries, self._descriptions)
 
-    def load(self, version: VersionState) -> Served:
+    def load(self, version: VersionState) -> LoadedVersion:
         """Make what computes a version; a thread that comes while another does so waits for that one.
 
         Raises:
@@ -135,7 +135,7 @@ class Contents:
         content = self._store.content(version.network, version.number)
         return content is not None and digest_of(content) == version.digest
 
-    def keep(self, version: VersionState, served: Served, summary: Summary) -> None:
+    def keep(self, version: VersionState, served: LoadedVersion, summary: Summary) -> None:
         """Keep what was just made for a version."""
         self.plans.put(version.slot, served)
         self._summaries.put(version.slot, summary)
@@ -168,19 +168,19 @@ def _damage(version: VersionState) -> NetworkCorruptError:
     return corrupt(version)
 
 
-def _served_bytes(served: Served) -> int:
+def _served_bytes(served: LoadedVersion) -> int:
     plan = served.plan
     arrays = [plan.mean, plan.scale, *(array for layer in plan.layers for array in layer.arrays)]
     numbers = sum(array.nbytes for array in arrays if array is not None)
     names = [served.input_names, served.input_names, served.output_names, served.classes, *served.nodes]
     if served.typed is not None:
-        names += [each.levels for each in served.typed.features]
+        names += [each.categories for each in served.typed.features]
     return _OBJECT_BYTES + numbers + sum(map(_text_bytes, names))
 
 
 def _summary_bytes(summary: Summary) -> int:
     inputs, outputs = summary.inputs.features, summary.output_facts
-    features = [text for each in inputs for text in (each.name, each.unit, each.description, *each.levels)]
+    features = [text for each in inputs for text in (each.name, each.unit, each.description, *each.categories)]
     features += [text for each in outputs for text in (each.unit, each.description)]
     metadata = summary.metadata
     names = [summary.outputs, summary.classes, summary.tags, features, metadata, metadata.values()]

@@ -15,12 +15,12 @@ class TypedFeatures:
 
     Attributes:
         features: One for each input.
-        levels: For each feature the index of each of its levels; empty where it is no category.
+        categories: For each feature the index of each of its categories; empty where it is no category.
         rules: What the inputs are held to.
     """
 
     features: tuple[Feature, ...]
-    levels: tuple[Mapping[str, int], ...]
+    categories: tuple[Mapping[str, int], ...]
     rules: Rules
 
 
@@ -31,7 +31,9 @@ def typed_features(spec: NetworkSpec) -> TypedFeatures | None:
         return None
     return TypedFeatures(
         features=features,
-        levels=tuple({level: index for index, level in enumerate(feature.levels)} for feature in features),
+        categories=tuple(
+            {category: index for index, category in enumerate(feature.categories)} for feature in features
+        ),
         rules=_rules(features, np.dtype(spec.dtype), allow_non_finite=spec.allow_non_finite_inputs),
     )
 
@@ -63,7 +65,7 @@ def _rules(features: tuple[Feature, ...], dtype: "np.dtype[np.floating]", *, all
 
 def _ends(feature: Feature) -> tuple[float, float]:
     if feature.kind == "category":
-        return 0.0, float(len(feature.levels) - 1)
+        return 0.0, float(len(feature.categories) - 1)
     if feature.kind == "boolean":
         return 0.0, 1.0
     return (

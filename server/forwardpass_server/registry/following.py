@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from forwardpass.errors import InternalError, StoreUnavailableError
 
-from forwardpass_server.registry.store import Hints
+from forwardpass_server.registry.store import Notifications
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Follower:
     """Looks for changes in a thread of its own, until it is closed."""
 
     def __init__(
-        self, look: Callable[[], object], hints: Hints, *, poll_seconds: float, turned: Callable[[], None]
+        self, look: Callable[[], object], hints: Notifications, *, poll_seconds: float, turned: Callable[[], None]
     ) -> None:
         """Start to follow.
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from forwardpass_server.registry.state import Slot
+from forwardpass_server.registry.state import VersionRuntime
 
 Value = TypeVar("Value")
 
@@ -28,11 +28,11 @@ class Kept(Generic[Value]):
         self._lock = threading.Lock()
         self._bytes = 0
         # The one used longest ago first.
-        self._values: OrderedDict[Slot, Value] = OrderedDict()
-        self._costs: dict[Slot, int] = {}
+        self._values: OrderedDict[VersionRuntime, Value] = OrderedDict()
+        self._costs: dict[VersionRuntime, int] = {}
 
     @property
-    def slots(self) -> tuple[Slot, ...]:
+    def slots(self) -> tuple[VersionRuntime, ...]:
         """Whose values are kept, the one used longest ago first."""
         with self._lock:
             return tuple(self._values)
@@ -43,7 +43,7 @@ class Kept(Generic[Value]):
         with self._lock:
             return len(self._values), self._bytes
 
-    def get(self, slot: Slot) -> Value | None:
+    def get(self, slot: VersionRuntime) -> Value | None:
         """Return a version's value if it is kept; it is then the last that goes."""
         with self._lock:
             value = self._values.get(slot)
@@ -51,7 +51,7 @@ class Kept(Generic[Value]):
                 self._values.move_to_end(slot)
             return value
 
-    def put(self, slot: Slot, value: Value) -> None:
+    def put(self, slot: VersionRuntime, value: Value) -> None:
         """Keep a version's value and let go of others, if they are too many now."""
         cost = self._cost(value)
         with self._lock:
@@ -65,11 +65,11 @@ class Kept(Generic[Value]):
                     break
                 self._drop(oldest)
 
-    def forget(self, slot: Slot) -> None:
+    def forget(self, slot: VersionRuntime) -> None:
         """Let go of a version's value, if it is kept."""
         with self._lock:
             self._drop(slot)
 
-    def _drop(self, slot: Slot) -> None:
+    def _drop(self, slot: VersionRuntime) -> None:
         if self._values.pop(slot, None) is not None:
             self._bytes -= self._costs.pop(slot)

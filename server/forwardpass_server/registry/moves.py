@@ -15,7 +15,7 @@ from forwardpass_server.registry.rows import count, microseconds, moment
 from forwardpass_server.registry.store import MoveRow
 from forwardpass_server.registry.tables import alias_moves
 
-MOST_MOVES: Final = 100
+MAX_MOVES: Final = 100
 """So many moves of each alias are kept."""
 
 
@@ -56,7 +56,7 @@ def note_move(connection: Connection, name: str, alias: str, number: int, *, bac
             back=last if back is None else back,
         )
     )
-    old = alias_moves.c.move <= last + 1 - MOST_MOVES
+    old = alias_moves.c.move <= last + 1 - MAX_MOVES
     connection.execute(delete(alias_moves).where(alias_moves.c.name == name, alias_moves.c.alias == alias, old))
 
 

@@ -172,7 +172,7 @@ class Postgres:
 
 
 class Notifications:
-    """Waits for what `Postgres.announce` says, on a connection of its own; see `store.Hints`.
+    """Waits for what `Postgres.announce` says, on a connection of its own; see `store.Notifications`.
 
     While there is no connection, a wait is just that: followers look for themselves.
     """

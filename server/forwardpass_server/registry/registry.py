@@ -33,10 +33,10 @@ from forwardpass_server.registry.shadows import check_comparable, check_share
 from forwardpass_server.registry.snapshot import Snapshot, is_number, network_state, version_state
 from forwardpass_server.registry.state import (
     LATEST,
+    LoadedVersion,
     NetworkChange,
     NetworkState,
     Registered,
-    Served,
     Summary,
     VersionState,
 )
@@ -55,12 +55,12 @@ class Registry:
         *,
         max_networks: int,
         max_versions: int,
-        max_plan_bytes: int,
+        plan_cache_bytes: int,
         preload: Iterable[tuple[str, str]],
         numerics: Numerics,
     ) -> None:
         self._store = store
-        self._contents = Contents(store, max_plan_bytes=max_plan_bytes, numerics=numerics)
+        self._contents = Contents(store, plan_cache_bytes=plan_cache_bytes, numerics=numerics)
         self._numerics = numerics
         self._max_networks = max_networks
         self._max_versions = max_versions
@@ -76,7 +76,7 @@ class Registry:
         *,
         max_networks: int = 100_000,
         max_versions: int = 1_000,
-        max_plan_bytes: int = 2**30,
+        plan_cache_bytes: int = 2**30,
         preload: Iterable[tuple[str, str]] = (),
         numerics: Numerics = "exact",
     ) -> "Registry":
@@ -86,7 +86,7 @@ class Registry:
             store: The store.
             max_networks: How many networks may be registered.
             max_versions: How many versions of one network.
-            max_plan_bytes: How much memory compiled versions may take; those used last stay.
+            plan_cache_bytes: How much memory compiled versions may take; those used last stay.
             preload: Names with references (empty means `latest`): what they name, now and later, is
                 compiled before it is called, and stays.
             numerics: How versions are computed whose spec does not say.
@@ -105,7 +105,7 @@ class Registry:
             snapshot,
             max_networks=max_networks,
             max_versions=max_versions,
-            max_plan_bytes=max_plan_bytes,
+            plan_cache_bytes=plan_cache_bytes,
             preload=preload,
             numerics=numerics,
         )
@@ -198,11 +198,11 @@ class Registry:
         """
         return self.snapshot.version(name, reference)
 
-    def resident(self, version: VersionState) -> Served | None:
+    def resident(self, version: VersionState) -> LoadedVersion | None:
         """Return what computes a version if it is in memory, where it then stays longer; each call passes here."""
         return self._contents.plans.get(version.slot)
 
-    def load(self, version: VersionState) -> Served:
+    def load(self, version: VersionState) -> LoadedVersion:
         """Return what computes a version, compiling it if it is not in memory. This waits for the store.
 
         Raises:
@@ -217,7 +217,7 @@ class Registry:
             self._contents.forget(version)
         return served
 
-    def served(self, name: str, reference: str) -> Served:
+    def served(self, name: str, reference: str) -> LoadedVersion:
         """Return what computes a version; raises as `version` and `load` do."""
         version = self.snapshot.version(name, reference)
         return self._contents.plans.get(version.slot) or self.load(version)

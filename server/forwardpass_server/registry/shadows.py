@@ -162,11 +162,11 @@ def check_comparable(live: "Summary", shadow: "Summary", number: int) -> None:
     """Refuse a shadow that does not read and answer what the version answers that it is compared with.
 
     Raises:
-        InvalidFieldError: Their inputs, levels or outputs have other names, or another order.
+        InvalidFieldError: Their inputs, categories or outputs have other names, or another order.
     """
     for what, ours, theirs in (
         ("inputs", live.inputs.names, shadow.inputs.names),
-        ("levels", _levels(live), _levels(shadow)),
+        ("categories", _categories(live), _categories(shadow)),
         ("outputs", live.outputs, shadow.outputs),
     ):
         if ours != theirs:
@@ -177,8 +177,8 @@ def check_comparable(live: "Summary", shadow: "Summary", number: int) -> None:
             )
 
 
-def _levels(summary: "Summary") -> tuple[str, ...]:
-    return tuple(f"{feature.name}={level}" for feature in summary.inputs.features for level in feature.levels)
+def _categories(summary: "Summary") -> tuple[str, ...]:
+    return tuple(f"{feature.name}={category}" for feature in summary.inputs.features for category in feature.categories)
 
 
 def _listed(names: Sequence[str]) -> str:

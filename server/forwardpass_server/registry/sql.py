@@ -26,7 +26,7 @@ from forwardpass_server.registry.backends import backend_of
 from forwardpass_server.registry.moves import earlier_move, forget_moves, note_move, read_moves
 from forwardpass_server.registry.rows import count, microseconds, read_networks
 from forwardpass_server.registry.state import LATEST
-from forwardpass_server.registry.store import Hints, Loaded, MoveRow, NetworkRow, Seed, StoreOpenError, Written
+from forwardpass_server.registry.store import Loaded, MoveRow, NetworkRow, Notifications, Seed, StoreOpenError, Written
 from forwardpass_server.registry.tables import aliases, networks, registry, shadows, versions, withdrawn
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class SqlStore:
                     f"the database {self.backend.title} cannot be used: {self.backend.reason(error)} ({_text(error)})"
                 )
                 if not self.backend.may_pass(error) or time.monotonic() + pause > end:
-                    tried = f"; tried for {patience:g} s (setting `database_wait`)" if patience else ""
+                    tried = f"; tried for {patience:g} s (setting `database_connect_timeout`)" if patience else ""
                     raise StoreOpenError(f"{said}{tried}") from None
                 log.warning("%s; trying again", said)
                 time.sleep(pause)
@@ -121,7 +121,7 @@ class SqlStore:
         with self.reading() as connection:
             return self.backend.content(connection, name, number)
 
-    def hints(self) -> Hints:
+    def hints(self) -> Notifications:
         """Return what tells of other processes' changes; see `Store.hints`."""
         return self.backend.hints()
 

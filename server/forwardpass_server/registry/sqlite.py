@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import NullType
 
-from forwardpass_server.registry.store import Hints, StoreOpenError
+from forwardpass_server.registry.store import Notifications, StoreOpenError
 from forwardpass_server.registry.tables import versions
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Sqlite:
     def announce(self, connection: Connection) -> None:
         """Do nothing: nobody else has the file."""
 
-    def hints(self) -> Hints:
+    def hints(self) -> Notifications:
         """Refuse: nobody else has the file."""
         raise NotImplementedError
 

@@ -16,7 +16,7 @@ from forwardpass_server.registry.shadows import Shadowing, ShadowStatistics
 from forwardpass_server.registry.statistics import NOTHING, Counted, Statistics
 from forwardpass_server.registry.store import ShadowRow
 
-MOST_NAMED = 1_000
+MAX_NAMED = 1_000
 """Up to so many values, what is merged of them is named after them."""
 
 LATEST = "latest"
@@ -24,7 +24,7 @@ LATEST = "latest"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Served:
+class LoadedVersion:
     """One version, ready to compute.
 
     Attributes:
@@ -79,7 +79,7 @@ class Served:
             return sources[0]
         if layer.merge == "concatenate":
             return tuple(chain.from_iterable(sources))
-        if len(sources) * len(sources[0]) > MOST_NAMED:
+        if len(sources) * len(sources[0]) > MAX_NAMED:
             return tuple(f"{layer.merge}_{index}" for index in range(len(sources[0])))
         return tuple(f"{layer.merge}({', '.join(values)})" for values in zip(*sources, strict=True))
 
@@ -119,7 +119,7 @@ _MAKING = threading.Lock()
 """Held for a moment where two threads may make the same thing; what the other has counted would be lost."""
 
 
-class Slot:
+class VersionRuntime:
     """What this process knows of a version beyond what the version is. Equal only to itself.
 
     It lives as long as its version does, so nothing is left of versions that were deleted.
@@ -186,7 +186,7 @@ class VersionState:
     create_time: datetime
     size_bytes: int
     in_service: bool = True
-    slot: Slot = field(default_factory=Slot, repr=False, compare=False)
+    slot: VersionRuntime = field(default_factory=VersionRuntime, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

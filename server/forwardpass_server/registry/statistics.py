@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
-MOST_SIZES: Final = 1_000
+MAX_SIZES: Final = 1_000
 """Of so many different sizes each has figures of its own; a further one counts as the next power of two."""
 
 
@@ -99,7 +99,7 @@ class Statistics:
         with self._lock:
             of_size = self._sizes.get(rows)
             if of_size is None:
-                size = rows if len(self._sizes) < MOST_SIZES else 1 << (rows - 1).bit_length()
+                size = rows if len(self._sizes) < MAX_SIZES else 1 << (rows - 1).bit_length()
                 of_size = self._sizes.setdefault(size, Figures())
             of_size.batches += 1
             of_size.rows += rows

@@ -132,7 +132,7 @@ class Seed:
     content: bytes
 
 
-class Hints(Protocol):
+class Notifications(Protocol):
     """Tells a follower when it is worth looking for changes. A hint may be missing; none may be trusted."""
 
     def wait(self, seconds: float, *, listen: bool) -> None:
@@ -166,7 +166,7 @@ class Store(Protocol):
     def load(self, since: int = -1) -> Loaded:
         """Read everything but the contents: all networks, or those changed after a revision."""
 
-    def hints(self) -> Hints:
+    def hints(self) -> Notifications:
         """Return what tells of other processes' changes, where the store is shared."""
 
     def seed(self, seeds: Sequence[Seed]) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from forwardpass.errors import PermissionDeniedError, UnauthenticatedError
 
-from forwardpass_server.serving import Kind
+from forwardpass_server.serving import Method
 
 OPEN: Final = "open"
 TRACE: Final = "trace"
@@ -134,7 +134,7 @@ class Guard:
                 f"the token lacks the scope {scope or 'of this method'!r}", method=method, scope=scope or ""
             )
 
-    def kind_for(self, kind: Kind, token: str | None) -> Kind:
+    def kind_for(self, kind: Method, token: str | None) -> Method:
         """Return how to read the calls of a hot method for a caller who may make them: with traces or without."""
         if kind.inside is None:
             return kind

@@ -65,7 +65,7 @@ class Health:
         return SERVING if self.serving and ready else NOT_SERVING
 
     def answer(self, request: bytes) -> bytes:
-        """Answer a serialized request to check, in any thread.
+        """RawResponse a serialized request to check, in any thread.
 
         Raises:
             MalformedRequestError: It is none.
@@ -85,11 +85,11 @@ class Health:
         return HealthCheckResponse(status=state).SerializeToString()
 
     async def check(self, request: HealthCheckRequest, _: RpcContext) -> HealthCheckResponse:
-        """Answer once."""
+        """RawResponse once."""
         return HealthCheckResponse.FromString(self.answer(request.SerializeToString()))
 
     async def watch(self, request: HealthCheckRequest, _: RpcContext) -> AsyncIterator[HealthCheckResponse]:
-        """Answer now and at each change; end when the server drains."""
+        """RawResponse now and at each change; end when the server drains."""
         sent = None
         with self._broadcast.listen() as listener:
             while True:
@@ -102,7 +102,7 @@ class Health:
                     return
 
     async def list(self, _: object, __: RpcContext) -> Message:
-        """Answer for the server, its services and the database; networks are asked for one by one."""
+        """RawResponse for the server, its services and the database; networks are asked for one by one."""
         # By reflection, since older releases of grpcio-health-checking lack the messages.
         response: Any = GetMessageClass(SERVICE.methods_by_name["List"].output_type)()
         for name in (*self._services, DATABASE):

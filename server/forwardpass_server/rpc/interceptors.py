@@ -21,7 +21,7 @@ from forwardpass.errors import (
 
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import RpcContext
-from forwardpass_server.rpc.refusals import Refusals
+from forwardpass_server.rpc.error_mapping import ErrorMapper
 
 Interceptor: TypeAlias = Callable[[RpcContext], AbstractAsyncContextManager[None]]
 
@@ -87,7 +87,7 @@ def too_large(size: int, limit: int) -> QuotaExceededError:
     )
 
 
-def errors(refusals: Refusals) -> Interceptor:
+def errors(refusals: ErrorMapper) -> Interceptor:
     """Let no exception out of a gRPC call but as an entry of the error table; HTTP has its own way to say them."""
 
     @asynccontextmanager

@@ -18,12 +18,12 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
-from forwardpass_server.rpc.door import LoopDoor
+from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import Interceptor, around_all
 from forwardpass_server.rpc.receiving import no_request, receive, receive_one
-from forwardpass_server.rpc.refusals import Refusals
-from forwardpass_server.serving import Kind
+from forwardpass_server.serving import Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class Service:
 
     descriptor: ServiceDescriptor
     servicer: object
-    hot: Mapping[str, Kind] = field(default_factory=dict)
+    hot: Mapping[str, Method] = field(default_factory=dict)
 
     @property
-    def hot_paths(self) -> dict[str, Kind]:
+    def hot_paths(self) -> dict[str, Method]:
         """The kind of each hot method by its path."""
         return {f"/{self.descriptor.full_name}/{name}": kind for name, kind in self.hot.items()}
 
@@ -50,7 +50,7 @@ class Service:
         return getattr(self.servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
 
 
-def handlers(service: Service, door: LoopDoor, interceptors: Sequence[Interceptor]) -> grpc.GenericRpcHandler:
+def handlers(service: Service, door: AsyncioTransport, interceptors: Sequence[Interceptor]) -> grpc.GenericRpcHandler:
     """Make the handler of a service; a missing method is an AttributeError here, not later."""
 
     def handler(method: MethodDescriptor) -> Any:
@@ -65,7 +65,7 @@ def handlers(service: Service, door: LoopDoor, interceptors: Sequence[Intercepto
     )
 
 
-def _hot(path: str, kind: Kind, door: LoopDoor, interceptors: Sequence[Interceptor]) -> Any:
+def _hot(path: str, kind: Method, door: AsyncioTransport, interceptors: Sequence[Interceptor]) -> Any:
     async def behaviour(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         request = await receive_one(context)
         call = RpcContext.of(path, context, streaming=False)
@@ -117,7 +117,7 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, interceptors: 
 class UnknownMethods(grpc.GenericRpcHandler):
     """Answers every call that no other handler takes; so it is added last."""
 
-    def __init__(self, refusals: Refusals) -> None:
+    def __init__(self, refusals: ErrorMapper) -> None:
         self._refusals = refusals
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:

@@ -74,13 +74,13 @@ class NetworkService:
             raise _invalid("header", "is missing; the first message of an upload has the header")
         header = first.header
         spec.check_name(header.network)
-        if not 0 < header.size_bytes <= self._limits.max_bytes:
+        if not 0 < header.size_bytes <= self._limits.max_network_bytes:
             raise QuotaExceededError(
                 f"header.size_bytes is {header.size_bytes:,}; the server accepts "
-                f"1 to {self._limits.max_bytes:,} (setting `max_bytes`)",
+                f"1 to {self._limits.max_network_bytes:,} (setting `max_network_bytes`)",
                 quotaValue=header.size_bytes,
-                quotaLimit=self._limits.max_bytes,
-                setting="max_bytes",
+                quotaLimit=self._limits.max_network_bytes,
+                setting="max_network_bytes",
             )
         chunks, size = [], 0
         async for request in requests:

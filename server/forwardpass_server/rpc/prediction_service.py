@@ -10,8 +10,8 @@ from forwardpass.v1.prediction_service_pb2 import (
     PredictStreamResponse,
 )
 
+from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
-from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.rpc.streams import answered
 from forwardpass_server.serving import PREDICT, PREDICT_MANY, TRACE
@@ -22,13 +22,13 @@ SERVICE: Final = DESCRIPTOR.services_by_name["PredictionService"]
 class PredictionService:
     """Lets each request of a stream go to the door as if it were a call."""
 
-    def __init__(self, door: LoopDoor) -> None:
+    def __init__(self, door: AsyncioTransport) -> None:
         self._door = door
 
     def predict_stream(
         self, requests: AsyncIterator[PredictStreamRequest], call: RpcContext
     ) -> AsyncIterator[PredictStreamResponse]:
-        """Answer each request as it is ready; an error answers its own id and the stream goes on."""
+        """RawResponse each request as it is ready; an error answers its own id and the stream goes on."""
         return answered(requests, lambda request: self._answer_in_stream(request, call), in_order=False)
 
     async def _answer_in_stream(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
@@ -45,7 +45,7 @@ class PredictionService:
         return PredictStreamResponse(id=request.id, response=PredictResponse.FromString(answer))
 
 
-def prediction_service(door: LoopDoor) -> Service:
+def prediction_service(door: AsyncioTransport) -> Service:
     """Make the service; its unary methods are hot."""
     kinds = (PREDICT, TRACE, PREDICT_MANY)
     return Service(SERVICE, PredictionService(door), {kind.name: kind for kind in kinds})

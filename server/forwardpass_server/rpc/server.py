@@ -15,21 +15,21 @@ from grpc_reflection.v1alpha import reflection
 from forwardpass_server.engines import Engine
 from forwardpass_server.registry import NetworkChange, Registry
 from forwardpass_server.rpc import health as health_rpc
+from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.broadcast import Broadcast
-from forwardpass_server.rpc.door import LoopDoor
-from forwardpass_server.rpc.front import FrontDoor, open_front
+from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight, admission, authorization, deadline, errors
 from forwardpass_server.rpc.methods import Service, UnknownMethods, handlers
+from forwardpass_server.rpc.native_transport import NativeTransport, open_front
 from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
 from forwardpass_server.rpc.network_service import NetworkService
 from forwardpass_server.rpc.prediction_service import prediction_service
-from forwardpass_server.rpc.refusals import Refusals
 from forwardpass_server.serving import Dispatcher, Predictor, Shadows
 
 log = logging.getLogger(__name__)
 
-MOST_STREAMS: Final = 1_000
+MAX_STREAMS: Final = 1_000
 """Calls of one connection at once. A client at this limit is refused now and then, since it counts a call as ended
 before the server does; with gRPC's usual 100, one that makes 200 calls at once met that each time."""
 
@@ -39,7 +39,7 @@ OPTIONS: Final = (
     ("grpc.max_send_message_length", -1),  # answers are bounded by their own setting, with a typed error
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
-    ("grpc.max_concurrent_streams", MOST_STREAMS),
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
     ("grpc.max_connection_age_grace_ms", 30_000),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -48,7 +48,7 @@ OPTIONS: Final = (
     ("grpc.enable_channelz", 0),
 )
 
-Protocol: TypeAlias = Callable[[LoopDoor, Callable[[], bool]], Service]
+Protocol: TypeAlias = Callable[[AsyncioTransport, Callable[[], bool]], Service]
 """Makes a service of another protocol, of a door and of what says whether the server takes calls."""
 
 Stop: TypeAlias = Callable[[float], Awaitable[None]]
@@ -99,7 +99,7 @@ class Server:
         protocols: Sequence[Protocol] = (),
     ) -> None:
         self.in_flight = InFlight(bounds.max_in_flight)
-        self.refusals = Refusals()
+        self.refusals = ErrorMapper()
         self._engine = engine
         self._guard = guard
         self._bounds = bounds
@@ -107,9 +107,9 @@ class Server:
         self._unsubscribe = registry.subscribe(self._changed)
         self._dispatcher = Dispatcher(predictor, Shadows(registry))
         self._networks = NetworkService(registry, self._broadcast, limits)
-        self._front: FrontDoor | None = None
+        self._front: NativeTransport | None = None
 
-        self.door = LoopDoor(self._dispatcher, guard, self.refusals)
+        self.door = AsyncioTransport(self._dispatcher, guard, self.refusals)
         self._services = [Service(NETWORK_SERVICE, self._networks), prediction_service(self.door)]
         self._services += [protocol(self.door, lambda: self.serving) for protocol in protocols]
         names = tuple(service.descriptor.full_name for service in self._services)
@@ -164,7 +164,7 @@ class Server:
             front = open_front(address)
         except OSError as error:
             raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from None
-        self._front = FrontDoor(
+        self._front = NativeTransport(
             front,
             self._dispatcher,
             hot={path: kind for service in self._services for path, kind in service.hot_paths.items()},

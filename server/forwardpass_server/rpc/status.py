@@ -37,7 +37,7 @@ from forwardpass.errors import (
     ShapeMismatchError,
     StoreUnavailableError,
     UnauthenticatedError,
-    UnknownLevelError,
+    UnknownCategoryError,
     VersionInUseError,
     VersionNotFoundError,
     VersionOutOfServiceError,
@@ -70,7 +70,7 @@ CODES: Final[dict[type[ForwardpassError], grpc.StatusCode]] = {
     NonFiniteInputError: Code.INVALID_ARGUMENT,
     # Not gRPC's OUT_OF_RANGE, which is for the ends of files: https://google.aip.dev/193
     OutOfRangeError: Code.INVALID_ARGUMENT,
-    UnknownLevelError: Code.INVALID_ARGUMENT,
+    UnknownCategoryError: Code.INVALID_ARGUMENT,
     MissingValueError: Code.INVALID_ARGUMENT,
     NetworkNotFoundError: Code.NOT_FOUND,
     VersionNotFoundError: Code.NOT_FOUND,
@@ -102,8 +102,8 @@ UNKNOWN_FAILURE: Final = "the server failed to answer; its log has the reason un
 _REASON_OF: Final = {error: reason for reason, error in REASONS.items()}
 # Trailers travel in HTTP/2 headers, which proxies and clients bound (8 KiB is common): details in base64, and the
 # message once more, where what is not ASCII takes three bytes for one.
-_MOST_DETAIL_BYTES: Final = 5_000
-_MOST_TEXT_BYTES: Final = (1_000, 250, 60)
+_MAX_DETAIL_BYTES: Final = 5_000
+_MAX_TEXT_BYTES: Final = (1_000, 250, 60)
 """How long a single text may be; the next shorter one holds where all of them together are too long."""
 
 
@@ -122,12 +122,12 @@ def refusal(error: Exception, request_id: str) -> Refusal:
         error = InternalError(UNKNOWN_FAILURE)
     assert isinstance(error, ForwardpassError)  # noqa: S101 - every key of the table is one
     code = CODES[type(error)]
-    for most in _MOST_TEXT_BYTES:
+    for most in _MAX_TEXT_BYTES:
         status = Status(code=code.value[0], message=_shortened(error.message, most))
         for detail in _details(error, request_id, most):
             status.details.add().CopyFrom(_packed(detail))
         _fit(status, error)
-        if status.ByteSize() <= _MOST_DETAIL_BYTES:
+        if status.ByteSize() <= _MAX_DETAIL_BYTES:
             break
     return Refusal(code=code, reason=_REASON_OF[type(error)], status=status)
 
@@ -201,7 +201,7 @@ def _shortened(text: str, most: int) -> str:
 def _fit(status: Status, error: ForwardpassError) -> None:
     """Drop faults from the end until the details fit into the trailers; say how many were dropped."""
     kept = len(error.faults)
-    while status.ByteSize() > _MOST_DETAIL_BYTES and kept > 1:
+    while status.ByteSize() > _MAX_DETAIL_BYTES and kept > 1:
         kept //= 2
         for detail in status.details:
             for kind, name in ((BadRequest, "field_violations"), (PreconditionFailure, "violations")):

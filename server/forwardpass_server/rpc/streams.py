@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-MOST_UNANSWERED: Final = 64
+MAX_UNANSWERED: Final = 64
 """How many requests of one stream are computed at once; further ones wait in the connection."""
 
 Request = TypeVar("Request")
@@ -17,7 +17,7 @@ async def answered(
     *,
     in_order: bool,
 ) -> AsyncIterator[Response]:
-    """Answer each request of a stream; what is computed when the stream ends early is cancelled.
+    """RawResponse each request of a stream; what is computed when the stream ends early is cancelled.
 
     Args:
         requests: The requests.
@@ -26,7 +26,7 @@ async def answered(
     """
     # Tasks that are done, or in order those that will be; None behind the last.
     answers: asyncio.Queue[asyncio.Task[Response] | None] = asyncio.Queue()
-    room = asyncio.Semaphore(MOST_UNANSWERED)
+    room = asyncio.Semaphore(MAX_UNANSWERED)
     computing: set[asyncio.Task[Response]] = set()
 
     async def read() -> None:

@@ -1,7 +1,15 @@
 """Calls in, answers out: the predictor and what dispatches to it. Knows no gRPC."""
 
-from forwardpass_server.serving.calls import Answer, Call, Computed, Kind, Question, TraceChoice, Wanted
-from forwardpass_server.serving.dispatch import Dispatcher, Door
+from forwardpass_server.serving.calls import (
+    Computed,
+    InferenceRequest,
+    Method,
+    OutputOptions,
+    RawRequest,
+    RawResponse,
+    TraceOptions,
+)
+from forwardpass_server.serving.dispatch import Dispatcher, Transport
 from forwardpass_server.serving.predictor import Predictor, WorkLimits
 from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY, TRACE
 from forwardpass_server.serving.shadows import Shadows
@@ -11,17 +19,17 @@ __all__ = [
     "PREDICT",
     "PREDICT_MANY",
     "TRACE",
-    "Answer",
-    "Call",
     "Computed",
     "Dispatcher",
-    "Door",
-    "Kind",
+    "InferenceRequest",
+    "Method",
+    "OutputOptions",
     "Predictor",
-    "Question",
+    "RawRequest",
+    "RawResponse",
     "Shadows",
-    "TraceChoice",
-    "Wanted",
+    "TraceOptions",
+    "Transport",
     "WorkLimits",
     "lower_priority",
 ]

@@ -9,8 +9,8 @@ import numpy as np
 from forwardpass.tensors import Array
 
 from forwardpass_server.core import Dense, Trace, empty_trace, forward, forward_steps, rows_of, trace, trace_steps
-from forwardpass_server.registry import Served, Shadowing, Statistics
-from forwardpass_server.serving.calls import Call, Computed, TraceChoice, Wanted, Writer
+from forwardpass_server.registry import LoadedVersion, Shadowing, Statistics
+from forwardpass_server.serving.calls import Computed, OutputOptions, RawRequest, ResponseEncoder, TraceOptions
 from forwardpass_server.serving.shadows import Answered
 from forwardpass_server.serving.workers import Pause
 
@@ -25,7 +25,7 @@ Steps: TypeAlias = Generator[Pause | None, None, Result]
 """Work that yields before each part that is long, so that other work may come between; then it returns."""
 
 
-def answer_bytes(served: Served, choice: TraceChoice | None) -> int:
+def answer_bytes(served: LoadedVersion, choice: TraceOptions | None) -> int:
     """Return the size of a row's numbers in an answer."""
     plan = served.plan
     numbers = plan.outputs
@@ -38,7 +38,7 @@ def answer_bytes(served: Served, choice: TraceChoice | None) -> int:
     return numbers * plan.dtype.itemsize
 
 
-def work_of_row(served: Served, wanted: Wanted) -> int:
+def work_of_row(served: LoadedVersion, wanted: OutputOptions) -> int:
     """Return what it takes to compute and answer a row, in floating-point operations."""
     size = answer_bytes(served, wanted.choice) + wanted.row_bytes
     return served.plan.flops_per_row + _FLOPS_PER_BYTE * size
@@ -54,8 +54,8 @@ class Part:
         counts: For each call, how many rows it has.
     """
 
-    write: Writer
-    calls: list[Call]
+    write: ResponseEncoder
+    calls: list[RawRequest]
     counts: list[int]
 
 
@@ -75,8 +75,8 @@ class Batch:
         shadowings: What is computed beside it, once it is answered.
     """
 
-    served: Served
-    choice: TraceChoice | None
+    served: LoadedVersion
+    choice: TraceOptions | None
     statistics: Statistics
     revision: int = 0
     work: int = 0
@@ -87,7 +87,7 @@ class Batch:
     shadowings: tuple[Shadowing, ...] = ()
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[RawRequest]:
         """The calls in the order of their rows."""
         return self.parts[0].calls if len(self.parts) == 1 else [call for part in self.parts for call in part.calls]
 
@@ -96,7 +96,7 @@ class Batch:
         """How many rows it has."""
         return sum(map(len, self.inputs))
 
-    def add(self, write: Writer, calls: list[Call], rows: int, inputs: Array, work: int) -> None:
+    def add(self, write: ResponseEncoder, calls: list[RawRequest], rows: int, inputs: Array, work: int) -> None:
         """Put in calls of so many rows and so much work each, `inputs` having the rows of them all."""
         self.work += work * len(calls)
         self.inputs.append(inputs)

@@ -1,6 +1,6 @@
 """What goes into the predictor and what comes out: calls as bytes, answers as bytes or an error.
 
-How a method's requests are read and its answers written is its `Kind`; what lies between is the same
+How a method's requests are read and its answers written is its `Method`; what lies between is the same
 for all, so that calls of different methods may share a matrix.
 """
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from forwardpass_server import core
-    from forwardpass_server.registry import Served, Snapshot, VersionState
+    from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
     from forwardpass_server.serving.features import Read, Warnings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Kind:
+class Method:
     """What a call asks of a network: its method.
 
     Attributes:
@@ -32,12 +32,12 @@ class Kind:
     """
 
     name: str
-    read: "Callable[[bytes], Question] | None" = None
+    read: "Callable[[bytes], InferenceRequest] | None" = None
     plain: Callable[[bytes], bytes] | None = None
-    inside: "Kind | None" = None
+    inside: "Method | None" = None
 
 
-class Call(NamedTuple):
+class RawRequest(NamedTuple):
     """One call as it came in. A tuple, since one is made for every call.
 
     Attributes:
@@ -49,7 +49,7 @@ class Call(NamedTuple):
         arrived: When it came in, in seconds of `time.monotonic()`.
     """
 
-    kind: Kind
+    kind: Method
     request: bytes
     expires: float = inf
     key: Any = None
@@ -57,12 +57,12 @@ class Call(NamedTuple):
     arrived: float = 0.0
 
 
-Answer: TypeAlias = bytes | Exception
+RawResponse: TypeAlias = bytes | Exception
 """The serialized response, or why there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TraceChoice:
+class TraceOptions:
     """What a trace shows: which layers (empty means all), and whether contributions."""
 
     layers: frozenset[str] = frozenset()
@@ -72,12 +72,14 @@ class TraceChoice:
 Computed: TypeAlias = "Array | core.Trace"
 """The outputs of some rows, shape `(rows, outputs)`, or all that a trace of them shows."""
 
-Writer: TypeAlias = "Callable[[Served, Computed, Sequence[Call], Sequence[int], int], list[bytes]]"
+ResponseEncoder: TypeAlias = (
+    "Callable[[LoadedVersion, Computed, Sequence[RawRequest], Sequence[int], int], list[bytes]]"
+)
 """Writes an answer for each of some calls, of which each has so many of the rows that were computed; the last number is
 the registry's revision at which their version was found."""
 
 
-class Wanted(NamedTuple):
+class OutputOptions(NamedTuple):
     """What a question wants.
 
     Attributes:
@@ -86,8 +88,8 @@ class Wanted(NamedTuple):
         row_bytes: About how many bytes an answer has for each row besides numbers, at most.
     """
 
-    choice: TraceChoice | None
-    write: Writer
+    choice: TraceOptions | None
+    write: ResponseEncoder
     row_bytes: int = 0
 
 
@@ -95,17 +97,22 @@ class Wanted(NamedTuple):
 class Appended:
     """Writes the same answers as `write` does, and behind each the same bytes, which are fields of it."""
 
-    write: Writer
+    write: ResponseEncoder
     more: bytes
 
     def __call__(
-        self, served: "Served", computed: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+        self,
+        served: "LoadedVersion",
+        computed: Computed,
+        calls: Sequence[RawRequest],
+        counts: Sequence[int],
+        revision: int,
     ) -> list[bytes]:
         """Write an answer for each call."""
         return [answer + self.more for answer in self.write(served, computed, calls, counts, revision)]
 
 
-class Question(Protocol):
+class InferenceRequest(Protocol):
     """A request that was read. Each method may raise what the caller is to be told."""
 
     @property
@@ -119,13 +126,13 @@ class Question(Protocol):
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that is asked for."""
 
-    def inputs(self, served: "Served") -> "Read":
+    def inputs(self, served: "LoadedVersion") -> "Read":
         """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of."""
 
     def warned(self, warnings: "Warnings") -> bytes:
         """Serialize what an answer says of warnings, to stand behind all else that it says."""
 
-    def wanted(self, served: "Served") -> Wanted:
+    def wanted(self, served: "LoadedVersion") -> OutputOptions:
         """Return what is wanted."""
 
     def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":

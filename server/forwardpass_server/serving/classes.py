@@ -9,7 +9,7 @@ from forwardpass.v1.prediction_service_pb2 import Classification, ClassProbabili
 if TYPE_CHECKING:
     from forwardpass.tensors import Array
 
-    from forwardpass_server.registry import Served
+    from forwardpass_server.registry import LoadedVersion
 
 _AROUND: Final = 16
 """What a class takes in an answer besides its label: a probability, and what says that these are here."""
@@ -18,7 +18,7 @@ _HALF: Final = 0.5
 """The threshold where a network has none of its own."""
 
 
-def classify(served: "Served", outputs: "Array", top: int = 0) -> list[Classification]:
+def classify(served: "LoadedVersion", outputs: "Array", top: int = 0) -> list[Classification]:
     """Name the class of each row.
 
     With two classes and a single output, that output is the probability of the second class, which is chosen from
@@ -44,7 +44,7 @@ def classify(served: "Served", outputs: "Array", top: int = 0) -> list[Classific
     return found
 
 
-def row_bytes(served: "Served", top: int) -> int:
+def row_bytes(served: "LoadedVersion", top: int) -> int:
     """Return at most how many bytes an answer has for a row's classes, where that may be more than a class or two."""
     several = served.thresholds is not None and served.plan.outputs > 1
     if not top and not several:
@@ -53,7 +53,7 @@ def row_bytes(served: "Served", top: int) -> int:
     return top * max(sizes) + several * sum(sizes)
 
 
-def _of_two(served: "Served", outputs: "Array") -> list[Classification]:
+def _of_two(served: "LoadedVersion", outputs: "Array") -> list[Classification]:
     classes = served.classes
     chosen = (outputs[:, 0] >= (_HALF if served.thresholds is None else served.thresholds[0])).tolist()
     return [
@@ -62,7 +62,7 @@ def _of_two(served: "Served", outputs: "Array") -> list[Classification]:
     ]
 
 
-def _of_many(served: "Served", outputs: "Array") -> list[Classification]:
+def _of_many(served: "LoadedVersion", outputs: "Array") -> list[Classification]:
     best = outputs.argmax(axis=1)
     found = [
         Classification(label=served.classes[column], probability=float(row[column]))

@@ -12,20 +12,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from forwardpass_server.serving.batches import Steps
-from forwardpass_server.serving.calls import Answer, Call
+from forwardpass_server.serving.calls import RawRequest, RawResponse
 from forwardpass_server.serving.predictor import HEAVY_BYTES, Predictor, expired
 from forwardpass_server.serving.questions import PREDICT_MANY
 from forwardpass_server.serving.shadows import Answered, Shadows
 from forwardpass_server.serving.workers import Pause, Workers
 
 
-class Door(Protocol):
+class Transport(Protocol):
     """Where calls come from and answers go. Its functions are called in any thread and must not raise."""
 
-    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
-        """Answer calls of this door."""
+    def send(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
+        """RawResponse calls of this door."""
 
-    def status(self, call: Call, error: Exception) -> bytes:
+    def status(self, call: RawRequest, error: Exception) -> bytes:
         """Serialize the `google.rpc.Status` for an error of one of a call's several requests."""
 
 
@@ -40,8 +40,8 @@ class Dispatcher:
         # The keys of calls that the workers have.
         self._waiting: set[Any] = set()
 
-    def take(self, calls: Sequence[Call], door: Door) -> None:
-        """Answer calls: the light ones now, the others by and by."""
+    def take(self, calls: Sequence[RawRequest], door: Transport) -> None:
+        """RawResponse calls: the light ones now, the others by and by."""
         light = []
         for call in calls:
             if call.kind is PREDICT_MANY or len(call.request) > HEAVY_BYTES:
@@ -83,12 +83,14 @@ class Dispatcher:
         self._workers.close()
         self._shadows.close()
 
-    def _begin_alone(self, call: Call, door: Door) -> None:
+    def _begin_alone(self, call: RawRequest, door: Transport) -> None:
         answered: list[Answered] = []
         steps = self._predictor.steps(call, lambda error: door.status(call, error), answered)
         self._begin([call], steps, door, answered)
 
-    def _begin(self, calls: list[Call], steps: Steps[Sequence[Answer]], door: Door, answered: list[Answered]) -> None:
+    def _begin(
+        self, calls: list[RawRequest], steps: Steps[Sequence[RawResponse]], door: Transport, answered: list[Answered]
+    ) -> None:
         """Do what is short; leave the rest to the workers.
 
         Args:
@@ -110,10 +112,10 @@ class Dispatcher:
             self._workers.add(self._rest(calls, steps, door, answered))
 
     def _rest(
-        self, calls: list[Call], steps: Steps[Sequence[Answer]], door: Door, answered: list[Answered]
+        self, calls: list[RawRequest], steps: Steps[Sequence[RawResponse]], door: Transport, answered: list[Answered]
     ) -> Iterator[Pause | None]:
         """Go on with work until it is done, or nobody waits for it."""
-        answers: Sequence[Answer]
+        answers: Sequence[RawResponse]
         while self._anyone_waits(calls, door):
             try:
                 pause = next(steps)
@@ -129,7 +131,7 @@ class Dispatcher:
             return
         steps.close()
 
-    def _anyone_waits(self, calls: list[Call], door: Door) -> bool:
+    def _anyone_waits(self, calls: list[RawRequest], door: Transport) -> bool:
         now = time.monotonic()
         late = [call for call in calls if call.expires <= now]
         if late:
@@ -137,8 +139,8 @@ class Dispatcher:
         with self._lock:
             return any(call.key in self._waiting for call in calls)
 
-    def _settle(self, calls: Sequence[Call], answers: Sequence[Answer], door: Door) -> None:
-        """Answer those of the calls that were not answered or cancelled meanwhile."""
+    def _settle(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse], door: Transport) -> None:
+        """RawResponse those of the calls that were not answered or cancelled meanwhile."""
         with self._lock:
             pairs = [pair for pair in zip(calls, answers, strict=True) if pair[0].key in self._waiting]
             self._waiting.difference_update(call.key for call, _ in pairs)

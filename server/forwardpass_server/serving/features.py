@@ -15,9 +15,9 @@ from forwardpass.errors import (
     NonFiniteInputError,
     OutOfRangeError,
     ShapeMismatchError,
-    UnknownLevelError,
+    UnknownCategoryError,
 )
-from forwardpass.spec.features import level_hint, range_words
+from forwardpass.spec.features import category_hint, range_words
 from forwardpass.v1.prediction_service_pb2 import InputWarning
 
 from forwardpass_server.core import settle
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from forwardpass.tensors import Array
 
     from forwardpass_server.core import Oddities
-    from forwardpass_server.registry import Served
+    from forwardpass_server.registry import LoadedVersion
 
-MOST_TOLD: Final = 100
+MAX_TOLD: Final = 100
 """So many warnings, or faults of an error, are told one by one; the others are counted."""
 
-MOST_UNSAID: Final = 2**22
+MAX_UNSAID: Final = 2**22
 """So many values of a request may be left out where something stands in for them."""
 
-_MOST_HINTS: Final = 8
-"""How many texts of one request are compared with the levels: a caller's typing errors must stay cheap."""
+_MAX_HINTS: Final = 8
+"""How many texts of one request are compared with the categories: a caller's typing errors must stay cheap."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,14 +77,14 @@ def matrix_origin(given: str) -> Origin:
     return Origin(path=lambda row, column: f"{given}[{row}][{column}]")
 
 
-def check_unsaid(unsaid: int, served: "Served") -> None:
+def check_unsaid(unsaid: int, served: "LoadedVersion") -> None:
     """Refuse a request whose rows would take far more memory than it has bytes, since they leave out most features.
 
     Raises:
-        ShapeMismatchError: More than `MOST_UNSAID` values are left out.
+        ShapeMismatchError: More than `MAX_UNSAID` values are left out.
     """
-    if unsaid > MOST_UNSAID:
-        message = f"leave out {unsaid:,} values, more than {MOST_UNSAID:,}; send fewer rows, or every feature"
+    if unsaid > MAX_UNSAID:
+        message = f"leave out {unsaid:,} values, more than {MAX_UNSAID:,}; send fewer rows, or every feature"
         raise ShapeMismatchError(
             f"the rows {message}",
             faults=[Fault(path="inputs", message=f"the rows {message}")],
@@ -93,8 +93,8 @@ def check_unsaid(unsaid: int, served: "Served") -> None:
         )
 
 
-def settle_inputs(numbers: "Array", served: "Served", origin: Origin) -> Read:
-    """Let stand in what stands in for missing values and unknown levels, and refuse the rest.
+def settle_inputs(numbers: "Array", served: "LoadedVersion", origin: Origin) -> Read:
+    """Let stand in what stands in for missing values and unknown categories, and refuse the rest.
 
     Args:
         numbers: `(rows, inputs)` in the dtype of the network, whose features are typed.
@@ -104,7 +104,7 @@ def settle_inputs(numbers: "Array", served: "Served", origin: Origin) -> Read:
     Raises:
         MissingValueError: A value is missing, and nothing stands in for it.
         NonFiniteInputError: There is infinity and the network does not allow it.
-        UnknownLevelError: A value of a category is no level, and nothing stands in for it.
+        UnknownCategoryError: A value of a category is no category, and nothing stands in for it.
         FeatureMismatchError: A boolean is neither 1 nor 0.
         OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
     """
@@ -119,7 +119,7 @@ def settle_inputs(numbers: "Array", served: "Served", origin: Origin) -> Read:
 
 
 _Words: TypeAlias = "Callable[[Feature, object, Mapping[str, int] | None], str]"
-"""Says what is wrong with a value of a feature; with its levels where a hint may be given."""
+"""Says what is wrong with a value of a feature; with its categories where a hint may be given."""
 
 
 class _Refusal(NamedTuple):
@@ -130,16 +130,18 @@ class _Refusal(NamedTuple):
     words: _Words
 
 
-def _unknown_words(feature: "Feature", value: object, levels: Mapping[str, int] | None) -> str:
+def _unknown_words(feature: "Feature", value: object, categories: Mapping[str, int] | None) -> str:
     if isinstance(value, str):
-        return f"is {value[:60]!r}, which is no level" + (level_hint(value, levels) if levels is not None else "")
-    return f"is {value}, which is the index of no level; they are from 0 to {len(feature.levels) - 1}"
+        return f"is {value[:60]!r}, which is no category" + (
+            category_hint(value, categories) if categories is not None else ""
+        )
+    return f"is {value}, which is the index of no category; they are from 0 to {len(feature.categories) - 1}"
 
 
 _REFUSALS: Final = (
     _Refusal("missing", MissingValueError, lambda *_: "is missing, and nothing stands in for it"),
     _Refusal("infinite", NonFiniteInputError, lambda _, value, __: f"is {value}; a finite number is needed"),
-    _Refusal("unknown", UnknownLevelError, _unknown_words),
+    _Refusal("unknown", UnknownCategoryError, _unknown_words),
     _Refusal("neither", FeatureMismatchError, lambda _, value, __: f"is {value}; true or false, 1 or 0, is needed"),
     _Refusal(
         "refused",
@@ -151,16 +153,16 @@ _REFUSALS: Final = (
 
 
 def _error(
-    refusal: _Refusal, numbers: "Array", oddities: "Oddities", served: "Served", origin: Origin
+    refusal: _Refusal, numbers: "Array", oddities: "Oddities", served: "LoadedVersion", origin: Origin
 ) -> InvalidRequestError:
     assert served.typed is not None  # noqa: S101 - as above
     places = getattr(oddities, refusal.oddity)
     faults: list[Fault] = []
     values: list[float | str] = []
-    for row, column in places[:MOST_TOLD].tolist():
+    for row, column in places[:MAX_TOLD].tolist():
         text, feature = origin.text(row, column), served.typed.features[column]
         value = float(numbers[row, column]) if text is None else text
-        hinted = served.typed.levels[column] if len(faults) < _MOST_HINTS else None
+        hinted = served.typed.categories[column] if len(faults) < _MAX_HINTS else None
         words = f"{refusal.words(feature, value, hinted)} (feature {feature.name!r})"
         faults.append(Fault(path=origin.path(row, column), message=words))
         values.append(value)
@@ -178,10 +180,10 @@ def _error(
     )
 
 
-def _warnings(numbers: "Array", oddities: "Oddities", served: "Served") -> Warnings:
+def _warnings(numbers: "Array", oddities: "Oddities", served: "LoadedVersion") -> Warnings:
     assert served.typed is not None  # noqa: S101 - as above
     first = []
-    for row, column in oddities.warned[:MOST_TOLD].tolist():
+    for row, column in oddities.warned[:MAX_TOLD].tolist():
         feature, value = served.typed.features[column], float(numbers[row, column])
         words = f"is {value:g}{f' {feature.unit}' if feature.unit else ''}, which is out of range"
         message = f"{feature.name!r} {words}: {range_words((feature.low, feature.high))}"

@@ -13,10 +13,10 @@ from forwardpass_server.serving.named import matrix_of_columns, matrix_of_rows
 if TYPE_CHECKING:
     from forwardpass.v1.prediction_service_pb2 import PredictRequest, TraceRequest
 
-    from forwardpass_server.registry import Served
+    from forwardpass_server.registry import LoadedVersion
 
 
-def read_inputs(request: "PredictRequest | TraceRequest", served: "Served") -> Read:
+def read_inputs(request: "PredictRequest | TraceRequest", served: "LoadedVersion") -> Read:
     """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of.
 
     Values of another dtype are rounded to nearest, so rows by name and a float64 tensor
@@ -45,7 +45,7 @@ def read_inputs(request: "PredictRequest | TraceRequest", served: "Served") -> R
     return check_inputs(numbers, served, given, origin)
 
 
-def check_inputs(numbers: Array, served: "Served", given: str, origin: Origin | None = None) -> Read:
+def check_inputs(numbers: Array, served: "LoadedVersion", given: str, origin: Origin | None = None) -> Read:
     """Let inputs pass that the network can be computed with.
 
     Args:
@@ -64,7 +64,7 @@ def check_inputs(numbers: Array, served: "Served", given: str, origin: Origin | 
     return Read(numbers)
 
 
-def _check_finite(numbers: Array, served: "Served", given: str) -> None:
+def _check_finite(numbers: Array, served: "LoadedVersion", given: str) -> None:
     """Let inputs pass, shape `(rows, inputs)`, which the request has by the name `given`.
 
     Raises:
@@ -74,11 +74,11 @@ def _check_finite(numbers: Array, served: "Served", given: str) -> None:
         _refuse_non_finite(numbers, served, given)
 
 
-def _matrix_of_tensor(request: "PredictRequest | TraceRequest", served: "Served") -> tuple[Array, Origin]:
+def _matrix_of_tensor(request: "PredictRequest | TraceRequest", served: "LoadedVersion") -> tuple[Array, Origin]:
     return _one_row_as_matrix(from_tensor(request.tensor), served), matrix_origin("tensor")
 
 
-_Reader: TypeAlias = "Callable[[PredictRequest | TraceRequest, Served], tuple[Array, Origin]]"
+_Reader: TypeAlias = "Callable[[PredictRequest | TraceRequest, LoadedVersion], tuple[Array, Origin]]"
 
 _READERS: Final[Mapping[str, _Reader]] = {
     "tensor": _matrix_of_tensor,
@@ -88,7 +88,7 @@ _READERS: Final[Mapping[str, _Reader]] = {
 """How each field of `oneof inputs` becomes a matrix."""
 
 
-def _one_row_as_matrix(numbers: Array, served: "Served") -> Array:
+def _one_row_as_matrix(numbers: Array, served: "LoadedVersion") -> Array:
     matrix = numbers.reshape(1, -1) if numbers.ndim == 1 else numbers
     width = served.plan.inputs
     if matrix.ndim != 2 or matrix.shape[1] != width or not matrix.shape[0]:
@@ -105,7 +105,7 @@ def _one_row_as_matrix(numbers: Array, served: "Served") -> Array:
     return matrix
 
 
-def _refuse_non_finite(numbers: Array, served: "Served", given: str) -> None:
+def _refuse_non_finite(numbers: Array, served: "LoadedVersion", given: str) -> None:
     places = np.argwhere(~np.isfinite(numbers))
     row, column = map(int, places[0])
     path = f"{given}[{row}][{column}]"

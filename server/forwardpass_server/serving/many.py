@@ -7,7 +7,7 @@ from forwardpass.errors import Fault, InvalidFieldError, MalformedRequestError
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictManyResponse, PredictResult
 from google.protobuf.message import DecodeError
 
-from forwardpass_server.serving.calls import Answer
+from forwardpass_server.serving.calls import RawResponse
 from forwardpass_server.serving.wire import field
 
 _REQUESTS: Final = field(PredictManyRequest.DESCRIPTOR.fields_by_name["requests"].number, 0)[0]
@@ -36,7 +36,7 @@ def split(data: bytes) -> list[bytes]:
     return requests
 
 
-def join(answers: Sequence[Answer], status: Callable[[Exception], bytes]) -> bytes:
+def join(answers: Sequence[RawResponse], status: Callable[[Exception], bytes]) -> bytes:
     """Serialize a `PredictManyResponse` of serialized responses and of errors, which `status` serializes."""
     pieces = []
     for answer in answers:

@@ -1,6 +1,6 @@
 """Inputs by feature name, row by row or column by column, as one matrix.
 
-What is no level becomes `UNKNOWN`, and what is missing NaN; what stands in for them is decided for all forms of
+What is no category becomes `UNKNOWN`, and what is missing NaN; what stands in for them is decided for all forms of
 inputs at once (`features`). A network without typed features takes numbers, and every one of them.
 """
 
@@ -16,19 +16,19 @@ import numpy.typing as npt
 from forwardpass.errors import Fault, FeatureMismatchError, MissingValueError, ShapeMismatchError
 from forwardpass.spec.features import REFUSE, UNKNOWN
 
-from forwardpass_server.serving.features import MOST_TOLD, Origin, check_unsaid
+from forwardpass_server.serving.features import MAX_TOLD, Origin, check_unsaid
 
 if TYPE_CHECKING:
     from forwardpass.v1.tensor_pb2 import Column, Columns, Rows
     from google.protobuf.struct_pb2 import Struct
 
-    from forwardpass_server.registry import Served
+    from forwardpass_server.registry import LoadedVersion
 
     Floats = npt.NDArray[np.float64]
 
 _COMPARED: Final = 100
 """How many features a name that is none is compared with, and by how many of its characters."""
-_MOST_HINTS: Final = 8
+_MAX_HINTS: Final = 8
 """How many names of one request are compared: a caller's typing errors must stay cheap."""
 
 _NEEDED: Final[Mapping[str, str]] = {"number": "a number", "category": "a text", "boolean": "true or false"}
@@ -39,7 +39,7 @@ _VALUES: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], float
     ("number_value", "boolean"): lambda value, _: value.number_value,
     ("bool_value", "number"): lambda value, _: float(value.bool_value),
     ("bool_value", "boolean"): lambda value, _: float(value.bool_value),
-    ("string_value", "category"): lambda value, levels: levels.get(value.string_value, UNKNOWN),
+    ("string_value", "category"): lambda value, categories: categories.get(value.string_value, UNKNOWN),
 }
 """How a value of a row is read, by its kind on the wire and that of its feature; no other pair fits."""
 
@@ -48,7 +48,7 @@ _COLUMNS: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], Any]
     ("numbers", "boolean"): lambda column, _: column.numbers.values,
     ("booleans", "number"): lambda column, _: column.booleans.values,
     ("booleans", "boolean"): lambda column, _: column.booleans.values,
-    ("texts", "category"): lambda column, levels: [levels.get(text, UNKNOWN) for text in column.texts.values],
+    ("texts", "category"): lambda column, categories: [categories.get(text, UNKNOWN) for text in column.texts.values],
 }
 """The same of a column."""
 
@@ -56,7 +56,7 @@ _COLUMNS: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], Any]
 class _Found:
     """What was found while names were read: faults, and the rows and columns of what is missing."""
 
-    def __init__(self, served: "Served", given: str) -> None:
+    def __init__(self, served: "LoadedVersion", given: str) -> None:
         self.served = served
         self.faults: list[Fault] = []
         self.missing: list[tuple[int, int]] = []
@@ -65,20 +65,20 @@ class _Found:
     @property
     def is_full(self) -> bool:
         """Whether no more is to be told."""
-        return len(self.faults) + len(self.missing) >= MOST_TOLD
+        return len(self.faults) + len(self.missing) >= MAX_TOLD
 
     def unknown_name(self, path: str, name: str) -> None:
         """Note a name that is no feature's."""
-        hint = _hint(name, self.served.input_names) if len(self.faults) < _MOST_HINTS else ""
+        hint = _hint(name, self.served.input_names) if len(self.faults) < _MAX_HINTS else ""
         self.faults.append(Fault(path=path, message=f"the network has no such feature{hint}"))
 
     def kind_of(self, column: int) -> str:
         """Return the kind of a feature."""
         return "number" if self.served.typed is None else self.served.typed.features[column].kind
 
-    def levels_of(self, column: int) -> Mapping[str, int]:
-        """Return the levels of a feature."""
-        return {} if self.served.typed is None else self.served.typed.levels[column]
+    def categories_of(self, column: int) -> Mapping[str, int]:
+        """Return the categories of a feature."""
+        return {} if self.served.typed is None else self.served.typed.categories[column]
 
     def is_needed(self, column: int) -> bool:
         """Whether a missing value is refused here: as NaN it would be refused for another reason, or not at all."""
@@ -92,7 +92,7 @@ class _Found:
         served, faults = self.served, list(self.faults)
         faults += [
             Fault(path=origin.path(row, column), message="is missing; every feature is needed")
-            for row, column in self.missing[:MOST_TOLD]
+            for row, column in self.missing[:MAX_TOLD]
         ]
         if not faults:
             return
@@ -116,7 +116,7 @@ class _Found:
         )
 
 
-def matrix_of_rows(rows: "Rows", served: "Served") -> "tuple[Floats, Origin]":
+def matrix_of_rows(rows: "Rows", served: "LoadedVersion") -> "tuple[Floats, Origin]":
     """Read rows by name; return `(rows, inputs)`, and where each value stands.
 
     Raises:
@@ -158,7 +158,7 @@ def _fill(out: "Floats", row: "Struct", index: int, found: _Found) -> None:
             continue
         read = _VALUES.get((wire or "", kind := found.kind_of(column)))
         if read is not None:
-            out[column] = read(value, found.levels_of(column))
+            out[column] = read(value, found.categories_of(column))
         elif served.typed is not None and (wire in {None, "null_value"} or isnan(value.number_value)):
             _miss(out, column, index, found)
         else:
@@ -178,7 +178,7 @@ def _miss(out: "Floats", column: int, index: int, found: _Found) -> None:
         found.missing.append((index, column))
 
 
-def matrix_of_columns(columns: "Columns", served: "Served") -> "tuple[Floats, Origin]":
+def matrix_of_columns(columns: "Columns", served: "LoadedVersion") -> "tuple[Floats, Origin]":
     """Read columns; return `(rows, inputs)`, and where each value stands.
 
     Raises:
@@ -215,12 +215,12 @@ def matrix_of_columns(columns: "Columns", served: "Served") -> "tuple[Floats, Or
     return matrix, origin
 
 
-def _count_rows(columns: "Sequence[Column]", served: "Served") -> int:
+def _count_rows(columns: "Sequence[Column]", served: "LoadedVersion") -> int:
     """Return how many rows the columns have."""
     lengths = {column.name: len(getattr(column, wire).values) for column in columns if (wire := _wire(column))}
     rows = set(lengths.values())
     if len(rows) > 1:
-        some = ", ".join(f"{name!r} has {length}" for name, length in islice(lengths.items(), _MOST_HINTS))
+        some = ", ".join(f"{name!r} has {length}" for name, length in islice(lengths.items(), _MAX_HINTS))
         message = f"differ in length: {some}"
         raise ShapeMismatchError(f"columns: {message}", faults=[Fault(path="columns", message=message)])
     if not rows or not max(rows):
@@ -242,7 +242,7 @@ def _fill_column(out: "Floats", column: "Column", place: int, found: _Found) -> 
         found.faults.append(Fault(path=path, message=f"{said}; {_NEEDED[kind]} in each row is needed"))
         return
     if read is not None:
-        out[:] = read(column, found.levels_of(place))
+        out[:] = read(column, found.categories_of(place))
     missing = np.array(column.missing, dtype=np.int64)
     beyond = missing[(missing < 0) | (missing >= len(out))]
     if beyond.size:
@@ -253,7 +253,7 @@ def _fill_column(out: "Floats", column: "Column", place: int, found: _Found) -> 
         found.missing += [(row, place) for row in missing.tolist()]
 
 
-def _no_rows(given: str, served: "Served") -> ShapeMismatchError:
+def _no_rows(given: str, served: "LoadedVersion") -> ShapeMismatchError:
     return ShapeMismatchError(
         f"{given}: there are none; {served.title} needs at least one row",
         faults=[Fault(path=given, message="needs at least one row")],

@@ -17,11 +17,27 @@ from forwardpass.errors import DeadlineExceededError, ForwardpassError, NotFound
 from forwardpass.tensors import Array
 
 from forwardpass_server.core import settle
-from forwardpass_server.registry import Registry, Served, Shadowing, Snapshot, Statistics, VersionState, revision_ahead
+from forwardpass_server.registry import (
+    LoadedVersion,
+    Registry,
+    Shadowing,
+    Snapshot,
+    Statistics,
+    VersionState,
+    revision_ahead,
+)
 from forwardpass_server.serving.batches import STEP, Batch, Steps, answer_bytes, work_of_row
-from forwardpass_server.serving.calls import Answer, Appended, Call, Kind, Question, TraceChoice, Wanted
-from forwardpass_server.serving.heads import Head, Heads
+from forwardpass_server.serving.calls import (
+    Appended,
+    InferenceRequest,
+    Method,
+    OutputOptions,
+    RawRequest,
+    RawResponse,
+    TraceOptions,
+)
 from forwardpass_server.serving.many import join, split
+from forwardpass_server.serving.prepared_requests import PreparedRequest, PreparedRequestCache
 from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY
 from forwardpass_server.serving.shadows import Answered
 
@@ -38,21 +54,21 @@ class WorkLimits:
 
     Attributes:
         max_rows: Rows.
-        max_gigaflops: Arithmetic: rows times twice the network's weights, in 1e9.
-        max_answer_bytes: Size of the numbers in the answer.
+        max_gflop_per_call: Arithmetic: rows times twice the network's weights, in 1e9.
+        max_response_bytes: Size of the numbers in the answer.
         max_requests: Requests of one PredictMany.
     """
 
     max_rows: int = 1_000_000
-    max_gigaflops: float = 1_000.0
-    max_answer_bytes: int = 64 * 2**20
+    max_gflop_per_call: float = 1_000.0
+    max_response_bytes: int = 64 * 2**20
     max_requests: int = 10_000
 
 
 class Cold(NamedTuple):
     """A call whose version is not in memory, and the registry's revision at which that was found."""
 
-    call: Call
+    call: RawRequest
     version: VersionState
     revision: int
 
@@ -72,12 +88,12 @@ class Sorted:
     def __init__(self) -> None:
         self._shadowed: Mapping[tuple[str, int], tuple[Shadowing, ...]] = {}
         self.batches: list[Batch] = []
-        self.refused: list[tuple[Call, Exception]] = []
+        self.refused: list[tuple[RawRequest, Exception]] = []
         self.cold: list[Cold] = []
-        self.behind: list[Call] = []
+        self.behind: list[RawRequest] = []
         self.revision = 0
         self.label_bytes = 0
-        self._shared: dict[tuple[Served, TraceChoice | None, int], Batch] = {}
+        self._shared: dict[tuple[LoadedVersion, TraceOptions | None, int], Batch] = {}
 
     def at(self, snapshot: Snapshot) -> None:
         """Go on with calls whose versions are found in this snapshot."""
@@ -85,11 +101,11 @@ class Sorted:
 
     def add(
         self,
-        calls: list[Call],
+        calls: list[RawRequest],
         rows: int,
         inputs: Array,
-        served: Served,
-        wanted: Wanted,
+        served: LoadedVersion,
+        wanted: OutputOptions,
         work: int,
         statistics: Statistics,
     ) -> None:
@@ -109,7 +125,7 @@ class Sorted:
             self.batches.append(shared)
         shared.add(wanted.write, calls, rows, inputs, work)
 
-    def _batch(self, served: Served, choice: TraceChoice | None, statistics: Statistics) -> Batch:
+    def _batch(self, served: LoadedVersion, choice: TraceOptions | None, statistics: Statistics) -> Batch:
         batch = Batch(served=served, choice=choice, statistics=statistics, revision=self.revision)
         if self._shadowed:
             batch.shadowings = self._shadowed.get((served.name, served.version), ())
@@ -126,7 +142,7 @@ class _Known:
 
     def __init__(self, snapshot: Snapshot | None) -> None:
         self.snapshot = snapshot
-        self.heads: defaultdict[Kind, Heads] = defaultdict(Heads)
+        self.heads: defaultdict[Method, PreparedRequestCache] = defaultdict(PreparedRequestCache)
 
 
 class Predictor:
@@ -137,8 +153,10 @@ class Predictor:
         self._limits = limits
         self._known = _Known(None)
 
-    def steps(self, call: Call, status: Callable[[Exception], bytes], answered: list[Answered]) -> Steps[list[Answer]]:
-        """Answer one call, whatever it takes.
+    def steps(
+        self, call: RawRequest, status: Callable[[Exception], bytes], answered: list[Answered]
+    ) -> Steps[list[RawResponse]]:
+        """RawResponse one call, whatever it takes.
 
         Args:
             call: Of any kind.
@@ -156,7 +174,7 @@ class Predictor:
             if len(requests) > self._limits.max_requests:
                 raise _quota("requests", len(requests), self._limits.max_requests, "max_requests")
             calls = [
-                Call(PREDICT, request, call.expires, place, arrived=call.arrived)
+                RawRequest(PREDICT, request, call.expires, place, arrived=call.arrived)
                 for place, request in enumerate(requests)
             ]
             answers = yield from self._answers(calls, answered)
@@ -164,8 +182,8 @@ class Predictor:
             return [error]
         return [join(answers, status)]
 
-    def _answers(self, calls: Sequence[Call], answered: list[Answered]) -> Steps[list[Answer]]:
-        """Answer calls together; load what is not in memory."""
+    def _answers(self, calls: Sequence[RawRequest], answered: list[Answered]) -> Steps[list[RawResponse]]:
+        """RawResponse calls together; load what is not in memory."""
         found = self.sort(calls)
         if found.behind:
             yield from self._look(found)
@@ -174,7 +192,7 @@ class Predictor:
             self._read_cold(cold, found)
         size = sum(batch.rows * answer_bytes(batch.served, batch.choice) for batch in found.batches)
         self._check_answer(size + found.label_bytes)
-        answers: dict[int, Answer] = {id(call): error for call, error in found.refused}
+        answers: dict[int, RawResponse] = {id(call): error for call, error in found.refused}
         for batch in found.batches:
             replies = yield from batch.steps(answered)
             answers |= zip(map(id, batch.calls), replies, strict=True)
@@ -201,7 +219,7 @@ class Predictor:
         else:
             found.refused += [(call, problem) for call in behind]
 
-    def sort(self, calls: Sequence[Call], *, into: Sorted | None = None, final: bool = False) -> Sorted:
+    def sort(self, calls: Sequence[RawRequest], *, into: Sorted | None = None, final: bool = False) -> Sorted:
         """Read calls; every one of them is in the result once.
 
         Args:
@@ -215,7 +233,7 @@ class Predictor:
         known = self._known
         if known.snapshot is not snapshot:
             known = self._known = _Known(snapshot)
-        alike: dict[Head, list[Call]] = {}
+        alike: dict[PreparedRequest, list[RawRequest]] = {}
         now = time.monotonic()
         for call in calls:
             if call.expires <= now:
@@ -247,7 +265,14 @@ class Predictor:
             into.refused.append((call, error))
 
     def _read_new(
-        self, call: Call, plain: bytes, snapshot: Snapshot, heads: Heads, found: Sorted, *, final: bool
+        self,
+        call: RawRequest,
+        plain: bytes,
+        snapshot: Snapshot,
+        heads: PreparedRequestCache,
+        found: Sorted,
+        *,
+        final: bool,
     ) -> None:
         """Read a call whose head is not known."""
         try:
@@ -275,8 +300,8 @@ class Predictor:
             heads.learn(plain, question, version, wanted, rows, work)
 
     def _add(
-        self, call: Call, question: Question, version: VersionState, served: Served, found: Sorted
-    ) -> tuple[Wanted, int, int]:
+        self, call: RawRequest, question: InferenceRequest, version: VersionState, served: LoadedVersion, found: Sorted
+    ) -> tuple[OutputOptions, int, int]:
         """Put a call into its batch; return what it wants, how many rows it has, and what it takes."""
         statistics = version.slot.statistics
         try:
@@ -293,7 +318,7 @@ class Predictor:
         found.add([call], len(inputs), inputs, served, answered, work, statistics)
         return wanted, len(inputs), work
 
-    def _read_alike(self, head: Head, calls: list[Call], found: Sorted) -> None:
+    def _read_alike(self, head: PreparedRequest, calls: list[RawRequest], found: Sorted) -> None:
         """Read the numbers of calls that have the same head."""
         served = self._registry.resident(head.version)
         if served is None:
@@ -318,18 +343,20 @@ class Predictor:
             return
         found.add(calls, head.rows, inputs, served, head.wanted, head.work, head.version.slot.statistics)
 
-    def _check_cost(self, served: Served, wanted: Wanted, rows: int) -> None:
+    def _check_cost(self, served: LoadedVersion, wanted: OutputOptions, rows: int) -> None:
         limits = self._limits
         if rows > limits.max_rows:
             raise _quota("rows", rows, limits.max_rows, "max_rows")
         gigaflops = rows * served.plan.flops_per_row / 1e9
-        if gigaflops > limits.max_gigaflops:
-            raise _quota("billion floating-point operations", gigaflops, limits.max_gigaflops, "max_gigaflops")
+        if gigaflops > limits.max_gflop_per_call:
+            raise _quota(
+                "billion floating-point operations", gigaflops, limits.max_gflop_per_call, "max_gflop_per_call"
+            )
         self._check_answer(rows * (answer_bytes(served, wanted.choice) + wanted.row_bytes))
 
     def _check_answer(self, size: int) -> None:
-        if size > self._limits.max_answer_bytes:
-            raise _quota("bytes in the answer", size, self._limits.max_answer_bytes, "max_answer_bytes")
+        if size > self._limits.max_response_bytes:
+            raise _quota("bytes in the answer", size, self._limits.max_response_bytes, "max_response_bytes")
 
 
 def _all_finite(numbers: Array) -> bool:
@@ -343,7 +370,7 @@ def expired() -> DeadlineExceededError:
     return DeadlineExceededError("the deadline passed before the call was computed")
 
 
-def _read(call: Call) -> Question:
+def _read(call: RawRequest) -> InferenceRequest:
     if call.kind.read is None:
         raise TypeError(f"a {call.kind.name} is several questions")
     return call.kind.read(call.request)

@@ -10,7 +10,7 @@ from forwardpass.tensors import DTYPES, Array
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest, TraceResponse
 from google.protobuf.message import DecodeError
 
-from forwardpass_server.serving.calls import Call, Computed, Kind, TraceChoice, Wanted
+from forwardpass_server.serving.calls import Computed, Method, OutputOptions, RawRequest, TraceOptions
 from forwardpass_server.serving.classes import row_bytes
 from forwardpass_server.serving.features import Read, Warnings
 from forwardpass_server.serving.inputs import read_inputs
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from forwardpass_server import core
-    from forwardpass_server.registry import Served, Snapshot, VersionState
+    from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
 
 Request = TypeVar("Request", PredictRequest, TraceRequest)
 
@@ -39,7 +39,7 @@ class _Asked(Generic[Request]):
     def find(self, snapshot: "Snapshot") -> "VersionState":
         return snapshot.serving(self.message.network, self.message.version)
 
-    def inputs(self, served: "Served") -> Read:
+    def inputs(self, served: "LoadedVersion") -> Read:
         return read_inputs(self.message, served)
 
     def warned(self, warnings: Warnings) -> bytes:
@@ -58,15 +58,15 @@ class _Asked(Generic[Request]):
 class _AskedToPredict(_Asked[PredictRequest]):
     answer = PredictResponse
 
-    def wanted(self, served: "Served") -> Wanted:
+    def wanted(self, served: "LoadedVersion") -> OutputOptions:
         top = _top(self.message.top_k, served)
-        return Wanted(None, _WritePredictions(top), row_bytes(served, top))
+        return OutputOptions(None, _WritePredictions(top), row_bytes(served, top))
 
 
 class _AskedToTrace(_Asked[TraceRequest]):
     answer = TraceResponse
 
-    def wanted(self, served: "Served") -> Wanted:
+    def wanted(self, served: "LoadedVersion") -> OutputOptions:
         known = [layer.name for layer in served.plan.layers]
         for index, name in enumerate(self.message.layers):
             if name not in known:
@@ -79,9 +79,9 @@ class _AskedToTrace(_Asked[TraceRequest]):
                     nearest=", ".join(near),
                     path=f"layers[{index}]",
                 )
-        choice = TraceChoice(layers=frozenset(self.message.layers), contributions=self.message.contributions)
+        choice = TraceOptions(layers=frozenset(self.message.layers), contributions=self.message.contributions)
         top = _top(self.message.top_k, served)
-        return Wanted(choice, _WriteTraces(top), row_bytes(served, top))
+        return OutputOptions(choice, _WriteTraces(top), row_bytes(served, top))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,12 @@ class _WritePredictions:
     top: int
 
     def __call__(
-        self, served: "Served", outputs: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+        self,
+        served: "LoadedVersion",
+        outputs: Computed,
+        calls: Sequence[RawRequest],
+        counts: Sequence[int],
+        revision: int,
     ) -> list[bytes]:
         del calls
         return predict_replies(served, cast("Array", outputs), counts, revision, self.top)
@@ -104,13 +109,18 @@ class _WriteTraces:
     top: int
 
     def __call__(
-        self, served: "Served", traced: Computed, calls: Sequence[Call], counts: Sequence[int], revision: int
+        self,
+        served: "LoadedVersion",
+        traced: Computed,
+        calls: Sequence[RawRequest],
+        counts: Sequence[int],
+        revision: int,
     ) -> list[bytes]:
         del calls
         return trace_replies(served, cast("core.Trace", traced), counts, revision, self.top)
 
 
-def _top(asked: int, served: "Served") -> int:
+def _top(asked: int, served: "LoadedVersion") -> int:
     """Return how many of the most probable classes to tell."""
     if asked < 0 or (asked and not served.classes):
         message = "must not be below 0" if asked < 0 else f"is {asked}, but {served.title} has no classes; leave it out"
@@ -131,7 +141,7 @@ def _parse(message: type[Request], data: bytes, method: str) -> Request:
     return request
 
 
-PREDICT: Final = Kind(name="Predict", read=lambda data: _AskedToPredict(_parse(PredictRequest, data, "Predict")))
-TRACE: Final = Kind(name="Trace", read=lambda data: _AskedToTrace(_parse(TraceRequest, data, "Trace")))
-PREDICT_MANY: Final = Kind(name="PredictMany")
+PREDICT: Final = Method(name="Predict", read=lambda data: _AskedToPredict(_parse(PredictRequest, data, "Predict")))
+TRACE: Final = Method(name="Trace", read=lambda data: _AskedToTrace(_parse(TraceRequest, data, "Trace")))
+PREDICT_MANY: Final = Method(name="PredictMany")
 """Several of `PREDICT` in one request; see `many`."""

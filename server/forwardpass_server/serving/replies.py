@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from forwardpass.tensors import Array
 
     from forwardpass_server import core
-    from forwardpass_server.registry import Served
+    from forwardpass_server.registry import LoadedVersion
 
 _ANSWER: Final = {name: at.number for name, at in TraceResponse.DESCRIPTOR.fields_by_name.items()}
 _LAYER: Final = {name: at.number for name, at in LayerTrace.DESCRIPTOR.fields_by_name.items()}
 
 # What surrounds the numbers of traces, by everything that it depends on: a cache, as those of `lru_cache` below.
 _SMALL: Final = 16 * 1024
-_MOST_SMALL: Final = 1024
+_MAX_SMALL: Final = 1024
 _small: dict[tuple[object, ...], tuple[bytes, ...]] = {}
 
 
 def predict_replies(
-    served: "Served", outputs: "Array", counts: Sequence[int], revision: int, top: int = 0
+    served: "LoadedVersion", outputs: "Array", counts: Sequence[int], revision: int, top: int = 0
 ) -> list[bytes]:
     """Serialize a `PredictResponse` for each call of a batch.
 
@@ -64,7 +64,7 @@ def predict_replies(
 
 
 def trace_replies(
-    served: "Served", traced: "core.Trace", counts: Sequence[int], revision: int, top: int = 0
+    served: "LoadedVersion", traced: "core.Trace", counts: Sequence[int], revision: int, top: int = 0
 ) -> list[bytes]:
     """Serialize a `TraceResponse` for each call of a batch; the arguments are as for `predict_replies`."""
     arrays = [traced.outputs, traced.inputs]
@@ -87,7 +87,7 @@ def _spans(counts: Sequence[int]) -> "pairwise[tuple[int, int]]":
     return pairwise(accumulate(counts, initial=0))
 
 
-def _classifications(served: "Served", outputs: "Array", top: int) -> list[bytes]:
+def _classifications(served: "LoadedVersion", outputs: "Array", top: int) -> list[bytes]:
     """Serialize the classification of each row as a field of an answer, or of none without classes."""
     return [
         PredictResponse(classifications=[classification]).SerializeToString()
@@ -116,7 +116,7 @@ def _revision(revision: int) -> bytes:
     return PredictResponse(revision=revision).SerializeToString()
 
 
-def _around(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
+def _around(served: "LoadedVersion", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
     """Return `_around_slots`, remembered where it is small."""
     shown = tuple([layer.name for layer in traced.layers])
     key = (
@@ -132,13 +132,13 @@ def _around(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, 
     if known is None:
         known = _around_slots(served, traced, count)
         if sum(map(len, known)) <= _SMALL:
-            if len(_small) >= _MOST_SMALL:
+            if len(_small) >= _MAX_SMALL:
                 _small.clear()
             _small[key] = known
     return known
 
 
-def _around_slots(served: "Served", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
+def _around_slots(served: "LoadedVersion", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
     """Return the constant bytes around the numbers of a trace of `count` rows.
 
     The numbers are the outputs, the inputs, and of each layer those of `_numbers`. The last bytes follow them all.
@@ -183,7 +183,7 @@ class _LayerSays(NamedTuple):
     last: bytes
 
 
-def _layer_says(served: "Served", layer: "core.LayerTrace") -> _LayerSays:
+def _layer_says(served: "LoadedVersion", layer: "core.LayerTrace") -> _LayerSays:
     place = next(place for place, other in enumerate(served.plan.layers) if other.name == layer.name)
     computed = served.plan.layers[place]
     function = activation_message(served.activations[place])

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from forwardpass.tensors import Array
 
-    from forwardpass_server.registry import Registry, Served, Shadowing
+    from forwardpass_server.registry import LoadedVersion, Registry, Shadowing
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 16 * 2**20
+MAX_BYTES: Final = 16 * 2**20
 """How many bytes of rows and answers may wait."""
 
 PIECE_BYTES: Final = 256 * 1024
@@ -49,7 +49,7 @@ class Answered:
         outputs: `(rows, outputs)`: what was answered.
     """
 
-    served: "Served"
+    served: "LoadedVersion"
     shadowings: "tuple[Shadowing, ...]"
     inputs: "Array"
     outputs: "Array"
@@ -60,7 +60,7 @@ class _Piece:
     """Rows that wait to be computed by one shadow; they share no memory with what was answered."""
 
     shadowing: "Shadowing"
-    served: "Served"
+    served: "LoadedVersion"
     inputs: "Array"
     outputs: "Array"
 
@@ -72,7 +72,7 @@ class _Piece:
 class Shadows:
     """Computes what is to be computed beside others. All methods may be called in any thread."""
 
-    def __init__(self, registry: "Registry", *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, registry: "Registry", *, most_bytes: int = MAX_BYTES) -> None:
         """Begin without a thread: there is one as soon as there is something to do.
 
         Args:
@@ -187,12 +187,12 @@ class Shadows:
         )
 
 
-def _meaning(served: "Served") -> tuple[object, ...]:
+def _meaning(served: "LoadedVersion") -> tuple[object, ...]:
     """What a row's inputs and outputs are; where it is another, no numbers can be compared."""
-    return served.input_names, served.typed and served.typed.levels, served.output_names
+    return served.input_names, served.typed and served.typed.categories, served.output_names
 
 
-def _relabeled(live: "Served", ours: "Array", shadow: "Served", theirs: "Array") -> int:
+def _relabeled(live: "LoadedVersion", ours: "Array", shadow: "LoadedVersion", theirs: "Array") -> int:
     """Count the rows with another label; none where not both are classifiers."""
     labels = (classify(served, outputs) for served, outputs in ((live, ours), (shadow, theirs)))
     return sum(a.label != b.label for a, b in zip(*labels, strict=False))

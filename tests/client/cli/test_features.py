@@ -18,10 +18,10 @@ from tests.client.cli.conftest import Run
 from tests.processes import ServerProcess
 
 AGE = FeatureInfo(name="age", low=0, high=120, missing=40)
-CITY = FeatureInfo(name="city", kind="category", levels=("1", "2"), unknown="1", missing="nan")
+CITY = FeatureInfo(name="city", kind="category", categories=("1", "2"), unknown="1", missing="nan")
 MEMBER = FeatureInfo(name="member", kind="boolean", missing=0)
 PLAIN = FeatureInfo(name="plain")
-STRICT = FeatureInfo(name="strict", kind="category", levels=("Bern", "Basel"))
+STRICT = FeatureInfo(name="strict", kind="category", categories=("Bern", "Basel"))
 
 READ = [
     (AGE, "3.5", 3.5, 3.5),
@@ -52,7 +52,7 @@ UNREADABLE = [
     (AGE, "x", "has 'x' in column 'c'; a number is needed"),
     (CITY, 1, "has 1 in column 'c'; a text is needed"),
     (MEMBER, "yes", "has 'yes' in column 'c'; true or false is needed"),
-    (STRICT, "Brn", "has 'Brn' in column 'c'; that is no level; did you mean \"Bern\"?"),
+    (STRICT, "Brn", "has 'Brn' in column 'c'; that is no category; did you mean \"Bern\"?"),
     (STRICT, None, "has nothing in column 'c'; a text is needed"),
 ]
 
@@ -60,7 +60,7 @@ UNREADABLE = [
 @pytest.mark.parametrize(("feature", "cell", "words"), UNREADABLE)
 def test_cells_that_cannot_be_read(feature: FeatureInfo, cell: object, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words.split("; ", 1)[1])):
-        input_of(cell, feature, {level: index for index, level in enumerate(feature.levels)})
+        input_of(cell, feature, {category: index for index, category in enumerate(feature.categories)})
     assert misfit(cell, "c", feature) == words
 
 
@@ -70,7 +70,7 @@ def network(server: ServerProcess) -> str:
         "format": spec.FORMAT,
         "inputs": [
             {"name": "age", "range": [0, 120], "missing": 40},
-            {"name": "house", "kind": "category", "levels": ["1", "2a"], "missing": "nan"},
+            {"name": "house", "kind": "category", "categories": ["1", "2a"], "missing": "nan"},
             {"name": "member", "kind": "boolean", "missing": False},
         ],
         "layers": [{"weights": [[0.01, 1, 0], [0, 0, 2]], "activation": "softmax"}],
@@ -139,11 +139,11 @@ def test_parquet_in(network: str, server: ServerProcess, tmp_path: Path, house: 
 def test_a_table_that_is_refused_says_where(network: str, server: ServerProcess, tmp_path: Path) -> None:
     source, out = tmp_path / "in.parquet", tmp_path / "out.csv"
     pd.DataFrame({"age": [1, 2], "house": ["1", "3"], "member": [True, True]}).to_parquet(source)
-    with pytest.raises(errors.InvalidFieldError, match="row 2: has '3' in column 'house'; that is no level"):
+    with pytest.raises(errors.InvalidFieldError, match="row 2: has '3' in column 'house'; that is no category"):
         predict(server, network, source, out)
     source = tmp_path / "in.csv"
     source.write_text("age,house,member\n1,1,1\n2,,1\n3,4,1\n")
-    with pytest.raises(errors.InvalidFieldError, match="line 4: has '4' in column 'house'; that is no level"):
+    with pytest.raises(errors.InvalidFieldError, match="line 4: has '4' in column 'house'; that is no category"):
         predict(server, network, source, out)
 
 
@@ -153,5 +153,5 @@ def test_show_says_what_goes_in_and_what_comes_out(
     with Client(server.address) as client:
         output.print_version(client.version(network), client.network(network), {})
     shown = " ".join(capsys.readouterr().out.split())
-    assert "age (from 0 to 120), house (2 levels), member (boolean)" in shown
+    assert "age (from 0 to 120), house (2 categories), member (boolean)" in shown
     assert "no (%), yes" in shown

@@ -204,8 +204,8 @@ def test_no_more_is_kept_than_asked_for(client: Client) -> None:
 
 
 def test_typed_features_by_name(client: Client) -> None:
-    """Levels in another order are the same levels, by name, and own rows are ones that both can read."""
-    colour = {"name": "colour", "kind": "category", "levels": ["red", "green", "blue"], "missing": "red"}
+    """Categories in another order are the same categories, by name, and own rows are ones that both can read."""
+    colour = {"name": "colour", "kind": "category", "categories": ["red", "green", "blue"], "missing": "red"}
     size = {"name": "size", "range": [0, 2], "out_of_range": "refuse"}
     table = {"name": "table", "kind": "embedding", "table": [[1.0], [2.0], [4.0]], "from": ["c"]}
     document = {
@@ -217,12 +217,14 @@ def test_typed_features_by_name(client: Client) -> None:
     }
     turned = {
         **document,
-        "inputs": [{**colour, "levels": ["blue", "green", "red"]}, size],
+        "inputs": [{**colour, "categories": ["blue", "green", "red"]}, size],
         "layers": [{**table, "table": [[4.0], [2.0], [1.0]]}, document["layers"][1]],
     }
     register(client, "cmp-typed", document, turned)
     found = compare(client, "cmp-typed", 1, 2)
     assert found.agree
     assert found.rows > 500
-    assert [difference.path for difference in found.spec if difference.path != "digest"] == ["features.colour.levels"]
+    assert [difference.path for difference in found.spec if difference.path != "digest"] == [
+        "features.colour.categories"
+    ]
     assert compare(client, "cmp-typed", 1, 2, [{"colour": None, "size": 0.5}, {"colour": "blue", "size": 1}]).agree

@@ -201,7 +201,7 @@ def test_typed_features(data: st.DataObject) -> None:
     assert spec.digest(numpy_file.read(numpy_file.write(network))) == spec.digest(network)
     for rows in (row, dict(zip(network.inputs.names, row, strict=True))):
         if {odd for _, odd in read} & {"missing", "unknown", "refuse"}:
-            with pytest.raises(ValueError, match=r"missing|level|range"):
+            with pytest.raises(ValueError, match=r"missing|category|range"):
                 names["predict"](rows)
         else:
             expected = compute(network, np.array([[number for number, _ in read]]))

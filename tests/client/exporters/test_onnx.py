@@ -20,7 +20,7 @@ from tests.graphs import random_graph
 from tests.layers import STEPS, random_layer
 
 DTYPES = ["float64", "float32"]
-CITY = {"name": "city", "kind": "category", "levels": ["a", "b"], "unknown": "a"}
+CITY = {"name": "city", "kind": "category", "categories": ["a", "b"], "unknown": "a"}
 
 
 def network(*layers: dict[str, Any], inputs: Any = 3, dtype: str = "float64", **more: Any) -> NetworkSpec:

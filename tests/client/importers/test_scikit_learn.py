@@ -183,7 +183,7 @@ def test_steps_that_were_not_fitted_together_are_refused() -> None:
         import_model(model)
 
 
-def test_numbers_are_standardized_with_the_inputs_and_categories_say_nan_for_what_is_no_level() -> None:
+def test_numbers_are_standardized_with_the_inputs_and_categories_say_nan_for_what_is_no_category() -> None:
     frame = datasets.load_diabetes(scaled=False, as_frame=True)
     encoder = ColumnTransformer([("kinds", OneHotEncoder(), ["sex"]), ("numbers", StandardScaler(), ["age", "bmi"])])
     network = import_model(make_pipeline(encoder, Ridge()).fit(frame.data, frame.target), rows=frame.data).spec
@@ -202,7 +202,7 @@ def test_texts_are_categories_and_what_may_be_missing_is_told() -> None:
     case = CASES["columns of texts, some missing or unknown"]
     imported = import_model(case.make(), rows=case.rows)
     features = {feature.name: feature for feature in imported.spec.inputs.features}
-    assert (features["sex"].levels, features["sex"].unknown) == (("female", "male"), "refuse")
+    assert (features["sex"].categories, features["sex"].unknown) == (("female", "male"), "refuse")
     assert (features["size"].missing, features["size"].unknown) == (case.rows["size"].mode()[0], "refuse")
     assert (features["decade"].missing, features["decade"].unknown) == ("nan", "nan")
     assert (features["bp"].missing, features["age"].missing) == ("nan", "refuse")
@@ -216,7 +216,7 @@ def test_texts_are_categories_and_what_may_be_missing_is_told() -> None:
 @pytest.mark.parametrize(
     ("column", "value", "error", "words"),
     [
-        ("sex", "neither", InvalidTensorError, "row 3 has 'neither' as 'sex', which is no level of it"),
+        ("sex", "neither", InvalidTensorError, "row 3 has 'neither' as 'sex', which is no category of it"),
         ("sex", None, NonFiniteInputError, "row 3 has nan as 'sex'"),
         ("age", None, NonFiniteInputError, "row 3 has nan as 'age'"),
     ],

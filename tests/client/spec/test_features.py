@@ -19,7 +19,7 @@ from tests.features import documents
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "network.schema.json").read_text())
 
 AGE = {"name": "age", "range": [0, 120], "missing": 40}
-CITY = {"name": "city", "kind": "category", "levels": ["Bern", "Basel"], "unknown": "Bern", "missing": "nan"}
+CITY = {"name": "city", "kind": "category", "categories": ["Bern", "Basel"], "unknown": "Bern", "missing": "nan"}
 MEMBER = {"name": "member", "kind": "boolean", "missing": False}
 
 
@@ -60,20 +60,40 @@ def test_an_example_by_name_has_texts_and_truths() -> None:
 
 FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
     "kind": (network({"name": "a", "kind": "text"}), "spec.inputs[0].kind", '"category"'),
-    "levels of a number": (network({"name": "a", "levels": ["x"]}), "spec.inputs[0].levels", "does not go"),
+    "categories of a number": (network({"name": "a", "categories": ["x"]}), "spec.inputs[0].categories", "does not go"),
     "mean of a category": (network({**CITY, "mean": 1}), "spec.inputs[0].mean", "does not go"),
     "range of a category": (network({**CITY, "range": [0, 1]}), "spec.inputs[0].range", "does not go"),
-    "category without levels": (network({"name": "a", "kind": "category"}), "spec.inputs[0].levels", "is missing"),
-    "no levels": (network({**CITY, "levels": []}), "spec.inputs[0].levels", "empty"),
-    "levels twice": (network({**CITY, "levels": ["Bern", "Bern"]}), "spec.inputs[0].levels[1]", "index 0"),
-    "level that is a number": (network({**CITY, "levels": ["Bern", 1]}), "spec.inputs[0].levels[1]", "in quotes"),
-    "empty level": (network({**CITY, "levels": ["Bern", ""]}), "spec.inputs[0].levels[1]", "empty"),
-    "blank level": (network({**CITY, "levels": ["Bern", " "]}), "spec.inputs[0].levels[1]", "empty"),
-    "long level": (network({**CITY, "levels": ["Bern", "x" * 129]}), "spec.inputs[0].levels[1]", "129 characters"),
-    "level on two lines": (network({**CITY, "levels": ["Bern", "x\n"]}), "spec.inputs[0].levels[1]", "U+000A"),
-    "levels that are no list": (network({**CITY, "levels": "Bern"}), "spec.inputs[0].levels", "list"),
-    "stand-in that is no level": (network({**CITY, "unknown": "Rom"}), "spec.inputs[0].unknown", "none of the levels"),
-    "stand-in that is a number": (network({**CITY, "missing": 1}), "spec.inputs[0].missing", "must be a level"),
+    "category without categories": (
+        network({"name": "a", "kind": "category"}),
+        "spec.inputs[0].categories",
+        "is missing",
+    ),
+    "no categories": (network({**CITY, "categories": []}), "spec.inputs[0].categories", "empty"),
+    "categories twice": (network({**CITY, "categories": ["Bern", "Bern"]}), "spec.inputs[0].categories[1]", "index 0"),
+    "category that is a number": (
+        network({**CITY, "categories": ["Bern", 1]}),
+        "spec.inputs[0].categories[1]",
+        "in quotes",
+    ),
+    "empty category": (network({**CITY, "categories": ["Bern", ""]}), "spec.inputs[0].categories[1]", "empty"),
+    "blank category": (network({**CITY, "categories": ["Bern", " "]}), "spec.inputs[0].categories[1]", "empty"),
+    "long category": (
+        network({**CITY, "categories": ["Bern", "x" * 129]}),
+        "spec.inputs[0].categories[1]",
+        "129 characters",
+    ),
+    "category on two lines": (
+        network({**CITY, "categories": ["Bern", "x\n"]}),
+        "spec.inputs[0].categories[1]",
+        "U+000A",
+    ),
+    "categories that are no list": (network({**CITY, "categories": "Bern"}), "spec.inputs[0].categories", "list"),
+    "stand-in that is no category": (
+        network({**CITY, "unknown": "Rom"}),
+        "spec.inputs[0].unknown",
+        "none of the categories",
+    ),
+    "stand-in that is a number": (network({**CITY, "missing": 1}), "spec.inputs[0].missing", "must be a category"),
     "missing number as text": (network({**AGE, "missing": "mean"}), "spec.inputs[0].missing", "must be a number"),
     "missing number as truth": (network({**AGE, "missing": True}), "spec.inputs[0].missing", "must be a number"),
     "missing truth as number": (network({**MEMBER, "missing": 2}), "spec.inputs[0].missing", "true or false"),
@@ -85,14 +105,18 @@ FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
     "rule without range": (network({"name": "a", "out_of_range": "warn"}), "spec.inputs[0].out_of_range", "range too"),
     "rule that is none": (network({**AGE, "out_of_range": "clip"}), "spec.inputs[0].out_of_range", '"refuse"'),
     "key typo": (network({**AGE, "rnage": [0, 1]}), "spec.inputs[0].rnage", '"range"'),
-    "level of an example": (of_rows({"age": 1, "city": 0, "member": 1}), "spec.examples[0].inputs.city", "in quotes"),
+    "category of an example": (
+        of_rows({"age": 1, "city": 0, "member": 1}),
+        "spec.examples[0].inputs.city",
+        "in quotes",
+    ),
     "truth of an example": (of_rows([1, "Bern", 2]), "spec.examples[0].inputs[2]", "true or false"),
     "number of an example": (of_rows(["1", "Bern", 1]), "spec.examples[0].inputs[0]", "number"),
     "missing name": (of_rows({"age": 1, "city": "Bern"}), "spec.examples[0].inputs", '"member"'),
-    "unknown level": (
+    "unknown category": (
         network({**CITY, "unknown": "refuse"}, examples=[{"inputs": ["Brn"], "outputs": [0]}]),
         "spec.examples[0].inputs[0]",
-        'the levels are "Bern", "Basel"',
+        'the categories are "Bern", "Basel"',
     ),
     "no index": (
         network({**CITY, "unknown": "refuse"}, examples=[{"inputs": [2], "outputs": [0]}]),
@@ -126,14 +150,14 @@ def test_what_is_refused(document: dict[str, Any], path: str, words: str) -> Non
     assert words in faults[path], faults
 
 
-def test_levels_are_counted_before_they_are_looked_at() -> None:
-    with pytest.raises(InvalidNetworkError, match="levels of categories"):
-        spec.parse(network(), limits=Limits(max_levels=1))
+def test_categories_are_counted_before_they_are_looked_at() -> None:
+    with pytest.raises(InvalidNetworkError, match="categories"):
+        spec.parse(network(), limits=Limits(max_categories=1))
 
 
 def test_the_message_has_its_own_paths() -> None:
     message = spec.to_message(spec.parse(network()))
-    message.inputs.features[1].unknown.level = "nan"
+    message.inputs.features[1].unknown.category = "nan"
     message.inputs.features[0].kind = 9  # type: ignore[assignment]
     message.inputs.features[0].out_of_range = 9  # type: ignore[assignment]
     message.outputs.add(unit="m")
@@ -143,7 +167,7 @@ def test_the_message_has_its_own_paths() -> None:
     assert {fault.path for fault in refused.value.faults} == {
         "spec.inputs.features[0].kind",
         "spec.inputs.features[0].out_of_range",
-        "spec.inputs.features[1].unknown.level",
+        "spec.inputs.features[1].unknown.category",
         "spec.output_names",
     }
 

@@ -83,11 +83,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "values",
         "needed are 2, one for each",
     ),
-    "no indices": ({"kind": "one_hot", "levels": [1, 2]}, "indices", "is missing; say which of the 3 values"),
-    "a level twice": (
-        {"kind": "one_hot", "levels": [1, 1], "indices": [2, 2]},
-        "levels[1]",
-        "is the level of node 0 already",
+    "no indices": ({"kind": "one_hot", "categories": [1, 2]}, "indices", "is missing; say which of the 3 values"),
+    "a category twice": (
+        {"kind": "one_hot", "categories": [1, 1], "indices": [2, 2]},
+        "categories[1]",
+        "is the category of node 0 already",
     ),
     "bounds that cross": ({"kind": "clip", "low": [0, 0, 2], "high": [1, 1, 1]}, "high[2]", "less than the low of 2"),
     "half a mask": ({"weights": [[1, 2, 3]], "mask": [[1, 0.5, 0]]}, "mask[0][1]", "must be 1 where a weight counts"),

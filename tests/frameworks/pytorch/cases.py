@@ -47,7 +47,7 @@ TARGETS = DIABETES[1] / 100
 
 
 def tensors(rows: Any, widths: Sequence[int] = (), *, whole: bool = False) -> list[Tensor]:
-    """Make of rows the tensors that a module is called with, the last ones being levels when `whole`."""
+    """Make of rows the tensors that a module is called with, the last ones being categories when `whole`."""
     if not widths:
         return [torch.from_numpy(rows)]
     parts = list(torch.from_numpy(rows).split(list(widths), dim=1))

@@ -27,7 +27,7 @@ class Residual(nn.Module):
 
 
 class WideAndDeep(nn.Module):
-    """Numbers beside levels that are looked up, each an input of its own; two outputs by name."""
+    """Numbers beside categories that are looked up, each an input of its own; two outputs by name."""
 
     def __init__(self, numbers: int, groups: int) -> None:
         super().__init__()
@@ -44,19 +44,19 @@ class WideAndDeep(nn.Module):
 
 
 class Columns(nn.Module):
-    """Numbers and levels in one tensor, told apart by their columns."""
+    """Numbers and categories in one tensor, told apart by their columns."""
 
-    def __init__(self, numbers: int, levels: int) -> None:
+    def __init__(self, numbers: int, categories: int) -> None:
         super().__init__()
         self.numbers = numbers
-        self.table = nn.Embedding(levels, 3)
-        self.bag = nn.EmbeddingBag(levels, 2, mode="sum")
-        self.out = nn.Linear(numbers + 3 * 2 + 2 + 2 * levels, 1)
+        self.table = nn.Embedding(categories, 3)
+        self.bag = nn.EmbeddingBag(categories, 2, mode="sum")
+        self.out = nn.Linear(numbers + 3 * 2 + 2 + 2 * categories, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        levels = x[:, self.numbers :].long()
-        seen = functional.one_hot(levels, self.table.num_embeddings).flatten(1)
-        parts = [x[:, : self.numbers], self.table(levels).flatten(start_dim=1), self.bag(levels), seen]
+        categories = x[:, self.numbers :].long()
+        seen = functional.one_hot(categories, self.table.num_embeddings).flatten(1)
+        parts = [x[:, : self.numbers], self.table(categories).flatten(start_dim=1), self.bag(categories), seen]
         return self.out(torch.cat(parts, 1))
 
 

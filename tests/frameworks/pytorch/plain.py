@@ -170,8 +170,8 @@ def _embedding(layer: Document, x: Tensor) -> Tensor:
 
 
 def _one_hot(layer: Document, x: Tensor) -> Tensor:
-    levels = x.new_tensor(layer["levels"])
-    return (x[:, _places(layer.get("indices", [0] * len(levels)))] == levels).to(x.dtype)
+    categories = x.new_tensor(layer["categories"])
+    return (x[:, _places(layer.get("indices", [0] * len(categories)))] == categories).to(x.dtype)
 
 
 def _bucketize(layer: Document, x: Tensor) -> Tensor:

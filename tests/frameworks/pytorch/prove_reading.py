@@ -28,13 +28,13 @@ class Several(nn.Module):
         self.trunk = nn.Sequential(nn.Linear(6, 8), nn.ReLU())
         self.mean, self.spread = nn.Linear(8, 1), nn.Linear(8, 1)
 
-    def forward(self, inputs: Tensor, level: Tensor, extra: Tensor, factor: float = 2.0) -> Answer:
-        h = self.trunk(torch.cat([inputs, self.table(level), extra.unsqueeze(1) * factor], dim=1))
+    def forward(self, inputs: Tensor, category: Tensor, extra: Tensor, factor: float = 2.0) -> Answer:
+        h = self.trunk(torch.cat([inputs, self.table(category), extra.unsqueeze(1) * factor], dim=1))
         return Answer(self.mean(h), nn.functional.softplus(self.spread(h)))
 
 
 class Sentences(nn.Module):
-    """Levels of which there are several, pooled to one."""
+    """Categories of which there are several, pooled to one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,20 +62,20 @@ def test_inputs_and_outputs_have_the_names_of_the_module() -> None:
     network = import_model(Several()).spec
     assert [(group.name, group.width) for group in network.inputs.groups] == [
         ("inputs_", 3),
-        ("level", 1),
+        ("category", 1),
         ("extra", 1),
     ]
-    assert network.inputs.names == ("inputs_0", "inputs_1", "inputs_2", "level", "extra")
+    assert network.inputs.names == ("inputs_0", "inputs_1", "inputs_2", "category", "extra")
     assert network.output_layers == ("mean", "spread")
     assert network.dtype == "float32"
     assert {"table", "trunk.0"} <= {layer.name for layer in network.layers}
-    levels = [example.inputs[3] for example in network.examples]
-    assert set(levels) <= set(range(5))
-    level = network.inputs.features[3]
-    assert (level.low, level.high, level.out_of_range) == (0, 4, "refuse")
+    categories = [example.inputs[3] for example in network.examples]
+    assert set(categories) <= set(range(5))
+    category = network.inputs.features[3]
+    assert (category.low, category.high, category.out_of_range) == (0, 4, "refuse")
 
 
-def test_how_many_levels_a_row_has_is_told_by_what_reads_them() -> None:
+def test_how_many_categories_a_row_has_is_told_by_what_reads_them() -> None:
     network = import_model(Sentences()).spec
     assert network.inputs.width == 5
     assert [layer.name for layer in network.layers] == ["table", "inner", "out"]

@@ -50,7 +50,7 @@ class Unread(nn.Module):
         return _unread(self.layer(x), self.other(y))
 
 
-class LearnedLevels(nn.Module):
+class LearnedCategories(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.table = nn.Embedding(4, 2)
@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "nor can torch.export",
     ),
     "a hook": (_hooked, "model.0", "Linear has the hook"),
-    "levels that are computed": (LearnedLevels, "model.table", "only the model's inputs can be levels"),
+    "categories that are computed": (LearnedCategories, "model.table", "only the model's inputs can be categories"),
     "numbers that are cut": (lambda: Own(lambda _, h: h.long().float()), "model", "cut to whole numbers"),
     "an input that leads nowhere": (Unread, "model.forward(y)", "leads to no output"),
     "an output that is no tensor": (lambda: Own(lambda _, h: (h, 3)), "model", "its output 'output_1' is no tensor"),

@@ -10,8 +10,8 @@ from tests.frameworks.pytorch.plain import FUNCTIONS
 
 Random: TypeAlias = np.random.Generator
 
-NUMBERS, LEVELS = "numbers", "levels"
-"""Inputs that are numbers, and inputs that are levels from 0."""
+NUMBERS, LEVELS = "numbers", "categories"
+"""Inputs that are numbers, and inputs that are categories from 0."""
 
 PARAMETERS: Mapping[str, Callable[[Random], dict[str, float]]] = {
     "leaky_relu": lambda random: {"negative_slope": float(random.uniform(0, 0.5))},
@@ -63,11 +63,11 @@ def random_network(random: Random, *, most_layers: int = 8, widest: int = 6) -> 
 
 
 def random_rows(random: Random, document: Mapping[str, Any], count: int) -> Any:
-    """Make rows for it: numbers, some of them missing, and levels, some of them none that is known."""
-    numbers, levels = (group["width"] for group in document["input_groups"])
+    """Make rows for it: numbers, some of them missing, and categories, some of them none that is known."""
+    numbers, categories = (group["width"] for group in document["input_groups"])
     known = random.normal(size=(count, numbers)) * random.choice([1.0, 3.0], size=(count, 1))
     known[random.random(known.shape) < random.choice([0.0, 0.05])] = np.nan
-    coded = random.integers(0, 4, size=(count, levels)).astype(float)
+    coded = random.integers(0, 4, size=(count, categories)).astype(float)
     coded[random.random(coded.shape) < random.choice([0.0, 0.05])] = random.choice([-1.0, 0.5, 7.0])
     return np.concatenate([known, coded], axis=1)
 
@@ -118,14 +118,14 @@ def _layer_norm(random: Random, read: int) -> dict[str, Any]:
 
 
 def _embedding(random: Random, read: int) -> dict[str, Any]:
-    levels, size = int(random.integers(4, 6)), int(random.integers(1, 4))
-    return {"width": read * size, "table": random.normal(size=(levels, size)).tolist()}
+    categories, size = int(random.integers(4, 6)), int(random.integers(1, 4))
+    return {"width": read * size, "table": random.normal(size=(categories, size)).tolist()}
 
 
 def _one_hot(random: Random, read: int) -> dict[str, Any]:
     count = int(random.integers(1, min(6, 4 * read) + 1))
-    indices, levels = np.divmod(random.permutation(4 * read)[:count], 4)
-    return {"width": count, "levels": levels.astype(float).tolist(), "indices": indices.tolist()}
+    indices, categories = np.divmod(random.permutation(4 * read)[:count], 4)
+    return {"width": count, "categories": categories.astype(float).tolist(), "indices": indices.tolist()}
 
 
 def _bucketize(random: Random, read: int) -> dict[str, Any]:  # noqa: ARG001 - all kinds are made alike

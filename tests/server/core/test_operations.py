@@ -18,7 +18,7 @@ from tests.layers import SMOOTH, STEPS, pre_activations, random_layer
 
 DTYPES = ["float32", "float64"]
 VALUES = (*range(-2, 6), 0.0, -0.0, 0.5, math.nan, math.inf, -math.inf, 1e30)
-"""Levels and what is none, zeros of both signs, and what is no number."""
+"""Categories and what is none, zeros of both signs, and what is no number."""
 
 
 def alone(layer: dict[str, Any], inputs: int, dtype: str = "float64") -> spec.NetworkSpec:
@@ -79,7 +79,7 @@ def test_what_is_left_out_has_no_effect() -> None:
         rows = np.array([[1.0, 2.0, 6.0]])
         expected = rows if kind == "scale_shift" else (rows - 3) / np.sqrt(14 / 3 + 1e-5)
         np.testing.assert_allclose(forward(plan, rows), expected, rtol=1e-15)
-    assert forward(compile_plan(alone({"kind": "one_hot", "levels": [3, 4]}, 1)), np.array([[4.0]])).tolist() == [
+    assert forward(compile_plan(alone({"kind": "one_hot", "categories": [3, 4]}, 1)), np.array([[4.0]])).tolist() == [
         [0, 1]
     ]
     assert forward(compile_plan(alone({"kind": "lookup", "keys": [1], "values": [2]}, 1)), np.ones((1, 1))) == 2

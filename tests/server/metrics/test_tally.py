@@ -11,9 +11,9 @@ from forwardpass_server.registry.store import VersionRow
 from hypothesis import given
 from hypothesis import strategies as st
 
-MOST = 3
+MAX = 3
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
-NAMES = tuple(f"net-{number}" for number in range(MOST + 2))
+NAMES = tuple(f"net-{number}" for number in range(MAX + 2))
 
 
 def count(version: VersionState, rows: int) -> None:
@@ -58,14 +58,14 @@ def numbers(totals: Totals) -> list[float]:
     )
 )
 def test_totals_are_what_was_counted_and_never_fall(steps: list[tuple[str, str, int]]) -> None:
-    networks, tally = Networks(), Tally(MOST)
+    networks, tally = Networks(), Tally(MAX)
     calls: Counter[str] = Counter()
     rows: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     before: dict[str, Totals] = {}
     for action, name, number in steps:
         version = networks.version(name)
-        label = name if name in tally.named() or len(tally.named()) < MOST else OTHER
+        label = name if name in tally.named() or len(tally.named()) < MAX else OTHER
         if action == "call":
             count(version, number)
             calls[label] += 1
@@ -83,7 +83,7 @@ def test_totals_are_what_was_counted_and_never_fall(steps: list[tuple[str, str, 
         assert {label: found.whole.calls for label, found in totals.items() if found.whole.calls} == calls
         assert {label: found.whole.rows for label, found in totals.items() if found.whole.rows} == rows
         assert {label: found.failures for label, found in totals.items() if found.failures} == failures
-        assert len(totals) <= MOST + 1
+        assert len(totals) <= MAX + 1
 
 
 def test_a_batch_is_in_every_bucket_that_is_not_smaller() -> None:

@@ -127,7 +127,7 @@ def elements(draw: st.DrawFn, datatype: str, count: int) -> npt.NDArray[Any]:
 
 
 def stub(channel: grpc.Channel) -> Any:
-    """Call any method of the service by its name, with a message; return the answer as one."""
+    """RawRequest any method of the service by its name, with a message; return the answer as one."""
 
     class Stub:
         def __getattr__(self, name: str) -> Any:

@@ -10,7 +10,7 @@ from forwardpass.errors import (
     InvalidFieldError,
     InvalidTensorError,
     OutOfRangeError,
-    UnknownLevelError,
+    UnknownCategoryError,
 )
 from forwardpass_server.oip.describe import configuration, metadata
 from forwardpass_server.oip.v2 import inference_pb2 as v2
@@ -24,12 +24,12 @@ from tests.server.serving.samples import identity, served
 
 LOOSE: list[dict[str, Any]] = [
     {"name": "age", "range": [0, 120], "missing": 40},
-    {"name": "city", "kind": "category", "levels": ["Bern", "Zürich"], "unknown": "Bern"},
+    {"name": "city", "kind": "category", "categories": ["Bern", "Zürich"], "unknown": "Bern"},
     {"name": "member", "kind": "boolean", "missing": False},
 ]
 STRICT: list[dict[str, Any]] = [
     {"name": "age", "range": [0, 120], "out_of_range": "refuse"},
-    {"name": "city", "kind": "category", "levels": ["Bern", "Zürich"]},
+    {"name": "city", "kind": "category", "categories": ["Bern", "Zürich"]},
     {"name": "member", "kind": "boolean"},
 ]
 
@@ -91,9 +91,9 @@ def test_something_stands_in_for_what_is_unknown_or_left_out_and_warnings_are_to
 
 CUT = raw_texts("Bern", "Bern")[:-1]
 REFUSED: dict[str, tuple[v2.ModelInferRequest, type[ForwardpassError], str, str]] = {
-    "no level": (
+    "no category": (
         infer_request("strict", ages(1, 2), cities("Bern", "Brn"), members(True, True)),
-        UnknownLevelError,
+        UnknownCategoryError,
         "inputs['city'][1]",
         "'Brn'",
     ),
@@ -157,7 +157,7 @@ def test_what_is_refused(
     assert words in refused.value.faults[0].message
 
 
-def test_bytes_that_are_no_text_are_no_level(registry: Registry) -> None:
+def test_bytes_that_are_no_text_are_no_category(registry: Registry) -> None:
     made = Tensor(name="city", datatype="BYTES", shape=[1])
     found = answer(registry, infer_request("loose", (made, varint(2) + b"\0\0\0\xff\xfe")))
     assert outputs_of(found)["outputs"].tolist() == [[40, 0, 0]]

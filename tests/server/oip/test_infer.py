@@ -13,7 +13,7 @@ from forwardpass_server.oip.ids import id_field_of, without_id
 from forwardpass_server.oip.infer import INFER as UNTRACED
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.serving import PREDICT, TRACE, Answer, Call, Predictor, WorkLimits
+from forwardpass_server.serving import PREDICT, TRACE, Predictor, RawRequest, RawResponse, WorkLimits
 from forwardpass_server.serving.wire import field
 from google.protobuf.message import Message
 from hypothesis import given, settings
@@ -41,11 +41,11 @@ def registry() -> Iterator[Registry]:
     store.close()
 
 
-def answers(predictor: Predictor, calls: Sequence[Call]) -> list[Answer]:
-    """Answer calls that come together, in their order."""
+def answers(predictor: Predictor, calls: Sequence[RawRequest]) -> list[RawResponse]:
+    """RawResponse calls that come together, in their order."""
     found = predictor.sort(calls)
     assert not found.cold
-    by_key: dict[Any, Answer] = {call.key: error for call, error in found.refused}
+    by_key: dict[Any, RawResponse] = {call.key: error for call, error in found.refused}
     for batch in found.batches:
         steps = batch.steps()
         while True:
@@ -57,11 +57,11 @@ def answers(predictor: Predictor, calls: Sequence[Call]) -> list[Answer]:
     return [by_key[call.key] for call in calls]
 
 
-def called(*requests: Message | bytes) -> list[Call]:
+def called(*requests: Message | bytes) -> list[RawRequest]:
     """Calls of requests, each in the format of its message; bytes are for ModelInfer."""
     formats: dict[type, Any] = {PredictRequest: PREDICT, TraceRequest: TRACE}
     return [
-        Call(
+        RawRequest(
             formats.get(type(request), INFER),
             request if isinstance(request, bytes) else request.SerializeToString(),
             key=key,
@@ -77,7 +77,7 @@ def answer(registry: Registry, request: v2.ModelInferRequest) -> v2.ModelInferRe
     return v2.ModelInferResponse.FromString(one)
 
 
-def comparable(one: Answer) -> object:
+def comparable(one: RawResponse) -> object:
     if isinstance(one, bytes):
         return one
     assert isinstance(one, ForwardpassError), one
@@ -245,9 +245,9 @@ def test_callers_who_may_not_trace_see_no_layers(registry: Registry) -> None:
         allowed, predicted, *refusals = answers(
             predictor,
             [
-                Call(INFER, requests["layer_0.activation"], key="allowed"),
-                Call(UNTRACED, plain, key="plain"),
-                *(Call(UNTRACED, request, key=name) for name, request in requests.items()),
+                RawRequest(INFER, requests["layer_0.activation"], key="allowed"),
+                RawRequest(UNTRACED, plain, key="plain"),
+                *(RawRequest(UNTRACED, request, key=name) for name, request in requests.items()),
             ],
         )
         assert isinstance(allowed, bytes)

@@ -144,7 +144,7 @@ def test_raw_contents_alone(http: Http, rest_channel: grpc.Channel) -> None:
 
 def test_texts_truths_and_warnings(http: Http, rest_channel: grpc.Channel) -> None:
     features = [
-        {"name": "city", "kind": "category", "levels": ["Bern", "Zürich"]},
+        {"name": "city", "kind": "category", "categories": ["Bern", "Zürich"]},
         {"name": "member", "kind": "boolean"},
         {"name": "age", "range": [0, 120]},
     ]

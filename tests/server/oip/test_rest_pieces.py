@@ -76,7 +76,7 @@ def test_ragged_arrays_are_said_to_be_so(array: list[Any]) -> None:
 @given(st.lists(st.floats() | st.text(max_size=3), max_size=20), st.integers(1, 7))
 def test_elements_are_written_as_json_writes_them(elements: list[Any], size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "MOST_NUMBERS", size)
+        patch.setattr(pieces, "MAX_NUMBERS", size)
         written = "".join(dumps(elements))
     assert repr(json.loads(f"[{written}]")) == repr(elements)
 

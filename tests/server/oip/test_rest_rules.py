@@ -144,7 +144,7 @@ def slow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start_slow(slow_database: Path, start_server: Start, tmp_path: Path) -> Start:
     """Start a server that has that network, by flags."""
     shutil.copy(slow_database, tmp_path)
-    return functools.partial(start_server, *REST, "--max-gigaflops=1e9")
+    return functools.partial(start_server, *REST, "--max-gflop-per-call=1e9")
 
 
 @pytest.fixture

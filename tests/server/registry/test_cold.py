@@ -135,7 +135,7 @@ def test_registering_what_is_cold_again_compiles_nothing(store: CountingStore) -
 
 def test_what_was_used_longest_ago_goes(store: CountingStore) -> None:
     size = cost(Registry.open(store), "a")
-    registry = Registry.open(store, max_plan_bytes=3 * size + 10)
+    registry = Registry.open(store, plan_cache_bytes=3 * size + 10)
     for name in ("a", "b", "c"):
         registry.served(name, "")
     assert resident(registry) == ["a/2", "b/1", "c/1"]
@@ -149,7 +149,7 @@ def test_what_was_used_longest_ago_goes(store: CountingStore) -> None:
 
 def test_one_that_is_larger_than_the_bound(store: CountingStore) -> None:
     size = cost(Registry.open(store), "a")
-    registry = Registry.open(store, max_plan_bytes=3 * size)
+    registry = Registry.open(store, plan_cache_bytes=3 * size)
     registry.register("large", kilobytes(100, "large"))
     assert resident(registry) == ["large/1"]
     assert registry.served("large", "") is registry.served("large", "")
@@ -160,7 +160,7 @@ def test_one_that_is_larger_than_the_bound(store: CountingStore) -> None:
 
 
 def test_the_same_bits_after_eviction(store: CountingStore) -> None:
-    registry = Registry.open(store, max_plan_bytes=1)
+    registry = Registry.open(store, plan_cache_bytes=1)
     before = [bits(registry, name) for name in NAMES]
     assert len(resident(registry)) == 1
     assert [bits(registry, name) for name in NAMES] == before
@@ -202,7 +202,7 @@ def test_versions_do_not_wait_for_each_other(store: CountingStore) -> None:
 
 def test_preloaded(store: CountingStore) -> None:
     preload = [("a", ""), ("a", "stable"), ("b", "1"), ("none", "")]
-    registry = Registry.open(store, max_plan_bytes=1, preload=preload)
+    registry = Registry.open(store, plan_cache_bytes=1, preload=preload)
     pinned = {"a/1", "a/2", "b/1"}
     assert {*resident(registry)} == pinned
     for name in ("c", "d"):
@@ -211,7 +211,7 @@ def test_preloaded(store: CountingStore) -> None:
 
 
 def test_a_pin_moves_with_its_alias(store: CountingStore) -> None:
-    registry = Registry.open(store, max_plan_bytes=1, preload=[("a", "stable"), ("b", ""), ("new", "")])
+    registry = Registry.open(store, plan_cache_bytes=1, preload=[("a", "stable"), ("b", ""), ("new", "")])
     registry.served("c", "")
     registry.set_alias("a", "stable", "2")
     assert registry.resident(registry.version("a", "stable")) is not None, "compiled before it is named"
@@ -254,7 +254,7 @@ def test_damage_is_found_at_first_use(store: CountingStore, database: Path, capl
 
 @pytest.mark.parametrize("known", [True, False])
 def test_mending(store: CountingStore, database: Path, *, known: bool) -> None:
-    registry = Registry.open(store, max_plan_bytes=1)
+    registry = Registry.open(store, plan_cache_bytes=1)
     damage(database, "a", 2)
     if known:
         assert registry.summary(registry.version("a", "")) is None

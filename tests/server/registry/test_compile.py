@@ -12,7 +12,7 @@ from forwardpass.errors import ExampleFailedError
 from forwardpass.numerics import Numerics
 from forwardpass_server.core import forward
 from forwardpass_server.registry.builtin import builtin_networks
-from forwardpass_server.registry.compile import MOST_FAULTS, check_examples, compile_plan, serve, summarize
+from forwardpass_server.registry.compile import MAX_FAULTS, check_examples, compile_plan, serve, summarize
 
 from tests.server.registry.samples import tiny
 
@@ -169,8 +169,8 @@ def test_every_example_that_fails_is_told_by_its_worst_output() -> None:
 
 
 def test_many_faults_are_counted() -> None:
-    said = [example(0.0, row=index + 1) for index in range(MOST_FAULTS + 7)]
+    said = [example(0.0, row=index + 1) for index in range(MAX_FAULTS + 7)]
     with pytest.raises(ExampleFailedError) as failed:
         check(tiny(1, examples=said))
-    assert len(failed.value.faults) == MOST_FAULTS + 1
+    assert len(failed.value.faults) == MAX_FAULTS + 1
     assert failed.value.faults[-1].message.startswith("7 more")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from forwardpass.errors import AliasMovedError, NoEarlierVersionError, NotFoundError
 from forwardpass_server.registry import Registry, SqlStore, Store
-from forwardpass_server.registry.moves import MOST_MOVES
+from forwardpass_server.registry.moves import MAX_MOVES
 from forwardpass_server.registry.tables import alias_moves, shadows
 from sqlalchemy import create_engine, delete, func, select, text, update
 
@@ -108,14 +108,14 @@ def test_of_many_who_race_one_wins(net: Registry) -> None:
 
 
 def test_only_the_last_moves_are_kept(net: Registry, store: Store) -> None:
-    for turn in range(MOST_MOVES + 7):
+    for turn in range(MAX_MOVES + 7):
         net.set_alias("net", "production", str(1 + turn % 2))
     moves = store.moves("net", "production")
-    assert [move.move for move in moves] == list(range(MOST_MOVES + 7, 7, -1))
+    assert [move.move for move in moves] == list(range(MAX_MOVES + 7, 7, -1))
     with pytest.raises(NoEarlierVersionError):
-        for _ in range(MOST_MOVES):  # each is a move itself, and lets go of an old one
+        for _ in range(MAX_MOVES):  # each is a move itself, and lets go of an old one
             net.rollback_alias("net", "production")
-    assert len(store.moves("net", "production")) == MOST_MOVES
+    assert len(store.moves("net", "production")) == MAX_MOVES
 
 
 def test_the_history_goes_with_the_alias(net: Registry, store: Store) -> None:

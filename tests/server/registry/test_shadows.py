@@ -51,11 +51,16 @@ def test_a_shadow_follows_its_alias(net: Registry) -> None:
     assert net.revision == before
 
 
-def test_a_shadow_has_the_levels_of_what_it_is_compared_with(registry: Registry) -> None:
-    for levels in (["a", "b"], ["b", "a"], ["a", "b"]):
-        city = {"name": "city", "kind": "category", "levels": levels, "unknown": levels[registry.revision % 2]}
+def test_a_shadow_has_the_categories_of_what_it_is_compared_with(registry: Registry) -> None:
+    for categories in (["a", "b"], ["b", "a"], ["a", "b"]):
+        city = {
+            "name": "city",
+            "kind": "category",
+            "categories": categories,
+            "unknown": categories[registry.revision % 2],
+        }
         registry.register("typed", tiny(registry.revision + 1, inputs=[city]))
-    with pytest.raises(InvalidFieldError, match="levels are"):
+    with pytest.raises(InvalidFieldError, match="categories are"):
         registry.set_shadow("typed", "1", "2", share=1.0)
     registry.set_shadow("typed", "1", "3", share=1.0)
 

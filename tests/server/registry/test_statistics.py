@@ -5,8 +5,8 @@ import time
 
 import pytest
 from forwardpass_server.registry import Figures, Statistics
-from forwardpass_server.registry.state import Slot
-from forwardpass_server.registry.statistics import MOST_SIZES
+from forwardpass_server.registry.state import VersionRuntime
+from forwardpass_server.registry.statistics import MAX_SIZES
 
 
 def count(statistics: Statistics, rows: int, *, calls: int = 1) -> None:
@@ -47,11 +47,11 @@ def test_refusals() -> None:
 
 def test_sizes_are_bounded() -> None:
     statistics = Statistics()
-    for rows in range(1, 3 * MOST_SIZES):
+    for rows in range(1, 3 * MAX_SIZES):
         count(statistics, rows)
     sizes = statistics.counted().sizes
-    assert MOST_SIZES < len(sizes) <= MOST_SIZES + 3
-    assert sum(figures.batches for figures in sizes.values()) == 3 * MOST_SIZES - 1
+    assert MAX_SIZES < len(sizes) <= MAX_SIZES + 3
+    assert sum(figures.batches for figures in sizes.values()) == 3 * MAX_SIZES - 1
     assert all(size >= figures.rows / figures.batches for size, figures in sizes.items())
 
 
@@ -79,7 +79,7 @@ def test_nothing_is_lost_between_threads() -> None:
 
 
 def test_to_look_takes_no_memory() -> None:
-    slot = Slot()
+    slot = VersionRuntime()
     assert slot.counted() == Statistics().counted()
     assert slot._statistics is None
     slot.statistics.refused(0.0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from forwardpass.errors import StoreUnavailableError
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
-from forwardpass_server.registry.store import Hints, Loaded, MoveRow, Seed, Written
+from forwardpass_server.registry.store import Loaded, MoveRow, Notifications, Seed, Written
 
 from tests.server.registry.samples import let_others_pass, run_python, start_python, tiny
 
@@ -227,7 +227,7 @@ class LosesConfirmations:
     def load(self, since: int = -1) -> Loaded:
         return self._store.load(since)
 
-    def hints(self) -> Hints:
+    def hints(self) -> Notifications:
         return self._store.hints()
 
     def seed(self, seeds: Sequence[Seed]) -> None:

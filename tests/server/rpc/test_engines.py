@@ -197,7 +197,7 @@ def rests(server: ServerProcess) -> bool:
 
 
 def test_a_deadline_ends_the_call_and_its_work(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server("--max-gigaflops=1e9", "--drain-timeout=60")
+    server = start_server("--max-gflop-per-call=1e9", "--drain-timeout=60")
     with grpc.insecure_channel(server.address) as channel:
         start = heavy(channel)
         late = [start(timeout=1.0) for _ in range(8)]
@@ -210,7 +210,7 @@ def test_a_deadline_ends_the_call_and_its_work(start_server: Callable[..., Serve
 
 
 def test_a_cancelled_call_frees_the_workers(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server("--max-gigaflops=1e9", "--max-in-flight=8", "--drain-timeout=60")
+    server = start_server("--max-gflop-per-call=1e9", "--max-in-flight=8", "--drain-timeout=60")
     with grpc.insecure_channel(server.address) as channel:
         start = heavy(channel)
         # More than there is room for, since a call of `overloaded` may have a place for a moment.
@@ -236,7 +236,7 @@ def overloaded(channel: grpc.Channel) -> bool:
 
 
 def test_a_drain_ends_at_its_timeout_whatever_is_computed(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server("--max-gigaflops=1e9", "--drain-timeout=0.5")
+    server = start_server("--max-gflop-per-call=1e9", "--drain-timeout=0.5")
     with grpc.insecure_channel(server.address) as channel:
         future = heavy(channel)()
         wait_until(lambda: cpu_seconds(server) > 2.0, 300)

@@ -321,8 +321,8 @@ def test_long_texts_of_any_characters_fit_into_the_trailers(text: str) -> None:
     ("flag", "request_", "setting"),
     [
         ("--max-rows=2", predict_request("article-linear", [[1, 2]] * 3), "max_rows"),
-        ("--max-gigaflops=1e-9", predict_request("article-linear", [1, 2]), "max_gigaflops"),
-        ("--max-answer-bytes=8", predict_request("article-linear", [[1, 2]] * 2), "max_answer_bytes"),
+        ("--max-gflop-per-call=1e-9", predict_request("article-linear", [1, 2]), "max_gflop_per_call"),
+        ("--max-response-bytes=8", predict_request("article-linear", [[1, 2]] * 2), "max_response_bytes"),
     ],
     ids=["rows", "flops", "bytes"],
 )

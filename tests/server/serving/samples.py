@@ -7,7 +7,7 @@ import numpy as np
 from forwardpass.spec import FORMAT, NetworkSpec, digest, parse
 from forwardpass.v1.prediction_service_pb2 import PredictRequest
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
-from forwardpass_server.registry import Served
+from forwardpass_server.registry import LoadedVersion
 from forwardpass_server.registry.compile import compile_plan, serve
 from hypothesis import strategies as st
 
@@ -32,7 +32,7 @@ def identity(width: int = 1, **fields: Any) -> NetworkSpec:
     return parse({"format": FORMAT, "inputs": width, "layers": [{"weights": np.eye(width)}], **fields})
 
 
-def served(network: NetworkSpec, name: str = "sample", version: int = 1) -> Served:
+def served(network: NetworkSpec, name: str = "sample", version: int = 1) -> LoadedVersion:
     """Make a network ready without a registry."""
     return serve(name, version, digest(network), network, compile_plan(network))
 

@@ -19,21 +19,21 @@ from forwardpass.v1.prediction_service_pb2 import (
     TraceRequest,
     TraceResponse,
 )
-from forwardpass_server.registry import Registry, Served, SqlStore, VersionState
+from forwardpass_server.registry import LoadedVersion, Registry, SqlStore, VersionState
+from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.auth import Guard
-from forwardpass_server.rpc.door import LoopDoor
-from forwardpass_server.rpc.front import FrontDoor
+from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight
-from forwardpass_server.rpc.refusals import Refusals
+from forwardpass_server.rpc.native_transport import NativeTransport
 from forwardpass_server.serving import (
     PREDICT,
     PREDICT_MANY,
     TRACE,
-    Answer,
-    Call,
     Dispatcher,
-    Kind,
+    Method,
     Predictor,
+    RawRequest,
+    RawResponse,
     Shadows,
     WorkLimits,
 )
@@ -63,7 +63,7 @@ HOT = {f"/forwardpass.v1.PredictionService/{kind.name}": kind for kind in (PREDI
 
 
 class FakeFront:
-    """What `FrontDoor` uses of `NativeGrpcFront`: events go in by hand, answers stay to be looked at."""
+    """What `NativeTransport` uses of `NativeGrpcFront`: events go in by hand, answers stay to be looked at."""
 
     def __init__(self) -> None:
         self.answers: dict[int, list[bytes | str]] = {}
@@ -139,7 +139,7 @@ class Sent:
         cancelled: Whether the caller has gone.
     """
 
-    kind: Kind
+    kind: Method
     request: bytes
     expected: object
     may_also: set[str] = field(default_factory=lambda: {"OVERLOADED"})
@@ -172,7 +172,7 @@ class Sent:
 class Broken(Registry):
     """A registry with a mistake: looking for one of its networks raises what nobody expects."""
 
-    def resident(self, version: VersionState) -> Served | None:
+    def resident(self, version: VersionState) -> LoadedVersion | None:
         if version.network == "broken":
             raise ZeroDivisionError
         return super().resident(version)
@@ -215,10 +215,10 @@ class DoorsMachine(RuleBasedStateMachine):
             registry.register(name, identity(description=f"{weight}"))
         spoil(registry, "failing", failing)
         self.in_flight = InFlight(ROOM)
-        self.refusals = Refusals()
+        self.refusals = ErrorMapper()
         self.dispatcher = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry))
         self.front = FakeFront()
-        self.front_door = FrontDoor(
+        self.front_door = NativeTransport(
             self.front,  # type: ignore[arg-type] # has what is used
             self.dispatcher,
             hot=HOT,
@@ -239,11 +239,11 @@ class DoorsMachine(RuleBasedStateMachine):
         # Those that no door has seen yet.
         self.new: list[Sent] = []
 
-    async def _loop_door(self) -> LoopDoor:
-        return LoopDoor(self.dispatcher, Guard(None), self.refusals)
+    async def _loop_door(self) -> AsyncioTransport:
+        return AsyncioTransport(self.dispatcher, Guard(None), self.refusals)
 
     async def _in_loop(self, sent: Sent) -> bytes:
-        """Answer a call as the interceptors and the handler do."""
+        """RawResponse a call as the interceptors and the handler do."""
         if not self.in_flight.enter():
             raise self.in_flight.overloaded()
         expires = float("inf") if sent.remaining is None else time.monotonic() + sent.remaining
@@ -252,7 +252,7 @@ class DoorsMachine(RuleBasedStateMachine):
         finally:
             self.in_flight.leave()
 
-    def send(self, kind: Kind, request: Message | bytes, expected: object, *, front: bool) -> Sent:
+    def send(self, kind: Method, request: Message | bytes, expected: object, *, front: bool) -> Sent:
         data = request if isinstance(request, bytes) else request.SerializeToString()
         sent = Sent(kind=kind, request=data, expected=expected)
         self.sent.append(sent)
@@ -280,7 +280,7 @@ class DoorsMachine(RuleBasedStateMachine):
         self.send(PREDICT, number_request("same", *numbers), numbers, front=front)
 
     @rule(front=st.booleans(), kind=st.sampled_from([PREDICT, TRACE]))
-    def heavy_by_bytes(self, kind: Kind, *, front: bool) -> None:
+    def heavy_by_bytes(self, kind: Method, *, front: bool) -> None:
         numbers = self.some_numbers(1)
         padding = b"\xa2\x06" + bytes([0x80 | MANY_BYTES & 0x7F, MANY_BYTES >> 7]) + bytes(MANY_BYTES)
         self.send(kind, padding + number_request("same", *numbers).SerializeToString(), numbers, front=front)
@@ -316,7 +316,7 @@ class DoorsMachine(RuleBasedStateMachine):
         kind=st.sampled_from([PREDICT, TRACE]),
         case=st.sampled_from(sorted(REFUSED)),
     )
-    def refused(self, kind: Kind, case: str, *, front: bool) -> None:
+    def refused(self, kind: Method, case: str, *, front: bool) -> None:
         self.send(kind, *REFUSED[case], front=front)
 
     @rule(front=st.booleans())
@@ -437,12 +437,12 @@ class ListDoor:
     """Keeps the answers in the order in which they come."""
 
     def __init__(self) -> None:
-        self.answers: list[tuple[Any, Answer]] = []
+        self.answers: list[tuple[Any, RawResponse]] = []
 
-    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+    def send(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
         self.answers += zip([call.key for call in calls], answers, strict=True)
 
-    def status(self, call: Call, error: Exception) -> bytes:
+    def status(self, call: RawRequest, error: Exception) -> bytes:
         raise AssertionError((call, error))
 
     @property
@@ -459,8 +459,8 @@ def registry() -> Any:
     store.close()
 
 
-def predict(key: str, rows: int = 1) -> Call:
-    return Call(PREDICT, number_request("same", *[1.0] * rows).SerializeToString(), key=key)
+def predict(key: str, rows: int = 1) -> RawRequest:
+    return RawRequest(PREDICT, number_request("same", *[1.0] * rows).SerializeToString(), key=key)
 
 
 def test_short_work_ends_before_long_work_that_was_there_first() -> None:
@@ -567,7 +567,7 @@ def test_a_call_that_breaks_the_reading_fails_alone() -> None:
     registry.register("same", identity())
     registry.register("broken", identity())
     dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
-    broken = Call(PREDICT, number_request("broken", 1.0).SerializeToString(), key="broken")
+    broken = RawRequest(PREDICT, number_request("broken", 1.0).SerializeToString(), key="broken")
     dispatcher.take([predict("before"), broken, predict("after")], door)
     dispatcher.close()
     store.close()

@@ -15,15 +15,15 @@ from forwardpass.errors import (
     OutOfRangeError,
     QuotaExceededError,
     ShapeMismatchError,
-    UnknownLevelError,
+    UnknownCategoryError,
 )
 from forwardpass.tensors import from_tensor, to_tensor
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest, TraceResponse
 from forwardpass.v1.tensor_pb2 import Column, Columns, Rows
 from forwardpass_server import core
-from forwardpass_server.registry import Registry, Served, SqlStore
+from forwardpass_server.registry import LoadedVersion, Registry, SqlStore
 from forwardpass_server.registry.compile import check_examples, compile_plan
-from forwardpass_server.serving import PREDICT, TRACE, Call, Predictor, WorkLimits
+from forwardpass_server.serving import PREDICT, TRACE, Predictor, RawRequest, WorkLimits
 from forwardpass_server.serving.classes import classify
 from forwardpass_server.serving.inputs import read_inputs
 from google.protobuf.struct_pb2 import Struct
@@ -32,17 +32,17 @@ from hypothesis import strategies as st
 
 from tests.features import documents, plain_input, values
 from tests.server.serving.samples import chain, identity, served
-from tests.server.serving.test_heads import answers
+from tests.server.serving.test_prepared_requests import answers
 
-ERRORS = {"missing": MissingValueError, "unknown": UnknownLevelError, "refuse": OutOfRangeError}
+ERRORS = {"missing": MissingValueError, "unknown": UnknownCategoryError, "refuse": OutOfRangeError}
 """What is raised of each oddity, in the order in which it is told."""
 
 AGE = {"name": "age", "range": [0, 120], "missing": 40}
-CITY = {"name": "city", "kind": "category", "levels": ["Bern", "Basel"], "unknown": "Bern", "missing": "nan"}
+CITY = {"name": "city", "kind": "category", "categories": ["Bern", "Basel"], "unknown": "Bern", "missing": "nan"}
 MEMBER = {"name": "member", "kind": "boolean", "missing": False}
 STRICT: list[dict[str, Any]] = [
     {"name": "age", "range": [0, 120], "out_of_range": "refuse"},
-    {"name": "city", "kind": "category", "levels": ["Bern", "Basel"]},
+    {"name": "city", "kind": "category", "categories": ["Bern", "Basel"]},
     {"name": "member", "kind": "boolean"},
 ]
 
@@ -75,7 +75,11 @@ def matrix_of(network: spec.NetworkSpec, table: Sequence[Sequence[object]]) -> n
     def number(feature: spec.Feature, value: Any) -> float:
         if value is None:
             return np.nan
-        return (feature.levels.index(value) if value in feature.levels else -1) if isinstance(value, str) else value
+        return (
+            (feature.categories.index(value) if value in feature.categories else -1)
+            if isinstance(value, str)
+            else value
+        )
 
     return np.array([[number(*pair) for pair in zip(network.inputs.features, row, strict=True)] for row in table])
 
@@ -128,7 +132,7 @@ def test_all_forms_are_computed_as_their_plain_reading(document: dict[str, Any],
         ]
 
 
-def typed(*features: dict[str, Any], **fields: Any) -> Served:
+def typed(*features: dict[str, Any], **fields: Any) -> LoadedVersion:
     return served(identity(len(features), inputs=list(features), **fields))
 
 
@@ -155,8 +159,13 @@ RIGHT: dict[str, Any] = {"age": 30, "city": "Bern", "member": True}
 AGES, CITIES, MEMBERS = numbers("age", 1, 2), texts("city", "Bern", "Basel"), numbers("member", 0, 1)
 
 REFUSED: dict[str, tuple[dict[str, Any], type[ForwardpassError], str, str]] = {
-    "text that is no level": (of_row(**RIGHT | {"city": "Brn"}), UnknownLevelError, "rows[0].city", 'mean "Bern"'),
-    "text far from any": (of_row(**RIGHT | {"city": "x"}), UnknownLevelError, "rows[0].city", 'are "Bern", "Basel"'),
+    "text that is no category": (
+        of_row(**RIGHT | {"city": "Brn"}),
+        UnknownCategoryError,
+        "rows[0].city",
+        'mean "Bern"',
+    ),
+    "text far from any": (of_row(**RIGHT | {"city": "x"}), UnknownCategoryError, "rows[0].city", 'are "Bern", "Basel"'),
     "number out of range": (of_row(**RIGHT | {"age": 121}), OutOfRangeError, "rows[0].age", "from 0 to 120"),
     "null": (of_row(**RIGHT | {"age": None}), MissingValueError, "rows[0].age", "is missing"),
     "absent": (of_row(age=1, city="Bern"), MissingValueError, "rows[0].member", "is missing"),
@@ -167,10 +176,20 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ForwardpassError], str, str]] = {
     "number that is no truth": (of_row(**RIGHT | {"member": 2}), MISFIT, "rows[0].member", "is 2.0"),
     "infinity": (of_row(**RIGHT | {"age": np.inf}), NonFiniteInputError, "rows[0].age", "finite"),
     "NaN": (of_row(**RIGHT | {"age": np.nan}), MissingValueError, "rows[0].age", "is missing"),
-    "index of no level": ({"tensor": to_tensor(np.array([[1.0, 2, 1]]))}, UnknownLevelError, "tensor[0][1]", "0 to 1"),
-    "half an index": ({"tensor": to_tensor(np.array([[1.0, 0.5, 1]]))}, UnknownLevelError, "tensor[0][1]", "0.5"),
-    "negative index": ({"tensor": to_tensor(np.array([[1.0, -1, 1]]))}, UnknownLevelError, "tensor[0][1]", "-1"),
-    "infinite index": ({"tensor": to_tensor(np.array([[1.0, np.inf, 1]]))}, UnknownLevelError, "tensor[0][1]", "inf"),
+    "index of no category": (
+        {"tensor": to_tensor(np.array([[1.0, 2, 1]]))},
+        UnknownCategoryError,
+        "tensor[0][1]",
+        "0 to 1",
+    ),
+    "half an index": ({"tensor": to_tensor(np.array([[1.0, 0.5, 1]]))}, UnknownCategoryError, "tensor[0][1]", "0.5"),
+    "negative index": ({"tensor": to_tensor(np.array([[1.0, -1, 1]]))}, UnknownCategoryError, "tensor[0][1]", "-1"),
+    "infinite index": (
+        {"tensor": to_tensor(np.array([[1.0, np.inf, 1]]))},
+        UnknownCategoryError,
+        "tensor[0][1]",
+        "inf",
+    ),
     "NaN in a tensor": ({"tensor": to_tensor(np.array([[1.0, np.nan, 1]]))}, MissingValueError, "tensor[0][1]", ""),
     "column of texts": (
         of_columns(texts("age", "1", "2"), CITIES, MEMBERS),
@@ -206,9 +225,9 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ForwardpassError], str, str]] = {
     ),
     "no columns": (of_columns(), ShapeMismatchError, "columns", "at least one row"),
     "no rows": (of_columns(numbers("age")), ShapeMismatchError, "columns", "at least one row"),
-    "level of a column": (
+    "category of a column": (
         of_columns(AGES, texts("city", "Bern", "Rom"), MEMBERS),
-        UnknownLevelError,
+        UnknownCategoryError,
         "columns.city[1]",
         "'Rom'",
     ),
@@ -294,7 +313,8 @@ def test_calls_with_warnings_share_a_batch_with_others(predictor: Predictor, kin
     request, answer = (PredictRequest, PredictResponse) if kind is PREDICT else (TraceRequest, TraceResponse)
     rows = [[30.0, 0, 1], [130, 5, np.nan], [30, 1, 0], [130, 5, np.nan], [-1, np.nan, 0]]
     calls = [
-        Call(kind, request(network="typed", tensor=to_tensor(np.array([row]))).SerializeToString()) for row in rows
+        RawRequest(kind, request(network="typed", tensor=to_tensor(np.array([row]))).SerializeToString())
+        for row in rows
     ]
     expected = np.array([[30, 0, 1], [130, 0, 0], [30, 1, 0], [130, 0, 0], [np.nan, np.nan, np.nan]])
     for _ in range(2):  # the second time their heads are known
@@ -314,12 +334,12 @@ def test_a_bad_row_among_known_heads_is_refused_alone() -> None:
     predictor = Predictor(registry, WorkLimits())
     rows = [[30.0, 0, 1], [30, 2, 1], [130, 1, 0], [1, 1, 1]]
     calls = [
-        Call(PREDICT, PredictRequest(network="strict", tensor=to_tensor(np.array([row]))).SerializeToString())
+        RawRequest(PREDICT, PredictRequest(network="strict", tensor=to_tensor(np.array([row]))).SerializeToString())
         for row in rows
     ]
     for _ in range(2):
         found = [type(answer) for answer in answers(predictor, calls)]
-        assert found == [bytes, UnknownLevelError, OutOfRangeError, bytes]
+        assert found == [bytes, UnknownCategoryError, OutOfRangeError, bytes]
     store.close()
 
 
@@ -327,9 +347,9 @@ def test_the_most_probable_classes_count_for_the_size_of_an_answer() -> None:
     store = SqlStore("sqlite://")
     registry = Registry.open(store)
     registry.register("sample", identity(100, classes=[f"a class of some length {index}" for index in range(100)]))
-    predictor = Predictor(registry, WorkLimits(max_answer_bytes=10_000))
+    predictor = Predictor(registry, WorkLimits(max_response_bytes=10_000))
     requests = [PredictRequest(network="sample", tensor=to_tensor(np.ones((9, 100))), top_k=top) for top in (0, 100)]
-    calls = [Call(PREDICT, request.SerializeToString()) for request in requests]
+    calls = [RawRequest(PREDICT, request.SerializeToString()) for request in requests]
     assert [type(answer) for answer in answers(predictor, calls)] == [bytes, QuotaExceededError]
     store.close()
 
@@ -394,7 +414,7 @@ def test_most_probable_classes_that_cannot_be_told(classes: list[str], top: int)
     registry = Registry.open(store)
     registry.register("sample", identity(3, classes=classes))
     request = PredictRequest(network="sample", tensor=to_tensor(np.ones((1, 3))), top_k=top)
-    (answer,) = answers(Predictor(registry, WorkLimits()), [Call(PREDICT, request.SerializeToString())])
+    (answer,) = answers(Predictor(registry, WorkLimits()), [RawRequest(PREDICT, request.SerializeToString())])
     assert isinstance(answer, InvalidFieldError)
     assert answer.facts["field"] == "top_k"
     store.close()

@@ -13,7 +13,7 @@ from forwardpass.v1.network_service_pb2 import UploadHeader
 from forwardpass.v1.prediction_service_pb2 import Classification, PredictResponse, TraceResponse
 from forwardpass.v1.trace_pb2 import LayerTrace
 from forwardpass_server import core
-from forwardpass_server.registry import Served
+from forwardpass_server.registry import LoadedVersion
 from forwardpass_server.serving.replies import predict_replies, trace_replies
 from forwardpass_server.serving.wire import tensor_field, varint
 from hypothesis import given
@@ -25,7 +25,7 @@ REVISION = 300
 COUNTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)
 
 
-def plain_classifications(of: Served, outputs: Array) -> list[Classification]:
+def plain_classifications(of: LoadedVersion, outputs: Array) -> list[Classification]:
     """One output is the probability of the second class; of several, the first highest counts."""
     found = []
     for row in outputs.tolist() if of.classes else []:
@@ -38,7 +38,7 @@ def plain_classifications(of: Served, outputs: Array) -> list[Classification]:
     return found
 
 
-def plain_predict(of: Served, outputs: Array) -> PredictResponse:
+def plain_predict(of: LoadedVersion, outputs: Array) -> PredictResponse:
     return PredictResponse(
         outputs=to_tensor(outputs),
         network=of.name,
@@ -51,7 +51,7 @@ def plain_predict(of: Served, outputs: Array) -> PredictResponse:
     )
 
 
-def plain_trace(network: NetworkSpec, of: Served, traced: core.Trace, rows: slice) -> TraceResponse:
+def plain_trace(network: NetworkSpec, of: LoadedVersion, traced: core.Trace, rows: slice) -> TraceResponse:
     message = TraceResponse(
         outputs=to_tensor(traced.outputs[rows]),
         network=of.name,
@@ -104,12 +104,12 @@ def spans(counts: Sequence[int]) -> list[slice]:
     return [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
 
 
-def inputs_of(of: Served, rows: int, seed: int = 1) -> Array:
+def inputs_of(of: LoadedVersion, rows: int, seed: int = 1) -> Array:
     numbers: Array = np.random.default_rng(seed).standard_normal((rows, of.plan.inputs)).astype(of.plan.dtype)
     return numbers
 
 
-def check_predict(of: Served, counts: Sequence[int]) -> list[bytes]:
+def check_predict(of: LoadedVersion, counts: Sequence[int]) -> list[bytes]:
     outputs = core.forward(of.plan, inputs_of(of, sum(counts)))
     replies = predict_replies(of, outputs, counts, REVISION)
     plain = [plain_predict(of, outputs[rows]) for rows in spans(counts)]
@@ -119,7 +119,7 @@ def check_predict(of: Served, counts: Sequence[int]) -> list[bytes]:
 
 
 def check_trace(
-    network: NetworkSpec, of: Served, counts: Sequence[int], layers: frozenset[str], *, contributions: bool
+    network: NetworkSpec, of: LoadedVersion, counts: Sequence[int], layers: frozenset[str], *, contributions: bool
 ) -> list[bytes]:
     traced = core.trace(of.plan, inputs_of(of, sum(counts)), layers=layers or None, contributions=contributions)
     replies = trace_replies(of, traced, counts, REVISION)

@@ -16,10 +16,10 @@ from forwardpass_server.serving import (
     PREDICT,
     PREDICT_MANY,
     TRACE,
-    Answer,
-    Call,
     Dispatcher,
     Predictor,
+    RawRequest,
+    RawResponse,
     Shadows,
     WorkLimits,
 )
@@ -34,13 +34,13 @@ class Recorder:
     """A door that keeps what it is sent, and notes whether a shadow computed before."""
 
     def __init__(self) -> None:
-        self.answers: list[Answer] = []
+        self.answers: list[RawResponse] = []
 
-    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+    def send(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
         assert len(calls) == len(answers)
         self.answers += answers
 
-    def status(self, call: Call, error: Exception) -> bytes:
+    def status(self, call: RawRequest, error: Exception) -> bytes:
         raise AssertionError((call, error))
 
 
@@ -63,7 +63,7 @@ class Bench:
             message = PredictManyRequest(requests=[request, request])
         else:
             message = request
-        self.dispatcher.take([Call(kind, message.SerializeToString(), key=object())], self.door)
+        self.dispatcher.take([RawRequest(kind, message.SerializeToString(), key=object())], self.door)
 
     def figures(self) -> ShadowFigures:
         assert self.shadows.wait_until_idle(SECONDS)
@@ -258,7 +258,7 @@ def test_typed_features(registry: Registry) -> None:
     shadows = Shadows(registry)
     dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), shadows), Recorder()
     request = number_request("typed", float("nan"), 3.0).SerializeToString()
-    dispatcher.take([Call(PREDICT, request, key=object())], door)
+    dispatcher.take([RawRequest(PREDICT, request, key=object())], door)
     assert shadows.wait_until_idle(SECONDS)
     [shadowing] = registry.network("typed").shadowings
     figures = shadowing.statistics.figures()

@@ -20,13 +20,13 @@ CONFIG: Final = "config.json"
 METADATA: Final = "metadata.json"
 WEIGHTS: Final = "model.weights.h5"
 _ASSETS: Final = "assets/"
-_MOST_MEMBERS: Final = 1_000
-_MOST_CONTAINERS: Final = 131_072
+_MAX_MEMBERS: Final = 1_000
+_MAX_CONTAINERS: Final = 131_072
 """Lists and objects in a JSON text; a layer has about twenty."""
 _DEEPEST: Final = 200
 _STORED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_MOST_TEXT: Final = DEFAULT_LIMITS.max_header_bytes
-_MOST_BYTES: Final = DEFAULT_LIMITS.max_bytes
+_MAX_TEXT: Final = DEFAULT_LIMITS.max_header_bytes
+_MAX_BYTES: Final = DEFAULT_LIMITS.max_network_bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,27 +77,27 @@ def open_archive(path: str | PathLike[str]) -> Archive:
 def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
     """Return the members by name, whose declared sizes are within limits."""
     members = archive.infolist()
-    if len(members) > _MOST_MEMBERS:
-        raise refusal("the archive", f"has {len(members):,} members; at most {_MOST_MEMBERS:,} are allowed")
+    if len(members) > _MAX_MEMBERS:
+        raise refusal("the archive", f"has {len(members):,} members; at most {_MAX_MEMBERS:,} are allowed")
     by_name = {member.filename: member for member in members}
     if len(by_name) < len(members):
         raise refusal("the archive", "has two members of one name")
     for name, member in by_name.items():
-        most = _MOST_BYTES if name == WEIGHTS else _MOST_TEXT
+        most = _MAX_BYTES if name == WEIGHTS else _MAX_TEXT
         if member.file_size > most:
             raise refusal(name, f"has {member.file_size:,} bytes unpacked; at most {most:,} are allowed")
         if member.compress_type not in _STORED:
             raise refusal(name, "is packed in a way that Keras does not use")
     total = sum(member.file_size for member in members)
-    if total > _MOST_BYTES:
-        raise refusal("the archive", f"has {total:,} bytes unpacked; at most {_MOST_BYTES:,} are allowed")
+    if total > _MAX_BYTES:
+        raise refusal("the archive", f"has {total:,} bytes unpacked; at most {_MAX_BYTES:,} are allowed")
     return by_name
 
 
 def _object(text: bytes, name: str) -> Mapping[str, Any]:
     """Read a JSON object."""
-    if text.count(b"[") + text.count(b"{") > _MOST_CONTAINERS:
-        raise refusal(name, f"has more than {_MOST_CONTAINERS:,} lists and objects")
+    if text.count(b"[") + text.count(b"{") > _MAX_CONTAINERS:
+        raise refusal(name, f"has more than {_MAX_CONTAINERS:,} lists and objects")
     try:
         value = json.load(io.BytesIO(text))
     except (ValueError, RecursionError) as error:

@@ -122,9 +122,9 @@ def encoded(step: Step, values: Values, count: int, mode: str) -> Values:
     if mode not in _MODES:
         raise Refused(f"has output_mode={mode!r}, which is not read; read are int, {', '.join(_MODES)}")
     check_width(count * values.width)
-    levels = np.tile(np.arange(float(count)), values.width)
+    categories = np.tile(np.arange(float(count)), values.width)
     indices = np.repeat(np.arange(values.width), count)
-    hot = step.layer(values, len(levels), hint="_one_hot", kind="one_hot", levels=levels, indices=indices)
+    hot = step.layer(values, len(categories), hint="_one_hot", kind="one_hot", categories=categories, indices=indices)
     shape = values.shape or (1,)
     hot = hot.reshaped(*shape, count)
     if shape[-1] == 1:

@@ -17,7 +17,7 @@ _SETTINGS: Final = (
 )
 """What a layer may be made with; other modules of Keras have functions that do more, such as downloading files."""
 _FUNCTION: Final = "keras_history"
-_MOST_LAYERS: Final = 4 * DEFAULT_LIMITS.max_layers
+_MAX_LAYERS: Final = 4 * DEFAULT_LIMITS.max_layers
 
 MODELS: Final = ("Functional", "Model", "Sequential")
 
@@ -104,8 +104,8 @@ def structure_of(config: Mapping[str, Any], path: str = "model", weights: str = 
     if not known or not isinstance(inner, dict) or not isinstance(inner.get("layers"), list):
         raise refusal(path, f"{kind} is no Sequential or functional model of Keras; build one with the same layers")
     documents = inner["layers"]
-    if len(documents) > _MOST_LAYERS:
-        raise refusal(path, f"has {len(documents):,} layers; at most {_MOST_LAYERS:,} are read")
+    if len(documents) > _MAX_LAYERS:
+        raise refusal(path, f"has {len(documents):,} layers; at most {_MAX_LAYERS:,} are read")
     try:
         parts = list(_parts(documents, weights))
         if kind == "Sequential":

@@ -17,14 +17,14 @@ from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 PASS: Final[Mapping[str, Any]] = {"kind": "scale_shift"}
 """A layer that computes nothing before its activation."""
 
-MOST_ELEMENTS: Final = 8_388_608
+MAX_ELEMENTS: Final = 8_388_608
 """How many elements all tensors of a graph may have for one row; it bounds the time that reading takes."""
 
 
-MOST_MADE: Final = 1_048_576
+MAX_MADE: Final = 1_048_576
 """How many weights or windows a layer may have that the file has not as numbers."""
 
-MOST_CONSTANTS: Final = 1_048_576
+MAX_CONSTANTS: Final = 1_048_576
 """How many elements constants may have together that are made of others, besides a few times those of the file."""
 
 
@@ -52,7 +52,7 @@ class Draft:
         self._widths: dict[str, int] = {}
         self._settled: dict[tuple[Any, ...], str] = {}
         self._elements = 0
-        self._constants = MOST_CONSTANTS
+        self._constants = MAX_CONSTANTS
 
     def inputs(self, name: str, width: int) -> None:
         """Note a group of inputs, or all inputs."""
@@ -102,8 +102,8 @@ class Draft:
         if elements > self._limits.max_width:
             raise Refused(f"has {elements:,} elements for each row; at most {self._limits.max_width:,} are allowed")
         self._elements += elements
-        if self._elements > MOST_ELEMENTS:
-            raise Refused(f"is one tensor too many: together they have more than {MOST_ELEMENTS:,} elements for a row")
+        if self._elements > MAX_ELEMENTS:
+            raise Refused(f"is one tensor too many: together they have more than {MAX_ELEMENTS:,} elements for a row")
 
     def claim_weights(self, outputs: int, inputs: int, *, made: bool = False) -> None:
         """Judge a layer's weights or windows before they are made.
@@ -113,7 +113,7 @@ class Draft:
             inputs: How many weights each has.
             made: Whether they are more than the file has numbers.
         """
-        most = MOST_MADE if made else self._limits.max_parameters
+        most = MAX_MADE if made else self._limits.max_parameters
         if outputs * inputs > most:
             raise Refused(f"would be a layer of {outputs:,} x {inputs:,} weights; at most {most:,} are allowed")
 

@@ -16,7 +16,7 @@ from forwardpass.importers.onnx.draft import with_function
 from forwardpass.importers.onnx.folding import folded
 from forwardpass.importers.onnx.functions import (
     IDENTITY,
-    MOST_PARTS,
+    MAX_PARTS,
     Function,
     as_condition,
     as_number,
@@ -163,7 +163,7 @@ def pending(step: Step, flow: Flow, build: Callable[[Function], Function], kind:
         kind: The element type of its values; the tensor's when left out.
     """
     function = build(flow.function or IDENTITY)
-    if function.parts > MOST_PARTS:
+    if function.parts > MAX_PARTS:
         flow = step.draft.settle(flow, step.hint)
         function = build(IDENTITY)
     return with_function(flow, function, kind)

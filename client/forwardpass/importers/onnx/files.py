@@ -17,7 +17,7 @@ from forwardpass.importers.onnx.wire import check_parts
 from forwardpass.onnx_form import imported
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
-MOST_BYTES: Final = DEFAULT_LIMITS.max_bytes + DEFAULT_LIMITS.max_header_bytes
+MAX_BYTES: Final = DEFAULT_LIMITS.max_network_bytes + DEFAULT_LIMITS.max_header_bytes
 """The largest file, and the largest file with all numbers beside it."""
 
 _EXTERNAL: Final = 1
@@ -45,8 +45,8 @@ def _load(file: Path) -> Any:
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - beside what it is needed for
 
     size = file.stat().st_size
-    if not 0 < size <= MOST_BYTES:
-        raise Refused(f"has {size:,} bytes; a model has at least one and at most {MOST_BYTES:,}")
+    if not 0 < size <= MAX_BYTES:
+        raise Refused(f"has {size:,} bytes; a model has at least one and at most {MAX_BYTES:,}")
     fault = ""
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         try:
@@ -60,7 +60,7 @@ def _load(file: Path) -> Any:
         model = onnx.ModelProto.FromString(content)
     except DecodeError:
         raise Refused("is no ONNX model: its bytes are another message") from None
-    _bring_in(model, file.resolve().parent, MOST_BYTES - size)
+    _bring_in(model, file.resolve().parent, MAX_BYTES - size)
     return model
 
 
@@ -94,7 +94,7 @@ def _bytes_of(tensor: Any) -> int:
 def _read(tensor: Any, folder: Path, wanted: int, room: int) -> bytes:
     """Read a tensor's bytes from a file in the model's folder, wherever symbolic links lead."""
     if room < 0:
-        raise Refused(f"is too much: with all numbers, at most {MOST_BYTES:,} bytes are allowed")
+        raise Refused(f"is too much: with all numbers, at most {MAX_BYTES:,} bytes are allowed")
     facts: dict[str, str] = {entry.key: entry.value for entry in tensor.external_data}
     location = facts.get("location", "")
     try:

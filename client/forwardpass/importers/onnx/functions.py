@@ -11,7 +11,7 @@ import numpy as np
 from forwardpass.spec import expressions
 from forwardpass.spec.expressions.grammar import NEGATIVE, VARIABLE, Call, Expression, Name, Number, is_condition
 
-MOST_PARTS: Final = 50
+MAX_PARTS: Final = 50
 """How large a tree may grow before it becomes a layer; far below what an expression may have."""
 
 X: Final = Name(word=VARIABLE, column=0)

@@ -19,7 +19,7 @@ from forwardpass.importers.onnx.step import Step
 from forwardpass.importers.onnx.tables import MOVING, NOT_READ, OPERATORS, REFUSALS
 from forwardpass.importers.onnx.values import Constant, Flow, Label, Value
 
-_MOST_FAULTS: Final = 10
+_MAX_FAULTS: Final = 10
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What Python raises where a node has too few inputs, or attributes of another type or length than its operator."""
 
@@ -134,7 +134,7 @@ class _Reading:
 
     def _fault(self, path: str, message: str) -> None:
         self._faults.append(Fault(path=path, message=message))
-        if len(self._faults) >= _MOST_FAULTS:
+        if len(self._faults) >= _MAX_FAULTS:
             self._check()
 
     def _check(self) -> None:

@@ -14,7 +14,7 @@ from forwardpass.importers.onnx.step import Step, not_rows
 from forwardpass.importers.onnx.structure import joined
 from forwardpass.importers.onnx.values import Flow
 
-_MOST_GROUPS: Final = 64
+_MAX_GROUPS: Final = 64
 """How many layers one node may become."""
 
 
@@ -31,10 +31,10 @@ def grouped(step: Step, flow: Flow, axes: Sequence[int], activation: str = "iden
     flow = flow if flow.function is None else step.draft.settle(flow, step.hint)
     moved, order = _moved(flow, axes)
     groups = moved.reshape(-1, math.prod(flow.shape[axis] for axis in axes))
-    if len(groups) > _MOST_GROUPS:
+    if len(groups) > _MAX_GROUPS:
         raise Refused(
             f"is computed for {len(groups):,} groups of elements in each row, a layer for each; at most "
-            f"{_MOST_GROUPS} are read"
+            f"{_MAX_GROUPS} are read"
         )
     parts = []
     for columns in groups:

@@ -14,7 +14,7 @@ from forwardpass.importers.onnx.elementwise import applied, pending
 from forwardpass.importers.onnx.folding import folded, numbers_of
 from forwardpass.importers.onnx.functions import (
     IDENTITY,
-    MOST_PARTS,
+    MAX_PARTS,
     Function,
     as_condition,
     as_number,
@@ -83,7 +83,7 @@ def combined(step: Step, op: str, one: Constant | Flow, other: Constant | Flow) 
     if first.same_columns(second):
         x, y = first.function or IDENTITY, second.function or IDENTITY
         function = _function(op, x, y)
-        if function.parts <= MOST_PARTS:
+        if function.parts <= MAX_PARTS:
             return replace(first, function=function, kind=_kind(op, first))
     return _BOTH[op](step, first, second) if op in _BOTH else _compared(step, op, first, second)
 
@@ -295,7 +295,7 @@ def _where(step: Step) -> Result:
         else:
             raise Refused("chooses between tensors of different nodes, for which there is no layer")
     function = call("where", as_condition(parts[0]), as_number(parts[1]), as_number(parts[2]))
-    if function.parts > MOST_PARTS:
+    if function.parts > MAX_PARTS:
         raise Refused("chooses between functions that are too long for one expression")
     kind = next((value.kind for value in values[1:] if isinstance(value, Flow)), values[1].kind)
     return replace(first, function=function, kind=kind)

@@ -62,20 +62,20 @@ def _one_hot_encoder(step: Step) -> Result:
         raise Refused(
             "tells texts apart; encode them as numbers before they are sent, and import the operators after it"
         )
-    categories = [int(level) for level in step.attributes.get("cats_int64s", ())]
+    categories = [int(category) for category in step.attributes.get("cats_int64s", ())]
     return one_hot(step, flow, categories)
 
 
-def one_hot(step: Step, flow: Flow, levels: list[int]) -> Flow:
-    """Compare each element with each level, along a new last axis."""
-    width = flow.index.size * len(levels)
+def one_hot(step: Step, flow: Flow, categories: list[int]) -> Flow:
+    """Compare each element with each category, along a new last axis."""
+    width = flow.index.size * len(categories)
     step.draft.claim(width)
-    step.draft.among(flow, levels)
-    indices = np.repeat(np.arange(flow.index.size), len(levels))
+    step.draft.among(flow, categories)
+    indices = np.repeat(np.arange(flow.index.size), len(categories))
     name = step.draft.layer(
-        step.hint, [flow], width, kind="one_hot", levels=levels * flow.index.size, indices=indices.tolist()
+        step.hint, [flow], width, kind="one_hot", categories=categories * flow.index.size, indices=indices.tolist()
     )
-    return step.draft.nodes(name, (*flow.shape, len(levels)), flow.rows, "float32")
+    return step.draft.nodes(name, (*flow.shape, len(categories)), flow.rows, "float32")
 
 
 def _one_hot(step: Step) -> Result:

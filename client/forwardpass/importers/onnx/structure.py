@@ -279,16 +279,16 @@ def _gather(step: Step) -> Result:
     return _embedded(step, step.constant(0), indices, axis)
 
 
-def _embedded(step: Step, table: Array, levels: Flow, axis: int) -> Value:
-    """Look rows of a constant table up by levels that are inputs."""
+def _embedded(step: Step, table: Array, categories: Flow, axis: int) -> Value:
+    """Look rows of a constant table up by categories that are inputs."""
     if axis or table.ndim < 1 or table.dtype.kind != "f":
         raise Refused("looks places up that depend on the inputs, along another axis than a float table's first")
     rows = table.reshape(len(table), -1)
-    step.draft.among(levels, range(len(table)))
-    width = levels.index.size * rows.shape[1]
+    step.draft.among(categories, range(len(table)))
+    width = categories.index.size * rows.shape[1]
     step.draft.claim(width)
-    name = step.draft.layer(step.hint, [levels], width, kind="embedding", table=rows)
-    return step.draft.nodes(name, (*levels.shape, *table.shape[1:]), levels.rows, str(table.dtype))
+    name = step.draft.layer(step.hint, [categories], width, kind="embedding", table=rows)
+    return step.draft.nodes(name, (*categories.shape, *table.shape[1:]), categories.rows, str(table.dtype))
 
 
 def _pad(step: Step) -> Result:

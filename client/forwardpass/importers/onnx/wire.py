@@ -13,7 +13,7 @@ import numpy as np
 
 from forwardpass.importers.onnx.refusing import Refused
 
-MOST_PARTS: Final = 60_000
+MAX_PARTS: Final = 60_000
 """How many fields all messages of a model may have together, numbers that lie side by side counted as one."""
 
 _MESSAGES: Final[Mapping[str, Mapping[int, str]]] = MappingProxyType(
@@ -75,7 +75,7 @@ def check_parts(data: bytes | mmap) -> None:
         Refused: There are too many, they are nested too deep, or the bytes are no such message.
     """
     view = memoryview(data)
-    left = MOST_PARTS
+    left = MAX_PARTS
     stack: list[tuple[str, int, int, int]] = [("Model", 0, len(view), 0)]
     while stack:
         kind, start, end, depth = stack.pop()
@@ -88,7 +88,7 @@ def check_parts(data: bytes | mmap) -> None:
             size, start = _length(view, start, end) if form == 2 else (0, start)
             left -= 1 + (size // _NUMBERS_OF_A_PART if field in packed else 0)
             if left < 0:
-                raise Refused(f"has more than {MOST_PARTS:,} parts; a network of layers needs far fewer")
+                raise Refused(f"has more than {MAX_PARTS:,} parts; a network of layers needs far fewer")
             if form == 2:
                 if field in messages:
                     stack.append((messages[field], start, start + size, depth + 1))

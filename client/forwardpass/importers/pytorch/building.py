@@ -14,7 +14,7 @@ from forwardpass.tensors import Array
 Function: TypeAlias = str | Mapping[str, Any]
 """An activation as a spec has it."""
 
-_MOST_NAME: Final = 100
+_MAX_NAME: Final = 100
 
 
 class RefusedError(Exception):
@@ -30,13 +30,13 @@ class Builder:
     Attributes:
         at: The place.
         layers: What was added, each after what it reads.
-        levels: How many levels an input may be, where it is looked up, by its source and place there.
+        categories: How many categories an input may be, where it is looked up, by its source and place there.
     """
 
     def __init__(self, inputs: Sequence[str]) -> None:
         self.at = "layer"
         self.layers: list[dict[str, Any]] = []
-        self.levels: dict[tuple[str, int], int] = {}
+        self.categories: dict[tuple[str, int], int] = {}
         self._inputs = frozenset(inputs)
         self._names = {"inputs", *inputs}
         self._taken: dict[tuple[str, bytes], str] = {}
@@ -136,17 +136,17 @@ class Builder:
         return all_of(name, windows.shape[:-1])
 
     def embedding(self, rows: Rows, table: Array) -> Rows:
-        """Replace each level by its row of a table, `(levels, size)`."""
-        self._note_levels(rows, len(table))
+        """Replace each category by its row of a table, `(categories, size)`."""
+        self._note_categories(rows, len(table))
         name = self._add([self.take(rows)], kind="embedding", table=table)
         return all_of(name, (*rows.shape, table.shape[1]))
 
-    def one_hot(self, rows: Rows, levels: int) -> Rows:
-        """Replace each level by as many numbers as there are levels, all 0 but one."""
-        self._note_levels(rows, levels)
-        known, places = np.tile(np.arange(levels), rows.size), np.repeat(np.arange(rows.size), levels)
-        name = self._add([self.take(rows)], kind="one_hot", levels=known.astype(float), indices=places.tolist())
-        return all_of(name, (*rows.shape, levels))
+    def one_hot(self, rows: Rows, categories: int) -> Rows:
+        """Replace each category by as many numbers as there are categories, all 0 but one."""
+        self._note_categories(rows, categories)
+        known, places = np.tile(np.arange(categories), rows.size), np.repeat(np.arange(rows.size), categories)
+        name = self._add([self.take(rows)], kind="one_hot", categories=known.astype(float), indices=places.tolist())
+        return all_of(name, (*rows.shape, categories))
 
     def output(self, rows: Rows, others: Sequence[str]) -> str:
         """Return a layer that has these numbers, and is none of the others."""
@@ -155,12 +155,12 @@ class Builder:
             return self._add([source], kind=PLAIN)
         return source
 
-    def _note_levels(self, rows: Rows, count: int) -> None:
+    def _note_categories(self, rows: Rows, count: int) -> None:
         if rows.source not in self._inputs:
-            raise RefusedError("reads levels that are computed; only the model's inputs can be levels")
+            raise RefusedError("reads categories that are computed; only the model's inputs can be categories")
         for place in rows.index.ravel().tolist():
             key = rows.source, place
-            self.levels[key] = min(count, self.levels.get(key, count))
+            self.categories[key] = min(count, self.categories.get(key, count))
 
     def _in_order(self, rows: Rows) -> Rows:
         """Return rows whose numbers are all of their source's, taken out of it where need be."""
@@ -190,7 +190,7 @@ class Builder:
 
     def _name(self) -> str:
         """Return a name for a layer, after the operation that it is made for."""
-        base = re.sub(r"[^A-Za-z0-9_.-]", "_", self.at)[-_MOST_NAME:].lstrip(".-") or "layer"
+        base = re.sub(r"[^A-Za-z0-9_.-]", "_", self.at)[-_MAX_NAME:].lstrip(".-") or "layer"
         base = f"layer_{base}" if base[0].isdigit() else base
         name, count = base, 1
         while name in self._names:

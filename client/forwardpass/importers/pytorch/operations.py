@@ -64,7 +64,7 @@ def operate(build: Builder, name: str, args: tuple[Any, ...], options: Mapping[s
     given = {_WORDS.get(key, key): value for key, value in options.items() if key not in _FIRST}
     first = [options[key] for key in _FIRST if key in options]
     if plain not in LEVELS and any(isinstance(arg, Rows) and arg.whole for arg in (*first, *args)):
-        raise RefusedError(f"{plain} reads what was cut to whole numbers; only levels that are looked up may be")
+        raise RefusedError(f"{plain} reads what was cut to whole numbers; only categories that are looked up may be")
     try:
         bound = inspect.signature(operation).bind(build, *first, *args, **given)
     except TypeError as error:

@@ -1,6 +1,6 @@
 """What a module's inputs are like, which a module does not say: told by what it can be called with.
 
-Each input is a tensor of rows, of numbers or of levels. Shapes are tried, and one is believed when no other one works.
+Each input is a tensor of rows, of numbers or of categories. Shapes are tried; one counts when no other one works.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from typing import Any, Final
 _SMALL: Final = 64
 """Every width up to this is tried, and beside them every size that a parameter has."""
 _SHAPES: Final[Sequence[tuple[int, ...]]] = ((), *((size,) for size in range(1, _SMALL + 1)))
-_MOST_CALLS: Final = 30_000
+_MAX_CALLS: Final = 30_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +66,8 @@ def probe(
     return found
 
 
-def level_shapes(name: str) -> list[Input]:
-    """Return what an input of levels may be: one for each row, or several."""
+def category_shapes(name: str) -> list[Input]:
+    """Return what an input of categories may be: one for each row, or several."""
     return [Input(name=name, shape=shape, whole=True) for shape in _SHAPES]
 
 
@@ -80,7 +80,7 @@ def _combined(options: Sequence[Sequence[Input]]) -> Iterator[tuple[Input, ...]]
         chosen = dict(zip(different, places, strict=True))
         yield tuple(known[chosen[kind]] for known, kind in zip(options, kinds, strict=True))
     if len(different) < len(options):
-        yield from itertools.islice(itertools.product(*options), _MOST_CALLS)
+        yield from itertools.islice(itertools.product(*options), _MAX_CALLS)
 
 
 def _works(module: Any, inputs: Sequence[Input], rows: int, dtype: str) -> bool:

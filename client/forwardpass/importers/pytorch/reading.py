@@ -49,7 +49,7 @@ def read(model: Any) -> Source:
     ]
     sources = [group["name"] for group in groups] if several else ["inputs"]
     _check_read(layers, sources)
-    levels = _levels(follower.build, sources, widths)
+    categories = _categories(follower.build, sources, widths)
     return Source(
         framework=f"PyTorch {torch.__version__.partition('+')[0]}",
         model=program.title,
@@ -63,8 +63,8 @@ def read(model: Any) -> Source:
         compute=_oracle(program, widths),
         groups=tuple(groups) if several else (),
         output_layers=tuple(outputs) if len(outputs) > 1 or outputs[-1] != layers[-1]["name"] else (),
-        features=_features(levels, sum(widths)),
-        sample=_sample(levels, sum(widths)),
+        features=_features(categories, sum(widths)),
+        sample=_sample(categories, sum(widths)),
         dtype=program.dtype,
     )
 
@@ -151,29 +151,29 @@ def _call(program: Program, widths: Sequence[int], rows: Array) -> Array:
     return np.concatenate([leaf.to(torch.float64).reshape(len(rows), -1).numpy() for leaf in leaves], axis=1)
 
 
-def _levels(build: Builder, sources: Sequence[str], widths: Sequence[int]) -> dict[int, int]:
-    """Return how many levels there are, by the column of each input that is looked up."""
+def _categories(build: Builder, sources: Sequence[str], widths: Sequence[int]) -> dict[int, int]:
+    """Return how many categories there are, by the column of each input that is looked up."""
     starts = dict(zip(sources, [0, *accumulate(widths)], strict=False))
-    return {starts[source] + place: count for (source, place), count in build.levels.items()}
+    return {starts[source] + place: count for (source, place), count in build.categories.items()}
 
 
-def _features(levels: Mapping[int, int], width: int) -> tuple[Mapping[str, Any], ...]:
-    """Say of each input that is looked up which levels there are: PyTorch refuses others, and so does the network."""
-    if not levels:
+def _features(categories: Mapping[int, int], width: int) -> tuple[Mapping[str, Any], ...]:
+    """Return the range of categories of each input that is looked up. PyTorch refuses others; so does the network."""
+    if not categories:
         return ()
-    known = {column: {"range": [0, count - 1], "out_of_range": "refuse"} for column, count in levels.items()}
+    known = {column: {"range": [0, count - 1], "out_of_range": "refuse"} for column, count in categories.items()}
     return tuple(known.get(column, {}) for column in range(width))
 
 
-def _sample(levels: Mapping[int, int], width: int) -> Sample | None:
-    """Return what makes rows with levels where levels are looked up."""
-    if not levels:
+def _sample(categories: Mapping[int, int], width: int) -> Sample | None:
+    """Return what makes rows with categories where categories are looked up."""
+    if not categories:
         return None
 
     def sample(random: np.random.Generator, count: int) -> Array:
         rows = random.normal(size=(count, width))
         rows[1::2] *= _STRETCH
-        for column, known in levels.items():
+        for column, known in categories.items():
             rows[:, column] = random.integers(known, size=count)
         return rows
 

@@ -23,7 +23,7 @@ class Rows:
         source: The layer, the group of inputs, or `inputs`.
         width: How many numbers the source has.
         index: Which of them each number is; its shape is the tensor's without the axis of the rows.
-        whole: Whether the model cuts off what is behind the decimal point, so that only levels may be read.
+        whole: Whether the model cuts off what is behind the decimal point, so that only categories may be read.
     """
 
     source: str

@@ -9,7 +9,7 @@ from typing import Any, Final
 from forwardpass.importers.pytorch.building import RefusedError
 from forwardpass.importers.pytorch.exporting import export, exported
 from forwardpass.importers.pytorch.modules import MODULES, settle
-from forwardpass.importers.pytorch.probing import Input, level_shapes, probe
+from forwardpass.importers.pytorch.probing import Input, category_shapes, probe
 from forwardpass.importers.pytorch.programs import Program, dtype_of, first_line, refused
 
 _WIDTHS: Final[Mapping[str, str]] = MappingProxyType({"Linear": "in_features", "BatchNorm1d": "num_features"})
@@ -115,5 +115,5 @@ def _hints(module: Any, graph: Any) -> dict[str, Sequence[Input]]:
         if widths:
             hints[node.target] = [Input(name=node.target, shape=(widths[0],))]
         elif _LOOK_UP & set(kinds):
-            hints[node.target] = level_shapes(node.target)
+            hints[node.target] = category_shapes(node.target)
     return hints

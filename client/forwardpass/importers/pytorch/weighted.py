@@ -113,7 +113,7 @@ def embedding(
     *_: Any,
     **__: Any,
 ) -> Rows:
-    """Look levels up in a table."""
+    """Look categories up in a table."""
     if max_norm is not None:
         raise RefusedError("changes its table while it looks up; use max_norm=None once it is trained")
     if not isinstance(x, Rows):
@@ -122,7 +122,7 @@ def embedding(
 
 
 def aten_embedding(build: Builder, weight: Any, x: Any, *_: Any) -> Rows:
-    """Look levels up, in the order of arguments that a traced graph has."""
+    """Look categories up, in the order of arguments that a traced graph has."""
     return embedding(build, x, weight)
 
 
@@ -138,34 +138,36 @@ def embedding_bag(
     padding_idx: Any = None,
     **_: Any,
 ) -> Rows:
-    """Look a row's levels up and reduce them to one."""
+    """Look a row's categories up and reduce them to one."""
     if offsets is not None or per_sample_weights is not None or padding_idx is not None:
         raise RefusedError("has bags of different sizes, or weights; bags of one size are read")
     return pool_axes(build, embedding(build, x, weight, max_norm=max_norm), (0,), mode)
 
 
 def one_hot(build: Builder, x: Rows, num_classes: int = -1) -> Rows:
-    """Make a number for each level, 1 for the one that is given."""
+    """Make a number for each category, 1 for the one that is given."""
     if num_classes < 1:
-        raise RefusedError("counts the levels of the rows it gets; say `num_classes`")
+        raise RefusedError("counts the categories of the rows it gets; say `num_classes`")
     return build.one_hot(x, num_classes)
 
 
 def to(build: Builder, x: Rows, *wanted: Any, **options: Any) -> Rows:
-    """Convert to another dtype, which is that of the whole network, or to levels; or to another device."""
+    """Convert to another dtype, which is that of the whole network, or to categories; or to another device."""
     for each in (*wanted, *options.values()):
         word = str(each)
         if word.startswith("torch.") and word.removeprefix("torch.") in _WHOLE:
             return whole(build, x)
         if x.whole and word in {"torch.float32", "torch.float64"}:
-            raise RefusedError("makes numbers of what was cut to whole numbers; only levels that are looked up may be")
+            raise RefusedError(
+                "makes numbers of what was cut to whole numbers; only categories that are looked up may be"
+            )
         if word in {"torch.float16", "torch.half", "torch.bfloat16", "torch.bool"}:
             raise RefusedError(f"converts to {word}, in which no network computes")
     return x
 
 
 def whole(build: Builder, x: Rows) -> Rows:
-    """Mark what is cut to whole numbers: only levels may be."""
+    """Mark what is cut to whole numbers: only categories may be."""
     return Rows(source=x.source, width=x.width, index=x.index, whole=True)
 
 
@@ -178,7 +180,7 @@ _WHOLE: Final = frozenset({"int64", "long", "int32", "int", "int16", "int8", "ui
 LEVELS: Final = frozenset(
     {*SHAPING, *("embedding", "embedding_bag", "one_hot", "long", "int", "short", "to", "_to_copy")}
 )
-"""Operations that may read levels."""
+"""Operations that may read categories."""
 
 WEIGHTED: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {

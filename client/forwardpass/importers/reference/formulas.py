@@ -25,15 +25,15 @@ def _layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
 
 def _embedding(x: Array, table: Array) -> Array:
     found = np.full((*x.shape, table.shape[1]), np.nan, x.dtype)
-    for level, row in enumerate(table):
-        found[x == level] = row
+    for category, row in enumerate(table):
+        found[x == category] = row
     return found.reshape(len(x), -1)
 
 
-def _one_hot(x: Array, levels: Array, indices: Array) -> Array:
-    return np.stack([x[:, int(place)] == level for level, place in zip(levels, indices, strict=True)], axis=1).astype(
-        x.dtype
-    )
+def _one_hot(x: Array, categories: Array, indices: Array) -> Array:
+    return np.stack(
+        [x[:, int(place)] == category for category, place in zip(categories, indices, strict=True)], axis=1
+    ).astype(x.dtype)
 
 
 def _bucketize(x: Array, boundaries: Array) -> Array:

@@ -11,53 +11,53 @@ from forwardpass.importers.scikit_learn.step import Step, Transform
 from forwardpass.tensors import Array
 
 _KNOWN: Final[Mapping[str, Any]] = MappingProxyType({"expression": "x - x / x"})
-"""Of a level's own 1 and the 1 of its column: 2 is 1, 1 is 0, and 0, where the value is no level at all, NaN."""
+"""Of a category's own 1 and the 1 of its column: 2 is 1, 1 is 0, and 0, where the value is no category at all, NaN."""
 
 
 def _one_hot(step: Step, values: Values) -> Values:
-    """Say for each level 1 or 0, as `OneHotEncoder` does.
+    """Say for each category 1 or 0, as `OneHotEncoder` does.
 
-    Where it refuses what is no level, the network says NaN.
+    Where it refuses what is no category, the network says NaN.
     """
     step.check_fitted("categories_")
     if step.kind == "OneHotEncoder" and any(
         found is not None for found in getattr(step.model, "infrequent_categories_", ())
     ):
         step.refuse("takes infrequent categories together; fit it without min_frequency and max_categories")
-    levels = _levels(step, values)
-    columns = np.repeat(np.arange(len(levels)), [len(found) for found in levels])
-    dropped = _dropped(step, levels)
+    categories = _categories(step, values)
+    columns = np.repeat(np.arange(len(categories)), [len(found) for found in categories])
+    dropped = _dropped(step, categories)
     if step.model.handle_unknown != "error" or all(found.dtype == object for found in step.model.categories_):
-        # Texts that are no level are refused before the first layer.
-        return _compared(step, step.name, values, np.concatenate(levels)[~dropped], columns[~dropped])
-    for place, found in enumerate(levels):
+        # Texts that are no category are refused before the first layer.
+        return _compared(step, step.name, values, np.concatenate(categories)[~dropped], columns[~dropped])
+    for place, found in enumerate(categories):
         step.reader.inputs.limit(values, place, found)
-    every = _compared(step, f"{step.name}_levels", values, np.concatenate(levels), columns)
+    every = _compared(step, f"{step.name}_categories", values, np.concatenate(categories), columns)
     same_column = (columns[:, None] == columns[None, :]).astype(np.float64)
     weights = (np.eye(len(columns)) + same_column)[~dropped]
     return step.draft.layer(step.name, every, len(weights), weights=weights, activation=_KNOWN)
 
 
 def _ordinal(step: Step, values: Values) -> Values:
-    """Say each value's place among its column's levels, as `OrdinalEncoder` does; NaN where it refuses the value."""
+    """Map each value to its index among its column's categories, as `OrdinalEncoder` does; NaN where it refuses."""
     step.check_fitted("categories_")
     if any(found is not None for found in getattr(step.model, "infrequent_categories_", ())):
         step.refuse("takes infrequent categories together; fit it without min_frequency and max_categories")
-    levels = _levels(step, values)
+    categories = _categories(step, values)
     default: dict[str, Any] = {}
     if step.model.handle_unknown == "use_encoded_value":
         if not np.isnan(step.model.unknown_value):
             default = {"default": float(step.model.unknown_value)}
     else:
-        for place, found in enumerate(levels):
+        for place, found in enumerate(categories):
             step.reader.inputs.limit(values, place, found)
-    # One layer for all columns of the same levels.
+    # One layer for all columns of the same categories.
     alike: dict[bytes, list[int]] = {}
-    for place, found in enumerate(levels):
+    for place, found in enumerate(categories):
         alike.setdefault(found.tobytes(), []).append(place)
     parts = []
     for places in alike.values():
-        keys = levels[places[0]]
+        keys = categories[places[0]]
         parts.append(
             step.draft.layer(
                 step.name,
@@ -85,9 +85,9 @@ def _bins(step: Step, values: Values) -> Values:
     if step.model.encode == "ordinal":
         return binned
     counts = [len(edges) - 1 for edges in step.model.bin_edges_]
-    levels = np.concatenate([np.arange(float(count)) for count in counts])
+    categories = np.concatenate([np.arange(float(count)) for count in counts])
     indices = np.repeat(np.arange(len(counts)), counts)
-    return _compared(step, step.name, binned, levels, indices)
+    return _compared(step, step.name, binned, categories, indices)
 
 
 def _binary(step: Step, values: Values) -> Values:
@@ -96,26 +96,30 @@ def _binary(step: Step, values: Values) -> Values:
     return step.draft.layer(step.name, values, kind="scale_shift", activation=above)
 
 
-def _compared(step: Step, name: str, values: Values, levels: Array, columns: Places) -> Values:
-    """Add a node for each level, which is compared with the value of its column."""
+def _compared(step: Step, name: str, values: Values, categories: Array, columns: Places) -> Values:
+    """Add a node for each category, which is compared with the value of its column."""
     whole, places = step.draft.whole(values)
-    return step.draft.layer(name, whole, len(levels), kind="one_hot", levels=levels, indices=places[columns])
+    return step.draft.layer(
+        name, whole, len(categories), kind="one_hot", categories=categories, indices=places[columns]
+    )
 
 
-def _levels(step: Step, values: Values) -> list[Array]:
-    """Return the levels of each column as float64; of texts, their indices."""
-    return [_level_numbers(step, values, place, list(found)) for place, found in enumerate(step.model.categories_)]
+def _categories(step: Step, values: Values) -> list[Array]:
+    """Return the categories of each column as float64; of texts, their indices."""
+    return [_category_numbers(step, values, place, list(found)) for place, found in enumerate(step.model.categories_)]
 
 
-def _level_numbers(step: Step, values: Values, place: int, levels: list[Any]) -> Array:
-    if all(isinstance(level, str) for level in levels):
+def _category_numbers(step: Step, values: Values, place: int, categories: list[Any]) -> Array:
+    if all(isinstance(category, str) for category in categories):
         unknown = "refuse" if step.model.handle_unknown == "error" else "nan"
-        found = step.reader.inputs.categorize(values, place, list(map(str, levels)), unknown)
+        found = step.reader.inputs.categorize(values, place, list(map(str, categories)), unknown)
         if found is None:
-            step.refuse(f"reads texts in column {place} that are no inputs, or that another step has other levels for")
+            step.refuse(
+                f"reads texts in column {place} that are no inputs, or that another step has other categories for"
+            )
         return found
     try:
-        numbers = np.asarray(levels).astype(np.float64)
+        numbers = np.asarray(categories).astype(np.float64)
     except (TypeError, ValueError):
         step.refuse(f"has categories of several types in column {place}; make all of them texts, or numbers")
     if np.isnan(numbers).any():
@@ -123,10 +127,10 @@ def _level_numbers(step: Step, values: Values, place: int, levels: list[Any]) ->
     return numbers
 
 
-def _dropped(step: Step, levels: list[Array]) -> Places:
-    """Say of each level of all columns whether it is left out."""
+def _dropped(step: Step, categories: list[Array]) -> Places:
+    """Say of each category of all columns whether it is left out."""
     places = getattr(step.model, "drop_idx_", None)
-    flags = [np.zeros(len(found), dtype=bool) for found in levels]
+    flags = [np.zeros(len(found), dtype=bool) for found in categories]
     for flag, place in zip(flags, () if places is None else places, strict=False):
         if place is not None:
             flag[int(place)] = True

@@ -22,8 +22,8 @@ from forwardpass_server.oip.rest.replies import write_response
 from forwardpass_server.oip.rest.requests import HEADER_LENGTH, expires, header_length, read_raw_request, read_request
 from forwardpass_server.oip.rest.statuses import error_response, sentence
 from forwardpass_server.oip.v2.inference_pb2 import ModelInferResponse, ModelMetadataRequest
+from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext, read_metadata
-from forwardpass_server.rpc.door import LoopDoor
 from forwardpass_server.rpc.interceptors import Interceptor, around_all, too_large
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.serving import lower_priority
@@ -41,7 +41,7 @@ class RestApp:
     def __init__(
         self,
         service: Service,
-        door: LoopDoor,
+        door: AsyncioTransport,
         *,
         outside: Sequence[Interceptor],
         inside: Sequence[Interceptor],
@@ -128,7 +128,7 @@ class RestApp:
         return await self._service.behaviour(method)(message, call)
 
     async def _around(self, request: Request, method: str, inside: Sequence[Interceptor], work: Work) -> Response:
-        """Answer a request by some work, with all that goes around a call; an error becomes the answer."""
+        """RawResponse a request by some work, with all that goes around a call; an error becomes the answer."""
         request_id, token = read_metadata(request.headers.items())
         call = RpcContext(method=f"/{self._service.descriptor.full_name}/{method}", request_id=request_id, token=token)
         try:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 from forwardpass.errors import DtypeMismatchError, Fault, InvalidTensorError
-from forwardpass.tensors import MOST_AXES
+from forwardpass.tensors import MAX_AXES
 
 from forwardpass_server.oip.datatypes import DATATYPES, TEXT_LENGTH, raw_texts
 from forwardpass_server.oip.rest.pieces import Flat, flatten, said
@@ -48,8 +48,8 @@ def to_raw(data: "list[Any] | Flat", datatype: str, shape: list[int], path: str)
     flat = flatten(data)
     if flat.shape is None:
         raise _invalid(path, "is ragged: arrays at the same depth must have the same length")
-    if len(shape) > MOST_AXES:
-        raise _invalid(path, f"has a shape of {len(shape)} axes; a tensor can have {MOST_AXES}")
+    if len(shape) > MAX_AXES:
+        raise _invalid(path, f"has a shape of {len(shape)} axes; a tensor can have {MAX_AXES}")
     if len(flat.values) != (needed := math.prod(shape)):
         raise _invalid(path, f"has {len(flat.values)} elements; shape {shape} needs {needed}")
     if flat.values and len(flat.shape) > 1 and flat.shape != tuple(shape):

@@ -9,34 +9,34 @@ from forwardpass_server.oip.rest.documents import plain
 from forwardpass_server.oip.rest.members import member, parameters, refused, text
 from forwardpass_server.oip.rest.pieces import said
 
-Answer: TypeAlias = tuple[int, Any]
+RawResponse: TypeAlias = tuple[int, Any]
 """The status and the JSON document; None for an empty body."""
 
 
-def _whole(_: Any, response: Any) -> Answer:
+def _whole(_: Any, response: Any) -> RawResponse:
     return 200, plain(response)
 
 
-def _nothing(_: Any, __: Any) -> Answer:
+def _nothing(_: Any, __: Any) -> RawResponse:
     return 200, None
 
 
-def _yes_or_no(_: Any, response: Any) -> Answer:
+def _yes_or_no(_: Any, response: Any) -> RawResponse:
     # The protocol wants 4xx for no: https://github.com/kserve/kserve/blob/master/docs/predict-api/v2/required_api.md
     answer = plain(response)
     return (200 if all(answer.values()) else 400), answer
 
 
-def _model_ready(request: Any, response: Any) -> Answer:
+def _model_ready(request: Any, response: Any) -> RawResponse:
     status, answer = _yes_or_no(request, response)
     return status, {"name": request.name} | answer
 
 
-def _config(_: Any, response: Any) -> Answer:
+def _config(_: Any, response: Any) -> RawResponse:
     return 200, plain(response.config)
 
 
-def _index(_: Any, response: Any) -> Answer:
+def _index(_: Any, response: Any) -> RawResponse:
     return 200, plain(response)["models"]
 
 
@@ -85,7 +85,7 @@ class Endpoint:
     paths: tuple[str, ...]
     method: str
     read: Callable[[Any, dict[str, Any]], None] = _read_nothing
-    write: Callable[[Any, Any], Answer] = _whole
+    write: Callable[[Any, Any], RawResponse] = _whole
     is_health: bool = False
 
 

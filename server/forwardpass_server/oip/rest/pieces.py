@@ -15,9 +15,9 @@ from typing import Any, Final
 
 PIECE: Final = 64 * 1024
 """Characters that are read at one go: about a millisecond."""
-MOST_NUMBERS: Final = 4096
+MAX_NUMBERS: Final = 4096
 """Elements that are written at one go."""
-MOST_DEPTH: Final = 64
+MAX_DEPTH: Final = 64
 """How deep arrays and objects may be in one another."""
 
 _DECODER = json.JSONDecoder()
@@ -72,8 +72,8 @@ def loads(data: bytes) -> Any:
 
 def dumps(elements: Sequence[Any]) -> Iterator[str]:
     """Write the elements of an array, without its brackets, in pieces that follow one another."""
-    for start in range(0, len(elements), MOST_NUMBERS):
-        piece = json.dumps(elements[start : start + MOST_NUMBERS], separators=(",", ":"), ensure_ascii=False)
+    for start in range(0, len(elements), MAX_NUMBERS):
+        piece = json.dumps(elements[start : start + MAX_NUMBERS], separators=(",", ":"), ensure_ascii=False)
         yield piece[1:-1] if start == 0 else f",{piece[1:-1]}"
 
 
@@ -109,8 +109,8 @@ class _Reader:
 
     def _value(self, start: int, depth: int) -> tuple[Any, int]:
         """Read the value at a place; return it and the place behind it."""
-        if depth > MOST_DEPTH:
-            raise ValueError(f"arrays and objects are more than {MOST_DEPTH} deep in one another")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"arrays and objects are more than {MAX_DEPTH} deep in one another")
         opening = self._text[start : start + 1]
         if opening == "[":
             return self._array(start + 1, depth)

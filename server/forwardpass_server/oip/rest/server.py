@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from forwardpass_server.oip.rest.app import RestApp
 from forwardpass_server.rpc.server import ListenError
 
-MOST_HEAD_BYTES: Final = 64 * 1024
+MAX_HEAD_BYTES: Final = 64 * 1024
 """Bytes of a request's line and headers, but for what comes with the first of them."""
 HEAD_SECONDS: Final = 60.0
 """Seconds that a connection has to send a request's line and headers."""
@@ -133,7 +133,7 @@ class _Protocol(HttpToolsProtocol):
         # What came with the head's first byte may be another request's.
         if begun and self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES:
+            if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.close()
 
     def _await_head(self) -> None:

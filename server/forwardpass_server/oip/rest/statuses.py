@@ -45,5 +45,5 @@ def error_response(error: Exception, refused: Refusal, request_id: str) -> Respo
 
 
 def sentence(status: int, message: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
-    """Answer with an error as the protocol has it; its clients show the member `error`."""
+    """RawResponse with an error as the protocol has it; its clients show the member `error`."""
     return JSONResponse({"error": message} | more, status, headers)

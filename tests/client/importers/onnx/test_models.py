@@ -95,8 +95,8 @@ def test_several_inputs_and_outputs_and_an_embedding() -> None:
     ]
     assert imported.spec.output_layers == ("score", "share")
     assert imported.spec.outputs[:2] == ("score", "share_0")
-    levels = {example.inputs[0] for example in imported.spec.examples}
-    assert levels <= set(range(10))
+    categories = {example.inputs[0] for example in imported.spec.examples}
+    assert categories <= set(range(10))
 
 
 def test_two_heads_of_one_output_each() -> None:

@@ -8,35 +8,35 @@ from dataclasses import dataclass
 from math import inf
 
 from forwardpass_server.rpc.auth import Guard
-from forwardpass_server.rpc.refusals import Refusals
-from forwardpass_server.serving import Answer, Call, Dispatcher, Kind
+from forwardpass_server.rpc.error_mapping import ErrorMapper
+from forwardpass_server.serving import Dispatcher, Method, RawRequest, RawResponse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiter:
     """Who waits for an answer."""
 
-    answer: "asyncio.Future[Answer]"
+    answer: "asyncio.Future[RawResponse]"
     request_id: str
 
 
-class LoopDoor:
+class AsyncioTransport:
     """Gathers the calls of one event loop; made inside it.
 
     Attributes:
         refusals: What makes errors into answers.
     """
 
-    def __init__(self, dispatcher: Dispatcher, guard: Guard, refusals: Refusals) -> None:
+    def __init__(self, dispatcher: Dispatcher, guard: Guard, refusals: ErrorMapper) -> None:
         self.refusals = refusals
         self._dispatcher = dispatcher
         self._guard = guard
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._calls: list[Call] = []
+        self._calls: list[RawRequest] = []
 
     async def answer(
-        self, kind: Kind, request: bytes, *, request_id: str, token: str | None, expires: float = inf
+        self, kind: Method, request: bytes, *, request_id: str, token: str | None, expires: float = inf
     ) -> bytes:
         """Wait for the answer to one call, whose token was found to allow its method.
 
@@ -47,7 +47,7 @@ class LoopDoor:
         if not self._calls:
             self._loop.call_soon(self._flush)
         kind = self._guard.kind_for(kind, token)
-        self._calls.append(Call(kind, request, expires, waiter, arrived=time.monotonic()))
+        self._calls.append(RawRequest(kind, request, expires, waiter, arrived=time.monotonic()))
         try:
             answer = await waiter.answer
         except asyncio.CancelledError:
@@ -57,14 +57,14 @@ class LoopDoor:
             return answer
         raise answer
 
-    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+    def send(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
         """Hand over answers, from any thread."""
         if threading.get_ident() == self._thread:
             self._settle(calls, answers)
         else:
             self._loop.call_soon_threadsafe(self._settle, calls, answers)
 
-    def status(self, call: Call, error: Exception) -> bytes:
+    def status(self, call: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of a call's several requests."""
         status: bytes = self.refusals.of(error, call.key.request_id).status.SerializeToString()
         return status
@@ -75,7 +75,7 @@ class LoopDoor:
         self._calls.clear()
         self._dispatcher.take(calls, self)
 
-    def _settle(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+    def _settle(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
         for call, answer in zip(calls, answers, strict=True):
             if not call.key.answer.done():
                 call.key.answer.set_result(answer)

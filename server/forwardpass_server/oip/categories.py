@@ -1,4 +1,4 @@
-"""BYTES elements as the levels of a category: a request's texts become the indices that a network computes with."""
+"""BYTES elements as the categories of a category: a request's texts become the indices that a network computes with."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -11,24 +11,24 @@ from forwardpass_server.oip.datatypes import TEXT_LENGTH, invalid
 
 if TYPE_CHECKING:
     from forwardpass_server.oip.v2.inference_pb2 import ModelInferRequest
-    from forwardpass_server.registry import Served
+    from forwardpass_server.registry import LoadedVersion
 
 BYTES = "BYTES"
 """The datatype of texts."""
 
 
-def levels_of(name: str, served: "Served") -> Mapping[str, int] | None:
-    """Return the levels of an input that is a category, None of any other."""
+def categories_of(name: str, served: "LoadedVersion") -> Mapping[str, int] | None:
+    """Return the categories of an input that is a category, None of any other."""
     column = served.feature_index.get(name)
     if column is None or served.typed is None:
         return None
-    return served.typed.levels[column] or None
+    return served.typed.categories[column] or None
 
 
-def read_levels(
-    request: "ModelInferRequest", index: int, count: int, levels: Mapping[str, int]
+def read_categories(
+    request: "ModelInferRequest", index: int, count: int, categories: Mapping[str, int]
 ) -> npt.NDArray[np.float64]:
-    """Return the levels' indices that an input of BYTES has, shape `(count,)`, `UNKNOWN` where a text is no level.
+    """Return the category indices of a BYTES input, shape `(count,)`; `UNKNOWN` where a text is no category.
 
     Raises:
         InvalidTensorError: There are more or fewer elements than needed.
@@ -37,11 +37,11 @@ def read_levels(
     if len(texts) != count:
         name = request.inputs[index].name
         raise invalid(name, f"unexpected number of elements for input '{name}'. Expected {count}, got {len(texts)}")
-    return np.array([levels.get(text, UNKNOWN) for text in texts], np.float64)
+    return np.array([categories.get(text, UNKNOWN) for text in texts], np.float64)
 
 
 def texts_of(request: "ModelInferRequest", index: int) -> list[str]:
-    """Return the elements of an input of BYTES; what is no UTF-8 has marks where it is none, and is no level.
+    """Return the elements of an input of BYTES; what is no UTF-8 has marks where it is none, and is no category.
 
     Raises:
         InvalidTensorError: The raw contents end within an element, or the typed ones are of another datatype.

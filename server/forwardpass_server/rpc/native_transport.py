@@ -15,14 +15,14 @@ from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import REQUEST_ID, read_metadata
+from forwardpass_server.rpc.error_mapping import STATUS_TRAILER, ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight, too_large
-from forwardpass_server.rpc.refusals import STATUS_TRAILER, Refusals
-from forwardpass_server.serving import Answer, Call, Dispatcher, Kind
+from forwardpass_server.serving import Dispatcher, Method, RawRequest, RawResponse
 
 if TYPE_CHECKING:
     from pygrpc_native import NativeGrpcFront
 
-MOST_EVENTS: Final = 512
+MAX_EVENTS: Final = 512
 """How many calls are taken at one go."""
 
 Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
@@ -50,7 +50,7 @@ def open_front(address: str) -> "NativeGrpcFront":
     )
 
 
-class FrontDoor:
+class NativeTransport:
     """Takes hot calls from a front and answers them."""
 
     def __init__(
@@ -58,10 +58,10 @@ class FrontDoor:
         front: "NativeGrpcFront",
         dispatcher: Dispatcher,
         *,
-        hot: Mapping[str, Kind],
+        hot: Mapping[str, Method],
         direct: Mapping[str, Callable[[bytes], bytes]],
         guard: Guard,
-        refusals: Refusals,
+        refusals: ErrorMapper,
         in_flight: InFlight,
         max_request_bytes: int,
         call_timeout: float,
@@ -86,7 +86,7 @@ class FrontDoor:
         self._in_flight = in_flight
         self._max_request_bytes = max_request_bytes
         self._call_timeout = call_timeout
-        self._methods: dict[int, tuple[str, Kind | None, Callable[[bytes], bytes] | None]] = {}
+        self._methods: dict[int, tuple[str, Method | None, Callable[[bytes], bytes] | None]] = {}
         for path, number in zip(hot, front.add_methods([(path, False) for path in hot]), strict=True):
             # For callers with a token, `_check` finds out which.
             self._methods[number] = (path, hot[path] if guard.closed else guard.kind_for(hot[path], None), None)
@@ -95,7 +95,7 @@ class FrontDoor:
         self._thread = threading.Thread(target=self._serve, name="front", daemon=True)
 
     def start(self) -> None:
-        """Answer calls from now on."""
+        """RawResponse calls from now on."""
         self._front.start()
         self._thread.start()
 
@@ -104,8 +104,8 @@ class FrontDoor:
         self._front.close()
         self._thread.join()
 
-    def send(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
-        """Answer calls, from any thread."""
+    def send(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
+        """RawResponse calls, from any thread."""
         respond = self._front.respond
         for call, answer in zip(calls, answers, strict=True):
             if type(answer) is bytes:
@@ -114,14 +114,14 @@ class FrontDoor:
                 self._refuse(call.key, call.about, answer)  # type: ignore[arg-type] # what is not bytes is an exception
         self._in_flight.leave(len(calls))
 
-    def status(self, call: Call, error: Exception) -> bytes:
+    def status(self, call: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of a call's several requests."""
         status: bytes = self._refusals.of(error, read_metadata(call.about[0])[0]).status.SerializeToString()
         return status
 
     def _serve(self) -> None:
         take = self._front.recv_batch_details
-        while (events := take(MOST_EVENTS)) is not None:
+        while (events := take(MAX_EVENTS)) is not None:
             try:
                 self._take(events)
             except Exception as error:  # noqa: BLE001 - who has no answer yet gets one, and the door stays open
@@ -130,7 +130,7 @@ class FrontDoor:
                         self._refuse(number, details, error)
 
     def _take(self, events: Sequence[Any]) -> None:
-        calls: list[Call] = []
+        calls: list[RawRequest] = []
         now = time.monotonic()
         longest = now + self._call_timeout
         methods, limit, closed = self._methods, self._max_request_bytes, self._guard.closed
@@ -150,11 +150,11 @@ class FrontDoor:
                 continue
             remaining = details[2]
             expires = longest if remaining is None else min(longest, now + remaining)
-            calls.append(Call(hot, request, expires, number, details, now))  # type: ignore[arg-type] # direct ones are gone
+            calls.append(RawRequest(hot, request, expires, number, details, now))  # type: ignore[arg-type] # direct ones are gone
         if calls:
             self._dispatcher.take(self._admitted(calls), self)
 
-    def _check(self, path: str, hot: Kind | None, request: bytes, details: Details) -> Kind | None:
+    def _check(self, path: str, hot: Method | None, request: bytes, details: Details) -> Method | None:
         """Refuse a call that may not be made, or whose request is too large; return the kind for its caller."""
         if self._guard.closed:
             _, token = read_metadata(details[0])
@@ -164,7 +164,7 @@ class FrontDoor:
             raise too_large(len(request), self._max_request_bytes)
         return hot
 
-    def _admitted(self, calls: list[Call]) -> list[Call]:
+    def _admitted(self, calls: list[RawRequest]) -> list[RawRequest]:
         """Count calls in; refuse those for which there is no room."""
         try:
             room = self._in_flight.enter(len(calls))
@@ -178,7 +178,7 @@ class FrontDoor:
                 self._refuse(call.key, call.about, overloaded)
         return calls[:room]
 
-    def _cancel(self, number: int, calls: list[Call]) -> list[Call]:
+    def _cancel(self, number: int, calls: list[RawRequest]) -> list[RawRequest]:
         """Forget a call whose caller has gone."""
         if self._dispatcher.cancel(number):
             self._in_flight.leave(1)

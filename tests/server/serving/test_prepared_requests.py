@@ -14,8 +14,8 @@ from forwardpass.errors import (
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest
 from forwardpass.v1.tensor_pb2 import Tensor
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.serving import PREDICT, TRACE, Answer, Call, Kind, Predictor, WorkLimits
-from forwardpass_server.serving.heads import Heads
+from forwardpass_server.serving import PREDICT, TRACE, Method, Predictor, RawRequest, RawResponse, WorkLimits
+from forwardpass_server.serving.prepared_requests import PreparedRequestCache
 from forwardpass_server.serving.wire import field, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,11 +47,11 @@ def registry() -> Iterator[Registry]:
     store.close()
 
 
-def answers(predictor: Predictor, calls: Sequence[Call]) -> list[Answer]:
-    """Answer calls that come together, in their order."""
+def answers(predictor: Predictor, calls: Sequence[RawRequest]) -> list[RawResponse]:
+    """RawResponse calls that come together, in their order."""
     found = predictor.sort(calls)
     predictor.sort(found.behind, into=found, final=True)
-    by_call: dict[int, Answer] = {id(call): error for call, error in found.refused}
+    by_call: dict[int, RawResponse] = {id(call): error for call, error in found.refused}
     for batch in found.batches:
         steps = batch.steps()
         while True:
@@ -65,7 +65,7 @@ def answers(predictor: Predictor, calls: Sequence[Call]) -> list[Answer]:
     return [by_call[id(call)] for call in calls]
 
 
-def comparable(answer: Answer) -> object:
+def comparable(answer: RawResponse) -> object:
     if isinstance(answer, bytes):
         return answer
     assert isinstance(answer, ForwardpassError), answer
@@ -100,7 +100,7 @@ def tensor_parts(draw: st.DrawFn) -> list[bytes]:
 
 
 @st.composite
-def requests(draw: st.DrawFn, kind: Kind) -> bytes:
+def requests(draw: st.DrawFn, kind: Method) -> bytes:
     """A request as some encoder might write it."""
     tensor = draw(tensor_parts())
     cut = draw(st.integers(0, len(tensor))) if draw(st.booleans()) else 0
@@ -122,23 +122,25 @@ def requests(draw: st.DrawFn, kind: Kind) -> bytes:
 
 
 @st.composite
-def all_calls(draw: st.DrawFn) -> list[Call]:
+def all_calls(draw: st.DrawFn) -> list[RawRequest]:
     """Calls of which several have the same head and other numbers."""
     calls = []
     for _ in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from([PREDICT, TRACE]))
         request = draw(requests(kind))
-        calls.append(Call(kind, request))
+        calls.append(RawRequest(kind, request))
         for _ in range(draw(st.integers(0, 3))):
             tail = draw(st.binary(min_size=1, max_size=16))
             other = request[: -len(tail)] + tail if len(tail) <= len(request) else request
-            calls.append(Call(kind, other))
+            calls.append(RawRequest(kind, other))
     return calls
 
 
 @settings(max_examples=400)
 @given(calls=all_calls(), order=st.randoms(use_true_random=False))
-def test_answers_do_not_depend_on_what_was_read_before(shared: Registry, calls: list[Call], order: object) -> None:
+def test_answers_do_not_depend_on_what_was_read_before(
+    shared: Registry, calls: list[RawRequest], order: object
+) -> None:
     expected = [comparable(answers(Predictor(shared, LIMITS), [call])[0]) for call in calls]
     predictor = Predictor(shared, LIMITS)
     for _ in range(3):  # unknown, then known, then all at once
@@ -154,7 +156,7 @@ def test_answers_do_not_depend_on_what_was_read_before(shared: Registry, calls: 
 def test_the_usual_request_is_read_by_its_head(registry: Registry) -> None:
     registry.register("same", identity())
     predictor = Predictor(registry, LIMITS)
-    calls = [Call(PREDICT, number_request("same", float(n)).SerializeToString()) for n in range(20)]
+    calls = [RawRequest(PREDICT, number_request("same", float(n)).SerializeToString()) for n in range(20)]
     answers(predictor, calls[:1])
     heads = predictor._known.heads[PREDICT]
     assert all(heads.find(call.request) for call in calls)
@@ -170,7 +172,7 @@ def test_a_request_with_a_revision_is_read_by_its_head_too(registry: Registry) -
     for number in range(20):
         request = number_request("same", float(number))
         request.min_revision = 3
-        calls.append(Call(PREDICT, request.SerializeToString()))
+        calls.append(RawRequest(PREDICT, request.SerializeToString()))
     answers(predictor, calls[:1])
     heads = predictor._known.heads[PREDICT]
     assert all(heads.find(call.request) for call in calls)
@@ -185,7 +187,7 @@ def test_heads_that_are_cut_at_other_places_are_not_taken_for_each_other(shared:
     data = np.array([1.0, 2.0]).tobytes()
     tensor = b"\x08\x02\x12\x02\x01\x02" + bytes_field(3, data)
     name = bytes_field(1, b"double")
-    calls = [Call(PREDICT, name + bytes_field(3, tensor)), Call(PREDICT, bytes_field(3, tensor) + name)]
+    calls = [RawRequest(PREDICT, name + bytes_field(3, tensor)), RawRequest(PREDICT, bytes_field(3, tensor) + name)]
     expected = [comparable(answers(Predictor(shared, LIMITS), [call])[0]) for call in calls]
     predictor = Predictor(shared, LIMITS)
     for _ in range(2):
@@ -198,7 +200,7 @@ def test_numbers_that_are_not_finite_refuse_only_their_own_call(shared: Registry
     predictor = Predictor(shared, LIMITS)
     rows = [[1.0, 2.0], [np.nan, 1.0], [3.0, 4.0], [0.0, -np.inf], [5.0, 6.0]]
     calls = [
-        Call(
+        RawRequest(
             PREDICT,
             PredictRequest(
                 network=network, tensor=Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=np.array(row).tobytes())
@@ -218,7 +220,9 @@ def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
     predictor = Predictor(registry, LIMITS)
     tensor = number_request("moving", 1.0).tensor
     calls = {
-        version: Call(PREDICT, PredictRequest(network="moving", version=version, tensor=tensor).SerializeToString())
+        version: RawRequest(
+            PREDICT, PredictRequest(network="moving", version=version, tensor=tensor).SerializeToString()
+        )
         for version in ("", "1", "2", "best")
     }
 
@@ -255,7 +259,7 @@ def test_heads_of_any_callers_making_take_bounded_memory(shared: Registry) -> No
     tensor = Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=bytes(16))
     tail = bytes_field(5, b"layer_0") * 20_000 + TraceRequest(network="double", tensor=tensor).SerializeToString()
     for number in range(50):
-        (answer,) = answers(predictor, [Call(TRACE, bytes_field(100, b"%d" % number) + tail)])
+        (answer,) = answers(predictor, [RawRequest(TRACE, bytes_field(100, b"%d" % number) + tail)])
         assert isinstance(answer, bytes)
     kept = sum(map(len, predictor._known.heads[TRACE]._heads))
     assert kept < 2**20, f"{kept:,} bytes of heads are kept"
@@ -266,10 +270,10 @@ def test_so_many_heads_are_known_and_no_more(shared: Registry) -> None:
     tail = PredictRequest(
         network="double", tensor=Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=bytes(16))
     ).SerializeToString()
-    calls = [Call(PREDICT, bytes_field(100, b"%d" % number) + tail) for number in range(5_000)]
+    calls = [RawRequest(PREDICT, bytes_field(100, b"%d" % number) + tail) for number in range(5_000)]
     answers(predictor, calls)
     heads = predictor._known.heads[PREDICT]
-    assert isinstance(heads, Heads)
+    assert isinstance(heads, PreparedRequestCache)
     assert len(heads._heads) <= 4_096
     assert sum(map(len, heads._places.values())) <= 4_096
     assert heads.find(calls[-1].request)

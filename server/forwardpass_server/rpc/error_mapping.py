@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 STATUS_TRAILER: Final = "grpc-status-details-bin"
 
 
-class Refusals:
+class ErrorMapper:
     """Makes and counts the refusals of one server. May be used in any thread."""
 
     def __init__(self) -> None:

@@ -13,18 +13,18 @@ from google.protobuf.message import DecodeError
 
 if TYPE_CHECKING:
     from forwardpass_server.registry import VersionState
-    from forwardpass_server.serving.calls import Question, Wanted
+    from forwardpass_server.serving.calls import InferenceRequest, OutputOptions
 
-_MOST_HEADS: Final = 4096
-_MOST_PLACES: Final = 8
+_MAX_HEADS: Final = 4096
+_MAX_PLACES: Final = 8
 _LARGEST_HEAD: Final = 1024
-"""Heads stay in memory, and a caller can make as many as it likes."""
+"""PreparedRequestCache stay in memory, and a caller can make as many as it likes."""
 _LARGEST_DATA: Final = 256 * 1024
 """Above this, parsing costs little beside computing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Head:
+class PreparedRequest:
     """What a request says besides its numbers.
 
     Attributes:
@@ -38,7 +38,7 @@ class Head:
     """
 
     version: "VersionState"
-    wanted: "Wanted"
+    wanted: "OutputOptions"
     dtype: "np.dtype[Any]"
     rows: int
     size: int
@@ -51,15 +51,15 @@ class Head:
         return request[end - self.size : end]
 
 
-class Heads:
+class PreparedRequestCache:
     """The heads of one kind of request that are known. May be used by several threads."""
 
     def __init__(self) -> None:
-        self._heads: dict[bytes, Head] = {}
+        self._heads: dict[bytes, PreparedRequest] = {}
         # Where the numbers may begin and end, by the length of the request.
         self._places: dict[int, tuple[tuple[int, int], ...]] = {}
 
-    def find(self, request: bytes) -> Head | None:
+    def find(self, request: bytes) -> PreparedRequest | None:
         """Return the head of a request, if it is known."""
         for start, end in self._places.get(len(request), ()):
             head = self._heads.get(request[:start] + request[end:])
@@ -68,7 +68,13 @@ class Heads:
         return None
 
     def learn(
-        self, request: bytes, question: "Question", version: "VersionState", wanted: "Wanted", rows: int, work: int
+        self,
+        request: bytes,
+        question: "InferenceRequest",
+        version: "VersionState",
+        wanted: "OutputOptions",
+        rows: int,
+        work: int,
     ) -> None:
         """Remember the head of a plain request that was read and found right, if its numbers stand near its end."""
         numbers = question.numbers()
@@ -82,13 +88,13 @@ class Heads:
         before, after = request[:start], request[end:]
         if start <= 0 or len(before) + len(after) > _LARGEST_HEAD or not _has_numbers(before, data, after, question):
             return
-        if len(self._heads) >= _MOST_HEADS:
+        if len(self._heads) >= _MAX_HEADS:
             self._heads.clear()
             self._places.clear()
         places = self._places.get(len(request), ())
         if (start, end) not in places:
-            self._places[len(request)] = ((start, end), *places)[:_MOST_PLACES]
-        self._heads[before + after] = Head(
+            self._places[len(request)] = ((start, end), *places)[:_MAX_PLACES]
+        self._heads[before + after] = PreparedRequest(
             version=version,
             wanted=wanted,
             dtype=dtype,
@@ -99,7 +105,7 @@ class Heads:
         )
 
 
-def _has_numbers(before: bytes, data: bytes, after: bytes, question: "Question") -> bool:
+def _has_numbers(before: bytes, data: bytes, after: bytes, question: "InferenceRequest") -> bool:
     """Try with other numbers whether whatever stands in their place is read as the inputs, and as nothing else."""
     others = (~np.frombuffer(data, dtype=np.uint8)).tobytes()
     try:
