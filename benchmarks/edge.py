@@ -27,9 +27,9 @@ from benchmarks.watchers import deliver
 from tests.clients.environments import ENVIRONMENTS, envoy
 from tests.deploy.edge.envoy import ROOT, Edge, configuration, located
 from tests.deploy.edge.fleet import Fleet
-from tests.environments import made
-from tests.postgres import Cluster, programs
-from tests.processes import ServerProcess
+from tests.support.environments import made
+from tests.support.postgres import Cluster, programs
+from tests.support.server_process import ServerProcess
 
 NETWORK: Final = f"net-{networks.title(networks.MIDDLE)}"
 REQUEST: Final = networks.request(networks.MIDDLE)

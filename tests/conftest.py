@@ -8,8 +8,8 @@ import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
-from tests.postgres import Cluster
-from tests.processes import ServerProcess
+from tests.support.postgres import Cluster
+from tests.support.server_process import ServerProcess
 
 # How long an example takes says something about the machine only.
 settings.register_profile("any machine", deadline=None)

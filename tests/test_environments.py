@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import Environment, NotInstallableError, made, run
+from tests.support.environments import Environment, NotInstallableError, made, run
 
 
 @pytest.fixture

@@ -3,23 +3,23 @@ from typing import Any
 
 import pytest
 
-from tests.client.fake_server import FakeServer
-from tests.client.twins import Loop, Twin
+from tests.support.client_factory import BackgroundLoop, ClientFactory
+from tests.support.fake_server import FakeServer
 
 
 @pytest.fixture(scope="session")
-def _loop() -> Iterator[Loop]:
-    loop = Loop()
+def _loop() -> Iterator[BackgroundLoop]:
+    loop = BackgroundLoop()
     yield loop
     loop.close()
 
 
 @pytest.fixture(params=["sync", "async"])
-def connect(request: pytest.FixtureRequest, _loop: Loop) -> Iterator[Twin]:
+def connect(request: pytest.FixtureRequest, _loop: BackgroundLoop) -> Iterator[ClientFactory]:
     """Make clients, of each kind in turn."""
-    twin = Twin(request.param, _loop)
-    yield twin
-    twin.close()
+    factory = ClientFactory(request.param, _loop)
+    yield factory
+    factory.close()
 
 
 @pytest.fixture
@@ -30,6 +30,6 @@ def fake() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def client(fake: FakeServer, connect: Twin) -> Any:
+def client(fake: FakeServer, connect: ClientFactory) -> Any:
     """A client of `fake`, of each kind in turn."""
     return connect(fake.address)

@@ -13,9 +13,9 @@ from forwardpass.rows import read_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.client.fake_server import ARTICLE, FakeServer, outputs_of
-from tests.client.twins import Twin
-from tests.processes import ServerProcess, wait_until
+from tests.support.client_factory import ClientFactory
+from tests.support.fake_server import ARTICLE, FakeServer, outputs_of
+from tests.support.server_process import ServerProcess, wait_until
 
 NAME = "article-2-hidden"
 ROWS = np.random.default_rng(0).integers(-9, 9, size=(50, 2)).astype(np.float64)
@@ -158,7 +158,7 @@ async def test_an_async_iterable_may_give_the_rows(fake: FakeServer) -> None:
 
 
 class TestRealServer:
-    def test_order_and_bits_are_those_of_predict(self, connect: Twin, server: ServerProcess) -> None:
+    def test_order_and_bits_are_those_of_predict(self, connect: ClientFactory, server: ServerProcess) -> None:
         client = connect(server.address)
         layers = [{"weights": np.random.default_rng(0).standard_normal((4, 3)), "activation": "tanh"}]
         client.register("batches", {"format": spec.FORMAT, "dtype": "float32", "inputs": 3, "layers": layers})
@@ -166,7 +166,7 @@ class TestRealServer:
         found = [prediction.outputs for prediction in client.predict_batches("batches", rows, batch_rows=64)]
         assert np.concatenate(found).tobytes() == client.predict("batches", rows).outputs.tobytes()
 
-    def test_a_number_that_is_none_is_found(self, connect: Twin, server: ServerProcess) -> None:
+    def test_a_number_that_is_none_is_found(self, connect: ClientFactory, server: ServerProcess) -> None:
         rows = np.ones((1_000, 2))
         rows[777, 1] = np.nan
         with pytest.raises(errors.NonFiniteInputError) as caught:

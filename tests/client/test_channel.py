@@ -9,7 +9,7 @@ from forwardpass.errors import InvalidFieldError
 from forwardpass.v1 import network_service_pb2, prediction_service_pb2
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from tests.client.twins import Twin
+from tests.support.client_factory import ClientFactory
 
 DEFAULTS: dict[str, Any] = {
     "timeout": 10.0,
@@ -96,7 +96,7 @@ def test_only_this_machine_is_local(address: str, local: bool) -> None:
         pytest.param({"token": "secret", "address": "example.org:1"}, "tls=True", id="token in the clear"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_words(connect: Twin, options: dict[str, Any], says: str) -> None:
+def test_what_cannot_be_used_is_refused_in_words(connect: ClientFactory, options: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidFieldError, match=says) as caught:
         connect(**{"address": "localhost:50051", **options})
     assert "ecret" not in str(caught.value)

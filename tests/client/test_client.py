@@ -16,8 +16,8 @@ from forwardpass import Prediction, StreamRequest, errors, spec
 from forwardpass.tensors import from_tensor
 from forwardpass.v1 import network_service_pb2 as networks_v1
 
-from tests.client.fake_server import ARTICLE, FakeServer, outputs_of
-from tests.client.twins import Twin
+from tests.support.client_factory import ClientFactory
+from tests.support.fake_server import ARTICLE, FakeServer, outputs_of
 
 DOCUMENT: dict[str, Any] = {
     "format": spec.FORMAT,
@@ -127,7 +127,7 @@ class TestTrace:
             assert np.array_equal(sums, layer.pre_activation)
 
     @pytest.mark.parametrize("layers", [["hidden_1"], ("hidden_1",), "hidden_1", {"hidden_1": 1}.keys()])
-    def test_shows_the_layers_asked_for(self, connect: Twin, fake: FakeServer, layers: Any) -> None:
+    def test_shows_the_layers_asked_for(self, connect: ClientFactory, fake: FakeServer, layers: Any) -> None:
         asked = list(layers) if not isinstance(layers, str | list | tuple) else layers
         assert [layer.name for layer in connect(fake.address).trace(NAME, ROWS, layers=asked).layers] == ["hidden_1"]
 
@@ -211,11 +211,11 @@ class TestRegister:
             client.register("large", _large(), progress=stop)
         assert "large" not in fake.networks
 
-    def test_an_upload_has_a_second_more_for_each_mebibyte(self, connect: Twin, fake: FakeServer) -> None:
+    def test_an_upload_has_a_second_more_for_each_mebibyte(self, connect: ClientFactory, fake: FakeServer) -> None:
         connect(fake.address, timeout=5.0).register("large", _large())
         assert fake.calls[0].seconds_left == pytest.approx(5 + 9, abs=1)
 
-    def test_says_an_uploads_own_timeout(self, connect: Twin, fake: FakeServer) -> None:
+    def test_says_an_uploads_own_timeout(self, connect: ClientFactory, fake: FakeServer) -> None:
         connect(fake.address, timeout=5.0).register("large", _large(), timeout=50)
         assert fake.calls[0].seconds_left == pytest.approx(50, abs=1)
 
@@ -298,7 +298,7 @@ class TestTimeouts:
     )
     def test_the_server_is_told(
         self,
-        connect: Twin,
+        connect: ClientFactory,
         fake: FakeServer,
         default: float | None,
         options: dict[str, Any],
@@ -365,7 +365,7 @@ class TestRetries:
             client.predict(NAME, ROWS)
         assert len(fake.calls) == 4
 
-    def test_none_when_switched_off(self, connect: Twin, fake: FakeServer) -> None:
+    def test_none_when_switched_off(self, connect: ClientFactory, fake: FakeServer) -> None:
         fake.fail(grpc.StatusCode.UNAVAILABLE)
         with pytest.raises(errors.UnavailableError):
             connect(fake.address, retries=False).predict(NAME, ROWS)
@@ -383,7 +383,7 @@ class TestMetadata:
         client.predict(NAME, ROWS)
         assert fake.calls[0].metadata["user-agent"].startswith("forwardpass-python/")
 
-    def test_a_token_travels_with_every_call(self, connect: Twin, fake: FakeServer) -> None:
+    def test_a_token_travels_with_every_call(self, connect: ClientFactory, fake: FakeServer) -> None:
         client = connect(fake.address, token="sesame")  # noqa: S106 - a test's token
         client.predict(NAME, ROWS)
         client.register("large", _large())
@@ -422,10 +422,10 @@ class TestClosing:
                 call()
         assert "closed" in repr(client)
 
-    def test_an_unused_client_can_be_closed(self, connect: Twin) -> None:
+    def test_an_unused_client_can_be_closed(self, connect: ClientFactory) -> None:
         connect("localhost:50051").close()
 
-    def test_with_closes(self, connect: Twin, fake: FakeServer) -> None:
+    def test_with_closes(self, connect: ClientFactory, fake: FakeServer) -> None:
         with connect(fake.address) as client:
             assert client.predict("article-linear", [2, 3]).outputs == 9
         with pytest.raises(RuntimeError, match="closed"):

@@ -19,9 +19,9 @@ from forwardpass.tensors import from_tensor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.client.fake_server import ARTICLE, FakeServer, outputs_of
-from tests.client.twins import Twin
-from tests.processes import ServerProcess, wait_until
+from tests.support.client_factory import ClientFactory
+from tests.support.fake_server import ARTICLE, FakeServer, outputs_of
+from tests.support.server_process import ServerProcess, wait_until
 
 NAME = "article-2-hidden"
 
@@ -120,7 +120,7 @@ class TestDeciding:
 
 
 @pytest.fixture
-def together(connect: Twin, fake: FakeServer) -> Any:
+def together(connect: ClientFactory, fake: FakeServer) -> Any:
     """A client of `fake` that lets rows travel together, of each kind in turn."""
     return connect(fake.address, coalesce=True)
 
@@ -228,7 +228,7 @@ class TestErrors:
 
 
 class TestPatience:
-    def test_the_impatient_give_up_by_themselves(self, together: Any, connect: Twin, fake: FakeServer) -> None:
+    def test_the_impatient_give_up_by_themselves(self, together: Any, connect: ClientFactory, fake: FakeServer) -> None:
         fake.delay(0.6)
         with pytest.raises(errors.DeadlineExceededError) as alone:
             connect(fake.address).predict(NAME, [1.0, 1.0], timeout=0.25)
@@ -381,7 +381,7 @@ def _told(call: Callable[[], Prediction]) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_nobody_can_tell(connect: Twin, server: ServerProcess, classifier: str, seed: int) -> None:
+def test_nobody_can_tell(connect: ClientFactory, server: ServerProcess, classifier: str, seed: int) -> None:
     """Callers of every kind, at random moments, some of them in error: each is told what it is told alone."""
     alone, company = connect(server.address), connect(server.address, coalesce=True)
     chance = random.Random(seed)

@@ -11,9 +11,9 @@ import grpc
 import pytest
 from forwardpass import AsyncClient, errors
 
-from tests.certificates import self_signed
-from tests.client.fake_server import FakeServer
-from tests.client.twins import Twin
+from tests.support.certificates import self_signed
+from tests.support.client_factory import ClientFactory
+from tests.support.fake_server import FakeServer
 
 NAME = "article-linear"
 ROW = [2.0, 3.0]
@@ -36,7 +36,7 @@ class TestReadiness:
         with pytest.raises(errors.DeadlineExceededError, match=r"was not ready to serve within 0\.3 s"):
             client.wait_until_ready(0.3)
 
-    def test_no_server_is_not_ready(self, connect: Twin) -> None:
+    def test_no_server_is_not_ready(self, connect: ClientFactory) -> None:
         client = connect("127.0.0.1:1")
         assert client.ready() is False
         with pytest.raises(TimeoutError):
@@ -50,7 +50,7 @@ class TestReadiness:
         assert client.predict(NAME, ROW).outputs == 9
         timer.join()
 
-    def test_waits_for_a_server_that_starts(self, connect: Twin) -> None:
+    def test_waits_for_a_server_that_starts(self, connect: ClientFactory) -> None:
         port = _free_port()
         client = connect(f"127.0.0.1:{port}")
         started: list[FakeServer] = []
@@ -64,7 +64,7 @@ class TestReadiness:
 
 
 class TestBalancing:
-    def test_all_addresses_are_used(self, connect: Twin) -> None:
+    def test_all_addresses_are_used(self, connect: ClientFactory) -> None:
         with FakeServer() as one, FakeServer() as other:
             client = connect(f"ipv4:{one.address},{other.address}")
             for _ in range(20):
@@ -75,7 +75,7 @@ class TestBalancing:
             assert min(len(one.calls), len(other.calls)) >= 8
             client.close()
 
-    def test_a_server_that_drains_gets_no_more_calls(self, connect: Twin) -> None:
+    def test_a_server_that_drains_gets_no_more_calls(self, connect: ClientFactory) -> None:
         with FakeServer() as one, FakeServer() as other:
             client = connect(f"ipv4:{one.address},{other.address}")
             while not (one.calls and other.calls):
@@ -88,7 +88,7 @@ class TestBalancing:
             assert len(one.calls) == before
             client.close()
 
-    def test_calls_go_on_while_one_server_dies(self, connect: Twin) -> None:
+    def test_calls_go_on_while_one_server_dies(self, connect: ClientFactory) -> None:
         with FakeServer() as one, FakeServer() as other:
             client = connect(f"ipv4:{one.address},{other.address}")
             client.predict(NAME, ROW)
@@ -100,7 +100,7 @@ class TestBalancing:
             killer.join()
             client.close()
 
-    def test_a_server_that_comes_back_is_found(self, connect: Twin) -> None:
+    def test_a_server_that_comes_back_is_found(self, connect: ClientFactory) -> None:
         port = _free_port()
         with FakeServer(port) as first:
             client = connect(first.address)
@@ -133,7 +133,7 @@ class TestTls:
 
     @pytest.mark.parametrize("form", ["path", "str", "bytes", "credentials"])
     def test_trusts_what_it_is_told_to(
-        self, secure: FakeServer, connect: Twin, certificate: tuple[Path, Path], form: str
+        self, secure: FakeServer, connect: ClientFactory, certificate: tuple[Path, Path], form: str
     ) -> None:
         root = certificate[0]
         forms = {
@@ -147,7 +147,7 @@ class TestTls:
         assert secure.calls[0].metadata["authorization"] == "Bearer sesame"
 
     @pytest.mark.parametrize("tls", [True, False])
-    def test_does_not_trust_another(self, secure: FakeServer, connect: Twin, tls: bool) -> None:
+    def test_does_not_trust_another(self, secure: FakeServer, connect: ClientFactory, tls: bool) -> None:
         client = connect(secure.address, tls=tls, retries=False)
         with pytest.raises(errors.UnavailableError, match="agree about TLS"):
             client.predict(NAME, ROW)

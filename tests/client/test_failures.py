@@ -17,8 +17,8 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from tests.client.fake_server import FakeServer
-from tests.client.twins import Twin
+from tests.support.client_factory import ClientFactory
+from tests.support.fake_server import FakeServer
 
 Code = grpc.StatusCode
 
@@ -75,7 +75,7 @@ def test_every_detail_arrives(client: Any, fake: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.OK], ids=lambda code: code.name)
-def test_a_bare_code_becomes_the_nearest_class(connect: Twin, fake: FakeServer, code: grpc.StatusCode) -> None:
+def test_a_bare_code_becomes_the_nearest_class(connect: ClientFactory, fake: FakeServer, code: grpc.StatusCode) -> None:
     fake.fail(code)
     with pytest.raises(ForwardpassError) as caught:
         connect(fake.address, retries=False).predict("article-linear", [2, 3])
@@ -120,14 +120,14 @@ def test_a_broken_detail_does_not_hide_the_others() -> None:
 
 
 @pytest.mark.parametrize("method", ["predict", "trace"])
-def test_a_refused_connection_names_the_target(connect: Twin, method: str) -> None:
+def test_a_refused_connection_names_the_target(connect: ClientFactory, method: str) -> None:
     with pytest.raises(errors.UnavailableError, match=r"127\.0\.0\.1:1 cannot be reached; check") as caught:
         getattr(connect("127.0.0.1:1"), method)("article-linear", [2, 3])
     assert caught.value.facts["target"] == "127.0.0.1:1"
     assert isinstance(caught.value, ConnectionError)
 
 
-def test_a_server_that_does_not_serve_is_told_apart(connect: Twin, fake: FakeServer) -> None:
+def test_a_server_that_does_not_serve_is_told_apart(connect: ClientFactory, fake: FakeServer) -> None:
     fake.serve(False)
     with pytest.raises(errors.UnavailableError, match="does not serve now"):
         connect(fake.address, retries=False).predict("article-linear", [2, 3])
@@ -175,7 +175,7 @@ class TestBrokenOff:
             client.delete_network("article-linear")
         assert fake.methods() == ["DeleteNetwork"]
 
-    def test_nothing_is_without_retries(self, connect: Twin, fake: FakeServer) -> None:
+    def test_nothing_is_without_retries(self, connect: ClientFactory, fake: FakeServer) -> None:
         fake.script.append(_breaks_off)
         with pytest.raises(errors.UnavailableError):
             connect(fake.address, retries=False).predict("article-linear", [2, 3])

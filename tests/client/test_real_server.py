@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from forwardpass import StreamRequest, errors, spec
 
-from tests.client.twins import Twin
-from tests.processes import ServerProcess
+from tests.support.client_factory import ClientFactory
+from tests.support.server_process import ServerProcess
 
 
 @pytest.fixture
-def real(connect: Twin, server: ServerProcess) -> Any:
+def real(connect: ClientFactory, server: ServerProcess) -> Any:
     return connect(server.address)
 
 
@@ -223,7 +223,7 @@ def test_many_networks_in_one_call(real: Any) -> None:
     assert misshapen.facts["expectedShape"] == "[rows, 2]"
 
 
-def test_a_watch_tells_of_changes(real: Any, connect: Twin, server: ServerProcess, name: str) -> None:
+def test_a_watch_tells_of_changes(real: Any, connect: ClientFactory, server: ServerProcess, name: str) -> None:
     changes = real.watch(prefix=name)
     assert next(changes).event == "synced"
     other = connect(server.address)
@@ -245,7 +245,7 @@ def test_the_server_is_ready(real: Any) -> None:
     assert real.ready()
 
 
-def test_a_list_of_addresses_is_one_target(server: ServerProcess, connect: Twin) -> None:
+def test_a_list_of_addresses_is_one_target(server: ServerProcess, connect: ClientFactory) -> None:
     client = connect(f"ipv4:{server.address},{server.address}")
     client.wait_until_ready(10)
     assert client.predict("article-linear", [2, 3]).outputs.tolist() == [[9.0]]

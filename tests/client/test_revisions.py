@@ -9,7 +9,7 @@ from forwardpass.errors import RevisionAheadError
 from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1 import prediction_service_pb2 as predictions
 
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 ONE = {"format": spec.FORMAT, "inputs": 1, "layers": [{"weights": [[1]]}]}
 READS = ["GetNetwork", "ListAliasMoves", "ListNetworks", "ListShadows", "ListVersions", "WatchNetworks"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from forwardpass import AsyncClient, StreamRequest, errors
 
-from tests.client.fake_server import ARTICLE, FakeServer, outputs_of
+from tests.support.fake_server import ARTICLE, FakeServer, outputs_of
 
 NAME = "article-1-hidden"
 

@@ -15,8 +15,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from tests.clients.environments import ENVIRONMENTS
 from tests.clients.place import VARIABLE, Answers, Place
-from tests.environments import ROOT, NotInstallableError, made
-from tests.processes import ServerProcess
+from tests.support.environments import ROOT, NotInstallableError, made
+from tests.support.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pb2 import FileDescriptorProto

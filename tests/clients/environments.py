@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import PIP, ROOT, Environment, NotInstallableError, made, npm, python, run
+from tests.support.environments import PIP, ROOT, Environment, NotInstallableError, made, npm, python, run
 
 HERE = Path(__file__).parent
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.environments import perf_analyzer
-from tests.environments import ROOT
-from tests.processes import ServerProcess
+from tests.support.environments import ROOT
+from tests.support.server_process import ServerProcess
 
 DOCUMENT = (ROOT / "docs" / "open-inference.md").read_text()
 SNIPPETS = re.findall(

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 import yaml
 
 from tests.containers import podman
-from tests.processes import wait_until
+from tests.support.server_process import wait_until
 
 ROOT: Final = Path(__file__).parents[2]
 

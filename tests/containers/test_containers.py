@@ -21,8 +21,8 @@ from forwardpass.errors import NetworkNotFoundError
 from tests.containers import images, podman
 from tests.containers.composition import Composition
 from tests.deploy.test_observability import QUERIES
-from tests.processes import wait_until
-from tests.server.registry.samples import tiny
+from tests.support.sample_networks import tiny
+from tests.support.server_process import wait_until
 
 pytestmark = pytest.mark.prove
 

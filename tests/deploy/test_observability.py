@@ -14,7 +14,7 @@ from forwardpass import Client
 from forwardpass.reasons import REASONS
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "observability"

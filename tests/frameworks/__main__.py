@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.environments import ROOT, NotInstallableError, made
 from tests.frameworks import table
 from tests.frameworks.cases import Figures
 from tests.frameworks.environments import ENVIRONMENTS
+from tests.support.environments import ROOT, NotInstallableError, made
 
 
 def main() -> int:

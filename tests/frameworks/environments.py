@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.environments import ROOT, Environment, python
+from tests.support.environments import ROOT, Environment, python
 
 HERE = Path(__file__).parent
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tests.environments import ROOT
+from tests.support.environments import ROOT
 
 DOCS = ROOT / "docs" / "importing.md"
 START, END = "<!-- measured: make test-frameworks -->\n", "<!-- end -->"

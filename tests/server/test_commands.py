@@ -10,7 +10,7 @@ from forwardpass_server.registry.schema import HEAD
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

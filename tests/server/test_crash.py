@@ -12,8 +12,8 @@ from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
 from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
-from tests.processes import ServerProcess
-from tests.wire import network_spec, predict_request
+from tests.support.raw_grpc import network_spec, predict_request
+from tests.support.server_process import ServerProcess
 
 
 @pytest.mark.parametrize("cycles", [10, pytest.param(100, marks=pytest.mark.prove)])

@@ -19,7 +19,7 @@ from forwardpass.spec import DEFAULT_LIMITS
 from forwardpass_server.registry.compile import check_examples, compile_plan
 from forwardpass_server.serving import features
 
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 CITIES = ["Bern", "Basel", "Genf"]
 NETWORK: dict[str, Any] = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from forwardpass import Client, spec
 
-from tests.graphs import compute, outputs_of, random_graph
-from tests.processes import ServerProcess
+from tests.support.random_graphs import compute, outputs_of, random_graph
+from tests.support.server_process import ServerProcess
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "graphs"
 

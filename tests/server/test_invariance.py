@@ -12,9 +12,9 @@ from forwardpass.tensors import from_tensor, to_tensor
 from forwardpass.v1 import prediction_service_pb2 as predictions
 from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
-from tests.graphs import random_graph
-from tests.processes import ServerProcess
-from tests.wire import register
+from tests.support.random_graphs import random_graph
+from tests.support.raw_grpc import register
+from tests.support.server_process import ServerProcess
 
 ROWS = 120
 

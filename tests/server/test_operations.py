@@ -10,8 +10,8 @@ import pytest
 from forwardpass import Client, spec
 from forwardpass_server.registry import BackupError, Registry, SqlStore, back_up
 
-from tests.processes import ServerProcess
-from tests.server.registry.samples import tiny
+from tests.support.sample_networks import tiny
+from tests.support.server_process import ServerProcess
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

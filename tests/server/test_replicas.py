@@ -13,9 +13,9 @@ from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest
 from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
-from tests.postgres import Cluster
-from tests.processes import ServerProcess
-from tests.wire import network_spec, predict_request
+from tests.support.postgres import Cluster
+from tests.support.raw_grpc import network_spec, predict_request
+from tests.support.server_process import ServerProcess
 
 Start = Callable[..., tuple[ServerProcess, NetworkServiceStub]]
 

@@ -14,9 +14,9 @@ from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
 from forwardpass_server.registry import SqlStore
 
-from tests.postgres import Cluster
-from tests.processes import ServerProcess
-from tests.wire import network_spec
+from tests.support.postgres import Cluster
+from tests.support.raw_grpc import network_spec
+from tests.support.server_process import ServerProcess
 
 NETWORKS = 10
 """So many, that none comes near `max_versions`."""

@@ -17,8 +17,8 @@ from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1 import prediction_service_pb2 as predictions
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
 
-from tests.processes import ServerProcess
-from tests.wire import NETWORKS, PREDICTIONS, network_spec, predict_request, register
+from tests.support.raw_grpc import NETWORKS, PREDICTIONS, network_spec, predict_request, register
+from tests.support.server_process import ServerProcess
 
 MINUTES = float(os.environ.get("FORWARDPASS_SOAK_MINUTES", "30"))
 """For each engine."""

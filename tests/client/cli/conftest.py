@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -19,7 +19,7 @@ from forwardpass.cli.tables import PART_ROWS, Part, Table
 from typer.main import get_command
 
 from tests.client.cli.conftest import Run
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -15,7 +15,7 @@ from forwardpass.cli.reading import rows_from_csv
 from forwardpass.models import FeatureInfo
 
 from tests.client.cli.conftest import Run
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 AGE = FeatureInfo(name="age", low=0, high=120, missing=40)
 CITY = FeatureInfo(name="city", kind="category", categories=("1", "2"), unknown="1", missing="nan")

@@ -15,7 +15,7 @@ from forwardpass.importers import Certificate
 from typer.testing import CliRunner
 
 from tests.client.cli.conftest import Run
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 DOCS = Path(__file__).parents[3] / "docs" / "importing.md"
 TRAIN = """

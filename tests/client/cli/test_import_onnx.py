@@ -10,7 +10,7 @@ from forwardpass import Client
 from forwardpass.importers import Certificate
 
 from tests.client.cli.conftest import Run
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 DOCS = (Path(__file__).parents[3] / "docs" / "onnx.md").read_text()
 

@@ -11,7 +11,7 @@ import pytest
 from forwardpass import Client, spec
 
 from tests.client.cli.conftest import Run
-from tests.processes import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess, wait_until
 
 DOCS = Path(__file__).parents[3] / "docs" / "rollout.md"
 

@@ -13,7 +13,7 @@ from forwardpass.compare.comparing import CHUNK_ROWS
 from forwardpass.differences import beyond, differences
 from forwardpass.models import Classification, Prediction
 
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.standard_normal((3, 4))

@@ -20,9 +20,9 @@ from forwardpass_server.registry.compile import compile_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests import features
-from tests.expressions import texts
-from tests.graphs import random_graph
+from tests.support import random_features as features
+from tests.support.random_expressions import texts
+from tests.support.random_graphs import random_graph
 
 ROOT = Path(__file__).parents[3]
 DTYPES = st.sampled_from(["float32", "float64"])

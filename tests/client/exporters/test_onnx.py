@@ -16,8 +16,8 @@ from forwardpass.spec import NetworkSpec
 from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.kinds import KINDS
 
-from tests.graphs import random_graph
-from tests.layers import STEPS, random_layer
+from tests.support.random_graphs import random_graph
+from tests.support.random_layers import STEPS, random_layer
 
 DTYPES = ["float64", "float32"]
 CITY = {"name": "city", "kind": "category", "categories": ["a", "b"], "unknown": "a"}

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
-from tests.graphs import random_graph
+from tests.support.random_graphs import random_graph
 
 ROWS = np.arange(12.0).reshape(6, 2)
 MODEL = LinearRegression().fit(ROWS, ROWS[:, 0] * 3 + 1)

@@ -14,8 +14,8 @@ from forwardpass.v1 import network_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.client.spec.forms import assert_same_in_every_form
-from tests.expressions import texts
+from tests.support.random_expressions import texts
+from tests.support.spec_forms import assert_same_in_every_form
 
 
 def document(activation: Any, dtype: str = "float64") -> dict[str, Any]:

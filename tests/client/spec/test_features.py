@@ -13,8 +13,8 @@ from forwardpass.spec.limits import Limits
 from forwardpass.v1 import network_pb2
 from hypothesis import given, settings
 
-from tests.client.spec.forms import assert_same_in_every_form
-from tests.features import documents
+from tests.support.random_features import documents
+from tests.support.spec_forms import assert_same_in_every_form
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "network.schema.json").read_text())
 

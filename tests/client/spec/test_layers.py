@@ -10,7 +10,7 @@ from forwardpass.spec.kinds import KINDS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.layers import random_layer
+from tests.support.random_layers import random_layer
 
 
 def document(*layers: dict[str, Any], inputs: int = 3) -> dict[str, Any]:

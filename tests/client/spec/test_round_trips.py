@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load, save
 
-from tests.client.spec.forms import assert_same_in_every_form
-from tests.graphs import random_graph
+from tests.support.random_graphs import random_graph
+from tests.support.spec_forms import assert_same_in_every_form
 
 NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}", fullmatch=True).filter(lambda name: name != "inputs")
 LABELS = st.text("abcdefgh XYZ0189äöü", min_size=1, max_size=10).map(str.strip).filter(bool)

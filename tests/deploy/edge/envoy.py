@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import yaml
 
-from tests.processes import wait_until
+from tests.support.server_process import wait_until
 
 ROOT: Final = Path(__file__).parents[3]
 CONFIGURATION: Final = ROOT / "deploy" / "envoy.yaml"

@@ -13,8 +13,8 @@ from typing import Final, Self
 import grpc
 
 from tests.deploy.edge.names import NameServer
-from tests.processes import ServerProcess
-from tests.wire import network_spec, register
+from tests.support.raw_grpc import network_spec, register
+from tests.support.server_process import ServerProcess
 
 MARKED: Final = "replica"
 """A network whose output for 1 says which server computes: the last number of its address."""

@@ -19,8 +19,8 @@ from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
 from tests.deploy.edge.fleet import MARKED
 from tests.deploy.edge.http import ask
-from tests.processes import wait_until
-from tests.wire import predict_request
+from tests.support.raw_grpc import predict_request
+from tests.support.server_process import wait_until
 
 SECONDS: Final = 60
 """How long a call may take: nothing here is about speed."""

@@ -18,15 +18,15 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.certificates import self_signed
 from tests.deploy.edge.envoy import CONFIGURATION, Edge, without_comment
 from tests.deploy.edge.fleet import MARKED, Fleet
 from tests.deploy.edge.http import ask
 from tests.deploy.edge.names import NameServer
 from tests.deploy.edge.refuser import Refuser
 from tests.deploy.edge.test_configuration import METHODS, path_of, tried_again_for
-from tests.processes import wait_until
-from tests.wire import NETWORKS, PREDICTIONS, call, network_spec, predict_request, refused, register
+from tests.support.certificates import self_signed
+from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, network_spec, predict_request, refused, register
+from tests.support.server_process import wait_until
 
 Code = grpc.StatusCode
 

@@ -12,8 +12,8 @@ from forwardpass_server.oip.v2 import inference_pb2
 from forwardpass_server.rpc.auth import POLICY
 from forwardpass_server.settings import Settings
 
-from tests.certificates import self_signed
 from tests.deploy.edge.envoy import CONFIGURATION, ROOT, configuration, located, manager, servers, without_comment
+from tests.support.certificates import self_signed
 
 DOCUMENT = configuration()
 ROUTES = manager(DOCUMENT)["route_config"]["virtual_hosts"][0]["routes"]

@@ -12,8 +12,8 @@ from tests.deploy.edge.envoy import Edge
 from tests.deploy.edge.fleet import MARKED, Fleet
 from tests.deploy.edge.http import ask
 from tests.deploy.edge.load import Turns, load, over_json, stock
-from tests.postgres import Cluster
-from tests.processes import wait_until
+from tests.support.postgres import Cluster
+from tests.support.server_process import wait_until
 
 pytestmark = pytest.mark.prove
 

@@ -14,8 +14,8 @@ from google.rpc.status_pb2 import Status
 from tests.deploy.edge.envoy import Edge
 from tests.deploy.edge.fleet import Fleet
 from tests.deploy.edge.http import Answer, ask
-from tests.processes import wait_until
-from tests.wire import NETWORKS, PREDICTIONS, call, predict_request, refused
+from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, predict_request, refused
+from tests.support.server_process import wait_until
 
 PREDICT = "/v1/networks/article-2-hidden:predict"
 ROWS = {"tensor": {"values": [3, 5]}}

@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tests.environments import ROOT
 from tests.frameworks.keras import cases
+from tests.support.environments import ROOT
 
 FOLDER: Final = ROOT / "tests" / "client" / "importers" / "keras_files"
 MODELS: Final[Mapping[str, tuple[Callable[[], Any], Any]]] = {

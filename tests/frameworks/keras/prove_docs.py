@@ -11,7 +11,7 @@ from forwardpass import Client
 from forwardpass.importers import Certificate
 
 from tests.frameworks.table import DOCS
-from tests.processes import ServerProcess
+from tests.support.server_process import ServerProcess
 
 
 def test_the_recipe(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from forwardpass_server.core.elementwise import PIECE_NUMBERS
 from forwardpass_server.core.erf import erf
 from hypothesis import given, reject, settings
 
-from tests.expressions import UNARY, texts
+from tests.support.random_expressions import UNARY, texts
 
 DTYPES = ["float32", "float64"]
 UNITS = 8

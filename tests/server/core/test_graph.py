@@ -12,7 +12,7 @@ from forwardpass_server.registry.compile import compile_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.graphs import compute, merged, outputs_of, random_graph
+from tests.support.random_graphs import compute, merged, outputs_of, random_graph
 
 DTYPES = ["float32", "float64"]
 MERGES = ["sum", "concatenate", "multiply", "mean", "max"]

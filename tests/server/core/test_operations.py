@@ -14,7 +14,7 @@ from forwardpass_server.registry.compile import compile_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.layers import SMOOTH, STEPS, pre_activations, random_layer
+from tests.support.random_layers import SMOOTH, STEPS, pre_activations, random_layer
 
 DTYPES = ["float32", "float64"]
 VALUES = (*range(-2, 6), 0.0, -0.0, 0.5, math.nan, math.inf, -math.inf, 1e30)

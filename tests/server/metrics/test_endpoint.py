@@ -18,9 +18,9 @@ from forwardpass_server.metrics import table
 from forwardpass_server.metrics.families import FAMILIES
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.postgres import Cluster
-from tests.processes import ServerProcess, wait_until
-from tests.server.registry.samples import BUILTINS, tiny
+from tests.support.postgres import Cluster
+from tests.support.sample_networks import BUILTINS, tiny
+from tests.support.server_process import ServerProcess, wait_until
 
 METRICS = ("--metrics-listen", "127.0.0.1:0")
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"

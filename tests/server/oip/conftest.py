@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from tests.processes import ServerProcess
-from tests.server.oip.http import Http
+from tests.support.plain_http import Http
+from tests.support.server_process import ServerProcess
 
 REST = ("--rest-listen", "127.0.0.1:0")
 

@@ -9,7 +9,7 @@ from forwardpass_server.oip.v2.inference_pb2 import InferTensorContents
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.oip.samples import NUMPY, TYPED, elements
+from tests.support.infer_requests import NUMPY, TYPED, elements
 
 WHOLE = sorted(name for name, dtype in NUMPY.items() if np.dtype(dtype).kind in "iu")
 DTYPES = [np.dtype("float32"), np.dtype("float64")]

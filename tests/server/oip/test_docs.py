@@ -12,9 +12,9 @@ from forwardpass_server.oip.infer import _ACCEPTED, _SEQUENCE
 from forwardpass_server.oip.service import SERVICE
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 
-from tests.server.oip.http import Http
-from tests.server.oip.samples import INFERENCE
-from tests.wire import call, refused
+from tests.support.infer_requests import INFERENCE
+from tests.support.plain_http import Http
+from tests.support.raw_grpc import call, refused
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "open-inference.md").read_text()
 

@@ -18,9 +18,9 @@ from forwardpass_server.oip.v2 import model_config_pb2 as config
 from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.serving.wire import varint
 
-from tests.server.oip.samples import Tensor, infer_request, outputs_of, row_request, tensor
 from tests.server.oip.test_infer import answer
-from tests.server.serving.samples import identity, served
+from tests.support.infer_requests import Tensor, infer_request, outputs_of, row_request, tensor
+from tests.support.sample_networks import identity, served
 
 LOOSE: list[dict[str, Any]] = [
     {"name": "age", "range": [0, 120], "missing": 40},

@@ -19,8 +19,8 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.server.oip.samples import NUMPY, TYPED, infer_request, outputs_of, parameter, row_request, tensor
-from tests.server.serving.samples import chain
+from tests.support.infer_requests import NUMPY, TYPED, infer_request, outputs_of, parameter, row_request, tensor
+from tests.support.sample_networks import chain
 
 assert UNTRACED.inside is not None
 INFER = UNTRACED.inside

@@ -15,10 +15,10 @@ from forwardpass import spec
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT32, DATA_TYPE_FLOAT64, Tensor
 
-from tests.processes import ServerProcess
-from tests.server.oip.http import HEADER_LENGTH, Http, Reply, infer_body
-from tests.server.serving.samples import identity
-from tests.wire import PREDICTIONS, call, network_spec, register
+from tests.support.plain_http import HEADER_LENGTH, Http, Reply, infer_body
+from tests.support.raw_grpc import PREDICTIONS, call, network_spec, register
+from tests.support.sample_networks import identity
+from tests.support.server_process import ServerProcess
 
 ROW = np.array([[2.0, 3.0]])
 MODEL = "/v2/models/article-linear"

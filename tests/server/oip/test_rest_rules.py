@@ -26,10 +26,10 @@ from forwardpass_server.oip.rest.statuses import STATUSES
 from forwardpass_server.rpc.auth import POLICY, SCOPES
 from forwardpass_server.rpc.status import CODES
 
-from tests.processes import ServerProcess, wait_until
 from tests.server.oip.conftest import REST
-from tests.server.oip.http import Http, Reply, infer_body
-from tests.wire import network_spec, register
+from tests.support.plain_http import Http, Reply, infer_body
+from tests.support.raw_grpc import network_spec, register
+from tests.support.server_process import ServerProcess, wait_until
 
 ROW = np.array([[2.0, 3.0]])
 MODEL = "/v2/models/article-linear"

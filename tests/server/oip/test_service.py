@@ -18,8 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.processes import ServerProcess
-from tests.server.oip.samples import (
+from tests.support.infer_requests import (
     INFERENCE,
     NUMPY,
     TYPED,
@@ -31,8 +30,9 @@ from tests.server.oip.samples import (
     stub,
     tensor,
 )
-from tests.server.serving.samples import chain, identity
-from tests.wire import NETWORKS, PREDICTIONS, Refused, call, predict_request, refused
+from tests.support.raw_grpc import NETWORKS, PREDICTIONS, Refused, call, predict_request, refused
+from tests.support.sample_networks import chain, identity
+from tests.support.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from forwardpass_server.registry import Registry, SqlStore, Store
 
-from tests.postgres import Cluster
+from tests.support.postgres import Cluster
 
 
 @dataclass

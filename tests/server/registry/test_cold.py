@@ -20,7 +20,7 @@ from forwardpass.errors import (
 from forwardpass_server.core import forward
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
 
-from tests.server.registry.samples import BUILTINS, tiny
+from tests.support.sample_networks import BUILTINS, tiny
 
 NAMES = ("a", "b", "c", "d")
 

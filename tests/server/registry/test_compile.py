@@ -14,7 +14,7 @@ from forwardpass_server.core import forward
 from forwardpass_server.registry.builtin import builtin_networks
 from forwardpass_server.registry.compile import MAX_FAULTS, check_examples, compile_plan, serve, summarize
 
-from tests.server.registry.samples import tiny
+from tests.support.sample_networks import tiny
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

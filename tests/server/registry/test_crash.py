@@ -11,12 +11,13 @@ from forwardpass import spec
 from forwardpass.errors import NetworkCorruptError
 from forwardpass_server.registry import Registry, SqlStore
 
-from tests.server.registry.samples import start_python, tiny
+from tests.support.python_process import start_python
+from tests.support.sample_networks import tiny
 
 WRITER = """if True:
     import sys, time
     from forwardpass_server.registry import Registry, SqlStore
-    from tests.server.registry.samples import tiny
+    from tests.support.sample_networks import tiny
 
     def say(*words):
         print(*words, flush=True)

@@ -11,7 +11,7 @@ from forwardpass import spec
 from forwardpass.errors import ForwardpassError, NetworkCorruptError
 from forwardpass_server.registry import Registry, SqlStore, StoreOpenError
 
-from tests.server.registry.samples import BUILTINS, tiny
+from tests.support.sample_networks import BUILTINS, tiny
 
 GARBAGE = {
     "text": "'garbage'",

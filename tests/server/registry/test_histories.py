@@ -23,9 +23,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.linearizability import Operation, linearizable
-from tests.server.registry.model import NO_ALIAS, NO_NETWORK, Call, State, apply
-from tests.server.registry.samples import start_python
+from tests.support.linearizability import Operation, linearizable
+from tests.support.python_process import start_python
+from tests.support.registry_model import NO_ALIAS, NO_NETWORK, Call, State, apply
 
 READS = frozenset({"read", "predict"})
 CLIENTS, CALLS = 3, 7
@@ -69,7 +69,7 @@ class Replicas:
     """Some replicas on one database; one that was killed is replaced."""
 
     def __init__(self, url: str, kind: str, folder: Path) -> None:
-        module = "from tests.server.registry.replica import main; import sys; main(*sys.argv[1:])"
+        module = "from tests.support.registry_replica import main; import sys; main(*sys.argv[1:])"
         self._zygote = start_python(module, url, kind, stdin=subprocess.PIPE)
         self._paths = (folder / str(number) for number in count())
         assert self._said() == "ready"

@@ -10,7 +10,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.engine import make_url
 
 from tests.server.registry.conftest import Place
-from tests.server.registry.samples import tiny
+from tests.support.sample_networks import tiny
 
 
 def two_versions(registry: Registry) -> None:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.server.registry.samples import BUILTINS, tiny
+from tests.support.sample_networks import BUILTINS, tiny
 
 MAX_VERSIONS = 4
 NAMES = st.sampled_from(["a", "b", "c"])

@@ -11,7 +11,7 @@ from forwardpass_server.registry.tables import alias_moves, shadows
 from sqlalchemy import create_engine, delete, func, select, text, update
 
 from tests.server.registry.conftest import Place
-from tests.server.registry.samples import tiny
+from tests.support.sample_networks import tiny
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from forwardpass.spec import FORMAT, parse
 from forwardpass_server.registry import MoveError, Registry, SqlStore, check, move
 
-from tests.server.registry.samples import BUILTINS, tiny
+from tests.support.sample_networks import BUILTINS, tiny
 
 
 def fill(store: SqlStore) -> None:

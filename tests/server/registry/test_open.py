@@ -18,7 +18,8 @@ from forwardpass_server.registry.tables import metadata
 from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
-from tests.server.registry.samples import BUILTINS, ROOT, let_others_pass, run_python, start_python, tiny
+from tests.support.python_process import ROOT, let_others_pass, run_python, start_python
+from tests.support.sample_networks import BUILTINS, tiny
 
 
 def refusal(url: object) -> str:

@@ -14,9 +14,10 @@ from forwardpass_server.registry import NetworkChange, Registry, SqlStore, Store
 from forwardpass_server.registry.tables import metadata
 from sqlalchemy import text
 
-from tests.postgres import Cluster
-from tests.processes import wait_until
-from tests.server.registry.samples import BUILTINS, run_python, start_python, tiny
+from tests.support.postgres import Cluster
+from tests.support.python_process import run_python, start_python
+from tests.support.sample_networks import BUILTINS, tiny
+from tests.support.server_process import wait_until
 
 
 @pytest.fixture

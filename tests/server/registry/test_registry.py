@@ -20,7 +20,7 @@ from forwardpass_server.core import forward
 from forwardpass_server.registry import NetworkChange, Registry, Store
 
 from tests.server.registry.conftest import Place
-from tests.server.registry.samples import BUILTINS, tiny
+from tests.support.sample_networks import BUILTINS, tiny
 
 
 def predict(registry: Registry, name: str, reference: str, *row: float) -> list[float]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text, update
 
 from tests.server.registry.conftest import Place
-from tests.server.registry.samples import tiny
+from tests.support.sample_networks import tiny
 
 
 @pytest.fixture

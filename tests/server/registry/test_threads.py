@@ -11,7 +11,7 @@ from forwardpass.errors import NotFoundError, QuotaExceededError, VersionInUseEr
 from forwardpass_server.registry import NetworkChange, Registry, Store
 
 from tests.server.registry.conftest import Place
-from tests.server.registry.samples import tiny
+from tests.support.sample_networks import tiny
 
 NAMES = ("a", "b", "c")
 EXPECTED = (NotFoundError, VersionInUseError, QuotaExceededError)

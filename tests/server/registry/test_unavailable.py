@@ -12,7 +12,8 @@ from forwardpass.errors import StoreUnavailableError
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
 from forwardpass_server.registry.store import Loaded, MoveRow, Notifications, Seed, Written
 
-from tests.server.registry.samples import let_others_pass, run_python, start_python, tiny
+from tests.support.python_process import let_others_pass, run_python, start_python
+from tests.support.sample_networks import tiny
 
 
 @contextmanager
@@ -127,7 +128,7 @@ def test_writes_that_fail_anywhere(database: Path) -> None:
         import logging, resource, signal, sqlite3, sys
         from forwardpass.errors import StoreUnavailableError
         from forwardpass_server.registry import Registry, SqlStore
-        from tests.server.registry.samples import tiny
+        from tests.support.sample_networks import tiny
         logging.disable()
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         spec = tiny(2, description="x" * 9_000, metadata={str(index): "y" * 9_000 for index in range(5)})
@@ -198,7 +199,7 @@ def test_a_file_that_may_only_be_read(database: Path) -> None:
         import os, sys
         from forwardpass.errors import StoreUnavailableError
         from forwardpass_server.registry import Registry, SqlStore
-        from tests.server.registry.samples import tiny
+        from tests.support.sample_networks import tiny
         if os.geteuid() == 0:  # who may do everything
             with SqlStore("sqlite://") as store:
                 Registry.open(store).spec("article-linear", "")  # imports what root alone may read

@@ -23,8 +23,8 @@ from forwardpass.v1 import network_service_pb2, prediction_service_pb2
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictRequest, PredictResponse
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
 
-from tests.processes import ServerProcess, wait_until
-from tests.wire import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
+from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
+from tests.support.server_process import ServerProcess, wait_until
 
 Code = grpc.StatusCode
 PREDICT = f"{PREDICTIONS}Predict"

@@ -24,8 +24,8 @@ from forwardpass_server.rpc.status import CODES, UNKNOWN_FAILURE, refusal
 from google.protobuf.struct_pb2 import Struct
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.processes import ServerProcess, wait_until
-from tests.wire import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
+from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
+from tests.support.server_process import ServerProcess, wait_until
 
 Code = grpc.StatusCode
 PREDICT = f"{PREDICTIONS}Predict"

@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.processes import ServerProcess
-from tests.server.rpc import heap
-from tests.wire import NETWORKS, PREDICTIONS, call, decode, predict_request
+from tests.support import heap_server as heap
+from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, decode, predict_request
+from tests.support.server_process import ServerProcess
 
 CALLS = 100
 ROUNDS = 40
@@ -24,7 +24,7 @@ measured = pytest.mark.skipif(not heap.can_be_measured(), reason="needs mallinfo
 @pytest.fixture
 def port() -> Iterator[int]:
     """Where a server listens that says how much of its heap is in use."""
-    with subprocess.Popen([sys.executable, "-m", "tests.server.rpc.heap"], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-m", "tests.support.heap_server"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline())
         process.kill()

@@ -28,8 +28,8 @@ from google.protobuf.struct_pb2 import Struct
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.processes import ServerProcess
-from tests.wire import PREDICTIONS, call, network_spec, predict_request, refused, register
+from tests.support.raw_grpc import PREDICTIONS, call, network_spec, predict_request, refused, register
+from tests.support.server_process import ServerProcess
 
 
 @pytest.fixture

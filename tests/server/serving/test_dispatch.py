@@ -48,8 +48,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.processes import wait_until
-from tests.server.serving.samples import identity, number_request
+from tests.support.sample_networks import identity, number_request
+from tests.support.server_process import wait_until
 
 SMALL_STEP = 3_000
 """Floating-point operations that count as long here, so that long calls are quick."""

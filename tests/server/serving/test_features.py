@@ -30,9 +30,9 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features import documents, plain_input, values
-from tests.server.serving.samples import chain, identity, served
 from tests.server.serving.test_prepared_requests import answers
+from tests.support.random_features import documents, plain_input, values
+from tests.support.sample_networks import chain, identity, served
 
 ERRORS = {"missing": MissingValueError, "unknown": UnknownCategoryError, "refuse": OutOfRangeError}
 """What is raised of each oddity, in the order in which it is told."""

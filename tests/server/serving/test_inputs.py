@@ -7,7 +7,7 @@ from forwardpass.v1.tensor_pb2 import Rows
 from forwardpass_server.serving.inputs import read_inputs
 from google.protobuf.struct_pb2 import Struct
 
-from tests.server.serving.samples import chain, served
+from tests.support.sample_networks import chain, served
 
 NAMES = [f"feature number {index}" for index in range(3_000)]
 

@@ -20,7 +20,7 @@ from forwardpass_server.serving.wire import field, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.server.serving.samples import chain, identity, number_request
+from tests.support.sample_networks import chain, identity, number_request
 
 LIMITS = WorkLimits(max_rows=3)
 NETWORKS = {"double": "float64", "single": "float32", "lenient": "float64"}

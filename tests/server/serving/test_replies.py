@@ -19,7 +19,7 @@ from forwardpass_server.serving.wire import tensor_field, varint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.serving.samples import chain, chains, graphs, served
+from tests.support.sample_networks import chain, chains, graphs, served
 
 REVISION = 300
 COUNTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)

@@ -25,7 +25,7 @@ from forwardpass_server.serving import (
 )
 from forwardpass_server.serving import shadows as shadows_module
 
-from tests.server.serving.samples import chain, number_request
+from tests.support.sample_networks import chain, number_request
 
 SECONDS = 60.0
 

@@ -17,7 +17,7 @@ from forwardpass.importers import UnsupportedModelError, load_object
 from forwardpass.importers.onnx.graph import read_graph
 from onnx import TensorProto, helper
 
-from tests.client.importers.onnx.random_models import random_model
+from tests.support.random_onnx_models import random_model
 
 
 def model(

@@ -9,7 +9,7 @@ from forwardpass import spec
 from forwardpass.importers import Imported, UnsupportedModelError, import_model, load_object
 from forwardpass_server.registry.compile import check_examples, compile_plan
 
-from tests.client.importers.onnx.graphs import DOUBLE, INT64, constant, ml, model, node, numbers, tensor
+from tests.support.onnx_models import DOUBLE, INT64, constant, ml, model, node, numbers, tensor
 
 X, Y = tensor("x", "rows", 4), tensor("y")
 

@@ -3,7 +3,7 @@
 import onnx
 from forwardpass.importers.onnx.tables import OPERATORS
 
-from tests.client.importers.onnx.node_table import DOCS, documented, results
+from tests.support.onnx_node_table import DOCS, documented, results
 
 
 def test_every_node_test_is_computed_or_refused_with_a_reason() -> None:
@@ -14,7 +14,7 @@ def test_every_node_test_is_computed_or_refused_with_a_reason() -> None:
     assert all(all(reasons) for reasons in found.refused.values())
     assert found.computed.total() > 450  # onnx 1.17, the oldest, ships fewer than later versions
     if documented().startswith(f"onnx {onnx.__version__}:"):
-        assert documented().splitlines() == lines, "python -m tests.client.importers.onnx.node_table writes them"
+        assert documented().splitlines() == lines, "python -m tests.support.onnx_node_table writes them"
 
 
 def test_every_operator_that_is_read_is_in_the_docs() -> None:

@@ -5,7 +5,7 @@ import pytest
 from forwardpass.importers import import_model
 from forwardpass_server.registry.compile import check_examples, compile_plan
 
-from tests.client.importers.onnx.random_models import random_model
+from tests.support.random_onnx_models import random_model
 
 TOLERANCES = {"float64": 1e-6, "float32": 0.05}
 """Loose for normalization of nearly equal elements; a wrong element is off by the size of numbers."""

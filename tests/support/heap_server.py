@@ -1,4 +1,4 @@
-"""A server that says how much of its C heap is in use: `python -m tests.server.rpc.heap` prints its port.
+"""A server that says how much of its C heap is in use: `python -m tests.support.heap_server` prints its port.
 
 Its methods never answer: those of grpc.aio by itself, and those of our handlers.
 """

@@ -1,4 +1,4 @@
-"""Both clients behind one face without `await`, so that each test is written once and run for both."""
+"""Factories of synchronous clients and of asyncio clients that block, so that one test covers both."""
 
 import asyncio
 import inspect
@@ -12,7 +12,7 @@ from forwardpass import AsyncClient, Client
 SECONDS = 30.0
 
 
-class Loop:
+class BackgroundLoop:
     """An event loop in a thread of its own."""
 
     def __init__(self) -> None:
@@ -31,10 +31,10 @@ class Loop:
         self._loop.close()
 
 
-class Driven:
-    """An `AsyncClient` whose methods wait for their answer."""
+class BlockingClient:
+    """An `AsyncClient` whose methods block until their result is there."""
 
-    def __init__(self, client: AsyncClient, loop: Loop) -> None:
+    def __init__(self, client: AsyncClient, loop: BackgroundLoop) -> None:
         self._client = client
         self._loop = loop
         self._iterators: list[Iterator[Any]] = []
@@ -81,10 +81,10 @@ class Driven:
         return repr(self._client)
 
 
-class Twin:
-    """Makes clients of one kind, and closes them at the end."""
+class ClientFactory:
+    """Makes clients of one kind, sync or asyncio, and closes them at the end."""
 
-    def __init__(self, kind: str, loop: Loop) -> None:
+    def __init__(self, kind: str, loop: BackgroundLoop) -> None:
         self.kind = kind
         self._loop = loop
         self._made: list[Any] = []
@@ -95,12 +95,12 @@ class Twin:
         if self.kind == "sync":
             client = Client(address, **options)
         else:
-            client = Driven(AsyncClient(address, **options), self._loop)
+            client = BlockingClient(AsyncClient(address, **options), self._loop)
         self._made.append(client)
         return client
 
     def close(self) -> None:
         for client in self._made:
-            if isinstance(client, Driven):
+            if isinstance(client, BlockingClient):
                 client.end()
             client.close()

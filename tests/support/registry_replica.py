@@ -17,7 +17,7 @@ from typing import Any
 from forwardpass.errors import ForwardpassError, NotFoundError
 from forwardpass_server.registry import Registry, Snapshot, SqlStore
 
-from tests.server.registry.samples import tiny
+from tests.support.sample_networks import tiny
 
 
 class Replica:

@@ -1,4 +1,4 @@
-"""Networks, requests and calls to try the serving with; no server around them."""
+"""Small networks and requests for tests."""
 
 from itertools import pairwise
 from typing import Any
@@ -11,10 +11,17 @@ from forwardpass_server.registry import LoadedVersion
 from forwardpass_server.registry.compile import compile_plan, serve
 from hypothesis import strategies as st
 
-from tests.graphs import random_graph
+from tests.support.random_graphs import random_graph
 
 DTYPES = st.sampled_from(["float32", "float64"])
 LABELS = st.text("abcé", min_size=1, max_size=40)
+BUILTINS = ("article-1-hidden", "article-2-hidden", "article-linear")
+
+
+def tiny(weight: float = 1.0, **fields: Any) -> NetworkSpec:
+    """A network of one node: its input times the weight."""
+    layer = {"name": "only", "weights": [[weight]]}
+    return parse({"format": FORMAT, "inputs": 1, "layers": [layer], **fields})
 
 
 def chain(sizes: list[int], *, dtype: str = "float64", seed: int = 0, **fields: Any) -> NetworkSpec:

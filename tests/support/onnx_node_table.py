@@ -1,4 +1,4 @@
-"""The table of node tests in docs/onnx.md; `python -m tests.client.importers.onnx.node_table` writes it."""
+"""The table of node tests in docs/onnx.md; `python -m tests.support.onnx_node_table` writes it."""
 
 import re
 from collections import Counter
@@ -13,9 +13,9 @@ from forwardpass.tensors import Array
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import compile_plan
 
-from tests.client.importers.onnx.node_cases import Read, cases, operator, read
+from tests.support.onnx_node_cases import Read, cases, operator, read
 
-DOCS = Path(__file__).parents[4] / "docs" / "onnx.md"
+DOCS = Path(__file__).parents[2] / "docs" / "onnx.md"
 _PLACE = re.compile(r"(<!-- node tests: .* -->\n)(.*?)(<!-- end -->)", flags=re.DOTALL)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from forwardpass.spec import FORMAT, NetworkSpec, Output, parse
 from forwardpass.spec.kinds import KINDS, output_width
 
-from tests.layers import SMOOTH, STEPS, pre_activations, random_layer
+from tests.support.random_layers import SMOOTH, STEPS, pre_activations, random_layer
 
 FUNCTIONS: Mapping[str, Callable[[float], float]] = {
     "identity": lambda x: x,

@@ -1,4 +1,4 @@
-"""Small networks that differ in a number, and a way to start writers in processes of their own."""
+"""Python processes with the packages of this checkout, for tests that need a second process."""
 
 import os
 import subprocess
@@ -7,16 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from forwardpass.spec import FORMAT, NetworkSpec, parse
-
-ROOT = Path(__file__).parents[3]
-BUILTINS = ("article-1-hidden", "article-2-hidden", "article-linear")
-
-
-def tiny(weight: float = 1.0, **fields: Any) -> NetworkSpec:
-    """A network of one node: its input times the weight."""
-    layer = {"name": "only", "weights": [[weight]]}
-    return parse({"format": FORMAT, "inputs": 1, "layers": [layer], **fields})
+ROOT = Path(__file__).parents[2]
 
 
 def let_others_pass(folder: Path) -> None:
