@@ -1,4 +1,4 @@
-"""Measure every row of docs/performance.md beside what is wanted: `make bench`.
+"""Measure every row of docs/explanation/performance.md beside what is wanted: `make bench`.
 
 The server runs on core 0 and the load on core 1, so nothing else should run meanwhile. Every ratio is of two
 figures taken one after the other; the whole is repeated for some rounds, and the median counts.
@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="one short round, to see that everything works")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where to write the run, instead of the history")
-    parser.add_argument("--write-docs", action="store_true", help="put plots and whole tables into docs/performance.md")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put plots and whole tables into docs/explanation/performance.md"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Draw where a busy server's Python spends its time, as docs/performance.md shows it: `python -m benchmarks.flames`.
+"""Draw the flame graphs of docs/explanation/performance.md: `python -m benchmarks.flames`.
 
 py-spy looks at the server's threads some hundred times a second while h2load calls it; a thread that waits does not
 count. What runs outside Python, as the transport of engine native does, has no part in the picture.

@@ -1,4 +1,4 @@
-"""What a run prints, and what it writes into docs/performance.md."""
+"""What a run prints, and what it writes into docs/explanation/performance.md."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from benchmarks.peers import Timing
 from benchmarks.plots import Plot, svg
 from benchmarks.table import Goal, Result
 
-DOCS: Final = Path(__file__).parents[1] / "docs"
+DOCS: Final = Path(__file__).parents[1] / "docs" / "explanation"
 PAGE: Final = DOCS / "performance.md"
 PLOTS: Final = DOCS / "performance"
 
@@ -48,7 +48,7 @@ def write_docs(
     timings: Sequence[Timing],
     plots: Sequence[tuple[str, Plot]],
 ) -> None:
-    """Put a run's tables into the sections of docs/performance.md marked for its engine, and its plots beside it.
+    """Write a run's tables and plots into docs/explanation/performance.md, in the sections of its engine.
 
     Args:
         run: Its record, for what was measured on what.

@@ -11,7 +11,7 @@ from forwardpass.spec.expressions import grammar
 from forwardpass_server.core import ACTIVATIONS as FUNCTIONS
 from forwardpass_server.core.elementwise import OPERATIONS
 
-DOCS = Path(__file__).parents[1] / "docs" / "activations.md"
+DOCS = Path(__file__).parents[1] / "docs" / "reference" / "activations.md"
 
 
 def test_spec_and_core_agree() -> None:
@@ -27,7 +27,7 @@ def test_the_documented_table_is_the_core() -> None:
 
 
 def documented(name: str) -> str:
-    """The row of docs/activations.md for a function."""
+    """The row of docs/reference/activations.md for a function."""
     known = FUNCTIONS[name]
     formula = (known.function.__doc__ or "").split("\n")[0].removeprefix("Return ").replace("|", "\\|")
     parameters = ", ".join(f"`{key}` = {value:g}" for key, value in known.defaults.items())

@@ -16,15 +16,15 @@ from forwardpass.spec.layer_models import LayerModel
 from forwardpass_server.registry.compile import check_examples, compile_plan
 
 ROOT = Path(__file__).parents[1]
-SPEC = (ROOT / "docs" / "spec.md").read_text()
-SCHEMA = ROOT / "docs" / "network.schema.json"
+SPEC = (ROOT / "docs" / "reference" / "spec.md").read_text()
+SCHEMA = ROOT / "docs" / "reference" / "network.schema.json"
 
 
 def blocks(language: str, text: str = SPEC) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-LAYERS = (ROOT / "docs" / "layers.md").read_text()
+LAYERS = (ROOT / "docs" / "reference" / "layers.md").read_text()
 
 
 @pytest.mark.parametrize("text", [*blocks("json"), *blocks("json", LAYERS)], ids=["chain", "graph", "layers"])
@@ -68,6 +68,20 @@ def test_the_examples_fit_the_schema_and_hold(name: str) -> None:
     network = spec.from_json(text)
     assert network.examples
     check_examples(network, compile_plan(network))
+
+
+PAGES = [
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part in {"build", "node_modules"} for part in path.relative_to(ROOT).parts)
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#:\s]+)[^):]*\)", text):
+        assert (page.parent / target).exists(), target
 
 
 FAULTY: dict[str, Any] = {

@@ -68,8 +68,3 @@ def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"make (\w+)", " ".join(code for _, code in BLOCKS)):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
-
-
-def test_links_lead_somewhere() -> None:
-    for path in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text()):
-        assert (ROOT / path).exists(), path

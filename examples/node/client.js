@@ -1,6 +1,6 @@
 // A client in JavaScript: registers the article's network, predicts, traces, streams, and reads an error.
 //
-//     make serve              a server, or Envoy before some (docs/edge.md)
+//     make serve              a server, or Envoy before some (docs/how-to/edge.md)
 //     make descriptors        the messages, for every language that can read them
 //     cd examples/node && npm ci && node client.js localhost:50051
 "use strict";
@@ -59,7 +59,7 @@ function row(...values) {
   return { values };
 }
 
-// The ErrorInfo of an error of ours: its reason and its facts (docs/errors.md).
+// The ErrorInfo of an error of ours: its reason and its facts (docs/reference/errors.md).
 function reasonOf(error) {
   const [packed] = error.metadata.get("grpc-status-details-bin");
   const status = definitions["google.rpc.Status"].deserialize(packed);

@@ -1,7 +1,7 @@
 """Which gRPC server runs, and what each can do.
 
 `native` is pygrpc-native: HTTP/2 and gRPC in Rust for the hot methods, with a grpc.aio server
-behind it for all others. `grpcio` is grpc.aio alone. docs/engines.md says what differs.
+behind it for all others. `grpcio` is grpc.aio alone. docs/explanation/engines.md says what differs.
 """
 
 import importlib.util

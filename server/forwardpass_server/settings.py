@@ -1,6 +1,6 @@
 """What can be set: by flag, environment variable or TOML file, in that order of precedence.
 
-docs/settings.md has the table of these fields, generated from this class.
+docs/reference/settings.md has the table of these fields, generated from this class.
 """
 
 import os
@@ -52,13 +52,13 @@ class Settings(BaseSettings):
     )
     metrics_listen: str | None = Field(
         None,
-        description="Address for metrics that Prometheus reads, `HOST:PORT` (docs/metrics.md); off unless set, and "
-        "needs the extra `metrics`.",
+        description="Address of Prometheus metrics, `HOST:PORT` (docs/reference/metrics.md); off unless set. "
+        "Needs the extra `metrics`.",
     )
     database: str = Field(
         "sqlite:///forwardpass.db",
         description="URL of the registry's database: `sqlite:///FILE`, or `postgresql://USER@HOST/DATABASE` for "
-        "several servers on one (docs/postgres.md).",
+        "several servers on one (docs/how-to/postgres.md).",
     )
     database_connect_timeout: Seconds = Field(
         30.0, description="Seconds to try on at start while a PostgreSQL database cannot be reached."
@@ -68,14 +68,14 @@ class Settings(BaseSettings):
     )
     engine: Literal["auto", "native", "grpcio"] = Field(
         "auto",
-        description="gRPC server (docs/engines.md); `auto` is native where that is installed and can do what is asked.",
+        description="gRPC server (docs/explanation/engines.md); `auto` is native if installed and able.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important messages that are logged, as JSON lines on stderr."
     )
     tokens_file: Path | None = Field(
         None,
-        description="File of token hashes and scopes (docs/security.md); without it all may call.",
+        description="File of token hashes and scopes (docs/explanation/security.md); without it all may call.",
     )
     tls_certificate: Path | None = Field(None, description="PEM file of the server's certificate chain; turns TLS on.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     max_network_bytes: Count = Field(DEFAULT_LIMITS.max_network_bytes, description="Bytes of one network's content.")
     numerics: Numerics = Field(
         "exact",
-        description="How networks are computed whose spec does not say it: `exact` or `fast` (docs/spec.md).",
+        description="How networks are computed whose spec does not say it: `exact` or `fast` (docs/reference/spec.md).",
     )
     blas_threads: Count = Field(1, description="Threads that numpy's BLAS may use for one product.")
     lame_duck: Seconds = Field(
@@ -192,7 +192,9 @@ def load(flags: dict[str, Any]) -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise BadSettingsError(f"the environment variable {unknown[0]} is not a setting; see docs/settings.md")
+        raise BadSettingsError(
+            f"the environment variable {unknown[0]} is not a setting; see docs/reference/settings.md"
+        )
     path = os.environ.get(CONFIG_VARIABLE)
     if path and not Path(path).is_file():
         raise BadSettingsError(f"the settings file {path} is not there")
@@ -221,7 +223,7 @@ def _sentence(error: Any) -> str:
 
 
 def table() -> str:
-    """Return docs/settings.md's table of all settings, in Markdown."""
+    """Return docs/reference/settings.md's table of all settings, in Markdown."""
     lines = ["| flag | variable | default | what |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         flag = f"`--{name.replace('_', '-')}`"

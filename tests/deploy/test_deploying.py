@@ -1,4 +1,4 @@
-"""docs/deploying.md names files, targets, settings and services that there are."""
+"""docs/how-to/deploying.md names files, targets, settings and services that there are."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import yaml
 from forwardpass_server.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "deploying.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "deploying.md").read_text()
 COMMANDS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL))
 
 

@@ -21,7 +21,9 @@ FOLDER = ROOT / "deploy" / "observability"
 SCRAPE = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
 DASHBOARD = json.loads((FOLDER / "grafana" / "dashboards" / "forwardpass.json").read_text())
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-DOCUMENTED = re.findall(r"^\| [^|]+ \| `([^`]+)` \|$", (ROOT / "docs" / "metrics.md").read_text(), flags=re.MULTILINE)
+DOCUMENTED = re.findall(
+    r"^\| [^|]+ \| `([^`]+)` \|$", (ROOT / "docs" / "reference" / "metrics.md").read_text(), flags=re.MULTILINE
+)
 
 # Prometheus' own, and those of Envoy that are kept, which `make test-compose` asks Envoy for.
 OF_PROMETHEUS = {"up"}

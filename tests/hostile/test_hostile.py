@@ -1,4 +1,4 @@
-"""Hostile content is refused: in words, fast, and in little memory; docs/security.md says so."""
+"""Hostile content is refused: in words, fast, and in little memory; docs/explanation/security.md says so."""
 
 import json
 import subprocess

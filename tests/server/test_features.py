@@ -179,7 +179,7 @@ def test_in_company_each_row_has_its_own_warnings(
         assert comparable(found) == alone[place % len(alone)]
 
 
-DOCS = Path(__file__).parents[2] / "docs" / "features.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "features.md"
 
 
 def test_the_documented_network_is_valid_and_its_python_prints_what_it_says(server: ServerProcess) -> None:

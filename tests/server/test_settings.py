@@ -63,7 +63,7 @@ def test_unknown_names_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_the_documented_table_is_this_class() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text()
     assert table() in text
 
 

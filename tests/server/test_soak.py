@@ -29,7 +29,7 @@ MAX_BYTES = 16.0
 OF_GRPC_BYTES = 116.0
 """What grpcio itself loses with each stream that is cancelled while it is being answered: allowed on engine grpcio.
 
-100 to 116 were measured with 1.85.3 (docs/engines.md). `rpc/test_receiving.py` fails when grpcio has mended it.
+Measured with 1.85.3: 100 to 116 (docs/explanation/engines.md). `rpc/test_receiving.py` fails when grpcio mends it.
 """
 
 NOISE_BYTES = 4 * 2**20

@@ -1,4 +1,4 @@
-"""The command line, `forwardpass ...`; docs/cli.md describes it. Needs the extra `cli`."""
+"""The command line, `forwardpass ...`; docs/reference/cli.md describes it. Needs the extra `cli`."""
 
 import sys
 

@@ -391,7 +391,7 @@ def watch(
 
 
 def run() -> NoReturn:
-    """Run the command line; end with the exit code that docs/cli.md gives for what happened."""
+    """Run the command line; end with the exit code that docs/reference/cli.md gives for what happened."""
     try:
         code: Any = app(standalone_mode=False)
     except typer.Abort:

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG001 - all functions of the table have the same parameters
-"""The pre-activation of each kind of layer as ONNX nodes, of rows `(rows, inputs)`, as docs/layers.md has it."""
+"""The pre-activation of each layer kind as ONNX nodes over rows `(rows, inputs)`; docs/reference/layers.md."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""The document as pydantic models in strict mode; docs/network.schema.json is made from them.
+"""The document as pydantic models in strict mode; docs/reference/network.schema.json is made from them.
 
 Each field is checked for itself here. What concerns several fields at once (widths, names that must
 differ, layers that read others) is judged on the outline, so that no fault hides another.
@@ -110,5 +110,5 @@ class NetworkModel(Model):
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of the JSON form, as published in docs/network.schema.json."""
+    """Return the JSON Schema (2020-12) of the JSON form, as published in docs/reference/network.schema.json."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **NetworkModel.model_json_schema()}

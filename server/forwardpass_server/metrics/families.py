@@ -1,4 +1,4 @@
-"""Every metric of our own: its name, kind, labels and meaning. docs/metrics.md has this table."""
+"""Every metric of our own: its name, kind, labels and meaning. docs/reference/metrics.md has this table."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ REFUSALS: Final = Family(
     name="forwardpass_refusals",
     kind="counter",
     labels=("reason",),
-    meaning="Calls of any method, and single requests of a call, that got an error; by its reason (docs/errors.md).",
+    meaning="Calls and single requests of a call that got an error, by reason (docs/reference/errors.md).",
 )
 CALLS: Final = Family(
     name="forwardpass_call_seconds",
@@ -132,7 +132,7 @@ _ENDINGS: Final = {"counter": "_total", "info": "_info"}
 
 
 def table() -> str:
-    """Return docs/metrics.md's table of all metrics, in Markdown."""
+    """Return docs/reference/metrics.md's table of all metrics, in Markdown."""
     lines = ["| metric | type | labels | what |", "|---|---|---|---|"]
     for family in FAMILIES:
         labels = ", ".join(f"`{label}`" for label in family.labels)

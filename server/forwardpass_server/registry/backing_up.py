@@ -83,7 +83,7 @@ def back_up(url: str, path: Path) -> BackedUp:
 def _file_of(url: str) -> Path:
     address = make_url(url)
     if address.get_backend_name() != "sqlite":
-        raise BackupError("the registry is in PostgreSQL; back it up with pg_dump, see docs/postgres.md")
+        raise BackupError("the registry is in PostgreSQL; back it up with pg_dump, see docs/how-to/postgres.md")
     path = resolved(address).database
     if not path:
         raise BackupError("the registry is in memory; there is nothing to copy")

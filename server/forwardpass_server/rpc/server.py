@@ -33,7 +33,7 @@ MAX_STREAMS: Final = 1_000
 """Calls of one connection at once. A client at this limit is refused now and then, since it counts a call as ended
 before the server does; with gRPC's usual 100, one that makes 200 calls at once met that each time."""
 
-# Why each: design notes in docs/architecture.md, "Transport".
+# Why each: design notes in docs/explanation/architecture.md, "Transport".
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_send_message_length", -1),  # answers are bounded by their own setting, with a typed error

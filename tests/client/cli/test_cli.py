@@ -21,7 +21,7 @@ from typer.main import get_command
 from tests.client.cli.conftest import Run
 from tests.support.server_process import ServerProcess
 
-DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 

@@ -1,4 +1,4 @@
-"""Versions are brought into use and back, on the command line; and docs/rollout.md does what it says."""
+"""Versions are brought into use and back, on the command line; and docs/how-to/rollout.md does what it says."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from forwardpass import Client, spec
 from tests.client.cli.conftest import Run
 from tests.support.server_process import ServerProcess, wait_until
 
-DOCS = Path(__file__).parents[3] / "docs" / "rollout.md"
+DOCS = Path(__file__).parents[3] / "docs" / "how-to" / "rollout.md"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from tests.support.random_features import documents
 from tests.support.spec_forms import assert_same_in_every_form
 
-SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "network.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "network.schema.json").read_text())
 
 AGE = {"name": "age", "range": [0, 120], "missing": 40}
 CITY = {"name": "city", "kind": "category", "categories": ["Bern", "Basel"], "unknown": "Bern", "missing": "nan"}

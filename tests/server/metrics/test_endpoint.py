@@ -23,7 +23,7 @@ from tests.support.sample_networks import BUILTINS, tiny
 from tests.support.server_process import ServerProcess, wait_until
 
 METRICS = ("--metrics-listen", "127.0.0.1:0")
-DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 WITHOUT_EXTRA = """
 import importlib.util, sys
 find = importlib.util.find_spec

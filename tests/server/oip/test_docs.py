@@ -1,4 +1,4 @@
-"""The tables of docs/open-inference.md say what the service does."""
+"""The tables of docs/reference/open-inference.md say what the service does."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.infer_requests import INFERENCE
 from tests.support.plain_http import Http
 from tests.support.raw_grpc import call, refused
 
-DOCUMENT = (Path(__file__).parents[3] / "docs" / "open-inference.md").read_text()
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "reference" / "open-inference.md").read_text()
 
 
 def table(heading: str) -> list[list[str]]:

@@ -55,7 +55,7 @@ def test_every_code_has_a_status() -> None:
 
 
 def test_the_documents_tell_every_status_and_endpoint() -> None:
-    lines = (Path(__file__).parents[3] / "docs" / "rest.md").read_text().splitlines()
+    lines = (Path(__file__).parents[3] / "docs" / "reference" / "rest.md").read_text().splitlines()
     rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
     for code, status in STATUSES.items():
         assert any(place.startswith(str(status)) and code.name in row for place, row in rows.items())

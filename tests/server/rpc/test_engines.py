@@ -1,4 +1,4 @@
-"""What differs by engine, as docs/engines.md's table says, and what must not: each row provoked over the wire."""
+"""Each row of the table in docs/explanation/engines.md, and what must not differ by engine, over the wire."""
 
 import json
 import os

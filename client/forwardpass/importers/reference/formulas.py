@@ -1,4 +1,4 @@
-"""The pre-activation of each kind of layer, for rows of values `x`, `(rows, inputs)`, as docs/layers.md has it."""
+"""The pre-activation of each layer kind for rows `x`, `(rows, inputs)`; formulas: docs/reference/layers.md."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""The activation functions as docs/activations.md writes them, and a network's own expressions."""
+"""The activation functions as docs/reference/activations.md writes them, and a network's own expressions."""
 
 import math
 from collections.abc import Callable, Mapping
