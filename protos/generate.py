@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Generate the Python code of protos/, or with --check prove that it is fresh.
+"""Generate what follows from protos/, or with --check prove that it is fresh.
 
-    python3 protos/generate.py            write the code
+That is the Python code, and the routes of deploy/envoy.yaml (`envoy_routes.py`).
+
+    python3 protos/generate.py            write it
     python3 protos/generate.py --check    compare, write nothing, exit 1 on a difference
 
 The generator is pinned to an old release on purpose: protobuf's Python runtimes
@@ -26,6 +28,7 @@ INCLUDES = "googleapis-common-protos==1.63.2"
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 ENVIRONMENT = ROOT / ".venv-proto"
+ENVOY = ROOT / "deploy" / "envoy.yaml"
 # What errors carry packed in google.protobuf.Any; who makes JSON of them must know it too.
 PACKED = "google/rpc/error_details.proto"
 # Which generated package goes into which source root.
@@ -82,8 +85,16 @@ def generate(folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in folder.rglob("*.py*"))
 
 
+def envoy_configuration(folder: Path) -> str:
+    """Return deploy/envoy.yaml with the routes that follow from the options of the methods."""
+    descriptors = folder / "descriptors.binpb"
+    protoc(f"--descriptor_set_out={descriptors}")
+    command = [generator(), PROTOS / "envoy_routes.py", descriptors]
+    return subprocess.run(command, check=True, capture_output=True, text=True, input=ENVOY.read_text()).stdout
+
+
 def main() -> None:
-    """Write or compare the code, or write a descriptor set."""
+    """Write or compare what is generated, or write a descriptor set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with the committed code, write nothing")
     parser.add_argument("--descriptors", metavar="FILE", help="write a FileDescriptorSet with comments instead")
@@ -107,12 +118,16 @@ def main() -> None:
             for path, target in targets.items()
             if not target.exists() or not filecmp.cmp(folder / path, target, shallow=False)
         ]
+        envoy = envoy_configuration(folder)
+        if envoy != ENVOY.read_text():
+            changed.append(ENVOY)
         if options.check:
             for path in sorted({*changed, *stale}):
                 print(f"not fresh: {path.relative_to(ROOT)}", file=sys.stderr)
             raise SystemExit(bool(changed or stale) and "generated code is not fresh: run `make proto`")
         for path in stale:
             path.unlink()
+        ENVOY.write_text(envoy)
         for path, target in targets.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / path, target)

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message_factory import GetMessageClass
 
 from forwardpass.errors import Fault, InvalidFieldError
+from forwardpass.method_options import has_no_side_effects, is_idempotent, is_stream
 from forwardpass.v1 import network_service_pb2, prediction_service_pb2
 
 
@@ -156,7 +156,7 @@ def endpoint(
         options=tuple(options),
         headers=headers,
         timeout=checked_timeout(timeout),
-        repeatable=frozenset(method.name for method in _reads()) if retries else frozenset(),
+        repeatable=frozenset(_repeatable()) if retries else frozenset(),
     )
 
 
@@ -196,20 +196,18 @@ def service_config(*, retries: bool) -> dict[str, Any]:
     return config
 
 
-def _reads() -> Iterator[MethodDescriptor]:
+def _repeatable() -> Iterator[str]:
     for service in SERVICES:
         for method in service.methods:
-            streaming = method.client_streaming or method.server_streaming
-            if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS and not streaming:
-                yield method
+            if has_no_side_effects(method) and not is_stream(method):
+                yield method.name
 
 
 def _retry_policy(method: MethodDescriptor) -> Mapping[str, Any] | None:
-    level = method.GetOptions().idempotency_level
-    if level == MethodOptions.NO_SIDE_EFFECTS:
+    if has_no_side_effects(method):
         # A server of grpc that stops may end a call as CANCELLED: https://github.com/grpc/grpc/issues/41785
         codes = ["UNAVAILABLE", "CANCELLED"]
-    elif level == MethodOptions.IDEMPOTENT and not method.client_streaming:
+    elif is_idempotent(method) and not method.client_streaming:
         codes = ["UNAVAILABLE"]
     else:
         return None

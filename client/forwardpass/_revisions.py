@@ -8,28 +8,37 @@ written nothing predicts without, for which servers know a quicker way.
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Final
 
-_READS: Final = frozenset(
-    {"GetNetwork", "ListAliasMoves", "ListNetworks", "ListShadows", "ListVersions", "WatchNetworks"}
-)
-_WRITES: Final = frozenset(
-    {
-        "RegisterNetwork",
-        "UploadNetwork",
-        "SetAlias",
-        "DeleteAlias",
-        "DeleteVersion",
-        "DeleteNetwork",
-        "RollbackAlias",
-        "SetShadow",
-        "ClearShadow",
-    }
-)
-_PREDICTIONS: Final[dict[str, Callable[[Any], Iterable[Any]]]] = {
-    "Predict": lambda request: (request,),
-    "Trace": lambda request: (request,),
-    "PredictMany": lambda request: request.requests,
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+from forwardpass._channel import SERVICES
+from forwardpass.method_options import min_revision_place, scope_of
+
+_Messages = Callable[[Any], Iterable[Any]]
+
+
+def _messages(method: MethodDescriptor) -> _Messages | None:
+    """Return what finds the messages of a request that have a `min_revision`, or None where none has."""
+    place = min_revision_place(method)
+    if place is None:
+        return None
+    if not place:
+        return lambda request: (request,)
+
+    def messages(request: Any) -> Iterable[Any]:
+        value = getattr(request, place)
+        return (value,) if isinstance(value, Message) else value
+
+    return messages
+
+
+_METHODS: Final = tuple(method for service in SERVICES for method in service.methods)
+_MESSAGES: Final[dict[str, _Messages]] = {
+    method.name: messages for method in _METHODS if (messages := _messages(method)) is not None
 }
-"""Which messages of a request may have a `min_revision`, by method."""
+_READS: Final = frozenset(method.name for method in _METHODS if scope_of(method) == "read")
+_WRITES: Final = frozenset(method.name for method in _METHODS if scope_of(method) == "write")
+_STREAMS: Final = frozenset(method.name for method in _METHODS if method.client_streaming)
 
 
 class Revisions:
@@ -46,14 +55,13 @@ class Revisions:
 
     def stamp(self, method: str, request: Any) -> Any:
         """Return a request with what the answer must know of."""
-        if method in _READS:
-            request.min_revision = self.seen
-        elif self.written and method in _PREDICTIONS:
-            for message in _PREDICTIONS[method](request):
-                message.min_revision = self.written
-        elif method == "PredictStream":
-            return self._each_async(request) if isinstance(request, AsyncIterable) else self._each(request)
-        return request
+        messages = _MESSAGES.get(method)
+        if messages is None:
+            return request
+        if method in _STREAMS:
+            each = self._each_async if isinstance(request, AsyncIterable) else self._each
+            return each(request, messages)
+        return _stamped(request, messages, self.seen if method in _READS else self.written)
 
     def note(self, method: str, reply: Any) -> None:
         """Remember what an answer says."""
@@ -66,16 +74,17 @@ class Revisions:
         """Know nothing again: the registry is another one, or was restored."""
         self.seen = self.written = 0
 
-    def _each(self, requests: Iterable[Any]) -> Iterator[Any]:
-        for message in requests:
-            self._stamp_in_stream(message)
-            yield message
+    def _each(self, requests: Iterable[Any], messages: _Messages) -> Iterator[Any]:
+        for request in requests:
+            yield _stamped(request, messages, self.written)
 
-    async def _each_async(self, requests: AsyncIterable[Any]) -> AsyncIterator[Any]:
-        async for message in requests:
-            self._stamp_in_stream(message)
-            yield message
+    async def _each_async(self, requests: AsyncIterable[Any], messages: _Messages) -> AsyncIterator[Any]:
+        async for request in requests:
+            yield _stamped(request, messages, self.written)
 
-    def _stamp_in_stream(self, message: Any) -> None:
-        if self.written:
-            message.request.min_revision = self.written
+
+def _stamped(request: Any, messages: _Messages, revision: int) -> Any:
+    if revision:
+        for message in messages(request):
+            message.min_revision = revision
+    return request

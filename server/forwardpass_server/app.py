@@ -15,11 +15,19 @@ import grpc
 from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import Engine, choose
-from forwardpass_server.oip import INFERENCE, inference_service
+from forwardpass_server.oip import INFERENCE, INFERENCE_SERVICE, inference_service
 from forwardpass_server.registry import BackedUp, Moved, Registry, SqlStore, StoreOpenError, back_up, prune
 from forwardpass_server.registry import check as check_store
 from forwardpass_server.registry import move as move_store
-from forwardpass_server.rpc import Bounds, Guard, Server
+from forwardpass_server.rpc import (
+    HEALTH_SCOPES,
+    NETWORK_SERVICE,
+    PREDICTION_SERVICE,
+    Bounds,
+    Guard,
+    Server,
+    declared_scopes,
+)
 from forwardpass_server.serving import Predictor
 from forwardpass_server.settings import BadSettingsError, Settings
 
@@ -62,7 +70,8 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     _check_extras(settings)
     sys.setswitchinterval(SWITCH_INTERVAL)
     threadpool_limits(settings.blas_threads, user_api="blas")
-    guard = Guard.from_file(settings.tokens_file)
+    scopes = declared_scopes([NETWORK_SERVICE, PREDICTION_SERVICE, INFERENCE_SERVICE]) | HEALTH_SCOPES
+    guard = Guard.from_file(settings.tokens_file, scopes)
     credentials = _credentials(settings)
     store = SqlStore(settings.database, patience=settings.database_connect_timeout)
     try:

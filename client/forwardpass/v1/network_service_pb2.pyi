@@ -1,4 +1,5 @@
 from forwardpass.v1 import network_pb2 as _network_pb2
+from forwardpass.v1 import options_pb2 as _options_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers

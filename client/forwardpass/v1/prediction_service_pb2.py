@@ -13,13 +13,14 @@ _sym_db = _symbol_database.Default()
 
 
 from forwardpass.v1 import network_pb2 as forwardpass_dot_v1_dot_network__pb2
+from forwardpass.v1 import options_pb2 as forwardpass_dot_v1_dot_options__pb2
 from forwardpass.v1 import tensor_pb2 as forwardpass_dot_v1_dot_tensor__pb2
 from forwardpass.v1 import trace_pb2 as forwardpass_dot_v1_dot_trace__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'forwardpass/v1/prediction_service.proto\x12\x0e\x66orwardpass.v1\x1a\x1c\x66orwardpass/v1/network.proto\x1a\x1b\x66orwardpass/v1/tensor.proto\x1a\x1a\x66orwardpass/v1/trace.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/rpc/status.proto\"\xdd\x01\n\x0ePredictRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12(\n\x06tensor\x18\x03 \x01(\x0b\x32\x16.forwardpass.v1.TensorH\x00\x12$\n\x04rows\x18\x04 \x01(\x0b\x32\x14.forwardpass.v1.RowsH\x00\x12*\n\x07\x63olumns\x18\x05 \x01(\x0b\x32\x17.forwardpass.v1.ColumnsH\x00\x12\r\n\x05top_k\x18\x06 \x01(\x05\x12\x14\n\x0cmin_revision\x18\n \x01(\x03\x42\x08\n\x06inputs\"\xc0\x02\n\x0fPredictResponse\x12\'\n\x07outputs\x18\x01 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x14\n\x0coutput_names\x18\x05 \x03(\t\x12\x37\n\x0f\x63lassifications\x18\x06 \x03(\x0b\x32\x1e.forwardpass.v1.Classification\x12*\n\x08numerics\x18\x07 \x01(\x0e\x32\x18.forwardpass.v1.Numerics\x12.\n\x08warnings\x18\x08 \x03(\x0b\x32\x1c.forwardpass.v1.InputWarning\x12\x15\n\rwarning_count\x18\t \x01(\x03\x12\x10\n\x08revision\x18\x0f \x01(\x03\"s\n\x0e\x43lassification\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12\x0e\n\x06\x63hosen\x18\x03 \x03(\t\x12-\n\x03top\x18\x04 \x03(\x0b\x32 .forwardpass.v1.ClassProbability\"6\n\x10\x43lassProbability\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\"L\n\x0cInputWarning\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x0f\n\x07message\x18\x04 \x01(\t\"S\n\x14PredictStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x07request\x18\x02 \x01(\x0b\x32\x1e.forwardpass.v1.PredictRequest\"\x87\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x33\n\x08response\x18\x02 \x01(\x0b\x32\x1f.forwardpass.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"F\n\x12PredictManyRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.forwardpass.v1.PredictRequest\"E\n\x13PredictManyResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.forwardpass.v1.PredictResult\"s\n\rPredictResult\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.forwardpass.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\x82\x02\n\x0cTraceRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12(\n\x06tensor\x18\x03 \x01(\x0b\x32\x16.forwardpass.v1.TensorH\x00\x12$\n\x04rows\x18\x04 \x01(\x0b\x32\x14.forwardpass.v1.RowsH\x00\x12*\n\x07\x63olumns\x18\x07 \x01(\x0b\x32\x17.forwardpass.v1.ColumnsH\x00\x12\x0e\n\x06layers\x18\x05 \x03(\t\x12\x15\n\rcontributions\x18\x06 \x01(\x08\x12\r\n\x05top_k\x18\x08 \x01(\x05\x12\x14\n\x0cmin_revision\x18\n \x01(\x03\x42\x08\n\x06inputs\"\xa7\x03\n\rTraceResponse\x12\'\n\x07outputs\x18\x01 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x14\n\x0coutput_names\x18\x05 \x03(\t\x12\x37\n\x0f\x63lassifications\x18\x06 \x03(\x0b\x32\x1e.forwardpass.v1.Classification\x12&\n\x06inputs\x18\x07 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12\x13\n\x0binput_names\x18\x08 \x03(\t\x12*\n\x06layers\x18\t \x03(\x0b\x32\x1a.forwardpass.v1.LayerTrace\x12*\n\x08numerics\x18\n \x01(\x0e\x32\x18.forwardpass.v1.Numerics\x12.\n\x08warnings\x18\x0b \x03(\x0b\x32\x1c.forwardpass.v1.InputWarning\x12\x15\n\rwarning_count\x18\x0c \x01(\x03\x12\x10\n\x08revision\x18\x0f \x01(\x03\x32\xe6\x03\n\x11PredictionService\x12x\n\x07Predict\x12\x1e.forwardpass.v1.PredictRequest\x1a\x1f.forwardpass.v1.PredictResponse\",\x90\x02\x01\x82\xd3\xe4\x93\x02#\"\x1e/v1/networks/{network}:predict:\x01*\x12\x65\n\rPredictStream\x12$.forwardpass.v1.PredictStreamRequest\x1a%.forwardpass.v1.PredictStreamResponse\"\x03\x90\x02\x01(\x01\x30\x01\x12~\n\x0bPredictMany\x12\".forwardpass.v1.PredictManyRequest\x1a#.forwardpass.v1.PredictManyResponse\"&\x90\x02\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/networks:predictMany:\x01*\x12p\n\x05Trace\x12\x1c.forwardpass.v1.TraceRequest\x1a\x1d.forwardpass.v1.TraceResponse\"*\x90\x02\x01\x82\xd3\xe4\x93\x02!\"\x1c/v1/networks/{network}:trace:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'forwardpass/v1/prediction_service.proto\x12\x0e\x66orwardpass.v1\x1a\x1c\x66orwardpass/v1/network.proto\x1a\x1c\x66orwardpass/v1/options.proto\x1a\x1b\x66orwardpass/v1/tensor.proto\x1a\x1a\x66orwardpass/v1/trace.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/rpc/status.proto\"\xdd\x01\n\x0ePredictRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12(\n\x06tensor\x18\x03 \x01(\x0b\x32\x16.forwardpass.v1.TensorH\x00\x12$\n\x04rows\x18\x04 \x01(\x0b\x32\x14.forwardpass.v1.RowsH\x00\x12*\n\x07\x63olumns\x18\x05 \x01(\x0b\x32\x17.forwardpass.v1.ColumnsH\x00\x12\r\n\x05top_k\x18\x06 \x01(\x05\x12\x14\n\x0cmin_revision\x18\n \x01(\x03\x42\x08\n\x06inputs\"\xc0\x02\n\x0fPredictResponse\x12\'\n\x07outputs\x18\x01 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x14\n\x0coutput_names\x18\x05 \x03(\t\x12\x37\n\x0f\x63lassifications\x18\x06 \x03(\x0b\x32\x1e.forwardpass.v1.Classification\x12*\n\x08numerics\x18\x07 \x01(\x0e\x32\x18.forwardpass.v1.Numerics\x12.\n\x08warnings\x18\x08 \x03(\x0b\x32\x1c.forwardpass.v1.InputWarning\x12\x15\n\rwarning_count\x18\t \x01(\x03\x12\x10\n\x08revision\x18\x0f \x01(\x03\"s\n\x0e\x43lassification\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12\x0e\n\x06\x63hosen\x18\x03 \x03(\t\x12-\n\x03top\x18\x04 \x03(\x0b\x32 .forwardpass.v1.ClassProbability\"6\n\x10\x43lassProbability\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\"L\n\x0cInputWarning\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x0f\n\x07message\x18\x04 \x01(\t\"S\n\x14PredictStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x07request\x18\x02 \x01(\x0b\x32\x1e.forwardpass.v1.PredictRequest\"\x87\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x33\n\x08response\x18\x02 \x01(\x0b\x32\x1f.forwardpass.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"F\n\x12PredictManyRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.forwardpass.v1.PredictRequest\"E\n\x13PredictManyResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.forwardpass.v1.PredictResult\"s\n\rPredictResult\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.forwardpass.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\x82\x02\n\x0cTraceRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12(\n\x06tensor\x18\x03 \x01(\x0b\x32\x16.forwardpass.v1.TensorH\x00\x12$\n\x04rows\x18\x04 \x01(\x0b\x32\x14.forwardpass.v1.RowsH\x00\x12*\n\x07\x63olumns\x18\x07 \x01(\x0b\x32\x17.forwardpass.v1.ColumnsH\x00\x12\x0e\n\x06layers\x18\x05 \x03(\t\x12\x15\n\rcontributions\x18\x06 \x01(\x08\x12\r\n\x05top_k\x18\x08 \x01(\x05\x12\x14\n\x0cmin_revision\x18\n \x01(\x03\x42\x08\n\x06inputs\"\xa7\x03\n\rTraceResponse\x12\'\n\x07outputs\x18\x01 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x14\n\x0coutput_names\x18\x05 \x03(\t\x12\x37\n\x0f\x63lassifications\x18\x06 \x03(\x0b\x32\x1e.forwardpass.v1.Classification\x12&\n\x06inputs\x18\x07 \x01(\x0b\x32\x16.forwardpass.v1.Tensor\x12\x13\n\x0binput_names\x18\x08 \x03(\t\x12*\n\x06layers\x18\t \x03(\x0b\x32\x1a.forwardpass.v1.LayerTrace\x12*\n\x08numerics\x18\n \x01(\x0e\x32\x18.forwardpass.v1.Numerics\x12.\n\x08warnings\x18\x0b \x03(\x0b\x32\x1c.forwardpass.v1.InputWarning\x12\x15\n\rwarning_count\x18\x0c \x01(\x03\x12\x10\n\x08revision\x18\x0f \x01(\x03\x32\xf7\x03\n\x11PredictionService\x12|\n\x07Predict\x12\x1e.forwardpass.v1.PredictRequest\x1a\x1f.forwardpass.v1.PredictResponse\"0\x90\x02\x01\xa8\xbb\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/v1/networks/{network}:predict:\x01*\x12i\n\rPredictStream\x12$.forwardpass.v1.PredictStreamRequest\x1a%.forwardpass.v1.PredictStreamResponse\"\x07\x90\x02\x01\xa8\xbb\x18\x02(\x01\x30\x01\x12\x82\x01\n\x0bPredictMany\x12\".forwardpass.v1.PredictManyRequest\x1a#.forwardpass.v1.PredictManyResponse\"*\x90\x02\x01\xa8\xbb\x18\x02\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/networks:predictMany:\x01*\x12t\n\x05Trace\x12\x1c.forwardpass.v1.TraceRequest\x1a\x1d.forwardpass.v1.TraceResponse\".\x90\x02\x01\xa8\xbb\x18\x03\x82\xd3\xe4\x93\x02!\"\x1c/v1/networks/{network}:trace:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -27,37 +28,37 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'forwardpass.v1.prediction_s
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_PREDICTIONSERVICE'].methods_by_name['Predict']._options = None
-  _globals['_PREDICTIONSERVICE'].methods_by_name['Predict']._serialized_options = b'\220\002\001\202\323\344\223\002#\"\036/v1/networks/{network}:predict:\001*'
+  _globals['_PREDICTIONSERVICE'].methods_by_name['Predict']._serialized_options = b'\220\002\001\250\273\030\002\202\323\344\223\002#\"\036/v1/networks/{network}:predict:\001*'
   _globals['_PREDICTIONSERVICE'].methods_by_name['PredictStream']._options = None
-  _globals['_PREDICTIONSERVICE'].methods_by_name['PredictStream']._serialized_options = b'\220\002\001'
+  _globals['_PREDICTIONSERVICE'].methods_by_name['PredictStream']._serialized_options = b'\220\002\001\250\273\030\002'
   _globals['_PREDICTIONSERVICE'].methods_by_name['PredictMany']._options = None
-  _globals['_PREDICTIONSERVICE'].methods_by_name['PredictMany']._serialized_options = b'\220\002\001\202\323\344\223\002\035\"\030/v1/networks:predictMany:\001*'
+  _globals['_PREDICTIONSERVICE'].methods_by_name['PredictMany']._serialized_options = b'\220\002\001\250\273\030\002\202\323\344\223\002\035\"\030/v1/networks:predictMany:\001*'
   _globals['_PREDICTIONSERVICE'].methods_by_name['Trace']._options = None
-  _globals['_PREDICTIONSERVICE'].methods_by_name['Trace']._serialized_options = b'\220\002\001\202\323\344\223\002!\"\034/v1/networks/{network}:trace:\001*'
-  _globals['_PREDICTREQUEST']._serialized_start=202
-  _globals['_PREDICTREQUEST']._serialized_end=423
-  _globals['_PREDICTRESPONSE']._serialized_start=426
-  _globals['_PREDICTRESPONSE']._serialized_end=746
-  _globals['_CLASSIFICATION']._serialized_start=748
-  _globals['_CLASSIFICATION']._serialized_end=863
-  _globals['_CLASSPROBABILITY']._serialized_start=865
-  _globals['_CLASSPROBABILITY']._serialized_end=919
-  _globals['_INPUTWARNING']._serialized_start=921
-  _globals['_INPUTWARNING']._serialized_end=997
-  _globals['_PREDICTSTREAMREQUEST']._serialized_start=999
-  _globals['_PREDICTSTREAMREQUEST']._serialized_end=1082
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=1085
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1220
-  _globals['_PREDICTMANYREQUEST']._serialized_start=1222
-  _globals['_PREDICTMANYREQUEST']._serialized_end=1292
-  _globals['_PREDICTMANYRESPONSE']._serialized_start=1294
-  _globals['_PREDICTMANYRESPONSE']._serialized_end=1363
-  _globals['_PREDICTRESULT']._serialized_start=1365
-  _globals['_PREDICTRESULT']._serialized_end=1480
-  _globals['_TRACEREQUEST']._serialized_start=1483
-  _globals['_TRACEREQUEST']._serialized_end=1741
-  _globals['_TRACERESPONSE']._serialized_start=1744
-  _globals['_TRACERESPONSE']._serialized_end=2167
-  _globals['_PREDICTIONSERVICE']._serialized_start=2170
-  _globals['_PREDICTIONSERVICE']._serialized_end=2656
+  _globals['_PREDICTIONSERVICE'].methods_by_name['Trace']._serialized_options = b'\220\002\001\250\273\030\003\202\323\344\223\002!\"\034/v1/networks/{network}:trace:\001*'
+  _globals['_PREDICTREQUEST']._serialized_start=232
+  _globals['_PREDICTREQUEST']._serialized_end=453
+  _globals['_PREDICTRESPONSE']._serialized_start=456
+  _globals['_PREDICTRESPONSE']._serialized_end=776
+  _globals['_CLASSIFICATION']._serialized_start=778
+  _globals['_CLASSIFICATION']._serialized_end=893
+  _globals['_CLASSPROBABILITY']._serialized_start=895
+  _globals['_CLASSPROBABILITY']._serialized_end=949
+  _globals['_INPUTWARNING']._serialized_start=951
+  _globals['_INPUTWARNING']._serialized_end=1027
+  _globals['_PREDICTSTREAMREQUEST']._serialized_start=1029
+  _globals['_PREDICTSTREAMREQUEST']._serialized_end=1112
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=1115
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1250
+  _globals['_PREDICTMANYREQUEST']._serialized_start=1252
+  _globals['_PREDICTMANYREQUEST']._serialized_end=1322
+  _globals['_PREDICTMANYRESPONSE']._serialized_start=1324
+  _globals['_PREDICTMANYRESPONSE']._serialized_end=1393
+  _globals['_PREDICTRESULT']._serialized_start=1395
+  _globals['_PREDICTRESULT']._serialized_end=1510
+  _globals['_TRACEREQUEST']._serialized_start=1513
+  _globals['_TRACEREQUEST']._serialized_end=1771
+  _globals['_TRACERESPONSE']._serialized_start=1774
+  _globals['_TRACERESPONSE']._serialized_end=2197
+  _globals['_PREDICTIONSERVICE']._serialized_start=2200
+  _globals['_PREDICTIONSERVICE']._serialized_end=2703
 # @@protoc_insertion_point(module_scope)

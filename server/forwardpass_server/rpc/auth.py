@@ -1,68 +1,34 @@
 """Who may call what: bearer tokens with scopes, kept as hashes.
 
-Without a tokens file every call is allowed. With one, every method but health needs a
-token that has the method's scope. A method without a scope in the table is denied, and a
-test proves that no method is without one.
+Without a tokens file every call is allowed. With one, a call needs a token that has the scope of its method,
+which the protos declare (`protos/forwardpass/v1/options.proto`). A method without a scope is denied.
 """
 
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from forwardpass.errors import PermissionDeniedError, UnauthenticatedError
+from forwardpass.method_options import path_of, scope_of
 
 from forwardpass_server.serving import Method
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import ServiceDescriptor
 
 OPEN: Final = "open"
 TRACE: Final = "trace"
 SCOPES: Final = ("predict", TRACE, "read", "write")
 
-_NETWORKS: Final = "/forwardpass.v1.NetworkService/"
-_PREDICTIONS: Final = "/forwardpass.v1.PredictionService/"
-_INFERENCE: Final = "/inference.GRPCInferenceService/"
 
-POLICY: Final[dict[str, str]] = {
-    f"{_PREDICTIONS}Predict": "predict",
-    f"{_PREDICTIONS}PredictMany": "predict",
-    f"{_PREDICTIONS}PredictStream": "predict",
-    f"{_PREDICTIONS}Trace": TRACE,
-    f"{_NETWORKS}GetNetwork": "read",
-    f"{_NETWORKS}ListNetworks": "read",
-    f"{_NETWORKS}ListVersions": "read",
-    f"{_NETWORKS}WatchNetworks": "read",
-    f"{_NETWORKS}ListAliasMoves": "read",
-    f"{_NETWORKS}ListShadows": "read",
-    f"{_NETWORKS}RegisterNetwork": "write",
-    f"{_NETWORKS}UploadNetwork": "write",
-    f"{_NETWORKS}DeleteNetwork": "write",
-    f"{_NETWORKS}DeleteVersion": "write",
-    f"{_NETWORKS}SetAlias": "write",
-    f"{_NETWORKS}RollbackAlias": "write",
-    f"{_NETWORKS}SetShadow": "write",
-    f"{_NETWORKS}ClearShadow": "write",
-    f"{_NETWORKS}DeleteAlias": "write",
-    f"{_INFERENCE}ServerLive": OPEN,
-    f"{_INFERENCE}ServerReady": OPEN,
-    f"{_INFERENCE}ServerMetadata": OPEN,
-    f"{_INFERENCE}ModelReady": "read",
-    f"{_INFERENCE}ModelMetadata": "read",
-    f"{_INFERENCE}ModelConfig": "read",
-    f"{_INFERENCE}ModelStatistics": "read",
-    f"{_INFERENCE}RepositoryIndex": "read",
-    f"{_INFERENCE}ModelInfer": "predict",  # and TRACE for what layers compute: `Guard.kind_for`
-    f"{_INFERENCE}ModelStreamInfer": "predict",
-    f"{_INFERENCE}RepositoryModelLoad": "write",
-    f"{_INFERENCE}RepositoryModelUnload": "write",
-    f"{_INFERENCE}TraceSetting": "write",
-    f"{_INFERENCE}LogSettings": "write",
-    "/grpc.health.v1.Health/Check": OPEN,
-    "/grpc.health.v1.Health/List": OPEN,
-    "/grpc.health.v1.Health/Watch": OPEN,
-}
-"""The scope that each method needs."""
+def declared_scopes(services: "Iterable[ServiceDescriptor]") -> dict[str, str]:
+    """Return the scope that each method of some services needs, by the method's path, as their protos declare it."""
+    return {path_of(method): scope for service in services for method in service.methods if (scope := scope_of(method))}
 
 
 class TokensFileError(Exception):
@@ -80,11 +46,18 @@ class Token:
 class Guard:
     """Decides whether a call may go on, before anything about its subject is revealed."""
 
-    def __init__(self, tokens: tuple[Token, ...] | None) -> None:
+    def __init__(self, tokens: tuple[Token, ...] | None, scopes: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Make a guard.
+
+        Args:
+            tokens: The tokens that are known, or None to allow every call.
+            scopes: The scope that each method needs, by its path; a method without one is denied.
+        """
         self._tokens = tokens
+        self._scopes = scopes
 
     @classmethod
-    def from_file(cls, path: Path | None) -> "Guard":
+    def from_file(cls, path: Path | None, scopes: Mapping[str, str]) -> "Guard":
         """Read a tokens file, or with None allow every call.
 
         Each line is the SHA-256 of a token in hexadecimal, then its scopes, comma-separated:
@@ -94,7 +67,7 @@ class Guard:
             TokensFileError: The file cannot be read or a line is not of that form.
         """
         if path is None:
-            return cls(None)
+            return cls(None, scopes)
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -104,7 +77,8 @@ class Guard:
                 _token(line, f"{path}:{number}")
                 for number, line in enumerate(lines, start=1)
                 if line.strip() and not line.startswith("#")
-            )
+            ),
+            scopes,
         )
 
     @property
@@ -121,7 +95,7 @@ class Guard:
         """
         if self._tokens is None:
             return
-        scope = POLICY.get(method)
+        scope = self._scopes.get(method)
         if scope == OPEN:
             return
         known = self._find(token) if token else None

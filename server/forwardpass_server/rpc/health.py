@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from forwardpass.errors import MalformedRequestError, NetworkNotFoundError
+from forwardpass.method_options import path_of
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
 
 from forwardpass_server.registry import Registry
+from forwardpass_server.rpc.auth import OPEN
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 SERVICE: Final = cast("ServiceDescriptor", DESCRIPTOR.services_by_name["Health"])
 CHECK: Final = f"/{SERVICE.full_name}/Check"
+SCOPES: Final = {path_of(method): OPEN for method in SERVICE.methods}
+"""The scope of each method: the protocol's own proto cannot declare it."""
 NETWORK_PREFIX: Final = "forwardpass.v1.network/"
 DATABASE: Final = "forwardpass.v1.database"
 """Serves while the registry's database answers. It says nothing of the server, which predicts without."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 from forwardpass._channel import SERVICES, service_config
+from forwardpass.method_options import has_no_side_effects
 from forwardpass_server.oip.v2 import inference_pb2
-from forwardpass_server.rpc.auth import POLICY
 from forwardpass_server.settings import Settings
 
 from tests.deploy.edge.envoy import CONFIGURATION, ROOT, configuration, located, manager, servers, without_comment
@@ -51,9 +51,8 @@ def tried_again_for(method: Any) -> set[str]:
     }
     path = path_of(method)
     if method.containing_service is INFERENCE:
-        # Its protos say nothing of idempotency. Whoever may not write cannot change anything.
-        reads = POLICY[path] != "write"
-        return {"unavailable", "cancelled"} if reads and not method.client_streaming else set()
+        # Our client does not call it; its reads are retried as those of our own services are.
+        return {"unavailable", "cancelled"} if has_no_side_effects(method) and not method.client_streaming else set()
     if method.server_streaming or method.client_streaming:
         return set()  # Envoy would have to keep all that was sent
     return {code.lower() for code in config.get(path, ())}

@@ -20,10 +20,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from forwardpass_server.oip import INFERENCE
+from forwardpass_server.oip import INFERENCE, INFERENCE_SERVICE
 from forwardpass_server.oip.rest.endpoints import ENDPOINTS
 from forwardpass_server.oip.rest.statuses import STATUSES
-from forwardpass_server.rpc.auth import POLICY, SCOPES
+from forwardpass_server.rpc import declared_scopes
+from forwardpass_server.rpc.auth import SCOPES
 from forwardpass_server.rpc.status import CODES
 
 from tests.server.oip.conftest import REST
@@ -100,7 +101,7 @@ def test_tokens(start_server: Start, tmp_path: Path) -> None:
             ("ModelMetadata", "GET", MODEL, None),
             ("RepositoryModelUnload", "POST", "/v2/repository/models/article-1-hidden/unload", None),
         ):
-            scope = POLICY[f"/{INFERENCE}/{method}"]
+            scope = declared_scopes([INFERENCE_SERVICE])[f"/{INFERENCE}/{method}"]
             for token in SCOPES:
                 reply = http(verb, path, content, {"Authorization": f"Bearer {token}!"})
                 assert reply.status == (200 if token == scope else 403)

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -23,13 +24,18 @@ from forwardpass.v1 import prediction_service_pb2 as predictions
 from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
 from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from forwardpass.v1.tensor_pb2 import Rows
-from forwardpass_server.rpc.auth import POLICY
+from forwardpass_server.oip import INFERENCE_SERVICE
+from forwardpass_server.rpc import NETWORK_SERVICE, PREDICTION_SERVICE, declared_scopes
+from forwardpass_server.rpc.auth import OPEN
 from google.protobuf.struct_pb2 import Struct
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.support.raw_grpc import PREDICTIONS, call, network_spec, predict_request, refused, register
 from tests.support.server_process import ServerProcess
+
+ROOT = Path(__file__).resolve().parents[3]
+SERVICES = (NETWORK_SERVICE, PREDICTION_SERVICE, INFERENCE_SERVICE)
 
 
 @pytest.fixture
@@ -349,16 +355,24 @@ def test_health_of_what_is_not_there(channel: grpc.Channel) -> None:
     watch.cancel()
 
 
-def test_reflection_tells_every_method_and_each_has_a_policy(channel: grpc.Channel) -> None:
+def test_reflection_tells_every_method_and_each_declares_its_scope(channel: grpc.Channel) -> None:
     database = ProtoReflectionDescriptorDatabase(channel)
     services = set(database.get_services())
-    own = {"forwardpass.v1.NetworkService", "forwardpass.v1.PredictionService", "inference.GRPCInferenceService"}
+    own = {service.full_name for service in SERVICES}
     assert {*own, "grpc.health.v1.Health"} <= services
     methods = set()
     for name in own:
         found = database.FindFileContainingSymbol(name)
         methods |= {f"/{name}/{method.name}" for service in found.service for method in service.method}
-    assert methods == {method for method in POLICY if not method.startswith("/grpc.")}
+    assert methods == declared_scopes(SERVICES).keys()
+
+
+def test_the_documented_scopes_are_those_of_the_protos() -> None:
+    text = (ROOT / "docs" / "explanation" / "security.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", text, flags=re.MULTILINE)
+    documented = {name: scope for scope, names in rows for name in re.findall(r"\b[A-Z]\w+(?=[,;]| \|$|$)", names)}
+    declared = {path.rpartition("/")[2]: scope for path, scope in declared_scopes(SERVICES).items()}
+    assert documented == {name: scope for name, scope in declared.items() if scope != OPEN}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

@@ -1,3 +1,4 @@
+from forwardpass.v1 import options_pb2 as _options_pb2
 from forwardpass_server.oip.v2 import model_config_pb2 as _model_config_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
