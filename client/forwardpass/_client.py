@@ -145,8 +145,8 @@ class Client:
             ShapeMismatchError: The rows do not have as many numbers as the network reads.
             FeatureMismatchError: A named row lacks a feature, has one too many, or one of the wrong kind.
             NonFiniteInputError: There is NaN or infinity, and the network does not allow it.
-            MissingValueError: A value is missing, and nothing stands in for it.
-            UnknownCategoryError: A text is no category of its category, and nothing stands in for it.
+            MissingValueError: A value is missing and has no fill value.
+            UnknownCategoryError: A text is no category of its category, and its feature has no fill value.
             OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
         """
         if self._sender is None:

@@ -31,7 +31,7 @@ from forwardpass.models import (
     VersionInfo,
 )
 from forwardpass.numerics import read_numerics
-from forwardpass.spec.feature_messages import FEATURE_KINDS, OUT_OF_RANGE, read_stand_in
+from forwardpass.spec.feature_messages import FEATURE_KINDS, OUT_OF_RANGE, read_fill_value
 from forwardpass.spec.kinds import DENSE
 from forwardpass.spec.network import Output
 from forwardpass.tensors import DTYPES, from_tensor
@@ -294,8 +294,8 @@ def _feature(message: network_pb2.Feature) -> FeatureInfo:
         high=message.high if message.HasField("high") else None,
         out_of_range=OUT_OF_RANGE.get(message.out_of_range, "warn"),
         categories=tuple(message.categories),
-        missing=read_stand_in(message.missing),
-        unknown=read_stand_in(message.unknown),
+        missing=read_fill_value(message.missing),
+        unknown=read_fill_value(message.unknown),
     )
 
 

@@ -134,7 +134,7 @@ class FeatureMismatchError(InvalidRequestError):
 
 
 class MissingValueError(InvalidRequestError):
-    """A value is missing, and its feature has nothing that stands in for it."""
+    """A value is missing, and its feature has no fill value."""
 
 
 class NonFiniteInputError(InvalidRequestError):
@@ -146,7 +146,7 @@ class OutOfRangeError(InvalidRequestError):
 
 
 class UnknownCategoryError(InvalidRequestError):
-    """A value of a category is none of its categories, and nothing stands in for it."""
+    """A value of a category is none of its categories, and its feature has no fill value."""
 
 
 class NotFoundError(ForwardpassError, LookupError):

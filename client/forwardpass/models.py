@@ -216,9 +216,9 @@ class FeatureInfo:
         high: The largest number in range, or None.
         out_of_range: What becomes of other numbers: `warn` or `refuse`.
         categories: Of a category, its categories; in a matrix of numbers, the index of one stands for it.
-        missing: What stands in for a missing value: a number, 1 or 0 for true or false, a category, or `nan`;
+        missing: The fill value of a missing value: a number, 1 or 0 for true or false, a category, or `nan`;
             `refuse` where nothing does.
-        unknown: What stands in for a text that is no category: a category or `nan`; `refuse` where nothing does.
+        unknown: The fill value of a text that is no category: a category or `nan`; `refuse` where nothing does.
     """
 
     name: str

@@ -80,18 +80,18 @@ def plain_input(feature: Feature, value: Any, dtype: str) -> tuple[float, str]:
     if value is None:
         if feature.missing == "refuse":
             return math.nan, "missing"
-        return _stand_in(feature, feature.missing), ""
+        return _fill_value(feature, feature.missing), ""
     if isinstance(value, str):
         if value in feature.categories:
             return float(feature.categories.index(value)), ""
-        return (math.nan, "unknown") if feature.unknown == "refuse" else (_stand_in(feature, feature.unknown), "")
+        return (math.nan, "unknown") if feature.unknown == "refuse" else (_fill_value(feature, feature.unknown), "")
     number = round_(value)
     low, high = (None if end is None else round_(end) for end in (feature.low, feature.high))
     out = (low is not None and number < low) or (high is not None and number > high)
     return float(number), feature.out_of_range if out else ""
 
 
-def _stand_in(feature: Feature, word: float | str) -> float:
+def _fill_value(feature: Feature, word: float | str) -> float:
     if isinstance(word, str):
         return math.nan if word == "nan" else float(feature.categories.index(word))
     return word

@@ -20,7 +20,7 @@ def value_of(cell: object, feature: FeatureInfo) -> Value:
     """Read a cell, text of CSV or a value of Parquet, as a value of a feature; None where it is empty.
 
     Raises:
-        ValueError: It is no such value, or empty where nothing stands in for it; the message says what is needed.
+        ValueError: It is no such value, or empty where it has no fill value; the message says what is needed.
     """
     if cell is None or (isinstance(cell, str) and not cell.strip()):
         if feature.missing == REFUSE:
@@ -43,7 +43,7 @@ def input_of(cell: object, feature: FeatureInfo, categories: Mapping[str, int]) 
         categories: The index of each of the feature's categories.
 
     Raises:
-        ValueError: As `value_of` does; and where a text is no category, and nothing stands in for it.
+        ValueError: As `value_of` does; and where a text is no category, and its feature has no fill value.
     """
     value = value_of(cell, feature)
     if value is None:

@@ -8,7 +8,7 @@ from forwardpass.differences import TOLERANCE, differences
 from forwardpass.importers.errors import ParityError
 from forwardpass.importers.parity import random_rows
 from forwardpass.importers.reference import compute
-from forwardpass.onnx_form import computed_by, imported, runner, stand_ins, write
+from forwardpass.onnx_form import computed_by, fill_values, imported, runner, write
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
@@ -30,7 +30,7 @@ def export(spec: NetworkSpec) -> Any:
     rows = _rows(spec)
     with np.errstate(all="ignore"):
         theirs = computed_by(runner(model), spec, rows)
-        ours = compute(spec, np.where(np.isnan(rows), stand_ins(spec), rows)).astype(np.float64)
+        ours = compute(spec, np.where(np.isnan(rows), fill_values(spec), rows)).astype(np.float64)
     worst = float((differences(theirs, ours) / _sizes(ours, spec.dtype)).max())
     if not worst <= TOLERANCE[spec.dtype]:
         raise ParityError(
@@ -46,7 +46,7 @@ def _rows(spec: NetworkSpec) -> Array:
     rows = random_rows(spec, np.empty((0, spec.inputs.width)))
     if any(layer.kind in _CATEGORICAL for layer in spec.layers):
         rows[::2] = np.floor(np.abs(rows[::2]))
-    may_miss = ~np.isnan(stand_ins(spec)) | spec.allow_non_finite_inputs
+    may_miss = ~np.isnan(fill_values(spec)) | spec.allow_non_finite_inputs
     rows[::7] = np.where((np.random.default_rng(1).random(rows[::7].shape) < 0.2) & may_miss, np.nan, rows[::7])
     return rows.astype(spec.dtype)
 

@@ -75,14 +75,14 @@ def read_value(value, feature):
     """Return a value of a feature as the number that the network reads."""
     name, kind, categories = feature["name"], feature.get("kind", "number"), feature.get("categories", [])
     if value is None or value != value:
-        return stand_in(feature, "missing", f"{name} is missing")
+        return fill_value(feature, "missing", f"{name} is missing")
     if kind == "category":
         if isinstance(value, str):
             known = value in categories
             unknown = f"{name}: no category {value!r}"
-            return float(categories.index(value)) if known else stand_in(feature, "unknown", unknown)
+            return float(categories.index(value)) if known else fill_value(feature, "unknown", unknown)
         known = value in range(len(categories))
-        return float(value) if known else stand_in(feature, "unknown", f"{name}: no category has the index {value}")
+        return float(value) if known else fill_value(feature, "unknown", f"{name}: no category has the index {value}")
     number = DTYPE.type(value)
     if kind == "boolean" and number not in (0, 1):
         raise ValueError(f"{name} is {value}; it must be true or false")
@@ -95,8 +95,8 @@ def read_value(value, feature):
     return float(number)
 
 
-def stand_in(feature, key, problem):
-    """Return what stands in for a value that is missing or unknown, or raise the problem."""
+def fill_value(feature, key, problem):
+    """Return the fill value of a value that is missing or unknown, or raise the problem."""
     word = feature.get(key, "refuse")
     if word == "nan" or (word == "refuse" and key == "missing" and NON_FINITE and "kind" not in feature):
         return math.nan

@@ -93,8 +93,8 @@ def nan_columns(features: Sequence[Feature]) -> Any:
 
 
 def _is_nan(feature: Feature, word: float | str) -> bool:
-    stand_in = feature.stand_in(word)
-    return stand_in is not None and stand_in != stand_in  # noqa: PLR0124 - this is how NaN is told
+    fill_value = feature.fill_value(word)
+    return fill_value is not None and fill_value != fill_value  # noqa: PLR0124 - this is how NaN is told
 
 
 def _typed(rows: Any, features: Sequence[Feature]) -> Any:
@@ -110,13 +110,13 @@ def _typed(rows: Any, features: Sequence[Feature]) -> Any:
 
 def _number(value: Any, feature: Feature, row: int) -> Any:
     if value is None or (isinstance(value, float) and np.isnan(value)):
-        stand_in = feature.stand_in(feature.missing)
-        return np.nan if stand_in is None else stand_in
+        fill_value = feature.fill_value(feature.missing)
+        return np.nan if fill_value is None else fill_value
     if feature.kind != "category" or not isinstance(value, str):
         return value
     if value in feature.categories:
         return float(feature.categories.index(value))
-    stand_in = feature.stand_in(feature.unknown)
-    if stand_in is None:
+    fill_value = feature.fill_value(feature.unknown)
+    if fill_value is None:
         raise InvalidTensorError(f"row {row} has {value!r} as {feature.name!r}, which is no category of it")
-    return stand_in
+    return fill_value

@@ -2,6 +2,6 @@
 
 from forwardpass.onnx_form.packages import imported
 from forwardpass.onnx_form.running import Runner, computed_by, runner
-from forwardpass.onnx_form.writing import METADATA, groups_of, stand_ins, write
+from forwardpass.onnx_form.writing import METADATA, fill_values, groups_of, write
 
-__all__ = ["METADATA", "Runner", "computed_by", "groups_of", "imported", "runner", "stand_ins", "write"]
+__all__ = ["METADATA", "Runner", "computed_by", "fill_values", "groups_of", "imported", "runner", "write"]

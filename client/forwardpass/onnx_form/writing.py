@@ -70,7 +70,7 @@ def groups_of(spec: NetworkSpec) -> list[tuple[str, int]]:
 
 def _inputs(nodes: Nodes, spec: NetworkSpec, groups: Sequence[tuple[str, int]]) -> dict[str, str]:
     """Fill in and standardize each group of inputs, and put them side by side where a layer reads all."""
-    values, start, missing = {}, 0, stand_ins(spec)
+    values, start, missing = {}, 0, fill_values(spec)
     for name, width in groups:
         nodes.enter(name)
         value, part = name, slice(start, start + width)
@@ -88,9 +88,9 @@ def _inputs(nodes: Nodes, spec: NetworkSpec, groups: Sequence[tuple[str, int]]) 
     return values
 
 
-def stand_ins(spec: NetworkSpec) -> Array:
-    """Return what stands in for a missing input, `(inputs,)` in the spec's dtype, and NaN where nothing does."""
-    found = [feature.stand_in(feature.missing) for feature in spec.inputs.features] or [None] * spec.inputs.width
+def fill_values(spec: NetworkSpec) -> Array:
+    """Return the fill value of each input, `(inputs,)` in the spec's dtype, and NaN where nothing does."""
+    found = [feature.fill_value(feature.missing) for feature in spec.inputs.features] or [None] * spec.inputs.width
     return np.array([np.nan if number is None else number for number in found], spec.dtype)
 
 

@@ -48,18 +48,18 @@ def feature_message(feature: Feature) -> network_pb2.Feature:
             message.out_of_range = _OUT_OF_RANGE[feature.out_of_range]  # type: ignore[assignment]
         for name, word in (("missing", feature.missing), ("unknown", feature.unknown)):
             if word != REFUSE:
-                getattr(message, name).CopyFrom(_stand_in_message(word))
+                getattr(message, name).CopyFrom(_fill_value_message(word))
     return message
 
 
-def _stand_in_message(word: float | str) -> network_pb2.StandIn:
+def _fill_value_message(word: float | str) -> network_pb2.FillValue:
     if word == NAN:
-        return network_pb2.StandIn(nan=True)
-    return network_pb2.StandIn(category=word) if isinstance(word, str) else network_pb2.StandIn(number=word)
+        return network_pb2.FillValue(nan=True)
+    return network_pb2.FillValue(category=word) if isinstance(word, str) else network_pb2.FillValue(number=word)
 
 
-def read_stand_in(message: network_pb2.StandIn) -> float | str:
-    """Read what stands in for a value; a message that says nothing refuses."""
+def read_fill_value(message: network_pb2.FillValue) -> float | str:
+    """Read a fill value; an empty message means refuse."""
     given = message.WhichOneof("value")
     if given == "nan":
         return NAN if message.nan else REFUSE
@@ -89,18 +89,18 @@ def read_feature_message(message: network_pb2.Feature, index: int, faults: Fault
         feature["range"] = [_end(message, "low"), _end(message, "high")]
     if message.categories:
         feature["categories"] = list(message.categories)
-    return {**feature, **_stand_ins(path, message, faults)}
+    return {**feature, **_fill_values(path, message, faults)}
 
 
-def _stand_ins(path: str, message: network_pb2.Feature, faults: Faults) -> dict[str, object]:
+def _fill_values(path: str, message: network_pb2.Feature, faults: Faults) -> dict[str, object]:
     read: dict[str, object] = {}
     for key in ("missing", "unknown"):
         if message.HasField(key):
-            stand_in = getattr(message, key)
-            if stand_in.category in {NAN, REFUSE}:
-                found = f"is {quoted(stand_in.category)}, which cannot be told from the rule of that name"
+            fill_value = getattr(message, key)
+            if fill_value.category in {NAN, REFUSE}:
+                found = f"is {quoted(fill_value.category)}, which cannot be told from the rule of that name"
                 faults.add(f"{path}.{key}.category", f"{found}; take another category")
-            read[key] = read_stand_in(stand_in)
+            read[key] = read_fill_value(fill_value)
     return read
 
 

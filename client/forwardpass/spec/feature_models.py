@@ -51,7 +51,7 @@ def _categories(value: object, info: "ValidationInfo[Context]") -> tuple[str, ..
     return tuple(value)
 
 
-def _stand_in(value: Any, info: "ValidationInfo[Context]") -> float | str:
+def _fill_value(value: Any, info: "ValidationInfo[Context]") -> float | str:
     if isinstance(value, str):
         return value
     fault = None if isinstance(value, bool) else number_fault(value, info.context.dtype)
@@ -89,9 +89,9 @@ Categories: TypeAlias = Annotated[
     PlainValidator(_categories),
     WithJsonSchema({"type": "array", "items": _CATEGORY, "minItems": 1, "uniqueItems": True}),
 ]
-StandIn: TypeAlias = Annotated[
+FillValue: TypeAlias = Annotated[
     float | str,
-    PlainValidator(_stand_in),
+    PlainValidator(_fill_value),
     WithJsonSchema({"anyOf": [_NUMBER, {"type": "boolean"}, {"type": "string", "minLength": 1}]}),
 ]
 Threshold: TypeAlias = Annotated[
@@ -124,11 +124,11 @@ class FeatureModel(Model):
     range: Range | None = Field(None, description="The smallest and the largest number in range; null for no end.")
     out_of_range: OutOfRange = Field("warn", description="What becomes of a number out of range.")
     categories: Categories = Field((), description="The categories of a category, all different.")
-    missing: StandIn = Field(
-        REFUSE, description="What stands in for a missing value: refuse, nan, a number, true, false or a category."
+    missing: FillValue = Field(
+        REFUSE, description="The fill value of a missing value: refuse, nan, a number, true, false or a category."
     )
-    unknown: StandIn = Field(
-        REFUSE, description="What stands in for a text that is no category: refuse, nan or a category."
+    unknown: FillValue = Field(
+        REFUSE, description="The fill value of a text that is no category: refuse, nan or a category."
     )
 
 

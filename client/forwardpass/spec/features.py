@@ -1,7 +1,7 @@
 """Typed features: what goes with which kind, and how a value of one is read as the number that a network computes.
 
 A feature takes one input. A number is itself, a category the index of its category, a boolean 1 or 0. What is missing
-is NaN until something stands in for it, and a text that is no category is `UNKNOWN`.
+is NaN until it gets its fill value, and a text that is no category is `UNKNOWN`.
 """
 
 import math
@@ -22,13 +22,13 @@ OutOfRange: TypeAlias = Literal["warn", "refuse"]
 """What becomes of a number out of its feature's range."""
 
 REFUSE: Final = "refuse"
-"""What stands for no stand-in: a row with such a value is refused."""
+"""The word for having no fill value: a row with such a value is refused."""
 
 NAN: Final = "nan"
 """What stands for NaN, which layers may replace."""
 
 UNKNOWN: Final = -1.0
-"""The input for a text that is no category, before something stands in for it."""
+"""The input for a text that is no category, before it gets its fill value."""
 
 _KINDS: Final[Mapping[str, frozenset[str]]] = {
     "mean": frozenset({"number", "boolean"}),
@@ -58,8 +58,8 @@ class FeatureOutline:
         index: The place of each category that is a text.
         range: The ends of its range, None where there is none or it is no number.
         refuses: Whether it refuses what is out of range.
-        missing: What stands in for a missing value.
-        unknown: What stands in for a text that is no category.
+        missing: The fill value of a missing value.
+        unknown: The fill value of a text that is no category.
     """
 
     name: object
@@ -130,12 +130,12 @@ def _feature_faults(feature: FeatureOutline) -> Iterator[tuple[tuple[str | int, 
     if "out_of_range" in feature.keys and "range" not in feature.keys:
         yield ("out_of_range",), "says what becomes of a number out of range; say the range too"
     for key, value in (("missing", feature.missing), ("unknown", feature.unknown)):
-        fault = _stand_in_fault(value, feature) if key in feature.keys else None
+        fault = _fill_value_fault(value, feature) if key in feature.keys else None
         if fault is not None:
             yield (key,), fault
 
 
-def _stand_in_fault(value: object, feature: FeatureOutline) -> str | None:
+def _fill_value_fault(value: object, feature: FeatureOutline) -> str | None:
     if value in (REFUSE, NAN) and isinstance(value, str):
         return None
     if feature.kind == "category":
@@ -187,7 +187,7 @@ def _example_value(
 ) -> tuple[str | None, float | None]:
     """Return what is wrong with a value, and the number that it is."""
     if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
-        return ("is missing, and nothing stands in for it" if feature.missing == REFUSE else None), None
+        return ("is missing and has no fill value" if feature.missing == REFUSE else None), None
     if feature.kind == "category":
         return _example_category(value, feature, named=named)
     if feature.kind == "boolean":

@@ -133,7 +133,7 @@ class ImputeModel(LayerModel):
     """x, or where it is missing the number in its place."""
 
     kind: Literal["impute"]
-    values: Vector = Field(description="For each value what stands in where it is missing.")
+    values: Vector = Field(description="The number that replaces each value where it is missing.")
     missing: Number | None = Field(None, description="The number that says missing; NaN when left out.")
 
 

@@ -53,9 +53,9 @@ class Feature:
         high: The largest number in range, or None.
         out_of_range: What becomes of other numbers: `warn` or `refuse`.
         categories: Of a category, its categories; the input is a category's index.
-        missing: What stands in for a missing value: a number, 1 or 0 for true or false, a category, or `nan`;
+        missing: The fill value of a missing value: a number, 1 or 0 for true or false, a category, or `nan`;
             `refuse` where nothing does.
-        unknown: What stands in for a text that is no category: a category or `nan`; `refuse` where nothing does.
+        unknown: The fill value of a text that is no category: a category or `nan`; `refuse` where nothing does.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Feature:
         """Whether its numbers have a range."""
         return self.low is not None or self.high is not None
 
-    def stand_in(self, word: float | str) -> float | None:
+    def fill_value(self, word: float | str) -> float | None:
         """Return the input that `missing` or `unknown` stands for, None where a row is refused."""
         if word == REFUSE:
             return None

@@ -133,11 +133,11 @@ class Feature(_message.Message):
     high: float
     out_of_range: OutOfRange
     categories: _containers.RepeatedScalarFieldContainer[str]
-    missing: StandIn
-    unknown: StandIn
-    def __init__(self, name: _Optional[str] = ..., mean: _Optional[float] = ..., scale: _Optional[float] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ..., kind: _Optional[_Union[FeatureKind, str]] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., out_of_range: _Optional[_Union[OutOfRange, str]] = ..., categories: _Optional[_Iterable[str]] = ..., missing: _Optional[_Union[StandIn, _Mapping]] = ..., unknown: _Optional[_Union[StandIn, _Mapping]] = ...) -> None: ...
+    missing: FillValue
+    unknown: FillValue
+    def __init__(self, name: _Optional[str] = ..., mean: _Optional[float] = ..., scale: _Optional[float] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ..., kind: _Optional[_Union[FeatureKind, str]] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., out_of_range: _Optional[_Union[OutOfRange, str]] = ..., categories: _Optional[_Iterable[str]] = ..., missing: _Optional[_Union[FillValue, _Mapping]] = ..., unknown: _Optional[_Union[FillValue, _Mapping]] = ...) -> None: ...
 
-class StandIn(_message.Message):
+class FillValue(_message.Message):
     __slots__ = ("nan", "number", "category")
     NAN_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]

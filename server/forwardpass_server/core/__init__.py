@@ -2,7 +2,7 @@
 
 from forwardpass_server.core.activations import ACTIVATIONS, Activation
 from forwardpass_server.core.elementwise import Elementwise
-from forwardpass_server.core.features import Oddities, Rules, settle
+from forwardpass_server.core.features import FeatureViolations, Rules, validate_and_fill
 from forwardpass_server.core.forward import (
     LayerTrace,
     Trace,
@@ -21,9 +21,9 @@ __all__ = [
     "Activation",
     "Dense",
     "Elementwise",
+    "FeatureViolations",
     "Layer",
     "LayerTrace",
-    "Oddities",
     "Operation",
     "Plan",
     "Rules",
@@ -32,7 +32,7 @@ __all__ = [
     "forward",
     "forward_steps",
     "rows_of",
-    "settle",
     "trace",
     "trace_steps",
+    "validate_and_fill",
 ]

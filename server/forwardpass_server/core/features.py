@@ -29,7 +29,7 @@ class Rules:
         refuses_beyond: `(inputs,)`: whether a number out of range is refused, not only told.
         missing: `(inputs,)` in the plan's dtype: what stands in for NaN; NaN itself where nothing does.
         refuses_missing: `(inputs,)`: whether NaN is refused.
-        unknown: `(inputs,)` in the plan's dtype: what stands in for what is no category.
+        unknown: `(inputs,)` in the plan's dtype: the fill value of a value that is no category.
         refuses_unknown: `(inputs,)`: whether what is no category is refused.
         allow_infinite: Whether infinity is a number like others.
         whole: The columns of `is_whole`.
@@ -57,13 +57,13 @@ class Rules:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Oddities:
+class FeatureViolations:
     """What is to be told of some inputs; all but the last are refused.
 
     Attributes:
-        missing: NaN, where nothing stands in for it.
+        missing: NaN, where it has no fill value.
         infinite: Infinity, where it is no number like others.
-        unknown: What is no category, where nothing stands in for it.
+        unknown: What is no category, where it has no fill value.
         neither: Booleans that are neither 1 nor 0.
         refused: Numbers out of range, where that is refused.
         warned: Numbers out of range, where that is only told.
@@ -82,7 +82,7 @@ class Oddities:
         return np.concatenate([self.missing, self.infinite, self.unknown, self.neither, self.refused])
 
 
-def settle(rules: Rules, values: Array) -> tuple[Array, Oddities | None]:
+def validate_and_fill(rules: Rules, values: Array) -> tuple[Array, FeatureViolations | None]:
     """Let what stands in take its place.
 
     Args:
@@ -104,8 +104,8 @@ def settle(rules: Rules, values: Array) -> tuple[Array, Oddities | None]:
     beyond = odd & ~rules.is_whole
     infinite = np.isinf(values) & beyond if not rules.allow_infinite else np.zeros_like(odd)
     beyond &= ~infinite
-    settled = np.where(missing, rules.missing, np.where(unknown, rules.unknown, values))
-    oddities = Oddities(
+    filled = np.where(missing, rules.missing, np.where(unknown, rules.unknown, values))
+    violations = FeatureViolations(
         missing=np.argwhere(missing & rules.refuses_missing),
         infinite=np.argwhere(infinite),
         unknown=np.argwhere(unknown & rules.refuses_unknown),
@@ -113,5 +113,5 @@ def settle(rules: Rules, values: Array) -> tuple[Array, Oddities | None]:
         refused=np.argwhere(beyond & rules.refuses_beyond),
         warned=np.argwhere(beyond & ~rules.refuses_beyond),
     )
-    told = len(oddities.warned) + len(oddities.refusals)
-    return settled, oddities if told else None
+    told = len(violations.warned) + len(violations.refusals)
+    return filled, violations if told else None

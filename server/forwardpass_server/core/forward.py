@@ -2,7 +2,7 @@
 
 Every node's value is the sum of its inputs times its weights, plus its bias, passed through its layer's
 activation; layers that are not dense have another formula in place of the sum (`operations.py`). A layer reads
-the one before it, or what its link says (`graph.py`). `forward`
+the one before it, or what its edges say (`graph.py`). `forward`
 keeps the outputs, `trace` all values; both call the same functions in the same order, so they agree bit for bit.
 
 Both go in steps of some rows, between which whoever drives them may do other work. Unless the
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forwardpass_server.core import exact
 from forwardpass_server.core.arrays import Array
+from forwardpass_server.core.batch_invariant import pad
 from forwardpass_server.core.graph import INPUTS
 from forwardpass_server.core.layers import Dense
 from forwardpass_server.core.plan import Plan
@@ -175,15 +175,15 @@ def _step(plan: Plan, rows: int) -> int:
 @np.errstate(all="ignore")
 def _outputs(plan: Plan, inputs: Array) -> Array:
     """Return the outputs of some rows, and below them those of what was padded."""
-    values = exact.pad(standardize(plan, inputs), plan.block)
+    values = pad(standardize(plan, inputs), plan.block)
     waiting = {INPUTS: values} if plan.keeps_inputs else {}
-    for layer, link in plan.steps:
-        if link is not None:
-            values = link.read(waiting, values)
+    for layer, edges in plan.steps:
+        if edges is not None:
+            values = edges.read(waiting, values)
         sums = layer.pre_activation(values)
         values = layer.function(sums, out=sums)
-        if link is not None:
-            link.note(waiting, values)
+        if edges is not None:
+            edges.note(waiting, values)
     return rescale(plan, _side_by_side(plan, waiting) if waiting else values)
 
 
@@ -201,15 +201,15 @@ def _trace(
     places = {layer.name: layer for layer in place.layers} if place else {}
     layers = []
     first = standardize(plan, inputs)
-    values = exact.pad(first, plan.block)
+    values = pad(first, plan.block)
     waiting = {INPUTS: values} if plan.keeps_inputs else {}
-    for layer, link in plan.steps:
+    for layer, edges in plan.steps:
         here = places.get(layer.name)
-        before = values if link is None else link.read(waiting, values)
+        before = values if edges is None else edges.read(waiting, values)
         sums = layer.pre_activation(before, here.pre_activation if here else None)
         values = layer.function(sums, out=here.activation if here else None)
-        if link is not None:
-            link.note(waiting, values)
+        if edges is not None:
+            edges.note(waiting, values)
         if layer.name in shown:
             products = None
             if contributions and isinstance(layer, Dense):

@@ -1,7 +1,7 @@
 """Where layers are more than a chain: which values wait for a later layer, and how several become one.
 
-A layer that reads just the one before it, and is read by just the next, needs none of this. The others have
-a link, which fetches what the layer reads, keeps what a later one will read, and lets go of what none will.
+A layer that reads only the layer before it, and is read only by the next one, needs none of this. Every other layer
+has `Edges`, which fetch what it reads, keep its activations for later readers, and drop those that have none left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,8 +49,8 @@ _ELEMENTWISE: Final[Mapping[str, np.ufunc]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Link:
-    """How a layer that is no plain link of a chain gets what it reads, and what becomes of its activations.
+class Edges:
+    """The edges of a layer in a graph: what it reads, and whether its activations are kept for later layers.
 
     Attributes:
         name: The layer's.
@@ -86,8 +86,10 @@ class Link:
             waiting[self.name] = activations
 
 
-def find_links(layers: Sequence["Layer"], groups: Mapping[str, int], outputs: Sequence[str]) -> tuple[Link | None, ...]:
-    """Find the link of each layer, None where it needs none.
+def find_edges(
+    layers: Sequence["Layer"], groups: Mapping[str, int], outputs: Sequence[str]
+) -> tuple[Edges | None, ...]:
+    """Return the edges of each layer, None where the layer is part of a chain.
 
     Args:
         layers: Each after those that it reads.
@@ -106,7 +108,7 @@ def find_links(layers: Sequence["Layer"], groups: Mapping[str, int], outputs: Se
     if tuple(outputs) not in {(), before[-1:]}:
         last.update(dict.fromkeys(outputs, len(layers)))
     return tuple(
-        Link(
+        Edges(
             name=layer.name,
             sources=tuple(
                 (INPUTS, columns[name]) if name in columns else (name, None)
@@ -122,20 +124,20 @@ def find_links(layers: Sequence["Layer"], groups: Mapping[str, int], outputs: Se
     )
 
 
-def reads_inputs(links: Sequence[Link | None]) -> bool:
-    """Say whether the inputs wait for a link."""
-    return any(name == INPUTS for link in links if link is not None for name, _ in link.sources)
+def reads_inputs(all_edges: Sequence[Edges | None]) -> bool:
+    """Say whether any layer but the first reads the inputs."""
+    return any(name == INPUTS for edges in all_edges if edges is not None for name, _ in edges.sources)
 
 
-def most_held(layers: Sequence["Layer"], links: Sequence[Link | None], inputs: int) -> int:
+def most_held(layers: Sequence["Layer"], all_edges: Sequence[Edges | None], inputs: int) -> int:
     """Return how many values of a row the walk through the layers holds at most: those that wait, and the widest."""
-    waiting = {INPUTS: inputs} if reads_inputs(links) else {}
+    waiting = {INPUTS: inputs} if reads_inputs(all_edges) else {}
     most = inputs
-    for layer, link in zip(layers, links, strict=True):
+    for layer, edges in zip(layers, all_edges, strict=True):
         most = max(most, sum(waiting.values()) + max(layer.outputs, layer.inputs))
-        if link is not None:
-            waiting = {name: width for name, width in waiting.items() if name not in link.forgotten}
-            waiting |= {link.name: layer.outputs} if link.kept else {}
+        if edges is not None:
+            waiting = {name: width for name, width in waiting.items() if name not in edges.forgotten}
+            waiting |= {edges.name: layer.outputs} if edges.kept else {}
     return most
 
 

@@ -8,9 +8,10 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from forwardpass_server.core import exact
 from forwardpass_server.core.activations import ACTIVATIONS, Activation
 from forwardpass_server.core.arrays import Array, frozen
+from forwardpass_server.core.batch_invariant import Blocking, fast_blocking, matmul
+from forwardpass_server.core.blas_probe import find_blocking
 from forwardpass_server.core.operations import OPERATIONS
 
 BIAS_NUMBERS: Final = 2**11
@@ -33,9 +34,9 @@ class Dense:
         function: The activation with its parameters, made from the two; called with `z`, and `out` where
             the result is to be written there.
         biases: The bias repeated, `(some rows, outputs)`.
-        columns: The weights as `(inputs, outputs)`, in memory as `blocks` wants them.
-        blocks: How products of this shape are computed.
-        fast: Whether those blocks are chosen for speed alone.
+        columns: The weights as `(inputs, outputs)`, in the memory order that `blocking` needs.
+        blocking: How the product is cut into blocks.
+        fast: Whether the blocking is the fastest one, without batch invariance.
         own: The activation function that the network has of its own, or None.
     """
 
@@ -51,7 +52,7 @@ class Dense:
     function: Callable[..., Array] = field(init=False, repr=False)
     biases: Array = field(init=False, repr=False)
     columns: Array = field(init=False, repr=False)
-    blocks: exact.Blocks = field(init=False, repr=False)
+    blocking: Blocking = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Freeze the arrays and bind the activation's parameters."""
@@ -59,9 +60,9 @@ class Dense:
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "function", function)
         shape = self.weights.T.shape
-        blocks = exact.fast_blocks(*shape) if self.fast else exact.find_blocks(self.weights.dtype, *shape)
-        columns = frozen(self.weights.copy()).T if blocks.turned else frozen(self.weights.T)
-        object.__setattr__(self, "blocks", blocks)
+        blocking = fast_blocking(*shape) if self.fast else find_blocking(self.weights.dtype, *shape)
+        columns = frozen(self.weights.copy()).T if blocking.transposed else frozen(self.weights.T)
+        object.__setattr__(self, "blocking", blocking)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once
         object.__setattr__(self, "bias", frozen(self.bias))
@@ -92,10 +93,10 @@ class Dense:
         """Return `weights x value + bias`, shape `(rows, outputs)`.
 
         Args:
-            values: Shape `(rows, inputs)`, padded as the blocks need.
+            values: Shape `(rows, inputs)`, padded to a multiple of the lowest block height.
             out: Where to put the result; None for a new array.
         """
-        sums = exact.matmul(values, self.columns, self.blocks, out)
+        sums = matmul(values, self.columns, self.blocking, out)
         _add_bias(sums, self.biases)
         return sums
 

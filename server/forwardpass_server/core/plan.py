@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from forwardpass_server.core import exact, graph
+from forwardpass_server.core import graph
 from forwardpass_server.core.arrays import Array, frozen
+from forwardpass_server.core.batch_invariant import HEIGHTS
 from forwardpass_server.core.layers import Dense, Layer
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ class Plan:
         scale: `(inputs,)`, divides them after that, or None.
         output_scale: `(outputs,)`, multiplies what the layers compute, or None.
         output_shift: `(outputs,)`, is added to it after that, or None.
-        fast: Whether products are left to the BLAS as they are; a row's last bits may then depend on its company.
+        fast: Whether the BLAS multiplies in its own order; a row's last bits may then depend on the batch composition.
         block: Rows are padded to a multiple of this.
         part: So many rows are computed at once; it bounds the memory that a call takes.
-        steps: Each layer with its link, None where it needs none.
-        keeps_inputs: Whether the inputs wait for a layer.
+        steps: Each layer with its edges, None where the layer is part of a chain.
+        keeps_inputs: Whether a layer other than the first reads the inputs.
     """
 
     dtype: "np.dtype[Any]"
@@ -52,20 +53,20 @@ class Plan:
     fast: bool = False
     block: int = field(init=False)
     part: int = field(init=False)
-    steps: tuple[tuple[Layer, graph.Link | None], ...] = field(init=False, repr=False)
+    steps: tuple[tuple[Layer, graph.Edges | None], ...] = field(init=False, repr=False)
     keeps_inputs: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Freeze the arrays and link the layers."""
+        """Freeze the arrays and find the edges of the layers."""
         if self.fast:
             fast = tuple(replace(layer, fast=True) if isinstance(layer, Dense) else layer for layer in self.layers)
             object.__setattr__(self, "layers", fast)
-        heights = [layer.blocks.heights[0] for layer in self.dense]
+        heights = [layer.blocking.heights[0] for layer in self.dense]
         object.__setattr__(self, "block", 1 if self.fast else max(heights, default=1))
-        links = graph.find_links(self.layers, self.groups, self.output_layers)
-        object.__setattr__(self, "steps", tuple(zip(self.layers, links, strict=True)))
-        object.__setattr__(self, "keeps_inputs", graph.reads_inputs(links))
-        object.__setattr__(self, "part", self._find_part(graph.most_held(self.layers, links, self.inputs)))
+        edges = graph.find_edges(self.layers, self.groups, self.output_layers)
+        object.__setattr__(self, "steps", tuple(zip(self.layers, edges, strict=True)))
+        object.__setattr__(self, "keeps_inputs", graph.reads_inputs(edges))
+        object.__setattr__(self, "part", self._find_part(graph.most_held(self.layers, edges, self.inputs)))
         for name in ("mean", "scale", "output_scale", "output_shift"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, frozen(getattr(self, name)))
@@ -93,7 +94,7 @@ class Plan:
 
     def _find_part(self, held: int) -> int:
         """Return how many rows to compute at once where so many values of each are held."""
-        tallest = exact.CANDIDATES[-1]
+        tallest = HEIGHTS[-1]
         rows = (FAST_PART_BYTES if self.fast else PART_BYTES) // (held * self.dtype.itemsize) // tallest * tallest
         if held <= WIDEST:
             return max(rows, tallest)

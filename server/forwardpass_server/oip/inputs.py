@@ -91,7 +91,7 @@ def _check_contents(request: "ModelInferRequest") -> None:
 
 
 def _check_names(names: Sequence[str], served: "LoadedVersion") -> None:
-    """Accept each feature once, and all of them but those for which something stands in."""
+    """Accept each feature once, and all of them but those that have a fill value."""
     known = served.feature_index
     for name in names:
         if name not in known:
@@ -106,7 +106,7 @@ def _check_names(names: Sequence[str], served: "LoadedVersion") -> None:
 
 
 def _is_needed(name: str, served: "LoadedVersion") -> bool:
-    """Whether nothing stands in for an input that is missing."""
+    """Whether an input has no fill value."""
     return served.typed is None or served.typed.features[served.feature_index[name]].missing == REFUSE
 
 

@@ -12,7 +12,7 @@ from forwardpass.spec import network as spec_values
 from forwardpass.spec.kinds import DENSE
 from forwardpass.tensors import Array
 
-from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward, settle
+from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward, validate_and_fill
 from forwardpass_server.registry.features import typed_features
 from forwardpass_server.registry.state import LayerSummary, LoadedVersion, Summary
 
@@ -133,10 +133,10 @@ def _settled(spec: NetworkSpec, inputs: Array) -> tuple[Array, npt.NDArray[np.bo
         allowed = np.isfinite(inputs) | spec.allow_non_finite_inputs
         return inputs, np.logical_not(allowed.all(axis=1))
     refused = np.zeros(len(inputs), bool)
-    settled, oddities = settle(typed.rules, inputs)
-    if oddities is not None:
-        refused[oddities.refusals[:, 0]] = True
-    return settled, refused
+    filled, violations = validate_and_fill(typed.rules, inputs)
+    if violations is not None:
+        refused[violations.refusals[:, 0]] = True
+    return filled, refused
 
 
 def summarize(spec: NetworkSpec, numerics: Numerics = "exact") -> Summary:

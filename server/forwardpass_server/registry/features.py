@@ -40,8 +40,8 @@ def typed_features(spec: NetworkSpec) -> TypedFeatures | None:
 
 def _rules(features: tuple[Feature, ...], dtype: "np.dtype[np.floating]", *, allow_non_finite: bool) -> Rules:
     ends = [_ends(feature) for feature in features]
-    missing = [feature.stand_in(feature.missing) for feature in features]
-    unknown = [feature.stand_in(feature.unknown) for feature in features]
+    missing = [feature.fill_value(feature.missing) for feature in features]
+    unknown = [feature.fill_value(feature.unknown) for feature in features]
     numbers = [feature.kind == "number" for feature in features]
     return Rules(
         low=np.array([low for low, _ in ends], dtype),
@@ -50,7 +50,7 @@ def _rules(features: tuple[Feature, ...], dtype: "np.dtype[np.floating]", *, all
         is_category=np.array([feature.kind == "category" for feature in features]),
         refuses_beyond=np.array([feature.out_of_range == "refuse" for feature in features]),
         missing=np.array(missing, dtype),  # None becomes NaN
-        # NaN is a number like others where the network says so, unless something is to stand in for it.
+        # NaN is a number like others where the network says so, unless it has a fill value.
         refuses_missing=np.array(
             [
                 number is None and not (allow_non_finite and plain)

@@ -20,20 +20,20 @@ from forwardpass.errors import (
 from forwardpass.spec.features import category_hint, range_words
 from forwardpass.v1.prediction_service_pb2 import InputWarning
 
-from forwardpass_server.core import settle
+from forwardpass_server.core import validate_and_fill
 
 if TYPE_CHECKING:
     from forwardpass.spec import Feature
     from forwardpass.tensors import Array
 
-    from forwardpass_server.core import Oddities
+    from forwardpass_server.core import FeatureViolations
     from forwardpass_server.registry import LoadedVersion
 
 MAX_TOLD: Final = 100
 """So many warnings, or faults of an error, are told one by one; the others are counted."""
 
 MAX_UNSAID: Final = 2**22
-"""So many values of a request may be left out where something stands in for them."""
+"""So many values of a request may be left out where they have fill values."""
 
 _MAX_HINTS: Final = 8
 """How many texts of one request are compared with the categories: a caller's typing errors must stay cheap."""
@@ -93,8 +93,8 @@ def check_unsaid(unsaid: int, served: "LoadedVersion") -> None:
         )
 
 
-def settle_inputs(numbers: "Array", served: "LoadedVersion", origin: Origin) -> Read:
-    """Let stand in what stands in for missing values and unknown categories, and refuse the rest.
+def validate_and_fill_inputs(numbers: "Array", served: "LoadedVersion", origin: Origin) -> Read:
+    """Put fill values in the place of missing values and unknown categories, and refuse the rest.
 
     Args:
         numbers: `(rows, inputs)` in the dtype of the network, whose features are typed.
@@ -102,20 +102,20 @@ def settle_inputs(numbers: "Array", served: "LoadedVersion", origin: Origin) -> 
         origin: Where they came from.
 
     Raises:
-        MissingValueError: A value is missing, and nothing stands in for it.
+        MissingValueError: A value is missing and has no fill value.
         NonFiniteInputError: There is infinity and the network does not allow it.
-        UnknownCategoryError: A value of a category is no category, and nothing stands in for it.
+        UnknownCategoryError: A value of a category is no category, and its feature has no fill value.
         FeatureMismatchError: A boolean is neither 1 nor 0.
         OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
     """
     assert served.typed is not None  # noqa: S101 - callers look, so that nobody else comes here
-    settled, oddities = settle(served.typed.rules, numbers)
-    if oddities is None:
-        return Read(settled)
+    filled, violations = validate_and_fill(served.typed.rules, numbers)
+    if violations is None:
+        return Read(filled)
     for refusal in _REFUSALS:
-        if len(getattr(oddities, refusal.oddity)):
-            raise _error(refusal, numbers, oddities, served, origin)
-    return Read(settled, _warnings(numbers, oddities, served))
+        if len(getattr(violations, refusal.violation)):
+            raise _error(refusal, numbers, violations, served, origin)
+    return Read(filled, _warnings(numbers, violations, served))
 
 
 _Words: TypeAlias = "Callable[[Feature, object, Mapping[str, int] | None], str]"
@@ -123,9 +123,9 @@ _Words: TypeAlias = "Callable[[Feature, object, Mapping[str, int] | None], str]"
 
 
 class _Refusal(NamedTuple):
-    """One kind of what is refused: its name in `core.Oddities`, its error, and its words."""
+    """One kind of what is refused: its name in `core.FeatureViolations`, its error, and its words."""
 
-    oddity: str
+    violation: str
     error: type[InvalidRequestError]
     words: _Words
 
@@ -139,7 +139,7 @@ def _unknown_words(feature: "Feature", value: object, categories: Mapping[str, i
 
 
 _REFUSALS: Final = (
-    _Refusal("missing", MissingValueError, lambda *_: "is missing, and nothing stands in for it"),
+    _Refusal("missing", MissingValueError, lambda *_: "is missing and has no fill value"),
     _Refusal("infinite", NonFiniteInputError, lambda _, value, __: f"is {value}; a finite number is needed"),
     _Refusal("unknown", UnknownCategoryError, _unknown_words),
     _Refusal("neither", FeatureMismatchError, lambda _, value, __: f"is {value}; true or false, 1 or 0, is needed"),
@@ -153,10 +153,10 @@ _REFUSALS: Final = (
 
 
 def _error(
-    refusal: _Refusal, numbers: "Array", oddities: "Oddities", served: "LoadedVersion", origin: Origin
+    refusal: _Refusal, numbers: "Array", violations: "FeatureViolations", served: "LoadedVersion", origin: Origin
 ) -> InvalidRequestError:
     assert served.typed is not None  # noqa: S101 - as above
-    places = getattr(oddities, refusal.oddity)
+    places = getattr(violations, refusal.violation)
     faults: list[Fault] = []
     values: list[float | str] = []
     for row, column in places[:MAX_TOLD].tolist():
@@ -180,12 +180,12 @@ def _error(
     )
 
 
-def _warnings(numbers: "Array", oddities: "Oddities", served: "LoadedVersion") -> Warnings:
+def _warnings(numbers: "Array", violations: "FeatureViolations", served: "LoadedVersion") -> Warnings:
     assert served.typed is not None  # noqa: S101 - as above
     first = []
-    for row, column in oddities.warned[:MAX_TOLD].tolist():
+    for row, column in violations.warned[:MAX_TOLD].tolist():
         feature, value = served.typed.features[column], float(numbers[row, column])
         words = f"is {value:g}{f' {feature.unit}' if feature.unit else ''}, which is out of range"
         message = f"{feature.name!r} {words}: {range_words((feature.low, feature.high))}"
         first.append(InputWarning(row=row, feature=feature.name, value=value, message=message))
-    return Warnings(first=tuple(first), count=len(oddities.warned))
+    return Warnings(first=tuple(first), count=len(violations.warned))

@@ -7,7 +7,7 @@ import numpy as np
 from forwardpass.errors import Fault, InvalidFieldError, NonFiniteInputError, ShapeMismatchError
 from forwardpass.tensors import Array, from_tensor
 
-from forwardpass_server.serving.features import Origin, Read, matrix_origin, settle_inputs
+from forwardpass_server.serving.features import Origin, Read, matrix_origin, validate_and_fill_inputs
 from forwardpass_server.serving.named import matrix_of_columns, matrix_of_rows
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def read_inputs(request: "PredictRequest | TraceRequest", served: "LoadedVersion
         ShapeMismatchError: The tensor is not `(rows, inputs)` or `(inputs,)`, or has no rows.
         FeatureMismatchError: There are unknown or missing features by name, or values of the wrong kind.
         NonFiniteInputError: There is NaN or infinity and the network does not allow it.
-        InvalidRequestError: A typed feature refuses a value; `settle_inputs` says how.
+        InvalidRequestError: A typed feature refuses a value; `validate_and_fill_inputs` says how.
     """
     given = request.WhichOneof("inputs")
     read = _READERS.get(given or "")
@@ -56,10 +56,10 @@ def check_inputs(numbers: Array, served: "LoadedVersion", given: str, origin: Or
 
     Raises:
         NonFiniteInputError: There is NaN or infinity and the network does not allow it.
-        InvalidRequestError: A typed feature refuses a value; `settle_inputs` says how.
+        InvalidRequestError: A typed feature refuses a value; `validate_and_fill_inputs` says how.
     """
     if served.typed is not None:
-        return settle_inputs(numbers, served, origin or matrix_origin(given))
+        return validate_and_fill_inputs(numbers, served, origin or matrix_origin(given))
     _check_finite(numbers, served, given)
     return Read(numbers)
 

@@ -1,6 +1,6 @@
 """Inputs by feature name, row by row or column by column, as one matrix.
 
-What is no category becomes `UNKNOWN`, and what is missing NaN; what stands in for them is decided for all forms of
+What is no category becomes `UNKNOWN`, and what is missing NaN; their fill values are put in for all forms of
 inputs at once (`features`). A network without typed features takes numbers, and every one of them.
 """
 
@@ -106,7 +106,7 @@ class _Found:
             )
         row, column = self.missing[0]
         raise MissingValueError(
-            f"{faults[0].path}: is missing, and nothing stands in for it; {served.title} refuses that",
+            f"{faults[0].path}: is missing and has no fill value; {served.title} refuses that",
             faults=faults,
             row=row,
             feature=served.input_names[column],
@@ -122,7 +122,7 @@ def matrix_of_rows(rows: "Rows", served: "LoadedVersion") -> "tuple[Floats, Orig
     Raises:
         ShapeMismatchError: There are none.
         FeatureMismatchError: A row has an unknown feature, lacks one, or has a value of the wrong kind.
-        MissingValueError: A value is missing, and nothing stands in for it.
+        MissingValueError: A value is missing and has no fill value.
     """
     given, names = rows.rows, served.input_names
     if not given:
@@ -184,7 +184,7 @@ def matrix_of_columns(columns: "Columns", served: "LoadedVersion") -> "tuple[Flo
     Raises:
         ShapeMismatchError: There are no rows, or the columns differ in length.
         FeatureMismatchError: A feature is unknown, given twice or lacking, or its values are of the wrong kind.
-        MissingValueError: A value is missing, and nothing stands in for it.
+        MissingValueError: A value is missing and has no fill value.
     """
     given = {column.name: column for column in columns.columns}
     rows = _count_rows(columns.columns, served)

@@ -16,7 +16,7 @@ import numpy as np
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, NotFoundError, QuotaExceededError
 from forwardpass.tensors import Array
 
-from forwardpass_server.core import settle
+from forwardpass_server.core import validate_and_fill
 from forwardpass_server.registry import (
     LoadedVersion,
     Registry,
@@ -334,10 +334,10 @@ class Predictor:
             with np.errstate(over="ignore", invalid="ignore"):
                 numbers = numbers.astype(dtype)
         inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
-        oddities = None
+        violations = None
         if served.typed is not None:
-            inputs, oddities = settle(served.typed.rules, inputs)
-        if oddities is not None or not (served.typed or served.allow_non_finite or _all_finite(numbers)):
+            inputs, violations = validate_and_fill(served.typed.rules, inputs)
+        if violations is not None or not (served.typed or served.allow_non_finite or _all_finite(numbers)):
             for call in calls:  # one by one, so that only those are refused, or warned, that have such numbers
                 self._read_cold(Cold(call, head.version, found.revision), found)
             return

@@ -14,7 +14,7 @@ import numpy as np
 from forwardpass.differences import beyond, differences
 from forwardpass.errors import ForwardpassError
 
-from forwardpass_server.core import forward, settle
+from forwardpass_server.core import forward, validate_and_fill
 from forwardpass_server.serving.classes import classify
 from forwardpass_server.serving.workers import lower_priority
 
@@ -171,8 +171,8 @@ class Shadows:
             inputs = piece.inputs.astype(served.plan.dtype)
             accepted = served.allow_non_finite or bool(np.isfinite(inputs).all())
             if served.typed is not None:
-                inputs, oddities = settle(served.typed.rules, inputs)
-                accepted = oddities is None or not len(oddities.refusals)
+                inputs, violations = validate_and_fill(served.typed.rules, inputs)
+                accepted = violations is None or not len(violations.refusals)
         if not accepted:
             statistics.failed(rows, "there were rows with values that the shadow does not accept")
             return

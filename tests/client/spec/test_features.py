@@ -88,16 +88,16 @@ FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
         "U+000A",
     ),
     "categories that are no list": (network({**CITY, "categories": "Bern"}), "spec.inputs[0].categories", "list"),
-    "stand-in that is no category": (
+    "fill value that is no category": (
         network({**CITY, "unknown": "Rom"}),
         "spec.inputs[0].unknown",
         "none of the categories",
     ),
-    "stand-in that is a number": (network({**CITY, "missing": 1}), "spec.inputs[0].missing", "must be a category"),
+    "fill value that is a number": (network({**CITY, "missing": 1}), "spec.inputs[0].missing", "must be a category"),
     "missing number as text": (network({**AGE, "missing": "mean"}), "spec.inputs[0].missing", "must be a number"),
     "missing number as truth": (network({**AGE, "missing": True}), "spec.inputs[0].missing", "must be a number"),
     "missing truth as number": (network({**MEMBER, "missing": 2}), "spec.inputs[0].missing", "true or false"),
-    "infinite stand-in": (network({**AGE, "missing": float("inf")}), "spec.inputs[0].missing", "finite"),
+    "infinite fill value": (network({**AGE, "missing": float("inf")}), "spec.inputs[0].missing", "finite"),
     "range upside down": (network({**AGE, "range": [2, 1]}), "spec.inputs[0].range", "must not be above"),
     "range of one end": (network({**AGE, "range": [2]}), "spec.inputs[0].range", "two numbers"),
     "range of no end": (network({**AGE, "range": [None, None]}), "spec.inputs[0].range", "leave it out"),
@@ -126,7 +126,7 @@ FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
     "missing and refused": (
         network({**AGE, "missing": "refuse"}, examples=[{"inputs": [None], "outputs": [0]}]),
         "spec.examples[0].inputs[0]",
-        "nothing stands in",
+        "has no fill value",
     ),
     "out of range and refused": (
         network({**AGE, "out_of_range": "refuse"}, examples=[{"inputs": [121], "outputs": [0]}]),

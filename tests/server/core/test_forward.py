@@ -1,4 +1,4 @@
-"""Forward propagation against plain loops, scikit-learn, and itself in other company."""
+"""Forward propagation against plain loops, scikit-learn, and itself in other batches."""
 
 import itertools
 import math
@@ -15,13 +15,15 @@ from forwardpass_server.core import (
     ACTIVATIONS,
     Dense,
     Plan,
+    blas_probe,
     empty_trace,
-    exact,
     forward,
     forward_steps,
     trace,
     trace_steps,
 )
+from forwardpass_server.core.batch_invariant import Blocking, matmul, pad
+from forwardpass_server.core.blas_probe import find_blocking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
@@ -283,13 +285,13 @@ def test_inputs_of_any_layout_are_read_and_left_alone(dtype: str, standardized: 
 @pytest.mark.parametrize("shape", [(1866, 519), (1338, 920), (1568, 789), (784, 512), (600, 976)], ids=str)
 def test_a_deep_layer_has_the_same_bits_in_any_block(shape: tuple[int, int], dtype: str) -> None:
     rng = np.random.default_rng(9)
-    blocks = exact.find_blocks(np.dtype(dtype), *shape)
+    blocking = find_blocking(np.dtype(dtype), *shape)
     weights = rng.standard_normal(shape).astype(dtype)
-    weights = np.asfortranarray(weights) if blocks.turned else weights
+    weights = np.asfortranarray(weights) if blocking.transposed else weights
     rows = rng.standard_normal((150, shape[0])).astype(dtype)
-    whole = exact.matmul(exact.pad(rows, blocks.heights[0]), weights, blocks)
+    whole = matmul(pad(rows, blocking.heights[0]), weights, blocking)
     for start, end in ((0, 1), (149, 150), (3, 7), (5, 39), (20, 150)):
-        part = exact.matmul(exact.pad(rows[start:end], blocks.heights[0]), weights, blocks)
+        part = matmul(pad(rows[start:end], blocking.heights[0]), weights, blocking)
         assert part[: end - start].tobytes() == whole[start:end].tobytes()
 
 
@@ -297,7 +299,7 @@ def test_a_product_in_passes_is_the_product() -> None:
     rng = np.random.default_rng(4)
     rows, weights = rng.standard_normal((48, 70)), rng.standard_normal((70, 7))
     out = np.empty((48, 7))
-    found = exact.matmul(rows, weights, exact.Blocks(heights=(4, 16), depth=32), out)
+    found = matmul(rows, weights, Blocking(heights=(4, 16), k_block=32), out)
     assert found is out
     np.testing.assert_allclose(found, rows @ weights, rtol=1e-12)
 
@@ -326,20 +328,20 @@ def test_memory_does_not_grow_with_rows_times_width() -> None:
         assert peak < 30 * 2**20
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_one_height_computes_the_product(dtype: str, turned: bool) -> None:
+def test_one_height_computes_the_product(dtype: str, transposed: bool) -> None:
     rng = np.random.default_rng(4)
     rows, weights = rng.standard_normal((48, 20)).astype(dtype), rng.standard_normal((20, 7)).astype(dtype)
-    found = exact.matmul(rows, weights, exact.Blocks(heights=(4, 16), turned=turned))
+    found = matmul(rows, weights, Blocking(heights=(4, 16), transposed=transposed))
     np.testing.assert_allclose(found, rows @ weights, rtol=1e-4 if dtype == "float32" else 1e-12, atol=1e-5)
     assert found.flags.c_contiguous
 
 
 def test_large_shapes_are_tried_as_smaller_ones_of_the_same_kind() -> None:
     for shape in ((65_536, 500), (500, 65_536), (4096, 4096), (1237, 991), (65_536, 17)):
-        tried = exact._tried_shape(*shape)
-        assert exact._TRIED_WEIGHTS / 2 <= tried[0] * tried[1] <= exact._TRIED_WEIGHTS
+        tried = blas_probe._probed_shape(*shape)
+        assert blas_probe._MAX_PROBED_WEIGHTS / 2 <= tried[0] * tried[1] <= blas_probe._MAX_PROBED_WEIGHTS
         assert [side % 64 for side in tried] == [side % 64 for side in shape]
 
 

@@ -35,7 +35,7 @@ from tests.support.random_features import documents, plain_input, values
 from tests.support.sample_networks import chain, identity, served
 
 ERRORS = {"missing": MissingValueError, "unknown": UnknownCategoryError, "refuse": OutOfRangeError}
-"""What is raised of each oddity, in the order in which it is told."""
+"""What is raised of each violation, in the order in which it is told."""
 
 AGE = {"name": "age", "range": [0, 120], "missing": 40}
 CITY = {"name": "city", "kind": "category", "categories": ["Bern", "Basel"], "unknown": "Bern", "missing": "nan"}
@@ -109,14 +109,14 @@ def test_all_forms_are_computed_as_their_plain_reading(document: dict[str, Any],
     features = network.inputs.features
     table = data.draw(st.lists(st.tuples(*map(values, features)), min_size=1, max_size=4))
     plain = [[plain_input(*pair, network.dtype) for pair in zip(features, row, strict=True)] for row in table]
-    odd = [oddity for row in plain for _, oddity in row]
-    expected = next((error for oddity, error in ERRORS.items() if oddity in odd), None)
+    odd = [violation for row in plain for _, violation in row]
+    expected = next((error for violation, error in ERRORS.items() if violation in odd), None)
     for form, inputs in forms(network, table).items():
         request = PredictRequest(network="sample", **inputs)
         if expected is not None:
             with pytest.raises(expected) as refused:
                 read_inputs(request, of)
-            first = next(oddity for oddity in ERRORS if oddity in odd)
+            first = next(violation for violation in ERRORS if violation in odd)
             place = (form, odd.index(first))
             assert refused.value.facts["row"] == str(place[1] // len(features)), form
             assert refused.value.facts["feature"] == features[place[1] % len(features)].name
@@ -128,7 +128,9 @@ def test_all_forms_are_computed_as_their_plain_reading(document: dict[str, Any],
         warned = [] if read.warnings is None else [(each.row, each.feature) for each in read.warnings.first]
         every = [(row, column) for row in range(len(table)) for column in range(len(features))]
         assert warned == [
-            (row, features[column].name) for (row, column), oddity in zip(every, odd, strict=True) if oddity == "warn"
+            (row, features[column].name)
+            for (row, column), violation in zip(every, odd, strict=True)
+            if violation == "warn"
         ]
 
 
