@@ -230,7 +230,7 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         input_groups={group.name: group.width for group in message.inputs.groups},
         output_layers=tuple(message.output_layers),
         shadow_of=tuple(map(_shadow, message.shadow_of)),
-        output_facts=tuple(map(_output, message.outputs)),
+        output_metadata=tuple(map(_output, message.outputs)),
         thresholds=tuple(message.thresholds),
     )
 

@@ -339,7 +339,7 @@ class VersionInfo(_Value):
         corrupt: Whether the stored content is damaged; then every use of it is refused.
         numerics: `exact` when a row has the same bits in any company, or `fast`.
         in_service: Whether it answers calls.
-        output_facts: What is known of each output besides its name, or empty.
+        output_metadata: What is known of each output besides its name, or empty.
         thresholds: From which output on a class is chosen; empty where that is 0.5, or the largest output's.
     """
 
@@ -365,7 +365,7 @@ class VersionInfo(_Value):
     input_groups: Mapping[str, int] = field(default_factory=dict)
     output_layers: tuple[str, ...] = ()
     shadow_of: tuple[Shadow, ...] = ()
-    output_facts: tuple[Output, ...] = ()
+    output_metadata: tuple[Output, ...] = ()
     thresholds: tuple[float, ...] = ()
 
 

@@ -116,8 +116,8 @@ def test_what_is_computed_is_what_a_plain_pass_computes(server: ServerProcess) -
     assert [feature.missing for feature in version.features] == [40, "Genf", 0]
     assert version.features[1].unknown == "Bern"
     assert (version.features[0].low, version.features[0].high) == (0, 120)
-    assert version.output_facts[0].unit == "%"
-    assert (version.output_facts[0].scale, version.output_facts[2].shift) == (100, 0.25)
+    assert version.output_metadata[0].unit == "%"
+    assert (version.output_metadata[0].scale, version.output_metadata[2].shift) == (100, 0.25)
 
 
 REFUSED = [

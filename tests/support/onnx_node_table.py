@@ -86,14 +86,14 @@ def documented() -> str:
 
 
 def _check(rtol: float, atol: float, found: Read) -> None:
-    for computed in (compute(found.network, found.rows), _served(found)):
+    for computed in (compute(found.network, found.rows), _loaded(found)):
         if found.outputs is not None:
             np.testing.assert_allclose(computed, found.outputs, rtol=rtol, atol=atol)
         if found.labels is not None:
             assert [found.graph.classes[place] for place in computed.argmax(axis=1)] == found.labels
 
 
-def _served(found: Read) -> Array:
+def _loaded(found: Read) -> Array:
     with np.errstate(all="ignore"):
         return forward(compile_plan(found.network), found.rows.astype(found.network.dtype))
 

@@ -97,7 +97,7 @@ def compute(network: NetworkSpec, row: list[float]) -> dict[str, list[float]]:
 def outputs_of(network: NetworkSpec, values: Mapping[str, list[float]]) -> list[float]:
     """Put the output layers' values of one row side by side."""
     found = [value for name in network.output_layers for value in values[name]]
-    facts = network.output_facts or [Output()] * len(found)
+    facts = network.output_metadata or [Output()] * len(found)
     return [value * fact.scale + fact.shift for value, fact in zip(found, facts, strict=True)]
 
 

@@ -88,7 +88,7 @@ def main(url: str, kind: str) -> None:
     logging.disable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with SqlStore(url) as store:
-        Registry.open(store).served("article-linear", "")  # imports what replicas need
+        Registry.open(store).load_reference("article-linear", "")  # imports what replicas need
     print("ready", flush=True)
     for line in sys.stdin:
         pid = os.fork()

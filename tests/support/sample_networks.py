@@ -39,7 +39,7 @@ def identity(width: int = 1, **fields: Any) -> NetworkSpec:
     return parse({"format": FORMAT, "inputs": width, "layers": [{"weights": np.eye(width)}], **fields})
 
 
-def served(network: NetworkSpec, name: str = "sample", version: int = 1) -> LoadedVersion:
+def loaded(network: NetworkSpec, name: str = "sample", version: int = 1) -> LoadedVersion:
     """Make a network ready without a registry."""
     return serve(name, version, digest(network), network, compile_plan(network))
 

@@ -199,7 +199,7 @@ def _feature(feature: FeatureInfo) -> str:
 
 def _outputs(version: VersionInfo) -> list[str]:
     """Say each output's name, with its unit."""
-    facts = version.output_facts or (Output(),) * len(version.output_names)
+    facts = version.output_metadata or (Output(),) * len(version.output_names)
     pairs = zip(version.output_names, facts, strict=True)
     return [f"{name} ({fact.unit})" if fact.unit else name for name, fact in pairs]
 

@@ -18,7 +18,7 @@ _FACTS: Final[Mapping[str, Callable[[VersionInfo], object]]] = MappingProxyType(
         "input_groups": lambda version: _pairs(version.input_groups),
         "outputs": lambda version: ", ".join(version.output_names),
         "output_layers": lambda version: ", ".join(version.output_layers),
-        "output_facts": lambda version: "; ".join(map(_fact, version.output_facts)),
+        "output_metadata": lambda version: "; ".join(map(_fact, version.output_metadata)),
         "classes": lambda version: ", ".join(version.class_labels),
         "thresholds": lambda version: ", ".join(f"{number:g}" for number in version.thresholds),
         "parameters": lambda version: f"{version.parameter_count:,}",

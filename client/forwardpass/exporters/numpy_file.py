@@ -74,9 +74,9 @@ def _parts(spec: NetworkSpec) -> Iterator[str]:
     yield f"DTYPE = np.dtype({spec.dtype!r})\n"
     yield _constant("INPUTS", list(spec.inputs.names))
     yield _constant("OUTPUTS", list(spec.outputs))
-    if spec.output_facts:
-        yield f"OUTPUT_SCALE = np.array({[fact.scale for fact in spec.output_facts]}, DTYPE)\n"
-        yield f"OUTPUT_SHIFT = np.array({[fact.shift for fact in spec.output_facts]}, DTYPE)\n"
+    if spec.output_metadata:
+        yield f"OUTPUT_SCALE = np.array({[fact.scale for fact in spec.output_metadata]}, DTYPE)\n"
+        yield f"OUTPUT_SHIFT = np.array({[fact.shift for fact in spec.output_metadata]}, DTYPE)\n"
     if spec.classes:
         yield _constant("CLASSES", list(spec.classes))
         yield f"THRESHOLD = {spec.thresholds[0] if len(spec.outputs) == 1 and spec.thresholds else 0.5!r}\n"
@@ -108,7 +108,7 @@ def _predict(spec: NetworkSpec, layers: list[str]) -> Iterator[str]:
     yield indent("\n".join([*lines, *layers, ""]), " " * 8)
     outputs = ", ".join(f"value[{name!r}]" for name in spec.output_layers)
     yield f"        outputs = np.concatenate([{outputs}], axis=1)\n"
-    yield f"        return {'outputs * OUTPUT_SCALE + OUTPUT_SHIFT' if spec.output_facts else 'outputs'}\n"
+    yield f"        return {'outputs * OUTPUT_SCALE + OUTPUT_SHIFT' if spec.output_metadata else 'outputs'}\n"
 
 
 def _layer(layer: Layer, own: dict[str, str], known: Formulas) -> str:

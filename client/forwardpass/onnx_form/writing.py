@@ -99,7 +99,7 @@ def _outputs(nodes: Nodes, spec: NetworkSpec) -> list[tuple[str, int]]:
     widths = {layer.name: layer.outputs for layer in spec.layers}
     outputs, start = [], 0
     for name in spec.output_layers:
-        facts = spec.output_facts[start : start + widths[name]]
+        facts = spec.output_metadata[start : start + widths[name]]
         scale = np.array([fact.scale for fact in facts], spec.dtype)
         shift = np.array([fact.shift for fact in facts], spec.dtype)
         value = name

@@ -114,9 +114,9 @@ def _feature(feature: Feature) -> dict[str, Any]:
 
 
 def _outputs(spec: NetworkSpec) -> list[str | dict[str, Any]]:
-    if not spec.output_facts:
+    if not spec.output_metadata:
         return [] if spec.outputs == default_outputs(spec.layers, spec.output_layers) else list(spec.outputs)
-    named = zip(spec.outputs, spec.output_facts, strict=True)
+    named = zip(spec.outputs, spec.output_metadata, strict=True)
     return [name if fact == Output() else {"name": name, **_fact(fact)} for name, fact in named]
 
 

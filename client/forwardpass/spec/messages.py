@@ -73,7 +73,7 @@ def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:
         allow_non_finite_inputs=spec.allow_non_finite_inputs,
         numerics=NUMERICS[spec.numerics] if spec.numerics else network_pb2.NUMERICS_UNSPECIFIED,
         output_layers=spec.output_layers,
-        outputs=output_messages(spec.output_facts),
+        outputs=output_messages(spec.output_metadata),
         thresholds=spec.thresholds,
     )
 

@@ -249,7 +249,7 @@ class NetworkSpec:
         examples: Rows that prove it.
         allow_non_finite_inputs: Whether NaN and infinity are accepted in inputs.
         numerics: `exact` or `fast`, or None where the server's setting is to hold.
-        output_facts: What is known of each output besides its name, or empty.
+        output_metadata: What is known of each output besides its name, or empty.
         thresholds: From which output on a class is chosen: one number for a single output, else one for
             each class, of which then several may be chosen; or empty.
     """
@@ -266,7 +266,7 @@ class NetworkSpec:
     examples: tuple[Example, ...] = ()
     allow_non_finite_inputs: bool = False
     numerics: Numerics | None = None
-    output_facts: tuple[Output, ...] = ()
+    output_metadata: tuple[Output, ...] = ()
     thresholds: tuple[float, ...] = ()
 
     @property

@@ -186,7 +186,7 @@ def _build(model: NetworkModel, document: Mapping[Any, Any], outline: Outline) -
         layers=tuple(layers),
         output_layers=output_layers,
         outputs=defaults if model.outputs is None else tuple(part.name for part in model.outputs),
-        output_facts=build_outputs(model.outputs or ()),
+        output_metadata=build_outputs(model.outputs or ()),
         thresholds=build_thresholds(model.threshold or (), len(defaults)),
         classes=tuple(model.classes),
         description=model.description,

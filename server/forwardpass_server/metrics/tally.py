@@ -63,11 +63,11 @@ class Tally:
         """
         with self._lock:
             counted = dict(_counted(snapshot))
-            for slot in self._seen.keys() - counted.keys():
-                self._gone[self._seen.pop(slot)].add(slot.counted())
+            for runtime in self._seen.keys() - counted.keys():
+                self._gone[self._seen.pop(runtime)].add(runtime.counted())
             totals = defaultdict(Totals, {label: gone.copy() for label, gone in self._gone.items()})
-            for slot, (network, figures) in counted.items():
-                label = self._seen.setdefault(slot, self._label(network))
+            for runtime, (network, figures) in counted.items():
+                label = self._seen.setdefault(runtime, self._label(network))
                 totals[label].add(figures)
             return dict(totals)
 
@@ -87,5 +87,5 @@ def _counted(snapshot: Snapshot) -> Iterator[tuple[VersionRuntime, tuple[str, Co
     """Find the versions that were called."""
     for network in snapshot.networks.values():
         for version in network.versions.values():
-            if version.slot.called:
-                yield version.slot, (network.name, version.slot.counted())
+            if version.runtime.called:
+                yield version.runtime, (network.name, version.runtime.counted())

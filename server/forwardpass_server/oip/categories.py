@@ -17,12 +17,12 @@ BYTES = "BYTES"
 """The datatype of texts."""
 
 
-def categories_of(name: str, served: "LoadedVersion") -> Mapping[str, int] | None:
+def categories_of(name: str, loaded: "LoadedVersion") -> Mapping[str, int] | None:
     """Return the categories of an input that is a category, None of any other."""
-    column = served.feature_index.get(name)
-    if column is None or served.typed is None:
+    column = loaded.feature_index.get(name)
+    if column is None or loaded.typed is None:
         return None
-    return served.typed.categories[column] or None
+    return loaded.typed.categories[column] or None
 
 
 def read_categories(

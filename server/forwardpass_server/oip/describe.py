@@ -26,39 +26,39 @@ _KINDS: Final = {"category": "BYTES", "boolean": "BOOL"}
 """The datatype of each kind of feature that is no number."""
 
 
-def metadata(served: "LoadedVersion", versions: "Iterable[VersionState]") -> v2.ModelMetadataResponse:
+def metadata(loaded: "LoadedVersion", versions: "Iterable[VersionState]") -> v2.ModelMetadataResponse:
     """Describe what a version reads and answers; stock clients send every input and ask for every output of these.
 
     Args:
-        served: The version.
+        loaded: The version.
         versions: All of its network.
     """
     tensor = v2.ModelMetadataResponse.TensorMetadata
     return v2.ModelMetadataResponse(
-        name=served.name,
+        name=loaded.name,
         versions=[str(version.number) for version in versions if version.in_service],
         platform=PLATFORM,
-        inputs=[tensor(name=name, datatype=datatype, shape=[-1, width]) for name, datatype, width in _inputs(served)],
-        outputs=[tensor(name=name, datatype=datatype, shape=[-1, width]) for name, datatype, width in _outputs(served)],
+        inputs=[tensor(name=name, datatype=datatype, shape=[-1, width]) for name, datatype, width in _inputs(loaded)],
+        outputs=[tensor(name=name, datatype=datatype, shape=[-1, width]) for name, datatype, width in _outputs(loaded)],
     )
 
 
-def configuration(served: "LoadedVersion", versions: "Iterable[VersionState]", max_rows: int) -> config.ModelConfig:
+def configuration(loaded: "LoadedVersion", versions: "Iterable[VersionState]", max_rows: int) -> config.ModelConfig:
     """Describe a version as Triton's tools want it; the other names it takes are JSON under `parameters`.
 
     Args:
-        served: The version.
+        loaded: The version.
         versions: All of its network.
         max_rows: The most rows of a request.
     """
-    layers = [f"{layer.name}.{part}" for layer in served.plan.layers for part in LAYER_PARTS]
+    layers = [f"{layer.name}.{part}" for layer in loaded.plan.layers for part in LAYER_PARTS]
     parameters = {
-        "digest": served.digest,
-        "numerics": served.numerics,
-        "feature_inputs": _listed(served.input_names),
-        "single_outputs": _listed(served.output_names),
+        "digest": loaded.digest,
+        "numerics": loaded.numerics,
+        "feature_inputs": _listed(loaded.input_names),
+        "single_outputs": _listed(loaded.output_names),
         "layer_outputs": _listed(layers),
-        "classes": _listed(served.classes),
+        "classes": _listed(loaded.classes),
     }
     in_service = {version.number: version.in_service for version in versions}
     policy = config.ModelVersionPolicy(all=config.ModelVersionPolicy.All())
@@ -66,18 +66,18 @@ def configuration(served: "LoadedVersion", versions: "Iterable[VersionState]", m
         some = [number for number, answers in in_service.items() if answers]
         policy = config.ModelVersionPolicy(specific=config.ModelVersionPolicy.Specific(versions=some))
     return config.ModelConfig(
-        name=served.name,
+        name=loaded.name,
         platform=PLATFORM,
         backend=PLATFORM,
         version_policy=policy,
         max_batch_size=min(max_rows, _LARGEST_BATCH),
         input=[
             config.ModelInput(name=name, data_type=_TYPES[datatype], dims=[width])
-            for name, datatype, width in _inputs(served)
+            for name, datatype, width in _inputs(loaded)
         ],
         output=[
             config.ModelOutput(name=name, data_type=_TYPES[datatype], dims=[width])
-            for name, datatype, width in _outputs(served)
+            for name, datatype, width in _outputs(loaded)
         ],
         default_model_filename=FILE,
         dynamic_batching=config.ModelDynamicBatching(),
@@ -86,20 +86,20 @@ def configuration(served: "LoadedVersion", versions: "Iterable[VersionState]", m
     )
 
 
-def _inputs(served: "LoadedVersion") -> list[tuple[str, str, int]]:
+def _inputs(loaded: "LoadedVersion") -> list[tuple[str, str, int]]:
     """Return the name, datatype and width of each input to send: one for all, or one each where some are no numbers."""
-    number = NAMES[served.plan.dtype.name]
-    if served.typed is None or all(feature.kind == "number" for feature in served.typed.features):
-        return [(INPUTS, number, served.plan.inputs)]
-    return [(feature.name, _KINDS.get(feature.kind, number), 1) for feature in served.typed.features]
+    number = NAMES[loaded.plan.dtype.name]
+    if loaded.typed is None or all(feature.kind == "number" for feature in loaded.typed.features):
+        return [(INPUTS, number, loaded.plan.inputs)]
+    return [(feature.name, _KINDS.get(feature.kind, number), 1) for feature in loaded.typed.features]
 
 
-def _outputs(served: "LoadedVersion") -> list[tuple[str, str, int]]:
+def _outputs(loaded: "LoadedVersion") -> list[tuple[str, str, int]]:
     """Return the name, datatype and width of each output of a request that asks for none."""
-    datatype = NAMES[served.plan.dtype.name]
+    datatype = NAMES[loaded.plan.dtype.name]
     return [
-        (output.name, "BYTES", 1) if output.name == LABEL else (output.name, datatype, served.plan.outputs)
-        for output in standard(served)
+        (output.name, "BYTES", 1) if output.name == LABEL else (output.name, datatype, loaded.plan.outputs)
+        for output in standard(loaded)
     ]
 
 

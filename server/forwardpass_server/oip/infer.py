@@ -64,10 +64,10 @@ class AskedToInfer:
         """Return the version that is asked for, or say in Triton's words that there is none."""
         return find(snapshot, self.message.model_name, self.message.model_version)
 
-    def inputs(self, served: "LoadedVersion") -> Read:
+    def inputs(self, loaded: "LoadedVersion") -> Read:
         """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of."""
         check_parameters(self.message.parameters)
-        return read_inputs(self.message, served)
+        return read_inputs(self.message, loaded)
 
     def warned(self, warnings: Warnings) -> bytes:
         """Serialize warnings as the parameters `warnings`, a text with a line for each, and `warning_count`."""
@@ -78,9 +78,9 @@ class AskedToInfer:
         }
         return ModelInferResponse(parameters=parameters).SerializeToString(deterministic=True)
 
-    def wanted(self, served: "LoadedVersion") -> OutputOptions:
+    def wanted(self, loaded: "LoadedVersion") -> OutputOptions:
         """Return what is wanted."""
-        return wanted(self.message, served, self.own_id, inside=self.inside)
+        return wanted(self.message, loaded, self.own_id, inside=self.inside)
 
     def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":
         """Return raw contents of a single tensor that has the format of a network's numbers."""

@@ -30,7 +30,7 @@ _ACCEPTED: Final = frozenset({"binary_data_size", "content_type"})
 """Parameters of an input that say nothing which the datatype and the shape do not say."""
 
 
-def read_inputs(request: "ModelInferRequest", served: "LoadedVersion") -> Read:
+def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> Read:
     """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of.
 
     Raises:
@@ -43,23 +43,23 @@ def read_inputs(request: "ModelInferRequest", served: "LoadedVersion") -> Read:
     names = [tensor.name for tensor in request.inputs]
     _check_contents(request)
     if names == [INPUTS]:
-        return check_inputs(_read(request, 0, served, served.plan.inputs), served, INPUTS)
-    _check_names(names, served)
-    columns = [_read(request, index, served, 1) for index in range(len(names))]
+        return check_inputs(_read(request, 0, loaded, loaded.plan.inputs), loaded, INPUTS)
+    _check_names(names, loaded)
+    columns = [_read(request, index, loaded, 1) for index in range(len(names))]
     rows = {len(column) for column in columns}
     if len(rows) > 1:
         shapes = ", ".join(f"'{name}' has {len(column)}" for name, column in zip(names, columns, strict=True))
-        raise _wrong_shape(f"all inputs must have the same number of rows; {shapes}", names[0], served)
-    check_unsaid(len(columns[0]) * (served.plan.inputs - len(names)), served)
-    numbers = np.full((len(columns[0]), served.plan.inputs), np.nan, dtype=served.plan.dtype)
+        raise _wrong_shape(f"all inputs must have the same number of rows; {shapes}", names[0], loaded)
+    check_unsaid(len(columns[0]) * (loaded.plan.inputs - len(names)), loaded)
+    numbers = np.full((len(columns[0]), loaded.plan.inputs), np.nan, dtype=loaded.plan.dtype)
     for name, column in zip(names, columns, strict=True):
-        numbers[:, served.feature_index[name]] = column[:, 0]
-    return check_inputs(numbers, served, INPUTS, None if served.typed is None else _origin(request, served))
+        numbers[:, loaded.feature_index[name]] = column[:, 0]
+    return check_inputs(numbers, loaded, INPUTS, None if loaded.typed is None else _origin(request, loaded))
 
 
-def _origin(request: "ModelInferRequest", served: "LoadedVersion") -> Origin:
+def _origin(request: "ModelInferRequest", loaded: "LoadedVersion") -> Origin:
     """Say where the values stand of a request that has a tensor for each feature."""
-    names = served.input_names
+    names = loaded.input_names
     place = {tensor.name: index for index, tensor in enumerate(request.inputs)}
     known: dict[int, list[str]] = {}
 
@@ -90,68 +90,68 @@ def _check_contents(request: "ModelInferRequest") -> None:
         raise InvalidFieldError(what, faults=[Fault(path="raw_input_contents", message=what)])
 
 
-def _check_names(names: Sequence[str], served: "LoadedVersion") -> None:
+def _check_names(names: Sequence[str], loaded: "LoadedVersion") -> None:
     """Accept each feature once, and all of them but those that have a fill value."""
-    known = served.feature_index
+    known = loaded.feature_index
     for name in names:
         if name not in known:
-            raise _wrong_input(f"unexpected inference input '{name}' for model '{served.name}'; {_read_by(served)}")
+            raise _wrong_input(f"unexpected inference input '{name}' for model '{loaded.name}'; {_read_by(loaded)}")
     if len(set(names)) < len(names):
-        raise _wrong_input(f"an input is given twice for model '{served.name}'")
-    missing = [name for name in served.input_names if name not in set(names) and _is_needed(name, served)]
+        raise _wrong_input(f"an input is given twice for model '{loaded.name}'")
+    missing = [name for name in loaded.input_names if name not in set(names) and _is_needed(name, loaded)]
     if missing or not names:
         given, absent = (", ".join(f"'{name}'" for name in some[:20]) for some in (names, missing))
-        wanted = f"expected {len(known)} inputs but got {len(names)} inputs for model '{served.name}'"
+        wanted = f"expected {len(known)} inputs but got {len(names)} inputs for model '{loaded.name}'"
         raise _wrong_input(f"{wanted}. Got input(s) [{given}], but missing required input(s) [{absent}]")
 
 
-def _is_needed(name: str, served: "LoadedVersion") -> bool:
+def _is_needed(name: str, loaded: "LoadedVersion") -> bool:
     """Whether an input has no fill value."""
-    return served.typed is None or served.typed.features[served.feature_index[name]].missing == REFUSE
+    return loaded.typed is None or loaded.typed.features[loaded.feature_index[name]].missing == REFUSE
 
 
-def _read_by(served: "LoadedVersion") -> str:
-    some = ", ".join(f"'{name}'" for name in served.input_names[:8])
-    return f"it reads '{INPUTS}', or each of {some}{' ...' if len(served.input_names) > 8 else ''}"
+def _read_by(loaded: "LoadedVersion") -> str:
+    some = ", ".join(f"'{name}'" for name in loaded.input_names[:8])
+    return f"it reads '{INPUTS}', or each of {some}{' ...' if len(loaded.input_names) > 8 else ''}"
 
 
-def _read(request: "ModelInferRequest", index: int, served: "LoadedVersion", width: int) -> "Array":
+def _read(request: "ModelInferRequest", index: int, loaded: "LoadedVersion", width: int) -> "Array":
     """Return one input, shape `(rows, width)`."""
     tensor = request.inputs[index]
     for name in tensor.parameters:
         if name not in _ACCEPTED:
             what = f"input '{tensor.name}' has the parameter '{name}', which is not supported"
             raise InvalidFieldError(what, faults=[Fault(path=f"inputs[{tensor.name!r}].parameters", message=what)])
-    categories = categories_of(tensor.name, served) if tensor.datatype == BYTES else None
+    categories = categories_of(tensor.name, loaded) if tensor.datatype == BYTES else None
     datatype = None if categories else datatype_of(tensor.datatype, tensor.name)
     shape = tuple(tensor.shape[:3])
     if (shape[1:] != (width,) and len(shape) != 1) or len(tensor.shape) > 2 or min(shape, default=0) < 0:
-        raise _unexpected(list(tensor.shape[:8]), tensor.name, width, served)
+        raise _unexpected(list(tensor.shape[:8]), tensor.name, width, loaded)
     count = prod(shape)
     if len(shape) == 1 and width > 1 and count != width:  # one row without the axis of rows
-        raise _unexpected(list(shape), tensor.name, width, served)
+        raise _unexpected(list(shape), tensor.name, width, loaded)
     if not count:
-        raise _wrong_shape(f"input '{tensor.name}' has no rows; model '{served.name}' needs one", tensor.name, served)
+        raise _wrong_shape(f"input '{tensor.name}' has no rows; model '{loaded.name}' needs one", tensor.name, loaded)
     if datatype is None:
         elements = read_categories(request, index, count, categories or {})
     elif request.raw_input_contents:
         elements = from_raw(request.raw_input_contents[index], datatype, count, tensor.name)
     else:
         elements = from_contents(tensor.contents, datatype, count, tensor.name)
-    return to_dtype(elements, served.plan.dtype, tensor.name).reshape(-1, width)
+    return to_dtype(elements, loaded.plan.dtype, tensor.name).reshape(-1, width)
 
 
-def _unexpected(shape: list[int], name: str, width: int, served: "LoadedVersion") -> ShapeMismatchError:
-    what = f"unexpected shape for input '{name}' for model '{served.name}'. Expected [-1,{width}], got "
-    return _wrong_shape(f"{what}[{','.join(map(str, shape))}]", name, served)
+def _unexpected(shape: list[int], name: str, width: int, loaded: "LoadedVersion") -> ShapeMismatchError:
+    what = f"unexpected shape for input '{name}' for model '{loaded.name}'. Expected [-1,{width}], got "
+    return _wrong_shape(f"{what}[{','.join(map(str, shape))}]", name, loaded)
 
 
-def _wrong_shape(message: str, name: str, served: "LoadedVersion") -> ShapeMismatchError:
+def _wrong_shape(message: str, name: str, loaded: "LoadedVersion") -> ShapeMismatchError:
     return ShapeMismatchError(
         message,
         faults=[Fault(path=f"inputs[{name!r}].shape", message=message)],
-        network=served.name,
-        version=served.version,
+        network=loaded.name,
+        version=loaded.version,
     )
 
 

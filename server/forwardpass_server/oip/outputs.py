@@ -58,12 +58,12 @@ class Output:
     top: int = 0
 
 
-def wanted(request: "ModelInferRequest", served: "LoadedVersion", own_id: str | None, *, inside: bool) -> OutputOptions:
+def wanted(request: "ModelInferRequest", loaded: "LoadedVersion", own_id: str | None, *, inside: bool) -> OutputOptions:
     """Return what a request wants.
 
     Args:
         request: The request.
-        served: The version.
+        loaded: The version.
         own_id: The id to answer with, or None where it is to be cut out of each request.
         inside: Whether the caller may see what layers compute.
 
@@ -72,49 +72,49 @@ def wanted(request: "ModelInferRequest", served: "LoadedVersion", own_id: str | 
         PermissionDeniedError: The caller may not see what a layer computes.
     """
     if request.outputs:
-        outputs = tuple(_output(tensor, served, inside=inside) for tensor in request.outputs)
+        outputs = tuple(_output(tensor, loaded, inside=inside) for tensor in request.outputs)
         if len({output.name for output in outputs}) < len(outputs):
-            raise _wrong("outputs", f"an output is asked for twice of model '{served.name}'")
+            raise _wrong("outputs", f"an output is asked for twice of model '{loaded.name}'")
     else:
-        outputs = standard(served)
+        outputs = standard(loaded)
     layers = frozenset(output.layer for output in outputs if output.layer)
     return OutputOptions(TraceOptions(layers=layers) if layers else None, Answers(outputs, own_id))
 
 
-def standard(served: "LoadedVersion") -> tuple[Output, ...]:
+def standard(loaded: "LoadedVersion") -> tuple[Output, ...]:
     """Return the outputs of a request that asks for none."""
-    names = (OUTPUTS, LABEL) if served.classes else (OUTPUTS,)
+    names = (OUTPUTS, LABEL) if loaded.classes else (OUTPUTS,)
     return tuple(Output(name=name) for name in names)
 
 
-def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", served: "LoadedVersion", *, inside: bool) -> Output:
+def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", loaded: "LoadedVersion", *, inside: bool) -> Output:
     name = tensor.name
     layer, _, part = name.rpartition(".")
     if part in LAYER_PARTS and not inside:  # whether there is such a layer is not told either
         raise PermissionDeniedError(
-            f"output '{name}' of model '{served.name}' is what a layer computes; the token lacks the scope 'trace'",
+            f"output '{name}' of model '{loaded.name}' is what a layer computes; the token lacks the scope 'trace'",
             scope="trace",
         )
-    widths = {known.name: known.outputs for known in served.plan.layers}
+    widths = {known.name: known.outputs for known in loaded.plan.layers}
     if name == OUTPUTS:
-        output, width = Output(name=name), max(served.plan.outputs, len(served.classes))
-    elif name == LABEL and served.classes:
+        output, width = Output(name=name), max(loaded.plan.outputs, len(loaded.classes))
+    elif name == LABEL and loaded.classes:
         output, width = Output(name=name), 0
     elif part in LAYER_PARTS and layer in widths:
         output, width = Output(name=name, layer=layer, part=part), widths[layer]
-    elif name in served.output_names:
-        output, width = Output(name=name, column=served.output_names.index(name)), 1
+    elif name in loaded.output_names:
+        output, width = Output(name=name, column=loaded.output_names.index(name)), 1
     else:
-        what = f"it has '{OUTPUTS}'" + (f", '{LABEL}'" if served.classes else "")
+        what = f"it has '{OUTPUTS}'" + (f", '{LABEL}'" if loaded.classes else "")
         if inside:
             layers = ", ".join(f"'{known}.activation'" for known in list(widths)[:4])
             what += f", and of its layers {layers} ..."
-        raise _wrong(name, f"unexpected inference output '{name}' for model '{served.name}'; {what}")
-    return _with_parameters(output, tensor, width, served)
+        raise _wrong(name, f"unexpected inference output '{name}' for model '{loaded.name}'; {what}")
+    return _with_parameters(output, tensor, width, loaded)
 
 
 def _with_parameters(
-    output: Output, tensor: "ModelInferRequest.InferRequestedOutputTensor", width: int, served: "LoadedVersion"
+    output: Output, tensor: "ModelInferRequest.InferRequestedOutputTensor", width: int, loaded: "LoadedVersion"
 ) -> Output:
     top = 0
     for name, value in tensor.parameters.items():
@@ -125,7 +125,7 @@ def _with_parameters(
                 raise _wrong(output.name, f"output '{output.name}': the parameter 'classification' needs {what}")
         elif name not in _ACCEPTED:
             what = f"output '{output.name}' has the parameter '{name}', which is not supported"
-            raise _wrong(output.name, f"{what} for model '{served.name}'")
+            raise _wrong(output.name, f"{what} for model '{loaded.name}'")
     return Output(name=output.name, layer=output.layer, part=output.part, column=output.column, top=min(top, width))
 
 
@@ -142,11 +142,11 @@ class Answers:
     own_id: str | None
 
     def __call__(
-        self, served: "LoadedVersion", computed: Computed, calls: "Sequence[RawRequest]", counts: Sequence[int], _: int
+        self, loaded: "LoadedVersion", computed: Computed, calls: "Sequence[RawRequest]", counts: Sequence[int], _: int
     ) -> list[bytes]:
         """Serialize a `ModelInferResponse` for each call."""
-        head = _head(served.name, served.version, served.digest, served.numerics)
-        columns = [_column(output, served, computed) for output in self.outputs]
+        head = _head(loaded.name, loaded.version, loaded.digest, loaded.numerics)
+        columns = [_column(output, loaded, computed) for output in self.outputs]
         first = columns[0]
         if len(columns) == 1 and isinstance(first, _Numbers) and len(counts) == len(first.data) // first.size:
             # The usual batch: a row each, and one output.
@@ -202,18 +202,18 @@ class _Texts:
         return field(_FIELDS["raw_output_contents"], len(data)), data
 
 
-def _column(output: Output, served: "LoadedVersion", computed: Computed) -> _Numbers | _Texts:
+def _column(output: Output, loaded: "LoadedVersion", computed: Computed) -> _Numbers | _Texts:
     """Return one output of all rows."""
     outputs = computed.outputs if isinstance(computed, Trace) else computed
     if output.name == LABEL and not output.layer and output.column is None:
-        return _Texts(output.name, [[found.label.encode()] for found in classify(served, outputs)])
+        return _Texts(output.name, [[found.label.encode()] for found in classify(loaded, outputs)])
     numbers = outputs
     if isinstance(computed, Trace) and output.layer:
         numbers = getattr(next(layer for layer in computed.layers if layer.name == output.layer), output.part)
     elif output.column is not None:
         numbers = outputs[:, output.column : output.column + 1]
     if output.top:
-        labels = served.classes if output.name == OUTPUTS else ()
+        labels = loaded.classes if output.name == OUTPUTS else ()
         if len(labels) > numbers.shape[1]:
             numbers = np.concatenate([1 - numbers, numbers], axis=1)
         return _Texts(output.name, _largest(numbers, output.top, labels))

@@ -81,14 +81,14 @@ class InferenceService:
 
     async def model_metadata(self, request: v2.ModelMetadataRequest, _: RpcContext) -> v2.ModelMetadataResponse:
         """Say what a version reads and answers."""
-        served = await self._served(request.name, request.version)
-        return metadata(served, all_of(self._registry.snapshot, request.name))
+        loaded = await self._loaded(request.name, request.version)
+        return metadata(loaded, all_of(self._registry.snapshot, request.name))
 
     async def model_config(self, request: v2.ModelConfigRequest, _: RpcContext) -> v2.ModelConfigResponse:
         """Describe a version as Triton's tools want it."""
-        served = await self._served(request.name, request.version)
+        loaded = await self._loaded(request.name, request.version)
         versions = all_of(self._registry.snapshot, request.name)
-        return v2.ModelConfigResponse(config=configuration(served, versions, self._max_rows))
+        return v2.ModelConfigResponse(config=configuration(loaded, versions, self._max_rows))
 
     def model_stream_infer(
         self, requests: AsyncIterator[v2.ModelInferRequest], call: RpcContext
@@ -144,7 +144,7 @@ class InferenceService:
     async def _found(self, name: str, reference: str) -> tuple[Snapshot, VersionState]:
         return await found(self._registry, lambda snapshot: find(snapshot, name, reference))
 
-    async def _served(self, name: str, reference: str) -> LoadedVersion:
+    async def _loaded(self, name: str, reference: str) -> LoadedVersion:
         _, asked = await self._found(name, reference)
         resident = self._registry.resident(asked)
         if resident is not None:

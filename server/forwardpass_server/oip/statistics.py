@@ -6,7 +6,7 @@ from forwardpass_server.registry import VersionState
 
 def statistics(version: VersionState) -> v2.ModelStatistics:
     """Return what a version computed since the server started."""
-    counted = version.slot.counted()
+    counted = version.runtime.counted()
     whole = counted.whole
     calls, batches = whole.calls, whole.batches
     return v2.ModelStatistics(

@@ -16,13 +16,13 @@ class Backend(Protocol):
     """One kind of database.
 
     Attributes:
-        title: What to call the database in a sentence; without a password.
+        display_name: What to call the database in a sentence; without a password.
         engine: Makes its connections.
         reading: Execution options of a transaction that only reads, and sees one state of the whole database.
         shared: Whether other processes may write too.
     """
 
-    title: str
+    display_name: str
     engine: Engine
     reading: Mapping[str, Any]
     shared: bool

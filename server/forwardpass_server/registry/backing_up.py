@@ -114,12 +114,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _read(store: SqlStore) -> BackedUp:
-    loaded = store.load()
-    numbered = [(row.name, version) for row in loaded.networks for version in row.versions]
+    stored = store.load()
+    numbered = [(row.name, version) for row in stored.networks for version in row.versions]
     return BackedUp(
-        networks=len(loaded.networks),
+        networks=len(stored.networks),
         versions=len(numbered),
-        revision=loaded.revision,
+        revision=stored.revision,
         damaged=tuple(
             f"{name}/{version.number}"
             for name, version in numbered

@@ -24,8 +24,8 @@ def check(store: Store, *, numerics: Numerics) -> Iterator[tuple[str, str | None
     Raises:
         StoreUnavailableError: The store cannot be read.
     """
-    loaded = store.load()
-    snapshot = Snapshot.of({row.name: network_state(row, {}) for row in loaded.networks}, loaded.revision)
+    stored = store.load()
+    snapshot = Snapshot.of({row.name: network_state(row, {}) for row in stored.networks}, stored.revision)
     contents = Contents(store, plan_cache_bytes=0, numerics=numerics)
     for version in snapshot.versions():
         problem = None

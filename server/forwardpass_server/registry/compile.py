@@ -34,8 +34,8 @@ def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
         layers=tuple(_compile_layer(layer, spec.dtype) for layer in spec.layers),
         groups={group.name: group.width for group in spec.inputs.groups},
         output_layers=spec.output_layers,
-        output_scale=_unless([fact.scale for fact in spec.output_facts], 1, spec.dtype),
-        output_shift=_unless([fact.shift for fact in spec.output_facts], 0, spec.dtype),
+        output_scale=_unless([fact.scale for fact in spec.output_metadata], 1, spec.dtype),
+        output_shift=_unless([fact.shift for fact in spec.output_metadata], 0, spec.dtype),
         fast=(spec.numerics or numerics) == "fast",
     )
 
@@ -163,7 +163,7 @@ def summarize(spec: NetworkSpec, numerics: Numerics = "exact") -> Summary:
         tags=spec.tags,
         parameter_count=spec.parameter_count,
         numerics=spec.numerics or numerics,
-        output_facts=spec.output_facts,
+        output_metadata=spec.output_metadata,
         thresholds=spec.thresholds,
     )
 

@@ -48,7 +48,7 @@ class ContentGoneError(Exception):
 class Contents:
     """What versions contain: as specs, as plans, as summaries. All methods may be called in any thread.
 
-    Damage is found when a content is read. It stays with its version, whose slot remembers it.
+    Damage is found when a content is read. It stays with its version, whose runtime remembers it.
 
     Attributes:
         plans: What computes versions, of those that are in memory.
@@ -57,7 +57,7 @@ class Contents:
     def __init__(self, store: Store, *, plan_cache_bytes: int, numerics: Numerics) -> None:
         self._store = store
         self._numerics = numerics
-        self.plans = Kept(plan_cache_bytes, _served_bytes)
+        self.plans = Kept(plan_cache_bytes, _loaded_bytes)
         self._summaries = Kept(SUMMARY_BYTES, _summary_bytes)
         self._descriptions = Kept(DESCRIPTION_BYTES, _description_bytes)
         self._kept: tuple[Kept[Any], ...] = (self.plans, self._summaries, self._descriptions)
@@ -70,22 +70,22 @@ class Contents:
             ContentGoneError: There is none.
             StoreUnavailableError: The store cannot be read now.
         """
-        with version.slot.loading:
-            served = self.plans.get(version.slot)
-            if served is None:
+        with version.runtime.loading:
+            loaded = self.plans.get(version.runtime)
+            if loaded is None:
                 spec = self.spec(version)
                 try:
                     plan = compile_plan(spec, self._numerics)
-                    served = serve(version.network, version.number, version.digest, spec, plan)
+                    loaded = serve(version.network, version.number, version.digest, spec, plan)
                 except _FAULTS_OF_CONTENT:
                     log.exception("network %s version %d cannot be computed", version.network, version.number)
                     raise _damage(version) from None
-                self.plans.put(version.slot, served)
-        return served
+                self.plans.put(version.runtime, loaded)
+        return loaded
 
     def spec(self, version: VersionState) -> NetworkSpec:
         """Read a version's spec; raises as `load` does."""
-        if version.slot.damaged:
+        if version.runtime.damaged:
             raise corrupt(version)
         content = self._store.content(version.network, version.number)
         if content is None:
@@ -108,18 +108,18 @@ class Contents:
 
     def summary(self, version: VersionState) -> Summary:
         """Return what a version says besides numbers, from memory or else from the store; raises as `load` does."""
-        summary = None if version.slot.damaged else self._summaries.get(version.slot)
+        summary = None if version.runtime.damaged else self._summaries.get(version.runtime)
         if summary is None:
             summary = summarize(self.spec(version), self._numerics)
-            self._summaries.put(version.slot, summary)
+            self._summaries.put(version.runtime, summary)
         return summary
 
     def description(self, version: VersionState) -> str:
         """Return a version's description, from memory or else from the store; raises as `load` does."""
-        description = None if version.slot.damaged else self._descriptions.get(version.slot)
+        description = None if version.runtime.damaged else self._descriptions.get(version.runtime)
         if description is None:
             description = self.spec(version).description
-            self._descriptions.put(version.slot, description)
+            self._descriptions.put(version.runtime, description)
         return description
 
     def is_whole(self, version: VersionState) -> bool:
@@ -128,23 +128,23 @@ class Contents:
         Raises:
             StoreUnavailableError: The store cannot be read now.
         """
-        if version.slot.damaged:
+        if version.runtime.damaged:
             return False
-        if self.plans.get(version.slot) is not None:
+        if self.plans.get(version.runtime) is not None:
             return True
         content = self._store.content(version.network, version.number)
         return content is not None and digest_of(content) == version.digest
 
-    def keep(self, version: VersionState, served: LoadedVersion, summary: Summary) -> None:
+    def keep(self, version: VersionState, loaded: LoadedVersion, summary: Summary) -> None:
         """Keep what was just made for a version."""
-        self.plans.put(version.slot, served)
-        self._summaries.put(version.slot, summary)
-        self._descriptions.put(version.slot, summary.description)
+        self.plans.put(version.runtime, loaded)
+        self._summaries.put(version.runtime, summary)
+        self._descriptions.put(version.runtime, summary.description)
 
     def forget(self, version: VersionState) -> None:
         """Let go of a version that is no more."""
         for kept in self._kept:
-            kept.forget(version.slot)
+            kept.forget(version.runtime)
 
 
 def digest_of(content: bytes) -> str:
@@ -164,22 +164,22 @@ def corrupt(version: VersionState) -> NetworkCorruptError:
 
 def _damage(version: VersionState) -> NetworkCorruptError:
     """Remember that a version is damaged, and make its error."""
-    version.slot.damaged = True
+    version.runtime.damaged = True
     return corrupt(version)
 
 
-def _served_bytes(served: LoadedVersion) -> int:
-    plan = served.plan
+def _loaded_bytes(loaded: LoadedVersion) -> int:
+    plan = loaded.plan
     arrays = [plan.mean, plan.scale, *(array for layer in plan.layers for array in layer.arrays)]
     numbers = sum(array.nbytes for array in arrays if array is not None)
-    names = [served.input_names, served.input_names, served.output_names, served.classes, *served.nodes]
-    if served.typed is not None:
-        names += [each.categories for each in served.typed.features]
+    names = [loaded.input_names, loaded.input_names, loaded.output_names, loaded.classes, *loaded.nodes]
+    if loaded.typed is not None:
+        names += [each.categories for each in loaded.typed.features]
     return _OBJECT_BYTES + numbers + sum(map(_text_bytes, names))
 
 
 def _summary_bytes(summary: Summary) -> int:
-    inputs, outputs = summary.inputs.features, summary.output_facts
+    inputs, outputs = summary.inputs.features, summary.output_metadata
     features = [text for each in inputs for text in (each.name, each.unit, each.description, *each.categories)]
     features += [text for each in outputs for text in (each.unit, each.description)]
     metadata = summary.metadata

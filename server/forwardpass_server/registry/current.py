@@ -52,18 +52,18 @@ class Current:
             StoreUnavailableError: The store cannot be read now; the snapshot stays as it is.
         """
         before = self.snapshot
-        loaded = self._store.load(since=before.revision)
-        gone: AbstractSet[str] = loaded.deleted & before.networks.keys()
-        if loaded.revision < before.revision:
+        stored = self._store.load(since=before.revision)
+        gone: AbstractSet[str] = stored.deleted & before.networks.keys()
+        if stored.revision < before.revision:
             log.warning(
-                "the database went back from revision %d to %d, as after a restore", before.revision, loaded.revision
+                "the database went back from revision %d to %d, as after a restore", before.revision, stored.revision
             )
-            loaded = self._store.load()
-            gone = before.networks.keys() - {row.name for row in loaded.networks}
+            stored = self._store.load()
+            gone = before.networks.keys() - {row.name for row in stored.networks}
         changes: dict[str, NetworkState | None] = dict.fromkeys(gone)
-        changes |= {row.name: network_state(row, self._known(row, ours)) for row in loaded.networks}
-        if loaded.revision != before.revision:
-            self._replace(changes, loaded.revision)
+        changes |= {row.name: network_state(row, self._known(row, ours)) for row in stored.networks}
+        if stored.revision != before.revision:
+            self._replace(changes, stored.revision)
         self.in_doubt = False
 
     def follow(self, written: Written, version: VersionState | None = None) -> NetworkState:
@@ -111,7 +111,7 @@ class Current:
         """Return the versions of a network that stay what they are; what was found damaged may have been mended."""
         before = self.snapshot.networks.get(row.name)
         versions = before.versions if before else _NONE
-        known = {number: version for number, version in versions.items() if not version.slot.damaged}
+        known = {number: version for number, version in versions.items() if not version.runtime.damaged}
         if ours is not None and ours.network == row.name:
             known[ours.number] = ours
         return known
@@ -134,6 +134,6 @@ class Current:
         """Let what the preloaded references name now stay in memory."""
         references = [reference for name, reference in self._preload if name == network.name]
         if references:
-            pinned = [version.slot for version in map(network.references.get, references) if version]
+            pinned = [version.runtime for version in map(network.references.get, references) if version]
             for version in network.versions.values():
-                version.slot.pinned = version.slot in pinned
+                version.runtime.pinned = version.runtime in pinned

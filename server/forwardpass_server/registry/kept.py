@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 class Kept(Generic[Value]):
     """A value for each of some versions, bounded by bytes. All methods may be called in any thread.
 
-    Values of pinned slots count, and stay. The newest value stays too, even if it alone is too large.
+    Values of pinned runtimes count, and stay. The newest value stays too, even if it alone is too large.
     """
 
     def __init__(self, max_bytes: int, cost: Callable[[Value], int]) -> None:
@@ -32,7 +32,7 @@ class Kept(Generic[Value]):
         self._costs: dict[VersionRuntime, int] = {}
 
     @property
-    def slots(self) -> tuple[VersionRuntime, ...]:
+    def runtimes(self) -> tuple[VersionRuntime, ...]:
         """Whose values are kept, the one used longest ago first."""
         with self._lock:
             return tuple(self._values)
@@ -43,33 +43,33 @@ class Kept(Generic[Value]):
         with self._lock:
             return len(self._values), self._bytes
 
-    def get(self, slot: VersionRuntime) -> Value | None:
+    def get(self, runtime: VersionRuntime) -> Value | None:
         """Return a version's value if it is kept; it is then the last that goes."""
         with self._lock:
-            value = self._values.get(slot)
+            value = self._values.get(runtime)
             if value is not None:
-                self._values.move_to_end(slot)
+                self._values.move_to_end(runtime)
             return value
 
-    def put(self, slot: VersionRuntime, value: Value) -> None:
+    def put(self, runtime: VersionRuntime, value: Value) -> None:
         """Keep a version's value and let go of others, if they are too many now."""
         cost = self._cost(value)
         with self._lock:
-            self._drop(slot)
-            self._values[slot] = value
-            self._costs[slot] = cost
+            self._drop(runtime)
+            self._values[runtime] = value
+            self._costs[runtime] = cost
             self._bytes += cost
             while self._bytes > self._max_bytes:
-                oldest = next((other for other in self._values if not other.pinned and other is not slot), None)
+                oldest = next((other for other in self._values if not other.pinned and other is not runtime), None)
                 if oldest is None:
                     break
                 self._drop(oldest)
 
-    def forget(self, slot: VersionRuntime) -> None:
+    def forget(self, runtime: VersionRuntime) -> None:
         """Let go of a version's value, if it is kept."""
         with self._lock:
-            self._drop(slot)
+            self._drop(runtime)
 
-    def _drop(self, slot: VersionRuntime) -> None:
-        if self._values.pop(slot, None) is not None:
-            self._bytes -= self._costs.pop(slot)
+    def _drop(self, runtime: VersionRuntime) -> None:
+        if self._values.pop(runtime, None) is not None:
+            self._bytes -= self._costs.pop(runtime)

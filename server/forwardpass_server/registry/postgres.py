@@ -99,7 +99,7 @@ class Postgres:
         self.reading: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self.shared = True
         port = f":{address.port}" if address.port else ""
-        self.title = f"{address.database or ''} at {address.host or 'the local socket'}{port}"
+        self.display_name = f"{address.database or ''} at {address.host or 'the local socket'}{port}"
         address = address.set(drivername="postgresql+psycopg")
         self.engine = _make_engine(address, busy_seconds)
 

@@ -95,11 +95,11 @@ class Registry:
             StoreOpenError: The store cannot be read.
         """
         try:
-            loaded = store.load()
+            stored = store.load()
         except StoreUnavailableError as error:
             raise StoreOpenError(str(error)) from error
-        networks = {row.name: network_state(row, {}) for row in loaded.networks}
-        snapshot = Snapshot.of(networks, loaded.revision)
+        networks = {row.name: network_state(row, {}) for row in stored.networks}
+        snapshot = Snapshot.of(networks, stored.revision)
         registry = cls(
             store,
             snapshot,
@@ -109,11 +109,11 @@ class Registry:
             preload=preload,
             numerics=numerics,
         )
-        registry._seed(networks.keys() | loaded.deleted)
+        registry._seed(networks.keys() | stored.deleted)
         for name, reference in sorted(registry._preload):
             try:
                 version = registry.version(name, reference)
-                version.slot.pinned = True
+                version.runtime.pinned = True
                 registry.load(version)
             except ForwardpassError as error:
                 log.warning("%s/%s cannot be preloaded: %s", name, reference, error)
@@ -200,7 +200,7 @@ class Registry:
 
     def resident(self, version: VersionState) -> LoadedVersion | None:
         """Return what computes a version if it is in memory, where it then stays longer; each call passes here."""
-        return self._contents.plans.get(version.slot)
+        return self._contents.plans.get(version.runtime)
 
     def load(self, version: VersionState) -> LoadedVersion:
         """Return what computes a version, compiling it if it is not in memory. This waits for the store.
@@ -212,15 +212,15 @@ class Registry:
             VersionNotFoundError: It was deleted meanwhile.
         """
         with self._reading(version):
-            served = self._contents.load(version)
+            loaded = self._contents.load(version)
         if not self._current.has(version):
             self._contents.forget(version)
-        return served
+        return loaded
 
-    def served(self, name: str, reference: str) -> LoadedVersion:
+    def load_reference(self, name: str, reference: str) -> LoadedVersion:
         """Return what computes a version; raises as `version` and `load` do."""
         version = self.snapshot.version(name, reference)
-        return self._contents.plans.get(version.slot) or self.load(version)
+        return self._contents.plans.get(version.runtime) or self.load(version)
 
     def summary(self, version: VersionState) -> Summary | None:
         """Return what a version says besides numbers, or None when it is damaged. This may wait for the store.
@@ -245,14 +245,14 @@ class Registry:
             return ""
 
     def spec(self, name: str, reference: str) -> NetworkSpec:
-        """Read a version's spec from the store; raises as `served` does."""
+        """Read a version's spec from the store; raises as `load_reference` does."""
         version = self.version(name, reference)
         with self._reading(version):
             return self._contents.spec(version)
 
     def is_damaged(self, version: VersionState) -> bool:
         """Say whether a version is known to be damaged and cannot be computed. Nothing is read for this."""
-        return version.slot.damaged and self._contents.plans.get(version.slot) is None
+        return version.runtime.damaged and self._contents.plans.get(version.runtime) is None
 
     def register(
         self, name: str, spec: NetworkSpec, *, validate_only: bool = False, keep_latest: bool = False
@@ -301,7 +301,7 @@ class Registry:
             written = self._store.register(name, digest, content, keep_latest=keep_latest)
             row = next(row for row in written.network.versions if row.number == written.number)
             # It may be whole all the same: another thread was quicker.
-            whole = known is not None and not known.slot.damaged and written.revision == self.revision
+            whole = known is not None and not known.runtime.damaged and written.revision == self.revision
             state = known if known is not None and whole else version_state(name, row)
             # Before anyone can ask for it.
             self._contents.keep(state, serve(name, row.number, digest, spec, plan), summary)
@@ -375,7 +375,7 @@ class Registry:
             )
         if (name, alias) in self._preload:
             with suppress(ForwardpassError):  # whatever is wrong will be said below, or at the first call
-                self.served(name, reference)
+                self.load_reference(name, reference)
         with self._writing():
             number = self.version(name, reference).number
             return self._current.follow(self._store.set_alias(name, alias, number, expected=expected))
@@ -401,7 +401,7 @@ class Registry:
             with suppress(ForwardpassError):  # as in `set_alias`
                 now, kept = self.version(name, alias).number, self.network(name).versions
                 earlier = earlier_move(name, alias, self._store.moves(name, alias), now=now, kept=kept)
-                self.served(name, str(earlier.number))
+                self.load_reference(name, str(earlier.number))
         with self._writing():
             before = self.snapshot.aliased(name, alias).number
             return self._current.follow(self._store.rollback_alias(name, alias, expected=expected)), before
@@ -520,7 +520,7 @@ class Registry:
     @contextmanager
     def _reading(self, version: VersionState) -> Iterator[None]:
         """Turn what can be found at reading a version's content into what callers should hear."""
-        known = version.slot.damaged
+        known = version.runtime.damaged
         try:
             yield
         except ContentGoneError:

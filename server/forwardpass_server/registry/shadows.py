@@ -144,7 +144,7 @@ class Shadowing:
         row = self.row
         key = (row.set_time, row.share, row.tolerance, self.live.number)
         seed = crc32(f"{self.live.network}/{row.of}/{self.version.number}".encode())
-        statistics = self.version.slot.shadowing(row.of, key, lambda: ShadowStatistics(row.share, seed))
+        statistics = self.version.runtime.shadowing(row.of, key, lambda: ShadowStatistics(row.share, seed))
         object.__setattr__(self, "statistics", statistics)
 
 

@@ -84,9 +84,8 @@ class SqlStore:
                         schema.migrate(connection)
                 self.backend.opened()
             except DBAPIError as error:
-                said = (
-                    f"the database {self.backend.title} cannot be used: {self.backend.reason(error)} ({_text(error)})"
-                )
+                reason = f"{self.backend.reason(error)} ({_text(error)})"
+                said = f"the database {self.backend.display_name} cannot be used: {reason}"
                 if not self.backend.may_pass(error) or time.monotonic() + pause > end:
                     tried = f"; tried for {patience:g} s (setting `database_connect_timeout`)" if patience else ""
                     raise StoreOpenError(f"{said}{tried}") from None

@@ -74,7 +74,7 @@ class Sqlite:
 
     def __init__(self, address: URL, busy_seconds: float) -> None:
         address = resolved(address)
-        self.title = str(address.database)
+        self.display_name = str(address.database)
         self.reading: Mapping[str, Any] = {"reads": True}
         self.shared = False
         self._lock = lock(address)

@@ -62,7 +62,7 @@ class LoadedVersion:
     thresholds: Array | None = None
 
     @property
-    def title(self) -> str:
+    def display_name(self) -> str:
         """What to call the version in a sentence."""
         return f"network {self.name!r} version {self.version}"
 
@@ -111,7 +111,7 @@ class Summary:
     tags: tuple[str, ...]
     parameter_count: int
     numerics: Numerics
-    output_facts: tuple[Output, ...]
+    output_metadata: tuple[Output, ...]
     thresholds: tuple[float, ...]
 
 
@@ -177,7 +177,7 @@ class VersionState:
         create_time: When it was registered, UTC.
         size_bytes: The size of the content.
         in_service: Whether it answers calls.
-        slot: Where the registry notes what it has of the version in memory.
+        runtime: Where the registry notes what it has of the version in memory.
     """
 
     network: str
@@ -186,7 +186,7 @@ class VersionState:
     create_time: datetime
     size_bytes: int
     in_service: bool = True
-    slot: VersionRuntime = field(default_factory=VersionRuntime, repr=False, compare=False)
+    runtime: VersionRuntime = field(default_factory=VersionRuntime, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -56,7 +56,7 @@ def version_message(version: VersionState, summary: Summary | None, network: Net
     message.output_layers.extend(summary.output_layers)
     message.output_names.extend(summary.outputs)
     message.class_labels.extend(summary.classes)
-    message.outputs.extend(output_messages(summary.output_facts))
+    message.outputs.extend(output_messages(summary.output_metadata))
     message.thresholds.extend(summary.thresholds)
     message.parameter_count = summary.parameter_count
     message.description = summary.description

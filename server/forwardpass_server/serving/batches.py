@@ -25,9 +25,9 @@ Steps: TypeAlias = Generator[Pause | None, None, Result]
 """Work that yields before each part that is long, so that other work may come between; then it returns."""
 
 
-def answer_bytes(served: LoadedVersion, choice: TraceOptions | None) -> int:
+def answer_bytes(loaded: LoadedVersion, choice: TraceOptions | None) -> int:
     """Return the size of a row's numbers in an answer."""
-    plan = served.plan
+    plan = loaded.plan
     numbers = plan.outputs
     if choice is not None:
         numbers += plan.inputs
@@ -38,10 +38,10 @@ def answer_bytes(served: LoadedVersion, choice: TraceOptions | None) -> int:
     return numbers * plan.dtype.itemsize
 
 
-def work_of_row(served: LoadedVersion, wanted: OutputOptions) -> int:
+def work_of_row(loaded: LoadedVersion, wanted: OutputOptions) -> int:
     """Return what it takes to compute and answer a row, in floating-point operations."""
-    size = answer_bytes(served, wanted.choice) + wanted.row_bytes
-    return served.plan.flops_per_row + _FLOPS_PER_BYTE * size
+    size = answer_bytes(loaded, wanted.choice) + wanted.row_bytes
+    return loaded.plan.flops_per_row + _FLOPS_PER_BYTE * size
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Batch:
     """Calls whose rows are computed as one matrix.
 
     Attributes:
-        served: The version.
+        loaded: The version.
         choice: What a trace shows, or None for a prediction.
         work: What it takes, in floating-point operations.
         statistics: What counts it.
@@ -75,7 +75,7 @@ class Batch:
         shadowings: What is computed beside it, once it is answered.
     """
 
-    served: LoadedVersion
+    loaded: LoadedVersion
     choice: TraceOptions | None
     statistics: Statistics
     revision: int = 0
@@ -131,18 +131,18 @@ class Batch:
             output=monotonic() - ready,
         )
         if answered is not None and self.shadowings and not isinstance(computed, Trace):
-            shown = Answered(served=self.served, shadowings=self.shadowings, inputs=matrix, outputs=computed)
+            shown = Answered(loaded=self.loaded, shadowings=self.shadowings, inputs=matrix, outputs=computed)
             answered.append(shown)
         return replies
 
     def _computed(self, matrix: Array) -> Computed:
         if self.choice is None:
-            return forward(self.served.plan, matrix)
+            return forward(self.loaded.plan, matrix)
         shown, contributions = self.choice.layers or None, self.choice.contributions
-        return trace(self.served.plan, matrix, layers=shown, contributions=contributions)
+        return trace(self.loaded.plan, matrix, layers=shown, contributions=contributions)
 
     def _computed_in_steps(self, matrix: Array) -> Steps[Computed]:
-        plan = self.served.plan
+        plan = self.loaded.plan
         rows = max(STEP * len(matrix) // self.work, 1)
         computed: Computed
         if self.choice is None:
@@ -163,11 +163,11 @@ class Batch:
         """Let each part write its own."""
         if len(self.parts) == 1:
             (part,) = self.parts
-            return part.write(self.served, computed, part.calls, part.counts, self.revision)
+            return part.write(self.loaded, computed, part.calls, part.counts, self.revision)
         replies, start = [], 0
         for part in self.parts:
             rows = slice(start, start + sum(part.counts))
             own = rows_of(computed, rows) if isinstance(computed, Trace) else computed[rows]
-            replies += part.write(self.served, own, part.calls, part.counts, self.revision)
+            replies += part.write(self.loaded, own, part.calls, part.counts, self.revision)
             start = rows.stop
         return replies

@@ -102,14 +102,14 @@ class Appended:
 
     def __call__(
         self,
-        served: "LoadedVersion",
+        loaded: "LoadedVersion",
         computed: Computed,
         calls: Sequence[RawRequest],
         counts: Sequence[int],
         revision: int,
     ) -> list[bytes]:
         """Write an answer for each call."""
-        return [answer + self.more for answer in self.write(served, computed, calls, counts, revision)]
+        return [answer + self.more for answer in self.write(loaded, computed, calls, counts, revision)]
 
 
 class InferenceRequest(Protocol):
@@ -126,13 +126,13 @@ class InferenceRequest(Protocol):
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that is asked for."""
 
-    def inputs(self, served: "LoadedVersion") -> "Read":
+    def inputs(self, loaded: "LoadedVersion") -> "Read":
         """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of."""
 
     def warned(self, warnings: "Warnings") -> bytes:
         """Serialize what an answer says of warnings, to stand behind all else that it says."""
 
-    def wanted(self, served: "LoadedVersion") -> OutputOptions:
+    def wanted(self, loaded: "LoadedVersion") -> OutputOptions:
         """Return what is wanted."""
 
     def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":

@@ -18,7 +18,7 @@ _HALF: Final = 0.5
 """The threshold where a network has none of its own."""
 
 
-def classify(served: "LoadedVersion", outputs: "Array", top: int = 0) -> list[Classification]:
+def classify(loaded: "LoadedVersion", outputs: "Array", top: int = 0) -> list[Classification]:
     """Name the class of each row.
 
     With two classes and a single output, that output is the probability of the second class, which is chosen from
@@ -26,50 +26,50 @@ def classify(served: "LoadedVersion", outputs: "Array", top: int = 0) -> list[Cl
     all classes that reach theirs are told too.
 
     Args:
-        served: The network; without classes, there is nothing to name.
+        loaded: The network; without classes, there is nothing to name.
         outputs: `(rows, outputs)`.
         top: So many of the most probable classes are told of each row, of equal ones the first.
     """
-    if not served.classes:
+    if not loaded.classes:
         return []
     of_two = outputs.shape[1] == 1
-    found = _of_two(served, outputs) if of_two else _of_many(served, outputs)
+    found = _of_two(loaded, outputs) if of_two else _of_many(loaded, outputs)
     if top:
         probabilities = np.concatenate([1 - outputs, outputs], axis=1) if of_two else outputs
         places = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
         for classification, row, best in zip(found, probabilities.tolist(), places.tolist(), strict=True):
             classification.top.extend(
-                [ClassProbability(label=served.classes[place], probability=row[place]) for place in best]
+                [ClassProbability(label=loaded.classes[place], probability=row[place]) for place in best]
             )
     return found
 
 
-def row_bytes(served: "LoadedVersion", top: int) -> int:
+def row_bytes(loaded: "LoadedVersion", top: int) -> int:
     """Return at most how many bytes an answer has for a row's classes, where that may be more than a class or two."""
-    several = served.thresholds is not None and served.plan.outputs > 1
+    several = loaded.thresholds is not None and loaded.plan.outputs > 1
     if not top and not several:
         return 0
-    sizes = [len(label.encode()) + _AROUND for label in served.classes]
+    sizes = [len(label.encode()) + _AROUND for label in loaded.classes]
     return top * max(sizes) + several * sum(sizes)
 
 
-def _of_two(served: "LoadedVersion", outputs: "Array") -> list[Classification]:
-    classes = served.classes
-    chosen = (outputs[:, 0] >= (_HALF if served.thresholds is None else served.thresholds[0])).tolist()
+def _of_two(loaded: "LoadedVersion", outputs: "Array") -> list[Classification]:
+    classes = loaded.classes
+    chosen = (outputs[:, 0] >= (_HALF if loaded.thresholds is None else loaded.thresholds[0])).tolist()
     return [
         Classification(label=classes[second], probability=p if second else 1.0 - p)
         for second, p in zip(chosen, outputs[:, 0].tolist(), strict=True)
     ]
 
 
-def _of_many(served: "LoadedVersion", outputs: "Array") -> list[Classification]:
+def _of_many(loaded: "LoadedVersion", outputs: "Array") -> list[Classification]:
     best = outputs.argmax(axis=1)
     found = [
-        Classification(label=served.classes[column], probability=float(row[column]))
+        Classification(label=loaded.classes[column], probability=float(row[column]))
         for row, column in zip(outputs, best.tolist(), strict=True)
     ]
-    if served.thresholds is not None:
-        reached = (outputs >= served.thresholds).tolist()
+    if loaded.thresholds is not None:
+        reached = (outputs >= loaded.thresholds).tolist()
         for classification, row in zip(found, reached, strict=True):
-            classification.chosen.extend(compress(served.classes, row))
+            classification.chosen.extend(compress(loaded.classes, row))
     return found

@@ -77,7 +77,7 @@ def matrix_origin(given: str) -> Origin:
     return Origin(path=lambda row, column: f"{given}[{row}][{column}]")
 
 
-def check_unsaid(unsaid: int, served: "LoadedVersion") -> None:
+def check_unsaid(unsaid: int, loaded: "LoadedVersion") -> None:
     """Refuse a request whose rows would take far more memory than it has bytes, since they leave out most features.
 
     Raises:
@@ -88,17 +88,17 @@ def check_unsaid(unsaid: int, served: "LoadedVersion") -> None:
         raise ShapeMismatchError(
             f"the rows {message}",
             faults=[Fault(path="inputs", message=f"the rows {message}")],
-            network=served.name,
-            version=served.version,
+            network=loaded.name,
+            version=loaded.version,
         )
 
 
-def validate_and_fill_inputs(numbers: "Array", served: "LoadedVersion", origin: Origin) -> Read:
+def validate_and_fill_inputs(numbers: "Array", loaded: "LoadedVersion", origin: Origin) -> Read:
     """Put fill values in the place of missing values and unknown categories, and refuse the rest.
 
     Args:
         numbers: `(rows, inputs)` in the dtype of the network, whose features are typed.
-        served: The network.
+        loaded: The network.
         origin: Where they came from.
 
     Raises:
@@ -108,14 +108,14 @@ def validate_and_fill_inputs(numbers: "Array", served: "LoadedVersion", origin: 
         FeatureMismatchError: A boolean is neither 1 nor 0.
         OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
     """
-    assert served.typed is not None  # noqa: S101 - callers look, so that nobody else comes here
-    filled, violations = validate_and_fill(served.typed.rules, numbers)
+    assert loaded.typed is not None  # noqa: S101 - callers look, so that nobody else comes here
+    filled, violations = validate_and_fill(loaded.typed.rules, numbers)
     if violations is None:
         return Read(filled)
     for refusal in _REFUSALS:
         if len(getattr(violations, refusal.violation)):
-            raise _error(refusal, numbers, violations, served, origin)
-    return Read(filled, _warnings(numbers, violations, served))
+            raise _error(refusal, numbers, violations, loaded, origin)
+    return Read(filled, _warnings(numbers, violations, loaded))
 
 
 _Words: TypeAlias = "Callable[[Feature, object, Mapping[str, int] | None], str]"
@@ -153,38 +153,38 @@ _REFUSALS: Final = (
 
 
 def _error(
-    refusal: _Refusal, numbers: "Array", violations: "FeatureViolations", served: "LoadedVersion", origin: Origin
+    refusal: _Refusal, numbers: "Array", violations: "FeatureViolations", loaded: "LoadedVersion", origin: Origin
 ) -> InvalidRequestError:
-    assert served.typed is not None  # noqa: S101 - as above
+    assert loaded.typed is not None  # noqa: S101 - as above
     places = getattr(violations, refusal.violation)
     faults: list[Fault] = []
     values: list[float | str] = []
     for row, column in places[:MAX_TOLD].tolist():
-        text, feature = origin.text(row, column), served.typed.features[column]
+        text, feature = origin.text(row, column), loaded.typed.features[column]
         value = float(numbers[row, column]) if text is None else text
-        hinted = served.typed.categories[column] if len(faults) < _MAX_HINTS else None
+        hinted = loaded.typed.categories[column] if len(faults) < _MAX_HINTS else None
         words = f"{refusal.words(feature, value, hinted)} (feature {feature.name!r})"
         faults.append(Fault(path=origin.path(row, column), message=words))
         values.append(value)
     row, column = places[0].tolist()
     more = f"; {len(places) - 1} more are alike" if len(places) > 1 else ""
     return refusal.error(
-        f"{faults[0].path}: {faults[0].message}; {served.title} refuses that{more}",
+        f"{faults[0].path}: {faults[0].message}; {loaded.display_name} refuses that{more}",
         faults=faults,
         row=row,
-        feature=served.typed.features[column].name,
+        feature=loaded.typed.features[column].name,
         value=values[0],
         count=len(places),
-        network=served.name,
-        version=served.version,
+        network=loaded.name,
+        version=loaded.version,
     )
 
 
-def _warnings(numbers: "Array", violations: "FeatureViolations", served: "LoadedVersion") -> Warnings:
-    assert served.typed is not None  # noqa: S101 - as above
+def _warnings(numbers: "Array", violations: "FeatureViolations", loaded: "LoadedVersion") -> Warnings:
+    assert loaded.typed is not None  # noqa: S101 - as above
     first = []
     for row, column in violations.warned[:MAX_TOLD].tolist():
-        feature, value = served.typed.features[column], float(numbers[row, column])
+        feature, value = loaded.typed.features[column], float(numbers[row, column])
         words = f"is {value:g}{f' {feature.unit}' if feature.unit else ''}, which is out of range"
         message = f"{feature.name!r} {words}: {range_words((feature.low, feature.high))}"
         first.append(InputWarning(row=row, feature=feature.name, value=value, message=message))

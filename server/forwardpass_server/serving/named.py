@@ -56,8 +56,8 @@ _COLUMNS: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], Any]
 class _Found:
     """What was found while names were read: faults, and the rows and columns of what is missing."""
 
-    def __init__(self, served: "LoadedVersion", given: str) -> None:
-        self.served = served
+    def __init__(self, loaded: "LoadedVersion", given: str) -> None:
+        self.loaded = loaded
         self.faults: list[Fault] = []
         self.missing: list[tuple[int, int]] = []
         self._given = given
@@ -69,54 +69,54 @@ class _Found:
 
     def unknown_name(self, path: str, name: str) -> None:
         """Note a name that is no feature's."""
-        hint = _hint(name, self.served.input_names) if len(self.faults) < _MAX_HINTS else ""
+        hint = _hint(name, self.loaded.input_names) if len(self.faults) < _MAX_HINTS else ""
         self.faults.append(Fault(path=path, message=f"the network has no such feature{hint}"))
 
     def kind_of(self, column: int) -> str:
         """Return the kind of a feature."""
-        return "number" if self.served.typed is None else self.served.typed.features[column].kind
+        return "number" if self.loaded.typed is None else self.loaded.typed.features[column].kind
 
     def categories_of(self, column: int) -> Mapping[str, int]:
         """Return the categories of a feature."""
-        return {} if self.served.typed is None else self.served.typed.categories[column]
+        return {} if self.loaded.typed is None else self.loaded.typed.categories[column]
 
     def is_needed(self, column: int) -> bool:
         """Whether a missing value is refused here: as NaN it would be refused for another reason, or not at all."""
-        typed = self.served.typed
+        typed = self.loaded.typed
         if typed is None:
             return True
         return typed.features[column].missing == REFUSE and not typed.rules.refuses_missing[column]
 
     def check(self, origin: Origin) -> None:
         """Raise what was found, if anything was."""
-        served, faults = self.served, list(self.faults)
+        loaded, faults = self.loaded, list(self.faults)
         faults += [
             Fault(path=origin.path(row, column), message="is missing; every feature is needed")
             for row, column in self.missing[:MAX_TOLD]
         ]
         if not faults:
             return
-        if self.faults or served.typed is None:
+        if self.faults or loaded.typed is None:
             raise FeatureMismatchError(
-                f"{self._given}: {len(faults)} of the features given or missing do not fit {served.title}",
+                f"{self._given}: {len(faults)} of the features given or missing do not fit {loaded.display_name}",
                 faults=faults,
-                network=served.name,
-                version=served.version,
-                features=", ".join(served.input_names),
+                network=loaded.name,
+                version=loaded.version,
+                features=", ".join(loaded.input_names),
             )
         row, column = self.missing[0]
         raise MissingValueError(
-            f"{faults[0].path}: is missing and has no fill value; {served.title} refuses that",
+            f"{faults[0].path}: is missing and has no fill value; {loaded.display_name} refuses that",
             faults=faults,
             row=row,
-            feature=served.input_names[column],
+            feature=loaded.input_names[column],
             count=len(self.missing),
-            network=served.name,
-            version=served.version,
+            network=loaded.name,
+            version=loaded.version,
         )
 
 
-def matrix_of_rows(rows: "Rows", served: "LoadedVersion") -> "tuple[Floats, Origin]":
+def matrix_of_rows(rows: "Rows", loaded: "LoadedVersion") -> "tuple[Floats, Origin]":
     """Read rows by name; return `(rows, inputs)`, and where each value stands.
 
     Raises:
@@ -124,12 +124,12 @@ def matrix_of_rows(rows: "Rows", served: "LoadedVersion") -> "tuple[Floats, Orig
         FeatureMismatchError: A row has an unknown feature, lacks one, or has a value of the wrong kind.
         MissingValueError: A value is missing and has no fill value.
     """
-    given, names = rows.rows, served.input_names
+    given, names = rows.rows, loaded.input_names
     if not given:
-        raise _no_rows("rows", served)
-    check_unsaid(len(given) * served.plan.inputs - sum(len(row.fields) for row in given), served)
-    matrix = np.empty((len(given), served.plan.inputs), dtype=np.float64)
-    found = _Found(served, "rows")
+        raise _no_rows("rows", loaded)
+    check_unsaid(len(given) * loaded.plan.inputs - sum(len(row.fields) for row in given), loaded)
+    matrix = np.empty((len(given), loaded.plan.inputs), dtype=np.float64)
+    found = _Found(loaded, "rows")
     for index, row in enumerate(given):
         _fill(matrix[index], row, index, found)
         if found.is_full:
@@ -146,27 +146,27 @@ def matrix_of_rows(rows: "Rows", served: "LoadedVersion") -> "tuple[Floats, Orig
 
 def _fill(out: "Floats", row: "Struct", index: int, found: _Found) -> None:
     """Write one row's numbers into `out`, shape `(inputs,)`; note what does not fit."""
-    served, fields, told = found.served, row.fields, len(found.faults)
+    loaded, fields, told = found.loaded, row.fields, len(found.faults)
     for name, value in fields.items():
-        column = served.feature_index.get(name)
+        column = loaded.feature_index.get(name)
         if column is None:
             found.unknown_name(f"rows[{index}].{name}", name)
             continue
         wire = value.WhichOneof("kind")
-        if wire == "number_value" and served.typed is None:  # the usual value by the shortest way
+        if wire == "number_value" and loaded.typed is None:  # the usual value by the shortest way
             out[column] = value.number_value
             continue
         read = _VALUES.get((wire or "", kind := found.kind_of(column)))
         if read is not None:
             out[column] = read(value, found.categories_of(column))
-        elif served.typed is not None and (wire in {None, "null_value"} or isnan(value.number_value)):
+        elif loaded.typed is not None and (wire in {None, "null_value"} or isnan(value.number_value)):
             _miss(out, column, index, found)
         else:
             said = "nothing" if wire in {None, "null_value"} else f"a {str(wire).removesuffix('_value')}"
             fault = Fault(path=f"rows[{index}].{name}", message=f"is {said}; {_NEEDED[kind]} is needed")
             found.faults.append(fault)
-    if len(fields) < len(served.feature_index) or len(found.faults) > told:
-        for column, name in enumerate(served.input_names):
+    if len(fields) < len(loaded.feature_index) or len(found.faults) > told:
+        for column, name in enumerate(loaded.input_names):
             if name not in fields:
                 _miss(out, column, index, found)
 
@@ -178,7 +178,7 @@ def _miss(out: "Floats", column: int, index: int, found: _Found) -> None:
         found.missing.append((index, column))
 
 
-def matrix_of_columns(columns: "Columns", served: "LoadedVersion") -> "tuple[Floats, Origin]":
+def matrix_of_columns(columns: "Columns", loaded: "LoadedVersion") -> "tuple[Floats, Origin]":
     """Read columns; return `(rows, inputs)`, and where each value stands.
 
     Raises:
@@ -187,12 +187,12 @@ def matrix_of_columns(columns: "Columns", served: "LoadedVersion") -> "tuple[Flo
         MissingValueError: A value is missing and has no fill value.
     """
     given = {column.name: column for column in columns.columns}
-    rows = _count_rows(columns.columns, served)
-    check_unsaid(rows * (served.plan.inputs - len(given)), served)
-    matrix = np.full((rows, served.plan.inputs), nan)
-    found = _Found(served, "columns")
+    rows = _count_rows(columns.columns, loaded)
+    check_unsaid(rows * (loaded.plan.inputs - len(given)), loaded)
+    matrix = np.full((rows, loaded.plan.inputs), nan)
+    found = _Found(loaded, "columns")
     for name, times in Counter(column.name for column in columns.columns).items():
-        column = served.feature_index.get(name)
+        column = loaded.feature_index.get(name)
         if column is None:
             found.unknown_name(f"columns.{name}", name)
         elif times > 1:
@@ -202,9 +202,9 @@ def matrix_of_columns(columns: "Columns", served: "LoadedVersion") -> "tuple[Flo
         if found.is_full:
             break
     found.missing += [
-        (0, column) for column, name in enumerate(served.input_names) if name not in given and found.is_needed(column)
+        (0, column) for column, name in enumerate(loaded.input_names) if name not in given and found.is_needed(column)
     ]
-    names = served.input_names
+    names = loaded.input_names
 
     def text(row: int, column: int) -> str | None:
         texts = given[names[column]].texts.values if names[column] in given else ()
@@ -215,7 +215,7 @@ def matrix_of_columns(columns: "Columns", served: "LoadedVersion") -> "tuple[Flo
     return matrix, origin
 
 
-def _count_rows(columns: "Sequence[Column]", served: "LoadedVersion") -> int:
+def _count_rows(columns: "Sequence[Column]", loaded: "LoadedVersion") -> int:
     """Return how many rows the columns have."""
     lengths = {column.name: len(getattr(column, wire).values) for column in columns if (wire := _wire(column))}
     rows = set(lengths.values())
@@ -224,7 +224,7 @@ def _count_rows(columns: "Sequence[Column]", served: "LoadedVersion") -> int:
         message = f"differ in length: {some}"
         raise ShapeMismatchError(f"columns: {message}", faults=[Fault(path="columns", message=message)])
     if not rows or not max(rows):
-        raise _no_rows("columns", served)
+        raise _no_rows("columns", loaded)
     return rows.pop()
 
 
@@ -253,14 +253,14 @@ def _fill_column(out: "Floats", column: "Column", place: int, found: _Found) -> 
         found.missing += [(row, place) for row in missing.tolist()]
 
 
-def _no_rows(given: str, served: "LoadedVersion") -> ShapeMismatchError:
+def _no_rows(given: str, loaded: "LoadedVersion") -> ShapeMismatchError:
     return ShapeMismatchError(
-        f"{given}: there are none; {served.title} needs at least one row",
+        f"{given}: there are none; {loaded.display_name} needs at least one row",
         faults=[Fault(path=given, message="needs at least one row")],
-        expectedShape=f"[rows, {served.plan.inputs}]",
-        actualShape=[0, served.plan.inputs],
-        network=served.name,
-        version=served.version,
+        expectedShape=f"[rows, {loaded.plan.inputs}]",
+        actualShape=[0, loaded.plan.inputs],
+        network=loaded.name,
+        version=loaded.version,
     )
 
 

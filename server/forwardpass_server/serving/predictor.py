@@ -104,7 +104,7 @@ class Sorted:
         calls: list[RawRequest],
         rows: int,
         inputs: Array,
-        served: LoadedVersion,
+        loaded: LoadedVersion,
         wanted: OutputOptions,
         work: int,
         statistics: Statistics,
@@ -113,22 +113,22 @@ class Sorted:
         self.label_bytes += len(inputs) * wanted.row_bytes
         if rows >= LONG or work > STEP:  # nobody waits for the long work of another, nor copies what gains nothing
             for place, call in enumerate(calls):
-                batch = self._batch(served, wanted.choice, statistics)
+                batch = self._batch(loaded, wanted.choice, statistics)
                 batch.add(wanted.write, [call], rows, inputs[place * rows : (place + 1) * rows], work)
                 self.batches.append(batch)
             return
-        key = (served, wanted.choice, self.revision)
+        key = (loaded, wanted.choice, self.revision)
         shared = self._shared.get(key)
         if shared is None:
-            shared = self._batch(served, wanted.choice, statistics)
+            shared = self._batch(loaded, wanted.choice, statistics)
             self._shared[key] = shared
             self.batches.append(shared)
         shared.add(wanted.write, calls, rows, inputs, work)
 
-    def _batch(self, served: LoadedVersion, choice: TraceOptions | None, statistics: Statistics) -> Batch:
-        batch = Batch(served=served, choice=choice, statistics=statistics, revision=self.revision)
+    def _batch(self, loaded: LoadedVersion, choice: TraceOptions | None, statistics: Statistics) -> Batch:
+        batch = Batch(loaded=loaded, choice=choice, statistics=statistics, revision=self.revision)
         if self._shadowed:
-            batch.shadowings = self._shadowed.get((served.name, served.version), ())
+            batch.shadowings = self._shadowed.get((loaded.name, loaded.version), ())
         return batch
 
     def took(self, seconds: float, calls: int) -> None:
@@ -190,7 +190,7 @@ class Predictor:
         for cold in found.cold:
             yield None
             self._read_cold(cold, found)
-        size = sum(batch.rows * answer_bytes(batch.served, batch.choice) for batch in found.batches)
+        size = sum(batch.rows * answer_bytes(batch.loaded, batch.choice) for batch in found.batches)
         self._check_answer(size + found.label_bytes)
         answers: dict[int, RawResponse] = {id(call): error for call, error in found.refused}
         for batch in found.batches:
@@ -289,39 +289,39 @@ class Predictor:
                     raise
                 found.behind.append(call)
                 return
-            served = self._registry.resident(version)
-            if served is None:
+            loaded = self._registry.resident(version)
+            if loaded is None:
                 found.cold.append(Cold(call, version, snapshot.revision))
                 return
-            wanted, rows, work = self._add(call, question, version, served, found)
+            wanted, rows, work = self._add(call, question, version, loaded, found)
         except ForwardpassError as error:
             found.refused.append((call, error))
         else:
             heads.learn(plain, question, version, wanted, rows, work)
 
     def _add(
-        self, call: RawRequest, question: InferenceRequest, version: VersionState, served: LoadedVersion, found: Sorted
+        self, call: RawRequest, question: InferenceRequest, version: VersionState, loaded: LoadedVersion, found: Sorted
     ) -> tuple[OutputOptions, int, int]:
         """Put a call into its batch; return what it wants, how many rows it has, and what it takes."""
-        statistics = version.slot.statistics
+        statistics = version.runtime.statistics
         try:
-            read, wanted = question.inputs(served), question.wanted(served)
+            read, wanted = question.inputs(loaded), question.wanted(loaded)
             inputs = read.numbers
-            self._check_cost(served, wanted, len(inputs))
+            self._check_cost(loaded, wanted, len(inputs))
         except ForwardpassError:
             statistics.refused(call.arrived)
             raise
-        work = len(inputs) * work_of_row(served, wanted)
+        work = len(inputs) * work_of_row(loaded, wanted)
         answered = wanted
         if read.warnings is not None:
             answered = wanted._replace(write=Appended(wanted.write, question.warned(read.warnings)))
-        found.add([call], len(inputs), inputs, served, answered, work, statistics)
+        found.add([call], len(inputs), inputs, loaded, answered, work, statistics)
         return wanted, len(inputs), work
 
     def _read_alike(self, head: PreparedRequest, calls: list[RawRequest], found: Sorted) -> None:
         """Read the numbers of calls that have the same head."""
-        served = self._registry.resident(head.version)
-        if served is None:
+        loaded = self._registry.resident(head.version)
+        if loaded is None:
             found.cold += [Cold(call, head.version, found.revision) for call in calls]
             return
         if len(calls) == 1:
@@ -329,30 +329,30 @@ class Predictor:
             numbers = np.frombuffer(request, head.dtype, count, len(request) - head.after - head.size)
         else:
             numbers = np.frombuffer(b"".join([head.numbers_of(call.request) for call in calls]), dtype=head.dtype)
-        dtype = served.plan.dtype
+        dtype = loaded.plan.dtype
         if head.dtype != dtype:
             with np.errstate(over="ignore", invalid="ignore"):
                 numbers = numbers.astype(dtype)
         inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
         violations = None
-        if served.typed is not None:
-            inputs, violations = validate_and_fill(served.typed.rules, inputs)
-        if violations is not None or not (served.typed or served.allow_non_finite or _all_finite(numbers)):
+        if loaded.typed is not None:
+            inputs, violations = validate_and_fill(loaded.typed.rules, inputs)
+        if violations is not None or not (loaded.typed or loaded.allow_non_finite or _all_finite(numbers)):
             for call in calls:  # one by one, so that only those are refused, or warned, that have such numbers
                 self._read_cold(Cold(call, head.version, found.revision), found)
             return
-        found.add(calls, head.rows, inputs, served, head.wanted, head.work, head.version.slot.statistics)
+        found.add(calls, head.rows, inputs, loaded, head.wanted, head.work, head.version.runtime.statistics)
 
-    def _check_cost(self, served: LoadedVersion, wanted: OutputOptions, rows: int) -> None:
+    def _check_cost(self, loaded: LoadedVersion, wanted: OutputOptions, rows: int) -> None:
         limits = self._limits
         if rows > limits.max_rows:
             raise _quota("rows", rows, limits.max_rows, "max_rows")
-        gigaflops = rows * served.plan.flops_per_row / 1e9
+        gigaflops = rows * loaded.plan.flops_per_row / 1e9
         if gigaflops > limits.max_gflop_per_call:
             raise _quota(
                 "billion floating-point operations", gigaflops, limits.max_gflop_per_call, "max_gflop_per_call"
             )
-        self._check_answer(rows * (answer_bytes(served, wanted.choice) + wanted.row_bytes))
+        self._check_answer(rows * (answer_bytes(loaded, wanted.choice) + wanted.row_bytes))
 
     def _check_answer(self, size: int) -> None:
         if size > self._limits.max_response_bytes:

@@ -39,8 +39,8 @@ class _Asked(Generic[Request]):
     def find(self, snapshot: "Snapshot") -> "VersionState":
         return snapshot.serving(self.message.network, self.message.version)
 
-    def inputs(self, served: "LoadedVersion") -> Read:
-        return read_inputs(self.message, served)
+    def inputs(self, loaded: "LoadedVersion") -> Read:
+        return read_inputs(self.message, loaded)
 
     def warned(self, warnings: Warnings) -> bytes:
         return self.answer(warnings=warnings.first, warning_count=warnings.count).SerializeToString()
@@ -58,21 +58,21 @@ class _Asked(Generic[Request]):
 class _AskedToPredict(_Asked[PredictRequest]):
     answer = PredictResponse
 
-    def wanted(self, served: "LoadedVersion") -> OutputOptions:
-        top = _top(self.message.top_k, served)
-        return OutputOptions(None, _WritePredictions(top), row_bytes(served, top))
+    def wanted(self, loaded: "LoadedVersion") -> OutputOptions:
+        top = _top(self.message.top_k, loaded)
+        return OutputOptions(None, _WritePredictions(top), row_bytes(loaded, top))
 
 
 class _AskedToTrace(_Asked[TraceRequest]):
     answer = TraceResponse
 
-    def wanted(self, served: "LoadedVersion") -> OutputOptions:
-        known = [layer.name for layer in served.plan.layers]
+    def wanted(self, loaded: "LoadedVersion") -> OutputOptions:
+        known = [layer.name for layer in loaded.plan.layers]
         for index, name in enumerate(self.message.layers):
             if name not in known:
                 near = get_close_matches(name, known, n=1)
                 raise LayerNotFoundError(
-                    f"{served.title} has no layer {name!r}"
+                    f"{loaded.display_name} has no layer {name!r}"
                     + (f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known[:10])}"),
                     resourceType="layer",
                     resourceName=name,
@@ -80,8 +80,8 @@ class _AskedToTrace(_Asked[TraceRequest]):
                     path=f"layers[{index}]",
                 )
         choice = TraceOptions(layers=frozenset(self.message.layers), contributions=self.message.contributions)
-        top = _top(self.message.top_k, served)
-        return OutputOptions(choice, _WriteTraces(top), row_bytes(served, top))
+        top = _top(self.message.top_k, loaded)
+        return OutputOptions(choice, _WriteTraces(top), row_bytes(loaded, top))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,14 @@ class _WritePredictions:
 
     def __call__(
         self,
-        served: "LoadedVersion",
+        loaded: "LoadedVersion",
         outputs: Computed,
         calls: Sequence[RawRequest],
         counts: Sequence[int],
         revision: int,
     ) -> list[bytes]:
         del calls
-        return predict_replies(served, cast("Array", outputs), counts, revision, self.top)
+        return predict_replies(loaded, cast("Array", outputs), counts, revision, self.top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +110,26 @@ class _WriteTraces:
 
     def __call__(
         self,
-        served: "LoadedVersion",
+        loaded: "LoadedVersion",
         traced: Computed,
         calls: Sequence[RawRequest],
         counts: Sequence[int],
         revision: int,
     ) -> list[bytes]:
         del calls
-        return trace_replies(served, cast("core.Trace", traced), counts, revision, self.top)
+        return trace_replies(loaded, cast("core.Trace", traced), counts, revision, self.top)
 
 
-def _top(asked: int, served: "LoadedVersion") -> int:
+def _top(asked: int, loaded: "LoadedVersion") -> int:
     """Return how many of the most probable classes to tell."""
-    if asked < 0 or (asked and not served.classes):
-        message = "must not be below 0" if asked < 0 else f"is {asked}, but {served.title} has no classes; leave it out"
+    if asked < 0 or (asked and not loaded.classes):
+        message = (
+            "must not be below 0"
+            if asked < 0
+            else f"is {asked}, but {loaded.display_name} has no classes; leave it out"
+        )
         raise InvalidFieldError(f"top_k: {message}", faults=[Fault(path="top_k", message=message)], field="top_k")
-    return min(asked, len(served.classes))
+    return min(asked, len(loaded.classes))
 
 
 def _parse(message: type[Request], data: bytes, method: str) -> Request:

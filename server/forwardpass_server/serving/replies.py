@@ -30,26 +30,26 @@ _small: dict[tuple[object, ...], tuple[bytes, ...]] = {}
 
 
 def predict_replies(
-    served: "LoadedVersion", outputs: "Array", counts: Sequence[int], revision: int, top: int = 0
+    loaded: "LoadedVersion", outputs: "Array", counts: Sequence[int], revision: int, top: int = 0
 ) -> list[bytes]:
     """Serialize a `PredictResponse` for each call of a batch.
 
     Args:
-        served: What computed the outputs.
+        loaded: What computed the outputs.
         outputs: `(rows, outputs)`, the rows of all calls.
         counts: How many of the rows are each call's.
         revision: The registry's, at which the version was found.
         top: So many of the most probable classes of each row are told.
     """
-    tail = _tail(PredictResponse, served.name, served.version, served.digest, served.output_names, served.numerics)
+    tail = _tail(PredictResponse, loaded.name, loaded.version, loaded.digest, loaded.output_names, loaded.numerics)
     tail += _revision(revision)
     data = data_of(outputs)
     width = outputs.shape[1]
     size = width * outputs.itemsize
-    if len(counts) == len(outputs) and not served.classes:  # the usual batch: a row each
+    if len(counts) == len(outputs) and not loaded.classes:  # the usual batch: a row each
         head = tensor_field(_ANSWER["outputs"], outputs.dtype, (1, width))
         return [head + data[start : start + size] + tail for start in range(0, len(data), size)]
-    labels = _classifications(served, outputs, top)
+    labels = _classifications(loaded, outputs, top)
     return [
         b"".join(
             (
@@ -64,15 +64,15 @@ def predict_replies(
 
 
 def trace_replies(
-    served: "LoadedVersion", traced: "core.Trace", counts: Sequence[int], revision: int, top: int = 0
+    loaded: "LoadedVersion", traced: "core.Trace", counts: Sequence[int], revision: int, top: int = 0
 ) -> list[bytes]:
     """Serialize a `TraceResponse` for each call of a batch; the arguments are as for `predict_replies`."""
     arrays = [traced.outputs, traced.inputs]
     for layer in traced.layers:
         arrays += _numbers(layer).values()
     slots = [(data_of(array), array[:1].nbytes) for array in arrays]
-    labels = _classifications(served, traced.outputs, top)
-    around = {count: _around(served, traced, count) for count in set(counts)}
+    labels = _classifications(loaded, traced.outputs, top)
+    around = {count: _around(loaded, traced, count) for count in set(counts)}
     replies = []
     for start, end in _spans(counts):
         constant = around[end - start]
@@ -87,11 +87,11 @@ def _spans(counts: Sequence[int]) -> "pairwise[tuple[int, int]]":
     return pairwise(accumulate(counts, initial=0))
 
 
-def _classifications(served: "LoadedVersion", outputs: "Array", top: int) -> list[bytes]:
+def _classifications(loaded: "LoadedVersion", outputs: "Array", top: int) -> list[bytes]:
     """Serialize the classification of each row as a field of an answer, or of none without classes."""
     return [
         PredictResponse(classifications=[classification]).SerializeToString()
-        for classification in classify(served, outputs, top)
+        for classification in classify(loaded, outputs, top)
     ]
 
 
@@ -116,21 +116,21 @@ def _revision(revision: int) -> bytes:
     return PredictResponse(revision=revision).SerializeToString()
 
 
-def _around(served: "LoadedVersion", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
+def _around(loaded: "LoadedVersion", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
     """Return `_around_slots`, remembered where it is small."""
     shown = tuple([layer.name for layer in traced.layers])
     key = (
-        served.name,
-        served.version,
-        served.digest,
-        served.numerics,
+        loaded.name,
+        loaded.version,
+        loaded.digest,
+        loaded.numerics,
         shown,
         all(layer.contributions is None for layer in traced.layers),
         count,
     )
     known = _small.get(key)
     if known is None:
-        known = _around_slots(served, traced, count)
+        known = _around_slots(loaded, traced, count)
         if sum(map(len, known)) <= _SMALL:
             if len(_small) >= _MAX_SMALL:
                 _small.clear()
@@ -138,7 +138,7 @@ def _around(served: "LoadedVersion", traced: "core.Trace", count: int) -> tuple[
     return known
 
 
-def _around_slots(served: "LoadedVersion", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
+def _around_slots(loaded: "LoadedVersion", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
     """Return the constant bytes around the numbers of a trace of `count` rows.
 
     The numbers are the outputs, the inputs, and of each layer those of `_numbers`. The last bytes follow them all.
@@ -147,15 +147,15 @@ def _around_slots(served: "LoadedVersion", traced: "core.Trace", count: int) -> 
     def tensor(number: int, array: "Array") -> bytes:
         return tensor_field(number, array.dtype, (count, *array.shape[1:]))
 
-    tail = _tail(TraceResponse, served.name, served.version, served.digest, served.output_names, served.numerics)
-    names = TraceResponse(input_names=served.input_names).SerializeToString()
+    tail = _tail(TraceResponse, loaded.name, loaded.version, loaded.digest, loaded.output_names, loaded.numerics)
+    names = TraceResponse(input_names=loaded.input_names).SerializeToString()
     constant = [
         tensor(_ANSWER["outputs"], traced.outputs),
         tail + tensor(_ANSWER["inputs"], traced.inputs),
     ]
     before = names
     for layer in traced.layers:
-        said = _layer_says(served, layer)
+        said = _layer_says(loaded, layer)
         arrays = _numbers(layer)
         pieces = [tensor(_LAYER[name], array) for name, array in arrays.items()]
         numbers = sum(array[:1].nbytes for array in arrays.values()) * count
@@ -183,14 +183,14 @@ class _LayerSays(NamedTuple):
     last: bytes
 
 
-def _layer_says(served: "LoadedVersion", layer: "core.LayerTrace") -> _LayerSays:
-    place = next(place for place, other in enumerate(served.plan.layers) if other.name == layer.name)
-    computed = served.plan.layers[place]
-    function = activation_message(served.activations[place])
-    first = LayerTrace(name=layer.name, nodes=served.nodes[place], function=function).SerializeToString()
+def _layer_says(loaded: "LoadedVersion", layer: "core.LayerTrace") -> _LayerSays:
+    place = next(place for place, other in enumerate(loaded.plan.layers) if other.name == layer.name)
+    computed = loaded.plan.layers[place]
+    function = activation_message(loaded.activations[place])
+    first = LayerTrace(name=layer.name, nodes=loaded.nodes[place], function=function).SerializeToString()
     bias = b""
     if layer.bias is not None:
         bias = tensor_field(_LAYER["bias"], layer.bias.dtype, layer.bias.shape) + data_of(layer.bias)
-    last = LayerTrace(inputs=served.reads(computed), merge=MERGES[computed.merge], kind=served.kinds[place])
+    last = LayerTrace(inputs=loaded.reads(computed), merge=MERGES[computed.merge], kind=loaded.kinds[place])
     getattr(last, "from").extend(computed.from_)  # a word of Python's own
     return _LayerSays(first, bias + last.SerializeToString())

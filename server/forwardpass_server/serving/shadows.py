@@ -43,13 +43,13 @@ class Answered:
     """Rows that were predicted, and beside what.
 
     Attributes:
-        served: The version that answered.
+        loaded: The version that answered.
         shadowings: What is computed beside it.
         inputs: `(rows, inputs)`.
         outputs: `(rows, outputs)`: what was answered.
     """
 
-    served: "LoadedVersion"
+    loaded: "LoadedVersion"
     shadowings: "tuple[Shadowing, ...]"
     inputs: "Array"
     outputs: "Array"
@@ -60,7 +60,7 @@ class _Piece:
     """Rows that wait to be computed by one shadow; they share no memory with what was answered."""
 
     shadowing: "Shadowing"
-    served: "LoadedVersion"
+    loaded: "LoadedVersion"
     inputs: "Array"
     outputs: "Array"
 
@@ -124,7 +124,7 @@ class Shadows:
                 return
             piece = _Piece(
                 shadowing=shadowing,
-                served=answered.served,
+                loaded=answered.loaded,
                 inputs=answered.inputs[some],
                 outputs=answered.outputs[some],
             )
@@ -160,39 +160,39 @@ class Shadows:
 
     def _compute(self, piece: _Piece) -> None:
         """Compute a piece and count how it differs from what was answered."""
-        version, live, statistics = piece.shadowing.version, piece.served, piece.shadowing.statistics
+        version, live, statistics = piece.shadowing.version, piece.loaded, piece.shadowing.statistics
         rows = len(piece.inputs)
-        served = self._registry.resident(version) or self._registry.load(version)
+        loaded = self._registry.resident(version) or self._registry.load(version)
         # The alias may have moved to a version of another kind since the shadow was set.
-        if _meaning(served) != _meaning(live):
+        if _meaning(loaded) != _meaning(live):
             statistics.failed(rows, f"version {live.version}, which answers now, has other inputs or outputs")
             return
         with np.errstate(all="ignore"):
-            inputs = piece.inputs.astype(served.plan.dtype)
-            accepted = served.allow_non_finite or bool(np.isfinite(inputs).all())
-            if served.typed is not None:
-                inputs, violations = validate_and_fill(served.typed.rules, inputs)
+            inputs = piece.inputs.astype(loaded.plan.dtype)
+            accepted = loaded.allow_non_finite or bool(np.isfinite(inputs).all())
+            if loaded.typed is not None:
+                inputs, violations = validate_and_fill(loaded.typed.rules, inputs)
                 accepted = violations is None or not len(violations.refusals)
         if not accepted:
             statistics.failed(rows, "there were rows with values that the shadow does not accept")
             return
-        outputs = forward(served.plan, inputs)
+        outputs = forward(loaded.plan, inputs)
         apart = differences(piece.outputs, outputs)
         too_far = beyond(apart, piece.outputs, piece.shadowing.row.tolerance)
         statistics.compared(
             rows,
             beyond=int(too_far.any(axis=1).sum()),
-            relabeled=_relabeled(live, piece.outputs, served, outputs),
+            relabeled=_relabeled(live, piece.outputs, loaded, outputs),
             worst=float(apart.max()),
         )
 
 
-def _meaning(served: "LoadedVersion") -> tuple[object, ...]:
+def _meaning(loaded: "LoadedVersion") -> tuple[object, ...]:
     """What a row's inputs and outputs are; where it is another, no numbers can be compared."""
-    return served.input_names, served.typed and served.typed.categories, served.output_names
+    return loaded.input_names, loaded.typed and loaded.typed.categories, loaded.output_names
 
 
 def _relabeled(live: "LoadedVersion", ours: "Array", shadow: "LoadedVersion", theirs: "Array") -> int:
     """Count the rows with another label; none where not both are classifiers."""
-    labels = (classify(served, outputs) for served, outputs in ((live, ours), (shadow, theirs)))
+    labels = (classify(loaded, outputs) for loaded, outputs in ((live, ours), (shadow, theirs)))
     return sum(a.label != b.label for a, b in zip(*labels, strict=False))

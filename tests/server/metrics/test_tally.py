@@ -18,7 +18,7 @@ NAMES = tuple(f"net-{number}" for number in range(MAX + 2))
 
 def count(version: VersionState, rows: int) -> None:
     now = time.monotonic()
-    version.slot.statistics.computed(rows, [now], begun=now, read=0.0, infer=0.5, output=0.0)
+    version.runtime.statistics.computed(rows, [now], begun=now, read=0.0, infer=0.5, output=0.0)
 
 
 class Networks:
@@ -71,7 +71,7 @@ def test_totals_are_what_was_counted_and_never_fall(steps: list[tuple[str, str, 
             calls[label] += 1
             rows[label] += number
         elif action == "refuse":
-            version.slot.statistics.refused(time.monotonic())
+            version.runtime.statistics.refused(time.monotonic())
             failures[label] += 1
         else:
             networks.delete(name)

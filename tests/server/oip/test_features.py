@@ -20,7 +20,7 @@ from forwardpass_server.serving.wire import varint
 
 from tests.server.oip.test_infer import answer
 from tests.support.infer_requests import Tensor, infer_request, outputs_of, row_request, tensor
-from tests.support.sample_networks import identity, served
+from tests.support.sample_networks import identity, loaded
 
 LOOSE: list[dict[str, Any]] = [
     {"name": "age", "range": [0, 120], "missing": 40},
@@ -164,12 +164,12 @@ def test_bytes_that_are_no_text_are_no_category(registry: Registry) -> None:
 
 
 def test_metadata_and_configuration_say_what_each_feature_is() -> None:
-    of = served(identity(3, inputs=STRICT))
+    of = loaded(identity(3, inputs=STRICT))
     described = metadata(of, [])
     expected = [("age", "FP64", [-1, 1]), ("city", "BYTES", [-1, 1]), ("member", "BOOL", [-1, 1])]
     assert [(each.name, each.datatype, [*each.shape]) for each in described.inputs] == expected
     configured = configuration(of, [], 10)
     kinds = [config.TYPE_FP64, config.TYPE_STRING, config.TYPE_BOOL]
     assert [each.data_type for each in configured.input] == kinds
-    plain = metadata(served(identity(1, inputs=STRICT[:1])), [])
+    plain = metadata(loaded(identity(1, inputs=STRICT[:1])), [])
     assert [(each.name, each.datatype, [*each.shape]) for each in plain.inputs] == [("inputs", "FP64", [-1, 1])]

@@ -201,9 +201,9 @@ def test_labels_are_those_of_predict(registry: Registry) -> None:
 
 
 def test_an_output_by_its_own_name_is_a_column(registry: Registry) -> None:
-    served = registry.served("double", "2")
-    found = outputs_of(answer(registry, row_request("double", rows(3), outputs=["outputs", *served.output_names])))
-    for column, name in enumerate(served.output_names):
+    loaded = registry.load_reference("double", "2")
+    found = outputs_of(answer(registry, row_request("double", rows(3), outputs=["outputs", *loaded.output_names])))
+    for column, name in enumerate(loaded.output_names):
         np.testing.assert_array_equal(found[name], found["outputs"][:, [column]])
 
 

@@ -63,24 +63,24 @@ def kilobytes(size: int, seed: str) -> spec.NetworkSpec:
 
 
 def bits(registry: Registry, name: str) -> bytes:
-    plan = registry.served(name, "").plan
+    plan = registry.load_reference(name, "").plan
     return forward(plan, np.linspace(-1, 1, 3 * plan.inputs).reshape(3, -1)).tobytes()
 
 
 def cost(registry: Registry, name: str) -> int:
     """Return how many bytes a network's plan counts for."""
-    return registry._contents.plans._cost(registry.served(name, ""))
+    return registry._contents.plans._cost(registry.load_reference(name, ""))
 
 
 def resident(registry: Registry) -> list[str]:
     """Return what is in memory, the version used longest ago first."""
-    slots = registry._contents.plans.slots
+    runtimes = registry._contents.plans.runtimes
     names = {
-        version.slot: f"{network.name}/{version.number}"
+        version.runtime: f"{network.name}/{version.number}"
         for network in registry.networks()
         for version in network.versions.values()
     }
-    return [names[slot] for slot in slots]
+    return [names[runtime] for runtime in runtimes]
 
 
 def test_opening_reads_no_content(store: CountingStore) -> None:
@@ -94,10 +94,10 @@ def test_opening_reads_no_content(store: CountingStore) -> None:
 
 def test_a_version_is_read_once(store: CountingStore) -> None:
     registry = Registry.open(store)
-    served = registry.served("a", "")
+    loaded = registry.load_reference("a", "")
     assert store.read == ["a/2"]
     version = registry.version("a", "latest")
-    assert registry.served("a", "2") is registry.load(version) is registry.resident(version) is served
+    assert registry.load_reference("a", "2") is registry.load(version) is registry.resident(version) is loaded
     assert store.read == ["a/2"]
 
 
@@ -137,12 +137,12 @@ def test_what_was_used_longest_ago_goes(store: CountingStore) -> None:
     size = cost(Registry.open(store), "a")
     registry = Registry.open(store, plan_cache_bytes=3 * size + 10)
     for name in ("a", "b", "c"):
-        registry.served(name, "")
+        registry.load_reference(name, "")
     assert resident(registry) == ["a/2", "b/1", "c/1"]
     assert registry.resident(registry.version("a", "")) is not None
-    registry.served("d", "")
+    registry.load_reference("d", "")
     assert resident(registry) == ["c/1", "a/2", "d/1"]
-    registry.served("c", "")
+    registry.load_reference("c", "")
     registry.register("e", kilobytes(1, "e"))
     assert resident(registry) == ["d/1", "c/1", "e/1"]
 
@@ -152,10 +152,10 @@ def test_one_that_is_larger_than_the_bound(store: CountingStore) -> None:
     registry = Registry.open(store, plan_cache_bytes=3 * size)
     registry.register("large", kilobytes(100, "large"))
     assert resident(registry) == ["large/1"]
-    assert registry.served("large", "") is registry.served("large", "")
-    registry.served("a", "")
+    assert registry.load_reference("large", "") is registry.load_reference("large", "")
+    registry.load_reference("a", "")
     assert resident(registry) == ["a/2"], "the bound is kept again"
-    assert registry.served("large", "").version == 1
+    assert registry.load_reference("large", "").version == 1
     assert resident(registry) == ["large/1"]
 
 
@@ -174,7 +174,7 @@ def test_threads_compile_once(store: CountingStore) -> None:
 
     def call(_: int) -> object:
         together.wait()
-        return registry.served("a", "")
+        return registry.load_reference("a", "")
 
     with ThreadPoolExecutor(16) as threads:
         assert len({*threads.map(call, range(16))}) == 1
@@ -192,9 +192,9 @@ def test_versions_do_not_wait_for_each_other(store: CountingStore) -> None:
 
     store.first = wait
     with ThreadPoolExecutor(1) as threads:
-        slow = threads.submit(registry.served, "a", "")
+        slow = threads.submit(registry.load_reference, "a", "")
         assert begun.wait(30)
-        assert registry.served("b", "").version == 1
+        assert registry.load_reference("b", "").version == 1
         assert registry.register("new", tiny()).created, "nor does a writer"
         go_on.set()
         assert slow.result().version == 2
@@ -206,18 +206,18 @@ def test_preloaded(store: CountingStore) -> None:
     pinned = {"a/1", "a/2", "b/1"}
     assert {*resident(registry)} == pinned
     for name in ("c", "d"):
-        registry.served(name, "")
+        registry.load_reference(name, "")
         assert {*resident(registry)} == {*pinned, f"{name}/1"}
 
 
 def test_a_pin_moves_with_its_alias(store: CountingStore) -> None:
     registry = Registry.open(store, plan_cache_bytes=1, preload=[("a", "stable"), ("b", ""), ("new", "")])
-    registry.served("c", "")
+    registry.load_reference("c", "")
     registry.set_alias("a", "stable", "2")
     assert registry.resident(registry.version("a", "stable")) is not None, "compiled before it is named"
     registry.register("b", kilobytes(1, "b again"))
     registry.register("new", tiny())
-    registry.served("c", "")
+    registry.load_reference("c", "")
     assert {*resident(registry)} == {"a/2", "b/2", "new/1", "c/1"}
 
 
@@ -242,14 +242,14 @@ def test_damage_is_found_at_first_use(store: CountingStore, database: Path, capl
     registry.subscribe(changes.append)
     for _ in range(3):
         with pytest.raises(NetworkCorruptError) as corrupt:
-            registry.served("a", "")
+            registry.load_reference("a", "")
         assert corrupt.value.facts["resourceName"] == "a/2"
     assert registry.is_damaged(version)
     assert (registry.summary(version), registry.description(version)) == (None, "")
     assert store.read == ["a/2"], "what is known is not read again"
     assert "network a version 2 is damaged" in caplog.text
     assert [(change.name, change.revision) for change in changes] == [("a", registry.revision)], "told once"
-    assert registry.served("a", "1").version == 1
+    assert registry.load_reference("a", "1").version == 1
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -264,8 +264,8 @@ def test_mending(store: CountingStore, database: Path, *, known: bool) -> None:
     assert registry.version("a", "") is mended.version
     assert not registry.is_damaged(mended.version)
     assert resident(registry) == ["a/2"]
-    registry.served("b", "")
-    assert registry.served("a", "").version == 2, "read from the store"
+    registry.load_reference("b", "")
+    assert registry.load_reference("a", "").version == 2, "read from the store"
 
 
 def test_mended_elsewhere(store: CountingStore, database: Path) -> None:
@@ -302,19 +302,19 @@ def test_deleted_before_it_is_read(store: CountingStore) -> None:
     registry = Registry.open(store)
     store.first = lambda name, _: registry.delete_network(name)
     with pytest.raises(NetworkNotFoundError):
-        registry.served("b", "")
+        registry.load_reference("b", "")
 
 
 def test_deleted_after_it_is_read(store: CountingStore) -> None:
     registry = Registry.open(store)
     store.then = lambda name, _: registry.delete_network(name)
-    assert registry.served("b", "").name == "b", "who asked in time is answered"
-    assert registry._contents.plans.slots == (), "and nothing stays"
+    assert registry.load_reference("b", "").name == "b", "who asked in time is answered"
+    assert registry._contents.plans.runtimes == (), "and nothing stays"
 
 
 def test_a_store_that_cannot_be_read_for_a_while(store: CountingStore) -> None:
     registry = Registry.open(store)
-    registry.served("a", "")
+    registry.load_reference("a", "")
 
     def fail(*_: object) -> None:
         raise StoreUnavailableError("busy")
@@ -324,7 +324,7 @@ def test_a_store_that_cannot_be_read_for_a_while(store: CountingStore) -> None:
     for read in (registry.load, registry.summary, registry.description):
         with pytest.raises(StoreUnavailableError):
             read(version)
-    assert registry.served("a", "").version == 2, "what is in memory goes on"
+    assert registry.load_reference("a", "").version == 2, "what is in memory goes on"
     assert not registry.is_damaged(version)
     store.first = lambda *_: None
     assert registry.load(version).version == 1
@@ -333,7 +333,7 @@ def test_a_store_that_cannot_be_read_for_a_while(store: CountingStore) -> None:
 def test_a_snapshot_is_another_after_each_change(store: CountingStore) -> None:
     registry = Registry.open(store)
     before = registry.snapshot
-    registry.served("a", "")
+    registry.load_reference("a", "")
     registry.register("a", kilobytes(1, "a"))
     assert registry.snapshot is before
     registry.set_alias("a", "stable", "2")

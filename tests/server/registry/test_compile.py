@@ -90,16 +90,16 @@ def test_the_graphs_of_the_examples_compute_what_they_say(name: str, numerics: N
 
 def test_values_that_are_read_have_names() -> None:
     network = spec.load(EXAMPLES / "graphs" / "wide_and_deep.json")
-    served = serve("net", 1, "", network, compile_plan(network))
-    deep_0, _, buys, spends = map(served.reads, served.plan.layers)
+    loaded = serve("net", 1, "", network, compile_plan(network))
+    deep_0, _, buys, spends = map(loaded.reads, loaded.plan.layers)
     assert deep_0 == ("visits", "clicks", "minutes")
     assert buys == ("age", "income", "deep_1_0", "deep_1_1")
     assert spends == ("mean(age, deep_1_0)", "mean(income, deep_1_1)")
     wide = [{"name": name, "weights": np.ones((600, 1)), "from": "inputs"} for name in "ab"]
     last = {"weights": np.ones((1, 600)), "from": ["a", "b"], "merge": "max"}
     many = spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [*wide, last]})
-    served = serve("net", 1, "", many, compile_plan(many))
-    assert served.reads(served.plan.layers[-1])[:2] == ("max_0", "max_1")
+    loaded = serve("net", 1, "", many, compile_plan(many))
+    assert loaded.reads(loaded.plan.layers[-1])[:2] == ("max_0", "max_1")
 
 
 @pytest.mark.parametrize(

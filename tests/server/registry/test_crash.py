@@ -54,7 +54,7 @@ def run_and_kill(database: Path, seconds: float) -> list[list[str]]:
 
 def computes(registry: Registry, number: int) -> bool:
     try:
-        return registry.served("net", str(number)) is not None
+        return registry.load_reference("net", str(number)) is not None
     except NetworkCorruptError:
         return False
 

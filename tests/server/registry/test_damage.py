@@ -47,7 +47,7 @@ def damaged(database: Path) -> Path:
 def assert_only_the_second_is_corrupt(registry: Registry) -> None:
     state = registry.version("net", "2")
     assert (state.number, registry.summary(state), registry.resident(state)) == (2, None, None)
-    for call in (registry.served, registry.spec):
+    for call in (registry.load_reference, registry.spec):
         for reference in ("2", "stable"):
             with pytest.raises(NetworkCorruptError) as corrupt:
                 call("net", reference)
@@ -59,7 +59,7 @@ def assert_only_the_second_is_corrupt(registry: Registry) -> None:
         ("other", ""),
         *((b, "") for b in BUILTINS),
     ):
-        assert registry.served(name, reference).name == name
+        assert registry.load_reference(name, reference).name == name
         assert registry.spec(name, reference) is not None
 
 
@@ -106,9 +106,9 @@ def test_content_that_has_its_digest_and_cannot_be_used(damaged: Path, content: 
     change(damaged, query, content, digest)
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
-        assert registry.served("net", "").version == 3
+        assert registry.load_reference("net", "").version == 3
         with pytest.raises(NetworkCorruptError):
-            registry.served("net", "2")
+            registry.load_reference("net", "2")
         state = registry.version("net", "2")
         assert (registry.summary(state), registry.resident(state)) == (None, None)
 
@@ -116,12 +116,12 @@ def test_content_that_has_its_digest_and_cannot_be_used(damaged: Path, content: 
 def test_damage_while_serving(damaged: Path) -> None:
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
-        served = registry.served("net", "2")
+        loaded = registry.load_reference("net", "2")
         change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
         with pytest.raises(NetworkCorruptError):
             registry.spec("net", "2")
-        assert registry.served("net", "2").version == 2, "memory is whole"
-        assert registry.served("net", "stable") is served
+        assert registry.load_reference("net", "2").version == 2, "memory is whole"
+        assert registry.load_reference("net", "stable") is loaded
         assert not registry.is_damaged(registry.version("net", "2"))
         registry.register("net", tiny(2))
         assert registry.spec("net", "2") == tiny(2), "what is known to be damaged is mended, even so"
@@ -134,10 +134,10 @@ def test_registering_again_mends(damaged: Path) -> None:
         before = registry.revision
         assert registry.register("net", tiny(2), validate_only=True).version.number == 2
         with pytest.raises(NetworkCorruptError):
-            registry.served("net", "2")
+            registry.load_reference("net", "2")
         mended = registry.register("net", tiny(2))
         assert (mended.version.number, mended.created, mended.revision) == (2, False, before + 1)
-        assert registry.served("net", "stable").version == 2
+        assert registry.load_reference("net", "stable").version == 2
         assert registry.version("net", "").number == 3
     with SqlStore(f"sqlite:///{damaged}") as store:
         assert Registry.open(store).spec("net", "2") == tiny(2)
@@ -170,14 +170,14 @@ def test_garbage_in_any_column(damaged: Path, table: str, column: str, garbage: 
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
         for name in ("other", *BUILTINS):
-            assert registry.served(name, "").version == 1
+            assert registry.load_reference(name, "").version == 1
         assert registry.register("other", tiny(9)).version.number == 2
         with suppress(ForwardpassError):  # a typed refusal is as good
             done = registry.register("net", tiny(9))
-            assert registry.served("net", "").version == done.version.number
+            assert registry.load_reference("net", "").version == done.version.number
             assert done.version.number >= 4 or column == "name", "a number that was given is not given again"
     with SqlStore(f"sqlite:///{damaged}") as store:
-        assert Registry.open(store).served("other", "").version == 2
+        assert Registry.open(store).load_reference("other", "").version == 2
 
 
 @pytest.mark.parametrize("inputs", [1, 10], ids=["read whole", "read in pieces"])
@@ -198,9 +198,9 @@ def test_pages_of_garbage(damaged: Path, inputs: int) -> None:
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
         with pytest.raises(NetworkCorruptError):
-            registry.served("wide", "")
+            registry.load_reference("wide", "")
         for reference in ("1", "2", "3"):
-            assert registry.served("net", reference) is not None
+            assert registry.load_reference("net", reference) is not None
 
 
 def test_a_file_of_garbage_beyond_its_header(damaged: Path) -> None:

@@ -51,15 +51,15 @@ def test_no_memory_is_taken_meanwhile(registry: Registry) -> None:
     registry.set_in_service("net", in_service=False)
     assert registry.resident(registry.version("net", "")) is None
     registry.set_in_service("net", in_service=True)
-    assert registry.served("net", "").version == 1
+    assert registry.load_reference("net", "").version == 1
 
 
 def test_figures_stay(registry: Registry) -> None:
     registry.register("net", tiny(1))
-    registry.version("net", "").slot.statistics.refused(0.0)
+    registry.version("net", "").runtime.statistics.refused(0.0)
     registry.set_in_service("net", in_service=False)
     registry.set_in_service("net", in_service=True)
-    assert registry.version("net", "").slot.statistics.counted().failures == 1
+    assert registry.version("net", "").runtime.statistics.counted().failures == 1
 
 
 def test_a_new_version_is_in_service_and_a_found_one_stays_out(registry: Registry) -> None:

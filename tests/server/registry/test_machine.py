@@ -208,10 +208,10 @@ class RegistryMachine(RuleBasedStateMachine):
             for reference in ("", *network.aliases, *map(str, weights)):
                 number = model.resolve(name, reference or "latest")
                 assert isinstance(number, int)
-                served = registry.served(name, reference)
-                assert served is registry.resident(network.versions[number])
-                assert served.plan.dense[0].weights.tolist() == [[weights[number]]]
-                assert (served.name, served.version) == (name, number)
+                loaded = registry.load_reference(name, reference)
+                assert loaded is registry.resident(network.versions[number])
+                assert loaded.plan.dense[0].weights.tolist() == [[weights[number]]]
+                assert (loaded.name, loaded.version) == (name, number)
         assert not self.changes
 
     def teardown(self) -> None:

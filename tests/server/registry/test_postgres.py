@@ -71,9 +71,9 @@ def test_servers_open_an_empty_database_at_once(cluster: Cluster) -> None:
             assert process.returncode == 0, err
             assert out.split() == [*BUILTINS]
     with SqlStore(url) as store:
-        loaded = store.load()
-        assert loaded.revision == len(BUILTINS), "each was added once"
-        assert [len(row.versions) for row in loaded.networks] == [1] * len(BUILTINS)
+        stored = store.load()
+        assert stored.revision == len(BUILTINS), "each was added once"
+        assert [len(row.versions) for row in stored.networks] == [1] * len(BUILTINS)
 
 
 def test_migrations_lead_to_the_tables(url: str) -> None:
@@ -165,10 +165,10 @@ def test_changes_reach_the_others(url: str) -> None:
         assert other.spec("net", "stable") == tiny(1)
         # What did not change stays the same object, with what was compiled for it.
         assert other.version("net", "1") is other.version("net", "stable")
-        before = other.version("net", "1").slot
+        before = other.version("net", "1").runtime
         one.set_alias("net", "canary", "2")
         wait_until(lambda: other.revision == one.revision)
-        assert other.version("net", "1").slot is before
+        assert other.version("net", "1").runtime is before
 
 
 def test_writers_that_know_nothing_of_each_other(url: str) -> None:
@@ -196,13 +196,13 @@ def test_damage_is_mended_for_all(url: str) -> None:
         with SqlStore(url) as store, store._engine.begin() as connection:
             connection.execute(text("UPDATE versions SET content = 'x' WHERE name = 'net'"))
         with pytest.raises(NetworkCorruptError):
-            other.served("net", "")
+            other.load_reference("net", "")
         assert other.is_damaged(other.version("net", ""))
         with opened(url) as third:
             assert not third.register("net", tiny(1)).created
             wait_until(lambda: other.revision == third.revision)
         assert not other.is_damaged(other.version("net", ""))
-        assert other.served("net", "").version == 1
+        assert other.load_reference("net", "").version == 1
 
 
 @contextmanager
@@ -237,7 +237,7 @@ def test_trouble_and_recovery(url: str, trouble: Trouble, cause: str) -> None:
                 registry.register("net", tiny(2))
             assert unavailable.value.retry_after == 1.0
             assert registry.snapshot is before
-            assert registry.served("net", "").version == 1
+            assert registry.load_reference("net", "").version == 1
         assert registry.register("net", tiny(2)).version.number == 2
 
 
@@ -251,7 +251,7 @@ def test_the_database_goes_and_comes_back(mortal: Cluster, caplog: pytest.LogCap
         mortal.kill()
         with pytest.raises(StoreUnavailableError, match=r"cannot be reached|was lost|starting or stopping"):
             one.register("net", tiny(2))
-        assert one.served("net", "").version == 1, "from memory"
+        assert one.load_reference("net", "").version == 1, "from memory"
         wait_until(lambda: len(changes) == 1)
         assert "degraded" in caplog.text
         assert not one.database_works

@@ -24,7 +24,7 @@ from tests.support.sample_networks import BUILTINS, tiny
 
 
 def predict(registry: Registry, name: str, reference: str, *row: float) -> list[float]:
-    [outputs] = forward(registry.served(name, reference).plan, np.array([row])).tolist()
+    [outputs] = forward(registry.load_reference(name, reference).plan, np.array([row])).tolist()
     return list(outputs)
 
 
@@ -34,7 +34,7 @@ def predict(registry: Registry, name: str, reference: str, *row: float) -> list[
 )
 def test_the_article(registry: Registry, name: str, row: tuple[float, float], output: float) -> None:
     assert predict(registry, name, "", *row) == [output]
-    assert registry.served(name, "").input_names == ("children", "accounts")
+    assert registry.load_reference(name, "").input_names == ("children", "accounts")
     assert registry.spec(name, "").examples
 
 
@@ -74,20 +74,20 @@ def test_what_a_version_says(registry: Registry) -> None:
         outputs=["twice"],
     )
     done = registry.register("net", said)
-    summary, served = registry.summary(done.version), registry.resident(done.version)
+    summary, loaded = registry.summary(done.version), registry.resident(done.version)
     assert summary is not None
     assert summary == done.summary
-    assert served is not None
+    assert loaded is not None
     assert (summary.description, summary.tags, dict(summary.metadata)) == (
         "doubles",
         ("small",),
         {"by": "hand"},
     )
     assert (summary.dtype, summary.inputs, summary.parameter_count) == ("float64", said.inputs, 2)
-    assert (summary.outputs, served.output_names) == (("twice",), ("twice",))
-    assert (served.input_names, dict(served.feature_index)) == (("amount",), {"amount": 0})
-    assert (served.name, served.version, served.digest) == ("net", 1, spec.digest(said))
-    assert served is registry.served("net", ""), "shared by all calls"
+    assert (summary.outputs, loaded.output_names) == (("twice",), ("twice",))
+    assert (loaded.input_names, dict(loaded.feature_index)) == (("amount",), {"amount": 0})
+    assert (loaded.name, loaded.version, loaded.digest) == ("net", 1, spec.digest(said))
+    assert loaded is registry.load_reference("net", ""), "shared by all calls"
 
 
 def test_registering_again_changes_nothing(registry: Registry) -> None:
@@ -185,14 +185,14 @@ def test_fields_that_are_refused(registry: Registry, call: Callable[[Registry], 
 @pytest.mark.parametrize(
     ("call", "error", "nearest"),
     [
-        pytest.param(lambda r: r.served("nett", ""), NetworkNotFoundError, "net", id="network"),
-        pytest.param(lambda r: r.served("zzzzzzzz", ""), NetworkNotFoundError, "", id="none near"),
-        pytest.param(lambda r: r.served("n" * 10**6, ""), NetworkNotFoundError, "", id="a megabyte"),
-        pytest.param(lambda r: r.served("net", "9"), VersionNotFoundError, "3, 1", id="number"),
-        pytest.param(lambda r: r.served("net", "9" * 10**6), VersionNotFoundError, "3, 1", id="a long number"),
-        pytest.param(lambda r: r.served("net", "stabel"), AliasNotFoundError, "stable", id="alias"),
-        pytest.param(lambda r: r.served("net", "-1"), AliasNotFoundError, "", id="no number"),
-        pytest.param(lambda r: r.served("net", "\u0661"), AliasNotFoundError, "", id="other digits"),
+        pytest.param(lambda r: r.load_reference("nett", ""), NetworkNotFoundError, "net", id="network"),
+        pytest.param(lambda r: r.load_reference("zzzzzzzz", ""), NetworkNotFoundError, "", id="none near"),
+        pytest.param(lambda r: r.load_reference("n" * 10**6, ""), NetworkNotFoundError, "", id="a megabyte"),
+        pytest.param(lambda r: r.load_reference("net", "9"), VersionNotFoundError, "3, 1", id="number"),
+        pytest.param(lambda r: r.load_reference("net", "9" * 10**6), VersionNotFoundError, "3, 1", id="a long number"),
+        pytest.param(lambda r: r.load_reference("net", "stabel"), AliasNotFoundError, "stable", id="alias"),
+        pytest.param(lambda r: r.load_reference("net", "-1"), AliasNotFoundError, "", id="no number"),
+        pytest.param(lambda r: r.load_reference("net", "\u0661"), AliasNotFoundError, "", id="other digits"),
         pytest.param(lambda r: r.spec("nett", ""), NetworkNotFoundError, "net", id="spec"),
         pytest.param(lambda r: r.delete_network("nett"), NetworkNotFoundError, "net", id="delete"),
         pytest.param(lambda r: r.delete_version("net", -1), VersionNotFoundError, "1, 3", id="delete version"),
@@ -231,16 +231,16 @@ def test_deleting(registry: Registry) -> None:
     assert used.value.facts["aliases"] == "stable"
     assert registry.delete_network("net") == registry.revision
     with pytest.raises(NetworkNotFoundError):
-        registry.served("net", "")
+        registry.load_reference("net", "")
     anew = registry.register("net", tiny(1))
     assert (anew.version.number, dict(registry.network("net").aliases)) == (5, {"latest": 5})
 
 
 def test_a_call_keeps_what_it_has(registry: Registry) -> None:
     registry.register("net", tiny(5))
-    served, network = registry.served("net", ""), registry.network("net")
+    loaded, network = registry.load_reference("net", ""), registry.network("net")
     registry.delete_network("net")
-    assert forward(served.plan, np.array([[2.0]])).tolist() == [[10]]
+    assert forward(loaded.plan, np.array([[2.0]])).tolist() == [[10]]
     assert registry.resident(network.versions[1]) is None, "what is deleted leaves the memory"
 
 
@@ -299,12 +299,12 @@ def test_opened_again(lasting_place: Place) -> None:
         registry.register(dtype, spec.parse(document))
     registry.set_alias("float32", "stable", "1")
     rows = random.standard_normal((9, 5))
-    before = [forward(registry.served(name, "").plan, rows) for name in ("float32", "float64")]
+    before = [forward(registry.load_reference(name, "").plan, rows) for name in ("float32", "float64")]
     networks, revision = registry.networks(), registry.revision
     registry = Registry.open(lasting_place.open())
     assert registry.networks() == networks
     assert registry.revision == revision
-    after = [forward(registry.served(name, "").plan, rows) for name in ("float32", "float64")]
+    after = [forward(registry.load_reference(name, "").plan, rows) for name in ("float32", "float64")]
     assert [a.tobytes() for a in after] == [b.tobytes() for b in before], "the same bits"
 
 
@@ -314,7 +314,7 @@ def test_a_typing_error_among_many_names(store: Store) -> None:
     names = [f"network-{index:05d}-of-the-fleet" for index in range(20_000)]
     registry._current.snapshot = type(registry.snapshot).of(dict.fromkeys(names, network), 1)
     with pytest.raises(NetworkNotFoundError) as missing:
-        registry.served("network-01234-of-the-flet", "")
+        registry.load_reference("network-01234-of-the-flet", "")
     assert "network-01234-of-the-fleet" in missing.value.facts["nearest"]
 
 
@@ -330,9 +330,9 @@ def test_the_servers_numerics_hold_where_the_spec_says_nothing(lasting_place: Pl
     registry = Registry.open(lasting_place.open(), numerics="fast")
     registry.register("said", replace(tiny(), numerics="exact"))
     for numerics in ("fast", "exact"):
-        assert registry.served("article-linear", "").numerics == numerics
+        assert registry.load_reference("article-linear", "").numerics == numerics
         summary = registry.summary(registry.version("article-linear", ""))
         assert summary is not None
         assert summary.numerics == numerics
-        assert registry.served("said", "").numerics == "exact"
+        assert registry.load_reference("said", "").numerics == "exact"
         registry = Registry.open(lasting_place.open())

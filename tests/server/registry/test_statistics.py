@@ -79,8 +79,8 @@ def test_nothing_is_lost_between_threads() -> None:
 
 
 def test_to_look_takes_no_memory() -> None:
-    slot = VersionRuntime()
-    assert slot.counted() == Statistics().counted()
-    assert slot._statistics is None
-    slot.statistics.refused(0.0)
-    assert slot.counted().failures == 1
+    runtime = VersionRuntime()
+    assert runtime.counted() == Statistics().counted()
+    assert runtime._statistics is None
+    runtime.statistics.refused(0.0)
+    assert runtime.counted().failures == 1

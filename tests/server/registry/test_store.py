@@ -153,9 +153,9 @@ def test_seeds_are_for_names_that_were_never_used(store: Store) -> None:
     seeds = [Seed(name=name, digest="b" * 64, content=b"b") for name in ("kept", "deleted", "new")]
     for _ in range(2):
         store.seed(seeds)
-        loaded = store.load()
-        assert (loaded.revision, loaded.deleted) == (4, frozenset({"deleted"}))
-        assert {row.name: [version.digest for version in row.versions] for row in loaded.networks} == {
+        stored = store.load()
+        assert (stored.revision, stored.deleted) == (4, frozenset({"deleted"}))
+        assert {row.name: [version.digest for version in row.versions] for row in stored.networks} == {
             "kept": ["a" * 64],
             "new": ["b" * 64],
         }

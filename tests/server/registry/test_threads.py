@@ -65,8 +65,8 @@ def test_everything_at_once(place: Place) -> None:  # noqa: C901 - five kinds of
 
     def read(chance: random.Random) -> None:
         name = chance.choice(NAMES)
-        served = registry.served(name, chance.choice(["", "stable", "1"]))
-        assert served.name == name
+        loaded = registry.load_reference(name, chance.choice(["", "stable", "1"]))
+        assert loaded.name == name
         network = registry.network(name)
         for reference in ("", *network.aliases):
             version = network.references[reference]
@@ -85,9 +85,9 @@ def test_everything_at_once(place: Place) -> None:  # noqa: C901 - five kinds of
         assert sorted(numbers) == [*range(1, len(numbers) + 1)], "every number once"
         states = [change.network for change in changes if change.name == name]
         assert name in {network.name for network in registry.networks()} or states[-1] is None
-    loaded = store.load()
-    assert loaded.revision == registry.revision
-    assert {row.name: (dict(row.aliases), [v.number for v in row.versions]) for row in loaded.networks} == {
+    stored = store.load()
+    assert stored.revision == registry.revision
+    assert {row.name: (dict(row.aliases), [v.number for v in row.versions]) for row in stored.networks} == {
         network.name: (dict(network.aliases), [*network.versions]) for network in registry.networks()
     }
 

@@ -111,7 +111,7 @@ def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> N
             assert registry.networks() == before
             assert registry.revision == revision
             assert not changes
-            assert registry.served("net", "").version == 1
+            assert registry.load_reference("net", "").version == 1
             assert not registry.register("net", tiny(1)).created, "what is there needs no database"
             assert registry.register("net", tiny(3), validate_only=True).version.number == 0
         done = registry.register("net", large)
@@ -144,7 +144,7 @@ def test_writes_that_fail_anywhere(database: Path) -> None:
                 except StoreUnavailableError:
                     refused += 1
                     assert registry.networks() == before
-                    assert registry.served("article-linear", "")
+                    assert registry.load_reference("article-linear", "")
                 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
                 connection = sqlite3.connect(sys.argv[1])
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -161,11 +161,11 @@ def test_writes_that_fail_anywhere(database: Path) -> None:
 def test_reading_while_another_process_writes(database: Path) -> None:
     with SqlStore(f"sqlite:///{database}", busy_seconds=0.05) as store:
         registry = Registry.open(store)
-        registry.served("article-linear", "")
+        registry.load_reference("article-linear", "")
         with locked(store, database):
             with pytest.raises(StoreUnavailableError):
                 registry.spec("article-linear", "")
-            assert registry.served("article-linear", "").version == 1
+            assert registry.load_reference("article-linear", "").version == 1
         assert registry.spec("article-linear", "") is not None
 
 
@@ -209,7 +209,7 @@ def test_a_file_that_may_only_be_read(database: Path) -> None:
             try:
                 registry.register("net", tiny(8))
             except StoreUnavailableError as error:
-                print(error.facts["cause"], registry.served("net", "").plan.layers[0].weights.tolist())
+                print(error.facts["cause"], registry.load_reference("net", "").plan.layers[0].weights.tolist())
     """
     database.chmod(0o444)
     let_others_pass(database)
@@ -300,10 +300,10 @@ def test_lost_confirmations() -> None:
         again = registry.register("net", tiny(2))
         assert (again.version.number, again.created) == (2, False)
         registry.register("other", tiny(1))
-        loaded = inner.load()
-        assert registry.revision == loaded.revision
+        stored = inner.load()
+        assert registry.revision == stored.revision
         assert {network.name: dict(network.aliases) for network in registry.networks()} == {
-            row.name: dict(row.aliases) for row in loaded.networks
+            row.name: dict(row.aliases) for row in stored.networks
         }
         assert [change.name for change in changes if change.network is None] == ["gone"]
         revisions = [change.revision for change in changes]

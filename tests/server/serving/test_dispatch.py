@@ -184,7 +184,7 @@ def failing(_: object, out: object = None) -> Any:  # noqa: ARG001 - an activati
 
 def spoil(registry: Registry, name: str, function: Callable[[Any], Any]) -> None:
     """Let a network compute something else."""
-    object.__setattr__(registry.served(name, "").plan.layers[0], "function", function)
+    object.__setattr__(registry.load_reference(name, "").plan.layers[0], "function", function)
 
 
 REFUSED = {

@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 
 from tests.server.serving.test_prepared_requests import answers
 from tests.support.random_features import documents, plain_input, values
-from tests.support.sample_networks import chain, identity, served
+from tests.support.sample_networks import chain, identity, loaded
 
 ERRORS = {"missing": MissingValueError, "unknown": UnknownCategoryError, "refuse": OutOfRangeError}
 """What is raised of each violation, in the order in which it is told."""
@@ -105,7 +105,7 @@ def forms(network: spec.NetworkSpec, table: Sequence[Sequence[object]]) -> dict[
 @settings(max_examples=80)
 def test_all_forms_are_computed_as_their_plain_reading(document: dict[str, Any], data: st.DataObject) -> None:
     network = spec.parse(document)
-    of = served(network)
+    of = loaded(network)
     features = network.inputs.features
     table = data.draw(st.lists(st.tuples(*map(values, features)), min_size=1, max_size=4))
     plain = [[plain_input(*pair, network.dtype) for pair in zip(features, row, strict=True)] for row in table]
@@ -135,7 +135,7 @@ def test_all_forms_are_computed_as_their_plain_reading(document: dict[str, Any],
 
 
 def typed(*features: dict[str, Any], **fields: Any) -> LoadedVersion:
-    return served(identity(len(features), inputs=list(features), **fields))
+    return loaded(identity(len(features), inputs=list(features), **fields))
 
 
 def of_row(**row: Any) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def test_what_is_refused(inputs: dict[str, Any], error: type[ForwardpassError], 
 
 def test_rows_that_leave_out_nearly_everything_do_not_fill_the_memory() -> None:
     features = [{"name": f"f{index}", "missing": 0} for index in range(5_000)]
-    of = served(chain([5_000, 1], inputs=features))
+    of = loaded(chain([5_000, 1], inputs=features))
     few, many = np.zeros(10).tolist(), np.zeros(1_000).tolist()
     assert read_inputs(PredictRequest(**of_columns(numbers("f0", *few))), of).numbers.shape == (10, 5_000)
     for inputs in (of_columns(numbers("f0", *many)), {"rows": Rows(rows=[Struct() for _ in many])}):
@@ -279,7 +279,7 @@ def test_infinity_and_nan_are_numbers_where_the_network_says_so() -> None:
 
 
 def test_columns_suit_networks_of_plain_features_too() -> None:
-    of = served(identity(2, inputs=["a", "b"]))
+    of = loaded(identity(2, inputs=["a", "b"]))
     b = Column(name="b", booleans={"values": [True, False]})
     assert read_inputs(PredictRequest(**of_columns(b, numbers("a", 3, 4))), of).numbers.tolist() == [[3, 1], [4, 0]]
     with pytest.raises(FeatureMismatchError, match="do not fit"):
@@ -386,7 +386,7 @@ def test_outputs_are_scaled_and_shifted_after_the_last_layer(dtype: str, rows: i
 
 
 def test_the_second_of_two_classes_is_chosen_from_its_threshold_on() -> None:
-    of = served(identity(1, dtype="float32", classes=["no", "yes"], threshold=0.7))
+    of = loaded(identity(1, dtype="float32", classes=["no", "yes"], threshold=0.7))
     outputs = np.array([[0.7], [np.nextafter(np.float32(0.7), np.float32(0))], [0.3]], np.float32)
     assert [found.label for found in classify(of, outputs)] == ["yes", "no", "no"]
     found = classify(of, outputs, top=2)[1]
@@ -395,16 +395,16 @@ def test_the_second_of_two_classes_is_chosen_from_its_threshold_on() -> None:
 
 
 def test_classes_with_a_threshold_each_are_all_chosen_that_reach_it() -> None:
-    of = served(identity(3, classes=["a", "b", "c"], threshold=[0.5, 0.1, 0.9]))
+    of = loaded(identity(3, classes=["a", "b", "c"], threshold=[0.5, 0.1, 0.9]))
     found = classify(of, np.array([[0.5, 0.2, 0.8], [0.4, 0.0, 0.9], [0, 0, 0]]))
     assert [(each.label, [*each.chosen]) for each in found] == [("c", ["a", "b"]), ("c", ["c"]), ("a", [])]
-    one = served(identity(3, classes=["a", "b", "c"], threshold=0.4))
+    one = loaded(identity(3, classes=["a", "b", "c"], threshold=0.4))
     assert [*classify(one, np.array([[0.5, 0.2, 0.8]]))[0].chosen] == ["a", "c"]
 
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.integers(0, 5))
 def test_the_most_probable_classes_come_first_and_of_equal_ones_the_first(row: list[float], top: int) -> None:
-    of = served(identity(3, classes=["a", "b", "c"]))
+    of = loaded(identity(3, classes=["a", "b", "c"]))
     (found,) = classify(of, np.array([row]), top)
     ranked = sorted(zip(row, "abc", strict=True), key=lambda pair: -pair[0])[:top]
     assert [(each.probability, each.label) for each in found.top] == ranked

@@ -7,13 +7,13 @@ from forwardpass.v1.tensor_pb2 import Rows
 from forwardpass_server.serving.inputs import read_inputs
 from google.protobuf.struct_pb2 import Struct
 
-from tests.support.sample_networks import chain, served
+from tests.support.sample_networks import chain, loaded
 
 NAMES = [f"feature number {index}" for index in range(3_000)]
 
 
 def faults_of(rows: list[list[str]]) -> list[str]:
-    of = served(chain([len(NAMES), 1], inputs=NAMES))
+    of = loaded(chain([len(NAMES), 1], inputs=NAMES))
     structs = [Struct() for _ in rows]
     for struct, names in zip(structs, rows, strict=True):
         struct.update(dict.fromkeys(names, 1.0))

@@ -19,7 +19,7 @@ from forwardpass_server.serving.wire import tensor_field, varint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.sample_networks import chain, chains, graphs, served
+from tests.support.sample_networks import chain, chains, graphs, loaded
 
 REVISION = 300
 COUNTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)
@@ -130,14 +130,14 @@ def check_trace(
 
 @given(chains() | graphs(), COUNTS)
 def test_predictions_are_the_messages_built_plainly(network: NetworkSpec, counts: list[int]) -> None:
-    check_predict(served(network), counts)
+    check_predict(loaded(network), counts)
 
 
 @given(chains() | graphs(), COUNTS, st.data())
 def test_traces_are_the_messages_built_plainly(network: NetworkSpec, counts: list[int], data: st.DataObject) -> None:
     names = [layer.name for layer in network.layers]
     layers = data.draw(st.frozensets(st.sampled_from(names)))
-    check_trace(network, served(network), counts, layers, contributions=data.draw(st.booleans()))
+    check_trace(network, loaded(network), counts, layers, contributions=data.draw(st.booleans()))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -146,7 +146,7 @@ def test_traces_are_the_messages_built_plainly(network: NetworkSpec, counts: lis
 def test_lengths_of_one_two_and_three_bytes(dtype: str, outputs: int, *, classes: bool) -> None:
     labels = [f"label {label}" for label in range(max(outputs, 2))] if classes else []
     network = chain([3, 4, outputs], dtype=dtype, classes=labels)
-    of = served(network)
+    of = loaded(network)
     size = outputs * of.plan.dtype.itemsize
     counts = {count + near for edge in (2**7, 2**14) for count in [edge // size] for near in range(-5, 2)}
     replies = check_predict(of, sorted(count for count in counts if count > 0))
@@ -156,17 +156,17 @@ def test_lengths_of_one_two_and_three_bytes(dtype: str, outputs: int, *, classes
 
 
 def test_answers_of_many_rows_follow_each_other_at_every_length() -> None:
-    of = served(chain([1, 1]))
+    of = loaded(chain([1, 1]))
     check_predict(of, range(1, 40))
     check_predict(of, [1] * 300)
 
 
 def test_a_tie_goes_to_the_first_and_one_half_to_the_second_class() -> None:
-    several = served(chain([1, 3], classes=["a", "b", "c"]))
+    several = loaded(chain([1, 3], classes=["a", "b", "c"]))
     ties = np.array([[0.5, 0.5, 0.1], [0.1, 0.7, 0.7], [0.0, 0.0, 0.0]])
     labels = [PredictResponse.FromString(reply) for reply in predict_replies(several, ties, [1, 1, 1], REVISION)]
     assert [answer.classifications[0].label for answer in labels] == ["a", "b", "a"]
-    binary = served(chain([1, 1], classes=["no", "yes"]))
+    binary = loaded(chain([1, 1], classes=["no", "yes"]))
     (reply,) = predict_replies(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2], REVISION)
     assert [found.label for found in PredictResponse.FromString(reply).classifications] == ["yes", "no"]
 

@@ -107,7 +107,7 @@ def test_counts_are_those_of_numpy(bench: Bench, sizes: list[int]) -> None:
     for size in sizes:
         bench.ask(ROWS[start : start + size])
         start += size
-    ours, theirs = (forward(bench.registry.served("net", version).plan, ROWS) for version in ("1", "2"))
+    ours, theirs = (forward(bench.registry.load_reference("net", version).plan, ROWS) for version in ("1", "2"))
     apart = np.abs(ours - theirs)
     expected = ShadowFigures(
         rows=300,

@@ -36,7 +36,7 @@ def compute(spec: NetworkSpec, rows: Array) -> Array:
 
 
 def _rescaled(spec: NetworkSpec, outputs: Array) -> Array:
-    for column, fact in enumerate(spec.output_facts):
+    for column, fact in enumerate(spec.output_metadata):
         outputs[:, column] = outputs[:, column] * fact.scale + fact.shift
     return outputs
 
