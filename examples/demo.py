@@ -65,8 +65,8 @@ def trained(client: Client) -> dict[str, np.ndarray]:
     heading("Two networks trained by scikit-learn, over all rows of their data, beside scikit-learn itself")
     for name in ("breast-cancer", "diabetes"):
         done = client.register(name, HERE / name.replace("-", "_") / "network.json")
-        layers = " -> ".join(str(layer.width) for layer in done.version.layers)
-        print(f"registered {name} version {done.version.number}: {done.version.inputs} -> {layers}")
+        layers = " -> ".join(str(layer.width) for layer in done.info.layers)
+        print(f"registered {name} version {done.version}: {done.info.inputs} -> {layers}")
     served = predictions(client)
 
     data = load_breast_cancer()

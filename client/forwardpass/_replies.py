@@ -187,7 +187,9 @@ def registered(
     reply: network_service_pb2.RegisterNetworkResponse | network_service_pb2.UploadNetworkResponse,
 ) -> Registered:
     """Read the answer to RegisterNetwork or UploadNetwork."""
-    return Registered(version=version(reply.version), created=reply.created, revision=reply.revision)
+    return Registered(
+        version=reply.version.version, info=version(reply.version), created=reply.created, revision=reply.revision
+    )
 
 
 def network(message: network_pb2.Network) -> NetworkInfo:

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from forwardpass._values import PicklableValue
 from forwardpass.numerics import Numerics
 from forwardpass.spec.features import FeatureKind, OutOfRange
 from forwardpass.spec.network import Output
@@ -23,7 +24,7 @@ _SHOWN_ELEMENTS: Final = 8
 _SHOWN_CHARACTERS: Final = 40
 
 
-class _Value:
+class _Value(PicklableValue):
     """Equality, hash and repr of a dataclass that may have arrays."""
 
     __slots__ = ()
@@ -396,18 +397,25 @@ class NetworkInfo(_Value):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registered:
-    """What a registration did.
+    """Result of a registration.
 
     Attributes:
-        version: The version, new or found.
+        version: The number of the version, new or found; 0 for content that was only validated.
+        info: The version without its weights.
         created: Whether the call made the version; False when the network had this content
             already, or when it was only validated.
         revision: The registry's revision, which grows with each change.
     """
 
-    version: VersionInfo
+    version: int
+    info: VersionInfo
     created: bool
     revision: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the version's canonical content."""
+        return self.info.digest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -133,7 +133,7 @@ class TestTrace:
 
     def test_parameters_are_in_the_function(self, client: Any) -> None:
         layer = {"weights": [[1, 1]], "activation": {"name": "leaky_relu", "negative_slope": 0.1}}
-        version = client.register("leaky", {**DOCUMENT, "layers": [layer]}).version
+        version = client.register("leaky", {**DOCUMENT, "layers": [layer]}).info
         assert version.layers[0].function == "leaky_relu(negative_slope=0.1)"
         assert version.layers[0].parameters == {"negative_slope": 0.1}
 
@@ -153,7 +153,7 @@ class TestRegister:
             "safetensors": tensor_file,
         }
         registered = client.register("mine", forms[form])
-        assert registered.version.digest == spec.digest(parsed)
+        assert registered.digest == spec.digest(parsed)
         assert registered.created is True
         assert fake.methods() == ["RegisterNetwork"]
         assert client.spec("mine") == parsed
@@ -197,7 +197,7 @@ class TestRegister:
         assert header.header == networks_v1.UploadHeader(network="large", size_bytes=len(content), keep_latest=True)
         assert b"".join(chunk.chunk for chunk in chunks) == content
         assert {len(chunk.chunk) for chunk in chunks[:-1]} == {2**20}
-        assert registered.version.digest == spec.digest(_large())
+        assert registered.digest == spec.digest(_large())
         assert [total for _, total in progress] == [len(content)] * len(chunks)
         assert [sent for sent, _ in progress] == sorted({sent for sent, _ in progress})
         assert progress[-1][0] == len(content)

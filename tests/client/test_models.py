@@ -85,7 +85,7 @@ VALUES = [
     ),
     VERSION,
     NETWORK,
-    Registered(version=VERSION, created=True, revision=1),
+    Registered(version=VERSION.number, info=VERSION, created=True, revision=1),
     NetworkChange(event="changed", name="prices", network=NETWORK, revision=1),
 ]
 

@@ -35,14 +35,14 @@ def test_the_article(real: Any) -> None:
 def test_the_life_of_a_network(real: Any, name: str) -> None:
     document = {"format": spec.FORMAT, "inputs": ["a", "b"], "layers": [{"weights": [[1, 2]]}]}
     first = real.register(name, document)
-    assert (first.created, first.version.number, real.register(name, document).created) == (True, 1, False)
+    assert (first.created, first.version, real.register(name, document).created) == (True, 1, False)
     second = real.register(name, spec.parse({**document, "layers": [{"weights": [[3, 4]]}]}), keep_latest=True)
     assert real.predict(name, [1, 1]).outputs.item() == 3
-    real.set_alias(name, "next", second.version.number)
+    real.set_alias(name, "next", second.version)
     assert real.predict(name, [1, 1], version="next").outputs.item() == 7
     assert {info.number for info in real.versions(name)} == {1, 2}
     assert real.network(name).aliases == {"latest": 1, "next": 2}
-    assert spec.digest(real.spec(name, version=2)) == second.version.digest
+    assert spec.digest(real.spec(name, version=2)) == second.digest
     assert name in {info.name for info in real.networks()}
     with pytest.raises(errors.VersionInUseError):
         real.delete_version(name, 2)
@@ -88,8 +88,8 @@ def test_the_article_with_a_function_of_its_own(real: Any, name: str, dtype: str
     network = spec.from_nodes({"node_0": [1, 1], "node_1": [-1, -1], "output": [2, 1]}, activation=own, dtype=dtype)
     registered = real.register(name, network)
     says = "where(x > 0, x, slope * expm1(x)) with slope=0.5"
-    assert [layer.function for layer in registered.version.layers] == [says, "identity"]
-    assert registered.version.digest == spec.digest(network) == spec.digest(real.spec(name))
+    assert [layer.function for layer in registered.info.layers] == [says, "identity"]
+    assert registered.digest == spec.digest(network) == spec.digest(real.spec(name))
     rows = np.random.default_rng(1).standard_normal((300, 2))
     whole = real.predict(name, rows).outputs
     assert whole.dtype == dtype
@@ -128,8 +128,8 @@ def test_large_networks_are_uploaded_with_progress(real: Any, name: str, tmp_pat
     file.write_bytes(spec.to_safetensors(network))
     seen: list[tuple[int, int]] = []
     done = real.register(name, file, progress=lambda sent, total: seen.append((sent, total)))
-    assert done.version.digest == spec.digest(network)
-    assert seen[-1] == (done.version.size_bytes, done.version.size_bytes)
+    assert done.digest == spec.digest(network)
+    assert seen[-1] == (done.info.size_bytes, done.info.size_bytes)
     assert len(seen) > 5
     assert real.spec(name) == network
 
@@ -161,8 +161,8 @@ def test_a_classifier_says_label_and_probability(real: Any, name: str) -> None:
 
 def test_validating_writes_nothing(real: Any, name: str) -> None:
     registered = real.register(name, _document(), validate_only=True)
-    assert (registered.created, registered.version.number, registered.version.create_time) == (False, 0, None)
-    assert registered.version.digest == spec.digest(spec.parse(_document()))
+    assert (registered.created, registered.version, registered.info.create_time) == (False, 0, None)
+    assert registered.digest == spec.digest(spec.parse(_document()))
     with pytest.raises(errors.NetworkNotFoundError):
         real.network(name)
 

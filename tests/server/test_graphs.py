@@ -14,7 +14,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "graphs"
 def test_a_residual_network(server: ServerProcess) -> None:
     network = spec.load(EXAMPLES / "residual.json")
     with Client(server.address) as client:
-        version = client.register("residual", network).version
+        version = client.register("residual", network).info
         trace = client.trace("residual", {"distance": 2, "slope": 1}, contributions=True)
         prediction = client.predict("residual", [2, 1])
     assert version.digest == spec.digest(network)
@@ -42,7 +42,7 @@ def test_a_residual_network(server: ServerProcess) -> None:
 def test_a_wide_and_deep_network_with_two_outputs(server: ServerProcess) -> None:
     network = spec.load(EXAMPLES / "wide_and_deep.json")
     with Client(server.address) as client:
-        version = client.register("wide-and-deep", network).version
+        version = client.register("wide-and-deep", network).info
         rows = [[number or 0.0 for number in example.inputs] for example in network.examples]
         prediction = client.predict("wide-and-deep", rows)
         by_name = client.predict("wide-and-deep", dict(zip(network.inputs.names, rows[0], strict=True)))
@@ -62,7 +62,7 @@ def test_a_network_with_layers_of_many_kinds(server: ServerProcess) -> None:
     assert len({layer.kind for layer in network.layers}) > 4
     rows = np.random.default_rng(7).standard_normal((5, network.inputs.width))
     with Client(server.address) as client:
-        version = client.register("kinds", network).version
+        version = client.register("kinds", network).info
         trace = client.trace("kinds", rows)
         prediction = client.predict("kinds", rows)
         assert client.spec("kinds") == network

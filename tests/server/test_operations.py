@@ -28,12 +28,12 @@ def test_a_backup_while_the_server_writes(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server, Client(server.address, timeout=60) as client:
         before = [client.register("large", large(seed)) for seed in range(8)]
         done = threading.Event()
-        acknowledged = [registered.version.number for registered in before]
+        acknowledged = [registered.version for registered in before]
 
         def write() -> None:
             with Client(server.address, timeout=60) as other:
                 while not done.is_set():
-                    acknowledged.append(other.register("large", large(len(acknowledged))).version.number)
+                    acknowledged.append(other.register("large", large(len(acknowledged))).version)
 
         writer = threading.Thread(target=write)
         writer.start()
@@ -46,7 +46,7 @@ def test_a_backup_while_the_server_writes(tmp_path: Path) -> None:
         kept = Registry.open(store).network("large")
         assert {*acknowledged[:8]} <= kept.versions.keys() <= {*acknowledged}
         assert [kept.versions[number].digest for number in acknowledged[:8]] == [
-            registered.version.digest for registered in before
+            registered.digest for registered in before
         ]
     assert not list(tmp_path.glob("*.part*"))
 

@@ -182,7 +182,7 @@ def _register(
         print(f"valid: {network!r}; nothing was written")
     else:
         known = "" if done.created else ", which was there already"
-        print(f"{name} version {done.version.number}{known}, digest {done.version.digest}")
+        print(f"{name} version {done.version}{known}, digest {done.digest}")
 
 
 @app.command("list")

@@ -10,6 +10,7 @@ from itertools import chain
 
 import numpy as np
 
+from forwardpass._values import PicklableValue
 from forwardpass.numerics import Numerics
 from forwardpass.spec.features import NAN, REFUSE, FeatureKind, OutOfRange
 from forwardpass.spec.kinds import DENSE
@@ -17,7 +18,7 @@ from forwardpass.tensors import Array
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Activation:
+class Activation(PicklableValue):
     """An activation function with all of its parameters.
 
     Attributes:
@@ -121,7 +122,7 @@ class InputGroup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Inputs:
+class Inputs(PicklableValue):
     """What a network reads.
 
     Attributes:
@@ -152,7 +153,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Layer:
+class Layer(PicklableValue):
     """One layer: its kind's formula of what it reads, and the activation function of that.
 
     Two layers are equal when all they say is, and their numbers have the same bits.
@@ -214,7 +215,7 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
+class Example(PicklableValue):
     """One row of inputs with the outputs that it must give.
 
     Attributes:
@@ -233,7 +234,7 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NetworkSpec:
+class NetworkSpec(PicklableValue):
     """Everything that defines a network.
 
     Attributes:
