@@ -5,6 +5,7 @@
 
 from forwardpass._async_client import AsyncClient
 from forwardpass._client import Client
+from forwardpass._version import __version__ as __version__
 from forwardpass.errors import (
     AccessError,
     AliasMovedError,

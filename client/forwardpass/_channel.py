@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from importlib import metadata
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -18,6 +17,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from forwardpass._version import __version__
 from forwardpass.errors import Fault, InvalidFieldError
 from forwardpass.method_options import has_no_side_effects, is_idempotent, is_stream
 from forwardpass.v1 import network_service_pb2, prediction_service_pb2
@@ -141,7 +141,7 @@ def endpoint(
         )
     options: list[tuple[str, str | int]] = [
         *_OPTIONS,
-        ("grpc.primary_user_agent", f"forwardpass-python/{_version()}"),
+        ("grpc.primary_user_agent", f"forwardpass-python/{__version__}"),
         ("grpc.service_config", json.dumps(service_config(retries=retries))),
     ]
     if local:
@@ -275,13 +275,6 @@ def _checked_token(token: object) -> str:
     if not isinstance(token, str) or not token or not all("!" <= character <= "~" for character in token):
         raise _invalid("token", "has characters that cannot be sent, or none; it is ASCII without spaces")
     return token
-
-
-def _version() -> str:
-    try:
-        return metadata.version("forwardpass")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _arity(streaming: bool) -> str:  # noqa: FBT001 - a descriptor's flag

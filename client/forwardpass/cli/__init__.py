@@ -2,18 +2,16 @@
 
 import sys
 
+from forwardpass.extras import MissingExtraError, require
+
 
 def main() -> None:
     """Run the command line."""
     try:
-        import rich  # noqa: F401, PLC0415 - to say what is missing
-        import typer  # noqa: F401, PLC0415
-    except ModuleNotFoundError as missing:
-        print(
-            f"forwardpass: the command line needs {missing.name}; install it with: pip install 'forwardpass[cli]'",
-            file=sys.stderr,
-        )
+        require("cli", needed_by="the command line")
+    except MissingExtraError as error:
+        print(f"forwardpass: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    from forwardpass.cli.app import run  # noqa: PLC0415
+    from forwardpass.cli.app import run  # noqa: PLC0415 - needs the packages of the extra
 
     run()

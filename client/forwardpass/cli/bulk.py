@@ -1,6 +1,5 @@
 """A table in, a table out, in bounded memory: `forwardpass predict NAME --csv IN --out OUT`."""
 
-import sys
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -56,7 +55,7 @@ def predict_table(
         if not count:
             raise invalid(table.source, "has a header and no rows")
     if odd:
-        print(f"warning: {odd:,} numbers are out of their features' ranges", file=sys.stderr)
+        output.echo(f"warning: {odd:,} numbers are out of their features' ranges", err=True)
 
 
 def _numbers(table: Table, away: "deque[Part]") -> Iterator[Any]:

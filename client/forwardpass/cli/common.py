@@ -23,4 +23,4 @@ def say(as_json: bool, value: object, sentence: str) -> None:
     if as_json:
         output.print_json(value)
     else:
-        print(sentence)
+        output.echo(sentence)

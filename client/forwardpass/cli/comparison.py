@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from forwardpass.cli.output import print_table
+from forwardpass.cli.output import echo, print_table
 from forwardpass.compare import Comparison, SpecDifference, WorstRow
 from forwardpass.render.drawing import number
 
@@ -17,21 +17,21 @@ def print_comparison(found: Comparison) -> None:
     first, second = str(found.first), str(found.second)
     if found.spec:
         print_table(["what", f"version {first}", f"version {second}"], map(_said, found.spec))
-        print()
+        echo()
     if found.obstacle:
-        print(f"no rows were compared: {found.obstacle}")
+        echo(f"no rows were compared: {found.obstacle}")
         return
     if found.outputs:
         rows = [(o.name, number(o.absolute), number(o.relative), f"{o.beyond:,}") for o in found.outputs]
         print_table(["output", "worst difference", "relative", "rows beyond"], rows)
-        print()
+        echo()
     if found.relabeled:
         changes = [(change.first, change.second, f"{change.rows:,}") for change in found.relabeled[:_SHOWN_LABELS]]
         print_table([f"label of {first}", f"label of {second}", "rows"], changes)
-        print()
+        echo()
     for row in found.worst:
-        print(_row(row, first, second))
-    print(_sentence(found))
+        echo(_row(row, first, second), lines=True)
+    echo(_sentence(found))
 
 
 def _said(difference: SpecDifference) -> tuple[str, str, str]:

@@ -11,16 +11,19 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
+from rich.text import Text
 
+from forwardpass.cli.printable import printable, printable_json
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
 from forwardpass.merges import reading
 from forwardpass.models import AliasMove, FeatureInfo, NetworkInfo, Prediction, ShadowReport, Trace, VersionInfo
 from forwardpass.render.drawing import number
-from forwardpass.spec import Output
+from forwardpass.spec import NetworkSpec, Output, to_json
 from forwardpass.spec.features import range_words
 
 _SHOWN_MOVES: Final = 5
+_SEVERAL_LINES: Final = frozenset({"layers", "history"})
 
 
 def plain(value: object) -> Any:
@@ -36,19 +39,35 @@ def plain(value: object) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
+def echo(text: str = "", *, lines: bool = False, err: bool = False) -> None:
+    """Print a text for people, with escapes for the characters that a terminal obeys.
+
+    Args:
+        text: One line.
+        lines: Whether it is several lines.
+        err: Whether it goes to stderr.
+    """
+    print(printable(text, lines=lines), file=sys.stderr if err else sys.stdout, flush=True)
+
+
 def print_json(value: object, *, lines: bool = False) -> None:
     """Print one JSON document, or with `lines` one line of a stream of them."""
     text = json.dumps(plain(value), ensure_ascii=False, indent=None if lines else 2)
-    print(text, flush=lines)
+    print(printable_json(text), flush=lines)
+
+
+def print_spec(network: NetworkSpec) -> None:
+    """Print a spec as JSON."""
+    print(printable_json(to_json(network)), end="")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; numbers are aligned by the caller's format."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, no_wrap=column != "description")
+        table.add_column(_cell(column), no_wrap=column != "description")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(_cell, row))
     Console().print(table)
 
 
@@ -58,6 +77,11 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
     # Older versions of rich end a disabled bar with an empty line: https://github.com/Textualize/rich/pull/3905
     console.quiet = not console.is_terminal
     return Progress(*columns, console=console, disable=console.quiet)
+
+
+def _cell(text: str, *, lines: bool = False) -> Text:
+    """Return a table's cell, whose text is neither obeyed by the terminal nor read as rich's markup."""
+    return Text(printable(text, lines=lines))
 
 
 def print_networks(networks: Iterable[NetworkInfo]) -> None:
@@ -108,7 +132,7 @@ def print_shadows(reports: Sequence[ShadowReport]) -> None:
     print_table(columns, rows)
     for report in reports:
         if report.failure:
-            print(f"version {report.shadow.version} beside {report.shadow.of}: {report.failure}")
+            echo(f"version {report.shadow.version} beside {report.shadow.of}: {report.failure}")
 
 
 def print_version(version: VersionInfo, network: NetworkInfo, moves: Mapping[str, Sequence[AliasMove]]) -> None:
@@ -138,7 +162,7 @@ def print_version(version: VersionInfo, network: NetworkInfo, moves: Mapping[str
     table.add_column(overflow="fold")
     for name, fact in facts.items():
         if fact:
-            table.add_row(name, fact)
+            table.add_row(_cell(name), _cell(fact, lines=name in _SEVERAL_LINES))
     Console().print(table)
 
 
@@ -180,10 +204,10 @@ def print_prediction(prediction: Prediction) -> None:
 def print_warnings(answer: Prediction | Trace) -> None:
     """Print on stderr which numbers are out of range."""
     for warning in answer.warnings:
-        print(f"warning: row {warning.row}: {warning.message}", file=sys.stderr)
+        echo(f"warning: row {warning.row}: {warning.message}", err=True)
     more = answer.warning_count - len(answer.warnings)
     if more:
-        print(f"warning: {more} more numbers are out of range", file=sys.stderr)
+        echo(f"warning: {more} more numbers are out of range", err=True)
 
 
 def _feature(feature: FeatureInfo) -> str:

@@ -22,7 +22,7 @@ def export(spec: NetworkSpec) -> Any:
     onnxruntime computes the model; where it has no float64 form of an operator, the package onnx itself does.
 
     Raises:
-        UnsupportedModelError: onnx or onnxruntime is not installed; they are in the extra `onnx`.
+        MissingExtraError: onnx or onnxruntime is not installed; they are in the extra `onnx`.
         ParityError: The model computes something else than the spec.
     """
     model = write(spec)

@@ -1,16 +1,14 @@
 """The packages of the extra `onnx`, imported where they are needed."""
 
-import importlib
 from typing import Any
+
+from forwardpass.extras import load
 
 
 def imported(package: str) -> Any:
-    """Import a package of the extra `onnx`, which is slow and not always there.
+    """Import a module of the extra `onnx`, which is slow and not always there.
 
     Raises:
-        ImportError: It is not installed.
+        MissingExtraError: It is not installed.
     """
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise ImportError(f"needs the package {package}; install forwardpass[onnx]") from None
+    return load(package, needed_by="an ONNX model")

@@ -31,7 +31,7 @@ def runner(model: Any) -> Runner:
     """Return onnxruntime with a `ModelProto`, or where it has no form of an operator for float64, onnx's own numpy.
 
     Raises:
-        ImportError: One of the two packages is not installed.
+        MissingExtraError: One of the two packages is not installed.
         Exception: The model is not valid.
     """
     onnxruntime = imported("onnxruntime")

@@ -1,29 +1,47 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
+from tests.support.forked_commands import ForkedCommands
 from tests.support.server_process import ServerProcess
 
 Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(scope="session", params=["native"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """One engine is enough: the command line is a client, and tests/client tries clients on both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def _forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCommands]:
+    with ForkedCommands(tmp_path_factory.mktemp("forked")) as forked:
+        yield forked
+
+
 @pytest.fixture
-def run(server: ServerProcess) -> Run:
+def run(server: ServerProcess, _forked: ForkedCommands) -> Run:
+    """Run a command against the server; `fresh` starts an interpreter for it."""
+
     def run(
-        *arguments: str, stdin: str = "", code: int = 0, cwd: Path | None = None
+        *arguments: str, stdin: str = "", code: int = 0, cwd: Path | None = None, fresh: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from forwardpass.cli import main; main()", *arguments]
         environment = {**os.environ, "FORWARDPASS_TARGET": server.address, "COLUMNS": "120"}
         # A machine with 15 times as much to do as it can takes longer than the 10 seconds that people are given.
         environment["FORWARDPASS_TIMEOUT"] = "60"
-        ended = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, env=environment, cwd=cwd, timeout=180, check=False
-        )
+        if fresh:
+            command = [sys.executable, "-m", "forwardpass", *arguments]
+            ended = subprocess.run(
+                command, input=stdin, capture_output=True, text=True, env=environment, cwd=cwd, timeout=180, check=False
+            )
+        else:
+            ended = _forked.run(arguments, stdin=stdin, environment=environment, cwd=cwd)
         assert ended.returncode == code, (ended.stdout, ended.stderr)
         assert "Traceback" not in ended.stderr
         return ended

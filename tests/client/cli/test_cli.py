@@ -204,7 +204,7 @@ class TestTables:
         (tmp_path / "pyarrow.py").write_text("raise ModuleNotFoundError('pyarrow')")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         for flags in (["--csv", "x.parquet", "--out", "-"], ["--csv", "-", "--out", "x.parquet"]):
-            ended = run("predict", "article-linear", *flags, stdin="1,2\n", code=1)
+            ended = run("predict", "article-linear", *flags, stdin="1,2\n", code=1, fresh=True)
             assert "pip install 'forwardpass[parquet]'" in ended.stderr
 
     def test_memory_is_bounded(self, server: ServerProcess) -> None:

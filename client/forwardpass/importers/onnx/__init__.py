@@ -27,11 +27,12 @@ def read(model: Any) -> Source:
 
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
+        MissingExtraError: onnx or onnxruntime is not installed.
     """
     try:
         network = recovered(model)
         return _read(model) if network is None else _exported(model, network)
-    except (Refused, ImportError) as refused:
+    except Refused as refused:
         raise UnsupportedModelError(f"an ONNX model {refused}") from None
 
 

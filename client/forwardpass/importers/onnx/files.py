@@ -29,11 +29,12 @@ def load_model(path: str | PathLike[str]) -> Any:
 
     Raises:
         UnsupportedModelError: It is no ONNX model, too large, wants a file from elsewhere, or cannot be read.
+        MissingExtraError: onnx is not installed.
     """
     file = Path(path)
     try:
         return _load(file)
-    except (Refused, ImportError) as refused:
+    except Refused as refused:
         message = str(refused)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
