@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import grpc
 from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import REQUEST_ID, read_metadata
 from forwardpass_server.rpc.error_mapping import STATUS_TRAILER, ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight, too_large
+from forwardpass_server.rpc.listening import UNIX
 from forwardpass_server.serving import Dispatcher, Method, RawRequest, RawResponse
 
 if TYPE_CHECKING:
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
 
 MAX_EVENTS: Final = 512
 """How many calls are taken at one go."""
+
+_PROBE: Final = "/forwardpass.v1.Nothing/RelayAll"
+"""A method that there is not; every call of it goes through the front to the grpc.aio server and back."""
+_PROBES: Final = 3
+"""Calls that `relay_all` makes one after the other: the front's tasks may overtake one another by one turn each."""
+_PROBE_SECONDS: Final = 1.0
+"""Seconds that such a call may take; a front that takes longer than that is not waited for."""
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}  # noqa: S104 - to connect, not to listen
+"""Where to reach a server that listens on all of a machine's addresses."""
 
 Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
 """What the front knows of a call: metadata, peer, and the seconds that its caller still waits."""
@@ -40,7 +51,7 @@ def open_front(address: str) -> "NativeGrpcFront":
     return NativeGrpcFront(
         address,
         [],
-        io_threads=max(1, min(2, len(os.sched_getaffinity(0)) - 1)),
+        io_threads=max(1, min(2, cores() - 1)),
         call_details=True,
         keepalive_time_ms=60_000,
         keepalive_timeout_ms=10_000,
@@ -48,6 +59,13 @@ def open_front(address: str) -> "NativeGrpcFront":
         max_concurrent_streams=100,
         max_metadata_size=16 * 1024,
     )
+
+
+def cores() -> int:
+    """Return how many cores this process may use; on systems that do not say it, how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class NativeTransport:
@@ -98,6 +116,29 @@ class NativeTransport:
         """RawResponse calls from now on."""
         self._front.start()
         self._thread.start()
+
+    async def relay_all(self, address: str) -> None:
+        """Wait until the front has passed on all that the grpc.aio server behind it has sent.
+
+        `NativeGrpcFront.close` breaks off streams whose end the front has not yet passed on to the client. The front
+        does not say when it is done, but works in order: when calls that are made now have gone through it and come
+        back, so has what was there before them.
+
+        Args:
+            address: Where the front listens, its port the real one.
+        """
+        host, _, port = address.rpartition(":")
+        target = address if address.startswith(UNIX) else f"{_LOOPBACK.get(host, host)}:{port}"
+        async with grpc.aio.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
+            probe: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+                "/forwardpass.v1.Nothing/RelayAll"
+            )
+            for _ in range(_PROBES):
+                try:
+                    await probe(b"", timeout=_PROBE_SECONDS)
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                        return
 
     def close(self) -> None:
         """End every connection and the thread."""

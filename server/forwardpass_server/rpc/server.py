@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 
 import grpc
 from forwardpass.spec import Limits
-from grpc_reflection.v1alpha import reflection
 
 from forwardpass_server.engines import Engine
 from forwardpass_server.registry import NetworkChange, Registry
@@ -20,11 +19,13 @@ from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight, admission, authorization, deadline, errors
+from forwardpass_server.rpc.listening import UNIX, ListenError, check_address
 from forwardpass_server.rpc.methods import Service, UnknownMethods, handlers
 from forwardpass_server.rpc.native_transport import NativeTransport, open_front
 from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
 from forwardpass_server.rpc.network_service import NetworkService
 from forwardpass_server.rpc.prediction_service import prediction_service
+from forwardpass_server.rpc.reflection import reflection_services
 from forwardpass_server.serving import Dispatcher, Predictor, Shadows
 
 log = logging.getLogger(__name__)
@@ -53,10 +54,6 @@ Protocol: TypeAlias = Callable[[AsyncioTransport, Callable[[], bool]], Service]
 
 Stop: TypeAlias = Callable[[float], Awaitable[None]]
 """Ends something that still sends answers, within so many seconds."""
-
-
-class ListenError(Exception):
-    """The address cannot be listened on; the sentence says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,9 +127,11 @@ class Server:
         self._server.add_generic_rpc_handlers(
             (*(handlers(service, self.door, every) for service in self._services), health)
         )
-        described = (*names, health_rpc.SERVICE.full_name, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(described, self._server)
-        self._server.add_generic_rpc_handlers((UnknownMethods(self.refusals),))
+        # Reflection needs no token, as health does.
+        reflection = reflection_services((*names, health_rpc.SERVICE.full_name))
+        self._server.add_generic_rpc_handlers(
+            (*(handlers(service, self.door, self.outside[:1]) for service in reflection), UnknownMethods(self.refusals))
+        )
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
         """Listen on `HOST:PORT` or `unix:PATH`; return the address with the real port.
@@ -140,11 +139,13 @@ class Server:
         Raises:
             ListenError: The address is in use or not of this machine.
         """
+        check_address(address)
         if self._engine is Engine.NATIVE:
             port = await self._start_front(address)
         else:
             port = await self._start_grpcio(address, credentials)
-        return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+        self._address = address if address.startswith(UNIX) else f"{address.rpartition(':')[0]}:{port}"
+        return self._address
 
     async def _start_grpcio(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         try:
@@ -152,10 +153,10 @@ class Server:
                 port = self._server.add_insecure_port(address)
             else:
                 port = self._server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            raise ListenError(f"cannot listen on {address}: {error}") from None
+        except RuntimeError:  # another process was faster than we after `check_address`
+            port = 0
         if not port:
-            raise ListenError(f"cannot listen on {address}: it is in use, or no address of this machine")
+            raise ListenError(f"cannot listen on {address}: it is in use")
         await self._server.start()
         return port
 
@@ -215,6 +216,8 @@ class Server:
             await beside(max(0.5, end - time.monotonic()))
         self._unsubscribe()
         self._broadcast.close()
+        if self._front is not None:
+            await self._front.relay_all(self._address)
         await self._server.stop(0.5)
         if self._front is not None:
             self._front.close()

@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forwardpass_server.oip.rest.app import RestApp
-from forwardpass_server.rpc.server import ListenError
+from forwardpass_server.rpc import ListenError
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Bytes of a request's line and headers, but for what comes with the first of them."""

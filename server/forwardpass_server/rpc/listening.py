@@ -1,0 +1,63 @@
+"""Listen addresses: whether one can be bound, said in the same sentence for every engine."""
+
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+
+UNIX: Final = "unix:"
+"""Begins the address of a Unix socket."""
+
+_ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+"""Errors that one of a host's several addresses may have, since a machine may have no IPv6."""
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the sentence says why."""
+
+
+def check_address(address: str) -> None:
+    """Bind `HOST:PORT` or `unix:PATH`, and release it again.
+
+    grpc-core prints lines of its own about an address that it cannot bind, and raises an error without the reason.
+
+    Raises:
+        ListenError: It is in use, or it is not of this machine.
+    """
+    try:
+        if address.startswith(UNIX):
+            _check_path(address.removeprefix(UNIX))
+        else:
+            _check_host(*address.rpartition(":")[::2])
+    except OSError as error:
+        raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from None
+
+
+def _check_path(path: str) -> None:
+    try:
+        if stat.S_ISSOCK(Path(path).lstat().st_mode):
+            return  # both engines replace the file of a socket
+    except FileNotFoundError:
+        pass
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.bind(path)
+    os.unlink(path)  # noqa: PTH108 - a path with a null byte is an error of bind
+
+
+def _check_host(host: str, port: str) -> None:
+    skipped: OSError | None = None
+    bound = False
+    for family, kind, protocol, _, place in socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM):
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+            bound = True
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+            skipped = error
+    if skipped is not None and not bound:
+        raise skipped
