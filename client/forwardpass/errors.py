@@ -126,7 +126,7 @@ class DtypeMismatchError(InvalidRequestError):
 
 
 class InvalidTensorError(InvalidRequestError):
-    """The tensor contradicts itself: its shape and its bytes or values, or both of them set."""
+    """The tensor contradicts itself, or has an element that is no number or would lose its value."""
 
 
 class FeatureMismatchError(InvalidRequestError):
@@ -134,11 +134,11 @@ class FeatureMismatchError(InvalidRequestError):
 
 
 class MissingValueError(InvalidRequestError):
-    """A value is missing, and its feature has no fill value."""
+    """A value is missing: NaN, null or None; and its feature has no fill value."""
 
 
 class NonFiniteInputError(InvalidRequestError):
-    """The inputs have NaN or infinity and the network does not allow it."""
+    """The inputs have infinity, or a number that float32 cannot hold, and the network does not allow it."""
 
 
 class OutOfRangeError(InvalidRequestError):

@@ -169,6 +169,6 @@ class TestRealServer:
     def test_a_number_that_is_none_is_found(self, connect: ClientFactory, server: ServerProcess) -> None:
         rows = np.ones((1_000, 2))
         rows[777, 1] = np.nan
-        with pytest.raises(errors.NonFiniteInputError) as caught:
+        with pytest.raises(errors.MissingValueError) as caught:
             list(connect(server.address).predict_batches("article-linear", rows, batch_rows=100))
         assert int(caught.value.facts["firstRow"]) + int(caught.value.facts["row"]) == 777

@@ -172,8 +172,8 @@ def test_validating_writes_nothing(real: Any, name: str) -> None:
     [
         ([1.0, 2.0, 3.0], errors.ShapeMismatchError),
         ({"area": 1.0, "romos": 2.0}, errors.FeatureMismatchError),
-        ([1.0, float("nan")], errors.NonFiniteInputError),
-        (pd.DataFrame({"area": pd.array([1, None], "Int64"), "rooms": [1, 2]}), errors.NonFiniteInputError),
+        ([1.0, float("nan")], errors.MissingValueError),
+        (pd.DataFrame({"area": pd.array([1, None], "Int64"), "rooms": [1, 2]}), errors.MissingValueError),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

@@ -188,7 +188,7 @@ def test_the_documented_network_is_valid_and_its_python_prints_what_it_says(serv
     check_examples(network, compile_plan(network))
     code = blocks["python"].replace("localhost:50051", server.address)
     ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=DOCS.parents[1]
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=DOCS.parents[2]
     )
     said = [line.split("  # ")[1] for line in code.splitlines() if "  # " in line]
     assert ran.stdout.splitlines() == said
@@ -198,4 +198,6 @@ def test_the_documented_limits_and_errors_are_those_of_the_code() -> None:
     text = DOCS.read_text()
     assert f"at most {DEFAULT_LIMITS.max_name_length} characters" in text
     assert f"at most {DEFAULT_LIMITS.max_categories:,}" in text
-    assert {refusal.error.__name__ for refusal in features._REFUSALS} == set(re.findall(r"\| `(\w+Error)` \|", text))
+    assert {kind.error.__name__ for kind in features._REJECTIONS.values()} == set(
+        re.findall(r"\| `(\w+Error)` \|", text)
+    )

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from forwardpass.normal_forms import normal_form_hint
 from forwardpass.spec.faults import Faults, found, join, listed, nearest, quoted
 from forwardpass.spec.numbers import Problem, number_fault
 
@@ -237,6 +238,9 @@ def range_words(ends: tuple[float | None, float | None]) -> str:
 
 def category_hint(word: str, categories: Mapping[str, int]) -> str:
     """Return a hint at the category that may have been meant, or at what there is."""
+    other_form = normal_form_hint(word, categories)
+    if other_form:
+        return other_form
     alike = (
         categories
         if len(categories) <= _COMPARED

@@ -15,27 +15,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66orwardpass/v1/tensor.proto\x12\x0e\x66orwardpass.v1\x1a\x1cgoogle/protobuf/struct.proto\"^\n\x06Tensor\x12\'\n\x05\x64type\x18\x01 \x01(\x0e\x32\x18.forwardpass.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0e\n\x06values\x18\x04 \x03(\x01\"-\n\x04Rows\x12%\n\x04rows\x18\x01 \x03(\x0b\x32\x17.google.protobuf.Struct\"2\n\x07\x43olumns\x12\'\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x16.forwardpass.v1.Column\"\xb3\x01\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07numbers\x18\x02 \x01(\x0b\x32\x17.forwardpass.v1.NumbersH\x00\x12&\n\x05texts\x18\x03 \x01(\x0b\x32\x15.forwardpass.v1.TextsH\x00\x12,\n\x08\x62ooleans\x18\x04 \x01(\x0b\x32\x18.forwardpass.v1.BooleansH\x00\x12\x0f\n\x07missing\x18\x05 \x03(\x03\x42\x08\n\x06values\"\x19\n\x07Numbers\x12\x0e\n\x06values\x18\x01 \x03(\x01\"\x17\n\x05Texts\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x1a\n\x08\x42ooleans\x12\x0e\n\x06values\x18\x01 \x03(\x08*S\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66orwardpass/v1/tensor.proto\x12\x0e\x66orwardpass.v1\x1a\x1cgoogle/protobuf/struct.proto\"v\n\x06Tensor\x12\'\n\x05\x64type\x18\x01 \x01(\x0e\x32\x18.forwardpass.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0e\n\x06values\x18\x04 \x03(\x01\x12\x16\n\x0e\x65xact_integers\x18\x05 \x01(\x08\"E\n\x04Rows\x12%\n\x04rows\x18\x01 \x03(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0e\x65xact_integers\x18\x02 \x01(\x08\"J\n\x07\x43olumns\x12\'\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x16.forwardpass.v1.Column\x12\x16\n\x0e\x65xact_integers\x18\x02 \x01(\x08\"\xb3\x01\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07numbers\x18\x02 \x01(\x0b\x32\x17.forwardpass.v1.NumbersH\x00\x12&\n\x05texts\x18\x03 \x01(\x0b\x32\x15.forwardpass.v1.TextsH\x00\x12,\n\x08\x62ooleans\x18\x04 \x01(\x0b\x32\x18.forwardpass.v1.BooleansH\x00\x12\x0f\n\x07missing\x18\x05 \x03(\x03\x42\x08\n\x06values\"\x19\n\x07Numbers\x12\x0e\n\x06values\x18\x01 \x03(\x01\"\x17\n\x05Texts\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x1a\n\x08\x42ooleans\x12\x0e\n\x06values\x18\x01 \x03(\x08*S\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'forwardpass.v1.tensor_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_DATATYPE']._serialized_start=534
-  _globals['_DATATYPE']._serialized_end=617
+  _globals['_DATATYPE']._serialized_start=606
+  _globals['_DATATYPE']._serialized_end=689
   _globals['_TENSOR']._serialized_start=77
-  _globals['_TENSOR']._serialized_end=171
-  _globals['_ROWS']._serialized_start=173
-  _globals['_ROWS']._serialized_end=218
-  _globals['_COLUMNS']._serialized_start=220
-  _globals['_COLUMNS']._serialized_end=270
-  _globals['_COLUMN']._serialized_start=273
-  _globals['_COLUMN']._serialized_end=452
-  _globals['_NUMBERS']._serialized_start=454
-  _globals['_NUMBERS']._serialized_end=479
-  _globals['_TEXTS']._serialized_start=481
-  _globals['_TEXTS']._serialized_end=504
-  _globals['_BOOLEANS']._serialized_start=506
-  _globals['_BOOLEANS']._serialized_end=532
+  _globals['_TENSOR']._serialized_end=195
+  _globals['_ROWS']._serialized_start=197
+  _globals['_ROWS']._serialized_end=266
+  _globals['_COLUMNS']._serialized_start=268
+  _globals['_COLUMNS']._serialized_end=342
+  _globals['_COLUMN']._serialized_start=345
+  _globals['_COLUMN']._serialized_end=524
+  _globals['_NUMBERS']._serialized_start=526
+  _globals['_NUMBERS']._serialized_end=551
+  _globals['_TEXTS']._serialized_start=553
+  _globals['_TEXTS']._serialized_end=576
+  _globals['_BOOLEANS']._serialized_start=578
+  _globals['_BOOLEANS']._serialized_end=604
 # @@protoc_insertion_point(module_scope)

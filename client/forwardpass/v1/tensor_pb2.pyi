@@ -17,28 +17,34 @@ DATA_TYPE_FLOAT32: DataType
 DATA_TYPE_FLOAT64: DataType
 
 class Tensor(_message.Message):
-    __slots__ = ("dtype", "shape", "data", "values")
+    __slots__ = ("dtype", "shape", "data", "values", "exact_integers")
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    EXACT_INTEGERS_FIELD_NUMBER: _ClassVar[int]
     dtype: DataType
     shape: _containers.RepeatedScalarFieldContainer[int]
     data: bytes
     values: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, dtype: _Optional[_Union[DataType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+    exact_integers: bool
+    def __init__(self, dtype: _Optional[_Union[DataType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., values: _Optional[_Iterable[float]] = ..., exact_integers: bool = ...) -> None: ...
 
 class Rows(_message.Message):
-    __slots__ = ("rows",)
+    __slots__ = ("rows", "exact_integers")
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_INTEGERS_FIELD_NUMBER: _ClassVar[int]
     rows: _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]
-    def __init__(self, rows: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ...) -> None: ...
+    exact_integers: bool
+    def __init__(self, rows: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ..., exact_integers: bool = ...) -> None: ...
 
 class Columns(_message.Message):
-    __slots__ = ("columns",)
+    __slots__ = ("columns", "exact_integers")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_INTEGERS_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedCompositeFieldContainer[Column]
-    def __init__(self, columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ...) -> None: ...
+    exact_integers: bool
+    def __init__(self, columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., exact_integers: bool = ...) -> None: ...
 
 class Column(_message.Message):
     __slots__ = ("name", "numbers", "texts", "booleans", "missing")

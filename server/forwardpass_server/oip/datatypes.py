@@ -7,7 +7,7 @@ FP32 and FP64 are rounded to nearest, as everywhere in this server. Whatever wou
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from forwardpass.errors import DtypeMismatchError, Fault, InvalidTensorError
@@ -130,11 +130,13 @@ def raw_texts(texts: Iterable[bytes]) -> bytes:
 
 
 def to_dtype(elements: Any, dtype: "np.dtype[Any]", tensor: str) -> Array:
-    """Return elements as a network's numbers.
+    """Return elements as numbers for a network of a dtype: float64 as it is, all others in that dtype.
 
     Raises:
-        InvalidTensorError: A whole number is none in this dtype.
+        InvalidTensorError: The dtype cannot hold an integer exactly.
     """
+    if elements.dtype == np.float64:  # rounded where all forms of inputs are
+        return cast("Array", elements)
     with np.errstate(over="ignore", invalid="ignore"):
         numbers: Array = elements.astype(dtype, copy=False)
         if elements.dtype.kind in "iu" and elements.dtype.itemsize * 8 > np.finfo(dtype).nmant:

@@ -14,7 +14,7 @@ from forwardpass.spec.features import REFUSE
 
 from forwardpass_server.oip.categories import BYTES, categories_of, read_categories, texts_of
 from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype
-from forwardpass_server.serving.features import Origin, Read, check_unsaid
+from forwardpass_server.serving.features import Origin, Read, check_unsaid, matrix_origin
 from forwardpass_server.serving.inputs import check_inputs
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> Read:
     names = [tensor.name for tensor in request.inputs]
     _check_contents(request)
     if names == [INPUTS]:
-        return check_inputs(_read(request, 0, loaded, loaded.plan.inputs), loaded, INPUTS)
+        return check_inputs(_read(request, 0, loaded, loaded.plan.inputs), loaded, matrix_origin(INPUTS))
     _check_names(names, loaded)
     columns = [_read(request, index, loaded, 1) for index in range(len(names))]
     rows = {len(column) for column in columns}
@@ -51,10 +51,10 @@ def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> Read:
         shapes = ", ".join(f"'{name}' has {len(column)}" for name, column in zip(names, columns, strict=True))
         raise _wrong_shape(f"all inputs must have the same number of rows; {shapes}", names[0], loaded)
     check_unsaid(len(columns[0]) * (loaded.plan.inputs - len(names)), loaded)
-    numbers = np.full((len(columns[0]), loaded.plan.inputs), np.nan, dtype=loaded.plan.dtype)
+    numbers = np.full((len(columns[0]), loaded.plan.inputs), np.nan, dtype=np.result_type(*columns))
     for name, column in zip(names, columns, strict=True):
         numbers[:, loaded.feature_index[name]] = column[:, 0]
-    return check_inputs(numbers, loaded, INPUTS, None if loaded.typed is None else _origin(request, loaded))
+    return check_inputs(numbers, loaded, _origin(request, loaded))
 
 
 def _origin(request: "ModelInferRequest", loaded: "LoadedVersion") -> Origin:
@@ -116,7 +116,7 @@ def _read_by(loaded: "LoadedVersion") -> str:
 
 
 def _read(request: "ModelInferRequest", index: int, loaded: "LoadedVersion", width: int) -> "Array":
-    """Return one input, shape `(rows, width)`."""
+    """Return one input, shape `(rows, width)`, in the network's dtype or float64."""
     tensor = request.inputs[index]
     for name in tensor.parameters:
         if name not in _ACCEPTED:

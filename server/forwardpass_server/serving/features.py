@@ -5,8 +5,10 @@ The core says what is odd and where; here it gets its feature's name and its val
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isinf
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+import numpy as np
 from forwardpass.errors import (
     Fault,
     FeatureMismatchError,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from forwardpass.tensors import Array
 
     from forwardpass_server.core import FeatureViolations
+    from forwardpass_server.core.features import Places
     from forwardpass_server.registry import LoadedVersion
 
 MAX_TOLD: Final = 100
@@ -93,17 +96,18 @@ def check_unsaid(unsaid: int, loaded: "LoadedVersion") -> None:
         )
 
 
-def validate_and_fill_inputs(numbers: "Array", loaded: "LoadedVersion", origin: Origin) -> Read:
-    """Put fill values in the place of missing values and unknown categories, and refuse the rest.
+def validate_and_fill_inputs(numbers: "Array", loaded: "LoadedVersion", origin: Origin, given: "Array") -> Read:
+    """Put fill values in the place of missing values and unknown categories, and reject the rest.
 
     Args:
         numbers: `(rows, inputs)` in the dtype of the network, whose features are typed.
         loaded: The network.
         origin: Where they came from.
+        given: The numbers before they were rounded to that dtype.
 
     Raises:
-        MissingValueError: A value is missing and has no fill value.
-        NonFiniteInputError: There is infinity and the network does not allow it.
+        MissingValueError: A value is missing, and its feature has no fill value.
+        NonFiniteInputError: There is infinity, or a number too large for the dtype, and the network does not allow it.
         UnknownCategoryError: A value of a category is no category, and its feature has no fill value.
         FeatureMismatchError: A boolean is neither 1 nor 0.
         OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
@@ -112,67 +116,88 @@ def validate_and_fill_inputs(numbers: "Array", loaded: "LoadedVersion", origin: 
     filled, violations = validate_and_fill(loaded.typed.rules, numbers)
     if violations is None:
         return Read(filled)
-    for refusal in _REFUSALS:
-        if len(getattr(violations, refusal.violation)):
-            raise _error(refusal, numbers, violations, loaded, origin)
+    for violation, kind in _REJECTIONS.items():
+        places = getattr(violations, violation)
+        if len(places):
+            # As infinity, a number that is too large for the dtype would not be the caller's.
+            told = np.where(np.isinf(numbers), given, numbers)
+            raise rejection(kind, told, places, loaded, origin)
     return Read(filled, _warnings(numbers, violations, loaded))
 
 
-_Words: TypeAlias = "Callable[[Feature, object, Mapping[str, int] | None], str]"
-"""Says what is wrong with a value of a feature; with its categories where a hint may be given."""
+_Words: TypeAlias = "Callable[[Feature | None, float | str, Mapping[str, int] | None], str]"
+"""Says what is wrong with a value, given its feature, if that is typed, and its categories, if a hint is wanted."""
 
 
-class _Refusal(NamedTuple):
-    """One kind of what is refused: its name in `core.FeatureViolations`, its error, and its words."""
+class Rejection(NamedTuple):
+    """One kind of value that is rejected: its error, and its words."""
 
-    violation: str
     error: type[InvalidRequestError]
     words: _Words
 
 
-def _unknown_words(feature: "Feature", value: object, categories: Mapping[str, int] | None) -> str:
+def _unknown_words(feature: "Feature | None", value: object, categories: Mapping[str, int] | None) -> str:
     if isinstance(value, str):
         return f"is {value[:60]!r}, which is no category" + (
             category_hint(value, categories) if categories is not None else ""
         )
-    return f"is {value}, which is the index of no category; they are from 0 to {len(feature.categories) - 1}"
+    last = len(feature.categories) - 1 if feature is not None else 0
+    return f"is {value}, which is the index of no category; they are from 0 to {last}"
 
 
-_REFUSALS: Final = (
-    _Refusal("missing", MissingValueError, lambda *_: "is missing and has no fill value"),
-    _Refusal("infinite", NonFiniteInputError, lambda _, value, __: f"is {value}; a finite number is needed"),
-    _Refusal("unknown", UnknownCategoryError, _unknown_words),
-    _Refusal("neither", FeatureMismatchError, lambda _, value, __: f"is {value}; true or false, 1 or 0, is needed"),
-    _Refusal(
-        "refused",
-        OutOfRangeError,
-        lambda feature, value, _: f"is {value}, which is out of range: {range_words((feature.low, feature.high))}",
-    ),
-)
-"""What is refused, in the order in which it is told."""
+def _range_words(feature: "Feature | None", value: object, _: object) -> str:
+    ends = (None, None) if feature is None else (feature.low, feature.high)
+    return f"is {value}, which is out of range: {range_words(ends)}"
 
 
-def _error(
-    refusal: _Refusal, numbers: "Array", violations: "FeatureViolations", loaded: "LoadedVersion", origin: Origin
+def _infinite_words(_: object, value: float | str, __: object) -> str:
+    if isinstance(value, float) and not isinf(value):
+        return f"is {value:g}, which float32 cannot hold; its largest number is 3.40282e+38"
+    return f"is {value}; a finite number is needed"
+
+
+MISSING: Final = Rejection(MissingValueError, lambda *_: "is missing and has no fill value")
+INFINITE: Final = Rejection(NonFiniteInputError, _infinite_words)
+
+_REJECTIONS: Final[Mapping[str, Rejection]] = {
+    "missing": MISSING,
+    "infinite": INFINITE,
+    "unknown": Rejection(UnknownCategoryError, _unknown_words),
+    "neither": Rejection(FeatureMismatchError, lambda _, value, __: f"is {value}; true or false, 1 or 0, is needed"),
+    "refused": Rejection(OutOfRangeError, _range_words),
+}
+"""How each kind of `core.FeatureViolations` is rejected; the first kind that occurs is told."""
+
+
+def rejection(
+    kind: Rejection, numbers: "Array", places: "Places", loaded: "LoadedVersion", origin: Origin
 ) -> InvalidRequestError:
-    assert loaded.typed is not None  # noqa: S101 - as above
-    places = getattr(violations, refusal.violation)
+    """Return the error of values that are rejected.
+
+    Args:
+        kind: Why.
+        numbers: `(rows, inputs)`: the values.
+        places: `(count, 2)`: the row and column of each that is rejected.
+        loaded: The network.
+        origin: Where the values came from.
+    """
     faults: list[Fault] = []
     values: list[float | str] = []
     for row, column in places[:MAX_TOLD].tolist():
-        text, feature = origin.text(row, column), loaded.typed.features[column]
+        text, typed = origin.text(row, column), loaded.typed
         value = float(numbers[row, column]) if text is None else text
-        hinted = loaded.typed.categories[column] if len(faults) < _MAX_HINTS else None
-        words = f"{refusal.words(feature, value, hinted)} (feature {feature.name!r})"
+        hinted = typed.categories[column] if typed is not None and len(faults) < _MAX_HINTS else None
+        feature = None if typed is None else typed.features[column]
+        words = f"{kind.words(feature, value, hinted)} (feature {loaded.input_names[column]!r})"
         faults.append(Fault(path=origin.path(row, column), message=words))
         values.append(value)
     row, column = places[0].tolist()
     more = f"; {len(places) - 1} more are alike" if len(places) > 1 else ""
-    return refusal.error(
-        f"{faults[0].path}: {faults[0].message}; {loaded.display_name} refuses that{more}",
+    return kind.error(
+        f"{faults[0].path}: {faults[0].message}; {loaded.display_name} rejects that{more}",
         faults=faults,
         row=row,
-        feature=loaded.typed.features[column].name,
+        feature=loaded.input_names[column],
         value=values[0],
         count=len(places),
         network=loaded.name,

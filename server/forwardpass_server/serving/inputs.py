@@ -4,10 +4,26 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
-from forwardpass.errors import Fault, InvalidFieldError, NonFiniteInputError, ShapeMismatchError
+from forwardpass.errors import (
+    Fault,
+    FeatureMismatchError,
+    InvalidFieldError,
+    InvalidRequestError,
+    InvalidTensorError,
+    ShapeMismatchError,
+)
 from forwardpass.tensors import Array, from_tensor
 
-from forwardpass_server.serving.features import Origin, Read, matrix_origin, validate_and_fill_inputs
+from forwardpass_server.serving.features import (
+    INFINITE,
+    MISSING,
+    Origin,
+    Read,
+    Rejection,
+    matrix_origin,
+    rejection,
+    validate_and_fill_inputs,
+)
 from forwardpass_server.serving.named import matrix_of_columns, matrix_of_rows
 
 if TYPE_CHECKING:
@@ -19,17 +35,14 @@ if TYPE_CHECKING:
 def read_inputs(request: "PredictRequest | TraceRequest", loaded: "LoadedVersion") -> Read:
     """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of.
 
-    Values of another dtype are rounded to nearest, so rows by name and a float64 tensor
-    give the same numbers.
-
     Raises:
         InvalidFieldError: The request has no inputs.
-        InvalidTensorError: The tensor contradicts itself.
+        InvalidTensorError: The tensor contradicts itself, or has an integer that the network cannot hold exactly.
         DtypeMismatchError: The tensor's dtype is neither float32 nor float64.
-        ShapeMismatchError: The tensor is not `(rows, inputs)` or `(inputs,)`, or has no rows.
-        FeatureMismatchError: There are unknown or missing features by name, or values of the wrong kind.
-        NonFiniteInputError: There is NaN or infinity and the network does not allow it.
-        InvalidRequestError: A typed feature refuses a value; `validate_and_fill_inputs` says how.
+        ShapeMismatchError: The tensor does not have the network's inputs in each row, or has no rows.
+        FeatureMismatchError: There are unknown or missing features by name, or values of the wrong kind, or an integer
+            that the network cannot hold exactly.
+        InvalidRequestError: A value is rejected; `check_inputs` says why.
     """
     given = request.WhichOneof("inputs")
     read = _READERS.get(given or "")
@@ -39,43 +52,64 @@ def read_inputs(request: "PredictRequest | TraceRequest", loaded: "LoadedVersion
             faults=[Fault(path="inputs", message="set `tensor`, `rows` or `columns`")],
         )
     numbers, origin = read(request, loaded)
-    if numbers.dtype != loaded.plan.dtype:
-        with np.errstate(over="ignore", invalid="ignore"):
-            numbers = numbers.astype(loaded.plan.dtype)
-    return check_inputs(numbers, loaded, given, origin)
+    if getattr(request, given).exact_integers:
+        _check_integers(numbers, loaded, origin, InvalidTensorError if given == "tensor" else FeatureMismatchError)
+    return check_inputs(numbers, loaded, origin)
 
 
-def check_inputs(numbers: Array, loaded: "LoadedVersion", given: str, origin: Origin | None = None) -> Read:
-    """Let inputs pass that the network can be computed with.
+def check_inputs(numbers: Array, loaded: "LoadedVersion", origin: Origin) -> Read:
+    """Return inputs as the network computes them.
+
+    Numbers of another dtype are rounded to the nearest of the network's, so a row has the same bits in every form.
+    A number that would become infinite is rejected: rounding keeps the size of a number.
 
     Args:
-        numbers: `(rows, inputs)` in the dtype of the network.
+        numbers: `(rows, inputs)`, float32 or float64; NaN where a value is missing.
         loaded: The network.
-        given: The name by which the request has them.
-        origin: Where each of them stands, if not just in a matrix of that name.
+        origin: Where they came from.
 
     Raises:
-        NonFiniteInputError: There is NaN or infinity and the network does not allow it.
-        InvalidRequestError: A typed feature refuses a value; `validate_and_fill_inputs` says how.
+        MissingValueError: There is NaN, the network does not allow it, and its feature has no fill value.
+        NonFiniteInputError: There is infinity and the network does not allow it, or a number is too large for the dtype
+            of the network.
+        InvalidRequestError: A typed feature rejects a value; `validate_and_fill_inputs` says how.
     """
+    rounded = numbers
+    if numbers.dtype != loaded.plan.dtype:
+        with np.errstate(over="ignore", invalid="ignore"):
+            rounded = numbers.astype(loaded.plan.dtype)
+        if loaded.allow_non_finite and overflows(numbers, rounded):
+            places = np.argwhere(np.isinf(rounded) & np.isfinite(numbers))
+            raise rejection(INFINITE, numbers, places, loaded, origin)
     if loaded.typed is not None:
-        return validate_and_fill_inputs(numbers, loaded, origin or matrix_origin(given))
-    _check_finite(numbers, loaded, given)
-    return Read(numbers)
+        return validate_and_fill_inputs(rounded, loaded, origin, numbers)
+    if not loaded.allow_non_finite and not np.isfinite(rounded).all():
+        missing = np.isnan(rounded)
+        kind, places = (MISSING, missing) if missing.any() else (INFINITE, np.isinf(rounded))
+        raise rejection(kind, numbers, np.argwhere(places), loaded, origin)
+    return Read(rounded)
 
 
-def _check_finite(numbers: Array, loaded: "LoadedVersion", given: str) -> None:
-    """Let inputs pass, shape `(rows, inputs)`, which the request has by the name `given`.
+def overflows(numbers: Array, rounded: Array) -> bool:
+    """Return whether rounding has made a finite number infinite."""
+    infinite = np.isinf(rounded)
+    return bool(infinite.any()) and not np.array_equal(infinite, np.isinf(numbers))
 
-    Raises:
-        NonFiniteInputError: There is NaN or infinity and the network does not allow it.
-    """
-    if not loaded.allow_non_finite and not np.isfinite(numbers).all():
-        _refuse_non_finite(numbers, loaded, given)
+
+def _check_integers(numbers: Array, loaded: "LoadedVersion", origin: Origin, error: type[InvalidRequestError]) -> None:
+    """Reject whole numbers that the network's dtype cannot hold exactly."""
+    dtype = loaded.plan.dtype
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = (np.floor(numbers) == numbers) & (numbers.astype(dtype) != numbers)
+    if lost.any():
+        remedy = "pass a float to round it, or register the network with dtype float64"
+        words = f"an integer that {dtype.name} cannot hold exactly; {remedy}"
+        kind = Rejection(error, lambda _, value, __: f"is {value:.0f}, {words}")
+        raise rejection(kind, numbers, np.argwhere(lost), loaded, origin)
 
 
 def _matrix_of_tensor(request: "PredictRequest | TraceRequest", loaded: "LoadedVersion") -> tuple[Array, Origin]:
-    return _one_row_as_matrix(from_tensor(request.tensor), loaded), matrix_origin("tensor")
+    return _as_matrix(from_tensor(request.tensor), loaded), matrix_origin("tensor")
 
 
 _Reader: TypeAlias = "Callable[[PredictRequest | TraceRequest, LoadedVersion], tuple[Array, Origin]]"
@@ -88,9 +122,10 @@ _READERS: Final[Mapping[str, _Reader]] = {
 """How each field of `oneof inputs` becomes a matrix."""
 
 
-def _one_row_as_matrix(numbers: Array, loaded: "LoadedVersion") -> Array:
-    matrix = numbers.reshape(1, -1) if numbers.ndim == 1 else numbers
+def _as_matrix(numbers: Array, loaded: "LoadedVersion") -> Array:
+    """Return `(rows, inputs)`: one axis is one row, or the rows of a network with one input."""
     width = loaded.plan.inputs
+    matrix = numbers.reshape((-1, 1) if width == 1 else (1, -1)) if numbers.ndim == 1 else numbers
     if matrix.ndim != 2 or matrix.shape[1] != width or not matrix.shape[0]:
         actual = list(numbers.shape)
         message = f"has shape {actual}; {loaded.display_name} reads [rows, {width}] with at least one row"
@@ -103,24 +138,3 @@ def _one_row_as_matrix(numbers: Array, loaded: "LoadedVersion") -> Array:
             version=loaded.version,
         )
     return matrix
-
-
-def _refuse_non_finite(numbers: Array, loaded: "LoadedVersion", given: str) -> None:
-    places = np.argwhere(~np.isfinite(numbers))
-    row, column = map(int, places[0])
-    path = f"{given}[{row}][{column}]"
-    value = float(numbers[row, column])
-    message = (
-        f"is {value} as {numbers.dtype.name} (feature {loaded.input_names[column]!r}); {loaded.display_name} "
-        "accepts finite numbers only"
-    )
-    raise NonFiniteInputError(
-        f"{path}: {message}",
-        faults=[Fault(path=path, message=message)],
-        row=row,
-        feature=loaded.input_names[column],
-        value=value,
-        count=len(places),
-        network=loaded.name,
-        version=loaded.version,
-    )

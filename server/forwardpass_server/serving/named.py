@@ -1,7 +1,7 @@
 """Inputs by feature name, row by row or column by column, as one matrix.
 
-What is no category becomes `UNKNOWN`, and what is missing NaN; their fill values are put in for all forms of
-inputs at once (`features`). A network without typed features takes numbers, and every one of them.
+A text that is no category becomes `UNKNOWN`, and a missing value NaN. `inputs` then treats the matrix of every form of
+inputs alike: it puts in fill values and rejects the rest.
 """
 
 from collections import Counter
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 from forwardpass.errors import Fault, FeatureMismatchError, MissingValueError, ShapeMismatchError
+from forwardpass.normal_forms import normal_form_hint
 from forwardpass.spec.features import REFUSE, UNKNOWN
 
 from forwardpass_server.serving.features import MAX_TOLD, Origin, check_unsaid
@@ -54,18 +55,25 @@ _COLUMNS: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], Any]
 
 
 class _Found:
-    """What was found while names were read: faults, and the rows and columns of what is missing."""
+    """Faults found while names are read, and the rows and columns of values that have to be there and are not.
+
+    Attributes:
+        faults: Unknown names, and values of the wrong kind.
+        absent: Where a row does not have the name of a feature.
+        missing: Where a value is null, or a name is absent, and NaN cannot take its place.
+    """
 
     def __init__(self, loaded: "LoadedVersion", given: str) -> None:
         self.loaded = loaded
         self.faults: list[Fault] = []
+        self.absent: list[tuple[int, int]] = []
         self.missing: list[tuple[int, int]] = []
         self._given = given
 
     @property
     def is_full(self) -> bool:
-        """Whether no more is to be told."""
-        return len(self.faults) + len(self.missing) >= MAX_TOLD
+        """Whether an error has as many faults as it may."""
+        return len(self.faults) + len(self.absent) + len(self.missing) >= MAX_TOLD
 
     def unknown_name(self, path: str, name: str) -> None:
         """Note a name that is no feature's."""
@@ -80,23 +88,35 @@ class _Found:
         """Return the categories of a feature."""
         return {} if self.loaded.typed is None else self.loaded.typed.categories[column]
 
-    def is_needed(self, column: int) -> bool:
-        """Whether a missing value is refused here: as NaN it would be refused for another reason, or not at all."""
+    def note_absent(self, row: int, column: int) -> None:
+        """Note that a row does not have the name of a feature."""
+        if self.loaded.typed is None:
+            self.absent.append((row, column))
+        else:
+            self.note_null(row, column)
+
+    def note_null(self, row: int, column: int) -> None:
+        """Note that a value is null, unless its NaN is judged with the numbers of the matrix."""
+        if self.computes_nan(column):
+            self.missing.append((row, column))
+
+    def computes_nan(self, column: int) -> bool:
+        """Whether the network computes NaN in this column like any number, so that it cannot stand for null."""
         typed = self.loaded.typed
         if typed is None:
-            return True
+            return self.loaded.allow_non_finite
         return typed.features[column].missing == REFUSE and not typed.rules.refuses_missing[column]
 
     def check(self, origin: Origin) -> None:
-        """Raise what was found, if anything was."""
-        loaded, faults = self.loaded, list(self.faults)
-        faults += [
+        """Raise the faults, if there are any."""
+        loaded, places = self.loaded, self.absent + self.missing
+        faults = self.faults + [
             Fault(path=origin.path(row, column), message="is missing; every feature is needed")
-            for row, column in self.missing[:MAX_TOLD]
+            for row, column in places[:MAX_TOLD]
         ]
         if not faults:
             return
-        if self.faults or loaded.typed is None:
+        if self.faults or self.absent:
             raise FeatureMismatchError(
                 f"{self._given}: {len(faults)} of the features given or missing do not fit {loaded.display_name}",
                 faults=faults,
@@ -106,7 +126,7 @@ class _Found:
             )
         row, column = self.missing[0]
         raise MissingValueError(
-            f"{faults[0].path}: is missing and has no fill value; {loaded.display_name} refuses that",
+            f"{faults[0].path}: is missing and has no fill value; {loaded.display_name} rejects that",
             faults=faults,
             row=row,
             feature=loaded.input_names[column],
@@ -122,7 +142,7 @@ def matrix_of_rows(rows: "Rows", loaded: "LoadedVersion") -> "tuple[Floats, Orig
     Raises:
         ShapeMismatchError: There are none.
         FeatureMismatchError: A row has an unknown feature, lacks one, or has a value of the wrong kind.
-        MissingValueError: A value is missing and has no fill value.
+        MissingValueError: A value is missing, and NaN would be computed in its place.
     """
     given, names = rows.rows, loaded.input_names
     if not given:
@@ -159,23 +179,18 @@ def _fill(out: "Floats", row: "Struct", index: int, found: _Found) -> None:
         read = _VALUES.get((wire or "", kind := found.kind_of(column)))
         if read is not None:
             out[column] = read(value, found.categories_of(column))
-        elif loaded.typed is not None and (wire in {None, "null_value"} or isnan(value.number_value)):
-            _miss(out, column, index, found)
+        elif wire in {None, "null_value"} or isnan(value.number_value):
+            out[column] = nan
+            found.note_null(index, column)
         else:
-            said = "nothing" if wire in {None, "null_value"} else f"a {str(wire).removesuffix('_value')}"
+            said = f"a {str(wire).removesuffix('_value')}"
             fault = Fault(path=f"rows[{index}].{name}", message=f"is {said}; {_NEEDED[kind]} is needed")
             found.faults.append(fault)
     if len(fields) < len(loaded.feature_index) or len(found.faults) > told:
         for column, name in enumerate(loaded.input_names):
             if name not in fields:
-                _miss(out, column, index, found)
-
-
-def _miss(out: "Floats", column: int, index: int, found: _Found) -> None:
-    """Note that a value is missing."""
-    out[column] = nan
-    if found.is_needed(column):
-        found.missing.append((index, column))
+                out[column] = nan
+                found.note_absent(index, column)
 
 
 def matrix_of_columns(columns: "Columns", loaded: "LoadedVersion") -> "tuple[Floats, Origin]":
@@ -184,7 +199,7 @@ def matrix_of_columns(columns: "Columns", loaded: "LoadedVersion") -> "tuple[Flo
     Raises:
         ShapeMismatchError: There are no rows, or the columns differ in length.
         FeatureMismatchError: A feature is unknown, given twice or lacking, or its values are of the wrong kind.
-        MissingValueError: A value is missing and has no fill value.
+        MissingValueError: A value is missing, and NaN would be computed in its place.
     """
     given = {column.name: column for column in columns.columns}
     rows = _count_rows(columns.columns, loaded)
@@ -201,9 +216,9 @@ def matrix_of_columns(columns: "Columns", loaded: "LoadedVersion") -> "tuple[Flo
             _fill_column(matrix[:, column], given[name], column, found)
         if found.is_full:
             break
-    found.missing += [
-        (0, column) for column, name in enumerate(loaded.input_names) if name not in given and found.is_needed(column)
-    ]
+    for column, name in enumerate(loaded.input_names):
+        if name not in given:
+            found.note_absent(0, column)
     names = loaded.input_names
 
     def text(row: int, column: int) -> str | None:
@@ -249,7 +264,7 @@ def _fill_column(out: "Floats", column: "Column", place: int, found: _Found) -> 
         found.faults.append(Fault(path=f"{path}.missing", message=f"has row {beyond[0]}; there are {len(out)} rows"))
         return
     out[missing] = nan
-    if missing.size and found.is_needed(place):
+    if missing.size and found.computes_nan(place):
         found.missing += [(row, place) for row in missing.tolist()]
 
 
@@ -265,7 +280,10 @@ def _no_rows(given: str, loaded: "LoadedVersion") -> ShapeMismatchError:
 
 
 def _hint(name: str, names: tuple[str, ...]) -> str:
-    """Say what may have been meant, looking at some of many names."""
+    """Say which feature the caller may mean; compare the name with some of many."""
+    other_form = normal_form_hint(name, names)
+    if other_form:
+        return other_form
     some = names if len(names) <= _COMPARED else islice((other for other in names if other[0] == name[:1]), _COMPARED)
     near = get_close_matches(name[:_COMPARED], some, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; it has {_some(names)}"

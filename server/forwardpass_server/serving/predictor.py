@@ -36,6 +36,7 @@ from forwardpass_server.serving.calls import (
     RawResponse,
     TraceOptions,
 )
+from forwardpass_server.serving.inputs import overflows
 from forwardpass_server.serving.many import join, split
 from forwardpass_server.serving.prepared_requests import PreparedRequest, PreparedRequestCache
 from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY
@@ -329,7 +330,7 @@ class Predictor:
             numbers = np.frombuffer(request, head.dtype, count, len(request) - head.after - head.size)
         else:
             numbers = np.frombuffer(b"".join([head.numbers_of(call.request) for call in calls]), dtype=head.dtype)
-        dtype = loaded.plan.dtype
+        dtype, given = loaded.plan.dtype, numbers
         if head.dtype != dtype:
             with np.errstate(over="ignore", invalid="ignore"):
                 numbers = numbers.astype(dtype)
@@ -337,7 +338,11 @@ class Predictor:
         violations = None
         if loaded.typed is not None:
             inputs, violations = validate_and_fill(loaded.typed.rules, inputs)
-        if violations is not None or not (loaded.typed or loaded.allow_non_finite or _all_finite(numbers)):
+        if loaded.allow_non_finite:
+            is_plain = numbers is given or not overflows(given, numbers)
+        else:
+            is_plain = loaded.typed is not None or _all_finite(numbers)
+        if violations is not None or not is_plain:
             for call in calls:  # one by one, so that only those are refused, or warned, that have such numbers
                 self._read_cold(Cold(call, head.version, found.revision), found)
             return

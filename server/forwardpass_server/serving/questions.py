@@ -47,7 +47,8 @@ class _Asked(Generic[Request]):
 
     def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":
         tensor = self.message.tensor  # empty when the inputs are rows by name
-        return (tensor.data, DTYPES[tensor.dtype]) if tensor.data else None
+        # Whether an integer is held exactly depends on the numbers, so such a request is read each time.
+        return (tensor.data, DTYPES[tensor.dtype]) if tensor.data and not tensor.exact_integers else None
 
     def with_numbers(self, data: bytes) -> Request:
         other = type(self.message).FromString(self.message.SerializeToString())

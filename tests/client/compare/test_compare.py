@@ -170,7 +170,7 @@ def test_what_two_versions_say(client: Client) -> None:
 def test_errors_say_where(client: Client) -> None:
     register_once(client, "cmp-errors", network())
     rows = [[0.0] * 4] * CHUNK_ROWS + [[0.0, np.nan, 0.0, 0.0]]
-    with pytest.raises(errors.NonFiniteInputError) as refused:
+    with pytest.raises(errors.MissingValueError) as refused:
         compare(client, "cmp-errors", 1, 1, rows)
     assert refused.value.facts["firstRow"] == str(CHUNK_ROWS)
     with pytest.raises(errors.InvalidFieldError, match="tolerance: is -1"):

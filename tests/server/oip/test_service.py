@@ -262,9 +262,9 @@ WRONG: dict[str, tuple[v2.ModelInferRequest | bytes, str]] = {
         changed(good(), lambda request: setattr(request.inputs[0], "datatype", "BYTES")),
         "has datatype 'BYTES'; texts are for categories alone",
     ),
-    "not a number": (row_request("oip-double", [[1.0, np.nan]]), "finite numbers only"),
-    "infinity": (row_request("oip-single", [[-np.inf, 1.0]]), "finite numbers only"),
-    "beyond float32": (row_request("oip-single", [[1e39, 1.0]]), "finite numbers only"),
+    "not a number": (row_request("oip-double", [[1.0, np.nan]]), "is missing"),
+    "infinity": (row_request("oip-single", [[-np.inf, 1.0]]), "a finite number is needed"),
+    "beyond float32": (row_request("oip-single", [[1e39, 1.0]]), "is 1e+39, which float32 cannot hold"),
     "a whole number that would be rounded": (
         row_request("oip-double", [[2**53 + 1, 0]], "INT64"),
         "the element 9007199254740993, which float64 cannot hold exactly",

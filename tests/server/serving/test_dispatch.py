@@ -191,7 +191,7 @@ REFUSED = {
     "no message": (b"\xff", "MALFORMED_REQUEST"),
     "no network": (b"", "INVALID_FIELD"),
     "missing network": (number_request("missing", 1.0).SerializeToString(), "NETWORK_NOT_FOUND"),
-    "nan": (number_request("same", float("nan")).SerializeToString(), "NON_FINITE_INPUT"),
+    "nan": (number_request("same", float("nan")).SerializeToString(), "MISSING_VALUE"),
     "infinity": (number_request("same", float("inf"), 1.0).SerializeToString(), "NON_FINITE_INPUT"),
     "fails": (number_request("failing", 1.0).SerializeToString(), "INTERNAL"),
     "fails after a while": (number_request("failing", *[1.0] * 100).SerializeToString(), "INTERNAL"),
@@ -305,7 +305,7 @@ class DoorsMachine(RuleBasedStateMachine):
                 expected.append("NETWORK_NOT_FOUND")
             elif size == -2:
                 requests.append(number_request("same", float("nan")))
-                expected.append("NON_FINITE_INPUT")
+                expected.append("MISSING_VALUE")
             else:
                 requests.append(number_request("same", *numbers))
                 expected.append(numbers)

@@ -284,7 +284,7 @@ def test_columns_suit_networks_of_plain_features_too() -> None:
     assert read_inputs(PredictRequest(**of_columns(b, numbers("a", 3, 4))), of).numbers.tolist() == [[3, 1], [4, 0]]
     with pytest.raises(FeatureMismatchError, match="do not fit"):
         read_inputs(PredictRequest(**of_columns(b)), of)
-    with pytest.raises(NonFiniteInputError):
+    with pytest.raises(MissingValueError):
         read_inputs(PredictRequest(**of_columns(b, numbers("a", 3, np.nan))), of)
 
 

@@ -7,6 +7,8 @@ import pytest
 from forwardpass.errors import (
     AliasNotFoundError,
     ForwardpassError,
+    InvalidTensorError,
+    MissingValueError,
     NetworkNotFoundError,
     NonFiniteInputError,
     VersionNotFoundError,
@@ -213,7 +215,27 @@ def test_numbers_that_are_not_finite_refuse_only_their_own_call(shared: Registry
     together = answers(predictor, calls)
     assert [comparable(answer) for answer in together] == alone
     kinds = [type(answer) for answer in together]
-    assert kinds == [bytes, NonFiniteInputError, bytes, NonFiniteInputError, bytes]
+    assert kinds == [bytes, MissingValueError, bytes, NonFiniteInputError, bytes]
+
+
+def one_row(network: str, *numbers: float, exact: bool = False) -> RawRequest:
+    data = np.array(numbers, np.float64).tobytes()
+    tensor = Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, len(numbers)], data=data, exact_integers=exact)
+    return RawRequest(PREDICT, PredictRequest(network=network, tensor=tensor).SerializeToString())
+
+
+def test_a_number_too_large_for_the_network_is_rejected_the_second_time_too(registry: Registry) -> None:
+    registry.register("lenient-single", chain([1, 1], dtype="float32", allow_non_finite_inputs=True))
+    predictor = Predictor(registry, LIMITS)
+    calls = [one_row("lenient-single", number) for number in (1.0, np.inf, 1e39, 2.0, 1e39)]
+    kinds = [type(answers(predictor, [call])[0]) for call in calls]
+    assert kinds == [bytes, bytes, NonFiniteInputError, bytes, NonFiniteInputError]
+
+
+def test_integers_are_checked_in_each_request(shared: Registry) -> None:
+    predictor = Predictor(shared, LIMITS)
+    calls = [one_row("single", number, 0.5, exact=True) for number in (2**24, 2**24 + 1, 2**24 + 2)]
+    assert [type(answers(predictor, [call])[0]) for call in calls] == [bytes, InvalidTensorError, bytes]
 
 
 def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
