@@ -11,8 +11,7 @@ import jsonschema
 import pytest
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
-from forwardpass.spec.layer_models import LAYERS as MODELS
-from forwardpass.spec.layer_models import LayerModel
+from forwardpass.spec.layers import KINDS, LayerModel
 from forwardpass_server.registry.compile import check_examples, compile_plan
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +36,7 @@ def test_the_spec_that_is_shown(text: str) -> None:
 def test_every_kind_of_layer_is_documented() -> None:
     rows = [[cell.strip() for cell in line.split("|")] for line in LAYERS.splitlines() if line.startswith("| `")]
     said = {row[1].strip("`"): set(re.findall(r"`([a-z_]+)`", row[2])) for row in rows}
-    fields = {kind: set(model.model_fields) - {*LayerModel.model_fields, "kind"} for kind, model in MODELS.items()}
+    fields = {kind: set(model.model_fields) - {*LayerModel.model_fields, "kind"} for kind, model in KINDS.items()}
     assert {kind: names & fields[kind] for kind, names in said.items()} == fields
 
 

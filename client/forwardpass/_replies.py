@@ -31,9 +31,8 @@ from forwardpass.models import (
     VersionInfo,
 )
 from forwardpass.numerics import read_numerics
-from forwardpass.spec.feature_messages import FEATURE_KINDS, OUT_OF_RANGE, read_fill_value
-from forwardpass.spec.kinds import DENSE
-from forwardpass.spec.network import Output
+from forwardpass.spec.forms.feature_messages import FEATURE_KINDS, OUT_OF_RANGE, read_fill_value
+from forwardpass.spec.network import DENSE, Output
 from forwardpass.tensors import DTYPES, from_tensor
 from forwardpass.v1 import network_pb2, network_service_pb2, prediction_service_pb2, trace_pb2
 from forwardpass.v1.network_service_pb2 import (

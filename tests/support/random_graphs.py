@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from forwardpass.spec import FORMAT, NetworkSpec, Output, parse
-from forwardpass.spec.kinds import KINDS, output_width
+from forwardpass.spec.layers import ARRAYS, KINDS
 
 from tests.support.random_layers import SMOOTH, STEPS, pre_activations, random_layer
 
@@ -46,10 +46,10 @@ def random_graph(seed: int, dtype: str = "float64", *, layers: int = 6, widest: 
         }
         documents.append({**layer, "merge": merge} if len(sources) > 1 else layer)
         lengths = {"inputs": reads}
-        for key, axes in KINDS[kind].items():
+        for key, axes in ARRAYS[kind].items():
             if key in layer:
                 lengths.update(zip(axes, np.shape(layer[key]), strict=True))
-        known[name] = output_width(kind, lengths) or 0
+        known[name] = KINDS[kind].count_nodes(lengths) or 0
         read = {*sources, *(groups if "inputs" in sources else ())}
         unread[:] = [other for other in unread if other not in read] + [name]
 

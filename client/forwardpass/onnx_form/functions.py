@@ -6,39 +6,8 @@ from typing import Any, Final
 
 from forwardpass.onnx_form.nodes import Nodes
 from forwardpass.spec import Activation, expressions
+from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.expressions.grammar import VARIABLE
-
-_FORMULAS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "identity": "x",
-        "relu": "relu(x)",
-        "leaky_relu": "where(x > 0, x, negative_slope * x)",
-        "prelu": "where(x > 0, x, slope * x)",
-        "relu6": "clip(x, 0, 6)",
-        "elu": "where(x > 0, x, alpha * expm1(min(x, 0)))",
-        "selu": "1.0507009873554805 * where(x > 0, x, 1.6732632423543772 * expm1(min(x, 0)))",
-        "celu": "where(x > 0, x, alpha * expm1(min(x, 0) / alpha))",
-        "gelu": "x * (0.5 * erfc(x * -sqrt(0.5)))",
-        "gelu_tanh": "x * sigmoid(2 * sqrt(2 / pi) * x * (1 + 0.044715 * x * x))",
-        "silu": "x * sigmoid(x)",
-        "mish": "x * tanh(softplus(x))",
-        "softplus": "max(x, 0) + log1p(exp(-abs(beta * x))) / beta",
-        "softsign": "x / (1 + abs(x))",
-        "tanh": "tanh(x)",
-        "sigmoid": "sigmoid(x)",
-        "hard_sigmoid": "clip(x + 3, 0, 6) / 6",
-        "hard_tanh": "clip(x, min_value, max_value)",
-        "hard_swish": "x * (clip(x + 3, 0, 6) / 6)",
-        "log_sigmoid": "min(x, 0) - log1p(exp(-abs(x)))",
-        "exp": "exp(x)",
-        "sin": "sin(x)",
-        "cos": "cos(x)",
-        "gaussian": "exp(-x * x)",
-        "step": "where(x >= threshold, 1, 0)",
-        "square": "x * x",
-    }
-)
-"""Each function of one node, as an expression."""
 
 _OVER_NODES: Final[Mapping[str, str]] = MappingProxyType({"softmax": "Softmax", "log_softmax": "LogSoftmax"})
 """The operator for each function of all nodes together."""
@@ -108,7 +77,7 @@ def add_activation(nodes: Nodes, activation: Activation, x: str, output: str) ->
         attributes = {theirs: activation.parameters[ours] for theirs, ours in names.items()}
         nodes.add(operator, x, output=output, **attributes)
         return
-    text = activation.expression or _FORMULAS[activation.name]
+    text = activation.expression or ACTIVATIONS[activation.name].expression
     parameters = activation.parameters
     tree = expressions.fold(expressions.parse(text, parameters), parameters, nodes.dtype)
     if tree == VARIABLE:

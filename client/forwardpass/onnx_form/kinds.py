@@ -9,7 +9,7 @@ import numpy as np
 
 from forwardpass.onnx_form.nodes import Nodes
 from forwardpass.spec import Layer
-from forwardpass.spec.kinds import FILLS
+from forwardpass.spec.layers import FILLS
 from forwardpass.tensors import Array
 
 _Arrays: TypeAlias = Mapping[str, str]

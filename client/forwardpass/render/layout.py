@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forwardpass.merges import reading
-from forwardpass.spec.kinds import DENSE
+from forwardpass.spec.network import DENSE
 
 if TYPE_CHECKING:
     from forwardpass.models import LayerTrace, Trace

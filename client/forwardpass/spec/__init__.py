@@ -1,15 +1,15 @@
 """What may be registered: a network's spec, read strictly from every form it comes in, also offline."""
 
-from forwardpass.spec.document import from_json, to_document, to_json
-from forwardpass.spec.files import load, loads
+from forwardpass.spec.fields.document import FORMAT, json_schema
+from forwardpass.spec.forms.files import load, loads
+from forwardpass.spec.forms.json_document import from_json, to_document, to_json
+from forwardpass.spec.forms.messages import from_message, to_message
+from forwardpass.spec.forms.nodes import from_nodes
+from forwardpass.spec.forms.safetensors import digest, from_safetensors, to_safetensors
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.messages import from_message, to_message
-from forwardpass.spec.models import FORMAT, json_schema
 from forwardpass.spec.names import check_name
 from forwardpass.spec.network import Activation, Example, Feature, Inputs, Layer, NetworkSpec, Output
-from forwardpass.spec.nodes import from_nodes
 from forwardpass.spec.parsing import parse
-from forwardpass.spec.safetensors import digest, from_safetensors, to_safetensors
 
 __all__ = [
     "DEFAULT_LIMITS",

@@ -7,14 +7,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Final
 
 import numpy as np
 
 from forwardpass._values import PicklableValue
 from forwardpass.numerics import Numerics
-from forwardpass.spec.features import NAN, REFUSE, FeatureKind, OutOfRange
-from forwardpass.spec.kinds import DENSE
+from forwardpass.spec.typed_features import NAN, REFUSE, FeatureKind, OutOfRange
 from forwardpass.tensors import Array
+
+DENSE: Final = "dense"
+"""The kind of a layer that does not name one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +163,7 @@ class Layer(PicklableValue):
 
     Attributes:
         name: Unique in the network.
-        kind: A name in `KINDS`; `dense` is activation(weights x input + bias).
+        kind: A name in `layers.KINDS`; `dense` is activation(weights x input + bias).
         arrays: The arrays of its kind in the spec's dtype, read-only; those that may be left out may be missing.
         settings: The numbers and words of its kind.
         inputs: How many values it reads.

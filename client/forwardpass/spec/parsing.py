@@ -7,22 +7,23 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from forwardpass.spec.checks import check_counts
+from forwardpass.spec.checks.consistency import check_counts
+from forwardpass.spec.checks.graph import check_graph
+from forwardpass.spec.checks.outline import INPUTS, LayerOutline, Outline, read_outline
+from forwardpass.spec.checks.sizes import check_lengths, check_sizes
 from forwardpass.spec.faults import Faults, found, join, listed, quoted, resolve
-from forwardpass.spec.feature_models import (
+from forwardpass.spec.fields.base import Context
+from forwardpass.spec.fields.document import FORMAT, GroupModel, NetworkModel
+from forwardpass.spec.fields.inputs_outputs import (
+    ExampleModel,
     FeatureModel,
     OutputModel,
     build_feature,
     build_outputs,
     build_thresholds,
 )
-from forwardpass.spec.fields import Context
-from forwardpass.spec.graph import check_graph
-from forwardpass.spec.kinds import KINDS, filled
-from forwardpass.spec.layer_checks import check_layers
-from forwardpass.spec.layer_models import LAYERS, LayerModel, kind_of, settings_of
+from forwardpass.spec.layers import ARRAYS, FILLS, KINDS, LayerModel, kind_of, settings_of
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.models import FORMAT, ExampleModel, GroupModel, NetworkModel
 from forwardpass.spec.network import (
     Example,
     InputGroup,
@@ -32,8 +33,6 @@ from forwardpass.spec.network import (
     default_names,
     default_outputs,
 )
-from forwardpass.spec.outline import INPUTS, LayerOutline, Outline, read_outline
-from forwardpass.spec.sizes import check_lengths, check_sizes
 from forwardpass.tensors import Array
 
 _MAX_UNKNOWN_KEYS: Final = 64
@@ -73,7 +72,7 @@ def read(document: object, *, limits: Limits, faults: Faults) -> NetworkSpec:
     faults.check()
     if model is None:
         raise faults.error()
-    check_layers(model.layers, outline, faults)
+    _check_arrays(model, outline, faults)
     faults.check()
     return _build(model, document, outline)
 
@@ -105,7 +104,7 @@ def _objects(
 _PARTS: Final[Mapping[str, Callable[[object], type[BaseModel] | None]]] = {
     "inputs": lambda _: FeatureModel,
     "input_groups": lambda _: GroupModel,
-    "layers": lambda layer: LAYERS.get(str(kind_of(layer))),
+    "layers": lambda layer: KINDS.get(str(kind_of(layer))),
     "outputs": lambda _: OutputModel,
     "examples": lambda _: ExampleModel,
 }
@@ -121,6 +120,13 @@ def _check_fields(document: Mapping[Any, object], context: Context, faults: Faul
         for detail in error.errors(include_url=False):
             faults.add(resolve(document, _location(detail)), _message(detail, faults))
         return None
+
+
+def _check_arrays(model: NetworkModel, outline: Outline, faults: Faults) -> None:
+    """Report every number of a layer's array that does not fit the other arrays or what the layer reads."""
+    for index, (layer, declared) in enumerate(zip(model.layers, outline.layers, strict=True)):
+        for place, message in layer.check_arrays(declared.inputs or 0):
+            faults.add(join("spec", "layers", index, *place), message)
 
 
 def _location(detail: Any) -> tuple[str | int, ...]:
@@ -145,8 +151,8 @@ def _message(detail: Any, faults: Faults) -> str:
         return f"is {found(value)}; must be {expected.replace(chr(39), chr(34))}{hint}"
     if kind == "union_tag_invalid":
         word = value.get("kind") if isinstance(value, Mapping) else value
-        hint = faults.suggest(word, LAYERS) if isinstance(word, str) else ""
-        return f"is {found(word)}; must be one of {listed(LAYERS)}{hint}"
+        hint = faults.suggest(word, KINDS) if isinstance(word, str) else ""
+        return f"is {found(word)}; must be one of {listed(KINDS)}{hint}"
     if kind == "greater_than_equal":
         return f"is {found(value)}; must be {facts['ge']} or greater"
     return f"is {found(value)}; must be {_TYPES.get(kind, 'something else')}"
@@ -201,14 +207,15 @@ def _build(model: NetworkModel, document: Mapping[Any, Any], outline: Outline) -
 def _build_layer(part: LayerModel, outline: LayerOutline, before: str, weights: object, dtype: str) -> Layer:
     kind, name = str(outline.kind), str(outline.name)
     given = {key: getattr(part, key) for key in outline.shapes}
-    for key, number, axes in filled(kind, given):
-        given[key] = _frozen(np.full([outline.lengths[axis] for axis in axes], number, dtype))
+    for key, number in FILLS[kind].items():
+        if key not in given:
+            given[key] = _frozen(np.full([outline.lengths[axis] for axis in ARRAYS[kind][key]], number, dtype))
     named = tuple(weights) if isinstance(weights, Mapping) else None
     nodes = tuple(part.nodes) if part.nodes is not None else named
     return Layer(
         name=name,
         kind=kind,
-        arrays=MappingProxyType({key: given[key] for key in KINDS[kind] if key in given}),
+        arrays=MappingProxyType({key: given[key] for key in ARRAYS[kind] if key in given}),
         settings=MappingProxyType(settings_of(part)),
         inputs=outline.inputs or 0,
         activation=part.activation,

@@ -1,6 +1,6 @@
 """Forward propagation with numpy: no I/O, no logging, no clock. Trusts its input."""
 
-from forwardpass_server.core.activations import ACTIVATIONS, Activation
+from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.elementwise import Elementwise
 from forwardpass_server.core.features import FeatureViolations, Rules, validate_and_fill
 from forwardpass_server.core.forward import (
@@ -18,7 +18,6 @@ from forwardpass_server.core.plan import Plan
 
 __all__ = [
     "ACTIVATIONS",
-    "Activation",
     "Dense",
     "Elementwise",
     "FeatureViolations",

@@ -1,14 +1,16 @@
 """Activation functions: a closed table of plain functions.
 
-Each takes pre-activations `z`, shape `(..., nodes)`, float32 or float64, and returns a new
-array of the same shape and dtype; or with `out`, as in numpy, it writes there and returns that,
-which may be `z` itself. Otherwise `z` is left as it is. Each is stable over the whole range of finite numbers:
-where the mathematical value is representable, it is returned, and only what is truly too
-large becomes infinity.
+Each function takes pre-activations `z`, `(..., nodes)` float32 or float64, and a keyword for each of its parameters. It
+returns a new array with the shape and dtype of `z`, or writes to `out` and returns that, as numpy does; `out` may be
+`z` itself. Otherwise `z` does not change.
+
+Each function is stable over the whole range of finite numbers: it returns the mathematical value where the dtype can
+represent it, and infinity only where the value is too large.
+
+The first line of each docstring is the row of the function in docs/reference/activations.md.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from math import pi, sqrt
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,19 +20,6 @@ import numpy.typing as npt
 
 from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.erf import erfc
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Activation:
-    """A function of the table.
-
-    Attributes:
-        function: Called with `z`, a keyword for each parameter, and `out`.
-        defaults: Each parameter's value where a spec does not say it.
-    """
-
-    function: Callable[..., Array]
-    defaults: Mapping[str, float] = field(default_factory=dict)
 
 
 def identity(z: Array, *, out: Array | None = None) -> Array:
@@ -190,7 +179,7 @@ def log_softmax(z: Array, *, out: Array | None = None) -> Array:
 
 @np.errstate(over="ignore")
 def exp(z: Array, *, out: Array | None = None) -> Array:
-    """Return `exp(z)`; what is too large for the dtype is infinity."""
+    """Return `exp(z)`, infinity where that is too large for the dtype."""
     return np.exp(z, out=out)
 
 
@@ -218,7 +207,7 @@ def step(z: Array, *, threshold: float, out: Array | None = None) -> Array:
 
 @np.errstate(over="ignore")
 def square(z: Array, *, out: Array | None = None) -> Array:
-    """Return `z^2`; what is too large for the dtype is infinity."""
+    """Return `z^2`, infinity where that is too large for the dtype."""
     return np.multiply(z, z, out=out)
 
 
@@ -230,7 +219,7 @@ def _small(z: Array) -> Array:
 
 
 def _written(value: npt.NDArray[Any], z: Array, out: Array | None) -> Array:
-    """Return a value that was computed beside `z` where it is wanted, in the dtype of `z`."""
+    """Return `value` in the dtype of `z`, or write it to `out` and return that."""
     if out is None:
         return value.astype(z.dtype, copy=False)
     out[...] = value
@@ -239,39 +228,42 @@ def _written(value: npt.NDArray[Any], z: Array, out: Array | None) -> Array:
 
 _FEW: Final = 256
 _ZEROS: Final = {code: (np.zeros((), code), np.zeros(2**20, code)) for code in "fd"}
-"""One zero, and so many that the values of a step are compared each with its own, which numpy does four times as
-fast; only read, they take up addresses but no memory."""
+"""One zero, and an array of zeros: numpy compares two arrays four times as fast as an array with a scalar. The pages of
+the array are only read, so they take addresses but no memory."""
 
-ACTIVATIONS: Final[Mapping[str, Activation]] = MappingProxyType(
+ACTIVATIONS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
     {
-        "identity": Activation(function=identity),
-        "relu": Activation(function=relu),
-        "leaky_relu": Activation(function=leaky_relu, defaults={"negative_slope": 0.01}),
-        "prelu": Activation(function=prelu, defaults={"slope": 0.25}),
-        "relu6": Activation(function=relu6),
-        "elu": Activation(function=elu, defaults={"alpha": 1.0}),
-        "selu": Activation(function=selu),
-        "celu": Activation(function=celu, defaults={"alpha": 1.0}),
-        "gelu": Activation(function=gelu),
-        "gelu_tanh": Activation(function=gelu_tanh),
-        "silu": Activation(function=silu),
-        "mish": Activation(function=mish),
-        "softplus": Activation(function=softplus, defaults={"beta": 1.0}),
-        "softsign": Activation(function=softsign),
-        "tanh": Activation(function=tanh),
-        "sigmoid": Activation(function=sigmoid),
-        "hard_sigmoid": Activation(function=hard_sigmoid),
-        "hard_tanh": Activation(function=hard_tanh, defaults={"min_value": -1.0, "max_value": 1.0}),
-        "hard_swish": Activation(function=hard_swish),
-        "log_sigmoid": Activation(function=log_sigmoid),
-        "softmax": Activation(function=softmax),
-        "log_softmax": Activation(function=log_softmax),
-        "exp": Activation(function=exp),
-        "sin": Activation(function=sin),
-        "cos": Activation(function=cos),
-        "gaussian": Activation(function=gaussian),
-        "step": Activation(function=step, defaults={"threshold": 0.0}),
-        "square": Activation(function=square),
+        function.__name__: function
+        for function in (
+            identity,
+            relu,
+            leaky_relu,
+            prelu,
+            relu6,
+            elu,
+            selu,
+            celu,
+            gelu,
+            gelu_tanh,
+            silu,
+            mish,
+            softplus,
+            softsign,
+            tanh,
+            sigmoid,
+            hard_sigmoid,
+            hard_tanh,
+            hard_swish,
+            log_sigmoid,
+            softmax,
+            log_softmax,
+            exp,
+            sin,
+            cos,
+            gaussian,
+            step,
+            square,
+        )
     }
 )
-"""Every activation function by its name in a spec."""
+"""Each activation function by its name in a spec."""

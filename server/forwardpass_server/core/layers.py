@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from forwardpass_server.core.activations import ACTIVATIONS, Activation
+from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.batch_invariant import Blocking, fast_blocking, matmul
 from forwardpass_server.core.blas_probe import find_blocking
@@ -56,9 +56,7 @@ class Dense:
 
     def __post_init__(self) -> None:
         """Freeze the arrays and bind the activation's parameters."""
-        function, parameters = bind(self.activation, self.parameters, self.own)
-        object.__setattr__(self, "parameters", parameters)
-        object.__setattr__(self, "function", function)
+        object.__setattr__(self, "function", bind(self.activation, self.parameters, self.own))
         shape = self.weights.T.shape
         blocking = fast_blocking(*shape) if self.fast else find_blocking(self.weights.dtype, *shape)
         columns = frozen(self.weights.copy()).T if blocking.transposed else frozen(self.weights.T)
@@ -139,7 +137,7 @@ class Operation:
             key: frozen(value) if isinstance(value, np.ndarray) else value for key, value in self.arguments.items()
         }
         object.__setattr__(self, "arguments", MappingProxyType(arguments))
-        object.__setattr__(self, "function", bind(self.activation, self.parameters, self.own)[0])
+        object.__setattr__(self, "function", bind(self.activation, self.parameters, self.own))
         object.__setattr__(self, "compute", OPERATIONS[self.kind](**arguments))
 
     @property
@@ -166,13 +164,10 @@ Layer: TypeAlias = Dense | Operation
 """A layer of any kind."""
 
 
-def bind(
-    name: str, parameters: Mapping[str, float], own: Callable[..., Array] | None
-) -> tuple[Callable[..., Array], Mapping[str, float]]:
-    """Return an activation function, called with `z` and perhaps `out`, and the values of all of its parameters."""
-    known = Activation(function=own) if own else ACTIVATIONS[name]
-    whole = {**known.defaults, **parameters}
-    return (partial(known.function, **whole) if whole else known.function), whole
+def bind(name: str, parameters: Mapping[str, float], own: Callable[..., Array] | None) -> Callable[..., Array]:
+    """Return an activation function with its parameters bound, to be called with `z` and perhaps `out`."""
+    function = own or ACTIVATIONS[name]
+    return partial(function, **parameters) if parameters else function
 
 
 def _add_bias(sums: Array, biases: Array) -> None:

@@ -9,7 +9,7 @@ from forwardpass.errors import ExampleFailedError, Fault
 from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, NetworkSpec, expressions
 from forwardpass.spec import network as spec_values
-from forwardpass.spec.kinds import DENSE
+from forwardpass.spec.network import DENSE
 from forwardpass.tensors import Array
 
 from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward, validate_and_fill

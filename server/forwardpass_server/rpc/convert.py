@@ -5,8 +5,8 @@ from datetime import datetime
 
 from forwardpass.merges import MERGES
 from forwardpass.numerics import NUMERICS
-from forwardpass.spec.feature_messages import output_messages
-from forwardpass.spec.messages import activation_message, inputs_message
+from forwardpass.spec.forms.feature_messages import output_messages
+from forwardpass.spec.forms.messages import activation_message, inputs_message
 from forwardpass.tensors import DATA_TYPES
 from forwardpass.v1 import network_pb2
 from forwardpass.v1.network_pb2 import Network, NetworkVersion, Shadow

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from forwardpass.errors import Fault, FeatureMismatchError, MissingValueError, ShapeMismatchError
 from forwardpass.normal_forms import normal_form_hint
-from forwardpass.spec.features import REFUSE, UNKNOWN
+from forwardpass.spec.typed_features import REFUSE, UNKNOWN
 
 from forwardpass_server.serving.features import MAX_TOLD, Origin, check_unsaid
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forwardpass.merges import MERGES
 from forwardpass.numerics import NUMERICS, Numerics
-from forwardpass.spec.messages import activation_message
+from forwardpass.spec.forms.messages import activation_message
 from forwardpass.v1.prediction_service_pb2 import PredictResponse, TraceResponse
 from forwardpass.v1.trace_pb2 import LayerTrace
 

@@ -14,7 +14,7 @@ from forwardpass.importers import ParityError
 from forwardpass.onnx_form import runner, write
 from forwardpass.spec import NetworkSpec
 from forwardpass.spec.activations import ACTIVATIONS
-from forwardpass.spec.kinds import KINDS
+from forwardpass.spec.layers import KINDS
 
 from tests.support.random_graphs import random_graph
 from tests.support.random_layers import STEPS, random_layer

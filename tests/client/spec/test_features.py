@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
-from forwardpass.spec.features import UNKNOWN
 from forwardpass.spec.limits import Limits
+from forwardpass.spec.typed_features import UNKNOWN
 from forwardpass.v1 import network_pb2
 from hypothesis import given, settings
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
-from forwardpass.spec.kinds import KINDS
+from forwardpass.spec.layers import KINDS
 from hypothesis import given
 from hypothesis import strategies as st
 

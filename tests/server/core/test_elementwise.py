@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from forwardpass.spec import expressions
+from forwardpass.spec.activations import ACTIVATIONS as VOCABULARY
 from forwardpass_server.core import ACTIVATIONS, Elementwise
 from forwardpass_server.core.elementwise import PIECE_NUMBERS
 from forwardpass_server.core.erf import erf
 from hypothesis import given, reject, settings
 
+from tests.support.default_parameters import default_parameters
 from tests.support.random_expressions import UNARY, texts
 
 DTYPES = ["float32", "float64"]
@@ -172,37 +174,8 @@ def test_against_python(dtype: str, text: str) -> None:
         assert abs(got - want.value) <= 2 * want.slack, (text, x, got, want.value, want.slack)
 
 
-BUILT_IN = {
-    "identity": "x",
-    "relu": "max(x, 0)",
-    "leaky_relu": "where(x > 0, x, 0.01 * x)",
-    "prelu": "where(x > 0, x, 0.25 * x)",
-    "relu6": "clip(x, 0, 6)",
-    "elu": "where(x > 0, x, expm1(min(x, 0)))",
-    "selu": (
-        "1.0507009873554804934193349852946 * where(x > 0, x, 1.6732632423543772848170429916717 * expm1(min(x, 0)))"
-    ),
-    "celu": "where(x > 0, x, expm1(min(x, 0)))",
-    "gelu": "x * (0.5 * erfc(x * -sqrt(0.5)))",
-    "gelu_tanh": "x * sigmoid(2 * sqrt(2 / pi) * x * (1 + 0.044715 * x * x))",
-    "silu": "x * sigmoid(x)",
-    "mish": "x * tanh(softplus(x))",
-    "softplus": "softplus(x)",
-    "softsign": "x / (1 + abs(x))",
-    "tanh": "tanh(x)",
-    "sigmoid": "sigmoid(x)",
-    "hard_sigmoid": "clip(x + 3, 0, 6) / 6",
-    "hard_tanh": "clip(x, -1, 1)",
-    "hard_swish": "x * (clip(x + 3, 0, 6) / 6)",
-    "log_sigmoid": "min(x, 0) - log1p(exp(-abs(x)))",
-    "exp": "exp(x)",
-    "sin": "sin(x)",
-    "cos": "cos(x)",
-    "gaussian": "exp(-x * x)",
-    "step": "where(x >= 0, 1, 0)",
-    "square": "x ** 2",
-}
-"""Every function of the table that works on each node alone, as an expression."""
+BUILT_IN = {name: known.expression for name, known in VOCABULARY.items() if known.expression}
+"""The expression of every function of the vocabulary that works on each node alone."""
 
 WIDE = {"gelu", "gelu_tanh", "gaussian"}
 """Those that the table computes in float64 whatever the dtype; an expression keeps to the network's."""
@@ -216,10 +189,10 @@ def some(dtype: str, shape: tuple[int, int] = (40, 33)) -> np.ndarray:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_function_of_the_table_as_an_expression(name: str, dtype: str) -> None:
-    known = ACTIVATIONS[name]
+    parameters = default_parameters(name)
     z = some(dtype)
-    want = known.function(z, **known.defaults)
-    found = function(BUILT_IN[name], dtype)(z)
+    want = ACTIVATIONS[name](z, **parameters)
+    found = function(BUILT_IN[name], dtype, parameters)(z)
     if dtype == "float64" or name not in WIDE:
         assert found.tobytes() == want.tobytes()
         return

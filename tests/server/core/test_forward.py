@@ -31,21 +31,21 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
+from tests.support.default_parameters import default_parameters
+
 DTYPES = ["float32", "float64"]
 
 
 def random_plan(
     rng: np.random.Generator, sizes: Sequence[int], dtype: str, activation: Callable[[], str] | str = "relu"
 ) -> Plan:
-    layers = [
-        Dense(
-            name=f"layer_{index}",
-            weights=(rng.standard_normal((outputs, inputs)) / math.sqrt(inputs)).astype(dtype),
-            bias=rng.standard_normal(outputs).astype(dtype),
-            activation=activation if isinstance(activation, str) else activation(),
-        )
-        for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes))
-    ]
+    layers = []
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        weights = (rng.standard_normal((outputs, inputs)) / math.sqrt(inputs)).astype(dtype)
+        bias = rng.standard_normal(outputs).astype(dtype)
+        name = activation if isinstance(activation, str) else activation()
+        parameters = default_parameters(name)
+        layers.append(Dense(name=f"layer_{index}", weights=weights, bias=bias, activation=name, parameters=parameters))
     return Plan(
         dtype=np.dtype(dtype),
         layers=tuple(layers),
@@ -180,8 +180,7 @@ def test_parity_with_pytorch() -> None:
     }
     z = np.random.default_rng(0).uniform(-10, 10, (50, 7))
     for name, function in theirs.items():
-        known = ACTIVATIONS[name]
-        found = known.function(z, **known.defaults)
+        found = ACTIVATIONS[name](z, **default_parameters(name))
         np.testing.assert_allclose(found, function(torch.from_numpy(z)).numpy(), rtol=1e-9, atol=1e-9, err_msg=name)
 
 

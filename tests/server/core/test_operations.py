@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from forwardpass import spec
-from forwardpass.spec.kinds import KINDS
-from forwardpass.spec.layer_models import LAYERS
+from forwardpass.spec.layers import ARRAYS, KINDS
 from forwardpass_server.core import Operation, forward, trace
 from forwardpass_server.core.operations import OPERATIONS
 from forwardpass_server.registry.compile import compile_plan
@@ -27,9 +26,9 @@ def alone(layer: dict[str, Any], inputs: int, dtype: str = "float64") -> spec.Ne
 
 
 def test_the_tables_are_complete() -> None:
-    assert set(KINDS) == set(LAYERS) == {"dense", *OPERATIONS} == {*SMOOTH, *STEPS}
-    for kind, arrays in KINDS.items():
-        assert set(arrays) <= set(LAYERS[kind].model_fields)
+    assert set(KINDS) == {"dense", *OPERATIONS} == {*SMOOTH, *STEPS}
+    for kind, arrays in ARRAYS.items():
+        assert set(arrays) <= set(KINDS[kind].model_fields)
 
 
 @pytest.mark.parametrize("kind", OPERATIONS)

@@ -9,9 +9,8 @@ from forwardpass.importers.onnx.refusing import Refused
 from forwardpass.onnx_form import METADATA, write
 from forwardpass.spec import DEFAULT_LIMITS, NetworkSpec, parse
 from forwardpass.spec.faults import Faults
-from forwardpass.spec.json_text import read_json
-from forwardpass.spec.kinds import KINDS
-from forwardpass.spec.layer_models import kind_of
+from forwardpass.spec.forms.json_text import read_json
+from forwardpass.spec.layers import ARRAYS, kind_of
 
 
 def recovered(model: Any) -> NetworkSpec | None:
@@ -38,7 +37,7 @@ def _with_arrays(layers: Sequence[object], graph: Any) -> list[object]:
     whole: list[object] = []
     for layer in layers:
         if isinstance(layer, dict):
-            names = {key: f"{layer.get('name')}/{key}" for key in KINDS.get(str(kind_of(layer)), ())}
+            names = {key: f"{layer.get('name')}/{key}" for key in ARRAYS.get(str(kind_of(layer)), ())}
             arrays = {key: to_array(tensors[name]) for key, name in names.items() if name in tensors}
             whole.append({**layer, **arrays})
         else:

@@ -19,7 +19,7 @@ from forwardpass.spec.expressions.grammar import (
 )
 from forwardpass.spec.expressions.printer import show
 from forwardpass.spec.faults import quoted
-from forwardpass.spec.numbers import number_fault
+from forwardpass.spec.fields.numbers import number_fault
 
 Folded: TypeAlias = float | bool | str | tuple[Any, ...]
 """A constant, `"x"`, or the name of a function or operator with its folded operands."""

@@ -3,11 +3,11 @@
 from os import PathLike
 from pathlib import Path
 
-from forwardpass.spec.document import from_json
 from forwardpass.spec.faults import Faults
+from forwardpass.spec.forms.json_document import from_json
+from forwardpass.spec.forms.safetensors import from_safetensors
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.network import NetworkSpec
-from forwardpass.spec.safetensors import from_safetensors
 
 
 def load(path: str | PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from forwardpass.merges import MERGES
-from forwardpass.spec.checks import output_layers
+from forwardpass.spec.checks.consistency import output_layers
+from forwardpass.spec.checks.outline import CONCATENATE, INPUTS, LayerOutline, Outline
 from forwardpass.spec.faults import Faults, found, join, listed, quoted
-from forwardpass.spec.kinds import DENSE
 from forwardpass.spec.limits import Limits
-from forwardpass.spec.outline import CONCATENATE, INPUTS, LayerOutline, Outline
+from forwardpass.spec.network import DENSE
 
 _ALL_INPUTS: Final = -1
 _MERGES: Final = tuple(word for word in MERGES if word is not None)

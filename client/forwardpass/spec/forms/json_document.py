@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from forwardpass.spec.activations import ACTIVATIONS
+from forwardpass.spec.checks.outline import INPUTS
 from forwardpass.spec.faults import Faults
-from forwardpass.spec.features import REFUSE
-from forwardpass.spec.json_text import read_json
-from forwardpass.spec.kinds import DENSE
-from forwardpass.spec.layer_models import defaults_of
+from forwardpass.spec.fields.document import FORMAT
+from forwardpass.spec.forms.json_text import read_json
+from forwardpass.spec.layers import default_settings
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.models import FORMAT
 from forwardpass.spec.network import (
+    DENSE,
     Activation,
     Example,
     Feature,
@@ -29,8 +29,8 @@ from forwardpass.spec.network import (
     default_names,
     default_outputs,
 )
-from forwardpass.spec.outline import INPUTS
 from forwardpass.spec.parsing import read
+from forwardpass.spec.typed_features import REFUSE
 from forwardpass.tensors import Array
 
 
@@ -140,13 +140,13 @@ def _layer(layer: Layer, before: str, *, numbers: bool) -> dict[str, Any]:
             "from": [] if layer.from_ == (before,) else list(layer.from_),
             "merge": layer.merge,
         }
-    ) | {key: value for key, value in layer.settings.items() if defaults_of(layer.kind).get(key) != value}
+    ) | {key: value for key, value in layer.settings.items() if default_settings(layer.kind).get(key) != value}
 
 
 def _activation(activation: Activation) -> str | dict[str, Any]:
     if activation.expression:
         return _given({"expression": activation.expression, "parameters": dict(activation.parameters)})
-    known = ACTIVATIONS[activation.name]
+    known = ACTIVATIONS[activation.name].parameters
     given = {key: value for key, value in activation.parameters.items() if value != known[key].default}
     return {"name": activation.name, **given} if given else activation.name
 

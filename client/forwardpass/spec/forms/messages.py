@@ -7,18 +7,18 @@ from forwardpass.errors import DtypeMismatchError, Fault, InvalidNetworkError, I
 from forwardpass.merges import MERGE_WORDS, MERGES
 from forwardpass.numerics import NUMERICS, Numerics
 from forwardpass.spec.faults import Faults, join
-from forwardpass.spec.feature_messages import (
+from forwardpass.spec.fields.document import FORMAT
+from forwardpass.spec.fields.numbers import Unreadable
+from forwardpass.spec.forms.feature_messages import (
     feature_message,
     output_messages,
     read_feature_message,
     read_outputs,
     row_numbers,
 )
-from forwardpass.spec.kinds import DENSE, KINDS
+from forwardpass.spec.layers import ARRAYS
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.models import FORMAT
-from forwardpass.spec.network import Activation, Inputs, Layer, NetworkSpec
-from forwardpass.spec.numbers import Unreadable
+from forwardpass.spec.network import DENSE, Activation, Inputs, Layer, NetworkSpec
 from forwardpass.spec.parsing import read
 from forwardpass.tensors import DATA_TYPES, Array, from_tensor, to_tensor
 from forwardpass.v1 import network_pb2, tensor_pb2
@@ -178,10 +178,10 @@ def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Fault
 def _operation(path: str, message: network_pb2.Layer, limits: Limits, faults: Faults) -> dict[str, object]:
     """Return the kind of a layer and what it says of it. What is no part of the kind is left for `read` to refuse."""
     kind = message.WhichOneof("operation")
-    said: list[tuple[str, Any]] = [(key, getattr(message, key)) for key in KINDS[DENSE] if message.HasField(key)]
+    said: list[tuple[str, Any]] = [(key, getattr(message, key)) for key in ARRAYS[DENSE] if message.HasField(key)]
     if kind is not None:
         said += [(field.name, value) for field, value in getattr(message, kind).ListFields()]
-    axes = {**KINDS[DENSE], **KINDS[kind or DENSE]}
+    axes = {**ARRAYS[DENSE], **ARRAYS[kind or DENSE]}
     document = {
         key: _tensor(f"{path}.{key}", value, len(axes[key]), limits, faults) if key in axes else value
         for key, value in said

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from forwardpass.spec.checks.outline import INPUTS, ExampleOutline, LayerOutline, Outline
 from forwardpass.spec.faults import Faults, found, join, listed, quoted
-from forwardpass.spec.features import check_features
-from forwardpass.spec.kinds import KINDS
+from forwardpass.spec.layers import ARRAYS, KINDS
 from forwardpass.spec.limits import Limits
 from forwardpass.spec.names import identifier_fault
 from forwardpass.spec.network import default_names
-from forwardpass.spec.outline import INPUTS, ExampleOutline, LayerOutline, Outline
+from forwardpass.spec.typed_features import check_features
 
 _EACH: Final = {"outputs": "node", "inputs": "value that the layer reads", "keys": "key"}
 """What an axis has a number for."""
@@ -83,16 +83,15 @@ def _check_layer(path: str, layer: LayerOutline, outline: Outline, limits: Limit
 def _check_shapes(path: str, layer: LayerOutline, kind: str, faults: Faults) -> None:
     """Note every array with an axis of another length than it has elsewhere in the layer."""
     for key, shape in layer.shapes.items():
-        for axis, length in zip(KINDS[kind][key], shape, strict=True):
+        for axis, length in zip(ARRAYS[kind][key], shape, strict=True):
             needed = layer.lengths.get(axis)
             if len(shape) == 1 and axis in _EACH:
                 _check_length(join(path, key), length, needed, "numbers", _EACH[axis], faults)
             elif length is not None and length != needed:
                 what = "rows" if axis == "outputs" else "numbers in each row"
                 faults.add(join(path, key), f"has {length} {what}; needed are {needed}, as the weights have")
-    values = layer.reads
-    if kind == "one_hot" and "indices" not in layer.shapes and values is not None and values > 1:
-        faults.add(f"{path}.indices", f"is missing; say which of the {values} values that it reads each node looks at")
+    for place, message in KINDS[kind].check_declared(layer.shapes, layer.reads):
+        faults.add(join(path, *place), message)
 
 
 def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> None:

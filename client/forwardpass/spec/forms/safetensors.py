@@ -2,7 +2,7 @@
 
 A safetensors file is 8 bytes of header length (little-endian), a JSON header, and the tensors' bytes
 (https://huggingface.co/docs/safetensors). Ours has the tensors `<layer>.weights`, `<layer>.bias` and so on in the
-order of layers and of `KINDS`, and in the header's `__metadata__` the spec's canonical JSON without them. Keys are
+order of layers and of `ARRAYS`, and in the header's `__metadata__` the spec's canonical JSON without them. Keys are
 sorted, floats have their shortest form, and the header is padded with spaces to a multiple of 8, so that
 equal specs are equal bytes. The sign of a zero weight is kept; all other zeros are positive.
 """
@@ -14,17 +14,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.spec.document import to_document
 from forwardpass.spec.faults import Faults, found, join, quoted
-from forwardpass.spec.json_text import read_json
-from forwardpass.spec.kinds import KINDS
-from forwardpass.spec.layer_models import kind_of
+from forwardpass.spec.fields.document import FORMAT
+from forwardpass.spec.fields.numbers import Unreadable
+from forwardpass.spec.forms.json_document import to_document
+from forwardpass.spec.forms.json_text import read_json
+from forwardpass.spec.forms.tensor_file import METADATA, read_tensors
+from forwardpass.spec.layers import ARRAYS, kind_of
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.models import FORMAT
 from forwardpass.spec.network import NetworkSpec
-from forwardpass.spec.numbers import Unreadable
 from forwardpass.spec.parsing import read
-from forwardpass.spec.tensor_file import METADATA, read_tensors
 from forwardpass.tensors import Array
 
 _CODES: Final = {"float32": "F32", "float64": "F64"}
@@ -119,7 +118,7 @@ def _filled(document: dict[str, Any], tensors: Mapping[str, Array | Unreadable],
             continue
         name = layer.get("name", f"layer_{index}")
         whole = dict(layer)
-        for key in KINDS.get(str(kind_of(layer)), ()):
+        for key in ARRAYS.get(str(kind_of(layer)), ()):
             tensor = left.pop(f"{name}.{key}", None) if isinstance(name, str) else None
             path = join("spec", "layers", index, key)
             if key in layer:
@@ -134,7 +133,7 @@ def _filled(document: dict[str, Any], tensors: Mapping[str, Array | Unreadable],
         f"{layer.get('name')}.{key}"
         for layer in filled
         if isinstance(layer, dict)
-        for key in KINDS.get(str(kind_of(layer)), ())
+        for key in ARRAYS.get(str(kind_of(layer)), ())
     ]
     for name in left:
         faults.add(join("file", name), f"no layer has this tensor{faults.suggest(name, known)}")

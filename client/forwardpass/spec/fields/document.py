@@ -1,7 +1,7 @@
-"""The document as pydantic models in strict mode; docs/reference/network.schema.json is made from them.
+"""The whole document as a pydantic model; docs/reference/network.schema.json is generated from it.
 
-Each field is checked for itself here. What concerns several fields at once (widths, names that must
-differ, layers that read others) is judged on the outline, so that no fault hides another.
+Each field is checked by itself. The checks that concern several fields (widths, names that must differ, layers that
+read others) work on the outline, so that no fault hides another.
 """
 
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -10,23 +10,13 @@ from pydantic import BeforeValidator, Field
 
 from forwardpass.numerics import Numerics
 from forwardpass.spec.faults import found
-from forwardpass.spec.feature_models import FeatureField, OutputField, Threshold
-from forwardpass.spec.fields import (
-    Identifier,
-    Label,
-    Labels,
-    NamedRow,
-    Names,
-    Row,
-    Text,
-    Tolerance,
-)
-from forwardpass.spec.layer_models import LayerField
-from forwardpass.spec.model import Model, as_dict
-from forwardpass.spec.numbers import refuse
+from forwardpass.spec.fields.base import Model, as_dict, refuse
+from forwardpass.spec.fields.inputs_outputs import ExampleModel, FeatureField, OutputField, Threshold
+from forwardpass.spec.fields.scalars import Identifier, Label, Labels, Names, Text
+from forwardpass.spec.layers import LayerField
 
 FORMAT: Final = "forwardpass.network/1"
-"""What the key `format` says in every document of this form."""
+"""The value of the key `format` in every document of this form."""
 
 
 def _as_inputs(value: object) -> dict[str, object]:
@@ -45,29 +35,21 @@ _InputsForm: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[list[FeatureFie
 
 
 class InputsModel(Model):
-    """What a network reads: a width, or features."""
+    """The inputs of a network: a width, or features."""
 
     width: int = Field(1, ge=1)
     features: list[FeatureField] | None = Field(None, min_length=1)
 
 
 class GroupModel(Model):
-    """Neighbouring inputs with a name that layers read them by."""
+    """Adjacent inputs with a name by which layers read them."""
 
     name: Identifier = Field(description="Unique among groups and layers.")
     width: int = Field(ge=1, description="How many inputs it has.")
 
 
-class ExampleModel(Model):
-    """One row of inputs with the outputs that it must give."""
-
-    inputs: NamedRow = Field(description="A number for each input, in a list or by feature name.")
-    outputs: Row = Field(description="A number for each output.")
-    tolerance: Tolerance | None = Field(None, description="The largest accepted absolute difference.")
-
-
 class NetworkModel(Model):
-    """A feed-forward network: what it reads, its layers, and examples that prove it."""
+    """A feed-forward network: its inputs, its layers, and examples that prove it."""
 
     format: Literal["forwardpass.network/1"] = Field(description="Says what this document is.")
     dtype: Literal["float32", "float64"] = Field("float64", description="The arithmetic of the whole network.")
@@ -105,7 +87,7 @@ class NetworkModel(Model):
     allow_non_finite_inputs: bool = Field(False, description="Whether NaN and infinity are accepted in inputs.")
     numerics: Numerics | None = Field(
         None,
-        description="exact: a row has the same bits in any company; fast: maybe not; the server's setting if left out.",
+        description="exact: the same bits in every batch; fast: maybe not; the server's setting when left out.",
     )
 
 

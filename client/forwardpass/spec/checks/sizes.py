@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from forwardpass.spec.checks.outline import LayerOutline, Outline
 from forwardpass.spec.faults import Faults, join
-from forwardpass.spec.kinds import DENSE, number_count
+from forwardpass.spec.layers import count_numbers
 from forwardpass.spec.limits import Limits
-from forwardpass.spec.outline import LayerOutline, Outline
+from forwardpass.spec.network import DENSE
 
 _MAX_KEYS = 64
 
@@ -104,7 +105,7 @@ def _too_heavy(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
 
 
 def _parameters(layer: LayerOutline) -> int:
-    return 0 if layer.kind is None else number_count(layer.kind, layer.shapes, layer.lengths)
+    return 0 if layer.kind is None else count_numbers(layer.kind, layer.shapes, layer.lengths)
 
 
 def _shown(number: int) -> str:

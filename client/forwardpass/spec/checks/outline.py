@@ -10,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from forwardpass.spec.features import FeatureOutline, read_feature
-from forwardpass.spec.kinds import DENSE, KINDS, output_width
-from forwardpass.spec.numbers import Unreadable, common_length
+from forwardpass.spec.fields.numbers import Unreadable, common_length
+from forwardpass.spec.layers import ARRAYS, KINDS
+from forwardpass.spec.network import DENSE
+from forwardpass.spec.typed_features import FeatureOutline, read_feature
 
 INPUTS: Final = "inputs"
 """The name that stands for the network's inputs among the layers that a layer reads."""
@@ -27,7 +28,7 @@ class LayerOutline:
 
     Attributes:
         name: Its name, the default one when it says none, None when the name is wrong.
-        kind: A name in `KINDS`, or None when it says another.
+        kind: A name in `ARRAYS`, or None when it says another.
         shapes: The shape of each array of its kind that it gives, as far as it can be told.
         lengths: The length of each axis; for what it reads, that of the layers it names where they are known.
         reads: How many values those layers have together, None where that is not known.
@@ -171,8 +172,8 @@ def _read_layer(entries: Mapping[object, object], index: int, reads: int | None)
     sources = entries.get("from")
     merge = entries.get("merge")
     word = entries.get("kind", DENSE)
-    kind = word if isinstance(word, str) and word in KINDS else None
-    axes = KINDS[kind] if kind is not None else {}
+    kind = word if isinstance(word, str) and word in ARRAYS else None
+    axes = ARRAYS[kind] if kind is not None else {}
     shapes = {key: _shape(entries[key], len(axes[key])) for key in axes if entries.get(key) is not None}
     lengths = _lengths(kind, shapes, reads)
     return LayerOutline(
@@ -181,7 +182,7 @@ def _read_layer(entries: Mapping[object, object], index: int, reads: int | None)
         shapes=shapes,
         lengths=lengths,
         reads=reads,
-        outputs=None if kind is None else output_width(kind, lengths),
+        outputs=None if kind is None else KINDS[kind].count_nodes(lengths),
         nodes=tuple(nodes if nodes is not None else named_rows),
         node_count=None if nodes is None else len(nodes),
         named_rows=isinstance(weights, Mapping),
@@ -213,7 +214,7 @@ def _lengths(kind: str | None, shapes: Mapping[str, tuple[int | None, ...]], rea
     # A dense layer's weights say what it reads, and are told so where that is not what there is.
     lengths = {"inputs": reads} if reads is not None and kind != DENSE else {}
     for key, shape in shapes.items():
-        for axis, length in zip(KINDS[kind or DENSE][key], shape, strict=True):
+        for axis, length in zip(ARRAYS[kind or DENSE][key], shape, strict=True):
             if length is not None:
                 lengths.setdefault(axis, length)
     if kind == DENSE and reads is not None:

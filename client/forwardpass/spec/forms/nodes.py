@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from forwardpass.spec.faults import Faults, found, join, quoted
+from forwardpass.spec.fields.document import FORMAT
+from forwardpass.spec.fields.numbers import common_length
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.models import FORMAT
 from forwardpass.spec.network import NetworkSpec
-from forwardpass.spec.numbers import common_length
 from forwardpass.spec.parsing import read
 
 _NODE: Final = re.compile(r"node_(?:([0-9]{1,9})_)?([0-9]{1,9})")

@@ -14,7 +14,8 @@ import numpy as np
 
 from forwardpass.normal_forms import normal_form_hint
 from forwardpass.spec.faults import Faults, found, join, listed, nearest, quoted
-from forwardpass.spec.numbers import Problem, number_fault
+from forwardpass.spec.fields.base import Problem
+from forwardpass.spec.fields.numbers import number_fault
 
 FeatureKind: TypeAlias = Literal["number", "category", "boolean"]
 """What the values of a feature are."""

@@ -1,4 +1,4 @@
-"""The parts of a document that say what goes in and what comes out, as pydantic models."""
+"""The fields of a document for what a network reads and returns: features, outputs, thresholds and examples."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias
@@ -6,20 +6,26 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from forwardpass.spec.faults import found
-from forwardpass.spec.features import NAN, REFUSE, FeatureKind, OutOfRange
-from forwardpass.spec.fields import Context, Label, Number, Scale, Text, Unit
+from forwardpass.spec.fields.base import Context, Model, Problem, refuse
+from forwardpass.spec.fields.numbers import number_fault, vector
+from forwardpass.spec.fields.scalars import NUMBER, NUMBERS, Label, Number, Scale, Schema, Text, Tolerance, Unit, texts
 from forwardpass.spec.limits import DEFAULT_LIMITS
-from forwardpass.spec.model import Model
 from forwardpass.spec.names import category_fault
 from forwardpass.spec.network import Feature, Output
-from forwardpass.spec.numbers import Problem, number_fault, refuse
+from forwardpass.spec.typed_features import NAN, REFUSE, FeatureKind, OutOfRange, example_row
 
 DEFAULT_THRESHOLD: Final = 0.5
 """The probability from which the second of two classes is chosen."""
 
-_NUMBER: Final[dict[str, Any]] = {"type": "number"}
-_CATEGORY: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": DEFAULT_LIMITS.max_name_length}
-_PROBABILITY: Final[dict[str, Any]] = {**_NUMBER, "minimum": 0, "maximum": 1}
+_CATEGORY: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": DEFAULT_LIMITS.max_name_length}
+_VALUE: Final[Schema] = {"type": ["number", "string", "boolean", "null"]}
+_NAMED_ROW: Final[Schema] = {
+    "anyOf": [
+        {"type": "array", "items": _VALUE, "minItems": 1},
+        {"type": "object", "additionalProperties": _VALUE},
+    ]
+}
+_PROBABILITY: Final[Schema] = {**NUMBER, "minimum": 0, "maximum": 1}
 
 
 def _range(value: object, info: "ValidationInfo[Context]") -> tuple[float | None, float | None]:
@@ -39,18 +45,6 @@ def _range(value: object, info: "ValidationInfo[Context]") -> tuple[float | None
     return ends[0], ends[1]
 
 
-def _categories(value: object, info: "ValidationInfo[Context]") -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        refuse([((), f"is {found(value)}; must be a list of texts")])
-    faults = (
-        (index, category_fault(category, info.context.limits.max_name_length)) for index, category in enumerate(value)
-    )
-    problems: list[Problem] = [((index,), fault) for index, fault in faults if fault is not None]
-    if problems:
-        refuse(problems)
-    return tuple(value)
-
-
 def _fill_value(value: Any, info: "ValidationInfo[Context]") -> float | str:
     if isinstance(value, str):
         return value
@@ -66,7 +60,7 @@ def _threshold(value: Any) -> tuple[float, ...]:
         refuse([((), "is an empty list; leave it out")])
     problems: list[Problem] = []
     for index, number in enumerate(numbers):
-        # In float64 whatever the network's dtype; it is rounded where it is compared.
+        # In float64 whatever the network's dtype; it is rounded when it is compared.
         fault = number_fault(number, "float64")
         if fault is None and not 0 <= number <= 1:
             fault = f"is {found(number)}; must be from 0 to 1"
@@ -77,22 +71,47 @@ def _threshold(value: Any) -> tuple[float, ...]:
     return tuple(float(number) + 0.0 for number in numbers)
 
 
+def _row(value: object, info: "ValidationInfo[Context]") -> tuple[float, ...]:
+    # Checked in the network's dtype but kept in float64, as they are written.
+    vector(value, info.context.dtype)
+    return tuple((vector(value, "float64") + 0.0).tolist())
+
+
+def _named_row(value: object, info: "ValidationInfo[Context]") -> tuple[float | None, ...] | dict[str, float | None]:
+    if info.context.features and isinstance(value, Mapping | list | tuple):
+        problems, read = example_row(value, info.context.features, info.context.dtype)
+        if problems:
+            refuse(problems)
+        return {str(key): number for key, number in read.items()} if isinstance(value, Mapping) else (*read.values(),)
+    if not isinstance(value, Mapping):
+        return _row(value, info)
+    faults = ((key, number_fault(number, info.context.dtype)) for key, number in value.items())
+    problems = [((key if isinstance(key, str) else found(key),), fault) for key, fault in faults if fault is not None]
+    if problems:
+        refuse(problems)
+    return {key: float(number) + 0.0 for key, number in value.items()}
+
+
 Range: TypeAlias = Annotated[
     tuple[float | None, float | None],
     PlainValidator(_range),
     WithJsonSchema(
-        {"type": "array", "items": {"anyOf": [_NUMBER, {"type": "null"}]}, "minItems": 2, "maxItems": 2},
+        {"type": "array", "items": {"anyOf": [NUMBER, {"type": "null"}]}, "minItems": 2, "maxItems": 2},
     ),
 ]
 Categories: TypeAlias = Annotated[
     tuple[str, ...],
-    PlainValidator(_categories),
+    texts(category_fault),
     WithJsonSchema({"type": "array", "items": _CATEGORY, "minItems": 1, "uniqueItems": True}),
 ]
 FillValue: TypeAlias = Annotated[
     float | str,
     PlainValidator(_fill_value),
-    WithJsonSchema({"anyOf": [_NUMBER, {"type": "boolean"}, {"type": "string", "minLength": 1}]}),
+    WithJsonSchema({"anyOf": [NUMBER, {"type": "boolean"}, {"type": "string", "minLength": 1}]}),
+]
+Row: TypeAlias = Annotated[tuple[float, ...], PlainValidator(_row), WithJsonSchema(NUMBERS)]
+NamedRow: TypeAlias = Annotated[
+    tuple[float | None, ...] | dict[str, float | None], PlainValidator(_named_row), WithJsonSchema(_NAMED_ROW)
 ]
 Threshold: TypeAlias = Annotated[
     tuple[float, ...],
@@ -133,13 +152,21 @@ class FeatureModel(Model):
 
 
 class OutputModel(Model):
-    """One output: its name, and what is known of it."""
+    """One output: its name and its metadata."""
 
     name: Label = Field(description="The output's name.")
     unit: Unit = Field("", description="The unit of measurement, for example EUR.")
     description: Text = Field("", description="What the output says about the world.")
     scale: Number = Field(1.0, description="Multiplies what the last layer computes.")
     shift: Number = Field(0.0, description="Added to it after that.")
+
+
+class ExampleModel(Model):
+    """One row of inputs with the outputs that it must give."""
+
+    inputs: NamedRow = Field(description="A number for each input, in a list or by feature name.")
+    outputs: Row = Field(description="A number for each output.")
+    tolerance: Tolerance | None = Field(None, description="The largest accepted absolute difference.")
 
 
 FeatureField: TypeAlias = Annotated[
@@ -151,7 +178,7 @@ OutputField: TypeAlias = Annotated[
 
 
 def build_feature(part: FeatureModel) -> Feature:
-    """Make a feature of what was checked."""
+    """Return the feature that a checked model describes."""
     low, high = part.range or (None, None)
     return Feature(
         name=part.name,
@@ -170,7 +197,7 @@ def build_feature(part: FeatureModel) -> Feature:
 
 
 def build_outputs(parts: Sequence[OutputModel]) -> tuple[Output, ...]:
-    """Return what is known of each output, or nothing where nothing is known of any."""
+    """Return the metadata of each output, or nothing where no output has any."""
     facts = tuple(
         Output(unit=part.unit, description=part.description, scale=part.scale, shift=part.shift) for part in parts
     )
@@ -178,7 +205,7 @@ def build_outputs(parts: Sequence[OutputModel]) -> tuple[Output, ...]:
 
 
 def build_thresholds(given: Sequence[float], outputs: int) -> tuple[float, ...]:
-    """Return a threshold for each output; none where it is the one that holds anyway."""
+    """Return a threshold for each output, or nothing where the document gives the default."""
     if outputs == 1 and tuple(given) == (DEFAULT_THRESHOLD,):
         return ()
     return tuple(given) * outputs if len(given) == 1 else tuple(given)

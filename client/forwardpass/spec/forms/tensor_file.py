@@ -8,17 +8,17 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.spec.faults import Faults, found, join
-from forwardpass.spec.json_text import read_json
-from forwardpass.spec.kinds import KINDS
+from forwardpass.spec.fields.numbers import Unreadable
+from forwardpass.spec.forms.json_text import read_json
+from forwardpass.spec.layers import ARRAYS
 from forwardpass.spec.limits import Limits
-from forwardpass.spec.numbers import Unreadable
 from forwardpass.tensors import Array
 
 METADATA: Final = "__metadata__"
 """The header's entry that is no tensor."""
 
 _LENGTH: Final = 8
-_TENSORS_OF_LAYER: Final = max(map(len, KINDS.values()))
+_TENSORS_OF_LAYER: Final = max(map(len, ARRAYS.values()))
 _BF16: Final = "BF16"
 _DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
     "F16": np.dtype("<f2"),

@@ -1,55 +1,40 @@
-"""Numbers of a spec: checked all at once by numpy, and one by one only to find what is wrong.
+"""Read numbers, vectors and matrices: numpy checks all of them at once, and Python one by one only to find a fault.
 
-A matrix or vector may be lists, arrays, or a mapping of node names to rows. What comes back is
-read-only and of the network's dtype; it shares memory with what was given where that is read-only,
-aligned and of that dtype already, and is a copy otherwise.
+A matrix or vector may be lists, arrays, or a mapping of node names to rows. The result is read-only and has the
+network's dtype. It shares memory with the argument where that is read-only, aligned and of that dtype already; else it
+is a copy.
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from forwardpass.spec.faults import found
+from forwardpass.spec.fields.base import MAX_SHOWN, Problem, refuse
 from forwardpass.tensors import Array
 
-Problem: TypeAlias = tuple[tuple[str | int, ...], str]
-"""Where in a field, and what is wrong there."""
-
-_SHOWN: Final = 10
 _NUMBERS: Final = frozenset({int, float})
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable:
-    """Stands in a document for a tensor whose faults are known already.
+    """A placeholder in a document for a tensor whose faults are reported already.
 
     Attributes:
-        shape: The shape that it declares, where that can be told.
+        shape: The shape that the tensor declares, or None where it declares none that can be read.
     """
 
     shape: tuple[int, ...] | None = None
 
 
-def refuse(problems: Sequence[Problem], value: object = None) -> NoReturn:
-    """Raise what pydantic understands as one fault for each problem, the first ten at most."""
-    left = len(problems) - _SHOWN
-    shown = [*problems[:_SHOWN], *([((), f"has {left} more faults of this kind")] if left > 0 else [])]
-    details = [
-        InitErrorDetails(type=PydanticCustomError("fault", "{fault}", {"fault": fault}), loc=place, input=value)
-        for place, fault in shown
-    ]
-    raise ValidationError.from_exception_data("number", details)
-
-
 def number_fault(value: object, dtype: npt.DTypeLike) -> str | None:
-    """Say why a value is not a finite number of a dtype, or None."""
+    """Return why a value is not a finite number of a dtype, or None."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         return f"is {found(value)}; must be a number"
     try:
@@ -66,14 +51,14 @@ def number_fault(value: object, dtype: npt.DTypeLike) -> str | None:
 
 
 def matrix(value: object, dtype: npt.DTypeLike) -> Array:
-    """Read weights, `(outputs, inputs)`.
+    """Read a matrix, `(outputs, inputs)`.
 
     Args:
         value: Rows in a list or by node name, or an array of two axes.
         dtype: float32 or float64; numbers are rounded to the nearest.
 
     Raises:
-        ValidationError: Something is wrong; the locations are within the field.
+        ValidationError: A number, row or shape is wrong; the locations are within the field.
     """
     if isinstance(value, Unreadable):
         return np.empty((0, 0), dtype)
@@ -105,7 +90,7 @@ def matrix(value: object, dtype: npt.DTypeLike) -> Array:
 
 
 def vector(value: object, dtype: npt.DTypeLike) -> Array:
-    """Read a list of numbers, `(length,)`; otherwise like `matrix`."""
+    """Read a vector, `(length,)`; otherwise like `matrix`."""
     if isinstance(value, Unreadable):
         return np.empty(0, dtype)
     if isinstance(value, np.ndarray):
@@ -123,8 +108,13 @@ def vector(value: object, dtype: npt.DTypeLike) -> Array:
     return _fit(numbers[0], numbers[0], dtype, lambda place: (place[0],))
 
 
+def rounded(number: float, dtype: str) -> float:
+    """Return a number rounded to a dtype."""
+    return float(np.dtype(dtype).type(number))
+
+
 def common_length(rows: Iterable[object]) -> int | None:
-    """Return the length that most rows have, or None when none has a length."""
+    """Return the most frequent length of the rows, or None where no row has a length."""
     lengths = Counter(
         row.shape[0] if isinstance(row, np.ndarray) else len(row)
         for row in rows
@@ -134,7 +124,7 @@ def common_length(rows: Iterable[object]) -> int | None:
 
 
 def _stack(rows: Sequence[Any]) -> npt.NDArray[np.float64] | None:
-    """Make an array of flawless rows at full speed, or return None."""
+    """Make an array from rows without a fault at full speed; return None for all others."""
     if all(isinstance(row, np.ndarray) and row.ndim == 1 and row.dtype.kind in "iuf" for row in rows):
         return np.stack(rows).astype(np.float64) if len({row.shape for row in rows}) == 1 and rows[0].size else None
     kinds: set[type] = set()
@@ -193,7 +183,7 @@ def _fit(numbers: Array, source: npt.NDArray[Any], dtype: npt.DTypeLike, place: 
         places = np.argwhere(~finite)
         problems = [
             (place(tuple(map(int, index))), number_fault(source[tuple(index)], dtype) or "is not finite")
-            for index in places[:_SHOWN]
+            for index in places[:MAX_SHOWN]
         ]
         more = len(places) - len(problems)
         refuse([*problems, *([((), f"has {more} more numbers that are not finite")] if more else [])])

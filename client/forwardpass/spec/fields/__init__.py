@@ -1,0 +1,1 @@
+"""The fields of a document, each checked by itself; pydantic models in strict mode."""

@@ -1,0 +1,376 @@
+"""The kinds of layers: the arrays and settings of each, its formula in words, and the checks between its arrays.
+
+A layer computes its pre-activation from x, the values that it reads, and applies its activation function to that. Each
+kind is one class here. The server's `core/operations.py` computes it, `importers/reference` computes it independently
+for comparison, `onnx_form/kinds.py` writes it as ONNX nodes, and `network.proto` has its message.
+
+Axes with the same name have the same length within a layer: `inputs` is the number of values that the layer reads,
+`outputs` the number of its nodes.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, Union, get_args
+
+import numpy as np
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from forwardpass.spec.activations import ActivationField
+from forwardpass.spec.fields.arrays import (
+    Ascending,
+    Different,
+    Indices,
+    Mask,
+    Matrix,
+    Table,
+    Variance,
+    Vector,
+    Windows,
+)
+from forwardpass.spec.fields.base import Model, Problem, as_dict
+from forwardpass.spec.fields.scalars import Epsilon, Identifier, Identifiers, Number, Rate, Sources
+from forwardpass.spec.network import DENSE, Activation
+from forwardpass.tensors import Array
+
+_EPSILON: Final = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The axes of an array of a layer, and the number that fills it when a layer leaves it out.
+
+    Attributes:
+        names: The name of each axis.
+        fill: The number that fills the array; None where an array that is left out does not exist.
+    """
+
+    names: tuple[str, ...]
+    fill: float | None = None
+
+
+def _axes(*names: str, fill: float | None = None) -> Axes:
+    return Axes(names, fill)
+
+
+class LayerModel(Model):
+    """The fields of every layer."""
+
+    name: Identifier | None = Field(None, description="Unique; layer_ and the layer's index when left out.")
+    activation: ActivationField = Field(
+        Activation(name="identity", parameters={}),
+        description="The function applied to the pre-activation.",
+        json_schema_extra={"default": "identity"},
+    )
+    nodes: Identifiers | None = Field(
+        None, description="A name for each node; the layer's name, underscore and index when left out."
+    )
+    from_: Sources | None = Field(
+        None,
+        alias="from",
+        description="The layers or input groups that it reads, or inputs for all inputs; "
+        "the layer before when left out.",
+    )
+    merge: Literal["sum", "concatenate", "multiply", "mean", "max"] | None = Field(
+        None, description="How the activations of several layers become one input."
+    )
+
+    @classmethod
+    def count_nodes(cls, lengths: Mapping[str, int]) -> int | None:
+        """Return the number of nodes, or None where it is not known.
+
+        Args:
+            lengths: The length of each axis, as far as it is known.
+        """
+        has_outputs = any("outputs" in axes.names for _, axes in cls.arrays())
+        return lengths.get("outputs" if has_outputs else "inputs")
+
+    @classmethod
+    def check_declared(cls, given: Mapping[str, object], reads: int | None) -> Iterator[Problem]:
+        """Yield each array that this layer lacks, and that others of its kind may leave out.
+
+        Args:
+            given: The arrays that the layer has.
+            reads: The number of values that it reads, None where it is not known.
+        """
+        del given, reads
+        return iter(())
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield what is wrong between arrays that are right by themselves.
+
+        Args:
+            inputs: The number of values that the layer reads.
+        """
+        del inputs
+        return iter(())
+
+    @classmethod
+    def kind_name(cls) -> str:
+        """Return the name that a document has for the kind."""
+        (name,) = get_args(cls.model_fields["kind"].annotation)
+        return str(name)
+
+    @classmethod
+    def arrays(cls) -> Iterator[tuple[str, Axes]]:
+        """Yield each array of the kind with its axes, in the order of the canonical content."""
+        for name, declared in cls.model_fields.items():
+            yield from ((name, axes) for axes in declared.metadata if isinstance(axes, Axes))
+
+
+class DenseModel(LayerModel):
+    """Weights times x, plus bias."""
+
+    kind: Literal["dense"] = "dense"
+    weights: Annotated[Matrix, _axes("outputs", "inputs")] = Field(
+        description="A row of weights for each node, in a list or by node name."
+    )
+    bias: Annotated[Vector | None, _axes("outputs", fill=0.0)] = Field(
+        None, description="A number for each node; zeros when left out."
+    )
+    mask: Annotated[Mask | None, _axes("outputs", "inputs")] = Field(
+        None, description="For each weight 1 where it counts, 0 where it is as if it were 0."
+    )
+
+
+class ScaleShiftModel(LayerModel):
+    """x * scale + shift, value by value."""
+
+    kind: Literal["scale_shift"]
+    scale: Annotated[Vector | None, _axes("inputs", fill=1.0)] = Field(
+        None, description="A factor for each value; ones when left out."
+    )
+    shift: Annotated[Vector | None, _axes("inputs", fill=0.0)] = Field(
+        None, description="Added to each value then; zeros when left out."
+    )
+
+
+class BatchNormModel(LayerModel):
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta with what training found (Ioffe & Szegedy, 2015)."""
+
+    kind: Literal["batch_norm"]
+    mean: Annotated[Vector, _axes("inputs")] = Field(description="The moving mean of each value.")
+    variance: Annotated[Variance, _axes("inputs")] = Field(
+        description="The moving variance of each value, 0 or greater."
+    )
+    gamma: Annotated[Vector | None, _axes("inputs", fill=1.0)] = Field(
+        None, description="A factor for each value; ones when left out."
+    )
+    beta: Annotated[Vector | None, _axes("inputs", fill=0.0)] = Field(
+        None, description="Added to each value; zeros when left out."
+    )
+    epsilon: Epsilon = Field(_EPSILON, description="Added to the variance; greater than 0.")
+
+
+class LayerNormModel(LayerModel):
+    """gamma * (x - m) / sqrt(v + epsilon) + beta, m and v the row's own mean and variance (Ba et al., 2016)."""
+
+    kind: Literal["layer_norm"]
+    gamma: Annotated[Vector | None, _axes("inputs", fill=1.0)] = Field(
+        None, description="A factor for each value; ones when left out."
+    )
+    beta: Annotated[Vector | None, _axes("inputs", fill=0.0)] = Field(
+        None, description="Added to each value; zeros when left out."
+    )
+    epsilon: Epsilon = Field(_EPSILON, description="Added to the variance; greater than 0.")
+
+
+class EmbeddingModel(LayerModel):
+    """For each x the row of the table with that index (Bengio et al., 2003); NaN where there is no such row."""
+
+    kind: Literal["embedding"]
+    table: Annotated[Table, _axes("categories", "size")] = Field(
+        description="A row of numbers for each category, from category 0 on."
+    )
+
+    @classmethod
+    def count_nodes(cls, lengths: Mapping[str, int]) -> int | None:
+        """Return the number of nodes: a row of the table for each value."""
+        return lengths["inputs"] * lengths["size"] if {"inputs", "size"} <= lengths.keys() else None
+
+
+class OneHotModel(LayerModel):
+    """For each node 1 where the x of its index equals its category, else 0."""
+
+    kind: Literal["one_hot"]
+    categories: Annotated[Vector, _axes("outputs")] = Field(description="A number for each node.")
+    indices: Annotated[Indices | None, _axes("outputs", fill=0.0)] = Field(
+        None, description="Which x each node looks at, from 0; may be left out where the layer reads one value."
+    )
+
+    @classmethod
+    def check_declared(cls, given: Mapping[str, object], reads: int | None) -> Iterator[Problem]:
+        """Yield the indices where the layer reads several values."""
+        if "indices" not in given and reads is not None and reads > 1:
+            yield ("indices",), f"is missing; say which of the {reads} values that it reads each node looks at"
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield indices beyond the values, and categories that appear twice for one value."""
+        places = np.zeros(len(self.categories)) if self.indices is None else self.indices
+        yield from _beyond("indices", places, inputs)
+        first: dict[tuple[float, float], int] = {}
+        for node, pair in enumerate(zip(places.tolist(), self.categories.tolist(), strict=True)):
+            if first.setdefault(pair, node) != node:
+                yield ("categories", node), f"is the category of node {first[pair]} already, for the same value"
+
+
+class BucketizeModel(LayerModel):
+    """For each x how many boundaries are less than or equal to it; NaN stays NaN."""
+
+    kind: Literal["bucketize"]
+    boundaries: Annotated[Ascending, _axes("boundaries")] = Field(description="In ascending order.")
+
+
+class LookupModel(LayerModel):
+    """For each x the value beside the key that equals it, else the default."""
+
+    kind: Literal["lookup"]
+    keys: Annotated[Different, _axes("keys")] = Field(description="Numbers to look up, all different.")
+    values: Annotated[Vector, _axes("keys")] = Field(description="A number for each key.")
+    default: Number | None = Field(None, description="Where no key equals x; NaN when left out.")
+
+
+class ClipModel(LayerModel):
+    """x, but at least low and at most high, value by value."""
+
+    kind: Literal["clip"]
+    low: Annotated[Vector | None, _axes("inputs")] = Field(
+        None, description="The least of each value; none when left out."
+    )
+    high: Annotated[Vector | None, _axes("inputs")] = Field(
+        None, description="The greatest of each value, not less than low; none when left out."
+    )
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield each bound above that is less than the bound below."""
+        del inputs
+        if self.low is not None and self.high is not None:
+            for place in np.flatnonzero(self.high < self.low).tolist():
+                yield ("high", place), f"is {self.high[place]:g}, which is less than the low of {self.low[place]:g}"
+
+
+class ImputeModel(LayerModel):
+    """x, or where it is missing the number in its place."""
+
+    kind: Literal["impute"]
+    values: Annotated[Vector, _axes("inputs")] = Field(
+        description="The number that replaces each value where it is missing."
+    )
+    missing: Number | None = Field(None, description="The number that says missing; NaN when left out.")
+
+
+class DropoutModel(LayerModel):
+    """x as it is: dropout happens in training only (Srivastava et al., 2014)."""
+
+    kind: Literal["dropout"]
+    rate: Rate = Field(0.0, description="The share that training left out; of no effect here.")
+
+
+class TakeModel(LayerModel):
+    """The x of each index, in order: selections, slices, permutations."""
+
+    kind: Literal["take"]
+    indices: Annotated[Indices, _axes("outputs")] = Field(description="Which x each node is, from 0.")
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield indices beyond the values."""
+        return _beyond("indices", self.indices, inputs)
+
+
+class PoolModel(LayerModel):
+    """For each node the largest, mean, sum or smallest of the x in its window."""
+
+    kind: Literal["pool"]
+    windows: Annotated[Windows, _axes("outputs", "size")] = Field(
+        description="For each node the indices of its x, from 0; equally many for all."
+    )
+    reduce: Literal["max", "mean", "sum", "min"] = Field(description="What becomes of a window.")
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield indices beyond the values."""
+        return _beyond("windows", self.windows, inputs)
+
+
+def _beyond(key: str, places: Array, inputs: int) -> Iterator[Problem]:
+    for place in np.argwhere(places >= inputs).tolist():
+        yield (key, *place), f"is {places[tuple(place)]:g}; the layer reads {inputs} values, counted from 0"
+
+
+_MODELS: Final[tuple[type[LayerModel], ...]] = (
+    DenseModel,
+    ScaleShiftModel,
+    BatchNormModel,
+    LayerNormModel,
+    EmbeddingModel,
+    OneHotModel,
+    BucketizeModel,
+    LookupModel,
+    ClipModel,
+    ImputeModel,
+    DropoutModel,
+    TakeModel,
+    PoolModel,
+)
+
+KINDS: Final[Mapping[str, type[LayerModel]]] = MappingProxyType({model.kind_name(): model for model in _MODELS})
+"""The model of each kind, by its name in a document."""
+
+ARRAYS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
+    {kind: {name: axes.names for name, axes in model.arrays()} for kind, model in KINDS.items()}
+)
+"""The names of the axes of each array of each kind."""
+
+FILLS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
+    {kind: {name: axes.fill for name, axes in model.arrays() if axes.fill is not None} for kind, model in KINDS.items()}
+)
+"""The number that fills an array that a layer leaves out."""
+
+
+def count_numbers(kind: str, given: Mapping[str, object], lengths: Mapping[str, int]) -> int:
+    """Return how many numbers the arrays of a layer have, including those that are filled.
+
+    Args:
+        kind: A name in `KINDS`.
+        given: The arrays that the layer has.
+        lengths: The length of each axis, as far as it is known.
+    """
+    return sum(
+        prod(lengths.get(axis, 0) for axis in axes)
+        for name, axes in ARRAYS[kind].items()
+        if name in given or name in FILLS[kind]
+    )
+
+
+def kind_of(layer: object) -> object:
+    """Return the kind that a layer of a document names; `dense` where it names none or is no object."""
+    return layer.get("kind", DENSE) if isinstance(layer, Mapping) else DENSE
+
+
+def settings_of(layer: LayerModel) -> dict[str, float | str]:
+    """Return the settings of a layer, the numbers and words of its kind that it has or that have a default."""
+    own = [name for name in type(layer).model_fields if name not in {*LayerModel.model_fields, "kind"}]
+    values: dict[str, Any] = {name: getattr(layer, name) for name in own}
+    return {name: value for name, value in values.items() if isinstance(value, float | str)}
+
+
+def default_settings(kind: str) -> dict[str, object]:
+    """Return the default of each setting of a kind that has one."""
+    declared = KINDS[kind].model_fields
+    return {name: field.default for name, field in declared.items() if isinstance(field.default, float | str)}
+
+
+def _tag(layer: object) -> str:
+    kind = layer.kind_name() if isinstance(layer, LayerModel) else kind_of(layer)
+    return kind if isinstance(kind, str) else ""
+
+
+if TYPE_CHECKING:
+    LayerField: TypeAlias = LayerModel
+else:
+    LayerField = Annotated[
+        Union[tuple(Annotated[model, Tag(kind)] for kind, model in KINDS.items())],  # noqa: UP007 - made of a table
+        Discriminator(_tag),
+        BeforeValidator(as_dict),
+    ]
+"""A layer of any kind in a document."""
