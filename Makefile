@@ -10,7 +10,7 @@ TESTED := cli,metrics,onnx,postgres,rest,server
 # What is in the image besides the client.
 EXTRAS := metrics postgres rest server
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove test-clients test-compose test-deploy test-frameworks test-floors
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove test-clients docs test-compose test-deploy test-frameworks test-floors
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -47,6 +47,10 @@ lock: .venv/installed  ## pin what is in the image, by hashes, to what is newest
 	$(BIN)/python -m pip install -qq --group lock
 	$(LOCK) --upgrade --output-file server/requirements.lock pyproject.toml $(EXTRAS:%=--extra %)
 	$(LOCK) --upgrade --output-file server/build.lock --group build
+
+docs: .venv/installed  ## build the documentation site into build/site; a warning fails
+	@$(BIN)/python -m pip install -qq --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 descriptors: .venv/installed  ## write build/protos.binpb, by which Envoy makes gRPC of JSON
 	mkdir -p build && $(BIN)/python protos/generate.py --descriptors $(DESCRIPTORS)

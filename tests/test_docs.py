@@ -69,18 +69,15 @@ def test_the_examples_fit_the_schema_and_hold(name: str) -> None:
     check_examples(network, compile_plan(network))
 
 
-PAGES = [
-    path
-    for path in ROOT.rglob("*.md")
-    if not any(part.startswith(".") or part in {"build", "node_modules"} for part in path.relative_to(ROOT).parts)
-]
+# `make docs` checks the links of the pages below docs/.
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)#:\s]+)[^):]*\)", text):
-        assert (page.parent / target).exists(), target
+        assert (ROOT / target).exists(), target
 
 
 FAULTY: dict[str, Any] = {

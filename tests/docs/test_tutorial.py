@@ -1,0 +1,28 @@
+"""The tutorial is followed page by page against one server, and prints what it shows."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.server_process import ServerProcess
+from tests.support.snippets import run, snippets
+
+FOLDER = Path(__file__).parents[2] / "docs" / "tutorial"
+
+
+def pages() -> list[str]:
+    """The pages in the order in which the first one lists them."""
+    return re.findall(r"^\d\. \[[^]]+\]\(([^)]+)\)$", (FOLDER / "index.md").read_text(), flags=re.MULTILINE)
+
+
+def test_every_page_is_listed() -> None:
+    assert {*pages(), "index.md"} == {path.name for path in FOLDER.glob("*.md")}
+
+
+def test_the_tutorial(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    address = start_server().address
+    for page in pages():
+        for snippet in snippets((FOLDER / page).read_text()):
+            printed = run(snippet, tmp_path, address)
+            if snippet.output is not None:
+                assert printed == snippet.output, f"{page}:\n{snippet.code}"

@@ -1,0 +1,76 @@
+"""Runs the snippets of a Markdown page, in order, in one folder, against one server.
+
+A `python` block runs as a script; its first line may name the file that it is kept as (`# bank.py`). The lines of a
+`console` block that begin with `$ ` run as commands. A `text` block right after either is the output.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.DOTALL | re.MULTILINE)
+_FILE: Final = re.compile(r"# (\w+\.py)\n")
+_RUN: Final = {"python", "console"}
+ADDRESS: Final = "localhost:50051"
+"""The address at which snippets look for a server."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snippet:
+    """A block that runs.
+
+    Attributes:
+        language: `python` or `console`.
+        code: The text of the block.
+        output: The text that the page shows below it, or None.
+    """
+
+    language: str
+    code: str
+    output: str | None
+
+
+def snippets(page: str) -> list[Snippet]:
+    """Return the blocks of a page that run."""
+    return [
+        Snippet(language=language, code=code, output=output or None)
+        for language, code, output in _BLOCK.findall(page)
+        if language in _RUN
+    ]
+
+
+def run(snippet: Snippet, folder: Path, address: str) -> str:
+    """Run a snippet in a folder against the server at an address; return what it prints."""
+    return "".join(_ran(command, folder, address) for command in _commands(snippet, folder, address))
+
+
+def _commands(snippet: Snippet, folder: Path, address: str) -> Iterator[list[str]]:
+    if snippet.language == "python":
+        named = _FILE.match(snippet.code)
+        path = folder / (named[1] if named else "snippet.py")
+        path.write_text(snippet.code.replace(ADDRESS, address))
+        yield [sys.executable, str(path)]
+        return
+    for line in snippet.code.splitlines():
+        if line.startswith("$ "):
+            program, *arguments = shlex.split(line[2:], comments=True)
+            yield [*_PROGRAMS[program], *arguments]
+
+
+_PROGRAMS: Final = {
+    "forwardpass": [sys.executable, "-c", "from forwardpass.cli import main; main()"],
+    "python": [sys.executable],
+}
+
+
+def _ran(command: list[str], folder: Path, address: str) -> str:
+    environment = {**os.environ, "FORWARDPASS_TARGET": address, "PYTHONPATH": str(folder)}
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, f"{shlex.join(command)}\n{ran.stdout}{ran.stderr}"
+    return ran.stdout
