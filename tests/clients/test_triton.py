@@ -4,4 +4,4 @@ from collections.abc import Callable
 
 
 def test_tritonclient(run_inside: Callable[..., None]) -> None:
-    run_inside("triton", "grpc_calls.py", "grpc_aio.py", "grpc_streams.py", "http_calls.py")
+    run_inside("triton", "grpc_calls.py", "grpc_aio.py", "grpc_streams.py", "http_calls.py", "http_aio.py")

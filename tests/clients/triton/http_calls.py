@@ -144,7 +144,7 @@ def test_compression(client: InferenceServerClient, place: Place, algorithm: str
         ("nobody", CUSTOMER, None, "404", "Request for unknown model: 'nobody' is not found"),
         (ARTICLE, np.zeros((1, 3)), None, "400", "unexpected shape for input 'inputs' for model"),
         (ARTICLE, np.array([["3", "5"]], object), None, "400", "BYTES"),
-        (ARTICLE, np.array([[np.nan, 5]]), None, "400", "finite"),
+        (ARTICLE, np.array([[np.nan, 5]]), None, "400", "fill value"),
         (ARTICLE, CUSTOMER, ["oops"], "400", "unexpected inference output 'oops' for model"),
     ],
 )

@@ -129,6 +129,19 @@ def test_a_body_that_is_too_large(start_server: Start) -> None:
     assert server.stop() == 0
 
 
+def test_only_responses_of_infer_are_compressed(http: Http, rest_channel: grpc.Channel) -> None:
+    for number in range(25):
+        register(rest_channel, f"one-of-many-{number}", network_spec([[1.0]]))
+    for path, method in (("/v2/repository/index", "POST"), ("/v2/models/stats", "GET")):
+        index = http(method, path, None, {"Accept-Encoding": "gzip, deflate"})
+        assert len(index.body) > 1024
+        assert index.document
+        assert "content-encoding" not in index.headers
+    many = {"name": "inputs", "datatype": "FP64", "shape": [1000, 2], "data": [1] * 2000}
+    answer = http("POST", f"{MODEL}/infer", {"inputs": [many]}, {"Accept-Encoding": "gzip, deflate"})
+    assert answer.headers["content-encoding"] == "gzip"
+
+
 @pytest.fixture(scope="session")
 def slow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with the network `slow`: 100,000 rows are 360 GFLOP, some ten seconds."""

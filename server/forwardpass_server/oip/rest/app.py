@@ -103,9 +103,13 @@ class RestApp:
                 len(answer), lambda: write_response(ModelInferResponse.FromString(answer), form)
             )
             if written.header_length is None:
-                return Response(written.content, media_type="application/json")
-            headers = {HEADER_LENGTH: str(written.header_length)}
-            return Response(written.content, headers=headers, media_type="application/octet-stream")
+                response = Response(written.content, media_type="application/json")
+            else:
+                headers = {HEADER_LENGTH: str(written.header_length)}
+                response = Response(written.content, headers=headers, media_type="application/octet-stream")
+            # Of this method only: `tritonclient.http.aio` asks for gzip always, and decompresses no other response.
+            await self._compress(request, response)
+            return response
 
         return await self._around(request, "ModelInfer", self._inside, work)
 
@@ -136,7 +140,6 @@ class RestApp:
                 body = await self._body(request)
                 async with around_all(inside, call):
                     response = await _while_connected(request, work(call, body))
-            await self._compress(request, response)
         except ClientDisconnect:
             response = Response()  # nobody reads it
         except HTTPException:

@@ -9,15 +9,11 @@ from ssl import SSLError
 from typing import Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forwardpass_server.oip.rest.app import RestApp
+from forwardpass_server.oip.rest.http_protocol import HttpProtocol
 from forwardpass_server.rpc import ListenError
 
-MAX_HEAD_BYTES: Final = 64 * 1024
-"""Bytes of a request's line and headers, but for what comes with the first of them."""
-HEAD_SECONDS: Final = 60.0
-"""Seconds that a connection has to send a request's line and headers."""
 IDLE_SECONDS: Final = 75
 """Seconds that a connection may be idle; longer than those of the usual balancers."""
 UNREAD_SECONDS: Final = 120
@@ -40,7 +36,7 @@ class RestServer:
         """
         config = uvicorn.Config(
             self._app.asgi,
-            http=_Protocol,
+            http=HttpProtocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -101,56 +97,3 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
-
-
-class _Protocol(HttpToolsProtocol):
-    """Bounds what uvicorn does not: how large the head of a request may be, and how long it may take."""
-
-    _in_head = False
-    _head_bytes = 0
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
-        super().connection_made(transport)
-        self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end_head()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._await_head()
-        self._in_head = True
-
-    def on_headers_complete(self) -> None:
-        self._end_head()
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        begun = self._in_head
-        super().data_received(data)
-        # What came with the head's first byte may be another request's.
-        if begun and self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self.transport.close()
-
-    def _await_head(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
-
-    def _give_up(self) -> None:
-        self._head_timer = None
-        before = self.cycle  # None where this is the first request
-        if before is not None and not before.response_complete:  # type: ignore[redundant-expr] # see above
-            self._await_head()
-        else:
-            self.transport.close()
-
-    def _end_head(self) -> None:
-        self._in_head = False
-        self._head_bytes = 0
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
