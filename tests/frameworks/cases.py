@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from forwardpass.importers import Imported, import_model
-from forwardpass.importers.given import given_rows
 from forwardpass.importers.parity import _sizes
+from forwardpass.importers.sample_rows import given_rows
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import check_examples, compile_plan
 

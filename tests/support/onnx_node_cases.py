@@ -15,8 +15,8 @@ import onnx
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
 from forwardpass.importers import UnsupportedModelError
-from forwardpass.importers.onnx.graph import Graph, read_graph
-from forwardpass.importers.onnx.tables import OPERATORS
+from forwardpass.importers.onnx.graph_reader import Graph, read_graph
+from forwardpass.importers.onnx.operators import OPERATORS
 from forwardpass.tensors import Array
 
 

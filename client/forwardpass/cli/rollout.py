@@ -11,7 +11,7 @@ from forwardpass.cli.comparison import print_comparison
 from forwardpass.cli.reading import invalid
 from forwardpass.cli.tables import Table, open_table
 from forwardpass.compare import compare
-from forwardpass.compare.own_rows import named_rows
+from forwardpass.compare.example_rows import named_rows
 from forwardpass.models import VersionInfo
 
 Expect = Annotated[

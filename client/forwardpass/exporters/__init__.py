@@ -1,5 +1,5 @@
 """Networks as files: specs, and programs that need nothing of ours."""
 
-from forwardpass.exporters.writing import EXPORTERS, export
+from forwardpass.exporters.file_formats import EXPORTERS, export
 
 __all__ = ["EXPORTERS", "export"]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from forwardpass.differences import TOLERANCE
 from forwardpass.exporters import templates
-from forwardpass.exporters.formulas import Formulas
+from forwardpass.exporters.formula_source import Formulas
 from forwardpass.importers.reference import formulas, functions, walk
 from forwardpass.spec import NetworkSpec, digest, expressions, from_safetensors, to_safetensors
 from forwardpass.spec.faults import Faults

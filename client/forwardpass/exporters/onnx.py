@@ -5,10 +5,9 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.differences import TOLERANCE, differences
-from forwardpass.importers.errors import ParityError
-from forwardpass.importers.parity import random_rows
+from forwardpass.importers.parity import ParityError, random_rows
 from forwardpass.importers.reference import compute
-from forwardpass.onnx_form import computed_by, fill_values, imported, runner, write
+from forwardpass.onnx_form import computed_by, fill_values, import_package, runner, write
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
@@ -26,7 +25,7 @@ def export(spec: NetworkSpec) -> Any:
         ParityError: The model computes something else than the spec.
     """
     model = write(spec)
-    imported("onnx").checker.check_model(model, full_check=True)
+    import_package("onnx").checker.check_model(model, full_check=True)
     rows = _rows(spec)
     with np.errstate(all="ignore"):
         theirs = computed_by(runner(model), spec, rows)

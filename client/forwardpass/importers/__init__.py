@@ -4,11 +4,11 @@ No framework is needed to import this; a model's own is there already.
 """
 
 from forwardpass.importers.certificate import Certificate, content_digest
-from forwardpass.importers.errors import ParityError, UnsupportedModelError
-from forwardpass.importers.importing import import_model
-from forwardpass.importers.loading import load_object
-from forwardpass.importers.parity import Imported
+from forwardpass.importers.importer import import_model
+from forwardpass.importers.model_loader import load_object
+from forwardpass.importers.parity import Imported, ParityError
 from forwardpass.importers.pytorch import load_weights
+from forwardpass.importers.unsupported import UnsupportedModelError
 
 __all__ = [
     "Certificate",

@@ -6,14 +6,12 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.differences import TOLERANCE, checked_tolerance, differences
-from forwardpass.errors import (
-    Fault,
-)
+from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.importers.certificate import Certificate, content_digest
-from forwardpass.importers.errors import ParityError, UnsupportedModelError
-from forwardpass.importers.given import check_finite, nan_columns
 from forwardpass.importers.reference import compute
+from forwardpass.importers.sample_rows import check_finite, nan_columns
 from forwardpass.importers.source import Sample, Source
+from forwardpass.importers.unsupported import UnsupportedModelError
 from forwardpass.spec import Example, NetworkSpec, from_safetensors, to_safetensors
 from forwardpass.tensors import Array
 
@@ -25,6 +23,10 @@ _MAX_EXAMPLE_NUMBERS: Final = 100_000
 _MAX_FAULTS: Final = 10
 _STRETCH: Final = 10.0
 """Every other random row is so many times as far out, where functions saturate."""
+
+
+class ParityError(ForwardpassError):
+    """The network does not compute what the model computes; `faults` has the numbers that differ most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """The ONNX form of a network: a graph of standard operators, and what computes such graphs."""
 
-from forwardpass.onnx_form.packages import imported
-from forwardpass.onnx_form.running import Runner, computed_by, runner
-from forwardpass.onnx_form.writing import METADATA, fill_values, groups_of, write
+from forwardpass.onnx_form.optional_packages import import_package
+from forwardpass.onnx_form.runner import Runner, computed_by, runner
+from forwardpass.onnx_form.writer import METADATA, fill_values, groups_of, write
 
-__all__ = ["METADATA", "Runner", "computed_by", "fill_values", "groups_of", "imported", "runner", "write"]
+__all__ = ["METADATA", "Runner", "computed_by", "fill_values", "groups_of", "import_package", "runner", "write"]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from forwardpass import Client, errors, spec
 from forwardpass.compare import Comparer, compare
-from forwardpass.compare.comparing import CHUNK_ROWS
+from forwardpass.compare.comparison import CHUNK_ROWS
 from forwardpass.differences import beyond, differences
 from forwardpass.models import Classification, Prediction
 

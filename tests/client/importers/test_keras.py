@@ -15,8 +15,8 @@ import pytest
 from forwardpass import spec
 from forwardpass.importers import UnsupportedModelError, load_object, reference
 from forwardpass.importers.keras.archive import open_archive
-from forwardpass.importers.keras.naming import snake_case, variable_path
-from forwardpass.importers.keras.reading import follow
+from forwardpass.importers.keras.frontend import follow
+from forwardpass.importers.keras.variable_paths import snake_case, variable_path
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import compile_plan
 
@@ -34,16 +34,18 @@ def test_a_file_computes_what_keras_computed(name: str) -> None:
             "format": spec.FORMAT,
             "inputs": [
                 {"name": f"input {index}", "mean": float(mean), "scale": float(scale)}
-                for index, (mean, scale) in enumerate(zip(reader.notes.mean, reader.notes.scale, strict=True))
+                for index, (mean, scale) in enumerate(
+                    zip(reader.constraints.mean, reader.constraints.scale, strict=True)
+                )
             ],
             "input_groups": [{"name": each.group, "width": each.width} for each in reader.inputs] if several else [],
-            "layers": reader.draft.layers,
+            "layers": reader.graph.layers,
             "output_layers": [values.sources[0] for values in outputs],
         }
     )
     np.testing.assert_allclose(reference.compute(network, rows), expected, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(forward(compile_plan(network), rows), expected, rtol=1e-12, atol=1e-13)
-    sample = reader.notes.sample(np.random.default_rng(0), 200)
+    sample = reader.constraints.sample(np.random.default_rng(0), 200)
     assert np.isfinite(forward(compile_plan(network), sample)).all()
 
 
@@ -113,7 +115,7 @@ def write(tmp_path: Path) -> Callable[..., str]:
 
 def test_such_a_file_is_read_when_nothing_is_wrong_with_it(write: Callable[..., str]) -> None:
     _, reader, _ = follow(open_archive(write()))
-    (only,) = reader.draft.layers
+    (only,) = reader.graph.layers
     assert (only["name"], only["activation"], only["weights"].shape) == ("dense", "relu", (2, 4))
     assert reader.dtypes == {"float32"}
 

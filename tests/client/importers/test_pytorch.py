@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from forwardpass.errors import InvalidFieldError
 from forwardpass.importers import load_object
-from forwardpass.importers.pytorch.building import Builder, RefusedError
+from forwardpass.importers.graph import LayerOperations, TensorRef
+from forwardpass.importers.graph.passes import simplify
+from forwardpass.importers.pytorch.integers import ROW_COUNT
 from forwardpass.importers.pytorch.modules import MODULES
 from forwardpass.importers.pytorch.operations import OPERATIONS, operate
-from forwardpass.importers.pytorch.rows import BATCH, Rows, all_of
-from forwardpass.importers.pytorch.tidying import tidy
+from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec import FORMAT, NetworkSpec, parse
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import compile_plan
@@ -25,19 +26,25 @@ Step: TypeAlias = tuple[str, tuple[Any, ...], Callable[[Any], Any]]
 """An operation, its arguments behind the tensor, and what numpy does to the same tensor."""
 
 
-def network_of(build: Builder, width: int, *outputs: Rows) -> NetworkSpec:
+def graph_of(shape: tuple[int, ...]) -> tuple[LayerOperations, TensorRef]:
+    """Return a builder and its inputs in a shape."""
+    graph = LayerOperations()
+    return graph, graph.add_inputs(int(np.prod(shape))).reshape(*shape)
+
+
+def network_of(graph: LayerOperations, width: int, *outputs: TensorRef) -> NetworkSpec:
     """Make a network whose outputs are these numbers."""
     names: list[str] = []
     for rows in outputs:
-        names.append(build.output(rows, names))
-    layers, names = tidy(build.layers, names)
+        names.append(graph.output(rows, names))
+    layers, names = simplify(graph.layers, names)
     return parse({"format": FORMAT, "inputs": width, "layers": layers, "output_layers": names})
 
 
-def computed(build: Builder, values: Any, *outputs: Rows) -> Any:
+def computed(graph: LayerOperations, values: Any, *outputs: TensorRef) -> Any:
     """Compute such a network by the server's core: rows, `(rows, ...)`, of all its inputs."""
     flat = values.reshape(len(values), -1)
-    return forward(compile_plan(network_of(build, flat.shape[1], *outputs)), flat)
+    return forward(compile_plan(network_of(graph, flat.shape[1], *outputs)), flat)
 
 
 def axis(random: Random, value: Any) -> int:
@@ -49,7 +56,7 @@ def axis(random: Random, value: Any) -> int:
 def _reshape(random: Random, value: Any) -> Step:
     sizes = [int(size) for size in random.permutation(value.shape[1:])]
     wanted = sizes if random.random() < 0.5 else [sizes[0], -1]
-    first: Any = BATCH if -1 in wanted or random.random() < 0.5 else -1
+    first: Any = ROW_COUNT if -1 in wanted or random.random() < 0.5 else -1
     return "view", (first, *wanted), lambda x: x.reshape(len(x), *wanted)
 
 
@@ -110,47 +117,45 @@ def test_every_number_is_followed_through_shapes(seed: int) -> None:
     random = np.random.default_rng(seed)
     shape = tuple(random.integers(1, 4, size=random.integers(1, 4)).tolist())
     start = value = random.normal(size=(ROWS, *shape))
-    build = Builder(("inputs",))
-    rows = all_of("inputs", shape)
+    graph, rows = graph_of(shape)
     for _ in range(random.integers(1, 7)):
         if value.size > 1_000:
             break
         name, args, numpys = STEPS[random.integers(len(STEPS))](random, value)
-        rows, value = operate(build, name, (rows, *args), {}), numpys(value)
+        rows, value = operate(graph, name, (rows, *args), {}), numpys(value)
         assert rows.shape == value.shape[1:]
         if random.random() < 0.3:
-            rows, value = operate(build, "mul", (rows, -2.0), {}), value * -2.0
-    np.testing.assert_array_equal(computed(build, start, rows), value.reshape(ROWS, -1))
+            rows, value = operate(graph, "mul", (rows, -2.0), {}), value * -2.0
+    np.testing.assert_array_equal(computed(graph, start, rows), value.reshape(ROWS, -1))
 
 
 @given(st.integers(0, 2**32))
 def test_parts_are_put_together_as_numpy_does(seed: int) -> None:
     random = np.random.default_rng(seed)
     value = random.normal(size=(ROWS, 3, 4))
-    build, rows = Builder(("inputs",)), all_of("inputs", (3, 4))
+    graph, rows = graph_of((3, 4))
     place = int(random.integers(1, 3))
-    first, second, *_ = operate(build, "split", (rows, 2, place), {})
+    first, second, *_ = operate(graph, "split", (rows, 2, place), {})
     ends = np.split(value, [2], place) if place == 1 else np.split(value, 2, place)
-    joined = operate(build, "cat", ([second, rows, first], place), {})
+    joined = operate(graph, "cat", ([second, rows, first], place), {})
     expected = np.concatenate([ends[1], value, ends[0]], place)
-    stacked = operate(build, "stack", ([rows, rows], -1), {})
-    total = operate(build, "sum", (joined, (1, 2)), {})
-    outputs = computed(build, value, joined, stacked, total)
+    stacked = operate(graph, "stack", ([rows, rows], -1), {})
+    total = operate(graph, "sum", (joined, (1, 2)), {})
+    outputs = computed(graph, value, joined, stacked, total)
     sides = expected.reshape(ROWS, -1), np.stack([value, value], -1).reshape(ROWS, -1), expected.sum((1, 2))[:, None]
     np.testing.assert_allclose(outputs, np.concatenate(sides, axis=1), rtol=1e-12, atol=1e-14)
 
 
 def test_functions_and_merges_need_no_layers_of_their_own() -> None:
-    build = Builder(("inputs",))
-    rows = all_of("inputs", (3,))
-    hidden = operate(build, "relu", (operate(build, "linear", (rows, np.eye(3)), {}),), {})
-    joined = operate(build, "cat", ([rows, hidden, rows], 1), {})
-    output = operate(build, "linear", (joined, np.ones((1, 9))), {})
-    network = network_of(build, 3, operate(build, "sigmoid", (output,), {}))
+    graph, rows = graph_of((3,))
+    hidden = operate(graph, "relu", (operate(graph, "linear", (rows, np.eye(3)), {}),), {})
+    joined = operate(graph, "cat", ([rows, hidden, rows], 1), {})
+    output = operate(graph, "linear", (joined, np.ones((1, 9))), {})
+    network = network_of(graph, 3, operate(graph, "sigmoid", (output,), {}))
     assert [(layer.from_, layer.merge, str(layer.activation)) for layer in network.layers] == [
         (("inputs",), None, "relu"),
-        (("inputs",), None, "identity"),
-        (("inputs", "layer", "layer.3"), "concatenate", "sigmoid"),
+        (("inputs", "layer"), "concatenate", "identity"),
+        (("layer_3",), None, "sigmoid"),
     ]
 
 
@@ -169,7 +174,7 @@ REFUSED: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "matrices of another width": ("linear", (np.ones((2, 6)),)),
     "shapes that do not fit": ("add", (np.ones(7),)),
     "a row for each row": ("mul", (np.ones((3, 2, 2)),)),
-    "as much as there are rows": ("mul", (BATCH,)),
+    "as much as there are rows": ("mul", (ROW_COUNT,)),
     "windows that are too large": ("max_pool1d", (9,)),
     "means of windows of different sizes": ("adaptive_avg_pool1d", (3,)),
     "infinite constants": ("pow", (float("inf"),)),
@@ -179,9 +184,9 @@ REFUSED: Mapping[str, tuple[str, tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize(("name", "args"), REFUSED.values(), ids=REFUSED)
 def test_what_no_row_can_do_for_itself_is_refused(name: str, args: tuple[Any, ...]) -> None:
-    rows = all_of("inputs", (2, 5))
-    with pytest.raises(RefusedError, match=rf"^{name} "):
-        operate(Builder(("inputs",)), name, ([rows, rows],) if name == "cat" else (rows, *args), {})
+    graph, rows = graph_of((2, 5))
+    with pytest.raises(UnsupportedError, match=rf"^{name} "):
+        operate(graph, name, ([rows, rows],) if name == "cat" else (rows, *args), {})
 
 
 def test_every_module_calls_operations_that_are_read() -> None:

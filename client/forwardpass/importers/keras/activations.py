@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.drafts import PASS, Values
-from forwardpass.importers.keras.refused import Refused
-from forwardpass.importers.keras.step import Read, Step, row_axis
+from forwardpass.importers.graph import PASS, TensorRef
+from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, row_axis
+from forwardpass.importers.unsupported import UnsupportedError
 
 _SAME: Final = (
     *("relu", "relu6", "elu", "selu", "gelu", "silu", "softplus", "softsign", "tanh", "sigmoid", "hard_sigmoid"),
@@ -40,24 +40,24 @@ _ROWS: Final = frozenset({"softmax", "log_softmax"})
 """Those that read a row's values together."""
 
 
-def activated(step: Step, values: Values, activation: Any, hint: str = "_activation") -> Values:
+def activated(call: LayerCall, values: TensorRef, activation: Any, hint: str = "_activation") -> TensorRef:
     """Apply what a layer has as its activation, in a layer of its own.
 
     Raises:
-        Refused: It is not known.
+        UnsupportedError: It is not known.
     """
     spec = activation_of(activation)
     if spec == "identity":
         return values
     check_together(spec, values)
-    return step.each(values, {**PASS, "activation": spec}, hint)
+    return call.elementwise(values, {**PASS, "activation": spec}, hint)
 
 
 def activation_of(activation: Any) -> Any:
     """Return a layer's activation as a spec has it.
 
     Raises:
-        Refused: It is not known.
+        UnsupportedError: It is not known.
     """
     if activation is None:
         return "identity"
@@ -69,19 +69,21 @@ def activation_of(activation: Any) -> Any:
             return _FUNCTIONS[kind](config)
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         name = activation.get("class_name") if isinstance(activation, Mapping) else activation
-        raise Refused(f"has the activation {name!r}, which is not read; read are {', '.join(ACTIVATIONS)}")
+        raise UnsupportedError(f"has the activation {name!r}, which is not read; read are {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[activation]
 
 
-def check_together(activation: Any, values: Values) -> None:
+def check_together(activation: Any, values: TensorRef) -> None:
     """Refuse a function of several values together where a row has several such sets.
 
     Raises:
-        Refused: It does.
+        UnsupportedError: It does.
     """
     is_together = isinstance(activation, str) and activation in _ROWS
-    if is_together and len(values.shape) > 1 and values.width != values.shape[-1]:
-        raise Refused(f"has a {activation} of each part of a row; one of the whole row is read, put Flatten before it")
+    if is_together and len(values.shape) > 1 and values.size != values.shape[-1]:
+        raise UnsupportedError(
+            f"has a {activation} of each part of a row; one of the whole row is read, put Flatten before it"
+        )
 
 
 def _relu(config: Mapping[str, Any]) -> Any:
@@ -112,7 +114,7 @@ def _elu(config: Mapping[str, Any]) -> Any:
 
 def _softmax(config: Mapping[str, Any]) -> Any:
     if config.get("axis", -1) not in (-1, [-1]):
-        raise Refused(f"works along axis {config['axis']}; the last one is read")
+        raise UnsupportedError(f"works along axis {config['axis']}; the last one is read")
     return "softmax"
 
 
@@ -122,35 +124,35 @@ _FUNCTIONS: Final[Mapping[str, Any]] = MappingProxyType(
 """The activation that a layer of such a class is, by its configuration."""
 
 
-def _function(step: Step) -> Values:
-    config = step.config
-    if step.kind == "Softmax" and isinstance(config.get("axis", -1), int):
-        last = len(step.values.shape) - 1
+def _function(call: LayerCall) -> TensorRef:
+    config = call.config
+    if call.kind == "Softmax" and isinstance(config.get("axis", -1), int):
+        last = len(call.input.shape) - 1
         config = {"axis": -1} if row_axis(config.get("axis", -1), last + 1) == last else config
-    return activated(step, step.values, {"class_name": step.kind, "config": config}, hint="")
+    return activated(call, call.input, {"class_name": call.kind, "config": config}, hint="")
 
 
-def _activation(step: Step) -> Values:
-    return activated(step, step.values, step.config.get("activation"), hint="")
+def _activation(call: LayerCall) -> TensorRef:
+    return activated(call, call.input, call.config.get("activation"), hint="")
 
 
-def _prelu(step: Step) -> Values:
+def _prelu(call: LayerCall) -> TensorRef:
     """Compute x where positive, else its own learned slope times x."""
-    values = step.values
-    (alpha,) = step.variables()
+    values = call.input
+    (alpha,) = call.variables()
     try:
         slopes = np.broadcast_to(alpha, values.shape).ravel()
     except ValueError:
-        raise Refused(f"has slopes of shape {list(alpha.shape)} for values of {list(values.shape)}") from None
+        raise UnsupportedError(f"has slopes of shape {list(alpha.shape)} for values of {list(values.shape)}") from None
     if (slopes == slopes[0]).all():
-        return step.each(values, {**PASS, "activation": {"name": "prelu", "slope": float(slopes[0])}})
-    above = step.layer(values, hint="_above", **PASS, activation="relu")
-    below = step.layer(values, hint="_below", **PASS, activation={"expression": "min(x, 0)"})
-    sloped = step.layer(below, hint="_sloped", kind="scale_shift", scale=slopes)
-    return step.layer([above, sloped], merge="sum", **PASS).reshaped(*values.shape)
+        return call.elementwise(values, {**PASS, "activation": {"name": "prelu", "slope": float(slopes[0])}})
+    above = call.layer(values, hint="_above", **PASS, activation="relu")
+    below = call.layer(values, hint="_below", **PASS, activation={"expression": "min(x, 0)"})
+    sloped = call.layer(below, hint="_sloped", kind="scale_shift", scale=slopes)
+    return call.layer([above, sloped], merge="sum", **PASS).reshape(*values.shape)
 
 
-FUNCTION_LAYERS: Final[Mapping[str, Read]] = MappingProxyType(
+FUNCTION_LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType(
     {**dict.fromkeys(_FUNCTIONS, _function), "Activation": _activation, "PReLU": _prelu}
 )
 """By class."""
@@ -174,9 +176,9 @@ OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
 """Operations without parameters, such as `keras.ops.relu`, and the activation that each is."""
 
 
-def _operation(step: Step) -> Values:
-    return activated(step, step.values, OPERATIONS[step.kind], hint="")
+def _operation(call: LayerCall) -> TensorRef:
+    return activated(call, call.input, OPERATIONS[call.kind], hint="")
 
 
-FUNCTION_OPERATIONS: Final[Mapping[str, Read]] = MappingProxyType(dict.fromkeys(OPERATIONS, _operation))
+FUNCTION_OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType(dict.fromkeys(OPERATIONS, _operation))
 """By class."""

@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from forwardpass.importers.keras.refused import refusal
+from forwardpass.importers.unsupported import unsupported_model
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 CONFIG: Final = "config.json"
@@ -49,7 +49,7 @@ class Archive:
 
 
 def open_archive(path: str | PathLike[str]) -> Archive:
-    """Read a file.
+    """LayerReader a file.
 
     Raises:
         OSError: The file cannot be read.
@@ -61,7 +61,7 @@ def open_archive(path: str | PathLike[str]) -> Archive:
             members = _members(archive)
             missing = [name for name in (CONFIG, METADATA, WEIGHTS) if name not in members]
             if missing:
-                raise refusal(file.name, f"has no {missing[0]}, so it is no model that Keras 3 saved")
+                raise unsupported_model(file.name, f"has no {missing[0]}, so it is no model that Keras 3 saved")
             metadata = _object(archive.read(METADATA), METADATA)
             return Archive(
                 path=file,
@@ -71,39 +71,39 @@ def open_archive(path: str | PathLike[str]) -> Archive:
                 assets={name: archive.read(name) for name in members if name.startswith(_ASSETS)},
             )
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise refusal(file.name, f"is no archive that can be read: {error}") from error
+        raise unsupported_model(file.name, f"is no archive that can be read: {error}") from error
 
 
 def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
     """Return the members by name, whose declared sizes are within limits."""
     members = archive.infolist()
     if len(members) > _MAX_MEMBERS:
-        raise refusal("the archive", f"has {len(members):,} members; at most {_MAX_MEMBERS:,} are allowed")
+        raise unsupported_model("the archive", f"has {len(members):,} members; at most {_MAX_MEMBERS:,} are allowed")
     by_name = {member.filename: member for member in members}
     if len(by_name) < len(members):
-        raise refusal("the archive", "has two members of one name")
+        raise unsupported_model("the archive", "has two members of one name")
     for name, member in by_name.items():
         most = _MAX_BYTES if name == WEIGHTS else _MAX_TEXT
         if member.file_size > most:
-            raise refusal(name, f"has {member.file_size:,} bytes unpacked; at most {most:,} are allowed")
+            raise unsupported_model(name, f"has {member.file_size:,} bytes unpacked; at most {most:,} are allowed")
         if member.compress_type not in _STORED:
-            raise refusal(name, "is packed in a way that Keras does not use")
+            raise unsupported_model(name, "is packed in a way that Keras does not use")
     total = sum(member.file_size for member in members)
     if total > _MAX_BYTES:
-        raise refusal("the archive", f"has {total:,} bytes unpacked; at most {_MAX_BYTES:,} are allowed")
+        raise unsupported_model("the archive", f"has {total:,} bytes unpacked; at most {_MAX_BYTES:,} are allowed")
     return by_name
 
 
 def _object(text: bytes, name: str) -> Mapping[str, Any]:
-    """Read a JSON object."""
+    """LayerReader a JSON object."""
     if text.count(b"[") + text.count(b"{") > _MAX_CONTAINERS:
-        raise refusal(name, f"has more than {_MAX_CONTAINERS:,} lists and objects")
+        raise unsupported_model(name, f"has more than {_MAX_CONTAINERS:,} lists and objects")
     try:
         value = json.load(io.BytesIO(text))
     except (ValueError, RecursionError) as error:
-        raise refusal(name, f"is not JSON: {error}") from error
+        raise unsupported_model(name, f"is not JSON: {error}") from error
     if not isinstance(value, dict) or _depth(value) > _DEEPEST:
-        raise refusal(name, "is no object, or is nested too deeply")
+        raise unsupported_model(name, "is no object, or is nested too deeply")
     return value
 
 

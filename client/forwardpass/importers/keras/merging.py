@@ -6,87 +6,87 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.drafts import PASS, Values
-from forwardpass.importers.keras.refused import Refused
-from forwardpass.importers.keras.step import Read, Step, check_width, row_axis
+from forwardpass.importers.graph import PASS, TensorRef
+from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, check_width, row_axis
+from forwardpass.importers.unsupported import UnsupportedError
 
 _MERGES: Final[Mapping[str, str]] = MappingProxyType(
     {"Add": "sum", "Multiply": "multiply", "Average": "mean", "Maximum": "max"}
 )
 
 
-def _merge(step: Step) -> Values:
-    return _together(step, step.several, _MERGES[step.kind])
+def _merge(call: LayerCall) -> TensorRef:
+    return _together(call, call.inputs, _MERGES[call.kind])
 
 
-def _subtract(step: Step) -> Values:
-    first, second = _pair(step)
-    return _together(step, [first, _negative(step, second)], "sum")
+def _subtract(call: LayerCall) -> TensorRef:
+    first, second = _pair(call)
+    return _together(call, [first, _negative(call, second)], "sum")
 
 
-def _minimum(step: Step) -> Values:
+def _minimum(call: LayerCall) -> TensorRef:
     """Compute the smallest, as minus the largest of all with their signs turned."""
-    turned = [_negative(step, values) for values in step.several]
-    return _negative(step, _together(step, turned, "max"))
+    turned = [_negative(call, values) for values in call.inputs]
+    return _negative(call, _together(call, turned, "max"))
 
 
-def _concatenate(step: Step) -> Values:
-    several = step.several
-    axis = row_axis(step.whole("axis", -1), len(several[0].shape))
-    check_width(sum(values.width for values in several))
+def _concatenate(call: LayerCall) -> TensorRef:
+    several = call.inputs
+    axis = row_axis(call.integer("axis", -1), len(several[0].shape))
+    check_width(sum(values.size for values in several))
     try:
-        return step.draft.join(several, axis)
+        return call.graph.concatenate(several, axis)
     except ValueError as error:
-        raise Refused(f"puts tensors side by side that do not fit: {error}") from None
+        raise UnsupportedError(f"puts tensors side by side that do not fit: {error}") from None
 
 
-def _together(step: Step, several: list[Values], merge: str) -> Values:
+def _together(call: LayerCall, several: list[TensorRef], merge: str) -> TensorRef:
     if len(several) == 1:
         return several[0]
     try:
         shape = np.broadcast_shapes(*(values.shape for values in several))
     except ValueError:
         shapes = ", ".join(str(list(values.shape)) for values in several)
-        raise Refused(f"merges tensors of {shapes}, which do not fit") from None
+        raise UnsupportedError(f"merges tensors of {shapes}, which do not fit") from None
     check_width(int(np.prod(shape)))
-    spread = [Values(sources=values.sources, index=np.broadcast_to(values.index, shape)) for values in several]
-    return step.layer(spread, merge=merge, **PASS).reshaped(*shape)
+    spread = [values.with_index(np.broadcast_to(values.index, shape)) for values in several]
+    return call.layer(spread, merge=merge, **PASS).reshape(*shape)
 
 
-def _negative(step: Step, values: Values) -> Values:
-    return step.each(values, {"kind": "scale_shift", "scale": -np.ones(values.width)}, hint="_minus")
+def _negative(call: LayerCall, values: TensorRef) -> TensorRef:
+    return call.elementwise(values, {"kind": "scale_shift", "scale": -np.ones(values.size)}, hint="_minus")
 
 
-def _pair(step: Step) -> list[Values]:
-    several = step.several
+def _pair(call: LayerCall) -> list[TensorRef]:
+    several = call.inputs
     if len(several) != 2:
-        raise Refused(f"is given {len(several)} tensors, where two are read")
+        raise UnsupportedError(f"is given {len(several)} tensors, where two are read")
     return several
 
 
-MERGING: Final[Mapping[str, Read]] = MappingProxyType(
+MERGING: Final[Mapping[str, LayerReader]] = MappingProxyType(
     {**dict.fromkeys(_MERGES, _merge), "Subtract": _subtract, "Minimum": _minimum, "Concatenate": _concatenate}
 )
 """By class; operations such as `+` have the same classes' names."""
 
 
-def _arithmetic(step: Step) -> Values:
+def _arithmetic(call: LayerCall) -> TensorRef:
     """Compute a tensor and a number, or two tensors."""
-    constants = [value for value in step.arguments if isinstance(value, int | float)]
+    constants = [value for value in call.arguments if isinstance(value, int | float)]
     if not constants:
-        if step.kind not in MERGING:
-            raise Refused(f"of two tensors is not read; {', '.join(MERGING)} are")
-        return MERGING[step.kind](step)
-    if len(step.arguments) != 2 or len(step.several) != 1:
-        raise Refused("is given other things than a tensor and a number")
-    number, values = float(constants[0]), step.several[0]
-    is_first = isinstance(step.arguments[0], Values)
-    known = _WITH_NUMBER.get((step.kind, is_first))
+        if call.kind not in MERGING:
+            raise UnsupportedError(f"of two tensors is not read; {', '.join(MERGING)} are")
+        return MERGING[call.kind](call)
+    if len(call.arguments) != 2 or len(call.inputs) != 1:
+        raise UnsupportedError("is given other things than a tensor and a number")
+    number, values = float(constants[0]), call.inputs[0]
+    is_first = isinstance(call.arguments[0], TensorRef)
+    known = _WITH_NUMBER.get((call.kind, is_first))
     if known is None:
-        raise Refused("of a number and a tensor in this order is not read")
+        raise UnsupportedError("of a number and a tensor in this order is not read")
     scale, shift = known(number)
-    parts = {key: np.full(values.width, part) for key, part in (("scale", scale), ("shift", shift)) if part is not None}
-    return step.each(values, {"kind": "scale_shift", **parts})
+    parts = {key: np.full(values.size, part) for key, part in (("scale", scale), ("shift", shift)) if part is not None}
+    return call.elementwise(values, {"kind": "scale_shift", **parts})
 
 
 _WITH_NUMBER: Final[Mapping[tuple[str, bool], Callable[[float], tuple[Any, Any]]]] = MappingProxyType(
@@ -104,11 +104,11 @@ _WITH_NUMBER: Final[Mapping[tuple[str, bool], Callable[[float], tuple[Any, Any]]
 """Scale and shift of a tensor, by the operation's class and whether the tensor comes first."""
 
 
-def _minus(step: Step) -> Values:
-    return _negative(step, step.values)
+def _minus(call: LayerCall) -> TensorRef:
+    return _negative(call, call.input)
 
 
-ARITHMETIC: Final[Mapping[str, Read]] = MappingProxyType(
+ARITHMETIC: Final[Mapping[str, LayerReader]] = MappingProxyType(
     {
         **dict.fromkeys(("Add", "Subtract", "Multiply", "TrueDivide", "Divide", "Maximum", "Minimum"), _arithmetic),
         "Concatenate": _concatenate,

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.errors import UnsupportedModelError
-from forwardpass.importers.keras.refused import Refused
+from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
 from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.tensors import Array
 
@@ -49,41 +48,43 @@ class Weights:
             layer: The layer's name, which the file must agree on where it has names.
 
         Raises:
-            Refused: There are none, they are another layer's, or are not to be read.
+            UnsupportedError: There are none, they are another layer's, or are not to be read.
         """
         try:
             group = self._at(f"{path}/vars")
             name = group.attrs.get("name", layer)
             if name != layer:
-                raise Refused(f"has its weights at {path}, where the file has those of {name!r}")
+                raise UnsupportedError(f"has its weights at {path}, where the file has those of {name!r}")
             return [self._read(group, str(index)) for index in range(len(group))]
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-            raise Refused(f"has weights at {path} that cannot be read: {error}") from error
+            raise UnsupportedError(f"has weights at {path} that cannot be read: {error}") from error
 
     def _at(self, path: str) -> Any:
         found = self._file
         for part in path.split("/"):
             if part not in found:
-                raise Refused(f"has no weights: the file has nothing at {path}")
+                raise UnsupportedError(f"has no weights: the file has nothing at {path}")
             if isinstance(found.get(part, getlink=True), self._links):
-                raise Refused(f"has weights at {path} that are a link to elsewhere, which is not followed")
+                raise UnsupportedError(f"has weights at {path} that are a link to elsewhere, which is not followed")
             found = found[part]
             if not isinstance(found, self._group):
-                raise Refused(f"has no weights: the file has no group at {path}")
+                raise UnsupportedError(f"has no weights: the file has no group at {path}")
         return found
 
     def _read(self, group: Any, name: str) -> Array:
         if name not in group:
-            raise Refused(f"has no variable {name} in the file")
+            raise UnsupportedError(f"has no variable {name} in the file")
         if isinstance(group.get(name, getlink=True), self._links):
-            raise Refused(f"has a variable {name} that is a link to elsewhere, which is not followed")
+            raise UnsupportedError(f"has a variable {name} that is a link to elsewhere, which is not followed")
         found = group[name]
         if not isinstance(found, self._dataset) or found.is_virtual or found.external:
-            raise Refused(f"has a variable {name} whose numbers are in other files, which are not read")
+            raise UnsupportedError(f"has a variable {name} whose numbers are in other files, which are not read")
         if found.dtype.kind not in "fiu" or found.dtype.itemsize not in _SIZES:
-            raise Refused(f"has a variable {name} of {found.dtype}; float32 or float64 is needed")
+            raise UnsupportedError(f"has a variable {name} of {found.dtype}; float32 or float64 is needed")
         self._numbers += prod(found.shape)
         if self._numbers > DEFAULT_LIMITS.max_parameters:
-            raise Refused(f"has a variable {name} with which there are more than {DEFAULT_LIMITS.max_parameters:,}")
+            raise UnsupportedError(
+                f"has a variable {name} with which there are more than {DEFAULT_LIMITS.max_parameters:,}"
+            )
         numbers: Array = np.asarray(found[()]).astype(np.float64)
         return numbers

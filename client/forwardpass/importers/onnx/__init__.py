@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.onnx.files import load_model
-from forwardpass.importers.onnx.graph import Graph, read_graph
-from forwardpass.importers.onnx.oracle import oracle
-from forwardpass.importers.onnx.recovery import recovered
-from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.importers.onnx.graph_reader import Graph, read_graph
+from forwardpass.importers.onnx.round_trip import recovered
+from forwardpass.importers.onnx.runtime import oracle
 from forwardpass.importers.source import Sample, Source
+from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
 from forwardpass.onnx_form import computed_by, runner
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
@@ -32,8 +31,8 @@ def read(model: Any) -> Source:
     try:
         network = recovered(model)
         return _read(model) if network is None else _exported(model, network)
-    except Refused as refused:
-        raise UnsupportedModelError(f"an ONNX model {refused}") from None
+    except UnsupportedError as error:
+        raise UnsupportedModelError(f"an ONNX model {error}") from None
 
 
 def _exported(model: Any, network: NetworkSpec) -> Source:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 Array: TypeAlias = NDArray[Any]
@@ -44,10 +44,12 @@ def kind_of(number: int) -> str:
     """Return an element type's name.
 
     Raises:
-        Refused: It is none that is read.
+        UnsupportedError: It is none that is read.
     """
     if number not in KINDS:
-        raise Refused(f"has the element type {number}, which is not read; what is are {', '.join(KINDS.values())}")
+        raise UnsupportedError(
+            f"has the element type {number}, which is not read; read are {', '.join(KINDS.values())}"
+        )
     return KINDS[number]
 
 
@@ -55,25 +57,29 @@ def to_array(tensor: Any) -> Array:
     """Return a `TensorProto` as an array.
 
     Raises:
-        Refused: It is too large, of another type than is read, or has more or fewer bytes than its shape needs.
+        UnsupportedError: It is too large, its type is not read, or its bytes are more or fewer than its shape needs.
     """
     kind = kind_of(tensor.data_type)
     shape = tuple(tensor.dims)
     if any(size < 0 for size in shape):
-        raise Refused(f"has the shape {list(shape)[:8]}, which is none")
+        raise UnsupportedError(f"has the shape {list(shape)[:8]}, which is none")
     count = math.prod(shape)
     if count > DEFAULT_LIMITS.max_parameters:
-        raise Refused(f"has {count:,} elements; at most {DEFAULT_LIMITS.max_parameters:,} are allowed")
+        raise UnsupportedError(f"has {count:,} elements; at most {DEFAULT_LIMITS.max_parameters:,} are allowed")
     if tensor.data_location == 1:
-        raise Refused("has its numbers in another file; give the model as the path of its file, beside which they are")
+        raise UnsupportedError(
+            "has its numbers in another file; give the model as the path of its file, beside which they are"
+        )
     if tensor.HasField("segment"):
-        raise Refused("is a part of a tensor; save the model with whole tensors")
+        raise UnsupportedError("is a part of a tensor; save the model with whole tensors")
     if kind == "str":
         return _checked(np.array([text.decode() for text in tensor.string_data], dtype=str), shape, count)
     if tensor.HasField("raw_data"):
         wanted = count * np.dtype(kind).itemsize
         if len(tensor.raw_data) != wanted:
-            raise Refused(f"has {len(tensor.raw_data):,} bytes; the shape {list(shape)} of {kind} needs {wanted:,}")
+            raise UnsupportedError(
+                f"has {len(tensor.raw_data):,} bytes; the shape {list(shape)} of {kind} needs {wanted:,}"
+            )
         return np.frombuffer(tensor.raw_data, np.dtype(kind).newbyteorder("<")).astype(kind).reshape(shape)
     numbers = getattr(tensor, _FIELDS.get(kind, "int32_data"))
     if kind == "float16":
@@ -83,5 +89,5 @@ def to_array(tensor: Any) -> Array:
 
 def _checked(array: Array, shape: tuple[int, ...], count: int) -> Array:
     if array.size != count:
-        raise Refused(f"has {array.size:,} elements; the shape {list(shape)} needs {count:,}")
+        raise UnsupportedError(f"has {array.size:,} elements; the shape {list(shape)} needs {count:,}")
     return array.reshape(shape)

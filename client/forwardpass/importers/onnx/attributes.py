@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.importers.onnx.arrays import to_array
-from forwardpass.importers.onnx.refusing import Refused
+from forwardpass.importers.unsupported import UnsupportedError
 
 _FORMS: Final[Mapping[int, tuple[str, Callable[[Any], Any]]]] = MappingProxyType(
     {
@@ -25,12 +25,12 @@ def attributes_of(node: Any) -> dict[str, Any]:
     """Return the attributes of a `NodeProto` by their names.
 
     Raises:
-        Refused: One has a form that no operator has that is read.
+        UnsupportedError: One has a form that no operator has that is read.
     """
     found = {}
     for attribute in node.attribute:
         if attribute.type not in _FORMS:
-            raise Refused(f"has the attribute {attribute.name!r}, which is a graph or a list of tensors")
+            raise UnsupportedError(f"has the attribute {attribute.name!r}, which is a graph or a list of tensors")
         field, make = _FORMS[attribute.type]
         found[attribute.name] = make(getattr(attribute, field))
     return found

@@ -12,12 +12,13 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.onnx.arrays import kind_of
-from forwardpass.importers.onnx.draft import with_function
-from forwardpass.importers.onnx.folding import folded
-from forwardpass.importers.onnx.functions import (
+from forwardpass.importers.onnx.constant_folding import folded
+from forwardpass.importers.onnx.graph_builder import with_pending
+from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
+from forwardpass.importers.onnx.pending_functions import (
     IDENTITY,
     MAX_PARTS,
-    Function,
+    PendingFunction,
     as_condition,
     as_number,
     call,
@@ -25,10 +26,9 @@ from forwardpass.importers.onnx.functions import (
     literal,
     template,
 )
-from forwardpass.importers.onnx.groups import grouped
-from forwardpass.importers.onnx.refusing import Refused
-from forwardpass.importers.onnx.step import FLOATS, Reader, Result, Step
-from forwardpass.importers.onnx.values import Constant, Flow
+from forwardpass.importers.onnx.reductions import grouped
+from forwardpass.importers.onnx.values import Constant, GraphTensor
+from forwardpass.importers.unsupported import UnsupportedError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,120 +112,126 @@ _TRUE: Final = frozenset({"IsNaN"})
 """Operators that make booleans."""
 
 
-def _unary(step: Step) -> Result:
-    value = step.value(0)
+def _unary(node: NodeContext) -> Result:
+    value = node.value(0)
     if isinstance(value, Constant):
-        return folded(step.draft, step.op, step.constant(0))
-    known, flow = _UNARY[step.op], step.number_flow(0)
-    numbers = {name: step.number(name, default) for name, default in known.defaults.items()}
+        return folded(node.graph, node.op, node.constant(0))
+    known, tensor = _UNARY[node.op], node.float_tensor(0)
+    numbers = {name: node.number(name, default) for name, default in known.defaults.items()}
     activation: Any = known.name or None
     if known.parameters:
-        activation = {"name": known.name, **{known.parameters[name]: _short(numbers[name], flow) for name in numbers}}
-    kind = "bool" if step.op in _TRUE else flow.kind
-    return applied(step, flow, known.text, kind=kind, activation=activation, **numbers)
+        activation = {"name": known.name, **{known.parameters[name]: _short(numbers[name], tensor) for name in numbers}}
+    kind = "bool" if node.op in _TRUE else tensor.kind
+    return applied(node, tensor, known.text, kind=kind, activation=activation, **numbers)
 
 
-def _short(number: float, flow: Flow) -> float:
+def _short(number: float, tensor: GraphTensor) -> float:
     """Return a float32 attribute as the decimal that was meant, where the network is of float32."""
-    return float(str(np.float32(number))) if flow.kind == "float32" else number
+    return float(str(np.float32(number))) if tensor.kind == "float32" else number
 
 
-def applied(step: Step, flow: Flow, text: str, *, kind: str = "", activation: Any = None, **numbers: float) -> Flow:
+def applied(
+    node: NodeContext, tensor: GraphTensor, text: str, *, kind: str = "", activation: Any = None, **numbers: float
+) -> GraphTensor:
     """Let a function of each element be computed.
 
     Args:
-        step: The node that computes it.
-        flow: What it is computed of.
+        node: The node that computes it.
+        tensor: What it is computed of.
         text: The function, as an expression over `x` and the numbers.
         kind: The element type of its values; that of `x` when left out.
         activation: The spec's own activation that is the same, or None.
         numbers: The expression's parameters.
     """
     if not np.isfinite([*numbers.values()]).all():
-        raise Refused(f"has an attribute that is no finite number: {numbers}")
-    if flow.function is not None and activation is not None:
-        flow = step.draft.settle(flow, step.hint)
-    words = {name: literal(number, flow.kind) for name, number in numbers.items()}
+        raise UnsupportedError(f"has an attribute that is no finite number: {numbers}")
+    if tensor.pending is not None and activation is not None:
+        tensor = node.graph.materialize(tensor, node.hint)
+    words = {name: literal(number, tensor.kind) for name, number in numbers.items()}
     build = condition if kind == "bool" else template
-    flow = pending(step, flow, lambda x: build(text, x=as_number(x), **words), kind)
-    if activation is not None and flow.function is not None:
-        flow = with_function(flow, replace(flow.function, activation=activation))
-    return flow
+    tensor = pending(node, tensor, lambda x: build(text, x=as_number(x), **words), kind)
+    if activation is not None and tensor.pending is not None:
+        tensor = with_pending(tensor, replace(tensor.pending, activation=activation))
+    return tensor
 
 
-def pending(step: Step, flow: Flow, build: Callable[[Function], Function], kind: str = "") -> Flow:
+def pending(
+    node: NodeContext, tensor: GraphTensor, build: Callable[[PendingFunction], PendingFunction], kind: str = ""
+) -> GraphTensor:
     """Let a function of what is pending be pending, or of a new layer's nodes where the two are too much together.
 
     Args:
-        step: The node that computes it.
-        flow: What it is computed of.
+        node: The node that computes it.
+        tensor: What it is computed of.
         build: Makes the function, of the function of `x` that stands for the tensor.
         kind: The element type of its values; the tensor's when left out.
     """
-    function = build(flow.function or IDENTITY)
+    function = build(tensor.pending or IDENTITY)
     if function.parts > MAX_PARTS:
-        flow = step.draft.settle(flow, step.hint)
+        tensor = node.graph.materialize(tensor, node.hint)
         function = build(IDENTITY)
-    return with_function(flow, function, kind)
+    return with_pending(tensor, function, kind)
 
 
-def _gelu(step: Step) -> Result:
-    name = _GELUS[step.attributes.get("approximate", b"none").decode()]
-    return applied(step, step.number_flow(0), "x * (1 + erf(x / sqrt(2))) / 2", activation=name)
+def _gelu(node: NodeContext) -> Result:
+    name = _GELUS[node.attributes.get("approximate", b"none").decode()]
+    return applied(node, node.float_tensor(0), "x * (1 + erf(x / sqrt(2))) / 2", activation=name)
 
 
 _GELUS: Final = MappingProxyType({"none": "gelu", "tanh": "gelu_tanh"})
 
 
-def _not(step: Step) -> Result:
-    if isinstance(step.value(0), Constant):
-        return folded(step.draft, step.op, step.constant(0))
-    return pending(step, step.flow(0), lambda x: call("not", as_condition(x)), "bool")
+def _not(node: NodeContext) -> Result:
+    if isinstance(node.value(0), Constant):
+        return folded(node.graph, node.op, node.constant(0))
+    return pending(node, node.tensor(0), lambda x: call("not", as_condition(x)), "bool")
 
 
-def _softmax(step: Step) -> Result:
+def _softmax(node: NodeContext) -> Result:
     """Over one axis; before operator set 13, over that and all axes after it."""
-    flow = step.number_flow(0)
-    rank = len(flow.shape)
-    old = step.version < 13
-    axis = step.axis(1 if old else -1, rank)
-    return grouped(step, flow, range(axis, rank) if old else [axis], _SOFTMAX[step.op])
+    tensor = node.float_tensor(0)
+    rank = len(tensor.shape)
+    old = node.version < 13
+    axis = node.axis(1 if old else -1, rank)
+    return grouped(node, tensor, range(axis, rank) if old else [axis], _SOFTMAX[node.op])
 
 
 _SOFTMAX: Final = MappingProxyType({"Softmax": "softmax", "LogSoftmax": "log_softmax"})
 
 
-def _cast(step: Step) -> Result:
-    kind = kind_of(step.whole("to", 0))
-    value = step.value(0)
+def _cast(node: NodeContext) -> Result:
+    kind = kind_of(node.integer("to", 0))
+    value = node.value(0)
     if isinstance(value, Constant):
         if value.array.dtype == object:
             return value
         with np.errstate(all="ignore"):
-            return Constant(array=step.constant(0).astype(kind))
-    return cast(step, value, kind)
+            return Constant(array=node.constant(0).astype(kind))
+    return cast(node, value, kind)
 
 
-def cast(step: Step, flow: Flow, kind: str) -> Flow:
+def cast(node: NodeContext, tensor: GraphTensor, kind: str) -> GraphTensor:
     """Give a tensor another element type, where that changes no value."""
-    if kind == "bool" and flow.kind != "bool":
-        return pending(step, flow, as_condition, "bool")
-    if flow.kind == "bool":
-        return pending(step, flow, as_number, kind)
-    if kind == flow.kind or (kind in FLOATS and flow.kind in FLOATS):
-        step.draft.narrowed |= (flow.kind, kind) == ("float64", "float32")
-        return replace(flow, kind=kind)
+    if kind == "bool" and tensor.kind != "bool":
+        return pending(node, tensor, as_condition, "bool")
+    if tensor.kind == "bool":
+        return pending(node, tensor, as_number, kind)
+    if kind == tensor.kind or (kind in FLOATS and tensor.kind in FLOATS):
+        node.graph.narrowed |= (tensor.kind, kind) == ("float64", "float32")
+        return replace(tensor, kind=kind)
     whole = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
-    if flow.kind in whole and (kind in FLOATS or _holds(kind, flow.kind)):
-        return replace(flow, kind=kind)
-    raise Refused(f"casts {flow.kind} to {kind}, which changes values; leave it out, or cast the inputs before")
+    if tensor.kind in whole and (kind in FLOATS or _holds(kind, tensor.kind)):
+        return replace(tensor, kind=kind)
+    raise UnsupportedError(
+        f"casts {tensor.kind} to {kind}, which changes values; leave it out, or cast the inputs before"
+    )
 
 
 def _holds(kind: str, other: str) -> bool:
     return kind in {"int32", "int64"} or (kind[:1] != "f" and np.can_cast(other, kind))
 
 
-ELEMENTWISE: Final[Mapping[str, Reader]] = MappingProxyType(
+ELEMENTWISE: Final[Mapping[str, NodeReader]] = MappingProxyType(
     {**dict.fromkeys(_UNARY, _unary), "Not": _not, "Gelu": _gelu, **dict.fromkeys(_SOFTMAX, _softmax), "Cast": _cast}
 )
 """What reads each operator of one tensor that computes element by element, or over an axis."""

@@ -10,11 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.errors import Fault
-from forwardpass.importers.errors import UnsupportedModelError
 from forwardpass.importers.onnx.arrays import kind_of
-from forwardpass.importers.onnx.refusing import Refused
-from forwardpass.importers.onnx.wire import check_parts
-from forwardpass.onnx_form import imported
+from forwardpass.importers.onnx.protobuf_limits import check_parts
+from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
+from forwardpass.onnx_form import import_package
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 MAX_BYTES: Final = DEFAULT_LIMITS.max_network_bytes + DEFAULT_LIMITS.max_header_bytes
@@ -34,33 +33,33 @@ def load_model(path: str | PathLike[str]) -> Any:
     file = Path(path)
     try:
         return _load(file)
-    except Refused as refused:
-        message = str(refused)
+    except UnsupportedError as error:
+        message = str(error)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
     raise UnsupportedModelError(f"{file}: {message}", faults=[Fault(path=str(file), message=message)])
 
 
 def _load(file: Path) -> Any:
-    onnx = imported("onnx")
+    onnx = import_package("onnx")
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - beside what it is needed for
 
     size = file.stat().st_size
     if not 0 < size <= MAX_BYTES:
-        raise Refused(f"has {size:,} bytes; a model has at least one and at most {MAX_BYTES:,}")
+        raise UnsupportedError(f"has {size:,} bytes; a model has at least one and at most {MAX_BYTES:,}")
     fault = ""
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         try:
             check_parts(mapped)
-        except Refused as refused:  # which holds on to the mapping, so that it could not be closed
-            fault = str(refused)
+        except UnsupportedError as error:  # which holds on to the mapping, so that it could not be closed
+            fault = str(error)
         content = b"" if fault else mapped.read()
     if fault:
-        raise Refused(fault)
+        raise UnsupportedError(fault)
     try:
         model = onnx.ModelProto.FromString(content)
     except DecodeError:
-        raise Refused("is no ONNX model: its bytes are another message") from None
+        raise UnsupportedError("is no ONNX model: its bytes are another message") from None
     _bring_in(model, file.resolve().parent, MAX_BYTES - size)
     return model
 
@@ -73,8 +72,8 @@ def _bring_in(model: Any, folder: Path, room: int) -> None:
                 wanted = _bytes_of(tensor)
                 room -= wanted
                 tensor.raw_data = _read(tensor, folder, wanted, room)
-            except Refused as refused:
-                raise Refused(f"the tensor {tensor.name!r} {refused}") from None
+            except UnsupportedError as error:
+                raise UnsupportedError(f"the tensor {tensor.name!r} {error}") from None
             tensor.data_location = 0
             del tensor.external_data[:]
 
@@ -88,30 +87,30 @@ def _tensors(graph: Any) -> Iterator[Any]:
 def _bytes_of(tensor: Any) -> int:
     kind = kind_of(tensor.data_type)
     if kind == "str" or min(tensor.dims, default=0) < 0:
-        raise Refused("has texts, or a shape that is none, in another file")
+        raise UnsupportedError("has texts, or a shape that is none, in another file")
     return int(math.prod(tensor.dims)) * np.dtype(kind).itemsize
 
 
 def _read(tensor: Any, folder: Path, wanted: int, room: int) -> bytes:
     """Read a tensor's bytes from a file in the model's folder, wherever symbolic links lead."""
     if room < 0:
-        raise Refused(f"is too much: with all numbers, at most {MAX_BYTES:,} bytes are allowed")
+        raise UnsupportedError(f"is too much: with all numbers, at most {MAX_BYTES:,} bytes are allowed")
     facts: dict[str, str] = {entry.key: entry.value for entry in tensor.external_data}
     location = facts.get("location", "")
     try:
         file = (folder / location).resolve()
     except (OSError, ValueError, RuntimeError):
-        raise Refused(f"wants the file {location!r}, which has no such path") from None
+        raise UnsupportedError(f"wants the file {location!r}, which has no such path") from None
     if not location or Path(location).is_absolute() or not file.is_relative_to(folder) or file == folder:
-        raise Refused(f"wants the file {location!r}; only files in the model's own folder are read")
+        raise UnsupportedError(f"wants the file {location!r}; only files in the model's own folder are read")
     try:
         offset, length = int(facts.get("offset", 0)), int(facts.get("length", wanted))
         if not file.is_file() or offset < 0 or length != wanted or offset + length > file.stat().st_size:
-            raise Refused(f"wants {wanted:,} bytes of {location!r} from {offset:,} on, which are not there")
+            raise UnsupportedError(f"wants {wanted:,} bytes of {location!r} from {offset:,} on, which are not there")
         with file.open("rb") as opened:
             opened.seek(offset)
             return opened.read(length)
     except ValueError:
-        raise Refused(f"wants bytes of {location!r} from an offset that is no number") from None
+        raise UnsupportedError(f"wants bytes of {location!r} from an offset that is no number") from None
     except OSError as error:
-        raise Refused(f"wants the file {location!r}, which cannot be read: {error.strerror}") from None
+        raise UnsupportedError(f"wants the file {location!r}, which cannot be read: {error.strerror}") from None

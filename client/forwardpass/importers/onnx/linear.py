@@ -7,64 +7,68 @@ from typing import Final
 
 import numpy as np
 
+from forwardpass.importers.onnx.arithmetic import combined
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.groups import pooled
-from forwardpass.importers.onnx.merging import combined
-from forwardpass.importers.onnx.refusing import Refused
-from forwardpass.importers.onnx.step import FLOATS, Reader, Result, Step
-from forwardpass.importers.onnx.structure import broadcast, transposed
-from forwardpass.importers.onnx.values import Constant, Flow
+from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
+from forwardpass.importers.onnx.reductions import pooled
+from forwardpass.importers.onnx.reshaping import broadcast, transposed
+from forwardpass.importers.onnx.values import Constant, GraphTensor
+from forwardpass.importers.unsupported import UnsupportedError
 
 
-def _gemm(step: Step) -> Result:
+def _gemm(node: NodeContext) -> Result:
     """`alpha * A' * B' + beta * C`."""
-    one, other = step.value(0), step.value(1)
+    one, other = node.value(0), node.value(1)
     if len(one.shape) != 2 or len(other.shape) != 2:
-        raise Refused("multiplies tensors that are no matrices")
-    if step.whole("transA", 0):
-        one = transposed(step, one, [1, 0])
-    if step.whole("transB", 0):
-        other = transposed(step, other, [1, 0])
-    whole = product(step, one, other, step.number("alpha", 1.0))
-    if not step.has(2):
+        raise UnsupportedError("multiplies tensors that are no matrices")
+    if node.integer("transA", 0):
+        one = transposed(node, one, [1, 0])
+    if node.integer("transB", 0):
+        other = transposed(node, other, [1, 0])
+    whole = product(node, one, other, node.number("alpha", 1.0))
+    if not node.has(2):
         return whole
-    addend, beta = step.value(2), step.number("beta", 1.0)
+    addend, beta = node.value(2), node.number("beta", 1.0)
     if beta != 1:
-        addend = combined(step, "Mul", addend, Constant(array=np.array(beta, addend.kind)))
-    return combined(step, "Add", whole, addend)
+        addend = combined(node, "Mul", addend, Constant(array=np.array(beta, addend.kind)))
+    return combined(node, "Add", whole, addend)
 
 
-def _matmul(step: Step) -> Result:
-    return product(step, step.value(0), step.value(1))
+def _matmul(node: NodeContext) -> Result:
+    return product(node, node.value(0), node.value(1))
 
 
-def product(step: Step, one: Constant | Flow, other: Constant | Flow, factor: float = 1.0) -> Constant | Flow:
+def product(
+    node: NodeContext, one: Constant | GraphTensor, other: Constant | GraphTensor, factor: float = 1.0
+) -> Constant | GraphTensor:
     """Multiply matrices as numpy's matmul does, and the product by a factor."""
     if isinstance(one, Constant) and isinstance(other, Constant):
-        raise Refused("multiplies constants; let the exporter fold them")
+        raise UnsupportedError("multiplies constants; let the exporter fold them")
     # Vectors are matrices of one row or column, which the product loses again.
     squeezed = [-2] * (len(one.shape) == 1) + [-1] * (len(other.shape) == 1)
     one, other = _matrix(one, 0), _matrix(other, 1)
     if one.shape[-1] != other.shape[-2]:
-        raise Refused(f"multiplies matrices of the shapes {list(one.shape)} and {list(other.shape)}")
+        raise UnsupportedError(f"multiplies matrices of the shapes {list(one.shape)} and {list(other.shape)}")
     for value in (one, other):
-        if isinstance(value, Flow) and value.kind not in FLOATS:
-            raise Refused(f"computes in {value.kind}; networks compute in float32 or float64, cast to one of them")
-    if isinstance(one, Flow) and isinstance(other, Constant):
-        whole = _times(step, one, _by(factor, other.array))
-    elif isinstance(one, Constant) and isinstance(other, Flow):
-        whole = _turned(_times(step, _turned(other), np.swapaxes(_by(factor, one.array), -1, -2)))
+        if isinstance(value, GraphTensor) and value.kind not in FLOATS:
+            raise UnsupportedError(
+                f"computes in {value.kind}; networks compute in float32 or float64, cast to one of them"
+            )
+    if isinstance(one, GraphTensor) and isinstance(other, Constant):
+        whole = _times(node, one, _by(factor, other.array))
+    elif isinstance(one, Constant) and isinstance(other, GraphTensor):
+        whole = _turned(_times(node, _turned(other), np.swapaxes(_by(factor, one.array), -1, -2)))
     else:
-        whole = _both(step, one, other)  # type: ignore[arg-type] # neither is constant
+        whole = _both(node, one, other)  # type: ignore[arg-type] # neither is constant
         if factor != 1:
-            whole = _scaled(step, whole, factor)
+            whole = _scaled(node, whole, factor)
     if not squeezed:
         return whole
     axes = [axis % len(whole.shape) for axis in squeezed]
-    if whole.rows in axes:
-        raise Refused("multiplies along the axis of the rows; a network computes each row by itself")
-    rows = None if whole.rows is None else whole.rows - sum(axis < whole.rows for axis in axes)
-    return replace(whole, index=whole.index.squeeze(tuple(axes)), rows=rows)
+    if whole.row_axis in axes:
+        raise UnsupportedError("multiplies along the axis of the rows; a network computes each row by itself")
+    rows = None if whole.row_axis is None else whole.row_axis - sum(axis < whole.row_axis for axis in axes)
+    return replace(whole, index=whole.index.squeeze(tuple(axes)), row_axis=rows)
 
 
 def _by(factor: float, weights: Array) -> Array:
@@ -72,78 +76,80 @@ def _by(factor: float, weights: Array) -> Array:
     return scaled
 
 
-def _matrix(value: Constant | Flow, axis: int) -> Constant | Flow:
+def _matrix(value: Constant | GraphTensor, axis: int) -> Constant | GraphTensor:
     if len(value.shape) == 0:
-        raise Refused("multiplies a single number; Mul does that")
+        raise UnsupportedError("multiplies a single number; Mul does that")
     if len(value.shape) > 1:
         return value
     if isinstance(value, Constant):
         return Constant(array=np.expand_dims(value.array, axis))
-    rows = None if value.rows is None else value.rows + (axis == 0)
-    return replace(value, index=np.expand_dims(value.index, axis), rows=rows)
+    rows = None if value.row_axis is None else value.row_axis + (axis == 0)
+    return replace(value, index=np.expand_dims(value.index, axis), row_axis=rows)
 
 
-def _turned(flow: Flow) -> Flow:
-    rank = len(flow.shape)
-    rows = flow.rows
+def _turned(tensor: GraphTensor) -> GraphTensor:
+    rank = len(tensor.shape)
+    rows = tensor.row_axis
     if rows is not None and rows >= rank - 2:
         rows = 2 * rank - 3 - rows
-    return replace(flow, index=np.swapaxes(flow.index, -1, -2), rows=rows)
+    return replace(tensor, index=np.swapaxes(tensor.index, -1, -2), row_axis=rows)
 
 
-def _scaled(step: Step, flow: Flow, factor: float) -> Flow:
-    scaled = combined(step, "Mul", flow, Constant(array=np.array(factor, flow.kind)))
-    return scaled if isinstance(scaled, Flow) else flow
+def _scaled(node: NodeContext, tensor: GraphTensor, factor: float) -> GraphTensor:
+    scaled = combined(node, "Mul", tensor, Constant(array=np.array(factor, tensor.kind)))
+    return scaled if isinstance(scaled, GraphTensor) else tensor
 
 
-def _times(step: Step, flow: Flow, weights: Array) -> Flow:
+def _times(node: NodeContext, tensor: GraphTensor, weights: Array) -> GraphTensor:
     """Multiply matrices that depend on the inputs by constant ones, each row of each by one block of weights."""
-    rank = max(len(flow.shape), weights.ndim)
-    if flow.rows == len(flow.shape) - 1:
-        raise Refused("sums over the rows; a network computes each row by itself")
-    place = None if flow.rows is None else flow.rows + rank - len(flow.shape)
+    rank = max(len(tensor.shape), weights.ndim)
+    if tensor.row_axis == len(tensor.shape) - 1:
+        raise UnsupportedError("sums over the rows; a network computes each row by itself")
+    place = None if tensor.row_axis is None else tensor.row_axis + rank - len(tensor.shape)
     if place is not None and place < rank - 2 and weights.ndim > rank - place - 1 and weights.shape[place - rank] != 1:
-        raise Refused("has other weights for each row; a network computes each row alike")
+        raise UnsupportedError("has other weights for each row; a network computes each row alike")
     try:
-        leads = np.broadcast_shapes(flow.shape[:-2], weights.shape[:-2])
+        leads = np.broadcast_shapes(tensor.shape[:-2], weights.shape[:-2])
     except ValueError:
-        raise Refused(f"multiplies matrices of the shapes {list(flow.shape)} and {list(weights.shape)}") from None
-    widened = broadcast(step, flow, (*leads, 1, 1))
-    flow = widened if isinstance(widened, Flow) else flow
+        raise UnsupportedError(
+            f"multiplies matrices of the shapes {list(tensor.shape)} and {list(weights.shape)}"
+        ) from None
+    widened = broadcast(node, tensor, (*leads, 1, 1))
+    tensor = widened if isinstance(widened, GraphTensor) else tensor
     inputs, outputs = weights.shape[-2:]
     blocks = np.broadcast_to(weights, (*leads, inputs, outputs)).reshape(-1, inputs, outputs)
-    each = flow.shape[-2]
+    each = tensor.shape[-2]
     count = len(blocks) * each
-    step.draft.claim_weights(count * outputs, count * inputs, made=count > 1)
+    node.graph.budget.check_weights(count * outputs, count * inputs, expanded=count > 1)
     dense = np.zeros((len(blocks) * each, outputs, len(blocks) * each, inputs), weights.dtype)
     for place_of, block in enumerate(np.repeat(blocks, each, axis=0) if len(blocks) * each > 1 else blocks):
         dense[place_of, :, place_of] = block.T
     matrix = dense.reshape(dense.shape[0] * outputs, -1)
-    name = step.draft.layer(step.hint, [flow], len(matrix), kind="dense", weights=matrix)
-    return step.draft.nodes(name, (*flow.shape[:-1], outputs), place, flow.kind)
+    name = node.graph.layer(node.hint, [tensor], len(matrix), kind="dense", weights=matrix)
+    return node.graph.nodes(name, (*tensor.shape[:-1], outputs), place, tensor.kind)
 
 
-def _both(step: Step, one: Flow, other: Flow) -> Flow:
+def _both(node: NodeContext, one: GraphTensor, other: GraphTensor) -> GraphTensor:
     """Multiply matrices that both depend on the inputs: every product of two elements, then sums of them."""
-    if one.rows == len(one.shape) - 1 or other.rows == len(other.shape) - 2:
-        raise Refused("sums over the rows; a network computes each row by itself")
+    if one.row_axis == len(one.shape) - 1 or other.row_axis == len(other.shape) - 2:
+        raise UnsupportedError("sums over the rows; a network computes each row by itself")
     terms = combined(
-        step,
+        node,
         "Mul",
-        replace(one, index=one.index[..., :, None, :], rows=_before(one, 1)),
-        replace(other, index=np.swapaxes(other.index, -1, -2)[..., None, :, :], rows=_before(_turned(other), 2)),
+        replace(one, index=one.index[..., :, None, :], row_axis=_before(one, 1)),
+        replace(other, index=np.swapaxes(other.index, -1, -2)[..., None, :, :], row_axis=_before(_turned(other), 2)),
     )
-    if not isinstance(terms, Flow):
-        raise Refused("multiplies no tensors")
+    if not isinstance(terms, GraphTensor):
+        raise UnsupportedError("multiplies no tensors")
     windows = terms.index.reshape(-1, terms.shape[-1])
-    return pooled(step, terms, windows, "sum", terms.shape[:-1], terms.rows)
+    return pooled(node, terms, windows, "sum", terms.shape[:-1], terms.row_axis)
 
 
-def _before(flow: Flow, last: int) -> int | None:
+def _before(tensor: GraphTensor, last: int) -> int | None:
     """Return the axis of the rows after another axis was put in before the last ones."""
-    rank = len(flow.shape)
-    return None if flow.rows is None else flow.rows + (flow.rows >= rank - last)
+    rank = len(tensor.shape)
+    return None if tensor.row_axis is None else tensor.row_axis + (tensor.row_axis >= rank - last)
 
 
-LINEAR: Final[Mapping[str, Reader]] = MappingProxyType({"Gemm": _gemm, "MatMul": _matmul})
+LINEAR: Final[Mapping[str, NodeReader]] = MappingProxyType({"Gemm": _gemm, "MatMul": _matmul})
 """What reads each operator that multiplies matrices."""

@@ -6,80 +6,80 @@ from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.importers.onnx.arithmetic import combined, layered
 from forwardpass.importers.onnx.elementwise import applied
-from forwardpass.importers.onnx.groups import grouped, reduced
-from forwardpass.importers.onnx.merging import combined, layered
-from forwardpass.importers.onnx.refusing import Refused
-from forwardpass.importers.onnx.step import Reader, Result, Step
-from forwardpass.importers.onnx.values import Constant, Flow
+from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result
+from forwardpass.importers.onnx.reductions import grouped, reduced
+from forwardpass.importers.onnx.values import Constant, GraphTensor
+from forwardpass.importers.unsupported import UnsupportedError
 
 
-def _batch(step: Step) -> Result:
+def _batch(node: NodeContext) -> Result:
     """`(X - mean) / sqrt(variance + epsilon) * scale + B`, by channels, which are axis 1."""
-    flow = step.number_flow(0)
-    if step.whole("training_mode", 0) or any(step.wanted[1:]):
-        raise Refused("is in training mode; export the model for inference, as by `model.eval()`")
-    if not step.whole("spatial", 1):
-        raise Refused("has numbers for each element rather than each channel")
-    rank = len(flow.shape)
-    if rank < 2 or flow.rows not in {0, None}:
-        raise Refused("needs its rows as axis 0, and channels as axis 1")
+    tensor = node.float_tensor(0)
+    if node.integer("training_mode", 0) or any(node.wanted[1:]):
+        raise UnsupportedError("is in training mode; export the model for inference, as by `model.eval()`")
+    if not node.integer("spatial", 1):
+        raise UnsupportedError("has numbers for each element rather than each channel")
+    rank = len(tensor.shape)
+    if rank < 2 or tensor.row_axis not in {0, None}:
+        raise UnsupportedError("needs its rows as axis 0, and channels as axis 1")
     names = ("gamma", "beta", "mean", "variance")
     channels = (-1, *(1,) * (rank - 2))
     numbers = {
-        name: np.broadcast_to(step.constant(place).reshape(channels), flow.shape).ravel()
+        name: np.broadcast_to(node.constant(place).reshape(channels), tensor.shape).ravel()
         for place, name in enumerate(names, start=1)
     }
-    return layered(step, flow, kind="batch_norm", epsilon=_epsilon(step), **numbers)
+    return layered(node, tensor, kind="batch_norm", epsilon=_epsilon(node), **numbers)
 
 
-def _epsilon(step: Step) -> float:
+def _epsilon(node: NodeContext) -> float:
     """Return the attribute, which is a float32 in the file, as the decimal that was meant."""
-    return float(str(np.float32(step.number("epsilon", 1e-5))))
+    return float(str(np.float32(node.number("epsilon", 1e-5))))
 
 
-def _layer(step: Step) -> Result:
+def _layer(node: NodeContext) -> Result:
     """Over all axes from one on; with the mean and inverse deviation where somebody reads them."""
-    flow = step.number_flow(0)
-    axis = step.axis(-1, len(flow.shape))
-    axes = range(axis, len(flow.shape))
+    tensor = node.float_tensor(0)
+    axis = node.axis(-1, len(tensor.shape))
+    axes = range(axis, len(tensor.shape))
     numbers: dict[str, Any] = {
-        name: np.broadcast_to(step.constant(place), flow.shape[axis:]).ravel()
+        name: np.broadcast_to(node.constant(place), tensor.shape[axis:]).ravel()
         for place, name in enumerate(("gamma", "beta"), start=1)
-        if step.has(place)
+        if node.has(place)
     }
-    whole = grouped(step, flow, axes, kind="layer_norm", epsilon=_epsilon(step), **numbers)
-    if not any(step.wanted[1:]):
+    whole = grouped(node, tensor, axes, kind="layer_norm", epsilon=_epsilon(node), **numbers)
+    if not any(node.wanted[1:]):
         return whole
-    mean = reduced(step, flow, axes, "mean")
-    deviation = _joined(step, "Sub", flow, mean)
-    variance = reduced(step, applied(step, deviation, "x * x"), axes, "mean")
-    return whole, mean, applied(step, variance, "1 / sqrt(x + epsilon)", epsilon=_epsilon(step))
+    mean = reduced(node, tensor, axes, "mean")
+    deviation = _joined(node, "Sub", tensor, mean)
+    variance = reduced(node, applied(node, deviation, "x * x"), axes, "mean")
+    return whole, mean, applied(node, variance, "1 / sqrt(x + epsilon)", epsilon=_epsilon(node))
 
 
-def _root_mean_square(step: Step) -> Result:
+def _root_mean_square(node: NodeContext) -> Result:
     """`X / sqrt(mean(X^2) + epsilon) * scale`, over all axes from one on."""
-    flow = step.number_flow(0)
-    axes = range(step.axis(-1, len(flow.shape)), len(flow.shape))
-    square = reduced(step, applied(step, flow, "x * x"), axes, "mean")
-    root = applied(step, square, "sqrt(x + epsilon)", epsilon=_epsilon(step))
-    return combined(step, "Mul", _joined(step, "Div", flow, root), step.value(1))
+    tensor = node.float_tensor(0)
+    axes = range(node.axis(-1, len(tensor.shape)), len(tensor.shape))
+    square = reduced(node, applied(node, tensor, "x * x"), axes, "mean")
+    root = applied(node, square, "sqrt(x + epsilon)", epsilon=_epsilon(node))
+    return combined(node, "Mul", _joined(node, "Div", tensor, root), node.value(1))
 
 
-def _to_length_one(step: Step) -> Result:
+def _to_length_one(node: NodeContext) -> Result:
     """`X / norm(X)`, by the sum of sizes or the root of the sum of squares."""
-    flow = step.number_flow(0)
-    axes = [step.axis(-1, len(flow.shape))]
-    return _over_norm(step, flow, axes, _NORMS["L1" if step.whole("p", 2) == 1 else "L2"])
+    tensor = node.float_tensor(0)
+    axes = [node.axis(-1, len(tensor.shape))]
+    return _over_norm(node, tensor, axes, _NORMS["L1" if node.integer("p", 2) == 1 else "L2"])
 
 
-def _normalizer(step: Step) -> Result:
+def _normalizer(node: NodeContext) -> Result:
     """Of ai.onnx.ml: over the last axis; a row of zeros stays as it is."""
-    flow = step.number_flow(0)
-    norm = step.attributes.get("norm", b"MAX").decode()
+    tensor = node.float_tensor(0)
+    norm = node.attributes.get("norm", b"MAX").decode()
     if norm not in _NORMS:
-        raise Refused(f"normalizes by {norm}; what is read are {', '.join(_NORMS)}")
-    return _over_norm(step, flow, [len(flow.shape) - 1], _NORMS[norm])
+        raise UnsupportedError(f"normalizes by {norm}; what is read are {', '.join(_NORMS)}")
+    return _over_norm(node, tensor, [len(tensor.shape) - 1], _NORMS[norm])
 
 
 _NORMS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
@@ -88,18 +88,18 @@ _NORMS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
 """What is computed of each element, how these are reduced, and what is computed of that."""
 
 
-def _over_norm(step: Step, flow: Flow, axes: Sequence[int], norm: tuple[str, str, str]) -> Flow:
+def _over_norm(node: NodeContext, tensor: GraphTensor, axes: Sequence[int], norm: tuple[str, str, str]) -> GraphTensor:
     each, reduce, last = norm
-    whole = applied(step, reduced(step, applied(step, flow, each), axes, reduce), last)
-    return _joined(step, "Div", flow, applied(step, step.draft.settle(whole, step.hint), "where(x == 0, 1, x)"))
+    whole = applied(node, reduced(node, applied(node, tensor, each), axes, reduce), last)
+    return _joined(node, "Div", tensor, applied(node, node.graph.materialize(whole, node.hint), "where(x == 0, 1, x)"))
 
 
-def _joined(step: Step, op: str, one: Flow, other: Flow | Constant) -> Flow:
-    joined = combined(step, op, one, other)
-    return joined if isinstance(joined, Flow) else one
+def _joined(node: NodeContext, op: str, one: GraphTensor, other: GraphTensor | Constant) -> GraphTensor:
+    joined = combined(node, op, one, other)
+    return joined if isinstance(joined, GraphTensor) else one
 
 
-NORMALIZATION: Final[Mapping[str, Reader]] = MappingProxyType(
+NORMALIZATION: Final[Mapping[str, NodeReader]] = MappingProxyType(
     {
         "BatchNormalization": _batch,
         "LayerNormalization": _layer,

@@ -10,11 +10,11 @@ import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.elementwise import applied
-from forwardpass.importers.onnx.groups import pooled, reduced
-from forwardpass.importers.onnx.refusing import Refused
-from forwardpass.importers.onnx.step import Reader, Result, Step, front
-from forwardpass.importers.onnx.structure import joined
-from forwardpass.importers.onnx.values import Flow
+from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result, front
+from forwardpass.importers.onnx.reductions import pooled, reduced
+from forwardpass.importers.onnx.reshaping import joined
+from forwardpass.importers.onnx.values import GraphTensor
+from forwardpass.importers.unsupported import UnsupportedError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,78 +40,78 @@ _REDUCTIONS: Final[Mapping[str, _Reduction]] = MappingProxyType(
 )
 
 
-def _reduce(step: Step) -> Result:
-    flow, known = step.number_flow(0), _REDUCTIONS[step.op]
-    given = step.given("axes", 1)
-    if not given and step.whole("noop_with_empty_axes", 0):
-        return flow if not known.each else applied(step, flow, known.each)
-    axes = sorted({front(axis, len(flow.shape)) for axis in given or range(len(flow.shape))})
+def _reduce(node: NodeContext) -> Result:
+    tensor, known = node.float_tensor(0), _REDUCTIONS[node.op]
+    given = node.integers("axes", 1)
+    if not given and node.integer("noop_with_empty_axes", 0):
+        return tensor if not known.each else applied(node, tensor, known.each)
+    axes = sorted({front(axis, len(tensor.shape)) for axis in given or range(len(tensor.shape))})
     if known.each:
-        flow = applied(step, flow, known.each)
-    whole = reduced(step, flow, axes, known.reduce, keep=bool(step.whole("keepdims", 1)))
-    return applied(step, whole, known.last) if known.last else whole
+        tensor = applied(node, tensor, known.each)
+    whole = reduced(node, tensor, axes, known.reduce, keep=bool(node.integer("keepdims", 1)))
+    return applied(node, whole, known.last) if known.last else whole
 
 
-def _global(step: Step) -> Result:
-    flow = step.number_flow(0)
-    _check_layout(flow)
-    return reduced(step, flow, range(2, len(flow.shape)), "max" if step.op == "GlobalMaxPool" else "mean")
+def _global(node: NodeContext) -> Result:
+    tensor = node.float_tensor(0)
+    _check_layout(tensor)
+    return reduced(node, tensor, range(2, len(tensor.shape)), "max" if node.op == "GlobalMaxPool" else "mean")
 
 
-def _pool(step: Step) -> Result:
+def _pool(node: NodeContext) -> Result:
     """Over windows along all axes from 2 on; axis 0 is the rows', axis 1 the channels'."""
-    flow = step.number_flow(0)
-    _check_layout(flow)
-    if any(step.wanted[1:]):
-        raise Refused("gives the places of the largest elements, which no layer does")
-    axes = [_along(step, axis, size) for axis, size in enumerate(flow.shape[2:])]
-    shape = (*flow.shape[:2], *(len(places) for places in axes))
-    step.draft.claim_weights(math.prod(shape), math.prod(places.shape[1] for places in axes), made=True)
-    places = _together(axes, flow.shape[2:])
-    if step.op == "AveragePool" and (places < 0).any():
-        return _averaged(step, flow, places, shape)
+    tensor = node.float_tensor(0)
+    _check_layout(tensor)
+    if any(node.wanted[1:]):
+        raise UnsupportedError("gives the places of the largest elements, which no layer does")
+    axes = [_along(node, axis, size) for axis, size in enumerate(tensor.shape[2:])]
+    shape = (*tensor.shape[:2], *(len(places) for places in axes))
+    node.graph.budget.check_weights(math.prod(shape), math.prod(places.shape[1] for places in axes), expanded=True)
+    places = _together(axes, tensor.shape[2:])
+    if node.op == "AveragePool" and (places < 0).any():
+        return _averaged(node, tensor, places, shape)
     # An element that is there twice changes no maximum.
     full = np.where(places < 0, places.max(axis=1, keepdims=True), places)
-    channels = flow.index.reshape(-1, math.prod(flow.shape[2:]))
+    channels = tensor.index.reshape(-1, math.prod(tensor.shape[2:]))
     windows = channels[:, full].reshape(-1, full.shape[1])
-    return pooled(step, flow, windows, "max" if step.op == "MaxPool" else "mean", shape, flow.rows)
+    return pooled(node, tensor, windows, "max" if node.op == "MaxPool" else "mean", shape, tensor.row_axis)
 
 
-def _along(step: Step, axis: int, size: int) -> Array:
+def _along(node: NodeContext, axis: int, size: int) -> Array:
     """Return the windows along one axis, `(outputs, kernel)`: places of elements, -1 in padding, -2 after it."""
-    kernel = int(step.attributes["kernel_shape"][axis])
-    stride = int(step.attributes.get("strides", [1] * (axis + 1))[axis])
-    pace = int(step.attributes.get("dilations", [1] * (axis + 1))[axis])
+    kernel = int(node.attributes["kernel_shape"][axis])
+    stride = int(node.attributes.get("strides", [1] * (axis + 1))[axis])
+    pace = int(node.attributes.get("dilations", [1] * (axis + 1))[axis])
     if min(kernel, stride, pace) < 1:
-        raise Refused("has a kernel, stride or dilation below 1")
-    before, after = _padding(step, axis, size, kernel, stride, pace)
+        raise UnsupportedError("has a kernel, stride or dilation below 1")
+    before, after = _padding(node, axis, size, kernel, stride, pace)
     room = size + before + after - (kernel - 1) * pace - 1
     if room < 0:
-        raise Refused(f"has windows wider than an axis of {size} elements")
-    ceil = bool(step.whole("ceil_mode", 0)) and step.attributes.get("auto_pad", b"NOTSET") in {b"NOTSET", b""}
+        raise UnsupportedError(f"has windows wider than an axis of {size} elements")
+    ceil = bool(node.integer("ceil_mode", 0)) and node.attributes.get("auto_pad", b"NOTSET") in {b"NOTSET", b""}
     outputs = (-(-room // stride) if ceil else room // stride) + 1
     if ceil and (outputs - 1) * stride >= size + before:
         outputs -= 1  # no window begins in the padding at the end
-    step.draft.claim_weights(outputs, kernel, made=True)
+    node.graph.budget.check_weights(outputs, kernel, expanded=True)
     places = np.arange(outputs)[:, None] * stride + np.arange(kernel) * pace - before
     places[(places < 0) | ((places >= size) & (places < size + after))] = -1
     places[places >= size] = -2
     return places
 
 
-def _padding(step: Step, axis: int, size: int, kernel: int, stride: int, pace: int) -> tuple[int, int]:
+def _padding(node: NodeContext, axis: int, size: int, kernel: int, stride: int, pace: int) -> tuple[int, int]:
     """Return how many elements are put before and after those of an axis."""
-    mode = step.attributes.get("auto_pad", b"NOTSET").decode()
+    mode = node.attributes.get("auto_pad", b"NOTSET").decode()
     if mode in {"SAME_UPPER", "SAME_LOWER"}:
         total = max((-(-size // stride) - 1) * stride + (kernel - 1) * pace + 1 - size, 0)
         less = total // 2
         return (less, total - less) if mode == "SAME_UPPER" else (total - less, less)
-    pads = [int(number) for number in step.attributes.get("pads", [])]
+    pads = [int(number) for number in node.attributes.get("pads", [])]
     if mode == "VALID" or not pads:
         return 0, 0
     before, after = pads[axis], pads[len(pads) // 2 + axis]
     if not 0 <= min(before, after) <= max(before, after) < kernel * pace:
-        raise Refused(f"pads by {before} and {after} elements, windows of {kernel}")
+        raise UnsupportedError(f"pads by {before} and {after} elements, windows of {kernel}")
     return before, after
 
 
@@ -125,33 +125,33 @@ def _together(axes: Sequence[Array], sizes: Sequence[int]) -> Array:
     return whole
 
 
-def _averaged(step: Step, flow: Flow, places: Array, shape: Sequence[int]) -> Flow:
+def _averaged(node: NodeContext, tensor: GraphTensor, places: Array, shape: Sequence[int]) -> GraphTensor:
     """Average windows that are not equally full: a layer for those of each size."""
-    least = -1 if step.whole("count_include_pad", 0) else 0
+    least = -1 if node.integer("count_include_pad", 0) else 0
     sizes = np.stack([(places >= 0).sum(axis=1), (places >= least).sum(axis=1)], axis=1)
-    channels = flow.index.reshape(-1, math.prod(flow.shape[2:]))
+    channels = tensor.index.reshape(-1, math.prod(tensor.shape[2:]))
     parts, outputs = [], []
     for size, divisor in np.unique(sizes, axis=0).tolist():
         alike = np.flatnonzero((sizes == (size, divisor)).all(axis=1))
         windows = places[alike][places[alike] >= 0].reshape(len(alike), size)
         part = channels[:, windows].reshape(-1, size)
-        whole = pooled(step, flow, part, "mean" if size == divisor else "sum", (1, len(part)), 0)
-        parts.append(whole if size == divisor else applied(step, whole, "x / size", size=divisor))
+        whole = pooled(node, tensor, part, "mean" if size == divisor else "sum", (1, len(part)), 0)
+        parts.append(whole if size == divisor else applied(node, whole, "x / size", size=divisor))
         outputs.append(alike)
-    together = joined(step, parts, 1)
+    together = joined(node, parts, 1)
     index = np.empty((len(channels), len(places)), np.intp)
     ends = np.cumsum([0, *(part.index.size for part in parts)])
     for alike, start, end in zip(outputs, ends[:-1], ends[1:], strict=True):
         index[:, alike] = together.columns[start:end].reshape(len(channels), -1)
-    return replace(together, index=index.reshape(shape), rows=flow.rows)
+    return replace(together, index=index.reshape(shape), row_axis=tensor.row_axis)
 
 
-def _check_layout(flow: Flow) -> None:
-    if len(flow.shape) < 3 or flow.rows not in {0, None}:
-        raise Refused("needs its rows as axis 0, channels as axis 1, and more axes after them")
+def _check_layout(tensor: GraphTensor) -> None:
+    if len(tensor.shape) < 3 or tensor.row_axis not in {0, None}:
+        raise UnsupportedError("needs its rows as axis 0, channels as axis 1, and more axes after them")
 
 
-POOLING: Final[Mapping[str, Reader]] = MappingProxyType(
+POOLING: Final[Mapping[str, NodeReader]] = MappingProxyType(
     {
         **dict.fromkeys(_REDUCTIONS, _reduce),
         **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), _global),

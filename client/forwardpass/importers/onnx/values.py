@@ -1,4 +1,4 @@
-"""What flows along the edges of an ONNX graph.
+"""What tensors along the edges of an ONNX graph.
 
 A tensor that depends on the inputs is kept as the places of its elements among the nodes of layers. Whatever only
 moves elements (reshaping, slicing, transposing, concatenating) moves places, and no layer is made for it.
@@ -9,8 +9,9 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.functions import Function
+from forwardpass.importers.onnx.pending_functions import PendingFunction
 
 
 class _Rows:
@@ -46,38 +47,28 @@ class Constant:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Flow:
-    """A tensor that depends on the inputs.
+class GraphTensor(TensorRef):
+    """A tensor that depends on the inputs; its index has the shape of the tensor, with 1 for the axis of the rows.
 
     Attributes:
-        sources: The layers or groups of inputs whose nodes, side by side, are its elements; each once.
-        index: The tensor's shape, intp: which node each element is. The batch's axis has the size 1.
-        rows: Which axis is the batch's, or None where the tensor is all of one row.
-        kind: The elements' type in the file, as numpy calls it.
-        function: What is still to be computed of each element, or None.
-        name: What the graph calls it, or empty.
+        row_axis: The axis of the rows, or None where the tensor is all of one row.
+        kind: The element type in the file, as numpy calls it.
+        pending: The function of each element that is not computed yet, or None.
+        name: The name in the graph, or empty.
     """
 
-    sources: tuple[str, ...]
-    index: Array
-    rows: int | None
+    row_axis: int | None
     kind: str
-    function: Function | None = None
+    pending: PendingFunction | None = None
     name: str = ""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The tensor's shape, with 1 for the rows."""
-        return self.index.shape
-
-    @property
-    def columns(self) -> Array:
-        """The places of a row's elements, one after the other."""
-        return self.index.ravel()
-
-    def same_columns(self, other: "Flow") -> bool:
+    def same_columns(self, other: "GraphTensor") -> bool:
         """Say whether each element is the same node's as the other tensor's in its place."""
-        return self.sources == other.sources and self.rows == other.rows and np.array_equal(self.index, other.index)
+        return (
+            self.sources == other.sources
+            and self.row_axis == other.row_axis
+            and np.array_equal(self.index, other.index)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -90,9 +81,9 @@ class Label:
         tensor: What the graph calls the scores.
     """
 
-    scores: Flow
+    scores: GraphTensor
     labels: tuple[str, ...]
     tensor: str
 
 
-Value: TypeAlias = Constant | Flow | Label
+Value: TypeAlias = Constant | GraphTensor | Label

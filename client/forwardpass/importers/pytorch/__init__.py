@@ -3,7 +3,7 @@
 A file of weights is read into a module that code makes; a module in a file is a pickle, and never read.
 """
 
-from forwardpass.importers.pytorch.reading import read
+from forwardpass.importers.pytorch.frontend import read
 from forwardpass.importers.pytorch.weights import load_weights
 
 __all__ = ["load_weights", "read"]

@@ -4,38 +4,41 @@ from typing import Any
 
 import numpy as np
 
-from forwardpass.importers.pytorch.building import RefusedError
-from forwardpass.importers.pytorch.rows import Batch, Rows
+from forwardpass.importers.graph import TensorRef
+from forwardpass.importers.pytorch.integers import RowCount
+from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
 
 
 def array_of(constant: Any) -> Array:
     """Return a tensor or number as an array, floats in their own dtype and all others in float64."""
-    if isinstance(constant, Batch):
-        raise RefusedError("computes with the number of rows, which no row knows")
+    if isinstance(constant, RowCount):
+        raise UnsupportedError("computes with the number of rows, which no row knows")
     found = np.asarray(constant.detach().cpu() if hasattr(constant, "detach") else constant)
     if found.dtype.kind not in "biuf":
-        raise RefusedError(f"gets {constant!r}, which is no number")
+        raise UnsupportedError(f"gets {constant!r}, which is no number")
     return found if found.dtype.kind == "f" else found.astype(np.float64)
 
 
-def of_rows(constant: Any, rows: Rows) -> Array:
+def of_rows(constant: Any, rows: TensorRef) -> Array:
     """Return a constant in a shape that goes with one row.
 
     Raises:
-        RefusedError: It has numbers for several rows.
+        UnsupportedError: It has numbers for several rows.
     """
     found = array_of(constant)
     if found.ndim > len(rows.shape):
         if found.ndim > len(rows.shape) + 1 or found.shape[0] != 1:
-            raise RefusedError(f"gets a constant of shape {list(found.shape)} with rows of shape {list(rows.shape)}")
+            raise UnsupportedError(
+                f"gets a constant of shape {list(found.shape)} with rows of shape {list(rows.shape)}"
+            )
         found = found[0]
     return found
 
 
 def is_number(constant: Any) -> bool:
     """Say whether a constant is one number."""
-    return not isinstance(constant, Rows) and array_of(constant).ndim == 0
+    return not isinstance(constant, TensorRef) and array_of(constant).ndim == 0
 
 
 def number_of(constant: Any) -> float:
@@ -47,6 +50,6 @@ def text(constant: Any) -> str:
     """Return a number as an expression has it."""
     number = number_of(constant)
     if not np.isfinite(number):
-        raise RefusedError(f"has {number} for a constant; a finite number is needed")
+        raise UnsupportedError(f"has {number} for a constant; a finite number is needed")
     written = repr(number).removesuffix(".0")
     return f"({written})" if number < 0 else written

@@ -1,54 +1,54 @@
 """Modules of `torch.nn` as operations with their own numbers.
 
 What a module is is told by its class alone; one that is not in the table, and one that is derived from one of these,
-is traced into its parts, or refused by its name where it is torch's own.
+is traced into its parts, or unsupported_model by its name where it is torch's own.
 """
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from forwardpass.importers.pytorch.building import RefusedError
-from forwardpass.importers.pytorch.rows import Rows
+from forwardpass.importers.graph import TensorRef
+from forwardpass.importers.unsupported import UnsupportedError
 
 Call: TypeAlias = Callable[..., Any]
 """Calls an operation by its name in torch, with its arguments."""
 
-_SETTLED: Final = frozenset({"BasePruningMethod", "WeightNorm", "SpectralNorm"})
+_WEIGHT_HOOKS: Final = frozenset({"BasePruningMethod", "WeightNorm", "SpectralNorm"})
 """Hooks that compute a module's weights before it is called."""
 
 
-def settle(module: Any) -> None:
+def apply_weight_hooks(module: Any) -> None:
     """Let hooks compute a module's weights, as a call would.
 
     Raises:
-        RefusedError: A hook may compute anything.
+        UnsupportedError: A hook may compute anything.
     """
     hooks = list(module._forward_pre_hooks.values())  # noqa: SLF001 - there is no other way to see them
-    others = [hook for hook in hooks if not _SETTLED & {kind.__name__ for kind in type(hook).__mro__}]
+    others = [hook for hook in hooks if not _WEIGHT_HOOKS & {kind.__name__ for kind in type(hook).__mro__}]
     others += module._forward_hooks.values()  # noqa: SLF001
     if others:
-        raise RefusedError(f"has the hook {others[0]!r}, which may compute anything; remove it first")
+        raise UnsupportedError(f"has the hook {others[0]!r}, which may compute anything; remove it first")
     for hook in hooks:
         hook(module, ())
 
 
-def _linear(call: Call, module: Any, x: Rows) -> Any:
+def _linear(call: Call, module: Any, x: TensorRef) -> Any:
     if hasattr(module, "weight_mask"):
         return call("linear", x, module.weight_orig, module.bias, mask=module.weight_mask)
     return call("linear", x, module.weight, module.bias)
 
 
-def _batch_norm(call: Call, module: Any, x: Rows) -> Any:
+def _batch_norm(call: Call, module: Any, x: TensorRef) -> Any:
     running = module.running_mean, module.running_var
     return call("batch_norm", x, *running, module.weight, module.bias, eps=module.eps)
 
 
-def _layer_norm(call: Call, module: Any, x: Rows) -> Any:
+def _layer_norm(call: Call, module: Any, x: TensorRef) -> Any:
     return call("layer_norm", x, module.normalized_shape, module.weight, module.bias, module.eps)
 
 
-def _rms_norm(call: Call, module: Any, x: Rows) -> Any:
+def _rms_norm(call: Call, module: Any, x: TensorRef) -> Any:
     eps = module.eps
     if eps is None:
         import torch
@@ -57,11 +57,11 @@ def _rms_norm(call: Call, module: Any, x: Rows) -> Any:
     return call("rms_norm", x, module.normalized_shape, module.weight, eps)
 
 
-def _embedding(call: Call, module: Any, x: Rows) -> Any:
+def _embedding(call: Call, module: Any, x: TensorRef) -> Any:
     return call("embedding", x, module.weight, max_norm=module.max_norm)
 
 
-def _embedding_bag(call: Call, module: Any, x: Rows, *others: Any) -> Any:
+def _embedding_bag(call: Call, module: Any, x: TensorRef, *others: Any) -> Any:
     return call(
         "embedding_bag",
         x,
@@ -76,13 +76,13 @@ def _embedding_bag(call: Call, module: Any, x: Rows, *others: Any) -> Any:
 def _named(name: str, *attributes: str) -> Callable[..., Any]:
     """Make a module of a function, by the module's attributes in the order of the function's arguments."""
 
-    def apply(call: Call, module: Any, x: Rows) -> Any:
+    def apply(call: Call, module: Any, x: TensorRef) -> Any:
         return call(name, x, *(getattr(module, attribute) for attribute in attributes))
 
     return apply
 
 
-def _same(call: Call, module: Any, x: Rows) -> Rows:
+def _same(call: Call, module: Any, x: TensorRef) -> TensorRef:
     return x
 
 

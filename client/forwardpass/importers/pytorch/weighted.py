@@ -4,45 +4,46 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from forwardpass.importers.pytorch.building import Builder, RefusedError
+from forwardpass.importers.graph import LayerOperations, TensorRef
 from forwardpass.importers.pytorch.constants import array_of
 from forwardpass.importers.pytorch.elementwise import channels, refuse_training
-from forwardpass.importers.pytorch.reducing import pool_axes
-from forwardpass.importers.pytorch.rows import Rows
-from forwardpass.importers.pytorch.shaping import SHAPING
+from forwardpass.importers.pytorch.integers import IntegerRef
+from forwardpass.importers.pytorch.reductions import pool_axes
+from forwardpass.importers.pytorch.reshaping import RESHAPING
+from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
 
 
-def linear(build: Builder, x: Any, weight: Any, bias: Any = None, *, mask: Any = None) -> Rows:
+def linear(graph: LayerOperations, x: Any, weight: Any, bias: Any = None, *, mask: Any = None) -> TensorRef:
     """Compute `x @ weight.T + bias`."""
-    if not isinstance(x, Rows) or any(isinstance(part, Rows) for part in (weight, bias)):
-        raise RefusedError("has weights that depend on the rows, which is attention and no feed-forward layer")
-    return build.dense(x, array_of(weight), _optional(bias), _optional(mask))
+    if not isinstance(x, TensorRef) or any(isinstance(part, TensorRef) for part in (weight, bias)):
+        raise UnsupportedError("has weights that depend on the rows, which is attention and no feed-forward layer")
+    return graph.dense(x, array_of(weight), _optional(bias), _optional(mask))
 
 
-def matmul(build: Builder, x: Any, y: Any) -> Rows:
+def matmul(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
     """Multiply rows by a constant matrix."""
-    if not isinstance(x, Rows) or isinstance(y, Rows):
-        raise RefusedError("is no product of rows with a constant matrix behind them, `x @ weights`")
+    if not isinstance(x, TensorRef) or isinstance(y, TensorRef):
+        raise UnsupportedError("is no product of rows with a constant matrix behind them, `x @ weights`")
     matrix = array_of(y)
     if matrix.ndim == 1:
-        result = build.dense(x, matrix[None], None)
-        return result.moved(result.index[..., 0])
+        result = graph.dense(x, matrix[None], None)
+        return result.with_index(result.index[..., 0])
     if matrix.ndim != 2:
-        raise RefusedError(f"multiplies by a constant of shape {list(matrix.shape)}; a matrix is needed")
-    return build.dense(x, matrix.T, None)
+        raise UnsupportedError(f"multiplies by a constant of shape {list(matrix.shape)}; a matrix is needed")
+    return graph.dense(x, matrix.T, None)
 
 
-def addmm(build: Builder, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha: float = 1) -> Rows:
+def addmm(graph: LayerOperations, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha: float = 1) -> TensorRef:
     """Compute `bias + x @ matrix`."""
     if beta != 1 or alpha != 1 or array_of(bias).ndim != 1:
-        raise RefusedError("adds something else than one bias; `torch.nn.Linear` is what could replace it")
-    return linear(build, x, array_of(matrix).T, bias)
+        raise UnsupportedError("adds something else than one bias; `torch.nn.Linear` is what could replace it")
+    return linear(graph, x, array_of(matrix).T, bias)
 
 
 def batch_norm(
-    build: Builder,
-    x: Rows,
+    graph: LayerOperations,
+    x: TensorRef,
     running_mean: Any,
     running_var: Any,
     weight: Any = None,
@@ -50,13 +51,13 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
-) -> Rows:
+) -> TensorRef:
     """Normalize each channel by what was learned of it."""
     refuse_training(training=training)
     if running_mean is None or running_var is None:
-        raise RefusedError("knows no mean of its channels and takes that of the rows; use track_running_stats=True")
+        raise UnsupportedError("knows no mean of its channels and takes that of the rows; use track_running_stats=True")
     numbers = {"mean": running_mean, "variance": running_var, "gamma": weight, "beta": bias}
-    return build.batch_norm(
+    return graph.batch_norm(
         x,
         epsilon=eps,
         **{key: None if known is None else channels(array_of(known), x) for key, known in numbers.items()},
@@ -64,8 +65,8 @@ def batch_norm(
 
 
 def aten_batch_norm(
-    build: Builder,
-    x: Rows,
+    graph: LayerOperations,
+    x: TensorRef,
     weight: Any,
     bias: Any,
     running_mean: Any,
@@ -74,61 +75,63 @@ def aten_batch_norm(
     momentum: float,
     eps: float,
     *_: Any,
-) -> Rows:
+) -> TensorRef:
     """Normalize each channel, in the order of arguments that a traced graph has."""
-    return batch_norm(build, x, running_mean, running_var, weight, bias, training, momentum, eps)
+    return batch_norm(graph, x, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def layer_norm(
-    build: Builder,
-    x: Rows,
+    graph: LayerOperations,
+    x: TensorRef,
     normalized_shape: Sequence[int],
     weight: Any = None,
     bias: Any = None,
     eps: float = 1e-5,
     *_: Any,
-) -> Rows:
+) -> TensorRef:
     """Normalize over the last axes."""
     shape = tuple(normalized_shape)
     if x.shape[len(x.shape) - len(shape) :] != shape:
-        raise RefusedError(f"is made for {list(shape)} and gets rows of shape {list(x.shape)}")
-    return build.layer_norm(x, len(shape), _optional(weight), _optional(bias), eps)
+        raise UnsupportedError(f"is made for {list(shape)} and gets rows of shape {list(x.shape)}")
+    return graph.layer_norm(x, len(shape), _optional(weight), _optional(bias), eps)
 
 
-def rms_norm(build: Builder, x: Rows, normalized_shape: Sequence[int], weight: Any = None, eps: Any = None) -> Rows:
+def rms_norm(
+    graph: LayerOperations, x: TensorRef, normalized_shape: Sequence[int], weight: Any = None, eps: Any = None
+) -> TensorRef:
     """Divide by the root of the mean square of the last axis: square, mean, expression, product."""
     if len(normalized_shape) != 1 or eps is None:
-        raise RefusedError("needs one axis, and `eps` said")
-    mean = pool_axes(build, build.function(x, "square"), (len(x.shape) - 1,), "mean", keepdim=True)
-    normal = build.merge([x, build.function(mean, {"expression": f"1 / sqrt(x + {eps!r})"})], "multiply")
-    return normal if weight is None else build.scale_shift(normal, array_of(weight), None)
+        raise UnsupportedError("needs one axis, and `eps` said")
+    mean = pool_axes(graph, graph.activation(x, "square"), (len(x.shape) - 1,), "mean", keepdim=True)
+    normal = graph.merge([x, graph.activation(mean, {"expression": f"1 / sqrt(x + {eps!r})"})], "multiply")
+    return normal if weight is None else graph.scale_shift(normal, array_of(weight), None)
 
 
 def embedding(
-    build: Builder,
-    x: Rows,
+    graph: LayerOperations,
+    x: TensorRef,
     weight: Any,
     padding_idx: Any = None,
     max_norm: Any = None,
     *_: Any,
     **__: Any,
-) -> Rows:
+) -> TensorRef:
     """Look categories up in a table."""
     if max_norm is not None:
-        raise RefusedError("changes its table while it looks up; use max_norm=None once it is trained")
-    if not isinstance(x, Rows):
-        raise RefusedError("looks up what does not depend on the rows")
-    return build.embedding(x, array_of(weight))
+        raise UnsupportedError("changes its table while it looks up; use max_norm=None once it is trained")
+    if not isinstance(x, TensorRef):
+        raise UnsupportedError("looks up what does not depend on the rows")
+    return graph.embedding(x, array_of(weight))
 
 
-def aten_embedding(build: Builder, weight: Any, x: Any, *_: Any) -> Rows:
+def aten_embedding(graph: LayerOperations, weight: Any, x: Any, *_: Any) -> TensorRef:
     """Look categories up, in the order of arguments that a traced graph has."""
-    return embedding(build, x, weight)
+    return embedding(graph, x, weight)
 
 
 def embedding_bag(
-    build: Builder,
-    x: Rows,
+    graph: LayerOperations,
+    x: TensorRef,
     weight: Any,
     offsets: Any = None,
     max_norm: Any = None,
@@ -137,48 +140,48 @@ def embedding_bag(
     per_sample_weights: Any = None,
     padding_idx: Any = None,
     **_: Any,
-) -> Rows:
+) -> TensorRef:
     """Look a row's categories up and reduce them to one."""
     if offsets is not None or per_sample_weights is not None or padding_idx is not None:
-        raise RefusedError("has bags of different sizes, or weights; bags of one size are read")
-    return pool_axes(build, embedding(build, x, weight, max_norm=max_norm), (0,), mode)
+        raise UnsupportedError("has bags of different sizes, or weights; bags of one size are read")
+    return pool_axes(graph, embedding(graph, x, weight, max_norm=max_norm), (0,), mode)
 
 
-def one_hot(build: Builder, x: Rows, num_classes: int = -1) -> Rows:
+def one_hot(graph: LayerOperations, x: TensorRef, num_classes: int = -1) -> TensorRef:
     """Make a number for each category, 1 for the one that is given."""
     if num_classes < 1:
-        raise RefusedError("counts the categories of the rows it gets; say `num_classes`")
-    return build.one_hot(x, num_classes)
+        raise UnsupportedError("counts the categories of the rows it gets; say `num_classes`")
+    return graph.one_hot(x, num_classes)
 
 
-def to(build: Builder, x: Rows, *wanted: Any, **options: Any) -> Rows:
+def to(graph: LayerOperations, x: TensorRef, *wanted: Any, **options: Any) -> TensorRef:
     """Convert to another dtype, which is that of the whole network, or to categories; or to another device."""
     for each in (*wanted, *options.values()):
         word = str(each)
-        if word.startswith("torch.") and word.removeprefix("torch.") in _WHOLE:
-            return whole(build, x)
-        if x.whole and word in {"torch.float32", "torch.float64"}:
-            raise RefusedError(
+        if word.startswith("torch.") and word.removeprefix("torch.") in _INTEGER_DTYPES:
+            return to_integers(graph, x)
+        if isinstance(x, IntegerRef) and word in {"torch.float32", "torch.float64"}:
+            raise UnsupportedError(
                 "makes numbers of what was cut to whole numbers; only categories that are looked up may be"
             )
         if word in {"torch.float16", "torch.half", "torch.bfloat16", "torch.bool"}:
-            raise RefusedError(f"converts to {word}, in which no network computes")
+            raise UnsupportedError(f"converts to {word}, in which no network computes")
     return x
 
 
-def whole(build: Builder, x: Rows) -> Rows:
-    """Mark what is cut to whole numbers: only categories may be."""
-    return Rows(source=x.source, width=x.width, index=x.index, whole=True)
+def to_integers(graph: LayerOperations, x: TensorRef) -> TensorRef:
+    """Mark a tensor as integers, which only lookups may read."""
+    return IntegerRef(sources=x.sources, index=x.index)
 
 
 def _optional(constant: Any) -> Array | None:
     return None if constant is None else array_of(constant)
 
 
-_WHOLE: Final = frozenset({"int64", "long", "int32", "int", "int16", "int8", "uint8", "short"})
+_INTEGER_DTYPES: Final = frozenset({"int64", "long", "int32", "int", "int16", "int8", "uint8", "short"})
 
-LEVELS: Final = frozenset(
-    {*SHAPING, *("embedding", "embedding_bag", "one_hot", "long", "int", "short", "to", "_to_copy")}
+CATEGORICAL: Final = frozenset(
+    {*RESHAPING, *("embedding", "embedding_bag", "one_hot", "long", "int", "short", "to", "_to_copy")}
 )
 """Operations that may read categories."""
 
@@ -202,7 +205,7 @@ WEIGHTED: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "type_as": to,
         "float": to,
         "double": to,
-        **dict.fromkeys(("long", "int", "short"), whole),
+        **dict.fromkeys(("long", "int", "short"), to_integers),
     }
 )
 """What each operation does, by its name in torch; with `aten.` where a traced graph has another order."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from forwardpass.errors import Fault, InvalidFieldError
-from forwardpass.importers.loading import load_object
+from forwardpass.importers.model_loader import load_object
 
 
 def load_weights(path: str | PathLike[str], architecture: str) -> Any:

@@ -4,6 +4,6 @@ What a model is is told by its class alone, never by what it happens to have: a 
 may compute anything, so it is refused with its place.
 """
 
-from forwardpass.importers.scikit_learn.reading import read
+from forwardpass.importers.scikit_learn.frontend import read
 
 __all__ = ["read"]

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.drafts import Values
-from forwardpass.importers.scikit_learn import refusals
-from forwardpass.importers.scikit_learn.scaling import affine
-from forwardpass.importers.scikit_learn.step import Step, Transform
+from forwardpass.importers.graph import TensorRef
+from forwardpass.importers.scikit_learn import unsupported
+from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
+from forwardpass.importers.scikit_learn.scalers import affine
 
 FUNCTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -41,39 +41,39 @@ CLASSIFIERS: Final = frozenset(
 """Linear models whose probabilities are the sigmoid or softmax of `coef_ x + intercept_`."""
 
 
-def _perceptron(step: Step, values: Values) -> Values:
+def _perceptron(step: PipelineStep, values: TensorRef) -> TensorRef:
     step.check_fitted("coefs_")
     model = step.model
     if step.kind == "MLPClassifier" and len(model.classes_) < 2:
-        step.refuse("was fitted on rows of one class only; fit it on rows of two or more")
+        step.reject("was fitted on rows of one class only; fit it on rows of two or more")
     functions = [model.activation] * (model.n_layers_ - 2) + [model.out_activation_]
     names = [f"hidden_{index}" for index in range(len(functions) - 1)] + ["output"]
     for name, weights, bias, function in zip(names, model.coefs_, model.intercepts_, functions, strict=True):
         activation = FUNCTIONS[function]
-        values = step.draft.layer(name, values, len(bias), weights=weights.T, bias=bias, activation=activation)
+        values = step.graph.add_layer(name, values, len(bias), weights=weights.T, bias=bias, activation=activation)
     return values
 
 
-def _linear(step: Step, values: Values) -> Values:
+def _linear(step: PipelineStep, values: TensorRef) -> TensorRef:
     step.check_fitted("coef_")
     coefficients = step.model.coef_
     weights = np.atleast_2d(coefficients.toarray() if hasattr(coefficients, "toarray") else np.asarray(coefficients))
     bias = np.broadcast_to(np.asarray(step.model.intercept_, dtype=np.float64).ravel(), len(weights)).copy()
     is_classifier = step.kind in CLASSIFIERS
     function = _probability(step, len(weights)) if is_classifier else _inverse_link(step.model)
-    return step.draft.layer("output", values, len(weights), weights=weights, bias=bias, activation=function)
+    return step.graph.add_layer("output", values, len(weights), weights=weights, bias=bias, activation=function)
 
 
-def _probability(step: Step, outputs: int) -> str:
+def _probability(step: PipelineStep, outputs: int) -> str:
     """Return the function that makes a linear classifier's probabilities."""
     strategy, several = getattr(step.model, "multi_class", "auto"), outputs > 1
     if step.kind == "SGDClassifier" and step.model.loss != "log_loss":
-        step.refuse(refusals.without_log_loss(step.model.loss))
+        step.reject(unsupported.without_log_loss(step.model.loss))
     one_by_one = strategy == "ovr" or getattr(step.model, "solver", "") == "liblinear" or step.kind == "SGDClassifier"
     if several and one_by_one:
-        step.refuse("divides the classes' single probabilities by their sum; fit LogisticRegression by 'lbfgs'")
+        step.reject("divides the classes' single probabilities by their sum; fit LogisticRegression by 'lbfgs'")
     if strategy == "multinomial" and not several:
-        step.refuse("with multi_class='multinomial' is of two classes; fit it without `multi_class`")
+        step.reject("with multi_class='multinomial' is of two classes; fit it without `multi_class`")
     return "softmax" if several else "sigmoid"
 
 
@@ -85,13 +85,13 @@ def _inverse_link(model: Any) -> str:
     return "exp" if kind in {"PoissonRegressor", "GammaRegressor"} else "identity"
 
 
-def _transformed(step: Step, values: Values) -> Values:
+def _transformed(step: PipelineStep, values: TensorRef) -> TensorRef:
     """Scale a regressor's outputs back, as `TransformedTargetRegressor` does."""
     step.check_fitted("regressor_")
     values = step.reader.estimate(step.model.regressor_, f"{step.path}.regressor_", values)
     mean, scale = affine(step.reader.scaler(step.model.transformer_, f"{step.path}.transformer_"))
     parts: dict[str, Any] = {key: array for key, array in (("scale", scale), ("shift", mean)) if array is not None}
-    return step.draft.layer("target", values, kind="scale_shift", **parts)
+    return step.graph.add_layer("target", values, kind="scale_shift", **parts)
 
 
 ESTIMATORS: Final[Mapping[str, Transform]] = MappingProxyType(

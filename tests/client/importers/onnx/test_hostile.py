@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from forwardpass.importers import UnsupportedModelError, load_object
-from forwardpass.importers.onnx.graph import read_graph
+from forwardpass.importers.onnx.graph_reader import read_graph
 from onnx import TensorProto, helper
 
 from tests.support.random_onnx_models import random_model

@@ -1,7 +1,7 @@
 """Every node test that the package onnx ships, of every operator that is read, by the reference and by our core."""
 
 import onnx
-from forwardpass.importers.onnx.tables import OPERATORS
+from forwardpass.importers.onnx.operators import OPERATORS
 
 from tests.support.onnx_node_table import DOCS, documented, results
 

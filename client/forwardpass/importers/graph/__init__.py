@@ -1,0 +1,17 @@
+"""The graph of layers that every front end builds: tensor references, the builder, and the passes that simplify it."""
+
+from forwardpass.importers.graph.builder import INPUTS, PASS, GraphBuilder, safe_name
+from forwardpass.importers.graph.operations import Activation, LayerOperations
+from forwardpass.importers.graph.tensor_ref import Indices, TensorRef, places_of
+
+__all__ = [
+    "INPUTS",
+    "PASS",
+    "Activation",
+    "GraphBuilder",
+    "Indices",
+    "LayerOperations",
+    "TensorRef",
+    "places_of",
+    "safe_name",
+]

@@ -1,0 +1,165 @@
+"""Layer operations on tensor references. They know numpy and the kinds of layers, and no framework."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from forwardpass.importers.graph.builder import PASS, GraphBuilder
+from forwardpass.importers.graph.tensor_ref import Indices, TensorRef
+from forwardpass.importers.unsupported import UnsupportedError
+from forwardpass.spec.limits import DEFAULT_LIMITS
+from forwardpass.tensors import Array
+
+Activation: TypeAlias = str | Mapping[str, Any]
+"""An activation in the form of a spec."""
+
+
+class LayerOperations(GraphBuilder):
+    """A builder whose methods are the operations of a network.
+
+    Operations read tensors and return tensors. Those that compute each element by itself work on the nodes of a layer
+    in the order in which they stand, so that a permutation needs no `take`.
+
+    Attributes:
+        hint: The wanted name of the layers that are added next; the caller sets it for each operation.
+        categories: The number of categories of each input that is looked up, by its source and place there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hint = "layer"
+        self.categories: dict[tuple[str, int], int] = {}
+
+    def activation(self, x: TensorRef, activation: Activation) -> TensorRef:
+        """Apply an activation to each element."""
+        return self._elementwise(self._permuted(x), **PASS, activation=activation)
+
+    def scale_shift(self, x: TensorRef, scale: Array | None, shift: Array | None) -> TensorRef:
+        """Compute `x * scale + shift`, by numbers of the shape of one row or of one that broadcasts with it."""
+        numbers = {key: array for key, array in (("scale", scale), ("shift", shift)) if array is not None}
+        shape = _common_shape(x.shape, *(array.shape for array in numbers.values()))
+        x = self._permuted(x.with_index(np.broadcast_to(x.index, shape)))
+        return self._elementwise(x, **PASS, **{key: self._by_node(x, array) for key, array in numbers.items()})
+
+    def clip(self, x: TensorRef, low: Array | None, high: Array | None) -> TensorRef:
+        """Bound each element by numbers of a shape that broadcasts to one row."""
+        x = self._permuted(x)
+        bounds = {key: self._by_node(x, array) for key, array in (("low", low), ("high", high)) if array is not None}
+        return self._elementwise(x, kind="clip", **bounds)
+
+    def batch_norm(self, x: TensorRef, *, epsilon: float, **numbers: Array | None) -> TensorRef:
+        """Normalize by `mean`, `variance`, `gamma` and `beta`, each of a shape that broadcasts to one row."""
+        x = self._permuted(x)
+        given = {key: self._by_node(x, array) for key, array in numbers.items() if array is not None}
+        return self._elementwise(x, kind="batch_norm", epsilon=epsilon, **given)
+
+    def merge(self, tensors: Sequence[TensorRef], merge: str) -> TensorRef:
+        """Merge tensors element by element; different shapes broadcast."""
+        shape = _common_shape(*(x.shape for x in tensors))
+        wide = [x.with_index(np.broadcast_to(x.index, shape)) for x in tensors]
+        first = wide[0]
+        if all(self._is_permutation(x) and np.array_equal(x.index, first.index) for x in wide):
+            sources = self._distinct(self.hint, [x.sources[0] for x in wide])
+            return TensorRef(sources=(self._add(self.hint, sources, merge, first.size, PASS),), index=first.index)
+        return self.add_layer(self.hint, wide, merge=merge, **PASS).reshape(*shape)
+
+    def dense(self, x: TensorRef, weights: Array, bias: Array | None, mask: Array | None = None) -> TensorRef:
+        """Compute `weights @ x + bias` along the last axis, `(outputs, inputs)`, at each place of the other axes."""
+        outputs, inputs = weights.shape
+        if not x.shape or x.shape[-1] != inputs:
+            raise UnsupportedError(f"reads {inputs} numbers and gets rows of shape {list(x.shape)}")
+        places = x.size // inputs
+        if places > 1:
+            if places**2 * weights.size > DEFAULT_LIMITS.max_parameters:
+                raise UnsupportedError(f"is computed at {places} places of each row, which makes too large a layer")
+            each = np.eye(places, dtype=weights.dtype)
+            weights, mask = np.kron(each, weights), None if mask is None else np.kron(each, mask)
+            bias = None if bias is None else np.tile(bias, places)
+        numbers = {key: array for key, array in (("bias", bias), ("mask", mask)) if array is not None}
+        return self._from_one(x, len(weights), weights=weights, **numbers).reshape(*x.shape[:-1], outputs)
+
+    def layer_norm(self, x: TensorRef, axes: int, gamma: Array | None, beta: Array | None, epsilon: float) -> TensorRef:
+        """Normalize over the last axes, at each place of the other axes."""
+        numbers = {key: array.ravel() for key, array in (("gamma", gamma), ("beta", beta)) if array is not None}
+        flat = x.reshape(*x.shape[: len(x.shape) - axes], -1)
+        done = self._along_last(
+            flat, lambda part: self._from_one(part, part.size, kind="layer_norm", epsilon=epsilon, **numbers)
+        )
+        return done.reshape(*x.shape)
+
+    def softmax(self, x: TensorRef, axis: int, activation: Activation) -> TensorRef:
+        """Apply an activation that reads the elements along an axis together."""
+        last = x.with_index(np.moveaxis(x.index, axis, -1))
+        done = self._along_last(last, lambda part: self._from_one(part, part.size, **PASS, activation=activation))
+        return done.with_index(np.moveaxis(done.index, -1, axis))
+
+    def pool(self, x: TensorRef, windows: Indices, reduce: str) -> TensorRef:
+        """Reduce windows, `(..., size)` of places in the flat row, to one element each."""
+        nodes, places = self.all_nodes(x)
+        inputs = places[windows].reshape(-1, windows.shape[-1])
+        pooled = self.add_layer(self.hint, nodes, len(inputs), kind="pool", windows=inputs.tolist(), reduce=reduce)
+        return pooled.reshape(*windows.shape[:-1])
+
+    def embedding(self, x: TensorRef, table: Array) -> TensorRef:
+        """Replace each category by its row of a table, `(categories, size)`."""
+        self._note_categories(x, len(table))
+        size = table.shape[1]
+        return self._from_one(x, x.size * size, kind="embedding", table=table).reshape(*x.shape, size)
+
+    def one_hot(self, x: TensorRef, categories: int) -> TensorRef:
+        """Replace each category by one number for every category: 1 for that category, else 0."""
+        self._note_categories(x, categories)
+        known, places = np.tile(np.arange(categories), x.size), np.repeat(np.arange(x.size), categories)
+        document = {"kind": "one_hot", "categories": known.astype(float), "indices": places.tolist()}
+        return self._from_one(x, x.size * categories, **document).reshape(*x.shape, categories)
+
+    def output(self, x: TensorRef, others: Sequence[str]) -> str:
+        """Return a layer that has the elements of a tensor in C order and is not among the others."""
+        source = self.materialize(x, self.hint).sources[0]
+        if source in others or self.is_input(source):
+            return self._add(self.hint, [source], "", x.size, PASS)
+        return source
+
+    def _note_categories(self, x: TensorRef, count: int) -> None:
+        for source, place in self.origins(x):
+            if not self.is_input(source):
+                raise UnsupportedError("reads categories that are computed; only the model's inputs can be categories")
+            self.categories[source, place] = min(count, self.categories.get((source, place), count))
+
+    def _is_permutation(self, x: TensorRef) -> bool:
+        """Say whether the elements are all nodes of one source, each once, in any order."""
+        if len(x.sources) != 1 or x.size != self.width(x.sources[0]):
+            return False
+        return bool((np.sort(x.index, axis=None) == np.arange(x.size)).all())
+
+    def _permuted(self, x: TensorRef) -> TensorRef:
+        return x if self._is_permutation(x) else self.materialize(x, self.hint)
+
+    def _elementwise(self, x: TensorRef, **document: Any) -> TensorRef:
+        """Add a layer that computes each node of a permutation by itself, and return the same permutation of it."""
+        return TensorRef(sources=(self._add(self.hint, x.sources, "", x.size, document),), index=x.index)
+
+    def _by_node(self, x: TensorRef, numbers: Array) -> Array:
+        """Return numbers for the elements of a permutation in the order of the nodes."""
+        wide = np.broadcast_to(numbers, x.shape).ravel()
+        ordered = np.empty(x.size, wide.dtype)
+        ordered[x.columns] = wide
+        return ordered
+
+    def _from_one(self, x: TensorRef, width: int, **document: Any) -> TensorRef:
+        """Add a layer that reads one source, all of its nodes in order."""
+        return self.add_layer(self.hint, self.materialize(x, self.hint), width, **document)
+
+    def _along_last(self, x: TensorRef, compute: Callable[[TensorRef], TensorRef]) -> TensorRef:
+        """Compute the elements along the last axis together, by one layer for each place of the other axes."""
+        parts = [compute(x.with_index(place)) for place in x.index.reshape(-1, x.shape[-1])]
+        return self.stack(parts, 0).reshape(*x.shape)
+
+
+def _common_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        shown = ", ".join(str(list(shape)) for shape in shapes)
+        raise UnsupportedError(f"gets shapes that do not fit: {shown}") from None

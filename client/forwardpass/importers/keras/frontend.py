@@ -1,0 +1,101 @@
+"""From a Keras model, or its file, to a source."""
+
+import tempfile
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from forwardpass.importers.graph import TensorRef
+from forwardpass.importers.keras import runtime
+from forwardpass.importers.keras.archive import Archive, open_archive
+from forwardpass.importers.keras.model_config import ModelConfig, check_modules, parse_config, tensors_in
+from forwardpass.importers.keras.model_reader import ModelReader
+from forwardpass.importers.keras.weights import Weights
+from forwardpass.importers.source import Source
+from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError, unsupported_model
+
+
+def load_model(path: str | PathLike[str]) -> Any:
+    """Return the model in a `.keras` file, which Keras loads after all of it was read and found to be Keras's own.
+
+    Raises:
+        UnsupportedModelError: It is no such file, or something in it cannot be expressed; `faults` has each place.
+    """
+    try:
+        archive = open_archive(path)
+    except OSError as error:
+        raise unsupported_model(str(path), f"cannot be read: {error}") from error
+    follow(archive)
+    return runtime.load(path)
+
+
+def read(model: Any) -> Source:
+    """LayerReader a model as the file that Keras makes of it.
+
+    Raises:
+        UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        try:
+            model.save(path)
+        except Exception as error:
+            raise UnsupportedModelError(f"Keras cannot save the model: {error!r}") from error
+        structure, reader, outputs = follow(open_archive(path))
+    if len(reader.dtypes) > 1:
+        raise unsupported_model("model", "computes some layers in float32 and some in float64; build it in one of them")
+    constraints, several = reader.constraints, len(reader.inputs) > 1
+    names = [name for each in reader.inputs for name in _names(each.name, each.width)]
+    groups = [{"name": each.group, "width": each.width} for each in reader.inputs]
+    return Source(
+        framework=f"keras {runtime.installed().__version__}",
+        model=_described(structure),
+        width=len(constraints.mean),
+        names=tuple(names) if several else (),
+        mean=constraints.mean if constraints.mean.any() else None,
+        scale=constraints.scale if (constraints.scale != 1).any() else None,
+        layers=tuple(reader.graph.layers),
+        outputs=_output_names(structure, outputs),
+        classes=(),
+        compute=runtime.oracle(model, [each.shape for each in reader.inputs], constraints.categories),
+        groups=tuple(groups) if several else (),
+        output_layers=tuple(values.sources[0] for values in outputs),
+        features=constraints.documents(),
+        sample=None if constraints.is_plain else constraints.sample,
+        dtype=next(iter(reader.dtypes), "float32"),
+    )
+
+
+def follow(archive: Archive) -> tuple[ModelConfig, ModelReader, list[TensorRef]]:
+    """LayerReader all of a file, and return its structure, what read it, and its outputs."""
+    if not archive.version.startswith("3."):
+        advice = "load it in Keras 3 and save it again as a .keras file"
+        raise unsupported_model("metadata.json", f"was written by Keras {archive.version or 'of no version'}; {advice}")
+    structure = parse_config(archive.config)
+    reader = ModelReader(structure, Weights(archive.weights), archive.assets)
+    outputs = reader.read()
+    try:
+        check_modules(archive.config)
+    except UnsupportedError as error:
+        raise unsupported_model("config.json", str(error)) from None
+    return structure, reader, outputs
+
+
+def _names(name: str, width: int) -> list[str]:
+    return [name] if width == 1 else [f"{name}_{index}" for index in range(width)]
+
+
+def _output_names(structure: ModelConfig, outputs: list[TensorRef]) -> tuple[str, ...]:
+    """Return a name for each output where there are several layers of them."""
+    if len(outputs) == 1:
+        return ()
+    keys = sorted(structure.outputs) if isinstance(structure.outputs, dict) else []
+    names = keys or [tensor.layer for tensor in tensors_in(structure.outputs)]
+    every = [name for key, values in zip(names, outputs, strict=True) for name in _names(key, values.size)]
+    return tuple(every) if len(set(every)) == len(every) else ()
+
+
+def _described(structure: ModelConfig) -> str:
+    """Say what a model is made of, for example `Sequential(Dense, Dense)`."""
+    kinds = [part.kind for part in structure.parts.values() if part.kind != "InputLayer"]
+    return f"{structure.kind}({', '.join(kinds)})"

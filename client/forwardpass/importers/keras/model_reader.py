@@ -1,0 +1,296 @@
+"""Goes through a model's layers in the order in which they need each other; notes every fault."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
+from typing import Any, Final
+
+from forwardpass.errors import Fault
+from forwardpass.importers.graph import INPUTS, PASS, GraphBuilder, TensorRef, safe_name
+from forwardpass.importers.input_constraints import InputConstraints
+from forwardpass.importers.keras.activations import FUNCTION_LAYERS, FUNCTION_OPERATIONS
+from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, check_width
+from forwardpass.importers.keras.merging import ARITHMETIC, MERGING
+from forwardpass.importers.keras.model_config import (
+    MODELS,
+    InboundNode,
+    LayerConfig,
+    ModelConfig,
+    Tensor,
+    parse_config,
+    tensors_in,
+)
+from forwardpass.importers.keras.pooling import POOLING
+from forwardpass.importers.keras.preprocessing import ENCODING
+from forwardpass.importers.keras.reshaping import SHAPING
+from forwardpass.importers.keras.unsupported import reason_for
+from forwardpass.importers.keras.vocabulary import vocabulary
+from forwardpass.importers.keras.weighted import WEIGHTED
+from forwardpass.importers.keras.weights import Weights
+from forwardpass.importers.unsupported import UnsupportedError, unsupported_model, unsupported_parts
+
+LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType(
+    {**WEIGHTED, **FUNCTION_LAYERS, **MERGING, **SHAPING, **POOLING, **ENCODING}
+)
+"""What reads a layer, by its class."""
+
+OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType({**ARITHMETIC, **FUNCTION_OPERATIONS})
+"""What reads an operation such as `+`, by its class."""
+
+_DTYPES: Final = ("float32", "float64")
+_DEEPEST: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KerasInput:
+    """An input of the whole model.
+
+    Attributes:
+        name: Its layer's.
+        group: What layers read it by.
+        shape: Of a row's values.
+        is_whole: Whether these are whole numbers.
+        is_text: Whether these are texts.
+    """
+
+    name: str
+    group: str
+    shape: tuple[int, ...]
+    is_whole: bool
+    is_text: bool
+
+    @property
+    def width(self) -> int:
+        """How many values each row has."""
+        return prod(self.shape)
+
+
+class ModelReader:
+    """Reads one model.
+
+    Attributes:
+        graph: The layers so far.
+        notes: What is known of the inputs.
+        inputs: The model's inputs in order.
+        outputs: The values of each output, in order.
+        dtypes: The arithmetic of the layers.
+    """
+
+    def __init__(self, structure: ModelConfig, weights: Weights, assets: Mapping[str, bytes]) -> None:
+        self.graph = GraphBuilder()
+        self.dtypes: set[str] = set()
+        self._structure = structure
+        self._weights = weights
+        self._assets = assets
+        self._faults: list[Fault] = []
+        self.inputs = _inputs(structure)
+        self.constraints = InputConstraints({each.group: each.width for each in self.inputs})
+
+    def read(self) -> list[TensorRef]:
+        """LayerReader the whole model, and return its outputs.
+
+        Raises:
+            UnsupportedModelError: Something in it cannot be expressed.
+        """
+        given = {}
+        for each in self.inputs:
+            values = self.graph.add_inputs(each.width, each.group).reshape(*each.shape)
+            if each.is_whole:
+                self.constraints.whole(values)
+            given[Tensor(layer=each.name, call=0, place=0)] = values
+        outputs = self._follow(self._structure, given, "model", "", 0)
+        self._check_texts()
+        if self._faults:
+            raise unsupported_parts(self._faults)
+        return self._settled([values for values in outputs if values is not None])
+
+    def _check_texts(self) -> None:
+        """Note every input of texts of which no layer says what they are."""
+        start = 0
+        for each in self.inputs:
+            columns = range(start, start + each.width)
+            start += each.width
+            if each.is_text and not self._faults and not self.constraints.categories.keys() >= set(columns):
+                what = "InputLayer takes texts that no StringLookup reads; put one after it"
+                self._faults.append(Fault(path=f"model.layers[{each.name}]", message=what))
+
+    def _follow(
+        self, structure: ModelConfig, given: Mapping[Tensor, TensorRef | None], path: str, prefix: str, depth: int
+    ) -> list[TensorRef | None]:
+        """Return the outputs of a model, each tensor being read after those that it is made of."""
+        found: dict[Tensor, TensorRef | None] = dict(given)
+        wanted = list(tensors_in(structure.outputs))
+        readers = Counter(tensor for part in structure.parts.values() for call in part.calls for tensor in _read(call))
+        readers.update(wanted)
+        for tensor, values in given.items():
+            self._share(values, readers[tensor])
+        stack, open_ = wanted[::-1], set[Tensor]()
+        while stack:
+            tensor = stack[-1]
+            if tensor in found:
+                stack.pop()
+                continue
+            part, call = _call_of(structure, tensor, path)
+            missing = [source for source in _read(call) if source not in found]
+            if missing:
+                if tensor in open_:
+                    raise unsupported_model(f"{path}.layers[{part.name}]", "needs its own output")
+                open_.add(tensor)
+                stack += missing[::-1]
+                continue
+            results = self._call(part, call, found, path, prefix, depth)
+            for place in range(max(len(results), tensor.place + 1)):
+                made = Tensor(layer=tensor.layer, call=tensor.call, place=place)
+                found[made] = results[place] if place < len(results) else None
+                self._share(found[made], readers[made])
+        return [found[tensor] for tensor in wanted]
+
+    def _call(
+        self,
+        part: LayerConfig,
+        call: InboundNode,
+        found: Mapping[Tensor, TensorRef | None],
+        path: str,
+        prefix: str,
+        depth: int,
+    ) -> list[TensorRef | None]:
+        """Return the outputs of one call of a layer: None where it is refused, or reads what was."""
+        place, name = f"{path}.layers[{part.name}]", f"{prefix}{part.name}"
+        try:
+            if part.kind in MODELS and part.is_layer:
+                return self._model(part, call, found, place, f"{name}.", depth)
+            return [self._layer(part, call, found, name)]
+        except UnsupportedError as error:
+            fault = Fault(path=place, message=f"{part.kind} {error}")
+            if fault not in self._faults:
+                self._faults.append(fault)
+            return [None]
+
+    def _model(
+        self,
+        part: LayerConfig,
+        call: InboundNode,
+        found: Mapping[Tensor, TensorRef | None],
+        path: str,
+        prefix: str,
+        depth: int,
+    ) -> list[TensorRef | None]:
+        """LayerReader a model within the model."""
+        if depth == _DEEPEST:
+            raise UnsupportedError(f"is the model within {_DEEPEST} others; at most so many are read")
+        document = {"class_name": part.kind, "module": "keras", "config": part.config}
+        inner = parse_config(document, path, part.weights)
+        names = list(tensors_in(inner.inputs))
+        values = [found[tensor] for tensor in tensors_in(list(call.arguments))]
+        if len(names) != len(values):
+            raise UnsupportedError(f"is given {len(values)} tensors, and has {len(names)} inputs")
+        return self._follow(inner, dict(zip(names, values, strict=True)), path, prefix, depth + 1)
+
+    def _layer(
+        self, part: LayerConfig, node: InboundNode, found: Mapping[Tensor, TensorRef | None], name: str
+    ) -> TensorRef | None:
+        table = LAYERS if part.is_layer else OPERATIONS
+        if part.kind not in table:
+            raise UnsupportedError(reason_for(part.kind, ", ".join(table)))
+        if any(found[tensor] is None for tensor in _read(node)):
+            return None
+        if part.is_layer:
+            self._note_dtype(part.config.get("dtype"))
+        call = LayerCall(
+            kind=part.kind,
+            name=name,
+            config=part.config,
+            arguments=tuple(_filled(value, found) for value in node.arguments),
+            options={key: _filled(value, found) for key, value in node.options.items()},
+            graph=self.graph,
+            constraints=self.constraints,
+            variables=lambda: self._weights.of(part.weights, part.name),
+            vocabulary=lambda: vocabulary(self._assets, part.weights),
+        )
+        call.check_options()
+        try:
+            values = table[part.kind](call)
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
+            raise UnsupportedError(f"has a configuration or weights that do not fit it: {error}") from error
+        check_width(values.size)
+        return values
+
+    def _note_dtype(self, dtype: Any) -> None:
+        """Note a layer's arithmetic."""
+        name = dtype.get("config", {}).get("name") if isinstance(dtype, Mapping) else dtype
+        if name not in _DTYPES:
+            raise UnsupportedError(f"computes in {name!r}; float32 and float64 are read")
+        self.dtypes.add(str(name))
+
+    def _share(self, values: TensorRef | None, readers: int) -> None:
+        """Note inputs that several layers read, so that none standardizes them for all."""
+        if readers > 1 and values is not None:
+            self.constraints.share(values)
+
+    def _settled(self, outputs: list[TensorRef]) -> list[TensorRef]:
+        """Return each output as all nodes of a layer of its own."""
+        names = {layer["name"] for layer in self.graph.layers}
+        materialize: list[TensorRef] = []
+        for values in outputs:
+            found = self.graph.materialize(values, "output")
+            taken = {one.sources for one in materialize}
+            if found.sources[0] not in names or found.sources in taken:
+                found = self.graph.add_layer("output", values, **PASS)
+            materialize.append(found)
+        return materialize
+
+
+def _inputs(structure: ModelConfig) -> list[KerasInput]:
+    """Return the inputs of a model in order."""
+    names = [tensor.layer for tensor in tensors_in(structure.inputs)]
+    if not names or len(set(names)) < len(names) or not structure.parts.keys() >= set(names):
+        raise unsupported_model("model", "has no inputs, or names layers as inputs that are not there")
+    return [_input(structure.parts[name], alone=len(names) == 1) for name in names]
+
+
+def _input(part: LayerConfig, *, alone: bool) -> KerasInput:
+    place = f"model.layers[{part.name}]"
+    if part.kind != "InputLayer":
+        raise unsupported_model(place, f"{part.kind} is no InputLayer, and is named as an input")
+    dtype = str(part.config.get("dtype"))
+    shape = part.config.get("batch_shape")
+    if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape[1:]):
+        raise unsupported_model(place, f"InputLayer has the shape {shape!r}; each row needs a fixed number of values")
+    try:
+        check_width(prod(shape[1:]))
+    except UnsupportedError as error:
+        raise unsupported_model(place, f"InputLayer {error}") from None
+    return KerasInput(
+        name=part.name,
+        group=INPUTS if alone else safe_name(part.name),
+        shape=tuple(shape[1:]),
+        is_whole=dtype.startswith(("int", "uint")),
+        is_text=dtype == "string",
+    )
+
+
+def _read(call: InboundNode) -> list[Tensor]:
+    """Return the tensors that a call is given."""
+    return [*tensors_in(list(call.arguments)), *tensors_in(dict(call.options))]
+
+
+def _call_of(structure: ModelConfig, tensor: Tensor, path: str) -> tuple[LayerConfig, InboundNode]:
+    part = structure.parts.get(tensor.layer)
+    if part is None:
+        raise unsupported_model(path, f"has no layer {tensor.layer!r}, which another one reads")
+    if not 0 <= tensor.call < len(part.calls):
+        raise unsupported_model(
+            f"{path}.layers[{part.name}]", f"has {len(part.calls)} calls, and is read at call {tensor.call}"
+        )
+    return part, part.calls[tensor.call]
+
+
+def _filled(value: Any, found: Mapping[Tensor, TensorRef | None]) -> Any:
+    """Return an argument with values in place of its tensors."""
+    if isinstance(value, Tensor):
+        return found[value]
+    if isinstance(value, list):
+        return [_filled(part, found) for part in value]
+    return value

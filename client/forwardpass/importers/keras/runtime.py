@@ -1,0 +1,71 @@
+"""Keras itself, which computes what the network is compared with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from forwardpass.importers.input_constraints import Category, with_texts
+from forwardpass.importers.unsupported import UnsupportedModelError
+from forwardpass.tensors import Array
+
+
+def installed() -> Any:
+    """Return Keras.
+
+    Raises:
+        UnsupportedModelError: It is not installed, or has no backend.
+    """
+    try:
+        import keras  # noqa: PLC0415 - an optional dependency
+    except ImportError as error:
+        raise UnsupportedModelError(
+            "an imported model is compared with what Keras computes, and Keras cannot be loaded here "
+            f"({error}): pip install keras, and a backend for it such as tensorflow, torch or jax"
+        ) from error
+    return keras
+
+
+def load(path: str | PathLike[str]) -> Any:
+    """Let Keras load a file, whose configuration was read before and names nothing that is not Keras's own.
+
+    Raises:
+        UnsupportedModelError: It cannot.
+    """
+    keras = installed()
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise UnsupportedModelError(f"keras {keras.__version__} cannot load the file: {error!r}") from error
+
+
+def oracle(
+    model: Any, shapes: Sequence[tuple[int, ...]], categories: Mapping[int, Category]
+) -> Callable[[Array], Array]:
+    """Return what Keras computes of rows.
+
+    Args:
+        model: The model.
+        shapes: The shape of each input in order, without the axis of rows.
+        categories: The columns that are texts.
+    """
+    keras = installed()
+    ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
+
+    def compute(rows: Array) -> Array:
+        parts = np.split(with_texts(rows, categories), ends, axis=1)
+        tensors = [
+            part.reshape(-1, *shape).astype(str if given.dtype == "string" else given.dtype)
+            for part, shape, given in zip(parts, shapes, model.inputs, strict=True)
+        ]
+        structure = getattr(model, "_inputs_struct", None)
+        given = tensors[0] if len(tensors) == 1 else tensors
+        if structure is not None:
+            given = keras.tree.pack_sequence_as(structure, tensors)
+        outputs = keras.tree.flatten(model(given, training=False))
+        arrays = [np.asarray(keras.ops.convert_to_numpy(output), dtype=np.float64) for output in outputs]
+        return np.concatenate([array.reshape(len(rows), -1) for array in arrays], axis=1)
+
+    return compute

@@ -1,0 +1,82 @@
+"""What is computed at once: operators of constants alone."""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.graph_builder import OnnxGraphBuilder
+from forwardpass.importers.onnx.values import Constant
+from forwardpass.importers.unsupported import UnsupportedError
+
+_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "Abs": np.abs,
+        "Neg": np.negative,
+        "Sqrt": np.sqrt,
+        "Reciprocal": np.reciprocal,
+        "Exp": np.exp,
+        "Log": np.log,
+        "Floor": np.floor,
+        "Ceil": np.ceil,
+        "Not": np.logical_not,
+        "Add": np.add,
+        "Sub": np.subtract,
+        "Mul": np.multiply,
+        "Div": np.divide,
+        "Pow": np.power,
+        "Max": np.maximum,
+        "Min": np.minimum,
+        "Sum": np.add,
+        "Greater": np.greater,
+        "GreaterOrEqual": np.greater_equal,
+        "Less": np.less,
+        "LessOrEqual": np.less_equal,
+        "Equal": np.equal,
+        "And": np.logical_and,
+        "Or": np.logical_or,
+        "Xor": np.logical_xor,
+    }
+)
+
+
+def folded(graph: OnnxGraphBuilder, op: str, *arrays: Array) -> Constant:
+    """Compute an operator of constants.
+
+    Args:
+        graph: Judges the result's size.
+        op: ONNX's name of it.
+        arrays: Its operands, which ONNX broadcasts.
+
+    Raises:
+        UnsupportedError: It is none that is computed, the operands do not fit, or the result is too large.
+    """
+    if op not in _FUNCTIONS:
+        raise UnsupportedError("has constants alone to compute; let the exporter fold them, or onnx-simplifier")
+    try:
+        size = math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+    except ValueError:
+        raise UnsupportedError(
+            f"joins constants of shapes {', '.join(str(list(array.shape)) for array in arrays)}"
+        ) from None
+    graph.budget.claim_constant(size)
+    kind = arrays[0].dtype
+    with np.errstate(all="ignore"):
+        result = np.asarray(_FUNCTIONS[op](*arrays))
+    if result.dtype == bool:
+        return Constant(array=result)
+    return Constant(array=(np.trunc(result) if kind.kind in "iu" else result).astype(kind))  # divided towards 0
+
+
+def numbers_of(value: Constant) -> Array:
+    """Return a constant's array.
+
+    Raises:
+        UnsupportedError: The number of rows is among its numbers.
+    """
+    if value.array.dtype == object:
+        raise UnsupportedError("computes with the number of rows; a network computes each row by itself")
+    return value.array

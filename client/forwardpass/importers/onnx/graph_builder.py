@@ -1,0 +1,122 @@
+"""The builder of layers for ONNX graphs, whose tensors may have a function that is not computed yet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from forwardpass.importers.graph import PASS, GraphBuilder
+from forwardpass.importers.graph.builder import Ref
+from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.pending_functions import PendingFunction, X, scaled
+from forwardpass.importers.onnx.size_budget import SizeBudget
+from forwardpass.importers.onnx.values import GraphTensor
+from forwardpass.importers.unsupported import UnsupportedError
+from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
+
+
+class OnnxGraphBuilder(GraphBuilder):
+    """A builder within a size budget, which also collects what the nodes say of the inputs and outputs.
+
+    Attributes:
+        budget: The elements that the graph may still make.
+        kinds: The float types that nodes compute in.
+        narrowed: Whether a node casts float64 to float32.
+        values: The numbers that an input may have where a node looks them up, by group and place.
+        missing: Whether a node fills in missing values.
+        classes: The labels of the classes, or empty.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__()
+        self.budget = SizeBudget(limits)
+        self.kinds: set[str] = set()
+        self.narrowed = False
+        self.values: dict[tuple[str, int], Sequence[float]] = {}
+        self.missing = False
+        self.classes: tuple[str, ...] = ()
+        self._max_layers = 4 * limits.max_layers  # fusion leaves fewer
+        self._computed: dict[tuple[object, ...], str] = {}
+
+    def note_kind(self, kind: str) -> None:
+        """Note an element type that a node computes in."""
+        if kind in {"float32", "float64"}:
+            self.kinds.add(kind)
+
+    def note_values(self, tensor: GraphTensor, values: Sequence[float]) -> None:
+        """Note the numbers that a node expects of a tensor's elements, where these are inputs."""
+        if tensor.pending is None:
+            for source, place in self.origins(tensor):
+                if self.is_input(source):
+                    self.values.setdefault((source, place), values)
+
+    def all_of(self, tensor: GraphTensor) -> GraphTensor:
+        """Return all nodes of a tensor's sources, as a tensor of one axis."""
+        width = sum(self.width(source) for source in tensor.sources)
+        return replace(tensor, index=np.arange(width), row_axis=None, pending=None)
+
+    def layer(
+        self, hint: str, tensors: Sequence[GraphTensor], width: int, *, merge: str | None = None, **document: Any
+    ) -> str:
+        """Add a layer and return its name; see `add_layer`."""
+        return self.add_layer(hint, tensors, width, merge=merge or "", **document).sources[0]
+
+    def nodes(self, name: str, shape: Sequence[int], row_axis: int | None, kind: str) -> GraphTensor:
+        """Return all nodes of a layer as a tensor."""
+        index = np.arange(self.width(name)).reshape(shape)
+        return GraphTensor(sources=(name,), index=index, row_axis=row_axis, kind=kind)
+
+    def like(self, name: str, tensor: GraphTensor, kind: str = "") -> GraphTensor:
+        """Return all nodes of a layer as a tensor of the shape of another one."""
+        return self.nodes(name, tensor.shape, tensor.row_axis, kind or tensor.kind)
+
+    def materialize(self, tensor: Ref, hint: str) -> Ref:
+        """Return a tensor as all nodes of one layer, with nothing pending; the layer is added where there is none."""
+        if not isinstance(tensor, GraphTensor):
+            return super().materialize(tensor, hint)
+        if tensor.pending is None:
+            return super().materialize(tensor, tensor.name or hint)
+        key = tensor.sources, tensor.columns.tobytes(), tensor.pending.tree
+        if key not in self._computed:
+            self._computed[key] = self._compute(tensor, tensor.pending, tensor.name or hint)
+        index = np.arange(tensor.size).reshape(tensor.shape)
+        return replace(tensor, sources=(self._computed[key],), index=index, pending=None)
+
+    def _compute(self, tensor: GraphTensor, pending: PendingFunction, hint: str) -> str:
+        """Add the layer that computes a pending function."""
+        plain = replace(tensor, pending=None)
+        scaling = None if pending.activation else scaled(pending)
+        if scaling is not None:
+            scale, shift, activation = scaling
+            given = {"scale": scale, "shift": shift}
+            numbers = {key: np.full(tensor.size, value) for key, value in given.items() if value is not None}
+            fields: dict[str, Any] = {**PASS, **numbers, "activation": activation}
+            return self.layer(hint, [plain], tensor.size, **fields)
+        plain = self._without_unread(plain)
+        document: dict[str, Any] = dict(PASS)
+        if not self.is_straight(plain):
+            document = {"kind": "take", "indices": plain.columns.tolist()}
+        document["activation"] = pending.document()
+        return self._add(hint, plain.sources, "concatenate" if len(plain.sources) > 1 else "", plain.size, document)
+
+    def _gather(self, tensor: Ref, hint: str, *, alone: bool) -> Ref:
+        if isinstance(tensor, GraphTensor) and tensor.pending is not None:
+            return self.materialize(tensor, hint)
+        return super()._gather(tensor, hint, alone=alone)
+
+    def _add(self, hint: str, sources: Sequence[str], merge: str, width: int, document: Mapping[str, Any]) -> str:
+        if len(self.layers) >= self._max_layers:
+            raise UnsupportedError(f"needs one layer more than the {len(self.layers):,} before it, which are too many")
+        self.budget.claim_elements(width)
+        return super()._add(hint, sources, merge, width, document)
+
+
+def with_pending(tensor: GraphTensor, function: PendingFunction, kind: str = "") -> GraphTensor:
+    """Return a tensor with a function that is still to be computed of each element."""
+    return replace(tensor, pending=None if function.tree == X else function, kind=kind or tensor.kind)
+
+
+def columns_of(tensor: GraphTensor, numbers: Array) -> Array:
+    """Return the number of a constant for each element of a row, broadcast as ONNX does it."""
+    return np.broadcast_to(numbers, tensor.shape).ravel()

@@ -1,0 +1,329 @@
+"""From an ONNX graph to layers, node by node."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.errors import Fault
+from forwardpass.importers.graph import PASS
+from forwardpass.importers.graph.passes.fusion import fuse
+from forwardpass.importers.onnx.arrays import kind_of, to_array
+from forwardpass.importers.onnx.attributes import attributes_of
+from forwardpass.importers.onnx.graph_builder import OnnxGraphBuilder
+from forwardpass.importers.onnx.ml_operators import LABELS
+from forwardpass.importers.onnx.node_context import NodeContext
+from forwardpass.importers.onnx.operators import MOVING, NOT_READ, OPERATORS, REASONS
+from forwardpass.importers.onnx.values import Constant, GraphTensor, Label, Value
+from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
+
+_MAX_FAULTS: Final = 10
+_MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What Python raises where a node has too few inputs, or attributes of another type or length than its operator."""
+
+_DOMAINS: Final[Mapping[str, str]] = {"ai.onnx": ""}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GraphInput:
+    """One input of the graph.
+
+    Attributes:
+        name: What the graph calls it.
+        group: What the network calls it.
+        kind: The elements' type.
+        shape: For one row, without the rows' axis.
+        batched: Whether the first axis is the rows'.
+    """
+
+    name: str
+    group: str
+    kind: str
+    shape: tuple[int, ...]
+    batched: bool
+
+    @property
+    def width(self) -> int:
+        """How many numbers of a row it takes."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Graph:
+    """A graph as layers.
+
+    Attributes:
+        inputs: What it reads.
+        layers: As `spec.parse` reads them.
+        output_layers: The layers that are outputs.
+        tensors: What the graph calls those outputs.
+        outputs: A name for each output.
+        classes: A label for each class, or empty.
+        dtype: What it computes in.
+        values: The numbers that some inputs may have, by their place among all.
+        missing: Whether inputs may be missing.
+    """
+
+    inputs: tuple[GraphInput, ...]
+    layers: tuple[Mapping[str, Any], ...]
+    output_layers: tuple[str, ...]
+    tensors: tuple[str, ...]
+    outputs: tuple[str, ...]
+    classes: tuple[str, ...]
+    dtype: str
+    values: Mapping[int, Sequence[float]]
+    missing: bool
+
+
+def read_graph(model: Any, *, whole: bool = False) -> Graph:
+    """Read the graph of a `ModelProto`.
+
+    Args:
+        model: The model.
+        whole: Whether the first axis of an input with a fixed shape belongs to the row, whatever its size.
+
+    Raises:
+        UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
+    """
+    return _GraphReader(model, whole=whole).graph()
+
+
+class _GraphReader:
+    """Reads one graph and notes every fault of it."""
+
+    def __init__(self, model: Any, *, whole: bool) -> None:
+        self._proto = model.graph
+        self._whole = whole
+        self._versions = {_DOMAINS.get(known.domain, known.domain): known.version for known in model.opset_import}
+        self._own = {(function.domain, function.name) for function in model.functions}
+        self._graph = OnnxGraphBuilder()
+        self._faults: list[Fault] = []
+        self._values: dict[str, Value | None] = {}
+        self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._makers = {name: node for node in model.graph.node for name in node.output}
+
+    def graph(self) -> Graph:
+        """Read it all."""
+        inputs = self._inputs()
+        self._check()
+        wanted = self._wanted()
+        for place, node in enumerate(self._proto.node):
+            if wanted.intersection(node.output):
+                self._node(place, node, wanted)
+        self._check()
+        outputs = list(self._outputs())
+        self._check()
+        dtype = self._dtype(inputs)
+        self._check()
+        layers = fuse(self._graph.layers, {name for name, _, _ in outputs})
+        self._check_read(inputs, layers)
+        starts = dict(zip((one.group for one in inputs), np.cumsum([0, *(one.width for one in inputs)]), strict=False))
+        return Graph(
+            inputs=tuple(inputs),
+            layers=tuple(layers),
+            output_layers=tuple(name for name, _, _ in outputs),
+            tensors=tuple(tensor for _, tensor, _ in outputs),
+            outputs=_named(outputs),
+            classes=self._graph.classes,
+            dtype=dtype,
+            values={int(starts[group]) + place: numbers for (group, place), numbers in self._graph.values.items()},
+            missing=self._graph.missing,
+        )
+
+    def _fault(self, path: str, message: str) -> None:
+        self._faults.append(Fault(path=path, message=message))
+        if len(self._faults) >= _MAX_FAULTS:
+            self._check()
+
+    def _check(self) -> None:
+        if self._faults:
+            raise unsupported_parts(self._faults)
+
+    def _check_read(self, inputs: Sequence[GraphInput], layers: Sequence[Mapping[str, Any]]) -> None:
+        """Note inputs that no layer reads, which a network does not have."""
+        read = {source for layer in layers for source in layer["from"]}
+        for one in inputs:
+            if one.group not in read:
+                self._fault(f"graph.input ({one.name})", "is read by nothing; leave it out of the graph")
+        self._check()
+
+    def _inputs(self) -> list[GraphInput]:
+        declared = [one for one in self._proto.input if one.name not in self._initializers]
+        if not declared:
+            self._fault("graph.input", "is empty; a network reads something")
+        inputs = []
+        for place, one in enumerate(declared):
+            try:
+                inputs.append(self._input(one, alone=len(declared) == 1))
+            except UnsupportedError as error:
+                self._fault(f"graph.input[{place}] ({one.name})", str(error))
+        if len({one.batched for one in inputs}) > 1:
+            self._fault("graph.input", "have an axis of rows, some of them, and others not; give each one")
+        return inputs
+
+    def _input(self, declared: Any, *, alone: bool) -> GraphInput:
+        if declared.type.WhichOneof("value") != "tensor_type":
+            raise UnsupportedError("is no tensor")
+        tensor = declared.type.tensor_type
+        if not tensor.HasField("shape"):
+            raise UnsupportedError("has no shape; export the model with the shapes of its inputs")
+        kind = kind_of(tensor.elem_type)
+        if kind == "str":
+            raise UnsupportedError(
+                "is of texts; encode them as numbers before they are sent, and import the operators after it"
+            )
+        sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
+        batched = bool(sizes) and sizes[0] is None
+        if not (batched or self._whole) and len(sizes) > 1 and sizes[0] != 1:
+            raise UnsupportedError(
+                f"has {sizes[0]} rows; export the model for any number of rows, with a name for that axis, or 1"
+            )
+        shape = sizes[1:] if batched else sizes
+        unknown = [axis for axis, size in enumerate(sizes) if size is None and not (batched and axis == 0)]
+        if unknown:
+            raise UnsupportedError(
+                f"has axes of no fixed size, {unknown}; only the first one, of the rows, may be open"
+            )
+        fixed = tuple(int(size) for size in shape if size is not None)
+        width = math.prod(fixed)
+        if width < 1:
+            raise UnsupportedError(f"has the shape {sizes}, of no elements")
+        self._graph.budget.claim_elements(width)
+        group = "inputs" if alone else self._graph.free_name(declared.name)
+        self._graph.add_inputs(width, group)
+        index = np.arange(width).reshape((1, *fixed) if batched else fixed)
+        self._values[declared.name] = GraphTensor(
+            sources=(group,), index=index, row_axis=0 if batched else None, kind=kind
+        )
+        return GraphInput(name=declared.name, group=group, kind=kind, shape=tuple(fixed), batched=batched)
+
+    def _wanted(self) -> set[str]:
+        """Return every tensor that an output depends on."""
+        wanted = {output.name for output in self._proto.output}
+        for node in reversed(self._proto.node):
+            if wanted.intersection(node.output):
+                wanted.update(node.input)
+        return wanted
+
+    def _node(self, place: int, node: Any, wanted: set[str]) -> None:
+        path = f"graph.node[{place}] ({node.name or node.op_type})"
+        for name in node.output:
+            if name and name in self._values:
+                self._fault(path, f"{node.op_type} makes {name!r}, which was there before")
+        try:
+            inputs = [self._find(name) if name else None for name in node.input]
+            results: Any = self._read(node, inputs, wanted)
+        except _Unknown:
+            results = None
+        except UnsupportedError as error:
+            self._fault(path, f"{node.op_type} {error}")
+            results = None
+        except _MALFORMED as error:
+            self._fault(path, f"{node.op_type} is not as its operator must be: {error!r}")
+            results = None
+        made = results if isinstance(results, tuple) else (results,)
+        self._values.update(dict.fromkeys(node.output))
+        for name, value in zip(node.output, made, strict=False):
+            self._values[name] = replace(value, name=name) if isinstance(value, GraphTensor) else value
+
+    def _find(self, name: str) -> Value:
+        """Return a tensor that is there already."""
+        if name in self._values:
+            value = self._values[name]
+            if value is None:
+                raise _Unknown
+            return value
+        if name not in self._initializers:
+            later = " before it is made: the graph has a cycle, or its nodes are in the wrong order"
+            raise UnsupportedError(f"reads {name!r}{later if name in self._makers else ', which nothing makes'}")
+        try:
+            value = Constant(array=to_array(self._initializers[name]))
+        except UnsupportedError as error:
+            raise UnsupportedError(f"reads the initializer {name!r}, which {error}") from None
+        self._graph.budget.allow_constant(value.array.size)
+        self._values[name] = value
+        return value
+
+    def _read(self, node: Any, inputs: Sequence[Value | None], wanted: set[str]) -> Any:
+        domain = _DOMAINS.get(node.domain, node.domain)
+        reader = OPERATORS.get((domain, node.op_type))
+        if reader is None or domain not in self._versions:
+            own = "is a function of the model's own; put its nodes in its place, by onnx.inliner.inline_local_functions"
+            raise UnsupportedError(
+                own if (node.domain, node.op_type) in self._own else REASONS.get(node.op_type, NOT_READ)
+            )
+        if node.op_type in LABELS and isinstance(inputs[0] if inputs else None, Label):
+            return inputs[0]
+        step = NodeContext(
+            op=node.op_type,
+            version=self._versions[domain],
+            hint=next((name for name in node.output if name), node.op_type),
+            inputs=tuple(inputs),
+            reads=tuple(node.input),
+            makes=tuple(node.output),
+            wanted=tuple(name in wanted for name in node.output),
+            attributes=attributes_of(node),
+            graph=self._graph,
+        )
+        results = reader(step)
+        made = results if isinstance(results, tuple) else (results,)
+        if node.op_type not in MOVING:
+            for value in (*inputs, *made):
+                if isinstance(value, GraphTensor):
+                    self._graph.note_kind(value.kind)
+        return results
+
+    def _outputs(self) -> Iterator[tuple[str, str, int]]:
+        """Find the layer of each output, the tensor that it is, and how many values it has."""
+        values = [(output.name, self._values.get(output.name)) for output in self._proto.output]
+        labels = [value for _, value in values if isinstance(value, Label)]
+        scores = [(name, value) for name, value in values if isinstance(value, GraphTensor)]
+        for label in labels:
+            self._graph.classes = label.labels
+            if not scores:
+                scores = [(label.tensor, label.scores)]
+        for name, value in values:
+            if isinstance(value, Constant):
+                self._fault(f"graph.output ({name})", "is the same for all rows; leave it out")
+        taken: set[str] = set()
+        for name, value in scores:
+            if value.row_axis not in {0, None}:
+                self._fault(f"graph.output ({name})", "has its rows along another axis than the first")
+                continue
+            try:
+                yield self._output(name, value, taken), self._tensor(name), value.index.size
+            except UnsupportedError as error:
+                self._fault(f"graph.output ({name})", str(error))
+
+    def _output(self, name: str, value: GraphTensor, taken: set[str]) -> str:
+        layer = self._graph.materialize(value, name).sources[0]
+        if layer in taken or self._graph.is_input(layer):
+            layer = self._graph.layer(name, [self._graph.materialize(value, name)], value.index.size, **PASS)
+        taken.add(layer)
+        return layer
+
+    def _tensor(self, name: str) -> str:
+        """Return the tensor whose numbers an output has; a ZipMap makes mappings of them."""
+        maker = self._makers.get(name)
+        return str(maker.input[0]) if maker is not None and maker.op_type == "ZipMap" else name
+
+    def _dtype(self, inputs: Sequence[GraphInput]) -> str:
+        kinds = self._graph.kinds or {one.kind for one in inputs} & {"float32", "float64"} or {"float32"}
+        if len(kinds) > 1:
+            self._fault("graph", "computes in float32 and float64; a network has one dtype, export the model in one")
+        dtype = "float64" if kinds == {"float64"} else "float32"
+        if dtype == "float64" and self._graph.narrowed:
+            self._fault("graph", "computes in float64 what was cast to float32 before; leave the cast out")
+        return dtype
+
+
+class _Unknown(Exception):  # noqa: N818 - it never leaves this module
+    """A node reads what an earlier one could not make; the fault is noted there."""
+
+
+def _named(outputs: Sequence[tuple[str, str, int]]) -> tuple[str, ...]:
+    """Return a name for each output, after the graph's."""
+    names = [tensor if width == 1 else f"{tensor}_{place}" for _, tensor, width in outputs for place in range(width)]
+    return tuple(names) if len(set(names)) == len(names) else ()

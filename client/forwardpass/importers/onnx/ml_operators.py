@@ -1,0 +1,226 @@
+"""Operators of ai.onnx.ml, with which scikit-learn's models are written, and what makes labels of scores."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.onnx.arithmetic import combined, fit, layered
+from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.elementwise import applied, cast
+from forwardpass.importers.onnx.graph_builder import columns_of
+from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result, front
+from forwardpass.importers.onnx.normalization import NORMALIZER
+from forwardpass.importers.onnx.reductions import grouped
+from forwardpass.importers.onnx.reshaping import joined, taken, transposed
+from forwardpass.importers.onnx.values import Constant, GraphTensor, Label
+from forwardpass.importers.unsupported import UnsupportedError
+
+
+def _floats(node: NodeContext, place: int = 0) -> GraphTensor:
+    """Return an input as float32, in which ai.onnx.ml computes."""
+    return cast(node, node.tensor(place), "float32")
+
+
+def _numbers(node: NodeContext, name: str) -> Array:
+    return np.array(node.attributes.get(name, ()), np.float32)
+
+
+def _scaler(node: NodeContext) -> Result:
+    """`(X - offset) * scale`."""
+    tensor = _floats(node)
+    for name, op in (("offset", "Sub"), ("scale", "Mul")):
+        numbers = _numbers(node, name)
+        if numbers.size:
+            tensor = _as_tensor(combined(node, op, tensor, Constant(array=numbers)))
+    return tensor
+
+
+def _as_tensor(value: Constant | GraphTensor) -> GraphTensor:
+    if isinstance(value, Constant):
+        raise UnsupportedError("reads a constant where a network's values are needed")
+    return value
+
+
+def _imputer(node: NodeContext) -> Result:
+    tensor = node.tensor(0)
+    name = "imputed_value_floats" if tensor.kind in FLOATS else "imputed_value_int64s"
+    missing = node.attributes.get("replaced_value_float" if tensor.kind in FLOATS else "replaced_value_int64", 0)
+    values = np.array(node.attributes.get(name, ()), tensor.kind)
+    node.graph.missing = True
+    numbers = columns_of(fit(node, tensor, values), values)
+    absent = {} if np.isnan(missing) else {"missing": float(missing)}
+    return layered(node, tensor, kind="impute", values=numbers, **absent)
+
+
+def _one_hot_encoder(node: NodeContext) -> Result:
+    """One output for each category of each input, after a last axis that is new."""
+    tensor = node.tensor(0)
+    if "cats_strings" in node.attributes:
+        raise UnsupportedError(
+            "tells texts apart; encode them as numbers before they are sent, and import the operators after it"
+        )
+    categories = [int(category) for category in node.attributes.get("cats_int64s", ())]
+    return one_hot(node, tensor, categories)
+
+
+def one_hot(node: NodeContext, tensor: GraphTensor, categories: list[int]) -> GraphTensor:
+    """Compare each element with each category, along a new last axis."""
+    width = tensor.index.size * len(categories)
+    node.graph.budget.claim_elements(width)
+    node.graph.note_values(tensor, categories)
+    indices = np.repeat(np.arange(tensor.index.size), len(categories))
+    name = node.graph.layer(
+        node.hint, [tensor], width, kind="one_hot", categories=categories * tensor.index.size, indices=indices.tolist()
+    )
+    return node.graph.nodes(name, (*tensor.shape, len(categories)), tensor.row_axis, "float32")
+
+
+def _one_hot(node: NodeContext) -> Result:
+    """Of `depth` places from 0 on, those below 0 counted from the end, along an axis that is new."""
+    tensor = node.tensor(0)
+    depth = int(node.constant(1).ravel()[0])
+    off, on = node.constant(2).tolist()
+    places = applied(node, tensor, "where(x < 0, x + depth, x)", depth=depth)
+    hot = one_hot(node, node.graph.materialize(places, node.hint), list(range(depth)))
+    whole = applied(node, hot, "where(x == 1, on, off)", on=on, off=off) if (off, on) != (0, 1) else hot
+    axis = front(node.integer("axis", -1), len(whole.shape))
+    order = list(range(len(whole.shape) - 1))
+    order.insert(axis, len(whole.shape) - 1)
+    return transposed(node, whole, order)
+
+
+def _label_encoder(node: NodeContext) -> Result:
+    """Look each element up among keys."""
+    value = node.inputs[0]
+    keys, values = _listed(node, "keys"), _listed(node, "values")
+    default = node.attributes.get(f"default_{_suffix(node, 'values')}", _DEFAULTS[_suffix(node, "values")])
+    if isinstance(value, Label):
+        known = dict(zip(map(str, keys), map(str, values), strict=True))
+        return replace(value, labels=tuple(known.get(label, str(default)) for label in value.labels))
+    tensor = node.tensor(0)
+    if any(isinstance(word, str) for word in (*keys, *values)):
+        raise UnsupportedError(
+            "looks texts up; encode them as numbers before they are sent, and import the operators after it"
+        )
+    node.graph.note_values(tensor, keys)
+    default = float(np.ravel(default)[0])
+    absent = {} if np.isnan(default) else {"default": default}
+    looked_up = layered(
+        node, tensor, kind="lookup", keys=[float(key) for key in keys], values=[float(v) for v in values], **absent
+    )
+    kind = "int64" if _suffix(node, "values").startswith("int") else "float32"
+    return replace(looked_up, kind=kind)
+
+
+_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
+    {"int64s": -1, "int64": -1, "floats": -0.0, "float": -0.0, "strings": "_Unused", "string": "_Unused", "tensor": -1}
+)
+
+
+def _suffix(node: NodeContext, name: str) -> str:
+    found = next((key for key in node.attributes if key.startswith(f"{name}_")), "")
+    return found.removeprefix(f"{name}_").removesuffix("s")
+
+
+def _listed(node: NodeContext, name: str) -> list[Any]:
+    found = next((value for key, value in node.attributes.items() if key.startswith(f"{name}_")), ())
+    return [word.decode() if isinstance(word, bytes) else word for word in np.ravel(np.array(found, object)).tolist()]
+
+
+def _array_feature_extractor(node: NodeContext) -> Result:
+    """Take elements of the last axis; of a constant by a label, it is the label's name."""
+    indices = node.inputs[1]
+    if isinstance(indices, Label):
+        names = node.constant(0).ravel().tolist()
+        return replace(indices, labels=tuple(str(names[int(label)]) for label in indices.labels))
+    tensor = node.value(0)
+    places = node.constant(1).ravel()
+    return taken(node, tensor, places, len(tensor.shape) - 1)
+
+
+def _feature_vectorizer(node: NodeContext) -> Result:
+    tensors = [_floats(node, place) for place in range(len(node.inputs))]
+    return joined(node, tensors, 1)
+
+
+def _linear(node: NodeContext, count: int) -> GraphTensor:
+    """Multiply by coefficients, one row of them for each output."""
+    tensor = _floats(node)
+    if len(tensor.shape) != 2:
+        raise UnsupportedError("needs rows of numbers")
+    width = tensor.shape[1]
+    weights = _numbers(node, "coefficients")
+    if weights.size != count * width:
+        raise UnsupportedError(
+            f"has {weights.size} coefficients; {count} outputs of {width} inputs need {count * width}"
+        )
+    bias = _numbers(node, "intercepts")
+    document: dict[str, Any] = {"bias": bias} if bias.size else {}
+    name = node.graph.layer(node.hint, [tensor], count, kind="dense", weights=weights.reshape(count, width), **document)
+    return node.graph.nodes(name, (1, count), tensor.row_axis, "float32")
+
+
+_POST: Final[Mapping[str, str]] = MappingProxyType({"NONE": "", "LOGISTIC": "sigmoid", "SOFTMAX": "softmax"})
+"""The activation for each `post_transform`."""
+
+
+def _transformed(node: NodeContext, scores: GraphTensor) -> GraphTensor:
+    post = node.attributes.get("post_transform", b"NONE").decode()
+    if post not in _POST:
+        raise UnsupportedError(f"transforms its scores by {post}; what is read are {', '.join(_POST)}")
+    if post == "SOFTMAX":
+        return grouped(node, scores, [1], "softmax")
+    return applied(node, scores, "sigmoid(x)") if post == "LOGISTIC" else scores
+
+
+def _linear_regressor(node: NodeContext) -> Result:
+    return _transformed(node, _linear(node, node.integer("targets", 1)))
+
+
+def _linear_classifier(node: NodeContext) -> Result:
+    labels = _listed(node, "classlabels")
+    if _numbers(node, "intercepts").size < len(labels) == 2:
+        raise UnsupportedError("has coefficients for one of two classes; export it with coefficients for both")
+    scores = _linear(node, len(labels))
+    probabilities = _transformed(node, scores)
+    return Label(scores=probabilities, labels=tuple(map(str, labels)), tensor=node.makes[1]), probabilities
+
+
+def _zip_map(node: NodeContext) -> Result:
+    node.graph.classes = tuple(map(str, _listed(node, "classlabels")))
+    return node.tensor(0)
+
+
+def _arg_max(node: NodeContext) -> Result:
+    tensor = node.tensor(0)
+    if node.axis(0, len(tensor.shape)) != len(tensor.shape) - 1 or node.integer("select_last_index", 0):
+        raise UnsupportedError("finds the place of the largest element along another axis than the last")
+    if tensor.index.size != tensor.shape[-1]:
+        raise UnsupportedError("finds the places of several largest elements in each row")
+    return Label(scores=tensor, labels=tuple(map(str, range(tensor.shape[-1]))), tensor=node.reads[0])
+
+
+LABELS: Final = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+"""Operators that change nothing of a label but its form."""
+
+ML: Final[Mapping[str, NodeReader]] = MappingProxyType(
+    {
+        "Scaler": _scaler,
+        "Imputer": _imputer,
+        "OneHotEncoder": _one_hot_encoder,
+        "LabelEncoder": _label_encoder,
+        "ArrayFeatureExtractor": _array_feature_extractor,
+        "FeatureVectorizer": _feature_vectorizer,
+        "LinearRegressor": _linear_regressor,
+        "LinearClassifier": _linear_classifier,
+        "Normalizer": NORMALIZER,
+        "ZipMap": _zip_map,
+    }
+)
+"""What reads each operator of ai.onnx.ml."""
+
+LABELLING: Final[Mapping[str, NodeReader]] = MappingProxyType({"ArgMax": _arg_max, "OneHot": _one_hot})
+"""What reads the operators beside ai.onnx.ml that make labels of numbers, and numbers of labels."""

@@ -1,0 +1,60 @@
+"""The one table: every operator that is read, and what there is to say of those that are not."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from forwardpass.importers.onnx.arithmetic import MERGING
+from forwardpass.importers.onnx.elementwise import ELEMENTWISE
+from forwardpass.importers.onnx.linear import LINEAR
+from forwardpass.importers.onnx.ml_operators import LABELLING, ML
+from forwardpass.importers.onnx.node_context import NodeReader
+from forwardpass.importers.onnx.normalization import NORMALIZATION
+from forwardpass.importers.onnx.pooling import POOLING
+from forwardpass.importers.onnx.reshaping import STRUCTURE
+
+OPERATORS: Final[Mapping[tuple[str, str], NodeReader]] = MappingProxyType(
+    {
+        ("", op): reader
+        for table in (STRUCTURE, ELEMENTWISE, MERGING, LINEAR, NORMALIZATION, POOLING, LABELLING)
+        for op, reader in table.items()
+    }
+    | {("ai.onnx.ml", op): reader for op, reader in ML.items()}
+    | {("ai.onnx.ml", "Binarizer"): ELEMENTWISE["Binarizer"]}
+)
+"""What reads each operator, by its domain and name."""
+
+MOVING: Final = frozenset({*STRUCTURE, "Cast", "ZipMap", "ArgMax", "LabelEncoder"})
+"""Operators that compute no numbers, whatever element types they have."""
+
+_TREES: Final = "is made of trees, which are no layers of a network; an MLP is what could replace it"
+_QUANTIZED: Final = "computes in whole numbers; export the model before it is quantized"
+_RECURRENT: Final = "keeps a state from node to node; a feed-forward network has none"
+_FLOW: Final = "has a graph of its own; export the model with that branch or loop taken, as torch.export does"
+_VECTORS: Final = "sums over support vectors; a linear model or an MLP is what could replace it"
+_IMAGES: Final = "works on images; a network's layers are of rows of numbers"
+_STEPS: Final = "has no value that layers compute; leave it out, and do it before the rows are sent"
+
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"), _TREES),
+        **dict.fromkeys(
+            ("QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger", "QuantizeLinear", "DequantizeLinear"),
+            _QUANTIZED,
+        ),
+        "DynamicQuantizeLinear": _QUANTIZED,
+        **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURRENT),
+        **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), _FLOW),
+        **dict.fromkeys(
+            ("Conv", "ConvTranspose", "DeformConv", "Resize", "Upsample", "GridSample", "RoiAlign"), _IMAGES
+        ),
+        **dict.fromkeys(("Floor", "Ceil", "Round", "Mod"), _STEPS),
+        "Attention": "multiplies tensors that all depend on the row's sequence; a network's rows have no sequence",
+        **dict.fromkeys(("SVMClassifier", "SVMRegressor"), _VECTORS),
+        "TopK": "orders elements, which no layer does; the answer's readers can",
+        **dict.fromkeys(("RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"), "is random; a network is not"),
+    }
+)
+"""Why an operator is not read and what could replace it, where there is something to say."""
+
+NOT_READ: Final = "is not read; docs/importing.md lists the operators that are"

@@ -1,0 +1,96 @@
+"""What is computed of a row's elements together: over an axis or several, and in windows."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.graph import PASS
+from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.node_context import NodeContext, not_rows
+from forwardpass.importers.onnx.reshaping import joined
+from forwardpass.importers.onnx.values import GraphTensor
+from forwardpass.importers.unsupported import UnsupportedError
+
+_MAX_GROUPS: Final = 64
+"""How many layers one node may become."""
+
+
+def grouped(
+    node: NodeContext, tensor: GraphTensor, axes: Sequence[int], activation: str = "identity", **document: Any
+) -> GraphTensor:
+    """Compute what needs all elements over some axes, and makes as many: by a layer for each group of elements.
+
+    Args:
+        node: The node.
+        tensor: The tensor.
+        axes: The axes, counted from the front.
+        activation: Of the layers.
+        document: What else a spec says of each layer.
+    """
+    tensor = tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint)
+    moved, order = _moved(tensor, axes)
+    groups = moved.reshape(-1, math.prod(tensor.shape[axis] for axis in axes))
+    if len(groups) > _MAX_GROUPS:
+        raise UnsupportedError(
+            f"is computed for {len(groups):,} groups of elements in each row, a layer for each; at most "
+            f"{_MAX_GROUPS} are read"
+        )
+    parts = []
+    for columns in groups:
+        part = replace(tensor, index=columns.reshape(1, -1), row_axis=0)
+        name = node.graph.layer(node.hint, [part], columns.size, **{**PASS, **document, "activation": activation})
+        parts.append(node.graph.nodes(name, (1, columns.size), 0, tensor.kind))
+    whole = joined(node, parts, 1)
+    index = whole.index.reshape(moved.shape).transpose(np.argsort(order))
+    return replace(whole, index=index, row_axis=tensor.row_axis)
+
+
+def reduced(
+    node: NodeContext, tensor: GraphTensor, axes: Sequence[int], reduce: str, *, keep: bool = True
+) -> GraphTensor:
+    """Reduce some axes to one element by sum, mean, max or min."""
+    moved, _ = _moved(tensor, axes)
+    windows = moved.reshape(-1, math.prod(tensor.shape[axis] for axis in axes))
+    shape = [1 if axis in axes else size for axis, size in enumerate(tensor.shape)]
+    rows = tensor.row_axis
+    if not keep:
+        kept = [axis for axis in range(len(shape)) if axis not in axes]
+        shape = [shape[axis] for axis in kept]
+        rows = None if rows is None else kept.index(rows)
+    return pooled(node, tensor, windows, reduce, shape, rows)
+
+
+def pooled(
+    node: NodeContext, tensor: GraphTensor, windows: Array, reduce: str, shape: Sequence[int], rows: int | None
+) -> GraphTensor:
+    """Reduce windows of elements to one each.
+
+    Args:
+        node: The node.
+        tensor: The tensor.
+        windows: `(outputs, size)` places of elements among the tensor's sources.
+        reduce: `sum`, `mean`, `max` or `min`.
+        shape: Of the result.
+        rows: Its axis of rows.
+    """
+    if windows.size == 0:
+        raise UnsupportedError("reduces no elements")
+    node.graph.budget.check_weights(*windows.shape, expanded=True)
+    if tensor.pending is not None:
+        places = np.zeros(int(tensor.index.max()) + 1, np.intp)
+        places[tensor.columns] = np.arange(tensor.index.size)
+        tensor, windows = node.graph.materialize(tensor, node.hint), places[windows]
+    # What it reads is all of its sources, of which the windows choose.
+    whole = node.graph.all_of(tensor)
+    name = node.graph.layer(node.hint, [whole], len(windows), kind="pool", windows=windows.tolist(), reduce=reduce)
+    return node.graph.nodes(name, shape, rows, tensor.kind)
+
+
+def _moved(tensor: GraphTensor, axes: Sequence[int]) -> tuple[Array, list[int]]:
+    """Return the places of elements with some axes last, and the order of axes."""
+    last = [not_rows(tensor, axis) for axis in axes]
+    order = [axis for axis in range(len(tensor.shape)) if axis not in last] + last
+    return tensor.index.transpose(order), order

@@ -1,0 +1,116 @@
+"""Graphs of `torch.export`: made where `torch.fx` cannot trace a module, or given by the user."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import Any
+
+from forwardpass.importers.pytorch.input_shapes import ModuleInput
+from forwardpass.importers.pytorch.program import Program, dtype_of, first_line, unsupported_module
+
+
+def export(module: Any, inputs: Sequence[ModuleInput], why: Exception) -> Program:
+    """Export a module whose inputs are known.
+
+    Args:
+        module: The module, set to inference.
+        inputs: What it reads.
+        why: What `torch.fx` said of it.
+
+    Raises:
+        UnsupportedModelError: `torch.export` cannot trace it either.
+    """
+    import torch
+
+    model_name = type(module).__name__
+    dtype = getattr(torch, dtype_of(module.state_dict()))
+    rows = tuple(torch.zeros((2, *each.shape), dtype=torch.int64 if each.whole else dtype) for each in inputs)
+    dynamic = tuple({0: torch.export.Dim("rows")} for _ in inputs)
+    try:
+        with _quiet():
+            program = torch.export.export(module, rows, dynamic_shapes=dynamic)
+    except Exception as error:
+        raise unsupported_module(
+            model_name,
+            f"torch.fx cannot trace it ({first_line(why)}), nor can torch.export ({first_line(error)}); "
+            "what depends on the rows' numbers or count is no feed-forward network: leave out such conditions",
+        ) from error
+    return exported(program, model_name)
+
+
+def exported(program: Any, model_name: str = "") -> Program:
+    """Read an exported program; the first axes of its example are the rows.
+
+    Args:
+        program: A `torch.export.ExportedProgram`.
+        model_name: What it was made of; told by itself when left out.
+
+    Raises:
+        UnsupportedModelError: Its inputs are no tensors of rows, or it changes itself.
+    """
+    import torch
+
+    model_name = model_name or _title(program)
+    signature, spec = program.graph_signature, program.call_spec.out_spec
+    if signature.buffers_to_mutate or signature.user_inputs_to_mutate:
+        raise unsupported_module(
+            model_name, "changes its own numbers while it computes; call `.eval()` before it is exported"
+        )
+    if program.call_spec.in_spec.type is tuple and program.call_spec.in_spec.child(1).num_leaves:
+        raise unsupported_module(model_name, "has inputs by keyword; export it with all of them by position")
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    examples = {name: _example(model_name, name, values.get(name)) for name in signature.user_inputs}
+    counts = {value.shape[0] if isinstance(value.shape[0], int) else None for value in examples.values()}
+    if len(counts) != 1:
+        raise unsupported_module(model_name, "has inputs of different numbers of rows")
+    state = {**program.state_dict, **program.constants}
+    return Program(
+        model_name=model_name,
+        graph=program.graph,
+        inputs=tuple(
+            ModuleInput(name=name, shape=tuple(map(int, value.shape[1:])), whole=not value.dtype.is_floating_point)
+            for name, value in examples.items()
+        ),
+        constants={name: state[target] for name, target in _lifted(signature).items()},
+        root=program.graph_module,
+        call=program.module(),
+        answer=lambda answer: torch.utils._pytree.tree_unflatten(list(answer), spec),  # noqa: SLF001 - torch's only one
+        dtype=dtype_of(state),
+        batch=counts.pop(),
+    )
+
+
+def _example(model_name: str, name: str, value: Any) -> Any:
+    if getattr(value, "ndim", 0) < 1:
+        raise unsupported_module(model_name, f"has the input {name!r}, which is no tensor of rows")
+    return value
+
+
+def _lifted(signature: Any) -> Mapping[str, str]:
+    """Return the names of parameters, buffers and constants, by the placeholders that stand for them."""
+    return {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+
+
+def _title(program: Any) -> str:
+    """Return the class of the module that was exported, as far as its graph knows it."""
+    stacks = (node.meta.get("nn_module_stack") for node in program.graph.nodes)
+    classes = [kind for stack in stacks if stack for path, kind in stack.values() if path == ""]
+    name = str(classes[0] if classes else "").rpartition(".")[2]
+    return f"ExportedProgram({name})" if name else "ExportedProgram"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to oneself what torch prints of a module that it cannot trace; the error says it too."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,182 @@
+"""From a module to a `Source`: its layers, its outputs, and the module itself as the oracle."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.errors import Fault
+from forwardpass.importers.graph import LayerOperations, TensorRef
+from forwardpass.importers.graph.passes.pass_through import simplify
+from forwardpass.importers.pytorch.graph_interpreter import GraphInterpreter
+from forwardpass.importers.pytorch.input_shapes import ModuleInput
+from forwardpass.importers.pytorch.integers import IntegerRef
+from forwardpass.importers.pytorch.program import Program, unsupported_module
+from forwardpass.importers.pytorch.tracer import trace
+from forwardpass.importers.source import Sample, Source
+from forwardpass.importers.unsupported import unsupported_parts
+from forwardpass.spec.names import identifier_fault
+from forwardpass.spec.network import default_names
+from forwardpass.tensors import Array
+
+_STRETCH: Final = 10.0
+"""Every other random row is so many times as far out, where functions saturate."""
+
+
+def read(model: Any) -> Source:
+    """Read a module, or what `torch.export.export` made of one.
+
+    Raises:
+        UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
+    """
+    import torch
+
+    program = trace(model)
+    interpreter = GraphInterpreter(program)
+    named = _named(interpreter.follow())
+    outputs: list[str] = []
+    for rows in named.values():
+        interpreter.graph.hint = "output"
+        outputs.append(interpreter.graph.output(rows, outputs))
+    layers, outputs = simplify(interpreter.graph.layers, outputs)
+    _call_outputs(layers, outputs, list(named))
+    several = len(program.inputs) > 1
+    widths = [int(np.prod(each.shape, dtype=int)) for each in program.inputs]
+    groups: list[dict[str, Any]] = [
+        {"name": interpreter.groups[each.name], "width": width}
+        for each, width in zip(program.inputs, widths, strict=True)
+    ]
+    sources = [group["name"] for group in groups] if several else ["inputs"]
+    _check_read(layers, sources)
+    categories = _categories(interpreter.graph, sources, widths)
+    return Source(
+        framework=f"PyTorch {torch.__version__.partition('+')[0]}",
+        model=program.model_name,
+        width=sum(widths),
+        names=tuple(name for each in program.inputs for name in _input_names(each)) if several else (),
+        mean=None,
+        scale=None,
+        layers=tuple(layers),
+        outputs=(),
+        classes=(),
+        compute=_predictor(program, widths),
+        groups=tuple(groups) if several else (),
+        output_layers=tuple(outputs) if len(outputs) > 1 or outputs[-1] != layers[-1]["name"] else (),
+        features=_features(categories, sum(widths)),
+        sample=_sample(categories, sum(widths)),
+        dtype=program.dtype,
+    )
+
+
+def _named(answer: Any) -> dict[str, TensorRef]:
+    """Return each output by its name, `output` and a number where the model has none."""
+    if isinstance(answer, TensorRef):
+        answer = {"output": answer}
+    elif isinstance(answer, Mapping):
+        answer = {str(key): value for key, value in answer.items()}
+    elif isinstance(answer, tuple | list):
+        fields = getattr(answer, "_fields", None) or [f"output_{index}" for index in range(len(answer))]
+        answer = dict(zip(fields, answer, strict=True))
+    else:
+        answer = {}
+    wrong = next(
+        (name for name, value in answer.items() if not isinstance(value, TensorRef) or isinstance(value, IntegerRef)),
+        None,
+    )
+    if not answer or wrong is not None:
+        what = "what it returns" if wrong is None else f"its output {wrong!r}"
+        message = f"{what} is no tensor of numbers that depend on the rows; return tensors, a tuple or a dict of them"
+        raise unsupported_module("model", message)
+    found: dict[str, TensorRef] = answer
+    return found
+
+
+def _call_outputs(layers: Sequence[dict[str, Any]], outputs: list[str], names: Sequence[str]) -> None:
+    """Call output layers after the outputs, where the model names them."""
+    for place, (layer, name) in enumerate(zip(list(outputs), names, strict=True)):
+        taken = {each["name"] for each in layers} | {"inputs"}
+        if re.fullmatch(r"output(_\d+)?", name) or name in taken or identifier_fault(name, 100) is not None:
+            continue
+        for each in layers:
+            each["name"] = name if each["name"] == layer else each["name"]
+            each["from"] = [name if source == layer else source for source in each["from"]]
+        outputs[place] = name
+
+
+def _input_names(known: ModuleInput) -> tuple[str, ...]:
+    width = int(np.prod(known.shape, dtype=int))
+    return (known.name,) if width == 1 else default_names(known.name, width)
+
+
+def _check_read(layers: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> None:
+    used = {source for layer in layers for source in layer["from"]}
+    unused = [source for source in sources if source not in used]
+    if unused:
+        message = "leads to no output; leave this input out"
+        faults = [Fault(path=f"model.forward({source})", message=message) for source in unused]
+        raise unsupported_parts(faults, kind="module")
+
+
+def _predictor(program: Program, widths: Sequence[int]) -> Callable[[Array], Array]:
+    """Return what calls the model with rows, in its own dtype."""
+
+    def compute(rows: Array) -> Array:
+        if program.batch is None:
+            return _call(program, widths, rows)
+        # It was exported for so many rows: the last ones are made up to that number.
+        short = -len(rows) % program.batch
+        filled = np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
+        parts = [
+            _call(program, widths, filled[start : start + program.batch])
+            for start in range(0, len(filled), program.batch)
+        ]
+        return np.concatenate(parts)[: len(rows)]
+
+    return compute
+
+
+def _call(program: Program, widths: Sequence[int], rows: Array) -> Array:
+    import torch
+
+    tensors = []
+    for known, end, width in zip(program.inputs, accumulate(widths), widths, strict=True):
+        columns = rows[:, end - width : end]
+        if known.whole and (columns != np.rint(columns)).any():
+            raise ValueError(f"the input {known.name!r} is of whole numbers")
+        dtype = torch.int64 if known.whole else getattr(torch, program.dtype)
+        tensors.append(torch.from_numpy(np.ascontiguousarray(columns)).to(dtype).reshape(len(rows), *known.shape))
+    with torch.no_grad():
+        answer = program.call(*tensors)
+    leaves = torch.utils._pytree.tree_leaves(answer)  # noqa: SLF001 - tuples and dicts of tensors, as torch has them
+    return np.concatenate([leaf.to(torch.float64).reshape(len(rows), -1).numpy() for leaf in leaves], axis=1)
+
+
+def _categories(graph: LayerOperations, sources: Sequence[str], widths: Sequence[int]) -> dict[int, int]:
+    """Return how many categories there are, by the column of each input that is looked up."""
+    starts = dict(zip(sources, [0, *accumulate(widths)], strict=False))
+    return {starts[source] + place: count for (source, place), count in graph.categories.items()}
+
+
+def _features(categories: Mapping[int, int], width: int) -> tuple[Mapping[str, Any], ...]:
+    """Return the range of categories of each input that is looked up. PyTorch refuses others; so does the network."""
+    if not categories:
+        return ()
+    known = {column: {"range": [0, count - 1], "out_of_range": "refuse"} for column, count in categories.items()}
+    return tuple(known.get(column, {}) for column in range(width))
+
+
+def _sample(categories: Mapping[int, int], width: int) -> Sample | None:
+    """Return what makes rows with categories where categories are looked up."""
+    if not categories:
+        return None
+
+    def sample(random: np.random.Generator, count: int) -> Array:
+        rows = random.normal(size=(count, width))
+        rows[1::2] *= _STRETCH
+        for column, known in categories.items():
+            rows[:, column] = random.integers(known, size=count)
+        return rows
+
+    return sample

@@ -1,0 +1,201 @@
+"""The walk through a traced graph: what every node is for one row."""
+
+import operator
+import re
+from collections.abc import Iterable, Mapping
+from math import prod
+from typing import Any, Final
+
+from forwardpass.errors import Fault
+from forwardpass.importers.graph import LayerOperations, TensorRef
+from forwardpass.importers.pytorch.integers import RowCount
+from forwardpass.importers.pytorch.modules import MODULES
+from forwardpass.importers.pytorch.operations import changes_its_input, name_of, operate
+from forwardpass.importers.pytorch.program import Program
+from forwardpass.importers.pytorch.unsupported import REASONS, UNKNOWN
+from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
+
+_FRAME: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+_OURS_AND_TORCHS: Final = ("/torch/", "/forwardpass/importers/")
+_CHECKS: Final = frozenset({"_assert_is_none", "_assert", "_assert_tensor_metadata", "sym_constrain_range_for_size"})
+"""Calls that compute nothing."""
+
+
+class _Unknown:
+    """What comes of something that is unsupported_model: what it leads to is not judged."""
+
+
+_UNKNOWN: Final = _Unknown()
+
+
+class GraphInterpreter:
+    """Walks through one program and adds its layers to a builder."""
+
+    def __init__(self, program: Program) -> None:
+        names = [each.name for each in program.inputs]
+        self.groups = {each.name: _free_name(each.name, len(names)) for each in program.inputs}
+        self.graph = LayerOperations()
+        self._inputs = {
+            each.name: self.graph.add_inputs(prod(each.shape), self.groups[each.name]).reshape(*each.shape)
+            for each in program.inputs
+        }
+        self._program = program
+        self._values: dict[Any, Any] = {}
+        self._faults: list[Fault] = []
+
+    def follow(self) -> Any:
+        """Return what the program returns, with `TensorRef` for tensors.
+
+        Raises:
+            UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
+        """
+        answer: Any = None
+        for node in self._program.graph.nodes:
+            try:
+                self._values[node] = self._value(node)
+            except UnsupportedError as error:
+                self._faults.append(Fault(path=_place(node), message=str(error)))
+                self._values[node] = _UNKNOWN
+                if node.args and hasattr(node.args[0], "graph"):
+                    self._spoil(node)
+            if node.op == "output":
+                answer = self._values[node]
+        # What leads to no output may be anything.
+        if answer is _UNKNOWN:
+            raise unsupported_parts(self._faults, kind="module")
+        return self._program.answer(answer)
+
+    def _spoil(self, node: Any) -> None:
+        """Note that a tensor is not known any more when what is unsupported_model would have changed it."""
+        try:
+            name = name_of(node.target) if node.op in {"call_function", "call_method"} else ""
+        except UnsupportedError:
+            return
+        if changes_its_input(name, node.kwargs):
+            self._values[node.args[0]] = _UNKNOWN
+
+    def _value(self, node: Any) -> Any:
+        if node.op == "placeholder":
+            return self._input(node)
+        if node.op == "get_attr":
+            return operator.attrgetter(node.target)(self._program.root)
+        args, options = self._given(node.args), self._given(node.kwargs)
+        if any(part is _UNKNOWN for part in _leaves((args, options))):
+            return _UNKNOWN
+        if node.op == "output":
+            return args[0]
+        if node.op == "call_module":
+            self.graph.hint = str(node.target)
+            return self._module(node.target, args, options)
+        self.graph.hint = _layer_name(node)
+        return self._operation(node, args, options)
+
+    def _operation(self, node: Any, args: Any, options: Mapping[str, Any]) -> Any:
+        if isinstance(node.target, type) and issubclass(node.target, tuple):
+            return node.target(*args, **options)
+        name = name_of(node.target)
+        if name.removeprefix("aten.") in _CHECKS:
+            return None
+        parts = list(_leaves((args, options)))
+        if not any(isinstance(part, TensorRef | RowCount) for part in parts):
+            return _computed(node, args, options)
+        if not any(isinstance(part, TensorRef) for part in parts):
+            if name == "getitem":
+                return args[0][args[1]]
+            raise UnsupportedError(f"{name} computes with the number of rows, which no row knows")
+        value = operate(self.graph, name, tuple(args), options)
+        if changes_its_input(name, options) and node.args and not isinstance(node.args[0], list | tuple):
+            self._values[node.args[0]] = value
+        return value
+
+    def _input(self, node: Any) -> Any:
+        if node.target in self._program.constants:
+            return self._program.constants[node.target]
+        return self._inputs.get(node.target)
+
+    def _module(self, path: str, args: Any, options: Mapping[str, Any]) -> Any:
+        from torch.nn.utils.parametrize import type_before_parametrizations
+
+        module = self._program.root.get_submodule(path)
+        kind = type_before_parametrizations(module).__name__
+        read = MODULES.get(kind)
+        if read is None:
+            raise UnsupportedError(f"{kind} {REASONS.get(kind, UNKNOWN)}")
+
+        def call(name: str, *given: Any, **named: Any) -> Any:
+            return operate(self.graph, name, given, named)
+
+        try:
+            return read(call, module, *args, **({"x": options["input"]} if "input" in options else options))
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{kind}: {error}") from None
+
+    def _given(self, part: Any) -> Any:
+        """Put values in the place of nodes."""
+        if isinstance(part, tuple | list):
+            return type(part)(map(self._given, part)) if type(part) in {tuple, list} else list(map(self._given, part))
+        if isinstance(part, slice):
+            return slice(*map(self._given, (part.start, part.stop, part.step)))
+        if isinstance(part, Mapping):
+            return {key: self._given(value) for key, value in part.items()}
+        return self._values[part] if hasattr(part, "graph") and hasattr(part, "op") else part
+
+
+def _computed(node: Any, args: Any, options: Mapping[str, Any]) -> Any:
+    """Compute what does not depend on the rows, as torch does."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            if node.op == "call_method":
+                return getattr(args[0], node.target)(*args[1:], **options)
+            return node.target(*args, **options)
+    except Exception as error:
+        raise UnsupportedError(f"{node.target} cannot be computed: {error!r}") from error
+
+
+def _leaves(part: Any) -> Iterable[Any]:
+    """Yield what is in tuples, lists, mappings and slices."""
+    if isinstance(part, Mapping):
+        part = list(part.values())
+    if isinstance(part, slice):
+        part = [part.start, part.stop, part.step]
+    if isinstance(part, tuple | list):
+        for each in part:
+            yield from _leaves(each)
+    else:
+        yield part
+
+
+def _stack(node: Any) -> str:
+    """Return the path of the module whose code calls a node."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [entry[0] if isinstance(entry, tuple) else entry for entry in stack.values()]
+    return str(paths[-1]) if paths else ""
+
+
+def _layer_name(node: Any) -> str:
+    path = _stack(node)
+    return f"{path}.{node.name}" if path else str(node.name).lstrip("_")
+
+
+def _place(node: Any) -> str:
+    """Return where a node comes from: the module's path, and the line of code."""
+    path = str(node.target) if node.op == "call_module" else _stack(node)
+    place = f"model.{path}" if path else "model"
+    frames = [
+        frame
+        for frame in _FRAME.finditer(node.stack_trace or "")
+        if not any(part in frame["file"] for part in _OURS_AND_TORCHS)
+    ]
+    if not frames:
+        return place
+    frame = frames[-1]
+    return f"{place} ({frame['file'].rpartition('/')[2]}:{frame['line']}, in {frame['function']})"
+
+
+def _free_name(name: str, count: int) -> str:
+    """Return what layers call an input: `inputs` where there is one, else its own name."""
+    if count == 1:
+        return "inputs"
+    return f"{name}_" if name == "inputs" else name

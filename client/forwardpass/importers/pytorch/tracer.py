@@ -1,0 +1,121 @@
+"""The graph of a module: by `torch.fx`, or where that cannot trace it by `torch.export`."""
+
+import copy
+import inspect
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from forwardpass.importers.pytorch.exported_program import export, exported
+from forwardpass.importers.pytorch.input_shapes import ModuleInput, category_shapes, infer_inputs
+from forwardpass.importers.pytorch.modules import MODULES, apply_weight_hooks
+from forwardpass.importers.pytorch.program import Program, dtype_of, first_line, unsupported_module
+from forwardpass.importers.unsupported import UnsupportedError
+
+_WIDTHS: Final[Mapping[str, str]] = MappingProxyType({"Linear": "in_features", "BatchNorm1d": "num_features"})
+"""What says the width of the rows that a module reads, by the module's class."""
+_LOOK_UP: Final = frozenset({"Embedding", "EmbeddingBag"})
+_SAY_SHAPES: Final = (
+    "the shapes of its inputs cannot be told; import `torch.export.export(module, (rows,))`, whose example says what "
+    "each input is: a tensor of two or more rows"
+)
+
+
+def trace(model: Any) -> Program:
+    """Trace a module, a copy of it that is set to inference; or read what `torch.export.export` returned.
+
+    Raises:
+        UnsupportedModelError: It cannot be traced, or its inputs cannot be told.
+    """
+    import torch
+
+    if isinstance(model, torch.export.ExportedProgram):
+        return exported(model)
+    model_name = type(model).__name__
+    try:
+        module = _copied(model).eval().requires_grad_(requires_grad=False)
+    except Exception as error:
+        raise unsupported_module(model_name, f"cannot be copied: {error!r}") from error
+    if model_name in MODULES and type(model).__module__.startswith("torch.nn"):
+        module = torch.nn.Sequential(module)
+    dtype = dtype_of(module.state_dict())
+    tracer = torch.fx.Tracer()
+    tracer.record_stack_traces = True
+    _apply_weight_hooks(module, tracer)
+    parameters = inspect.signature(module.forward).parameters
+    names = _input_names(model_name, parameters)
+    defaults = {name: known.default for name, known in parameters.items() if name not in names}
+    try:
+        graph = tracer.trace(module, concrete_args=defaults or None)
+    except Exception as error:
+        inputs = infer_inputs(module, names, dtype, {})
+        if inputs is None:
+            raise unsupported_module(
+                model_name, f"torch.fx cannot trace it ({first_line(error)}), and {_SAY_SHAPES}"
+            ) from error
+        return export(module, inputs, error)
+    inputs = infer_inputs(module, names, dtype, _hints(module, graph))
+    if inputs is None:
+        raise unsupported_module(model_name, _SAY_SHAPES)
+    return Program(
+        model_name=model_name,
+        graph=graph,
+        inputs=inputs,
+        constants=defaults,
+        root=module,
+        call=module,
+        answer=lambda answer: answer,
+        dtype=dtype,
+    )
+
+
+def _copied(model: Any) -> Any:
+    """Copy a module; weights that hooks computed are no parameters, and are copied as they are."""
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        for value in vars(module).values():
+            if getattr(value, "grad_fn", None) is not None:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(model, memo)
+
+
+def _apply_weight_hooks(module: Any, tracer: Any) -> None:
+    """Let the hooks of what is not traced into compute weights, and refuse all others that would not be seen."""
+    for path, part in module.named_modules():
+        try:
+            if path == "" or tracer.is_leaf_module(part, path):
+                apply_weight_hooks(part)
+        except UnsupportedError as error:
+            raise unsupported_module(f"model.{path}".rstrip("."), f"{type(part).__name__} {error}") from None
+
+
+def _input_names(model_name: str, parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    """Return the inputs that a module must be given; others have the values that they have when left out."""
+    names = []
+    for name, known in parameters.items():
+        if known.kind in {known.VAR_POSITIONAL, known.VAR_KEYWORD} or known.default is not known.empty:
+            continue
+        if known.kind == known.KEYWORD_ONLY:
+            raise unsupported_module(model_name, f"needs {name!r} by keyword; inputs are given by position")
+        names.append(name)
+    if not names:
+        raise unsupported_module(model_name, "has a forward without inputs; give each of them a name")
+    return names
+
+
+def _hints(module: Any, graph: Any) -> dict[str, Sequence[ModuleInput]]:
+    """Return what inputs must be, as far as the module that reads them first says it."""
+    hints: dict[str, Sequence[ModuleInput]] = {}
+    for node in graph.nodes:
+        if node.op != "placeholder":
+            continue
+        readers = [module.get_submodule(user.target) for user in node.users if user.op == "call_module"]
+        kinds = [type(reader).__name__ for reader in readers]
+        widths = [
+            getattr(reader, _WIDTHS[kind]) for kind, reader in zip(kinds, readers, strict=True) if kind in _WIDTHS
+        ]
+        if widths:
+            hints[node.target] = [ModuleInput(name=node.target, shape=(widths[0],))]
+        elif _LOOK_UP & set(kinds):
+            hints[node.target] = category_shapes(node.target)
+    return hints

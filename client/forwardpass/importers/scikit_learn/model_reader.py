@@ -1,0 +1,143 @@
+"""Goes through a model's steps; notes every fault of it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from forwardpass.importers.graph import INPUTS, GraphBuilder, TensorRef
+from forwardpass.importers.input_constraints import InputConstraints
+from forwardpass.importers.scikit_learn import unsupported
+from forwardpass.importers.scikit_learn.column_transformers import CHOICES, is_identity
+from forwardpass.importers.scikit_learn.encoders import ENCODERS
+from forwardpass.importers.scikit_learn.estimators import ESTIMATORS
+from forwardpass.importers.scikit_learn.imputers import IMPUTERS
+from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
+from forwardpass.importers.scikit_learn.projections import MIXERS
+from forwardpass.importers.scikit_learn.scalers import SCALERS
+from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
+
+if TYPE_CHECKING:
+    from forwardpass.errors import Fault
+
+TRANSFORMERS: Final[Mapping[str, Transform]] = MappingProxyType(
+    {**SCALERS, **IMPUTERS, **ENCODERS, **CHOICES, **MIXERS}
+)
+"""By class; they stand before the last step of a pipeline."""
+
+
+class ModelReader:
+    """Reads one model.
+
+    Attributes:
+        graph: The layers so far.
+        inputs: What is known of the inputs.
+        faults: What cannot be expressed.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.graph = GraphBuilder()
+        self.faults: list[Fault] = []
+        self.inputs = InputConstraints({INPUTS: _width(model)})
+
+    def read(self) -> TensorRef:
+        """Read the whole model, and return its outputs.
+
+        Raises:
+            UnsupportedModelError: Something in it cannot be expressed.
+        """
+        try:
+            outputs = self.estimate(self._model, "model", self.graph.add_inputs(len(self.inputs.mean)))
+        except UnsupportedError:
+            outputs = None
+        if outputs is None or self.faults:
+            raise unsupported_parts(self.faults)
+        return outputs
+
+    def estimate(self, model: Any, path: str, values: TensorRef) -> TensorRef:
+        """Return what an estimator, or a pipeline that ends with one, makes of values.
+
+        Raises:
+            UnsupportedError: It cannot be expressed.
+        """
+        step = self._step(model, path, "")
+        values = self._fitting(step, values)
+        if step.kind == "Pipeline":
+            *before, (index, name, last) = _steps(model)
+            values = self._chain(before, path, "", values)
+            return self.estimate(last, _place(path, index, name), values)
+        if step.kind not in ESTIMATORS:
+            step.reject(unsupported.of_estimator(step.kind))
+        return ESTIMATORS[step.kind](step, values)
+
+    def transform(self, model: Any, path: str, name: str, values: TensorRef) -> TensorRef:
+        """Return what a transformer, or a pipeline of some, makes of values.
+
+        Raises:
+            UnsupportedError: It cannot be expressed.
+        """
+        step = self._step(model, path, name)
+        values = self._fitting(step, values)
+        if step.kind == "Pipeline":
+            return self._chain(_steps(model), path, name, values)
+        if step.kind not in TRANSFORMERS:
+            step.reject(unsupported.of_transformer(step.kind, ", ".join(TRANSFORMERS)))
+        return TRANSFORMERS[step.kind](step, values)
+
+    def scaler(self, model: Any, path: str) -> PipelineStep:
+        """Return a step that can be undone.
+
+        Raises:
+            UnsupportedError: It is none.
+        """
+        step = self._step(model, path, "")
+        if step.kind not in SCALERS:
+            step.reject(unsupported.of_transformer(step.kind, ", ".join(SCALERS)))
+        return step
+
+    def _chain(self, steps: list[tuple[int, str, Any]], path: str, prefix: str, values: TensorRef) -> TensorRef:
+        """Return what transformers make of values, one after the other; all are read, so that every fault is noted."""
+        for index, name, model in steps:
+            if is_identity(model):
+                continue
+            hint = f"{prefix}_{name}" if prefix else name
+            with suppress(UnsupportedError):
+                values = self.transform(model, _place(path, index, name), hint, values)
+        return values
+
+    def _fitting(self, step: PipelineStep, values: TensorRef) -> TensorRef:
+        """Return values of the width that a step reads: others where a step before it could not be read."""
+        width = getattr(step.model, "n_features_in_", values.size)
+        if width == values.size:
+            return values
+        if not self.faults:
+            step.reject(f"reads {width} columns, and is given {values.size}; fit them as a whole")
+        return self.graph.add_inputs(width, self.graph.free_name("unread"))
+
+    def _step(self, model: Any, path: str, name: str) -> PipelineStep:
+        """Return a step, if its class is scikit-learn's own."""
+        kind = type(model)
+        step = PipelineStep(model=model, kind=kind.__name__, path=path, name=name, reader=self)
+        if not kind.__module__.startswith("sklearn."):
+            trees = kind.__module__.partition(".")[0] in {"xgboost", "lightgbm", "catboost"}
+            own = f"is no class of scikit-learn's own, and may compute anything; {unsupported.ESTIMATORS}"
+            step.reject(unsupported.of_estimator(step.kind) if trees else own)
+        return step
+
+
+def _steps(model: Any) -> list[tuple[int, str, Any]]:
+    """Return the index, name and object of each step of a pipeline."""
+    return [(index, name, step) for index, (name, step) in enumerate(model.steps)]
+
+
+def _place(path: str, index: int, name: str) -> str:
+    return f"{path}.steps[{index}] ({name})"
+
+
+def _width(model: Any) -> int:
+    """Return how many inputs a model reads; of one that is not fitted, and will be refused, any number."""
+    found = getattr(model, "n_features_in_", None)
+    if found is None and hasattr(model, "steps"):
+        return next((width for _, step in model.steps if (width := _width(step)) > 1), 1)
+    return 1 if found is None else int(found)

@@ -1,0 +1,151 @@
+"""Activation functions as ONNX nodes: those of the vocabulary by their formulas, and a network's own alike."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from forwardpass.onnx_form.graph_writer import GraphWriter
+from forwardpass.spec import Activation, expressions
+from forwardpass.spec.activations import ACTIVATIONS
+from forwardpass.spec.expressions.grammar import VARIABLE
+
+_OVER_NODES: Final[Mapping[str, str]] = MappingProxyType({"softmax": "Softmax", "log_softmax": "LogSoftmax"})
+"""The operator for each function of all nodes together."""
+
+_OPERATORS_OF: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = MappingProxyType(
+    {
+        "leaky_relu": ("LeakyRelu", {"alpha": "negative_slope"}),
+        "prelu": ("LeakyRelu", {"alpha": "slope"}),
+        "elu": ("Elu", {"alpha": "alpha"}),
+        "celu": ("Celu", {"alpha": "alpha"}),
+        "softsign": ("Softsign", {}),
+        "hard_swish": ("HardSwish", {}),
+    }
+)
+"""The operator that is the same function in float32, and what it calls the parameters. In float64 its attributes
+have fewer digits than the network's, or onnxruntime does not have it."""
+
+_OPERATORS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "or": "Or",
+        "and": "And",
+        "not": "Not",
+        "<": "Less",
+        "<=": "LessOrEqual",
+        ">": "Greater",
+        ">=": "GreaterOrEqual",
+        "==": "Equal",
+        "+": "Add",
+        "-": "Sub",
+        "*": "Mul",
+        "/": "Div",
+        "**": "Pow",
+        "neg": "Neg",
+        "where": "Where",
+        "min": "Min",
+        "max": "Max",
+        "abs": "Abs",
+        "sqrt": "Sqrt",
+        "exp": "Exp",
+        "log": "Log",
+        "sin": "Sin",
+        "cos": "Cos",
+        "tanh": "Tanh",
+        "erf": "Erf",
+        "relu": "Relu",
+        "sigmoid": "Sigmoid",
+    }
+)
+"""The operator for each function of the grammar that has one."""
+
+
+def add_activation(graph: GraphWriter, activation: Activation, x: str, output: str) -> None:
+    """Compute an activation of pre-activations.
+
+    Args:
+        graph: The graph.
+        activation: The function.
+        x: The pre-activations.
+        output: What the activations are called.
+    """
+    if activation.name in _OVER_NODES:
+        graph.add(_OVER_NODES[activation.name], x, axis=1, output=output)
+        return
+    own = _OPERATORS_OF.get(activation.name) if graph.dtype == "float32" else None
+    if own is not None:
+        operator, names = own
+        attributes = {theirs: activation.parameters[ours] for theirs, ours in names.items()}
+        graph.add(operator, x, output=output, **attributes)
+        return
+    text = activation.expression or ACTIVATIONS[activation.name].expression
+    parameters = activation.parameters
+    tree = expressions.fold(expressions.parse(text, parameters), parameters, graph.dtype)
+    if tree == VARIABLE:
+        graph.add("Identity", x, output=output)
+    else:
+        _add(graph, tree, x)
+        graph.call_last(output)
+
+
+def _add(graph: GraphWriter, tree: Any, x: str) -> str:
+    """Compute a folded tree of an expression."""
+    if isinstance(tree, str):
+        return x
+    if not isinstance(tree, tuple):
+        return graph.number(tree)
+    function, *operands = tree
+    parts = [_add(graph, operand, x) for operand in operands]
+    if function in _OPERATORS:
+        return graph.add(_OPERATORS[function], *parts)
+    return _COMPOSED[function](graph, *parts)
+
+
+def _different(graph: GraphWriter, x: str, y: str) -> str:
+    return graph.add("Not", graph.add("Equal", x, y))
+
+
+def _clip(graph: GraphWriter, x: str, low: str, high: str) -> str:
+    return graph.add("Min", graph.add("Max", x, low), high)
+
+
+def _expm1(graph: GraphWriter, x: str) -> str:
+    """`exp(x) - 1` as `tanh(x / 2) * (exp(x) + 1)`, which keeps its digits near 0."""
+    half = graph.add("Tanh", graph.add("Mul", x, graph.number(0.5)))
+    return graph.add("Mul", half, graph.add("Add", graph.add("Exp", x), graph.number(1.0)))
+
+
+def _log1p(graph: GraphWriter, x: str) -> str:
+    """`log(1 + x)` with its digits near 0, as `log(u) * x / (u - 1)` of the rounded `u = 1 + x`.
+
+    Goldberg, "What every computer scientist should know about floating-point arithmetic", theorem 4.
+    """
+    one = graph.number(1.0)
+    u = graph.add("Add", x, one)
+    log, back = graph.add("Log", u), graph.add("Sub", u, one)
+    corrected = graph.add("Div", graph.add("Mul", log, x), back)
+    small = graph.add("Where", graph.add("Equal", u, one), x, corrected)
+    return graph.add("Where", graph.add("Equal", back, x), log, small)
+
+
+def _erfc(graph: GraphWriter, x: str) -> str:
+    return graph.add("Sub", graph.number(1.0), graph.add("Erf", x))
+
+
+def _softplus(graph: GraphWriter, x: str) -> str:
+    if graph.dtype == "float32":  # onnxruntime has no other
+        return graph.add("Softplus", x)
+    small = graph.add("Exp", graph.add("Neg", graph.add("Abs", x)))
+    return graph.add("Add", graph.add("Relu", x), _log1p(graph, small))
+
+
+_COMPOSED: Final[Mapping[str, Callable[..., str]]] = MappingProxyType(
+    {
+        "!=": _different,
+        "clip": _clip,
+        "expm1": _expm1,
+        "log1p": _log1p,
+        "erfc": _erfc,
+        "softplus": _softplus,
+    }
+)
+"""What computes the functions of the grammar that are no single operator."""

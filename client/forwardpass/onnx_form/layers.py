@@ -1,0 +1,154 @@
+# ruff: noqa: ARG001 - all functions of the table have the same parameters
+"""The pre-activation of each layer kind as ONNX nodes over rows `(rows, inputs)`; docs/reference/layers.md."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from forwardpass.onnx_form.graph_writer import GraphWriter
+from forwardpass.spec import Layer
+from forwardpass.spec.layers import FILLS
+from forwardpass.tensors import Array
+
+_Arrays: TypeAlias = Mapping[str, str]
+"""What the arrays of a layer are called in the graph; those that say nothing are not there."""
+
+
+def add_layer(graph: GraphWriter, layer: Layer, x: str) -> str:
+    """Compute a layer's pre-activation of what it reads, and return what that is called."""
+    arrays = {
+        name: graph.keep(f"{layer.name}/{name}", array)
+        for name, array in layer.arrays.items()
+        if (layer.kind, name) not in _SILENT or not _is_full(array, FILLS[layer.kind][name])
+    }
+    return _KINDS[layer.kind](graph, layer, x, arrays)
+
+
+_SILENT: Final = frozenset(
+    (kind, name) for kind in ("dense", "scale_shift", "batch_norm", "layer_norm") for name in FILLS[kind]
+)
+"""Arrays that change nothing where they are full of their default."""
+
+
+def _is_full(array: Array, number: float) -> bool:
+    """Whether all numbers are one, to the sign of 0."""
+    return array.tobytes() == np.full_like(array, number).tobytes()
+
+
+def _dense(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    weights = arrays["weights"]
+    if "mask" in arrays:
+        weights = graph.add("Mul", weights, arrays["mask"])
+    bias = [arrays["bias"]] if "bias" in arrays else []
+    return graph.add("Gemm", x, weights, *bias, transB=1)
+
+
+def _scale_shift(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    return _scaled(graph, x, arrays.get("scale"), arrays.get("shift"))
+
+
+def _scaled(graph: GraphWriter, x: str, scale: str | None, shift: str | None) -> str:
+    x = x if scale is None else graph.add("Mul", x, scale)
+    return x if shift is None else graph.add("Add", x, shift)
+
+
+def _batch_norm(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    centred = graph.add("Sub", x, arrays["mean"])
+    return _normal(graph, layer, centred, arrays["variance"], arrays)
+
+
+def _layer_norm(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    centred = graph.add("Sub", x, graph.add("ReduceMean", x, axes=[1], keepdims=1))
+    variance = graph.add("ReduceMean", graph.add("Mul", centred, centred), axes=[1], keepdims=1)
+    return _normal(graph, layer, centred, variance, arrays)
+
+
+def _normal(graph: GraphWriter, layer: Layer, centred: str, variance: str, arrays: _Arrays) -> str:
+    # The operators of normalization have their epsilon in float32, which float64 can tell from the network's.
+    deviation = graph.add("Sqrt", graph.add("Add", variance, graph.number(float(layer.settings["epsilon"]))))
+    return _scaled(graph, graph.add("Div", centred, deviation), arrays.get("gamma"), arrays.get("beta"))
+
+
+def _embedding(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    """The table's rows, and NaN where there is no such row."""
+    categories, size = layer.arrays["table"].shape
+    above = graph.add("GreaterOrEqual", x, graph.number(0.0))
+    below = graph.add("Less", x, graph.number(float(categories)))
+    known = graph.add("And", graph.add("And", above, below), graph.add("Equal", x, graph.add("Floor", x)))
+    places = graph.cast(graph.add("Where", known, x, graph.number(0.0)), "int64")
+    rows = graph.add("Gather", arrays["table"], places, axis=0)
+    wide = graph.add("Unsqueeze", known, graph.sizes([2]))
+    found = graph.add("Where", wide, rows, graph.number(float("nan")))
+    return graph.add("Reshape", found, graph.sizes([-1, layer.inputs * size]))
+
+
+def _one_hot(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    x = graph.add("Gather", x, graph.cast(arrays["indices"], "int64"), axis=1)
+    return graph.cast(graph.add("Equal", x, arrays["categories"]), graph.dtype)
+
+
+def _bucketize(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    wide = graph.add("Unsqueeze", x, graph.sizes([2]))
+    reached = graph.cast(graph.add("GreaterOrEqual", wide, arrays["boundaries"]), graph.dtype)
+    counts = graph.add("ReduceSum", reached, graph.sizes([2]), keepdims=0)
+    return graph.add("Where", graph.add("IsNaN", x), x, counts)
+
+
+def _lookup(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    wide = graph.add("Unsqueeze", x, graph.sizes([2]))
+    equal = graph.cast(graph.add("Equal", wide, arrays["keys"]), graph.dtype)
+    values = graph.add("ReduceSum", graph.add("Mul", equal, arrays["values"]), graph.sizes([2]), keepdims=0)
+    known = graph.cast(graph.add("ReduceSum", equal, graph.sizes([2]), keepdims=0), "bool")
+    return graph.add("Where", known, values, graph.number(float(layer.settings.get("default", float("nan")))))
+
+
+def _clip(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    # By Where, so that NaN stays NaN.
+    if "low" in arrays:
+        x = graph.add("Where", graph.add("Less", x, arrays["low"]), arrays["low"], x)
+    if "high" in arrays:
+        x = graph.add("Where", graph.add("Greater", x, arrays["high"]), arrays["high"], x)
+    return x
+
+
+def _impute(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    missing = float(layer.settings.get("missing", float("nan")))
+    absent = graph.add("IsNaN", x) if np.isnan(missing) else graph.add("Equal", x, graph.number(missing))
+    return graph.add("Where", absent, arrays["values"], x)
+
+
+def _dropout(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    return x
+
+
+def _take(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    return graph.add("Gather", x, graph.cast(arrays["indices"], "int64"), axis=1)
+
+
+def _pool(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    windows = graph.add("Gather", x, graph.cast(arrays["windows"], "int64"), axis=1)
+    reduce = str(layer.settings["reduce"])
+    if reduce == "sum":
+        return graph.add("ReduceSum", windows, graph.sizes([2]), keepdims=0)
+    return graph.add(f"Reduce{reduce.capitalize()}", windows, axes=[2], keepdims=0)
+
+
+_KINDS: Final[Mapping[str, Callable[[GraphWriter, Layer, str, _Arrays], str]]] = MappingProxyType(
+    {
+        "dense": _dense,
+        "scale_shift": _scale_shift,
+        "batch_norm": _batch_norm,
+        "layer_norm": _layer_norm,
+        "embedding": _embedding,
+        "one_hot": _one_hot,
+        "bucketize": _bucketize,
+        "lookup": _lookup,
+        "clip": _clip,
+        "impute": _impute,
+        "dropout": _dropout,
+        "take": _take,
+        "pool": _pool,
+    }
+)
