@@ -16,6 +16,8 @@ from typing import Final
 
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.DOTALL | re.MULTILINE)
 _FILE: Final = re.compile(r"# (\w+\.py)\n")
+FOREIGN: Final = "# with "
+"""How a block begins that needs another library's client; tests/clients runs those."""
 _RUN: Final = {"python", "console"}
 ADDRESS: Final = "localhost:50051"
 """The address at which snippets look for a server."""
@@ -41,7 +43,7 @@ def snippets(page: str) -> list[Snippet]:
     return [
         Snippet(language=language, code=code, output=output or None)
         for language, code, output in _BLOCK.findall(page)
-        if language in _RUN
+        if language in _RUN and not code.startswith(FOREIGN)
     ]
 
 

@@ -1,0 +1,28 @@
+"""The snippets of the README and of pages that need only a server run, and print what the page shows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.server_process import ServerProcess
+from tests.support.snippets import run, snippets
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "docs/how-to/python-client.md", "docs/explanation/batch-invariance.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_snippets(page: str, start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    address = start_server().address
+    shown = snippets((ROOT / page).read_text())
+    assert shown
+    for snippet in shown:
+        printed = run(snippet, tmp_path, address)
+        if snippet.output is not None:
+            assert printed == snippet.output, snippet.code
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
