@@ -5,29 +5,12 @@ reading, one product for each layer, writing the reply. So the difference is wha
 and nothing else.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from forwardpass_server import app
 from forwardpass_server.cli import main
-from forwardpass_server.serving import Predictor, RawRequest
-from forwardpass_server.serving.predictor import Sorted
-
-
-class Alone(Predictor):
-    """A predictor in whose batches there is one call."""
-
-    def sort(self, calls: Sequence[RawRequest], *, into: Sorted | None = None, final: bool = False) -> Sorted:
-        """Read calls, each into a batch of its own."""
-        everything = into or Sorted()
-        for call in calls:
-            found = super().sort([call], final=final)
-            everything.batches += found.batches
-            everything.refused += found.refused
-            everything.cold += found.cold
-            everything.behind += found.behind
-        return everything
-
+from forwardpass_server.serving import BatchingPolicy
 
 if __name__ == "__main__":
-    app.Predictor = Alone  # type: ignore[attr-defined]
+    app.BatchingPolicy = partial(BatchingPolicy, own_batch_rows=1)  # type: ignore[assignment,attr-defined] # makes one
     main()

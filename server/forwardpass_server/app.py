@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from forwardpass_server.rpc import (
     Server,
     declared_scopes,
 )
-from forwardpass_server.serving import Predictor
+from forwardpass_server.serving import BatchingPolicy, Dispatcher, Predictor, Shadows, Workers
 from forwardpass_server.settings import BadSettingsError, Settings
 
 if TYPE_CHECKING:
@@ -179,9 +180,16 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    policy = BatchingPolicy()
+    dispatcher = Dispatcher(
+        Predictor(registry, settings.work_limits, policy),
+        Shadows(registry, policy),
+        Workers(policy.workers(os.cpu_count() or 1)),
+        policy,
+    )
     server = Server(
         registry=registry,
-        predictor=Predictor(registry, settings.work_limits),
+        dispatcher=dispatcher,
         guard=guard,
         limits=settings.spec_limits,
         bounds=Bounds(
@@ -242,7 +250,7 @@ def _rest(settings: Settings, server: Server) -> "RestServer | None":
 
     app = RestApp(
         server.service(INFERENCE),
-        server.door,
+        server.transport,
         outside=server.outside,
         inside=server.inside,
         max_request_bytes=settings.max_request_bytes,

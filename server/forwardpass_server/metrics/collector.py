@@ -41,7 +41,7 @@ class ServerCollector(Collector):
             families.SERVING: _one(self._server.serving),
             families.IN_FLIGHT: _one(in_flight.count),
             families.IN_FLIGHT_LIMIT: _one(in_flight.limit),
-            families.REFUSALS: _labelled("reason", self._server.refusals.counted(), "_total"),
+            families.REFUSALS: _labelled("reason", self._server.error_mapper.counted(), "_total"),
         }
 
     def _of_registry(self, snapshot: Snapshot) -> dict[Family, list[Value]]:

@@ -1,4 +1,4 @@
-"""ModelInfer: a kind of call like Predict and Trace, in the same batches."""
+"""ModelInfer: a method like Predict and Trace, whose requests share batches with theirs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from forwardpass_server.oip.datatypes import DATATYPES
 from forwardpass_server.oip.ids import id_of, without_id
 from forwardpass_server.oip.inputs import INPUTS, read_inputs
-from forwardpass_server.oip.outputs import wanted
+from forwardpass_server.oip.outputs import output_options
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
 from forwardpass_server.serving import Method, OutputOptions
 from forwardpass_server.serving.features import Read, Warnings
@@ -42,18 +42,18 @@ _SEQUENCE: Final = frozenset({"sequence_id", "sequence_start", "sequence_end"})
 
 
 @dataclass(frozen=True, slots=True)
-class AskedToInfer:
-    """A `ModelInferRequest`, with its id where it is not to be cut out of the bytes.
+class ModelInferInference:
+    """A `ModelInferRequest` that was decoded.
 
     Attributes:
         message: The request.
-        own_id: The id, or None where it is to be cut out.
-        inside: Whether its caller may see inside of networks.
+        own_id: The id, or None where it stands in its usual place and is cut out of the bytes.
+        layer_access: Whether the caller may see the values inside networks.
     """
 
     message: ModelInferRequest
     own_id: str | None
-    inside: bool
+    layer_access: bool
 
     @property
     def min_revision(self) -> int:
@@ -61,15 +61,15 @@ class AskedToInfer:
         return 0
 
     def find(self, snapshot: "Snapshot") -> "VersionState":
-        """Return the version that is asked for, or say in Triton's words that there is none."""
+        """Return the version that the request names; the error is in Triton's words."""
         return find(snapshot, self.message.model_name, self.message.model_version)
 
     def inputs(self, loaded: "LoadedVersion") -> Read:
-        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of."""
+        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and the warnings about them."""
         check_parameters(self.message.parameters)
         return read_inputs(self.message, loaded)
 
-    def warned(self, warnings: Warnings) -> bytes:
+    def encode_warnings(self, warnings: Warnings) -> bytes:
         """Serialize warnings as the parameters `warnings`, a text with a line for each, and `warning_count`."""
         lines = "\n".join(f"row {warning.row}: {warning.message}" for warning in warnings.first)
         parameters = {
@@ -78,11 +78,11 @@ class AskedToInfer:
         }
         return ModelInferResponse(parameters=parameters).SerializeToString(deterministic=True)
 
-    def wanted(self, loaded: "LoadedVersion") -> OutputOptions:
-        """Return what is wanted."""
-        return wanted(self.message, loaded, self.own_id, inside=self.inside)
+    def output_options(self, loaded: "LoadedVersion") -> OutputOptions:
+        """Return what the response shows."""
+        return output_options(self.message, loaded, self.own_id, layer_access=self.layer_access)
 
-    def numbers(self) -> "tuple[bytes, np.dtype[Any]] | None":
+    def tensor_data(self) -> "tuple[bytes, np.dtype[Any]] | None":
         """Return raw contents of a single tensor that has the format of a network's numbers."""
         message = self.message
         if len(message.inputs) != 1 or len(message.raw_input_contents) != 1:
@@ -92,8 +92,8 @@ class AskedToInfer:
             return None
         return message.raw_input_contents[0], DATATYPES[tensor.datatype].raw
 
-    def with_numbers(self, data: bytes) -> ModelInferRequest:
-        """Return the plain request with other numbers."""
+    def with_tensor_data(self, data: bytes) -> ModelInferRequest:
+        """Return the request, without an id that is cut out, with other numbers."""
         other = ModelInferRequest.FromString(self.message.SerializeToString())
         other.raw_input_contents[0] = data
         if self.own_id is None:
@@ -101,8 +101,12 @@ class AskedToInfer:
         return other
 
 
-def read(data: bytes, *, inside: bool = False) -> AskedToInfer:
-    """Read a request of a caller who may see inside of networks, or may not.
+def decode(data: bytes, *, layer_access: bool = False) -> ModelInferInference:
+    """Decode a request.
+
+    Args:
+        data: The serialized request.
+        layer_access: Whether the caller may see the values inside networks.
 
     Raises:
         MalformedRequestError: It is none.
@@ -115,7 +119,7 @@ def read(data: bytes, *, inside: bool = False) -> AskedToInfer:
     if not message.model_name:
         what = "model_name is empty; name a model"
         raise InvalidFieldError(what, faults=[Fault(path="model_name", message=what)])
-    return AskedToInfer(message, None if message.id == id_of(data) else message.id, inside)
+    return ModelInferInference(message, None if message.id == id_of(data) else message.id, layer_access)
 
 
 def find(snapshot: "Snapshot", name: str, version: str) -> "VersionState":
@@ -182,7 +186,7 @@ def _listed(names: Iterable[str]) -> str:
 
 INFER: Final = Method(
     name="ModelInfer",
-    read=read,
-    plain=without_id,
-    inside=Method(name="ModelInfer", read=partial(read, inside=True), plain=without_id),
+    decode=decode,
+    strip_request_id=without_id,
+    with_layer_access=Method(name="ModelInfer", decode=partial(decode, layer_access=True), strip_request_id=without_id),
 )

@@ -20,8 +20,8 @@ from forwardpass_server.oip.datatypes import NAMES, raw_texts
 from forwardpass_server.oip.ids import id_field_of
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferResponse
 from forwardpass_server.serving import Computed, OutputOptions, TraceOptions
-from forwardpass_server.serving.classes import classify
-from forwardpass_server.serving.wire import data_of, field
+from forwardpass_server.serving.encode.classifications import classify
+from forwardpass_server.serving.encode.wire import data_of, field
 
 if TYPE_CHECKING:
     from forwardpass.tensors import Array
@@ -58,27 +58,29 @@ class Output:
     top: int = 0
 
 
-def wanted(request: "ModelInferRequest", loaded: "LoadedVersion", own_id: str | None, *, inside: bool) -> OutputOptions:
-    """Return what a request wants.
+def output_options(
+    request: "ModelInferRequest", loaded: "LoadedVersion", own_id: str | None, *, layer_access: bool
+) -> OutputOptions:
+    """Return what the response to a request shows.
 
     Args:
         request: The request.
         loaded: The version.
-        own_id: The id to answer with, or None where it is to be cut out of each request.
-        inside: Whether the caller may see what layers compute.
+        own_id: The id of the response, or None where it is cut out of each request.
+        layer_access: Whether the caller may see what layers compute.
 
     Raises:
         InvalidFieldError: An output is unknown, given twice, or has a parameter that is not known.
         PermissionDeniedError: The caller may not see what a layer computes.
     """
     if request.outputs:
-        outputs = tuple(_output(tensor, loaded, inside=inside) for tensor in request.outputs)
+        outputs = tuple(_output(tensor, loaded, layer_access=layer_access) for tensor in request.outputs)
         if len({output.name for output in outputs}) < len(outputs):
             raise _wrong("outputs", f"an output is asked for twice of model '{loaded.name}'")
     else:
         outputs = standard(loaded)
     layers = frozenset(output.layer for output in outputs if output.layer)
-    return OutputOptions(TraceOptions(layers=layers) if layers else None, Answers(outputs, own_id))
+    return OutputOptions(TraceOptions(layers=layers) if layers else None, ModelInferEncoder(outputs, own_id))
 
 
 def standard(loaded: "LoadedVersion") -> tuple[Output, ...]:
@@ -87,10 +89,12 @@ def standard(loaded: "LoadedVersion") -> tuple[Output, ...]:
     return tuple(Output(name=name) for name in names)
 
 
-def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", loaded: "LoadedVersion", *, inside: bool) -> Output:
+def _output(
+    tensor: "ModelInferRequest.InferRequestedOutputTensor", loaded: "LoadedVersion", *, layer_access: bool
+) -> Output:
     name = tensor.name
     layer, _, part = name.rpartition(".")
-    if part in LAYER_PARTS and not inside:  # whether there is such a layer is not told either
+    if part in LAYER_PARTS and not layer_access:  # whether there is such a layer is not told either
         raise PermissionDeniedError(
             f"output '{name}' of model '{loaded.name}' is what a layer computes; the token lacks the scope 'trace'",
             scope="trace",
@@ -106,7 +110,7 @@ def _output(tensor: "ModelInferRequest.InferRequestedOutputTensor", loaded: "Loa
         output, width = Output(name=name, column=loaded.output_names.index(name)), 1
     else:
         what = f"it has '{OUTPUTS}'" + (f", '{LABEL}'" if loaded.classes else "")
-        if inside:
+        if layer_access:
             layers = ", ".join(f"'{known}.activation'" for known in list(widths)[:4])
             what += f", and of its layers {layers} ..."
         raise _wrong(name, f"unexpected inference output '{name}' for model '{loaded.name}'; {what}")
@@ -130,21 +134,26 @@ def _with_parameters(
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """Writes answers that have the same outputs.
+class ModelInferEncoder:
+    """Encodes responses that have the same outputs.
 
     Attributes:
-        outputs: What they have, in order.
-        own_id: Their id, or None where it is to be cut out of each request.
+        outputs: The outputs, in order.
+        own_id: The id of the responses, or None where it is cut out of each request.
     """
 
     outputs: tuple[Output, ...]
     own_id: str | None
 
     def __call__(
-        self, loaded: "LoadedVersion", computed: Computed, calls: "Sequence[RawRequest]", counts: Sequence[int], _: int
+        self,
+        loaded: "LoadedVersion",
+        computed: Computed,
+        requests: "Sequence[RawRequest]",
+        counts: Sequence[int],
+        _: int,
     ) -> list[bytes]:
-        """Serialize a `ModelInferResponse` for each call."""
+        """Serialize a `ModelInferResponse` for each request."""
         head = _head(loaded.name, loaded.version, loaded.digest, loaded.numerics)
         columns = [_column(output, loaded, computed) for output in self.outputs]
         first = columns[0]
@@ -166,7 +175,7 @@ class Answers:
             name = self.own_id.encode()
             head += field(_FIELDS["id"], len(name)) + name
             return [head + row for row in rows]
-        return [head + id_field_of(call.request) + row for call, row in zip(calls, rows, strict=True)]
+        return [head + id_field_of(request.data) + row for request, row in zip(requests, rows, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class InferenceService:
     def __init__(
         self,
         registry: Registry,
-        door: AsyncioTransport,
+        transport: AsyncioTransport,
         is_serving: Callable[[], bool],
         *,
         max_rows: int,
@@ -55,7 +55,7 @@ class InferenceService:
         self._extensions = sorted({*EXTENSIONS, *extensions})
         self._limits = limits
         self._registry = registry
-        self._door = door
+        self._transport = transport
         self._is_serving = is_serving
         self._max_rows = max_rows
 
@@ -153,7 +153,7 @@ class InferenceService:
 
     async def _answer_in_stream(self, request: v2.ModelInferRequest, call: RpcContext) -> v2.ModelStreamInferResponse:
         try:
-            answer = await self._door.answer(
+            answer = await self._transport.call(
                 INFER,
                 request.SerializeToString(),
                 request_id=call.request_id,
@@ -161,7 +161,7 @@ class InferenceService:
                 expires=call.expires,
             )
         except Exception as error:  # noqa: BLE001 - becomes this request's answer
-            message = self._door.refusals.of(error, call.request_id).status.message
+            message = self._transport.error_mapper.map(error, call.request_id).status.message
             return v2.ModelStreamInferResponse(
                 error_message=message, infer_response=v2.ModelInferResponse(id=request.id)
             )
@@ -180,8 +180,10 @@ def inference_service(
         extensions: Of the protocol, beside those of gRPC.
     """
 
-    def make(door: AsyncioTransport, is_serving: Callable[[], bool]) -> Service:
-        servicer = InferenceService(registry, door, is_serving, max_rows=max_rows, limits=limits, extensions=extensions)
+    def make(transport: AsyncioTransport, is_serving: Callable[[], bool]) -> Service:
+        servicer = InferenceService(
+            registry, transport, is_serving, max_rows=max_rows, limits=limits, extensions=extensions
+        )
         return Service(SERVICE, servicer, {INFER.name: INFER})
 
     return make

@@ -1,4 +1,4 @@
-"""The door for hot calls on grpc.aio: what arrives in one turn of the event loop is one batch."""
+"""The transport of hot calls on grpc.aio: calls that arrive in one turn of the event loop are batched."""
 
 import asyncio
 import threading
@@ -13,10 +13,10 @@ from forwardpass_server.serving import Dispatcher, Method, RawRequest, RawRespon
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiter:
-    """Who waits for an answer."""
+class _Call:
+    """A call whose response is awaited."""
 
-    answer: "asyncio.Future[RawResponse]"
+    response: "asyncio.Future[RawResponse]"
     request_id: str
 
 
@@ -24,58 +24,58 @@ class AsyncioTransport:
     """Gathers the calls of one event loop; made inside it.
 
     Attributes:
-        refusals: What makes errors into answers.
+        error_mapper: Maps errors to statuses.
     """
 
-    def __init__(self, dispatcher: Dispatcher, guard: Guard, refusals: ErrorMapper) -> None:
-        self.refusals = refusals
+    def __init__(self, dispatcher: Dispatcher, guard: Guard, error_mapper: ErrorMapper) -> None:
+        self.error_mapper = error_mapper
         self._dispatcher = dispatcher
         self._guard = guard
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._calls: list[RawRequest] = []
+        self._gathered: list[RawRequest] = []
 
-    async def answer(
-        self, kind: Method, request: bytes, *, request_id: str, token: str | None, expires: float = inf
+    async def call(
+        self, method: Method, data: bytes, *, request_id: str, token: str | None, expires: float = inf
     ) -> bytes:
-        """Wait for the answer to one call, whose token was found to allow its method.
+        """Make a call, whose token was found to allow its method, and wait for the response.
 
         Raises:
-            Exception: The answer, where it is one.
+            Exception: The error that the response is.
         """
-        waiter = _Waiter(self._loop.create_future(), request_id)
-        if not self._calls:
+        call = _Call(self._loop.create_future(), request_id)
+        if not self._gathered:
             self._loop.call_soon(self._flush)
-        kind = self._guard.kind_for(kind, token)
-        self._calls.append(RawRequest(kind, request, expires, waiter, arrived=time.monotonic()))
+        method = self._guard.method_for(method, token)
+        self._gathered.append(RawRequest(method, data, expires, call, arrived=time.monotonic()))
         try:
-            answer = await waiter.answer
+            response = await call.response
         except asyncio.CancelledError:
-            self._dispatcher.cancel(waiter)
+            self._dispatcher.cancel(call)
             raise
-        if isinstance(answer, bytes):
-            return answer
-        raise answer
+        if isinstance(response, bytes):
+            return response
+        raise response
 
-    def send(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
-        """Hand over answers, from any thread."""
+    def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
+        """Send responses, from any thread."""
         if threading.get_ident() == self._thread:
-            self._settle(calls, answers)
+            self._resolve(requests, responses)
         else:
-            self._loop.call_soon_threadsafe(self._settle, calls, answers)
+            self._loop.call_soon_threadsafe(self._resolve, requests, responses)
 
-    def status(self, call: RawRequest, error: Exception) -> bytes:
-        """Serialize the error of one of a call's several requests."""
-        status: bytes = self.refusals.of(error, call.key.request_id).status.SerializeToString()
+    def encode_status(self, request: RawRequest, error: Exception) -> bytes:
+        """Serialize the error of one of the requests in a request."""
+        status: bytes = self.error_mapper.map(error, request.key.request_id).status.SerializeToString()
         return status
 
     def _flush(self) -> None:
         # A caller who has gone has cancelled its future; its rows are not computed.
-        calls = [call for call in self._calls if not call.key.answer.done()]
-        self._calls.clear()
-        self._dispatcher.take(calls, self)
+        requests = [request for request in self._gathered if not request.key.response.done()]
+        self._gathered.clear()
+        self._dispatcher.take(requests, self)
 
-    def _settle(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
-        for call, answer in zip(calls, answers, strict=True):
-            if not call.key.answer.done():
-                call.key.answer.set_result(answer)
+    def _resolve(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
+        for request, response in zip(requests, responses, strict=True):
+            if not request.key.response.done():
+                request.key.response.set_result(response)

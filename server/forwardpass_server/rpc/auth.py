@@ -108,14 +108,14 @@ class Guard:
                 f"the token lacks the scope {scope or 'of this method'!r}", method=method, scope=scope or ""
             )
 
-    def kind_for(self, kind: Method, token: str | None) -> Method:
-        """Return how to read the calls of a hot method for a caller who may make them: with traces or without."""
-        if kind.inside is None:
-            return kind
+    def method_for(self, method: Method, token: str | None) -> Method:
+        """Return a method as it is for a caller who may call it: with access to layers or without."""
+        if method.with_layer_access is None:
+            return method
         if self._tokens is None:
-            return kind.inside
+            return method.with_layer_access
         known = self._find(token) if token else None
-        return kind.inside if known is not None and TRACE in known.scopes else kind
+        return method.with_layer_access if known is not None and TRACE in known.scopes else method
 
     def _find(self, token: str) -> Token | None:
         digest = hashlib.sha256(token.encode()).digest()

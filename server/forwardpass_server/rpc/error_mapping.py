@@ -8,7 +8,7 @@ import grpc
 from forwardpass.reasons import REASONS
 
 from forwardpass_server.rpc.context import REQUEST_ID
-from forwardpass_server.rpc.status import CODES, Refusal, refusal
+from forwardpass_server.rpc.status import CODES, MappedError, map_error
 
 log = logging.getLogger(__name__)
 
@@ -22,22 +22,22 @@ class ErrorMapper:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(REASONS, 0)
 
-    def of(self, error: Exception, request_id: str) -> Refusal:
+    def map(self, error: Exception, request_id: str) -> MappedError:
         """Turn an exception into what the caller gets; the story of an unknown one goes to the log."""
         if type(error) not in CODES:
             log.error("call failed", exc_info=error, extra={"request_id": request_id})
-        refused = refusal(error, request_id)
+        mapped = map_error(error, request_id)
         with self._lock:
-            self._counts[refused.reason] += 1
-        return refused
+            self._counts[mapped.reason] += 1
+        return mapped
 
     async def abort(self, context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str) -> None:
         """End a call with an error and all its details."""
-        refused = self.of(error, request_id)
+        mapped = self.map(error, request_id)
         await context.abort(
-            refused.code,
-            refused.status.message,
-            ((STATUS_TRAILER, refused.status.SerializeToString()), (REQUEST_ID, request_id)),
+            mapped.code,
+            mapped.status.message,
+            ((STATUS_TRAILER, mapped.status.SerializeToString()), (REQUEST_ID, request_id)),
         )
 
     def counted(self) -> dict[str, int]:

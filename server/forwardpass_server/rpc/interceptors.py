@@ -87,7 +87,7 @@ def too_large(size: int, limit: int) -> QuotaExceededError:
     )
 
 
-def errors(refusals: ErrorMapper) -> Interceptor:
+def errors(error_mapper: ErrorMapper) -> Interceptor:
     """Let no exception out of a gRPC call but as an entry of the error table; HTTP has its own way to say them."""
 
     @asynccontextmanager
@@ -100,7 +100,7 @@ def errors(refusals: ErrorMapper) -> Interceptor:
         except Exception as error:
             if call.servicer is None:
                 raise
-            await refusals.abort(call.servicer, error, call.request_id)
+            await error_mapper.abort(call.servicer, error, call.request_id)
 
     return around
 

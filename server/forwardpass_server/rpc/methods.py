@@ -33,7 +33,7 @@ class Service:
     Attributes:
         descriptor: Its methods.
         servicer: What answers those that are not hot.
-        hot: The kind of each method whose calls go to the dispatcher as bytes, by the method's name.
+        hot: The methods whose calls go to the dispatcher as bytes, by their names.
     """
 
     descriptor: ServiceDescriptor
@@ -42,21 +42,23 @@ class Service:
 
     @property
     def hot_paths(self) -> dict[str, Method]:
-        """The kind of each hot method by its path."""
-        return {f"/{self.descriptor.full_name}/{name}": kind for name, kind in self.hot.items()}
+        """The hot methods by their paths."""
+        return {f"/{self.descriptor.full_name}/{name}": method for name, method in self.hot.items()}
 
     def behaviour(self, method: str) -> Any:
         """Return the servicer's function for a method that is not hot; it has the method's name in snake_case."""
         return getattr(self.servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
 
 
-def handlers(service: Service, door: AsyncioTransport, interceptors: Sequence[Interceptor]) -> grpc.GenericRpcHandler:
+def handlers(
+    service: Service, transport: AsyncioTransport, interceptors: Sequence[Interceptor]
+) -> grpc.GenericRpcHandler:
     """Make the handler of a service; a missing method is an AttributeError here, not later."""
 
     def handler(method: MethodDescriptor) -> Any:
         path = f"/{service.descriptor.full_name}/{method.name}"
         if method.name in service.hot:
-            return _hot(path, service.hot[method.name], door, interceptors)
+            return _hot(path, service.hot[method.name], transport, interceptors)
         return _handler(path, method, service.behaviour(method.name), interceptors)
 
     methods = service.descriptor.methods
@@ -65,14 +67,16 @@ def handlers(service: Service, door: AsyncioTransport, interceptors: Sequence[In
     )
 
 
-def _hot(path: str, kind: Method, door: AsyncioTransport, interceptors: Sequence[Interceptor]) -> Any:
+def _hot(path: str, method: Method, transport: AsyncioTransport, interceptors: Sequence[Interceptor]) -> Any:
     async def behaviour(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         request = await receive_one(context)
         call = RpcContext.of(path, context, streaming=False)
         async with around_all(interceptors, call):
             if request is None:
                 raise no_request(path)
-            return await door.answer(kind, request, request_id=call.request_id, token=call.token, expires=call.expires)
+            return await transport.call(
+                method, request, request_id=call.request_id, token=call.token, expires=call.expires
+            )
         raise AssertionError("an interceptor swallowed an exception")
 
     return grpc.stream_unary_rpc_method_handler(behaviour)
@@ -117,8 +121,8 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, interceptors: 
 class UnknownMethods(grpc.GenericRpcHandler):
     """Answers every call that no other handler takes; so it is added last."""
 
-    def __init__(self, refusals: ErrorMapper) -> None:
-        self._refusals = refusals
+    def __init__(self, error_mapper: ErrorMapper) -> None:
+        self._error_mapper = error_mapper
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return a handler that refuses the call, whatever its kind."""
@@ -127,6 +131,6 @@ class UnknownMethods(grpc.GenericRpcHandler):
         async def unknown(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             call = RpcContext.of(path, context, streaming=True)
             error = MethodNotFoundError(f"there is no method {path}", resourceType="method", resourceName=path)
-            await self._refusals.abort(context, error, call.request_id)
+            await self._error_mapper.abort(context, error, call.request_id)
 
         return grpc.stream_stream_rpc_method_handler(unknown)

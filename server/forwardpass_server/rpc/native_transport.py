@@ -79,7 +79,7 @@ class NativeTransport:
         hot: Mapping[str, Method],
         direct: Mapping[str, Callable[[bytes], bytes]],
         guard: Guard,
-        refusals: ErrorMapper,
+        error_mapper: ErrorMapper,
         in_flight: InFlight,
         max_request_bytes: int,
         call_timeout: float,
@@ -92,7 +92,7 @@ class NativeTransport:
             hot: The kind of each path that goes to the dispatcher.
             direct: What answers each path that needs no batch and no admission.
             guard: Who may call what.
-            refusals: What makes errors into answers.
+            error_mapper: What makes errors into answers.
             in_flight: Counts calls.
             max_request_bytes: The largest request.
             call_timeout: Seconds that a call may take at most.
@@ -100,14 +100,14 @@ class NativeTransport:
         self._front = front
         self._dispatcher = dispatcher
         self._guard = guard
-        self._refusals = refusals
+        self._error_mapper = error_mapper
         self._in_flight = in_flight
         self._max_request_bytes = max_request_bytes
         self._call_timeout = call_timeout
         self._methods: dict[int, tuple[str, Method | None, Callable[[bytes], bytes] | None]] = {}
         for path, number in zip(hot, front.add_methods([(path, False) for path in hot]), strict=True):
             # For callers with a token, `_check` finds out which.
-            self._methods[number] = (path, hot[path] if guard.closed else guard.kind_for(hot[path], None), None)
+            self._methods[number] = (path, hot[path] if guard.closed else guard.method_for(hot[path], None), None)
         for path, number in zip(direct, front.add_methods([(path, False) for path in direct]), strict=True):
             self._methods[number] = (path, None, direct[path])
         self._thread = threading.Thread(target=self._serve, name="front", daemon=True)
@@ -145,19 +145,19 @@ class NativeTransport:
         self._front.close()
         self._thread.join()
 
-    def send(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
-        """RawResponse calls, from any thread."""
+    def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
+        """Send responses, from any thread."""
         respond = self._front.respond
-        for call, answer in zip(calls, answers, strict=True):
-            if type(answer) is bytes:
-                respond(call.key, answer)
+        for request, response in zip(requests, responses, strict=True):
+            if type(response) is bytes:
+                respond(request.key, response)
             else:
-                self._refuse(call.key, call.about, answer)  # type: ignore[arg-type] # what is not bytes is an exception
-        self._in_flight.leave(len(calls))
+                self._reject(request.key, request.details, response)  # type: ignore[arg-type] # the rest are exceptions
+        self._in_flight.leave(len(requests))
 
-    def status(self, call: RawRequest, error: Exception) -> bytes:
-        """Serialize the error of one of a call's several requests."""
-        status: bytes = self._refusals.of(error, read_metadata(call.about[0])[0]).status.SerializeToString()
+    def encode_status(self, request: RawRequest, error: Exception) -> bytes:
+        """Serialize the error of one of the requests in a request."""
+        status: bytes = self._error_mapper.map(error, read_metadata(request.details[0])[0]).status.SerializeToString()
         return status
 
     def _serve(self) -> None:
@@ -168,7 +168,7 @@ class NativeTransport:
             except Exception as error:  # noqa: BLE001 - who has no answer yet gets one, and the door stays open
                 for _, number, _, _, _, details in events:
                     if details is not None:
-                        self._refuse(number, details, error)
+                        self._reject(number, details, error)
 
     def _take(self, events: Sequence[Any]) -> None:
         calls: list[RawRequest] = []
@@ -187,7 +187,7 @@ class NativeTransport:
                     self._front.respond(number, direct(request))
                     continue
             except Exception as error:  # noqa: BLE001 - becomes the answer
-                self._refuse(number, details, error)
+                self._reject(number, details, error)
                 continue
             remaining = details[2]
             expires = longest if remaining is None else min(longest, now + remaining)
@@ -200,7 +200,7 @@ class NativeTransport:
         if self._guard.closed:
             _, token = read_metadata(details[0])
             self._guard.check(path, token)
-            hot = hot and self._guard.kind_for(hot, token)
+            hot = hot and self._guard.method_for(hot, token)
         if len(request) > self._max_request_bytes:
             raise too_large(len(request), self._max_request_bytes)
         return hot
@@ -211,12 +211,12 @@ class NativeTransport:
             room = self._in_flight.enter(len(calls))
         except ForwardpassError as error:
             for call in calls:
-                self._refuse(call.key, call.about, error)
+                self._reject(call.key, call.details, error)
             return []
         if room < len(calls):
             overloaded = self._in_flight.overloaded()
             for call in calls[room:]:
-                self._refuse(call.key, call.about, overloaded)
+                self._reject(call.key, call.details, overloaded)
         return calls[:room]
 
     def _cancel(self, number: int, calls: list[RawRequest]) -> list[RawRequest]:
@@ -226,8 +226,8 @@ class NativeTransport:
             return calls
         return [call for call in calls if call.key != number]
 
-    def _refuse(self, number: int, details: Details, error: Exception) -> None:
+    def _reject(self, number: int, details: Details, error: Exception) -> None:
         request_id, _ = read_metadata(details[0])
-        refused = self._refusals.of(error, request_id)
-        trailers = [(STATUS_TRAILER, refused.status.SerializeToString()), (REQUEST_ID, request_id)]
-        self._front.fail(number, refused.code.value[0], refused.status.message, trailers)
+        mapped = self._error_mapper.map(error, request_id)
+        trailers = [(STATUS_TRAILER, mapped.status.SerializeToString()), (REQUEST_ID, request_id)]
+        self._front.fail(number, mapped.code.value[0], mapped.status.message, trailers)

@@ -22,8 +22,8 @@ SERVICE: Final = DESCRIPTOR.services_by_name["PredictionService"]
 class PredictionService:
     """Lets each request of a stream go to the door as if it were a call."""
 
-    def __init__(self, door: AsyncioTransport) -> None:
-        self._door = door
+    def __init__(self, transport: AsyncioTransport) -> None:
+        self._transport = transport
 
     def predict_stream(
         self, requests: AsyncIterator[PredictStreamRequest], call: RpcContext
@@ -33,7 +33,7 @@ class PredictionService:
 
     async def _answer_in_stream(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
         try:
-            answer = await self._door.answer(
+            answer = await self._transport.call(
                 PREDICT,
                 request.request.SerializeToString(),
                 request_id=call.request_id,
@@ -41,11 +41,13 @@ class PredictionService:
                 expires=call.expires,
             )
         except Exception as error:  # noqa: BLE001 - becomes this request's answer
-            return PredictStreamResponse(id=request.id, error=self._door.refusals.of(error, call.request_id).status)
+            return PredictStreamResponse(
+                id=request.id, error=self._transport.error_mapper.map(error, call.request_id).status
+            )
         return PredictStreamResponse(id=request.id, response=PredictResponse.FromString(answer))
 
 
-def prediction_service(door: AsyncioTransport) -> Service:
+def prediction_service(transport: AsyncioTransport) -> Service:
     """Make the service; its unary methods are hot."""
-    kinds = (PREDICT, TRACE, PREDICT_MANY)
-    return Service(SERVICE, PredictionService(door), {kind.name: kind for kind in kinds})
+    hot = (PREDICT, TRACE, PREDICT_MANY)
+    return Service(SERVICE, PredictionService(transport), {method.name: method for method in hot})

@@ -26,7 +26,7 @@ from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
 from forwardpass_server.rpc.network_service import NetworkService
 from forwardpass_server.rpc.prediction_service import prediction_service
 from forwardpass_server.rpc.reflection import reflection_services
-from forwardpass_server.serving import Dispatcher, Predictor, Shadows
+from forwardpass_server.serving import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Server:
 
     Attributes:
         in_flight: Counts calls.
-        refusals: Makes errors into answers, and counts them.
+        error_mapper: Makes errors into answers, and counts them.
         door: Where hot calls go in that come through the event loop.
         outside: What goes around every call, the first one outermost.
         inside: What goes around a call within that, unless it is about health.
@@ -88,7 +88,7 @@ class Server:
         self,
         *,
         registry: Registry,
-        predictor: Predictor,
+        dispatcher: Dispatcher,
         guard: Guard,
         limits: Limits,
         bounds: Bounds,
@@ -96,23 +96,23 @@ class Server:
         protocols: Sequence[Protocol] = (),
     ) -> None:
         self.in_flight = InFlight(bounds.max_in_flight)
-        self.refusals = ErrorMapper()
+        self.error_mapper = ErrorMapper()
         self._engine = engine
         self._guard = guard
         self._bounds = bounds
         self._broadcast = Broadcast()
         self._unsubscribe = registry.subscribe(self._changed)
-        self._dispatcher = Dispatcher(predictor, Shadows(registry))
+        self._dispatcher = dispatcher
         self._networks = NetworkService(registry, self._broadcast, limits)
         self._front: NativeTransport | None = None
 
-        self.door = AsyncioTransport(self._dispatcher, guard, self.refusals)
-        self._services = [Service(NETWORK_SERVICE, self._networks), prediction_service(self.door)]
-        self._services += [protocol(self.door, lambda: self.serving) for protocol in protocols]
+        self.transport = AsyncioTransport(self._dispatcher, guard, self.error_mapper)
+        self._services = [Service(NETWORK_SERVICE, self._networks), prediction_service(self.transport)]
+        self._services += [protocol(self.transport, lambda: self.serving) for protocol in protocols]
         names = tuple(service.descriptor.full_name for service in self._services)
         self._health = health_rpc.Health(registry, self._broadcast, names)
 
-        self.outside = [errors(self.refusals), authorization(guard)]
+        self.outside = [errors(self.error_mapper), authorization(guard)]
         self.inside = [admission(self.in_flight), deadline(bounds.call_timeout)]
         self._server = grpc.aio.server(
             options=[
@@ -122,15 +122,18 @@ class Server:
             ]
         )
         # Health answers however busy the server is.
-        health = handlers(Service(health_rpc.SERVICE, self._health), self.door, self.outside)
+        health = handlers(Service(health_rpc.SERVICE, self._health), self.transport, self.outside)
         every = [*self.outside, *self.inside]
         self._server.add_generic_rpc_handlers(
-            (*(handlers(service, self.door, every) for service in self._services), health)
+            (*(handlers(service, self.transport, every) for service in self._services), health)
         )
         # Reflection needs no token, as health does.
         reflection = reflection_services((*names, health_rpc.SERVICE.full_name))
         self._server.add_generic_rpc_handlers(
-            (*(handlers(service, self.door, self.outside[:1]) for service in reflection), UnknownMethods(self.refusals))
+            (
+                *(handlers(service, self.transport, self.outside[:1]) for service in reflection),
+                UnknownMethods(self.error_mapper),
+            )
         )
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
@@ -168,10 +171,10 @@ class Server:
         self._front = NativeTransport(
             front,
             self._dispatcher,
-            hot={path: kind for service in self._services for path, kind in service.hot_paths.items()},
+            hot={path: method for service in self._services for path, method in service.hot_paths.items()},
             direct={health_rpc.CHECK: self._health.answer},
             guard=self._guard,
-            refusals=self.refusals,
+            error_mapper=self.error_mapper,
             in_flight=self.in_flight,
             max_request_bytes=self._bounds.max_request_bytes,
             call_timeout=self._bounds.call_timeout,

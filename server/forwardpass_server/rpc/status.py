@@ -108,7 +108,7 @@ _MAX_TEXT_BYTES: Final = (1_000, 250, 60)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
+class MappedError:
     """An error as it leaves: the gRPC status code, the reason, and `google.rpc.Status` with its details."""
 
     code: grpc.StatusCode
@@ -116,7 +116,7 @@ class Refusal:
     status: Status
 
 
-def refusal(error: Exception, request_id: str) -> Refusal:
+def map_error(error: Exception, request_id: str) -> MappedError:
     """Turn any exception into what the caller gets."""
     if type(error) not in CODES:
         error = InternalError(UNKNOWN_FAILURE)
@@ -129,7 +129,7 @@ def refusal(error: Exception, request_id: str) -> Refusal:
         _fit(status, error)
         if status.ByteSize() <= _MAX_DETAIL_BYTES:
             break
-    return Refusal(code=code, reason=_REASON_OF[type(error)], status=status)
+    return MappedError(code=code, reason=_REASON_OF[type(error)], status=status)
 
 
 def _details(error: ForwardpassError, request_id: str, most: int) -> list[object]:

@@ -1,6 +1,15 @@
-"""Calls in, answers out: the predictor and what dispatches to it. Knows no gRPC."""
+"""The road of a request: from raw requests to raw responses, in five stages. Knows no gRPC.
 
-from forwardpass_server.serving.calls import (
+    transport -> decode -> resolve -> batch -> execute -> encode -> transport
+
+The transports are in `rpc`; `dispatcher` and `predictor` lead from one stage to the next.
+"""
+
+from forwardpass_server.serving.batching_policy import BatchingPolicy
+from forwardpass_server.serving.decode import PREDICT, PREDICT_MANY, TRACE
+from forwardpass_server.serving.dispatcher import Dispatcher, Transport
+from forwardpass_server.serving.predictor import Predictor
+from forwardpass_server.serving.requests import (
     Computed,
     InferenceRequest,
     Method,
@@ -9,16 +18,15 @@ from forwardpass_server.serving.calls import (
     RawResponse,
     TraceOptions,
 )
-from forwardpass_server.serving.dispatch import Dispatcher, Transport
-from forwardpass_server.serving.predictor import Predictor, WorkLimits
-from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY, TRACE
 from forwardpass_server.serving.shadows import Shadows
-from forwardpass_server.serving.workers import lower_priority
+from forwardpass_server.serving.tasks import Workers, lower_priority
+from forwardpass_server.serving.work_limits import WorkLimits
 
 __all__ = [
     "PREDICT",
     "PREDICT_MANY",
     "TRACE",
+    "BatchingPolicy",
     "Computed",
     "Dispatcher",
     "InferenceRequest",
@@ -31,5 +39,6 @@ __all__ = [
     "TraceOptions",
     "Transport",
     "WorkLimits",
+    "Workers",
     "lower_priority",
 ]

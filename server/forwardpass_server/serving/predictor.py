@@ -1,392 +1,281 @@
-"""Reads raw calls into batches that are ready to compute.
+"""The stages of a request between the transports: decode -> resolve -> batch -> execute -> encode.
 
-Whatever waits at the same moment is one batch. Calls for the same version and kind are
-computed as one matrix; the core's exact blocks make sure that nobody can tell from the
-bits of an answer. A call that fails fails alone.
+`read` does the first two for requests that came together and reads their rows, all without waiting; `infer` does the
+last two for a batch. Both run in a transport's thread. What would hold that thread up is a coroutine, which the
+dispatcher gives to the workers: `infer_in_steps`, `infer_unresolved`, `infer_alone`.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-import numpy as np
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, NotFoundError, QuotaExceededError
-from forwardpass.tensors import Array
+from forwardpass.errors import DeadlineExceededError
 
-from forwardpass_server.core import validate_and_fill
-from forwardpass_server.registry import (
-    LoadedVersion,
-    Registry,
-    Shadowing,
-    Snapshot,
-    Statistics,
-    VersionState,
-    revision_ahead,
+from forwardpass_server.core import Trace
+from forwardpass_server.registry import Registry, Snapshot
+from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches, read_prepared_rows, read_rows
+from forwardpass_server.serving.batching_policy import BatchingPolicy
+from forwardpass_server.serving.decode import PREDICT, PREDICT_MANY, PreparedRequest, PreparedRequestCache
+from forwardpass_server.serving.encode import encode_batch
+from forwardpass_server.serving.execute import ExecutedBatch, execute, execute_in_steps
+from forwardpass_server.serving.predict_many import join, split
+from forwardpass_server.serving.requests import InferenceRequest, Method, RawRequest, RawResponse
+from forwardpass_server.serving.resolve import (
+    RejectedRequest,
+    ResolvedRequest,
+    UnresolvedRequest,
+    resolve,
+    resolve_now,
 )
-from forwardpass_server.serving.batches import STEP, Batch, Steps, answer_bytes, work_of_row
-from forwardpass_server.serving.calls import (
-    Appended,
-    InferenceRequest,
-    Method,
-    OutputOptions,
-    RawRequest,
-    RawResponse,
-    TraceOptions,
-)
-from forwardpass_server.serving.inputs import overflows
-from forwardpass_server.serving.many import join, split
-from forwardpass_server.serving.prepared_requests import PreparedRequest, PreparedRequestCache
-from forwardpass_server.serving.questions import PREDICT, PREDICT_MANY
-from forwardpass_server.serving.shadows import Answered
+from forwardpass_server.serving.shadows import LiveRows
+from forwardpass_server.serving.tasks import next_turn
+from forwardpass_server.serving.work_limits import WorkLimits
 
-LONG: Final = 128
-"""So many rows are computed as quickly alone as together with others."""
-
-HEAVY_BYTES: Final = 256 * 1024
-"""A request whose parsing is worth a thread."""
+ReadRequest = RequestRows | UnresolvedRequest | RejectedRequest
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkLimits:
-    """What one call may ask for, judged before it is computed.
+class ReadRequests(NamedTuple):
+    """Requests after all that can be done without waiting; each is in one of the lists, once.
 
     Attributes:
-        max_rows: Rows.
-        max_gflop_per_call: Arithmetic: rows times twice the network's weights, in 1e9.
-        max_response_bytes: Size of the numbers in the answer.
-        max_requests: Requests of one PredictMany.
+        rows: The rows of requests whose version is loaded.
+        unresolved: Requests that have to wait for their version.
+        rejected: Requests to which the response is an error.
+        seconds: How long reading one request took, on average.
     """
 
-    max_rows: int = 1_000_000
-    max_gflop_per_call: float = 1_000.0
-    max_response_bytes: int = 64 * 2**20
-    max_requests: int = 10_000
+    rows: Sequence[RequestRows]
+    unresolved: Sequence[UnresolvedRequest]
+    rejected: Sequence[RejectedRequest]
+    seconds: float
 
 
-class Cold(NamedTuple):
-    """A call whose version is not in memory, and the registry's revision at which that was found."""
-
-    call: RawRequest
-    version: VersionState
-    revision: int
-
-
-class Sorted:
-    """Calls that were read.
+class Inferred(NamedTuple):
+    """What became of requests.
 
     Attributes:
-        batches: What is ready to compute.
-        refused: Calls that are answered already, each with its error.
-        cold: Calls whose version is not in memory.
-        behind: Calls that must wait until the registry has looked for changes that others made.
-        revision: The registry's revision at which the versions are found that are put in now.
-        label_bytes: How many bytes the batches' answers have besides numbers, at most.
+        responses: The response to each request, in the order of the requests.
+        live: Rows that shadows may compute too, once the responses are sent.
     """
 
-    def __init__(self) -> None:
-        self._shadowed: Mapping[tuple[str, int], tuple[Shadowing, ...]] = {}
-        self.batches: list[Batch] = []
-        self.refused: list[tuple[RawRequest, Exception]] = []
-        self.cold: list[Cold] = []
-        self.behind: list[RawRequest] = []
-        self.revision = 0
-        self.label_bytes = 0
-        self._shared: dict[tuple[LoadedVersion, TraceOptions | None, int], Batch] = {}
-
-    def at(self, snapshot: Snapshot) -> None:
-        """Go on with calls whose versions are found in this snapshot."""
-        self.revision, self._shadowed = snapshot.revision, snapshot.shadowed
-
-    def add(
-        self,
-        calls: list[RawRequest],
-        rows: int,
-        inputs: Array,
-        loaded: LoadedVersion,
-        wanted: OutputOptions,
-        work: int,
-        statistics: Statistics,
-    ) -> None:
-        """Put in calls of so many rows and so much work each, `inputs` having the rows of them all."""
-        self.label_bytes += len(inputs) * wanted.row_bytes
-        if rows >= LONG or work > STEP:  # nobody waits for the long work of another, nor copies what gains nothing
-            for place, call in enumerate(calls):
-                batch = self._batch(loaded, wanted.choice, statistics)
-                batch.add(wanted.write, [call], rows, inputs[place * rows : (place + 1) * rows], work)
-                self.batches.append(batch)
-            return
-        key = (loaded, wanted.choice, self.revision)
-        shared = self._shared.get(key)
-        if shared is None:
-            shared = self._batch(loaded, wanted.choice, statistics)
-            self._shared[key] = shared
-            self.batches.append(shared)
-        shared.add(wanted.write, calls, rows, inputs, work)
-
-    def _batch(self, loaded: LoadedVersion, choice: TraceOptions | None, statistics: Statistics) -> Batch:
-        batch = Batch(loaded=loaded, choice=choice, statistics=statistics, revision=self.revision)
-        if self._shadowed:
-            batch.shadowings = self._shadowed.get((loaded.name, loaded.version), ())
-        return batch
-
-    def took(self, seconds: float, calls: int) -> None:
-        """Note how long reading so many calls took."""
-        for batch in self.batches:
-            batch.read = seconds * len(batch.calls) / calls
+    responses: Sequence[RawResponse]
+    live: Sequence[LiveRows]
 
 
-class _Known:
-    """The heads that are known at one state of the registry; a change makes them all unknown."""
+class _Prepared:
+    """The prepared requests of one snapshot of the registry."""
 
-    def __init__(self, snapshot: Snapshot | None) -> None:
+    def __init__(self, snapshot: Snapshot | None, policy: BatchingPolicy) -> None:
         self.snapshot = snapshot
-        self.heads: defaultdict[Method, PreparedRequestCache] = defaultdict(PreparedRequestCache)
+        self.caches: defaultdict[Method, PreparedRequestCache] = defaultdict(lambda: PreparedRequestCache(policy))
 
 
 class Predictor:
-    """Reads calls and answers them from the registry's compiled versions. May be used by several threads."""
+    """Computes requests with the versions of a registry. May be used by several threads."""
 
-    def __init__(self, registry: Registry, limits: WorkLimits) -> None:
+    def __init__(self, registry: Registry, limits: WorkLimits, policy: BatchingPolicy) -> None:
         self._registry = registry
         self._limits = limits
-        self._known = _Known(None)
+        self._policy = policy
+        self._prepared = _Prepared(None, policy)
 
-    def steps(
-        self, call: RawRequest, status: Callable[[Exception], bytes], answered: list[Answered]
-    ) -> Steps[list[RawResponse]]:
-        """RawResponse one call, whatever it takes.
-
-        Args:
-            call: Of any kind.
-            status: Serializes the `google.rpc.Status` of an error of one of several requests.
-            answered: Gets what is to be computed beside it, once it is answered.
-        """
-        if len(call.request) > HEAVY_BYTES:
-            yield None
-        if call.kind is not PREDICT_MANY:
-            return (yield from self._answers([call], answered))
-        if call.expires <= time.monotonic():
-            return [expired()]
-        try:
-            requests = split(call.request)
-            if len(requests) > self._limits.max_requests:
-                raise _quota("requests", len(requests), self._limits.max_requests, "max_requests")
-            calls = [
-                RawRequest(PREDICT, request, call.expires, place, arrived=call.arrived)
-                for place, request in enumerate(requests)
-            ]
-            answers = yield from self._answers(calls, answered)
-        except ForwardpassError as error:
-            return [error]
-        return [join(answers, status)]
-
-    def _answers(self, calls: Sequence[RawRequest], answered: list[Answered]) -> Steps[list[RawResponse]]:
-        """RawResponse calls together; load what is not in memory."""
-        found = self.sort(calls)
-        if found.behind:
-            yield from self._look(found)
-        for cold in found.cold:
-            yield None
-            self._read_cold(cold, found)
-        size = sum(batch.rows * answer_bytes(batch.loaded, batch.choice) for batch in found.batches)
-        self._check_answer(size + found.label_bytes)
-        answers: dict[int, RawResponse] = {id(call): error for call, error in found.refused}
-        for batch in found.batches:
-            replies = yield from batch.steps(answered)
-            answers |= zip(map(id, batch.calls), replies, strict=True)
-        return [answers[id(call)] for call in calls]
-
-    def _look(self, found: Sorted) -> Steps[None]:
-        """Let the registry look for changes that others made; sort the calls that need them."""
-        behind, found.behind = found.behind, []
-        looked: list[Exception | None] = []
-
-        def pause(go_on: Callable[[], None]) -> None:
-            def then(problem: Exception | None) -> None:
-                looked.append(problem)
-                go_on()
-
-            self._registry.look(then)
-
-        yield None  # the thread that took the calls has others to take
-        while not looked:
-            yield pause
-        problem = looked[0]
-        if problem is None:
-            self.sort(behind, into=found, final=True)
-        else:
-            found.refused += [(call, problem) for call in behind]
-
-    def sort(self, calls: Sequence[RawRequest], *, into: Sorted | None = None, final: bool = False) -> Sorted:
-        """Read calls; every one of them is in the result once.
-
-        Args:
-            calls: The calls.
-            into: The result of calls before, to go on with.
-            final: Whether what is not there now is to be refused, though others may have made it.
-        """
+    def read(self, requests: Sequence[RawRequest]) -> ReadRequests:
+        """Decode requests, resolve their versions and read their rows, as far as nothing has to be waited for."""
+        began = time.monotonic()
         snapshot = self._registry.snapshot
-        found = into or Sorted()
-        found.at(snapshot)
-        known = self._known
+        known = self._prepared
         if known.snapshot is not snapshot:
-            known = self._known = _Known(snapshot)
+            known = self._prepared = _Prepared(snapshot, self._policy)
+        caches, own_batch_rows = known.caches, self._policy.own_batch_rows
         alike: dict[PreparedRequest, list[RawRequest]] = {}
-        now = time.monotonic()
-        for call in calls:
-            if call.expires <= now:
-                found.refused.append((call, expired()))
+        long: list[tuple[PreparedRequest, list[RawRequest]]] = []
+        read: list[ReadRequest] = []
+        for request in requests:
+            if request.expires <= began:
+                read.append(RejectedRequest(request, deadline_passed()))
                 continue
-            heads, plain = known.heads[call.kind], call.kind.plain
-            request = plain(call.request) if plain else call.request
-            head = heads.find(request)
-            if head is None:
-                self._read_new(call, request, snapshot, heads, found, final=final)
-            elif head.rows >= LONG:
-                self._read_alike(head, [call], found)
-            elif head in alike:
-                alike[head].append(call)
+            strip = request.method.strip_request_id
+            data = request.data if strip is None else strip(request.data)
+            cache = caches[request.method]
+            prepared = cache.find(data)
+            if prepared is None:
+                read.append(self._read_and_prepare(request, data, snapshot, cache))
+            elif prepared in alike:
+                alike[prepared].append(request)
+            elif prepared.rows >= own_batch_rows:
+                long.append((prepared, [request]))
             else:
-                alike[head] = [call]
-        for head, same in alike.items():
-            self._read_alike(head, same, found)
-        if into is None:
-            found.took(time.monotonic() - now, len(calls))
-        return found
+                alike[prepared] = [request]
+        rows: list[RequestRows] = []
+        for prepared, same in (*long, *alike.items()):
+            together = self._read_prepared(prepared, same, snapshot)
+            if together is not None:
+                rows.append(together)
+            else:
+                read += [self._read_in_full(request, prepared, snapshot) for request in same]
+        seconds = (time.monotonic() - began) / max(len(requests), 1)
+        return _sorted(read, rows, seconds) if read else ReadRequests(rows, (), (), seconds)
 
-    def _read_cold(self, cold: Cold, into: Sorted) -> None:
-        """Load a version, which may take long, and read a call for it."""
-        call, version, into.revision = cold
+    def infer(self, batch: Batch, read_seconds: float) -> Inferred:
+        """Compute a batch and encode the responses.
+
+        Args:
+            batch: The batch.
+            read_seconds: How long reading one of its requests took.
+        """
+        return _encoded(batch, execute(batch), read_seconds)
+
+    async def infer_in_steps(self, batch: Batch, read_seconds: float) -> Inferred:
+        """Compute a batch with turns for other tasks, and encode the responses; the arguments are as for `infer`."""
+        return _encoded(batch, await execute_in_steps(batch, self._policy), read_seconds)
+
+    async def infer_unresolved(self, unresolved: UnresolvedRequest) -> Inferred:
+        """Compute a request that has to wait for its version."""
+        return await self._infer_read([unresolved.request], ReadRequests((), [unresolved], (), 0.0))
+
+    async def infer_alone(self, request: RawRequest, encode_status: Callable[[Exception], bytes]) -> Inferred:
+        """Compute a request that is large, or several in one.
+
+        Args:
+            request: The request.
+            encode_status: Serializes the `google.rpc.Status` of an error of one of several requests.
+
+        Raises:
+            MalformedRequestError: It is several requests in one, and not a valid message.
+            InvalidFieldError: It is several requests in one, and there are none.
+            QuotaExceededError: There are too many of them, or the response would be too large.
+        """
+        if len(request.data) > self._policy.inline_request_bytes:
+            await next_turn()
+        if request.method is not PREDICT_MANY:
+            return await self._infer_read([request], self.read([request]))
+        parts = split(request.data)
+        self._limits.check_requests(len(parts))
+        requests = [
+            RawRequest(PREDICT, part, request.expires, place, arrived=request.arrived)
+            for place, part in enumerate(parts)
+        ]
+        responses, live = await self._infer_read(requests, self.read(requests))
+        return Inferred([join(responses, encode_status)], live)
+
+    async def _infer_read(self, requests: Sequence[RawRequest], read: ReadRequests) -> Inferred:
+        """Compute requests whose responses are sent together, waiting for what has to be waited for."""
+        rows, rejected = [*read.rows], [*read.rejected]
+        if read.unresolved:
+            resolved = await resolve(read.unresolved, self._registry)
+            more = _sorted(map(self._read_resolved, resolved), rows, 0.0)
+            rows, rejected = [*more.rows], [*rejected, *more.rejected]
+        self._limits.check_response_bytes(sum([member.response_bytes for member in rows]))
+        responses: dict[int, RawResponse] = {id(request): error for request, error in rejected}
+        live: list[LiveRows] = []
+        for batch in assemble_batches(rows, self._policy):
+            if batch.flops > self._policy.step_flops:
+                inferred = await self.infer_in_steps(batch, read.seconds)
+            else:
+                inferred = self.infer(batch, read.seconds)
+            responses |= zip(map(id, batch.requests), inferred.responses, strict=True)
+            live += inferred.live
+        return Inferred([responses[id(request)] for request in requests], live)
+
+    def _read_and_prepare(
+        self, request: RawRequest, data: bytes, snapshot: Snapshot, cache: PreparedRequestCache
+    ) -> ReadRequest:
+        """Read a request for which nothing is prepared, and prepare for those like it.
+
+        Args:
+            request: The request.
+            data: The serialized request without its id.
+            snapshot: The registry's snapshot.
+            cache: What is prepared for the method and snapshot.
+        """
         try:
-            self._add(call, _read(call), version, self._registry.load(version), into)
-        except ForwardpassError as error:
-            into.refused.append((call, error))
+            inference = _decode(request)
+            resolved = resolve_now(request, inference, self._registry, snapshot)
+            if isinstance(resolved, UnresolvedRequest):
+                return resolved
+            rows = read_rows(resolved, self._limits, self._policy)
+        except Exception as error:  # noqa: BLE001 - becomes the response
+            return RejectedRequest(request, error)
+        cache.add(data, inference, resolved.version, rows.options, rows.rows, rows.flops)
+        return rows
 
-    def _read_new(
-        self,
-        call: RawRequest,
-        plain: bytes,
-        snapshot: Snapshot,
-        heads: PreparedRequestCache,
-        found: Sorted,
-        *,
-        final: bool,
-    ) -> None:
-        """Read a call whose head is not known."""
+    def _read_prepared(
+        self, prepared: PreparedRequest, requests: list[RawRequest], snapshot: Snapshot
+    ) -> RequestRows | None:
+        """Read requests that are alike but for their numbers; return None if one of them needs more than that."""
         try:
-            question = _read(call)
-            if question.min_revision > snapshot.revision:
-                if final:
-                    raise revision_ahead(question.min_revision, snapshot.revision)
-                found.behind.append(call)
-                return
-            try:
-                version = question.find(snapshot)
-            except NotFoundError:
-                if final or not self._registry.shared:
-                    raise
-                found.behind.append(call)
-                return
-            loaded = self._registry.resident(version)
-            if loaded is None:
-                found.cold.append(Cold(call, version, snapshot.revision))
-                return
-            wanted, rows, work = self._add(call, question, version, loaded, found)
-        except ForwardpassError as error:
-            found.refused.append((call, error))
-        else:
-            heads.learn(plain, question, version, wanted, rows, work)
+            loaded = self._registry.resident(prepared.version)
+            return None if loaded is None else read_prepared_rows(prepared, requests, loaded, snapshot)
+        except Exception:  # noqa: BLE001 - found again where each request is read by itself
+            return None
 
-    def _add(
-        self, call: RawRequest, question: InferenceRequest, version: VersionState, loaded: LoadedVersion, found: Sorted
-    ) -> tuple[OutputOptions, int, int]:
-        """Put a call into its batch; return what it wants, how many rows it has, and what it takes."""
-        statistics = version.runtime.statistics
+    def _read_in_full(self, request: RawRequest, prepared: PreparedRequest, snapshot: Snapshot) -> ReadRequest:
+        """Decode and read a request for which the prepared one is not enough."""
         try:
-            read, wanted = question.inputs(loaded), question.wanted(loaded)
-            inputs = read.numbers
-            self._check_cost(loaded, wanted, len(inputs))
-        except ForwardpassError:
-            statistics.refused(call.arrived)
-            raise
-        work = len(inputs) * work_of_row(loaded, wanted)
-        answered = wanted
-        if read.warnings is not None:
-            answered = wanted._replace(write=Appended(wanted.write, question.warned(read.warnings)))
-        found.add([call], len(inputs), inputs, loaded, answered, work, statistics)
-        return wanted, len(inputs), work
-
-    def _read_alike(self, head: PreparedRequest, calls: list[RawRequest], found: Sorted) -> None:
-        """Read the numbers of calls that have the same head."""
-        loaded = self._registry.resident(head.version)
+            inference = _decode(request)
+            loaded = self._registry.resident(prepared.version)
+        except Exception as error:  # noqa: BLE001 - becomes the response
+            return RejectedRequest(request, error)
         if loaded is None:
-            found.cold += [Cold(call, head.version, found.revision) for call in calls]
-            return
-        if len(calls) == 1:
-            request, count = calls[0].request, head.size // head.dtype.itemsize
-            numbers = np.frombuffer(request, head.dtype, count, len(request) - head.after - head.size)
-        else:
-            numbers = np.frombuffer(b"".join([head.numbers_of(call.request) for call in calls]), dtype=head.dtype)
-        dtype, given = loaded.plan.dtype, numbers
-        if head.dtype != dtype:
-            with np.errstate(over="ignore", invalid="ignore"):
-                numbers = numbers.astype(dtype)
-        inputs: Array = numbers.reshape(len(calls) * head.rows, -1)
-        violations = None
-        if loaded.typed is not None:
-            inputs, violations = validate_and_fill(loaded.typed.rules, inputs)
-        if loaded.allow_non_finite:
-            is_plain = numbers is given or not overflows(given, numbers)
-        else:
-            is_plain = loaded.typed is not None or _all_finite(numbers)
-        if violations is not None or not is_plain:
-            for call in calls:  # one by one, so that only those are refused, or warned, that have such numbers
-                self._read_cold(Cold(call, head.version, found.revision), found)
-            return
-        found.add(calls, head.rows, inputs, loaded, head.wanted, head.work, head.version.runtime.statistics)
+            return UnresolvedRequest(request, inference, prepared.version, snapshot)
+        return self._read_resolved(ResolvedRequest(request, inference, prepared.version, loaded, snapshot))
 
-    def _check_cost(self, loaded: LoadedVersion, wanted: OutputOptions, rows: int) -> None:
-        limits = self._limits
-        if rows > limits.max_rows:
-            raise _quota("rows", rows, limits.max_rows, "max_rows")
-        gigaflops = rows * loaded.plan.flops_per_row / 1e9
-        if gigaflops > limits.max_gflop_per_call:
-            raise _quota(
-                "billion floating-point operations", gigaflops, limits.max_gflop_per_call, "max_gflop_per_call"
-            )
-        self._check_answer(rows * (answer_bytes(loaded, wanted.choice) + wanted.row_bytes))
-
-    def _check_answer(self, size: int) -> None:
-        if size > self._limits.max_response_bytes:
-            raise _quota("bytes in the answer", size, self._limits.max_response_bytes, "max_response_bytes")
+    def _read_resolved(self, resolved: ResolvedRequest | RejectedRequest) -> RequestRows | RejectedRequest:
+        if isinstance(resolved, RejectedRequest):
+            return resolved
+        try:
+            return read_rows(resolved, self._limits, self._policy)
+        except Exception as error:  # noqa: BLE001 - becomes the response
+            return RejectedRequest(resolved.request, error)
 
 
-def _all_finite(numbers: Array) -> bool:
-    """Return whether there is neither NaN nor infinity among numbers, shape `(count,)`."""
-    # A sum of squares has them if there are any; where it has overflowed, each number is looked at.
-    return isfinite(np.vdot(numbers, numbers)) or bool(np.isfinite(numbers).all())
-
-
-def expired() -> DeadlineExceededError:
-    """Make the error of a call that nobody waits for any more."""
+def deadline_passed() -> DeadlineExceededError:
+    """Make the error of a call whose caller has stopped waiting."""
     return DeadlineExceededError("the deadline passed before the call was computed")
 
 
-def _read(call: RawRequest) -> InferenceRequest:
-    if call.kind.read is None:
-        raise TypeError(f"a {call.kind.name} is several questions")
-    return call.kind.read(call.request)
+def _decode(request: RawRequest) -> InferenceRequest:
+    if request.method.decode is None:
+        raise TypeError(f"a {request.method.name} consists of several requests")
+    return request.method.decode(request.data)
 
 
-def _quota(what: str, value: float, limit: float, setting: str) -> QuotaExceededError:
-    return QuotaExceededError(
-        f"the call asks for {value:,} {what}; the server's limit is {limit:,} (setting `{setting}`); "
-        "send fewer rows in each call",
-        quotaValue=value,
-        quotaLimit=limit,
-        setting=setting,
-        subject=what,
+def _sorted(read: Iterable[ReadRequest], rows: Iterable[RequestRows], seconds: float) -> ReadRequests:
+    """Sort requests by what became of them; `rows` are more rows."""
+    rows = [*rows]
+    unresolved: list[UnresolvedRequest] = []
+    rejected: list[RejectedRequest] = []
+    for each in read:
+        if isinstance(each, RequestRows):
+            rows.append(each)
+        elif isinstance(each, RejectedRequest):
+            rejected.append(each)
+        else:
+            unresolved.append(each)
+    return ReadRequests(rows, unresolved, rejected, seconds)
+
+
+def _encoded(batch: Batch, executed: ExecutedBatch, read_seconds: float) -> Inferred:
+    """Encode the responses of a batch, and count it."""
+    began = time.monotonic()
+    responses = encode_batch(batch, executed.computed)
+    requests = batch.requests
+    batch.version.runtime.statistics.computed(
+        len(executed.matrix),
+        [request.arrived for request in requests],
+        begun=executed.begun,
+        read=read_seconds * len(requests),
+        infer=executed.seconds,
+        output=time.monotonic() - began,
     )
+    return Inferred(responses, _live_rows(batch, executed) if batch.snapshot.shadowed else ())
+
+
+def _live_rows(batch: Batch, executed: ExecutedBatch) -> Sequence[LiveRows]:
+    """Return the rows of a batch if its version has shadows; a trace is for looking at and no traffic."""
+    loaded, computed = batch.loaded, executed.computed
+    shadowings = batch.snapshot.shadowed.get((loaded.name, loaded.version), ())
+    if not shadowings or isinstance(computed, Trace):
+        return ()
+    return (LiveRows(loaded=loaded, shadowings=shadowings, inputs=executed.matrix, outputs=computed),)

@@ -15,8 +15,8 @@ from forwardpass.differences import beyond, differences
 from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.core import forward, validate_and_fill
-from forwardpass_server.serving.classes import classify
-from forwardpass_server.serving.workers import lower_priority
+from forwardpass_server.serving.encode.classifications import classify
+from forwardpass_server.serving.tasks import lower_priority
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,21 +25,16 @@ if TYPE_CHECKING:
     from forwardpass.tensors import Array
 
     from forwardpass_server.registry import LoadedVersion, Registry, Shadowing
+    from forwardpass_server.serving.batching_policy import BatchingPolicy
 
 log = logging.getLogger(__name__)
-
-MAX_BYTES: Final = 16 * 2**20
-"""How many bytes of rows and answers may wait."""
-
-PIECE_BYTES: Final = 256 * 1024
-"""So many bytes of rows and answers are computed at once."""
 
 _PIECE: Final = 256
 """About what a piece takes besides its numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Answered:
+class LiveRows:
     """Rows that were predicted, and beside what.
 
     Attributes:
@@ -72,15 +67,15 @@ class _Piece:
 class Shadows:
     """Computes what is to be computed beside others. All methods may be called in any thread."""
 
-    def __init__(self, registry: "Registry", *, most_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, registry: "Registry", policy: "BatchingPolicy") -> None:
         """Begin without a thread: there is one as soon as there is something to do.
 
         Args:
             registry: Loads the versions.
-            most_bytes: How many bytes of rows and answers may wait.
+            policy: How many rows may wait, and how many are computed at once.
         """
         self._registry = registry
-        self._most_bytes = most_bytes
+        self._policy = policy
         self._news = threading.Condition()
         self._pieces: deque[_Piece] = deque()
         self._bytes = 0
@@ -88,9 +83,9 @@ class Shadows:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def offer(self, answered: "Sequence[Answered]") -> None:
-        """Draw from rows whose answers were sent; let what was drawn wait, or drop it."""
-        for each in answered:
+    def offer(self, live: "Sequence[LiveRows]") -> None:
+        """Draw from rows whose responses were sent; queue the drawn ones, or drop them."""
+        for each in live:
             for shadowing in each.shadowings:
                 drawn = shadowing.statistics.draw(len(each.inputs))
                 if len(drawn):
@@ -109,24 +104,24 @@ class Shadows:
         if self._thread is not None:
             self._thread.join()
 
-    def _put(self, answered: Answered, shadowing: "Shadowing", drawn: "npt.NDArray[np.int64]") -> None:
-        of_row = max(1, answered.inputs[:1].nbytes + answered.outputs[:1].nbytes)
-        rows = max(1, PIECE_BYTES // of_row)
+    def _put(self, live: LiveRows, shadowing: "Shadowing", drawn: "npt.NDArray[np.int64]") -> None:
+        of_row = max(1, live.inputs[:1].nbytes + live.outputs[:1].nbytes)
+        rows = max(1, self._policy.shadow_piece_bytes // of_row)
         for start in range(0, len(drawn), rows):
             some = drawn[start : start + rows]
             size = _PIECE + of_row * len(some)
             with self._news:
                 # Only this method makes it more, and what it is here may only have become less.
-                full = self._closed or self._bytes + size > self._most_bytes
+                full = self._closed or self._bytes + size > self._policy.shadow_queue_bytes
                 self._bytes += 0 if full else size
             if full:
                 shadowing.statistics.dropped(len(drawn) - start)
                 return
             piece = _Piece(
                 shadowing=shadowing,
-                loaded=answered.loaded,
-                inputs=answered.inputs[some],
-                outputs=answered.outputs[some],
+                loaded=live.loaded,
+                inputs=live.inputs[some],
+                outputs=live.outputs[some],
             )
             with self._news:
                 self._pieces.append(piece)

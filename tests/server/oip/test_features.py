@@ -16,7 +16,7 @@ from forwardpass_server.oip.describe import configuration, metadata
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.oip.v2 import model_config_pb2 as config
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.serving.wire import varint
+from forwardpass_server.serving.encode.wire import varint
 
 from tests.server.oip.test_infer import answer
 from tests.support.infer_requests import Tensor, infer_request, outputs_of, row_request, tensor

@@ -1,6 +1,6 @@
 """ModelInfer in the predictor: in one matrix with Predict, the same bits, whoever is answered beside it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -13,17 +13,19 @@ from forwardpass_server.oip.ids import id_field_of, without_id
 from forwardpass_server.oip.infer import INFER as UNTRACED
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.serving import PREDICT, TRACE, Predictor, RawRequest, RawResponse, WorkLimits
-from forwardpass_server.serving.wire import field
+from forwardpass_server.serving import PREDICT, TRACE, RawRequest, RawResponse, WorkLimits
+from forwardpass_server.serving.batch import assemble_batches
+from forwardpass_server.serving.encode.wire import field
 from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.infer_requests import NUMPY, TYPED, infer_request, outputs_of, parameter, row_request, tensor
 from tests.support.sample_networks import chain
+from tests.support.serving import POLICY, make_predictor, respond
 
-assert UNTRACED.inside is not None
-INFER = UNTRACED.inside
+assert UNTRACED.with_layer_access is not None
+INFER = UNTRACED.with_layer_access
 LIMITS = WorkLimits(max_rows=100)
 NETWORKS = {"double": "float64", "single": "float32"}
 
@@ -41,22 +43,6 @@ def registry() -> Iterator[Registry]:
     store.close()
 
 
-def answers(predictor: Predictor, calls: Sequence[RawRequest]) -> list[RawResponse]:
-    """RawResponse calls that come together, in their order."""
-    found = predictor.sort(calls)
-    assert not found.cold
-    by_key: dict[Any, RawResponse] = {call.key: error for call, error in found.refused}
-    for batch in found.batches:
-        steps = batch.steps()
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                by_key |= zip([call.key for call in batch.calls], end.value, strict=True)
-                break
-    return [by_key[call.key] for call in calls]
-
-
 def called(*requests: Message | bytes) -> list[RawRequest]:
     """Calls of requests, each in the format of its message; bytes are for ModelInfer."""
     formats: dict[type, Any] = {PredictRequest: PREDICT, TraceRequest: TRACE}
@@ -71,7 +57,7 @@ def called(*requests: Message | bytes) -> list[RawRequest]:
 
 
 def answer(registry: Registry, request: v2.ModelInferRequest) -> v2.ModelInferResponse:
-    (one,) = answers(Predictor(registry, LIMITS), called(request))
+    (one,) = respond(make_predictor(registry, LIMITS), called(request))
     if isinstance(one, Exception):
         raise one
     return v2.ModelInferResponse.FromString(one)
@@ -98,11 +84,11 @@ def test_predict_and_model_infer_share_a_matrix(registry: Registry) -> None:
             row_request("double", one, model_version="1", id=f"id {place}"),
             row_request("double", one, model_version="1", outputs=["outputs"]),
         ]
-    predictor = Predictor(registry, LIMITS)
+    predictor = make_predictor(registry, LIMITS)
     for _ in range(2):  # by their messages, then by their heads
-        found = predictor.sort(called(*requests))
-        assert [len(batch.calls) for batch in found.batches] == [len(requests)]
-        replies = answers(predictor, called(*requests))
+        batches = assemble_batches(predictor.read(called(*requests)).rows, POLICY)
+        assert [len(batch.requests) for batch in batches] == [len(requests)]
+        replies = respond(predictor, called(*requests))
         for place, (predicted, inferred, again) in enumerate(zip(*[iter(replies)] * 3, strict=True)):
             assert isinstance(predicted, bytes)
             data = PredictResponse.FromString(predicted).outputs.data
@@ -118,9 +104,9 @@ def test_layers_as_outputs_share_a_matrix_with_a_trace_of_these(registry: Regist
     trace = TraceRequest(network="double", version="1", tensor=to_tensor(values), layers=["layer_1"])
     names = ["layer_1.activation", "outputs", "layer_1.pre_activation"]
     asked = row_request("double", values, model_version="1", outputs=names)
-    predictor = Predictor(registry, LIMITS)
-    assert len(predictor.sort(called(trace, asked)).batches) == 1
-    traced, inferred = answers(predictor, called(trace, asked))
+    predictor = make_predictor(registry, LIMITS)
+    assert len(assemble_batches(predictor.read(called(trace, asked)).rows, POLICY)) == 1
+    traced, inferred = respond(predictor, called(trace, asked))
     assert isinstance(traced, bytes)
     assert isinstance(inferred, bytes)
     (layer,) = TraceResponse.FromString(traced).layers
@@ -134,15 +120,15 @@ def test_layers_as_outputs_share_a_matrix_with_a_trace_of_these(registry: Regist
 def check_bits(registry: Registry, count: int) -> None:
     """Compare so many rows, sent in requests of several sizes, with what Predict says of them all at once."""
     rng = np.random.default_rng(7)
-    predictor = Predictor(registry, WorkLimits())
+    predictor = make_predictor(registry, WorkLimits())
     for network, dtype in NETWORKS.items():
         values = rng.standard_normal((count, 2)).astype(dtype)
-        (whole,) = answers(predictor, called(PredictRequest(network=network, version="1", tensor=to_tensor(values))))
+        (whole,) = respond(predictor, called(PredictRequest(network=network, version="1", tensor=to_tensor(values))))
         assert isinstance(whole, bytes)
         datatype = {"float32": "FP32", "float64": "FP64"}[dtype]
         ends = np.unique([0, count, *rng.integers(1, count, count // 3)])
         requests = [row_request(network, values[a:b], datatype, model_version="1") for a, b in pairwise(ends.tolist())]
-        parts = answers(predictor, called(*requests))
+        parts = respond(predictor, called(*requests))
         found = np.concatenate([outputs_of(part)["outputs"] for part in parts if isinstance(part, bytes)])
         expected = from_tensor(PredictResponse.FromString(whole).outputs)
         assert found.dtype == expected.dtype
@@ -190,8 +176,8 @@ def test_what_is_answered_where_nothing_is_asked_for(registry: Registry) -> None
 def test_labels_are_those_of_predict(registry: Registry) -> None:
     for network in ("double", "binary"):
         values = rows(20, seed=4)
-        (said,) = answers(
-            Predictor(registry, LIMITS), called(PredictRequest(network=network, tensor=to_tensor(values)))
+        (said,) = respond(
+            make_predictor(registry, LIMITS), called(PredictRequest(network=network, tensor=to_tensor(values)))
         )
         assert isinstance(said, bytes)
         labels = [each.label for each in PredictResponse.FromString(said).classifications]
@@ -240,9 +226,9 @@ def test_callers_who_may_not_trace_see_no_layers(registry: Registry) -> None:
         name: row_request("double", rows(1), outputs=[name]).SerializeToString()
         for name in ("layer_0.activation", "layer_0.pre_activation", "layer_9.activation", "nothing")
     }
-    predictor = Predictor(registry, LIMITS)
+    predictor = make_predictor(registry, LIMITS)
     for _ in range(2):  # who may comes first, and must not open the way for who may not
-        allowed, predicted, *refusals = answers(
+        allowed, predicted, *rejected = respond(
             predictor,
             [
                 RawRequest(INFER, requests["layer_0.activation"], key="allowed"),
@@ -252,7 +238,7 @@ def test_callers_who_may_not_trace_see_no_layers(registry: Registry) -> None:
         )
         assert isinstance(allowed, bytes)
         assert isinstance(predicted, bytes)
-        *denied, unknown = refusals
+        *denied, unknown = rejected
         assert [type(one) for one in denied] == [PermissionDeniedError] * 3
         assert isinstance(unknown, ForwardpassError)
         assert "layer_0" not in unknown.message
@@ -325,14 +311,14 @@ def families(draw: st.DrawFn) -> list[bytes]:
 @given(family=families(), order=st.randoms(use_true_random=False))
 def test_answers_do_not_depend_on_what_was_read_before(registry: Registry, family: list[bytes], order: Any) -> None:
     calls = called(*family)
-    expected = [comparable(answers(Predictor(registry, LIMITS), [call])[0]) for call in calls]
-    predictor = Predictor(registry, LIMITS)
+    expected = [comparable(respond(make_predictor(registry, LIMITS), [call])[0]) for call in calls]
+    predictor = make_predictor(registry, LIMITS)
     for _ in range(2):  # unknown, then known
-        assert [comparable(answers(predictor, [call])[0]) for call in calls] == expected
-    assert [comparable(one) for one in answers(predictor, calls)] == expected
+        assert [comparable(respond(predictor, [call])[0]) for call in calls] == expected
+    assert [comparable(one) for one in respond(predictor, calls)] == expected
     shuffled = list(range(len(calls)))
     order.shuffle(shuffled)
-    together = answers(Predictor(registry, LIMITS), [calls[place] for place in shuffled])
+    together = respond(make_predictor(registry, LIMITS), [calls[place] for place in shuffled])
     assert [comparable(one) for one in together] == [expected[place] for place in shuffled]
     for request, one in zip(family, expected, strict=True):
         if isinstance(one, bytes):
@@ -340,16 +326,16 @@ def test_answers_do_not_depend_on_what_was_read_before(registry: Registry, famil
 
 
 def test_the_usual_request_is_read_by_its_head_whatever_its_id(registry: Registry) -> None:
-    predictor = Predictor(registry, LIMITS)
-    answers(predictor, called(row_request("double", rows(1), id="first")))
-    heads = predictor._known.heads[INFER]
+    predictor = make_predictor(registry, LIMITS)
+    respond(predictor, called(row_request("double", rows(1), id="first")))
+    prepared = predictor._prepared.caches[INFER]
     for identity in ("", "a", "another", "x" * 127):
         request = row_request("double", rows(1, seed=5), id=identity).SerializeToString()
-        assert heads.find(without_id(request)) is not None, identity
-        (one,) = answers(predictor, called(request))
+        assert prepared.find(without_id(request)) is not None, identity
+        (one,) = respond(predictor, called(request))
         assert isinstance(one, bytes)
         assert v2.ModelInferResponse.FromString(one).id == identity
-    assert len(heads._heads) == 1
+    assert len(prepared._by_head) == 1
 
 
 def test_the_place_of_an_id_is_found_or_not_known() -> None:

@@ -20,7 +20,7 @@ from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1 import prediction_service_pb2 as predictions
 from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Rows, Tensor
-from forwardpass_server.rpc.status import CODES, UNKNOWN_FAILURE, refusal
+from forwardpass_server.rpc.status import CODES, UNKNOWN_FAILURE, map_error
 from google.protobuf.struct_pb2 import Struct
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -311,7 +311,7 @@ def test_long_texts_of_any_characters_fit_into_the_trailers(text: str) -> None:
     facts: dict[str, Any] = {"resourceType": "network", "resourceName": text, "setting": "max_rows", "nearest": text}
     for kind in CODES:
         error = kind(text, faults=[errors.Fault(path=text, message=text)] * 3, **facts)
-        refused_ = refusal(error, "id")
+        refused_ = map_error(error, "id")
         assert refused_.status.ByteSize() <= 5_000, kind
         assert 0 < len(refused_.status.message.encode()) <= 1_000
         assert refused_.status.message[:9] == text[:9]
@@ -470,7 +470,7 @@ def test_the_table_is_complete() -> None:
 
 
 def test_an_unknown_exception_leaves_as_a_constant_sentence() -> None:
-    refused_ = refusal(RuntimeError("postgresql://user:secret@host"), "id-1")
+    refused_ = map_error(RuntimeError("postgresql://user:secret@host"), "id-1")
     assert refused_.code is Code.INTERNAL
     assert refused_.status.message == UNKNOWN_FAILURE
     assert b"secret" not in refused_.status.SerializeToString()
@@ -481,7 +481,7 @@ def test_internal_and_deadline_have_rows() -> None:
         (errors.InternalError("x"), Code.INTERNAL),
         (errors.DeadlineExceededError("x"), Code.DEADLINE_EXCEEDED),
     ):
-        assert refusal(error, "id").code is code
+        assert map_error(error, "id").code is code
 
 
 def test_deadline_of_the_server(start_server: Callable[..., ServerProcess]) -> None:

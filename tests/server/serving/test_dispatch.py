@@ -1,4 +1,4 @@
-"""Any history of calls at both doors: every call gets one answer, its own, and nothing is left behind."""
+"""Any history of calls at both transports: every call gets one response, its own, and nothing is left behind."""
 
 import asyncio
 import itertools
@@ -25,22 +25,7 @@ from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight
 from forwardpass_server.rpc.native_transport import NativeTransport
-from forwardpass_server.serving import (
-    PREDICT,
-    PREDICT_MANY,
-    TRACE,
-    Dispatcher,
-    Method,
-    Predictor,
-    RawRequest,
-    RawResponse,
-    Shadows,
-    WorkLimits,
-)
-from forwardpass_server.serving import batches as batches_module
-from forwardpass_server.serving import dispatch as dispatch_module
-from forwardpass_server.serving import predictor as predictor_module
-from forwardpass_server.serving.workers import Workers
+from forwardpass_server.serving import PREDICT, PREDICT_MANY, TRACE, BatchingPolicy, Method, RawRequest
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
@@ -50,16 +35,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.support.sample_networks import identity, number_request
 from tests.support.server_process import wait_until
-
-SMALL_STEP = 3_000
-"""Floating-point operations that count as long here, so that long calls are quick."""
+from tests.support.serving import KeepingTransport, make_dispatcher
 
 MANY_BYTES = 4_096
+SMALL = BatchingPolicy(step_flops=3_000, inline_request_bytes=MANY_BYTES)
+"""Little counts as long here, so that long calls are quick."""
+
 LARGEST_REQUEST = 16_384
 ROOM = 16
 HEALTH = "/grpc.health.v1.Health/Check"
 REASON_OF = {error: reason for reason, error in REASONS.items()}
-HOT = {f"/forwardpass.v1.PredictionService/{kind.name}": kind for kind in (PREDICT, TRACE, PREDICT_MANY)}
+HOT = {f"/forwardpass.v1.PredictionService/{method.name}": method for method in (PREDICT, TRACE, PREDICT_MANY)}
 
 
 class FakeFront:
@@ -130,7 +116,7 @@ class Sent:
     """A call that was made, and what it must come to.
 
     Attributes:
-        kind: What is asked.
+        method: What is asked.
         request: The bytes.
         expected: What the answer says: numbers, the numbers or reason of each request of several, or a reason.
         may_also: Reasons that are as good, since they depend on time.
@@ -139,7 +125,7 @@ class Sent:
         cancelled: Whether the caller has gone.
     """
 
-    kind: Method
+    method: Method
     request: bytes
     expected: object
     may_also: set[str] = field(default_factory=lambda: {"OVERLOADED"})
@@ -149,9 +135,9 @@ class Sent:
     cancelled: bool = False
 
     def said(self, answer: bytes) -> object:
-        if self.kind is PREDICT:
+        if self.method is PREDICT:
             return numbers_of(PredictResponse.FromString(answer))
-        if self.kind is TRACE:
+        if self.method is TRACE:
             trace = TraceResponse.FromString(answer)
             (layer,) = trace.layers
             assert layer.activation.data == layer.pre_activation.data == trace.inputs.data == trace.outputs.data
@@ -199,39 +185,34 @@ REFUSED = {
 }
 
 
-class DoorsMachine(RuleBasedStateMachine):
+class TransportsMachine(RuleBasedStateMachine):
     """Calls come at two doors of one dispatcher, in any order and company."""
 
     @initialize()
     def open(self) -> None:
-        self.patches = pytest.MonkeyPatch()
-        for module in (batches_module, predictor_module):
-            self.patches.setattr(module, "STEP", SMALL_STEP)
-        for module in (dispatch_module, predictor_module):
-            self.patches.setattr(module, "HEAVY_BYTES", MANY_BYTES)
         self.store = SqlStore("sqlite://")
         registry = Broken.open(self.store)
         for weight, name in enumerate(("same", "failing", "broken")):
             registry.register(name, identity(description=f"{weight}"))
         spoil(registry, "failing", failing)
         self.in_flight = InFlight(ROOM)
-        self.refusals = ErrorMapper()
-        self.dispatcher = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry))
+        self.error_mapper = ErrorMapper()
+        self.dispatcher = make_dispatcher(registry, SMALL)
         self.front = FakeFront()
-        self.front_door = NativeTransport(
+        self.native_transport = NativeTransport(
             self.front,  # type: ignore[arg-type] # has what is used
             self.dispatcher,
             hot=HOT,
             direct={HEALTH: lambda _: b"\x08\x01"},
             guard=Guard(None),
-            refusals=self.refusals,
+            error_mapper=self.error_mapper,
             in_flight=self.in_flight,
             max_request_bytes=LARGEST_REQUEST,
             call_timeout=60.0,
         )
-        self.front_door.start()
+        self.native_transport.start()
         self.loop = asyncio.new_event_loop()
-        self.loop_door = self.loop.run_until_complete(self._loop_door())
+        self.asyncio_transport = self.loop.run_until_complete(self._asyncio_transport())
         self.numbers = itertools.count(1)
         self.ids = itertools.count(1)
         self.events: list[Any] = []
@@ -239,8 +220,8 @@ class DoorsMachine(RuleBasedStateMachine):
         # Those that no door has seen yet.
         self.new: list[Sent] = []
 
-    async def _loop_door(self) -> AsyncioTransport:
-        return AsyncioTransport(self.dispatcher, Guard(None), self.refusals)
+    async def _asyncio_transport(self) -> AsyncioTransport:
+        return AsyncioTransport(self.dispatcher, Guard(None), self.error_mapper)
 
     async def _in_loop(self, sent: Sent) -> bytes:
         """RawResponse a call as the interceptors and the handler do."""
@@ -248,18 +229,20 @@ class DoorsMachine(RuleBasedStateMachine):
             raise self.in_flight.overloaded()
         expires = float("inf") if sent.remaining is None else time.monotonic() + sent.remaining
         try:
-            return await self.loop_door.answer(sent.kind, sent.request, request_id="id", token=None, expires=expires)
+            return await self.asyncio_transport.call(
+                sent.method, sent.request, request_id="id", token=None, expires=expires
+            )
         finally:
             self.in_flight.leave()
 
-    def send(self, kind: Method, request: Message | bytes, expected: object, *, front: bool) -> Sent:
+    def send(self, method: Method, request: Message | bytes, expected: object, *, front: bool) -> Sent:
         data = request if isinstance(request, bytes) else request.SerializeToString()
-        sent = Sent(kind=kind, request=data, expected=expected)
+        sent = Sent(method=method, request=data, expected=expected)
         self.sent.append(sent)
         self.new.append(sent)
         if front:
             sent.number = next(self.numbers)
-            path = next(path for path, other in HOT.items() if other is kind)
+            path = next(path for path, other in HOT.items() if other is method)
             event = [0, sent.number, self.front.methods[path], data, None, sent]
             self.events.append(event)
         else:
@@ -279,11 +262,11 @@ class DoorsMachine(RuleBasedStateMachine):
         numbers = self.some_numbers(rows)
         self.send(PREDICT, number_request("same", *numbers), numbers, front=front)
 
-    @rule(front=st.booleans(), kind=st.sampled_from([PREDICT, TRACE]))
-    def heavy_by_bytes(self, kind: Method, *, front: bool) -> None:
+    @rule(front=st.booleans(), method=st.sampled_from([PREDICT, TRACE]))
+    def heavy_by_bytes(self, method: Method, *, front: bool) -> None:
         numbers = self.some_numbers(1)
         padding = b"\xa2\x06" + bytes([0x80 | MANY_BYTES & 0x7F, MANY_BYTES >> 7]) + bytes(MANY_BYTES)
-        self.send(kind, padding + number_request("same", *numbers).SerializeToString(), numbers, front=front)
+        self.send(method, padding + number_request("same", *numbers).SerializeToString(), numbers, front=front)
 
     @rule(front=st.booleans(), rows=st.sampled_from([1, 2, 100]))
     def trace(self, rows: int, *, front: bool) -> None:
@@ -313,11 +296,11 @@ class DoorsMachine(RuleBasedStateMachine):
 
     @rule(
         front=st.booleans(),
-        kind=st.sampled_from([PREDICT, TRACE]),
+        method=st.sampled_from([PREDICT, TRACE]),
         case=st.sampled_from(sorted(REFUSED)),
     )
-    def refused(self, kind: Method, case: str, *, front: bool) -> None:
-        self.send(kind, *REFUSED[case], front=front)
+    def refused(self, method: Method, case: str, *, front: bool) -> None:
+        self.send(method, *REFUSED[case], front=front)
 
     @rule(front=st.booleans())
     def many_of_a_network_that_fails(self, *, front: bool) -> None:
@@ -344,7 +327,7 @@ class DoorsMachine(RuleBasedStateMachine):
             self.new[-1].remaining = microseconds / 1e6
             self.new[-1].may_also.add("DEADLINE_EXCEEDED")
             # One of several requests may be too late when the others are not.
-            if self.new[-1].kind is PREDICT_MANY:
+            if self.new[-1].method is PREDICT_MANY:
                 self.new[-1].remaining = None
 
     @rule()
@@ -420,34 +403,16 @@ class DoorsMachine(RuleBasedStateMachine):
             try:
                 self.settle()
             finally:
-                self.front_door.close()
+                self.native_transport.close()
                 self.dispatcher.close()
                 self.loop.close()
                 self.store.close()
-                self.patches.undo()
 
 
-DoorsMachine.TestCase.settings = settings(
+TransportsMachine.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
 )
-TestDoorsMachine = DoorsMachine.TestCase
-
-
-class ListDoor:
-    """Keeps the answers in the order in which they come."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[Any, RawResponse]] = []
-
-    def send(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
-        self.answers += zip([call.key for call in calls], answers, strict=True)
-
-    def status(self, call: RawRequest, error: Exception) -> bytes:
-        raise AssertionError((call, error))
-
-    @property
-    def keys(self) -> list[Any]:
-        return [key for key, _ in self.answers]
+TestTransportsMachine = TransportsMachine.TestCase
 
 
 @pytest.fixture
@@ -463,61 +428,26 @@ def predict(key: str, rows: int = 1) -> RawRequest:
     return RawRequest(PREDICT, number_request("same", *[1.0] * rows).SerializeToString(), key=key)
 
 
-def test_short_work_ends_before_long_work_that_was_there_first() -> None:
-    workers, ended, added = Workers(1), [], threading.Event()
-
-    def work(name: str, steps: int) -> Any:
-        added.wait(10)
-        for _ in range(steps):
-            yield
-        ended.append(name)
-
-    for name, steps in (("long", 1_000), ("middle", 100), ("short", 1)):
-        workers.add(work(name, steps))
-    added.set()
-    workers.close()
-    assert ended == ["short", "middle", "long"]
-
-
-def test_work_that_raises_does_not_end_the_thread(caplog: pytest.LogCaptureFixture) -> None:
-    workers, ended = Workers(1), []
-
-    def wrong() -> Any:
-        yield
-        raise ZeroDivisionError
-
-    def right() -> Any:
-        for _ in range(5):
-            yield
-        ended.append("right")
-
-    workers.add(wrong())
-    workers.add(right())
-    workers.close()
-    assert ended == ["right"]
-    assert "a piece of work failed" in caplog.text
-
-
 def test_closing_finishes_what_was_begun(registry: Registry) -> None:
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
+    dispatcher, transport = make_dispatcher(registry), KeepingTransport()
     keys = [f"heavy {number}" for number in range(4)]
-    dispatcher.take([predict(key, 400_000) for key in keys], door)
+    dispatcher.take([predict(key, 400_000) for key in keys], transport)
     dispatcher.close()
-    assert sorted(door.keys) == keys
-    assert all(isinstance(answer, bytes) for _, answer in door.answers)
+    assert sorted(transport.keys) == keys
+    assert all(isinstance(answer, bytes) for _, answer in transport.sent)
 
 
 def test_what_is_abandoned_is_not_finished(registry: Registry) -> None:
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
-    dispatcher.take([predict(f"heavy {number}", 400_000) for number in range(50)], door)
+    dispatcher, transport = make_dispatcher(registry), KeepingTransport()
+    dispatcher.take([predict(f"heavy {number}", 400_000) for number in range(50)], transport)
     dispatcher.abandon()
     dispatcher.close()
-    assert len(door.keys) < 50
+    assert len(transport.keys) < 50
     assert not dispatcher._waiting
 
 
 def test_one_row_is_answered_while_long_work_is_under_way(registry: Registry) -> None:
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
+    dispatcher, transport = make_dispatcher(registry), KeepingTransport()
     may_go_on = threading.Event()
 
     def waits_for_many_rows(values: Any, out: Any = None) -> Any:  # noqa: ARG001 - an activation's signature
@@ -526,18 +456,18 @@ def test_one_row_is_answered_while_long_work_is_under_way(registry: Registry) ->
         return values
 
     spoil(registry, "same", waits_for_many_rows)
-    dispatcher.take([predict("heavy", 400_000)], door)
+    dispatcher.take([predict("heavy", 400_000)], transport)
     for number in range(3):
-        dispatcher.take([predict(f"light {number}")], door)
-    assert door.keys == ["light 0", "light 1", "light 2"]
+        dispatcher.take([predict(f"light {number}")], transport)
+    assert transport.keys == ["light 0", "light 1", "light 2"]
     may_go_on.set()
     dispatcher.close()
-    assert door.keys[3:] == ["heavy"]
-    assert isinstance(door.answers[-1][1], bytes)
+    assert transport.keys[3:] == ["heavy"]
+    assert isinstance(transport.sent[-1][1], bytes)
 
 
 def test_a_cancelled_call_is_not_computed_to_its_end(registry: Registry) -> None:
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
+    dispatcher, transport = make_dispatcher(registry), KeepingTransport()
     rows = 0
     started = threading.Event()
     may_go_on = threading.Event()
@@ -550,13 +480,13 @@ def test_a_cancelled_call_is_not_computed_to_its_end(registry: Registry) -> None
         return values
 
     spoil(registry, "same", count)
-    dispatcher.take([predict("gone", 2_000_000 // 2)], door)
+    dispatcher.take([predict("gone", 2_000_000 // 2)], transport)
     assert started.wait(20)
     assert dispatcher.cancel("gone")
     assert not dispatcher.cancel("gone")
     may_go_on.set()
     dispatcher.close()
-    assert not door.answers
+    assert not transport.sent
     assert 0 < rows < 1_000_000
     assert not dispatcher._waiting
 
@@ -566,12 +496,12 @@ def test_a_call_that_breaks_the_reading_fails_alone() -> None:
     registry = Broken.open(store)
     registry.register("same", identity())
     registry.register("broken", identity())
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), Shadows(registry)), ListDoor()
+    dispatcher, transport = make_dispatcher(registry), KeepingTransport()
     broken = RawRequest(PREDICT, number_request("broken", 1.0).SerializeToString(), key="broken")
-    dispatcher.take([predict("before"), broken, predict("after")], door)
+    dispatcher.take([predict("before"), broken, predict("after")], transport)
     dispatcher.close()
     store.close()
-    assert {key: type(answer) for key, answer in door.answers} == {
+    assert {key: type(answer) for key, answer in transport.sent} == {
         "before": bytes,
         "broken": ZeroDivisionError,
         "after": bytes,

@@ -24,15 +24,16 @@ from forwardpass_server import core
 from forwardpass_server.registry import LoadedVersion, Registry, SqlStore
 from forwardpass_server.registry.compile import check_examples, compile_plan
 from forwardpass_server.serving import PREDICT, TRACE, Predictor, RawRequest, WorkLimits
-from forwardpass_server.serving.classes import classify
+from forwardpass_server.serving.batch import assemble_batches
+from forwardpass_server.serving.encode.classifications import classify
 from forwardpass_server.serving.inputs import read_inputs
 from google.protobuf.struct_pb2 import Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.server.serving.test_prepared_requests import answers
 from tests.support.random_features import documents, plain_input, values
 from tests.support.sample_networks import chain, identity, loaded
+from tests.support.serving import POLICY, make_predictor, respond
 
 ERRORS = {"missing": MissingValueError, "unknown": UnknownCategoryError, "refuse": OutOfRangeError}
 """What is raised of each violation, in the order in which it is told."""
@@ -306,41 +307,41 @@ def predictor() -> Any:
     store = SqlStore("sqlite://")
     registry = Registry.open(store)
     registry.register("typed", identity(3, inputs=[AGE, CITY, MEMBER], classes=["a", "b", "c"]))
-    yield Predictor(registry, WorkLimits())
+    yield make_predictor(registry)
     store.close()
 
 
-@pytest.mark.parametrize("kind", [PREDICT, TRACE], ids=["Predict", "Trace"])
-def test_calls_with_warnings_share_a_batch_with_others(predictor: Predictor, kind: Any) -> None:
-    request, answer = (PredictRequest, PredictResponse) if kind is PREDICT else (TraceRequest, TraceResponse)
+@pytest.mark.parametrize("method", [PREDICT, TRACE], ids=["Predict", "Trace"])
+def test_calls_with_warnings_share_a_batch_with_others(predictor: Predictor, method: Any) -> None:
+    request, answer = (PredictRequest, PredictResponse) if method is PREDICT else (TraceRequest, TraceResponse)
     rows = [[30.0, 0, 1], [130, 5, np.nan], [30, 1, 0], [130, 5, np.nan], [-1, np.nan, 0]]
     calls = [
-        RawRequest(kind, request(network="typed", tensor=to_tensor(np.array([row]))).SerializeToString())
+        RawRequest(method, request(network="typed", tensor=to_tensor(np.array([row]))).SerializeToString())
         for row in rows
     ]
     expected = np.array([[30, 0, 1], [130, 0, 0], [30, 1, 0], [130, 0, 0], [np.nan, np.nan, np.nan]])
     for _ in range(2):  # the second time their heads are known
-        replies = [answer.FromString(reply) for reply in answers(predictor, calls) if isinstance(reply, bytes)]
+        replies = [answer.FromString(reply) for reply in respond(predictor, calls) if isinstance(reply, bytes)]
         outputs = np.concatenate([from_tensor(reply.outputs) for reply in replies])
         assert np.array_equal(outputs, expected, equal_nan=True)
         assert [reply.warning_count for reply in replies] == [0, 1, 0, 1, 1]
         assert [[each.value for each in reply.warnings] for reply in replies] == [[], [130], [], [130], [-1]]
         assert [len(reply.classifications) for reply in replies] == [1] * 5
-    assert len(predictor.sort(calls).batches) == 1
+    assert len(assemble_batches(predictor.read(calls).rows, POLICY)) == 1
 
 
 def test_a_bad_row_among_known_heads_is_refused_alone() -> None:
     store = SqlStore("sqlite://")
     registry = Registry.open(store)
     registry.register("strict", identity(3, inputs=STRICT))
-    predictor = Predictor(registry, WorkLimits())
+    predictor = make_predictor(registry)
     rows = [[30.0, 0, 1], [30, 2, 1], [130, 1, 0], [1, 1, 1]]
     calls = [
         RawRequest(PREDICT, PredictRequest(network="strict", tensor=to_tensor(np.array([row]))).SerializeToString())
         for row in rows
     ]
     for _ in range(2):
-        found = [type(answer) for answer in answers(predictor, calls)]
+        found = [type(answer) for answer in respond(predictor, calls)]
         assert found == [bytes, UnknownCategoryError, OutOfRangeError, bytes]
     store.close()
 
@@ -349,10 +350,10 @@ def test_the_most_probable_classes_count_for_the_size_of_an_answer() -> None:
     store = SqlStore("sqlite://")
     registry = Registry.open(store)
     registry.register("sample", identity(100, classes=[f"a class of some length {index}" for index in range(100)]))
-    predictor = Predictor(registry, WorkLimits(max_response_bytes=10_000))
+    predictor = make_predictor(registry, WorkLimits(max_response_bytes=10_000))
     requests = [PredictRequest(network="sample", tensor=to_tensor(np.ones((9, 100))), top_k=top) for top in (0, 100)]
     calls = [RawRequest(PREDICT, request.SerializeToString()) for request in requests]
-    assert [type(answer) for answer in answers(predictor, calls)] == [bytes, QuotaExceededError]
+    assert [type(answer) for answer in respond(predictor, calls)] == [bytes, QuotaExceededError]
     store.close()
 
 
@@ -416,7 +417,7 @@ def test_most_probable_classes_that_cannot_be_told(classes: list[str], top: int)
     registry = Registry.open(store)
     registry.register("sample", identity(3, classes=classes))
     request = PredictRequest(network="sample", tensor=to_tensor(np.ones((1, 3))), top_k=top)
-    (answer,) = answers(Predictor(registry, WorkLimits()), [RawRequest(PREDICT, request.SerializeToString())])
+    (answer,) = respond(make_predictor(registry), [RawRequest(PREDICT, request.SerializeToString())])
     assert isinstance(answer, InvalidFieldError)
     assert answer.facts["field"] == "top_k"
     store.close()

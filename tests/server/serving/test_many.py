@@ -10,8 +10,8 @@ from forwardpass.v1.prediction_service_pb2 import (
     PredictResult,
 )
 from forwardpass.v1.tensor_pb2 import Tensor
-from forwardpass_server.serving.many import join, split
-from forwardpass_server.serving.wire import field, varint
+from forwardpass_server.serving.encode.wire import field, varint
+from forwardpass_server.serving.predict_many import join, split
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from hypothesis import example, given

@@ -1,6 +1,6 @@
 """Requests that are read by their head are answered as if each were parsed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,13 +16,14 @@ from forwardpass.errors import (
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest
 from forwardpass.v1.tensor_pb2 import Tensor
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.serving import PREDICT, TRACE, Method, Predictor, RawRequest, RawResponse, WorkLimits
-from forwardpass_server.serving.prepared_requests import PreparedRequestCache
-from forwardpass_server.serving.wire import field, varint
+from forwardpass_server.serving import PREDICT, TRACE, Method, RawRequest, RawResponse, WorkLimits
+from forwardpass_server.serving.decode.prepared_requests import PreparedRequestCache
+from forwardpass_server.serving.encode.wire import field, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.sample_networks import chain, identity, number_request
+from tests.support.serving import make_predictor, respond
 
 LIMITS = WorkLimits(max_rows=3)
 NETWORKS = {"double": "float64", "single": "float32", "lenient": "float64"}
@@ -47,24 +48,6 @@ def registry() -> Iterator[Registry]:
     store = SqlStore("sqlite://")
     yield Registry.open(store)
     store.close()
-
-
-def answers(predictor: Predictor, calls: Sequence[RawRequest]) -> list[RawResponse]:
-    """RawResponse calls that come together, in their order."""
-    found = predictor.sort(calls)
-    predictor.sort(found.behind, into=found, final=True)
-    by_call: dict[int, RawResponse] = {id(call): error for call, error in found.refused}
-    for batch in found.batches:
-        steps = batch.steps()
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                by_call |= zip(map(id, batch.calls), end.value, strict=True)
-                break
-    assert not found.cold
-    assert len(by_call) == len(calls)
-    return [by_call[id(call)] for call in calls]
 
 
 def comparable(answer: RawResponse) -> object:
@@ -102,7 +85,7 @@ def tensor_parts(draw: st.DrawFn) -> list[bytes]:
 
 
 @st.composite
-def requests(draw: st.DrawFn, kind: Method) -> bytes:
+def requests(draw: st.DrawFn, method: Method) -> bytes:
     """A request as some encoder might write it."""
     tensor = draw(tensor_parts())
     cut = draw(st.integers(0, len(tensor))) if draw(st.booleans()) else 0
@@ -110,7 +93,7 @@ def requests(draw: st.DrawFn, kind: Method) -> bytes:
     before.append(bytes_field(1, draw(st.sampled_from([*NETWORKS, "missing"])).encode()))
     if draw(st.booleans()):
         before.append(bytes_field(2, draw(st.sampled_from(["1", "2", "latest", "7", "", "gone"])).encode()))
-    if kind is TRACE:
+    if method is TRACE:
         before += [bytes_field(5, name) for name in draw(st.lists(st.sampled_from([b"layer_0", b"layer_1"])))]
         before.append(b"\x30" + varint(draw(st.integers(0, 1))))
     if draw(st.integers(0, 3)) == 0:
@@ -128,13 +111,13 @@ def all_calls(draw: st.DrawFn) -> list[RawRequest]:
     """Calls of which several have the same head and other numbers."""
     calls = []
     for _ in range(draw(st.integers(1, 4))):
-        kind = draw(st.sampled_from([PREDICT, TRACE]))
-        request = draw(requests(kind))
-        calls.append(RawRequest(kind, request))
+        method = draw(st.sampled_from([PREDICT, TRACE]))
+        request = draw(requests(method))
+        calls.append(RawRequest(method, request))
         for _ in range(draw(st.integers(0, 3))):
             tail = draw(st.binary(min_size=1, max_size=16))
             other = request[: -len(tail)] + tail if len(tail) <= len(request) else request
-            calls.append(RawRequest(kind, other))
+            calls.append(RawRequest(method, other))
     return calls
 
 
@@ -143,43 +126,43 @@ def all_calls(draw: st.DrawFn) -> list[RawRequest]:
 def test_answers_do_not_depend_on_what_was_read_before(
     shared: Registry, calls: list[RawRequest], order: object
 ) -> None:
-    expected = [comparable(answers(Predictor(shared, LIMITS), [call])[0]) for call in calls]
-    predictor = Predictor(shared, LIMITS)
+    expected = [comparable(respond(make_predictor(shared, LIMITS), [call])[0]) for call in calls]
+    predictor = make_predictor(shared, LIMITS)
     for _ in range(3):  # unknown, then known, then all at once
-        assert [comparable(answers(predictor, [call])[0]) for call in calls] == expected
-    assert [comparable(answer) for answer in answers(predictor, calls)] == expected
-    assert [comparable(answer) for answer in answers(Predictor(shared, LIMITS), calls)] == expected
+        assert [comparable(respond(predictor, [call])[0]) for call in calls] == expected
+    assert [comparable(answer) for answer in respond(predictor, calls)] == expected
+    assert [comparable(answer) for answer in respond(make_predictor(shared, LIMITS), calls)] == expected
     shuffled = list(range(len(calls)))
     order.shuffle(shuffled)  # type: ignore[attr-defined] # a Random
-    together = answers(predictor, [calls[place] for place in shuffled])
+    together = respond(predictor, [calls[place] for place in shuffled])
     assert [comparable(answer) for answer in together] == [expected[place] for place in shuffled]
 
 
 def test_the_usual_request_is_read_by_its_head(registry: Registry) -> None:
     registry.register("same", identity())
-    predictor = Predictor(registry, LIMITS)
+    predictor = make_predictor(registry, LIMITS)
     calls = [RawRequest(PREDICT, number_request("same", float(n)).SerializeToString()) for n in range(20)]
-    answers(predictor, calls[:1])
-    heads = predictor._known.heads[PREDICT]
-    assert all(heads.find(call.request) for call in calls)
-    replies = [answer for answer in answers(predictor, calls) if isinstance(answer, bytes)]
+    respond(predictor, calls[:1])
+    prepared = predictor._prepared.caches[PREDICT]
+    assert all(prepared.find(call.data) for call in calls)
+    replies = [answer for answer in respond(predictor, calls) if isinstance(answer, bytes)]
     found = [PredictResponse.FromString(reply).outputs.data for reply in replies]
     assert [np.frombuffer(data).item() for data in found] == list(range(20))
 
 
 def test_a_request_with_a_revision_is_read_by_its_head_too(registry: Registry) -> None:
     registry.register("same", identity())
-    predictor = Predictor(registry, LIMITS)
+    predictor = make_predictor(registry, LIMITS)
     calls = []
     for number in range(20):
         request = number_request("same", float(number))
         request.min_revision = 3
         calls.append(RawRequest(PREDICT, request.SerializeToString()))
-    answers(predictor, calls[:1])
-    heads = predictor._known.heads[PREDICT]
-    assert all(heads.find(call.request) for call in calls)
+    respond(predictor, calls[:1])
+    prepared = predictor._prepared.caches[PREDICT]
+    assert all(prepared.find(call.data) for call in calls)
     for together in ([[call] for call in calls], [calls]):
-        replies = [answer for some in together for answer in answers(predictor, some) if isinstance(answer, bytes)]
+        replies = [answer for some in together for answer in respond(predictor, some) if isinstance(answer, bytes)]
         found = [PredictResponse.FromString(reply).outputs.data for reply in replies]
         assert [np.frombuffer(data).item() for data in found] == list(range(20))
 
@@ -190,16 +173,16 @@ def test_heads_that_are_cut_at_other_places_are_not_taken_for_each_other(shared:
     tensor = b"\x08\x02\x12\x02\x01\x02" + bytes_field(3, data)
     name = bytes_field(1, b"double")
     calls = [RawRequest(PREDICT, name + bytes_field(3, tensor)), RawRequest(PREDICT, bytes_field(3, tensor) + name)]
-    expected = [comparable(answers(Predictor(shared, LIMITS), [call])[0]) for call in calls]
-    predictor = Predictor(shared, LIMITS)
+    expected = [comparable(respond(make_predictor(shared, LIMITS), [call])[0]) for call in calls]
+    predictor = make_predictor(shared, LIMITS)
     for _ in range(2):
-        assert [comparable(answers(predictor, [call])[0]) for call in calls] == expected
-        assert [comparable(answer) for answer in answers(predictor, calls)] == expected
+        assert [comparable(respond(predictor, [call])[0]) for call in calls] == expected
+        assert [comparable(answer) for answer in respond(predictor, calls)] == expected
 
 
 @pytest.mark.parametrize("network", ["double", "single"])
 def test_numbers_that_are_not_finite_refuse_only_their_own_call(shared: Registry, network: str) -> None:
-    predictor = Predictor(shared, LIMITS)
+    predictor = make_predictor(shared, LIMITS)
     rows = [[1.0, 2.0], [np.nan, 1.0], [3.0, 4.0], [0.0, -np.inf], [5.0, 6.0]]
     calls = [
         RawRequest(
@@ -210,9 +193,9 @@ def test_numbers_that_are_not_finite_refuse_only_their_own_call(shared: Registry
         )
         for row in rows
     ]
-    alone = [comparable(answers(Predictor(shared, LIMITS), [call])[0]) for call in calls]
-    answers(predictor, calls[:1])
-    together = answers(predictor, calls)
+    alone = [comparable(respond(make_predictor(shared, LIMITS), [call])[0]) for call in calls]
+    respond(predictor, calls[:1])
+    together = respond(predictor, calls)
     assert [comparable(answer) for answer in together] == alone
     kinds = [type(answer) for answer in together]
     assert kinds == [bytes, MissingValueError, bytes, NonFiniteInputError, bytes]
@@ -226,20 +209,20 @@ def one_row(network: str, *numbers: float, exact: bool = False) -> RawRequest:
 
 def test_a_number_too_large_for_the_network_is_rejected_the_second_time_too(registry: Registry) -> None:
     registry.register("lenient-single", chain([1, 1], dtype="float32", allow_non_finite_inputs=True))
-    predictor = Predictor(registry, LIMITS)
+    predictor = make_predictor(registry, LIMITS)
     calls = [one_row("lenient-single", number) for number in (1.0, np.inf, 1e39, 2.0, 1e39)]
-    kinds = [type(answers(predictor, [call])[0]) for call in calls]
+    kinds = [type(respond(predictor, [call])[0]) for call in calls]
     assert kinds == [bytes, bytes, NonFiniteInputError, bytes, NonFiniteInputError]
 
 
 def test_integers_are_checked_in_each_request(shared: Registry) -> None:
-    predictor = Predictor(shared, LIMITS)
+    predictor = make_predictor(shared, LIMITS)
     calls = [one_row("single", number, 0.5, exact=True) for number in (2**24, 2**24 + 1, 2**24 + 2)]
-    assert [type(answers(predictor, [call])[0]) for call in calls] == [bytes, InvalidTensorError, bytes]
+    assert [type(respond(predictor, [call])[0]) for call in calls] == [bytes, InvalidTensorError, bytes]
 
 
 def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
-    predictor = Predictor(registry, LIMITS)
+    predictor = make_predictor(registry, LIMITS)
     tensor = number_request("moving", 1.0).tensor
     calls = {
         version: RawRequest(
@@ -249,9 +232,9 @@ def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
     }
 
     def seen() -> dict[str, object]:
-        """What each reference answers: a version's number, or an error; asked twice, so that heads are known."""
+        """What each reference answers: a version's number, or an error; asked twice, so that prepared are known."""
         for _ in range(2):
-            found = answers(predictor, list(calls.values()))
+            found = respond(predictor, list(calls.values()))
         return {
             version: PredictResponse.FromString(answer).version if isinstance(answer, bytes) else type(answer)
             for version, answer in zip(calls, found, strict=True)
@@ -277,25 +260,25 @@ def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
 
 
 def test_heads_of_any_callers_making_take_bounded_memory(shared: Registry) -> None:
-    predictor = Predictor(shared, LIMITS)
+    predictor = make_predictor(shared, LIMITS)
     tensor = Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=bytes(16))
     tail = bytes_field(5, b"layer_0") * 20_000 + TraceRequest(network="double", tensor=tensor).SerializeToString()
     for number in range(50):
-        (answer,) = answers(predictor, [RawRequest(TRACE, bytes_field(100, b"%d" % number) + tail)])
+        (answer,) = respond(predictor, [RawRequest(TRACE, bytes_field(100, b"%d" % number) + tail)])
         assert isinstance(answer, bytes)
-    kept = sum(map(len, predictor._known.heads[TRACE]._heads))
-    assert kept < 2**20, f"{kept:,} bytes of heads are kept"
+    kept = sum(map(len, predictor._prepared.caches[TRACE]._by_head))
+    assert kept < 2**20, f"{kept:,} bytes of prepared are kept"
 
 
 def test_so_many_heads_are_known_and_no_more(shared: Registry) -> None:
-    predictor = Predictor(shared, LIMITS)
+    predictor = make_predictor(shared, LIMITS)
     tail = PredictRequest(
         network="double", tensor=Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=bytes(16))
     ).SerializeToString()
     calls = [RawRequest(PREDICT, bytes_field(100, b"%d" % number) + tail) for number in range(5_000)]
-    answers(predictor, calls)
-    heads = predictor._known.heads[PREDICT]
-    assert isinstance(heads, PreparedRequestCache)
-    assert len(heads._heads) <= 4_096
-    assert sum(map(len, heads._places.values())) <= 4_096
-    assert heads.find(calls[-1].request)
+    respond(predictor, calls)
+    prepared = predictor._prepared.caches[PREDICT]
+    assert isinstance(prepared, PreparedRequestCache)
+    assert len(prepared._by_head) <= 4_096
+    assert sum(map(len, prepared._places.values())) <= 4_096
+    assert prepared.find(calls[-1].data)

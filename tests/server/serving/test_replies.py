@@ -14,8 +14,8 @@ from forwardpass.v1.prediction_service_pb2 import Classification, PredictRespons
 from forwardpass.v1.trace_pb2 import LayerTrace
 from forwardpass_server import core
 from forwardpass_server.registry import LoadedVersion
-from forwardpass_server.serving.replies import predict_replies, trace_replies
-from forwardpass_server.serving.wire import tensor_field, varint
+from forwardpass_server.serving.encode.predict import encode_predictions, encode_traces
+from forwardpass_server.serving.encode.wire import tensor_field, varint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,7 +111,7 @@ def inputs_of(of: LoadedVersion, rows: int, seed: int = 1) -> Array:
 
 def check_predict(of: LoadedVersion, counts: Sequence[int]) -> list[bytes]:
     outputs = core.forward(of.plan, inputs_of(of, sum(counts)))
-    replies = predict_replies(of, outputs, counts, REVISION)
+    replies = encode_predictions(of, outputs, counts, REVISION)
     plain = [plain_predict(of, outputs[rows]) for rows in spans(counts)]
     assert [PredictResponse.FromString(reply) for reply in replies] == plain
     assert [len(reply) for reply in replies] == [message.ByteSize() for message in plain]
@@ -122,7 +122,7 @@ def check_trace(
     network: NetworkSpec, of: LoadedVersion, counts: Sequence[int], layers: frozenset[str], *, contributions: bool
 ) -> list[bytes]:
     traced = core.trace(of.plan, inputs_of(of, sum(counts)), layers=layers or None, contributions=contributions)
-    replies = trace_replies(of, traced, counts, REVISION)
+    replies = encode_traces(of, traced, counts, REVISION)
     plain = [plain_trace(network, of, traced, rows) for rows in spans(counts)]
     assert [TraceResponse.FromString(reply) for reply in replies] == plain
     return replies
@@ -164,10 +164,10 @@ def test_answers_of_many_rows_follow_each_other_at_every_length() -> None:
 def test_a_tie_goes_to_the_first_and_one_half_to_the_second_class() -> None:
     several = loaded(chain([1, 3], classes=["a", "b", "c"]))
     ties = np.array([[0.5, 0.5, 0.1], [0.1, 0.7, 0.7], [0.0, 0.0, 0.0]])
-    labels = [PredictResponse.FromString(reply) for reply in predict_replies(several, ties, [1, 1, 1], REVISION)]
+    labels = [PredictResponse.FromString(reply) for reply in encode_predictions(several, ties, [1, 1, 1], REVISION)]
     assert [answer.classifications[0].label for answer in labels] == ["a", "b", "a"]
     binary = loaded(chain([1, 1], classes=["no", "yes"]))
-    (reply,) = predict_replies(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2], REVISION)
+    (reply,) = encode_predictions(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2], REVISION)
     assert [found.label for found in PredictResponse.FromString(reply).classifications] == ["yes", "no"]
 
 

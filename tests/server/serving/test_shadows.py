@@ -1,7 +1,7 @@
 """What is computed beside others: after the answer, on the rows drawn, counted as numpy does it, never in the way."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,54 +16,41 @@ from forwardpass_server.serving import (
     PREDICT,
     PREDICT_MANY,
     TRACE,
+    BatchingPolicy,
     Dispatcher,
-    Predictor,
     RawRequest,
-    RawResponse,
     Shadows,
-    WorkLimits,
+    Workers,
 )
 from forwardpass_server.serving import shadows as shadows_module
 
 from tests.support.sample_networks import chain, number_request
+from tests.support.serving import POLICY, KeepingTransport, make_predictor
 
 SECONDS = 60.0
-
-
-class Recorder:
-    """A door that keeps what it is sent, and notes whether a shadow computed before."""
-
-    def __init__(self) -> None:
-        self.answers: list[RawResponse] = []
-
-    def send(self, calls: Sequence[RawRequest], answers: Sequence[RawResponse]) -> None:
-        assert len(calls) == len(answers)
-        self.answers += answers
-
-    def status(self, call: RawRequest, error: Exception) -> bytes:
-        raise AssertionError((call, error))
 
 
 class Bench:
     """A registry with a network of two versions, and what answers its calls."""
 
-    def __init__(self, registry: Registry, **options: Any) -> None:
+    def __init__(self, registry: Registry, policy: BatchingPolicy = POLICY) -> None:
         self.registry = registry
-        self.shadows = Shadows(registry, **options)
-        self.dispatcher = Dispatcher(Predictor(registry, WorkLimits()), self.shadows)
-        self.door = Recorder()
+        self.shadows = Shadows(registry, policy)
+        self.workers = Workers(1)
+        self.dispatcher = Dispatcher(make_predictor(registry, policy=policy), self.shadows, self.workers, policy)
+        self.transport = KeepingTransport()
 
-    def ask(self, rows: "np.ndarray[Any, Any]", kind: Any = PREDICT) -> None:
+    def ask(self, rows: "np.ndarray[Any, Any]", method: Any = PREDICT) -> None:
         tensor = Tensor(dtype=DATA_TYPE_FLOAT64, shape=rows.shape, data=rows.tobytes())
         request = number_request("net")
         request.tensor.CopyFrom(tensor)
-        if kind is TRACE:
+        if method is TRACE:
             message: Any = TraceRequest(network="net", tensor=tensor)
-        elif kind is PREDICT_MANY:
+        elif method is PREDICT_MANY:
             message = PredictManyRequest(requests=[request, request])
         else:
             message = request
-        self.dispatcher.take([RawRequest(kind, message.SerializeToString(), key=object())], self.door)
+        self.dispatcher.take([RawRequest(method, message.SerializeToString(), key=object())], self.transport)
 
     def figures(self) -> ShadowFigures:
         assert self.shadows.wait_until_idle(SECONDS)
@@ -97,7 +84,7 @@ def test_nothing_is_done_without_a_shadow(bench: Bench) -> None:
     bench.registry.clear_shadow("net", "latest")
     bench.ask(ROWS)
     assert bench.shadows._thread is None
-    assert len(bench.door.answers) == 2
+    assert len(bench.transport.responses) == 2
 
 
 @pytest.mark.parametrize("sizes", [[300], [1] * 300, [100, 7, 193]], ids=["one call", "a row each", "three calls"])
@@ -121,7 +108,7 @@ def test_counts_are_those_of_numpy(bench: Bench, sizes: list[int]) -> None:
     assert expected.relabeled
     assert bench.figures() == expected
     answered = np.concatenate(
-        [np.frombuffer(PredictResponse.FromString(answer).outputs.data) for answer in bench.door.answers]  # type: ignore[arg-type] # all are bytes
+        [np.frombuffer(PredictResponse.FromString(answer).outputs.data) for answer in bench.transport.responses]  # type: ignore[arg-type] # all are bytes
     )
     assert answered.tobytes() == ours.tobytes(), "what is answered is the version's own"
 
@@ -143,13 +130,13 @@ def test_which_methods_count(bench: Bench) -> None:
     assert bench.figures().rows == 10, "a trace is for looking at, and no traffic"
 
 
-def test_long_work_counts_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forwardpass_server.serving.batches.STEP", 1_000)
-    monkeypatch.setattr("forwardpass_server.serving.predictor.STEP", 1_000)
+def test_long_work_counts_too(registry: Registry) -> None:
+    bench = Bench(registry, BatchingPolicy(step_flops=1_000))
     bench.registry.set_shadow("net", "latest", "2", share=1.0)
     bench.ask(ROWS)
-    bench.dispatcher._workers.close()
+    bench.workers.close()
     assert bench.figures().compared == 300
+    bench.dispatcher.close()
 
 
 def test_the_answer_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,11 +149,11 @@ def test_the_answer_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
         return forward(*arguments)
 
     monkeypatch.setattr(shadows_module, "forward", hang)
-    bench = Bench(bench.registry, most_bytes=20_000)
+    bench = Bench(bench.registry, BatchingPolicy(shadow_queue_bytes=20_000))
     bench.registry.set_shadow("net", "latest", "2", share=1.0)
     for _ in range(10):
         bench.ask(ROWS)
-    assert len(bench.door.answers) == 10
+    assert len(bench.transport.responses) == 10
     assert begun.wait(SECONDS)
     may_go_on.set()
     figures = bench.figures()
@@ -194,10 +181,10 @@ def test_a_shadow_that_fails_is_counted(bench: Bench, monkeypatch: pytest.Monkey
     monkeypatch.setattr(shadows_module, "forward", broken)
     bench.ask(ROWS)
     assert (bench.figures().failed, bench.figures().failure) == (600, "it failed; the server's log has the reason")
-    assert all(isinstance(answer, bytes) for answer in bench.door.answers)
+    assert all(isinstance(answer, bytes) for answer in bench.transport.responses)
 
 
-def test_a_version_of_another_kind(bench: Bench) -> None:
+def test_a_version_of_another_method(bench: Bench) -> None:
     bench.registry.set_shadow("net", "latest", "2", share=1.0)
     bench.registry.register("net", chain([3, 1]))
     bench.ask(ROWS)
@@ -241,7 +228,7 @@ def test_closing_drops_what_waits(bench: Bench) -> None:
     bench.ask(ROWS)
     [shadowing] = bench.registry.network("net").shadowings
     assert shadowing.statistics.figures().dropped == 300
-    assert len(bench.door.answers) == 1
+    assert len(bench.transport.responses) == 1
 
 
 def test_typed_features(registry: Registry) -> None:
@@ -255,10 +242,10 @@ def test_typed_features(registry: Registry) -> None:
         }
         registry.register("typed", parse(document))
     registry.set_shadow("typed", "latest", "1", share=1.0)
-    shadows = Shadows(registry)
-    dispatcher, door = Dispatcher(Predictor(registry, WorkLimits()), shadows), Recorder()
+    shadows = Shadows(registry, POLICY)
+    dispatcher = Dispatcher(make_predictor(registry), shadows, Workers(1), POLICY)
     request = number_request("typed", float("nan"), 3.0).SerializeToString()
-    dispatcher.take([RawRequest(PREDICT, request, key=object())], door)
+    dispatcher.take([RawRequest(PREDICT, request, key=object())], KeepingTransport())
     assert shadows.wait_until_idle(SECONDS)
     [shadowing] = registry.network("typed").shadowings
     figures = shadowing.statistics.figures()

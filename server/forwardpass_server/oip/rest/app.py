@@ -41,7 +41,7 @@ class RestApp:
     def __init__(
         self,
         service: Service,
-        door: AsyncioTransport,
+        transport: AsyncioTransport,
         *,
         outside: Sequence[Interceptor],
         inside: Sequence[Interceptor],
@@ -53,7 +53,7 @@ class RestApp:
 
         Args:
             service: The gRPC service.
-            door: Where hot calls go in.
+            transport: Where hot calls go in.
             outside: What happens around a call before its body is read.
             inside: What happens around it when that is in, unless it is about health.
             max_request_bytes: The largest body, compressed or not.
@@ -61,7 +61,7 @@ class RestApp:
             serving: Whether the server still wants calls; connections end with their next answer when not.
         """
         self._service = service
-        self._door = door
+        self._transport = transport
         self._outside = outside
         self._inside = inside
         self._max_request_bytes = max_request_bytes
@@ -92,7 +92,7 @@ class RestApp:
                 message, form = read_raw_request(body, name, version, await self._ask("ModelMetadata", asked, call))
             else:
                 message, form = await self._in_thread(length, read_request, body, length, name, version)
-            answer = await self._door.answer(
+            answer = await self._transport.call(
                 self._service.hot["ModelInfer"],
                 message.SerializeToString(),
                 request_id=call.request_id,
@@ -145,7 +145,7 @@ class RestApp:
         except HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the answer
-            response = error_response(error, self._door.refusals.of(error, request_id), request_id)
+            response = error_response(error, self._transport.error_mapper.map(error, request_id), request_id)
         if not self._serving():
             response.headers["connection"] = "close"
         return response

@@ -9,7 +9,7 @@ from grpc import StatusCode
 from starlette.responses import JSONResponse, Response
 
 from forwardpass_server.rpc.context import REQUEST_ID
-from forwardpass_server.rpc.status import Refusal
+from forwardpass_server.rpc.status import MappedError
 
 STATUSES: Final[dict[StatusCode, int]] = {
     StatusCode.INVALID_ARGUMENT: 400,
@@ -29,18 +29,18 @@ STATUSES: Final[dict[StatusCode, int]] = {
 of the error table's codes is missing."""
 
 
-def error_response(error: Exception, refused: Refusal, request_id: str) -> Response:
+def error_response(error: Exception, mapped: MappedError, request_id: str) -> Response:
     """Say an error to the caller."""
     headers = {REQUEST_ID: request_id}
     if isinstance(error, ForwardpassError) and error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
-    if refused.code is StatusCode.UNAUTHENTICATED:
+    if mapped.code is StatusCode.UNAUTHENTICATED:
         headers["www-authenticate"] = "Bearer"
     return sentence(
-        STATUSES[refused.code],
-        refused.status.message,
+        STATUSES[mapped.code],
+        mapped.status.message,
         headers,
-        reason=refused.reason,
+        reason=mapped.reason,
     )
 
 

@@ -7,8 +7,8 @@ from forwardpass.errors import Fault, InvalidFieldError, MalformedRequestError
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictManyResponse, PredictResult
 from google.protobuf.message import DecodeError
 
-from forwardpass_server.serving.calls import RawResponse
-from forwardpass_server.serving.wire import field
+from forwardpass_server.serving.encode.wire import field
+from forwardpass_server.serving.requests import RawResponse
 
 _REQUESTS: Final = field(PredictManyRequest.DESCRIPTOR.fields_by_name["requests"].number, 0)[0]
 _RESULTS: Final = PredictManyResponse.DESCRIPTOR.fields_by_name["results"].number

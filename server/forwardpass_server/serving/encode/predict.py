@@ -1,9 +1,10 @@
-"""Arrays that came out of the core, as the serialized messages that callers get."""
+"""The responses of Predict and Trace: what was computed, as serialized messages."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from forwardpass.merges import MERGES
 from forwardpass.numerics import NUMERICS, Numerics
@@ -11,25 +12,72 @@ from forwardpass.spec.forms.messages import activation_message
 from forwardpass.v1.prediction_service_pb2 import PredictResponse, TraceResponse
 from forwardpass.v1.trace_pb2 import LayerTrace
 
-from forwardpass_server.serving.classes import classify
-from forwardpass_server.serving.wire import data_of, field, tensor_field
+from forwardpass_server.serving.encode.classifications import classify
+from forwardpass_server.serving.encode.wire import data_of, field, tensor_field
 
 if TYPE_CHECKING:
     from forwardpass.tensors import Array
 
     from forwardpass_server import core
     from forwardpass_server.registry import LoadedVersion
+    from forwardpass_server.serving.requests import Computed, RawRequest
 
-_ANSWER: Final = {name: at.number for name, at in TraceResponse.DESCRIPTOR.fields_by_name.items()}
+_RESPONSE: Final = {name: at.number for name, at in TraceResponse.DESCRIPTOR.fields_by_name.items()}
 _LAYER: Final = {name: at.number for name, at in LayerTrace.DESCRIPTOR.fields_by_name.items()}
 
-# What surrounds the numbers of traces, by everything that it depends on: a cache, as those of `lru_cache` below.
+# The constant bytes around the numbers of traces, by everything that they depend on: a cache like those of `lru_cache`.
 _SMALL: Final = 16 * 1024
 _MAX_SMALL: Final = 1024
 _small: dict[tuple[object, ...], tuple[bytes, ...]] = {}
 
 
-def predict_replies(
+@dataclass(frozen=True, slots=True)
+class PredictEncoder:
+    """Encodes predictions.
+
+    Attributes:
+        top: How many of the most probable classes are shown of each row.
+    """
+
+    top: int
+
+    def __call__(
+        self,
+        loaded: "LoadedVersion",
+        computed: "Computed",
+        requests: "Sequence[RawRequest]",
+        counts: Sequence[int],
+        revision: int,
+    ) -> list[bytes]:
+        """Serialize a `PredictResponse` for each request."""
+        del requests
+        return encode_predictions(loaded, cast("Array", computed), counts, revision, self.top)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEncoder:
+    """Encodes traces.
+
+    Attributes:
+        top: How many of the most probable classes are shown of each row.
+    """
+
+    top: int
+
+    def __call__(
+        self,
+        loaded: "LoadedVersion",
+        computed: "Computed",
+        requests: "Sequence[RawRequest]",
+        counts: Sequence[int],
+        revision: int,
+    ) -> list[bytes]:
+        """Serialize a `TraceResponse` for each request."""
+        del requests
+        return encode_traces(loaded, cast("core.Trace", computed), counts, revision, self.top)
+
+
+def encode_predictions(
     loaded: "LoadedVersion", outputs: "Array", counts: Sequence[int], revision: int, top: int = 0
 ) -> list[bytes]:
     """Serialize a `PredictResponse` for each call of a batch.
@@ -47,13 +95,13 @@ def predict_replies(
     width = outputs.shape[1]
     size = width * outputs.itemsize
     if len(counts) == len(outputs) and not loaded.classes:  # the usual batch: a row each
-        head = tensor_field(_ANSWER["outputs"], outputs.dtype, (1, width))
+        head = tensor_field(_RESPONSE["outputs"], outputs.dtype, (1, width))
         return [head + data[start : start + size] + tail for start in range(0, len(data), size)]
     labels = _classifications(loaded, outputs, top)
     return [
         b"".join(
             (
-                tensor_field(_ANSWER["outputs"], outputs.dtype, (end - start, width)),
+                tensor_field(_RESPONSE["outputs"], outputs.dtype, (end - start, width)),
                 data[start * size : end * size],
                 tail,
                 *labels[start:end],
@@ -63,23 +111,23 @@ def predict_replies(
     ]
 
 
-def trace_replies(
+def encode_traces(
     loaded: "LoadedVersion", traced: "core.Trace", counts: Sequence[int], revision: int, top: int = 0
 ) -> list[bytes]:
-    """Serialize a `TraceResponse` for each call of a batch; the arguments are as for `predict_replies`."""
+    """Serialize a `TraceResponse` for each call of a batch; the arguments are as for `encode_predictions`."""
     arrays = [traced.outputs, traced.inputs]
     for layer in traced.layers:
         arrays += _numbers(layer).values()
     slots = [(data_of(array), array[:1].nbytes) for array in arrays]
     labels = _classifications(loaded, traced.outputs, top)
     around = {count: _around(loaded, traced, count) for count in set(counts)}
-    replies = []
+    responses = []
     for start, end in _spans(counts):
         constant = around[end - start]
         numbers = [data[start * size : end * size] for data, size in slots]
         pieces = chain.from_iterable(zip(constant, numbers, strict=False))
-        replies.append(b"".join((*pieces, constant[-1], _revision(revision), *labels[start:end])))
-    return replies
+        responses.append(b"".join((*pieces, constant[-1], _revision(revision), *labels[start:end])))
+    return responses
 
 
 def _spans(counts: Sequence[int]) -> "pairwise[tuple[int, int]]":
@@ -150,8 +198,8 @@ def _around_slots(loaded: "LoadedVersion", traced: "core.Trace", count: int) -> 
     tail = _tail(TraceResponse, loaded.name, loaded.version, loaded.digest, loaded.output_names, loaded.numerics)
     names = TraceResponse(input_names=loaded.input_names).SerializeToString()
     constant = [
-        tensor(_ANSWER["outputs"], traced.outputs),
-        tail + tensor(_ANSWER["inputs"], traced.inputs),
+        tensor(_RESPONSE["outputs"], traced.outputs),
+        tail + tensor(_RESPONSE["inputs"], traced.inputs),
     ]
     before = names
     for layer in traced.layers:
@@ -160,7 +208,7 @@ def _around_slots(loaded: "LoadedVersion", traced: "core.Trace", count: int) -> 
         pieces = [tensor(_LAYER[name], array) for name, array in arrays.items()]
         numbers = sum(array[:1].nbytes for array in arrays.values()) * count
         length = len(said.first) + sum(map(len, pieces)) + numbers + len(said.last)
-        pieces[0] = before + field(_ANSWER["layers"], length) + said.first + pieces[0]
+        pieces[0] = before + field(_RESPONSE["layers"], length) + said.first + pieces[0]
         constant += pieces
         before = said.last
     return (*constant, before)

@@ -1,0 +1,129 @@
+"""What travels the road of a request: raw requests and responses, and what lies between them.
+
+A `Method` tells how the requests of an RPC are decoded. An `InferenceRequest` is a request that was decoded; all that
+differs between Predict, Trace and the Open Inference Protocol's ModelInfer is behind its methods. What lies between is
+the same code for all, so that requests of different methods may share a matrix.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from forwardpass.tensors import Array
+    from google.protobuf.message import Message
+
+    from forwardpass_server import core
+    from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
+    from forwardpass_server.serving.features import Read, Warnings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Method:
+    """An RPC that computes networks.
+
+    Attributes:
+        name: The method's name.
+        decode: Decodes a serialized request; None where a request consists of several of another method.
+        strip_request_id: Returns a serialized request without its id, which stands before the inputs and would make
+            every request unlike all others; None where requests have none.
+        with_layer_access: The same method for callers who may see the values inside networks; None where these have
+            a method of their own.
+    """
+
+    name: str
+    decode: "Callable[[bytes], InferenceRequest] | None" = None
+    strip_request_id: Callable[[bytes], bytes] | None = None
+    with_layer_access: "Method | None" = None
+
+
+class RawRequest(NamedTuple):
+    """A request as a transport received it. A tuple, since one is made for every call.
+
+    Attributes:
+        method: The method that is called.
+        data: The serialized request.
+        expires: When the caller stops waiting, in seconds of `time.monotonic()`.
+        key: What the transport knows the call by; unlike that of any other call in flight.
+        details: What else the transport keeps of the call.
+        arrived: When the request arrived, in seconds of `time.monotonic()`.
+    """
+
+    method: Method
+    data: bytes
+    expires: float = inf
+    key: Any = None
+    details: Any = None
+    arrived: float = 0.0
+
+
+RawResponse: TypeAlias = bytes | Exception
+"""The serialized response to a request, or its error."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TraceOptions:
+    """What a trace shows: which layers (empty means all), and whether contributions."""
+
+    layers: frozenset[str] = frozenset()
+    contributions: bool = False
+
+
+Computed: TypeAlias = "Array | core.Trace"
+"""The outputs of some rows, shape `(rows, outputs)`, or a trace of them."""
+
+ResponseEncoder: TypeAlias = (
+    "Callable[[LoadedVersion, Computed, Sequence[RawRequest], Sequence[int], int], list[bytes]]"
+)
+"""Encodes the responses to some requests.
+
+It is called with the version, what was computed of the rows of all requests, the requests, how many of the rows are
+each request's, and the registry's revision at which the version was found. Two encoders are equal if they may encode
+the responses to each other's requests.
+"""
+
+
+class OutputOptions(NamedTuple):
+    """What the response to a request shows.
+
+    Attributes:
+        trace: What is traced, or None where the outputs are enough.
+        encoder: Encodes the response.
+        row_bytes: The bytes of a row in the response besides numbers, at most.
+    """
+
+    trace: TraceOptions | None
+    encoder: ResponseEncoder
+    row_bytes: int = 0
+
+
+class InferenceRequest(Protocol):
+    """A request that was decoded. Each method may raise the error that the caller gets."""
+
+    @property
+    def message(self) -> "Message":
+        """The message that was decoded."""
+
+    @property
+    def min_revision(self) -> int:
+        """The lowest revision of the registry at which the version may be found."""
+
+    def find(self, snapshot: "Snapshot") -> "VersionState":
+        """Return the version that the request names."""
+
+    def inputs(self, loaded: "LoadedVersion") -> "Read":
+        """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and the warnings about them."""
+
+    def output_options(self, loaded: "LoadedVersion") -> OutputOptions:
+        """Return what the response shows."""
+
+    def encode_warnings(self, warnings: "Warnings") -> bytes:
+        """Encode the fields of a response that have warnings, to be appended to all other fields."""
+
+    def tensor_data(self) -> "tuple[bytes, np.dtype[Any]] | None":
+        """Return the inputs as they stand in the request and their dtype; None where they are no such bytes."""
+
+    def with_tensor_data(self, data: bytes) -> "Message":
+        """Return the message, without a request id, with other bytes in the place of `tensor_data`."""

@@ -1,0 +1,86 @@
+"""How much work a request is, and how much is accepted; judged before anything is computed."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forwardpass.errors import QuotaExceededError
+
+from forwardpass_server.core import Dense
+
+if TYPE_CHECKING:
+    from forwardpass_server.registry import LoadedVersion
+    from forwardpass_server.serving.requests import OutputOptions, TraceOptions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkLimits:
+    """The most that one call may need.
+
+    Attributes:
+        max_rows: Rows.
+        max_gflop_per_call: Arithmetic: rows times twice the network's weights, in 1e9 floating-point operations.
+        max_response_bytes: Bytes of the numbers in the response.
+        max_requests: Requests of one PredictMany.
+    """
+
+    max_rows: int = 1_000_000
+    max_gflop_per_call: float = 1_000.0
+    max_response_bytes: int = 64 * 2**20
+    max_requests: int = 10_000
+
+    def check(self, loaded: "LoadedVersion", options: "OutputOptions", rows: int) -> None:
+        """Reject a request that is too much work.
+
+        Raises:
+            QuotaExceededError: It has too many rows, needs too much arithmetic, or its response would be too large.
+        """
+        if rows > self.max_rows:
+            raise _quota_exceeded("rows", rows, self.max_rows, "max_rows")
+        gflop = rows * loaded.plan.flops_per_row / 1e9
+        if gflop > self.max_gflop_per_call:
+            raise _quota_exceeded(
+                "billion floating-point operations", gflop, self.max_gflop_per_call, "max_gflop_per_call"
+            )
+        self.check_response_bytes(rows * (response_bytes_per_row(loaded, options.trace) + options.row_bytes))
+
+    def check_response_bytes(self, size: int) -> None:
+        """Reject a call whose response would be too large.
+
+        Raises:
+            QuotaExceededError: It would be.
+        """
+        if size > self.max_response_bytes:
+            raise _quota_exceeded("bytes in the response", size, self.max_response_bytes, "max_response_bytes")
+
+    def check_requests(self, count: int) -> None:
+        """Reject a PredictMany with too many requests.
+
+        Raises:
+            QuotaExceededError: It has too many.
+        """
+        if count > self.max_requests:
+            raise _quota_exceeded("requests", count, self.max_requests, "max_requests")
+
+
+def response_bytes_per_row(loaded: "LoadedVersion", trace: "TraceOptions | None") -> int:
+    """Return the bytes of a row's numbers in a response."""
+    plan = loaded.plan
+    numbers = plan.outputs
+    if trace is not None:
+        numbers += plan.inputs
+        for layer in plan.layers:
+            if not trace.layers or layer.name in trace.layers:
+                numbers += 2 * layer.outputs + (layer.inputs if layer.merge else 0)
+                numbers += layer.weights.size if trace.contributions and isinstance(layer, Dense) else 0
+    return numbers * plan.dtype.itemsize
+
+
+def _quota_exceeded(what: str, value: float, limit: float, setting: str) -> QuotaExceededError:
+    return QuotaExceededError(
+        f"the call needs {value:,} {what}; the server's limit is {limit:,} (setting `{setting}`); "
+        "send fewer rows in each call",
+        quotaValue=value,
+        quotaLimit=limit,
+        setting=setting,
+        subject=what,
+    )
