@@ -10,7 +10,7 @@ from forwardpass.spec import expressions
 from forwardpass.spec.activations import ACTIVATIONS as VOCABULARY
 from forwardpass.spec.expressions import grammar
 from forwardpass_server.core import ACTIVATIONS as FUNCTIONS
-from forwardpass_server.core.elementwise import OPERATIONS
+from forwardpass_server.core.elementwise import FUNCTIONS as ELEMENTWISE
 
 from tests.support.default_parameters import default_parameters
 
@@ -38,7 +38,7 @@ def documented(name: str) -> str:
 
 
 def test_what_expressions_may_say_is_what_the_core_computes() -> None:
-    assert {*grammar.FUNCTIONS, *grammar.OPERATORS, *grammar.PREFIXES} == set(OPERATIONS)
+    assert {*grammar.FUNCTIONS, *grammar.OPERATORS, *grammar.PREFIXES} == set(ELEMENTWISE)
 
 
 def test_the_documented_grammar_is_complete() -> None:

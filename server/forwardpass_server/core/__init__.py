@@ -1,20 +1,12 @@
-"""Forward propagation with numpy: no I/O, no logging, no clock. Trusts its input."""
+"""Forward propagation with numpy: no I/O, no logging, no clock. It trusts its arguments."""
 
 from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.elementwise import Elementwise
-from forwardpass_server.core.features import FeatureViolations, Rules, validate_and_fill
-from forwardpass_server.core.forward import (
-    LayerTrace,
-    Trace,
-    empty_trace,
-    forward,
-    forward_steps,
-    rows_of,
-    trace,
-    trace_steps,
-)
+from forwardpass_server.core.forward import forward, forward_steps
 from forwardpass_server.core.layers import Dense, Layer, Operation
 from forwardpass_server.core.plan import Plan
+from forwardpass_server.core.tracing import LayerTrace, Trace, empty_trace, rows_of, trace, trace_steps
+from forwardpass_server.core.validation import FeatureViolations, Rules, validate_and_fill
 
 __all__ = [
     "ACTIVATIONS",

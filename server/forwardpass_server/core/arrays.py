@@ -1,4 +1,4 @@
-"""The one array type of the core, and what is done to it in several places."""
+"""The array type of the core, and two functions that several modules need."""
 
 from typing import Any, TypeAlias
 
@@ -10,15 +10,18 @@ Array: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 def frozen(array: Array) -> Array:
-    """Return an array as a contiguous view that cannot be written."""
+    """Return a contiguous, read-only view of an array, or of a copy where it is not contiguous."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
 
 
 def canonicalize(array: Array) -> None:
-    """Make -0 and 0 one, and all NaN one: which of two is kept depends on their place in a vector instruction."""
+    """Replace -0 by 0 and every NaN by the same NaN, in place.
+
+    Which of two equal numbers a minimum or maximum keeps depends on their position in a vector instruction.
+    """
     array += 0.0
-    lost = np.isnan(array)
-    if lost.any():
-        array[lost] = np.nan
+    is_nan = np.isnan(array)
+    if is_nan.any():
+        array[is_nan] = np.nan

@@ -1,4 +1,4 @@
-"""Activation functions of a network's own: a tree of operations, computed on whole arrays step by step."""
+"""Activation functions that are expressions: a tree of operations, computed on whole arrays one step after another."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,27 +13,27 @@ from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.erf import erf, erfc
 
 Tree: TypeAlias = float | bool | str | tuple[Any, ...]
-"""A constant, `"x"`, or a name in `OPERATIONS` with its operands, which are trees too."""
+"""A constant, `"x"`, or a tuple of a name in `FUNCTIONS` and its operands, which are trees too."""
 
-PIECE_NUMBERS: Final = 2**14
-"""About so many numbers go through all steps together, so that what is between two steps stays in a core's cache."""
+CHUNK_NUMBERS: Final = 2**14
+"""About how many numbers go through all steps together, so that the values between two steps stay in a core's cache."""
 
 _X, _OUT = 0, 1
-"""Where among the values of a piece the argument is, and where the result is wanted."""
+"""The indices of the argument and of the result among the values of a chunk."""
 
 
 class Elementwise:
-    """A function of `x`, number by number, in one dtype.
+    """A compiled expression over `x`, computed number by number in one dtype.
 
-    Called with `z` of shape `(rows, nodes)` in that dtype, and `out` as the functions of `ACTIVATIONS`
-    are. Where it has no value, the result is NaN; what is too large is infinity.
+    It is called with `z`, `(rows, nodes)` in that dtype, and perhaps `out`, like the functions of `ACTIVATIONS`. Where
+    the expression has no value, the result is NaN; where the value is too large, it is infinity.
     """
 
     def __init__(self, tree: Tree, dtype: "np.dtype[Any]") -> None:
-        """List the steps; constants are rounded to the dtype."""
+        """Compile a tree to steps; constants are rounded to the dtype."""
         self._dtype = dtype
         self._steps: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
-        self._places: list[Any] = [None, None]  # a constant, or the dtype of the space that a piece needs there
+        self._places: list[Any] = [None, None]  # a constant, or the dtype of the buffer that a chunk needs
         self._free: dict[object, list[int]] = {dtype: [], np.dtype(bool): []}
         result = self._place(tree)
         if self._steps:
@@ -47,18 +47,18 @@ class Elementwise:
         """Return the function of every number of `z`."""
         result = np.empty_like(z) if out is None else out
         rows, nodes = z.shape
-        height = min(max(PIECE_NUMBERS // max(nodes, 1), 1), rows)
-        spaces = [np.empty((height, nodes), place) if isinstance(place, np.dtype) else place for place in self._places]
+        height = min(max(CHUNK_NUMBERS // max(nodes, 1), 1), rows)
+        buffers = [np.empty((height, nodes), place) if isinstance(place, np.dtype) else place for place in self._places]
         for start in range(0, rows, max(height, 1)):
-            piece = result[start : start + height]
-            values = [space[: len(piece)] if isinstance(space, np.ndarray) else space for space in spaces]
-            values[_X], values[_OUT] = z[start : start + height], piece
+            chunk = result[start : start + height]
+            values = [buffer[: len(chunk)] if isinstance(buffer, np.ndarray) else buffer for buffer in buffers]
+            values[_X], values[_OUT] = z[start : start + height], chunk
             for function, operands, target in self._steps:
                 function(*[values[operand] for operand in operands], out=values[target])
         return result
 
     def _place(self, tree: Tree) -> int:
-        """Append the steps that a tree needs, and return where its value is after them."""
+        """Append the steps of a tree, and return the index of its value."""
         if isinstance(tree, str):
             return _X
         if not isinstance(tree, tuple):
@@ -67,15 +67,15 @@ class Elementwise:
         name, *parts = tree
         operands = tuple(map(self._place, parts))
         for operand in operands:
-            space = self._places[operand]
-            if isinstance(space, np.dtype):
-                self._free[space].append(operand)
-        space = np.dtype(bool) if name in _CONDITIONS else self._dtype
-        if not self._free[space]:
-            self._places.append(space)
-            self._free[space].append(len(self._places) - 1)
-        target = self._free[space].pop()
-        self._steps.append((OPERATIONS[name], operands, target))
+            dtype = self._places[operand]
+            if isinstance(dtype, np.dtype):
+                self._free[dtype].append(operand)
+        dtype = np.dtype(bool) if name in _CONDITIONS else self._dtype
+        if not self._free[dtype]:
+            self._places.append(dtype)
+            self._free[dtype].append(len(self._places) - 1)
+        target = self._free[dtype].pop()
+        self._steps.append((FUNCTIONS[name], operands, target))
         return target
 
 
@@ -88,7 +88,7 @@ def _where(condition: npt.NDArray[np.bool_], x: Array, y: Array, *, out: Array) 
 
 
 def _power(x: Array, exponent: Array, *, out: Array) -> None:
-    """Multiply where the exponent is the constant 2 or 3, which is much faster and as accurate."""
+    """Multiply where the exponent is the constant 2 or 3, which is much faster and equally accurate."""
     if np.ndim(exponent) == 0 and exponent == 2:
         np.multiply(x, x, out=out)
     elif np.ndim(exponent) == 0 and exponent == 3:
@@ -109,7 +109,7 @@ def _erfc(x: Array, *, out: Array) -> None:
     out[...] = erfc(x)
 
 
-OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
         "or": np.logical_or,
         "and": np.logical_and,
@@ -146,6 +146,6 @@ OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "softplus": partial(softplus, beta=1.0),
     }
 )
-"""Every operation by its name. Each may write its result over an operand."""
+"""Each function by its name in an expression. It may write its result over an operand."""
 
 _CONDITIONS: Final = frozenset({"or", "and", "not", "<", "<=", ">", ">=", "==", "!="})

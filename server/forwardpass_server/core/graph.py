@@ -1,7 +1,7 @@
-"""Where layers are more than a chain: which values wait for a later layer, and how several become one.
+"""Graphs of layers: what a layer reads, which activations are kept for later layers, and how several become one.
 
-A layer that reads only the layer before it, and is read only by the next one, needs none of this. Every other layer
-has `Edges`, which fetch what it reads, keep its activations for later readers, and drop those that have none left.
+In a chain every layer reads the layer before it, and nothing is kept. In a graph, a layer that reads something else, or
+whose activations are read later than by the next layer, has `Edges`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from forwardpass_server.core.layers import Layer
 
 INPUTS: Final = "inputs"
-"""What a layer names to read all inputs."""
+"""The name by which a layer reads all inputs."""
 
 
 def merge(arrays: Sequence[Array], how: str) -> Array:
-    """Make one new array of several; a row's bits do not depend on other rows.
+    """Merge several arrays into a new one; a row's bits do not depend on other rows.
 
     Args:
         arrays: At least two of shape `(rows, width)`, of equal widths unless they are concatenated.
@@ -30,10 +30,10 @@ def merge(arrays: Sequence[Array], how: str) -> Array:
     """
     if how == "concatenate":
         return np.concatenate(arrays, axis=1)
-    together = _ELEMENTWISE[how]
-    merged: Array = together(arrays[0], arrays[1])
+    ufunc = _ELEMENTWISE[how]
+    merged: Array = ufunc(arrays[0], arrays[1])
     for array in arrays[2:]:
-        together(merged, array, out=merged)
+        ufunc(merged, array, out=merged)
     if how == "mean":
         merged /= len(arrays)
     canonicalize(merged)
@@ -50,99 +50,98 @@ _ELEMENTWISE: Final[Mapping[str, np.ufunc]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edges:
-    """The edges of a layer in a graph: what it reads, and whether its activations are kept for later layers.
+    """The edges of one layer in a graph: what it reads, and which later layers read it.
 
     Attributes:
-        name: The layer's.
-        sources: What it reads, and which columns of that, None standing for all; or empty for the layer before.
-        merge: How several become one, or None.
-        kept: Whether its activations wait for a layer after the next one, or for the end.
-        forgotten: What waited for this layer last.
+        name: The name of the layer.
+        sources: The layers or inputs that it reads and the columns of each, None for all; empty for the layer before.
+        merge: How several sources become one, or None.
+        is_kept: Whether its activations are kept for a layer after the next one, or as outputs.
+        last_reads: The kept activations that no later layer reads.
     """
 
     name: str
     sources: tuple[tuple[str, slice | None], ...]
     merge: str | None
-    kept: bool
-    forgotten: tuple[str, ...]
+    is_kept: bool
+    last_reads: tuple[str, ...]
 
-    def read(self, waiting: Mapping[str, Array], before: Array) -> Array:
-        """Return what the layer reads, shape `(rows, inputs)` and contiguous; it may be what still waits.
+    def read(self, kept: Mapping[str, Array], before: Array) -> Array:
+        """Return what the layer reads, `(rows, inputs)` and contiguous; it may be a kept array itself.
 
         Args:
-            waiting: What `note` kept, and the inputs, by name.
+            kept: The kept activations, and the inputs, by name.
             before: The activations of the layer before.
         """
         if not self.sources:
             return before
-        arrays = [waiting[name] if columns is None else waiting[name][:, columns] for name, columns in self.sources]
+        arrays = [kept[name] if columns is None else kept[name][:, columns] for name, columns in self.sources]
         return np.ascontiguousarray(arrays[0]) if self.merge is None else merge(arrays, self.merge)
 
-    def note(self, waiting: dict[str, Array], activations: Array) -> None:
-        """Keep the layer's activations if they are to wait, and let go of what waited for this layer."""
-        for name in self.forgotten:
-            del waiting[name]
-        if self.kept:
-            waiting[self.name] = activations
+    def keep(self, kept: dict[str, Array], activations: Array) -> None:
+        """Drop the kept activations that no later layer reads, and keep those of this layer if a later one does."""
+        for name in self.last_reads:
+            del kept[name]
+        if self.is_kept:
+            kept[self.name] = activations
 
 
 def find_edges(
     layers: Sequence["Layer"], groups: Mapping[str, int], outputs: Sequence[str]
 ) -> tuple[Edges | None, ...]:
-    """Return the edges of each layer, None where the layer is part of a chain.
+    """Return the edges of each layer, None for a layer that only reads the one before and is only read by the next.
 
     Args:
         layers: Each after those that it reads.
         groups: The width of each group of inputs, in order.
         outputs: The layers that are outputs, or empty for the last one.
     """
-    columns = {
-        name: slice(*ends) for name, ends in zip(groups, pairwise(accumulate(groups.values(), initial=0)), strict=True)
-    }
+    ends = pairwise(accumulate(groups.values(), initial=0))
+    columns = {name: slice(start, end) for name, (start, end) in zip(groups, ends, strict=True)}
     before = (INPUTS, *(layer.name for layer in layers))
-    jumps = [layer.from_ not in {(), (before[index],)} for index, layer in enumerate(layers)]
-    last: dict[str, int] = {}
+    reads_elsewhere = [layer.from_ not in {(), (before[index],)} for index, layer in enumerate(layers)]
+    last_reader: dict[str, int] = {}
     for index, layer in enumerate(layers):
-        if jumps[index]:
-            last.update(dict.fromkeys((INPUTS if name in columns else name for name in layer.from_), index))
+        if reads_elsewhere[index]:
+            last_reader.update(dict.fromkeys((INPUTS if name in columns else name for name in layer.from_), index))
     if tuple(outputs) not in {(), before[-1:]}:
-        last.update(dict.fromkeys(outputs, len(layers)))
+        last_reader.update(dict.fromkeys(outputs, len(layers)))
     return tuple(
         Edges(
             name=layer.name,
             sources=tuple(
                 (INPUTS, columns[name]) if name in columns else (name, None)
-                for name in (layer.from_ if jumps[index] else ())
+                for name in (layer.from_ if reads_elsewhere[index] else ())
             ),
             merge=layer.merge,
-            kept=layer.name in last,
-            forgotten=tuple(name for name, reader in last.items() if reader == index),
+            is_kept=layer.name in last_reader,
+            last_reads=tuple(name for name, reader in last_reader.items() if reader == index),
         )
-        if jumps[index] or layer.name in last
+        if reads_elsewhere[index] or layer.name in last_reader
         else None
         for index, layer in enumerate(layers)
     )
 
 
-def reads_inputs(all_edges: Sequence[Edges | None]) -> bool:
-    """Say whether any layer but the first reads the inputs."""
-    return any(name == INPUTS for edges in all_edges if edges is not None for name, _ in edges.sources)
+def reads_inputs(edges: Sequence[Edges | None]) -> bool:
+    """Return whether a layer other than the first reads the inputs, or the first reads a group of them."""
+    return any(name == INPUTS for one in edges if one is not None for name, _ in one.sources)
 
 
-def most_held(layers: Sequence["Layer"], all_edges: Sequence[Edges | None], inputs: int) -> int:
-    """Return how many values of a row the walk through the layers holds at most: those that wait, and the widest."""
-    waiting = {INPUTS: inputs} if reads_inputs(all_edges) else {}
+def max_held_values(layers: Sequence["Layer"], edges: Sequence[Edges | None], inputs: int) -> int:
+    """Return the most values of a row that a forward pass holds at once: the kept ones and the widest layer."""
+    kept = {INPUTS: inputs} if reads_inputs(edges) else {}
     most = inputs
-    for layer, edges in zip(layers, all_edges, strict=True):
-        most = max(most, sum(waiting.values()) + max(layer.outputs, layer.inputs))
-        if edges is not None:
-            waiting = {name: width for name, width in waiting.items() if name not in edges.forgotten}
-            waiting |= {edges.name: layer.outputs} if edges.kept else {}
+    for layer, one in zip(layers, edges, strict=True):
+        most = max(most, sum(kept.values()) + max(layer.outputs, layer.inputs))
+        if one is not None:
+            kept = {name: width for name, width in kept.items() if name not in one.last_reads}
+            kept |= {one.name: layer.outputs} if one.is_kept else {}
     return most
 
 
 def merge_flops(layer: "Layer") -> int:
-    """Return how many values of a row are read to merge what a layer reads."""
+    """Return the operations that merge what a layer reads, of one row."""
     if layer.merge is None:
         return 0
     return layer.inputs if layer.merge == "concatenate" else layer.inputs * len(layer.from_)

@@ -1,8 +1,9 @@
-"""What layers compute that are not dense: a closed table of functions that make functions.
+"""The formulas of all kinds of layers but dense: a closed table of functions that return functions.
 
-Each takes the arrays, numbers and words of its kind, and returns a function of values `(rows, inputs)`, contiguous,
-that makes a new contiguous array `(rows, outputs)` of the same dtype. A row's bits depend on no other row: all goes
-value by value, or along one row's values, which numpy sums in the same order however many rows there are.
+Each function takes the arrays and settings of its kind. It returns a function of values `(rows, inputs)`, contiguous,
+that returns a new contiguous array `(rows, outputs)` of the same dtype. A row's bits do not depend on other rows:
+everything goes value by value, or along the values of one row, which numpy sums in the same order for any number of
+rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,7 +44,7 @@ def layer_norm(*, gamma: Array, beta: Array, epsilon: float) -> _Function:
 
 
 def embedding(*, table: Array) -> _Function:
-    """Look up the row of `table`, `(categories, size)`, that each value indexes (Bengio et al., 2003), else NaN."""
+    """Return the rows of `table`, `(categories, size)`, at the indices x, else NaN (Bengio et al., 2003)."""
     categories, size = table.shape
     rows = np.concatenate([table, np.full((1, size), np.nan, table.dtype)])
 
@@ -62,7 +63,7 @@ def one_hot(*, categories: Array, indices: Array) -> _Function:
 
 
 def bucketize(*, boundaries: Array) -> _Function:
-    """Compute how many of the boundaries, ascending `(boundaries,)`, are up to each value; NaN stays NaN."""
+    """Count the boundaries, ascending `(boundaries,)`, that are less than or equal to x; NaN stays NaN."""
 
     def compute(values: Array) -> Array:
         counts = np.searchsorted(boundaries, values, side="right").astype(values.dtype)
@@ -73,7 +74,7 @@ def bucketize(*, boundaries: Array) -> _Function:
 
 
 def lookup(*, keys: Array, values: Array, default: float = np.nan) -> _Function:
-    """Compute the value beside the key that equals each x, both `(keys,)`, else the default."""
+    """Return the value beside the key that equals x, both `(keys,)`, else the default."""
     order = np.argsort(keys)
     ordered, beside = keys[order], values[order]
     otherwise = values.dtype.type(default)
@@ -99,7 +100,7 @@ def clip(*, low: Array | None = None, high: Array | None = None) -> _Function:
 
 
 def impute(*, values: Array, missing: float = np.nan) -> _Function:
-    """Compute x, or where it is missing its number in `values`, `(inputs,)`."""
+    """Return x, or its number in `values`, `(inputs,)`, where x is missing."""
     if np.isnan(missing):
         return lambda found: np.where(np.isnan(found), values, found)
     absent = values.dtype.type(missing)
@@ -107,7 +108,7 @@ def impute(*, values: Array, missing: float = np.nan) -> _Function:
 
 
 def dropout(*, rate: float) -> _Function:
-    """Return x as it is: nothing is dropped after training, whatever the rate was (Srivastava et al., 2014)."""
+    """Return x: dropout happens in training only, at any rate (Srivastava et al., 2014)."""
     del rate
     return lambda values: values.copy()
 
@@ -119,11 +120,11 @@ def take(*, indices: Array) -> _Function:
 
 
 def pool(*, windows: Array, reduce: str) -> _Function:
-    """Reduce the values of each window, whose indices are `(outputs, size)`."""
-    places, together = windows.astype(np.intp), _REDUCTIONS[reduce]
+    """Reduce the values of each window; their indices are `(outputs, size)`."""
+    places, reduction = windows.astype(np.intp), _REDUCTIONS[reduce]
 
     def compute(values: Array) -> Array:
-        reduced: Array = together(np.take(values, places, axis=1), axis=2)
+        reduced: Array = reduction(np.take(values, places, axis=1), axis=2)
         canonicalize(reduced)
         return reduced
 
@@ -150,4 +151,4 @@ OPERATIONS: Final[Mapping[str, Callable[..., _Function]]] = MappingProxyType(
         "pool": pool,
     }
 )
-"""Every kind of layer but dense."""
+"""The formula of each kind of layer but dense, by its name in a spec."""

@@ -1,45 +1,46 @@
-"""A network made ready to compute: frozen, shared by every call."""
+"""A network that is ready to compute: frozen, and shared by all requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from forwardpass_server.core import graph
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.batch_invariant import HEIGHTS
+from forwardpass_server.core.graph import Edges, find_edges, max_held_values, merge_flops, reads_inputs
 from forwardpass_server.core.layers import Dense, Layer
 
 if TYPE_CHECKING:
     import numpy as np
 
-PART_BYTES: Final = 2**19
-"""How large the values of a layer may become before rows are computed in parts: about a core's cache."""
+STEP_BYTES: Final = 2**19
+"""The size of a layer's values from which rows are computed in several steps: about a core's cache."""
 
-FAST_PART_BYTES: Final = 2**22
+FAST_STEP_BYTES: Final = 2**22
 """The same for a fast plan, whose taller products are quicker."""
 
-WIDEST: Final = 2**16
-"""Where more values of a row are held at once, fewer rows are computed together than the tallest block has."""
+MAX_VALUES_OF_FULL_STEPS: Final = 2**16
+"""The most values of a row held at once for which a step has at least as many rows as the highest block."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Plan:
-    """A graph of layers, mostly a chain, behind an optional standardization.
+    """A chain or graph of layers, with an optional standardization of inputs and scaling of outputs.
 
     Attributes:
         dtype: float32 or float64, of every array and all arithmetic.
-        layers: At least one, each after those that it reads, and none left over.
+        layers: At least one; each after those that it reads, and all of them read.
         groups: The width of each group of inputs, in order and covering all inputs; or empty.
-        output_layers: The layers whose nodes, side by side, are the outputs; empty means the last one.
+        output_layers: The layers whose nodes, side by side, are the outputs; empty for the last layer.
         mean: `(inputs,)`, subtracted from the inputs, or None.
         scale: `(inputs,)`, divides them after that, or None.
         output_scale: `(outputs,)`, multiplies what the layers compute, or None.
         output_shift: `(outputs,)`, is added to it after that, or None.
         fast: Whether the BLAS multiplies in its own order; a row's last bits may then depend on the batch composition.
-        block: Rows are padded to a multiple of this.
-        part: So many rows are computed at once; it bounds the memory that a call takes.
-        steps: Each layer with its edges, None where the layer is part of a chain.
-        keeps_inputs: Whether a layer other than the first reads the inputs.
+        row_multiple: Rows are padded to a multiple of this number; computed.
+        max_step_rows: The most rows that are computed at once, which bounds the memory of a call; computed.
+        edges: The edges of each layer, None for a layer that is like one of a chain; computed.
+        is_chain: Whether no layer has edges; computed.
+        keeps_inputs: Whether a layer reads the inputs by an edge; computed.
     """
 
     dtype: "np.dtype[Any]"
@@ -51,51 +52,56 @@ class Plan:
     output_scale: Array | None = None
     output_shift: Array | None = None
     fast: bool = False
-    block: int = field(init=False)
-    part: int = field(init=False)
-    steps: tuple[tuple[Layer, graph.Edges | None], ...] = field(init=False, repr=False)
+    row_multiple: int = field(init=False)
+    max_step_rows: int = field(init=False)
+    edges: tuple[Edges | None, ...] = field(init=False, repr=False)
+    is_chain: bool = field(init=False, repr=False)
     keeps_inputs: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Freeze the arrays and find the edges of the layers."""
+        """Freeze the arrays, find the edges, and size the steps."""
         if self.fast:
             fast = tuple(replace(layer, fast=True) if isinstance(layer, Dense) else layer for layer in self.layers)
             object.__setattr__(self, "layers", fast)
         heights = [layer.blocking.heights[0] for layer in self.dense]
-        object.__setattr__(self, "block", 1 if self.fast else max(heights, default=1))
-        edges = graph.find_edges(self.layers, self.groups, self.output_layers)
-        object.__setattr__(self, "steps", tuple(zip(self.layers, edges, strict=True)))
-        object.__setattr__(self, "keeps_inputs", graph.reads_inputs(edges))
-        object.__setattr__(self, "part", self._find_part(graph.most_held(self.layers, edges, self.inputs)))
+        object.__setattr__(self, "row_multiple", 1 if self.fast else max(heights, default=1))
+        edges = find_edges(self.layers, self.groups, self.output_layers)
+        object.__setattr__(self, "edges", edges)
+        object.__setattr__(self, "is_chain", not any(edges))
+        object.__setattr__(self, "keeps_inputs", reads_inputs(edges))
+        held = max_held_values(self.layers, edges, self.inputs)
+        object.__setattr__(self, "max_step_rows", self._find_max_step_rows(held))
         for name in ("mean", "scale", "output_scale", "output_shift"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, frozen(getattr(self, name)))
 
     @property
     def dense(self) -> tuple[Dense, ...]:
-        """The layers that are dense."""
+        """The dense layers."""
         return tuple(layer for layer in self.layers if isinstance(layer, Dense))
 
     @property
     def inputs(self) -> int:
-        """How many inputs the network reads."""
+        """The number of inputs."""
         return sum(self.groups.values()) or self.layers[0].inputs
 
     @property
     def outputs(self) -> int:
-        """How many outputs it has."""
+        """The number of outputs."""
         last = (self.layers[-1].name,)
         return sum(layer.outputs for layer in self.layers if layer.name in (self.output_layers or last))
 
     @property
     def flops_per_row(self) -> int:
         """The multiplications and additions of one row."""
-        return sum(layer.flops + graph.merge_flops(layer) for layer in self.layers)
+        return sum(layer.flops + merge_flops(layer) for layer in self.layers)
 
-    def _find_part(self, held: int) -> int:
-        """Return how many rows to compute at once where so many values of each are held."""
-        tallest = HEIGHTS[-1]
-        rows = (FAST_PART_BYTES if self.fast else PART_BYTES) // (held * self.dtype.itemsize) // tallest * tallest
-        if held <= WIDEST:
-            return max(rows, tallest)
-        return max(tallest * WIDEST // held // self.block * self.block, self.block)
+    def _find_max_step_rows(self, held: int) -> int:
+        """Return how many rows to compute at once, given how many values of each row are held."""
+        highest = HEIGHTS[-1]
+        size = FAST_STEP_BYTES if self.fast else STEP_BYTES
+        rows = size // (held * self.dtype.itemsize) // highest * highest
+        if held <= MAX_VALUES_OF_FULL_STEPS:
+            return max(rows, highest)
+        multiple = self.row_multiple
+        return max(highest * MAX_VALUES_OF_FULL_STEPS // held // multiple * multiple, multiple)

@@ -50,7 +50,7 @@ def _compile_layer(layer: spec_values.Layer, dtype: str) -> Layer:
         "name": layer.name,
         "activation": layer.activation.name,
         "parameters": layer.activation.parameters if layer.activation.name else {},
-        "own": _own_function(layer.activation, dtype),
+        "expression": _own_function(layer.activation, dtype),
         "from_": layer.from_,
         "merge": layer.merge,
     }

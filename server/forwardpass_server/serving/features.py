@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from forwardpass.tensors import Array
 
     from forwardpass_server.core import FeatureViolations
-    from forwardpass_server.core.features import Places
+    from forwardpass_server.core.validation import Places
     from forwardpass_server.registry import LoadedVersion
 
 MAX_TOLD: Final = 100

@@ -10,7 +10,7 @@ import pytest
 from forwardpass.spec import expressions
 from forwardpass.spec.activations import ACTIVATIONS as VOCABULARY
 from forwardpass_server.core import ACTIVATIONS, Elementwise
-from forwardpass_server.core.elementwise import PIECE_NUMBERS
+from forwardpass_server.core.elementwise import CHUNK_NUMBERS
 from forwardpass_server.core.erf import erf
 from hypothesis import given, reject, settings
 
@@ -141,6 +141,16 @@ def python(text: str, x: float, dtype: str) -> Near:
     def lifted(compute: Callable[..., float]) -> Callable[..., Near]:
         return lambda *operands: at.apply(compute, *operands)
 
+    def oscillating(compute: Callable[[float], float]) -> Callable[[Any], Near]:
+        """A function that turns between the corners of its operand's bound, with a slope of at most 1."""
+
+        def bounded(operand: Any) -> Near:
+            near = at.near(operand)
+            result = at.apply(compute, near)
+            return Near(result.value, result.slack + near.slack, dtype)
+
+        return bounded
+
     names: dict[str, Any] = {
         "__builtins__": {},
         "x": at,
@@ -148,6 +158,8 @@ def python(text: str, x: float, dtype: str) -> Near:
         "e": math.e,
         "where": lambda condition, a, b: at.near(a if condition else b),
         **{name: lifted(compute) for name, compute in SCALAR.items()},
+        "sin": oscillating(math.sin),
+        "cos": oscillating(math.cos),
     }
     return at.near(eval(text, names))  # noqa: S307 - the oracle; the text is of our own making
 
@@ -222,7 +234,7 @@ TEXTS = [
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_row_has_the_same_bits_beside_any_other(text: str, dtype: str) -> None:
     compute = function(text, dtype)
-    for width in (*range(1, 35), PIECE_NUMBERS // 3, PIECE_NUMBERS + 5):
+    for width in (*range(1, 35), CHUNK_NUMBERS // 3, CHUNK_NUMBERS + 5):
         z = some(dtype, (5, width))
         shifted = np.empty(z.size + 3, dtype=dtype)[3:].reshape(z.shape)  # elsewhere in a cache line
         shifted[...] = z
@@ -234,7 +246,7 @@ def test_a_row_has_the_same_bits_beside_any_other(text: str, dtype: str) -> None
 @pytest.mark.parametrize("text", TEXTS)
 def test_in_place_or_elsewhere_the_bits_are_the_same(text: str, dtype: str) -> None:
     compute = function(text, dtype)
-    for rows, nodes in ((0, 3), (1, 1), (4, 7), (40, 33), (4097, 9), (2, PIECE_NUMBERS + 1)):
+    for rows, nodes in ((0, 3), (1, 1), (4, 7), (40, 33), (4097, 9), (2, CHUNK_NUMBERS + 1)):
         z = some(dtype, (rows, nodes))
         kept = z.copy()
         plain = compute(z)

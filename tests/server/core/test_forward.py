@@ -214,13 +214,13 @@ def test_the_same_bits_alone_in_company_and_traced(dtype: str, capsys: pytest.Ca
 def test_rows_computed_in_parts_have_the_same_bits(dtype: str) -> None:
     rng = np.random.default_rng(3)
     plan = random_plan(rng, [3, 5000, 2], dtype, "tanh")
-    inputs = rng.standard_normal((3 * plan.part + 5, 3)).astype(dtype)
+    inputs = rng.standard_normal((3 * plan.max_step_rows + 5, 3)).astype(dtype)
     whole = forward(plan, inputs)
     traced = trace(plan, inputs, layers=["layer_1"], contributions=True)
     assert whole.tobytes() == traced.outputs.tobytes() == traced.layers[0].activation.tobytes()
     assert traced.layers[0].contributions is not None
     assert traced.layers[0].contributions.shape == (len(inputs), 2, 5000)
-    for index in (0, plan.part - 1, plan.part, len(inputs) - 1):
+    for index in (0, plan.max_step_rows - 1, plan.max_step_rows, len(inputs) - 1):
         assert forward(plan, inputs[index : index + 1]).tobytes() == whole[index].tobytes()
 
 
@@ -236,7 +236,7 @@ def test_no_bit_depends_on_the_size_of_a_step(sizes: list[int], dtype: str) -> N
         outputs = np.full_like(whole, np.nan)
         traced = empty_trace(plan, 333, contributions=sizes[0] < 100)
         yields = sum(1 for _ in forward_steps(plan, inputs, outputs, rows))
-        assert yields == sum(1 for _ in trace_steps(plan, inputs, traced, rows)) >= 333 // (rows + plan.block)
+        assert yields == sum(1 for _ in trace_steps(plan, inputs, traced, rows)) >= 333 // (rows + plan.row_multiple)
         assert outputs.tobytes() == whole.tobytes() == traced.outputs.tobytes()
         assert traced.inputs.tobytes() == everything.inputs.tobytes()
         for layer, expected in zip(traced.layers, everything.layers, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from forwardpass_server.core import Dense, Plan, empty_trace, forward, forward_steps, trace, trace_steps
 from forwardpass_server.core.graph import merge
-from forwardpass_server.core.plan import WIDEST
+from forwardpass_server.core.plan import MAX_VALUES_OF_FULL_STEPS
 from forwardpass_server.registry.compile import compile_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,7 +117,7 @@ def test_memory_is_that_of_what_still_waits() -> None:
         dense(f"layer_{index}", 512, 512, [f"layer_{index - 1}", f"layer_{index - 2}"], "sum") for index in range(2, 60)
     ]
     plan = Plan(dtype=np.dtype("float64"), layers=tuple(layers))
-    inputs = np.ones((plan.part, 512))
+    inputs = np.ones((plan.max_step_rows, 512))
     one = inputs.nbytes
     tracemalloc.start()
     forward(plan, inputs)
@@ -130,8 +130,8 @@ def test_few_rows_are_computed_at_once_where_much_waits() -> None:
     wide = [dense(f"wide_{index}", 1, 8_192, ["inputs"]) for index in range(40)]
     last = dense("last", 8_192, 2, [layer.name for layer in wide], "max")
     plan = Plan(dtype=np.dtype("float64"), layers=(*wide, last))
-    assert plan.block <= plan.part <= 128 * WIDEST / (39 * 8_192)
-    assert plan.part % plan.block == 0
+    assert plan.row_multiple <= plan.max_step_rows <= 128 * MAX_VALUES_OF_FULL_STEPS / (39 * 8_192)
+    assert plan.max_step_rows % plan.row_multiple == 0
     inputs = np.linspace(-1, 1, 50)[:, np.newaxis]
     whole = forward(plan, inputs)
     assert whole[7:8].tobytes() == forward(plan, inputs[7:8]).tobytes()
@@ -150,5 +150,6 @@ def test_merges_are_part_of_the_cost() -> None:
 
 def test_a_chain_keeps_nothing() -> None:
     plan = Plan(dtype=np.dtype("float64"), layers=(dense("a", 3, 4), dense("b", 4, 2, ["a"])))
-    assert [link for _, link in plan.steps] == [None, None]
+    assert plan.is_chain
+    assert plan.edges == (None, None)
     assert not plan.keeps_inputs
