@@ -44,7 +44,7 @@ class Timing:
 
 
 def numpy(plan: Plan, rows: Array) -> Work:
-    """Compute as one would write it down; the last bits of a row depend on its company."""
+    """Compute as one would write it down; the last bits of a row depend on the batch composition."""
 
     def work() -> Array:
         values = rows

@@ -100,7 +100,7 @@ class Prediction(_Value):
         digest: That version's SHA-256, so that the prediction can be replayed.
         output_names: A name for each output.
         classifications: For a classifier, one for each row; otherwise empty.
-        numerics: `exact` when the outputs have these bits in any company, or `fast`.
+        numerics: `exact` when the outputs have these bits in every batch, or `fast`.
         warnings: The first hundred numbers that are out of their features' ranges.
         warning_count: How many such numbers there are in all.
     """
@@ -172,7 +172,7 @@ class Trace(_Value):
         inputs: `(rows, inputs)`: the network's inputs after standardization.
         input_names: A name for each input.
         layers: The layers asked for, in the network's order.
-        numerics: `exact` when the numbers have these bits in any company, or `fast`.
+        numerics: `exact` when the numbers have these bits in every batch, or `fast`.
         warnings: The first hundred numbers that are out of their features' ranges.
         warning_count: How many such numbers there are in all.
     """
@@ -338,7 +338,7 @@ class VersionInfo(_Value):
         metadata: Facts of the owner's choice.
         tags: Words to find the network by.
         corrupt: Whether the stored content is damaged; then every use of it is refused.
-        numerics: `exact` when a row has the same bits in any company, or `fast`.
+        numerics: `exact` when a row has the same bits in every batch, or `fast`.
         in_service: Whether it answers calls.
         output_metadata: What is known of each output besides its name, or empty.
         thresholds: From which output on a class is chosen; empty where that is 0.5, or the largest output's.

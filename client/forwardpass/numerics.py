@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 from forwardpass.v1 import network_pb2
 
 Numerics: TypeAlias = Literal["exact", "fast"]
-"""`exact`: a row has the same bits alone and in any company. `fast`: whatever is fastest for the rows at hand."""
+"""`exact`: a row has the same bits alone and in every batch. `fast`: the fastest arithmetic for the batch at hand."""
 
 NUMERICS: Final[Mapping[Numerics, network_pb2.Numerics]] = {
     "exact": network_pb2.NUMERICS_EXACT,

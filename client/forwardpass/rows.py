@@ -93,7 +93,7 @@ def read_rows(rows: RowsLike) -> Row:
     packed = _plain(rows)
     if packed is not None:
         return packed
-    if _is_frame(rows) and len(rows) != 1:  # one row is sent as such, and may travel in company
+    if _is_frame(rows) and len(rows) != 1:  # one row is sent as such, and may be coalesced
         rows = _frame(rows)
     plain: Any = without_pandas(rows)
     if are_columns(plain):

@@ -383,7 +383,7 @@ def _told(call: Callable[[], Prediction]) -> Any:
 @pytest.mark.parametrize("seed", range(3))
 def test_nobody_can_tell(connect: ClientFactory, server: ServerProcess, classifier: str, seed: int) -> None:
     """Callers of every kind, at random moments, some of them in error: each is told what it is told alone."""
-    alone, company = connect(server.address), connect(server.address, coalesce=True)
+    alone, coalescing = connect(server.address), connect(server.address, coalesce=True)
     chance = random.Random(seed)
     rng = np.random.default_rng(seed)
 
@@ -412,7 +412,7 @@ def test_nobody_can_tell(connect: ClientFactory, server: ServerProcess, classifi
 
     def one(name: str, row: Any, version: str | int) -> Any:
         time.sleep(chance.random() * 0.02)
-        return _told(partial(company.predict, name, row, version=version))
+        return _told(partial(coalescing.predict, name, row, version=version))
 
     expected = [_told(partial(alone.predict, name, row, version=version)) for name, row, version in calls]
     with ThreadPoolExecutor(32) as threads:

@@ -169,7 +169,7 @@ def each_in_a_task(server: ServerProcess) -> list[Prediction]:
 
 
 @pytest.mark.parametrize("ask", [each_alone, each_in_a_task], ids=["threads", "tasks"])
-def test_in_company_each_row_has_its_own_warnings(
+def test_in_a_batch_each_row_has_its_own_warnings(
     server: ServerProcess, ask: Callable[[ServerProcess], list[Prediction]]
 ) -> None:
     # The tasks' rows have more than a hundred warnings together, which no one answer tells.

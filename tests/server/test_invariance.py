@@ -33,7 +33,7 @@ def networks(rng: np.random.Generator) -> Iterator[tuple[str, spec.NetworkSpec]]
         yield f"graph-{index}", random_graph(index, "float32" if index % 2 else "float64", widest=90)
 
 
-def test_the_same_bits_in_any_company(server: ServerProcess, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_bits_in_every_batch(server: ServerProcess, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(11)
     channel = grpc.insecure_channel(server.address)
     inputs, whole = {}, {}

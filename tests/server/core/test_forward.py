@@ -185,7 +185,7 @@ def test_parity_with_pytorch() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_same_bits_alone_in_company_and_traced(dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_bits_alone_in_a_batch_and_traced(dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(7)
     compared = differing = 0
     names = list(ACTIVATIONS)
@@ -199,13 +199,13 @@ def test_the_same_bits_alone_in_company_and_traced(dtype: str, capsys: pytest.Ca
             start = int(rng.integers(0, index + 1))
             end = int(rng.integers(index + 1, 161))
             alone = forward(plan, inputs[index : index + 1])
-            company = forward(plan, inputs[start:end])[index - start]
+            batched = forward(plan, inputs[start:end])[index - start]
             traced = trace(plan, inputs[start:end]).outputs[index - start]
-            for found in (alone[0], company, traced):
+            for found in (alone[0], batched, traced):
                 compared += 1
                 differing += not np.array_equal(found.view(f"u{inputs.itemsize}"), whole[index])
     with capsys.disabled():
-        print(f"\n{dtype}: {compared} comparisons alone, in company and traced, {differing} differing")
+        print(f"\n{dtype}: {compared} comparisons alone, in a batch and traced, {differing} differing")
     assert compared >= 10_000
     assert differing == 0
 

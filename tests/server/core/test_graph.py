@@ -1,4 +1,4 @@
-"""Graphs of layers against plain loops, and themselves in other company."""
+"""Graphs of layers against plain loops, and themselves in other batches."""
 
 import tracemalloc
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def test_against_plain_loops(dtype: str, seed: int, layers: int, rows: int) -> N
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_same_bits_in_any_company(dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_bits_in_every_batch(dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
     comparisons = differing = 0
     for seed in range(40):
         network = random_graph(seed, dtype, layers=8, widest=70)
@@ -79,7 +79,9 @@ def test_the_same_bits_in_any_company(dtype: str, capsys: pytest.CaptureFixture[
                 comparisons += end - start
                 differing += sum(a.tobytes() != b.tobytes() for a, b in zip(array, whole[start:end], strict=True))
     with capsys.disabled():
-        print(f"\ngraphs, {dtype}: {comparisons} comparisons alone, in company, traced, stepped: {differing} differing")
+        print(
+            f"\ngraphs, {dtype}: {comparisons} comparisons alone, in a batch, traced, in steps: {differing} differing"
+        )
     assert comparisons > 40_000
     assert differing == 0
 

@@ -1,4 +1,4 @@
-"""Every kind of layer against its formula in plain loops, and itself in other company."""
+"""Every kind of layer against its formula in plain loops, and itself in other batches."""
 
 import math
 from typing import Any
@@ -49,7 +49,7 @@ def test_against_plain_loops(kind: str, dtype: str, seed: int, inputs: int) -> N
 
 @pytest.mark.parametrize("kind", OPERATIONS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_same_bits_in_any_company(kind: str, dtype: str) -> None:
+def test_the_same_bits_in_every_batch(kind: str, dtype: str) -> None:
     for seed, inputs in enumerate([1, 3, 7, 8, 9, 16, 33, 64, 130, 600]):
         rng = np.random.default_rng(seed)
         plan = compile_plan(alone(random_layer(rng, kind, inputs, dtype, widest=70), inputs, dtype))

@@ -1,7 +1,7 @@
-"""The row about company: how late a small call is answered while others make the server work.
+"""The row of mixed load: the latency of small calls while large calls keep the server busy.
 
-The small calls are paced, 1,000 a second whatever happens, so that those that come during a pause are counted too;
-a load that waits for its answers would hardly notice one.
+The small calls are paced at 1,000 a second whatever happens, so that those that arrive during a pause are counted too;
+a load that waits for its responses would hardly notice a pause.
 """
 
 import select
@@ -25,7 +25,7 @@ NEIGHBOURS: Final = {"upload": "a 50 MB network is registered", "predict": "100,
 
 
 def measure(lab: Lab) -> Mapping[str, Finding]:
-    """Compare small calls in company with small calls alone, on one server."""
+    """Compare small calls beside large ones with small calls alone, on one server."""
     with Server(lab, networks.MIDDLE) as server:
         alone = _paced(lab, server.address)
         busy = {}
