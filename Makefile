@@ -9,8 +9,11 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 TESTED := cli,metrics,onnx,postgres,rest,server
 # What is in the image besides the client.
 EXTRAS := metrics postgres rest server
+# The Pythons besides .venv's, each with these tests: what is likely to differ between them.
+PYTHONS ?= 3.12 3.13 3.14
+PYTHON_TESTS ?= tests/client tests/server/core tests/server/serving --ignore tests/client/importers
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove test-clients docs test-compose test-deploy test-frameworks test-floors
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -40,6 +43,16 @@ check-deploy: .venv/installed
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.*.yml
 	$(BIN)/hadolint server/Dockerfile
 
+release: .venv/installed  ## build dist/ from the commit, twice in two places, compare both byte by byte, and check them
+	$(BIN)/python -m pip install -qq --group release
+	rm -rf dist build/release && mkdir -p build/release/one build/release/two
+	for place in one two; do git archive HEAD | tar -x -C build/release/$$place || exit 1; done
+	for place in one two; do \
+		(cd build/release/$$place && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) ../../../$(BIN)/python -m hatchling build) || exit 1; done
+	diff --recursive build/release/one/dist build/release/two/dist
+	$(BIN)/twine check --strict build/release/one/dist/*
+	mv build/release/one/dist dist && cd dist && sha256sum *
+
 proto: .venv/installed  ## generate the code of protos/ again
 	$(BIN)/python protos/generate.py
 
@@ -58,8 +71,9 @@ descriptors: .venv/installed  ## write build/protos.binpb, by which Envoy makes 
 bench: .venv/installed  ## measure, as ratios within one run; for example BENCH="--quick --rows 1,2"
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-prove: .venv/installed  ## run the long forms of the proofs
+prove: .venv/installed  ## run the long forms of the proofs, and the whole suite on every Python here
 	$(BIN)/python -m pytest -m prove
+	$(BIN)/python -m tests.packaging.pythons $(PYTHONS) -- -n 2 --dist loadfile
 
 test-clients: .venv/installed  ## run the clients of Triton and KServe against real servers, at length; each in a .venv-clients-* of its own
 	$(BIN)/python -m pytest tests/clients -m "prove or not prove"
@@ -73,6 +87,9 @@ test-deploy: .venv/installed  ## run servers behind Envoy, and restart, kill and
 test-compose: .venv/installed  ## build the image and start the compose files' services by podman, as root
 	@$(BIN)/python -m pip install -qq --group compose
 	$(BIN)/python -m pytest tests/containers -m prove -s
+
+test-pythons: .venv/installed  ## run a part of the tests on other Pythons, for example PYTHONS=3.13; each in a .venv-pythons-* of its own
+	$(BIN)/python -m tests.packaging.pythons $(PYTHONS) -- -n 2 --dist loadfile $(PYTHON_TESTS)
 
 test-floors: .venv-floors/installed  ## run the tests with the oldest dependencies that pyproject.toml allows
 	$(FLOORS)/python -m pytest
