@@ -1,14 +1,14 @@
-"""Typed features: what goes with which kind, and how a value of one is read as the number that a network computes.
+"""Typed features: the keys of each kind of feature, and the number that a network computes for a value.
 
-A feature takes one input. A number is itself, a category the index of its category, a boolean 1 or 0. What is missing
-is NaN until it gets its fill value, and a text that is no category is `UNKNOWN`.
+A feature takes one input. A number stands for itself, a category is its index, a boolean is 1 or 0. A missing value is
+NaN until it gets its fill value, and a text that is no category is `UNKNOWN`.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -18,16 +18,16 @@ from forwardpass.spec.fields.base import Problem
 from forwardpass.spec.fields.numbers import number_fault
 
 FeatureKind: TypeAlias = Literal["number", "category", "boolean"]
-"""What the values of a feature are."""
+"""The kind of a feature's values."""
 
 OutOfRange: TypeAlias = Literal["warn", "refuse"]
-"""What becomes of a number out of its feature's range."""
+"""How a number out of its feature's range is handled."""
 
 REFUSE: Final = "refuse"
-"""The word for having no fill value: a row with such a value is refused."""
+"""The word for no fill value: a row with such a value is refused."""
 
 NAN: Final = "nan"
-"""What stands for NaN, which layers may replace."""
+"""The word for NaN as a fill value, which layers may replace."""
 
 UNKNOWN: Final = -1.0
 """The input for a text that is no category, before it gets its fill value."""
@@ -40,26 +40,26 @@ _KINDS: Final[Mapping[str, frozenset[str]]] = {
     "categories": frozenset({"category"}),
     "unknown": frozenset({"category"}),
 }
-"""The kinds of features that a key goes with; all others go with each kind."""
+"""The kinds of features that a key goes with. Keys that are not listed go with every kind."""
 
 _TYPED: Final = frozenset({"kind", "range", "out_of_range", "categories", "unknown", "missing"})
 _MAX_SHOWN: Final = 5
 _COMPARED: Final = 100
-"""How many categories a text that is none is compared with: that takes time, and a caller can make many such texts."""
+"""The most categories that an unknown text is compared with: that takes time, and a caller can send many such texts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeatureOutline:
-    """What a feature declares, read without believing it.
+    """The declaration of a feature, before it is checked.
 
     Attributes:
-        name: Its name, whatever that is.
-        kind: Its kind, None when that is none.
-        keys: The keys that it has.
-        categories: Its categories.
-        index: The place of each category that is a text.
-        range: The ends of its range, None where there is none or it is no number.
-        refuses: Whether it refuses what is out of range.
+        name: The name, of any type.
+        kind: The kind, None where it is not one of the three.
+        keys: The keys that the declaration has.
+        categories: The categories, of any type.
+        index: The index of each category that is a text.
+        range: The ends of the range, None where there is no end or it is no number.
+        refuses: Whether numbers out of range are refused.
         missing: The fill value of a missing value.
         unknown: The fill value of a text that is no category.
     """
@@ -76,24 +76,24 @@ class FeatureOutline:
 
     @property
     def is_typed(self) -> bool:
-        """Whether it says more than a number needs."""
+        """Whether the declaration has a key that only typed features have."""
         return not _TYPED.isdisjoint(self.keys)
 
 
 def read_feature(feature: object) -> FeatureOutline:
-    """Read what a feature declares, whatever it looks like."""
+    """Read the declaration of a feature, whatever its type."""
     if not isinstance(feature, Mapping):
         return FeatureOutline(name=feature, index={})
     kind, categories = feature.get("kind", "number"), feature.get("categories")
     categories = categories if isinstance(categories, list | tuple) else ()
     return FeatureOutline(
         name=feature.get("name"),
-        kind=kind if kind in {"number", "category", "boolean"} else None,
+        kind=kind if isinstance(kind, str) and kind in get_args(FeatureKind) else None,
         keys=frozenset(key for key in feature if isinstance(key, str)),
         categories=categories,
         index={category: index for index, category in enumerate(categories) if isinstance(category, str)},
         range=_ends(feature.get("range")),
-        refuses=feature.get("out_of_range") == REFUSE,
+        refuses=_is_word(feature.get("out_of_range"), REFUSE),
         missing=feature.get("missing", REFUSE),
         unknown=feature.get("unknown", REFUSE),
     )
@@ -107,7 +107,7 @@ def _ends(value: object) -> tuple[float | None, float | None]:
 
 
 def check_features(features: Sequence[FeatureOutline], faults: Faults) -> None:
-    """Note every key that does not go with its feature's kind, or with another key."""
+    """Report every key that does not go with its feature's kind, or with another key."""
     for index, feature in enumerate(features):
         if feature.is_typed and feature.kind is not None:
             for key, message in _feature_faults(feature):
@@ -138,7 +138,7 @@ def _feature_faults(feature: FeatureOutline) -> Iterator[tuple[tuple[str | int, 
 
 
 def _fill_value_fault(value: object, feature: FeatureOutline) -> str | None:
-    if value in (REFUSE, NAN) and isinstance(value, str):
+    if _is_word(value, REFUSE, NAN):
         return None
     if feature.kind == "category":
         if isinstance(value, str) and value not in feature.index:
@@ -149,6 +149,10 @@ def _fill_value_fault(value: object, feature: FeatureOutline) -> str | None:
     if feature.kind == "boolean":
         return None if is_boolean(value) else f"is {found(value)}; {_words('true or false')}"
     return f"is {found(value)}; {_words('a number')}" if isinstance(value, bool) else None
+
+
+def _is_word(value: object, *words: str) -> bool:
+    return isinstance(value, str) and value in words
 
 
 def _words(what: str) -> str:
@@ -163,20 +167,22 @@ def is_boolean(value: object) -> bool:
 def example_row(
     value: Sequence[object] | Mapping[Any, object], features: Sequence[FeatureOutline], dtype: str
 ) -> tuple[list[Problem], dict[object, float | None]]:
-    """Read an example's inputs, in a list or by name: as numbers, None for what is missing.
+    """Read the inputs of an example, in a list or by name.
 
     Returns:
-        What is wrong, with its place; and the number of each place or name.
+        The problems, each with its place; and the number of each place or name, None for a missing value.
     """
     named = isinstance(value, Mapping)
-    by_name = {feature.name: feature for feature in features} if named else {}
+    by_name: dict[object, FeatureOutline] = {
+        feature.name: feature for feature in features if named and isinstance(feature.name, str)
+    }
     items = value.items() if isinstance(value, Mapping) else enumerate(value)
     problems: list[Problem] = []
     numbers: dict[object, float | None] = {}
     for place, given in items:
         feature = by_name.get(place) if named else (features[place] if place < len(features) else None)
         if feature is None or feature.kind is None:
-            continue  # told elsewhere
+            continue  # reported elsewhere
         fault, number = _example_value(given, feature, dtype, named=named)
         numbers[place] = number
         if fault is not None:
@@ -187,9 +193,9 @@ def example_row(
 def _example_value(
     value: object, feature: FeatureOutline, dtype: str, *, named: bool
 ) -> tuple[str | None, float | None]:
-    """Return what is wrong with a value, and the number that it is."""
+    """Return what is wrong with a value, and its number."""
     if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
-        return ("is missing and has no fill value" if feature.missing == REFUSE else None), None
+        return ("is missing and has no fill value" if _is_word(feature.missing, REFUSE) else None), None
     if feature.kind == "category":
         return _example_category(value, feature, named=named)
     if feature.kind == "boolean":
@@ -207,7 +213,7 @@ def _example_category(value: object, feature: FeatureOutline, *, named: bool) ->
     if isinstance(value, str):
         if value in feature.index:
             return None, float(feature.index[value])
-        if feature.unknown != REFUSE:
+        if not _is_word(feature.unknown, REFUSE):
             return None, UNKNOWN
         return f"is {quoted(value)}, which is no category; {_some(feature.index)}", None
     if named or number_fault(value, np.float64) is not None:
@@ -215,13 +221,13 @@ def _example_category(value: object, feature: FeatureOutline, *, named: bool) ->
     number = float(value)  # type: ignore[arg-type] # a number, by the check
     if number.is_integer() and 0 <= number < len(feature.categories):
         return None, number + 0.0
-    if feature.unknown != REFUSE:
+    if not _is_word(feature.unknown, REFUSE):
         return None, UNKNOWN
     return f"is {found(value)}; must be a category, or the index of one, from 0 to {len(feature.categories) - 1}", None
 
 
 def is_out_of_range(number: float, ends: tuple[float | None, float | None], dtype: str) -> bool:
-    """Return whether a number is out of a range, all of them rounded to a dtype."""
+    """Return whether a number is out of a range, with both rounded to a dtype."""
     round_ = np.dtype(dtype).type
     low, high = ends
     with np.errstate(over="ignore"):
@@ -230,7 +236,7 @@ def is_out_of_range(number: float, ends: tuple[float | None, float | None], dtyp
 
 
 def range_words(ends: tuple[float | None, float | None]) -> str:
-    """Say what a range allows."""
+    """Return a range in words."""
     low, high = ends
     if low is None:
         return f"at most {high:g} is in range"
@@ -238,7 +244,7 @@ def range_words(ends: tuple[float | None, float | None]) -> str:
 
 
 def category_hint(word: str, categories: Mapping[str, int]) -> str:
-    """Return a hint at the category that may have been meant, or at what there is."""
+    """Return a hint that names the nearest category, or some of the categories where none is near."""
     other_form = normal_form_hint(word, categories)
     if other_form:
         return other_form

@@ -1,5 +1,6 @@
 """What is refused, where it is said to be, and that everything is said at once."""
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +9,12 @@ import numpy as np
 import pytest
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
+from forwardpass.spec.layers import KINDS
 from forwardpass.v1 import network_pb2, tensor_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.support.random_layers import random_layer
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -63,6 +67,16 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "inputs too many": (document(inputs=10**12), "spec.inputs", ""),
     "feature twice": (document(inputs=["a", "a"], examples=[]), "spec.inputs[1]", "spec.inputs[0]"),
     "feature is a number": (document(inputs=["a", 3], examples=[]), "spec.inputs[1]", "3"),
+    "feature's name is a list": (
+        document(inputs=["a", {"name": ["b"], "kind": "boolean"}], examples=[{"inputs": {"a": 1}, "outputs": [9]}]),
+        "spec.inputs[1].name",
+        "a list of 1",
+    ),
+    "feature's kind is a list": (
+        document(inputs=["a", {"name": "b", "kind": ["boolean"]}], examples=[]),
+        "spec.inputs[1].kind",
+        "a list of 1",
+    ),
     "scale 0": (document(inputs=["a", {"name": "b", "scale": 0}], examples=[]), "spec.inputs[1].scale", "0"),
     "mean is true": (document(inputs=["a", {"name": "b", "mean": True}], examples=[]), "spec.inputs[1].mean", "true"),
     "no layers": (document(layers=[]), "spec.layers", "empty"),
@@ -313,10 +327,40 @@ def test_any_bytes_are_read_or_refused(reader: Callable[[bytes], object], data: 
         assert isinstance(read, spec.NetworkSpec)
 
 
+def typed() -> dict[str, Any]:
+    """A valid document with a feature of each kind."""
+    features = [
+        {"name": "age", "range": [0, 120], "out_of_range": "refuse", "missing": 40},
+        {"name": "region", "kind": "category", "categories": ["north", "south"], "unknown": "nan"},
+        {"name": "smoker", "kind": "boolean", "missing": False},
+    ]
+    inputs = {"age": None, "region": "south", "smoker": True}
+    return document(inputs=features, layers=[{"weights": [[1, 1, 1]]}], examples=[{"inputs": inputs, "outputs": [42]}])
+
+
+def every_kind() -> dict[str, Any]:
+    """A valid document with a layer of each kind."""
+    layers = [{"name": kind, **random_layer(np.random.default_rng(1), kind, 3, "float64")} for kind in KINDS]
+    return document(inputs=3, layers=[{**layer, "from": "inputs"} for layer in layers], output_layers=list(KINDS))
+
+
+def as_lists(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=lambda array: array.tolist()))
+
+
+BASES: dict[str, Any] = {"plain": document(), "typed": typed(), "kinds": as_lists({**every_kind(), "examples": []})}
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_the_bases_are_valid(base: str) -> None:
+    assert spec.digest(spec.parse(BASES[base]))
+
+
+@pytest.mark.parametrize("base", BASES)
 @given(data=st.data())
-@settings(max_examples=300)
-def test_any_document_is_read_or_refused(data: st.DataObject) -> None:
-    change: Any = document()
+@settings(max_examples=200)
+def test_any_document_is_read_or_refused(base: str, data: st.DataObject) -> None:
+    change: Any = copy.deepcopy(BASES[base])
     for _ in range(data.draw(st.integers(1, 3))):
         place: Any = change
         while isinstance(place, dict | list) and place:
