@@ -37,9 +37,21 @@ def check_name(name: str, what: str = "network") -> None:
         return
     message = (
         f"is {found(name)}; must be 1 to 63 of a-z, 0-9, dot, underscore and hyphen, "
-        "the first a letter, the last a letter or digit"
+        f"the first a letter, the last a letter or digit{_suggestion(name)}"
     )
     raise InvalidFieldError(f"{what} {message}", faults=[Fault(path=what, message=message)], field=what)
+
+
+def _suggestion(name: object) -> str:
+    """Return a hint at the nearest name that is allowed, or nothing."""
+    if not isinstance(name, str) or not name.isascii():
+        return ""
+    lower = name.lower()
+    nearest = re.sub(r"[^a-z0-9._-]+", "-", lower).strip("._-")
+    if not _NAME.fullmatch(nearest):
+        return ""
+    why = "; there are no capitals, so that no two names differ by them alone" if lower != name else ""
+    return f"{why}; use {quoted(nearest)}"
 
 
 def identifier_fault(value: object, limit: int) -> str | None:

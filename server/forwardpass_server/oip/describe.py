@@ -43,6 +43,11 @@ def metadata(loaded: "LoadedVersion", versions: "Iterable[VersionState]") -> v2.
     )
 
 
+def max_batch_size(max_rows: int) -> int:
+    """Return what configurations say of the most rows of a request, which must fit into 32 bits there."""
+    return min(max_rows, _LARGEST_BATCH)
+
+
 def configuration(loaded: "LoadedVersion", versions: "Iterable[VersionState]", max_rows: int) -> config.ModelConfig:
     """Describe a version as Triton's tools want it; the other names it takes are JSON under `parameters`.
 
@@ -70,7 +75,7 @@ def configuration(loaded: "LoadedVersion", versions: "Iterable[VersionState]", m
         platform=PLATFORM,
         backend=PLATFORM,
         version_policy=policy,
-        max_batch_size=min(max_rows, _LARGEST_BATCH),
+        max_batch_size=max_batch_size(max_rows),
         input=[
             config.ModelInput(name=name, data_type=_TYPES[datatype], dims=[width])
             for name, datatype, width in _inputs(loaded)

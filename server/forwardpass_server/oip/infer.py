@@ -1,6 +1,5 @@
 """ModelInfer: a method like Predict and Trace, whose requests share batches with theirs."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -19,26 +18,17 @@ from forwardpass_server.oip.datatypes import DATATYPES
 from forwardpass_server.oip.ids import id_of, without_id
 from forwardpass_server.oip.inputs import INPUTS, read_inputs
 from forwardpass_server.oip.outputs import output_options
+from forwardpass_server.oip.parameters import check_parameters
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
 from forwardpass_server.serving import Method, OutputOptions
 from forwardpass_server.serving.features import Read, Warnings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
     from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
-
-EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
-
-_ACCEPTED: Final = frozenset({"priority", "timeout", "binary_data_output", "content_type", EMPTY_FINAL_RESPONSE})
-"""Parameters of a request that change no answer. Priority and timeout are those of Triton's queue policy: without
-effect where a model has none, as here; a call's deadline is gRPC's. MLServer's content type says nothing that the
-datatypes do not say."""
-
-_HEADER: Final = "x-"
-"""How parameters begin that a gateway makes of the headers of a call, which are not for us."""
-
-_SEQUENCE: Final = frozenset({"sequence_id", "sequence_start", "sequence_end"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +56,7 @@ class ModelInferInference:
 
     def inputs(self, loaded: "LoadedVersion") -> Read:
         """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and the warnings about them."""
-        check_parameters(self.message.parameters)
+        check_parameters(self.message.parameters, "request")
         return read_inputs(self.message, loaded)
 
     def encode_warnings(self, warnings: Warnings) -> bytes:
@@ -155,33 +145,6 @@ def _unknown(error: NotFoundError, name: str, version: str = "") -> NotFoundErro
     which = f"'{name}'" if isinstance(error, NetworkNotFoundError) else f"'{name}' version {version}"
     error.message = f"Request for unknown model: {which} is not found"
     return error
-
-
-def check_parameters(parameters: Mapping[str, InferParameter]) -> None:
-    """Refuse what would be ignored.
-
-    Raises:
-        InvalidFieldError: A parameter is not known, or asks for a sequence.
-    """
-    for name, value in parameters.items():
-        if name in _SEQUENCE:
-            if _value(value):
-                raise _wrong(name, f"the parameter '{name}' asks for a sequence; networks here keep no state")
-        elif name not in _ACCEPTED and not name.startswith(_HEADER):
-            raise _wrong(name, f"the parameter '{name}' is not supported; {_listed(_ACCEPTED)} are")
-
-
-def _value(parameter: InferParameter) -> object:
-    choice = parameter.WhichOneof("parameter_choice")
-    return getattr(parameter, choice) if choice else None
-
-
-def _wrong(name: str, message: str) -> InvalidFieldError:
-    return InvalidFieldError(message, faults=[Fault(path=f"parameters[{name!r}]", message=message)])
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in sorted(names))
 
 
 INFER: Final = Method(

@@ -4,6 +4,8 @@ They come in one of two forms: one tensor `inputs` of shape `[rows, width]`, or 
 feature, of its name and shape `[rows]` or `[rows, 1]`.
 """
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Final
@@ -14,6 +16,7 @@ from forwardpass.spec.typed_features import REFUSE
 
 from forwardpass_server.oip.categories import BYTES, categories_of, read_categories, texts_of
 from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype
+from forwardpass_server.oip.parameters import check_parameters
 from forwardpass_server.serving.features import Origin, Read, check_unsaid, matrix_origin
 from forwardpass_server.serving.inputs import check_inputs
 
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
 INPUTS: Final = "inputs"
 """The name of the tensor with all inputs."""
 
-_ACCEPTED: Final = frozenset({"binary_data_size", "content_type"})
-"""Parameters of an input that say nothing which the datatype and the shape do not say."""
+_GENERIC: Final = re.compile(r"(inputs?|predict)(_{0,2}|-)[0-9]*", re.IGNORECASE)
+"""Names that models of other servers give to their only input, and that say nothing of it: `input-0`, `predict`."""
 
 
 def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> Read:
@@ -42,7 +45,7 @@ def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> Read:
     """
     names = [tensor.name for tensor in request.inputs]
     _check_contents(request)
-    if names == [INPUTS]:
+    if len(names) == 1 and is_whole(names[0], loaded):
         return check_inputs(_read(request, 0, loaded, loaded.plan.inputs), loaded, matrix_origin(INPUTS))
     _check_names(names, loaded)
     columns = [_read(request, index, loaded, 1) for index in range(len(names))]
@@ -90,14 +93,25 @@ def _check_contents(request: "ModelInferRequest") -> None:
         raise InvalidFieldError(what, faults=[Fault(path="raw_input_contents", message=what)])
 
 
+def is_whole(name: str, loaded: "LoadedVersion") -> bool:
+    """Return whether a request's only input is the tensor of all inputs: `inputs`, or a name that says nothing.
+
+    A network of one input is not called by such a name, since that may be the name of another feature.
+    """
+    if name in loaded.feature_index and name != INPUTS:
+        return False
+    return name == INPUTS or (loaded.plan.inputs > 1 and _GENERIC.fullmatch(name) is not None)
+
+
 def _check_names(names: Sequence[str], loaded: "LoadedVersion") -> None:
     """Accept each feature once, and all of them but those that have a fill value."""
     known = loaded.feature_index
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise _wrong_input(f"input '{twice}' is given more than once for model '{loaded.name}'")
     for name in names:
         if name not in known:
             raise _wrong_input(f"unexpected inference input '{name}' for model '{loaded.name}'; {_read_by(loaded)}")
-    if len(set(names)) < len(names):
-        raise _wrong_input(f"an input is given twice for model '{loaded.name}'")
     missing = [name for name in loaded.input_names if name not in set(names) and _is_needed(name, loaded)]
     if missing or not names:
         given, absent = (", ".join(f"'{name}'" for name in some[:20]) for some in (names, missing))
@@ -118,10 +132,7 @@ def _read_by(loaded: "LoadedVersion") -> str:
 def _read(request: "ModelInferRequest", index: int, loaded: "LoadedVersion", width: int) -> "Array":
     """Return one input, shape `(rows, width)`, in the network's dtype or float64."""
     tensor = request.inputs[index]
-    for name in tensor.parameters:
-        if name not in _ACCEPTED:
-            what = f"input '{tensor.name}' has the parameter '{name}', which is not supported"
-            raise InvalidFieldError(what, faults=[Fault(path=f"inputs[{tensor.name!r}].parameters", message=what)])
+    check_parameters(tensor.parameters, "input", f"inputs[{tensor.name!r}]", f"input '{tensor.name}'")
     categories = categories_of(tensor.name, loaded) if tensor.datatype == BYTES else None
     datatype = None if categories else datatype_of(tensor.datatype, tensor.name)
     shape = tuple(tensor.shape[:3])

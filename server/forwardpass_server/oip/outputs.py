@@ -6,6 +6,7 @@ what a trace shows of a layer, and the name of an output that one alone. With th
 and one output, the probability of the second, `outputs` then has both.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from forwardpass.errors import Fault, InvalidFieldError, PermissionDeniedError
 from forwardpass_server.core import Trace
 from forwardpass_server.oip.datatypes import NAMES, raw_texts
 from forwardpass_server.oip.ids import id_field_of
+from forwardpass_server.oip.parameters import check_parameters
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferResponse
 from forwardpass_server.serving import Computed, OutputOptions, TraceOptions
 from forwardpass_server.serving.encode.classifications import classify
@@ -34,9 +36,12 @@ OUTPUTS: Final = "outputs"
 LABEL: Final = "label"
 LAYER_PARTS: Final = ("pre_activation", "activation")
 
+PREDICT: Final = "predict"
+"""What MLServer's models call their output. That of a classifier is the class there, not numbers as `outputs` here."""
+_GENERIC: Final = re.compile(r"outputs?(_{0,2}|-)0?", re.IGNORECASE)
+"""Names that models of other servers give to their only output: `output-0`, `OUTPUT__0`."""
+
 _FIELDS: Final = {name: at.number for name, at in ModelInferResponse.DESCRIPTOR.fields_by_name.items()}
-_ACCEPTED: Final = frozenset({"binary_data", "content_type"})
-"""Parameters of an output that HTTP reads, and that say nothing which the datatype does not say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,28 +113,26 @@ def _output(
         output, width = Output(name=name, layer=layer, part=part), widths[layer]
     elif name in loaded.output_names:
         output, width = Output(name=name, column=loaded.output_names.index(name)), 1
+    elif _GENERIC.fullmatch(name) or (name == PREDICT and not loaded.classes):
+        output, width = Output(name=name), max(loaded.plan.outputs, len(loaded.classes))
     else:
         what = f"it has '{OUTPUTS}'" + (f", '{LABEL}'" if loaded.classes else "")
         if layer_access:
             layers = ", ".join(f"'{known}.activation'" for known in list(widths)[:4])
             what += f", and of its layers {layers} ..."
         raise _wrong(name, f"unexpected inference output '{name}' for model '{loaded.name}'; {what}")
-    return _with_parameters(output, tensor, width, loaded)
+    return _with_parameters(output, tensor, width)
 
 
-def _with_parameters(
-    output: Output, tensor: "ModelInferRequest.InferRequestedOutputTensor", width: int, loaded: "LoadedVersion"
-) -> Output:
+def _with_parameters(output: Output, tensor: "ModelInferRequest.InferRequestedOutputTensor", width: int) -> Output:
+    check_parameters(tensor.parameters, "output", f"outputs[{output.name!r}]", f"output '{output.name}'")
     top = 0
-    for name, value in tensor.parameters.items():
-        if name == "classification":
-            top = value.int64_param
-            if value.WhichOneof("parameter_choice") != "int64_param" or top < 1 or not width:
-                what = "a whole number from 1" if width else "an output of numbers"
-                raise _wrong(output.name, f"output '{output.name}': the parameter 'classification' needs {what}")
-        elif name not in _ACCEPTED:
-            what = f"output '{output.name}' has the parameter '{name}', which is not supported"
-            raise _wrong(output.name, f"{what} for model '{loaded.name}'")
+    if "classification" in tensor.parameters:
+        value = tensor.parameters["classification"]
+        top = value.int64_param
+        if value.WhichOneof("parameter_choice") != "int64_param" or top < 1 or not width:
+            what = "a whole number from 1" if width else "an output of numbers"
+            raise _wrong(output.name, f"output '{output.name}': the parameter 'classification' needs {what}")
     return Output(name=output.name, layer=output.layer, part=output.part, column=output.column, top=min(top, width))
 
 
@@ -222,7 +225,7 @@ def _column(output: Output, loaded: "LoadedVersion", computed: Computed) -> _Num
     elif output.column is not None:
         numbers = outputs[:, output.column : output.column + 1]
     if output.top:
-        labels = loaded.classes if output.name == OUTPUTS else ()
+        labels = loaded.classes if not output.layer and output.column is None else ()
         if len(labels) > numbers.shape[1]:
             numbers = np.concatenate([1 - numbers, numbers], axis=1)
         return _Texts(output.name, _largest(numbers, output.top, labels))

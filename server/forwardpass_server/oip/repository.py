@@ -5,12 +5,14 @@ is the registry's to give; any other load takes every version of a network into 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from forwardpass import spec
-from forwardpass.errors import ExampleFailedError, Fault, InvalidFieldError, InvalidNetworkError, NotFoundError
+from forwardpass.errors import ExampleFailedError, Fault, ForwardpassError, InvalidFieldError, InvalidNetworkError
 
+from forwardpass_server.oip.describe import PLATFORM
 from forwardpass_server.oip.v2.inference_pb2 import ModelRepositoryParameter, RepositoryIndexResponse
 from forwardpass_server.registry import Registry, VersionState
 
@@ -51,35 +53,41 @@ def _entry(registry: Registry, version: VersionState) -> RepositoryIndexResponse
 
 
 def load(
-    registry: Registry, name: str, parameters: Mapping[str, ModelRepositoryParameter], limits: spec.Limits
+    registry: Registry,
+    name: str,
+    parameters: Mapping[str, ModelRepositoryParameter],
+    limits: spec.Limits,
+    max_batch_size: int,
 ) -> None:
     """Take a network into service, or register what comes with the request. This waits for the store.
 
+    Args:
+        registry: The networks.
+        name: The network's name.
+        parameters: Of the request: at most one file, and a configuration that says nothing else than is so.
+        limits: How large a spec may be.
+        max_batch_size: What the configuration of every network says.
+
     Raises:
-        InvalidFieldError: A parameter is not known or not of its kind.
+        InvalidFieldError: A parameter is not known or not of its kind, or asks for what cannot be configured.
         ExampleFailedError: The network's own examples do not hold.
         InvalidNetworkError: The file is no valid network.
         NotFoundError: There is no such network, and no file.
     """
-    files = {}
-    for key, value in parameters.items():
-        if key.startswith(_FILE):
-            files[key] = value.bytes_param
-        elif key != _CONFIG:
-            raise _wrong(f"parameters[{key!r}]", f"the parameter '{key}' is not supported; '{_CONFIG}' and 'file:' are")
-    if _CONFIG in parameters:
-        _check_config(parameters[_CONFIG].string_param, name)
-    if len(files) > 1:
-        raise _wrong("parameters", f"{len(files)} files were sent; a network is a single file, of JSON or safetensors")
-    for key, content in files.items():
-        try:
+    with _saying(f"failed to load '{name}'"):
+        files = {}
+        for key, value in parameters.items():
+            if key.startswith(_FILE):
+                files[key] = value.bytes_param
+            elif key != _CONFIG:
+                raise _wrong(f"parameters[{key!r}]", f"the parameter '{key}' is not known; '{_CONFIG}' and 'file:' are")
+        if _CONFIG in parameters:
+            _check_config(parameters[_CONFIG].string_param, name, max_batch_size)
+        if len(files) > 1:
+            raise _wrong("parameters", f"{len(files)} files were sent; a network is one file, of JSON or safetensors")
+        for key, content in files.items():
             registry.register(name, _read(key, content, limits))
-        except (ExampleFailedError, InvalidNetworkError) as error:
-            # The protocol's clients show the sentence only, not the details with every fault.
-            first = "; ".join(map(str, error.faults[:_MAX_TOLD]))
-            error.message = f"failed to load '{name}': {error.message}: {first}"
-            raise
-    _set_in_service(registry, name, "load", in_service=True)
+        registry.set_in_service(name, in_service=True)
 
 
 def unload(registry: Registry, name: str, parameters: Mapping[str, ModelRepositoryParameter]) -> None:
@@ -89,30 +97,56 @@ def unload(registry: Registry, name: str, parameters: Mapping[str, ModelReposito
         InvalidFieldError: A parameter is not known.
         NotFoundError: There is no such network.
     """
-    for key in parameters:
-        if key != _UNLOAD_DEPENDENTS:  # nothing depends on a network
-            raise _wrong(f"parameters[{key!r}]", f"the parameter '{key}' is not supported")
-    _set_in_service(registry, name, "unload", in_service=False)
+    with _saying(f"failed to unload '{name}'"):
+        for key in parameters:
+            if key != _UNLOAD_DEPENDENTS:  # nothing depends on a network
+                raise _wrong(f"parameters[{key!r}]", f"the parameter '{key}' is not known")
+        registry.set_in_service(name, in_service=False)
 
 
-def _set_in_service(registry: Registry, name: str, what: str, *, in_service: bool) -> None:
+@contextmanager
+def _saying(what: str) -> Iterator[None]:
+    """Begin the sentence of every error as Triton's clients look for it; they show no details, so faults are in it."""
     try:
-        registry.set_in_service(name, in_service=in_service)
-    except NotFoundError as error:
-        error.message = f"failed to {what} '{name}': {error.message}"
+        yield
+    except (ExampleFailedError, InvalidNetworkError) as error:
+        first = "; ".join(map(str, error.faults[:_MAX_TOLD]))
+        error.message = f"{what}: {error.message}: {first}"
+        raise
+    except ForwardpassError as error:
+        error.message = f"{what}: {error.message}"
         raise
 
 
-def _check_config(text: str, name: str) -> None:
-    """Accept a configuration that could be this network's: everything in it follows from the network."""
+def _check_config(text: str, name: str, max_batch_size: int) -> None:
+    """Reject a configuration that would change anything: all of it follows from the network and the server's settings.
+
+    Raises:
+        InvalidFieldError: It is no JSON object, or has something else than is so already.
+    """
     try:
         config = json.loads(text)
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
         raise _wrong("parameters['config']", "the parameter 'config' is not a JSON object")
-    if config.get("name", name) != name:
-        raise _wrong("parameters['config']", f"the configuration is of '{config['name']}', not of '{name}'")
+    facts = {
+        "name": name,
+        "platform": PLATFORM,
+        "backend": PLATFORM,
+        "max_batch_size": max_batch_size,
+        "dynamic_batching": {},
+    }
+    for key, value in config.items():
+        if key not in facts:
+            known = ", ".join(facts)
+            what = f"the configuration has '{key:.40}', which cannot be set; it may have {known}, or be {{}}"
+        elif value not in (facts[key], str(facts[key])):
+            fact = json.dumps(facts[key]) + (" (setting `max_rows`)" if key == "max_batch_size" else "")
+            what = f"the configuration has {key} {json.dumps(value):.60}, which cannot be set; it is {fact}"
+        else:
+            continue
+        raise _wrong(f"parameters['config'].{key:.40}", what)
 
 
 def _read(key: str, content: bytes, limits: spec.Limits) -> spec.NetworkSpec:

@@ -10,7 +10,7 @@ from forwardpass.errors import ForwardpassError, MethodNotFoundError, NotFoundEr
 from forwardpass.spec import Limits
 
 from forwardpass_server.oip import repository
-from forwardpass_server.oip.describe import PLATFORM, configuration, metadata
+from forwardpass_server.oip.describe import PLATFORM, configuration, max_batch_size, metadata
 from forwardpass_server.oip.infer import INFER, all_of, find
 from forwardpass_server.oip.statistics import statistics
 from forwardpass_server.oip.v2 import inference_pb2 as v2
@@ -110,7 +110,14 @@ class InferenceService:
     ) -> v2.RepositoryModelLoadResponse:
         """Take a network into service, or register what comes with the request."""
         repository.check_repository(request.repository_name)
-        await asyncio.to_thread(repository.load, self._registry, request.model_name, request.parameters, self._limits)
+        await asyncio.to_thread(
+            repository.load,
+            self._registry,
+            request.model_name,
+            request.parameters,
+            self._limits,
+            max_batch_size(self._max_rows),
+        )
         return v2.RepositoryModelLoadResponse()
 
     async def repository_model_unload(

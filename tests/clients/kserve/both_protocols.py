@@ -158,7 +158,9 @@ def test_errors(use: Any) -> None:
     wrong = {
         "Request for unknown model: 'nobody' is not found": request("nobody", np.ones((1, 2))),
         "unexpected shape for input 'inputs' for model": request(ARTICLE, np.ones((1, 3))),
-        "the parameter 'colour' is not supported": request(ARTICLE, np.ones((1, 2)), parameters={"colour": "red"}),
+        "the parameter 'time_out' is not known; 'timeout' is": request(
+            ARTICLE, np.ones((1, 2)), parameters={"time_out": 1}
+        ),
     }
 
     async def what(client: Client) -> None:

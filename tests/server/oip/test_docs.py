@@ -6,9 +6,8 @@ from typing import Any
 
 import grpc
 import pytest
-from forwardpass_server.oip import inputs, outputs
 from forwardpass_server.oip.datatypes import DATATYPES
-from forwardpass_server.oip.infer import _ACCEPTED, _SEQUENCE
+from forwardpass_server.oip.parameters import EFFECTIVE, SEQUENCE, SHARED_MEMORY, Owner
 from forwardpass_server.oip.service import SERVICE
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 
@@ -61,10 +60,10 @@ def test_every_datatype_is_there_as_it_is() -> None:
 
 
 def test_every_parameter_is_there() -> None:
-    assert parameters("request", "yes", "HTTP", "accepted") == _ACCEPTED
-    assert parameters("request", "refused") == _SEQUENCE
-    assert parameters("input", "HTTP", "accepted") == inputs._ACCEPTED
-    assert parameters("output", "yes", "HTTP", "accepted") == outputs._ACCEPTED | {"classification"}
+    owners: tuple[Owner, ...] = ("request", "input", "output")
+    for owner in owners:
+        assert parameters(owner, "yes", "HTTP") == EFFECTIVE[owner]
+        assert parameters(owner, "refused") == (SEQUENCE if owner == "request" else SHARED_MEMORY)
     assert len({(name, of) for name, of, _ in PARAMETERS}) == len(PARAMETERS)
 
 

@@ -271,7 +271,7 @@ MALFORMED: dict[str, tuple[bytes, dict[str, str]]] = {
     "an unknown datatype": (text(tensor(datatype="FP8")), {}),
     "a timeout that is none": (text(tensor(), parameters={"timeout": -1}), {}),
     "a timeout in words": (text(tensor(), parameters={"timeout": "soon"}), {}),
-    "an unknown parameter": (text(tensor(), parameters={"nobody": 1}), {}),
+    "a parameter misspelt": (text(tensor(), parameters={"time_out": 1}), {}),
     "too few elements": (text(tensor(data=[1])), {}),
     "another width": (text(tensor(shape=[1, 3], data=[1, 2, 3])), {}),
     "a negative axis": (text(tensor(shape=[-1, 2])), {}),
@@ -301,6 +301,26 @@ MALFORMED: dict[str, tuple[bytes, dict[str, str]]] = {
     "no deflate": (BINARY, {"Content-Encoding": "deflate"}),
     "an unknown encoding": (BINARY, {"Content-Encoding": "br"}),
 }
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"headers": {"x-a": "b"}}, {"tags": ["a"]}, {"nothing": None}, {"content_type": "pd", "foo": 1.5}]
+)
+def test_other_parameters_change_nothing(http: Http, parameters: dict[str, Any]) -> None:
+    asked = text(
+        tensor(parameters=parameters), parameters=parameters, outputs=[{"name": "outputs", "parameters": parameters}]
+    )
+    assert http.post(f"{MODEL}/infer", asked).output().tolist() == [[9.0]]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("name", ["binary_data", "binary_data_output"])
+def test_the_form_of_one_output(http: Http, name: str, *, binary: bool) -> None:
+    whole = {"binary_data_output": not binary}
+    asked = text(tensor(), parameters=whole, outputs=[{"name": "outputs", "parameters": {name: binary}}])
+    answer = http.post(f"{MODEL}/infer", asked)
+    assert (HEADER_LENGTH.lower() in answer.headers) == binary
+    assert answer.output().tolist() == [[9.0]]
 
 
 @pytest.mark.parametrize("case", MALFORMED)

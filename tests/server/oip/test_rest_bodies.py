@@ -132,7 +132,23 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "beyond FP32": ({"inputs": [tensor(data=[1, 1e39])]}, r"data has 1e\+39; that is beyond FP32"),
     "beyond FP64": (
         {"inputs": [tensor(datatype="FP64", data=[1, 10**400])]},
-        "data has an integer that is beyond FP64",
+        "data has the integer 1000000000000000000000000000000000000000; that is beyond FP64",
+    ),
+    "an integer that FP64 rounds": (
+        {"inputs": [tensor(datatype="FP64", data=[1.5, 2**53 + 1])]},
+        "data has the integer 9007199254740993, which FP64 cannot hold exactly",
+    ),
+    "an integer that FP64 rounds far away": (
+        {"inputs": [tensor(datatype="FP64", data=[-(10**30), 1.5])]},
+        "data has the integer -1000000000000000000000000000000, which FP64 cannot hold exactly",
+    ),
+    "an integer that FP32 rounds": (
+        {"inputs": [tensor(data=[1, 2**24 + 1])]},
+        "data has the integer 16777217, which FP32",
+    ),
+    "an integer that FP16 rounds": (
+        {"inputs": [tensor(datatype="FP16", data=[1, 2049])]},
+        "data has the integer 2049, which FP16",
     ),
     "a number as a string": ({"inputs": [tensor(datatype="BYTES", data=["a", 1])]}, "data has 1; BYTES needs strings"),
     "data no array": ({"inputs": [tensor(data=3)]}, r"inputs\[0\].data is 3"),
@@ -151,7 +167,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         'binary_data_size is "8"; needed is an integer',
     ),
     "bytes of no input": ({"inputs": [tensor()]}, "body has 3 bytes behind the JSON that belong to no input"),
-    "a parameter that is none": ({"inputs": [], "parameters": {"a": []}}, "parameters.a is an array"),
+    "a parameter that is none": (
+        {"inputs": [], "parameters": {"sequence_id": []}},
+        "parameters.sequence_id is an array",
+    ),
     "a parameter beyond 64 bits": ({"inputs": [], "parameters": {"a": 2**64}}, "parameters.a is 18446744073709551616"),
     "binary_data_output a number": (
         {"inputs": [], "parameters": {"binary_data_output": 1}},

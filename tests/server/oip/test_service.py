@@ -57,6 +57,7 @@ def models(server: ServerProcess) -> Iterator[grpc.Channel]:
         upload(channel, "oip-single", identity(2, dtype="float32"))
         upload(channel, "oip-classes", chain([2, 3, 3], classes=["a", "b", "c, d"], outputs=["x", "y, z", "w"]))
         upload(channel, "oip-binary", chain([2, 1], classes=["no", "yes"]))
+        upload(channel, "oip-narrow", chain([1, 1]))
         yield channel
 
 
@@ -228,7 +229,23 @@ WRONG: dict[str, tuple[v2.ModelInferRequest | bytes, str]] = {
     ),
     "the same input twice": (
         infer_request("oip-double", *[tensor([1.0], name=name) for name in ("input_0", "input_1", "input_0")]),
-        "twice",
+        "input 'input_0' is given more than once for model 'oip-double'",
+    ),
+    "all inputs twice": (
+        infer_request("oip-double", tensor([[1.0, 2.0]]), tensor([[1.0, 2.0]])),
+        "input 'inputs' is given more than once for model 'oip-double'",
+    ),
+    "two generic names": (
+        infer_request("oip-double", tensor([1.0], name="input-0"), tensor([1.0], name="input-1")),
+        "unexpected inference input 'input-0'",
+    ),
+    "a generic name for one input": (
+        infer_request("oip-narrow", tensor([[1.0]], name="input-0")),
+        "unexpected inference input 'input-0'",
+    ),
+    "a class by MLServer's name": (
+        row_request("oip-classes", [[1.0, 2.0]], outputs=["predict"]),
+        "unexpected inference output 'predict'",
     ),
     "both forms": (
         infer_request("oip-double", tensor([[1.0, 2.0]]), tensor([1.0], name="input_0")),
@@ -274,7 +291,11 @@ WRONG: dict[str, tuple[v2.ModelInferRequest | bytes, str]] = {
         "the element 16777217, which float32 cannot hold exactly",
     ),
     "a sequence": (with_parameter("sequence_id", 7), "'sequence_id' asks for a sequence"),
-    "an unknown parameter": (with_parameter("foo", 7), "the parameter 'foo' is not supported"),
+    "a parameter misspelt": (
+        with_parameter("clasification", 7, "output"),
+        "'clasification' is not known; 'classification'",
+    ),
+    "a size misspelt": (with_parameter("binary_datasize", 7, "input"), "not known; 'binary_data_size' is"),
     "shared memory": (with_parameter("shared_memory_region", "x", "input"), "'shared_memory_region'"),
     "shared memory for an output": (with_parameter("shared_memory_region", "x", "output"), "'shared_memory_region'"),
     "a classification of none": (with_parameter("classification", 0, "output"), "'classification' needs"),
@@ -285,7 +306,6 @@ WRONG: dict[str, tuple[v2.ModelInferRequest | bytes, str]] = {
         row_request("oip-double", [[1.0, 2.0]], outputs=[LONG_NAME]),
         "unexpected inference output",
     ),
-    "a parameter with a long name": (with_parameter(LONG_NAME, 1), "the parameter"),
     "a datatype with a long name": (
         changed(good(), lambda request: setattr(request.inputs[0], "datatype", LONG_NAME)),
         "datatype",
@@ -465,7 +485,7 @@ def load_refused(channel: grpc.Channel, name: str, **parameters: Any) -> Refused
 
 
 def test_uploads_in_both_forms_and_what_is_wrong_with_others(channel: grpc.Channel) -> None:
-    text = v2.ModelRepositoryParameter(string_param='{"name": "oip-json", "max_batch_size": 8}')
+    text = v2.ModelRepositoryParameter(string_param='{"name": "oip-json", "platform": "forwardpass"}')
     file = v2.ModelRepositoryParameter(bytes_param=to_json(identity(3)).encode())
     stub(channel).RepositoryModelLoad(model_name="oip-json", parameters={"config": text, "file:1/network.json": file})
     assert stub(channel).ModelMetadata(name="oip-json").inputs[0].shape == [-1, 3]
@@ -482,6 +502,13 @@ def test_uploads_in_both_forms_and_what_is_wrong_with_others(channel: grpc.Chann
         load_refused(channel, "Not A Name", config=v2.ModelRepositoryParameter(string_param="{}"), file_json=file).code
         is invalid
     )
+    capitals = load_refused(channel, "DenseNet_ONNX", file_json=file)
+    assert capitals.message.startswith(
+        "failed to load 'DenseNet_ONNX': network is \"DenseNet_ONNX\"; must be 1 to 63 of a-z"
+    )
+    assert capitals.message.endswith(
+        'there are no capitals, so that no two names differ by them alone; use "densenet_onnx"'
+    )
     assert load_refused(channel, "oip-json", config=broken).code is invalid
     assert load_refused(channel, "oip-json", foo=text).code is invalid
     missing = load_refused(channel, "missing")
@@ -490,6 +517,62 @@ def test_uploads_in_both_forms_and_what_is_wrong_with_others(channel: grpc.Chann
     for method in ("RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload"):
         named = getattr(v2, f"{method}Request")(repository_name="models")
         assert refused(channel, f"{INFERENCE}{method}", named).code is invalid
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ("parameters: {", "failed to load 'oip-double': the parameter 'config' is not a JSON object"),
+        ("[]", "failed to load 'oip-double': the parameter 'config' is not a JSON object"),
+        (
+            '{"max_batch_size": "16"}',
+            'configuration has max_batch_size "16", which cannot be set; it is 1000000 (setting',
+        ),
+        ('{"max_batch_size": 16}', "configuration has max_batch_size 16, which cannot be set; it is 1000000 (setting"),
+        ('{"dynamic_batching": {"max_queue_delay_microseconds": 5}}', "cannot be set; it is {}"),
+        ('{"instance_group": []}', "the configuration has 'instance_group', which cannot be set; it may have name, "),
+        (
+            '{"backend": "onnxruntime"}',
+            'configuration has backend "onnxruntime", which cannot be set; it is "forwardpass"',
+        ),
+        ('{"name": "other"}', 'the configuration has name "other", which cannot be set; it is "oip-double"'),
+    ],
+)
+def test_a_configuration_that_would_be_ignored_is_refused(models: grpc.Channel, config: str, sentence: str) -> None:
+    said = load_refused(models, "oip-double", config=v2.ModelRepositoryParameter(string_param=config))
+    assert said.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert said.message.startswith("failed to load 'oip-double': ")
+    assert sentence in said.message
+
+
+def test_a_configuration_that_is_so_is_accepted(models: grpc.Channel) -> None:
+    told = stub(models).ModelConfig(name="oip-double").config
+    for own in (
+        "{}",
+        f'{{"name": "oip-double", "backend": "{told.backend}", "max_batch_size": {told.max_batch_size}}}',
+        f'{{"platform": "{told.platform}", "max_batch_size": "{told.max_batch_size}", "dynamic_batching": {{}}}}',
+    ):
+        text = v2.ModelRepositoryParameter(string_param=own)
+        stub(models).RepositoryModelLoad(model_name="oip-double", parameters={"config": text})
+
+
+@pytest.mark.parametrize("name", ["input-0", "input-1", "input", "INPUT__0", "input_0", "predict"])
+def test_a_name_that_says_nothing_is_all_inputs(models: grpc.Channel, name: str) -> None:
+    request = infer_request("article-linear", tensor([[2.0, 3.0]], name=name))
+    np.testing.assert_array_equal(outputs_of(infer(models, request))["outputs"], [[9.0]])
+
+
+@pytest.mark.parametrize("name", ["output-0", "output", "OUTPUT__0", "predict"])
+def test_a_name_that_says_nothing_is_all_outputs(models: grpc.Channel, name: str) -> None:
+    answer = infer(models, row_request("oip-double", [[1.0, 2.0]], outputs=[name]))
+    np.testing.assert_array_equal(outputs_of(answer)[name], [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("of", ["request", "input", "output"])
+@pytest.mark.parametrize("name", ["foo", "headers", "content_type", "x-request-id", "binary_data_output", LONG_NAME])
+def test_other_parameters_change_nothing(models: grpc.Channel, name: str, of: str) -> None:
+    answer = infer(models, with_parameter(name, "bar", of))
+    np.testing.assert_array_equal(outputs_of(answer)["outputs"], [[1.0, 2.0]])
 
 
 @pytest.mark.parametrize("method", ["TraceSetting", "LogSettings"])

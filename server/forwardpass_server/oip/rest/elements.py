@@ -68,7 +68,8 @@ def from_raw(raw: bytes, datatype: str) -> list[Any]:
 def _numbers(values: list[Any], datatype: str, path: str) -> bytes:
     dtype = DTYPES[datatype]
     accepted, words = _ACCEPTED[dtype.kind]
-    if strange := set(map(type, values)) - accepted:
+    kinds = set(map(type, values))
+    if strange := kinds - accepted:
         found = next(value for value in values if type(value) in strange)
         raise _invalid(path, f"has {said(found)}; {datatype} needs {words}")
     if dtype.kind in "ui":
@@ -79,12 +80,27 @@ def _numbers(values: list[Any], datatype: str, path: str) -> bytes:
     try:
         wide = np.array(values, np.float64) if dtype.kind == "f" else np.array(values, dtype)
     except OverflowError:
-        raise _invalid(path, f"has an integer that is beyond {datatype}") from None
+        beyond = max(values, key=abs)
+        raise _invalid(path, f"has the integer {said(beyond)}; that is beyond {datatype}") from None
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = wide.astype(dtype, copy=False)
     if dtype.kind == "f" and (lost := np.isinf(numbers) & np.isfinite(wide)).any():
         raise _invalid(path, f"has {wide[lost][0]:g}; that is beyond {datatype}")
+    if dtype.kind == "f" and int in kinds:
+        _check_integers(values, dtype, path, datatype)
     return numbers.tobytes()
+
+
+def _check_integers(values: list[Any], dtype: "np.dtype[Any]", path: str, datatype: str) -> None:
+    """Reject an integer that a datatype of floating-point numbers would round; fractions are rounded everywhere.
+
+    Raises:
+        InvalidTensorError: There is one.
+    """
+    exact = 2 ** (np.finfo(dtype).nmant + 1)
+    for value in values:
+        if type(value) is int and not -exact <= value <= exact and int(dtype.type(value)) != value:
+            raise _invalid(path, f"has the integer {said(value)}, which {datatype} cannot hold exactly")
 
 
 def _strings(values: list[Any], datatype: str, path: str) -> bytes:

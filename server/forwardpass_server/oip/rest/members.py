@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from forwardpass.errors import Fault, InvalidFieldError, MalformedRequestError
 
-from forwardpass_server.oip.rest.pieces import loads, said
+from forwardpass_server.oip.parameters import Owner, is_known
+from forwardpass_server.oip.rest.pieces import Flat, loads, said
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter
 
 _KINDS: Final[dict[type, str]] = {
@@ -77,13 +78,18 @@ def parameters(document: dict[str, Any], path: str = "") -> dict[str, Any]:
     return {**member(document, "parameters", dict, path, default={})}
 
 
-def fill(target: Any, given: dict[str, Any], path: str = "") -> None:
+def fill(target: Any, given: dict[str, Any], owner: Owner, path: str = "") -> None:
     """Put parameters into a message's map of `InferParameter`.
+
+    Objects, arrays and null, which the message cannot hold and MLServer's clients send as `headers`, are left out
+    unless the parameter is one that the server knows.
 
     Raises:
         InvalidFieldError: One is neither true, false, a number nor a string, or an integer of more than 64 bits.
     """
     for name, value in given.items():
+        if isinstance(value, dict | list | Flat | None) and not is_known(name, owner):
+            continue
         place = within(path, f"parameters.{name:.40}")
         text(name, within(path, "parameters"))
         if isinstance(value, bool):

@@ -75,7 +75,7 @@ def read_request(body: bytes, length: int, name: str, version: str) -> tuple[Mod
     request = ModelInferRequest(model_name=name, model_version=version, id=member(document, "id", str, default=""))
     asked = parameters(document)
     binary = _flag(asked, "binary_data_output", "parameters")
-    fill(request.parameters, asked)
+    fill(request.parameters, asked, "request")
     behind = _Behind(body, length)
     for index, given in enumerate(members(document, "inputs")):
         _add_input(request, given, behind, f"inputs[{index}]")
@@ -151,7 +151,7 @@ def _add_input(request: ModelInferRequest, given: dict[str, Any], behind: _Behin
     said_of_it = parameters(given, path)
     size = member(said_of_it, "binary_data_size", int, f"{path}.parameters", default=None)
     said_of_it.pop("binary_data_size", None)
-    fill(tensor.parameters, said_of_it, path)
+    fill(tensor.parameters, said_of_it, "input", path)
     data = given.get("data")
     if (size is None) == (data is None):
         raise _contradiction(path, "needs `data` or the parameter `binary_data_size`, and only one of them")
@@ -168,8 +168,10 @@ def _add_output(request: ModelInferRequest, given: dict[str, Any], path: str) ->
     """Ask for an output; return whether it shall be binary data, if that is said."""
     output = request.outputs.add(name=member(given, "name", str, path))
     asked = parameters(given, path)
-    binary = _flag(asked, "binary_data", f"{path}.parameters")
-    fill(output.parameters, asked, path)
+    # KServe's clients name it as the request's parameter is named.
+    flags = [_flag(asked, name, f"{path}.parameters") for name in ("binary_data", "binary_data_output")]
+    binary = next((flag for flag in flags if flag is not None), None)
+    fill(output.parameters, asked, "output", path)
     return binary
 
 
