@@ -22,7 +22,7 @@ from forwardpass.models import (
     Trace,
     VersionInfo,
 )
-from forwardpass.rows import Row, RowsLike, StreamRequest, inputs_of, read_rows, to_inputs
+from forwardpass.rows import Readable, Row, RowsLike, StreamRequest, inputs_of, read_rows, to_inputs
 from forwardpass.v1 import network_service_pb2 as networks_v1
 from forwardpass.v1 import prediction_service_pb2 as predictions_v1
 
@@ -119,7 +119,7 @@ def predict_many(requests: Iterable[StreamRequest]) -> Call[tuple[Prediction | F
     return Call(method="PredictMany", request=message, parse=parse, known=known)
 
 
-def _predict_request(network: str, rows: RowsLike, version: str | int, top_k: int) -> predictions_v1.PredictRequest:
+def _predict_request(network: str, rows: Readable, version: str | int, top_k: int) -> predictions_v1.PredictRequest:
     return predictions_v1.PredictRequest(
         network=_text(network, "network"), version=_reference(version), top_k=_top(top_k), **to_inputs(rows)
     )

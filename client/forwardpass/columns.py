@@ -1,58 +1,67 @@
-"""Rows as columns: data frames and dicts of columns as the message `Columns`.
+"""Dicts of columns as the message `Columns`.
 
-A column has numbers, texts or booleans, as its values say; what is missing (None, NaN, pandas' NA) is listed beside
+A column has numbers, texts or booleans, as its values say. Missing values (None, NaN, pandas' NA) are listed beside
 them, so that a text or a boolean can be missing too.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
+from types import NoneType
 from typing import Any, Final
 
 import numpy as np
 
 from forwardpass.errors import Fault, FeatureMismatchError, ShapeMismatchError
+from forwardpass.exact_numbers import MAX_FLOAT32_INTEGER as MAX_INTEGER
+from forwardpass.exact_numbers import NoNumberError, is_missing, to_float64
+from forwardpass.frames import read_column
 from forwardpass.v1.tensor_pb2 import Booleans, Column, Columns, Numbers, Texts
-from forwardpass.words import found, read_number, refusal
-
-_NAMES: Final = frozenset({"NAType", "NaTType"})
-"""The classes of pandas' values that are missing, which nobody needs to import for."""
+from forwardpass.value_names import describe, text_fault
 
 _MAX_FAULTS: Final = 100
-
-
-def is_missing(value: object) -> bool:
-    """Return whether a value says that there is none: None, or pandas' NA and NaT."""
-    return value is None or type(value).__name__ in _NAMES
+_SCALARS: Final = frozenset({float, int, bool, str, bytes, NoneType})
+_NOT_VALUES: Final[Mapping[str, str]] = {
+    "M": "dates; say what a number of one means",
+    "m": "durations; say what a number of one means",
+    "S": "bytes; a category is a text: decode them, for example with .astype(str)",
+}
+"""Kinds of numpy's arrays that would become something else as Python's values."""
 
 
 def is_column(value: object) -> bool:
     """Return whether a value is a column and not a value of one row."""
-    if isinstance(value, str | bytes | Mapping):
+    if type(value) in _SCALARS or isinstance(value, str | bytes | Mapping):
         return False
-    return isinstance(value, Sequence) or getattr(value, "ndim", 0) == 1
+    return isinstance(value, Sequence) or getattr(value, "ndim", 0) == 1 or hasattr(value, "__arrow_c_stream__")
 
 
-def are_columns(rows: object) -> bool:
-    """Return whether rows are a dict of columns; one column is enough to mean it."""
-    return isinstance(rows, Mapping) and any(map(is_column, rows.values()))
+def are_columns(rows: Mapping[Any, Any]) -> bool:
+    """Return whether a dict is of columns; one column is enough to mean it."""
+    values = rows.values()
+    return not _SCALARS.issuperset(map(type, values)) and any(map(is_column, values))
 
 
-def columns_message(columns: Mapping[Any, Any]) -> Columns:
+def read_columns(columns: Mapping[Any, Any]) -> Columns:
     """Read columns by name.
 
     Raises:
-        FeatureMismatchError: A name is no text, or a column is none or mixes kinds of values.
+        FeatureMismatchError: A name is no text, a column mixes kinds of values or has dates, or the columns are series
+            whose row labels differ.
         ShapeMismatchError: The columns differ in length, or have no rows.
     """
-    message, faults = Columns(), []
+    message, faults = Columns(), list[Fault]()
+    named: dict[str, Any] = {}
     for name, values in columns.items():
-        if not isinstance(name, str):
-            faults.append(Fault(path="rows", message=f"has the name {name!r}; a feature's name is a text"))
+        name_fault = text_fault(name)
+        if name_fault:
+            faults.append(Fault(path="rows", message=f"has the name {name!r:.60}; a feature's name is a text"))
         elif not is_column(values):
-            faults.append(Fault(path=f"rows.{name}", message=f"is {found(values)}, while others are columns"))
+            faults.append(Fault(path=f"rows.{name}", message=f"is {describe(values)}, while others are columns"))
         else:
-            message.columns.append(_column(name, values, faults))
+            named[name] = values
+    for name, values in _without_labels(named).items():
+        message.columns.append(_column(name, values, message, faults))
         if len(faults) >= _MAX_FAULTS:
             break
     if faults:
@@ -68,67 +77,88 @@ def columns_message(columns: Mapping[Any, Any]) -> Columns:
     return message
 
 
-def _column(name: str, values: Any, faults: list[Fault]) -> Column:
+def split_columns(columns: Mapping[Any, Any], size: int) -> Iterator[Mapping[Any, Any]]:
+    """Yield parts of columns of at most `size` rows."""
+    series = {name: values for name, values in columns.items() if is_column(values)}
+    plain = {**columns, **_without_labels(series)}
+    lengths = {len(plain[name]) for name in series}
+    if len(lengths) > 1:  # which is told when they are read
+        yield columns
+        return
+    for start in range(0, lengths.pop(), size):
+        yield {name: values[start : start + size] if is_column(values) else values for name, values in plain.items()}
+
+
+def _without_labels(columns: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the values of columns, of series without their row labels, which must be the same in all of them."""
+    plain: dict[Any, Any] = {}
+    first: Any = None
+    for name, values in columns.items():
+        if isinstance(values, list | tuple | np.ndarray | range):
+            plain[name] = values
+            continue
+        plain[name], labels = read_column(values, str(name))
+        if plain[name] is None:
+            plain[name] = np.asarray(values)
+        elif labels is not None and first is None:
+            first = labels
+        elif labels is not None and not first.equals(labels):
+            message = "is a series whose row labels differ from those of another column; make one frame of the columns"
+            raise FeatureMismatchError(f"rows.{name} {message}", faults=[Fault(path=f"rows.{name}", message=message)])
+    return plain
+
+
+def _column(name: str, values: Any, message: Columns, faults: list[Fault]) -> Column:
     kind = values.dtype.kind if isinstance(values, np.ndarray) else "O"
-    if kind in "iuf":
-        return Column(name=name, numbers=Numbers(values=values.tolist()))
-    items = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    fault = f"has {_NOT_VALUES[kind]}" if kind in _NOT_VALUES else ""
+    if np.ma.is_masked(values):
+        fault = "has masked elements; fill them first, for example with .filled(0)"
+    if fault:
+        faults.append(Fault(path=f"rows.{name}", message=fault))
+        return Column(name=name)
+    if kind in "biuf":
+        if kind == "b":
+            return Column(name=name, booleans=Booleans(values=values.tolist()))
+        return _number_column(name, values, [], message, faults)
+    items = [*values] if kind == "O" else values.tolist()
+    kinds = set(map(type, items))
+    if kinds == {float}:
+        return Column(name=name, numbers=Numbers(values=items))
     there = [not (is_missing(value) or (isinstance(value, float) and math.isnan(value))) for value in items]
     kinds = {type(value) for value in compress(items, there)}
     missing = [index for index, is_there in enumerate(there) if not is_there]
     if kinds and all(issubclass(each, str) for each in kinds):
-        texts = [value if is_there else "" for value, is_there in zip(items, there, strict=True)]
-        return Column(name=name, texts=Texts(values=texts), missing=missing)
+        texts = [text if is_there else "" for text, is_there in zip(items, there, strict=True)]
+        return _text_column(name, texts, missing, faults)
     if kinds and kinds <= {bool, np.bool_}:
         truths = [bool(is_there and value) for value, is_there in zip(items, there, strict=True)]
         return Column(name=name, booleans=Booleans(values=truths), missing=missing)
-    numbers = []
-    missing = [index for index, value in enumerate(items) if is_missing(value)]
-    for index, value in enumerate(items):
-        number = math.nan if is_missing(value) else read_number(value)
-        if number is None:
-            mixed = isinstance(value, str)
-            what = f"is {found(value)}, while other rows have numbers" if mixed else refusal(value)
-            faults.append(Fault(path=f"rows.{name}[{index}]", message=what))
-            break
-        numbers.append(number)
-    return Column(name=name, numbers=Numbers(values=numbers), missing=missing)
+    missing = [index for index in missing if is_missing(items[index])]  # NaN stands among the numbers
+    if kinds <= {float, int} and all(-MAX_INTEGER <= value <= MAX_INTEGER for value in compress(items, there)):
+        numbers = [value if is_there else math.nan for value, is_there in zip(items, there, strict=True)]
+        return Column(name=name, numbers=Numbers(values=numbers), missing=missing)
+    objects = np.empty(len(items), dtype=object)
+    objects[:] = items
+    return _number_column(name, objects, missing, message, faults)
 
 
-def frame_columns(frame: Any) -> dict[str, Any]:
-    """Return the columns of a pandas DataFrame whose columns have names; None in them where a value is missing.
-
-    Raises:
-        FeatureMismatchError: Several columns have one name, or a column has neither numbers, texts nor booleans.
-    """
-    faults: list[Fault] = []
-    columns: dict[str, Any] = {}
-    repeated = set(frame.columns[frame.columns.duplicated()])
-    for name, column in frame.items():
-        kind = getattr(column.dtype, "kind", "O")
-        if name in repeated:
-            faults.append(Fault(path=f"rows.{name}", message="several columns have this name"))
-        elif kind in "iuf":
-            columns[name] = column.to_numpy(dtype=np.float64, na_value=math.nan)
-        elif kind in "bOUT" or column.dtype.name in {"category", "string", "boolean", "str"}:
-            columns[name] = [None if gone else value for gone, value in zip(column.isna(), column, strict=True)]
-        else:
-            said = f"is a column of {column.dtype}; numbers, texts or booleans are needed"
-            faults.append(Fault(path=f"rows.{name}", message=said))
-    if faults:
-        raise FeatureMismatchError(f"the frame has {len(faults)} columns that cannot be sent", faults=faults)
-    return columns
+def _text_column(name: str, texts: list[str], missing: list[int], faults: list[Fault]) -> Column:
+    try:
+        return Column(name=name, texts=Texts(values=texts), missing=missing)
+    except UnicodeEncodeError:
+        index, fault = next((index, fault) for index, text in enumerate(texts) if (fault := text_fault(text)))
+        faults.append(Fault(path=f"rows.{name}[{index}]", message=fault))
+        return Column(name=name)
 
 
-def parts_of_columns(columns: Mapping[str, Any], size: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """Cut columns into parts of at most so many rows; yield each with the number of its rows."""
-    rows = max(len(column) for column in columns.values() if is_column(column))
-    for start in range(0, rows, size):
-        part = {name: column[start : start + size] if is_column(column) else column for name, column in columns.items()}
-        yield part, min(size, rows - start)
-
-
-def rows_of_columns(columns: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    """Return columns as one dict for each row."""
-    lists = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values()]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+def _number_column(name: str, values: Any, missing: list[int], message: Columns, faults: list[Fault]) -> Column:
+    try:
+        numbers, exact_integers = to_float64(values)
+    except NoNumberError as error:
+        value = values[error.place] if error.place else None
+        told = f"is {describe(value)}, while other rows have numbers" if isinstance(value, str) else error.message
+        faults.append(Fault(path=f"rows.{name}" + "".join(f"[{index}]" for index in error.place), message=told))
+        return Column(name=name)
+    if exact_integers:
+        message.exact_integers = True
+    return Column(name=name, numbers=Numbers(values=numbers.tolist()), missing=missing)

@@ -1,48 +1,85 @@
-"""What a caller passes as rows, as the inputs of a request.
+"""The rows that a caller passes, as the inputs of a request.
 
-Numbers by position become a tensor: float32 stays float32, everything else becomes float64.
-Values by name (a dict, a list of dicts, a dict of columns, a pandas DataFrame or Series with names) are
-sent with their names, so that the order of columns never decides. Texts are categories; what is
-neither text nor number is refused here.
+`read_rows` reads them once, for every method. Numbers by position become a tensor: float32 stays float32, every other
+number becomes float64. Values by name (a dict, a list of dicts, a dict of columns, a frame of any library, a record)
+are sent with their names, so that their order never decides. Texts are categories. A value that is neither text nor
+number, or would lose its value, is rejected.
 """
 
 import struct
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, SupportsFloat, TypeAlias, TypedDict, TypeGuard
+from typing import Any, Final, NamedTuple, Protocol, SupportsFloat, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.struct_pb2 import NULL_VALUE, Struct
 
-from forwardpass.columns import are_columns, columns_message, frame_columns, is_missing, rows_of_columns
-from forwardpass.errors import Fault, FeatureMismatchError, InvalidTensorError, ShapeMismatchError
+from forwardpass.columns import are_columns, read_columns
+from forwardpass.errors import Fault, FeatureMismatchError, ForwardpassError, InvalidTensorError, ShapeMismatchError
+from forwardpass.exact_numbers import MAX_FLOAT32_INTEGER as MAX_INTEGER
+from forwardpass.exact_numbers import NoNumberError, is_missing, needs_float64, read_number, to_float64
+from forwardpass.named_values import resolve_names
 from forwardpass.tensors import Packed, as_tensor, pack
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Columns, Rows, Tensor
-from forwardpass.words import found, read_number, refusal
+from forwardpass.value_names import describe, text_fault
 
-Value: TypeAlias = SupportsFloat | str | None
-"""What a feature may be: a number or boolean, the text of a category, or None for what is missing."""
 
-NamedRow: TypeAlias = Mapping[str, Value]
-"""A value for each feature, by the feature's name."""
+class SupportsArray(Protocol):
+    """Anything that becomes a numpy array: numpy's own, PyTorch's and JAX's arrays, frames and series."""
 
-NamedColumns: TypeAlias = Mapping[str, Sequence[Value] | npt.NDArray[Any]]
-"""A column for each feature, by the feature's name."""
+    def __array__(self) -> Any:
+        """Return a numpy array."""
 
-RowsLike: TypeAlias = npt.ArrayLike | NamedRow | Sequence[NamedRow] | NamedColumns
-"""An array `(rows, inputs)` or `(inputs,)`, a named row, a list of them, a dict of columns, or a pandas DataFrame
-or Series."""
+
+class SupportsArrow(Protocol):
+    """Anything that becomes a table of Apache Arrow: frames of any library, relations of DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return a stream of record batches."""
+
+
+Number: TypeAlias = SupportsFloat | None
+"""A number or boolean, or None for a missing value."""
+
+NamedRow: TypeAlias = Mapping[str, object]
+"""A number, text, boolean or None for each feature, by the feature's name."""
+
+NamedColumns: TypeAlias = Mapping[str, object]
+"""A list or array of numbers, texts or booleans for each feature, by the feature's name."""
+
+RowsLike: TypeAlias = (
+    NamedRow
+    | Number
+    | SupportsArray
+    | SupportsArrow
+    | Sequence[Number]
+    | Sequence[Sequence[Number]]
+    | Sequence[NamedRow]
+    | Sequence[SupportsArray]
+)
+"""An array or list `(rows, inputs)` or `(inputs,)`, a dict of named features, a list of dicts, a dict of columns, or a
+data frame. docs/reference/rows.md has the rules."""
 
 Row: TypeAlias = Packed | Rows | Columns
-"""Rows that were read: packed by position, by names, or as columns by names."""
+"""Rows that were read: by position, by names row by row, or by names column by column."""
 
 _MAX_FAULTS: Final = 100
-_PYTHONS_NUMBERS: Final = frozenset({float, int})
+_FLOATS: Final = frozenset({float})
+_NUMBERS: Final = frozenset({float, int})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class UnreadableRows(NamedTuple):
+    """Rows that cannot be read, in the place of those that can; `read_rows` raises the error."""
+
+    error: ForwardpassError
+
+
+Readable: TypeAlias = RowsLike | Row | UnreadableRows
+"""The rows of a caller, or what became of them when they were read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StreamRequest:
     """One request of a stream of predictions.
 
@@ -50,13 +87,13 @@ class StreamRequest:
         network: The network's name.
         rows: The rows, in every form that `Client.predict` takes.
         version: A version's number or an alias; empty means `latest`.
-        id: Comes back with the answer, and is unique among the unanswered requests of the stream.
+        id: Comes back with the response, and is unique among the requests of the stream without a response.
             None means the request's place in the stream: "0", "1" and so on.
         top_k: For a classifier, how many of the most probable classes to tell of each row.
     """
 
     network: str
-    rows: RowsLike
+    rows: Readable
     version: str | int = ""
     id: str | None = None
     top_k: int = 0
@@ -70,8 +107,8 @@ class Inputs(TypedDict, total=False):
     columns: Columns
 
 
-def to_inputs(rows: RowsLike) -> Inputs:
-    """Turn what a caller passed as rows into the inputs of a request; raises as `read_rows` does."""
+def to_inputs(rows: Readable) -> Inputs:
+    """Return the rows of a caller as the inputs of a request; raise as `read_rows` does."""
     return inputs_of(read_rows(rows))
 
 
@@ -82,89 +119,110 @@ def inputs_of(read: Row) -> Inputs:
     return {"rows": read} if isinstance(read, Rows) else {"columns": read}
 
 
-def read_rows(rows: RowsLike) -> Row:
-    """Read what a caller passed as rows: packed by position, or by names.
+def read_rows(rows: Readable) -> Row:
+    """Read the rows of a caller; return rows that were read before as they are.
 
     Raises:
-        ShapeMismatchError: There are no rows, or the array has neither one axis nor two.
-        InvalidTensorError: The rows are ragged, or something in the array is no number.
+        ShapeMismatchError: There are no rows, or the array has more than two axes.
+        InvalidTensorError: The rows are ragged, or an element of the array is no number or would lose its value.
         FeatureMismatchError: Something in a named row is neither number nor text; `faults` has every place.
     """
-    packed = _plain(rows)
+    packed = _pack_plain(rows)
     if packed is not None:
         return packed
-    if _is_frame(rows) and len(rows) != 1:  # one row is sent as such, and may be coalesced
-        rows = _frame(rows)
-    plain: Any = without_pandas(rows)
-    if are_columns(plain):
-        return columns_message(plain)
-    if isinstance(plain, Mapping):
-        plain = [plain]
-    if isinstance(plain, list | tuple) and any(isinstance(row, Mapping) for row in plain):
-        return _named(plain)
-    return pack(_matrix(plain))
+    if isinstance(rows, Packed | Rows | Columns):
+        return rows
+    if isinstance(rows, UnreadableRows):
+        raise rows.error
+    resolved = rows if type(rows) is dict else resolve_names(rows)
+    if isinstance(resolved, Mapping):
+        return read_columns(resolved) if are_columns(resolved) else _read_named([resolved])
+    if isinstance(resolved, list | tuple) and any(isinstance(row, Mapping) for row in resolved):
+        return _read_named(resolved)
+    return _pack_numbers(resolved)
 
 
-def _plain(rows: RowsLike) -> Packed | None:
+def _pack_plain(rows: object) -> Packed | None:
     """Pack the commonest rows by the shortest way: an array of floats, or one list of Python's numbers.
 
-    None means that they need a closer look; the result is never other than that look's.
+    None means that they need a closer look; the result is the same as that look's.
     """
     if type(rows) is np.ndarray:
-        return pack(rows) if rows.dtype.kind == "f" and rows.ndim in {1, 2} and rows.size else None
-    if type(rows) is list and rows and _PYTHONS_NUMBERS.issuperset(map(type, rows)):
-        try:
-            return Packed(DATA_TYPE_FLOAT64, (len(rows),), struct.pack(f"<{len(rows)}d", *rows))
-        except (OverflowError, struct.error):
-            return None
+        is_plain = rows.dtype.kind == "f" and rows.dtype.itemsize <= 8 and rows.ndim in {1, 2} and rows.size
+        return pack(rows) if is_plain else None
+    if type(rows) is list and rows:
+        if not _FLOATS.issuperset(map(type, rows)):
+            # An integer may be too large to keep its value; of NaN and numbers the largest may be NaN.
+            if not _NUMBERS.issuperset(map(type, rows)):
+                return None
+            if not (max(rows) <= MAX_INTEGER and min(rows) >= -MAX_INTEGER):
+                return None
+        return Packed(DATA_TYPE_FLOAT64, (len(rows),), struct.pack(f"<{len(rows)}d", *rows))
     return None
 
 
-def _matrix(rows: Any) -> npt.NDArray[Any]:
-    """Return an array of numbers, `(rows, inputs)` or `(inputs,)`."""
-    if np.ma.is_masked(rows):
+def _pack_numbers(rows: Any) -> Packed:
+    """Pack an array of numbers, `(rows, inputs)`, `(inputs,)`, or one number."""
+    parts = rows if isinstance(rows, list | tuple) else [rows]
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
         raise _invalid("rows", "has masked elements; fill them first, for example with .filled(0)")
-    try:
-        numbers = np.asarray(rows)
-    except ValueError:
-        raise _invalid("rows", _raggedness(rows)) from None
-    if numbers.dtype.kind not in "biuf":
-        numbers = _converted(numbers)
-    if numbers.ndim not in {1, 2}:
+    numbers = _as_array(rows)
+    if numbers.shape == () and numbers.dtype.kind == "O" and not isinstance(numbers.item(), SupportsFloat):
+        raise _invalid("rows", f"is {describe(numbers.item())}; an array, a list or a dict of numbers is needed")
+    exact_integers = False
+    if numbers.dtype != np.float32:
+        try:
+            numbers, exact_integers = to_float64(numbers)
+        except NoNumberError as error:
+            raise _invalid("rows" + "".join(f"[{index}]" for index in error.place), error.message) from None
+    if numbers.ndim > 2:
         need = "one row is [2, 3], two are [[2, 3], [4, 5]]"
         raise _shape(f"has {numbers.ndim} axes; needed are [rows, inputs]: {need}", numbers.shape)
     if not numbers.size:
         raise _shape("is empty; at least one row of at least one number is needed", numbers.shape)
+    packed = pack(numbers if numbers.ndim else numbers.reshape(1))
+    return packed._replace(exact_integers=True) if exact_integers else packed
+
+
+def _as_array(rows: Any) -> npt.NDArray[Any]:
+    """Return an array whose elements still have the values of the caller's."""
+    try:
+        numbers = np.asarray(rows)
+    except ValueError as error:
+        if not isinstance(rows, Sequence):
+            raise _invalid("rows", f"is {describe(rows)} that numpy cannot read: {error}") from None
+        raise _invalid("rows", _raggedness(rows)) from None
+    except Exception as error:  # noqa: BLE001 - an array of another library may raise anything
+        return _tensor_as_array(rows, error)
+    # numpy makes floats of integers beside floats, and rounds them.
+    if isinstance(rows, Sequence) and numbers.dtype == np.float64 and (np.abs(numbers) > MAX_INTEGER).any():
+        return np.asarray(rows, dtype=object)
     return numbers
 
 
-def _converted(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Convert an array of Python objects that all are numbers, for example integers beyond 64 bits."""
-    if numbers.dtype.kind != "O":
-        kind = "text" if numbers.dtype.kind in "US" else f"dtype {numbers.dtype}"
-        raise _invalid("rows", f"has {kind}; numbers are needed")
-    if numbers.ndim == 0:
-        raise _invalid("rows", f"is {found(numbers.item())}; an array, a list or a dict of numbers is needed")
-    converted = np.empty(numbers.shape, dtype=np.float64)
-    for place, value in np.ndenumerate(numbers):
-        number = read_number(value)
-        if number is None:
-            raise _invalid(f"rows{''.join(f'[{index}]' for index in place)}", refusal(value))
-        converted[place] = number
-    return converted
+def _tensor_as_array(rows: Any, error: Exception) -> npt.NDArray[Any]:
+    """Return an array of PyTorch that numpy cannot read: one with gradients, of another device, or of bfloat16."""
+    message = f"is {describe(rows)} that numpy cannot read: {error}"
+    if not hasattr(rows, "detach"):
+        raise _invalid("rows", message)
+    try:
+        here = rows.detach().cpu()
+        return np.asarray(here.float() if str(here.dtype) == "torch.bfloat16" else here)
+    except Exception as other:  # noqa: BLE001 - as above
+        raise _invalid("rows", f"{message}; {other}") from None
 
 
-def _named(rows: Sequence[Any]) -> Rows:
+def _read_named(rows: Sequence[Any]) -> Rows:
     message = Rows()
     faults: list[Fault] = []
     for index, row in enumerate(rows):
         path = f"rows[{index}]"
         if not isinstance(row, Mapping):
-            faults.append(Fault(path=path, message=f"is {found(row)}, while other rows have names"))
+            faults.append(Fault(path=path, message=f"is {describe(row)}, while other rows have names"))
         elif not row:
             faults.append(Fault(path=path, message="is empty; a number for each feature is needed"))
-        else:
-            _fill(message.rows.add(), row, path, faults)
+        elif _fill(message.rows.add(), row, path, faults):
+            message.exact_integers = True
         if len(faults) >= _MAX_FAULTS:
             break
     if faults:
@@ -172,62 +230,34 @@ def _named(rows: Sequence[Any]) -> Rows:
     return message
 
 
-def _fill(struct: Struct, row: Mapping[Any, Any], path: str, faults: list[Fault]) -> None:
-    fields = struct.fields
+def _fill(struct: Struct, row: Mapping[Any, Any], path: str, faults: list[Fault]) -> bool:
+    """Write a row into a message; return whether it has an integer that float32 cannot hold."""
+    fields, exact_integers = struct.fields, False
     for name, value in row.items():
-        if not isinstance(name, str):
-            faults.append(Fault(path=path, message=f"has the name {name!r}; a feature's name is a text"))
-            continue
-        if isinstance(value, str):
-            fields[name].string_value = value
-        elif is_missing(value):
-            fields[name].null_value = NULL_VALUE
-        else:
-            number = value if type(value) is float else read_number(value)
-            if number is None:
-                faults.append(Fault(path=f"{path}.{name}", message=refusal(value)))
+        kind = type(value)
+        try:
+            if kind is float or kind is bool or (kind is int and -MAX_INTEGER <= value <= MAX_INTEGER):
+                fields[name].number_value = value
+            elif isinstance(value, str):
+                fields[name].string_value = value
+            elif is_missing(value):
+                fields[name].null_value = NULL_VALUE
             else:
+                number = read_number(value)
+                exact_integers = exact_integers or needs_float64(value, number)
                 fields[name].number_value = number
+        except NoNumberError as error:
+            faults.append(Fault(path=f"{path}.{name}", message=error.message))
+        except (TypeError, UnicodeEncodeError):
+            if text_fault(name):
+                faults.append(Fault(path=path, message=f"has the name {name!a:.60}; a feature's name is a text"))
+            else:
+                faults.append(Fault(path=f"{path}.{name}", message=text_fault(value)))
+    return exact_integers
 
 
-def without_pandas(rows: Any) -> Any:
-    """Turn a DataFrame or Series into dicts when it has names, else into an array."""
-    series_type = _pandas("Series")
-    if series_type is not None and isinstance(rows, series_type):
-        return dict(rows.items()) if rows.size and _all_texts(rows.index) else rows.to_numpy()
-    if _is_frame(rows):
-        columns = _frame(rows)
-        return rows_of_columns(columns) if isinstance(columns, dict) else columns
-    if hasattr(rows, "__dataframe__"):
-        raise _invalid("rows", "is a data frame that is not pandas'; pass frame.to_pandas(), or numbers without names")
-    return rows
-
-
-def _pandas(name: str) -> Any:
-    """Return a class of pandas, or None: whoever passes one has imported it, and nobody else is to wait for it."""
-    return getattr(sys.modules.get("pandas"), name, None)
-
-
-def _is_frame(rows: Any) -> TypeGuard[Any]:
-    frame_type = _pandas("DataFrame")
-    return frame_type is not None and isinstance(rows, frame_type)
-
-
-def _frame(frame: Any) -> Any:
-    """Return a dict of columns, or an array when the columns are numbered, not named."""
-    if not _all_texts(frame.columns):
-        if any(isinstance(name, str) for name in frame.columns):
-            raise FeatureMismatchError("the columns are partly named and partly numbered; name all of them")
-        return frame.to_numpy()
-    return frame_columns(frame) if frame.size else np.empty(frame.shape)
-
-
-def _all_texts(names: Iterable[object]) -> bool:
-    return all(isinstance(name, str) for name in names)
-
-
-def _raggedness(rows: Any) -> str:
-    """Say how rows that numpy refuses differ in length."""
+def _raggedness(rows: Iterable[Any]) -> str:
+    """Say how rows that numpy rejects differ in length."""
     widths = [len(row) if isinstance(row, Sequence | np.ndarray) else 0 for row in rows]
     odd = next((index for index, width in enumerate(widths) if width != widths[0]), None)
     if odd is None:

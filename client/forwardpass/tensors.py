@@ -39,11 +39,13 @@ class Packed(NamedTuple):
         dtype: The format of the elements.
         shape: The length of each axis.
         data: The elements, row-major and little-endian.
+        exact_integers: Whether a network must hold whole numbers exactly.
     """
 
     dtype: DataType
     shape: tuple[int, ...]
     data: bytes
+    exact_integers: bool = False
 
 
 _WIRE: Final[dict[np.dtype[Any], DataType]] = {np.dtype("<f4"): DATA_TYPE_FLOAT32, np.dtype("<f8"): DATA_TYPE_FLOAT64}
@@ -66,7 +68,10 @@ def to_tensor(array: npt.ArrayLike) -> Tensor:
 
 def as_tensor(packed: Packed) -> Tensor:
     """Return a packed array as a message."""
-    return Tensor(dtype=packed.dtype, shape=packed.shape, data=packed.data)
+    tensor = Tensor(dtype=packed.dtype, shape=packed.shape, data=packed.data)
+    if packed.exact_integers:
+        tensor.exact_integers = True
+    return tensor
 
 
 def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
@@ -102,14 +107,24 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
         shape = shape or (len(values),)
         if len(values) != math.prod(shape):
             raise _invalid(path, f"has {len(values)} values; shape {list(shape)} needs {math.prod(shape)}")
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _reshaped(np.array(values, dtype=np.float64).astype(dtype), shape, path)
+        return _reshaped(_rounded(np.array(values, dtype=np.float64), dtype, path), shape, path)
     if not shape:
         raise _invalid(path, "is empty; set `data` with `dtype` and `shape`, or `values`")
     needed = math.prod(shape) * dtype.itemsize
     if len(data) != needed:
         raise _invalid(path, f"has {len(data)} bytes of data; shape {list(shape)} of {dtype.name} needs {needed}")
     return _reshaped(np.frombuffer(data, dtype), shape, path)
+
+
+def _rounded(values: npt.NDArray[np.float64], dtype: np.dtype[Any], path: str) -> Array:
+    """Return values in a dtype that has room for them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded: Array = values.astype(dtype)
+    too_large = np.flatnonzero(np.isinf(rounded) & np.isfinite(values))
+    if too_large.size:
+        place = int(too_large[0])
+        raise _invalid(f"{path}.values[{place}]", f"is {values[place]:g}, which {dtype.name} cannot hold")
+    return rounded
 
 
 def _reshaped(numbers: Array, shape: tuple[int, ...], path: str) -> Array:

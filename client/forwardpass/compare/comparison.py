@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from forwardpass._batches import chunked
 from forwardpass._client import Client
+from forwardpass.chunks import chunk_rows
 from forwardpass.compare.example_rows import own_rows
 from forwardpass.compare.outputs import Comparer, common_outputs
 from forwardpass.compare.specs import spec_differences
@@ -103,7 +103,7 @@ def _asked(
 ) -> Iterator[tuple[Any, Prediction, Prediction]]:
     """Yield the rows chunk by chunk with what both versions compute of them."""
     size = max(1, min(CHUNK_ROWS, _CHUNK_NUMBERS // max(1, one.inputs)))
-    for start, chunk in chunked(rows, size):
+    for start, chunk in chunk_rows(rows, size):
         requests = [StreamRequest(network=one.network, rows=chunk, version=v.number) for v in (one, other)]
         answers = client.predict_many(requests)
         for version, answer in zip((one, other), answers, strict=True):

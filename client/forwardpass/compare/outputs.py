@@ -4,14 +4,14 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any
 
 import numpy as np
 
+from forwardpass.chunks import row_values
 from forwardpass.compare.values import OutputDifference, Relabeled, WorstRow
 from forwardpass.differences import beyond, differences
 from forwardpass.models import Prediction, VersionInfo
-from forwardpass.rows import without_pandas
+from forwardpass.rows import Row
 from forwardpass.tensors import Array
 
 
@@ -45,11 +45,11 @@ class Comparer:
         self._worst: list[tuple[bool, float, int, WorstRow]] = []
         self._rank = count(0, -1)
 
-    def add(self, chunk: Any, one: Prediction, other: Prediction) -> None:
+    def add(self, chunk: Row, one: Prediction, other: Prediction) -> None:
         """Take the next rows and what the two versions compute of them.
 
         Args:
-            chunk: The rows: `(rows, inputs)`, a list of dicts or a DataFrame.
+            chunk: The rows, as they were read.
             one: The first version's prediction.
             other: The second one's.
         """
@@ -93,7 +93,7 @@ class Comparer:
         return tuple(row for *_, row in sorted(self._worst, reverse=True))
 
     def _note(
-        self, chunk: Any, row: int, one: Prediction, other: Prediction, apart: Array, labels: tuple[str, ...]
+        self, chunk: Row, row: int, one: Prediction, other: Prediction, apart: Array, labels: tuple[str, ...]
     ) -> None:
         """Keep a row of a chunk if it is worse than one that is kept."""
         badness = (len(set(labels)) == 2, float(apart.max()))
@@ -132,10 +132,7 @@ def _columns(version: VersionInfo, names: Sequence[str]) -> list[int]:
     return [places.get(name, place) for place, name in enumerate(names)]
 
 
-def _inputs(chunk: Any, row: int, names: Sequence[str]) -> Mapping[str, object]:
+def _inputs(chunk: Row, row: int, names: Sequence[str]) -> Mapping[str, object]:
     """Return a row of a chunk by the names of its inputs."""
-    plain = without_pandas(chunk.iloc[row : row + 1] if hasattr(chunk, "iloc") else chunk)
-    found = plain[0] if hasattr(chunk, "iloc") else plain[row]
-    if isinstance(found, Mapping):
-        return dict(found)
-    return dict(zip(names, np.asarray(found).tolist(), strict=False))
+    values = row_values(chunk, row)
+    return values if isinstance(values, Mapping) else dict(zip(names, values, strict=False))

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.chunks import named_or_plain
 from forwardpass.errors import FeatureMismatchError, InvalidTensorError, NonFiniteInputError, ShapeMismatchError
-from forwardpass.rows import RowsLike, without_pandas
+from forwardpass.rows import RowsLike
 from forwardpass.spec import Feature
 from forwardpass.tensors import Array
 
@@ -32,8 +33,7 @@ def given_rows(
     """
     if rows is None:
         return np.empty((0, len(names)))
-    plain: Any = without_pandas(rows)
-    plain = [plain] if isinstance(plain, dict) else plain
+    plain: Any = named_or_plain(rows)
     if isinstance(plain, list) and plain and isinstance(plain[0], dict):
         missing = [name for name in names if any(name not in row for row in plain)]
         if missing:

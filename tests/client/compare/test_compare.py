@@ -12,6 +12,7 @@ from forwardpass.compare import Comparer, compare
 from forwardpass.compare.comparison import CHUNK_ROWS
 from forwardpass.differences import beyond, differences
 from forwardpass.models import Classification, Prediction
+from forwardpass.rows import read_rows
 
 from tests.support.server_process import ServerProcess
 
@@ -199,7 +200,7 @@ def test_no_more_is_kept_than_asked_for(client: Client) -> None:
         output_names=one.output_names,
         classifications=(Classification(label="x", probability=1.0),) * 2,
     )
-    comparer.add(np.zeros((2, 4)), said, said)
+    comparer.add(read_rows(np.zeros((2, 4))), said, said)
     assert (comparer.rows, comparer.worst()) == (2, ())
 
 
