@@ -1,4 +1,4 @@
-"""How far numbers are apart that should be the same, and what is too far; one rule for all who compare."""
+"""Differences between numbers that should be the same, and their tolerance: one rule for everything that compares."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,11 +11,11 @@ from forwardpass.errors import Fault, InvalidFieldError
 from forwardpass.tensors import Array
 
 TOLERANCE: Final[Mapping[str, float]] = MappingProxyType({"float64": 1e-9, "float32": 1e-4})
-"""The tolerance where none is given, by the coarser dtype of what is compared."""
+"""The default tolerance, by the coarser dtype of the two numbers."""
 
 
 def differences(one: Array, other: Array) -> npt.NDArray[np.float64]:
-    """Return how far two arrays of one shape are apart, number by number.
+    """Return the absolute differences of two arrays of the same shape.
 
     Equal numbers are 0 apart, infinities and NaN among them; NaN and a number, or infinity and another number, are
     infinitely far apart.
@@ -29,7 +29,7 @@ def differences(one: Array, other: Array) -> npt.NDArray[np.float64]:
 
 
 def beyond(apart: npt.NDArray[np.float64], one: Array, tolerance: float) -> npt.NDArray[np.bool_]:
-    """Return which differences are more than `tolerance * max(1, |number|)`, the number being that of `one`."""
+    """Return which differences exceed `tolerance * max(1, |number|)`, with the number of `one`."""
     size = np.abs(np.where(np.isfinite(one), one, 0.0))
     too_far: npt.NDArray[np.bool_] = apart > tolerance * np.maximum(1.0, size)
     return too_far

@@ -1,4 +1,4 @@
-"""How what a layer reads from several becomes one input: the words, and their values on the wire."""
+"""The merges by which several sources of a layer become one input: their names, and their values on the wire."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -13,13 +13,13 @@ MERGES: Final[Mapping[str | None, network_pb2.Merge]] = {
     "mean": network_pb2.MERGE_MEAN,
     "max": network_pb2.MERGE_MAX,
 }
-"""The value of the enum `Merge` for each word, None where a layer reads one. All but `concatenate`, which puts
-side by side, go element by element."""
+"""The value of the enum `Merge` for each name, None where a layer reads one source. `concatenate` puts the sources side
+by side; all others go element by element."""
 
 MERGE_WORDS: Final[Mapping[int, str | None]] = {number: word for word, number in MERGES.items()}
-"""The word for each value of the enum."""
+"""The name of each value of the enum."""
 
 
 def reading(sources: Sequence[str], merge: str | None) -> str:
-    """Say what a layer reads, for example `hidden, inputs (sum)`."""
+    """Return the sources of a layer in words, for example `hidden, inputs (sum)`."""
     return ", ".join(sources) + (f" ({merge})" if merge else "")

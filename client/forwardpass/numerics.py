@@ -1,4 +1,4 @@
-"""In which order the products of a layer are summed: the words, and their values on the wire."""
+"""The numerics of a network, `exact` or `fast`: their names, and their values on the wire."""
 
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
@@ -12,9 +12,9 @@ NUMERICS: Final[Mapping[Numerics, network_pb2.Numerics]] = {
     "exact": network_pb2.NUMERICS_EXACT,
     "fast": network_pb2.NUMERICS_FAST,
 }
-"""The value of the enum `Numerics` for each word."""
+"""The value of the enum `Numerics` for each name."""
 
 
 def read_numerics(number: int) -> Numerics:
-    """Return the word in an answer; a server that says nothing knows no other way than `exact`."""
+    """Return the name of a value in a response; unspecified is `exact`, from a server that knows no other."""
     return "fast" if number == NUMERICS["fast"] else "exact"

@@ -1,7 +1,7 @@
-"""Faults in our own words: where (`spec.layers[1].weights[0][3]`), what was found, what is needed.
+"""Faults: a path (`spec.layers[1].weights[0][3]`), and a sentence with what was found and what is needed.
 
-Everything here may meet hostile values: nothing is printed whole, and whatever is printed can be
-encoded as UTF-8 and does not move a terminal's cursor.
+Values may be hostile. No value is shown whole, and everything shown can be encoded as UTF-8 and does not control a
+terminal.
 """
 
 import difflib
@@ -16,7 +16,7 @@ import numpy as np
 from forwardpass.errors import Fault, InvalidNetworkError
 
 MAX_FAULTS: Final = 100
-"""How many faults an exception carries; if there are more, a last one says how many."""
+"""The most faults of an exception. If there are more, a last one says how many."""
 
 _SHOWN: Final = 60
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
@@ -26,7 +26,7 @@ _CHOICES: Final = 2_000
 
 
 class Faults:
-    """Every fault found so far, each path and sentence once."""
+    """The faults found so far, each pair of path and sentence once."""
 
     def __init__(self) -> None:
         self._faults: dict[Fault, None] = {}
@@ -37,16 +37,16 @@ class Faults:
         return len(self._faults) + self._unkept
 
     def add(self, path: str, message: str) -> None:
-        """Note a fault; beyond the first ten thousand they are only counted."""
+        """Add a fault; those beyond the first ten thousand are only counted."""
         if len(self._faults) < _KEPT:
             self._faults[Fault(path=path, message=message)] = None
         else:
             self._unkept += 1
 
     def suggest(self, word: str, choices: Iterable[str]) -> str:
-        """Return `; did you mean "relu"?` for the choice nearest to a word, or nothing.
+        """Return `; did you mean "relu"?` with the choice nearest to a word, or an empty text.
 
-        Comparing words takes time, so only the first faults get a suggestion.
+        Comparing words takes time, so only the first 50 faults get a suggestion.
         """
         self._suggestions += 1
         if self._suggestions > _SUGGESTIONS:
@@ -55,7 +55,7 @@ class Faults:
         return f"; did you mean {quoted(near)}?" if near is not None else ""
 
     def error(self) -> InvalidNetworkError:
-        """Make one exception of all faults, in the order of their paths."""
+        """Return one exception with all faults, in the order of their paths."""
         ordered = sorted(self._faults, key=_order)
         count = len(self)
         if count > MAX_FAULTS:
@@ -76,7 +76,7 @@ class Faults:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """Find the choice most like a mistyped word, or None when none is alike."""
+    """Return the choice nearest to a mistyped word, or None where none is near."""
     few = list(itertools.islice(choices, _CHOICES))
     close = difflib.get_close_matches(word[:_SHOWN], few, n=1, cutoff=0.6)
     if close:
@@ -98,7 +98,7 @@ def join(path: str, *parts: str | int) -> str:
 
 
 def resolve(document: object, location: Iterable[str | int]) -> str:
-    """Make a path of a location within a normalized document, as the writer of the original knows it.
+    """Return the path of a location in a normalized document, as it is in the original document.
 
     A location may be finer than what was written: `activation.name` where the document has
     `"activation": "rleu"`. Steps that the original does not have are left out.
@@ -120,18 +120,18 @@ def resolve(document: object, location: Iterable[str | int]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Show a text in double quotes: at most 60 characters, the invisible ones escaped."""
+    """Return a text in double quotes: at most 60 characters, invisible ones escaped."""
     shown = "".join(map(_visible, text[:_SHOWN]))
     return f'"{shown}"' if len(text) <= _SHOWN else f'"{shown}..." ({len(text)} characters)'
 
 
 def listed(words: Collection[str]) -> str:
-    """Show words in double quotes, with commas between them."""
+    """Return words in double quotes, with commas between them."""
     return ", ".join(map(quoted, words))
 
 
 def found(value: object) -> str:
-    """Describe a value in a few words, whatever it is: `true`, `"abc"`, `a list of 3`."""
+    """Return a short description of any value: `true`, `"abc"`, `a list of 3`."""
     if value is None or isinstance(value, bool | np.bool_):
         return "null" if value is None else str(bool(value)).lower()
     if isinstance(value, int | float | np.number):

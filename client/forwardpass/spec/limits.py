@@ -1,4 +1,4 @@
-"""How large a spec may be. Sizes are judged as declared, before anything of that size is made."""
+"""The limits of the size of a spec. Declared sizes are checked before anything of that size is allocated."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -40,7 +40,7 @@ class Limits:
 
     @property
     def max_objects(self) -> int:
-        """How many objects a JSON text can have that keeps to the other limits, those of a safetensors header included.
+        """The most objects of a JSON text, or of a safetensors header, that keeps to the other limits.
 
         A layer is one, and may have one each for its activation, that one's parameters, its weights by name, and in a
         header for four tensors; an example is one or three, and each input, group of inputs and output one.

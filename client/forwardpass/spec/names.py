@@ -1,9 +1,9 @@
-"""What names, labels and texts may look like.
+"""The form of names, labels and texts.
 
 Layers and nodes have names that never need quoting, in a path, a URL or a file: `[A-Za-z0-9_][A-Za-z0-9_.-]*`.
 Features, outputs, classes, tags, units and metadata keys are labels that people read: printable Unicode in normal
-form C, without space at either end. Descriptions and metadata values may have line breaks and tabs too. Nothing may
-have control characters, invisible ones, or those that turn the direction of writing.
+form C, without space at either end. Descriptions and metadata values may have line breaks and tabs too. None of
+them may have control characters, invisible ones, or those that change the direction of writing.
 """
 
 import re
@@ -14,21 +14,21 @@ from forwardpass.errors import Fault, InvalidFieldError
 from forwardpass.spec.faults import found, quoted
 
 NAME: Final = "[a-z]([a-z0-9._-]{0,61}[a-z0-9])?"
-"""What the name of a network, or an alias, looks like."""
+"""The form of the name of a network or alias."""
 
 IDENTIFIER: Final = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
-"""What the name of a layer or node looks like."""
+"""The form of the name of a layer or node."""
 
 _NAME: Final = re.compile(NAME)
 _IDENTIFIER: Final = re.compile(IDENTIFIER)
 
 
 def check_name(name: str, what: str = "network") -> None:
-    """Check the name of a network, or of something else that is named alike.
+    """Check the name of a network or alias.
 
     Args:
         name: The name.
-        what: What it is the name of, for the message and the fault's path: `network` or `alias`.
+        what: `network` or `alias`, for the message and the path of the fault.
 
     Raises:
         InvalidFieldError: The name does not have the form `[a-z]([a-z0-9._-]{0,61}[a-z0-9])?`.
@@ -55,7 +55,7 @@ def _suggestion(name: object) -> str:
 
 
 def identifier_fault(value: object, limit: int) -> str | None:
-    """Say what is wrong with the name of a layer or node, or None."""
+    """Return what is wrong with the name of a layer or node, or None."""
     if not isinstance(value, str):
         return f"is {found(value)}; must be a name in quotes"
     if len(value) > limit:
@@ -69,7 +69,7 @@ def identifier_fault(value: object, limit: int) -> str | None:
 
 
 def label_fault(value: object, limit: int) -> str | None:
-    """Say what is wrong with a label (of a feature, output, class, tag ...), or None."""
+    """Return what is wrong with a label (of a feature, output, class, tag ...), or None."""
     if not isinstance(value, str):
         return f"is {found(value)}; must be a text in quotes"
     if not value:
@@ -89,12 +89,12 @@ def category_fault(value: object, limit: int) -> str | None:
 
 
 def unit_fault(value: object, limit: int) -> str | None:
-    """Say what is wrong with a unit of measurement, which is a label or empty, or None."""
+    """Return what is wrong with a unit of measurement, which is a label or empty, or None."""
     return None if isinstance(value, str) and not value else label_fault(value, limit)
 
 
 def text_fault(value: object, limit: int) -> str | None:
-    """Say what is wrong with a description or metadata value, or None."""
+    """Return what is wrong with a description or metadata value, or None."""
     if not isinstance(value, str):
         return f"is {found(value)}; must be a text in quotes"
     if len(value) > limit:

@@ -1,6 +1,6 @@
-"""A network as its spec says it: checked, complete and frozen.
+"""The values of a spec: a checked, complete and frozen description of a network.
 
-These values come from `parse` and its kin, which check everything; made by hand they are not checked.
+`parse` and the readers of the other forms check everything. Values that are made by hand are not checked.
 """
 
 import math
@@ -51,12 +51,12 @@ class Feature:
         mean: Subtracted from the input before the first layer.
         scale: Divides the input after the mean is subtracted; never 0.
         unit: The unit of measurement, or empty.
-        description: What it says about the world, or empty.
+        description: What the feature means, or empty.
         kind: `number`, `category` or `boolean`.
         low: The smallest number in range, or None.
         high: The largest number in range, or None.
-        out_of_range: What becomes of other numbers: `warn` or `refuse`.
-        categories: Of a category, its categories; the input is a category's index.
+        out_of_range: How other numbers are handled: `warn` or `refuse`.
+        categories: The categories of a category; the input is the index of one.
         missing: The fill value of a missing value: a number, 1 or 0 for true or false, a category, or `nan`;
             `refuse` where nothing does.
         unknown: The fill value of a text that is no category: a category or `nan`; `refuse` where nothing does.
@@ -77,7 +77,7 @@ class Feature:
 
     @property
     def is_typed(self) -> bool:
-        """Whether its values need more care than any finite number does."""
+        """Whether it is anything but a number without a range and a fill value."""
         return self.kind != "number" or self.has_range or self.missing != REFUSE
 
     @property
@@ -86,7 +86,7 @@ class Feature:
         return self.low is not None or self.high is not None
 
     def fill_value(self, word: float | str) -> float | None:
-        """Return the input that `missing` or `unknown` stands for, None where a row is refused."""
+        """Return the number of the fill value `missing` or `unknown`, None where there is none."""
         if word == REFUSE:
             return None
         if isinstance(word, str):
@@ -96,11 +96,11 @@ class Feature:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Output:
-    """What is known of an output besides its name.
+    """The metadata of an output.
 
     Attributes:
         unit: The unit of measurement, or empty.
-        description: What it says about the world, or empty.
+        description: What the output means, or empty.
         scale: Multiplies what the last layer computes.
         shift: Added to it after that.
     """
@@ -113,7 +113,7 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputGroup:
-    """Neighbouring inputs with a name that layers read them by.
+    """Adjacent inputs with a name by which layers read them.
 
     Attributes:
         name: Unique among groups and layers.
@@ -126,7 +126,7 @@ class InputGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs(PicklableValue):
-    """What a network reads.
+    """The inputs of a network.
 
     Attributes:
         width: The number of inputs.
@@ -144,7 +144,7 @@ class Inputs(PicklableValue):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The features' names, or `input_0`, `input_1` and so on; of a group `GROUP_0`, `GROUP_1` and so on."""
+        """The names of the features, or `input_0`, `input_1` and so on, in a group `GROUP_0`, `GROUP_1` and so on."""
         if self.features:
             return tuple(feature.name for feature in self.features)
         groups = [(group.name, group.width) for group in self.groups] or [("input", self.width)]
@@ -157,19 +157,19 @@ class Inputs(PicklableValue):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Layer(PicklableValue):
-    """One layer: its kind's formula of what it reads, and the activation function of that.
+    """One layer: the formula of its kind, and the activation function of that.
 
-    Two layers are equal when all they say is, and their numbers have the same bits.
+    Two layers are equal when all their fields are equal and their numbers have the same bits.
 
     Attributes:
         name: Unique in the network.
         kind: A name in `layers.KINDS`; `dense` is activation(weights x input + bias).
-        arrays: The arrays of its kind in the spec's dtype, read-only; those that may be left out may be missing.
+        arrays: The arrays of its kind in the spec's dtype, read-only; an optional array may be missing.
         settings: The numbers and words of its kind.
-        inputs: How many values it reads.
-        activation: The function.
+        inputs: The number of values that it reads.
+        activation: The activation function.
         nodes: A name for each node.
-        from_: What it reads: layers, groups of inputs, or `inputs`, which stands for all of them; never empty.
+        from_: What it reads: layers, groups of inputs, or `inputs` for all of them; never empty.
         merge: A name in `MERGES` when it reads several, else None.
     """
 
@@ -238,21 +238,21 @@ class Example(PicklableValue):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkSpec(PicklableValue):
-    """Everything that defines a network.
+    """A network: everything that defines it.
 
     Attributes:
         dtype: `float32` or `float64`: the arithmetic of the whole network.
-        inputs: What it reads.
+        inputs: The inputs.
         layers: Each after the layers it reads.
-        output_layers: The layers whose nodes, side by side, are the outputs; mostly the last one alone.
+        output_layers: The layers whose nodes, side by side, are the outputs; often the last one alone.
         outputs: A name for each output.
         classes: A label for each class, or empty when the network is no classifier.
-        description: What it is for.
-        metadata: Facts of the owner's choice.
-        tags: Words to find it by.
-        examples: Rows that prove it.
+        description: What the network is for.
+        metadata: Texts by key, for the owner.
+        tags: Words to find the network by.
+        examples: Rows with the outputs that they must give.
         allow_non_finite_inputs: Whether NaN and infinity are accepted in inputs.
-        numerics: `exact` or `fast`, or None where the server's setting is to hold.
+        numerics: `exact` or `fast`, or None for the server's setting.
         output_metadata: What is known of each output besides its name, or empty.
         thresholds: From which output on a class is chosen: one number for a single output, else one for
             each class, of which then several may be chosen; or empty.
@@ -275,7 +275,7 @@ class NetworkSpec(PicklableValue):
 
     @property
     def is_chain(self) -> bool:
-        """Whether every layer reads just the layer before it, and the last one is the output."""
+        """Whether every layer reads only the layer before it, and the last one is the output."""
         before = ("inputs", *(layer.name for layer in self.layers))
         alone = self.output_layers == (before[-1],)
         return alone and all(layer.from_ == (name,) for name, layer in zip(before, self.layers, strict=False))

@@ -1,4 +1,10 @@
-"""A document in, a checked and complete `NetworkSpec` out, or every fault of it at once."""
+"""Parse a document to a checked and complete `NetworkSpec`, or report all of its faults at once.
+
+    outline -> sizes -> keys -> lengths and names -> graph -> fields -> arrays -> NetworkSpec
+
+All checks add to one `Faults`. The outline is read first, so that the checks of several fields work however wrong
+single fields are; pydantic's models check each field; the arrays of a layer are compared when all fields are right.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -39,7 +45,7 @@ _MAX_UNKNOWN_KEYS: Final = 64
 
 
 def parse(document: Mapping[str, object], *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
-    """Check a document and make a network's spec of it.
+    """Check a document and return the spec of its network.
 
     Args:
         document: What a JSON file of the form `forwardpass.network/1` has; weights and biases may
@@ -57,7 +63,7 @@ def parse(document: Mapping[str, object], *, limits: Limits = DEFAULT_LIMITS) ->
 
 
 def read(document: object, *, limits: Limits, faults: Faults) -> NetworkSpec:
-    """Do what `parse` does, with the faults that were found while the document was made."""
+    """Do what `parse` does, and add to the faults that were found while the document was read."""
     if not isinstance(document, Mapping):
         faults.add("spec", f"is {found(document)}; must be an object")
         raise faults.error()
@@ -108,7 +114,7 @@ _PARTS: Final[Mapping[str, Callable[[object], type[BaseModel] | None]]] = {
     "outputs": lambda _: OutputModel,
     "examples": lambda _: ExampleModel,
 }
-"""The model of each part of a list, None where it cannot be told."""
+"""The model of the parts of each list, None where it is unknown."""
 
 
 def _check_fields(document: Mapping[Any, object], context: Context, faults: Faults) -> NetworkModel | None:
@@ -130,7 +136,7 @@ def _check_arrays(model: NetworkModel, outline: Outline, faults: Faults) -> None
 
 
 def _location(detail: Any) -> tuple[str | int, ...]:
-    """Return where a fault is, without the kind of layer that pydantic puts after the layer's index."""
+    """Return the location of a fault, without the kind that pydantic inserts after the index of a layer."""
     location: tuple[str | int, ...] = detail["loc"]
     if location[:1] != ("layers",) or len(location) < 2:
         return location

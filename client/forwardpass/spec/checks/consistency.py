@@ -1,4 +1,4 @@
-"""What concerns several fields of a document at once: widths, counts, and names that must differ."""
+"""Checks of lengths that must fit one another, and of names that must differ."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -11,12 +11,12 @@ from forwardpass.spec.names import identifier_fault
 from forwardpass.spec.network import default_names
 from forwardpass.spec.typed_features import check_features
 
-_EACH: Final = {"outputs": "node", "inputs": "value that the layer reads", "keys": "key"}
-"""What an axis has a number for."""
+_THING_OF_AXIS: Final = {"outputs": "node", "inputs": "value that the layer reads", "keys": "key"}
+"""What an axis has one number for, in words."""
 
 
 def check_counts(outline: Outline, limits: Limits, faults: Faults) -> None:
-    """Note every length that does not fit another, and every name given twice."""
+    """Report every length that does not fit another, and every name that appears twice."""
     _check_different("spec.inputs", outline.features, faults)
     check_features(outline.typed, faults)
     _check_groups(outline, faults)
@@ -81,12 +81,12 @@ def _check_layer(path: str, layer: LayerOutline, outline: Outline, limits: Limit
 
 
 def _check_shapes(path: str, layer: LayerOutline, kind: str, faults: Faults) -> None:
-    """Note every array with an axis of another length than it has elsewhere in the layer."""
+    """Report every array with an axis whose length differs from that elsewhere in the layer."""
     for key, shape in layer.shapes.items():
         for axis, length in zip(ARRAYS[kind][key], shape, strict=True):
             needed = layer.lengths.get(axis)
-            if len(shape) == 1 and axis in _EACH:
-                _check_length(join(path, key), length, needed, "numbers", _EACH[axis], faults)
+            if len(shape) == 1 and axis in _THING_OF_AXIS:
+                _check_length(join(path, key), length, needed, "numbers", _THING_OF_AXIS[axis], faults)
             elif length is not None and length != needed:
                 what = "rows" if axis == "outputs" else "numbers in each row"
                 faults.add(join(path, key), f"has {length} {what}; needed are {needed}, as the weights have")
@@ -116,7 +116,7 @@ def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> Non
 
 
 def _check_default_outputs(outline: Outline, faults: Faults) -> None:
-    """Note nodes of several output layers that have one name, where the outputs have no names of their own."""
+    """Report nodes of several output layers with the same name, where the outputs have no names."""
     first: dict[object, str] = {}
     indices = output_layers(outline)
     for place, index in enumerate(indices):
@@ -131,7 +131,7 @@ def _check_default_outputs(outline: Outline, faults: Faults) -> None:
 
 
 def _nodes(layer: LayerOutline) -> Sequence[object]:
-    """Return a layer's node names, those of its own or the default ones, as far as they are known."""
+    """Return the names of a layer's nodes, given or default, as far as they are known."""
     known = layer.name is not None and layer.outputs is not None and layer.outputs <= 1_000_000
     return layer.nodes or (default_names(str(layer.name), layer.outputs or 0) if known else ())
 
@@ -162,7 +162,7 @@ def _check_names(path: str, names: Sequence[object], outline: Outline, faults: F
 
 
 def _input_names(outline: Outline) -> dict[str, None] | None:
-    """Return the names by which an example may give the inputs, or None when they are not all known."""
+    """Return the names by which an example may give the inputs, or None where not all are known."""
     if outline.features is not None:
         names = [name for name in outline.features if isinstance(name, str)]
         return dict.fromkeys(names) if len(names) == len(outline.features) else None

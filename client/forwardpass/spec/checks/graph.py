@@ -1,6 +1,7 @@
-"""Which layer reads which: names that exist, layers that come earlier, widths that fit, nothing left over.
+"""Checks of which layer reads which: names exist, sources come earlier, widths fit, and everything is read.
 
-A source is an index here: of a layer from 0 on, -1 for all inputs, -2 for the first group of inputs, -3 for the next.
+A source is an index in this module: of a layer from 0 on, -1 for all inputs, -2 for the first group of inputs, -3 for
+the next.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,9 +19,9 @@ _MERGES: Final = tuple(word for word in MERGES if word is not None)
 
 
 def check_graph(outline: Outline, limits: Limits, faults: Faults) -> None:
-    """Note every layer that reads what is not there, that leads nowhere, whose width does not fit, or that is too much.
+    """Report every layer with an unknown source, a wrong width or no reader, and a network that holds too much.
 
-    What does not follow for certain, because something else is wrong, is not noted.
+    A fault that is uncertain because of another fault is not reported.
     """
     index_of: dict[object, int] = {INPUTS: _ALL_INPUTS}
     for index, layer in enumerate(outline.layers):
@@ -45,7 +46,7 @@ def check_graph(outline: Outline, limits: Limits, faults: Faults) -> None:
 def _resolve(
     path: str, index: int, layer: LayerOutline, outline: Outline, index_of: dict[object, int], faults: Faults
 ) -> list[int | None]:
-    """Return each source of a layer, None where there is no such source."""
+    """Return the sources of a layer, None for each one that does not exist."""
     if layer.sources is None:
         return [index - 1]
     if not layer.sources:
@@ -109,7 +110,7 @@ def _check_width(
 
 
 def _check_outputs(outline: Outline, faults: Faults) -> list[int | None]:
-    """Return each layer that is an output, None where there is no such layer."""
+    """Return the layers that are outputs, None for each one that does not exist."""
     outputs = output_layers(outline)
     for place, name in enumerate(outline.output_layers or ()):
         if isinstance(name, str) and outputs[place] is None:
@@ -126,7 +127,7 @@ def _check_outputs(outline: Outline, faults: Faults) -> list[int | None]:
 
 
 def _check_used(outline: Outline, used: set[int], faults: Faults) -> None:
-    """Note every layer and group that is neither read nor an output."""
+    """Report every layer and group that is neither read nor an output."""
     for index, layer in enumerate(outline.layers):
         if index not in used:
             what = "its activations lead nowhere; name it in a later layer's `from`, or leave it out"
@@ -142,7 +143,7 @@ def _check_used(outline: Outline, used: set[int], faults: Faults) -> None:
 def _check_held(
     outline: Outline, read: Sequence[Sequence[int]], outputs: Sequence[int], limits: Limits, faults: Faults
 ) -> None:
-    """Note the first layer at which the network holds too many values of a row at once."""
+    """Report the first layer at which the network holds too many values of a row."""
     most = max(limits.max_held, limits.max_width)
     for index, held in enumerate(_held(outline, read, outputs)):
         if held > most:
@@ -153,7 +154,7 @@ def _check_held(
 
 
 def _held(outline: Outline, read: Sequence[Sequence[int]], outputs: Sequence[int]) -> Iterator[int]:
-    """Count for each layer what is kept for later layers, and the wider of what it reads and what it makes."""
+    """Yield how many values of a row are held at each layer: those kept for later layers, and its inputs or outputs."""
     last = dict.fromkeys(outputs, len(read))
     for index, sources in enumerate(read):
         for source in sources:
@@ -172,7 +173,7 @@ def _is_complete(sources: Sequence[int | None]) -> bool:
 
 
 def _width(outline: Outline, source: int) -> int | None:
-    """Return how many values a source has, or None when that is wrong."""
+    """Return how many values a source has, or None where its width is wrong."""
     if source >= 0:
         return outline.layers[source].outputs
     return outline.width if source == _ALL_INPUTS else outline.groups[_ALL_INPUTS - 1 - source].width

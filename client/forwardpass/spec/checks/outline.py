@@ -1,7 +1,8 @@
-"""The outline of a document: which sizes and names it declares, read without believing it.
+"""The outline of a document: the sizes and names that it declares, before they are checked.
 
-Whatever is not as it should be is None here; its fault is found elsewhere. Nothing of a declared
-size is made. Limits and everything that concerns several fields are judged on the outline.
+A part that has the wrong type is None in the outline; the check of its field reports it. Reading the outline allocates
+nothing of a declared size. The limits and all checks of several fields work on the outline, so one wrong field does
+not hide the faults of others.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,30 +17,30 @@ from forwardpass.spec.network import DENSE
 from forwardpass.spec.typed_features import FeatureOutline, read_feature
 
 INPUTS: Final = "inputs"
-"""The name that stands for the network's inputs among the layers that a layer reads."""
+"""The name by which a layer reads all inputs."""
 
 CONCATENATE: Final = "concatenate"
-"""The merge that puts side by side; all others go value by value."""
+"""The merge that puts its sources side by side; all others go value by value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerOutline:
-    """What a layer declares.
+    """The outline of a layer.
 
     Attributes:
-        name: Its name, the default one when it says none, None when the name is wrong.
-        kind: A name in `ARRAYS`, or None when it says another.
-        shapes: The shape of each array of its kind that it gives, as far as it can be told.
-        lengths: The length of each axis; for what it reads, that of the layers it names where they are known.
-        reads: How many values those layers have together, None where that is not known.
-        outputs: How many nodes it has.
-        nodes: The nodes' names, from `nodes` or the keys of the weights, as far as they are texts.
-        node_count: How many names `nodes` has.
-        named_rows: Whether weights are given by node name.
-        sources: The layers it names as those it reads, or None when it says nothing readable.
-        listed_sources: Whether those are in a list.
-        merge: How it merges them, None when it does not say, empty when that is no text.
-        keys: How many keys it has.
+        name: The name; the default where it is left out, None where it is no text.
+        kind: A name in `KINDS`, or None for any other.
+        shapes: The shape of each array of the kind that the layer has, None for each unknown length.
+        lengths: The length of each axis, as far as it is known.
+        reads: How many values the layer's sources have together, None where it is not known.
+        outputs: The number of nodes.
+        nodes: The names of the nodes, from `nodes` or the keys of the weights.
+        node_count: The number of names in `nodes`.
+        named_rows: Whether the weights are given by node name.
+        sources: The names in `from`, or None where it is left out or has the wrong type.
+        listed_sources: Whether `from` is a list.
+        merge: The merge, None where it is left out, empty where it is no text.
+        keys: The number of keys.
     """
 
     name: str | None
@@ -58,13 +59,13 @@ class LayerOutline:
 
     @property
     def inputs(self) -> int | None:
-        """How many values it reads, by what it says itself."""
+        """The number of values that the layer reads."""
         return self.lengths.get("inputs")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupOutline:
-    """What a group of inputs declares: its name and width, None where they are wrong."""
+    """The outline of a group of inputs; None for a name or width of the wrong type."""
 
     name: str | None
     width: int | None
@@ -72,12 +73,12 @@ class GroupOutline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExampleOutline:
-    """What an example declares.
+    """The outline of an example.
 
     Attributes:
-        names: The features it names, or None when its inputs are a list.
-        inputs: How many inputs it gives in a list.
-        outputs: How many outputs it gives.
+        names: The names of its inputs, or None where the inputs are a list.
+        inputs: The number of inputs in a list.
+        outputs: The number of outputs.
     """
 
     names: tuple[object, ...] | None
@@ -87,22 +88,22 @@ class ExampleOutline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outline:
-    """What a document declares.
+    """The outline of a document.
 
     Attributes:
-        dtype: `float32` or `float64`, the latter when it says nothing readable.
+        dtype: `float32` or `float64`; the latter where the document has neither.
         width: The number of inputs.
-        features: Their names as far as they are texts, or None when inputs is no list.
-        typed: What each feature declares, where one of them is typed; else empty.
-        groups: Each group of inputs, in order.
-        layers: Each layer, in order; those that are no objects declare nothing.
-        output_layers: The layers it names as outputs, or None when it names none.
-        outputs: Names of outputs.
-        thresholds: How many thresholds it lists, 0 for one number for all; or None.
-        classes: Labels of classes.
-        tags: Tags.
-        metadata: How many entries metadata has.
-        examples: Each example.
+        features: The names of the features, or None where `inputs` is no list.
+        typed: The declaration of each feature where at least one of them is typed; else empty.
+        groups: The groups of inputs, in order.
+        layers: The layers, in order; a layer that is no object has an empty outline.
+        output_layers: The names of the output layers, or None where they are left out.
+        outputs: The names of the outputs.
+        thresholds: The number of thresholds in a list, 0 for one number for all, or None.
+        classes: The labels of the classes.
+        tags: The tags.
+        metadata: The number of entries of metadata.
+        examples: The examples.
     """
 
     dtype: str
@@ -121,7 +122,7 @@ class Outline:
 
 
 def read_outline(document: Mapping[str, object]) -> Outline:
-    """Read what a document declares, whatever it looks like."""
+    """Read the outline of a document, whatever types its parts have."""
     inputs = document.get("inputs")
     features = _items(inputs)
     typed = tuple(map(read_feature, features or ()))
@@ -196,7 +197,7 @@ def _read_layer(entries: Mapping[object, object], index: int, reads: int | None)
 def _read_width(
     entries: Mapping[object, object], before: int | None, widths: Mapping[object, int | None]
 ) -> int | None:
-    """Return how many values the layers have together that a layer reads, or None where that is not known."""
+    """Return how many values the sources of a layer have together, or None where it is not known."""
     sources = entries.get("from")
     if sources is None:
         return before
@@ -210,8 +211,8 @@ def _read_width(
 
 
 def _lengths(kind: str | None, shapes: Mapping[str, tuple[int | None, ...]], reads: int | None) -> dict[str, int]:
-    """Return the length of each axis, by the first array that tells it."""
-    # A dense layer's weights say what it reads, and are told so where that is not what there is.
+    """Return the length of each axis, from the first array that has it."""
+    # The weights of a dense layer come first; `graph` reports where its sources have another width.
     lengths = {"inputs": reads} if reads is not None and kind != DENSE else {}
     for key, shape in shapes.items():
         for axis, length in zip(ARRAYS[kind or DENSE][key], shape, strict=True):
@@ -233,12 +234,12 @@ def _read_example(example: object) -> ExampleOutline:
 
 
 def _name_of(part: object) -> object:
-    """Return the name of a feature or output, which may be all that there is of it."""
+    """Return the name of a feature or output, which may be given by its name alone."""
     return part.get("name") if isinstance(part, Mapping) else part
 
 
 def _count_thresholds(value: object) -> int | None:
-    """Return how many thresholds there are, 0 for a number alone, which is for all classes; or None."""
+    """Return the number of thresholds, 0 for a number alone, which is for all classes; or None."""
     items = _items(value)
     return (None if value is None else 0) if items is None else len(items)
 

@@ -1,4 +1,4 @@
-"""Limits, judged on what a document declares, in Python integers."""
+"""Checks of the limits, on the declared sizes, before anything of such a size is allocated."""
 
 from collections.abc import Iterator, Mapping
 
@@ -14,10 +14,10 @@ _MAX_KEYS = 64
 
 
 def check_lengths(document: Mapping[object, object], limits: Limits, faults: Faults) -> None:
-    """Refuse a document with more parts than allowed before any of them is looked at.
+    """Refuse a document with too many parts before any of them is read.
 
     Raises:
-        InvalidNetworkError: It has.
+        InvalidNetworkError: The document has too many layers, inputs, groups or examples.
     """
     long = False
     for key, limit, things in (
@@ -35,10 +35,10 @@ def check_lengths(document: Mapping[object, object], limits: Limits, faults: Fau
 
 
 def check_sizes(outline: Outline, limits: Limits, faults: Faults) -> bool:
-    """Note every limit that a document passes.
+    """Report every limit that a document exceeds.
 
     Returns:
-        Whether the document may be looked at in detail: no list of it is longer than it may be.
+        Whether all lists are short enough for the other checks.
     """
     too_long = list(_too_long(outline, limits))
     for path, message in [*too_long, *_too_wide(outline, limits), *_too_heavy(outline, limits)]:

@@ -1,4 +1,4 @@
-"""Activation functions of a network's own, as expressions over `x` in a closed grammar: nothing is ever executed."""
+"""Activation functions as expressions over `x` in a closed grammar; they are parsed, never executed as Python."""
 
 from forwardpass.spec.expressions.folding import Folded, fold
 from forwardpass.spec.expressions.grammar import (

@@ -1,4 +1,4 @@
-"""What remains to be computed for each `x`, once everything that does not depend on it is."""
+"""Constant folding: computing the parts of an expression that do not depend on `x`."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias

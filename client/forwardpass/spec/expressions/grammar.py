@@ -14,27 +14,27 @@ from typing import Final, TypeAlias
 from forwardpass.spec.faults import found, quoted
 
 MAX_LENGTH: Final = 1_000
-"""Characters of a text, as given and as kept."""
+"""The most characters of a text, as given and in its canonical form."""
 
 MAX_PARTS: Final = 200
-"""Numbers, names, operators and calls of an expression."""
+"""The most numbers, names, operators and calls of an expression."""
 
 MAX_DEPTH: Final = 64
-"""How deep parentheses, calls and operators may be nested in one another."""
+"""The deepest nesting of parentheses, calls and operators."""
 
 MAX_PARAMETERS: Final = 16
 
 NAME: Final = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
-"""What a parameter may be called, unless the word has a meaning already."""
+"""The form of a parameter's name; words of the grammar are excluded."""
 
 VARIABLE: Final = "x"
 
 NEGATIVE: Final = "neg"
-"""What unary minus is called in the tree; no text can call it so."""
+"""The name of unary minus in the tree, which no text can contain."""
 
 
 class ExpressionError(ValueError):
-    """An expression is not of the grammar, or has a part without a value."""
+    """An expression breaks the grammar, or has a part without a value."""
 
     def __init__(self, column: int, problem: str) -> None:
         super().__init__(f"at column {column}: {problem}")
@@ -63,7 +63,7 @@ class Name:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """A function or operator and what it is applied to."""
+    """A function or operator and its operands."""
 
     function: str
     operands: "tuple[Expression, ...]"
@@ -163,7 +163,7 @@ PREFIXES: Final[Mapping[str, Operator]] = MappingProxyType(
         NEGATIVE: Operator(level=7, left=0, right=7, compute=operator.neg),
     }
 )
-"""The operators before one operand, as the tree calls them."""
+"""The operators before one operand, by their names in the tree."""
 
 LOGICAL: Final = frozenset({"and", "or", "not"})
 _COMPARISONS: Final = frozenset(symbol for symbol, known in OPERATORS.items() if known.level == COMPARISON)
@@ -171,17 +171,17 @@ _RESERVED: Final = frozenset({VARIABLE, *CONSTANTS, *FUNCTIONS, *LOGICAL})
 
 
 def is_condition(part: Expression) -> bool:
-    """Whether a part is true or false, rather than a number."""
+    """Return whether a part is a condition, true or false, rather than a number."""
     return isinstance(part, Call) and part.function in LOGICAL | _COMPARISONS
 
 
 def takes_condition(function: str, index: int) -> bool:
-    """Whether an operand of a function must be a condition, rather than a number."""
+    """Return whether an operand of a function must be a condition rather than a number."""
     return function in LOGICAL or (function == "where" and index == 0)
 
 
 def parameter_fault(name: object) -> str | None:
-    """Say why a parameter cannot have a name, or None."""
+    """Return why a parameter cannot have a name, or None."""
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
         shown = quoted(name) if isinstance(name, str) else found(name)
         return f"{shown} is no name for a parameter; it needs letters, digits and underscores, at most 64"

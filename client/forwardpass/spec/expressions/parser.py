@@ -1,4 +1,4 @@
-"""A text in, its tree out. Length, parts and depth are bounded before anything grows with them."""
+"""Parse the text of an expression to its tree. Length, parts and depth are bounded before anything grows with them."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -51,11 +51,11 @@ _MEANT: Final = {
     "[": "(",
     "]": ")",
 }
-"""Characters that people write, with the words of the grammar for them."""
+"""Characters that people may write, with the words of the grammar that they mean."""
 
 
 class _Token(NamedTuple):
-    """A word of the text: its kind (empty at the end), what it is, and its column from 1."""
+    """A word of the text: its kind (empty at the end), its text, and its column from 1."""
 
     kind: str
     text: str
@@ -117,7 +117,7 @@ class _Parser:
         self._names = (VARIABLE, *CONSTANTS, *parameters)
 
     def whole(self) -> Expression:
-        """Read all of the text."""
+        """Read the whole text."""
         tree = self._operation(0)
         token = self._take()
         if token.kind:
@@ -125,7 +125,7 @@ class _Parser:
         return tree
 
     def _operation(self, level: int) -> Expression:
-        """Read operands and the operators of at least a level between them."""
+        """Read operands and the operators between them that have at least a precedence."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             column = self._tokens[self._place].column

@@ -1,4 +1,4 @@
-"""The canonical text of an expression: one for each tree, and reading it gives the tree again."""
+"""The canonical text of an expression: each tree has one, and parsing it gives the tree again."""
 
 from forwardpass.spec.expressions.grammar import (
     NEGATIVE,
@@ -16,7 +16,7 @@ def show(part: Expression) -> str:
 
 
 def _show(part: Expression, level: int) -> str:
-    """Write a part where nothing that binds less tightly than a level may stand without parentheses."""
+    """Write a part, in parentheses where it binds less tightly than a precedence."""
     if isinstance(part, Number):
         return repr(part.value).removesuffix(".0")
     if isinstance(part, Name):

@@ -1,4 +1,4 @@
-"""Features and outputs as their messages, and back to what `parse` reads."""
+"""Convert features and outputs to messages, and messages to parts of a document."""
 
 import math
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ FEATURE_KINDS: Final[dict[int, FeatureKind]] = {
     network_pb2.FEATURE_KIND_CATEGORY: "category",
     network_pb2.FEATURE_KIND_BOOLEAN: "boolean",
 }
-"""What the values of the enum `FeatureKind` mean."""
+"""The kind for each value of the enum `FeatureKind`."""
 
 OUT_OF_RANGE: Final[dict[int, OutOfRange]] = {
     network_pb2.OUT_OF_RANGE_UNSPECIFIED: "warn",
     network_pb2.OUT_OF_RANGE_WARN: "warn",
     network_pb2.OUT_OF_RANGE_REFUSE: "refuse",
 }
-"""What the values of the enum `OutOfRange` mean."""
+"""The name for each value of the enum `OutOfRange`."""
 
 _KINDS: Final = {kind: number for number, kind in FEATURE_KINDS.items()}
 _OUT_OF_RANGE: Final = {word: number for number, word in OUT_OF_RANGE.items()}
 
 
 def feature_message(feature: Feature) -> network_pb2.Feature:
-    """Write a feature; what only typed features have stays unset elsewhere."""
+    """Return the message of a feature; fields of typed features stay unset for others."""
     message = network_pb2.Feature(
         name=feature.name,
         mean=None if feature.categories else feature.mean,
@@ -69,7 +69,7 @@ def read_fill_value(message: network_pb2.FillValue) -> float | str:
 
 
 def read_feature_message(message: network_pb2.Feature, index: int, faults: Faults) -> dict[str, object]:
-    """Read a feature as `parse` takes it."""
+    """Return the part of a document for a feature's message."""
     path = join("spec", "inputs", "features", index)
     feature: dict[str, object] = {"name": message.name, "unit": message.unit, "description": message.description}
     for key in ("mean", "scale"):
@@ -109,7 +109,7 @@ def _end(message: network_pb2.Feature, name: Literal["low", "high"]) -> float | 
 
 
 def output_messages(outputs: Sequence[Output]) -> list[network_pb2.Output]:
-    """Write what is known of outputs."""
+    """Return the messages of the metadata of outputs."""
     return [
         network_pb2.Output(unit=each.unit, description=each.description, scale=each.scale, shift=each.shift)
         for each in outputs
@@ -117,7 +117,7 @@ def output_messages(outputs: Sequence[Output]) -> list[network_pb2.Output]:
 
 
 def read_outputs(message: network_pb2.NetworkSpec, faults: Faults) -> list[object]:
-    """Read the names of outputs, and what else is known of them, as `parse` takes it."""
+    """Return the part of a document for the names and metadata of outputs."""
     names, facts = message.output_names, message.outputs
     if not facts:
         return list(names)
@@ -133,5 +133,5 @@ def _fact(message: network_pb2.Output) -> dict[str, object]:
 
 
 def row_numbers(row: Sequence[float | None]) -> list[float]:
-    """Return the numbers of an example, NaN for what is missing."""
+    """Return the numbers of an example, NaN for missing ones."""
     return [math.nan if number is None else number for number in row]

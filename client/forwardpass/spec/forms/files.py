@@ -1,4 +1,4 @@
-"""Specs in files."""
+"""Read specs from files of either form."""
 
 from os import PathLike
 from pathlib import Path
@@ -11,7 +11,7 @@ from forwardpass.spec.network import NetworkSpec
 
 
 def load(path: str | PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
-    """Read a spec from a JSON or safetensors file; its content tells which.
+    """Read a spec from a JSON or safetensors file, whose form is detected from its content.
 
     Raises:
         OSError: The file cannot be read.
@@ -27,12 +27,12 @@ def load(path: str | PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Netwo
 
 
 def loads(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
-    """Read a spec from the bytes of a JSON or safetensors file; they tell which.
+    """Read a spec from the bytes of a JSON or safetensors file, whose form is detected.
 
     Raises:
         InvalidNetworkError: The content is not a valid spec; `faults` has every fault.
     """
-    # A safetensors header is a JSON object after 8 bytes of length, whose upper ones are 0; no JSON text has those.
+    # A safetensors file begins with a length of 8 bytes, of which the upper ones are 0; a JSON text has no such bytes.
     if content[5:8] == b"\0\0\0":
         return from_safetensors(content, limits=limits)
     return from_json(content, limits=limits)

@@ -1,7 +1,7 @@
-"""The JSON form: reading a text, and writing one that people can read.
+"""The JSON form: read a text, and write one for people.
 
-`to_document` makes the canonical document: everything that has its default value is left out, so that
-a field added to the format later does not change the digest of what was registered before.
+`to_document` returns the canonical document, without the fields that have their default. So a field that is added to
+the format later does not change the digests of networks that are registered already.
 """
 
 import json
@@ -57,7 +57,7 @@ def to_json(spec: NetworkSpec) -> str:
 
 
 def to_document(spec: NetworkSpec, *, numbers: bool = True) -> dict[str, Any]:
-    """Make the canonical document, as `parse` reads it.
+    """Return the canonical document, which `parse` reads.
 
     Args:
         spec: The spec.
@@ -81,7 +81,7 @@ def to_document(spec: NetworkSpec, *, numbers: bool = True) -> dict[str, Any]:
         "allow_non_finite_inputs": spec.allow_non_finite_inputs,
         "numerics": spec.numerics,
     }
-    if document["threshold"] == 0:  # says something, unlike other zeros
+    if document["threshold"] == 0:  # not the default, unlike other zeros
         return {**_given(document), "threshold": 0.0}
     return _given(document)
 
@@ -107,7 +107,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
             "unknown": None if feature.unknown == REFUSE else feature.unknown,
         }
     )
-    if feature.missing != REFUSE:  # 0 and false say something here
+    if feature.missing != REFUSE:  # 0 and false are not the default here
         boolean = feature.kind == "boolean" and not isinstance(feature.missing, str)
         document["missing"] = bool(feature.missing) if boolean else feature.missing
     return document
@@ -121,7 +121,7 @@ def _outputs(spec: NetworkSpec) -> list[str | dict[str, Any]]:
 
 
 def _fact(fact: Output) -> dict[str, Any]:
-    scale = {} if fact.scale == 1 else {"scale": fact.scale}  # 0 says something here
+    scale = {} if fact.scale == 1 else {"scale": fact.scale}  # 0 is not the default here
     return {**_given({"unit": fact.unit, "description": fact.description}), **scale, **_given({"shift": fact.shift})}
 
 
@@ -157,12 +157,12 @@ def _example(example: Example) -> dict[str, Any]:
 
 
 def _given(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what says nothing: None, False, 0, empty texts and lists."""
+    """Leave out the defaults: None, False, 0, empty texts and lists."""
     return {key: value for key, value in document.items() if value}
 
 
 def _numbers(array: Array) -> Any:
-    """Return lists of floats; those of float32 are the decimals with the fewest digits."""
+    """Return an array as lists of floats; float32 numbers become the decimals with the fewest digits."""
     if array.dtype == np.float32:
         short = np.array([float(str(number)) for number in array.ravel()])
         if np.array_equal(short.astype(np.float32), array.ravel()):

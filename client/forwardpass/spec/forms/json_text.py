@@ -1,4 +1,4 @@
-"""JSON read strictly: no key twice, no nesting without end, nothing that only Python would understand."""
+"""A strict reader of JSON: no repeated keys, bounded nesting and sizes."""
 
 import json
 import math
@@ -13,24 +13,23 @@ from forwardpass.spec.limits import Limits
 _LONGEST_INTEGER: Final = 400
 _MAX_REPEATED: Final = 1_000
 _BRACKETS_OF_TEXTS: Final = 3
-"""Above so many times the limit, brackets are counted wherever they are."""
+"""Above this many times the limit, brackets within texts count too."""
 _TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*+"')
 
 
 class _Repeated(dict[str, Any]):
-    """An object that had a key more than once; the last value counts, the names are kept."""
+    """An object with repeated keys: the last value of each, and the names of those keys."""
 
     names: tuple[str, ...] = ()
 
 
 def read_json(text: str | bytes, *, limits: Limits, faults: Faults, path: str = "spec") -> Any:
-    """Read a JSON text; note as faults what is wrong with its form.
+    """Read a JSON text, and add what is wrong with its form to the faults.
 
-    NaN and Infinity, which are not JSON, are read as floats: whoever looks at the number tells
-    the fault with its exact place.
+    NaN and Infinity, which are not JSON, are read as floats: the check of the number reports them with their place.
 
     Returns:
-        The value, or None when the text cannot be read at all; a fault says so then.
+        The value, or None where the text cannot be read, which a fault reports.
     """
     size = len(text)
     if size > limits.max_network_bytes:
@@ -60,11 +59,11 @@ def read_json(text: str | bytes, *, limits: Limits, faults: Faults, path: str = 
 
 
 def _size_fault(text: str, limits: Limits) -> str | None:
-    """Say what a text has too many of, counted before any of it is made; or None."""
+    """Return which containers a text has too many of, counted before it is parsed, or None."""
     containers, objects = text.count("[") + text.count("{"), text.count("{")
     if containers <= limits.max_containers and objects <= limits.max_objects:
         return None
-    if containers <= _BRACKETS_OF_TEXTS * limits.max_containers:  # some may be within texts, which takes longer to tell
+    if containers <= _BRACKETS_OF_TEXTS * limits.max_containers:  # some may be within texts
         bare = _TEXT.sub("", text)
         containers, objects = bare.count("[") + bare.count("{"), bare.count("{")
     if containers > limits.max_containers:
@@ -115,7 +114,7 @@ def _integer(digits: str) -> int | float:
 
 
 def _places(value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Find where the repeated keys are, without recursion."""
+    """Yield the path and name of each repeated key, without recursion."""
     left: list[tuple[str, object]] = [(path, value)]
     told = 0
     while left and told < _MAX_REPEATED:

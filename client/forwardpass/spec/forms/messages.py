@@ -1,4 +1,4 @@
-"""The message `forwardpass.v1.NetworkSpec` and back. Bytes of tensors are not copied on the way in."""
+"""Convert specs to the message `forwardpass.v1.NetworkSpec` and back. Reading does not copy the bytes of tensors."""
 
 import re
 from typing import Any, Final, cast
@@ -54,7 +54,7 @@ def from_message(message: network_pb2.NetworkSpec, *, limits: Limits = DEFAULT_L
 
 
 def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:
-    """Write a spec as its message, tensors as bytes."""
+    """Return the message of a spec, with tensors as bytes."""
     return network_pb2.NetworkSpec(
         dtype=DATA_TYPES[spec.dtype],
         inputs=inputs_message(spec.inputs),
@@ -79,7 +79,7 @@ def to_message(spec: NetworkSpec) -> network_pb2.NetworkSpec:
 
 
 def inputs_message(inputs: Inputs) -> network_pb2.Inputs:
-    """Write what a network reads as its message."""
+    """Return the message of the inputs of a network."""
     return network_pb2.Inputs(
         width=inputs.width,
         features=map(feature_message, inputs.features),
@@ -88,7 +88,7 @@ def inputs_message(inputs: Inputs) -> network_pb2.Inputs:
 
 
 def activation_message(activation: Activation) -> network_pb2.Activation:
-    """Write an activation function as its message."""
+    """Return the message of an activation function."""
     return network_pb2.Activation(
         name=activation.name, parameters=dict(activation.parameters), expression=activation.expression
     )
@@ -104,7 +104,7 @@ def _layer_message(layer: Layer) -> network_pb2.Layer:
         nodes=layer.nodes,
         merge=MERGES[layer.merge],
     )
-    # `from` is a word of Python's own.
+    # `from` is a keyword of Python.
     getattr(message, "from").extend(layer.from_)
     return message
 
@@ -176,7 +176,7 @@ def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Fault
 
 
 def _operation(path: str, message: network_pb2.Layer, limits: Limits, faults: Faults) -> dict[str, object]:
-    """Return the kind of a layer and what it says of it. What is no part of the kind is left for `read` to refuse."""
+    """Return the kind of a layer and its fields. `read` refuses fields that are not part of the kind."""
     kind = message.WhichOneof("operation")
     said: list[tuple[str, Any]] = [(key, getattr(message, key)) for key in ARRAYS[DENSE] if message.HasField(key)]
     if kind is not None:
@@ -205,7 +205,7 @@ def _example(message: network_pb2.Example) -> dict[str, object]:
 
 
 def _tensor(path: str, message: tensor_pb2.Tensor, axes: int, limits: Limits, faults: Faults) -> Array | Unreadable:
-    """Read a tensor whose declared shape is judged before anything is made of it."""
+    """Read a tensor, after a check of its declared shape."""
     shape = tuple(message.shape)
     if not shape and axes == 1 and message.values:
         shape = (len(message.values),)
@@ -215,7 +215,7 @@ def _tensor(path: str, message: tensor_pb2.Tensor, axes: int, limits: Limits, fa
         faults.add(f"{path}.shape", f"is {shown}; must be {needed}")
         return Unreadable()
     if any(length > limits.max_width for length in shape):
-        # The limit's own fault comes from the outline.
+        # The check of sizes reports it.
         return Unreadable(shape=shape)
     try:
         return from_tensor(message, path=path)

@@ -1,4 +1,4 @@
-"""Networks in the form of articles and lectures: each node by its name, with its weights."""
+"""The form of articles and lectures: each node by its name, with its weights."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def from_nodes(
     limits: Limits = DEFAULT_LIMITS,
     **fields: Any,
 ) -> NetworkSpec:
-    """Make a spec of nodes and their weights, without biases; the names tell the layers.
+    """Return the spec of a network without biases from its nodes and their weights; the names determine the layers.
 
     Example:
         >>> from_nodes({"node_0": [1, 1], "node_1": [-1, 1], "output": [2, -1]})
@@ -76,7 +76,7 @@ def from_nodes(
 
 
 def _sort(nodes: Mapping[Any, Any], faults: Faults) -> tuple[list[dict[int, str]], dict[int, str]]:
-    """Put the nodes' names in their layers, by index."""
+    """Group the names of the nodes by layer, each with its index."""
     if not isinstance(nodes, Mapping):
         faults.add("nodes", f"is {found(nodes)}; must be an object of node names and weights")
         raise faults.error()

@@ -27,17 +27,17 @@ from forwardpass.spec.parsing import read
 from forwardpass.tensors import Array
 
 _CODES: Final = {"float32": "F32", "float64": "F64"}
-_PIECE: Final = 2**20
-"""Bytes that are copied at once: a copy keeps other threads waiting."""
+_CHUNK_BYTES: Final = 2**20
+"""The most bytes that are copied at once, since a copy blocks other threads."""
 
 
 def to_safetensors(spec: NetworkSpec) -> bytes:
-    """Write a spec's canonical content: equal specs give equal bytes, on every machine."""
+    """Return the canonical content of a spec: equal specs give equal bytes, on every machine."""
     return b"".join(_parts(spec))
 
 
 def digest(spec: NetworkSpec) -> str:
-    """Compute the SHA-256 of the canonical content, 64 hexadecimal digits."""
+    """Return the SHA-256 of the canonical content, 64 hexadecimal digits."""
     sha = hashlib.sha256()
     for part in _parts(spec):
         sha.update(part)
@@ -45,7 +45,7 @@ def digest(spec: NetworkSpec) -> str:
 
 
 def from_safetensors(data: bytes | bytearray | memoryview, *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
-    """Read a spec from a safetensors file's bytes, by whatever program it was written.
+    """Read a spec from the bytes of a safetensors file, which any program may have written.
 
     Tensors of the spec's dtype are not copied: the spec keeps `data` alive. Others (F16, BF16, F32,
     F64) are converted if the network's dtype can hold their numbers exactly.
@@ -83,8 +83,8 @@ def _parts(spec: NetworkSpec) -> Iterator[bytes]:
     yield text
     for array in arrays:
         whole = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data.cast("B")
-        for start in range(0, len(whole), _PIECE):
-            yield bytes(whole[start : start + _PIECE])
+        for start in range(0, len(whole), _CHUNK_BYTES):
+            yield bytes(whole[start : start + _CHUNK_BYTES])
 
 
 def _read_document(metadata: Mapping[str, object] | None, *, limits: Limits, faults: Faults) -> object:
@@ -141,7 +141,7 @@ def _filled(document: dict[str, Any], tensors: Mapping[str, Array | Unreadable],
 
 
 def _exact(path: str, tensor: Array | Unreadable, dtype: object, faults: Faults) -> Array | Unreadable:
-    """Narrow float64 to float32 only where no digit is lost."""
+    """Convert float64 to float32 where no digit is lost; report it elsewhere."""
     if isinstance(tensor, Unreadable) or dtype != "float32" or tensor.dtype != np.float64:
         return tensor
     with np.errstate(over="ignore", invalid="ignore"):

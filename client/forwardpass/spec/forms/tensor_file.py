@@ -1,4 +1,4 @@
-"""The safetensors container: a header that is not believed, and arrays that are views of the bytes."""
+"""Read the safetensors container: every entry of the header is checked, and arrays are views of the bytes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from forwardpass.spec.limits import Limits
 from forwardpass.tensors import Array
 
 METADATA: Final = "__metadata__"
-"""The header's entry that is no tensor."""
+"""The entry of the header that is not a tensor."""
 
 _LENGTH: Final = 8
 _TENSORS_OF_LAYER: Final = max(map(len, ARRAYS.values()))
@@ -30,7 +30,7 @@ _DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Entry:
-    """A tensor as the header declares it, its numbers being in range one by one."""
+    """A tensor as the header declares it; each of its numbers is in range."""
 
     name: str
     code: str
@@ -46,7 +46,7 @@ def read_tensors(
 
     Returns:
         The metadata, None when the header cannot be read; and for each tensor a read-only view of the
-        bytes, or an `Unreadable` where the header lies about it. Faults say what is wrong.
+        bytes, or an `Unreadable` where its entry is wrong, which a fault reports.
     """
     header = _read_header(content, limits, faults)
     if header is None:
@@ -127,7 +127,7 @@ def _read_entry(name: str, value: object, size: int, limits: Limits, faults: Fau
     elif end - begin != needed:
         faults.add(f"{path}.data_offsets", f"spans {end - begin} bytes; shape {list(shape)} of {code} needs {needed}")
     elif prod(shape) > limits.max_parameters:
-        # The sum over all layers is judged with the spec; this one is too large alone.
+        # The sum over all layers is checked with the spec; this tensor is too large by itself.
         faults.add(path, f"has {prod(shape)} numbers; at most {limits.max_parameters} are allowed")
     else:
         return _Entry(name=name, code=code, shape=shape, begin=begin, end=end)
@@ -135,7 +135,7 @@ def _read_entry(name: str, value: object, size: int, limits: Limits, faults: Fau
 
 
 def _sizes(value: object) -> tuple[int, ...] | None:
-    """Return a list of integers that fit 64 bits, as a tuple, or None when it is something else."""
+    """Return a list of integers that fit 64 bits as a tuple, or None for anything else."""
     if not isinstance(value, list) or len(value) > 64:
         return None
     if not all(isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63 for number in value):
@@ -158,7 +158,7 @@ def _view(entry: _Entry, data: memoryview) -> Array:
 
 
 def _check_cover(entries: list[_Entry], size: int, faults: Faults) -> None:
-    """Note bytes that belong to two tensors, and bytes that belong to none."""
+    """Report bytes that belong to two tensors, and bytes that belong to none."""
     reached = 0
     for entry in sorted(entries, key=lambda entry: (entry.begin, entry.end)):
         if entry.begin != reached:
