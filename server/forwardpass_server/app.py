@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,18 +17,37 @@ import grpc
 from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import Engine, choose
-from forwardpass_server.oip import INFERENCE, INFERENCE_SERVICE, inference_service
+from forwardpass_server.oip import INFERENCE_SERVICE, inference_service
 from forwardpass_server.registry import BackedUp, Moved, Registry, SqlStore, StoreOpenError, back_up, prune
 from forwardpass_server.registry import check as check_store
 from forwardpass_server.registry import move as move_store
 from forwardpass_server.rpc import (
+    HEALTH_CHECK,
     HEALTH_SCOPES,
+    HEALTH_SERVICE,
     NETWORK_SERVICE,
     PREDICTION_SERVICE,
-    Bounds,
+    AsyncioTransport,
+    Broadcast,
+    ErrorMapper,
     Guard,
+    Health,
+    InFlight,
+    Interceptor,
+    NativeTransport,
+    NetworkService,
     Server,
+    Service,
+    UnknownMethods,
+    admission,
+    authorization,
+    deadline,
     declared_scopes,
+    errors,
+    grpc_server,
+    handlers,
+    prediction_service,
+    reflection_services,
 )
 from forwardpass_server.serving import BatchingPolicy, Dispatcher, Predictor, Shadows, Workers
 from forwardpass_server.settings import BadSettingsError, Settings
@@ -37,6 +57,9 @@ if TYPE_CHECKING:
     from forwardpass_server.oip.rest import RestServer
 
 log = logging.getLogger(__name__)
+
+SERVICES: Final = (NETWORK_SERVICE, PREDICTION_SERVICE, INFERENCE_SERVICE)
+"""The services whose methods are declared in our protos."""
 
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which a thread that computes in Python gives way to one that wants to; 0.005 by default, which
@@ -71,8 +94,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     _check_extras(settings)
     sys.setswitchinterval(SWITCH_INTERVAL)
     threadpool_limits(settings.blas_threads, user_api="blas")
-    scopes = declared_scopes([NETWORK_SERVICE, PREDICTION_SERVICE, INFERENCE_SERVICE]) | HEALTH_SCOPES
-    guard = Guard.from_file(settings.tokens_file, scopes)
+    guard = Guard.from_file(settings.tokens_file, declared_scopes(SERVICES) | HEALTH_SCOPES)
     credentials = _credentials(settings)
     store = SqlStore(settings.database, patience=settings.database_connect_timeout)
     try:
@@ -180,36 +202,65 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
     policy = BatchingPolicy()
-    dispatcher = Dispatcher(
-        Predictor(registry, settings.work_limits, policy),
-        Shadows(registry, policy),
-        Workers(policy.workers(os.cpu_count() or 1)),
-        policy,
-    )
-    server = Server(
-        registry=registry,
-        dispatcher=dispatcher,
-        guard=guard,
+    workers = Workers(policy.workers(os.cpu_count() or 1))
+    predictor = Predictor(registry, settings.work_limits, policy)
+    dispatcher = Dispatcher(predictor, Shadows(registry, policy), workers, policy)
+
+    error_mapper, in_flight, broadcast = ErrorMapper(), InFlight(settings.max_in_flight), Broadcast()
+    unsubscribe = registry.subscribe(lambda change: broadcast.publish(change.name))
+    transport = AsyncioTransport(dispatcher, guard, error_mapper, policy)
+    health = Health(registry, broadcast, tuple(service.full_name for service in SERVICES))
+    networks = NetworkService(registry, broadcast, settings.spec_limits)
+    inference = inference_service(
+        registry,
+        transport,
+        lambda: health.serving,
+        max_rows=settings.work_limits.max_rows,
         limits=settings.spec_limits,
-        bounds=Bounds(
-            max_in_flight=settings.max_in_flight,
+        extensions=["binary_tensor_data"] if settings.rest_listen else [],
+    )
+    services = (Service(NETWORK_SERVICE, networks), prediction_service(transport), inference)
+
+    # The first interceptor is the outermost. Health responds however busy the server is, and reflection needs no token.
+    outside = (errors(error_mapper), authorization(guard))
+    inside = (admission(in_flight), deadline(settings.call_timeout))
+    server = Server(
+        grpc_server(
+            (
+                *(handlers(service, transport, (*outside, *inside)) for service in services),
+                handlers(Service(HEALTH_SERVICE, health), transport, outside),
+                *(
+                    handlers(service, transport, outside[:1])
+                    for service in reflection_services(service.full_name for service in (*SERVICES, HEALTH_SERVICE))
+                ),
+                UnknownMethods(error_mapper),
+            ),
             max_request_bytes=settings.max_request_bytes,
-            call_timeout=settings.call_timeout,
             max_connection_age=settings.max_connection_age or 600.0,
         ),
-        engine=engine,
-        protocols=[
-            inference_service(
-                registry,
-                max_rows=settings.work_limits.max_rows,
-                limits=settings.spec_limits,
-                extensions=["binary_tensor_data"] if settings.rest_listen else [],
-            )
-        ],
+        health=health,
+        in_flight=in_flight,
+        broadcast=broadcast,
+        make_native_transport=partial(
+            NativeTransport,
+            dispatcher=dispatcher,
+            hot={path: method for service in services for path, method in service.hot_paths.items()},
+            direct={HEALTH_CHECK: health.respond},
+            guard=guard,
+            error_mapper=error_mapper,
+            in_flight=in_flight,
+            policy=policy,
+            max_request_bytes=settings.max_request_bytes,
+            call_timeout=settings.call_timeout,
+        )
+        if engine is Engine.NATIVE
+        else None,
     )
-    rest = _rest(settings, server)
-    metrics = _metrics(settings, server, registry, engine)
+    rest = _rest(settings, inference, transport, outside, inside, health)
+    metrics = _metrics(settings, registry, health, in_flight, error_mapper, engine)
+
     urls = [await rest.start()] if rest else []
     if metrics:
         urls.append(metrics.start())
@@ -228,6 +279,10 @@ async def _serve(
     await server.drain(
         lame_duck=settings.lame_duck, patience=settings.drain_timeout, beside=rest.stop if rest else None
     )
+    unsubscribe()
+    dispatcher.abandon()
+    dispatcher.close()
+    networks.close()
     if metrics:
         metrics.stop()
     log.info("stopped")
@@ -243,29 +298,50 @@ def _check_extras(settings: Settings) -> None:
             )
 
 
-def _rest(settings: Settings, server: Server) -> "RestServer | None":
+def _rest(
+    settings: Settings,
+    inference: Service,
+    transport: AsyncioTransport,
+    outside: Sequence[Interceptor],
+    inside: Sequence[Interceptor],
+    health: Health,
+) -> "RestServer | None":
     if settings.rest_listen is None:
         return None
     from forwardpass_server.oip.rest import RestApp, RestServer  # noqa: PLC0415 - an optional dependency
 
     app = RestApp(
-        server.service(INFERENCE),
-        server.transport,
-        outside=server.outside,
-        inside=server.inside,
+        inference,
+        transport,
+        outside=outside,
+        inside=inside,
         max_request_bytes=settings.max_request_bytes,
         body_timeout=settings.call_timeout,
-        serving=lambda: server.serving,
+        serving=lambda: health.serving,
     )
     return RestServer(app, settings.rest_listen, certificate=settings.tls_certificate, key=settings.tls_key)
 
 
-def _metrics(settings: Settings, server: Server, registry: Registry, engine: Engine) -> "MetricsEndpoint | None":
+def _metrics(
+    settings: Settings,
+    registry: Registry,
+    health: Health,
+    in_flight: InFlight,
+    error_mapper: ErrorMapper,
+    engine: Engine,
+) -> "MetricsEndpoint | None":
     if settings.metrics_listen is None:
         return None
     from forwardpass_server.metrics import MetricsEndpoint, ServerCollector  # noqa: PLC0415 - an optional dependency
 
-    collector = ServerCollector(server, registry, engine=engine.value, version=version("forwardpass"))
+    collector = ServerCollector(
+        registry,
+        health=health,
+        in_flight=in_flight,
+        error_mapper=error_mapper,
+        engine=engine.value,
+        version=version("forwardpass"),
+    )
     return MetricsEndpoint(collector, settings.metrics_listen)
 
 

@@ -11,7 +11,7 @@ from forwardpass_server.metrics import families
 from forwardpass_server.metrics.families import FAMILIES, Family, Value
 from forwardpass_server.metrics.tally import BUCKETS, Tally, Totals
 from forwardpass_server.registry import LATEST, Registry, Snapshot
-from forwardpass_server.rpc import Server
+from forwardpass_server.rpc import ErrorMapper, Health, InFlight
 
 _ByNetwork: TypeAlias = Callable[[str, Totals], list[Value]]
 
@@ -19,9 +19,20 @@ _ByNetwork: TypeAlias = Callable[[str, Totals], list[Value]]
 class ServerCollector(Collector):
     """The metrics of one server. May be asked in any thread."""
 
-    def __init__(self, server: Server, registry: Registry, *, engine: str, version: str) -> None:
-        self._server = server
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        health: Health,
+        in_flight: InFlight,
+        error_mapper: ErrorMapper,
+        engine: str,
+        version: str,
+    ) -> None:
         self._registry = registry
+        self._health = health
+        self._in_flight = in_flight
+        self._error_mapper = error_mapper
         self._build = {"engine": engine, "version": version}
         self._tally = Tally()
 
@@ -35,13 +46,12 @@ class ServerCollector(Collector):
         return [family.metric([]) for family in FAMILIES]
 
     def _of_server(self) -> dict[Family, list[Value]]:
-        in_flight = self._server.in_flight
         return {
             families.BUILD: [("_info", self._build, 1)],
-            families.SERVING: _one(self._server.serving),
-            families.IN_FLIGHT: _one(in_flight.count),
-            families.IN_FLIGHT_LIMIT: _one(in_flight.limit),
-            families.REFUSALS: _labelled("reason", self._server.error_mapper.counted(), "_total"),
+            families.SERVING: _one(self._health.serving),
+            families.IN_FLIGHT: _one(self._in_flight.count),
+            families.IN_FLIGHT_LIMIT: _one(self._in_flight.limit),
+            families.REFUSALS: _labelled("reason", self._error_mapper.counted(), "_total"),
         }
 
     def _of_registry(self, snapshot: Snapshot) -> dict[Family, list[Value]]:

@@ -1,4 +1,4 @@
-"""`inference.GRPCInferenceService`: the protocol's calls over the same registry and the same door as our own."""
+"""`inference.GRPCInferenceService`: the protocol's calls over the same registry and the same transport as our own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.looking import found
 from forwardpass_server.rpc.methods import Service
-from forwardpass_server.rpc.streams import answered
+from forwardpass_server.rpc.streams import respond_to_each
 
 SERVICE: Final = v2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 INFERENCE: Final = SERVICE.full_name
@@ -93,8 +93,13 @@ class InferenceService:
     def model_stream_infer(
         self, requests: AsyncIterator[v2.ModelInferRequest], call: RpcContext
     ) -> AsyncIterator[v2.ModelStreamInferResponse]:
-        """RawResponse each request in turn; an error is an answer, and the stream goes on."""
-        return answered(requests, lambda request: self._answer_in_stream(request, call), in_order=True)
+        """Respond to each request in turn; an error is a response, and the stream goes on."""
+        return respond_to_each(
+            requests,
+            lambda request: self._respond(request, call),
+            max_requests=self._transport.max_stream_requests,
+            in_order=True,
+        )
 
     async def model_statistics(self, request: v2.ModelStatisticsRequest, _: RpcContext) -> v2.ModelStatisticsResponse:
         """Count what was computed: of one version, of all of a network, or of everything."""
@@ -158,42 +163,46 @@ class InferenceService:
             return resident
         return await asyncio.to_thread(self._registry.load, asked)
 
-    async def _answer_in_stream(self, request: v2.ModelInferRequest, call: RpcContext) -> v2.ModelStreamInferResponse:
+    async def _respond(self, request: v2.ModelInferRequest, call: RpcContext) -> v2.ModelStreamInferResponse:
         try:
-            answer = await self._transport.call(
+            response = await self._transport.call(
                 INFER,
                 request.SerializeToString(),
                 request_id=call.request_id,
                 token=call.token,
                 expires=call.expires,
             )
-        except Exception as error:  # noqa: BLE001 - becomes this request's answer
+        except Exception as error:  # noqa: BLE001 - becomes the response to this request
             message = self._transport.error_mapper.map(error, call.request_id).status.message
             return v2.ModelStreamInferResponse(
                 error_message=message, infer_response=v2.ModelInferResponse(id=request.id)
             )
-        return v2.ModelStreamInferResponse(infer_response=v2.ModelInferResponse.FromString(answer + _FINAL))
+        return v2.ModelStreamInferResponse(infer_response=v2.ModelInferResponse.FromString(response + _FINAL))
 
 
 def inference_service(
-    registry: Registry, *, max_rows: int, limits: Limits, extensions: Sequence[str] = ()
-) -> Callable[[AsyncioTransport, Callable[[], bool]], Service]:
-    """Return what makes the service, of a door and of what says whether the server takes calls.
+    registry: Registry,
+    transport: AsyncioTransport,
+    is_serving: Callable[[], bool],
+    *,
+    max_rows: int,
+    limits: Limits,
+    extensions: Sequence[str] = (),
+) -> Service:
+    """Make the service.
 
     Args:
         registry: The networks.
+        transport: Takes the calls of ModelInfer and ModelStreamInfer.
+        is_serving: Returns whether the server takes calls.
         max_rows: Rows of one call.
         limits: How large a spec may be.
-        extensions: Of the protocol, beside those of gRPC.
+        extensions: Extensions of the protocol that the server has beside those of gRPC.
     """
-
-    def make(transport: AsyncioTransport, is_serving: Callable[[], bool]) -> Service:
-        servicer = InferenceService(
-            registry, transport, is_serving, max_rows=max_rows, limits=limits, extensions=extensions
-        )
-        return Service(SERVICE, servicer, {INFER.name: INFER})
-
-    return make
+    servicer = InferenceService(
+        registry, transport, is_serving, max_rows=max_rows, limits=limits, extensions=extensions
+    )
+    return Service(SERVICE, servicer, {INFER.name: INFER})
 
 
 @cache

@@ -1,22 +1,53 @@
 """gRPC: the transports of hot calls, servicers for the rest, the error table, interceptors, health."""
 
+from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.auth import Guard, TokensFileError, declared_scopes
+from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.descriptors import descriptor_set
+from forwardpass_server.rpc.error_mapping import ErrorMapper
+from forwardpass_server.rpc.health import CHECK as HEALTH_CHECK
 from forwardpass_server.rpc.health import SCOPES as HEALTH_SCOPES
+from forwardpass_server.rpc.health import SERVICE as HEALTH_SERVICE
+from forwardpass_server.rpc.health import Health
+from forwardpass_server.rpc.interceptors import InFlight, Interceptor, admission, authorization, deadline, errors
 from forwardpass_server.rpc.listening import ListenError
+from forwardpass_server.rpc.methods import Service, UnknownMethods, handlers
+from forwardpass_server.rpc.native_transport import NativeTransport
 from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
+from forwardpass_server.rpc.network_service import NetworkService
 from forwardpass_server.rpc.prediction_service import SERVICE as PREDICTION_SERVICE
-from forwardpass_server.rpc.server import Bounds, Server
+from forwardpass_server.rpc.prediction_service import prediction_service
+from forwardpass_server.rpc.reflection import reflection_services
+from forwardpass_server.rpc.server import Server, grpc_server
 
 __all__ = [
+    "HEALTH_CHECK",
     "HEALTH_SCOPES",
+    "HEALTH_SERVICE",
     "NETWORK_SERVICE",
     "PREDICTION_SERVICE",
-    "Bounds",
+    "AsyncioTransport",
+    "Broadcast",
+    "ErrorMapper",
     "Guard",
+    "Health",
+    "InFlight",
+    "Interceptor",
     "ListenError",
+    "NativeTransport",
+    "NetworkService",
     "Server",
+    "Service",
     "TokensFileError",
+    "UnknownMethods",
+    "admission",
+    "authorization",
+    "deadline",
     "declared_scopes",
     "descriptor_set",
+    "errors",
+    "grpc_server",
+    "handlers",
+    "prediction_service",
+    "reflection_services",
 ]

@@ -9,7 +9,7 @@ from math import inf
 
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.error_mapping import ErrorMapper
-from forwardpass_server.serving import Dispatcher, Method, RawRequest, RawResponse
+from forwardpass_server.serving import BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,10 +25,12 @@ class AsyncioTransport:
 
     Attributes:
         error_mapper: Maps errors to statuses.
+        max_stream_requests: Requests of one stream that may be computed at once.
     """
 
-    def __init__(self, dispatcher: Dispatcher, guard: Guard, error_mapper: ErrorMapper) -> None:
+    def __init__(self, dispatcher: Dispatcher, guard: Guard, error_mapper: ErrorMapper, policy: BatchingPolicy) -> None:
         self.error_mapper = error_mapper
+        self.max_stream_requests = policy.max_stream_requests
         self._dispatcher = dispatcher
         self._guard = guard
         self._loop = asyncio.get_running_loop()

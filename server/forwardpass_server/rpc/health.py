@@ -68,8 +68,8 @@ class Health:
         ready = latest.in_service and not self._registry.is_damaged(latest)
         return SERVING if self.serving and ready else NOT_SERVING
 
-    def answer(self, request: bytes) -> bytes:
-        """RawResponse a serialized request to check, in any thread.
+    def respond(self, request: bytes) -> bytes:
+        """Respond to a serialized HealthCheckRequest, in any thread.
 
         Raises:
             MalformedRequestError: It is none.
@@ -89,11 +89,11 @@ class Health:
         return HealthCheckResponse(status=state).SerializeToString()
 
     async def check(self, request: HealthCheckRequest, _: RpcContext) -> HealthCheckResponse:
-        """RawResponse once."""
-        return HealthCheckResponse.FromString(self.answer(request.SerializeToString()))
+        """Respond once."""
+        return HealthCheckResponse.FromString(self.respond(request.SerializeToString()))
 
     async def watch(self, request: HealthCheckRequest, _: RpcContext) -> AsyncIterator[HealthCheckResponse]:
-        """RawResponse now and at each change; end when the server drains."""
+        """Respond now and at each change; end when the server drains."""
         sent = None
         with self._broadcast.listen() as listener:
             while True:
@@ -106,7 +106,7 @@ class Health:
                     return
 
     async def list(self, _: object, __: RpcContext) -> Message:
-        """RawResponse for the server, its services and the database; networks are asked for one by one."""
+        """Respond for the server, its services and the database; a network has to be named in a check."""
         # By reflection, since older releases of grpcio-health-checking lack the messages.
         response: Any = GetMessageClass(SERVICE.methods_by_name["List"].output_type)()
         for name in (*self._services, DATABASE):

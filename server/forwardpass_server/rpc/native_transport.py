@@ -1,8 +1,7 @@
-"""The door for hot calls on pygrpc-native: HTTP/2 and gRPC in Rust, a thread here that takes all calls that wait.
+"""The transport of hot calls on pygrpc-native: HTTP/2 and gRPC in Rust, and a thread here that takes the waiting calls.
 
-Whatever came since the last look is one batch. The rules are those of the interceptors:
-authorization, admission, deadline, and the error table. Methods that are not hot go on to a
-grpc.aio server behind a private Unix socket.
+Calls that came since the last time are batched. The rules are those of the interceptors: authorization, admission,
+deadline, and the error table. Methods that are not hot go on to a grpc.aio server behind a private Unix socket.
 """
 
 import os
@@ -19,13 +18,10 @@ from forwardpass_server.rpc.context import REQUEST_ID, read_metadata
 from forwardpass_server.rpc.error_mapping import STATUS_TRAILER, ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight, too_large
 from forwardpass_server.rpc.listening import UNIX
-from forwardpass_server.serving import Dispatcher, Method, RawRequest, RawResponse
+from forwardpass_server.serving import BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
 
 if TYPE_CHECKING:
     from pygrpc_native import NativeGrpcFront
-
-MAX_EVENTS: Final = 512
-"""How many calls are taken at one go."""
 
 _PROBE: Final = "/forwardpass.v1.Nothing/RelayAll"
 """A method that there is not; every call of it goes through the front to the grpc.aio server and back."""
@@ -69,7 +65,7 @@ def cores() -> int:
 
 
 class NativeTransport:
-    """Takes hot calls from a front and answers them."""
+    """Takes hot calls from a front and responds to them."""
 
     def __init__(
         self,
@@ -81,19 +77,21 @@ class NativeTransport:
         guard: Guard,
         error_mapper: ErrorMapper,
         in_flight: InFlight,
+        policy: BatchingPolicy,
         max_request_bytes: int,
         call_timeout: float,
     ) -> None:
-        """Make a door; `start` opens it.
+        """Make a transport; `start` lets it take calls.
 
         Args:
             front: Bound, not started.
-            dispatcher: Answers the calls of `hot`.
-            hot: The kind of each path that goes to the dispatcher.
-            direct: What answers each path that needs no batch and no admission.
+            dispatcher: Responds to the calls of `hot`.
+            hot: The methods whose calls go to the dispatcher, by their paths.
+            direct: What responds to calls that need no batch and no admission, by their paths.
             guard: Who may call what.
-            error_mapper: What makes errors into answers.
+            error_mapper: Maps errors to statuses.
             in_flight: Counts calls.
+            policy: How many calls are taken at once.
             max_request_bytes: The largest request.
             call_timeout: Seconds that a call may take at most.
         """
@@ -102,6 +100,7 @@ class NativeTransport:
         self._guard = guard
         self._error_mapper = error_mapper
         self._in_flight = in_flight
+        self._max_gathered = policy.max_gathered_requests
         self._max_request_bytes = max_request_bytes
         self._call_timeout = call_timeout
         self._methods: dict[int, tuple[str, Method | None, Callable[[bytes], bytes] | None]] = {}
@@ -113,7 +112,7 @@ class NativeTransport:
         self._thread = threading.Thread(target=self._serve, name="front", daemon=True)
 
     def start(self) -> None:
-        """RawResponse calls from now on."""
+        """Take calls from now on."""
         self._front.start()
         self._thread.start()
 
@@ -162,10 +161,10 @@ class NativeTransport:
 
     def _serve(self) -> None:
         take = self._front.recv_batch_details
-        while (events := take(MAX_EVENTS)) is not None:
+        while (events := take(self._max_gathered)) is not None:
             try:
                 self._take(events)
-            except Exception as error:  # noqa: BLE001 - who has no answer yet gets one, and the door stays open
+            except Exception as error:  # noqa: BLE001 - every call gets a response, and the thread goes on
                 for _, number, _, _, _, details in events:
                     if details is not None:
                         self._reject(number, details, error)
@@ -175,8 +174,8 @@ class NativeTransport:
         now = time.monotonic()
         longest = now + self._call_timeout
         methods, limit, closed = self._methods, self._max_request_bytes, self._guard.closed
-        for kind, number, method, request, _, details in events:
-            if kind:  # EVENT_CANCEL
+        for is_cancel, number, method, request, _, details in events:
+            if is_cancel:
                 calls = self._cancel(number, calls)
                 continue
             path, hot, direct = methods[method]
@@ -186,7 +185,7 @@ class NativeTransport:
                 if direct is not None:
                     self._front.respond(number, direct(request))
                     continue
-            except Exception as error:  # noqa: BLE001 - becomes the answer
+            except Exception as error:  # noqa: BLE001 - becomes the response
                 self._reject(number, details, error)
                 continue
             remaining = details[2]
@@ -196,7 +195,7 @@ class NativeTransport:
             self._dispatcher.take(self._admitted(calls), self)
 
     def _check(self, path: str, hot: Method | None, request: bytes, details: Details) -> Method | None:
-        """Refuse a call that may not be made, or whose request is too large; return the kind for its caller."""
+        """Reject a call that may not be made, or whose request is too large; return the method for its caller."""
         if self._guard.closed:
             _, token = read_metadata(details[0])
             self._guard.check(path, token)
@@ -206,7 +205,7 @@ class NativeTransport:
         return hot
 
     def _admitted(self, calls: list[RawRequest]) -> list[RawRequest]:
-        """Count calls in; refuse those for which there is no room."""
+        """Count calls in; reject those for which there is no room."""
         try:
             room = self._in_flight.enter(len(calls))
         except ForwardpassError as error:

@@ -13,14 +13,14 @@ from forwardpass.v1.prediction_service_pb2 import (
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.methods import Service
-from forwardpass_server.rpc.streams import answered
+from forwardpass_server.rpc.streams import respond_to_each
 from forwardpass_server.serving import PREDICT, PREDICT_MANY, TRACE
 
 SERVICE: Final = DESCRIPTOR.services_by_name["PredictionService"]
 
 
 class PredictionService:
-    """Lets each request of a stream go to the door as if it were a call."""
+    """Hands each request of a stream to the transport as if it were a call."""
 
     def __init__(self, transport: AsyncioTransport) -> None:
         self._transport = transport
@@ -28,23 +28,27 @@ class PredictionService:
     def predict_stream(
         self, requests: AsyncIterator[PredictStreamRequest], call: RpcContext
     ) -> AsyncIterator[PredictStreamResponse]:
-        """RawResponse each request as it is ready; an error answers its own id and the stream goes on."""
-        return answered(requests, lambda request: self._answer_in_stream(request, call), in_order=False)
+        """Respond to each request as it is ready; an error is the response to its own id, and the stream goes on."""
+        return respond_to_each(
+            requests,
+            lambda request: self._respond(request, call),
+            max_requests=self._transport.max_stream_requests,
+            in_order=False,
+        )
 
-    async def _answer_in_stream(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
+    async def _respond(self, request: PredictStreamRequest, call: RpcContext) -> PredictStreamResponse:
         try:
-            answer = await self._transport.call(
+            response = await self._transport.call(
                 PREDICT,
                 request.request.SerializeToString(),
                 request_id=call.request_id,
                 token=call.token,
                 expires=call.expires,
             )
-        except Exception as error:  # noqa: BLE001 - becomes this request's answer
-            return PredictStreamResponse(
-                id=request.id, error=self._transport.error_mapper.map(error, call.request_id).status
-            )
-        return PredictStreamResponse(id=request.id, response=PredictResponse.FromString(answer))
+        except Exception as error:  # noqa: BLE001 - becomes the response to this request
+            mapped = self._transport.error_mapper.map(error, call.request_id)
+            return PredictStreamResponse(id=request.id, error=mapped.status)
+        return PredictStreamResponse(id=request.id, response=PredictResponse.FromString(response))
 
 
 def prediction_service(transport: AsyncioTransport) -> Service:

@@ -207,6 +207,7 @@ class TransportsMachine(RuleBasedStateMachine):
             guard=Guard(None),
             error_mapper=self.error_mapper,
             in_flight=self.in_flight,
+            policy=SMALL,
             max_request_bytes=LARGEST_REQUEST,
             call_timeout=60.0,
         )
@@ -221,7 +222,7 @@ class TransportsMachine(RuleBasedStateMachine):
         self.new: list[Sent] = []
 
     async def _asyncio_transport(self) -> AsyncioTransport:
-        return AsyncioTransport(self.dispatcher, Guard(None), self.error_mapper)
+        return AsyncioTransport(self.dispatcher, Guard(None), self.error_mapper, SMALL)
 
     async def _in_loop(self, sent: Sent) -> bytes:
         """RawResponse a call as the interceptors and the handler do."""
