@@ -13,7 +13,7 @@ EXTRAS := metrics postgres rest server
 PYTHONS ?= 3.12 3.13 3.14
 PYTHON_TESTS ?= tests/client tests/server/core tests/server/serving --ignore tests/client/importers
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -55,6 +55,9 @@ release: .venv/installed  ## build dist/ from the commit, twice in two places, c
 
 proto: .venv/installed  ## generate the code of protos/ again
 	$(BIN)/python protos/generate.py
+
+reference: .venv/installed  ## generate the tables and the schema of docs/reference that follow from the code
+	$(BIN)/python -m tests.support.reference_tables
 
 lock: .venv/installed  ## pin what is in the image, by hashes, to what is newest
 	$(BIN)/python -m pip install -qq --group lock

@@ -12,8 +12,6 @@ from forwardpass.spec.expressions import grammar
 from forwardpass_server.core import ACTIVATIONS as FUNCTIONS
 from forwardpass_server.core.elementwise import FUNCTIONS as ELEMENTWISE
 
-from tests.support.default_parameters import default_parameters
-
 DOCS = Path(__file__).parents[1] / "docs" / "reference" / "activations.md"
 
 
@@ -22,19 +20,6 @@ def test_spec_and_core_agree() -> None:
     keywords = {name: set(inspect.signature(function).parameters) for name, function in FUNCTIONS.items()}
     assert spoken == {name: known - {"z", "out"} for name, known in keywords.items()}
     assert list(spoken) == list(FUNCTIONS)
-
-
-def test_the_documented_table_is_the_core() -> None:
-    named, _ = DOCS.read_text().split("\n## ")
-    rows = [line for line in named.splitlines() if line.startswith("| `")]
-    assert rows == [documented(name) for name in FUNCTIONS]
-
-
-def documented(name: str) -> str:
-    """The row of docs/reference/activations.md for a function."""
-    formula = (FUNCTIONS[name].__doc__ or "").split("\n")[0].removeprefix("Return ").replace("|", "\\|")
-    parameters = ", ".join(f"`{key}` = {value:g}" for key, value in default_parameters(name).items())
-    return f"| `{name}` | {formula} | {parameters} |"
 
 
 def test_what_expressions_may_say_is_what_the_core_computes() -> None:

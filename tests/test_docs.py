@@ -11,12 +11,13 @@ import jsonschema
 import pytest
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
-from forwardpass.spec.layers import KINDS, LayerModel
 from forwardpass_server.registry.compile import check_examples, compile_plan
+
+from tests.support import reference_tables
 
 ROOT = Path(__file__).parents[1]
 SPEC = (ROOT / "docs" / "reference" / "spec.md").read_text()
-SCHEMA = ROOT / "docs" / "reference" / "network.schema.json"
+SCHEMA = reference_tables.SCHEMA
 
 
 def blocks(language: str, text: str = SPEC) -> list[str]:
@@ -33,11 +34,10 @@ def test_the_spec_that_is_shown(text: str) -> None:
     jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))
 
 
-def test_every_kind_of_layer_is_documented() -> None:
-    rows = [[cell.strip() for cell in line.split("|")] for line in LAYERS.splitlines() if line.startswith("| `")]
-    said = {row[1].strip("`"): set(re.findall(r"`([a-z_]+)`", row[2])) for row in rows}
-    fields = {kind: set(model.model_fields) - {*LayerModel.model_fields, "kind"} for kind, model in KINDS.items()}
-    assert {kind: names & fields[kind] for kind, names in said.items()} == fields
+@pytest.mark.parametrize("name", reference_tables.TABLES)
+def test_the_tables_follow_from_the_code(name: str) -> None:
+    page = reference_tables.TABLES[name].read_text()
+    assert reference_tables.rows_of(page) == reference_tables.table(name), "run `make reference`"
 
 
 def test_the_python_that_is_shown() -> None:
@@ -47,7 +47,7 @@ def test_the_python_that_is_shown() -> None:
 
 def test_the_published_schema_is_fresh_and_valid() -> None:
     schema = json.loads(SCHEMA.read_text())
-    assert schema == spec.json_schema()
+    assert schema == json.loads(reference_tables.schema()), "run `make reference`"
     jsonschema.Draft202012Validator.check_schema(schema)
 
 

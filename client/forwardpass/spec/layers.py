@@ -142,12 +142,12 @@ class ScaleShiftModel(LayerModel):
         None, description="A factor for each value; ones when left out."
     )
     shift: Annotated[Vector | None, _axes("inputs", fill=0.0)] = Field(
-        None, description="Added to each value then; zeros when left out."
+        None, description="Added to each value after that; zeros when left out."
     )
 
 
 class BatchNormModel(LayerModel):
-    """gamma * (x - mean) / sqrt(variance + epsilon) + beta with what training found (Ioffe & Szegedy, 2015)."""
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of training (Ioffe & Szegedy, 2015)."""
 
     kind: Literal["batch_norm"]
     mean: Annotated[Vector, _axes("inputs")] = Field(description="The moving mean of each value.")
@@ -164,7 +164,7 @@ class BatchNormModel(LayerModel):
 
 
 class LayerNormModel(LayerModel):
-    """gamma * (x - m) / sqrt(v + epsilon) + beta, m and v the row's own mean and variance (Ba et al., 2016)."""
+    """gamma * (x - m) / sqrt(v + epsilon) + beta, with the moments m and v of the row itself (Ba et al., 2016)."""
 
     kind: Literal["layer_norm"]
     gamma: Annotated[Vector | None, _axes("inputs", fill=1.0)] = Field(
@@ -177,7 +177,7 @@ class LayerNormModel(LayerModel):
 
 
 class EmbeddingModel(LayerModel):
-    """For each x the row of the table with that index (Bengio et al., 2003); NaN where there is no such row."""
+    """For each x the row of the table at that index, else NaN; inputs x size nodes (Bengio et al., 2003)."""
 
     kind: Literal["embedding"]
     table: Annotated[Table, _axes("categories", "size")] = Field(
@@ -191,12 +191,12 @@ class EmbeddingModel(LayerModel):
 
 
 class OneHotModel(LayerModel):
-    """For each node 1 where the x of its index equals its category, else 0."""
+    """For each node 1 where the x at its index equals its category, else 0."""
 
     kind: Literal["one_hot"]
     categories: Annotated[Vector, _axes("outputs")] = Field(description="A number for each node.")
     indices: Annotated[Indices | None, _axes("outputs", fill=0.0)] = Field(
-        None, description="Which x each node looks at, from 0; may be left out where the layer reads one value."
+        None, description="The index of the x of each node, from 0; may be left out where the layer reads one value."
     )
 
     @classmethod
@@ -216,7 +216,7 @@ class OneHotModel(LayerModel):
 
 
 class BucketizeModel(LayerModel):
-    """For each x how many boundaries are less than or equal to it; NaN stays NaN."""
+    """For each x the number of boundaries that are less than or equal to it; NaN stays NaN."""
 
     kind: Literal["bucketize"]
     boundaries: Annotated[Ascending, _axes("boundaries")] = Field(description="In ascending order.")
@@ -228,18 +228,18 @@ class LookupModel(LayerModel):
     kind: Literal["lookup"]
     keys: Annotated[Different, _axes("keys")] = Field(description="Numbers to look up, all different.")
     values: Annotated[Vector, _axes("keys")] = Field(description="A number for each key.")
-    default: Number | None = Field(None, description="Where no key equals x; NaN when left out.")
+    default: Number | None = Field(None, description="The value where no key equals x; NaN when left out.")
 
 
 class ClipModel(LayerModel):
-    """x, but at least low and at most high, value by value."""
+    """min(max(x, low), high), value by value."""
 
     kind: Literal["clip"]
     low: Annotated[Vector | None, _axes("inputs")] = Field(
-        None, description="The least of each value; none when left out."
+        None, description="The smallest of each value; none when left out."
     )
     high: Annotated[Vector | None, _axes("inputs")] = Field(
-        None, description="The greatest of each value, not less than low; none when left out."
+        None, description="The largest of each value, not less than low; none when left out."
     )
 
     def check_arrays(self, inputs: int) -> Iterator[Problem]:
@@ -251,27 +251,27 @@ class ClipModel(LayerModel):
 
 
 class ImputeModel(LayerModel):
-    """x, or where it is missing the number in its place."""
+    """x, or its number in values where x is missing."""
 
     kind: Literal["impute"]
     values: Annotated[Vector, _axes("inputs")] = Field(
         description="The number that replaces each value where it is missing."
     )
-    missing: Number | None = Field(None, description="The number that says missing; NaN when left out.")
+    missing: Number | None = Field(None, description="The number that marks a missing value; NaN when left out.")
 
 
 class DropoutModel(LayerModel):
-    """x as it is: dropout happens in training only (Srivastava et al., 2014)."""
+    """x: dropout happens in training only (Srivastava et al., 2014)."""
 
     kind: Literal["dropout"]
-    rate: Rate = Field(0.0, description="The share that training left out; of no effect here.")
+    rate: Rate = Field(0.0, description="The share of values that training dropped; of no effect.")
 
 
 class TakeModel(LayerModel):
-    """The x of each index, in order: selections, slices, permutations."""
+    """The x at each index, in order: selections, slices, permutations."""
 
     kind: Literal["take"]
-    indices: Annotated[Indices, _axes("outputs")] = Field(description="Which x each node is, from 0.")
+    indices: Annotated[Indices, _axes("outputs")] = Field(description="The index of the x of each node, from 0.")
 
     def check_arrays(self, inputs: int) -> Iterator[Problem]:
         """Yield indices beyond the values."""
@@ -279,13 +279,13 @@ class TakeModel(LayerModel):
 
 
 class PoolModel(LayerModel):
-    """For each node the largest, mean, sum or smallest of the x in its window."""
+    """For each node the largest, mean, sum or smallest x of its window."""
 
     kind: Literal["pool"]
     windows: Annotated[Windows, _axes("outputs", "size")] = Field(
-        description="For each node the indices of its x, from 0; equally many for all."
+        description="For each node the indices of its x, from 0; equally many for all nodes."
     )
-    reduce: Literal["max", "mean", "sum", "min"] = Field(description="What becomes of a window.")
+    reduce: Literal["max", "mean", "sum", "min"] = Field(description="How a window becomes one value.")
 
     def check_arrays(self, inputs: int) -> Iterator[Problem]:
         """Yield indices beyond the values."""
