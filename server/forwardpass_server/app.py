@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc
+from forwardpass.extras import require
 from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import Engine, choose
@@ -68,11 +68,8 @@ is longer than most calls take altogether."""
 COLLECT_AFTER: Final = 20_000
 """So many objects more than were freed are made before Python looks for cycles among the young ones; 700 by default."""
 
-EXTRAS: Final = {
-    "rest_listen": ("rest", ("httptools", "starlette", "uvicorn")),
-    "metrics_listen": ("metrics", ("prometheus_client",)),
-}
-"""What a setting that is not empty needs: the extra, and its packages."""
+EXTRAS: Final = {"rest_listen": "rest", "metrics_listen": "metrics"}
+"""The extra that a setting needs which is set."""
 
 
 def serve(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -91,7 +88,9 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         EngineError: The engine cannot do what the settings ask for.
     """
     engine = choose(settings)
-    _check_extras(settings)
+    for setting, extra in EXTRAS.items():
+        if getattr(settings, setting) is not None:
+            require(extra, needed_by=f"setting {setting}")
     sys.setswitchinterval(SWITCH_INTERVAL)
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file, declared_scopes(SERVICES) | HEALTH_SCOPES)
@@ -286,16 +285,6 @@ async def _serve(
     if metrics:
         metrics.stop()
     log.info("stopped")
-
-
-def _check_extras(settings: Settings) -> None:
-    for setting, (extra, packages) in EXTRAS.items():
-        missing = [package for package in packages if find_spec(package) is None]
-        if missing and getattr(settings, setting) is not None:
-            raise BadSettingsError(
-                f"setting {setting} needs the extra `{extra}`, whose {', '.join(missing)} is not installed; "
-                f"pip install 'forwardpass[{extra}]'"
-            )
 
 
 def _rest(

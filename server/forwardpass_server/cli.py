@@ -11,12 +11,21 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from forwardpass.extras import MissingExtraError
+
     from forwardpass_server.registry import Moved
     from forwardpass_server.settings import Settings
+
+
+NOT_POSIX: Final = (
+    "the server runs on Linux and macOS, not on this system; on Windows, run it in WSL or a container. "
+    "The client runs here"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +46,34 @@ class Command:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     given = sys.argv[1:] if arguments is None else [*arguments]
-    options = vars(_parser(given).parse_args(given))
-    raise SystemExit(_COMMANDS[options.pop("command")].run(options))
+    if find_spec("fcntl") is None:
+        raise SystemExit(_refuse(NOT_POSIX))
+    try:
+        options = vars(_parser(given).parse_args(given))
+        code = _COMMANDS[options.pop("command")].run(options)
+    except ImportError as error:
+        code = _refuse(_missing_extra(error))
+    raise SystemExit(code)
+
+
+def _missing_extra(error: ImportError) -> "MissingExtraError":
+    """Return the error that names the extra of a package that is not installed.
+
+    Raises:
+        ImportError: The error itself, where no extra installs what is missing.
+    """
+    from forwardpass.extras import MissingExtraError, extra_of, require  # noqa: PLC0415
+
+    if isinstance(error, MissingExtraError):
+        return error
+    try:
+        extra = extra_of((error.name or "").partition(".")[0])
+        require(extra, needed_by="forwardpass-server")
+    except MissingExtraError as missing:
+        return missing
+    except LookupError:
+        pass
+    raise error
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
@@ -102,7 +137,7 @@ def _say_ready(address: str) -> None:
     print(f"forwardpass-server ready on {address}", flush=True)  # noqa: T201 - scripts wait for this line
 
 
-def _refuse(error: Exception) -> int:
+def _refuse(error: Exception | str) -> int:
     print(f"forwardpass-server: {error}", file=sys.stderr)  # noqa: T201 - the sentence for whoever typed
     return 2
 

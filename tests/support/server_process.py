@@ -24,7 +24,14 @@ class ServerProcess:
         log: The file with what it wrote to stderr.
     """
 
-    def __init__(self, folder: Path, *flags: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *flags: str,
+        environment: dict[str, str] | None = None,
+        python: tuple[str, str] = ("-m", "forwardpass_server"),
+    ) -> None:
+        self._python = python
         self.database = folder / "forwardpass.db"
         self.log = folder / "log"
         self._flags = flags
@@ -33,7 +40,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start the process and wait for its ready line."""
-        command = [sys.executable, "-m", "forwardpass_server", "serve", "--listen", "127.0.0.1:0"]
+        command = [sys.executable, *self._python, "serve", "--listen", "127.0.0.1:0"]
         command += ["--database", f"sqlite:///{self.database}", "--lame-duck", "0", *self._flags]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
