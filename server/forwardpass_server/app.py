@@ -18,9 +18,17 @@ from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import Engine, choose
 from forwardpass_server.oip import INFERENCE_SERVICE, inference_service
-from forwardpass_server.registry import BackedUp, Moved, Registry, SqlStore, StoreOpenError, back_up, prune
-from forwardpass_server.registry import check as check_store
-from forwardpass_server.registry import move as move_store
+from forwardpass_server.registry import (
+    BackupReport,
+    CopyReport,
+    Registry,
+    SqlStore,
+    StoreOpenError,
+    back_up,
+    collect_garbage,
+    copy_registry,
+    verify,
+)
 from forwardpass_server.rpc import (
     HEALTH_CHECK,
     HEALTH_SCOPES,
@@ -95,7 +103,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file, declared_scopes(SERVICES) | HEALTH_SCOPES)
     credentials = _credentials(settings)
-    store = SqlStore(settings.database, patience=settings.database_connect_timeout)
+    store = SqlStore(settings.database, connect_timeout=settings.database_connect_timeout)
     try:
         registry = Registry.open(
             store,
@@ -120,7 +128,7 @@ def migrate(settings: Settings) -> None:
     Raises:
         StoreOpenError: The database cannot be used.
     """
-    SqlStore(settings.database, patience=settings.database_connect_timeout).close()
+    SqlStore(settings.database, connect_timeout=settings.database_connect_timeout).close()
 
 
 def check(settings: Settings, say: Callable[[str], None]) -> int:
@@ -132,7 +140,7 @@ def check(settings: Settings, say: Callable[[str], None]) -> int:
     """
     damaged = count = 0
     with SqlStore(settings.database) as store:
-        for name, problem in check_store(store, numerics=settings.numerics):
+        for name, problem in verify(store, numerics=settings.numerics):
             count += 1
             if problem is not None:
                 damaged += 1
@@ -141,19 +149,19 @@ def check(settings: Settings, say: Callable[[str], None]) -> int:
     return damaged
 
 
-def move(settings: Settings, to: str) -> Moved:
+def move(settings: Settings, to: str) -> CopyReport:
     """Copy the registry to another database, which must be empty; the settings' one stays as it is.
 
     Raises:
         StoreOpenError: A database cannot be used.
         StoreUnavailableError: It cannot be read or written.
-        MoveError: The registry cannot be moved.
+        CopyError: The registry cannot be moved.
     """
     with SqlStore(settings.database) as source, SqlStore(to) as target:
-        return move_store(source, target)
+        return copy_registry(source, target)
 
 
-def backup(settings: Settings, path: Path) -> BackedUp:
+def backup(settings: Settings, path: Path) -> BackupReport:
     """Write a copy of a SQLite registry, which a server may have in use.
 
     Raises:
@@ -164,18 +172,18 @@ def backup(settings: Settings, path: Path) -> BackedUp:
     return back_up(settings.database, path)
 
 
-def restore(settings: Settings, path: Path) -> Moved:
+def restore(settings: Settings, path: Path) -> CopyReport:
     """Put a backup into the settings' database, which must be empty; the file stays as it is.
 
     Raises:
         StoreOpenError: The file or the database cannot be used.
         StoreUnavailableError: One of them cannot be read or written.
-        MoveError: The database is not empty, or the backup is damaged.
+        CopyError: The database is not empty, or the backup is damaged.
     """
     if not path.is_file():
         raise StoreOpenError(f"the backup {path} does not exist")
     with SqlStore(f"sqlite:///{path}") as source, SqlStore(settings.database) as target:
-        return move_store(source, target)
+        return copy_registry(source, target)
 
 
 def collect(settings: Settings, keep: int, *, dry_run: bool) -> list[str]:
@@ -186,7 +194,7 @@ def collect(settings: Settings, keep: int, *, dry_run: bool) -> list[str]:
         StoreUnavailableError: It cannot be read or written.
     """
     with SqlStore(settings.database) as store:
-        return prune(store, keep, dry_run=dry_run)
+        return collect_garbage(store, keep, dry_run=dry_run)
 
 
 async def _serve(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from forwardpass.extras import MissingExtraError
 
-    from forwardpass_server.registry import Moved
+    from forwardpass_server.registry import CopyReport
     from forwardpass_server.settings import Settings
 
 
@@ -147,14 +147,14 @@ def _with_settings(flags: dict[str, Any], work: "Callable[[Settings], int]") -> 
     from forwardpass.errors import StoreUnavailableError  # noqa: PLC0415
 
     from forwardpass_server import logs  # noqa: PLC0415
-    from forwardpass_server.registry import BackupError, MoveError, StoreOpenError  # noqa: PLC0415
+    from forwardpass_server.registry import BackupError, CopyError, StoreOpenError  # noqa: PLC0415
     from forwardpass_server.settings import BadSettingsError  # noqa: PLC0415
 
     try:
         settings = _load(flags)
         logs.configure(settings.log_level)
         return work(settings)
-    except (BadSettingsError, StoreOpenError, StoreUnavailableError, MoveError, BackupError) as error:
+    except (BadSettingsError, StoreOpenError, StoreUnavailableError, CopyError, BackupError) as error:
         return _refuse(error)
 
 
@@ -186,7 +186,7 @@ def _move(flags: dict[str, Any]) -> int:
     return _with_settings(flags, lambda settings: _say_moved("moved", app.move(settings, to)))
 
 
-def _say_moved(done: str, moved: "Moved") -> int:
+def _say_moved(done: str, moved: "CopyReport") -> int:
     print(  # noqa: T201 - the answer
         f"{done} {moved.networks} networks with {moved.versions} versions of {moved.size_bytes:,} bytes at revision "
         f"{moved.revision}; every row and digest was compared"

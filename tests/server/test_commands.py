@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from forwardpass.v1 import network_service_pb2, prediction_service_pb2
-from forwardpass_server.registry.schema import HEAD
+from forwardpass_server.registry.storage.schema import HEAD
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 

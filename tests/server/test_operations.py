@@ -56,14 +56,14 @@ def test_a_restored_backup_is_the_same_registry(tmp_path: Path) -> None:
         registry = Registry.open(store)
         registry.register("net", tiny(1))
         registry.register("net", tiny(2))
-        registry.set_alias("net", "stable", "1")
-        before = store.load()
+        registry.rollout.set_alias("net", "stable", "1")
+        before = store.read_state()
     assert run("backup", f"--database=sqlite:///{tmp_path}/old.db", f"{tmp_path}/copy.db").returncode == 0
     restored = run("restore", f"--database=sqlite:///{tmp_path}/new.db", f"{tmp_path}/copy.db")
     assert restored.returncode == 0, restored.stderr
     assert "every row and digest was compared" in restored.stdout
     with SqlStore(f"sqlite:///{tmp_path}/new.db") as store:
-        assert store.load() == before
+        assert store.read_state() == before
     again = run("restore", f"--database=sqlite:///{tmp_path}/new.db", f"{tmp_path}/copy.db")
     assert again.returncode == 2
     assert "has networks already" in again.stderr
@@ -76,7 +76,7 @@ def test_damage_is_told_and_kept(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/old.db"
     with SqlStore(url) as store:
         Registry.open(store).register("net", tiny(1))
-        with store.writing() as connection:
+        with store.database.writing() as connection:
             connection.exec_driver_sql("UPDATE versions SET content = zeroblob(10) WHERE name = 'net'")
     found = back_up(url, tmp_path / "copy.db")
     assert found.damaged == ("net/1",)
@@ -108,8 +108,8 @@ def test_old_versions_that_nobody_names_are_deleted(tmp_path: Path) -> None:
         registry = Registry.open(store)
         for weight in range(1, 8):
             registry.register("net", tiny(weight))
-        registry.set_alias("net", "stable", "1")
-        registry.set_shadow("net", "2", "3", share=0.5)
+        registry.rollout.set_alias("net", "stable", "1")
+        registry.rollout.set_shadow("net", "2", "3", share=0.5)
     said = run("gc", f"--database={url}", "--keep=2", "--dry-run")
     assert said.stdout.splitlines() == ["net/4", "net/5", "2 versions would be deleted"], said.stderr
     assert run("gc", f"--database={url}", "--keep=2").stdout.splitlines()[-1] == "2 versions were deleted"

@@ -57,7 +57,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class BatchTotals:
     """What a run came to, of its second half.
 
     Attributes:
@@ -75,7 +75,7 @@ class Figures:
     threads: int
 
     @classmethod
-    def of(cls, samples: list[Sample], *, of_grpc: float = 0.0) -> "Figures":
+    def of(cls, samples: list[Sample], *, of_grpc: float = 0.0) -> "BatchTotals":
         """Look at a run, of whose bytes for each request grpcio may lose some."""
         half = len(samples) // 2
         # The first tenth is the start: pools fill, and connections are made.
@@ -225,7 +225,7 @@ def test_a_server_stays_as_it_is(tmp_path: Path, engine: str, capsys: pytest.Cap
         codes = sum((caller.codes for caller in callers), Counter[grpc.StatusCode]())
         total = sum(codes.values())
         streams = sum(caller.cancelled_streams for caller in callers) / total
-        figures = Figures.of(samples, of_grpc=OF_GRPC_BYTES * streams if engine == "grpcio" else 0.0)
+        figures = BatchTotals.of(samples, of_grpc=OF_GRPC_BYTES * streams if engine == "grpcio" else 0.0)
         eighths = [f"{samples[(len(samples) - 1) * part // 8].memory / 2**20:.1f}" for part in range(9)]
         with capsys.disabled():
             print(
@@ -261,8 +261,8 @@ def life(bytes_per_request: float, *, files: float = 0.0, threads: float = 0.0, 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_planted_leak_is_found_and_noise_is_none(seed: int) -> None:
-    assert Figures.of(life(0.0, seed=seed)).leaks == []
-    assert Figures.of(life(100.0, seed=seed)).leaks == ["memory"]
-    assert Figures.of(life(0.0, seed=seed, files=1e-4)).leaks == ["files"]
-    assert Figures.of(life(0.0, seed=seed, threads=1e-4)).leaks == ["threads"]
-    assert Figures.of(life(100.0, seed=seed)).bytes_per_request == pytest.approx(100.0, abs=10.0)
+    assert BatchTotals.of(life(0.0, seed=seed)).leaks == []
+    assert BatchTotals.of(life(100.0, seed=seed)).leaks == ["memory"]
+    assert BatchTotals.of(life(0.0, seed=seed, files=1e-4)).leaks == ["files"]
+    assert BatchTotals.of(life(0.0, seed=seed, threads=1e-4)).leaks == ["threads"]
+    assert BatchTotals.of(life(100.0, seed=seed)).bytes_per_request == pytest.approx(100.0, abs=10.0)

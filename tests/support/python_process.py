@@ -7,13 +7,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.support.memory_folder import PARENT
+
 ROOT = Path(__file__).parents[2]
 
 
 def let_others_pass(folder: Path) -> None:
     """Let every user reach what is in a folder of pytest's, which are for their owner alone."""
     for parent in folder.parents:
-        if parent == Path(tempfile.gettempdir()):
+        if parent in {Path(tempfile.gettempdir()), PARENT}:
             break
         parent.chmod(parent.stat().st_mode | 0o011)
 

@@ -1,10 +1,10 @@
 """Replicas for histories: processes with a registry each, forked from one that has everything imported.
 
-`main` has the URL of a database and `right` or `planted`. It forks a replica for each line on stdin, which is the path
-of the socket that the replica listens on, and prints its process id. A planted replica claims to know what
-it was asked for and has not looked.
+`main` forks a replica for each line on stdin, a JSON list: the URL of a database, `right` or `planted`, and the path of
+the socket that the replica listens on. A planted replica claims to know the requested revision without a refresh.
 """
 
+import importlib
 import json
 import logging
 import os
@@ -42,7 +42,7 @@ class Replica:
                 return registry.delete_network(name)
             if method == "delete_version":
                 return registry.delete_version(name, int(arguments[0])).revision
-            return getattr(registry, method)(name, *arguments).revision
+            return getattr(registry.rollout, method)(name, *arguments).revision
         except ForwardpassError as error:
             return type(error).__name__
 
@@ -57,7 +57,7 @@ class Replica:
         except ForwardpassError as error:
             return revision, type(error).__name__
         try:
-            spec = self._registry.spec(name, str(version.number))
+            spec = self._registry.read_spec(name, str(version.number))
         except NotFoundError:  # it was deleted since, and the registry knows by now
             return self._read(method, name, alias, min_revision=revision + 1)
         return revision, str(float(spec.layers[0].weights[0, 0]))
@@ -65,7 +65,7 @@ class Replica:
     def _at(self, min_revision: int) -> Snapshot:
         if self._registry.revision < min_revision and not self._planted:
             looked = threading.Event()
-            self._registry.look(lambda _: looked.set())
+            self._registry.refresh(lambda _: looked.set())
             looked.wait()
         return self._registry.snapshot
 
@@ -83,19 +83,20 @@ class Replica:
                 file.flush()
 
 
-def main(url: str, kind: str) -> None:
-    """Fork replicas as they are asked for."""
+def main() -> None:
+    """Fork a replica for each line on stdin; it prints its process id when it listens."""
     logging.disable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with SqlStore(url) as store:
-        Registry.open(store).load_reference("article-linear", "")  # imports what replicas need
-    print("ready", flush=True)
+    with SqlStore("sqlite://") as store:
+        Registry.open(store).load_reference("article-linear", "")  # import what replicas need
+    importlib.import_module("psycopg")
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
+            url, kind, path = json.loads(line)
             with socket.socket(socket.AF_UNIX) as listener:
                 replica = Replica(url, planted=kind == "planted")
-                listener.bind(line.strip())
+                listener.bind(path)
                 listener.listen()
                 os.write(1, b"%d\n" % os.getpid())
                 replica.serve(listener)

@@ -8,7 +8,7 @@ from forwardpass.spec import FORMAT, NetworkSpec, digest, parse
 from forwardpass.v1.prediction_service_pb2 import PredictRequest
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
 from forwardpass_server.registry import LoadedVersion
-from forwardpass_server.registry.compile import compile_plan, serve
+from forwardpass_server.registry.compile import compile_plan
 from hypothesis import strategies as st
 
 from tests.support.random_graphs import random_graph
@@ -41,7 +41,7 @@ def identity(width: int = 1, **fields: Any) -> NetworkSpec:
 
 def loaded(network: NetworkSpec, name: str = "sample", version: int = 1) -> LoadedVersion:
     """Make a network ready without a registry."""
-    return serve(name, version, digest(network), network, compile_plan(network))
+    return LoadedVersion.of(name, version, digest(network), network, compile_plan(network))
 
 
 @st.composite

@@ -57,7 +57,7 @@ class ServerCollector(Collector):
     def _of_registry(self, snapshot: Snapshot) -> dict[Family, list[Value]]:
         totals = self._tally.take(snapshot)
         named = sorted(self._tally.named() & snapshot.networks.keys())
-        count, size = self._registry.compiled
+        count, size = self._registry.plan_cache_size
         states = [version.in_service for network in snapshot.networks.values() for version in network.versions.values()]
         in_service = sum(states)
         versions = {"in_service": in_service, "out_of_service": len(states) - in_service}
@@ -68,7 +68,7 @@ class ServerCollector(Collector):
                 for family, values in _BY_NETWORK.items()
             },
             families.REVISION: _one(snapshot.revision),
-            families.DATABASE: _one(self._registry.database_works),
+            families.DATABASE: _one(self._registry.database_reachable),
             families.NETWORKS: _one(len(snapshot.networks)),
             families.VERSIONS: _labelled("state", versions),
             families.LATEST_VERSION: _labelled("network", latest),
@@ -87,7 +87,7 @@ def _labelled(label: str, numbers: Mapping[str, float], ending: str = "") -> lis
 
 def _calls(network: str, totals: Totals) -> list[Value]:
     labels = {"network": network}
-    return [("_count", labels, totals.whole.calls), ("_sum", labels, totals.whole.total)]
+    return [("_count", labels, totals.whole.calls), ("_sum", labels, totals.whole.total_seconds)]
 
 
 def _failed(network: str, totals: Totals) -> list[Value]:
@@ -107,7 +107,12 @@ def _batches(network: str, totals: Totals) -> list[Value]:
 
 def _stages(network: str, totals: Totals) -> list[Value]:
     whole = totals.whole
-    stages = {"queue": whole.queue, "input": whole.input, "compute": whole.infer, "output": whole.output}
+    stages = {
+        "queue": whole.queue_seconds,
+        "input": whole.input_seconds,
+        "compute": whole.infer_seconds,
+        "output": whole.output_seconds,
+    }
     # A clock that is read twice may put a queue a trace below nothing.
     return [("_total", {"network": network, "stage": stage}, max(0.0, time)) for stage, time in stages.items()]
 

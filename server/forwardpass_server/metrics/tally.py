@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from forwardpass_server.registry import Counted, Figures, Snapshot, VersionRuntime
+from forwardpass_server.registry import BatchTotals, CollectedStatistics, Snapshot, VersionRuntime
 
 MAX_NETWORKS: Final = 100
 """So many networks have figures of their own, those that are called first; all further ones have them together."""
@@ -28,14 +28,14 @@ class Totals:
         failures: How many calls were refused.
     """
 
-    whole: Figures = field(default_factory=Figures)
+    whole: BatchTotals = field(default_factory=BatchTotals)
     batches: list[int] = field(default_factory=lambda: [0] * len(BUCKETS))
     failures: int = 0
 
-    def add(self, counted: Counted) -> None:
+    def add(self, counted: CollectedStatistics) -> None:
         """Add what was counted of a version."""
-        self.whole += counted.whole
-        self.failures += counted.failures
+        self.whole += counted.all_sizes
+        self.failures += counted.errors
         for size, figures in counted.sizes.items():
             for place, most in enumerate(BUCKETS):
                 if size <= most:
@@ -64,7 +64,7 @@ class Tally:
         with self._lock:
             counted = dict(_counted(snapshot))
             for runtime in self._seen.keys() - counted.keys():
-                self._gone[self._seen.pop(runtime)].add(runtime.counted())
+                self._gone[self._seen.pop(runtime)].add(runtime.collect_statistics())
             totals = defaultdict(Totals, {label: gone.copy() for label, gone in self._gone.items()})
             for runtime, (network, figures) in counted.items():
                 label = self._seen.setdefault(runtime, self._label(network))
@@ -83,9 +83,9 @@ class Tally:
         return network
 
 
-def _counted(snapshot: Snapshot) -> Iterator[tuple[VersionRuntime, tuple[str, Counted]]]:
+def _counted(snapshot: Snapshot) -> Iterator[tuple[VersionRuntime, tuple[str, CollectedStatistics]]]:
     """Find the versions that were called."""
     for network in snapshot.networks.values():
         for version in network.versions.values():
-            if version.runtime.called:
-                yield version.runtime, (network.name, version.runtime.counted())
+            if version.runtime.has_statistics:
+                yield version.runtime, (network.name, version.runtime.collect_statistics())

@@ -120,7 +120,7 @@ def find(snapshot: "Snapshot", name: str, version: str) -> "VersionState":
         VersionOutOfServiceError: It answers no calls; so is this one.
     """
     try:
-        return snapshot.serving(name, version)
+        return snapshot.resolve(name, version)
     except VersionOutOfServiceError as error:
         error.message = f"Request for unknown model: '{name}' version {error.facts['version']} is not at ready state"
         raise

@@ -17,8 +17,8 @@ from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import LoadedVersion, Registry, Snapshot, VersionState
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
-from forwardpass_server.rpc.looking import found
 from forwardpass_server.rpc.methods import Service
+from forwardpass_server.rpc.read_at_revision import read_at_revision
 from forwardpass_server.rpc.streams import respond_to_each
 
 SERVICE: Final = v2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -154,11 +154,11 @@ class InferenceService:
         return v2.ModelStatisticsResponse(model_stats=map(statistics, versions))
 
     async def _found(self, name: str, reference: str) -> tuple[Snapshot, VersionState]:
-        return await found(self._registry, lambda snapshot: find(snapshot, name, reference))
+        return await read_at_revision(self._registry, lambda snapshot: find(snapshot, name, reference))
 
     async def _loaded(self, name: str, reference: str) -> LoadedVersion:
         _, asked = await self._found(name, reference)
-        resident = self._registry.resident(asked)
+        resident = self._registry.get_loaded(asked)
         if resident is not None:
             return resident
         return await asyncio.to_thread(self._registry.load, asked)

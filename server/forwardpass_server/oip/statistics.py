@@ -6,29 +6,29 @@ from forwardpass_server.registry import VersionState
 
 def statistics(version: VersionState) -> v2.ModelStatistics:
     """Return what a version computed since the server started."""
-    counted = version.runtime.counted()
-    whole = counted.whole
+    counted = version.runtime.collect_statistics()
+    whole = counted.all_sizes
     calls, batches = whole.calls, whole.batches
     return v2.ModelStatistics(
         name=version.network,
         version=str(version.number),
-        last_inference=int(counted.last * 1e3),
+        last_inference=int(counted.last_time * 1e3),
         inference_count=whole.rows,
         execution_count=batches,
         inference_stats=v2.InferStatistics(
-            success=_duration(calls, whole.total),
-            fail=_duration(counted.failures, counted.failed),
-            queue=_duration(calls, whole.queue),
-            compute_input=_duration(batches, whole.input),
-            compute_infer=_duration(batches, whole.infer),
-            compute_output=_duration(batches, whole.output),
+            success=_duration(calls, whole.total_seconds),
+            fail=_duration(counted.errors, counted.error_seconds),
+            queue=_duration(calls, whole.queue_seconds),
+            compute_input=_duration(batches, whole.input_seconds),
+            compute_infer=_duration(batches, whole.infer_seconds),
+            compute_output=_duration(batches, whole.output_seconds),
         ),
         batch_stats=[
             v2.InferBatchStatistics(
                 batch_size=size,
-                compute_input=_duration(figures.batches, figures.input),
-                compute_infer=_duration(figures.batches, figures.infer),
-                compute_output=_duration(figures.batches, figures.output),
+                compute_input=_duration(figures.batches, figures.input_seconds),
+                compute_infer=_duration(figures.batches, figures.infer_seconds),
+                compute_output=_duration(figures.batches, figures.output_seconds),
             )
             for size, figures in counted.sizes.items()
         ],

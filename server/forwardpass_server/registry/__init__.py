@@ -1,45 +1,48 @@
-"""The registry: names, versions, aliases, digests, and where they are kept."""
+"""The registry: named networks with numbered versions, aliases and shadows, and their storage."""
 
-from forwardpass_server.registry.backing_up import BackedUp, BackupError, back_up
-from forwardpass_server.registry.checking import check
-from forwardpass_server.registry.moving import Moved, MoveError, move
-from forwardpass_server.registry.pruning import prune
+from forwardpass_server.registry.loaded_version import LoadedVersion
+from forwardpass_server.registry.operations.backup import BackupError, BackupReport, back_up
+from forwardpass_server.registry.operations.copy import CopyError, CopyReport, copy_registry
+from forwardpass_server.registry.operations.garbage_collection import collect_garbage
+from forwardpass_server.registry.operations.verify import verify
+from forwardpass_server.registry.reader import RegistryReader
 from forwardpass_server.registry.registry import Registry
-from forwardpass_server.registry.shadows import ShadowFigures, Shadowing, ShadowStatistics
+from forwardpass_server.registry.rollout import Rollout
+from forwardpass_server.registry.shadow_statistics import ShadowStatistics, ShadowTotals
 from forwardpass_server.registry.snapshot import Snapshot, revision_ahead
-from forwardpass_server.registry.sql import SqlStore
 from forwardpass_server.registry.state import (
-    LATEST,
-    LayerSummary,
-    LoadedVersion,
     NetworkChange,
     NetworkState,
     Registered,
-    Summary,
+    Shadowing,
     VersionRuntime,
     VersionState,
 )
-from forwardpass_server.registry.statistics import Counted, Figures, Statistics
-from forwardpass_server.registry.store import MoveRow, ShadowRow, Store, StoreOpenError
+from forwardpass_server.registry.statistics import BatchTotals, CollectedStatistics, Statistics
+from forwardpass_server.registry.storage.sql_store import SqlStore
+from forwardpass_server.registry.storage.store import LATEST, AliasMoveRow, ShadowRow, Store, StoreOpenError
+from forwardpass_server.registry.summary import LayerSummary, Summary
 
 __all__ = [
     "LATEST",
-    "BackedUp",
+    "AliasMoveRow",
     "BackupError",
-    "Counted",
-    "Figures",
+    "BackupReport",
+    "BatchTotals",
+    "CollectedStatistics",
+    "CopyError",
+    "CopyReport",
     "LayerSummary",
     "LoadedVersion",
-    "MoveError",
-    "MoveRow",
-    "Moved",
     "NetworkChange",
     "NetworkState",
     "Registered",
     "Registry",
-    "ShadowFigures",
+    "RegistryReader",
+    "Rollout",
     "ShadowRow",
     "ShadowStatistics",
+    "ShadowTotals",
     "Shadowing",
     "Snapshot",
     "SqlStore",
@@ -50,8 +53,8 @@ __all__ = [
     "VersionRuntime",
     "VersionState",
     "back_up",
-    "check",
-    "move",
-    "prune",
+    "collect_garbage",
+    "copy_registry",
     "revision_ahead",
+    "verify",
 ]

@@ -1,12 +1,20 @@
-"""The networks of the article, which every registry has from the start.
+"""The built-in networks, which every new registry starts with.
 
-An introduction to forward propagation: a bank predicts how many transactions a
-customer will make. Each proves itself by the article's own example.
+They are the networks of an article that introduces forward propagation: a bank predicts the number of a customer's
+transactions. The example in each spec is the article's.
 """
 
+import logging
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
-from forwardpass.spec import NetworkSpec, from_nodes
+from forwardpass.errors import StoreUnavailableError
+from forwardpass.spec import NetworkSpec, from_nodes, to_safetensors
+
+from forwardpass_server.registry.catalog import Catalog
+from forwardpass_server.registry.storage.store import Seed, digest_of
+
+log = logging.getLogger(__name__)
 
 _FEATURES = ("children", "accounts")
 
@@ -50,3 +58,27 @@ def builtin_networks() -> Mapping[str, NetworkSpec]:
             examples=[{"inputs": [3, 5], "outputs": [182], "tolerance": 0.0}],
         ),
     }
+
+
+def seed_builtin_networks(catalog: Catalog, *, known: AbstractSet[str], max_networks: int) -> None:
+    """Add the built-in networks that the store never had; other processes may do so at the same time.
+
+    Args:
+        catalog: The catalog.
+        known: The names that the store has, or had.
+        max_networks: The highest number of networks.
+    """
+    specs = {name: spec for name, spec in builtin_networks().items() if name not in known}
+    room = max(max_networks - len(catalog.snapshot.networks), 0)
+    for name in [*specs][room:]:
+        log.warning("the built-in network %s is not added: there is no room (setting `max_networks`)", name)
+        del specs[name]
+    contents = {name: to_safetensors(spec) for name, spec in specs.items()}
+    seeds = [Seed(name=name, digest=digest_of(content), content=content) for name, content in contents.items()]
+    if not seeds:
+        return
+    try:
+        catalog.store.seed(seeds)
+        catalog.reload()
+    except StoreUnavailableError as error:
+        log.warning("the built-in networks %s are not added: %s", ", ".join(specs), error)

@@ -1,4 +1,4 @@
-"""From a checked spec to what the core computes, and the proof of the spec's own examples."""
+"""Compilation of a spec to a plan, and verification of the spec's examples."""
 
 from typing import Any, Final
 
@@ -13,19 +13,18 @@ from forwardpass.spec.network import DENSE
 from forwardpass.tensors import Array
 
 from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward, validate_and_fill
-from forwardpass_server.registry.features import typed_features
-from forwardpass_server.registry.state import LayerSummary, LoadedVersion, Summary
+from forwardpass_server.registry.typed_features import typed_features
 
 MAX_FAULTS: Final = 100
-"""How many examples that do not hold are listed one by one."""
+"""The number of failed examples that an error lists."""
 
 
 def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
-    """Make a plan. It shares no memory with the spec, whose arrays may be parts of a whole file.
+    """Compile a plan. It shares no memory with the spec, whose arrays may be views of a whole file.
 
     Args:
         spec: The spec.
-        numerics: How to compute it where the spec does not say.
+        numerics: How to compute it if the spec does not say.
     """
     return Plan(
         dtype=np.dtype(spec.dtype),
@@ -34,15 +33,15 @@ def compile_plan(spec: NetworkSpec, numerics: Numerics = "exact") -> Plan:
         layers=tuple(_compile_layer(layer, spec.dtype) for layer in spec.layers),
         groups={group.name: group.width for group in spec.inputs.groups},
         output_layers=spec.output_layers,
-        output_scale=_unless([fact.scale for fact in spec.output_metadata], 1, spec.dtype),
-        output_shift=_unless([fact.shift for fact in spec.output_metadata], 0, spec.dtype),
+        output_scale=_array_unless([fact.scale for fact in spec.output_metadata], 1, spec.dtype),
+        output_shift=_array_unless([fact.shift for fact in spec.output_metadata], 0, spec.dtype),
         fast=(spec.numerics or numerics) == "fast",
     )
 
 
-def _unless(numbers: list[float], nothing: float, dtype: str) -> Array | None:
-    """Return numbers as an array, or None where all of them change nothing."""
-    return None if all(number == nothing for number in numbers) else np.array(numbers, dtype)
+def _array_unless(numbers: list[float], neutral: float, dtype: str) -> Array | None:
+    """Return numbers as an array, or None if all of them are neutral."""
+    return None if all(number == neutral for number in numbers) else np.array(numbers, dtype)
 
 
 def _compile_layer(layer: spec_values.Layer, dtype: str) -> Layer:
@@ -58,7 +57,7 @@ def _compile_layer(layer: spec_values.Layer, dtype: str) -> Layer:
         weights, mask = layer.weights, layer.arrays.get("mask")
         if mask is not None:
             weights = weights * mask
-        elif 1 in weights.shape:  # Dense copies the weights as it turns them round, but for those that look the same
+        elif 1 in weights.shape:  # Dense transposes the weights, which copies them unless one side is 1
             weights = weights.copy()
         return Dense(weights=weights, bias=layer.bias.copy(), **shared)
     arrays = {key: array.copy() for key, array in layer.arrays.items()}
@@ -67,7 +66,7 @@ def _compile_layer(layer: spec_values.Layer, dtype: str) -> Layer:
 
 
 def _own_function(activation: Activation, dtype: str) -> Elementwise | None:
-    """Make the function that an expression says, or None where the spec names one."""
+    """Compile the function of an expression; None if the spec names a built-in function."""
     if not activation.expression:
         return None
     tree = expressions.parse(activation.expression, activation.parameters)
@@ -75,13 +74,12 @@ def _own_function(activation: Activation, dtype: str) -> Elementwise | None:
 
 
 def check_examples(spec: NetworkSpec, plan: Plan) -> None:
-    """Compute every example.
+    """Compute every example and compare its outputs.
 
-    A difference is accepted up to the example's tolerance, or without one up to `TOLERANCE`
-    times `max(1, |expected|)`.
+    Differences up to the example's tolerance are accepted; without one, up to `TOLERANCE` times `max(1, |expected|)`.
 
     Raises:
-        ExampleFailedError: One or more do not hold; `faults` has each, with its worst output.
+        ExampleFailedError: Examples do not hold; `faults` has each of them, with its worst output.
     """
     if not spec.examples:
         return
@@ -92,12 +90,12 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
         if example.tolerance is not None:
             tolerance[row] = example.tolerance
     with np.errstate(all="ignore"):
-        inputs, refused = _settled(spec, given.astype(plan.dtype))
+        inputs, rejected = _validate_and_fill(spec, given.astype(plan.dtype))
         actual = forward(plan, inputs).astype(np.float64)
         excess = np.abs(actual - expected) - tolerance
-    # Nothing is worse than NaN, or than an input that a prediction would refuse.
+    # NaN is the worst, and so is an input that a prediction would reject.
     excess[np.isnan(excess)] = np.inf
-    excess[refused] = np.inf
+    excess[rejected] = np.inf
     worst = excess.argmax(axis=1)
     failed = np.flatnonzero(excess.max(axis=1) > 0).tolist()
     if not failed:
@@ -126,64 +124,14 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
     )
 
 
-def _settled(spec: NetworkSpec, inputs: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Return the inputs to compute with, `(examples, inputs)`, and which rows a prediction would refuse."""
+def _validate_and_fill(spec: NetworkSpec, inputs: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return the inputs to compute with, `(examples, inputs)`, and a mask of rows that a prediction would reject."""
     typed = typed_features(spec)
     if typed is None:
         allowed = np.isfinite(inputs) | spec.allow_non_finite_inputs
         return inputs, np.logical_not(allowed.all(axis=1))
-    refused = np.zeros(len(inputs), bool)
+    rejected = np.zeros(len(inputs), bool)
     filled, violations = validate_and_fill(typed.rules, inputs)
     if violations is not None:
-        refused[violations.refusals[:, 0]] = True
-    return filled, refused
-
-
-def summarize(spec: NetworkSpec, numerics: Numerics = "exact") -> Summary:
-    """Keep what a spec says besides numbers and examples, and `numerics` where it does not say how to compute."""
-    return Summary(
-        dtype=spec.dtype,
-        inputs=spec.inputs,
-        layers=tuple(
-            LayerSummary(
-                name=layer.name,
-                kind=layer.kind,
-                activation=layer.activation,
-                nodes=layer.nodes,
-                from_=layer.from_,
-                merge=layer.merge,
-            )
-            for layer in spec.layers
-        ),
-        output_layers=spec.output_layers,
-        outputs=spec.outputs,
-        classes=spec.classes,
-        description=spec.description,
-        metadata=spec.metadata,
-        tags=spec.tags,
-        parameter_count=spec.parameter_count,
-        numerics=spec.numerics or numerics,
-        output_metadata=spec.output_metadata,
-        thresholds=spec.thresholds,
-    )
-
-
-def serve(name: str, version: int, digest: str, spec: NetworkSpec, plan: Plan) -> LoadedVersion:
-    """Put together what a call needs."""
-    return LoadedVersion(
-        name=name,
-        version=version,
-        digest=digest,
-        plan=plan,
-        input_names=spec.inputs.names,
-        feature_index={feature: index for index, feature in enumerate(spec.inputs.names)},
-        output_names=spec.outputs,
-        classes=spec.classes,
-        kinds=tuple(layer.kind for layer in spec.layers),
-        nodes=tuple(layer.nodes for layer in spec.layers),
-        activations=tuple(layer.activation for layer in spec.layers),
-        allow_non_finite=spec.allow_non_finite_inputs,
-        numerics="fast" if plan.fast else "exact",
-        typed=typed_features(spec),
-        thresholds=np.array(spec.thresholds, plan.dtype) if spec.thresholds else None,
-    )
+        rejected[violations.refusals[:, 0]] = True
+    return filled, rejected

@@ -1,4 +1,4 @@
-"""Everything that is registered, as it was at one revision: never changed, only replaced."""
+"""The snapshot: everything that is registered at one revision. It is never changed, only replaced."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +16,11 @@ from forwardpass.errors import (
     VersionOutOfServiceError,
 )
 
-from forwardpass_server.registry.shadows import Shadowing
-from forwardpass_server.registry.state import NetworkState, VersionState
-from forwardpass_server.registry.store import NetworkRow, VersionRow
+from forwardpass_server.registry.state import NetworkState, Shadowing, VersionState
+from forwardpass_server.registry.storage.store import NetworkRow, VersionRow
 
-_COMPARED: Final = 100
-"""How many names are compared with one that is not there: a caller's typing error must stay cheap."""
+_MAX_COMPARED: Final = 100
+"""The number of names that an unknown name is compared with: a caller's typing error must stay cheap."""
 
 NotFound = TypeVar("NotFound", bound=NotFoundError)
 
@@ -31,10 +30,10 @@ class Snapshot:
     """The state of the registry at a revision.
 
     Attributes:
-        revision: How many changes there were.
-        networks: Every network, by name.
+        revision: The number of changes so far.
+        networks: Every network by name.
         names: Their names, sorted.
-        shadowed: What is computed beside a version, by its network's name and its number.
+        shadowed: The shadows of each version that has some, by network name and version number.
     """
 
     revision: int
@@ -44,12 +43,12 @@ class Snapshot:
 
     @classmethod
     def of(cls, networks: Mapping[str, NetworkState], revision: int) -> "Snapshot":
-        """Make a snapshot of networks by name."""
+        """Create a snapshot of networks by name."""
         shadowed = {key: found for network in networks.values() for key, found in _shadowed(network).items()}
         return cls(revision=revision, networks=networks, names=tuple(sorted(networks)), shadowed=shadowed)
 
-    def changed(self, changes: Mapping[str, NetworkState | None], revision: int) -> "Snapshot":
-        """Return the snapshot after changes of networks by name; None deletes one."""
+    def with_changes(self, changes: Mapping[str, NetworkState | None], revision: int) -> "Snapshot":
+        """Return the snapshot after changes of networks by name; None deletes a network."""
         networks = dict(self.networks)
         names = [*self.names]
         for name, network in changes.items():
@@ -69,44 +68,44 @@ class Snapshot:
         """Return a network.
 
         Raises:
-            NetworkNotFoundError: There is none of this name.
+            NetworkNotFoundError: There is no network of this name.
         """
         network = self.networks.get(name)
         if network is None:
             raise _missing(NetworkNotFoundError, "network", name, "there is", self.names)
         return network
 
-    def listed(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
-        """Return networks by name: all, or at most `limit` of those after a name."""
+    def list_networks(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
+        """Return networks sorted by name: all, or at most `limit` of those after a name."""
         start = bisect_right(self.names, after)
         end = None if limit is None else start + limit
         return tuple(map(self.networks.__getitem__, self.names[start:end]))
 
     def versions(self) -> Iterator[VersionState]:
-        """Return every version of every network, by name and number."""
+        """Iterate over every version of every network, by name and number."""
         return (version for name in self.names for version in self.networks[name].versions.values())
 
     def version(self, name: str, reference: str) -> VersionState:
-        """Return a version by number or alias; an empty reference is `latest`.
+        """Return a version by number or alias; an empty reference means `latest`.
 
         Raises:
             NetworkNotFoundError: There is no such network.
-            VersionNotFoundError: It has no version of this number.
-            AliasNotFoundError: It has no alias of this name.
+            VersionNotFoundError: The network has no version of this number.
+            AliasNotFoundError: The network has no alias of this name.
         """
         network = self.network(name)
         version = network.references.get(reference)
         if version is not None:
             return version
         if is_number(reference):
-            return self.numbered(name, int(reference[:20]))
-        return self.aliased(name, reference)
+            return self.version_by_number(name, int(reference[:20]))
+        return self.version_of_alias(name, reference)
 
-    def serving(self, name: str, reference: str) -> VersionState:
-        """Return a version that answers calls; raises as `version` does.
+    def resolve(self, name: str, reference: str) -> VersionState:
+        """Return the version that answers a call of a reference; raises as `version` does.
 
         Raises:
-            VersionOutOfServiceError: It does not.
+            VersionOutOfServiceError: The version is out of service.
         """
         version = self.version(name, reference)
         if not version.in_service:
@@ -118,7 +117,7 @@ class Snapshot:
             )
         return version
 
-    def aliased(self, name: str, alias: str) -> VersionState:
+    def version_of_alias(self, name: str, alias: str) -> VersionState:
         """Return the version that an alias names; raises as `version` does."""
         network = self.network(name)
         number = network.aliases.get(alias)
@@ -127,7 +126,7 @@ class Snapshot:
             raise _missing(AliasNotFoundError, "alias", alias, where, sorted(network.aliases))
         return network.versions[number]
 
-    def numbered(self, name: str, number: int) -> VersionState:
+    def version_by_number(self, name: str, number: int) -> VersionState:
         """Return a version by number; raises as `version` does."""
         network = self.network(name)
         version = network.versions.get(number)
@@ -142,17 +141,17 @@ class Snapshot:
             )
         return version
 
-    def find(self, name: str, digest: str) -> VersionState | None:
-        """Return the network's version that has this content, if there is one."""
+    def find_by_digest(self, name: str, digest: str) -> VersionState | None:
+        """Return the network's version with this digest, or None."""
         network = self.networks.get(name)
         versions = network.versions.values() if network else ()
         return next((version for version in versions if version.digest == digest), None)
 
-    def check_room(self, name: str, *, max_networks: int, max_versions: int) -> None:
-        """Refuse a version more than allowed.
+    def check_quota(self, name: str, *, max_networks: int, max_versions: int) -> None:
+        """Check that one more version of a network is allowed.
 
         Raises:
-            QuotaExceededError: There are as many networks, or versions of this one, as allowed.
+            QuotaExceededError: The number of networks, or of this network's versions, has reached its limit.
         """
         network = self.networks.get(name)
         if network is None:
@@ -172,7 +171,7 @@ class Snapshot:
 
 
 def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> NetworkState:
-    """Make a network's state of its row, with versions that are known by their numbers."""
+    """Create a network's state from its row. Known versions of the same content are reused, with their runtime."""
     versions = {}
     for version in row.versions:
         state = known.get(version.number)
@@ -193,7 +192,7 @@ def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> Network
 
 
 def _shadowed(network: NetworkState) -> dict[tuple[str, int], tuple[Shadowing, ...]]:
-    """Return what is computed beside each version; a version beside itself is not."""
+    """Return the shadows of each version by network name and number; a version is not its own shadow."""
     found: dict[tuple[str, int], tuple[Shadowing, ...]] = {}
     for shadowing in network.shadowings:
         if shadowing.live is not shadowing.version:
@@ -203,7 +202,7 @@ def _shadowed(network: NetworkState) -> dict[tuple[str, int], tuple[Shadowing, .
 
 
 def version_state(name: str, row: VersionRow) -> VersionState:
-    """Make the state of a version of its row."""
+    """Create a version's state from its row."""
     return VersionState(
         network=name,
         number=row.number,
@@ -215,7 +214,7 @@ def version_state(name: str, row: VersionRow) -> VersionState:
 
 
 def revision_ahead(wanted: int, actual: int) -> RevisionAheadError:
-    """Make the error of a caller that knows of a revision which the store does not have."""
+    """Return the error for a caller that requests a revision which the store does not have yet."""
     return RevisionAheadError(
         f"revision {wanted} is wanted, and the registry's database is at {actual}: the revision is another registry's, "
         "or the database was restored from a backup; ask without `min_revision`",
@@ -225,16 +224,16 @@ def revision_ahead(wanted: int, actual: int) -> RevisionAheadError:
 
 
 def is_number(reference: str) -> bool:
-    """Say whether a reference is a version's number rather than an alias."""
+    """Say whether a reference is a version number rather than an alias."""
     return reference.isascii() and reference.isdecimal()
 
 
 def _missing(error: type[NotFound], what: str, wanted: str, where: str, names: Sequence[str]) -> NotFound:
-    """Make the error for a name that is not there, with the nearest that are; `names` are sorted."""
-    shown = wanted[:_COMPARED]
+    """Return the error for an unknown name, with the most similar of the sorted `names`."""
+    shown = wanted[:_MAX_COMPARED]
     place = bisect_left(names, shown)
-    # In a long list, names that begin alike stand near each other.
-    some = names[max(0, place - _COMPARED // 2) : place + _COMPARED // 2]
+    # In a long sorted list, names with the same beginning are neighbours.
+    some = names[max(0, place - _MAX_COMPARED // 2) : place + _MAX_COMPARED // 2]
     near = get_close_matches(shown, some, n=3)
     hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
     return _not_found(error, what, shown, f"{where} no {what} {shown!r}{hint}", near)

@@ -1,6 +1,6 @@
-"""What was computed of one version since the server started: how often, how much, how long.
+"""Statistics of a version since the server started: batches, rows, calls, and the time they took.
 
-Counted once for each batch, by the number of its rows, since a call by itself has no time for it.
+They are counted once for each batch, since counting each call would take too long.
 """
 
 import threading
@@ -10,117 +10,119 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 MAX_SIZES: Final = 1_000
-"""Of so many different sizes each has figures of its own; a further one counts as the next power of two."""
+"""The number of batch sizes that have totals of their own; a further size counts as the next power of two."""
 
 
 @dataclass(slots=True)
-class Figures:
-    """Figures of batches of one size, or of several; times in seconds.
+class BatchTotals:
+    """Totals of the batches of one size, or of several.
 
     Attributes:
-        batches: How many matrices were computed.
-        rows: How many rows they had.
-        calls: How many calls they answered.
-        total: From the arrival of each call to its answer, added up.
-        queue: The part of it before its request was read.
-        input: Reading requests, for each batch.
-        infer: Computing, for each batch.
-        output: Writing answers, for each batch.
+        batches: The number of batches.
+        rows: Their rows.
+        calls: The calls they answered.
+        total_seconds: From the arrival of each call to its response.
+        queue_seconds: The part of it before the request was decoded.
+        input_seconds: Decoding the requests, per batch.
+        infer_seconds: Computing, per batch.
+        output_seconds: Encoding the responses, per batch.
     """
 
     batches: int = 0
     rows: int = 0
     calls: int = 0
-    total: float = 0.0
-    queue: float = 0.0
-    input: float = 0.0
-    infer: float = 0.0
-    output: float = 0.0
+    total_seconds: float = 0.0
+    queue_seconds: float = 0.0
+    input_seconds: float = 0.0
+    infer_seconds: float = 0.0
+    output_seconds: float = 0.0
 
-    def __add__(self, other: "Figures") -> "Figures":
-        return Figures(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
+    def __add__(self, other: "BatchTotals") -> "BatchTotals":
+        return BatchTotals(*(getattr(self, name) + getattr(other, name) for name in _FIELDS))
 
 
-_NAMES: Final = tuple(field.name for field in fields(Figures))
+_FIELDS: Final = tuple(field.name for field in fields(BatchTotals))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Counted:
-    """A version's figures at a moment.
+class CollectedStatistics:
+    """The statistics of a version at one moment.
 
     Attributes:
-        sizes: Those of its batches, by their rows, ascending.
-        failures: How many calls were refused.
-        failed: Seconds from their arrival to the refusal, added up.
-        last: When a batch was last computed, in seconds since 1970; 0 for never.
+        sizes: The totals by the number of rows in a batch, ascending.
+        errors: The number of calls that ended with an error.
+        error_seconds: From their arrival to the error, in total.
+        last_time: When a batch was last computed, in seconds since 1970; 0 for never.
     """
 
-    sizes: dict[int, Figures]
-    failures: int
-    failed: float
-    last: float
+    sizes: dict[int, BatchTotals]
+    errors: int
+    error_seconds: float
+    last_time: float
 
     @property
-    def whole(self) -> Figures:
-        """The figures of all sizes together."""
-        return sum(self.sizes.values(), Figures())
+    def all_sizes(self) -> BatchTotals:
+        """The totals of all sizes together."""
+        return sum(self.sizes.values(), BatchTotals())
 
 
-NOTHING: Final = Counted(sizes={}, failures=0, failed=0.0, last=0.0)
-"""The figures of a version that was never called."""
+EMPTY_STATISTICS: Final = CollectedStatistics(sizes={}, errors=0, error_seconds=0.0, last_time=0.0)
+"""The statistics of a version that was never called."""
 
 
 class Statistics:
-    """Counts for one version. May be used by several threads."""
+    """Counts the calls of one version. May be used by several threads."""
 
-    __slots__ = ("_failed", "_failures", "_last", "_lock", "_sizes")
+    __slots__ = ("_error_seconds", "_errors", "_last_time", "_lock", "_sizes")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sizes: dict[int, Figures] = {}
-        self._failures = 0
-        self._failed = 0.0
-        self._last = 0.0
+        self._sizes: dict[int, BatchTotals] = {}
+        self._errors = 0
+        self._error_seconds = 0.0
+        self._last_time = 0.0
 
-    def computed(
+    def count_batch(
         self, rows: int, arrivals: Sequence[float], *, begun: float, read: float, infer: float, output: float
     ) -> None:
-        """Count a batch that was just answered.
+        """Count a batch whose responses are ready.
 
         Args:
-            rows: How many rows it had.
+            rows: The number of its rows.
             arrivals: When each of its calls arrived, by `time.monotonic()`.
-            begun: When computing began.
-            read: Seconds that reading it took.
-            infer: Seconds that computing it took.
-            output: Seconds that writing the answers took.
+            begun: When computing began, by `time.monotonic()`.
+            read: Seconds that decoding took.
+            infer: Seconds that computing took.
+            output: Seconds that encoding took.
         """
         now, calls, arrived = time.monotonic(), len(arrivals), sum(arrivals)
         with self._lock:
             of_size = self._sizes.get(rows)
             if of_size is None:
                 size = rows if len(self._sizes) < MAX_SIZES else 1 << (rows - 1).bit_length()
-                of_size = self._sizes.setdefault(size, Figures())
+                of_size = self._sizes.setdefault(size, BatchTotals())
             of_size.batches += 1
             of_size.rows += rows
             of_size.calls += calls
-            of_size.total += calls * now - arrived
-            of_size.queue += calls * (begun - read) - arrived
-            of_size.input += read
-            of_size.infer += infer
-            of_size.output += output
-            self._last = now
+            of_size.total_seconds += calls * now - arrived
+            of_size.queue_seconds += calls * (begun - read) - arrived
+            of_size.input_seconds += read
+            of_size.infer_seconds += infer
+            of_size.output_seconds += output
+            self._last_time = now
 
-    def refused(self, arrived: float) -> None:
-        """Count a call that was refused."""
+    def count_error(self, arrived: float) -> None:
+        """Count a call that ended with an error; it arrived at `arrived` by `time.monotonic()`."""
         now = time.monotonic()
         with self._lock:
-            self._failures += 1
-            self._failed += now - arrived
+            self._errors += 1
+            self._error_seconds += now - arrived
 
-    def counted(self) -> Counted:
-        """Return the figures of this moment."""
+    def collect(self) -> CollectedStatistics:
+        """Return the statistics as they are now."""
         with self._lock:
-            sizes = {size: self._sizes[size] + Figures() for size in sorted(self._sizes)}
-            last = self._last and time.time() - (time.monotonic() - self._last)
-            return Counted(sizes=sizes, failures=self._failures, failed=self._failed, last=last)
+            sizes = {size: self._sizes[size] + BatchTotals() for size in sorted(self._sizes)}
+            last_time = self._last_time and time.time() - (time.monotonic() - self._last_time)
+            return CollectedStatistics(
+                sizes=sizes, errors=self._errors, error_seconds=self._error_seconds, last_time=last_time
+            )

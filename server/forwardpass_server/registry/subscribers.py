@@ -1,4 +1,4 @@
-"""Who wants to know of changes."""
+"""Callbacks for changes of networks."""
 
 import logging
 import threading
@@ -10,14 +10,14 @@ log = logging.getLogger(__name__)
 
 
 class Subscribers:
-    """Callbacks that are told of each change."""
+    """Callbacks that are called after each change."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._callbacks: tuple[Callable[[NetworkChange], None], ...] = ()
 
     def add(self, callback: Callable[[NetworkChange], None]) -> Callable[[], None]:
-        """Add a callback; return what takes it away again."""
+        """Add a callback; return a function that removes it."""
         with self._lock:
             self._callbacks = (*self._callbacks, callback)
 
@@ -27,10 +27,10 @@ class Subscribers:
 
         return remove
 
-    def tell(self, change: NetworkChange) -> None:
-        """Call every callback."""
+    def notify(self, change: NetworkChange) -> None:
+        """Call every callback; their errors are logged."""
         for callback in self._callbacks:
             try:
                 callback(change)
-            except Exception:  # the change is made; whoever made it must hear so
+            except Exception:  # the change is committed, so its writer must not get an error
                 log.exception("a subscriber failed at the change of network %s", change.name)

@@ -13,8 +13,8 @@ from forwardpass.v1.network_pb2 import Network, NetworkVersion, Shadow
 from forwardpass.v1.network_service_pb2 import AliasMove, ShadowReport
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from forwardpass_server.registry import LATEST, MoveRow, NetworkState, Shadowing, ShadowRow, Summary, VersionState
-from forwardpass_server.registry.state import LayerSummary
+from forwardpass_server.registry import LATEST, AliasMoveRow, NetworkState, Shadowing, ShadowRow, Summary, VersionState
+from forwardpass_server.registry.summary import LayerSummary
 
 
 def network_message(network: NetworkState, description: str) -> Network:
@@ -65,15 +65,15 @@ def version_message(version: VersionState, summary: Summary | None, network: Net
     return message
 
 
-def move_message(move: MoveRow, *, deleted: bool) -> AliasMove:
+def move_message(move: AliasMoveRow, *, deleted: bool) -> AliasMove:
     """Say when an alias moved where, and whether that version was deleted since."""
     time = None if move.time is None else _timestamp(move.time)
-    return AliasMove(version=move.number, time=time, rollback=move.rollback, deleted=deleted)
+    return AliasMove(version=move.number, time=time, rollback=move.is_rollback, deleted=deleted)
 
 
 def shadow_report(shadowing: Shadowing) -> ShadowReport:
     """Say what was counted of a shadow."""
-    figures = shadowing.statistics.figures()
+    figures = shadowing.statistics.collect()
     return ShadowReport(
         shadow=_shadow_message(shadowing.row), of_version=shadowing.live.number, **dataclasses.asdict(figures)
     )

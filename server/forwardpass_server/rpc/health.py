@@ -58,7 +58,7 @@ class Health:
         if service in self._services:
             return SERVING if self.serving else NOT_SERVING
         if service == DATABASE:
-            return SERVING if self._registry.database_works else NOT_SERVING
+            return SERVING if self._registry.database_reachable else NOT_SERVING
         if not service.startswith(NETWORK_PREFIX):
             return None
         try:

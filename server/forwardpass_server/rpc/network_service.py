@@ -25,7 +25,7 @@ from forwardpass_server.registry import LATEST, NetworkState, Registered, Regist
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.convert import move_message, network_message, shadow_report, version_message
-from forwardpass_server.rpc.looking import found, snapshot_at
+from forwardpass_server.rpc.read_at_revision import read_at_revision, snapshot_at_revision
 from forwardpass_server.serving import lower_priority
 
 SERVICE: Final = v1.DESCRIPTOR.services_by_name["NetworkService"]
@@ -105,7 +105,7 @@ class NetworkService:
 
     async def get_network(self, request: v1.GetNetworkRequest, _: RpcContext) -> v1.GetNetworkResponse:
         """Get a network, one of its versions, and on request the spec."""
-        snapshot, version = await found(
+        snapshot, version = await read_at_revision(
             self._registry,
             lambda snapshot: snapshot.version(request.network, request.version),
             min_revision=request.min_revision,
@@ -116,8 +116,8 @@ class NetworkService:
             full = request.view == v1.NETWORK_VIEW_FULL
             return v1.GetNetworkResponse(
                 network=self._network(network),
-                version=version_message(version, self._registry.summary(version), network),
-                spec=spec.to_message(self._registry.spec(network.name, str(version.number))) if full else None,
+                version=version_message(version, self._registry.read_summary(version), network),
+                spec=spec.to_message(self._registry.read_spec(network.name, str(version.number))) if full else None,
                 revision=snapshot.revision,
             )
 
@@ -127,8 +127,8 @@ class NetworkService:
         """List networks by name, a page at a time; a page begins after the last name of the one before."""
         after = _read_token(request.page_token)
         size = _page_size(request.page_size)
-        snapshot = await snapshot_at(self._registry, request.min_revision)
-        networks = snapshot.listed(after=after, limit=size + 1)
+        snapshot = await snapshot_at_revision(self._registry, request.min_revision)
+        networks = snapshot.list_networks(after=after, limit=size + 1)
         return v1.ListNetworksResponse(
             networks=await self._in_thread(functools.partial(self._networks, networks[:size])),
             next_page_token=_token(networks[size - 1].name) if len(networks) > size else "",
@@ -137,7 +137,7 @@ class NetworkService:
 
     async def list_versions(self, request: v1.ListVersionsRequest, _: RpcContext) -> v1.ListVersionsResponse:
         """List a network's versions, newest first, a page at a time."""
-        snapshot, network = await found(
+        snapshot, network = await read_at_revision(
             self._registry,
             lambda snapshot: snapshot.network(request.network),
             min_revision=request.min_revision,
@@ -172,7 +172,7 @@ class NetworkService:
         """Make an alias name a version."""
         expected = request.expected_version if request.HasField("expected_version") else None
         work = functools.partial(
-            self._registry.set_alias, request.network, request.alias, request.version, expected=expected
+            self._registry.rollout.set_alias, request.network, request.alias, request.version, expected=expected
         )
         network, revision = await self._in_thread(functools.partial(self._written, work))
         return v1.SetAliasResponse(network=network, revision=revision)
@@ -182,7 +182,7 @@ class NetworkService:
         expected = request.expected_version if request.HasField("expected_version") else None
 
         def roll_back() -> v1.RollbackAliasResponse:
-            network, before = self._registry.rollback_alias(request.network, request.alias, expected=expected)
+            network, before = self._registry.rollout.rollback_alias(request.network, request.alias, expected=expected)
             message, revision = self._written(lambda: network)
             return v1.RollbackAliasResponse(
                 network=message,
@@ -195,13 +195,15 @@ class NetworkService:
 
     async def list_alias_moves(self, request: v1.ListAliasMovesRequest, __: RpcContext) -> v1.ListAliasMovesResponse:
         """List what an alias named, newest first."""
-        snapshot, _ = await found(
+        snapshot, _ = await read_at_revision(
             self._registry,
-            lambda snapshot: snapshot.aliased(request.network, request.alias),
+            lambda snapshot: snapshot.version_of_alias(request.network, request.alias),
             min_revision=request.min_revision,
         )
         kept = snapshot.network(request.network).versions
-        moves = await self._in_thread(functools.partial(self._registry.moves, request.network, request.alias))
+        moves = await self._in_thread(
+            functools.partial(self._registry.rollout.list_alias_moves, request.network, request.alias)
+        )
         return v1.ListAliasMovesResponse(
             moves=[move_message(move, deleted=move.number not in kept) for move in moves],
             revision=snapshot.revision,
@@ -209,14 +211,14 @@ class NetworkService:
 
     async def delete_alias(self, request: v1.DeleteAliasRequest, _: RpcContext) -> v1.DeleteAliasResponse:
         """Delete an alias."""
-        work = functools.partial(self._registry.delete_alias, request.network, request.alias)
+        work = functools.partial(self._registry.rollout.delete_alias, request.network, request.alias)
         network, revision = await self._in_thread(functools.partial(self._written, work))
         return v1.DeleteAliasResponse(network=network, revision=revision)
 
     async def set_shadow(self, request: v1.SetShadowRequest, _: RpcContext) -> v1.SetShadowResponse:
         """Let a version be computed beside another one."""
         work = functools.partial(
-            self._registry.set_shadow,
+            self._registry.rollout.set_shadow,
             request.network,
             request.of,
             request.version,
@@ -228,13 +230,13 @@ class NetworkService:
 
     async def clear_shadow(self, request: v1.ClearShadowRequest, _: RpcContext) -> v1.ClearShadowResponse:
         """End a shadow."""
-        work = functools.partial(self._registry.clear_shadow, request.network, request.of)
+        work = functools.partial(self._registry.rollout.clear_shadow, request.network, request.of)
         network, revision = await self._in_thread(functools.partial(self._written, work))
         return v1.ClearShadowResponse(network=network, revision=revision)
 
     async def list_shadows(self, request: v1.ListShadowsRequest, _: RpcContext) -> v1.ListShadowsResponse:
         """List a network's shadows, and what was counted of each."""
-        snapshot, network = await found(
+        snapshot, network = await read_at_revision(
             self._registry,
             lambda snapshot: snapshot.network(request.network),
             min_revision=request.min_revision,
@@ -247,8 +249,8 @@ class NetworkService:
     ) -> AsyncIterator[v1.WatchNetworksResponse]:
         """Send every network, then each that changes; a slow watcher gets the latest states only."""
         with self._broadcast.listen() as listener:
-            snapshot = await snapshot_at(self._registry, request.min_revision)
-            networks = [network for network in snapshot.listed() if network.name.startswith(request.name_prefix)]
+            snapshot = await snapshot_at_revision(self._registry, request.min_revision)
+            networks = [network for network in snapshot.list_networks() if network.name.startswith(request.name_prefix)]
             for start in range(0, len(networks), DEFAULT_PAGE):
                 work = functools.partial(self._networks, networks[start : start + DEFAULT_PAGE])
                 for message in await self._in_thread(work):
@@ -263,7 +265,7 @@ class NetworkService:
     def _network(self, network: NetworkState) -> Network:
         """Say what a network is; this may wait for the store."""
         try:
-            description = self._registry.description(network.versions[network.aliases[LATEST]])
+            description = self._registry.read_description(network.versions[network.aliases[LATEST]])
         except NotFoundError:  # deleted meanwhile
             description = ""
         return network_message(network, description)
@@ -285,7 +287,7 @@ class NetworkService:
         messages = []
         for version in versions:
             with contextlib.suppress(NotFoundError):
-                messages.append(version_message(version, self._registry.summary(version), network))
+                messages.append(version_message(version, self._registry.read_summary(version), network))
         return messages
 
     def _change(self, name: str) -> v1.WatchNetworksResponse:

@@ -108,7 +108,7 @@ def read_rows(resolved: "ResolvedRequest", limits: WorkLimits, policy: "Batching
         rows = len(read.numbers)
         limits.check(loaded, options, rows)
     except ForwardpassError:
-        version.runtime.statistics.refused(request.arrived)
+        version.runtime.statistics.count_error(request.arrived)
         raise
     warnings = b"" if read.warnings is None else inference.encode_warnings(read.warnings)
     of_row = response_bytes_per_row(loaded, options.trace) + options.row_bytes

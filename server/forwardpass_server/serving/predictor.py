@@ -205,7 +205,7 @@ class Predictor:
     ) -> RequestRows | None:
         """Read requests that are alike but for their numbers; return None if one of them needs more than that."""
         try:
-            loaded = self._registry.resident(prepared.version)
+            loaded = self._registry.get_loaded(prepared.version)
             return None if loaded is None else read_prepared_rows(prepared, requests, loaded, snapshot)
         except Exception:  # noqa: BLE001 - found again where each request is read by itself
             return None
@@ -214,7 +214,7 @@ class Predictor:
         """Decode and read a request for which the prepared one is not enough."""
         try:
             inference = _decode(request)
-            loaded = self._registry.resident(prepared.version)
+            loaded = self._registry.get_loaded(prepared.version)
         except Exception as error:  # noqa: BLE001 - becomes the response
             return RejectedRequest(request, error)
         if loaded is None:
@@ -261,7 +261,7 @@ def _encoded(batch: Batch, executed: ExecutedBatch, read_seconds: float) -> Infe
     began = time.monotonic()
     responses = encode_batch(batch, executed.computed)
     requests = batch.requests
-    batch.version.runtime.statistics.computed(
+    batch.version.runtime.statistics.count_batch(
         len(executed.matrix),
         [request.arrived for request in requests],
         begun=executed.begun,

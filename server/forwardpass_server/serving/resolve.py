@@ -75,7 +75,7 @@ def resolve_now(
         if not registry.shared:
             raise
         return UnresolvedRequest(request, inference, None, snapshot)
-    loaded = registry.resident(version)
+    loaded = registry.get_loaded(version)
     if loaded is None:
         return UnresolvedRequest(request, inference, version, snapshot)
     return ResolvedRequest(request, inference, version, loaded, snapshot)
@@ -88,7 +88,7 @@ async def resolve(
     found: list[ResolvedRequest | UnresolvedRequest | RejectedRequest] = [*unresolved]
     if any(request.version is None for request in unresolved):
         await next_turn()  # the transport's thread has other requests to take
-        error: Exception | None = await until(registry.look)
+        error: Exception | None = await until(registry.refresh)
         found = [
             request if request.version is not None else _find_again(request, registry, error) for request in unresolved
         ]
@@ -113,7 +113,7 @@ def _find_again(
         return RejectedRequest(request, revision_ahead(inference.min_revision, snapshot.revision))
     try:
         version = inference.find(snapshot)
-        loaded = registry.resident(version)
+        loaded = registry.get_loaded(version)
     except Exception as rejection:  # noqa: BLE001 - becomes the response
         return RejectedRequest(request, rejection)
     if loaded is None:

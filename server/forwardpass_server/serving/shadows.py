@@ -87,7 +87,7 @@ class Shadows:
         """Draw from rows whose responses were sent; queue the drawn ones, or drop them."""
         for each in live:
             for shadowing in each.shadowings:
-                drawn = shadowing.statistics.draw(len(each.inputs))
+                drawn = shadowing.statistics.sample(len(each.inputs))
                 if len(drawn):
                     self._put(each, shadowing, drawn)
 
@@ -115,7 +115,7 @@ class Shadows:
                 full = self._closed or self._bytes + size > self._policy.shadow_queue_bytes
                 self._bytes += 0 if full else size
             if full:
-                shadowing.statistics.dropped(len(drawn) - start)
+                shadowing.statistics.count_dropped(len(drawn) - start)
                 return
             piece = _Piece(
                 shadowing=shadowing,
@@ -148,7 +148,7 @@ class Shadows:
                 if not known:
                     log.exception("version %d cannot be computed as a shadow", piece.shadowing.version.number)
                 reason = str(error) if known else "it failed; the server's log has the reason"
-                piece.shadowing.statistics.failed(len(piece.inputs), reason)
+                piece.shadowing.statistics.count_failed(len(piece.inputs), reason)
             finally:
                 with self._news:
                     self._bytes -= piece.size
@@ -157,10 +157,10 @@ class Shadows:
         """Compute a piece and count how it differs from what was answered."""
         version, live, statistics = piece.shadowing.version, piece.loaded, piece.shadowing.statistics
         rows = len(piece.inputs)
-        loaded = self._registry.resident(version) or self._registry.load(version)
+        loaded = self._registry.get_loaded(version) or self._registry.load(version)
         # The alias may have moved to a version of another kind since the shadow was set.
         if _meaning(loaded) != _meaning(live):
-            statistics.failed(rows, f"version {live.version}, which answers now, has other inputs or outputs")
+            statistics.count_failed(rows, f"version {live.version}, which answers now, has other inputs or outputs")
             return
         with np.errstate(all="ignore"):
             inputs = piece.inputs.astype(loaded.plan.dtype)
@@ -169,12 +169,12 @@ class Shadows:
                 inputs, violations = validate_and_fill(loaded.typed.rules, inputs)
                 accepted = violations is None or not len(violations.refusals)
         if not accepted:
-            statistics.failed(rows, "there were rows with values that the shadow does not accept")
+            statistics.count_failed(rows, "there were rows with values that the shadow does not accept")
             return
         outputs = forward(loaded.plan, inputs)
         apart = differences(piece.outputs, outputs)
         too_far = beyond(apart, piece.outputs, piece.shadowing.row.tolerance)
-        statistics.compared(
+        statistics.count_compared(
             rows,
             beyond=int(too_far.any(axis=1).sum()),
             relabeled=_relabeled(live, piece.outputs, loaded, outputs),

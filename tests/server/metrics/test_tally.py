@@ -1,4 +1,4 @@
-"""Figures by network: they never fall, none is lost that was seen, and their number is bounded."""
+"""BatchTotals by network: they never fall, none is lost that was seen, and their number is bounded."""
 
 import time
 from collections import Counter
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from forwardpass_server.metrics.tally import BUCKETS, OTHER, Tally, Totals
 from forwardpass_server.registry import NetworkState, Snapshot, VersionState
 from forwardpass_server.registry.snapshot import version_state
-from forwardpass_server.registry.store import VersionRow
+from forwardpass_server.registry.storage.store import VersionRow
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ NAMES = tuple(f"net-{number}" for number in range(MAX + 2))
 
 def count(version: VersionState, rows: int) -> None:
     now = time.monotonic()
-    version.runtime.statistics.computed(rows, [now], begun=now, read=0.0, infer=0.5, output=0.0)
+    version.runtime.statistics.count_batch(rows, [now], begun=now, read=0.0, infer=0.5, output=0.0)
 
 
 class Networks:
@@ -35,16 +35,16 @@ class Networks:
             network = NetworkState(
                 name=name, versions={1: version}, aliases={"latest": 1}, create_time=MOMENT, update_time=MOMENT
             )
-            self.snapshot = self.snapshot.changed({name: network}, self.snapshot.revision + 1)
+            self.snapshot = self.snapshot.with_changes({name: network}, self.snapshot.revision + 1)
         return self.snapshot.network(name).versions[1]
 
     def delete(self, name: str) -> None:
-        self.snapshot = self.snapshot.changed({name: None}, self.snapshot.revision + 1)
+        self.snapshot = self.snapshot.with_changes({name: None}, self.snapshot.revision + 1)
 
 
 def numbers(totals: Totals) -> list[float]:
     whole = totals.whole
-    return [whole.calls, whole.rows, whole.batches, whole.infer, totals.failures, *totals.batches]
+    return [whole.calls, whole.rows, whole.batches, whole.infer_seconds, totals.failures, *totals.batches]
 
 
 @given(
@@ -71,7 +71,7 @@ def test_totals_are_what_was_counted_and_never_fall(steps: list[tuple[str, str, 
             calls[label] += 1
             rows[label] += number
         elif action == "refuse":
-            version.runtime.statistics.refused(time.monotonic())
+            version.runtime.statistics.count_error(time.monotonic())
             failures[label] += 1
         else:
             networks.delete(name)

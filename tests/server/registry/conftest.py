@@ -1,12 +1,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
 from forwardpass_server.registry import Registry, SqlStore, Store
+from forwardpass_server.registry.storage import schema
+from forwardpass_server.registry.storage.tables import metadata
+from forwardpass_server.registry.storage.tables import registry as revision_table
 
+from tests.support.memory_folder import memory_folder
 from tests.support.postgres import Cluster
 
 
@@ -41,24 +45,63 @@ FORGETFUL = {"memory"}
 """Those that begin anew when they are opened again."""
 
 
+class DatabasePool:
+    """Databases with empty tables, used by one test after another: to empty one is faster than to create one."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._free: list[str] = []
+        url = cluster.new_database()
+        SqlStore(url).close()
+        self._template = url.partition("?")[0].rpartition("/")[2]
+
+    def take(self) -> str:
+        """Return the URL of a database that no other test uses."""
+        return self._free.pop() if self._free else self._cluster.new_database(self._template)
+
+    def give_back(self, url: str) -> None:
+        """Empty a database for the next test; one that cannot be emptied is left alone."""
+        name = url.partition("?")[0].rpartition("/")[2]
+        statements = [
+            f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables) if table is not revision_table
+        ]
+        statements += ["UPDATE registry SET revision = 0", f"UPDATE alembic_version SET version_num = '{schema.HEAD}'"]
+        try:
+            self._cluster.execute("; ".join(["SET lock_timeout = '5s'", *statements]), name)
+        except psycopg.Error:
+            return
+        self._free.append(url)
+
+
 @pytest.fixture(scope="session")
-def migrated(cluster: Cluster) -> Callable[[], str]:
-    """Make databases in which the tables are there and empty; each call returns the URL of another."""
-    url = cluster.new_database()
-    SqlStore(url).close()
-    return partial(cluster.new_database, template=url.partition("?")[0].rpartition("/")[2])
+def database_pool(cluster: Cluster) -> DatabasePool:
+    return DatabasePool(cluster)
+
+
+@pytest.fixture
+def migrated(database_pool: DatabasePool) -> Iterator[Callable[[], str]]:
+    """Provide databases in which the tables are there and empty; each call returns the URL of another."""
+    taken: list[str] = []
+
+    def take() -> str:
+        taken.append(database_pool.take())
+        return taken[-1]
+
+    yield take
+    for url in taken:
+        database_pool.give_back(url)
 
 
 @pytest.fixture(params=sorted(PLACES.keys() - FORGETFUL))
-def lasting_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    made = PLACES[request.param](request, tmp_path)
+def lasting_place(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    made = PLACES[request.param](request, folder)
     yield made
     made.close()
 
 
 @pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    made = PLACES[request.param](request, tmp_path)
+def place(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    made = PLACES[request.param](request, folder)
     yield made
     made.close()
 
@@ -74,6 +117,12 @@ def registry(store: Store) -> Registry:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """The path of a SQLite database that is not there yet."""
-    return tmp_path / "registry.db"
+def folder() -> Iterator[Path]:
+    with memory_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def database(folder: Path) -> Path:
+    """The path of a SQLite database that does not exist yet."""
+    return folder / "registry.db"

@@ -11,8 +11,10 @@ from forwardpass import spec
 from forwardpass.errors import ExampleFailedError
 from forwardpass.numerics import Numerics
 from forwardpass_server.core import forward
+from forwardpass_server.registry import LoadedVersion
 from forwardpass_server.registry.builtin import builtin_networks
-from forwardpass_server.registry.compile import MAX_FAULTS, check_examples, compile_plan, serve, summarize
+from forwardpass_server.registry.compile import MAX_FAULTS, check_examples, compile_plan
+from forwardpass_server.registry.summary import summarize
 
 from tests.support.sample_networks import tiny
 
@@ -75,7 +77,11 @@ def test_the_spec_chooses_the_numerics_or_else_the_server(said: Numerics | None,
     network = replace(builtin_networks()["article-linear"], numerics=said)
     plan = compile_plan(network, default)
     assert plan.fast == ((said or default) == "fast")
-    assert serve("net", 1, "", network, plan).numerics == summarize(network, default).numerics == (said or default)
+    assert (
+        LoadedVersion.of("net", 1, "", network, plan).numerics
+        == summarize(network, default).numerics
+        == (said or default)
+    )
     check_examples(network, plan)
 
 
@@ -90,7 +96,7 @@ def test_the_graphs_of_the_examples_compute_what_they_say(name: str, numerics: N
 
 def test_values_that_are_read_have_names() -> None:
     network = spec.load(EXAMPLES / "graphs" / "wide_and_deep.json")
-    loaded = serve("net", 1, "", network, compile_plan(network))
+    loaded = LoadedVersion.of("net", 1, "", network, compile_plan(network))
     deep_0, _, buys, spends = map(loaded.reads, loaded.plan.layers)
     assert deep_0 == ("visits", "clicks", "minutes")
     assert buys == ("age", "income", "deep_1_0", "deep_1_1")
@@ -98,7 +104,7 @@ def test_values_that_are_read_have_names() -> None:
     wide = [{"name": name, "weights": np.ones((600, 1)), "from": "inputs"} for name in "ab"]
     last = {"weights": np.ones((1, 600)), "from": ["a", "b"], "merge": "max"}
     many = spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [*wide, last]})
-    loaded = serve("net", 1, "", many, compile_plan(many))
+    loaded = LoadedVersion.of("net", 1, "", many, compile_plan(many))
     assert loaded.reads(loaded.plan.layers[-1])[:2] == ("max_0", "max_1")
 
 

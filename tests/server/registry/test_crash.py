@@ -1,8 +1,13 @@
-"""kill -9 at any moment: what was acknowledged is there, and nothing is torn."""
+"""SIGKILL at any moment: every acknowledged write is kept, and nothing is torn."""
 
+import json
+import os
 import random
+import signal
 import sqlite3
+import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,43 +18,41 @@ from forwardpass_server.registry import Registry, SqlStore
 
 from tests.support.python_process import start_python
 from tests.support.sample_networks import tiny
-
-WRITER = """if True:
-    import sys, time
-    from forwardpass_server.registry import Registry, SqlStore
-    from tests.support.sample_networks import tiny
-
-    def say(*words):
-        print(*words, flush=True)
-
-    store = SqlStore(f"sqlite:///{sys.argv[1]}")
-    registry = Registry.open(store, max_versions=10**6)
-    while True:
-        # Some pages long, so that there is much to tear.
-        spec = tiny(time.time_ns() / 1e9, description="x" * 9_000, metadata={str(i): "y" * 9_000 for i in range(5)})
-        version = registry.register("net", spec).version
-        say("registered", version.number, version.digest)
-        if version.number % 3 == 0:
-            registry.set_alias("net", "stable", str(version.number))
-            say("aliased", version.number)
-        elif version.number % 3 == 2 and version.number > 3:
-            say("deleting", version.number)
-            registry.delete_version("net", version.number)
-            say("deleted", version.number)
-"""
+from tests.support.server_process import wait_until
 
 
-def run_and_kill(database: Path, seconds: float) -> list[list[str]]:
-    """Let a process write for a while after its first word; kill it, return the words that it got out."""
-    with start_python(WRITER, database) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        first = process.stdout.readline()
-        time.sleep(seconds)
-        process.kill()
-        words = [line.split() for line in [first, *process.stdout] if line.endswith("\n")]
-        assert not process.stderr.read()
-    return words
+@pytest.fixture(scope="module")
+def writers() -> Iterator["subprocess.Popen[str]"]:
+    """The process that forks writers; see `tests.support.registry_writer`."""
+    code = "from tests.support.registry_writer import main; main()"
+    with start_python(code, stdin=subprocess.PIPE) as process:
+        yield process
+        _, error = process.communicate(timeout=60)
+        assert not error
+
+
+def run_and_kill(writers: "subprocess.Popen[str]", database: Path, seconds: float) -> list[list[str]]:
+    """Let a process write for a while after its first line; kill it and return its lines as words."""
+    output = database.with_name("output")
+    output.write_text("")
+    assert writers.stdin is not None
+    assert writers.stdout is not None
+    writers.stdin.write(json.dumps([str(database), str(output)]) + "\n")
+    writers.stdin.flush()
+    pid = int(writers.stdout.readline())
+    wait_until(lambda: output.read_text().endswith("\n"))
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_running(pid))
+    return [line.split() for line in output.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def computes(registry: Registry, number: int) -> bool:
@@ -62,14 +65,14 @@ def computes(registry: Registry, number: int) -> bool:
 @pytest.mark.parametrize(
     "cycles", [pytest.param(10, id="quick"), pytest.param(200, id="long", marks=pytest.mark.prove)]
 )
-def test_killed_at_any_moment(database: Path, cycles: int) -> None:
+def test_killed_at_any_moment(writers: "subprocess.Popen[str]", database: Path, cycles: int) -> None:
     moments = random.Random(42)
     registered: dict[int, str] = {}
     deleted: set[int] = set()
     attempted: set[int] = set()
     stable = lost = torn = hot = 0
     for _ in range(cycles):
-        for what, number, *digest in run_and_kill(database, moments.uniform(0, 0.1)):
+        for what, number, *digest in run_and_kill(writers, database, moments.uniform(0, 0.1)):
             if what == "registered":
                 assert int(number) > max(registered, default=0), "no number is given twice"
                 registered[int(number)] = digest[0]
@@ -85,12 +88,12 @@ def test_killed_at_any_moment(database: Path, cycles: int) -> None:
                 version = network.versions.get(kept)
                 lost += version is None and kept not in attempted
                 torn += version is not None and version.digest != known
-            torn += sum(registry.summary(version) is None for version in network.versions.values())
+            torn += sum(registry.read_summary(version) is None for version in network.versions.values())
             torn += sum(not computes(registry, number) for number in network.versions)
             lost += len(deleted & network.versions.keys())
             assert network.aliases.get("stable", 0) in {stable, *range(stable, max(network.versions) + 1)}
             last = max(network.versions)
-            assert spec.digest(registry.spec("net", str(last))) == network.versions[last].digest
+            assert spec.digest(registry.read_spec("net", str(last))) == network.versions[last].digest
         with closing(sqlite3.connect(database)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

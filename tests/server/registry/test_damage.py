@@ -39,15 +39,15 @@ def damaged(database: Path) -> Path:
         registry = Registry.open(store)
         for weight in (1, 2, 3):
             registry.register("net", tiny(weight))
-        registry.set_alias("net", "stable", "2")
+        registry.rollout.set_alias("net", "stable", "2")
         registry.register("other", tiny(4))
     return database
 
 
 def assert_only_the_second_is_corrupt(registry: Registry) -> None:
     state = registry.version("net", "2")
-    assert (state.number, registry.summary(state), registry.resident(state)) == (2, None, None)
-    for call in (registry.load_reference, registry.spec):
+    assert (state.number, registry.read_summary(state), registry.get_loaded(state)) == (2, None, None)
+    for call in (registry.load_reference, registry.read_spec):
         for reference in ("2", "stable"):
             with pytest.raises(NetworkCorruptError) as corrupt:
                 call("net", reference)
@@ -60,7 +60,7 @@ def assert_only_the_second_is_corrupt(registry: Registry) -> None:
         *((b, "") for b in BUILTINS),
     ):
         assert registry.load_reference(name, reference).name == name
-        assert registry.spec(name, reference) is not None
+        assert registry.read_spec(name, reference) is not None
 
 
 @pytest.mark.parametrize("column", ["content", "digest"])
@@ -110,7 +110,7 @@ def test_content_that_has_its_digest_and_cannot_be_used(damaged: Path, content: 
         with pytest.raises(NetworkCorruptError):
             registry.load_reference("net", "2")
         state = registry.version("net", "2")
-        assert (registry.summary(state), registry.resident(state)) == (None, None)
+        assert (registry.read_summary(state), registry.get_loaded(state)) == (None, None)
 
 
 def test_damage_while_serving(damaged: Path) -> None:
@@ -119,12 +119,12 @@ def test_damage_while_serving(damaged: Path) -> None:
         loaded = registry.load_reference("net", "2")
         change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
         with pytest.raises(NetworkCorruptError):
-            registry.spec("net", "2")
+            registry.read_spec("net", "2")
         assert registry.load_reference("net", "2").version == 2, "memory is whole"
         assert registry.load_reference("net", "stable") is loaded
         assert not registry.is_damaged(registry.version("net", "2"))
         registry.register("net", tiny(2))
-        assert registry.spec("net", "2") == tiny(2), "what is known to be damaged is mended, even so"
+        assert registry.read_spec("net", "2") == tiny(2), "what is known to be damaged is mended, even so"
 
 
 def test_registering_again_mends(damaged: Path) -> None:
@@ -140,14 +140,14 @@ def test_registering_again_mends(damaged: Path) -> None:
         assert registry.load_reference("net", "stable").version == 2
         assert registry.version("net", "").number == 3
     with SqlStore(f"sqlite:///{damaged}") as store:
-        assert Registry.open(store).spec("net", "2") == tiny(2)
+        assert Registry.open(store).read_spec("net", "2") == tiny(2)
 
 
 def test_a_corrupt_version_can_be_deleted(damaged: Path) -> None:
     change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
-        registry.delete_alias("net", "stable")
+        registry.rollout.delete_alias("net", "stable")
         assert list(registry.delete_version("net", 2).versions) == [1, 3]
         assert registry.register("net", tiny(2)).version.number == 4
 

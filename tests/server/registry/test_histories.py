@@ -65,22 +65,29 @@ class Replica:
                 return file.readline()
 
 
-class Replicas:
-    """Some replicas on one database; one that was killed is replaced."""
+@pytest.fixture(scope="module")
+def zygote() -> Iterator["subprocess.Popen[str]"]:
+    """The process that forks replicas; see `tests.support.registry_replica`."""
+    with start_python("from tests.support.registry_replica import main; main()", stdin=subprocess.PIPE) as process:
+        yield process
+        process.communicate(timeout=60)
 
-    def __init__(self, url: str, kind: str, folder: Path) -> None:
-        module = "from tests.support.registry_replica import main; import sys; main(*sys.argv[1:])"
-        self._zygote = start_python(module, url, kind, stdin=subprocess.PIPE)
+
+class Replicas:
+    """Two replicas on one database; one that was killed is replaced."""
+
+    def __init__(self, zygote: "subprocess.Popen[str]", url: str, kind: str, folder: Path) -> None:
+        self._zygote, self._url, self._kind = zygote, url, kind
         self._paths = (folder / str(number) for number in count())
-        assert self._said() == "ready"
         self.all = [self.start(), self.start()]
 
     def start(self) -> Replica:
         path = next(self._paths)
         assert self._zygote.stdin is not None
-        self._zygote.stdin.write(f"{path}\n")
+        self._zygote.stdin.write(json.dumps([self._url, self._kind, str(path)]) + "\n")
         self._zygote.stdin.flush()
-        return Replica(int(self._said()), path)
+        assert self._zygote.stdout is not None
+        return Replica(int(self._zygote.stdout.readline()), path)
 
     def kill(self, place: int) -> None:
         os.kill(self.all[place].pid, signal.SIGKILL)
@@ -88,21 +95,13 @@ class Replicas:
     def close(self) -> None:
         for replica in self.all:
             os.kill(replica.pid, signal.SIGKILL)
-        self._zygote.kill()
-        self._zygote.communicate()
-
-    def _said(self) -> str:
-        assert self._zygote.stdout is not None
-        line = self._zygote.stdout.readline().strip()
-        assert line, self._zygote.stderr.read() if self._zygote.stderr else ""
-        return line
 
 
 @contextmanager
-def replicas_on(url: str, kind: str) -> Iterator[Replicas]:
+def replicas_on(zygote: "subprocess.Popen[str]", url: str, kind: str) -> Iterator[Replicas]:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fp-", dir="/tmp"))
-        replicas = Replicas(url, kind, Path(folder))
+        replicas = Replicas(zygote, url, kind, Path(folder))
         stack.callback(replicas.close)
         yield replicas
 
@@ -216,12 +215,12 @@ def violations(replicas: Replicas, url: str, histories: int, *, kills: bool) -> 
     return found, calls, lost
 
 
-@pytest.mark.parametrize("histories", [25, pytest.param(1_000, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("histories", [10, pytest.param(1_000, marks=pytest.mark.prove)])
 def test_histories_are_linearizable(
-    migrated: Callable[[], str], histories: int, capsys: pytest.CaptureFixture[str]
+    zygote: "subprocess.Popen[str]", migrated: Callable[[], str], histories: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = migrated()
-    with replicas_on(url, "right") as replicas:
+    with replicas_on(zygote, url, "right") as replicas:
         found, calls, lost = violations(replicas, url, histories, kills=True)
     with capsys.disabled():
         print(
@@ -231,9 +230,9 @@ def test_histories_are_linearizable(
     assert found == 0
 
 
-def test_a_planted_violation_is_found(migrated: Callable[[], str]) -> None:
+def test_a_planted_violation_is_found(zygote: "subprocess.Popen[str]", migrated: Callable[[], str]) -> None:
     url = migrated()
-    with replicas_on(url, "planted") as replicas:
+    with replicas_on(zygote, url, "planted") as replicas:
         found, _, _ = violations(replicas, url, 10, kills=False)
     assert found > 0
 

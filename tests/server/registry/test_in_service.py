@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from forwardpass.errors import NetworkNotFoundError, VersionOutOfServiceError
-from forwardpass_server.registry import NetworkChange, Registry, SqlStore, Store, schema, sqlite
-from forwardpass_server.registry.tables import alias_moves, shadows, withdrawn
+from forwardpass_server.registry import NetworkChange, Registry, SqlStore, Store
+from forwardpass_server.registry.storage import schema, sqlite
+from forwardpass_server.registry.storage.tables import alias_moves, shadows, withdrawn
 from sqlalchemy import inspect, select
 from sqlalchemy.engine import make_url
 
@@ -16,7 +17,7 @@ from tests.support.sample_networks import tiny
 def two_versions(registry: Registry) -> None:
     registry.register("net", tiny(1))
     registry.register("net", tiny(2))
-    registry.set_alias("net", "best", "1")
+    registry.rollout.set_alias("net", "best", "1")
 
 
 def test_out_of_service_and_back(registry: Registry) -> None:
@@ -28,10 +29,10 @@ def test_out_of_service_and_back(registry: Registry) -> None:
     for reference, number in (("", 2), ("latest", 2), ("best", 1), ("1", 1)):
         assert registry.version("net", reference).number == number, "what names it goes on naming it"
         with pytest.raises(VersionOutOfServiceError, match=f"version {number} is out of service") as error:
-            registry.snapshot.serving("net", reference)
+            registry.snapshot.resolve("net", reference)
         assert error.value.facts == {"network": "net", "version": f"{number}"}
     network = registry.set_in_service("net", in_service=True)
-    assert registry.snapshot.serving("net", "best") is network.versions[1]
+    assert registry.snapshot.resolve("net", "best") is network.versions[1]
     assert [change.network and change.network.versions[2].in_service for change in changes] == [False, True]
     assert [change.revision for change in changes] == [registry.revision - 1, registry.revision]
 
@@ -47,19 +48,19 @@ def test_again_changes_nothing(registry: Registry) -> None:
 
 def test_no_memory_is_taken_meanwhile(registry: Registry) -> None:
     registry.register("net", tiny(1))
-    assert registry.resident(registry.version("net", "")) is not None
+    assert registry.get_loaded(registry.version("net", "")) is not None
     registry.set_in_service("net", in_service=False)
-    assert registry.resident(registry.version("net", "")) is None
+    assert registry.get_loaded(registry.version("net", "")) is None
     registry.set_in_service("net", in_service=True)
     assert registry.load_reference("net", "").version == 1
 
 
 def test_figures_stay(registry: Registry) -> None:
     registry.register("net", tiny(1))
-    registry.version("net", "").runtime.statistics.refused(0.0)
+    registry.version("net", "").runtime.statistics.count_error(0.0)
     registry.set_in_service("net", in_service=False)
     registry.set_in_service("net", in_service=True)
-    assert registry.version("net", "").runtime.statistics.counted().failures == 1
+    assert registry.version("net", "").runtime.statistics.collect().errors == 1
 
 
 def test_a_new_version_is_in_service_and_a_found_one_stays_out(registry: Registry) -> None:
@@ -68,7 +69,7 @@ def test_a_new_version_is_in_service_and_a_found_one_stays_out(registry: Registr
     found = registry.register("net", tiny(1))
     assert (found.created, found.version.in_service) == (False, False), "finding changes nothing"
     assert registry.register("net", tiny(2)).version.in_service
-    assert registry.snapshot.serving("net", "").number == 2
+    assert registry.snapshot.resolve("net", "").number == 2
 
 
 def test_of_what_is_not_there(registry: Registry, store: Store) -> None:
@@ -92,20 +93,20 @@ def test_nothing_is_left_of_what_is_deleted(tmp_path: Path) -> None:
         two_versions(registry)
         registry.set_in_service("net", in_service=False)
         registry.delete_version("net", 2)
-        with store._engine.connect() as connection:
+        with store.database._engine.connect() as connection:
             assert connection.execute(select(withdrawn.c.number)).scalars().all() == [1]
         registry.delete_network("net")
-        with store._engine.connect() as connection:
+        with store.database._engine.connect() as connection:
             assert connection.execute(select(withdrawn)).all() == []
         registry.register("net", tiny(1))
-        assert registry.snapshot.serving("net", "3").in_service
+        assert registry.snapshot.resolve("net", "3").in_service
 
 
 def test_a_database_from_before(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/registry.db"
     with SqlStore(url) as store:
         two_versions(Registry.open(store))
-    engine = sqlite.make_engine(sqlite.resolved(make_url(url)), busy_seconds=1)
+    engine = sqlite.make_engine(sqlite.resolved(make_url(url)), lock_timeout=1)
     with engine.begin() as connection:
         for later in (withdrawn, alias_moves, shadows):
             later.drop(connection)
@@ -114,7 +115,7 @@ def test_a_database_from_before(tmp_path: Path) -> None:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     with SqlStore(url) as store:
         registry = Registry.open(store)
-        assert registry.snapshot.serving("net", "best").number == 1
+        assert registry.snapshot.resolve("net", "best").number == 1
         registry.set_in_service("net", in_service=False)
     with engine.connect() as connection:
         assert withdrawn.name in inspect(connection).get_table_names()

@@ -1,8 +1,7 @@
 """Any history of the registry, step by step beside a model of plain dictionaries."""
 
-import tempfile
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +18,9 @@ from forwardpass.errors import (
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from tests.support.memory_folder import memory_folder
 from tests.support.sample_networks import BUILTINS, tiny
 
 MAX_VERSIONS = 4
@@ -70,8 +70,8 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.url = f"sqlite:///{Path(self.folder.name) / 'registry.db'}"
+        self.folder = ExitStack()
+        self.url = f"sqlite:///{self.folder.enter_context(memory_folder())}/registry.db"
         self.model = Model()
         self.store: SqlStore | None = None
         self.open()
@@ -152,12 +152,14 @@ class RegistryMachine(RuleBasedStateMachine):
     def set_alias(self, name: str, alias: str, reference: str) -> None:
         number = self.model.resolve(name, reference)
         if not isinstance(number, int):
-            self.expect(number, self.registry.set_alias, name, alias, reference)
+            self.expect(number, self.registry.rollout.set_alias, name, alias, reference)
             return
         now = self.model.aliases[name].get(alias, 0)
         if now != number:
-            self.expect(AliasMovedError, partial(self.registry.set_alias, expected=now + 1), name, alias, reference)
-        self.registry.set_alias(name, alias, reference, expected=now)
+            self.expect(
+                AliasMovedError, partial(self.registry.rollout.set_alias, expected=now + 1), name, alias, reference
+            )
+        self.registry.rollout.set_alias(name, alias, reference, expected=now)
         if now != number:
             self.model.point(name, alias, number)
             self.changed(name)
@@ -166,14 +168,14 @@ class RegistryMachine(RuleBasedStateMachine):
     def rollback_alias(self, name: str, alias: str) -> None:
         now = self.model.resolve(name, alias)
         if not isinstance(now, int):
-            self.expect(now, self.registry.rollback_alias, name, alias)
+            self.expect(now, self.registry.rollout.rollback_alias, name, alias)
             return
-        self.expect(AliasMovedError, partial(self.registry.rollback_alias, expected=now + 1), name, alias)
+        self.expect(AliasMovedError, partial(self.registry.rollout.rollback_alias, expected=now + 1), name, alias)
         left = self.model.before(name, alias)
         if not left:
-            self.expect(NoEarlierVersionError, self.registry.rollback_alias, name, alias)
+            self.expect(NoEarlierVersionError, self.registry.rollout.rollback_alias, name, alias)
             return
-        assert self.registry.rollback_alias(name, alias, expected=now)[1] == now
+        assert self.registry.rollout.rollback_alias(name, alias, expected=now)[1] == now
         self.model.named[name, alias] = left
         self.model.aliases[name][alias] = left[-1]
         self.changed(name)
@@ -182,11 +184,11 @@ class RegistryMachine(RuleBasedStateMachine):
     def delete_alias(self, name: str, alias: str) -> None:
         number = self.model.resolve(name, alias)
         if not isinstance(number, int):
-            self.expect(number, self.registry.delete_alias, name, alias)
+            self.expect(number, self.registry.rollout.delete_alias, name, alias)
         elif alias == "latest":
-            self.expect(InvalidFieldError, self.registry.delete_alias, name, alias)
+            self.expect(InvalidFieldError, self.registry.rollout.delete_alias, name, alias)
         else:
-            self.registry.delete_alias(name, alias)
+            self.registry.rollout.delete_alias(name, alias)
             self.model.forget(name, alias)
             self.changed(name)
 
@@ -203,13 +205,16 @@ class RegistryMachine(RuleBasedStateMachine):
         for network in networks:
             name, weights = network.name, model.weights[network.name]
             assert dict(network.aliases) == model.aliases[name]
-            assert all(registry.moves(name, alias)[0].number == number for alias, number in network.aliases.items())
+            assert all(
+                registry.rollout.list_alias_moves(name, alias)[0].number == number
+                for alias, number in network.aliases.items()
+            )
             assert list(network.versions) == sorted(weights)
             for reference in ("", *network.aliases, *map(str, weights)):
                 number = model.resolve(name, reference or "latest")
                 assert isinstance(number, int)
                 loaded = registry.load_reference(name, reference)
-                assert loaded is registry.resident(network.versions[number])
+                assert loaded is registry.get_loaded(network.versions[number])
                 assert loaded.plan.dense[0].weights.tolist() == [[weights[number]]]
                 assert (loaded.name, loaded.version) == (name, number)
         assert not self.changes
@@ -218,13 +223,17 @@ class RegistryMachine(RuleBasedStateMachine):
         if hasattr(self, "registry"):
             for name, weights in self.model.weights.items():
                 for number, weight in weights.items():
-                    assert self.registry.spec(name, str(number)) == tiny(weight)
+                    assert self.registry.read_spec(name, str(number)) == tiny(weight)
             assert self.store is not None
             self.store.close()
-            self.folder.cleanup()
+            self.folder.close()
 
 
-RegistryMachine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow]
+STEPS = settings(stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.mark.parametrize(
+    "examples", [pytest.param(15, id="quick"), pytest.param(400, id="long", marks=pytest.mark.prove)]
 )
-TestRegistryMachine = RegistryMachine.TestCase
+def test_any_history(examples: int) -> None:
+    run_state_machine_as_test(RegistryMachine, settings=settings(STEPS, max_examples=examples))

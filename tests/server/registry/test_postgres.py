@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import psycopg
 import pytest
 from forwardpass.errors import NetworkCorruptError, NetworkNotFoundError, StoreUnavailableError
-from forwardpass_server.registry import NetworkChange, Registry, SqlStore, StoreOpenError, schema
-from forwardpass_server.registry.tables import metadata
+from forwardpass_server.registry import NetworkChange, Registry, SqlStore, StoreOpenError
+from forwardpass_server.registry.storage import schema
+from forwardpass_server.registry.storage.tables import metadata
 from sqlalchemy import text
 
 from tests.support.postgres import Cluster
@@ -36,7 +37,7 @@ def mortal() -> Iterator[Cluster]:
 @contextmanager
 def opened(url: str, *, follow: bool = False) -> Iterator[Registry]:
     """A registry as a server has it."""
-    with SqlStore(url, busy_seconds=0.3) as store:
+    with SqlStore(url, lock_timeout=0.3) as store:
         registry = Registry.open(store)
         if follow:
             registry.follow(poll_seconds=0.05)
@@ -46,7 +47,8 @@ def opened(url: str, *, follow: bool = False) -> Iterator[Registry]:
             registry.close()
 
 
-def test_servers_open_an_empty_database_at_once(cluster: Cluster) -> None:
+@pytest.mark.parametrize("servers", [2, pytest.param(6, marks=pytest.mark.prove)])
+def test_servers_open_an_empty_database_at_once(cluster: Cluster, servers: int) -> None:
     code = """if True:
         import sys
         from forwardpass_server.registry import Registry, SqlStore
@@ -58,7 +60,7 @@ def test_servers_open_an_empty_database_at_once(cluster: Cluster) -> None:
     """
     url = cluster.new_database()
     with ExitStack() as stack:
-        processes = [stack.enter_context(start_python(code, url, stdin=subprocess.PIPE)) for _ in range(4)]
+        processes = [stack.enter_context(start_python(code, url, stdin=subprocess.PIPE)) for _ in range(servers)]
         for process in processes:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
@@ -71,7 +73,7 @@ def test_servers_open_an_empty_database_at_once(cluster: Cluster) -> None:
             assert process.returncode == 0, err
             assert out.split() == [*BUILTINS]
     with SqlStore(url) as store:
-        stored = store.load()
+        stored = store.read_state()
         assert stored.revision == len(BUILTINS), "each was added once"
         assert [len(row.versions) for row in stored.networks] == [1] * len(BUILTINS)
 
@@ -80,7 +82,7 @@ def test_migrations_lead_to_the_tables(url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    with SqlStore(url) as store, store._engine.connect() as connection:
+    with SqlStore(url) as store, store.database._engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() == schema.HEAD
@@ -100,7 +102,7 @@ def test_urls_that_are_refused(address: str, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(StoreOpenError) as refused:
-        SqlStore(address.format(port=port), patience=0.2)
+        SqlStore(address.format(port=port), connect_timeout=0.2)
     sentence = str(refused.value)
     assert words.format(port=port) in sentence
     assert "\n" not in sentence
@@ -114,7 +116,7 @@ def test_without_the_driver() -> None:
         sys.modules["psycopg"] = None
         import importlib.util
         importlib.util.find_spec = lambda name: None
-        import forwardpass_server.registry.postgres as postgres
+        import forwardpass_server.registry.storage.postgres as postgres
         postgres.find_spec = importlib.util.find_spec
         try:
             SqlStore("postgresql://user:secret@host/db")
@@ -129,14 +131,14 @@ def test_the_database_comes_late(mortal: Cluster, caplog: pytest.LogCaptureFixtu
     mortal.stop()
     late = threading.Timer(0.5, mortal.start)
     late.start()
-    with SqlStore(url, patience=60) as store:
+    with SqlStore(url, connect_timeout=60) as store:
         assert len(Registry.open(store).networks()) == len(BUILTINS)
     late.join()
     assert "trying again" in caplog.text
 
 
 def test_another_schema_is_refused(url: str) -> None:
-    with SqlStore(url) as store, store._engine.begin() as connection:
+    with SqlStore(url) as store, store.database._engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreOpenError, match="newer version"):
         SqlStore(url)
@@ -153,7 +155,7 @@ def test_changes_reach_the_others(url: str) -> None:
         other.subscribe(changes.append)
         one.register("net", tiny(1))
         one.register("net", tiny(2))
-        one.set_alias("net", "stable", "1")
+        one.rollout.set_alias("net", "stable", "1")
         one.set_in_service("net", in_service=False)
         revision = one.delete_network("article-linear")
         wait_until(lambda: other.revision == revision)
@@ -162,11 +164,11 @@ def test_changes_reach_the_others(url: str) -> None:
         assert [change.revision for change in changes] == sorted(change.revision for change in changes)
         one.set_in_service("net", in_service=True)
         wait_until(lambda: other.revision == one.revision)
-        assert other.spec("net", "stable") == tiny(1)
+        assert other.read_spec("net", "stable") == tiny(1)
         # What did not change stays the same object, with what was compiled for it.
         assert other.version("net", "1") is other.version("net", "stable")
         before = other.version("net", "1").runtime
-        one.set_alias("net", "canary", "2")
+        one.rollout.set_alias("net", "canary", "2")
         wait_until(lambda: other.revision == one.revision)
         assert other.version("net", "1").runtime is before
 
@@ -179,7 +181,7 @@ def test_writers_that_know_nothing_of_each_other(url: str) -> None:
         assert other.register("net", tiny(2)).version.number == 2
         assert one.register("net", tiny(3)).version.number == 3
         assert one.network("net").aliases == {"latest": 3}
-        other.set_alias("net", "stable", "3")
+        other.rollout.set_alias("net", "stable", "3")
         one.delete_network("net")
         # Its snapshot has it; it must not say that what is deleted is registered.
         again = other.register("net", tiny(3))
@@ -193,7 +195,7 @@ def test_damage_is_mended_for_all(url: str) -> None:
     with opened(url) as one, opened(url, follow=True) as other:
         one.register("net", tiny(1))
         wait_until(lambda: other.revision == one.revision)
-        with SqlStore(url) as store, store._engine.begin() as connection:
+        with SqlStore(url) as store, store.database._engine.begin() as connection:
             connection.execute(text("UPDATE versions SET content = 'x' WHERE name = 'net'"))
         with pytest.raises(NetworkCorruptError):
             other.load_reference("net", "")
@@ -247,17 +249,17 @@ def test_the_database_goes_and_comes_back(mortal: Cluster, caplog: pytest.LogCap
         one.register("net", tiny(1))
         changes: list[NetworkChange] = []
         one.subscribe(changes.append)
-        assert one.database_works
+        assert one.database_reachable
         mortal.kill()
         with pytest.raises(StoreUnavailableError, match=r"cannot be reached|was lost|starting or stopping"):
             one.register("net", tiny(2))
         assert one.load_reference("net", "").version == 1, "from memory"
         wait_until(lambda: len(changes) == 1)
         assert "degraded" in caplog.text
-        assert not one.database_works
+        assert not one.database_reachable
         mortal.start()
         wait_until(lambda: len(changes) == 2)
         assert "is back after" in caplog.text
-        assert one.database_works
+        assert one.database_reachable
         assert {change.name for change in changes} == {""}
         assert one.register("net", tiny(2)).version.number == 2

@@ -35,7 +35,7 @@ def predict(registry: Registry, name: str, reference: str, *row: float) -> list[
 def test_the_article(registry: Registry, name: str, row: tuple[float, float], output: float) -> None:
     assert predict(registry, name, "", *row) == [output]
     assert registry.load_reference(name, "").input_names == ("children", "accounts")
-    assert registry.spec(name, "").examples
+    assert registry.read_spec(name, "").examples
 
 
 def test_builtins_come_once(lasting_place: Place) -> None:
@@ -61,7 +61,7 @@ def test_register(registry: Registry) -> None:
     assert second.version.number == 2
     assert predict(registry, "net", "", 10) == predict(registry, "net", "latest", 10) == [30]
     assert predict(registry, "net", "1", 10) == predict(registry, "net", "01", 10) == [20]
-    assert registry.spec("net", "1") == tiny(2)
+    assert registry.read_spec("net", "1") == tiny(2)
 
 
 def test_what_a_version_says(registry: Registry) -> None:
@@ -74,7 +74,7 @@ def test_what_a_version_says(registry: Registry) -> None:
         outputs=["twice"],
     )
     done = registry.register("net", said)
-    summary, loaded = registry.summary(done.version), registry.resident(done.version)
+    summary, loaded = registry.read_summary(done.version), registry.get_loaded(done.version)
     assert summary is not None
     assert summary == done.summary
     assert loaded is not None
@@ -149,16 +149,16 @@ def test_too_small_a_quota_for_the_builtins(store: Store) -> None:
 def test_aliases(registry: Registry) -> None:
     registry.register("net", tiny(1))
     registry.register("net", tiny(2))
-    assert dict(registry.set_alias("net", "stable", "1").aliases) == {"latest": 2, "stable": 1}
-    assert registry.set_alias("net", "canary", "stable").aliases["canary"] == 1
+    assert dict(registry.rollout.set_alias("net", "stable", "1").aliases) == {"latest": 2, "stable": 1}
+    assert registry.rollout.set_alias("net", "canary", "stable").aliases["canary"] == 1
     registry.register("net", tiny(3))
     assert predict(registry, "net", "stable", 1) == [1]
     before = registry.revision
-    assert registry.set_alias("net", "stable", "1") == registry.network("net")
+    assert registry.rollout.set_alias("net", "stable", "1") == registry.network("net")
     assert registry.revision == before, "it was there already"
-    registry.set_alias("net", "latest", "1")
+    registry.rollout.set_alias("net", "latest", "1")
     assert predict(registry, "net", "", 1) == [1]
-    assert "stable" not in registry.delete_alias("net", "stable").aliases
+    assert "stable" not in registry.rollout.delete_alias("net", "stable").aliases
     assert registry.register("net", tiny(4), keep_latest=True).version.number == 4
     assert registry.version("net", "").number == 1
 
@@ -166,10 +166,10 @@ def test_aliases(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("call", "field"),
     [
-        pytest.param(lambda r: r.set_alias("net", "7", "1"), "alias", id="digits are for versions"),
-        pytest.param(lambda r: r.set_alias("net", "Stable", "1"), "alias", id="capital"),
-        pytest.param(lambda r: r.set_alias("net", "stable", ""), "version", id="no version"),
-        pytest.param(lambda r: r.delete_alias("net", "latest"), "alias", id="latest stays"),
+        pytest.param(lambda r: r.rollout.set_alias("net", "7", "1"), "alias", id="digits are for versions"),
+        pytest.param(lambda r: r.rollout.set_alias("net", "Stable", "1"), "alias", id="capital"),
+        pytest.param(lambda r: r.rollout.set_alias("net", "stable", ""), "version", id="no version"),
+        pytest.param(lambda r: r.rollout.delete_alias("net", "latest"), "alias", id="latest stays"),
         pytest.param(lambda r: r.register("../net", tiny()), "network", id="path"),
         pytest.param(lambda r: r.register("", tiny()), "network", id="empty"),
     ],
@@ -193,12 +193,16 @@ def test_fields_that_are_refused(registry: Registry, call: Callable[[Registry], 
         pytest.param(lambda r: r.load_reference("net", "stabel"), AliasNotFoundError, "stable", id="alias"),
         pytest.param(lambda r: r.load_reference("net", "-1"), AliasNotFoundError, "", id="no number"),
         pytest.param(lambda r: r.load_reference("net", "\u0661"), AliasNotFoundError, "", id="other digits"),
-        pytest.param(lambda r: r.spec("nett", ""), NetworkNotFoundError, "net", id="spec"),
+        pytest.param(lambda r: r.read_spec("nett", ""), NetworkNotFoundError, "net", id="spec"),
         pytest.param(lambda r: r.delete_network("nett"), NetworkNotFoundError, "net", id="delete"),
         pytest.param(lambda r: r.delete_version("net", -1), VersionNotFoundError, "1, 3", id="delete version"),
-        pytest.param(lambda r: r.delete_alias("net", "stabel"), AliasNotFoundError, "stable", id="delete alias"),
-        pytest.param(lambda r: r.set_alias("net", "new", "stabel"), AliasNotFoundError, "stable", id="set alias"),
-        pytest.param(lambda r: r.set_alias("net", "new", "2"), VersionNotFoundError, "1, 3", id="deleted"),
+        pytest.param(
+            lambda r: r.rollout.delete_alias("net", "stabel"), AliasNotFoundError, "stable", id="delete alias"
+        ),
+        pytest.param(
+            lambda r: r.rollout.set_alias("net", "new", "stabel"), AliasNotFoundError, "stable", id="set alias"
+        ),
+        pytest.param(lambda r: r.rollout.set_alias("net", "new", "2"), VersionNotFoundError, "1, 3", id="deleted"),
     ],
 )
 def test_what_is_not_there(
@@ -206,7 +210,7 @@ def test_what_is_not_there(
 ) -> None:
     for weight in (1, 2, 3):
         registry.register("net", tiny(weight))
-    registry.set_alias("net", "stable", "1")
+    registry.rollout.set_alias("net", "stable", "1")
     registry.delete_version("net", 2)
     before = registry.revision
     with pytest.raises(error) as missing:
@@ -225,7 +229,7 @@ def test_deleting(registry: Registry) -> None:
     assert (list(left.versions), dict(left.aliases)) == ([1, 2], {"latest": 2})
     again = registry.register("net", tiny(3))
     assert (again.version.number, again.created) == (4, True)
-    registry.set_alias("net", "stable", "1")
+    registry.rollout.set_alias("net", "stable", "1")
     with pytest.raises(VersionInUseError) as used:
         registry.delete_version("net", 1)
     assert used.value.facts["aliases"] == "stable"
@@ -241,7 +245,7 @@ def test_a_call_keeps_what_it_has(registry: Registry) -> None:
     loaded, network = registry.load_reference("net", ""), registry.network("net")
     registry.delete_network("net")
     assert forward(loaded.plan, np.array([[2.0]])).tolist() == [[10]]
-    assert registry.resident(network.versions[1]) is None, "what is deleted leaves the memory"
+    assert registry.get_loaded(network.versions[1]) is None, "what is deleted leaves the memory"
 
 
 def test_subscribers(registry: Registry) -> None:
@@ -261,7 +265,7 @@ def test_subscribers(registry: Registry) -> None:
     start = registry.revision
     registry.register("net", tiny(1))
     first = registry.network("net")
-    registry.set_alias("net", "stable", "1")
+    registry.rollout.set_alias("net", "stable", "1")
     second = registry.network("net")
     registry.delete_network("net")
     assert changes == [
@@ -297,7 +301,7 @@ def test_opened_again(lasting_place: Place) -> None:
         ]
         document = {"format": spec.FORMAT, "dtype": dtype, "inputs": inputs, "layers": layers}
         registry.register(dtype, spec.parse(document))
-    registry.set_alias("float32", "stable", "1")
+    registry.rollout.set_alias("float32", "stable", "1")
     rows = random.standard_normal((9, 5))
     before = [forward(registry.load_reference(name, "").plan, rows) for name in ("float32", "float64")]
     networks, revision = registry.networks(), registry.revision
@@ -312,7 +316,7 @@ def test_a_typing_error_among_many_names(store: Store) -> None:
     registry = Registry.open(store)
     network = registry.network("article-linear")
     names = [f"network-{index:05d}-of-the-fleet" for index in range(20_000)]
-    registry._current.snapshot = type(registry.snapshot).of(dict.fromkeys(names, network), 1)
+    registry._catalog.snapshot = type(registry.snapshot).of(dict.fromkeys(names, network), 1)
     with pytest.raises(NetworkNotFoundError) as missing:
         registry.load_reference("network-01234-of-the-flet", "")
     assert "network-01234-of-the-fleet" in missing.value.facts["nearest"]
@@ -331,7 +335,7 @@ def test_the_servers_numerics_hold_where_the_spec_says_nothing(lasting_place: Pl
     registry.register("said", replace(tiny(), numerics="exact"))
     for numerics in ("fast", "exact"):
         assert registry.load_reference("article-linear", "").numerics == numerics
-        summary = registry.summary(registry.version("article-linear", ""))
+        summary = registry.read_summary(registry.version("article-linear", ""))
         assert summary is not None
         assert summary.numerics == numerics
         assert registry.load_reference("said", "").numerics == "exact"

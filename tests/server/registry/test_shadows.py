@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 from forwardpass.errors import ForwardpassError, InvalidFieldError, NotFoundError
-from forwardpass_server.registry import NetworkState, Registry, ShadowFigures, ShadowStatistics
-from forwardpass_server.registry.tables import shadows
+from forwardpass_server.registry import NetworkState, Registry, ShadowStatistics, ShadowTotals
+from forwardpass_server.registry.storage.tables import shadows
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text, update
@@ -25,7 +25,7 @@ def net(registry: Registry) -> Registry:
 def fill(registry: Registry) -> None:
     for weight in (1, 2, 3):
         registry.register("net", tiny(weight))
-    registry.set_alias("net", "production", "1")
+    registry.rollout.set_alias("net", "production", "1")
 
 
 def said(network: NetworkState) -> list[tuple[str, int, float, float]]:
@@ -38,16 +38,16 @@ def beside(registry: Registry) -> dict[int, list[int]]:
 
 def test_a_shadow_follows_its_alias(net: Registry) -> None:
     assert beside(net) == {}
-    assert said(net.set_shadow("net", "production", "3", share=0.1)) == [("production", 3, 0.1, 1e-9)]
-    net.set_shadow("net", "2", "1", share=1.0, tolerance=0.5)
+    assert said(net.rollout.set_shadow("net", "production", "3", share=0.1)) == [("production", 3, 0.1, 1e-9)]
+    net.rollout.set_shadow("net", "2", "1", share=1.0, tolerance=0.5)
     assert beside(net) == {1: [3], 2: [1]}
-    net.set_alias("net", "production", "2")
+    net.rollout.set_alias("net", "production", "2")
     assert beside(net) == {2: [1, 3]}
-    net.set_alias("net", "production", "3")
+    net.rollout.set_alias("net", "production", "3")
     assert beside(net) == {2: [1]}, "a version is not compared with itself"
-    assert said(net.clear_shadow("net", "2")) == [("production", 3, 0.1, 1e-9)]
+    assert said(net.rollout.clear_shadow("net", "2")) == [("production", 3, 0.1, 1e-9)]
     before = net.revision
-    net.clear_shadow("net", "2")
+    net.rollout.clear_shadow("net", "2")
     assert net.revision == before
 
 
@@ -61,35 +61,35 @@ def test_a_shadow_has_the_categories_of_what_it_is_compared_with(registry: Regis
         }
         registry.register("typed", tiny(registry.revision + 1, inputs=[city]))
     with pytest.raises(InvalidFieldError, match="categories are"):
-        registry.set_shadow("typed", "1", "2", share=1.0)
-    registry.set_shadow("typed", "1", "3", share=1.0)
+        registry.rollout.set_shadow("typed", "1", "2", share=1.0)
+    registry.rollout.set_shadow("typed", "1", "3", share=1.0)
 
 
 def test_setting_again(net: Registry) -> None:
-    first = net.set_shadow("net", "production", "3", share=0.1)
+    first = net.rollout.set_shadow("net", "production", "3", share=0.1)
     [shadowing] = first.shadowings
-    shadowing.statistics.failed(1, "no")
-    assert net.set_shadow("net", "production", "3", share=0.1) == first, "nothing changed"
-    assert net.network("net").shadowings[0].statistics.figures().failed == 1
-    changed = net.set_shadow("net", "production", "3", share=0.2)
+    shadowing.statistics.count_failed(1, "no")
+    assert net.rollout.set_shadow("net", "production", "3", share=0.1) == first, "nothing changed"
+    assert net.network("net").shadowings[0].statistics.collect().failed == 1
+    changed = net.rollout.set_shadow("net", "production", "3", share=0.2)
     assert said(changed) == [("production", 3, 0.2, 1e-9)]
-    assert changed.shadowings[0].statistics.figures() == ShadowFigures(), "counted anew"
+    assert changed.shadowings[0].statistics.collect() == ShadowTotals(), "counted anew"
 
 
 def test_counting_begins_anew_when_the_alias_moves(net: Registry) -> None:
-    [shadowing] = net.set_shadow("net", "production", "3", share=1.0).shadowings
-    shadowing.statistics.draw(5)
+    [shadowing] = net.rollout.set_shadow("net", "production", "3", share=1.0).shadowings
+    shadowing.statistics.sample(5)
     [shadowing] = net.network("net").shadowings
-    assert shadowing.statistics.figures().rows == 5
-    [shadowing] = net.set_alias("net", "production", "2").shadowings
-    assert shadowing.statistics.figures().rows == 0
+    assert shadowing.statistics.collect().rows == 5
+    [shadowing] = net.rollout.set_alias("net", "production", "2").shadowings
+    assert shadowing.statistics.collect().rows == 0
 
 
 def test_what_is_deleted_takes_its_shadows_along(net: Registry) -> None:
-    net.set_alias("net", "canary", "2")
+    net.rollout.set_alias("net", "canary", "2")
     for of, version in (("production", "3"), ("canary", "3"), ("3", "1"), ("2", "1")):
-        net.set_shadow("net", of, version, share=0.5)
-    assert "canary" not in {of for of, *_ in said(net.delete_alias("net", "canary"))}
+        net.rollout.set_shadow("net", of, version, share=0.5)
+    assert "canary" not in {of for of, *_ in said(net.rollout.delete_alias("net", "canary"))}
     assert said(net.delete_version("net", 3)) == [("2", 1, 0.5, 1e-9)]
     net.delete_network("net")
     assert beside(net) == {}
@@ -100,7 +100,7 @@ def test_what_is_deleted_takes_its_shadows_along(net: Registry) -> None:
 def test_it_is_kept(lasting_place: Place) -> None:
     registry = Registry.open(lasting_place.open())
     fill(registry)
-    before = registry.set_shadow("net", "production", "3", share=0.25, tolerance=0.125)
+    before = registry.rollout.set_shadow("net", "production", "3", share=0.25, tolerance=0.125)
     assert Registry.open(lasting_place.open()).network("net") == before
 
 
@@ -110,7 +110,7 @@ def test_damaged_rows_are_left_out(lasting_place: Place, damage: str) -> None:
         pytest.skip("PostgreSQL holds columns to their types")
     registry = Registry.open(lasting_place.open())
     fill(registry)
-    registry.set_shadow("net", "production", "3", share=0.25)
+    registry.rollout.set_shadow("net", "production", "3", share=0.25)
     lasting_place.close()
     engine = create_engine(lasting_place.url)
     with engine.begin() as connection:
@@ -141,7 +141,7 @@ def test_refusals(
     net.register("net", tiny(1, outputs=["y"]))
     before = net.network("net")
     with pytest.raises(error, match=words):
-        net.set_shadow("net", of, version, **{"share": 0.5, **options})
+        net.rollout.set_shadow("net", of, version, **{"share": 0.5, **options})
     assert net.network("net") == before
 
 
@@ -150,13 +150,13 @@ def test_which_rows_are_drawn_does_not_depend_on_the_batches(share: float, sizes
     apart, whole = ShadowStatistics(share, seed), ShadowStatistics(share, seed)
     start, drawn = 0, []
     for size in sizes:
-        places = apart.draw(size)
+        places = apart.sample(size)
         assert places.size == 0 or 0 <= places.min() <= places.max() < size
         drawn += (places + start).tolist()
         start += size
-    assert drawn == whole.draw(start).tolist() if start else not drawn
-    assert apart.figures() == whole.figures()
-    assert (apart.figures().rows, apart.figures().sampled) == (start, len(drawn))
+    assert drawn == whole.sample(start).tolist() if start else not drawn
+    assert apart.collect() == whole.collect()
+    assert (apart.collect().rows, apart.collect().sampled) == (start, len(drawn))
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.99, 1.0])
@@ -164,7 +164,7 @@ def test_each_row_is_drawn_by_itself_with_the_share_as_its_chance(share: float) 
     """All within 5 standard deviations of what independent draws give."""
     rows = 400_000
     drawn = np.zeros(rows, dtype=bool)
-    drawn[ShadowStatistics(share, 7).draw(rows)] = True
+    drawn[ShadowStatistics(share, 7).sample(rows)] = True
     assert abs(drawn.sum() - rows * share) <= 5 * math.sqrt(rows * share * (1 - share))
     neighbours = (drawn[1:] & drawn[:-1]).sum()
     chance = share**2
@@ -176,4 +176,4 @@ def test_each_row_is_drawn_by_itself_with_the_share_as_its_chance(share: float) 
 
 
 def test_the_smallest_share() -> None:
-    assert ShadowStatistics(5e-324, 0).draw(10**9).tolist() == []
+    assert ShadowStatistics(5e-324, 0).sample(10**9).tolist() == []

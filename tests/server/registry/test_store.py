@@ -10,27 +10,27 @@ from forwardpass.errors import (
     VersionNotFoundError,
 )
 from forwardpass_server.registry import Store
-from forwardpass_server.registry.store import Loaded, Seed, Written
+from forwardpass_server.registry.storage.store import Seed, StoredState, WriteResult
 
 
-def add(store: Store, name: str, digest: str, *, keep_latest: bool = False) -> Written:
+def add(store: Store, name: str, digest: str, *, keep_latest: bool = False) -> WriteResult:
     return store.register(name, digest * 64, digest.encode(), keep_latest=keep_latest)
 
 
 def test_a_new_store_is_empty(store: Store) -> None:
-    assert store.load() == Loaded(revision=0, networks=(), deleted=frozenset())
+    assert store.read_state() == StoredState(revision=0, networks=(), deleted=frozenset())
 
 
 def test_a_registration_is_kept(store: Store) -> None:
     before = datetime.now(UTC)
     written = add(store, "net", "a")
     assert (written.number, written.created, written.revision) == (1, True, 1)
-    [network] = store.load().networks
+    [network] = store.read_state().networks
     assert network == written.network
     assert dict(network.aliases) == {"latest": 1}
     [version] = network.versions
     assert (version.number, version.digest, version.size_bytes) == (1, "a" * 64, 1)
-    assert store.content("net", 1) == b"a"
+    assert store.read_content("net", 1) == b"a"
     assert before <= network.create_time <= network.update_time <= before + timedelta(minutes=1)
 
 
@@ -48,8 +48,8 @@ def test_wrong_content_under_a_digest_is_mended(store: Store, right: bytes) -> N
     add(store, "net", "a")
     mended = store.register("net", "a" * 64, right, keep_latest=False)
     assert (mended.number, mended.created, mended.revision) == (1, False, 2)
-    assert store.content("net", 1) == right
-    assert store.load().networks[0].versions[0].size_bytes == len(right)
+    assert store.read_content("net", 1) == right
+    assert store.read_state().networks[0].versions[0].size_bytes == len(right)
 
 
 def test_keep_latest(store: Store) -> None:
@@ -65,10 +65,10 @@ def test_numbers_are_not_given_again(store: Store) -> None:
     again = add(store, "net", "b")
     assert (again.number, again.created) == (3, True)
     assert store.delete_network("net") == 5
-    assert store.load() == Loaded(revision=5, networks=(), deleted=frozenset({"net"}))
+    assert store.read_state() == StoredState(revision=5, networks=(), deleted=frozenset({"net"}))
     anew = add(store, "net", "a", keep_latest=True)
     assert (anew.number, anew.revision, dict(anew.network.aliases)) == (4, 6, {"latest": 4})
-    assert not store.load().deleted
+    assert not store.read_state().deleted
 
 
 def test_latest_moves_to_the_highest_left(store: Store) -> None:
@@ -90,7 +90,7 @@ def test_a_version_in_use_stays(store: Store) -> None:
     with pytest.raises(VersionInUseError, match="production, stable") as named:
         store.delete_version("net", 1)
     assert named.value.facts["aliases"] == "production, stable"
-    assert store.load().revision == 4, "a refusal changes nothing"
+    assert store.read_state().revision == 4, "a refusal changes nothing"
 
 
 def test_aliases(store: Store) -> None:
@@ -113,7 +113,7 @@ def test_what_is_not_there(store: Store) -> None:
         store.set_alias("net", "stable", 1)
     with pytest.raises(NetworkNotFoundError):
         store.delete_alias("net", "stable")
-    assert store.content("net", 1) is None
+    assert store.read_content("net", 1) is None
     add(store, "net", "a")
     with pytest.raises(VersionNotFoundError):
         store.delete_version("net", 2)
@@ -121,29 +121,29 @@ def test_what_is_not_there(store: Store) -> None:
         store.set_alias("net", "stable", 2)
     with pytest.raises(AliasNotFoundError):
         store.delete_alias("net", "stable")
-    assert store.content("net", 2) is None
+    assert store.read_content("net", 2) is None
     store.delete_network("net")
     with pytest.raises(NetworkNotFoundError):
         store.delete_network("net")
-    assert store.load().revision == 2
+    assert store.read_state().revision == 2
 
 
 def test_large_content(store: Store) -> None:
     content = bytes(range(256)) * 100_000
     store.register("net", "a" * 64, content, keep_latest=False)
-    assert store.content("net", 1) == content
+    assert store.read_content("net", 1) == content
 
 
 def test_what_changed_since_a_revision(store: Store) -> None:
     for name in ("a", "b", "c"):
         add(store, name, "a")
-    assert store.load(since=3) == Loaded(revision=3, networks=(), deleted=frozenset())
+    assert store.read_state(since=3) == StoredState(revision=3, networks=(), deleted=frozenset())
     store.set_alias("b", "stable", 1)
     store.delete_network("c")
-    changed = store.load(since=3)
+    changed = store.read_state(since=3)
     assert (changed.revision, changed.deleted) == (5, frozenset({"c"}))
     assert [(row.name, row.revision) for row in changed.networks] == [("b", 4)]
-    assert {row.name: row for row in store.load().networks}["b"] == changed.networks[0]
+    assert {row.name: row for row in store.read_state().networks}["b"] == changed.networks[0]
 
 
 def test_seeds_are_for_names_that_were_never_used(store: Store) -> None:
@@ -153,10 +153,10 @@ def test_seeds_are_for_names_that_were_never_used(store: Store) -> None:
     seeds = [Seed(name=name, digest="b" * 64, content=b"b") for name in ("kept", "deleted", "new")]
     for _ in range(2):
         store.seed(seeds)
-        stored = store.load()
+        stored = store.read_state()
         assert (stored.revision, stored.deleted) == (4, frozenset({"deleted"}))
         assert {row.name: [version.digest for version in row.versions] for row in stored.networks} == {
             "kept": ["a" * 64],
             "new": ["b" * 64],
         }
-        assert store.content("new", 1) == b"b"
+        assert store.read_content("new", 1) == b"b"

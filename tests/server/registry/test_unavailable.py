@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from forwardpass.errors import StoreUnavailableError
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
-from forwardpass_server.registry.store import Loaded, MoveRow, Notifications, Seed, Written
+from forwardpass_server.registry.storage.store import AliasMoveRow, Notifications, Seed, StoredState, WriteResult
 
 from tests.support.python_process import let_others_pass, run_python, start_python
 from tests.support.sample_networks import tiny
@@ -19,11 +19,11 @@ from tests.support.sample_networks import tiny
 @contextmanager
 def pragma(store: SqlStore, trouble: str, relief: str) -> Iterator[None]:
     """Set something on the store's connection, which a lone thread gets again and again."""
-    with store._engine.connect().execution_options(reads=True) as connection:
+    with store.database._engine.connect().execution_options(read_only=True) as connection:
         [before] = connection.exec_driver_sql(f"PRAGMA {relief.partition('=')[0]}").one()
         connection.exec_driver_sql(f"PRAGMA {trouble}")
     yield
-    with store._engine.connect().execution_options(reads=True) as connection:
+    with store.database._engine.connect().execution_options(read_only=True) as connection:
         connection.exec_driver_sql(f"PRAGMA {relief.format(before)}")
 
 
@@ -87,7 +87,7 @@ TROUBLES: dict[str, tuple[Trouble, str]] = {
 @pytest.mark.parametrize(("trouble", "cause"), TROUBLES.values(), ids=TROUBLES)
 def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> None:
     large = tiny(2, description="word " * 1_900)
-    with SqlStore(f"sqlite:///{database}", busy_seconds=0.05) as store:
+    with SqlStore(f"sqlite:///{database}", lock_timeout=0.05) as store:
         registry = Registry.open(store)
         registry.register("net", tiny(1))
         registry.register("other", tiny(1))
@@ -104,7 +104,7 @@ def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> N
             if trouble not in {disk_full, file_too_large}:  # a deletion needs no more room
                 for call in (
                     lambda: registry.delete_network("other"),
-                    lambda: registry.set_alias("net", "stable", "1"),
+                    lambda: registry.rollout.set_alias("net", "stable", "1"),
                 ):
                     with pytest.raises(StoreUnavailableError):
                         call()
@@ -116,7 +116,7 @@ def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> N
             assert registry.register("net", tiny(3), validate_only=True).version.number == 0
         done = registry.register("net", large)
         assert (done.version.number, done.created, done.revision) == (2, True, revision + 1)
-        assert registry.spec("net", "") == large
+        assert registry.read_spec("net", "") == large
         after = registry.networks()
     with SqlStore(f"sqlite:///{database}") as store:
         assert Registry.open(store).networks() == after
@@ -150,7 +150,7 @@ def test_writes_that_fail_anywhere(database: Path) -> None:
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
                 assert connection.execute("SELECT count(*) FROM versions").fetchone() == (3,)
                 connection.close()
-            assert registry.spec("net", "") == spec
+            assert registry.read_spec("net", "") == spec
             print(refused, done.version.number, done.created)
     """
     refused, *done = run_python(code, database).split()
@@ -159,14 +159,14 @@ def test_writes_that_fail_anywhere(database: Path) -> None:
 
 
 def test_reading_while_another_process_writes(database: Path) -> None:
-    with SqlStore(f"sqlite:///{database}", busy_seconds=0.05) as store:
+    with SqlStore(f"sqlite:///{database}", lock_timeout=0.05) as store:
         registry = Registry.open(store)
         registry.load_reference("article-linear", "")
         with locked(store, database):
             with pytest.raises(StoreUnavailableError):
-                registry.spec("article-linear", "")
+                registry.read_spec("article-linear", "")
             assert registry.load_reference("article-linear", "").version == 1
-        assert registry.spec("article-linear", "") is not None
+        assert registry.read_spec("article-linear", "") is not None
 
 
 def test_waiting_for_a_short_lock(database: Path) -> None:
@@ -179,7 +179,7 @@ def test_waiting_for_a_short_lock(database: Path) -> None:
         connection.execute("COMMIT")
         connection.close()
     """
-    with SqlStore(f"sqlite:///{database}", busy_seconds=30) as store:
+    with SqlStore(f"sqlite:///{database}", lock_timeout=30) as store:
         registry = Registry.open(store)
         with start_python(code, database) as other:
             assert other.stdout is not None
@@ -202,7 +202,7 @@ def test_a_file_that_may_only_be_read(database: Path) -> None:
         from tests.support.sample_networks import tiny
         if os.geteuid() == 0:  # who may do everything
             with SqlStore("sqlite://") as store:
-                Registry.open(store).spec("article-linear", "")  # imports what root alone may read
+                Registry.open(store).read_spec("article-linear", "")  # imports what root alone may read
             os.setuid(65534)
         with SqlStore(f"sqlite:///{sys.argv[1]}") as store:
             registry = Registry.open(store)
@@ -225,19 +225,19 @@ class LosesConfirmations:
         self.losing = False
         self.shared = False
 
-    def load(self, since: int = -1) -> Loaded:
-        return self._store.load(since)
+    def read_state(self, since: int = -1) -> StoredState:
+        return self._store.read_state(since)
 
-    def hints(self) -> Notifications:
-        return self._store.hints()
+    def notifications(self) -> Notifications:
+        return self._store.notifications()
 
     def seed(self, seeds: Sequence[Seed]) -> None:
         self._store.seed(seeds)
 
-    def content(self, name: str, number: int) -> bytes | None:
-        return self._store.content(name, number)
+    def read_content(self, name: str, number: int) -> bytes | None:
+        return self._store.read_content(name, number)
 
-    def register(self, name: str, digest: str, content: bytes, *, keep_latest: bool) -> Written:
+    def register(self, name: str, digest: str, content: bytes, *, keep_latest: bool) -> WriteResult:
         return self._lose(self._store.register(name, digest, content, keep_latest=keep_latest))
 
     def delete_network(self, name: str) -> int:
@@ -246,34 +246,34 @@ class LosesConfirmations:
             raise StoreUnavailableError("lost")
         return revision
 
-    def delete_version(self, name: str, number: int) -> Written:
+    def delete_version(self, name: str, number: int) -> WriteResult:
         return self._lose(self._store.delete_version(name, number))
 
-    def set_in_service(self, name: str, *, in_service: bool) -> Written:
+    def set_in_service(self, name: str, *, in_service: bool) -> WriteResult:
         return self._lose(self._store.set_in_service(name, in_service=in_service))
 
-    def set_alias(self, name: str, alias: str, number: int, *, expected: int | None = None) -> Written:
+    def set_alias(self, name: str, alias: str, number: int, *, expected: int | None = None) -> WriteResult:
         return self._lose(self._store.set_alias(name, alias, number, expected=expected))
 
-    def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> Written:
+    def rollback_alias(self, name: str, alias: str, *, expected: int | None = None) -> WriteResult:
         return self._lose(self._store.rollback_alias(name, alias, expected=expected))
 
-    def moves(self, name: str, alias: str) -> tuple[MoveRow, ...]:
-        return self._store.moves(name, alias)
+    def list_alias_moves(self, name: str, alias: str) -> tuple[AliasMoveRow, ...]:
+        return self._store.list_alias_moves(name, alias)
 
-    def set_shadow(self, name: str, of: str, number: int, *, share: float, tolerance: float) -> Written:
+    def set_shadow(self, name: str, of: str, number: int, *, share: float, tolerance: float) -> WriteResult:
         return self._lose(self._store.set_shadow(name, of, number, share=share, tolerance=tolerance))
 
-    def clear_shadow(self, name: str, of: str) -> Written:
+    def clear_shadow(self, name: str, of: str) -> WriteResult:
         return self._lose(self._store.clear_shadow(name, of))
 
-    def delete_alias(self, name: str, alias: str) -> Written:
+    def delete_alias(self, name: str, alias: str) -> WriteResult:
         return self._lose(self._store.delete_alias(name, alias))
 
     def close(self) -> None:
         self._store.close()
 
-    def _lose(self, written: Written) -> Written:
+    def _lose(self, written: WriteResult) -> WriteResult:
         if self.losing:
             raise StoreUnavailableError("lost")
         return written
@@ -291,7 +291,7 @@ def test_lost_confirmations() -> None:
         for call in (
             lambda: registry.register("net", tiny(2)),
             lambda: registry.delete_network("gone"),
-            lambda: registry.set_alias("net", "stable", "1"),
+            lambda: registry.rollout.set_alias("net", "stable", "1"),
         ):
             with pytest.raises(StoreUnavailableError):
                 call()
@@ -300,7 +300,7 @@ def test_lost_confirmations() -> None:
         again = registry.register("net", tiny(2))
         assert (again.version.number, again.created) == (2, False)
         registry.register("other", tiny(1))
-        stored = inner.load()
+        stored = inner.read_state()
         assert registry.revision == stored.revision
         assert {network.name: dict(network.aliases) for network in registry.networks()} == {
             row.name: dict(row.aliases) for row in stored.networks

@@ -158,10 +158,10 @@ class Sent:
 class Broken(Registry):
     """A registry with a mistake: looking for one of its networks raises what nobody expects."""
 
-    def resident(self, version: VersionState) -> LoadedVersion | None:
+    def get_loaded(self, version: VersionState) -> LoadedVersion | None:
         if version.network == "broken":
             raise ZeroDivisionError
-        return super().resident(version)
+        return super().get_loaded(version)
 
 
 def failing(_: object, out: object = None) -> Any:  # noqa: ARG001 - an activation's signature

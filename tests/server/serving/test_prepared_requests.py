@@ -246,11 +246,11 @@ def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
     assert seen() == {"": 1, "1": 1, "2": VersionNotFoundError, "best": AliasNotFoundError}
     registry.register("moving", chain([1, 1], seed=2))
     assert seen() == {"": 2, "1": 1, "2": 2, "best": AliasNotFoundError}
-    registry.set_alias("moving", "best", "1")
+    registry.rollout.set_alias("moving", "best", "1")
     assert seen() == {"": 2, "1": 1, "2": 2, "best": 1}
-    registry.set_alias("moving", "best", "2")
+    registry.rollout.set_alias("moving", "best", "2")
     assert seen() == {"": 2, "1": 1, "2": 2, "best": 2}
-    registry.delete_alias("moving", "best")
+    registry.rollout.delete_alias("moving", "best")
     registry.delete_version("moving", 2)
     assert seen() == {"": 1, "1": 1, "2": VersionNotFoundError, "best": AliasNotFoundError}
     registry.delete_network("moving")

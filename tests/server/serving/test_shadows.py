@@ -11,7 +11,7 @@ from forwardpass.spec import FORMAT, parse
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictResponse, TraceRequest
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
 from forwardpass_server.core import forward
-from forwardpass_server.registry import Registry, ShadowFigures, SqlStore
+from forwardpass_server.registry import Registry, ShadowTotals, SqlStore
 from forwardpass_server.serving import (
     PREDICT,
     PREDICT_MANY,
@@ -52,10 +52,10 @@ class Bench:
             message = request
         self.dispatcher.take([RawRequest(method, message.SerializeToString(), key=object())], self.transport)
 
-    def figures(self) -> ShadowFigures:
+    def figures(self) -> ShadowTotals:
         assert self.shadows.wait_until_idle(SECONDS)
         [shadowing] = self.registry.network("net").shadowings
-        return shadowing.statistics.figures()
+        return shadowing.statistics.collect()
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ ROWS = np.random.default_rng(0).standard_normal((300, 3))
 def test_nothing_is_done_without_a_shadow(bench: Bench) -> None:
     bench.ask(ROWS)
     assert bench.shadows._thread is None
-    bench.registry.set_shadow("net", "latest", "2", share=1.0)
-    bench.registry.clear_shadow("net", "latest")
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0)
+    bench.registry.rollout.clear_shadow("net", "latest")
     bench.ask(ROWS)
     assert bench.shadows._thread is None
     assert len(bench.transport.responses) == 2
@@ -89,14 +89,14 @@ def test_nothing_is_done_without_a_shadow(bench: Bench) -> None:
 
 @pytest.mark.parametrize("sizes", [[300], [1] * 300, [100, 7, 193]], ids=["one call", "a row each", "three calls"])
 def test_counts_are_those_of_numpy(bench: Bench, sizes: list[int]) -> None:
-    bench.registry.set_shadow("net", "latest", "2", share=1.0, tolerance=1.0)
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0, tolerance=1.0)
     start = 0
     for size in sizes:
         bench.ask(ROWS[start : start + size])
         start += size
     ours, theirs = (forward(bench.registry.load_reference("net", version).plan, ROWS) for version in ("1", "2"))
     apart = np.abs(ours - theirs)
-    expected = ShadowFigures(
+    expected = ShadowTotals(
         rows=300,
         sampled=300,
         compared=300,
@@ -114,7 +114,7 @@ def test_counts_are_those_of_numpy(bench: Bench, sizes: list[int]) -> None:
 
 
 def test_only_the_share_is_computed(bench: Bench) -> None:
-    bench.registry.set_shadow("net", "latest", "2", share=0.1)
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=0.1)
     for _ in range(20):
         bench.ask(ROWS)
     figures = bench.figures()
@@ -123,7 +123,7 @@ def test_only_the_share_is_computed(bench: Bench) -> None:
 
 
 def test_which_methods_count(bench: Bench) -> None:
-    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0)
     bench.ask(ROWS[:5], PREDICT_MANY)
     assert bench.figures().compared == 10
     bench.ask(ROWS[:5], TRACE)
@@ -132,7 +132,7 @@ def test_which_methods_count(bench: Bench) -> None:
 
 def test_long_work_counts_too(registry: Registry) -> None:
     bench = Bench(registry, BatchingPolicy(step_flops=1_000))
-    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0)
     bench.ask(ROWS)
     bench.workers.close()
     assert bench.figures().compared == 300
@@ -150,7 +150,7 @@ def test_the_answer_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(shadows_module, "forward", hang)
     bench = Bench(bench.registry, BatchingPolicy(shadow_queue_bytes=20_000))
-    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0)
     for _ in range(10):
         bench.ask(ROWS)
     assert len(bench.transport.responses) == 10
@@ -166,7 +166,7 @@ def test_the_answer_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_shadow_that_fails_is_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0)
 
     def damaged(*_: Any) -> Any:
         raise NetworkCorruptError("the content is damaged")
@@ -185,7 +185,7 @@ def test_a_shadow_that_fails_is_counted(bench: Bench, monkeypatch: pytest.Monkey
 
 
 def test_a_version_of_another_method(bench: Bench) -> None:
-    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0)
     bench.registry.register("net", chain([3, 1]))
     bench.ask(ROWS)
     figures = bench.figures()
@@ -195,7 +195,7 @@ def test_a_version_of_another_method(bench: Bench) -> None:
 
 def test_what_the_shadow_does_not_accept(registry: Registry) -> None:
     registry.register("net", chain([3, 4, 2], seed=1, classes=["p", "q"], allow_non_finite_inputs=True))
-    registry.set_shadow("net", "latest", "2", share=1.0)
+    registry.rollout.set_shadow("net", "latest", "2", share=1.0)
     bench = Bench(registry)
     bench.ask(np.array([[np.nan, 0.0, 0.0]]))
     figures = bench.figures()
@@ -213,21 +213,21 @@ def test_rows_of_before_do_not_disturb_the_counts(bench: Bench, monkeypatch: pyt
         return forward(*arguments)
 
     monkeypatch.setattr(shadows_module, "forward", wait)
-    [before] = bench.registry.set_shadow("net", "latest", "2", share=1.0).shadowings
+    [before] = bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0).shadowings
     bench.ask(ROWS)
-    bench.registry.set_shadow("net", "latest", "2", share=1.0, tolerance=0.5)
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0, tolerance=0.5)
     bench.ask(ROWS[:10])
     may_go_on.set()
     assert (bench.figures().rows, bench.figures().compared) == (10, 10)
-    assert (before.statistics.figures().rows, before.statistics.figures().compared) == (300, 300)
+    assert (before.statistics.collect().rows, before.statistics.collect().compared) == (300, 300)
 
 
 def test_closing_drops_what_waits(bench: Bench) -> None:
-    bench.registry.set_shadow("net", "latest", "2", share=1.0)
+    bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0)
     bench.shadows.close()
     bench.ask(ROWS)
     [shadowing] = bench.registry.network("net").shadowings
-    assert shadowing.statistics.figures().dropped == 300
+    assert shadowing.statistics.collect().dropped == 300
     assert len(bench.transport.responses) == 1
 
 
@@ -241,13 +241,13 @@ def test_typed_features(registry: Registry) -> None:
             "layers": [layers[0], {"weights": [[weight]]}],
         }
         registry.register("typed", parse(document))
-    registry.set_shadow("typed", "latest", "1", share=1.0)
+    registry.rollout.set_shadow("typed", "latest", "1", share=1.0)
     shadows = Shadows(registry, POLICY)
     dispatcher = Dispatcher(make_predictor(registry), shadows, Workers(1), POLICY)
     request = number_request("typed", float("nan"), 3.0).SerializeToString()
     dispatcher.take([RawRequest(PREDICT, request, key=object())], KeepingTransport())
     assert shadows.wait_until_idle(SECONDS)
     [shadowing] = registry.network("typed").shadowings
-    figures = shadowing.statistics.figures()
+    figures = shadowing.statistics.collect()
     assert (figures.compared, figures.beyond, figures.worst_absolute) == (2, 2, 7.0), figures
     dispatcher.close()

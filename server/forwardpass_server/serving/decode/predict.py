@@ -35,7 +35,7 @@ class _Inference(Generic[Request]):
         return self.message.min_revision
 
     def find(self, snapshot: "Snapshot") -> "VersionState":
-        return snapshot.serving(self.message.network, self.message.version)
+        return snapshot.resolve(self.message.network, self.message.version)
 
     def inputs(self, loaded: "LoadedVersion") -> Read:
         return read_inputs(self.message, loaded)

@@ -1,1 +1,0 @@
-"""Migrations of the registry's schema, by Alembic."""

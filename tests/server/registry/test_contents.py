@@ -1,0 +1,341 @@
+"""Versions that are not in memory: what is read when, what stays, what goes, and what is found damaged."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from forwardpass import spec
+from forwardpass.errors import (
+    NetworkCorruptError,
+    NetworkNotFoundError,
+    StoreUnavailableError,
+    VersionNotFoundError,
+)
+from forwardpass_server.core import forward
+from forwardpass_server.registry import NetworkChange, Registry, SqlStore
+
+from tests.support.sample_networks import BUILTINS, tiny
+
+NAMES = ("a", "b", "c", "d")
+
+
+class CountingStore(SqlStore):
+    """A store that notes whose content is read, and does something before and after."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.read: list[str] = []
+        self.first: Callable[[str, int], object] = lambda *_: None
+        self.then: Callable[[str, int], object] = lambda *_: None
+
+    def read_content(self, name: str, number: int) -> bytes | None:
+        self.read.append(f"{name}/{number}")
+        self.first(name, number)
+        content = super().read_content(name, number)
+        self.then(name, number)
+        return content
+
+
+@pytest.fixture
+def store(database: Path) -> Iterator[CountingStore]:
+    """A store with four networks of one kilobyte of weights, just opened; `a` has two versions."""
+    with SqlStore(f"sqlite:///{database}") as writer:
+        registry = Registry.open(writer)
+        for name in NAMES:
+            registry.register(name, kilobytes(1, name))
+        registry.register("a", kilobytes(1, "a again"))
+        registry.rollout.set_alias("a", "stable", "1")
+    with CountingStore(f"sqlite:///{database}") as opened:
+        yield opened
+
+
+def kilobytes(size: int, seed: str) -> spec.NetworkSpec:
+    """A network of so many kilobytes of weights, different for each seed, which is its description."""
+    weights = np.random.default_rng([*seed.encode()]).standard_normal((16, 8 * size))
+    layers = [{"name": "only", "weights": weights, "activation": "tanh"}]
+    return spec.parse({"format": spec.FORMAT, "inputs": 8 * size, "layers": layers, "description": seed})
+
+
+def bits(registry: Registry, name: str) -> bytes:
+    plan = registry.load_reference(name, "").plan
+    return forward(plan, np.linspace(-1, 1, 3 * plan.inputs).reshape(3, -1)).tobytes()
+
+
+def cost(registry: Registry, name: str) -> int:
+    """Return how many bytes a network's plan counts for."""
+    return registry._contents.plans._getsizeof(registry.load_reference(name, ""))
+
+
+def loaded(registry: Registry) -> set[str]:
+    """Return the versions in memory."""
+    plans = registry._contents.plans
+    return {
+        f"{network.name}/{version.number}"
+        for network in registry.networks()
+        for version in network.versions.values()
+        if version.runtime in plans
+    }
+
+
+def test_opening_reads_no_content(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    assert [network.name for network in registry.networks()] == sorted([*NAMES, *BUILTINS])
+    version = registry.version("a", "stable")
+    assert not registry.is_damaged(version)
+    assert registry.get_loaded(version) is None
+    assert store.read == []
+
+
+def test_a_version_is_read_once(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    loaded = registry.load_reference("a", "")
+    assert store.read == ["a/2"]
+    version = registry.version("a", "latest")
+    assert registry.load_reference("a", "2") is registry.load(version) is registry.get_loaded(version) is loaded
+    assert store.read == ["a/2"]
+
+
+def test_what_messages_show_is_read_once(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    version = registry.version("b", "")
+    for _ in range(2):
+        summary = registry.read_summary(version)
+        assert summary is not None
+        assert (summary.description, registry.read_description(version)) == ("b", "b")
+        assert registry.read_description(registry.version("c", "")) == "c"
+    assert store.read == ["b/1", "b/1", "c/1"], "a summary and a description"
+    assert loaded(registry) == set()
+
+
+def test_what_is_registered_is_in_memory(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    done = registry.register("new", kilobytes(1, "new"))
+    assert registry.get_loaded(done.version) is not None
+    assert registry.read_summary(done.version) == done.summary
+    assert not registry.register("new", kilobytes(1, "new")).created
+    registry.register("new", kilobytes(1, "not kept"), validate_only=True)
+    assert loaded(registry) == {"new/1"}
+    assert store.read == []
+
+
+def test_registering_what_is_cold_again_compiles_nothing(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    revision = registry.revision
+    done = registry.register("b", kilobytes(1, "b"))
+    assert (done.version, done.created, done.revision) == (registry.version("b", ""), False, revision)
+    assert done.summary == registry.read_summary(done.version)
+    assert loaded(registry) == set()
+
+
+def test_what_was_used_longest_ago_goes(store: CountingStore) -> None:
+    size = cost(Registry.open(store), "a")
+    registry = Registry.open(store, plan_cache_bytes=3 * size + 10)
+    for name in ("a", "b", "c"):
+        registry.load_reference(name, "")
+    assert loaded(registry) == {"a/2", "b/1", "c/1"}
+    assert registry.get_loaded(registry.version("a", "")) is not None
+    registry.load_reference("d", "")
+    assert loaded(registry) == {"c/1", "a/2", "d/1"}
+    registry.load_reference("c", "")
+    registry.register("e", kilobytes(1, "e"))
+    assert loaded(registry) == {"d/1", "c/1", "e/1"}
+
+
+def test_one_that_is_larger_than_the_bound(store: CountingStore) -> None:
+    size = cost(Registry.open(store), "a")
+    registry = Registry.open(store, plan_cache_bytes=3 * size)
+    registry.register("large", kilobytes(100, "large"))
+    assert loaded(registry) == {"large/1"}
+    assert registry.load_reference("large", "") is registry.load_reference("large", "")
+    registry.load_reference("a", "")
+    assert loaded(registry) == {"a/2"}, "the bound is kept again"
+    assert registry.load_reference("large", "").version == 1
+    assert loaded(registry) == {"large/1"}
+
+
+def test_the_same_bits_after_eviction(store: CountingStore) -> None:
+    registry = Registry.open(store, plan_cache_bytes=1)
+    before = [bits(registry, name) for name in NAMES]
+    assert len(loaded(registry)) == 1
+    assert [bits(registry, name) for name in NAMES] == before
+    assert len(store.read) == 2 * len(NAMES)
+
+
+def test_threads_compile_once(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    store.first = lambda *_: time.sleep(0.05)
+    together = threading.Barrier(16)
+
+    def call(_: int) -> object:
+        together.wait()
+        return registry.load_reference("a", "")
+
+    with ThreadPoolExecutor(16) as threads:
+        assert len({*threads.map(call, range(16))}) == 1
+    assert store.read == ["a/2"]
+
+
+def test_versions_do_not_wait_for_each_other(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(name: str, _: int) -> None:
+        if name == "a":
+            begun.set()
+            assert go_on.wait(30)
+
+    store.first = wait
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(registry.load_reference, "a", "")
+        assert begun.wait(30)
+        assert registry.load_reference("b", "").version == 1
+        assert registry.register("new", tiny()).created, "nor does a writer"
+        go_on.set()
+        assert slow.result().version == 2
+
+
+def test_preloaded(store: CountingStore) -> None:
+    preload = [("a", ""), ("a", "stable"), ("b", "1"), ("none", "")]
+    registry = Registry.open(store, plan_cache_bytes=1, preload=preload)
+    pinned = {"a/1", "a/2", "b/1"}
+    assert loaded(registry) == pinned
+    for name in ("c", "d"):
+        registry.load_reference(name, "")
+        assert loaded(registry) == {*pinned, f"{name}/1"}
+
+
+def test_a_pin_moves_with_its_alias(store: CountingStore) -> None:
+    registry = Registry.open(store, plan_cache_bytes=1, preload=[("a", "stable"), ("b", ""), ("new", "")])
+    registry.load_reference("c", "")
+    registry.rollout.set_alias("a", "stable", "2")
+    assert registry.get_loaded(registry.version("a", "stable")) is not None, "compiled before it is named"
+    registry.register("b", kilobytes(1, "b again"))
+    registry.register("new", tiny())
+    registry.load_reference("c", "")
+    assert loaded(registry) == {"a/2", "b/2", "new/1", "c/1"}
+
+
+def test_a_damaged_one_does_not_hinder_the_start(store: CountingStore, database: Path) -> None:
+    damage(database, "a", 2)
+    registry = Registry.open(store, preload=[("a", ""), ("b", "")])
+    assert loaded(registry) == {"b/1"}
+    assert registry.is_damaged(registry.version("a", ""))
+
+
+def damage(database: Path, name: str, number: int) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE versions SET content = x'00' WHERE name = ? AND number = ?", (name, number))
+
+
+def test_damage_is_found_at_first_use(store: CountingStore, database: Path, caplog: pytest.LogCaptureFixture) -> None:
+    registry = Registry.open(store)
+    damage(database, "a", 2)
+    version = registry.version("a", "")
+    assert not registry.is_damaged(version)
+    changes: list[NetworkChange] = []
+    registry.subscribe(changes.append)
+    for _ in range(3):
+        with pytest.raises(NetworkCorruptError) as corrupt:
+            registry.load_reference("a", "")
+        assert corrupt.value.facts["resourceName"] == "a/2"
+    assert registry.is_damaged(version)
+    assert (registry.read_summary(version), registry.read_description(version)) == (None, "")
+    assert store.read == ["a/2"], "what is known is not read again"
+    assert "network a version 2 is damaged" in caplog.text
+    assert [(change.name, change.revision) for change in changes] == [("a", registry.revision)], "told once"
+    assert registry.load_reference("a", "1").version == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_mending(store: CountingStore, database: Path, *, known: bool) -> None:
+    registry = Registry.open(store, plan_cache_bytes=1)
+    damage(database, "a", 2)
+    if known:
+        assert registry.read_summary(registry.version("a", "")) is None
+    revision = registry.revision
+    mended = registry.register("a", kilobytes(1, "a again"))
+    assert (mended.version.number, mended.created, mended.revision) == (2, False, revision + 1)
+    assert registry.version("a", "") is mended.version
+    assert not registry.is_damaged(mended.version)
+    assert loaded(registry) == {"a/2"}
+    registry.load_reference("b", "")
+    assert registry.load_reference("a", "").version == 2, "read from the store"
+
+
+def test_mended_elsewhere(store: CountingStore, database: Path) -> None:
+    """What was found damaged and is whole after all is told, though nothing was written."""
+    registry = Registry.open(store)
+    content = spec.to_safetensors(kilobytes(1, "a again"))
+    damage(database, "a", 2)
+    assert registry.read_summary(registry.version("a", "")) is None
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE versions SET content = ? WHERE name = 'a' AND number = 2", (content,))
+    changes: list[NetworkChange] = []
+    registry.subscribe(changes.append)
+    assert not registry.register("a", kilobytes(1, "a again")).created
+    assert [change.name for change in changes] == ["a"]
+    assert not registry.is_damaged(registry.version("a", ""))
+
+
+def test_deleted_while_cold(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    first, second = registry.version("a", "1"), registry.version("a", "2")
+    registry.rollout.delete_alias("a", "stable")
+    registry.delete_version("a", 1)
+    for read in (registry.load, registry.read_summary, registry.read_description):
+        with pytest.raises(VersionNotFoundError):
+            read(first)
+    registry.delete_network("a")
+    for read in (registry.load, registry.read_summary, registry.read_description):
+        with pytest.raises(NetworkNotFoundError):
+            read(second)
+    assert loaded(registry) == set()
+
+
+def test_deleted_before_it_is_read(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    store.first = lambda name, _: registry.delete_network(name)
+    with pytest.raises(NetworkNotFoundError):
+        registry.load_reference("b", "")
+
+
+def test_deleted_after_it_is_read(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    store.then = lambda name, _: registry.delete_network(name)
+    assert registry.load_reference("b", "").name == "b", "who asked in time is answered"
+    assert registry.plan_cache_size == (0, 0), "and nothing stays in memory"
+
+
+def test_a_store_that_cannot_be_read_for_a_while(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    registry.load_reference("a", "")
+
+    def fail(*_: object) -> None:
+        raise StoreUnavailableError("busy")
+
+    store.first = fail
+    version = registry.version("b", "")
+    for read in (registry.load, registry.read_summary, registry.read_description):
+        with pytest.raises(StoreUnavailableError):
+            read(version)
+    assert registry.load_reference("a", "").version == 2, "what is in memory goes on"
+    assert not registry.is_damaged(version)
+    store.first = lambda *_: None
+    assert registry.load(version).version == 1
+
+
+def test_a_snapshot_is_another_after_each_change(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    before = registry.snapshot
+    registry.load_reference("a", "")
+    registry.register("a", kilobytes(1, "a"))
+    assert registry.snapshot is before
+    registry.rollout.set_alias("a", "stable", "2")
+    assert registry.snapshot is not before
+    assert before.version("a", "stable").number == 1
