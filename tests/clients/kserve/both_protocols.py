@@ -142,6 +142,25 @@ def test_an_input_for_each_feature(use: Any) -> None:
     use(what)
 
 
+def test_a_request_as_kserves_own_tests_send_it(use: Any) -> None:
+    parameters = {"test-param": "abc"}
+    given = InferInput(
+        name="input-0", datatype="INT32", shape=[2, 2], data=[3, 5, 2, 3], parameters={"test-param": "abc"}
+    )
+    for more in ({}, {"request_outputs": [RequestedOutput("output-0", parameters={"binary_data_output": True})]}):
+
+        async def what(client: Client, more: dict[str, Any] = more) -> None:
+            asked = InferRequest(
+                model_name=ARTICLE, request_id="2ja0ls9j1309", infer_inputs=[given], parameters=parameters, **more
+            )
+            response = await client.infer(asked)
+            assert response.id == "2ja0ls9j1309"
+            assert response.outputs[0].name == ("output-0" if more else "outputs")
+            assert response.outputs[0].as_numpy().ravel().tolist() == [182.0, 112.0]
+
+        use(what)
+
+
 def test_many_at_once(use: Any, place: Place) -> None:
     answers = place.networks["wide"]
     rows, expected = answers.array(answers.inputs), answers.array(answers.outputs)

@@ -165,8 +165,9 @@ def test_parameters_are_honoured_or_refused_by_name(client: InferenceServerClien
     answer = infer(client, ARTICLE, CUSTOMER).get_response()
     assert len(answer.parameters["digest"].string_param) == 64
     assert answer.parameters["numerics"].string_param == "exact"
+    assert infer(client, ARTICLE, CUSTOMER, parameters={"colour": "red"}).as_numpy("outputs") == TRANSACTIONS
     sequence = {"sequence_id": 7, "sequence_start": True}
-    for options, named in (({"parameters": {"colour": "red"}}, "colour"), (sequence, "sequence_")):
+    for options, named in (({"parameters": {"time_out": 1}}, "time_out"), (sequence, "sequence_")):
         error = refused(client, ARTICLE, [tensor(protocol, CUSTOMER)], **options)
         assert error.status() == "StatusCode.INVALID_ARGUMENT"
         assert f"the parameter '{named}" in error.message()
@@ -283,6 +284,29 @@ def test_what_cannot_be_loaded(client: InferenceServerClient) -> None:
         client.load_model("faulty", config=config("faulty"), files={"file:network.json": faulty})
     assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
     assert not client.is_model_ready("faulty")
+
+
+def test_a_configuration_as_tritons_example_sends_it(client: InferenceServerClient) -> None:
+    told = client.get_model_config(ARTICLE).config
+    for own in ("{}", json.dumps({"name": ARTICLE, "max_batch_size": str(told.max_batch_size)})):
+        client.load_model(ARTICLE, config=own)
+    for wrong, words in (
+        ('"parameters": {"config": {{"max_batch_size": "16"}}}', "not a JSON object"),
+        ('{"max_batch_size":"16"}', "max_batch_size"),
+    ):
+        with pytest.raises(InferenceServerException, match=f"failed to load '{ARTICLE}': .*{words}"):
+            client.load_model(ARTICLE, config=wrong)
+    assert client.is_model_ready(ARTICLE)
+
+
+def test_keepalive_and_arguments_of_the_channel(place: Place) -> None:
+    keepalive = protocol.KeepAliveOptions(
+        keepalive_time_ms=30_000, keepalive_timeout_ms=5_000, keepalive_permit_without_calls=True
+    )
+    arguments = [("grpc.max_send_message_length", 2**24), ("grpc.lb_policy_name", "pick_first")]
+    for options in ({"keepalive_options": keepalive}, {"channel_args": arguments}):
+        with InferenceServerClient(place.grpc, **options) as client:
+            assert infer(client, ARTICLE, CUSTOMER).as_numpy("outputs") == TRANSACTIONS
 
 
 def test_what_has_no_meaning_here_says_so(client: InferenceServerClient) -> None:

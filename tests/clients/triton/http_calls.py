@@ -116,7 +116,8 @@ def test_versions_ids_and_parameters(client: InferenceServerClient) -> None:
         answer = result.get_response()
         assert (answer["model_version"], answer["id"]) == (number, "a 1")
         assert len(answer["parameters"]["digest"]) == 64
-    for options in ({"parameters": {"colour": "red"}}, {"sequence_id": 7, "sequence_start": True}):
+    assert infer(client, ARTICLE, CUSTOMER, parameters={"colour": "red"}).as_numpy("outputs") == TRANSACTIONS
+    for options in ({"parameters": {"time_out": 1}}, {"sequence_id": 7, "sequence_start": True}):
         assert "the parameter '" in refused(client, ARTICLE, CUSTOMER, **options).message()
 
 
