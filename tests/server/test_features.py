@@ -17,7 +17,7 @@ from forwardpass.errors import MissingValueError, OutOfRangeError, UnknownCatego
 from forwardpass.models import ClassProbability, Prediction
 from forwardpass.spec import DEFAULT_LIMITS
 from forwardpass_server.registry.compile import check_examples, compile_plan
-from forwardpass_server.serving import features
+from forwardpass_server.serving.inputs import checks
 
 from tests.support.server_process import ServerProcess
 
@@ -198,6 +198,4 @@ def test_the_documented_limits_and_errors_are_those_of_the_code() -> None:
     text = DOCS.read_text()
     assert f"at most {DEFAULT_LIMITS.max_name_length} characters" in text
     assert f"at most {DEFAULT_LIMITS.max_categories:,}" in text
-    assert {kind.error.__name__ for kind in features._REJECTIONS.values()} == set(
-        re.findall(r"\| `(\w+Error)` \|", text)
-    )
+    assert {kind.error.__name__ for kind in checks._REJECTIONS.values()} == set(re.findall(r"\| `(\w+Error)` \|", text))

@@ -21,7 +21,7 @@ from forwardpass_server.oip.outputs import output_options
 from forwardpass_server.oip.parameters import check_parameters
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
 from forwardpass_server.serving import Method, OutputOptions
-from forwardpass_server.serving.features import Read, Warnings
+from forwardpass_server.serving.inputs import CheckedInputs, InputWarnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,12 +54,12 @@ class ModelInferInference:
         """Return the version that the request names; the error is in Triton's words."""
         return find(snapshot, self.message.model_name, self.message.model_version)
 
-    def inputs(self, loaded: "LoadedVersion") -> Read:
+    def inputs(self, loaded: "LoadedVersion") -> CheckedInputs:
         """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and the warnings about them."""
         check_parameters(self.message.parameters, "request")
         return read_inputs(self.message, loaded)
 
-    def encode_warnings(self, warnings: Warnings) -> bytes:
+    def encode_warnings(self, warnings: InputWarnings) -> bytes:
         """Serialize warnings as the parameters `warnings`, a text with a line for each, and `warning_count`."""
         lines = "\n".join(f"row {warning.row}: {warning.message}" for warning in warnings.first)
         parameters = {

@@ -17,8 +17,7 @@ from forwardpass.spec.typed_features import REFUSE
 from forwardpass_server.oip.categories import BYTES, categories_of, read_categories, texts_of
 from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype
 from forwardpass_server.oip.parameters import check_parameters
-from forwardpass_server.serving.features import Origin, Read, check_unsaid, matrix_origin
-from forwardpass_server.serving.inputs import check_inputs
+from forwardpass_server.serving.inputs import CheckedInputs, Origin, check_inputs, check_omitted, matrix_origin
 
 if TYPE_CHECKING:
     from forwardpass.tensors import Array
@@ -33,7 +32,7 @@ _GENERIC: Final = re.compile(r"(inputs?|predict)(_{0,2}|-)[0-9]*", re.IGNORECASE
 """Names that models of other servers give to their only input, and that say nothing of it: `input-0`, `predict`."""
 
 
-def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> Read:
+def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> CheckedInputs:
     """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of.
 
     Raises:
@@ -53,7 +52,7 @@ def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> Read:
     if len(rows) > 1:
         shapes = ", ".join(f"'{name}' has {len(column)}" for name, column in zip(names, columns, strict=True))
         raise _wrong_shape(f"all inputs must have the same number of rows; {shapes}", names[0], loaded)
-    check_unsaid(len(columns[0]) * (loaded.plan.inputs - len(names)), loaded)
+    check_omitted(len(columns[0]) * (loaded.plan.inputs - len(names)), loaded)
     numbers = np.full((len(columns[0]), loaded.plan.inputs), np.nan, dtype=np.result_type(*columns))
     for name, column in zip(names, columns, strict=True):
         numbers[:, loaded.feature_index[name]] = column[:, 0]

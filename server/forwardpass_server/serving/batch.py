@@ -5,6 +5,7 @@ make sure that the bits of a response do not tell which other requests were in i
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,7 +85,7 @@ class Batch(NamedTuple):
         first = members[0]
         requests, flops = first.requests, first.flops * len(first.requests)
         if len(members) > 1:
-            requests = [request for member in members for request in member.requests]
+            requests = [*chain.from_iterable([member.requests for member in members])]
             flops = sum([member.flops * len(member.requests) for member in members])
         return cls(members, requests, first.version, first.loaded, first.snapshot, first.options.trace, flops)
 
@@ -105,7 +106,7 @@ def read_rows(resolved: "ResolvedRequest", limits: WorkLimits, policy: "Batching
     request, inference, version, loaded, snapshot = resolved
     try:
         read, options = inference.inputs(loaded), inference.output_options(loaded)
-        rows = len(read.numbers)
+        rows = len(read.matrix)
         limits.check(loaded, options, rows)
     except ForwardpassError:
         version.runtime.statistics.count_error(request.arrived)
@@ -113,7 +114,7 @@ def read_rows(resolved: "ResolvedRequest", limits: WorkLimits, policy: "Batching
     warnings = b"" if read.warnings is None else inference.encode_warnings(read.warnings)
     of_row = response_bytes_per_row(loaded, options.trace) + options.row_bytes
     flops = rows * (loaded.plan.flops_per_row + policy.flops_per_response_byte * of_row)
-    return RequestRows([request], version, loaded, snapshot, options, warnings, rows, flops, read.numbers)
+    return RequestRows([request], version, loaded, snapshot, options, warnings, rows, flops, read.matrix)
 
 
 def read_prepared_rows(

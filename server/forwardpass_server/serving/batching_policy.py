@@ -18,8 +18,8 @@ class BatchingPolicy:
             that takes no more is computed in the transport's thread; a larger one goes to the workers, who cut it into
             steps of this size and take turns.
         flops_per_response_byte: Floating-point operations that take as long as encoding one byte of a response.
-        own_batch_rows: Rows from which a request gets a batch of its own: so many are computed as quickly alone as
-            together with others, nobody waits for them, and they need not be copied.
+        own_batch_rows: Rows from which a request gets a batch of its own: they are computed as quickly alone as
+            together with others, no other request waits for them, and they need not be copied.
         max_workers: Threads for what is not computed in a transport's thread.
         max_stream_requests: Requests of one stream that are computed at once; further ones wait in the connection.
         prepared_requests: Prepared requests that are kept for each method.

@@ -1,4 +1,4 @@
-"""PredictMany: a call that is several, each answered by its response or its error."""
+"""PredictMany: several requests in one call, each with its own response or error."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -20,10 +20,10 @@ def split(data: bytes) -> list[bytes]:
     """Return the serialized requests of a serialized `PredictManyRequest`.
 
     Raises:
-        MalformedRequestError: It is none.
+        MalformedRequestError: The bytes are no such message.
         InvalidFieldError: It has no requests.
     """
-    requests = _cut(data)
+    requests = _split_plain(data)
     if requests is None:
         try:
             message = PredictManyRequest.FromString(data)
@@ -36,21 +36,26 @@ def split(data: bytes) -> list[bytes]:
     return requests
 
 
-def join(answers: Sequence[RawResponse], status: Callable[[Exception], bytes]) -> bytes:
-    """Serialize a `PredictManyResponse` of serialized responses and of errors, which `status` serializes."""
+def join(responses: Sequence[RawResponse], encode_status: Callable[[Exception], bytes]) -> bytes:
+    """Serialize a `PredictManyResponse` of serialized responses and of errors.
+
+    Args:
+        responses: The response to each request, in the order of the requests.
+        encode_status: Serializes the `google.rpc.Status` of an error.
+    """
     pieces = []
-    for answer in answers:
-        if isinstance(answer, bytes):
-            head, body = field(_RESPONSE, len(answer)), answer
+    for response in responses:
+        if isinstance(response, bytes):
+            head, body = field(_RESPONSE, len(response)), response
         else:
-            body = status(answer)
+            body = encode_status(response)
             head = field(_ERROR, len(body))
         pieces += [field(_RESULTS, len(head) + len(body)), head, body]
     return b"".join(pieces)
 
 
-def _cut(data: bytes) -> list[bytes] | None:
-    """Cut a message that has nothing but requests, as every usual one; return None for another."""
+def _split_plain(data: bytes) -> list[bytes] | None:
+    """Split a message that has no other fields than requests, as nearly every one; return None for another."""
     requests = []
     place, end = 0, len(data)
     while place < end:

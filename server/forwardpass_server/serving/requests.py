@@ -1,7 +1,7 @@
-"""What travels the road of a request: raw requests and responses, and what lies between them.
+"""The values that pass between the stages: raw requests and responses, decoded requests, and how methods differ.
 
 A `Method` tells how the requests of an RPC are decoded. An `InferenceRequest` is a request that was decoded; all that
-differs between Predict, Trace and the Open Inference Protocol's ModelInfer is behind its methods. What lies between is
+differs between Predict, Trace and the Open Inference Protocol's ModelInfer is in its methods. The stages after that are
 the same code for all, so that requests of different methods may share a matrix.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from forwardpass_server import core
     from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
-    from forwardpass_server.serving.features import Read, Warnings
+    from forwardpass_server.serving.inputs import CheckedInputs, InputWarnings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -113,13 +113,13 @@ class InferenceRequest(Protocol):
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that the request names."""
 
-    def inputs(self, loaded: "LoadedVersion") -> "Read":
+    def inputs(self, loaded: "LoadedVersion") -> "CheckedInputs":
         """Return the inputs, shape `(rows, inputs)`, in the dtype of the network, and the warnings about them."""
 
     def output_options(self, loaded: "LoadedVersion") -> OutputOptions:
         """Return what the response shows."""
 
-    def encode_warnings(self, warnings: "Warnings") -> bytes:
+    def encode_warnings(self, warnings: "InputWarnings") -> bytes:
         """Encode the fields of a response that have warnings, to be appended to all other fields."""
 
     def tensor_data(self) -> "tuple[bytes, np.dtype[Any]] | None":

@@ -1,7 +1,7 @@
-"""Versions that are computed beside others: after the answers were sent, when there is time, and never answered.
+"""Shadows: versions that are computed on the rows of another one, after its responses were sent.
 
-Rows are drawn when their answers are on their way, and wait in a queue of so many bytes. A thread that the system
-serves last computes them. When the queue is full, rows are dropped and counted. Nothing here can delay or fail a call.
+Rows are drawn when their responses are on their way, and wait in a queue of bounded bytes. A thread of low priority
+computes them. When the queue is full, rows are dropped and counted. Nothing here can delay or fail a call.
 """
 
 import logging
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PIECE: Final = 256
-"""About what a piece takes besides its numbers."""
+"""About how many bytes a piece takes besides its numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LiveRows:
-    """Rows that were predicted, and beside what.
+    """Rows of responses that were sent, and the shadows of the version that computed them.
 
     Attributes:
-        loaded: The version that answered.
-        shadowings: What is computed beside it.
+        loaded: The version that computed the responses.
+        shadowings: Its shadows.
         inputs: `(rows, inputs)`.
-        outputs: `(rows, outputs)`: what was answered.
+        outputs: `(rows, outputs)`, as in the responses.
     """
 
     loaded: "LoadedVersion"
@@ -52,7 +52,7 @@ class LiveRows:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Piece:
-    """Rows that wait to be computed by one shadow; they share no memory with what was answered."""
+    """Rows that wait to be computed by one shadow; they share no memory with the responses."""
 
     shadowing: "Shadowing"
     loaded: "LoadedVersion"
@@ -65,10 +65,10 @@ class _Piece:
 
 
 class Shadows:
-    """Computes what is to be computed beside others. All methods may be called in any thread."""
+    """Computes the shadows of versions. All methods may be called in any thread."""
 
     def __init__(self, registry: "Registry", policy: "BatchingPolicy") -> None:
-        """Begin without a thread: there is one as soon as there is something to do.
+        """Begin without a thread; the first rows start one.
 
         Args:
             registry: Loads the versions.
@@ -76,7 +76,7 @@ class Shadows:
         """
         self._registry = registry
         self._policy = policy
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._pieces: deque[_Piece] = deque()
         self._bytes = 0
         self._busy = False
@@ -92,15 +92,15 @@ class Shadows:
                     self._put(each, shadowing, drawn)
 
     def wait_until_idle(self, timeout: float) -> bool:
-        """Wait until nothing waits to be computed, or so many seconds have passed; return whether nothing does."""
-        with self._news:
-            return self._news.wait_for(lambda: not (self._pieces or self._busy), timeout)
+        """Wait until the queue is empty, or for `timeout` seconds; return whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not (self._pieces or self._busy), timeout)
 
     def close(self) -> None:
-        """End the thread; what waits is not computed any more."""
-        with self._news:
+        """End the thread; rows that wait are not computed any more."""
+        with self._changed:
             self._closed = True
-            self._news.notify_all()
+            self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
 
@@ -110,7 +110,7 @@ class Shadows:
         for start in range(0, len(drawn), rows):
             some = drawn[start : start + rows]
             size = _PIECE + of_row * len(some)
-            with self._news:
+            with self._changed:
                 # Only this method makes it more, and what it is here may only have become less.
                 full = self._closed or self._bytes + size > self._policy.shadow_queue_bytes
                 self._bytes += 0 if full else size
@@ -123,9 +123,9 @@ class Shadows:
                 inputs=live.inputs[some],
                 outputs=live.outputs[some],
             )
-            with self._news:
+            with self._changed:
                 self._pieces.append(piece)
-                self._news.notify_all()
+                self._changed.notify_all()
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._go_on, name="shadows", daemon=True)
                     self._thread.start()
@@ -133,10 +133,10 @@ class Shadows:
     def _go_on(self) -> None:
         lower_priority()
         while True:
-            with self._news:
+            with self._changed:
                 self._busy = False
-                self._news.notify_all()
-                self._news.wait_for(lambda: self._pieces or self._closed)
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._pieces or self._closed)
                 if self._closed:
                     return
                 piece = self._pieces.popleft()
@@ -150,17 +150,17 @@ class Shadows:
                 reason = str(error) if known else "it failed; the server's log has the reason"
                 piece.shadowing.statistics.count_failed(len(piece.inputs), reason)
             finally:
-                with self._news:
+                with self._changed:
                     self._bytes -= piece.size
 
     def _compute(self, piece: _Piece) -> None:
-        """Compute a piece and count how it differs from what was answered."""
+        """Compute a piece and count how its outputs differ from the responses."""
         version, live, statistics = piece.shadowing.version, piece.loaded, piece.shadowing.statistics
         rows = len(piece.inputs)
         loaded = self._registry.get_loaded(version) or self._registry.load(version)
         # The alias may have moved to a version of another kind since the shadow was set.
         if _meaning(loaded) != _meaning(live):
-            statistics.count_failed(rows, f"version {live.version}, which answers now, has other inputs or outputs")
+            statistics.count_failed(rows, f"version {live.version}, which serves now, has other inputs or outputs")
             return
         with np.errstate(all="ignore"):
             inputs = piece.inputs.astype(loaded.plan.dtype)

@@ -125,7 +125,7 @@ def test_all_forms_are_computed_as_their_plain_reading(document: dict[str, Any],
             continue
         read = read_inputs(request, of)
         numbers = np.array([[number for number, _ in row] for row in plain], network.dtype)
-        assert read.numbers.tobytes() == numbers.tobytes(), form
+        assert read.matrix.tobytes() == numbers.tobytes(), form
         warned = [] if read.warnings is None else [(each.row, each.feature) for each in read.warnings.first]
         every = [(row, column) for row in range(len(table)) for column in range(len(features))]
         assert warned == [
@@ -263,7 +263,7 @@ def test_rows_that_leave_out_nearly_everything_do_not_fill_the_memory() -> None:
     features = [{"name": f"f{index}", "missing": 0} for index in range(5_000)]
     of = loaded(chain([5_000, 1], inputs=features))
     few, many = np.zeros(10).tolist(), np.zeros(1_000).tolist()
-    assert read_inputs(PredictRequest(**of_columns(numbers("f0", *few))), of).numbers.shape == (10, 5_000)
+    assert read_inputs(PredictRequest(**of_columns(numbers("f0", *few))), of).matrix.shape == (10, 5_000)
     for inputs in (of_columns(numbers("f0", *many)), {"rows": Rows(rows=[Struct() for _ in many])}):
         with pytest.raises(ShapeMismatchError, match="leave out"):
             read_inputs(PredictRequest(**inputs), of)
@@ -272,7 +272,7 @@ def test_rows_that_leave_out_nearly_everything_do_not_fill_the_memory() -> None:
 def test_infinity_and_nan_are_numbers_where_the_network_says_so() -> None:
     of = typed({"name": "age", "range": [0, 120]}, allow_non_finite_inputs=True)
     read = read_inputs(PredictRequest(tensor=to_tensor(np.array([[np.inf], [np.nan]]))), of)
-    assert np.array_equal(read.numbers, [[np.inf], [np.nan]], equal_nan=True)
+    assert np.array_equal(read.matrix, [[np.inf], [np.nan]], equal_nan=True)
     assert read.warnings is not None
     assert read.warnings.count == 1
     with pytest.raises(MissingValueError):  # what is absent is no number at all
@@ -282,7 +282,7 @@ def test_infinity_and_nan_are_numbers_where_the_network_says_so() -> None:
 def test_columns_suit_networks_of_plain_features_too() -> None:
     of = loaded(identity(2, inputs=["a", "b"]))
     b = Column(name="b", booleans={"values": [True, False]})
-    assert read_inputs(PredictRequest(**of_columns(b, numbers("a", 3, 4))), of).numbers.tolist() == [[3, 1], [4, 0]]
+    assert read_inputs(PredictRequest(**of_columns(b, numbers("a", 3, 4))), of).matrix.tolist() == [[3, 1], [4, 0]]
     with pytest.raises(FeatureMismatchError, match="do not fit"):
         read_inputs(PredictRequest(**of_columns(b)), of)
     with pytest.raises(MissingValueError):

@@ -73,7 +73,7 @@ def two_columns(second: Column) -> dict[str, Any]:
 
 
 def read(of: LoadedVersion, inputs: dict[str, Any]) -> Any:
-    return read_inputs(PredictRequest(network="sample", **inputs), of).numbers
+    return read_inputs(PredictRequest(network="sample", **inputs), of).matrix
 
 
 class TestOneInput:

@@ -184,13 +184,13 @@ def test_a_shadow_that_fails_is_counted(bench: Bench, monkeypatch: pytest.Monkey
     assert all(isinstance(answer, bytes) for answer in bench.transport.responses)
 
 
-def test_a_version_of_another_method(bench: Bench) -> None:
+def test_a_version_of_another_kind(bench: Bench) -> None:
     bench.registry.rollout.set_shadow("net", "latest", "2", share=1.0)
     bench.registry.register("net", chain([3, 1]))
     bench.ask(ROWS)
     figures = bench.figures()
     assert (figures.failed, figures.compared) == (300, 0)
-    assert "version 3, which answers now, has other inputs or outputs" in figures.failure
+    assert "version 3, which serves now, has other inputs or outputs" in figures.failure
 
 
 def test_what_the_shadow_does_not_accept(registry: Registry) -> None:

@@ -11,8 +11,7 @@ from google.protobuf.message import DecodeError
 
 from forwardpass_server.serving.encode.classifications import row_bytes
 from forwardpass_server.serving.encode.predict import PredictEncoder, TraceEncoder
-from forwardpass_server.serving.features import Read, Warnings
-from forwardpass_server.serving.inputs import read_inputs
+from forwardpass_server.serving.inputs import CheckedInputs, InputWarnings, read_inputs
 from forwardpass_server.serving.requests import Method, OutputOptions, TraceOptions
 
 if TYPE_CHECKING:
@@ -37,10 +36,10 @@ class _Inference(Generic[Request]):
     def find(self, snapshot: "Snapshot") -> "VersionState":
         return snapshot.resolve(self.message.network, self.message.version)
 
-    def inputs(self, loaded: "LoadedVersion") -> Read:
+    def inputs(self, loaded: "LoadedVersion") -> CheckedInputs:
         return read_inputs(self.message, loaded)
 
-    def encode_warnings(self, warnings: Warnings) -> bytes:
+    def encode_warnings(self, warnings: InputWarnings) -> bytes:
         return self.response(warnings=warnings.first, warning_count=warnings.count).SerializeToString()
 
     def tensor_data(self) -> "tuple[bytes, np.dtype[Any]] | None":

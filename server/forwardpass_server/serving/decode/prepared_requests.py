@@ -43,7 +43,7 @@ class PreparedRequest:
         dtype: The dtype of the numbers.
         rows: How many rows each request has.
         size: The bytes of the numbers.
-        after: The bytes behind the numbers.
+        after: The bytes after the numbers.
         flops: What each request takes to compute and to encode, in floating-point operations.
     """
 

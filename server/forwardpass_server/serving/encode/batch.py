@@ -1,6 +1,6 @@
 """The responses to the requests of a batch."""
 
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from forwardpass_server.core import Trace, rows_of
@@ -44,7 +44,7 @@ def _encode(
     if len(members) == 1:
         requests, counts = first.requests, [first.rows] * len(first.requests)
     else:
-        requests = [request for member in members for request in member.requests]
-        counts = [member.rows for member in members for _ in member.requests]
+        requests = [*chain.from_iterable([member.requests for member in members])]
+        counts = [*chain.from_iterable([[member.rows] * len(member.requests) for member in members])]
     responses = encoder(first.loaded, computed, requests, counts, first.snapshot.revision)
     return [response + warnings for response in responses] if warnings else responses

@@ -1,4 +1,4 @@
-"""What a classifier says of each row: the class that is chosen, and on request the most probable ones."""
+"""The classification of each row: the class that is chosen, and on request the most probable ones."""
 
 from itertools import compress
 from typing import TYPE_CHECKING, Final
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from forwardpass_server.registry import LoadedVersion
 
 _AROUND: Final = 16
-"""What a class takes in an answer besides its label: a probability, and what says that these are here."""
+"""The bytes of a class in a response besides its label: a probability, and the tags and lengths of the fields."""
 
 _HALF: Final = 0.5
-"""The threshold where a network has none of its own."""
+"""The threshold of a network that has none of its own."""
 
 
 def classify(loaded: "LoadedVersion", outputs: "Array", top: int = 0) -> list[Classification]:
@@ -23,12 +23,12 @@ def classify(loaded: "LoadedVersion", outputs: "Array", top: int = 0) -> list[Cl
 
     With two classes and a single output, that output is the probability of the second class, which is chosen from
     its threshold on. Of several outputs the largest is chosen, of equal ones the first; where each has a threshold,
-    all classes that reach theirs are told too.
+    all classes that reach theirs are listed too.
 
     Args:
         loaded: The network; without classes, there is nothing to name.
         outputs: `(rows, outputs)`.
-        top: So many of the most probable classes are told of each row, of equal ones the first.
+        top: How many of the most probable classes are listed of each row; of equal ones, the first.
     """
     if not loaded.classes:
         return []
@@ -45,7 +45,7 @@ def classify(loaded: "LoadedVersion", outputs: "Array", top: int = 0) -> list[Cl
 
 
 def row_bytes(loaded: "LoadedVersion", top: int) -> int:
-    """Return at most how many bytes an answer has for a row's classes, where that may be more than a class or two."""
+    """Return the most bytes that a row's classes take in a response; 0 if there are only one or two of them."""
     several = loaded.thresholds is not None and loaded.plan.outputs > 1
     if not top and not several:
         return 0

@@ -80,14 +80,14 @@ class TraceEncoder:
 def encode_predictions(
     loaded: "LoadedVersion", outputs: "Array", counts: Sequence[int], revision: int, top: int = 0
 ) -> list[bytes]:
-    """Serialize a `PredictResponse` for each call of a batch.
+    """Serialize a `PredictResponse` for each request of a batch.
 
     Args:
-        loaded: What computed the outputs.
-        outputs: `(rows, outputs)`, the rows of all calls.
-        counts: How many of the rows are each call's.
-        revision: The registry's, at which the version was found.
-        top: So many of the most probable classes of each row are told.
+        loaded: The version that computed the outputs.
+        outputs: `(rows, outputs)`, the rows of all requests.
+        counts: How many of the rows are each request's.
+        revision: The registry's revision at which the version was found.
+        top: How many of the most probable classes are listed of each row.
     """
     tail = _tail(PredictResponse, loaded.name, loaded.version, loaded.digest, loaded.output_names, loaded.numerics)
     tail += _revision(revision)
@@ -114,7 +114,7 @@ def encode_predictions(
 def encode_traces(
     loaded: "LoadedVersion", traced: "core.Trace", counts: Sequence[int], revision: int, top: int = 0
 ) -> list[bytes]:
-    """Serialize a `TraceResponse` for each call of a batch; the arguments are as for `encode_predictions`."""
+    """Serialize a `TraceResponse` for each request of a batch; the arguments are as for `encode_predictions`."""
     arrays = [traced.outputs, traced.inputs]
     for layer in traced.layers:
         arrays += _numbers(layer).values()
@@ -131,12 +131,12 @@ def encode_traces(
 
 
 def _spans(counts: Sequence[int]) -> "pairwise[tuple[int, int]]":
-    """Return where each call's rows start and end."""
+    """Return where each request's rows start and end."""
     return pairwise(accumulate(counts, initial=0))
 
 
 def _classifications(loaded: "LoadedVersion", outputs: "Array", top: int) -> list[bytes]:
-    """Serialize the classification of each row as a field of an answer, or of none without classes."""
+    """Serialize the classification of each row as a field of a response; return none without classes."""
     return [
         PredictResponse(classifications=[classification]).SerializeToString()
         for classification in classify(loaded, outputs, top)
@@ -152,7 +152,7 @@ def _tail(
     output_names: tuple[str, ...],
     numerics: Numerics,
 ) -> bytes:
-    """Serialize what every answer of a version says besides numbers; the two messages number their fields apart."""
+    """Serialize the fields that all responses of a version have in common; the messages number them differently."""
     return message(
         network=name, version=version, digest=digest, output_names=output_names, numerics=NUMERICS[numerics]
     ).SerializeToString()
@@ -165,14 +165,14 @@ def _revision(revision: int) -> bytes:
 
 
 def _around(loaded: "LoadedVersion", traced: "core.Trace", count: int) -> tuple[bytes, ...]:
-    """Return `_around_slots`, remembered where it is small."""
-    shown = tuple([layer.name for layer in traced.layers])
+    """Return `_around_slots`, cached where it is small."""
+    layers = tuple([layer.name for layer in traced.layers])
     key = (
         loaded.name,
         loaded.version,
         loaded.digest,
         loaded.numerics,
-        shown,
+        layers,
         all(layer.contributions is None for layer in traced.layers),
         count,
     )
@@ -203,19 +203,19 @@ def _around_slots(loaded: "LoadedVersion", traced: "core.Trace", count: int) -> 
     ]
     before = names
     for layer in traced.layers:
-        said = _layer_says(loaded, layer)
+        fields = _layer_fields(loaded, layer)
         arrays = _numbers(layer)
         pieces = [tensor(_LAYER[name], array) for name, array in arrays.items()]
         numbers = sum(array[:1].nbytes for array in arrays.values()) * count
-        length = len(said.first) + sum(map(len, pieces)) + numbers + len(said.last)
-        pieces[0] = before + field(_RESPONSE["layers"], length) + said.first + pieces[0]
+        length = len(fields.first) + sum(map(len, pieces)) + numbers + len(fields.last)
+        pieces[0] = before + field(_RESPONSE["layers"], length) + fields.first + pieces[0]
         constant += pieces
-        before = said.last
+        before = fields.last
     return (*constant, before)
 
 
 def _numbers(layer: "core.LayerTrace") -> dict[str, "Array"]:
-    """Return the arrays of a layer that have a row for each row of the call, by the name of their field."""
+    """Return the arrays of a layer that have a row for each row of the request, by the names of their fields."""
     arrays = {"pre_activation": layer.pre_activation, "activation": layer.activation}
     if layer.merged is not None:
         arrays["merged"] = layer.merged
@@ -224,14 +224,14 @@ def _numbers(layer: "core.LayerTrace") -> dict[str, "Array"]:
     return arrays
 
 
-class _LayerSays(NamedTuple):
-    """What a traced layer says before its numbers, and after them."""
+class _LayerFields(NamedTuple):
+    """The constant fields of a traced layer: those before its numbers, and those after them."""
 
     first: bytes
     last: bytes
 
 
-def _layer_says(loaded: "LoadedVersion", layer: "core.LayerTrace") -> _LayerSays:
+def _layer_fields(loaded: "LoadedVersion", layer: "core.LayerTrace") -> _LayerFields:
     place = next(place for place, other in enumerate(loaded.plan.layers) if other.name == layer.name)
     computed = loaded.plan.layers[place]
     function = activation_message(loaded.activations[place])
@@ -241,4 +241,4 @@ def _layer_says(loaded: "LoadedVersion", layer: "core.LayerTrace") -> _LayerSays
         bias = tensor_field(_LAYER["bias"], layer.bias.dtype, layer.bias.shape) + data_of(layer.bias)
     last = LayerTrace(inputs=loaded.reads(computed), merge=MERGES[computed.merge], kind=loaded.kinds[place])
     getattr(last, "from").extend(computed.from_)  # a word of Python's own
-    return _LayerSays(first, bias + last.SerializeToString())
+    return _LayerFields(first, bias + last.SerializeToString())

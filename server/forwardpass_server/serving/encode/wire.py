@@ -1,6 +1,6 @@
-"""The parts of answers that are written as bytes, without a message: tensors, and what surrounds them.
+"""The parts of responses that are written as bytes, without a message: tensors, and the fields around them.
 
-An answer is mostly numbers that numpy already has as bytes; making a message of them only to serialize it
+A response is mostly numbers that numpy already has as bytes; making a message of them only to serialize it
 copies them twice more. The encoding: https://protobuf.dev/programming-guides/encoding/
 """
 
@@ -30,13 +30,13 @@ def varint(number: int) -> bytes:
 
 
 def field(number: int, length: int) -> bytes:
-    """Return what stands before the `length` bytes of a message, string or bytes field."""
+    """Return the tag and length that stand before the `length` bytes of a message, string or bytes field."""
     return varint(number << 3 | _LENGTH_DELIMITED) + varint(length)
 
 
 @lru_cache(maxsize=4096)
 def tensor_field(number: int, dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> bytes:
-    """Return a field with a whole `Tensor`, but for its data, which must follow."""
+    """Return a field with a whole `Tensor` but for its data, which has to follow."""
     size = prod(shape) * dtype.itemsize
     head = Tensor(dtype=DATA_TYPES[dtype.name], shape=shape).SerializeToString() + field(_TENSOR_DATA, size)
     return field(number, len(head) + size) + head

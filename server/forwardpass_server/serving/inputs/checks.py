@@ -1,6 +1,6 @@
-"""Inputs of typed features: what is refused with which error, and what an answer warns of.
+"""Checked inputs: which values are rejected with which error, and which ones a response warns of.
 
-The core says what is odd and where; here it gets its feature's name and its value as the caller gave it.
+The core finds the violations and their places; here each gets its feature's name and the value as the caller gave it.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from forwardpass_server.core.validation import Places
     from forwardpass_server.registry import LoadedVersion
 
-MAX_TOLD: Final = 100
-"""So many warnings, or faults of an error, are told one by one; the others are counted."""
+MAX_LISTED: Final = 100
+"""Warnings of a response, or faults of an error, that are listed; the others are counted."""
 
-MAX_UNSAID: Final = 2**22
-"""So many values of a request may be left out where they have fill values."""
+MAX_OMITTED_VALUES: Final = 2**22
+"""Values of a request that may be left out where they have fill values."""
 
 _MAX_HINTS: Final = 8
-"""How many texts of one request are compared with the categories: a caller's typing errors must stay cheap."""
+"""Texts of one request that are compared with the categories: a caller's typing errors must stay cheap."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -56,23 +56,23 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Warnings:
-    """What an answer warns of: the first of them, and how many there are."""
+class InputWarnings:
+    """The warnings of a response: the first of them, and how many there are."""
 
     first: tuple[InputWarning, ...]
     count: int
 
 
-class Read(NamedTuple):
-    """Inputs that were read and found right.
+class CheckedInputs(NamedTuple):
+    """Inputs that were read and accepted.
 
     Attributes:
-        numbers: `(rows, inputs)` in the dtype of the network.
-        warnings: What the answer warns of, or None.
+        matrix: `(rows, inputs)` in the dtype of the network.
+        warnings: The warnings about them, or None.
     """
 
-    numbers: "Array"
-    warnings: Warnings | None = None
+    matrix: "Array"
+    warnings: InputWarnings | None = None
 
 
 def matrix_origin(given: str) -> Origin:
@@ -80,14 +80,14 @@ def matrix_origin(given: str) -> Origin:
     return Origin(path=lambda row, column: f"{given}[{row}][{column}]")
 
 
-def check_unsaid(unsaid: int, loaded: "LoadedVersion") -> None:
-    """Refuse a request whose rows would take far more memory than it has bytes, since they leave out most features.
+def check_omitted(count: int, loaded: "LoadedVersion") -> None:
+    """Reject a request whose rows would take far more memory than it has bytes, since they leave out most features.
 
     Raises:
-        ShapeMismatchError: More than `MAX_UNSAID` values are left out.
+        ShapeMismatchError: More than `MAX_OMITTED_VALUES` values are left out.
     """
-    if unsaid > MAX_UNSAID:
-        message = f"leave out {unsaid:,} values, more than {MAX_UNSAID:,}; send fewer rows, or every feature"
+    if count > MAX_OMITTED_VALUES:
+        message = f"leave out {count:,} values, more than {MAX_OMITTED_VALUES:,}; send fewer rows, or every feature"
         raise ShapeMismatchError(
             f"the rows {message}",
             faults=[Fault(path="inputs", message=f"the rows {message}")],
@@ -96,7 +96,9 @@ def check_unsaid(unsaid: int, loaded: "LoadedVersion") -> None:
         )
 
 
-def validate_and_fill_inputs(numbers: "Array", loaded: "LoadedVersion", origin: Origin, given: "Array") -> Read:
+def validate_and_fill_inputs(
+    numbers: "Array", loaded: "LoadedVersion", origin: Origin, given: "Array"
+) -> CheckedInputs:
     """Put fill values in the place of missing values and unknown categories, and reject the rest.
 
     Args:
@@ -110,23 +112,23 @@ def validate_and_fill_inputs(numbers: "Array", loaded: "LoadedVersion", origin: 
         NonFiniteInputError: There is infinity, or a number too large for the dtype, and the network does not allow it.
         UnknownCategoryError: A value of a category is no category, and its feature has no fill value.
         FeatureMismatchError: A boolean is neither 1 nor 0.
-        OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
+        OutOfRangeError: A number is out of its feature's range, and the feature rejects that.
     """
-    assert loaded.typed is not None  # noqa: S101 - callers look, so that nobody else comes here
+    assert loaded.typed is not None  # noqa: S101 - callers check
     filled, violations = validate_and_fill(loaded.typed.rules, numbers)
     if violations is None:
-        return Read(filled)
+        return CheckedInputs(filled)
     for violation, kind in _REJECTIONS.items():
         places = getattr(violations, violation)
         if len(places):
             # As infinity, a number that is too large for the dtype would not be the caller's.
-            told = np.where(np.isinf(numbers), given, numbers)
-            raise rejection(kind, told, places, loaded, origin)
-    return Read(filled, _warnings(numbers, violations, loaded))
+            values = np.where(np.isinf(numbers), given, numbers)
+            raise rejection(kind, values, places, loaded, origin)
+    return CheckedInputs(filled, _warnings(numbers, violations, loaded))
 
 
 _Words: TypeAlias = "Callable[[Feature | None, float | str, Mapping[str, int] | None], str]"
-"""Says what is wrong with a value, given its feature, if that is typed, and its categories, if a hint is wanted."""
+"""Says what is wrong with a value, given its feature, if that is typed, and its categories, if a hint is due."""
 
 
 class Rejection(NamedTuple):
@@ -166,7 +168,7 @@ _REJECTIONS: Final[Mapping[str, Rejection]] = {
     "neither": Rejection(FeatureMismatchError, lambda _, value, __: f"is {value}; true or false, 1 or 0, is needed"),
     "refused": Rejection(OutOfRangeError, _range_words),
 }
-"""How each kind of `core.FeatureViolations` is rejected; the first kind that occurs is told."""
+"""How each kind of `core.FeatureViolations` is rejected; the first kind that occurs becomes the error."""
 
 
 def rejection(
@@ -183,7 +185,7 @@ def rejection(
     """
     faults: list[Fault] = []
     values: list[float | str] = []
-    for row, column in places[:MAX_TOLD].tolist():
+    for row, column in places[:MAX_LISTED].tolist():
         text, typed = origin.text(row, column), loaded.typed
         value = float(numbers[row, column]) if text is None else text
         hinted = typed.categories[column] if typed is not None and len(faults) < _MAX_HINTS else None
@@ -205,12 +207,12 @@ def rejection(
     )
 
 
-def _warnings(numbers: "Array", violations: "FeatureViolations", loaded: "LoadedVersion") -> Warnings:
+def _warnings(numbers: "Array", violations: "FeatureViolations", loaded: "LoadedVersion") -> InputWarnings:
     assert loaded.typed is not None  # noqa: S101 - as above
     first = []
-    for row, column in violations.warned[:MAX_TOLD].tolist():
+    for row, column in violations.warned[:MAX_LISTED].tolist():
         feature, value = loaded.typed.features[column], float(numbers[row, column])
         words = f"is {value:g}{f' {feature.unit}' if feature.unit else ''}, which is out of range"
         message = f"{feature.name!r} {words}: {range_words((feature.low, feature.high))}"
         first.append(InputWarning(row=row, feature=feature.name, value=value, message=message))
-    return Warnings(first=tuple(first), count=len(violations.warned))
+    return InputWarnings(first=tuple(first), count=len(violations.warned))

@@ -1,4 +1,4 @@
-"""The inputs of a request, as one array in the network's own dtype."""
+"""The inputs of a Predict or Trace as one matrix, whatever form they have in the request."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -14,17 +14,17 @@ from forwardpass.errors import (
 )
 from forwardpass.tensors import Array, from_tensor
 
-from forwardpass_server.serving.features import (
+from forwardpass_server.serving.inputs.by_name import matrix_of_columns, matrix_of_rows
+from forwardpass_server.serving.inputs.checks import (
     INFINITE,
     MISSING,
+    CheckedInputs,
     Origin,
-    Read,
     Rejection,
     matrix_origin,
     rejection,
     validate_and_fill_inputs,
 )
-from forwardpass_server.serving.named import matrix_of_columns, matrix_of_rows
 
 if TYPE_CHECKING:
     from forwardpass.v1.prediction_service_pb2 import PredictRequest, TraceRequest
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from forwardpass_server.registry import LoadedVersion
 
 
-def read_inputs(request: "PredictRequest | TraceRequest", loaded: "LoadedVersion") -> Read:
-    """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of.
+def read_inputs(request: "PredictRequest | TraceRequest", loaded: "LoadedVersion") -> CheckedInputs:
+    """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and the warnings about them.
 
     Raises:
         InvalidFieldError: The request has no inputs.
@@ -57,7 +57,7 @@ def read_inputs(request: "PredictRequest | TraceRequest", loaded: "LoadedVersion
     return check_inputs(numbers, loaded, origin)
 
 
-def check_inputs(numbers: Array, loaded: "LoadedVersion", origin: Origin) -> Read:
+def check_inputs(numbers: Array, loaded: "LoadedVersion", origin: Origin) -> CheckedInputs:
     """Return inputs as the network computes them.
 
     Numbers of another dtype are rounded to the nearest of the network's, so a row has the same bits in every form.
@@ -87,7 +87,7 @@ def check_inputs(numbers: Array, loaded: "LoadedVersion", origin: Origin) -> Rea
         missing = np.isnan(rounded)
         kind, places = (MISSING, missing) if missing.any() else (INFINITE, np.isinf(rounded))
         raise rejection(kind, numbers, np.argwhere(places), loaded, origin)
-    return Read(rounded)
+    return CheckedInputs(rounded)
 
 
 def overflows(numbers: Array, rounded: Array) -> bool:

@@ -17,7 +17,7 @@ from forwardpass.errors import Fault, FeatureMismatchError, MissingValueError, S
 from forwardpass.normal_forms import normal_form_hint
 from forwardpass.spec.typed_features import REFUSE, UNKNOWN
 
-from forwardpass_server.serving.features import MAX_TOLD, Origin, check_unsaid
+from forwardpass_server.serving.inputs.checks import MAX_LISTED, Origin, check_omitted
 
 if TYPE_CHECKING:
     from forwardpass.v1.tensor_pb2 import Column, Columns, Rows
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 _COMPARED: Final = 100
-"""How many features a name that is none is compared with, and by how many of its characters."""
+"""Features that an unknown name is compared with, and the number of its characters that are."""
 _MAX_HINTS: Final = 8
-"""How many names of one request are compared: a caller's typing errors must stay cheap."""
+"""Unknown names of one request that are compared: a caller's typing errors must stay cheap."""
 
 _NEEDED: Final[Mapping[str, str]] = {"number": "a number", "category": "a text", "boolean": "true or false"}
-"""What a value of each kind of feature is."""
+"""The value that each kind of feature needs."""
 
 _VALUES: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], float]]] = {
     ("number_value", "number"): lambda value, _: value.number_value,
@@ -42,7 +42,7 @@ _VALUES: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], float
     ("bool_value", "boolean"): lambda value, _: float(value.bool_value),
     ("string_value", "category"): lambda value, categories: categories.get(value.string_value, UNKNOWN),
 }
-"""How a value of a row is read, by its kind on the wire and that of its feature; no other pair fits."""
+"""How a value of a row is read, by its kind on the wire and the kind of its feature; no other pair fits."""
 
 _COLUMNS: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], Any]]] = {
     ("numbers", "number"): lambda column, _: column.numbers.values,
@@ -51,7 +51,7 @@ _COLUMNS: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, int]], Any]
     ("booleans", "boolean"): lambda column, _: column.booleans.values,
     ("texts", "category"): lambda column, categories: [categories.get(text, UNKNOWN) for text in column.texts.values],
 }
-"""The same of a column."""
+"""How the values of a column are read, likewise."""
 
 
 class _Found:
@@ -72,11 +72,11 @@ class _Found:
 
     @property
     def is_full(self) -> bool:
-        """Whether an error has as many faults as it may."""
-        return len(self.faults) + len(self.absent) + len(self.missing) >= MAX_TOLD
+        """Whether the error lists no more faults."""
+        return len(self.faults) + len(self.absent) + len(self.missing) >= MAX_LISTED
 
     def unknown_name(self, path: str, name: str) -> None:
-        """Note a name that is no feature's."""
+        """Note the name of no feature."""
         hint = _hint(name, self.loaded.input_names) if len(self.faults) < _MAX_HINTS else ""
         self.faults.append(Fault(path=path, message=f"the network has no such feature{hint}"))
 
@@ -96,7 +96,7 @@ class _Found:
             self.note_null(row, column)
 
     def note_null(self, row: int, column: int) -> None:
-        """Note that a value is null, unless its NaN is judged with the numbers of the matrix."""
+        """Note that a value is null, unless its NaN is checked with the numbers of the matrix."""
         if self.computes_nan(column):
             self.missing.append((row, column))
 
@@ -112,7 +112,7 @@ class _Found:
         loaded, places = self.loaded, self.absent + self.missing
         faults = self.faults + [
             Fault(path=origin.path(row, column), message="is missing; every feature is needed")
-            for row, column in places[:MAX_TOLD]
+            for row, column in places[:MAX_LISTED]
         ]
         if not faults:
             return
@@ -147,7 +147,7 @@ def matrix_of_rows(rows: "Rows", loaded: "LoadedVersion") -> "tuple[Floats, Orig
     given, names = rows.rows, loaded.input_names
     if not given:
         raise _no_rows("rows", loaded)
-    check_unsaid(len(given) * loaded.plan.inputs - sum(len(row.fields) for row in given), loaded)
+    check_omitted(len(given) * loaded.plan.inputs - sum(len(row.fields) for row in given), loaded)
     matrix = np.empty((len(given), loaded.plan.inputs), dtype=np.float64)
     found = _Found(loaded, "rows")
     for index, row in enumerate(given):
@@ -166,7 +166,7 @@ def matrix_of_rows(rows: "Rows", loaded: "LoadedVersion") -> "tuple[Floats, Orig
 
 def _fill(out: "Floats", row: "Struct", index: int, found: _Found) -> None:
     """Write one row's numbers into `out`, shape `(inputs,)`; note what does not fit."""
-    loaded, fields, told = found.loaded, row.fields, len(found.faults)
+    loaded, fields, before = found.loaded, row.fields, len(found.faults)
     for name, value in fields.items():
         column = loaded.feature_index.get(name)
         if column is None:
@@ -183,10 +183,10 @@ def _fill(out: "Floats", row: "Struct", index: int, found: _Found) -> None:
             out[column] = nan
             found.note_null(index, column)
         else:
-            said = f"a {str(wire).removesuffix('_value')}"
-            fault = Fault(path=f"rows[{index}].{name}", message=f"is {said}; {_NEEDED[kind]} is needed")
+            actual = f"a {str(wire).removesuffix('_value')}"
+            fault = Fault(path=f"rows[{index}].{name}", message=f"is {actual}; {_NEEDED[kind]} is needed")
             found.faults.append(fault)
-    if len(fields) < len(loaded.feature_index) or len(found.faults) > told:
+    if len(fields) < len(loaded.feature_index) or len(found.faults) > before:
         for column, name in enumerate(loaded.input_names):
             if name not in fields:
                 out[column] = nan
@@ -198,12 +198,12 @@ def matrix_of_columns(columns: "Columns", loaded: "LoadedVersion") -> "tuple[Flo
 
     Raises:
         ShapeMismatchError: There are no rows, or the columns differ in length.
-        FeatureMismatchError: A feature is unknown, given twice or lacking, or its values are of the wrong kind.
+        FeatureMismatchError: A feature is unknown, given twice or missing, or its values are of the wrong kind.
         MissingValueError: A value is missing, and NaN would be computed in its place.
     """
     given = {column.name: column for column in columns.columns}
     rows = _count_rows(columns.columns, loaded)
-    check_unsaid(rows * (loaded.plan.inputs - len(given)), loaded)
+    check_omitted(rows * (loaded.plan.inputs - len(given)), loaded)
     matrix = np.full((rows, loaded.plan.inputs), nan)
     found = _Found(loaded, "columns")
     for name, times in Counter(column.name for column in columns.columns).items():
@@ -244,7 +244,7 @@ def _count_rows(columns: "Sequence[Column]", loaded: "LoadedVersion") -> int:
 
 
 def _wire(column: "Column") -> str:
-    """Return what kind of values a column has, empty where it has none."""
+    """Return the kind of a column's values; empty where it has none."""
     return column.WhichOneof("values") or ""
 
 
@@ -252,9 +252,9 @@ def _fill_column(out: "Floats", column: "Column", place: int, found: _Found) -> 
     """Write one column's numbers into `out`, shape `(rows,)`; note what does not fit."""
     wire, kind, path = _wire(column), found.kind_of(place), f"columns.{column.name}"
     read = _COLUMNS.get((wire, kind))
-    if read is None and len(column.missing) < len(out):  # of a column that is all missing the kind says nothing
-        said = f"has {wire}" if wire else "has no values"
-        found.faults.append(Fault(path=path, message=f"{said}; {_NEEDED[kind]} in each row is needed"))
+    if read is None and len(column.missing) < len(out):  # the kind of a column that is all missing says nothing
+        actual = f"has {wire}" if wire else "has no values"
+        found.faults.append(Fault(path=path, message=f"{actual}; {_NEEDED[kind]} in each row is needed"))
         return
     if read is not None:
         out[:] = read(column, found.categories_of(place))
