@@ -13,7 +13,7 @@ from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
 from forwardpass_server.registry.compile import check_examples, compile_plan
 
-from tests.support import reference_tables
+from tests.support import network_schema, reference_tables
 
 ROOT = Path(__file__).parents[1]
 SPEC = (ROOT / "docs" / "reference" / "spec.md").read_text()
@@ -31,7 +31,7 @@ LAYERS = (ROOT / "docs" / "reference" / "layers.md").read_text()
 def test_the_spec_that_is_shown(text: str) -> None:
     network = spec.from_json(text)
     check_examples(network, compile_plan(network))
-    jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))
+    network_schema.validate(json.loads(text))
 
 
 @pytest.mark.parametrize("name", reference_tables.TABLES)
@@ -63,7 +63,7 @@ EXAMPLES = [
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_fit_the_schema_and_hold(name: str) -> None:
     text = (ROOT / "examples" / f"{name}.json").read_text()
-    jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))
+    network_schema.validate(json.loads(text))
     network = spec.from_json(text)
     assert network.examples
     check_examples(network, compile_plan(network))
@@ -98,4 +98,4 @@ def test_the_schema_refuses_what_the_models_refuse(change: dict[str, Any]) -> No
     with pytest.raises(InvalidNetworkError):
         spec.parse(document)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+        network_schema.validate(document)

@@ -5,7 +5,6 @@ import time
 import tracemalloc
 from typing import Any
 
-import jsonschema
 import pytest
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
@@ -14,6 +13,7 @@ from forwardpass.v1 import network_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import network_schema
 from tests.support.random_expressions import texts
 from tests.support.spec_forms import assert_same_in_every_form
 
@@ -82,7 +82,7 @@ def test_every_form_has_the_expression(dtype: str) -> None:
     (layer,) = network.layers
     assert str(layer.activation) == "where(x > 0, x, alpha * expm1(x)) with alpha=0.1"
     assert_same_in_every_form(network)
-    jsonschema.validate(json.loads(spec.to_json(network)), spec.json_schema())
+    network_schema.validate(json.loads(spec.to_json(network)))
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {

@@ -1,10 +1,8 @@
 """Typed features and told outputs: the same in every form, and refused where they make no sense."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
@@ -13,10 +11,9 @@ from forwardpass.spec.typed_features import UNKNOWN
 from forwardpass.v1 import network_pb2
 from hypothesis import given, settings
 
+from tests.support import network_schema
 from tests.support.random_features import documents
 from tests.support.spec_forms import assert_same_in_every_form
-
-SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "network.schema.json").read_text())
 
 AGE = {"name": "age", "range": [0, 120], "missing": 40}
 CITY = {"name": "city", "kind": "category", "categories": ["Bern", "Basel"], "unknown": "Bern", "missing": "nan"}
@@ -37,8 +34,8 @@ def of_rows(*rows: Any, **changes: Any) -> dict[str, Any]:
 def test_every_form_gives_the_same_typed_network(document: dict[str, Any]) -> None:
     network = spec.parse(document)
     assert_same_in_every_form(network)
-    jsonschema.validate(document, SCHEMA)
-    jsonschema.validate(json.loads(spec.to_json(network)), SCHEMA)
+    network_schema.validate(document)
+    network_schema.validate(json.loads(spec.to_json(network)))
 
 
 def test_what_says_nothing_leaves_the_digest_as_it_was() -> None:
