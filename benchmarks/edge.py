@@ -81,7 +81,7 @@ def main() -> None:
         lab = Lab(folder=folder, engine="native", seconds=options.seconds)
         with setups(folder) as found:
             _calls(lab, found, options.rounds)
-        with ServerProcess(_made(folder / "registry")) as server:
+        with ServerProcess(_made(folder / "registry"), fresh=True) as server:
             _registrations(server, options.rounds)
             _watchers(server, options.watchers, options.rounds)
         _shared(folder, options.rounds)
@@ -98,7 +98,7 @@ def setups(folder: Path) -> Iterator[Sequence[Setup]]:
     found = []
     with ExitStack() as stack:
         for count in (1, 2):
-            fleet = stack.enter_context(Fleet(folder / f"fleet-{count}"))
+            fleet = stack.enter_context(Fleet(folder / f"fleet-{count}", fresh=True))
             servers = fleet.add(count)
             for server in servers:
                 with Client(server.address, timeout=60) as client:
@@ -148,7 +148,10 @@ def _shared(folder: Path, rounds: int) -> None:
         return
     with Cluster() as cluster:
         for count in FOLLOWERS:
-            with Fleet(folder / f"shared-{count}", "--database", cluster.new_database()) as fleet, ExitStack() as stack:
+            with (
+                Fleet(folder / f"shared-{count}", "--database", cluster.new_database(), fresh=True) as fleet,
+                ExitStack() as stack,
+            ):
                 clients = [stack.enter_context(Client(server.address, timeout=60)) for server in fleet.add(count)]
                 register = _registering(clients[0])
                 expected = 0

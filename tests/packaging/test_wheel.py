@@ -118,6 +118,12 @@ def test_parquet_is_named_too(install: Callable[[str], IsolatedInstall], server:
 
 
 class TestServer:
+    def test_without_its_extra(self, install: Callable[[str], IsolatedInstall]) -> None:
+        ended = install("").run(SERVER, "serve")
+        assert ended.stderr.startswith("forwardpass-server needs the extra `server`, whose "), ended.stderr
+        assert ended.stderr.endswith(" not installed; pip install 'forwardpass[server]'\n")
+        assert ended.returncode == 2
+
     def test_with_its_extra_alone(self, install: Callable[[str], IsolatedInstall], tmp_path: Path) -> None:
         flags = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{tmp_path / 'registry.db'}", "--lame-duck", "0"]
         with install("server").start(SERVER, "serve", *flags) as process:

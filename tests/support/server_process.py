@@ -1,4 +1,4 @@
-"""Real server processes for tests."""
+"""Server processes for tests and benchmarks."""
 
 import os
 import select
@@ -8,13 +8,21 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, TYPE_CHECKING, Self
+
+from tests.support import fork_server
+
+if TYPE_CHECKING:
+    from tests.support.fork_server import ForkedProcess
 
 READY = "forwardpass-server ready on "
 
 
 class ServerProcess:
     """`forwardpass-server serve` on a free port, in a process of its own.
+
+    The process is forked from one that has everything imported; `fresh` starts an interpreter, as users do. So do
+    `python`, the interpreter's own arguments, and variables of Python's in `environment`, which it reads at its start.
 
     Attributes:
         address: Where it listens.
@@ -29,26 +37,24 @@ class ServerProcess:
         folder: Path,
         *flags: str,
         environment: dict[str, str] | None = None,
-        python: tuple[str, str] = ("-m", "forwardpass_server"),
+        python: tuple[str, str] | None = None,
+        fresh: bool = False,
     ) -> None:
-        self._python = python
         self.database = folder / "forwardpass.db"
         self.log = folder / "log"
         self._flags = flags
         self._environment = {**os.environ, **(environment or {})}
+        self._python = python or ("-m", "forwardpass_server")
+        self._fresh = fresh or python is not None or any(name.startswith("PYTHON") for name in environment or {})
         self.start()
 
     def start(self) -> None:
         """Start the process and wait for its ready line."""
-        command = [sys.executable, *self._python, "serve", "--listen", "127.0.0.1:0"]
-        command += ["--database", f"sqlite:///{self.database}", "--lame-duck", "0", *self._flags]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
-            )
-        assert self.process.stdout is not None
-        readable, _, _ = select.select([self.process.stdout], [], [], 120)
-        line = self.process.stdout.readline() if readable else ""
+        arguments = ["serve", "--listen", "127.0.0.1:0"]
+        arguments += ["--database", f"sqlite:///{self.database}", "--lame-duck", "0", *self._flags]
+        self.process, self._stdout = self._started(arguments)
+        readable, _, _ = select.select([self._stdout], [], [], 120)
+        line = self._stdout.readline() if readable else ""
         if not line.startswith(READY):
             self.kill()
             raise AssertionError(f"the server did not start: {line!r}\n{self.log.read_text()}")
@@ -56,11 +62,25 @@ class ServerProcess:
         self.rest = self._url("--rest-listen")
         self.metrics = self._url("--metrics-listen")
 
+    def _started(self, arguments: list[str]) -> "tuple[subprocess.Popen[bytes] | ForkedProcess, IO[str]]":
+        """Start the process; return it and its stdout."""
+        reading, writing = os.pipe()
+        with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing, os.fdopen(writing, "wb") as out:
+            files = (nothing.fileno(), out.fileno(), log.fileno())
+            process = self._popen(arguments, *files) if self._fresh else self._fork(arguments, files)
+        return process, os.fdopen(reading, encoding="utf-8")
+
+    def _popen(self, arguments: list[str], stdin: int, stdout: int, stderr: int) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, *self._python, *arguments]
+        return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=self._environment)
+
+    def _fork(self, arguments: list[str], files: tuple[int, int, int]) -> "ForkedProcess":
+        return fork_server.start("forwardpass-server", arguments, files=files, environment=self._environment)
+
     def _url(self, flag: str) -> str:
         """Read the ready line of another address, if there is one."""
-        assert self.process.stdout is not None
         asked = any(given.startswith(flag) for given in self._flags)
-        return self.process.stdout.readline().removeprefix(READY).strip() if asked else ""
+        return self._stdout.readline().removeprefix(READY).strip() if asked else ""
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the process to end; return its exit code."""
@@ -75,8 +95,7 @@ class ServerProcess:
     def wait(self) -> int:
         """Wait for the end; return the exit code."""
         code = self.process.wait(timeout=120)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._stdout.close()
         return code
 
     def memory(self) -> int:
@@ -92,8 +111,8 @@ class ServerProcess:
     ) -> None:
         if self.process.poll() is None:
             self.kill()
-        elif self.process.stdout is not None:
-            self.process.stdout.close()
+        else:
+            self._stdout.close()
 
 
 def wait_until(condition: object, seconds: float = 60.0) -> None:

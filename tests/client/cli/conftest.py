@@ -1,13 +1,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from tests.support.forked_commands import ForkedCommands
+from tests.support import fork_server
 from tests.support.server_process import ServerProcess
 
 Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -19,14 +19,8 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
-def _forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCommands]:
-    with ForkedCommands(tmp_path_factory.mktemp("forked")) as forked:
-        yield forked
-
-
 @pytest.fixture
-def run(server: ServerProcess, _forked: ForkedCommands) -> Run:
+def run(server: ServerProcess) -> Run:
     """Run a command against the server; `fresh` starts an interpreter for it."""
 
     def run(
@@ -41,7 +35,7 @@ def run(server: ServerProcess, _forked: ForkedCommands) -> Run:
                 command, input=stdin, capture_output=True, text=True, env=environment, cwd=cwd, timeout=180, check=False
             )
         else:
-            ended = _forked.run(arguments, stdin=stdin, environment=environment, cwd=cwd)
+            ended = fork_server.run("forwardpass", arguments, stdin=stdin, environment=environment, cwd=cwd)
         assert ended.returncode == code, (ended.stdout, ended.stderr)
         assert "Traceback" not in ended.stderr
         return ended

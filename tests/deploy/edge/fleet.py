@@ -29,8 +29,9 @@ class Fleet:
         names: Tells the addresses of those that were not taken away.
     """
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, fresh: bool = False) -> None:
         self._folder = folder
+        self._fresh = fresh
         self._flags = flags
         self._stack = ExitStack()
         self._taken = 0
@@ -46,7 +47,7 @@ class Fleet:
             folder = self._folder / f"server-{self._taken}"
             folder.mkdir(parents=True)
             listen = f"--listen=127.0.0.{self._taken + 1}:{self.port}"
-            added.append(self._stack.enter_context(ServerProcess(folder, *self._flags, listen)))
+            added.append(self._stack.enter_context(ServerProcess(folder, *self._flags, listen, fresh=self._fresh)))
         self.servers += added
         self._tell()
         return added
