@@ -120,7 +120,9 @@ def test_parquet_is_named_too(install: Callable[[str], IsolatedInstall], server:
 class TestServer:
     def test_without_its_extra(self, install: Callable[[str], IsolatedInstall]) -> None:
         ended = install("").run(SERVER, "serve")
-        assert ended.stderr.startswith("forwardpass-server needs the extra `server`, whose "), ended.stderr
+        assert ended.stderr.startswith("forwardpass-server: forwardpass-server needs the extra `server`, whose "), (
+            ended.stderr
+        )
         assert ended.stderr.endswith(" not installed; pip install 'forwardpass[server]'\n")
         assert ended.returncode == 2
 
