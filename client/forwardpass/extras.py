@@ -22,7 +22,15 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "parquet": ("pyarrow",),
         "postgres": ("psycopg",),
         "rest": ("httptools", "starlette", "uvicorn"),
-        "server": ("alembic", "grpc_health", "grpc_reflection", "pydantic_settings", "sqlalchemy", "threadpoolctl"),
+        "server": (
+            "alembic",
+            "cachetools",
+            "grpc_health",
+            "grpc_reflection",
+            "pydantic_settings",
+            "sqlalchemy",
+            "threadpoolctl",
+        ),
     }
 )
 """The packages of each extra, by the names that they are imported by."""
