@@ -4,6 +4,8 @@ A case is a model of one operator (or of the nodes that it stands for), inputs a
 parameters as inputs, they become constants; each way is tried, with the first axis as rows, and as part of one row.
 """
 
+import importlib
+import pkgutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,10 +48,35 @@ def cases() -> tuple[Any, ...]:
         warnings.simplefilter("ignore")  # numpy's, of overflows that the cases are about
         from onnx.backend.test.case.node import collect_testcases
 
-        collected = collect_testcases(None)
-    wrong = _WRONG if onnx.__version__.startswith("1.17.") else frozenset()
-    return tuple(case for case in collected if _operators(case) <= set(OPERATORS) and case.name not in wrong)
+        return tuple(filter(_is_read, collect_testcases(None)))
 
+
+@cache
+def some_cases() -> tuple[Any, ...]:
+    """Return a few cases of each operator, of the modules of onnx that take no seconds to make theirs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from onnx.backend.test.case import node
+
+        wanted = {op.lower() for _, op in OPERATORS} - _SLOW
+        for module in pkgutil.iter_modules(node.__path__):
+            if module.name.replace("_", "") in wanted:
+                importlib.import_module(f"{node.__name__}.{module.name}")
+        made = list(filter(_is_read, node._NodeTestCases))
+    by_operator: dict[str, list[Any]] = {}
+    for case in made:
+        by_operator.setdefault(operator(case), []).append(case)
+    return tuple(case for alike in by_operator.values() for case in alike[:_FEW])
+
+
+def _is_read(case: Any) -> bool:
+    wrong = _WRONG if onnx.__version__.startswith("1.17.") else frozenset()
+    return _operators(case) <= set(OPERATORS) and case.name not in wrong
+
+
+_FEW = 3
+_SLOW = frozenset({"averagepool", "maxpool"})
+"""Modules that compute their large cases by loops of Python."""
 
 _WRONG = frozenset({"test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True"})
 """What onnx 1.17 expects otherwise than later versions and onnxruntime: it counts places after the padding too."""

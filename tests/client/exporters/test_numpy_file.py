@@ -46,11 +46,14 @@ def check(network: spec.NetworkSpec, rows: Any) -> None:
     assert spec.digest(numpy_file.read(numpy_file.write(network))) == spec.digest(network)
 
 
-@given(st.integers(0, 2**32 - 1), DTYPES)
-@settings(max_examples=40)
-def test_random_graphs(seed: int, dtype: str) -> None:
+def check_random_graph(seed: int, dtype: str) -> None:
     network = random_graph(seed, dtype)
     check(network, np.random.default_rng(seed).standard_normal((5, network.inputs.width)))
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+test_random_graphs = settings(max_examples=15)(given(SEEDS, DTYPES)(check_random_graph))
+test_many_random_graphs = pytest.mark.prove(settings(max_examples=1_000)(given(SEEDS, DTYPES)(check_random_graph)))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -62,7 +65,7 @@ def test_every_function(name: str, dtype: str) -> None:
 
 
 @given(texts(), DTYPES)
-@settings(max_examples=40)
+@settings(max_examples=15)
 def test_own_functions(text: str, dtype: str) -> None:
     """The reference does the same operations, so not a bit may differ."""
     layers = [{"weights": [[1.0]], "activation": {"expression": text}}]
@@ -188,9 +191,7 @@ def test_unknown_kinds() -> None:
         exporters.export(network_of(), "network.txt")
 
 
-@given(st.data())
-@settings(max_examples=60)
-def test_typed_features(data: st.DataObject) -> None:
+def check_typed_features(data: st.DataObject) -> None:
     network = spec.parse(data.draw(features.documents()))
     row = [data.draw(features.values(feature)) for feature in network.inputs.features]
     read = [
@@ -206,6 +207,10 @@ def test_typed_features(data: st.DataObject) -> None:
         else:
             expected = compute(network, np.array([[number for number, _ in read]]))
             np.testing.assert_allclose(names["predict"](rows), expected, rtol=1e-6)
+
+
+test_typed_features = settings(max_examples=20)(given(st.data())(check_typed_features))
+test_many_typed_features = pytest.mark.prove(settings(max_examples=1_000)(given(st.data())(check_typed_features)))
 
 
 def test_the_threshold_of_a_network() -> None:
