@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from forwardpass.importers import Imported, import_model
 from forwardpass.importers.parity import _sizes
-from forwardpass.importers.sample_rows import given_rows
+from forwardpass.importers.sample_rows import read_sample_rows
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import check_examples, compile_plan
 
@@ -79,7 +79,7 @@ def measure(architecture: str, case: Case) -> tuple[Figures, Imported]:
     plan = compile_plan(imported.spec)
     check_examples(imported.spec, plan)
     inputs = imported.spec.inputs
-    rows = given_rows(case.rows, inputs.names, non_finite=True, features=inputs.features).astype(plan.dtype)
+    rows = read_sample_rows(case.rows, inputs.names, non_finite=True, features=inputs.features).astype(plan.dtype)
     asked = case.rows if hasattr(case.rows, "columns") else rows.astype(np.float64)
     theirs = np.asarray(case.predict(model, asked), dtype=np.float64)
     core = np.abs(forward(plan, rows) - theirs) / _sizes(theirs, plan.dtype)

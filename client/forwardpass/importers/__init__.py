@@ -1,6 +1,6 @@
-"""Models of other frameworks as networks, each with a certificate that both compute the same.
+"""Importers: models of other frameworks become networks, each with a certificate that both compute the same.
 
-No framework is needed to import this; a model's own is there already.
+This package imports no framework; a caller with a model has imported that framework already.
 """
 
 from forwardpass.importers.certificate import Certificate, content_digest

@@ -1,4 +1,4 @@
-"""The certificate of parity: how closely a network computes what the model computed that it was made of."""
+"""The certificate of parity: how closely an imported network agrees with its model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,23 +7,23 @@ from typing import Final, Self
 from forwardpass.spec import NetworkSpec, digest
 
 PREFIX: Final = "parity "
-"""How the keys of a certificate begin among a network's metadata."""
+"""The prefix of a certificate's keys in the metadata of a network."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Certificate:
-    """The comparison of a network with the model that it was made of, on the same rows.
+    """The result of comparing a network with the model it was imported from, on the same rows.
 
     Attributes:
-        framework: What computed the model, with its version.
-        model: What was imported.
-        given_rows: How many of the rows were given.
-        random_rows: How many were random.
-        absolute: The largest difference of two numbers.
-        relative: The largest difference in proportion to the model's number, or where that is smaller, to the
+        framework: The framework that computed the model, with its version.
+        model: The imported model.
+        given_rows: The number of rows that the caller gave.
+        random_rows: The number of random rows.
+        absolute: The largest absolute difference.
+        relative: The largest difference relative to the number of the model, or where that is smaller, to the
             median size of that output's numbers.
-        tolerance: How large `relative` might have been.
-        digest: Of what was compared, see `content_digest`.
+        tolerance: The largest accepted value of `relative`.
+        digest: The digest of the compared network, see `content_digest`.
     """
 
     framework: str
@@ -43,7 +43,7 @@ class Certificate:
         )
 
     def covers(self, spec: NetworkSpec) -> bool:
-        """Say whether a network is the one that was compared."""
+        """Say whether a network is the compared one."""
         return content_digest(spec) == self.digest
 
     def metadata(self) -> dict[str, str]:
@@ -61,7 +61,7 @@ class Certificate:
 
     @classmethod
     def of(cls, metadata: Mapping[str, str]) -> Self | None:
-        """Return the certificate that a network's metadata has, or None when it has none that is whole."""
+        """Return the certificate in a network's metadata, or None where it is absent or incomplete."""
         try:
             return cls(
                 framework=metadata[f"{PREFIX}framework"],
@@ -78,5 +78,5 @@ class Certificate:
 
 
 def content_digest(spec: NetworkSpec) -> str:
-    """Return the digest of a spec without description, metadata, tags and examples: of all that computes and names."""
+    """Return the digest of what a spec computes and names, without description, metadata, tags and examples."""
     return digest(replace(spec, description="", metadata={}, tags=(), examples=()))

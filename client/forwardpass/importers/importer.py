@@ -1,4 +1,4 @@
-"""From a framework's model to a spec that is proven to compute the same."""
+"""Imports a framework's model as a spec that is proven to compute the same."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,17 +8,17 @@ from typing import Any, Final
 from forwardpass.errors import Fault, InvalidFieldError
 from forwardpass.importers import keras, onnx, pytorch, scikit_learn
 from forwardpass.importers.parity import Imported, certify
-from forwardpass.importers.sample_rows import given_rows
+from forwardpass.importers.sample_rows import read_sample_rows
 from forwardpass.importers.source import Source
 from forwardpass.importers.unsupported import UnsupportedModelError
 from forwardpass.rows import RowsLike
 from forwardpass.spec import FORMAT, parse, to_document
 from forwardpass.spec.network import default_names
 
-READERS: Final[Mapping[str, Callable[[Any], Source]]] = MappingProxyType(
+FRONT_ENDS: Final[Mapping[str, Callable[[Any], Source]]] = MappingProxyType(
     {"keras": keras.read, "onnx": onnx.read, "sklearn": scikit_learn.read, "torch": pytorch.read}
 )
-"""What reads a framework's models, by the framework's package."""
+"""The front end of each framework, by the framework's package."""
 
 
 def import_model(
@@ -36,9 +36,9 @@ def import_model(
 ) -> Imported:
     """Make a spec of a fitted model, and prove it: the model and the spec compute the same rows.
 
-    Nothing is approximated: what a spec cannot express is refused. The rows are those given and up to 1,000 random
-    ones, half of them far out. Up to 8 of those given, or where none is given of the random ones, become examples,
-    which a server computes before it registers the spec.
+    Nothing is approximated; what a spec cannot express is rejected. The rows are those given and up to 1,000 random
+    ones, half of them far out. Up to 8 of the given rows, or of the random ones where none are given, become examples,
+    and a server checks these before it registers the spec.
 
     Args:
         model: A fitted model of scikit-learn or Keras, a PyTorch module, what `torch.export.export` returned, or an
@@ -64,7 +64,7 @@ def import_model(
         InvalidTensorError: The rows are no numbers.
         NonFiniteInputError: The rows have NaN or infinity.
     """
-    source = _reader(model)(model)
+    source = _front_end(model)(model)
     if source.network is not None:
         changes = {
             "outputs": outputs,
@@ -73,7 +73,7 @@ def import_model(
             "metadata": metadata,
             "tags": tags,
         }
-        return _again(source, {key: value for key, value in changes.items() if value}, rows, tolerance)
+        return _import_exported(source, {key: value for key, value in changes.items() if value}, rows, tolerance)
     document = {
         "format": FORMAT,
         "dtype": dtype or source.dtype,
@@ -95,26 +95,28 @@ def import_model(
         one = names is labels and len(names) == 2 and len(source.layers[-1].get("bias", ())) == 1
         document["outputs"] = list(names[1:] if one else names)
     spec = parse(document)
-    given = given_rows(
+    given = read_sample_rows(
         rows, source.names or spec.inputs.names, non_finite=source.non_finite, features=spec.inputs.features
     )
     return certify(spec, source, given, tolerance)
 
 
-def _again(source: Source, changes: Mapping[str, Any], rows: RowsLike | None, tolerance: float | None) -> Imported:
-    """Return the network that a model was exported from, as it was where nothing is to be changed."""
+def _import_exported(
+    source: Source, changes: Mapping[str, Any], rows: RowsLike | None, tolerance: float | None
+) -> Imported:
+    """Return the network that a model was exported from, with the changes that the caller asks for."""
     network = source.network
     if network is None:
         raise TypeError("the source has no network")
     spec = parse({**to_document(network), **changes}) if changes else network
-    given = given_rows(rows, spec.inputs.names, non_finite=source.non_finite, features=spec.inputs.features)
+    given = read_sample_rows(rows, spec.inputs.names, non_finite=source.non_finite, features=spec.inputs.features)
     imported = certify(spec, source, given, tolerance)
     return imported if changes else replace(imported, spec=network)
 
 
-def _reader(model: Any) -> Callable[[Any], Source]:
+def _front_end(model: Any) -> Callable[[Any], Source]:
     packages = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
-    reader = next((READERS[package] for package in packages if package in READERS), None)
+    reader = next((FRONT_ENDS[package] for package in packages if package in FRONT_ENDS), None)
     if reader is None:
         raise UnsupportedModelError(
             f"a {type(model).__module__}.{type(model).__name__} cannot be imported; what can be are fitted models of "

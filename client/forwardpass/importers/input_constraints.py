@@ -1,4 +1,4 @@
-"""What a model's steps say of the network's inputs: how each is standardized, and which values a row may have."""
+"""What the parts of a model say of the network's inputs: their standardization, and the values that a row may have."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,21 +10,21 @@ from forwardpass.importers.graph import Indices, TensorRef
 from forwardpass.tensors import Array
 
 NO_CATEGORY: Final = "(no category)"
-"""Stands for any text that is none of a category's categories."""
+"""Stands for any text outside the categories of an input."""
 _STRETCH = 10.0
-"""Every other random row is so many times as far out, where functions saturate."""
+"""The factor of every other random row, which reaches where activations saturate."""
 _MISSING_SHARE = 0.2
-"""How often a random row lacks a value that may be missing."""
+"""The share of random rows that lack a value which may be missing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Category:
-    """What is known of an input that is a text.
+    """What is known of an input of texts.
 
     Attributes:
-        categories: Its texts; the input is the index of one.
-        unknown: What stands in for other texts, `nan` or `refuse`.
-        missing: What stands in where there is none: a category, `nan` or `refuse`.
+        categories: The texts; a row has the index of one of them.
+        unknown: The fill value of other texts, `nan` or `refuse`.
+        missing: The fill value of a missing text: a category, `nan` or `refuse`.
     """
 
     categories: tuple[str, ...]
@@ -33,7 +33,7 @@ class Category:
 
 
 class InputConstraints:
-    """Notes on each input.
+    """The constraints on each input, which the parts of a model add one by one.
 
     Attributes:
         mean: `(width,)` float64, subtracted from the inputs.
@@ -42,7 +42,7 @@ class InputConstraints:
     """
 
     def __init__(self, groups: Mapping[str, int]) -> None:
-        """Make notes of inputs that are read by these names, so many each; mostly `inputs` alone."""
+        """Start with the number of inputs in each group; most models have the group `inputs` alone."""
         width = sum(groups.values())
         starts = np.cumsum([0, *groups.values()])
         self._places = {
@@ -51,7 +51,7 @@ class InputConstraints:
         self.mean: Array = np.zeros(width)
         self.scale: Array = np.ones(width)
         self._shared = np.zeros(width, dtype=bool)
-        self._whole = np.zeros(width, dtype=bool)
+        self._integers = np.zeros(width, dtype=bool)
         self._categories: dict[int, Array] = {}
         self._fills: dict[int, str] = {}
         self.categories: dict[int, Category] = {}
@@ -59,18 +59,18 @@ class InputConstraints:
 
     @property
     def is_plain(self) -> bool:
-        """Whether any number will do as any input."""
-        return not (self._categories or self._missing or self._whole.any())
+        """Whether every input takes any number."""
+        return not (self._categories or self._missing or self._integers.any())
 
-    def share(self, values: TensorRef) -> None:
-        """Note values that several steps read, each in its own way: none may standardize the inputs for all."""
+    def mark_shared(self, values: TensorRef) -> None:
+        """Note values that several parts read, so that none of these parts may standardize the inputs for all."""
         if (columns := self._columns(values)) is not None:
             self._shared[columns] = True
 
     def standardize(self, values: TensorRef, mean: Array | None, scale: Array | None) -> bool:
-        """Let the network do `(x - mean) / scale` before the first layer, and say whether it can.
+        """Standardize the inputs by `(x - mean) / scale` before the first layer, and say whether that is possible.
 
-        It can where the values are inputs, each once, that nothing else reads.
+        It is possible where the values are inputs, each once, and nothing else reads them.
         """
         columns = self._columns(values)
         if columns is None or self._shared[columns].any() or len(np.unique(columns)) < len(columns):
@@ -81,8 +81,8 @@ class InputConstraints:
             self.scale[columns] *= scale
         return True
 
-    def limit(self, values: TensorRef, place: int, categories: Array) -> None:
-        """Note the only values that a row may have where the values are inputs."""
+    def restrict(self, values: TensorRef, place: int, categories: Array) -> None:
+        """Restrict an input to the given values, where the value is an input."""
         if (columns := self._columns(values)) is not None:
             column = int(columns[place])
             raw = categories * self.scale[column] + self.mean[column]
@@ -90,24 +90,24 @@ class InputConstraints:
             both = known[np.isin(known, raw)]
             self._categories[column] = both if len(both) else raw
 
-    def fill(self, values: TensorRef, texts: Sequence[str]) -> bool:
-        """Note the text that stands in where each value is missing, and say whether the values are inputs."""
+    def fill_missing(self, values: TensorRef, texts: Sequence[str]) -> bool:
+        """Note the text that fills in each missing value, and say whether the values are inputs."""
         if (columns := self._columns(values)) is None:
             return False
         self._fills.update(zip(columns.tolist(), texts, strict=True))
         return True
 
     def categorize(self, values: TensorRef, place: int, texts: Sequence[str], unknown: str) -> Array | None:
-        """Note that a value is one of some texts; return the index of each, or None where that cannot be.
+        """Note the texts of an input; return the index of each, or None where that is impossible.
 
-        It can where the value is an input. Where another step has other texts for it, and both know what to do with any
-        text, the input may be all of them.
+        It is possible where the value is an input. Where another part has other texts for it and both accept any text,
+        the input may have all of these.
 
         Args:
-            values: What is read.
-            place: Which of them.
-            texts: The texts.
-            unknown: What stands in for others, `nan` or `refuse`.
+            values: The values that the part reads.
+            place: The place of the value among these.
+            texts: The texts of that value.
+            unknown: The fill value of other texts, `nan` or `refuse`.
         """
         if (columns := self._columns(values)) is None:
             return None
@@ -126,15 +126,15 @@ class InputConstraints:
             self._missing[column] = np.nan
         return np.array([float(categories.index(text)) for text in texts])
 
-    def documents(self) -> tuple[Mapping[str, Any], ...]:
-        """Return what a spec says of each input besides name, mean and scale; nothing where all are plain numbers."""
+    def feature_documents(self) -> tuple[Mapping[str, Any], ...]:
+        """Return the fields of each input in a spec but for name, mean and scale; empty where all are plain numbers."""
         typed = {column: {"missing": "nan"} for column, number in self._missing.items() if np.isnan(number)}
         for column, category in self.categories.items():
             typed[column] = {"kind": "category", **asdict(category)}
         return tuple(typed.get(column, {}) for column in range(len(self.mean))) if typed else ()
 
     def allow_missing(self, values: TensorRef, missing: float) -> None:
-        """Note the number that says that a value is missing, where the values are inputs."""
+        """Note the number that marks a missing value, where the values are inputs."""
         for column in () if (columns := self._columns(values)) is None else columns.tolist():
             self._missing[column] = missing
 
@@ -143,20 +143,20 @@ class InputConstraints:
         rows = generator.normal(size=(count, len(self.mean)))
         rows[1::2] *= _STRETCH
         rows = rows * self.scale + self.mean
-        rows[:, self._whole] = np.round(rows[:, self._whole])
+        rows[:, self._integers] = np.round(rows[:, self._integers])
         for column, categories in self._categories.items():
             rows[:, column] = generator.choice(categories, size=count)
         for column, missing in self._missing.items():
             rows[generator.random(count) < _MISSING_SHARE, column] = missing
         return rows
 
-    def whole(self, values: TensorRef) -> None:
-        """Note inputs that are whole numbers."""
+    def mark_integers(self, values: TensorRef) -> None:
+        """Note that inputs are integers."""
         if (columns := self._columns(values)) is not None:
-            self._whole[columns] = True
+            self._integers[columns] = True
 
     def _columns(self, values: TensorRef) -> Indices | None:
-        """Return which inputs values are, or None where they are something else."""
+        """Return the columns of values among the inputs, or None where some are no inputs."""
         if not all(source in self._places for source in values.sources):
             return None
         columns: Indices = np.concatenate([self._places[source] for source in values.sources])[values.index.ravel()]
@@ -164,11 +164,11 @@ class InputConstraints:
 
 
 def with_texts(rows: Array, categories: Mapping[int, Category]) -> Any:
-    """Return rows with texts in place of their indices, as objects where there are any.
+    """Replace the indices of categories by their texts; the rows become objects where there are any.
 
     Args:
         rows: `(rows, inputs)`.
-        categories: The columns that are texts.
+        categories: The columns of texts.
     """
     if not categories:
         return rows

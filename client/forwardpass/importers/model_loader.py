@@ -1,4 +1,4 @@
-"""Models that are named as `module:attribute`, or are files; files of pickled objects are never read."""
+"""Loads a model by its name, `module:attribute` or a file; files of pickled objects are never read."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from forwardpass.importers import keras, onnx
 FILES: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
     {".keras": keras.load_model, ".onnx": onnx.load_model}
 )
-"""What reads a file, by its suffix."""
+"""The reader of each kind of file, by its suffix."""
 
 _PICKLE: Final = "is a pickle, and reading one runs whatever code is in it; "
 _LOAD_IT: Final = "write a module that makes or loads the model, and give it as MODULE:ATTRIBUTE"
@@ -30,20 +30,20 @@ _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
         "where it is a network's own file, `register` it",
     }
 )
-"""What is wrong with naming a file, by its suffix, and what to do."""
+"""Why a kind of file is not read, and what to do, by its suffix."""
 
 
 def load_object(name: str) -> Any:
-    """Return a model by its name: a file's, or that of something in a module, which is imported.
+    """Load a model from a file, or import it from a module.
 
     Args:
-        name: A path whose suffix is in `FILES`; or `module:attribute`, both perhaps with dots. A function there is
-            called, and what it returns is meant.
+        name: A path whose suffix is in `FILES`, or `module:attribute`, both perhaps with dots. A function at that name
+            is called and returns the model.
 
     Raises:
-        UnsupportedModelError: The file is no such model, or cannot be read.
-        InvalidFieldError: The name is not of this form, it is a file's, there is no such module or attribute, or its
-            code fails.
+        UnsupportedModelError: The file cannot be read, or has another content than its suffix says.
+        InvalidFieldError: The name has another form, or names an absent module or attribute or a kind of file that is
+            not read, or the code of the module fails.
     """
     if (read := FILES.get(Path(name).suffix.lower())) is not None:
         return read(name)

@@ -1,4 +1,4 @@
-"""The comparison of a network with the model that it was made of."""
+"""The comparison of a network with the model it was imported from."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -10,7 +10,7 @@ from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.importers.certificate import Certificate, content_digest
 from forwardpass.importers.reference import compute
 from forwardpass.importers.sample_rows import check_finite, nan_columns
-from forwardpass.importers.source import Sample, Source
+from forwardpass.importers.source import RowSampler, Source
 from forwardpass.importers.unsupported import UnsupportedModelError
 from forwardpass.spec import Example, NetworkSpec, from_safetensors, to_safetensors
 from forwardpass.tensors import Array
@@ -19,10 +19,10 @@ RANDOM_ROWS: Final = 1_000
 EXAMPLES: Final = 8
 _MAX_RANDOM_NUMBERS: Final = 4_000_000
 _MAX_EXAMPLE_NUMBERS: Final = 100_000
-"""Wide networks get fewer random rows and fewer examples."""
+"""Bounds the random rows and the examples of wide networks."""
 _MAX_FAULTS: Final = 10
 _STRETCH: Final = 10.0
-"""Every other random row is so many times as far out, where functions saturate."""
+"""The factor of every other random row, which reaches where activations saturate."""
 
 
 class ParityError(ForwardpassError):
@@ -34,8 +34,8 @@ class Imported:
     """A model as a network.
 
     Attributes:
-        spec: The network; its metadata has the certificate, its examples are what the model computed.
-        certificate: How closely it computes what the model computes.
+        spec: The network, with the certificate in its metadata and numbers of the model as its examples.
+        certificate: How closely the network agrees with the model.
     """
 
     spec: NetworkSpec
@@ -43,26 +43,26 @@ class Imported:
 
 
 def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | None) -> Imported:
-    """Compare a spec with its source; put the certificate into it, and rows as examples.
+    """Compare a spec with its source, and add the certificate and examples to it.
 
     Args:
-        spec: Made of the source.
-        source: What it was made of.
-        rows: `(rows, inputs)` float64: the rows given, perhaps none.
+        spec: The network.
+        source: The model it was imported from.
+        rows: `(rows, inputs)` float64, the rows that the caller gave; may be empty.
         tolerance: The largest accepted relative difference, or None for the dtype's default.
 
     Raises:
         ParityError: They differ by more.
-        InvalidFieldError: The tolerance is no number from 0.
-        InvalidNetworkError: The spec is too large with what is added.
-        NonFiniteInputError: A row given is too large for the network's dtype.
+        InvalidFieldError: The tolerance is negative or no number.
+        InvalidNetworkError: The spec is too large with the certificate and examples.
+        NonFiniteInputError: A given row is too large for the network's dtype.
         UnsupportedModelError: The framework fails to compute the rows.
     """
     tolerance = checked_tolerance(tolerance, TOLERANCE[spec.dtype])
-    # What both are given is what the network can read, or the difference would be that of the inputs.
+    # Both get numbers in the network's dtype, or the difference would be that of the inputs.
     with np.errstate(over="ignore"):
         rows = rows.astype(spec.dtype).astype(np.float64)
-        random = random_rows(spec, rows, source.sample).astype(spec.dtype).astype(np.float64)
+        random = random_rows(spec, rows, source.sampler).astype(spec.dtype).astype(np.float64)
     if not source.non_finite:
         check_finite(rows, spec.inputs.names, f"too large for {spec.dtype}", spec.inputs.features)
         is_computed = np.isfinite(random) | (np.isnan(random) & nan_columns(spec.inputs.features))
@@ -99,14 +99,14 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
         for row in chosen
     )
     proven = replace(spec, metadata={**spec.metadata, **certificate.metadata()}, examples=examples)
-    return Imported(spec=from_safetensors(to_safetensors(proven)), certificate=certificate)  # checked like all others
+    return Imported(spec=from_safetensors(to_safetensors(proven)), certificate=certificate)  # checked as every spec
 
 
-def random_rows(spec: NetworkSpec, rows: Array, sample: Sample | None = None) -> Array:
-    """Return random rows, the same ones each time, spread as the network expects its inputs.
+def random_rows(spec: NetworkSpec, rows: Array, sample: RowSampler | None = None) -> Array:
+    """Return random rows, the same on each call, spread as the network expects its inputs.
 
-    Where a sample says what the model can read, they are the sample's. Elsewhere the spread is that of the network's
-    features, or where they do not say one, that of the rows given.
+    A sampler makes rows that the model can read. Without one, the spread is that of the network's
+    features, or where these have none, that of the given rows.
     """
     width = spec.inputs.width
     count = min(RANDOM_ROWS, max(10, _MAX_RANDOM_NUMBERS // width))
@@ -127,7 +127,7 @@ def random_rows(spec: NetworkSpec, rows: Array, sample: Sample | None = None) ->
 
 
 def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:
-    """Return what each difference is measured by: the number's own size, or the median of its output's."""
+    """Return the divisor of each difference: the size of the number, or the median size of its output if larger."""
     size = np.abs(np.where(np.isfinite(theirs), theirs, 0.0))
     # Below this, numbers of the dtype have no digits to compare.
     least = np.finfo(dtype).tiny / np.finfo(dtype).eps
@@ -136,9 +136,9 @@ def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:
 
 
 def _choose(theirs: Array, rows: Array, given: int, missing: Any) -> list[int]:
-    """Choose examples: rows spread over those given, or where none is given, random ones."""
+    """Choose examples spread over the given rows, or over the random rows where none are given."""
     count = min(EXAMPLES, max(1, _MAX_EXAMPLE_NUMBERS // (rows.shape[1] + theirs.shape[1])))
-    # An example is written as JSON, which has no NaN but for what may be missing.
+    # Examples are written as JSON, which has null for a missing value and no other NaN.
     is_written = np.isfinite(rows) | (np.isnan(rows) & missing)
     usable = np.flatnonzero(np.isfinite(theirs).all(axis=1) & is_written.all(axis=1))
     usable = usable[usable < given] if given else usable

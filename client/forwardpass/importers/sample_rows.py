@@ -1,4 +1,4 @@
-"""The rows given to an import, as the numbers that a network computes: texts of categories become their indices."""
+"""The sample rows of an import as numbers, with categories as their indices."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,22 +14,22 @@ from forwardpass.tensors import Array
 _MAX_NAMES: Final = 10
 
 
-def given_rows(
+def read_sample_rows(
     rows: RowsLike | None, names: Sequence[str], *, non_finite: bool = False, features: Sequence[Feature] = ()
 ) -> Array:
-    """Return rows of any form that `Client.predict` takes as an array, `(rows, inputs)` float64.
+    """Read rows of any form that `Client.predict` takes into an array, `(rows, inputs)` float64.
 
     Args:
         rows: The rows, or None.
         names: A name for each input.
         non_finite: Whether NaN and infinity are accepted.
-        features: What is known of each input, or nothing.
+        features: The features of the network, or empty.
 
     Raises:
         FeatureMismatchError: A named row lacks an input.
-        ShapeMismatchError: The rows have another width, or no such shape at all.
-        InvalidTensorError: They are no numbers, and no categories of their categories.
-        NonFiniteInputError: There is NaN or infinity among them, or a value is missing that must not be.
+        ShapeMismatchError: The rows have another width, or no two axes.
+        InvalidTensorError: A value is neither a number nor one of the categories.
+        NonFiniteInputError: A value is NaN or infinite, or missing where it must not be.
     """
     if rows is None:
         return np.empty((0, len(names)))
@@ -62,16 +62,16 @@ def given_rows(
 
 
 def check_finite(rows: Array, names: Sequence[str], advice: str, features: Sequence[Feature] = ()) -> None:
-    """Refuse NaN and infinity, but NaN where a feature says that it is computed.
+    """Reject NaN and infinity, but accept NaN where a feature allows it.
 
     Args:
         rows: `(rows, inputs)`.
         names: A name for each input.
-        advice: What to do.
-        features: What is known of each input, or nothing.
+        advice: The remedy that the error names.
+        features: The features of the network, or empty.
 
     Raises:
-        NonFiniteInputError: There is one.
+        NonFiniteInputError: A value is NaN or infinite.
     """
     wrong = np.argwhere(~(np.isfinite(rows) | (np.isnan(rows) & nan_columns(features))))
     if len(wrong):
@@ -86,7 +86,7 @@ def check_finite(rows: Array, names: Sequence[str], advice: str, features: Seque
 
 
 def nan_columns(features: Sequence[Feature]) -> Any:
-    """Say of each input whether NaN is computed there; False for all where nothing is known of them."""
+    """Say for each input whether NaN is allowed there; False for all without features."""
     if not features:
         return False
     return np.array([_is_nan(feature, feature.missing) or _is_nan(feature, feature.unknown) for feature in features])
@@ -98,10 +98,10 @@ def _is_nan(feature: Feature, word: float | str) -> bool:
 
 
 def _typed(rows: Any, features: Sequence[Feature]) -> Any:
-    """Return rows with numbers in place of texts and of what is missing."""
+    """Replace texts and missing values by numbers."""
     table = [list(row) if isinstance(row, Sequence | np.ndarray) else row for row in rows]
     if any(not isinstance(row, list) or len(row) != len(features) for row in table):
-        return rows  # whose shape is judged later
+        return rows  # the shape is checked later
     return [
         [_number(value, feature, place) for value, feature in zip(row, features, strict=True)]
         for place, row in enumerate(table)

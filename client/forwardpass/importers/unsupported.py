@@ -11,7 +11,7 @@ from forwardpass.errors import Fault, InvalidRequestError
 
 
 class UnsupportedModelError(InvalidRequestError):
-    """Something in the model cannot be expressed as a network; `faults` has each place and what could replace it."""
+    """Something in the model cannot be expressed as a network; `faults` has each place and what to use instead."""
 
 
 class UnsupportedError(Exception):

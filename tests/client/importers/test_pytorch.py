@@ -155,7 +155,7 @@ def test_functions_and_merges_need_no_layers_of_their_own() -> None:
     assert [(layer.from_, layer.merge, str(layer.activation)) for layer in network.layers] == [
         (("inputs",), None, "relu"),
         (("inputs", "layer"), "concatenate", "identity"),
-        (("layer_3",), None, "sigmoid"),
+        (("layer_input",), None, "sigmoid"),
     ]
 
 

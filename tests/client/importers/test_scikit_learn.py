@@ -115,7 +115,7 @@ ENCODED = ColumnTransformer(
 REFUSED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "a step that is not read": (
         make_pipeline(StandardScaler(), SplineTransformer(), Ridge()),
-        [("model.steps[1] (splinetransformer)", "SplineTransformer is not read: only StandardScaler")],
+        [("model.steps[1] (splinetransformer)", "SplineTransformer is not supported: only StandardScaler")],
     ),
     "every step that is not read": (
         make_pipeline(PowerTransformer(), ENCODED, SVC()),
@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
             ("model.steps[0] (powertransformer)", "has another function for each column"),
             ("model.steps[1] (columntransformer).squares", "calls a function of Python"),
             ("model.steps[1] (columntransformer).ranks.steps[1]", "transform the rows by it before they are sent"),
-            ("model.steps[2] (svc)", "SVC is not read; what is read: MLPClassifier"),
+            ("model.steps[2] (svc)", "SVC is not supported; supported are MLPClassifier"),
         ],
     ),
     "a target's scaler that clips": (

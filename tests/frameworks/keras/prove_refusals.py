@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Sequential([keras.Input((1,), dtype="int64"), layers.Hashing(4)]),
         "use IntegerLookup or StringLookup",
     ),
-    "an operation": (operation, r"layers\[.*\]: Cumsum .*is not read"),
+    "an operation": (operation, r"layers\[.*\]: Cumsum .*is not supported"),
     "dropout at inference": (at_inference, "call it without, as a served model is"),
     "softmax of parts": (lambda: row(layers.Reshape((2, 2)), layers.Softmax()), "put Flatten before it"),
 }

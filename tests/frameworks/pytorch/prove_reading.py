@@ -111,7 +111,7 @@ def test_rows_of_more_than_one_axis_are_told_by_an_example() -> None:
         (lambda layer, x: (layer(x),) * 2, ["layer identity", "output identity"]),
         (lambda layer, x: layer(nn.functional.dropout(x, 0.5, training=False)), ["layer identity"]),
         (lambda layer, x: layer(x.view(x.shape[0], 3)), ["layer identity"]),
-        (lambda layer, x: layer(layer(x).relu()), ["layer relu", "layer.2 identity"]),
+        (lambda layer, x: layer(layer(x).relu()), ["layer relu", "layer_2 identity"]),
         (lambda layer, x: layer(x)[:, None, 1:].flatten(1), ["layer identity", "output identity"]),
         (lambda layer, x: {"a b": layer(x), "half": x / 2}, ["layer identity", "half x / 2"]),
     ],

@@ -80,7 +80,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "group normalization": (
         lambda: Own(lambda own, h: own.norm(h), norm=nn.GroupNorm(2, 4)),
         "model.norm",
-        "LayerNorm or BatchNorm is what could replace it",
+        "use LayerNorm or BatchNorm instead",
     ),
     "batch normalization by the rows themselves": (
         lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)),
@@ -95,9 +95,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "where": (
         lambda: Own(lambda _, h: torch.where(h > 0, h, h - 1)),
         "model (prove_refusals.py:",
-        "gt chooses by what was computed, which no layer does; `torch.clamp`",
+        "gt chooses by what was computed, which no layer does; use `torch.clamp`",
     ),
-    "places": (lambda: Own(lambda _, h: h.argmax(dim=1)), "model (prove_refusals.py:", "argmax answers with places"),
+    "places": (lambda: Own(lambda _, h: h.argmax(dim=1)), "model (prove_refusals.py:", "argmax returns indices"),
     "the mean of all rows": (lambda: Own(lambda _, h: h - h.mean()), "model", "mean works across the rows"),
     "the mean of each column": (lambda: Own(lambda _, h: h - h.mean(dim=0)), "model", "mean works across the rows"),
     "the first row": (lambda: Own(lambda _, h: h[0]), "model", "leave the first axis whole"),
@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "model",
         "dropout is computed as in training; call `.eval()` first",
     ),
-    "chance": (lambda: Own(lambda _, h: h + torch.randn_like(h)), "model", "randn_like computes by chance"),
+    "chance": (lambda: Own(lambda _, h: h + torch.randn_like(h)), "model", "randn_like is random"),
     "half precision": (lambda: nn.Linear(4, 2).half(), "model", "computes in float16; call `.float()`"),
     "precisions that differ": (
         lambda: nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2).double()),
@@ -130,7 +130,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "an operation that is not read": (
         lambda: Own(lambda _, h: functional.normalize(h)),
         "model (prove_refusals.py:",
-        "normalize is not read",
+        "normalize is not supported",
     ),
     "a shape that nothing tells": (
         lambda: nn.Sequential(nn.ReLU()),

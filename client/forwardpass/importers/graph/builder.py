@@ -27,7 +27,7 @@ class GraphBuilder:
     """Adds the layers of one network, in the form that `spec.parse` reads, each after the layers that it reads.
 
     Attributes:
-        layers: The layers so far.
+        layers: The builder of the layers.
     """
 
     def __init__(self) -> None:

@@ -134,7 +134,7 @@ class LayerOperations(GraphBuilder):
         return bool((np.sort(x.index, axis=None) == np.arange(x.size)).all())
 
     def _permuted(self, x: TensorRef) -> TensorRef:
-        return x if self._is_permutation(x) else self.materialize(x, self.hint)
+        return x if self._is_permutation(x) else self.materialize(x, f"{self.hint}_input")
 
     def _elementwise(self, x: TensorRef, **document: Any) -> TensorRef:
         """Add a layer that computes each node of a permutation by itself, and return the same permutation of it."""
@@ -149,7 +149,7 @@ class LayerOperations(GraphBuilder):
 
     def _from_one(self, x: TensorRef, width: int, **document: Any) -> TensorRef:
         """Add a layer that reads one source, all of its nodes in order."""
-        return self.add_layer(self.hint, self.materialize(x, self.hint), width, **document)
+        return self.add_layer(self.hint, self.materialize(x, f"{self.hint}_input"), width, **document)
 
     def _along_last(self, x: TensorRef, compute: Callable[[TensorRef], TensorRef]) -> TensorRef:
         """Compute the elements along the last axis together, by one layer for each place of the other axes."""

@@ -1,7 +1,7 @@
-"""Reads Keras 3 models: Sequential and functional ones, as objects or from `.keras` files.
+"""The Keras 3 front end: Sequential and functional models, as objects or from `.keras` files.
 
-A file is an archive of JSON and numbers, and is read as such: nothing in it is ever run. A layer is known by its
-class's name in Keras's own modules, so that a Lambda or a class of someone's own is refused with its place.
+A file is an archive of JSON and numbers, and nothing in it is run. The name of a class in Keras's own modules
+decides how a layer is read, so that a Lambda or a custom class is rejected with its place.
 """
 
 from forwardpass.importers.keras.frontend import load_model, read

@@ -1,4 +1,4 @@
-"""Keras's activation functions, by name, and the layers that are one.
+"""Keras's activation functions and activation layers.
 
 Formulas: https://keras.io/api/layers/activations.
 """
@@ -34,14 +34,14 @@ ACTIVATIONS: Final[Mapping[str, Any]] = MappingProxyType(
         "sparse_sigmoid": {"expression": "clip((x + 1) / 2, 0, 1)"},
     }
 )
-"""A spec's activation for each of Keras's that has no parameters."""
+"""The activation of a spec for each activation of Keras without parameters."""
 
 _ROWS: Final = frozenset({"softmax", "log_softmax"})
-"""Those that read a row's values together."""
+"""Activations that read the values of a row together."""
 
 
 def activated(call: LayerCall, values: TensorRef, activation: Any, hint: str = "_activation") -> TensorRef:
-    """Apply what a layer has as its activation, in a layer of its own.
+    """Apply the activation of a Keras layer by another layer of the network.
 
     Raises:
         UnsupportedError: It is not known.
@@ -54,7 +54,7 @@ def activated(call: LayerCall, values: TensorRef, activation: Any, hint: str = "
 
 
 def activation_of(activation: Any) -> Any:
-    """Return a layer's activation as a spec has it.
+    """Return the activation of a Keras layer in the form of a spec.
 
     Raises:
         UnsupportedError: It is not known.
@@ -69,12 +69,13 @@ def activation_of(activation: Any) -> Any:
             return _FUNCTIONS[kind](config)
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         name = activation.get("class_name") if isinstance(activation, Mapping) else activation
-        raise UnsupportedError(f"has the activation {name!r}, which is not read; read are {', '.join(ACTIVATIONS)}")
+        known = ", ".join(ACTIVATIONS)
+        raise UnsupportedError(f"has the activation {name!r}, which is not supported; supported are {known}")
     return ACTIVATIONS[activation]
 
 
 def check_together(activation: Any, values: TensorRef) -> None:
-    """Refuse a function of several values together where a row has several such sets.
+    """Reject softmax and its kin along one axis of several.
 
     Raises:
         UnsupportedError: It does.
@@ -114,14 +115,14 @@ def _elu(config: Mapping[str, Any]) -> Any:
 
 def _softmax(config: Mapping[str, Any]) -> Any:
     if config.get("axis", -1) not in (-1, [-1]):
-        raise UnsupportedError(f"works along axis {config['axis']}; the last one is read")
+        raise UnsupportedError(f"works along axis {config['axis']}; the last one is supported")
     return "softmax"
 
 
 _FUNCTIONS: Final[Mapping[str, Any]] = MappingProxyType(
     {"ReLU": _relu, "LeakyReLU": _leaky, "ELU": _elu, "Softmax": _softmax}
 )
-"""The activation that a layer of such a class is, by its configuration."""
+"""The activation of each activation layer, computed from its configuration."""
 
 
 def _function(call: LayerCall) -> TensorRef:
@@ -137,7 +138,7 @@ def _activation(call: LayerCall) -> TensorRef:
 
 
 def _prelu(call: LayerCall) -> TensorRef:
-    """Compute x where positive, else its own learned slope times x."""
+    """Compute x where it is positive, else a learned slope times x."""
     values = call.input
     (alpha,) = call.variables()
     try:
@@ -155,7 +156,7 @@ def _prelu(call: LayerCall) -> TensorRef:
 FUNCTION_LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType(
     {**dict.fromkeys(_FUNCTIONS, _function), "Activation": _activation, "PReLU": _prelu}
 )
-"""By class."""
+"""By class name."""
 
 OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -173,7 +174,7 @@ OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
         "Exp": "exponential",
     }
 )
-"""Operations without parameters, such as `keras.ops.relu`, and the activation that each is."""
+"""The activation of each operation without parameters, such as `keras.ops.relu`."""
 
 
 def _operation(call: LayerCall) -> TensorRef:
@@ -181,4 +182,4 @@ def _operation(call: LayerCall) -> TensorRef:
 
 
 FUNCTION_OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType(dict.fromkeys(OPERATIONS, _operation))
-"""By class."""
+"""By class name."""

@@ -1,6 +1,6 @@
 """A `.keras` file: a zip archive with the model as JSON, its weights as HDF5, and vocabularies as text.
 
-Sizes are judged as the archive declares them, before anything is unpacked; what is longer than declared is not read.
+Declared sizes are checked before anything is unpacked, and nothing beyond a declared size is read.
 Format: https://keras.io/guides/serialization_and_saving.
 """
 
@@ -31,7 +31,7 @@ _MAX_BYTES: Final = DEFAULT_LIMITS.max_network_bytes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Archive:
-    """What a file has.
+    """The content of a `.keras` file.
 
     Attributes:
         path: The file.
@@ -49,11 +49,11 @@ class Archive:
 
 
 def open_archive(path: str | PathLike[str]) -> Archive:
-    """LayerReader a file.
+    """Read a file.
 
     Raises:
         OSError: The file cannot be read.
-        UnsupportedModelError: It is no such file, or too large.
+        UnsupportedModelError: It is no `.keras` file, or too large.
     """
     file = Path(path)
     try:
@@ -75,7 +75,7 @@ def open_archive(path: str | PathLike[str]) -> Archive:
 
 
 def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
-    """Return the members by name, whose declared sizes are within limits."""
+    """Return the members by name, after their declared sizes were checked."""
     members = archive.infolist()
     if len(members) > _MAX_MEMBERS:
         raise unsupported_model("the archive", f"has {len(members):,} members; at most {_MAX_MEMBERS:,} are allowed")
@@ -95,7 +95,7 @@ def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
 
 
 def _object(text: bytes, name: str) -> Mapping[str, Any]:
-    """LayerReader a JSON object."""
+    """Read a JSON object."""
     if text.count(b"[") + text.count(b"{") > _MAX_CONTAINERS:
         raise unsupported_model(name, f"has more than {_MAX_CONTAINERS:,} lists and objects")
     try:
@@ -108,7 +108,7 @@ def _object(text: bytes, name: str) -> Mapping[str, Any]:
 
 
 def _depth(value: Any) -> int:
-    """Return how deeply a JSON value is nested, as far as that is of interest."""
+    """Return the depth of a JSON value, counted up to the limit."""
     level, depth = [value], 0
     while level and depth <= _DEEPEST:
         depth += 1

@@ -1,4 +1,4 @@
-"""From a Keras model, or its file, to a source."""
+"""Reads a Keras model, or its file, into a source."""
 
 import tempfile
 from os import PathLike
@@ -16,21 +16,21 @@ from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModel
 
 
 def load_model(path: str | PathLike[str]) -> Any:
-    """Return the model in a `.keras` file, which Keras loads after all of it was read and found to be Keras's own.
+    """Load the model of a `.keras` file by Keras, after every part of it was found to be Keras's own.
 
     Raises:
-        UnsupportedModelError: It is no such file, or something in it cannot be expressed; `faults` has each place.
+        UnsupportedModelError: It is no `.keras` file, or something in it cannot be expressed; `faults` has each place.
     """
     try:
         archive = open_archive(path)
     except OSError as error:
         raise unsupported_model(str(path), f"cannot be read: {error}") from error
     follow(archive)
-    return runtime.load(path)
+    return runtime.load_file(path)
 
 
 def read(model: Any) -> Source:
-    """LayerReader a model as the file that Keras makes of it.
+    """Read a model as the file that Keras makes of it.
 
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
@@ -48,7 +48,7 @@ def read(model: Any) -> Source:
     names = [name for each in reader.inputs for name in _names(each.name, each.width)]
     groups = [{"name": each.group, "width": each.width} for each in reader.inputs]
     return Source(
-        framework=f"keras {runtime.installed().__version__}",
+        framework=f"keras {runtime.import_keras().__version__}",
         model=_described(structure),
         width=len(constraints.mean),
         names=tuple(names) if several else (),
@@ -57,17 +57,17 @@ def read(model: Any) -> Source:
         layers=tuple(reader.graph.layers),
         outputs=_output_names(structure, outputs),
         classes=(),
-        compute=runtime.oracle(model, [each.shape for each in reader.inputs], constraints.categories),
+        compute=runtime.predictor(model, [each.shape for each in reader.inputs], constraints.categories),
         groups=tuple(groups) if several else (),
         output_layers=tuple(values.sources[0] for values in outputs),
-        features=constraints.documents(),
-        sample=None if constraints.is_plain else constraints.sample,
+        features=constraints.feature_documents(),
+        sampler=None if constraints.is_plain else constraints.sample,
         dtype=next(iter(reader.dtypes), "float32"),
     )
 
 
 def follow(archive: Archive) -> tuple[ModelConfig, ModelReader, list[TensorRef]]:
-    """LayerReader all of a file, and return its structure, what read it, and its outputs."""
+    """Read a whole file; return its configuration, its reader and its outputs."""
     if not archive.version.startswith("3."):
         advice = "load it in Keras 3 and save it again as a .keras file"
         raise unsupported_model("metadata.json", f"was written by Keras {archive.version or 'of no version'}; {advice}")
@@ -96,6 +96,6 @@ def _output_names(structure: ModelConfig, outputs: list[TensorRef]) -> tuple[str
 
 
 def _described(structure: ModelConfig) -> str:
-    """Say what a model is made of, for example `Sequential(Dense, Dense)`."""
+    """Return the parts of a model as a text, for example `Sequential(Dense, Dense)`."""
     kinds = [part.kind for part in structure.parts.values() if part.kind != "InputLayer"]
     return f"{structure.kind}({', '.join(kinds)})"

@@ -1,4 +1,4 @@
-"""One call of one layer while a model is read."""
+"""One call of one Keras layer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ _IGNORED = frozenset({"training", "mask", "name"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerCall:
-    """A layer with what it is given; its values have the model's shapes, without the axis of rows.
+    """A layer with the tensors and options of one call; tensors have the model's shapes without the axis of the rows.
 
     Attributes:
-        kind: Its class.
-        name: What its layers are called.
-        config: What it was made with.
-        arguments: What it is given, by place: values, numbers, or lists of them.
-        options: The same by name.
-        graph: The layers so far.
-        constraints: What is known of the inputs.
-        variables: Reads its weights, in Keras's order.
-        vocabulary: Reads the words it was adapted to, or returns None.
+        kind: The name of its class.
+        name: The wanted name of its layers.
+        config: Its configuration.
+        arguments: The positional arguments: tensors, numbers, or lists of them.
+        options: The keyword arguments.
+        graph: The builder of the layers.
+        constraints: The constraints on the inputs.
+        variables: Reads its weights in the order of Keras.
+        vocabulary: Reads its adapted vocabulary, or returns None.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class LayerCall:
     vocabulary: Callable[[], list[str] | None]
 
     def check_options(self) -> None:
-        """Refuse a call that asks for more than the usual.
+        """Reject a call with options that change the computation.
 
         Raises:
             UnsupportedError: It does.
@@ -51,21 +51,21 @@ class LayerCall:
             raise UnsupportedError("is called with training=True; call it without, as a served model is")
         for key, value in self.options.items():
             if value is not None and key not in _IGNORED and key not in self.config:
-                raise UnsupportedError(f"is called with {key}={value!r}, which is not read; build it without")
+                raise UnsupportedError(f"is called with {key}={value!r}, which is not supported; build it without")
         if self.options.get("mask") is not None:
-            raise UnsupportedError("is called with a mask, which is not read; build it without")
+            raise UnsupportedError("is called with a mask, which is not supported; build it without")
 
     @property
     def input(self) -> TensorRef:
-        """The only values it is given."""
+        """The only tensor argument."""
         values = self.inputs
         if len(values) != 1 or len(self.arguments) != 1:
-            raise UnsupportedError(f"is given {len(values)} tensors, where one is read")
+            raise UnsupportedError(f"is given {len(values)} tensors; one is needed")
         return values[0]
 
     @property
     def inputs(self) -> list[TensorRef]:
-        """All values it is given."""
+        """All tensor arguments."""
         return [value for value in _flat(self.arguments) if isinstance(value, TensorRef)]
 
     def get(self, key: str, default: Any, kind: type | tuple[type, ...]) -> Any:
@@ -82,28 +82,28 @@ class LayerCall:
         return value
 
     def number(self, key: str, default: float) -> float:
-        """Return a setting that is a number."""
+        """Return a numeric setting."""
         return float(self.get(key, default, (int, float)))
 
     def integer(self, key: str, default: int | None = None) -> int:
-        """Return a setting that is a whole number, or a list of one."""
+        """Return an integer setting, given as a number or a list of one."""
         value = self.config.get(key, default)
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if not isinstance(value, int):
-            raise UnsupportedError(f"has {key}={value!r}, where one whole number is read")
+            raise UnsupportedError(f"has {key}={value!r}, where one integer is needed")
         return value
 
     def boolean(self, key: str, default: bool) -> bool:  # noqa: FBT001 - as `number` and its kin
-        """Return a setting that is true or false."""
+        """Return a boolean setting."""
         return bool(self.get(key, default, bool))
 
     def text(self, key: str, default: str) -> str:
-        """Return a setting that is a word."""
+        """Return a text setting."""
         return str(self.get(key, default, str))
 
     def require(self, key: str, value: Any, why: str) -> None:
-        """Refuse a setting that is another than this.
+        """Reject any other value of a setting.
 
         Raises:
             UnsupportedError: It is.
@@ -115,22 +115,22 @@ class LayerCall:
     def layer(
         self, reads: TensorRef | list[TensorRef], width: int | None = None, *, hint: str = "", **document: Any
     ) -> TensorRef:
-        """Add a layer; see `GraphBuilder.layer`."""
+        """Add a layer; see `GraphBuilder.add_layer`."""
         check_width(reads.size if isinstance(reads, TensorRef) else reads[0].size)
         check_width(width or 1)
         return self.graph.add_layer(f"{self.name}{hint}", reads, width, **document)
 
     def elementwise(self, values: TensorRef, document: Mapping[str, Any], hint: str = "") -> TensorRef:
-        """Add a layer that computes each value by itself, and return its nodes in the same shape."""
+        """Add a layer that computes each element by itself, and return its nodes in the same shape."""
         return self.layer(values, hint=hint, **document).reshape(*values.shape)
 
 
 LayerReader: TypeAlias = Callable[[LayerCall], TensorRef]
-"""Adds the layers of a call to the draft, and returns what it makes of its values."""
+"""Adds the layers of a call, and returns its output."""
 
 
 def check_width(count: int) -> None:
-    """Refuse more values than a layer may have, before they are made.
+    """Reject more values than a layer may have, before they are made.
 
     Raises:
         UnsupportedError: There are more.
@@ -140,10 +140,10 @@ def check_width(count: int) -> None:
 
 
 def along(values: TensorRef, numbers: Array, axis: int = -1) -> Array:
-    """Return a number for each value, in C order, of those for each place of an axis.
+    """Repeat numbers along one axis for each value, in C order.
 
     Raises:
-        UnsupportedError: There are as many numbers for another axis.
+        UnsupportedError: The axis has another size.
     """
     axis = axis % len(values.shape)
     if numbers.shape != (values.shape[axis],):
@@ -154,14 +154,14 @@ def along(values: TensorRef, numbers: Array, axis: int = -1) -> Array:
 
 
 def row_axis(axis: int, rank: int) -> int:
-    """Return an axis of a tensor as one of a row's values, which lack the first.
+    """Return the axis of one row that an axis of a Keras tensor is.
 
     Args:
-        axis: As Keras counts it; from the end where negative.
-        rank: How many axes a row's values have.
+        axis: The axis as Keras counts it, from the end where negative.
+        rank: The number of axes of one row.
 
     Raises:
-        UnsupportedError: It is that of the rows, or there is none.
+        UnsupportedError: It is the axis of the rows, or absent.
     """
     found = axis if axis >= 0 else axis + rank + 1
     if not 0 < found <= rank:

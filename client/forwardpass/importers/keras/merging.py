@@ -25,7 +25,7 @@ def _subtract(call: LayerCall) -> TensorRef:
 
 
 def _minimum(call: LayerCall) -> TensorRef:
-    """Compute the smallest, as minus the largest of all with their signs turned."""
+    """Compute the minimum as the negative maximum of the negatives."""
     turned = [_negative(call, values) for values in call.inputs]
     return _negative(call, _together(call, turned, "max"))
 
@@ -60,22 +60,22 @@ def _negative(call: LayerCall, values: TensorRef) -> TensorRef:
 def _pair(call: LayerCall) -> list[TensorRef]:
     several = call.inputs
     if len(several) != 2:
-        raise UnsupportedError(f"is given {len(several)} tensors, where two are read")
+        raise UnsupportedError(f"is given {len(several)} tensors; two are needed")
     return several
 
 
 MERGING: Final[Mapping[str, LayerReader]] = MappingProxyType(
     {**dict.fromkeys(_MERGES, _merge), "Subtract": _subtract, "Minimum": _minimum, "Concatenate": _concatenate}
 )
-"""By class; operations such as `+` have the same classes' names."""
+"""By class; operations such as `+` have the same class names."""
 
 
 def _arithmetic(call: LayerCall) -> TensorRef:
-    """Compute a tensor and a number, or two tensors."""
+    """Combine a tensor with a number, or two tensors."""
     constants = [value for value in call.arguments if isinstance(value, int | float)]
     if not constants:
         if call.kind not in MERGING:
-            raise UnsupportedError(f"of two tensors is not read; {', '.join(MERGING)} are")
+            raise UnsupportedError(f"of two tensors is not supported; {', '.join(MERGING)} are")
         return MERGING[call.kind](call)
     if len(call.arguments) != 2 or len(call.inputs) != 1:
         raise UnsupportedError("is given other things than a tensor and a number")
@@ -83,7 +83,7 @@ def _arithmetic(call: LayerCall) -> TensorRef:
     is_first = isinstance(call.arguments[0], TensorRef)
     known = _WITH_NUMBER.get((call.kind, is_first))
     if known is None:
-        raise UnsupportedError("of a number and a tensor in this order is not read")
+        raise UnsupportedError("of a number and a tensor in this order is not supported")
     scale, shift = known(number)
     parts = {key: np.full(values.size, part) for key, part in (("scale", scale), ("shift", shift)) if part is not None}
     return call.elementwise(values, {"kind": "scale_shift", **parts})

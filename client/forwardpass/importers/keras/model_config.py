@@ -1,4 +1,4 @@
-"""A model's configuration as layers and the tensors between them; nothing of it is run or looked up."""
+"""The configuration of a model: its layers and the tensors between them. Nothing is run or imported."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ _SETTINGS: Final = (
     *("keras.dtype_policies.", "keras.src.layers.", "keras.src.ops.", "keras.src.models.", "keras.src.initializers."),
     *("keras.src.activations.", "keras.models.", "builtins."),
 )
-"""What a layer may be made with; other modules of Keras have functions that do more, such as downloading files."""
+"""Modules whose objects a configuration may name; other modules of Keras can, for example, download files."""
 _FUNCTION: Final = "keras_history"
 _MAX_LAYERS: Final = 4 * DEFAULT_LIMITS.max_layers
 
@@ -39,11 +39,11 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InboundNode:
-    """What a layer is given at once.
+    """The arguments of one call of a layer.
 
     Attributes:
-        arguments: By place.
-        options: By name.
+        arguments: The positional arguments.
+        options: The keyword arguments.
     """
 
     arguments: tuple[Any, ...]
@@ -56,11 +56,11 @@ class LayerConfig:
 
     Attributes:
         name: Unique in its model.
-        kind: Its class.
-        is_layer: Whether it is a layer, which has a place among the weights.
-        config: What it was made with.
-        calls: What it is given, for each of its calls.
-        weights: Where its variables are in the file.
+        kind: The name of its class.
+        is_layer: Whether it is a layer, with a path among the weights.
+        config: Its configuration.
+        calls: The arguments of each of its calls.
+        weights: The path of its variables in the file.
     """
 
     name: str
@@ -77,9 +77,9 @@ class ModelConfig:
 
     Attributes:
         kind: `Sequential` or `Functional`.
-        parts: By name.
-        inputs: The tensors that it is given, perhaps in lists and dicts.
-        outputs: What it answers, alike.
+        parts: The layers by name.
+        inputs: The input tensors, perhaps in lists and dicts.
+        outputs: The output tensors, in the same way.
     """
 
     kind: str
@@ -89,12 +89,12 @@ class ModelConfig:
 
 
 def parse_config(config: Mapping[str, Any], path: str = "model", weights: str = "") -> ModelConfig:
-    """LayerReader the configuration of a model.
+    """Read the configuration of a model.
 
     Args:
         config: `class_name`, `module`, `config` of a model.
         path: Its place, for faults.
-        weights: Where its variables are in the file.
+        weights: The path of its variables in the file.
 
     Raises:
         UnsupportedModelError: It is no Sequential or functional model.
@@ -126,7 +126,7 @@ def parse_config(config: Mapping[str, Any], path: str = "model", weights: str = 
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield all tensors of nested lists and dicts in Keras's order, which of dicts is that of their sorted keys."""
+    """Yield the tensors of nested lists and dicts in the order of Keras, which sorts keys."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
@@ -154,7 +154,7 @@ def _parts(documents: Sequence[Mapping[str, Any]], weights: str) -> Iterator[Lay
 
 
 def _chained(parts: Sequence[LayerConfig], config: Mapping[str, Any]) -> Iterator[LayerConfig]:
-    """Yield the layers of a Sequential, each reading the one before; an input layer first, if it has none."""
+    """Yield the layers of a Sequential, each reading the one before, after an input layer."""
     if not parts:
         raise ValueError("no layers")
     before = ""
@@ -194,7 +194,7 @@ def _argument(value: Any) -> Any:
 
 
 def _ends(value: Any) -> Any:
-    """LayerReader the inputs or outputs of a functional model: `[layer, call, place]`, in lists and dicts."""
+    """Read the inputs or outputs of a functional model: `[layer, call, place]`, in lists and dicts."""
     if isinstance(value, dict):
         return {str(key): _ends(part) for key, part in value.items()}
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
@@ -205,7 +205,7 @@ def _ends(value: Any) -> Any:
 
 
 def _is_own(document: Mapping[str, Any]) -> bool:
-    """Whether a class is one of Keras's own."""
+    """Say whether a class is Keras's own."""
     module = str(document.get("module"))
     is_operation = module.startswith(("keras.src.ops.", "keras.ops"))
     registered = document.get("registered_name")
@@ -215,7 +215,7 @@ def _is_own(document: Mapping[str, Any]) -> bool:
 
 
 def check_modules(value: Any) -> None:
-    """Refuse a configuration that names a function or class outside these modules anywhere: Keras would look it up.
+    """Reject a configuration that names an object outside the allowed modules anywhere, since Keras would import it.
 
     Raises:
         UnsupportedError: It does.

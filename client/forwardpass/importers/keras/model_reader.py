@@ -1,4 +1,4 @@
-"""Goes through a model's layers in the order in which they need each other; notes every fault."""
+"""Reads the layers of a model in the order of their dependencies, and collects every fault."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -34,10 +34,10 @@ from forwardpass.importers.unsupported import UnsupportedError, unsupported_mode
 LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType(
     {**WEIGHTED, **FUNCTION_LAYERS, **MERGING, **SHAPING, **POOLING, **ENCODING}
 )
-"""What reads a layer, by its class."""
+"""The reader of each layer, by its class."""
 
 OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType({**ARITHMETIC, **FUNCTION_OPERATIONS})
-"""What reads an operation such as `+`, by its class."""
+"""The reader of each operation such as `+`, by its class."""
 
 _DTYPES: Final = ("float32", "float64")
 _DEEPEST: Final = 20
@@ -48,34 +48,34 @@ class KerasInput:
     """An input of the whole model.
 
     Attributes:
-        name: Its layer's.
-        group: What layers read it by.
-        shape: Of a row's values.
-        is_whole: Whether these are whole numbers.
-        is_text: Whether these are texts.
+        name: The name of its layer.
+        group: The name of the input group.
+        shape: The shape of one row.
+        is_integer: Whether its values are integers.
+        is_text: Whether its values are texts.
     """
 
     name: str
     group: str
     shape: tuple[int, ...]
-    is_whole: bool
+    is_integer: bool
     is_text: bool
 
     @property
     def width(self) -> int:
-        """How many values each row has."""
+        """The number of values in one row."""
         return prod(self.shape)
 
 
 class ModelReader:
-    """Reads one model.
+    """Reader of one model.
 
     Attributes:
-        graph: The layers so far.
-        notes: What is known of the inputs.
+        graph: The builder of the layers.
+        constraints: The constraints on the inputs.
         inputs: The model's inputs in order.
-        outputs: The values of each output, in order.
-        dtypes: The arithmetic of the layers.
+        outputs: The tensor of each output in order.
+        dtypes: The dtypes that layers compute in.
     """
 
     def __init__(self, structure: ModelConfig, weights: Weights, assets: Mapping[str, bytes]) -> None:
@@ -89,7 +89,7 @@ class ModelReader:
         self.constraints = InputConstraints({each.group: each.width for each in self.inputs})
 
     def read(self) -> list[TensorRef]:
-        """LayerReader the whole model, and return its outputs.
+        """Read the whole model, and return its outputs.
 
         Raises:
             UnsupportedModelError: Something in it cannot be expressed.
@@ -97,8 +97,8 @@ class ModelReader:
         given = {}
         for each in self.inputs:
             values = self.graph.add_inputs(each.width, each.group).reshape(*each.shape)
-            if each.is_whole:
-                self.constraints.whole(values)
+            if each.is_integer:
+                self.constraints.mark_integers(values)
             given[Tensor(layer=each.name, call=0, place=0)] = values
         outputs = self._follow(self._structure, given, "model", "", 0)
         self._check_texts()
@@ -107,7 +107,7 @@ class ModelReader:
         return self._settled([values for values in outputs if values is not None])
 
     def _check_texts(self) -> None:
-        """Note every input of texts of which no layer says what they are."""
+        """Add a fault for every input of texts without a vocabulary."""
         start = 0
         for each in self.inputs:
             columns = range(start, start + each.width)
@@ -119,7 +119,7 @@ class ModelReader:
     def _follow(
         self, structure: ModelConfig, given: Mapping[Tensor, TensorRef | None], path: str, prefix: str, depth: int
     ) -> list[TensorRef | None]:
-        """Return the outputs of a model, each tensor being read after those that it is made of."""
+        """Return the outputs of a model; each tensor is read after the tensors that it depends on."""
         found: dict[Tensor, TensorRef | None] = dict(given)
         wanted = list(tensors_in(structure.outputs))
         readers = Counter(tensor for part in structure.parts.values() for call in part.calls for tensor in _read(call))
@@ -156,7 +156,7 @@ class ModelReader:
         prefix: str,
         depth: int,
     ) -> list[TensorRef | None]:
-        """Return the outputs of one call of a layer: None where it is refused, or reads what was."""
+        """Return the outputs of one call of a layer; None where it, or a layer that it reads, is rejected."""
         place, name = f"{path}.layers[{part.name}]", f"{prefix}{part.name}"
         try:
             if part.kind in MODELS and part.is_layer:
@@ -177,7 +177,7 @@ class ModelReader:
         prefix: str,
         depth: int,
     ) -> list[TensorRef | None]:
-        """LayerReader a model within the model."""
+        """Read a model within the model."""
         if depth == _DEEPEST:
             raise UnsupportedError(f"is the model within {_DEEPEST} others; at most so many are read")
         document = {"class_name": part.kind, "module": "keras", "config": part.config}
@@ -218,19 +218,19 @@ class ModelReader:
         return values
 
     def _note_dtype(self, dtype: Any) -> None:
-        """Note a layer's arithmetic."""
+        """Note the dtype of a layer."""
         name = dtype.get("config", {}).get("name") if isinstance(dtype, Mapping) else dtype
         if name not in _DTYPES:
             raise UnsupportedError(f"computes in {name!r}; float32 and float64 are read")
         self.dtypes.add(str(name))
 
     def _share(self, values: TensorRef | None, readers: int) -> None:
-        """Note inputs that several layers read, so that none standardizes them for all."""
+        """Note inputs with several readers, so that none of these standardizes the inputs for all."""
         if readers > 1 and values is not None:
-            self.constraints.share(values)
+            self.constraints.mark_shared(values)
 
     def _settled(self, outputs: list[TensorRef]) -> list[TensorRef]:
-        """Return each output as all nodes of a layer of its own."""
+        """Return each output as all nodes of its own layer."""
         names = {layer["name"] for layer in self.graph.layers}
         materialize: list[TensorRef] = []
         for values in outputs:
@@ -266,13 +266,13 @@ def _input(part: LayerConfig, *, alone: bool) -> KerasInput:
         name=part.name,
         group=INPUTS if alone else safe_name(part.name),
         shape=tuple(shape[1:]),
-        is_whole=dtype.startswith(("int", "uint")),
+        is_integer=dtype.startswith(("int", "uint")),
         is_text=dtype == "string",
     )
 
 
 def _read(call: InboundNode) -> list[Tensor]:
-    """Return the tensors that a call is given."""
+    """Return the tensors among the arguments of a call."""
     return [*tensors_in(list(call.arguments)), *tensors_in(dict(call.options))]
 
 
@@ -288,7 +288,7 @@ def _call_of(structure: ModelConfig, tensor: Tensor, path: str) -> tuple[LayerCo
 
 
 def _filled(value: Any, found: Mapping[Tensor, TensorRef | None]) -> Any:
-    """Return an argument with values in place of its tensors."""
+    """Replace the tensors of an argument by their references."""
     if isinstance(value, Tensor):
         return found[value]
     if isinstance(value, list):

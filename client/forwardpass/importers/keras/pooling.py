@@ -1,4 +1,4 @@
-"""Pooling along one axis of places, and over all places at once."""
+"""Pooling layers: along one axis, and over all axes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,7 +18,7 @@ _LOCAL: Final[Mapping[str, str]] = MappingProxyType({"AveragePooling1D": "mean",
 
 
 def _places_last(call: LayerCall, axes: int) -> TensorRef:
-    """Return the values with the channels first and the places, of all axes together, last: `(channels, places)`."""
+    """Return the values as `(channels, places)`, with the places of all axes in one."""
     values = call.input
     if len(values.shape) != axes + 1:
         raise UnsupportedError(f"is given values of shape {list(values.shape)}; {axes + 1} axes are read")
@@ -66,7 +66,7 @@ def _windows(places: int, size: int, stride: int, padding: str, reduce: str) -> 
     inside = (windows >= 0) & (windows < places)
     if reduce == "mean" and not inside.all():
         raise UnsupportedError(f"has windows that reach over the edge of {places} places; use padding='valid'")
-    # A place that is there twice does not change the largest.
+    # A repeated place does not change the maximum.
     nearest: Indices = np.clip(windows, 0, places - 1)
     return nearest
 
@@ -86,4 +86,4 @@ def _pool(call: LayerCall, values: TensorRef, windows: Indices, reduce: str) -> 
 POOLING: Final[Mapping[str, LayerReader]] = MappingProxyType(
     {**dict.fromkeys(_GLOBAL, _everywhere), **dict.fromkeys(_LOCAL, _locally)}
 )
-"""By class."""
+"""By class name."""

@@ -1,4 +1,4 @@
-"""Preprocessing layers that make categories of values, and columns of categories."""
+"""Preprocessing layers: between values, categories and one-hot columns."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -16,7 +16,7 @@ _MODES: Final = ("one_hot", *_REDUCED)
 
 
 def _discretization(call: LayerCall) -> TensorRef:
-    """Say each value's bin: how many boundaries are up to it."""
+    """Return the bin of each value, the number of boundaries up to it."""
     values = call.input
     boundaries = _numbers(call, "bin_boundaries")
     if not len(boundaries):
@@ -29,9 +29,9 @@ def _category_encoding(call: LayerCall) -> TensorRef:
     values, count = call.input, call.integer("num_tokens")
     check_width(count)
     if call.options.get("count_weights") is not None:
-        raise UnsupportedError("is called with count_weights, which are not read; multiply by them in a layer after it")
+        raise UnsupportedError("is called with count_weights, which are not supported; multiply in a layer after it")
     for place in range(values.size):
-        call.constraints.limit(values, place, np.arange(float(count)))
+        call.constraints.restrict(values, place, np.arange(float(count)))
     return encoded(call, values, count, call.text("output_mode", "multi_hot"))
 
 
@@ -42,17 +42,17 @@ def _integer_lookup(call: LayerCall) -> TensorRef:
         raise UnsupportedError("has a vocabulary that is no list of whole numbers; adapt it, or give it one") from None
     values = call.input
     oov = call.config.get("oov_token", -1)
-    # A random row has a number beside the vocabulary too, where those have a place of their own.
+    # Random rows have unknown numbers too, where these have a place.
     unknown = [float(oov)] if call.integer("num_oov_indices", 1) and isinstance(oov, int) else []
     for place in range(values.size):
-        call.constraints.limit(values, place, np.asarray([*keys, *unknown]))
+        call.constraints.restrict(values, place, np.asarray([*keys, *unknown]))
     return looked_up(call, values, keys)
 
 
 def _string_lookup(call: LayerCall) -> TensorRef:
     words, values = [str(word) for word in words_of(call)], call.input
     if call.config.get("mask_token") is not None:
-        raise UnsupportedError("has a mask token, which is not read; use mask_token=None")
+        raise UnsupportedError("has a mask token, which is not supported; use mask_token=None")
     found = [call.constraints.categorize(values, place, words, "nan") for place in range(values.size)]
     keys = found[0]
     if keys is None or any(other is None or (other != keys).any() for other in found):
@@ -61,7 +61,7 @@ def _string_lookup(call: LayerCall) -> TensorRef:
 
 
 def words_of(call: LayerCall) -> list[Any]:
-    """Return a layer's vocabulary without what stands for the mask and the unknown.
+    """Return the vocabulary of a layer without the mask token and the unknown token.
 
     Raises:
         UnsupportedError: It has none.
@@ -78,19 +78,19 @@ def words_of(call: LayerCall) -> list[Any]:
 
 
 def looked_up(call: LayerCall, values: TensorRef, keys: Array) -> TensorRef:
-    """Return the place of each value in a vocabulary, as `IntegerLookup` counts: the mask, what is unknown, the words.
+    """Return the index of each value as `IntegerLookup` counts: the mask, unknown values, the vocabulary.
 
     Raises:
-        UnsupportedError: It spreads what is unknown over several places.
+        UnsupportedError: It hashes unknown values to several indices.
     """
-    call.require("invert", False, "turns places into words, which is not read")
-    call.require("idf_weights", None, "weighs by rarity, which is not read; use output_mode='count'")
+    call.require("invert", False, "turns places into words, which is not supported")
+    call.require("idf_weights", None, "weighs by rarity, which is not supported; use output_mode='count'")
     mode, unknown = call.text("output_mode", "int"), call.integer("num_oov_indices", 1)
     mask = call.config.get("mask_token")
     if unknown > 1:
         raise UnsupportedError(f"spreads what is unknown over {unknown} places by a hash; use num_oov_indices=1")
     if mask is not None and mode != "int":
-        raise UnsupportedError("leaves out a mask token, which is not read; use mask_token=None")
+        raise UnsupportedError("leaves out a mask token, which is not supported; use mask_token=None")
     first = unknown + (mask is not None)
     places = np.arange(first, first + len(keys), dtype=np.float64)
     if mask is not None:
@@ -106,21 +106,22 @@ def looked_up(call: LayerCall, values: TensorRef, keys: Array) -> TensorRef:
 
 
 def encoded(call: LayerCall, values: TensorRef, count: int, mode: str) -> TensorRef:
-    """Return categories as they are, or with a column for each.
+    """Return categories as they are, or as one column each.
 
     Args:
         call: The layer.
         values: The categories, from 0.
-        count: How many there are.
+        count: The number of categories.
         mode: `int`, `one_hot`, `multi_hot` or `count`.
 
     Raises:
-        UnsupportedError: It is another mode.
+        UnsupportedError: The mode is another one.
     """
     if mode == "int":
         return values
     if mode not in _MODES:
-        raise UnsupportedError(f"has output_mode={mode!r}, which is not read; read are int, {', '.join(_MODES)}")
+        known = ", ".join(("int", *_MODES))
+        raise UnsupportedError(f"has output_mode={mode!r}, which is not supported; supported are {known}")
     check_width(count * values.size)
     categories = np.tile(np.arange(float(count)), values.size)
     indices = np.repeat(np.arange(values.size), count)
@@ -154,4 +155,4 @@ ENCODING: Final[Mapping[str, LayerReader]] = MappingProxyType(
         "StringLookup": _string_lookup,
     }
 )
-"""By class."""
+"""By class name."""

@@ -1,4 +1,4 @@
-"""Layers that move values, or do nothing; none becomes a layer of the network."""
+"""Reshaping layers, and layers of training alone; none becomes a layer of the network."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,7 +14,7 @@ _NOTHING: Final = (
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "GaussianNoise"),
     *("AlphaDropout", "ActivityRegularization", "Identity"),
 )
-"""Layers that only training has to do with."""
+"""Layers that do something in training only."""
 
 
 def _same(call: LayerCall) -> TensorRef:
@@ -24,14 +24,14 @@ def _same(call: LayerCall) -> TensorRef:
 def _flatten(call: LayerCall) -> TensorRef:
     values = call.input
     if len(values.shape) > 1:
-        call.require("data_format", "channels_last", "moves an axis first, which is not read; use channels_last")
+        call.require("data_format", "channels_last", "moves an axis first, which is not supported; use channels_last")
     return values.reshape(values.size)
 
 
 def _reshape(call: LayerCall) -> TensorRef:
     shape = call.config.get("target_shape", call.options.get("newshape"))
     if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
-        raise UnsupportedError(f"has target_shape={shape!r}, where a list of whole numbers is read")
+        raise UnsupportedError(f"has target_shape={shape!r}, where a list of integers is needed")
     try:
         return call.input.reshape(*shape)
     except ValueError:
@@ -82,4 +82,4 @@ SHAPING: Final[Mapping[str, LayerReader]] = MappingProxyType(
         "Cropping1D": _crop,
     }
 )
-"""By class."""
+"""By class name."""

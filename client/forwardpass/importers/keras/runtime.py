@@ -1,4 +1,4 @@
-"""Keras itself, which computes what the network is compared with."""
+"""Keras itself: loads models and computes the rows that a network is compared on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
@@ -12,7 +12,7 @@ from forwardpass.importers.unsupported import UnsupportedModelError
 from forwardpass.tensors import Array
 
 
-def installed() -> Any:
+def import_keras() -> Any:
     """Return Keras.
 
     Raises:
@@ -28,30 +28,30 @@ def installed() -> Any:
     return keras
 
 
-def load(path: str | PathLike[str]) -> Any:
-    """Let Keras load a file, whose configuration was read before and names nothing that is not Keras's own.
+def load_file(path: str | PathLike[str]) -> Any:
+    """Load a file by Keras, after its configuration was found to name only objects of Keras.
 
     Raises:
         UnsupportedModelError: It cannot.
     """
-    keras = installed()
+    keras = import_keras()
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise UnsupportedModelError(f"keras {keras.__version__} cannot load the file: {error!r}") from error
 
 
-def oracle(
+def predictor(
     model: Any, shapes: Sequence[tuple[int, ...]], categories: Mapping[int, Category]
 ) -> Callable[[Array], Array]:
-    """Return what Keras computes of rows.
+    """Return a function that computes rows by Keras.
 
     Args:
         model: The model.
         shapes: The shape of each input in order, without the axis of rows.
-        categories: The columns that are texts.
+        categories: The columns of texts.
     """
-    keras = installed()
+    keras = import_keras()
     ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
 
     def compute(rows: Array) -> Array:

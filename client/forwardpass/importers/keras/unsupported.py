@@ -1,11 +1,12 @@
-"""What could replace layers that are not read."""
+"""Why layers are not supported, and what to use instead."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-_WINDOWS: Final = "moves a kernel over places, which is not read; Dense after Flatten is what could replace it"
+_WINDOWS: Final = "moves a kernel over places, which is not supported; use Dense after Flatten instead"
 _REPEATS: Final = "goes through a sequence call by call, which no feed-forward network does"
+_HASHES: Final = "spreads values over bins by a hash, which is not supported; use IntegerLookup or StringLookup"
 _PICTURES: Final = "works on pictures; prepare them before the rows are sent"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -20,23 +21,22 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D"), _REPEATS),
         **dict.fromkeys(("CenterCrop", "Resizing", "RandomFlip", "RandomRotation", "RandomZoom"), _PICTURES),
         "Lambda": "runs code from the file, which is never done; use keras.ops or layers",
-        "Hashing": "spreads values over bins by a hash, which is not read; use IntegerLookup or StringLookup",
-        "HashedCrossing": "spreads values over bins by a hash, which is not read; use IntegerLookup or StringLookup",
+        **dict.fromkeys(("Hashing", "HashedCrossing"), _HASHES),
         "TextVectorization": "splits texts into words; do that before the rows are sent",
-        "MultiHeadAttention": "multiplies tensors with each other, which is not read",
+        "MultiHeadAttention": "multiplies tensors with each other, which is not supported",
         "Masking": "leaves out steps of a sequence, which no feed-forward network has",
     }
 )
-"""By class."""
+"""By class name."""
 
 
 def reason_for(kind: str, known: str) -> str:
-    """Say why a layer is not read.
+    """Return why a layer is not supported.
 
     Args:
-        kind: Its class.
-        known: The classes that are read.
+        kind: The name of its class.
+        known: The supported classes.
     """
     if " of " in kind:
-        return f"is no layer of Keras's own, and may compute anything; read are {known}"
-    return REASONS.get(kind, f"is not read; read are {known}")
+        return f"is no layer of Keras's own, and may compute anything; supported are {known}"
+    return REASONS.get(kind, f"is not supported; supported are {known}")

@@ -1,4 +1,4 @@
-"""Where Keras puts a layer's variables: its class's name in small letters, counted where there are several.
+"""The paths of variables in a Keras file: the class name in snake case, numbered where several layers share it.
 
 After `keras.src.saving.saving_lib` and `keras.src.utils.naming`.
 """
@@ -11,9 +11,9 @@ def variable_path(model: str, kind: str, counts: MutableMapping[str, int]) -> st
     """Return a layer's path in the file.
 
     Args:
-        model: The path of the model that it belongs to; empty for the whole.
+        model: The path of the model around the layer; empty for the outermost.
         kind: The layer's class.
-        counts: How many layers of each name came before it; this one is counted.
+        counts: The number of earlier layers by name; this layer is added.
     """
     name = snake_case(kind)
     number = counts.get(name, 0)

@@ -1,14 +1,14 @@
-"""The vocabularies that lookup layers were adapted to, which Keras keeps as files of their own."""
+"""The vocabularies of adapted lookup layers, which Keras keeps as separate files."""
 
 from collections.abc import Mapping
 
 
 def vocabulary(assets: Mapping[str, bytes], path: str) -> list[str] | None:
-    """Return a layer's words, or None where the file has none that can be read.
+    """Return the vocabulary of a layer, or None where it is absent or unreadable.
 
     Args:
         assets: The files by path.
-        path: Where the layer's variables are.
+        path: The path of the layer's variables.
     """
     text = assets.get(f"assets/{path}/vocabulary.txt")
     if text is None:

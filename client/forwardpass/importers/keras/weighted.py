@@ -1,4 +1,4 @@
-"""Dense layers, embeddings and normalizations: what has weights."""
+"""Layers with weights: dense layers, embeddings and normalizations."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from forwardpass.tensors import Array
 
 
 def _dense(call: LayerCall) -> TensorRef:
-    """Multiply the last axis with the kernel, as often as there are other places."""
+    """Multiply the last axis by the kernel, at each place of the other axes."""
     values = call.input
     call.require("quantization_config", None, "has rounded weights; save the model before it is quantized")
     kernel, *bias = call.variables()
@@ -41,13 +41,13 @@ def _embedding(call: LayerCall) -> TensorRef:
     values = call.input
     call.require("quantization_config", None, "has rounded weights; save the model before it is quantized")
     call.require(
-        "mask_zero", False, "leaves out what is 0 in layers that follow, which is not read; use mask_zero=False"
+        "mask_zero", False, "leaves out what is 0 in layers that follow, which is not supported; use mask_zero=False"
     )
     (table,) = call.variables()
     if table.ndim != 2:
         raise UnsupportedError(f"has a table of shape {list(table.shape)}")
     for place in range(values.size):
-        call.constraints.limit(values, place, np.arange(float(len(table))))
+        call.constraints.restrict(values, place, np.arange(float(len(table))))
     size = table.shape[1]
     check_width(values.size * size)
     return call.layer(values, values.size * size, kind="embedding", table=table).reshape(*values.shape, size)
@@ -55,7 +55,7 @@ def _embedding(call: LayerCall) -> TensorRef:
 
 def _batch_norm(call: LayerCall) -> TensorRef:
     values = call.input
-    call.require("renorm", False, "is not read; train it without")
+    call.require("renorm", False, "is not supported; train it without")
     axis = row_axis(call.integer("axis", -1), len(values.shape))
     *learned, mean, variance = call.variables()
     names = [name for name, key in (("gamma", "scale"), ("beta", "center")) if call.boolean(key, True)]
@@ -67,7 +67,7 @@ def _batch_norm(call: LayerCall) -> TensorRef:
 
 def _layer_norm(call: LayerCall) -> TensorRef:
     values = call.input
-    call.require("rms_scaling", False, "is not read; LayerNormalization without it is")
+    call.require("rms_scaling", False, "is not supported; LayerNormalization without it is")
     if (
         row_axis(call.integer("axis", -1), len(values.shape)) != len(values.shape) - 1
         or values.size != values.shape[-1]
@@ -79,7 +79,7 @@ def _layer_norm(call: LayerCall) -> TensorRef:
 
 
 def _normalization(call: LayerCall) -> TensorRef:
-    """Compute (x - mean) / max(sqrt(variance), 1e-7), with what the layer was given or adapted to."""
+    """Compute `(x - mean) / max(sqrt(variance), 1e-7)`, with given or adapted statistics."""
     values = call.input
     given = call.config.get("mean")
     if given is None:
@@ -101,7 +101,7 @@ def _normalization(call: LayerCall) -> TensorRef:
 
 
 def _spread(values: TensorRef, numbers: Array, axes: list[int]) -> Array:
-    """Return a number for each value, of those for each place of one axis, or of a single one."""
+    """Return a number for each value, from one number or one for each place of an axis."""
     if not axes or numbers.size == 1:
         return np.full(values.size, numbers.item())
     return along(values, numbers.ravel(), row_axis(axes[0], len(values.shape)))
@@ -120,7 +120,7 @@ def _numbers(value: object) -> Array:
     try:
         numbers: Array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UnsupportedError(f"has {value!r} where numbers are read") from None
+        raise UnsupportedError(f"has {value!r} where numbers are needed") from None
     return numbers
 
 
@@ -134,4 +134,4 @@ WEIGHTED: Final[Mapping[str, LayerReader]] = MappingProxyType(
         "Rescaling": _rescaling,
     }
 )
-"""By class."""
+"""By class name."""

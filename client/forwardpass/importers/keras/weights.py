@@ -1,6 +1,6 @@
-"""The weights of a model: datasets of an HDF5 file, by the paths that Keras gives them.
+"""The weights of a model: datasets of an HDF5 file by their paths.
 
-Each dataset's declared shape is judged before it is read; links and numbers that are kept in other files are never
+The declared shape of each dataset is checked before it is read. Links and datasets in other files are never
 followed.
 """
 
@@ -44,11 +44,11 @@ class Weights:
         """Return the variables of a layer in order, in float64.
 
         Args:
-            path: Where they are, for example `layers/dense`.
-            layer: The layer's name, which the file must agree on where it has names.
+            path: The path of the layer, for example `layers/dense`.
+            layer: The name of the layer; the file must agree where it has names.
 
         Raises:
-            UnsupportedError: There are none, they are another layer's, or are not to be read.
+            UnsupportedError: The variables are absent, belong to another layer, or cannot be read.
         """
         try:
             group = self._at(f"{path}/vars")

@@ -1,7 +1,7 @@
-"""Reads ONNX models: graphs of operators whose layers a network can have.
+"""The ONNX front end: reads graphs of operators, node by node.
 
-Protobuf reads the file, once its bytes were counted; onnxruntime is the oracle of the certificate. No code of a model
-is ever run, and of the files it names only those in its own folder are read.
+Protobuf parses a file after its parts were counted, and onnxruntime computes the rows of the certificate. No code of a
+model is run, and of the files that it names only those in its own folder are read.
 """
 
 from typing import Any
@@ -10,9 +10,9 @@ import numpy as np
 
 from forwardpass.importers.onnx.files import load_model
 from forwardpass.importers.onnx.graph_reader import Graph, read_graph
-from forwardpass.importers.onnx.round_trip import recovered
-from forwardpass.importers.onnx.runtime import oracle
-from forwardpass.importers.source import Sample, Source
+from forwardpass.importers.onnx.round_trip import recover_network
+from forwardpass.importers.onnx.runtime import predictor
+from forwardpass.importers.source import RowSampler, Source
 from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
 from forwardpass.onnx_form import computed_by, runner
 from forwardpass.spec import NetworkSpec
@@ -29,7 +29,7 @@ def read(model: Any) -> Source:
         MissingExtraError: onnx or onnxruntime is not installed.
     """
     try:
-        network = recovered(model)
+        network = recover_network(model)
         return _read(model) if network is None else _exported(model, network)
     except UnsupportedError as error:
         raise UnsupportedModelError(f"an ONNX model {error}") from None
@@ -57,7 +57,7 @@ def _exported(model: Any, network: NetworkSpec) -> Source:
 def _read(model: Any) -> Source:
     graph = read_graph(model)
     try:
-        framework, compute = oracle(model, graph)
+        framework, compute = predictor(model, graph)
     except ImportError:
         raise
     except Exception as error:
@@ -79,14 +79,14 @@ def _read(model: Any) -> Source:
         compute=compute,
         groups=() if alone else tuple({"name": one.group, "width": one.width} for one in graph.inputs),
         output_layers=graph.output_layers,
-        sample=_sample(graph, width),
+        sampler=_sample(graph, width),
         dtype=graph.dtype,
         non_finite=graph.missing,
     )
 
 
-def _sample(graph: Graph, width: int) -> Sample | None:
-    """Return what makes rows that the model can read, or None where any numbers will do."""
+def _sample(graph: Graph, width: int) -> RowSampler | None:
+    """Return a sampler of rows that the model can read, or None where it takes any numbers."""
     kinds = [one.kind for one in graph.inputs for _ in range(one.width)]
     if not graph.values and not graph.missing and {*kinds} <= {"float32", "float64"}:
         return None

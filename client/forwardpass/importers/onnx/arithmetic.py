@@ -1,4 +1,4 @@
-"""Operators that join tensors element by element: with constants, with one another, or both."""
+"""Elementwise operators of several tensors or constants."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -34,12 +34,12 @@ _COMPARISONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _LOGICAL: Final[Mapping[str, str]] = MappingProxyType({"And": "and", "Or": "or", "Xor": "!="})
 _SYMBOLS: Final[Mapping[str, str]] = MappingProxyType({**_ARITHMETIC, **_COMPARISONS, **_LOGICAL})
-"""The grammar's operator or function for each operator."""
+"""The operator or function of the expression grammar for each ONNX operator."""
 
 _MIRRORED: Final[Mapping[str, str]] = MappingProxyType(
     {"Greater": "Less", "GreaterOrEqual": "LessOrEqual", "Less": "Greater", "LessOrEqual": "GreaterOrEqual"}
 )
-"""The comparison that says the same from the other side."""
+"""The comparison with its operands exchanged."""
 
 
 def _binary(node: NodeContext) -> Result:
@@ -47,7 +47,7 @@ def _binary(node: NodeContext) -> Result:
 
 
 def _variadic(node: NodeContext) -> Result:
-    """Join any number of tensors; those that depend on the inputs by one layer."""
+    """Combine any number of tensors; those that depend on the inputs by one layer."""
     values = [node.value(place) for place in range(len(node.inputs))]
     tensors = [value for value in values if isinstance(value, GraphTensor)]
     merge = {"Sum": "sum", "Mean": "mean", "Max": "max"}.get(node.op)
@@ -65,11 +65,11 @@ def _variadic(node: NodeContext) -> Result:
 def combined(
     node: NodeContext, op: str, one: Constant | GraphTensor, other: Constant | GraphTensor
 ) -> Constant | GraphTensor:
-    """Join two tensors by an operator.
+    """Combine two tensors by an operator.
 
     Args:
-        node: The node that does it, for its name and graph.
-        op: ONNX's name of the operator.
+        node: The node, for its name and graph.
+        op: The name of the operator.
         one: The left operand.
         other: The right one.
     """
@@ -109,7 +109,7 @@ def _function(op: str, one: PendingFunction, other: PendingFunction) -> PendingF
 
 
 def fit(node: NodeContext, tensor: GraphTensor, array: Array) -> GraphTensor:
-    """Repeat a tensor's elements so that there is one for each of a constant's, and check that it has one row."""
+    """Broadcast a tensor to the shape of a constant, which must be for one row."""
     from_right = 0 if tensor.row_axis is None else len(tensor.shape) - tensor.row_axis
     if tensor.row_axis is not None and array.ndim >= from_right and array.shape[-from_right] != 1:
         raise UnsupportedError(
@@ -120,7 +120,7 @@ def fit(node: NodeContext, tensor: GraphTensor, array: Array) -> GraphTensor:
 
 
 def _with_constant(node: NodeContext, op: str, tensor: GraphTensor, array: Array, *, left: bool) -> GraphTensor:
-    """Join a tensor with a constant, which stands left or right of it."""
+    """Combine a tensor with a constant, which is the left or the right operand."""
     _check_numbers(op, tensor)
     tensor = fit(node, tensor, array)
     numbers = columns_of(tensor, array).astype(tensor.kind)
@@ -142,7 +142,7 @@ def _with_constant(node: NodeContext, op: str, tensor: GraphTensor, array: Array
 
 
 def _with_column(node: NodeContext, op: str, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:
-    """Join each element with a constant of its own."""
+    """Combine each element with its own constant."""
     if op in _COMPARISONS:
         difference = scaled(node, tensor, shift=-numbers)
         symbol = _SYMBOLS[_MIRRORED.get(op, op) if left else op]
@@ -151,12 +151,12 @@ def _with_column(node: NodeContext, op: str, tensor: GraphTensor, numbers: Array
 
 
 def scaled(node: NodeContext, tensor: GraphTensor, **numbers: Array) -> GraphTensor:
-    """Multiply by `scale` and add `shift`, each an array with a number for each element, or not there."""
+    """Multiply by `scale` and add `shift`, arrays with a number for each element; either may be absent."""
     return layered(node, tensor, kind="scale_shift", **numbers)
 
 
 def layered(node: NodeContext, tensor: GraphTensor, **document: Any) -> GraphTensor:
-    """Return the nodes of a new layer that has as many as the tensor has elements."""
+    """Add a layer with one node for each element, and return its nodes in the same shape."""
     return node.graph.like(node.graph.layer(node.hint, [tensor], tensor.index.size, **document), tensor)
 
 
@@ -203,11 +203,11 @@ _COLUMNS: Final[Mapping[str, _OnColumns]] = MappingProxyType(
         "Min": _lower,
     }
 )
-"""How a layer joins each element with a constant of its own."""
+"""The layer that combines each element with its own constant, by operator."""
 
 
 def _fitting(node: NodeContext, tensors: Sequence[GraphTensor]) -> list[GraphTensor]:
-    """Repeat elements until all tensors have one shape."""
+    """Broadcast tensors to one shape."""
     from_right = {None if tensor.row_axis is None else len(tensor.shape) - tensor.row_axis for tensor in tensors}
     if len(from_right) > 1:
         raise UnsupportedError("joins tensors whose rows are not the same axis")
@@ -222,7 +222,7 @@ def _fitting(node: NodeContext, tensors: Sequence[GraphTensor]) -> list[GraphTen
 
 
 def _merged(node: NodeContext, merge: str, tensors: Sequence[GraphTensor]) -> GraphTensor:
-    """Join tensors element by element, in one layer that reads each as a layer of its own."""
+    """Merge tensors element by element by one layer."""
     settled = [node.graph.materialize(tensor, node.hint) for tensor in tensors]
     name = node.graph.layer(node.hint, settled, tensors[0].index.size, merge=merge, kind="scale_shift")
     return node.graph.like(name, tensors[0])
@@ -246,7 +246,7 @@ _BOTH: Final[Mapping[str, Callable[[NodeContext, GraphTensor, GraphTensor], Grap
         "Xor": lambda node, one, other: applied(node, _merged(node, "sum", [one, other]), "x == 1", kind="bool"),
     }
 )
-"""How layers join two tensors that are not functions of the same nodes."""
+"""The layers that combine two tensors of different nodes, by operator."""
 
 
 def _compared(node: NodeContext, op: str, one: GraphTensor, other: GraphTensor) -> GraphTensor:
@@ -257,7 +257,7 @@ def _compared(node: NodeContext, op: str, one: GraphTensor, other: GraphTensor) 
 
 
 def _clip(node: NodeContext) -> Result:
-    """Bound by `min` and `max`, attributes before operator set 11; the later wins where they cross."""
+    """Bound by `min`, then by `max`, which are attributes before operator set 11."""
     value = node.value(0)
     for place, (name, op) in enumerate((("min", "Max"), ("max", "Min")), start=1):
         bound = node.value(place) if node.has(place) else None
@@ -283,7 +283,7 @@ def _prelu(node: NodeContext) -> Result:
 
 
 def _where(node: NodeContext) -> Result:
-    """Choose one of two, by a condition of the same nodes as they are, or constants."""
+    """Select one of two by a condition; all depend on the same nodes, or are constants."""
     values = [node.value(place) for place in range(3)]
     tensors = [value for value in values if isinstance(value, GraphTensor)]
     if not tensors:
@@ -310,7 +310,7 @@ def _where(node: NodeContext) -> Result:
 
 
 def _chosen(node: NodeContext, condition: Array, tensors: Sequence[GraphTensor]) -> GraphTensor:
-    """Choose elements of two tensors by constants, which no layer is needed for."""
+    """Select elements of two tensors by constants; no layer is needed."""
     one, other = _fitting(node, [fit(node, tensor, condition) for tensor in tensors])
     axis = len(one.shape)
     wide = [replace(tensor, index=tensor.index[..., None]) for tensor in (one, other)]
@@ -336,4 +336,4 @@ MERGING: Final[Mapping[str, NodeReader]] = MappingProxyType(
         "Where": _where,
     }
 )
-"""What reads each operator that joins tensors element by element."""
+"""The reader of each elementwise operator of several tensors."""

@@ -1,4 +1,4 @@
-"""Tensors of a file as arrays; their sizes are judged as declared, before an array of that size is made."""
+"""Reads the tensors of a file into arrays, after their declared sizes were checked."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 Array: TypeAlias = NDArray[Any]
-"""An array of any type: of numbers, of places, or of objects."""
+"""An array of numbers, indices or objects."""
 
 KINDS: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -31,24 +31,24 @@ KINDS: Final[Mapping[int, str]] = MappingProxyType(
         13: "uint64",
     }
 )
-"""The element types that are read, by their number in `TensorProto.DataType`, as numpy calls them."""
+"""The numpy name of each supported element type, by its number in `TensorProto.DataType`."""
 
 _FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {"float32": "float_data", "float64": "double_data", "int64": "int64_data", "uint32": "uint64_data"}
     | {"uint64": "uint64_data"}
 )
-"""Where a tensor's numbers are that has them one by one; of the other types in `int32_data`."""
+"""The field with the numbers of each element type; the other types are in `int32_data`."""
 
 
 def kind_of(number: int) -> str:
-    """Return an element type's name.
+    """Return the name of an element type.
 
     Raises:
-        UnsupportedError: It is none that is read.
+        UnsupportedError: It is not supported.
     """
     if number not in KINDS:
         raise UnsupportedError(
-            f"has the element type {number}, which is not read; read are {', '.join(KINDS.values())}"
+            f"has the element type {number}, which is not supported; supported are {', '.join(KINDS.values())}"
         )
     return KINDS[number]
 
@@ -62,7 +62,7 @@ def to_array(tensor: Any) -> Array:
     kind = kind_of(tensor.data_type)
     shape = tuple(tensor.dims)
     if any(size < 0 for size in shape):
-        raise UnsupportedError(f"has the shape {list(shape)[:8]}, which is none")
+        raise UnsupportedError(f"has the shape {list(shape)[:8]}, which is invalid")
     count = math.prod(shape)
     if count > DEFAULT_LIMITS.max_parameters:
         raise UnsupportedError(f"has {count:,} elements; at most {DEFAULT_LIMITS.max_parameters:,} are allowed")

@@ -18,14 +18,14 @@ _FORMS: Final[Mapping[int, tuple[str, Callable[[Any], Any]]]] = MappingProxyType
         8: ("strings", list),
     }
 )
-"""Where an attribute of each type has its value, and what makes a Python value of it."""
+"""The field of each type of attribute, and the function that converts its value."""
 
 
 def attributes_of(node: Any) -> dict[str, Any]:
-    """Return the attributes of a `NodeProto` by their names.
+    """Return the attributes of a `NodeProto` by name.
 
     Raises:
-        UnsupportedError: One has a form that no operator has that is read.
+        UnsupportedError: An attribute has a type that no supported operator has.
     """
     found = {}
     for attribute in node.attribute:

@@ -1,4 +1,4 @@
-"""What is computed at once: operators of constants alone."""
+"""Constant folding: computes operators whose inputs are all constant."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -47,12 +47,12 @@ def folded(graph: OnnxGraphBuilder, op: str, *arrays: Array) -> Constant:
     """Compute an operator of constants.
 
     Args:
-        graph: Judges the result's size.
-        op: ONNX's name of it.
-        arrays: Its operands, which ONNX broadcasts.
+        graph: The builder, whose budget the result must fit.
+        op: The name of the operator.
+        arrays: The operands, which broadcast.
 
     Raises:
-        UnsupportedError: It is none that is computed, the operands do not fit, or the result is too large.
+        UnsupportedError: The operator is not supported, the operands do not fit, or the result is too large.
     """
     if op not in _FUNCTIONS:
         raise UnsupportedError("has constants alone to compute; let the exporter fold them, or onnx-simplifier")
@@ -68,7 +68,7 @@ def folded(graph: OnnxGraphBuilder, op: str, *arrays: Array) -> Constant:
         result = np.asarray(_FUNCTIONS[op](*arrays))
     if result.dtype == bool:
         return Constant(array=result)
-    return Constant(array=(np.trunc(result) if kind.kind in "iu" else result).astype(kind))  # divided towards 0
+    return Constant(array=(np.trunc(result) if kind.kind in "iu" else result).astype(kind))  # division truncates
 
 
 def numbers_of(value: Constant) -> Array:

@@ -1,7 +1,7 @@
-"""Operators that compute each element by itself, with one tensor that depends on the inputs.
+"""Elementwise operators of one tensor.
 
-A function stays pending until something needs its values, so that what an exporter wrote in several nodes can
-become one activation.
+A function stays pending until another node needs its values, so that a function that an exporter wrote in several
+nodes becomes one activation.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,10 +36,10 @@ class _Unary:
     """An operator of one tensor.
 
     Attributes:
-        text: What it computes of `x`, its attributes being parameters.
-        defaults: The value of each attribute that is left out.
-        name: The spec's own activation for it, or empty.
-        parameters: What that activation calls the attributes.
+        text: Its expression of `x`, with its attributes as parameters.
+        defaults: The default of each attribute.
+        name: The activation that is the same, or empty.
+        parameters: The parameter of that activation for each attribute.
     """
 
     text: str
@@ -70,7 +70,7 @@ _UNARY: Final[Mapping[str, _Unary]] = MappingProxyType(
             name="celu",
             parameters={"alpha": "alpha"},
         ),
-        # The operator's constants are float32, of float64 too, and the spec's own are not.
+        # The constants of this operator are float32 even in float64; those of the activation `selu` are not.
         "Selu": _Unary(
             text="where(x > 0, gamma * x, gamma * alpha * expm1(x))",
             defaults={"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
@@ -106,10 +106,10 @@ _UNARY: Final[Mapping[str, _Unary]] = MappingProxyType(
         "Binarizer": _Unary(text="where(x > threshold, 1, 0)", defaults={"threshold": 0.0}),
     }
 )
-"""Each operator of one tensor; all of float numbers."""
+"""The operators of one float tensor."""
 
 _TRUE: Final = frozenset({"IsNaN"})
-"""Operators that make booleans."""
+"""Operators that return booleans."""
 
 
 def _unary(node: NodeContext) -> Result:
@@ -126,21 +126,21 @@ def _unary(node: NodeContext) -> Result:
 
 
 def _short(number: float, tensor: GraphTensor) -> float:
-    """Return a float32 attribute as the decimal that was meant, where the network is of float32."""
+    """Return a float32 attribute with its shortest digits, where the network is of float32."""
     return float(str(np.float32(number))) if tensor.kind == "float32" else number
 
 
 def applied(
     node: NodeContext, tensor: GraphTensor, text: str, *, kind: str = "", activation: Any = None, **numbers: float
 ) -> GraphTensor:
-    """Let a function of each element be computed.
+    """Apply a function to each element; it stays pending.
 
     Args:
-        node: The node that computes it.
-        tensor: What it is computed of.
+        node: The node.
+        tensor: The argument.
         text: The function, as an expression over `x` and the numbers.
         kind: The element type of its values; that of `x` when left out.
-        activation: The spec's own activation that is the same, or None.
+        activation: The activation that is the same, or None.
         numbers: The expression's parameters.
     """
     if not np.isfinite([*numbers.values()]).all():
@@ -158,12 +158,12 @@ def applied(
 def pending(
     node: NodeContext, tensor: GraphTensor, build: Callable[[PendingFunction], PendingFunction], kind: str = ""
 ) -> GraphTensor:
-    """Let a function of what is pending be pending, or of a new layer's nodes where the two are too much together.
+    """Compose a function with the pending one, or apply it to a new layer where both together are too large.
 
     Args:
-        node: The node that computes it.
-        tensor: What it is computed of.
-        build: Makes the function, of the function of `x` that stands for the tensor.
+        node: The node.
+        tensor: The argument.
+        build: Returns the function, given the pending one.
         kind: The element type of its values; the tensor's when left out.
     """
     function = build(tensor.pending or IDENTITY)
@@ -188,7 +188,7 @@ def _not(node: NodeContext) -> Result:
 
 
 def _softmax(node: NodeContext) -> Result:
-    """Over one axis; before operator set 13, over that and all axes after it."""
+    """Read softmax over one axis; before operator set 13, over that axis and all after it."""
     tensor = node.float_tensor(0)
     rank = len(tensor.shape)
     old = node.version < 13
@@ -211,7 +211,7 @@ def _cast(node: NodeContext) -> Result:
 
 
 def cast(node: NodeContext, tensor: GraphTensor, kind: str) -> GraphTensor:
-    """Give a tensor another element type, where that changes no value."""
+    """Cast a tensor to another element type, where that changes no value."""
     if kind == "bool" and tensor.kind != "bool":
         return pending(node, tensor, as_condition, "bool")
     if tensor.kind == "bool":
@@ -234,4 +234,4 @@ def _holds(kind: str, other: str) -> bool:
 ELEMENTWISE: Final[Mapping[str, NodeReader]] = MappingProxyType(
     {**dict.fromkeys(_UNARY, _unary), "Not": _not, "Gelu": _gelu, **dict.fromkeys(_SOFTMAX, _softmax), "Cast": _cast}
 )
-"""What reads each operator of one tensor that computes element by element, or over an axis."""
+"""The reader of each operator of one tensor."""

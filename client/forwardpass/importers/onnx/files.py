@@ -1,4 +1,4 @@
-"""Models in files: judged before they are read, with the numbers that are in files beside them."""
+"""Loads ONNX files, with the tensors in files beside them, after their sizes were checked."""
 
 import math
 import mmap
@@ -11,23 +11,23 @@ import numpy as np
 
 from forwardpass.errors import Fault
 from forwardpass.importers.onnx.arrays import kind_of
-from forwardpass.importers.onnx.protobuf_limits import check_parts
+from forwardpass.importers.onnx.protobuf_limits import check_field_count
 from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
 from forwardpass.onnx_form import import_package
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 MAX_BYTES: Final = DEFAULT_LIMITS.max_network_bytes + DEFAULT_LIMITS.max_header_bytes
-"""The largest file, and the largest file with all numbers beside it."""
+"""The largest file, alone and with all files beside it."""
 
 _EXTERNAL: Final = 1
-"""What `TensorProto.data_location` says where the numbers are in another file."""
+"""The value of `TensorProto.data_location` for a tensor in another file."""
 
 
 def load_model(path: str | PathLike[str]) -> Any:
-    """Read an ONNX file, and the numbers of it that are in files beside it, as a `ModelProto`.
+    """Load an ONNX file, and its tensors in files beside it, as a `ModelProto`.
 
     Raises:
-        UnsupportedModelError: It is no ONNX model, too large, wants a file from elsewhere, or cannot be read.
+        UnsupportedModelError: It is no ONNX model, too large, names a file elsewhere, or cannot be read.
         MissingExtraError: onnx is not installed.
     """
     file = Path(path)
@@ -50,8 +50,8 @@ def _load(file: Path) -> Any:
     fault = ""
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         try:
-            check_parts(mapped)
-        except UnsupportedError as error:  # which holds on to the mapping, so that it could not be closed
+            check_field_count(mapped)
+        except UnsupportedError as error:  # its traceback keeps the mapping open
             fault = str(error)
         content = b"" if fault else mapped.read()
     if fault:
@@ -65,7 +65,7 @@ def _load(file: Path) -> Any:
 
 
 def _bring_in(model: Any, folder: Path, room: int) -> None:
-    """Put the numbers that are in other files where they would be without these."""
+    """Load the tensors that are in other files."""
     for tensor in _tensors(model.graph):
         if tensor.data_location == _EXTERNAL:
             try:
@@ -87,12 +87,12 @@ def _tensors(graph: Any) -> Iterator[Any]:
 def _bytes_of(tensor: Any) -> int:
     kind = kind_of(tensor.data_type)
     if kind == "str" or min(tensor.dims, default=0) < 0:
-        raise UnsupportedError("has texts, or a shape that is none, in another file")
+        raise UnsupportedError("has texts, or a shape that is invalid, in another file")
     return int(math.prod(tensor.dims)) * np.dtype(kind).itemsize
 
 
 def _read(tensor: Any, folder: Path, wanted: int, room: int) -> bytes:
-    """Read a tensor's bytes from a file in the model's folder, wherever symbolic links lead."""
+    """Read the bytes of a tensor from a file in the model's folder; symbolic links must not lead out of it."""
     if room < 0:
         raise UnsupportedError(f"is too much: with all numbers, at most {MAX_BYTES:,} bytes are allowed")
     facts: dict[str, str] = {entry.key: entry.value for entry in tensor.external_data}

@@ -72,7 +72,7 @@ class OnnxGraphBuilder(GraphBuilder):
         return self.nodes(name, tensor.shape, tensor.row_axis, kind or tensor.kind)
 
     def materialize(self, tensor: Ref, hint: str) -> Ref:
-        """Return a tensor as all nodes of one layer, with nothing pending; the layer is added where there is none."""
+        """Return a tensor as all nodes of one layer, with nothing pending; a layer is added if need be."""
         if not isinstance(tensor, GraphTensor):
             return super().materialize(tensor, hint)
         if tensor.pending is None:

@@ -1,4 +1,4 @@
-"""From an ONNX graph to layers, node by node."""
+"""Reads an ONNX graph into layers, node by node."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from forwardpass.importers.unsupported import UnsupportedError, unsupported_part
 
 _MAX_FAULTS: Final = 10
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What Python raises where a node has too few inputs, or attributes of another type or length than its operator."""
+"""The errors of a node with too few inputs, or attributes of another type or length than its operator."""
 
 _DOMAINS: Final[Mapping[str, str]] = {"ai.onnx": ""}
 
@@ -31,11 +31,11 @@ class GraphInput:
     """One input of the graph.
 
     Attributes:
-        name: What the graph calls it.
-        group: What the network calls it.
-        kind: The elements' type.
-        shape: For one row, without the rows' axis.
-        batched: Whether the first axis is the rows'.
+        name: The name in the graph.
+        group: The group of inputs in the network.
+        kind: The element type.
+        shape: The shape of one row.
+        batched: Whether the first axis is that of the rows.
     """
 
     name: str
@@ -46,7 +46,7 @@ class GraphInput:
 
     @property
     def width(self) -> int:
-        """How many numbers of a row it takes."""
+        """The number of inputs of the network that it takes."""
         return math.prod(self.shape)
 
 
@@ -55,14 +55,14 @@ class Graph:
     """A graph as layers.
 
     Attributes:
-        inputs: What it reads.
-        layers: As `spec.parse` reads them.
+        inputs: The inputs.
+        layers: The layers in the form that `spec.parse` reads.
         output_layers: The layers that are outputs.
-        tensors: What the graph calls those outputs.
+        tensors: The names of these outputs in the graph.
         outputs: A name for each output.
         classes: A label for each class, or empty.
-        dtype: What it computes in.
-        values: The numbers that some inputs may have, by their place among all.
+        dtype: The dtype that it computes in.
+        values: The allowed numbers of some inputs, by their column.
         missing: Whether inputs may be missing.
     """
 
@@ -91,7 +91,7 @@ def read_graph(model: Any, *, whole: bool = False) -> Graph:
 
 
 class _GraphReader:
-    """Reads one graph and notes every fault of it."""
+    """Reads one graph and collects every fault."""
 
     def __init__(self, model: Any, *, whole: bool) -> None:
         self._proto = model.graph
@@ -105,7 +105,7 @@ class _GraphReader:
         self._makers = {name: node for node in model.graph.node for name in node.output}
 
     def graph(self) -> Graph:
-        """Read it all."""
+        """Read the whole graph."""
         inputs = self._inputs()
         self._check()
         wanted = self._wanted()
@@ -142,7 +142,7 @@ class _GraphReader:
             raise unsupported_parts(self._faults)
 
     def _check_read(self, inputs: Sequence[GraphInput], layers: Sequence[Mapping[str, Any]]) -> None:
-        """Note inputs that no layer reads, which a network does not have."""
+        """Add a fault for each input that no layer reads."""
         read = {source for layer in layers for source in layer["from"]}
         for one in inputs:
             if one.group not in read:
@@ -229,7 +229,7 @@ class _GraphReader:
             self._values[name] = replace(value, name=name) if isinstance(value, GraphTensor) else value
 
     def _find(self, name: str) -> Value:
-        """Return a tensor that is there already."""
+        """Return a tensor that an earlier node or initializer defines."""
         if name in self._values:
             value = self._values[name]
             if value is None:
@@ -276,7 +276,7 @@ class _GraphReader:
         return results
 
     def _outputs(self) -> Iterator[tuple[str, str, int]]:
-        """Find the layer of each output, the tensor that it is, and how many values it has."""
+        """Yield the layer, the tensor and the size of each output."""
         values = [(output.name, self._values.get(output.name)) for output in self._proto.output]
         labels = [value for _, value in values if isinstance(value, Label)]
         scores = [(name, value) for name, value in values if isinstance(value, GraphTensor)]
@@ -305,7 +305,7 @@ class _GraphReader:
         return layer
 
     def _tensor(self, name: str) -> str:
-        """Return the tensor whose numbers an output has; a ZipMap makes mappings of them."""
+        """Return the tensor with the numbers of an output; a ZipMap converts them to mappings."""
         maker = self._makers.get(name)
         return str(maker.input[0]) if maker is not None and maker.op_type == "ZipMap" else name
 
@@ -320,10 +320,10 @@ class _GraphReader:
 
 
 class _Unknown(Exception):  # noqa: N818 - it never leaves this module
-    """A node reads what an earlier one could not make; the fault is noted there."""
+    """A node reads the output of a rejected node, which has the fault."""
 
 
 def _named(outputs: Sequence[tuple[str, str, int]]) -> tuple[str, ...]:
-    """Return a name for each output, after the graph's."""
+    """Return the name of each output, after the tensors of the graph."""
     names = [tensor if width == 1 else f"{tensor}_{place}" for _, tensor, width in outputs for place in range(width)]
     return tuple(names) if len(set(names)) == len(names) else ()

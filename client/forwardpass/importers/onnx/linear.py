@@ -1,4 +1,4 @@
-"""Matrix products: with a constant a dense layer, of two tensors a product and a sum."""
+"""Matrix products: a dense layer for a constant, products and sums for two tensors."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -41,10 +41,10 @@ def _matmul(node: NodeContext) -> Result:
 def product(
     node: NodeContext, one: Constant | GraphTensor, other: Constant | GraphTensor, factor: float = 1.0
 ) -> Constant | GraphTensor:
-    """Multiply matrices as numpy's matmul does, and the product by a factor."""
+    """Multiply matrices as `numpy.matmul` does, and the product by a factor."""
     if isinstance(one, Constant) and isinstance(other, Constant):
         raise UnsupportedError("multiplies constants; let the exporter fold them")
-    # Vectors are matrices of one row or column, which the product loses again.
+    # Vectors become matrices of one row or column; the product drops that axis again.
     squeezed = [-2] * (len(one.shape) == 1) + [-1] * (len(other.shape) == 1)
     one, other = _matrix(one, 0), _matrix(other, 1)
     if one.shape[-1] != other.shape[-2]:
@@ -101,7 +101,7 @@ def _scaled(node: NodeContext, tensor: GraphTensor, factor: float) -> GraphTenso
 
 
 def _times(node: NodeContext, tensor: GraphTensor, weights: Array) -> GraphTensor:
-    """Multiply matrices that depend on the inputs by constant ones, each row of each by one block of weights."""
+    """Multiply matrices that depend on the inputs by constant ones, one block of weights for each matrix row."""
     rank = max(len(tensor.shape), weights.ndim)
     if tensor.row_axis == len(tensor.shape) - 1:
         raise UnsupportedError("sums over the rows; a network computes each row by itself")
@@ -146,10 +146,10 @@ def _both(node: NodeContext, one: GraphTensor, other: GraphTensor) -> GraphTenso
 
 
 def _before(tensor: GraphTensor, last: int) -> int | None:
-    """Return the axis of the rows after another axis was put in before the last ones."""
+    """Return the axis of the rows after another axis was inserted before the last ones."""
     rank = len(tensor.shape)
     return None if tensor.row_axis is None else tensor.row_axis + (tensor.row_axis >= rank - last)
 
 
 LINEAR: Final[Mapping[str, NodeReader]] = MappingProxyType({"Gemm": _gemm, "MatMul": _matmul})
-"""What reads each operator that multiplies matrices."""
+"""The reader of each matrix product."""

@@ -1,4 +1,4 @@
-"""Operators of ai.onnx.ml, with which scikit-learn's models are written, and what makes labels of scores."""
+"""Operators of ai.onnx.ml, as exported scikit-learn models have them, and operators between scores and labels."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,7 @@ from forwardpass.importers.unsupported import UnsupportedError
 
 
 def _floats(node: NodeContext, place: int = 0) -> GraphTensor:
-    """Return an input as float32, in which ai.onnx.ml computes."""
+    """Return an input as float32, the dtype of ai.onnx.ml."""
     return cast(node, node.tensor(place), "float32")
 
 
@@ -56,7 +56,7 @@ def _imputer(node: NodeContext) -> Result:
 
 
 def _one_hot_encoder(node: NodeContext) -> Result:
-    """One output for each category of each input, after a last axis that is new."""
+    """Return one number for each category of each element, along a new last axis."""
     tensor = node.tensor(0)
     if "cats_strings" in node.attributes:
         raise UnsupportedError(
@@ -79,7 +79,7 @@ def one_hot(node: NodeContext, tensor: GraphTensor, categories: list[int]) -> Gr
 
 
 def _one_hot(node: NodeContext) -> Result:
-    """Of `depth` places from 0 on, those below 0 counted from the end, along an axis that is new."""
+    """Return `depth` numbers for each index, along a new axis; negative indices count from the end."""
     tensor = node.tensor(0)
     depth = int(node.constant(1).ravel()[0])
     off, on = node.constant(2).tolist()
@@ -131,7 +131,7 @@ def _listed(node: NodeContext, name: str) -> list[Any]:
 
 
 def _array_feature_extractor(node: NodeContext) -> Result:
-    """Take elements of the last axis; of a constant by a label, it is the label's name."""
+    """Take elements of the last axis; a constant taken by a label gives the names of its classes."""
     indices = node.inputs[1]
     if isinstance(indices, Label):
         names = node.constant(0).ravel().tolist()
@@ -147,7 +147,7 @@ def _feature_vectorizer(node: NodeContext) -> Result:
 
 
 def _linear(node: NodeContext, count: int) -> GraphTensor:
-    """Multiply by coefficients, one row of them for each output."""
+    """Multiply by the coefficients, `(count, width)`."""
     tensor = _floats(node)
     if len(tensor.shape) != 2:
         raise UnsupportedError("needs rows of numbers")
@@ -170,7 +170,7 @@ _POST: Final[Mapping[str, str]] = MappingProxyType({"NONE": "", "LOGISTIC": "sig
 def _transformed(node: NodeContext, scores: GraphTensor) -> GraphTensor:
     post = node.attributes.get("post_transform", b"NONE").decode()
     if post not in _POST:
-        raise UnsupportedError(f"transforms its scores by {post}; what is read are {', '.join(_POST)}")
+        raise UnsupportedError(f"transforms its scores by {post}; supported are {', '.join(_POST)}")
     if post == "SOFTMAX":
         return grouped(node, scores, [1], "softmax")
     return applied(node, scores, "sigmoid(x)") if post == "LOGISTIC" else scores
@@ -204,7 +204,7 @@ def _arg_max(node: NodeContext) -> Result:
 
 
 LABELS: Final = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
-"""Operators that change nothing of a label but its form."""
+"""Operators that change only the form of a label."""
 
 ML: Final[Mapping[str, NodeReader]] = MappingProxyType(
     {
@@ -220,7 +220,7 @@ ML: Final[Mapping[str, NodeReader]] = MappingProxyType(
         "ZipMap": _zip_map,
     }
 )
-"""What reads each operator of ai.onnx.ml."""
+"""The reader of each operator of ai.onnx.ml."""
 
 LABELLING: Final[Mapping[str, NodeReader]] = MappingProxyType({"ArgMax": _arg_max, "OneHot": _one_hot})
-"""What reads the operators beside ai.onnx.ml that make labels of numbers, and numbers of labels."""
+"""The readers of the other operators between numbers and labels."""

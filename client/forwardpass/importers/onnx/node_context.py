@@ -1,4 +1,4 @@
-"""One node of a graph, as those see it who read it."""
+"""One node of a graph, with the inputs that it reads."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from forwardpass.importers.onnx.values import Constant, GraphTensor, Label, Valu
 from forwardpass.importers.unsupported import UnsupportedError
 
 FLOATS = frozenset({"float32", "float64"})
-"""The element types that networks compute with."""
+"""The element types that networks compute in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class NodeContext:
-    """A node with what it reads.
+    """A node while its reader runs.
 
     Attributes:
         op: The operator's name.
-        version: Of the operator set that it is of.
-        hint: What a layer made of it is to be called.
-        inputs: Its inputs, None where one is left out.
-        reads: What the graph calls them.
-        makes: What the graph calls its outputs.
-        wanted: Which of those somebody reads.
-        attributes: As Python values; tensors as arrays.
-        graph: The layers so far.
+        version: The version of its operator set.
+        hint: The wanted name of its layers.
+        inputs: The inputs, None for an omitted one.
+        reads: The names of the inputs.
+        makes: The names of the outputs.
+        wanted: Whether each output is read.
+        attributes: The attributes as Python values and arrays.
+        graph: The builder of the layers.
     """
 
     op: str
@@ -43,7 +43,7 @@ class NodeContext:
     graph: OnnxGraphBuilder
 
     def has(self, place: int) -> bool:
-        """Whether an input is given."""
+        """Say whether an input is given."""
         return place < len(self.inputs) and self.inputs[place] is not None
 
     def value(self, place: int) -> Constant | GraphTensor:
@@ -53,7 +53,7 @@ class NodeContext:
             raise UnsupportedError(f"lacks its input {place}")
         if isinstance(value, Label):
             raise UnsupportedError(
-                f"computes with labels, {self.reads[place]!r}; a network's answer has them beside its numbers"
+                f"computes with labels, {self.reads[place]!r}; a network's response has them beside its numbers"
             )
         return value
 
@@ -83,46 +83,46 @@ class NodeContext:
         return numbers_of(value)
 
     def sizes(self, place: int) -> list[Any]:
-        """Return an input of whole numbers, with `ROWS` where a shape has the number of rows."""
+        """Return an input of integers, with `ROWS` where a shape has the number of rows."""
         value = self.value(place)
         if isinstance(value, GraphTensor):
             raise UnsupportedError(f"has a shape or place, {self.reads[place]!r}, that depends on the inputs' numbers")
         return value.array.ravel().tolist()
 
     def integers(self, name: str, place: int) -> list[Any] | None:
-        """Return whole numbers that older operator sets give as an attribute, and newer ones as an input."""
+        """Return integers that are an attribute in older operator sets and an input in newer ones."""
         if name in self.attributes:
             return [int(number) for number in np.atleast_1d(self.attributes[name])]
         return self.sizes(place) if self.has(place) else None
 
     def number(self, name: str, default: float) -> float:
-        """Return an attribute that is a number: a float32 in every operator, and by default too."""
+        """Return a float attribute, which is a float32 in every operator."""
         return float(np.float32(self.attributes.get(name, default)))
 
     def integer(self, name: str, default: int) -> int:
-        """Return an attribute that is a whole number."""
+        """Return an integer attribute."""
         return int(self.attributes.get(name, default))
 
     def axis(self, default: int, rank: int) -> int:
-        """Return the attribute `axis`, counted from the front."""
+        """Return the attribute `axis` as a non-negative number."""
         return front(self.integer("axis", default), rank)
 
 
 Result: TypeAlias = Value | tuple[Value | None, ...]
-"""What a node makes: one tensor, or several, None for those that nobody reads."""
+"""The outputs of a node: one, or several with None for those that are not read."""
 
 NodeReader: TypeAlias = Callable[[NodeContext], Result]
 
 
 def front(axis: int, rank: int) -> int:
-    """Return an axis counted from the front."""
+    """Return an axis as a non-negative number."""
     if not -rank <= axis < rank:
         raise UnsupportedError(f"has the axis {axis}, of a tensor of {rank} axes")
     return axis % rank
 
 
 def not_rows(tensor: Constant | GraphTensor, axis: int) -> int:
-    """Return an axis that is not the batch's."""
+    """Return an axis; reject that of the rows."""
     if isinstance(tensor, GraphTensor) and axis == tensor.row_axis:
         raise UnsupportedError("works along the axis of the rows; a network computes each row by itself")
     return axis

@@ -1,4 +1,4 @@
-"""Operators that normalize: by statistics of the training, or by those of a row's own elements."""
+"""Normalization operators, by trained statistics or by those of the row."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -34,12 +34,12 @@ def _batch(node: NodeContext) -> Result:
 
 
 def _epsilon(node: NodeContext) -> float:
-    """Return the attribute, which is a float32 in the file, as the decimal that was meant."""
+    """Return the attribute, a float32 in the file, with its shortest digits."""
     return float(str(np.float32(node.number("epsilon", 1e-5))))
 
 
 def _layer(node: NodeContext) -> Result:
-    """Over all axes from one on; with the mean and inverse deviation where somebody reads them."""
+    """Normalize over all axes from `axis` on; return the mean and inverse deviation too where they are read."""
     tensor = node.float_tensor(0)
     axis = node.axis(-1, len(tensor.shape))
     axes = range(axis, len(tensor.shape))
@@ -74,18 +74,18 @@ def _to_length_one(node: NodeContext) -> Result:
 
 
 def _normalizer(node: NodeContext) -> Result:
-    """Of ai.onnx.ml: over the last axis; a row of zeros stays as it is."""
+    """Read the Normalizer of ai.onnx.ml, over the last axis; a row of zeros stays as it is."""
     tensor = node.float_tensor(0)
     norm = node.attributes.get("norm", b"MAX").decode()
     if norm not in _NORMS:
-        raise UnsupportedError(f"normalizes by {norm}; what is read are {', '.join(_NORMS)}")
+        raise UnsupportedError(f"normalizes by {norm}; supported are {', '.join(_NORMS)}")
     return _over_norm(node, tensor, [len(tensor.shape) - 1], _NORMS[norm])
 
 
 _NORMS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
     {"L1": ("abs(x)", "sum", "x"), "L2": ("x * x", "sum", "sqrt(x)"), "MAX": ("x", "max", "x")}
 )
-"""What is computed of each element, how these are reduced, and what is computed of that."""
+"""The function of each element, the reduction, and the function of the result."""
 
 
 def _over_norm(node: NodeContext, tensor: GraphTensor, axes: Sequence[int], norm: tuple[str, str, str]) -> GraphTensor:
@@ -107,6 +107,6 @@ NORMALIZATION: Final[Mapping[str, NodeReader]] = MappingProxyType(
         "LpNormalization": _to_length_one,
     }
 )
-"""What reads each operator that normalizes."""
+"""The reader of each normalization operator."""
 
 NORMALIZER: Final = _normalizer

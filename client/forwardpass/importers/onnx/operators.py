@@ -1,4 +1,4 @@
-"""The one table: every operator that is read, and what there is to say of those that are not."""
+"""The table of supported operators, and the reasons why others are not supported."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,16 +22,16 @@ OPERATORS: Final[Mapping[tuple[str, str], NodeReader]] = MappingProxyType(
     | {("ai.onnx.ml", op): reader for op, reader in ML.items()}
     | {("ai.onnx.ml", "Binarizer"): ELEMENTWISE["Binarizer"]}
 )
-"""What reads each operator, by its domain and name."""
+"""The reader of each operator, by its domain and name."""
 
 MOVING: Final = frozenset({*STRUCTURE, "Cast", "ZipMap", "ArgMax", "LabelEncoder"})
-"""Operators that compute no numbers, whatever element types they have."""
+"""Operators that compute no numbers, so that their element types do not count."""
 
-_TREES: Final = "is made of trees, which are no layers of a network; an MLP is what could replace it"
+_TREES: Final = "is made of trees, which are no layers of a network; use an MLP instead"
 _QUANTIZED: Final = "computes in whole numbers; export the model before it is quantized"
 _RECURRENT: Final = "keeps a state from node to node; a feed-forward network has none"
 _FLOW: Final = "has a graph of its own; export the model with that branch or loop taken, as torch.export does"
-_VECTORS: Final = "sums over support vectors; a linear model or an MLP is what could replace it"
+_VECTORS: Final = "sums over support vectors; use a linear model or an MLP instead"
 _IMAGES: Final = "works on images; a network's layers are of rows of numbers"
 _STEPS: Final = "has no value that layers compute; leave it out, and do it before the rows are sent"
 
@@ -51,10 +51,10 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(("Floor", "Ceil", "Round", "Mod"), _STEPS),
         "Attention": "multiplies tensors that all depend on the row's sequence; a network's rows have no sequence",
         **dict.fromkeys(("SVMClassifier", "SVMRegressor"), _VECTORS),
-        "TopK": "orders elements, which no layer does; the answer's readers can",
+        "TopK": "sorts elements, which no layer does; sort the outputs in the client",
         **dict.fromkeys(("RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"), "is random; a network is not"),
     }
 )
-"""Why an operator is not read and what could replace it, where there is something to say."""
+"""Why an operator is not supported, and what to use instead."""
 
-NOT_READ: Final = "is not read; docs/importing.md lists the operators that are"
+NOT_READ: Final = "is not supported; docs/onnx.md lists the operators that are"

@@ -1,4 +1,4 @@
-"""Functions of one element that are not yet a layer's activation: trees over `x` that grow node by node."""
+"""Pending functions of one element: expression trees over `x` that grow node by node."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from forwardpass.spec import expressions
 from forwardpass.spec.expressions.grammar import NEGATIVE, VARIABLE, Call, Expression, Name, Number, is_condition
 
 MAX_PARTS: Final = 50
-"""How large a tree may grow before it becomes a layer; far below what an expression may have."""
+"""The size at which a tree becomes a layer, far below the limit of an expression."""
 
 X: Final = Name(word=VARIABLE, column=0)
 
@@ -22,9 +22,9 @@ class PendingFunction:
     """A function of one element.
 
     Attributes:
-        tree: What it computes of `x`.
-        parts: How many parts the tree has, those that occur twice counted twice.
-        activation: The spec's own activation that is the same, or None.
+        tree: The expression of `x`.
+        parts: The number of parts of the tree.
+        activation: The activation that is the same, or None.
     """
 
     tree: Expression
@@ -33,11 +33,11 @@ class PendingFunction:
 
     @property
     def is_condition(self) -> bool:
-        """Whether it is true or false, rather than a number."""
+        """Whether its value is a boolean."""
         return is_condition(self.tree)
 
     def document(self) -> Any:
-        """Return the activation as a spec has it."""
+        """Return the activation in the form of a spec."""
         if self.activation is not None:
             return self.activation
         text = expressions.show(as_number(self).tree)
@@ -47,7 +47,7 @@ class PendingFunction:
 IDENTITY: Final = PendingFunction(tree=X, parts=1)
 
 PLAIN: Final = frozenset({"relu", "tanh", "sigmoid", "softplus", "exp", "sin", "cos"})
-"""Functions of the grammar that are activations of the same name."""
+"""Functions of the expression grammar that are activations of the same name."""
 
 _KNOWN: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -59,11 +59,11 @@ _KNOWN: Final[Mapping[str, str]] = MappingProxyType(
         "x ** 2": "square",
     }
 )
-"""Functions that exporters write in one node or several, and have a name here."""
+"""The activation of each expression that exporters write in one or several nodes."""
 
 
 def literal(value: float, kind: str) -> PendingFunction:
-    """Return a number as a tree, with the fewest digits that the element type tells apart."""
+    """Return a number as a tree, with the fewest digits that identify it in the element type."""
     number = float(np.format_float_scientific(np.float32(value))) if kind == "float32" else float(value)
     tree: Expression = Number(value=abs(number), column=0)
     if number < 0:
@@ -72,7 +72,7 @@ def literal(value: float, kind: str) -> PendingFunction:
 
 
 def template(text: str, **words: PendingFunction) -> PendingFunction:
-    """Return an expression's tree with functions in place of its words; `x` is left where it is not given."""
+    """Return the tree of an expression with functions substituted for its words; `x` stays where it is not given."""
     trees = {word: function.tree for word, function in words.items()}
     tree = _parsed(text, frozenset(trees))
     sizes = {word: function.parts for word, function in words.items()}
@@ -85,25 +85,25 @@ def _parsed(text: str, words: frozenset[str]) -> Expression:
 
 
 def condition(text: str, **words: PendingFunction) -> PendingFunction:
-    """Return what `template` does of a text that is a condition."""
+    """Return the tree of a condition with functions substituted for its words."""
     whole = template(f"where({text}, 1, 0)", **words)
     tree = whole.tree.operands[0] if isinstance(whole.tree, Call) else whole.tree
     return PendingFunction(tree=tree, parts=whole.parts - 3)
 
 
 def call(function: str, *operands: PendingFunction) -> PendingFunction:
-    """Return a function or operator of the grammar, applied to functions."""
+    """Return the tree of a function or operator applied to functions."""
     tree = Call(function=function, operands=tuple(operand.tree for operand in operands), column=0)
     return PendingFunction(tree=tree, parts=1 + sum(operand.parts for operand in operands))
 
 
 def as_number(function: PendingFunction) -> PendingFunction:
-    """Return a condition as 1 where it holds, else 0; and a number as it is."""
+    """Return a condition as 1 or 0, and a number as it is."""
     return call("where", function, _ONE, _ZERO) if function.is_condition else function
 
 
 def as_condition(function: PendingFunction) -> PendingFunction:
-    """Return a number as whether it is not 0; and a condition as it is."""
+    """Return a number as the condition that it is not 0, and a condition as it is."""
     return function if function.is_condition else call("!=", function, _ZERO)
 
 
@@ -112,7 +112,7 @@ _ONE: Final = literal(1.0, "float64")
 
 
 def _affine(tree: Expression) -> tuple[float | None, float | None] | None:
-    """Return the scale and shift of `x * scale + shift`, each None where it is not there; None for other functions."""
+    """Return scale and shift of `x * scale` or `x + shift`, the other being None; None for other functions."""
     scale = _operand(tree, "*")
     if scale is not None:
         return scale, None
@@ -136,7 +136,7 @@ def scaled(function: PendingFunction) -> tuple[float | None, float | None, str] 
 
 
 def _operand(tree: Expression, operator: str) -> float | None:
-    """Return the number that `x` is added to or multiplied by."""
+    """Return the number that is added to `x` or multiplied by it."""
     if isinstance(tree, Call) and tree.function == operator and X in tree.operands:
         one, other = tree.operands
         return _value(other if one == X else one)

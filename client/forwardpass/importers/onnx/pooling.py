@@ -1,4 +1,4 @@
-"""Operators that reduce: over whole axes, or over windows along them."""
+"""Reduction and pooling operators."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from forwardpass.importers.unsupported import UnsupportedError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Reduction:
-    """What a reduction computes: a function of each element, a reduction of these, and a function of that."""
+    """The function of each element, the reduction, and the function of the result, by operator."""
 
     reduce: str
     each: str = ""
@@ -59,7 +59,7 @@ def _global(node: NodeContext) -> Result:
 
 
 def _pool(node: NodeContext) -> Result:
-    """Over windows along all axes from 2 on; axis 0 is the rows', axis 1 the channels'."""
+    """Pool over windows along all axes from 2 on; axis 0 is that of the rows, axis 1 that of the channels."""
     tensor = node.float_tensor(0)
     _check_layout(tensor)
     if any(node.wanted[1:]):
@@ -70,7 +70,7 @@ def _pool(node: NodeContext) -> Result:
     places = _together(axes, tensor.shape[2:])
     if node.op == "AveragePool" and (places < 0).any():
         return _averaged(node, tensor, places, shape)
-    # An element that is there twice changes no maximum.
+    # A repeated element changes no maximum.
     full = np.where(places < 0, places.max(axis=1, keepdims=True), places)
     channels = tensor.index.reshape(-1, math.prod(tensor.shape[2:]))
     windows = channels[:, full].reshape(-1, full.shape[1])
@@ -100,7 +100,7 @@ def _along(node: NodeContext, axis: int, size: int) -> Array:
 
 
 def _padding(node: NodeContext, axis: int, size: int, kernel: int, stride: int, pace: int) -> tuple[int, int]:
-    """Return how many elements are put before and after those of an axis."""
+    """Return the padding before and after an axis."""
     mode = node.attributes.get("auto_pad", b"NOTSET").decode()
     if mode in {"SAME_UPPER", "SAME_LOWER"}:
         total = max((-(-size // stride) - 1) * stride + (kernel - 1) * pace + 1 - size, 0)
@@ -126,7 +126,7 @@ def _together(axes: Sequence[Array], sizes: Sequence[int]) -> Array:
 
 
 def _averaged(node: NodeContext, tensor: GraphTensor, places: Array, shape: Sequence[int]) -> GraphTensor:
-    """Average windows that are not equally full: a layer for those of each size."""
+    """Average windows of several sizes, by one layer for each size."""
     least = -1 if node.integer("count_include_pad", 0) else 0
     sizes = np.stack([(places >= 0).sum(axis=1), (places >= least).sum(axis=1)], axis=1)
     channels = tensor.index.reshape(-1, math.prod(tensor.shape[2:]))
@@ -158,4 +158,4 @@ POOLING: Final[Mapping[str, NodeReader]] = MappingProxyType(
         **dict.fromkeys(("MaxPool", "AveragePool"), _pool),
     }
 )
-"""What reads each operator that reduces."""
+"""The reader of each reduction or pooling operator."""

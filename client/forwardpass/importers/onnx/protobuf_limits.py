@@ -1,7 +1,7 @@
-"""Judges the bytes of a model before anything is made of them.
+"""Bounds the number of fields of a serialized model, before protobuf parses it.
 
-Protobuf makes an object for each part of a message, which costs a hundred times the part's two bytes. So parts are
-counted first, by their tags and lengths alone (https://protobuf.dev/programming-guides/encoding/).
+Protobuf makes an object for each field of a message, a hundred times the size of its two bytes. So fields are
+counted first, by tags and lengths alone (https://protobuf.dev/programming-guides/encoding/).
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import numpy as np
 from forwardpass.importers.unsupported import UnsupportedError
 
 MAX_PARTS: Final = 60_000
-"""How many fields all messages of a model may have together, numbers that lie side by side counted as one."""
+"""The largest number of fields in all messages of a model; repeated numbers side by side count as one."""
 
 _MESSAGES: Final[Mapping[str, Mapping[int, str]]] = MappingProxyType(
     {
@@ -57,22 +57,22 @@ _MESSAGES: Final[Mapping[str, Mapping[int, str]]] = MappingProxyType(
         "Leaf": {},
     }
 )
-"""The fields of each message of onnx.proto that are messages themselves, by their numbers."""
+"""The fields of each message of onnx.proto that are messages, by field number."""
 
 _PACKED: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
     {"Tensor": frozenset({5, 7, 11}), "Attribute": frozenset({8})}
 )
-"""Fields that may hold many whole numbers in as many bytes, each of which takes eight when it is read."""
+"""Fields of packed integers, which take one byte each in the file and eight in memory."""
 
 _NUMBERS_OF_A_PART: Final = 64
 _DEPTH: Final = 24
 
 
-def check_parts(data: bytes | mmap) -> None:
-    """Count the parts of a serialized `ModelProto`.
+def check_field_count(data: bytes | mmap) -> None:
+    """Count the fields of a serialized `ModelProto`.
 
     Raises:
-        UnsupportedError: There are too many, they are nested too deep, or the bytes are no such message.
+        UnsupportedError: There are too many, they are nested too deeply, or the bytes are no such message.
     """
     view = memoryview(data)
     left = MAX_PARTS
@@ -102,11 +102,11 @@ def check_parts(data: bytes | mmap) -> None:
 
 
 _FIXED: Final[Mapping[int, int]] = MappingProxyType({1: 8, 5: 4})
-"""The bytes of numbers of a fixed size, by the form that tells them."""
+"""The size of numbers of a fixed size, by wire type."""
 
 
 def _after_run(view: "memoryview[int]", start: int, end: int, tag: int, size: int) -> int:
-    """Return where numbers of one field end that follow each other, as lists of floats are written."""
+    """Return the end of a run of fixed-size numbers of one field, as lists of floats are written."""
     if start + size > end:
         raise UnsupportedError("ends in the middle of a number; the file is cut off, or no ONNX model")
     count = (end - start - size) // (size + 1)
@@ -116,7 +116,7 @@ def _after_run(view: "memoryview[int]", start: int, end: int, tag: int, size: in
 
 
 def _length(view: "memoryview[int]", start: int, end: int) -> tuple[int, int]:
-    """Return how many bytes a part has, and where they begin."""
+    """Return the size of a field and its start."""
     size, start = _varint(view, start, end)
     if size > end - start:
         raise UnsupportedError("ends in the middle of a part; the file is cut off, or no ONNX model")

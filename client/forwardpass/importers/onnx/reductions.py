@@ -1,4 +1,4 @@
-"""What is computed of a row's elements together: over an axis or several, and in windows."""
+"""Operations that read several elements of a row together: over axes, and in windows."""
 
 import math
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from forwardpass.importers.onnx.values import GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
 
 _MAX_GROUPS: Final = 64
-"""How many layers one node may become."""
+"""The largest number of layers for one node."""
 
 
 def grouped(
     node: NodeContext, tensor: GraphTensor, axes: Sequence[int], activation: str = "identity", **document: Any
 ) -> GraphTensor:
-    """Compute what needs all elements over some axes, and makes as many: by a layer for each group of elements.
+    """Compute all elements along some axes together, by one layer for each place of the other axes.
 
     Args:
         node: The node.
         tensor: The tensor.
-        axes: The axes, counted from the front.
-        activation: Of the layers.
-        document: What else a spec says of each layer.
+        axes: The axes, not negative.
+        activation: The activation of the layers.
+        document: The other fields of each layer in a spec.
     """
     tensor = tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint)
     moved, order = _moved(tensor, axes)
@@ -73,8 +73,8 @@ def pooled(
         tensor: The tensor.
         windows: `(outputs, size)` places of elements among the tensor's sources.
         reduce: `sum`, `mean`, `max` or `min`.
-        shape: Of the result.
-        rows: Its axis of rows.
+        shape: The shape of the result.
+        rows: The axis of the rows in the result.
     """
     if windows.size == 0:
         raise UnsupportedError("reduces no elements")
@@ -83,14 +83,14 @@ def pooled(
         places = np.zeros(int(tensor.index.max()) + 1, np.intp)
         places[tensor.columns] = np.arange(tensor.index.size)
         tensor, windows = node.graph.materialize(tensor, node.hint), places[windows]
-    # What it reads is all of its sources, of which the windows choose.
+    # It reads all nodes of the sources; the windows select among them.
     whole = node.graph.all_of(tensor)
     name = node.graph.layer(node.hint, [whole], len(windows), kind="pool", windows=windows.tolist(), reduce=reduce)
     return node.graph.nodes(name, shape, rows, tensor.kind)
 
 
 def _moved(tensor: GraphTensor, axes: Sequence[int]) -> tuple[Array, list[int]]:
-    """Return the places of elements with some axes last, and the order of axes."""
+    """Return the index with some axes moved last, and the order of the axes."""
     last = [not_rows(tensor, axis) for axis in axes]
     order = [axis for axis in range(len(tensor.shape)) if axis not in last] + last
     return tensor.index.transpose(order), order

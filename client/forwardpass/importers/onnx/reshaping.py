@@ -1,4 +1,4 @@
-"""Operators that move elements and compute nothing: no layer is made for them."""
+"""Operators that only move elements; none becomes a layer."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from forwardpass.importers.unsupported import UnsupportedError
 def _moved(
     node: NodeContext, value: Constant | GraphTensor, move: Callable[[Array], Array], rows: int | None
 ) -> Constant | GraphTensor:
-    """Move a constant's elements, or the places of a tensor's."""
+    """Move the elements of a constant, or the index of a tensor."""
     if isinstance(value, Constant):
         return Constant(array=np.asarray(move(value.array), value.array.dtype))
     index = move(value.index)
@@ -30,7 +30,7 @@ def _rows(value: Constant | GraphTensor) -> int | None:
 
 
 def _claim(node: NodeContext, value: Constant | GraphTensor, shape: Sequence[int]) -> None:
-    """Judge a size before it is made."""
+    """Claim a size before it is made."""
     if isinstance(value, GraphTensor):
         node.graph.budget.claim_elements(math.prod(shape))
     else:
@@ -69,11 +69,11 @@ def _size(node: NodeContext) -> Result:
 
 
 def reshaped(node: NodeContext, value: Constant | GraphTensor, target: Sequence[Any]) -> Constant | GraphTensor:
-    """Reshape a tensor; what was one row stays one row."""
+    """Reshape a tensor; the rows stay apart."""
     rows, sizes, total = _rows(value), list(target), math.prod(value.shape)
     whole = [size for size in sizes if size is not ROWS]
     if whole.count(-1) > 1 or any(size < -1 for size in whole):
-        raise UnsupportedError(f"has the shape {sizes}, which is none")
+        raise UnsupportedError(f"has the shape {sizes}, which is invalid")
     if rows is not None and ROWS not in sizes and -1 in sizes and -math.prod(whole) == total:
         sizes[sizes.index(-1)] = ROWS
     if (rows is None) != (ROWS not in sizes):
@@ -148,7 +148,7 @@ def _unsqueeze(node: NodeContext) -> Result:
 
 
 def transposed(node: NodeContext, value: Constant | GraphTensor, order: Sequence[int]) -> Constant | GraphTensor:
-    """Put a tensor's axes into another order."""
+    """Put the axes of a tensor into another order."""
     if sorted(order) != list(range(len(value.shape))):
         raise UnsupportedError(f"orders the axes of {_said(value)} as {list(order)}, which is no order of them")
     rows = _rows(value)
@@ -225,7 +225,7 @@ def joined(node: NodeContext, tensors: Sequence[GraphTensor], axis: int) -> Grap
 
 
 def _shifted(node: NodeContext, tensor: GraphTensor, starts: Mapping[str, int]) -> Array:
-    """Return a tensor's places among more sources than its own."""
+    """Return the index of a tensor among more sources than its own."""
     places = [starts[source] + np.arange(node.graph.width(source)) for source in tensor.sources]
     shifted: Array = np.concatenate(places)[tensor.index]
     return shifted
@@ -243,7 +243,7 @@ def _slice(node: NodeContext) -> Result:
         place = front(axis, len(parts))
         if place == _rows(value) and (start, pace) == (0, 1) and end >= np.iinfo(np.int32).max:
             continue  # all rows
-        # A negative pace ends before the first element where the end is below all of them.
+        # With a negative step, an end below all elements includes the first.
         last = None if pace < 0 and end < -value.shape[place] else end
         parts[not_rows(value, place)] = slice(start, last, pace)
     return _moved(node, value, lambda array: array[tuple(parts)], _rows(value))
@@ -265,7 +265,7 @@ def _split(node: NodeContext) -> Result:
 
 
 def taken(node: NodeContext, value: Constant | GraphTensor, indices: Array, axis: int) -> Constant | GraphTensor:
-    """Choose elements along an axis, by constant places."""
+    """Take elements along an axis by constant indices."""
     size = value.shape[not_rows(value, axis)]
     if indices.size and not (-size <= indices.min() and indices.max() < size):
         raise UnsupportedError(f"takes element {indices.min()} to {indices.max()} of an axis of size {size}")
@@ -361,4 +361,4 @@ STRUCTURE: Final[Mapping[str, NodeReader]] = MappingProxyType(
         "ConstantOfShape": _constant_of_shape,
     }
 )
-"""What reads each operator that moves elements."""
+"""The reader of each operator that moves elements."""

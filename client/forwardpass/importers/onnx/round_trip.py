@@ -1,4 +1,4 @@
-"""The network that an ONNX model was exported from, where the model is still what was exported."""
+"""Recovers the network that an ONNX model was exported from, if the model is unchanged."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from forwardpass.spec.forms.json_text import read_json
 from forwardpass.spec.layers import ARRAYS, kind_of
 
 
-def recovered(model: Any) -> NetworkSpec | None:
-    """Return the network that a `ModelProto` was written of, or None where it was not, or was changed since.
+def recover_network(model: Any) -> NetworkSpec | None:
+    """Return the network that a `ModelProto` was exported from, or None where that is unknown or changed since.
 
-    The spec in the metadata is not trusted: exported again, it must give the same graph, byte by byte.
+    The spec in the metadata is not trusted: its export must give the same graph, byte by byte.
     """
     text = next((entry.value for entry in model.metadata_props if entry.key == METADATA), "")
     document = read_json(text, limits=DEFAULT_LIMITS, faults=Faults()) if text else None
@@ -32,7 +32,7 @@ def recovered(model: Any) -> NetworkSpec | None:
 
 
 def _with_arrays(layers: Sequence[object], graph: Any) -> list[object]:
-    """Put each initializer into the layer that it is named for."""
+    """Put each initializer into the layer that it is named after."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     whole: list[object] = []
     for layer in layers:

@@ -1,4 +1,4 @@
-"""What onnxruntime computes of the same rows."""
+"""onnxruntime, which computes the rows that a network is compared on."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,15 +11,15 @@ from forwardpass.onnx_form import import_package, runner
 from forwardpass.tensors import Array
 
 
-def oracle(model: Any, graph: Graph) -> tuple[str, Callable[[Array], Array]]:
-    """Return what computes rows `(rows, inputs)` by the model itself, `(rows, outputs)` float64, and its name.
+def predictor(model: Any, graph: Graph) -> tuple[str, Callable[[Array], Array]]:
+    """Return the name of the runtime, and a function from rows `(rows, inputs)` to outputs `(rows, outputs)` float64.
 
     Args:
         model: The `ModelProto`.
-        graph: What was read of it; says which tensors are outputs.
+        graph: The graph that was read, with the names of the outputs.
     """
     onnx = import_package("onnx")
-    # What is left out of the outputs, as the names of classes, is not computed.
+    # Outputs that are no numbers, such as names of classes, are not computed.
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     known = {value.name: value for value in (*model.graph.output, *model.graph.value_info)}

@@ -1,7 +1,7 @@
-"""What tensors along the edges of an ONNX graph.
+"""The values along the edges of an ONNX graph.
 
-A tensor that depends on the inputs is kept as the places of its elements among the nodes of layers. Whatever only
-moves elements (reshaping, slicing, transposing, concatenating) moves places, and no layer is made for it.
+A tensor that depends on the inputs is a reference to the nodes of layers. Operators that only move elements (reshape,
+slice, transpose, concatenate) change its index, and add no layer.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from forwardpass.importers.onnx.pending_functions import PendingFunction
 
 
 class _Rows:
-    """The number of rows of a batch, which a graph may read but not compute with."""
+    """The number of rows, which a graph may put into a shape but not compute with."""
 
     def __repr__(self) -> str:
         return "rows"
 
 
 ROWS: Final = _Rows()
-"""Stands for the number of rows where a graph reads a shape."""
+"""The size of the axis of the rows in a shape."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -30,19 +30,19 @@ class Constant:
     """A tensor that is the same for all rows.
 
     Attributes:
-        array: Any shape and dtype; of objects where `ROWS` is among its numbers.
+        array: An array of any shape and dtype; of objects where `ROWS` is in it.
     """
 
     array: Array
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The array's."""
+        """The shape of the array."""
         return self.array.shape
 
     @property
     def kind(self) -> str:
-        """The array's dtype by its name."""
+        """The name of the dtype."""
         return str(self.array.dtype)
 
 
@@ -63,7 +63,7 @@ class GraphTensor(TensorRef):
     name: str = ""
 
     def same_columns(self, other: "GraphTensor") -> bool:
-        """Say whether each element is the same node's as the other tensor's in its place."""
+        """Say whether both tensors refer to the same node at each place."""
         return (
             self.sources == other.sources
             and self.row_axis == other.row_axis
@@ -73,12 +73,12 @@ class GraphTensor(TensorRef):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Label:
-    """The name of the largest of several scores, which a network does not compute but its readers do.
+    """The name of the class with the largest score, which clients compute from the scores.
 
     Attributes:
         scores: The scores, one for each class.
-        labels: The classes' names.
-        tensor: What the graph calls the scores.
+        labels: The names of the classes.
+        tensor: The name of the scores in the graph.
     """
 
     scores: GraphTensor

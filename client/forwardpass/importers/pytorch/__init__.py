@@ -1,6 +1,6 @@
-"""Reads PyTorch modules: by `torch.fx`, or `torch.export`, each tensor followed number by number for one row.
+"""The PyTorch front end: traces modules by `torch.fx` or `torch.export` and follows each tensor element by element.
 
-A file of weights is read into a module that code makes; a module in a file is a pickle, and never read.
+A file of weights is loaded into a module that the caller's code makes. A module in a file is a pickle, never read.
 """
 
 from forwardpass.importers.pytorch.frontend import read

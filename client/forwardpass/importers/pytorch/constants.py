@@ -11,7 +11,7 @@ from forwardpass.tensors import Array
 
 
 def array_of(constant: Any) -> Array:
-    """Return a tensor or number as an array, floats in their own dtype and all others in float64."""
+    """Return a tensor or number as an array: floats in their own dtype, others as float64."""
     if isinstance(constant, RowCount):
         raise UnsupportedError("computes with the number of rows, which no row knows")
     found = np.asarray(constant.detach().cpu() if hasattr(constant, "detach") else constant)
@@ -21,7 +21,7 @@ def array_of(constant: Any) -> Array:
 
 
 def of_rows(constant: Any, rows: TensorRef) -> Array:
-    """Return a constant in a shape that goes with one row.
+    """Return a constant in a shape that broadcasts with one row.
 
     Raises:
         UnsupportedError: It has numbers for several rows.
@@ -47,7 +47,7 @@ def number_of(constant: Any) -> float:
 
 
 def text(constant: Any) -> str:
-    """Return a number as an expression has it."""
+    """Return a number as the text of an expression."""
     number = number_of(constant)
     if not np.isfinite(number):
         raise UnsupportedError(f"has {number} for a constant; a finite number is needed")

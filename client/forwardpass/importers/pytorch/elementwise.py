@@ -1,4 +1,4 @@
-"""Operations that work number by number: sums, products, and functions of one number.
+"""Elementwise operations: sums, products, and functions of one element.
 
 A number or a constant tensor becomes a layer's scale, shift or bound, or a constant in its expression; a tensor that
 depends on the rows becomes a merge.
@@ -15,7 +15,7 @@ from forwardpass.importers.pytorch.constants import is_number, number_of, of_row
 from forwardpass.importers.unsupported import UnsupportedError
 
 _EXACT_SOFTPLUS: Final = 45.0
-"""From here on, `log(1 + exp(x))` and `x` are one number in float64 too."""
+"""From here on, `log(1 + exp(x))` equals `x` in float64."""
 
 EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -38,7 +38,7 @@ EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "tanhshrink": "x - tanh(x)",
     }
 )
-"""Functions that a spec has no name for, as expressions."""
+"""Functions without an activation name, as expressions."""
 
 NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -54,7 +54,7 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "hardswish": "hard_swish",
     }
 )
-"""Functions without parameters that a spec has a name for."""
+"""The activation of each function without parameters."""
 
 
 def _function(function: str | Mapping[str, Any]) -> Callable[..., TensorRef]:
@@ -74,7 +74,7 @@ def add(graph: LayerOperations, x: Any, y: Any, *, alpha: float = 1) -> TensorRe
 
 
 def sub(graph: LayerOperations, x: Any, y: Any, *, alpha: float = 1) -> TensorRef:
-    """Subtract; minus a tensor is plus its negative, which has the same bits."""
+    """Subtract, by adding the negative, which gives the same bits."""
     return add(graph, x, y, alpha=-alpha)
 
 
@@ -92,7 +92,7 @@ def mul(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
 
 
 def div(graph: LayerOperations, x: Any, y: Any, *, rounding_mode: str | None = None) -> TensorRef:
-    """Divide; by a tensor is times its reciprocal."""
+    """Divide; a division by a tensor is a product with its reciprocal."""
     if rounding_mode is not None:
         raise UnsupportedError(f"rounds by {rounding_mode!r}, which no layer does")
     if isinstance(y, TensorRef):
@@ -111,11 +111,11 @@ def power(graph: LayerOperations, x: Any, exponent: Any) -> TensorRef:
         return graph.activation(x, "square" if number_of(exponent) == 2 else same)
     if isinstance(exponent, TensorRef) and is_number(x):
         return graph.activation(exponent, {"expression": f"{text(x)} ** x"})
-    raise UnsupportedError("raises to a power that is no number; `exp(y * log(x))` is what could replace it")
+    raise UnsupportedError("raises to a power that is no number; use `exp(y * log(x))` instead")
 
 
 def maximum(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
-    """Return the larger of two, one of them perhaps constant."""
+    """Return the larger of two tensors, or of a tensor and a constant."""
     if isinstance(x, TensorRef) and isinstance(y, TensorRef):
         return graph.merge([x, y], "max")
     rows, constant = (x, y) if isinstance(x, TensorRef) else (y, x)
@@ -123,7 +123,7 @@ def maximum(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
 
 
 def minimum(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
-    """Return the smaller of two, as minus the larger of both negatives."""
+    """Return the smaller of two, as the negative maximum of the negatives."""
     if isinstance(x, TensorRef) and isinstance(y, TensorRef):
         return _negative(graph, graph.merge([_negative(graph, x), _negative(graph, y)], "max"))
     rows, constant = (x, y) if isinstance(x, TensorRef) else (y, x)
@@ -133,9 +133,7 @@ def minimum(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
 def clamp(graph: LayerOperations, x: TensorRef, min: Any = None, max: Any = None) -> TensorRef:  # noqa: A002 - torch's words
     """Bound by constants."""
     if isinstance(min, TensorRef) or isinstance(max, TensorRef):
-        raise UnsupportedError(
-            "has bounds that depend on the rows; `torch.maximum` and `torch.minimum` could replace it"
-        )
+        raise UnsupportedError("has bounds that depend on the rows; use `torch.maximum` and `torch.minimum` instead")
     if min is not None and max is not None and (of_rows(min, x) > of_rows(max, x)).any():
         raise UnsupportedError("has a lower bound above the upper one")
     return graph.clip(x, *(None if bound is None else of_rows(bound, x) for bound in (min, max)))
@@ -164,7 +162,7 @@ def rrelu(
     inplace: bool = False,
 ) -> TensorRef:
     """Apply the mean slope, as inference does."""
-    refuse_training(training=training)
+    reject_training(training=training)
     return leaky_relu(graph, x, (lower + upper) / 2)
 
 
@@ -173,7 +171,7 @@ def elu(
 ) -> TensorRef:
     """Apply `elu`."""
     if scale != 1 or input_scale != 1:
-        raise UnsupportedError("scales what it returns; `scale * elu(x)` is what could replace it")
+        raise UnsupportedError("scales what it returns; use `scale * elu(x)` instead")
     return graph.activation(x, {"name": "elu", "alpha": alpha})
 
 
@@ -208,12 +206,12 @@ def hardtanh(
 
 
 def hardshrink(graph: LayerOperations, x: TensorRef, lambd: float = 0.5) -> TensorRef:
-    """Return x where it is further than lambda from 0, else 0."""
+    """Return x where its size is above lambda, else 0."""
     return graph.activation(x, {"expression": f"where(abs(x) > {text(lambd)}, x, 0)"})
 
 
 def softshrink(graph: LayerOperations, x: TensorRef, lambd: float = 0.5) -> TensorRef:
-    """Bring x nearer to 0 by lambda."""
+    """Move x towards 0 by lambda."""
     edge = text(lambd)
     return graph.activation(x, {"expression": f"where(x > {edge}, x - {edge}, where(x < -{edge}, x + {edge}, 0))"})
 
@@ -227,28 +225,27 @@ def dropout(
     graph: LayerOperations, x: TensorRef, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> TensorRef:
     """Return x, as inference does."""
-    refuse_training(training=training)
+    reject_training(training=training)
     return x
 
 
-def refuse_training(*, training: bool) -> None:
-    """Refuse what computes something else, or by chance, while a module is trained."""
+def reject_training(*, training: bool) -> None:
+    """Reject an operation in training mode, in which it is random or computes something else."""
     if training:
         raise UnsupportedError("is computed as in training; call `.eval()` first, and pass `self.training` on")
 
 
 def channels(numbers: Any, x: TensorRef) -> Any:
-    """Return a number for each channel, the first axis of a row, in a shape that goes with a row."""
+    """Return numbers for the channels, the first axis of a row, in a shape that broadcasts with a row."""
     if not x.shape or x.shape[0] != len(numbers):
         raise UnsupportedError(f"is made for {len(numbers)} channels and gets rows of shape {list(x.shape)}")
     return np.asarray(numbers).reshape(-1, *[1] * (len(x.shape) - 1))
 
 
-def refuse_choice(*_: Any, **__: Any) -> NoReturn:
-    """Refuse conditions on what a module computes."""
+def reject_choice(*_: Any, **__: Any) -> NoReturn:
+    """Reject conditions on computed numbers."""
     raise UnsupportedError(
-        "chooses by what was computed, which no layer does; `torch.clamp`, `torch.maximum` or an activation is what "
-        "could replace it"
+        "chooses by what was computed, which no layer does; use `torch.clamp`, `torch.maximum` or an activation instead"
     )
 
 
@@ -290,7 +287,7 @@ ELEMENTWISE: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "threshold": threshold,
         **dict.fromkeys(("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"), dropout),
         **dict.fromkeys(("dropout1d", "dropout2d", "dropout3d"), dropout),
-        **dict.fromkeys(("where", "gt", "ge", "lt", "le", "eq", "ne", "masked_fill", "bool"), refuse_choice),
+        **dict.fromkeys(("where", "gt", "ge", "lt", "le", "eq", "ne", "masked_fill", "bool"), reject_choice),
     }
 )
-"""What each operation does, by its name in torch."""
+"""The function for each operation, by its name in torch."""

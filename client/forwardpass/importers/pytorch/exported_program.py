@@ -15,8 +15,8 @@ def export(module: Any, inputs: Sequence[ModuleInput], why: Exception) -> Progra
 
     Args:
         module: The module, set to inference.
-        inputs: What it reads.
-        why: What `torch.fx` said of it.
+        inputs: The inputs.
+        why: The error of `torch.fx`.
 
     Raises:
         UnsupportedModelError: `torch.export` cannot trace it either.
@@ -25,7 +25,7 @@ def export(module: Any, inputs: Sequence[ModuleInput], why: Exception) -> Progra
 
     model_name = type(module).__name__
     dtype = getattr(torch, dtype_of(module.state_dict()))
-    rows = tuple(torch.zeros((2, *each.shape), dtype=torch.int64 if each.whole else dtype) for each in inputs)
+    rows = tuple(torch.zeros((2, *each.shape), dtype=torch.int64 if each.is_integer else dtype) for each in inputs)
     dynamic = tuple({0: torch.export.Dim("rows")} for _ in inputs)
     try:
         with _quiet():
@@ -44,10 +44,10 @@ def exported(program: Any, model_name: str = "") -> Program:
 
     Args:
         program: A `torch.export.ExportedProgram`.
-        model_name: What it was made of; told by itself when left out.
+        model_name: The name of its module; found in the program when left out.
 
     Raises:
-        UnsupportedModelError: Its inputs are no tensors of rows, or it changes itself.
+        UnsupportedModelError: An input is no tensor of rows, or the program changes its own state.
     """
     import torch
 
@@ -69,13 +69,13 @@ def exported(program: Any, model_name: str = "") -> Program:
         model_name=model_name,
         graph=program.graph,
         inputs=tuple(
-            ModuleInput(name=name, shape=tuple(map(int, value.shape[1:])), whole=not value.dtype.is_floating_point)
+            ModuleInput(name=name, shape=tuple(map(int, value.shape[1:])), is_integer=not value.dtype.is_floating_point)
             for name, value in examples.items()
         ),
         constants={name: state[target] for name, target in _lifted(signature).items()},
         root=program.graph_module,
         call=program.module(),
-        answer=lambda answer: torch.utils._pytree.tree_unflatten(list(answer), spec),  # noqa: SLF001 - torch's only one
+        restore_outputs=lambda outputs: torch.utils._pytree.tree_unflatten(list(outputs), spec),  # noqa: SLF001 - torch's only one
         dtype=dtype_of(state),
         batch=counts.pop(),
     )
@@ -88,7 +88,7 @@ def _example(model_name: str, name: str, value: Any) -> Any:
 
 
 def _lifted(signature: Any) -> Mapping[str, str]:
-    """Return the names of parameters, buffers and constants, by the placeholders that stand for them."""
+    """Return the names of parameters, buffers and constants by their placeholders."""
     return {
         **signature.inputs_to_parameters,
         **signature.inputs_to_buffers,
@@ -97,7 +97,7 @@ def _lifted(signature: Any) -> Mapping[str, str]:
 
 
 def _title(program: Any) -> str:
-    """Return the class of the module that was exported, as far as its graph knows it."""
+    """Return the class of the exported module, or a general name where the graph lacks it."""
     stacks = (node.meta.get("nn_module_stack") for node in program.graph.nodes)
     classes = [kind for stack in stacks if stack for path, kind in stack.values() if path == ""]
     name = str(classes[0] if classes else "").rpartition(".")[2]
@@ -106,7 +106,7 @@ def _title(program: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to oneself what torch prints of a module that it cannot trace; the error says it too."""
+    """Suppress what torch prints about a module that it cannot trace; the error has it too."""
     before = logging.root.manager.disable
     logging.disable()
     try:

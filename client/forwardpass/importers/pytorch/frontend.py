@@ -1,4 +1,4 @@
-"""From a module to a `Source`: its layers, its outputs, and the module itself as the oracle."""
+"""Reads a module into a `Source`: its layers, its outputs, and the module itself to compare with."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,18 +15,18 @@ from forwardpass.importers.pytorch.input_shapes import ModuleInput
 from forwardpass.importers.pytorch.integers import IntegerRef
 from forwardpass.importers.pytorch.program import Program, unsupported_module
 from forwardpass.importers.pytorch.tracer import trace
-from forwardpass.importers.source import Sample, Source
+from forwardpass.importers.source import RowSampler, Source
 from forwardpass.importers.unsupported import unsupported_parts
 from forwardpass.spec.names import identifier_fault
 from forwardpass.spec.network import default_names
 from forwardpass.tensors import Array
 
 _STRETCH: Final = 10.0
-"""Every other random row is so many times as far out, where functions saturate."""
+"""The factor of every other random row, which reaches where activations saturate."""
 
 
 def read(model: Any) -> Source:
-    """Read a module, or what `torch.export.export` made of one.
+    """Read a module or an exported program.
 
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
@@ -65,36 +65,36 @@ def read(model: Any) -> Source:
         groups=tuple(groups) if several else (),
         output_layers=tuple(outputs) if len(outputs) > 1 or outputs[-1] != layers[-1]["name"] else (),
         features=_features(categories, sum(widths)),
-        sample=_sample(categories, sum(widths)),
+        sampler=_sample(categories, sum(widths)),
         dtype=program.dtype,
     )
 
 
-def _named(answer: Any) -> dict[str, TensorRef]:
-    """Return each output by its name, `output` and a number where the model has none."""
-    if isinstance(answer, TensorRef):
-        answer = {"output": answer}
-    elif isinstance(answer, Mapping):
-        answer = {str(key): value for key, value in answer.items()}
-    elif isinstance(answer, tuple | list):
-        fields = getattr(answer, "_fields", None) or [f"output_{index}" for index in range(len(answer))]
-        answer = dict(zip(fields, answer, strict=True))
+def _named(outputs: Any) -> dict[str, TensorRef]:
+    """Return the outputs by name: `output` and a number where the model has no names."""
+    if isinstance(outputs, TensorRef):
+        outputs = {"output": outputs}
+    elif isinstance(outputs, Mapping):
+        outputs = {str(key): value for key, value in outputs.items()}
+    elif isinstance(outputs, tuple | list):
+        fields = getattr(outputs, "_fields", None) or [f"output_{index}" for index in range(len(outputs))]
+        outputs = dict(zip(fields, outputs, strict=True))
     else:
-        answer = {}
+        outputs = {}
     wrong = next(
-        (name for name, value in answer.items() if not isinstance(value, TensorRef) or isinstance(value, IntegerRef)),
+        (name for name, value in outputs.items() if not isinstance(value, TensorRef) or isinstance(value, IntegerRef)),
         None,
     )
-    if not answer or wrong is not None:
+    if not outputs or wrong is not None:
         what = "what it returns" if wrong is None else f"its output {wrong!r}"
         message = f"{what} is no tensor of numbers that depend on the rows; return tensors, a tuple or a dict of them"
         raise unsupported_module("model", message)
-    found: dict[str, TensorRef] = answer
+    found: dict[str, TensorRef] = outputs
     return found
 
 
 def _call_outputs(layers: Sequence[dict[str, Any]], outputs: list[str], names: Sequence[str]) -> None:
-    """Call output layers after the outputs, where the model names them."""
+    """Name output layers after the outputs that the model names."""
     for place, (layer, name) in enumerate(zip(list(outputs), names, strict=True)):
         taken = {each["name"] for each in layers} | {"inputs"}
         if re.fullmatch(r"output(_\d+)?", name) or name in taken or identifier_fault(name, 100) is not None:
@@ -120,12 +120,12 @@ def _check_read(layers: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> 
 
 
 def _predictor(program: Program, widths: Sequence[int]) -> Callable[[Array], Array]:
-    """Return what calls the model with rows, in its own dtype."""
+    """Return a function that computes rows by the model, in its own dtype."""
 
     def compute(rows: Array) -> Array:
         if program.batch is None:
             return _call(program, widths, rows)
-        # It was exported for so many rows: the last ones are made up to that number.
+        # It was exported for a fixed number of rows: the last batch is padded.
         short = -len(rows) % program.batch
         filled = np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
         parts = [
@@ -143,32 +143,32 @@ def _call(program: Program, widths: Sequence[int], rows: Array) -> Array:
     tensors = []
     for known, end, width in zip(program.inputs, accumulate(widths), widths, strict=True):
         columns = rows[:, end - width : end]
-        if known.whole and (columns != np.rint(columns)).any():
+        if known.is_integer and (columns != np.rint(columns)).any():
             raise ValueError(f"the input {known.name!r} is of whole numbers")
-        dtype = torch.int64 if known.whole else getattr(torch, program.dtype)
+        dtype = torch.int64 if known.is_integer else getattr(torch, program.dtype)
         tensors.append(torch.from_numpy(np.ascontiguousarray(columns)).to(dtype).reshape(len(rows), *known.shape))
     with torch.no_grad():
-        answer = program.call(*tensors)
-    leaves = torch.utils._pytree.tree_leaves(answer)  # noqa: SLF001 - tuples and dicts of tensors, as torch has them
+        outputs = program.call(*tensors)
+    leaves = torch.utils._pytree.tree_leaves(outputs)  # noqa: SLF001 - tuples and dicts of tensors, as torch has them
     return np.concatenate([leaf.to(torch.float64).reshape(len(rows), -1).numpy() for leaf in leaves], axis=1)
 
 
 def _categories(graph: LayerOperations, sources: Sequence[str], widths: Sequence[int]) -> dict[int, int]:
-    """Return how many categories there are, by the column of each input that is looked up."""
+    """Return the number of categories of each input that is looked up, by its column."""
     starts = dict(zip(sources, [0, *accumulate(widths)], strict=False))
     return {starts[source] + place: count for (source, place), count in graph.categories.items()}
 
 
 def _features(categories: Mapping[int, int], width: int) -> tuple[Mapping[str, Any], ...]:
-    """Return the range of categories of each input that is looked up. PyTorch refuses others; so does the network."""
+    """Return the range of each input that is looked up. PyTorch rejects other categories; so does the network."""
     if not categories:
         return ()
     known = {column: {"range": [0, count - 1], "out_of_range": "refuse"} for column, count in categories.items()}
     return tuple(known.get(column, {}) for column in range(width))
 
 
-def _sample(categories: Mapping[int, int], width: int) -> Sample | None:
-    """Return what makes rows with categories where categories are looked up."""
+def _sample(categories: Mapping[int, int], width: int) -> RowSampler | None:
+    """Return a sampler that makes categories where the model looks them up."""
     if not categories:
         return None
 

@@ -1,4 +1,4 @@
-"""The walk through a traced graph: what every node is for one row."""
+"""An interpreter of traced graphs, which finds what each node is for one row."""
 
 import operator
 import re
@@ -22,14 +22,14 @@ _CHECKS: Final = frozenset({"_assert_is_none", "_assert", "_assert_tensor_metada
 
 
 class _Unknown:
-    """What comes of something that is unsupported_model: what it leads to is not judged."""
+    """The value of an unsupported node; nodes that read it are not checked."""
 
 
 _UNKNOWN: Final = _Unknown()
 
 
 class GraphInterpreter:
-    """Walks through one program and adds its layers to a builder."""
+    """Interprets one program node by node and adds its layers to a builder."""
 
     def __init__(self, program: Program) -> None:
         names = [each.name for each in program.inputs]
@@ -44,12 +44,12 @@ class GraphInterpreter:
         self._faults: list[Fault] = []
 
     def follow(self) -> Any:
-        """Return what the program returns, with `TensorRef` for tensors.
+        """Interpret the program; return what it returns, with a `TensorRef` for each tensor.
 
         Raises:
             UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
         """
-        answer: Any = None
+        outputs: Any = None
         for node in self._program.graph.nodes:
             try:
                 self._values[node] = self._value(node)
@@ -59,14 +59,14 @@ class GraphInterpreter:
                 if node.args and hasattr(node.args[0], "graph"):
                     self._spoil(node)
             if node.op == "output":
-                answer = self._values[node]
-        # What leads to no output may be anything.
-        if answer is _UNKNOWN:
+                outputs = self._values[node]
+        # Faults that lead to no output do not matter.
+        if outputs is _UNKNOWN:
             raise unsupported_parts(self._faults, kind="module")
-        return self._program.answer(answer)
+        return self._program.restore_outputs(outputs)
 
     def _spoil(self, node: Any) -> None:
-        """Note that a tensor is not known any more when what is unsupported_model would have changed it."""
+        """Mark a tensor as unknown where an unsupported operation would have changed it."""
         try:
             name = name_of(node.target) if node.op in {"call_function", "call_method"} else ""
         except UnsupportedError:
@@ -131,7 +131,7 @@ class GraphInterpreter:
             raise UnsupportedError(f"{kind}: {error}") from None
 
     def _given(self, part: Any) -> Any:
-        """Put values in the place of nodes."""
+        """Replace nodes by their values."""
         if isinstance(part, tuple | list):
             return type(part)(map(self._given, part)) if type(part) in {tuple, list} else list(map(self._given, part))
         if isinstance(part, slice):
@@ -142,7 +142,7 @@ class GraphInterpreter:
 
 
 def _computed(node: Any, args: Any, options: Mapping[str, Any]) -> Any:
-    """Compute what does not depend on the rows, as torch does."""
+    """Compute a constant by torch."""
     import torch
 
     try:
@@ -155,7 +155,7 @@ def _computed(node: Any, args: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _leaves(part: Any) -> Iterable[Any]:
-    """Yield what is in tuples, lists, mappings and slices."""
+    """Yield the leaves of tuples, lists, mappings and slices."""
     if isinstance(part, Mapping):
         part = list(part.values())
     if isinstance(part, slice):
@@ -180,7 +180,7 @@ def _layer_name(node: Any) -> str:
 
 
 def _place(node: Any) -> str:
-    """Return where a node comes from: the module's path, and the line of code."""
+    """Return the origin of a node: the path of its module, and the line of code."""
     path = str(node.target) if node.op == "call_module" else _stack(node)
     place = f"model.{path}" if path else "model"
     frames = [
@@ -195,7 +195,7 @@ def _place(node: Any) -> str:
 
 
 def _free_name(name: str, count: int) -> str:
-    """Return what layers call an input: `inputs` where there is one, else its own name."""
+    """Return the group of an input: `inputs` where there is one, else its own name."""
     if count == 1:
         return "inputs"
     return f"{name}_" if name == "inputs" else name

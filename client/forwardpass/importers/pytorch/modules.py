@@ -1,7 +1,7 @@
-"""Modules of `torch.nn` as operations with their own numbers.
+"""Modules of `torch.nn` as operations with the module's parameters.
 
-What a module is is told by its class alone; one that is not in the table, and one that is derived from one of these,
-is traced into its parts, or unsupported_model by its name where it is torch's own.
+The class of a module alone decides how it is read. A module outside the table, and one derived from a class in it,
+is traced into its parts, or rejected by name where it is torch's own.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ _WEIGHT_HOOKS: Final = frozenset({"BasePruningMethod", "WeightNorm", "SpectralNo
 
 
 def apply_weight_hooks(module: Any) -> None:
-    """Let hooks compute a module's weights, as a call would.
+    """Run the hooks that compute a module's weights, as a call would.
 
     Raises:
-        UnsupportedError: A hook may compute anything.
+        UnsupportedError: Another hook may compute anything.
     """
     hooks = list(module._forward_pre_hooks.values())  # noqa: SLF001 - there is no other way to see them
     others = [hook for hook in hooks if not _WEIGHT_HOOKS & {kind.__name__ for kind in type(hook).__mro__}]
@@ -74,7 +74,7 @@ def _embedding_bag(call: Call, module: Any, x: TensorRef, *others: Any) -> Any:
 
 
 def _named(name: str, *attributes: str) -> Callable[..., Any]:
-    """Make a module of a function, by the module's attributes in the order of the function's arguments."""
+    """Return the reader of a module that is one operation, with these attributes as its arguments."""
 
     def apply(call: Call, module: Any, x: TensorRef) -> Any:
         return call(name, x, *(getattr(module, attribute) for attribute in attributes))
@@ -132,4 +132,4 @@ MODULES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         **_pools(),
     }
 )
-"""What calls a module of this class: with what calls an operation, the module, and its inputs."""
+"""The reader of each module by its class; it gets a function that calls operations, the module, and its inputs."""

@@ -1,4 +1,4 @@
-"""All operations that are read, and how a traced graph names them."""
+"""The table of supported operations, and their names in a traced graph."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from forwardpass.importers.unsupported import UnsupportedError
 OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **WEIGHTED}
 )
-"""What each operation does: with the builder, and the operation's arguments."""
+"""The function for each operation; it gets the builder and the operation's arguments."""
 
 _PACKAGES: Final = frozenset({"torch", "_operator", "math", "builtins"})
 _IN_PLACE_OPERATORS: Final = frozenset({"iadd", "isub", "imul", "itruediv", "ipow"})
@@ -29,7 +29,7 @@ def name_of(target: Any) -> str:
     """Return the name of a function that a graph calls, with `aten.` before it in a graph of `torch.export`.
 
     Raises:
-        UnsupportedError: It is none of torch's.
+        UnsupportedError: It is not torch's.
     """
     if isinstance(target, str):
         return target
@@ -44,17 +44,17 @@ def name_of(target: Any) -> str:
 
 
 def changes_its_input(name: str, options: Mapping[str, Any]) -> bool:
-    """Say whether an operation writes what it computes into the tensor that it reads."""
+    """Say whether an operation writes its result into the tensor that it reads."""
     plain = name.removeprefix("aten.")
     in_place = plain.endswith("_") and not plain.endswith("__")
     return in_place or plain in _IN_PLACE_OPERATORS or bool(options.get("inplace"))
 
 
 def operate(graph: LayerOperations, name: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-    """Do what an operation does to rows.
+    """Apply an operation to tensors.
 
     Raises:
-        UnsupportedError: It is none that is read, or is called in a way that is not.
+        UnsupportedError: The operation, or the way it is called, is not supported.
     """
     plain = name.removeprefix("aten.")
     plain = plain[1:] if plain in _IN_PLACE_OPERATORS else plain
@@ -71,10 +71,10 @@ def operate(graph: LayerOperations, name: str, args: tuple[Any, ...], options: M
     try:
         bound = inspect.signature(operation).bind(graph, *first, *args, **given)
     except TypeError as error:
-        raise UnsupportedError(f"{plain} is called in a way that is not read: {error}") from None
+        raise UnsupportedError(f"{plain} is called in a way that is not supported: {error}") from None
     try:
         return operation(*bound.args, **bound.kwargs)
     except UnsupportedError as error:
         raise UnsupportedError(f"{plain} {error}") from None
     except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UnsupportedError(f"{plain} is called in a way that is not read: {error}") from error
+        raise UnsupportedError(f"{plain} is called in a way that is not supported: {error}") from error

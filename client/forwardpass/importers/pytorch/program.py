@@ -1,4 +1,4 @@
-"""A traced module, and how one is unsupported_model."""
+"""A traced module, and the errors about it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ class Program:
     """A traced module.
 
     Attributes:
-        model_name: What was traced.
+        model_name: The name of the traced module.
         graph: A `torch.fx.Graph`.
-        inputs: What it reads, by the names of the graph's placeholders.
-        constants: What placeholders are that are no inputs: parameters and buffers.
-        root: What the graph's modules and attributes are looked up in.
+        inputs: The inputs, named as the placeholders of the graph.
+        constants: The values of the other placeholders: parameters and buffers.
+        root: The module that has the graph's submodules and attributes.
         call: Calls the model with a tensor for each input.
-        answer: Puts what the graph returns into the form that the model returns.
-        dtype: In which it computes.
-        batch: How many rows it is called with, or None when that is left open.
+        restore_outputs: Converts the outputs of the graph to the structure that the model returns.
+        dtype: The dtype that it computes in.
+        batch: The fixed number of rows of a call, or None where it may be any.
     """
 
     model_name: str
@@ -33,16 +33,16 @@ class Program:
     constants: Mapping[str, Any]
     root: Any
     call: Callable[..., Any]
-    answer: Callable[[Any], Any]
+    restore_outputs: Callable[[Any], Any]
     dtype: str
     batch: int | None = None
 
 
 def dtype_of(state: Mapping[str, Any]) -> str:
-    """Return in what a model computes, by its parameters and buffers.
+    """Return the dtype that a model computes in, by its parameters and buffers.
 
     Raises:
-        UnsupportedModelError: In several dtypes, or in one that no network has.
+        UnsupportedModelError: It computes in several dtypes, or in another than float32 and float64.
     """
     import torch
 
@@ -56,12 +56,12 @@ def dtype_of(state: Mapping[str, Any]) -> str:
 
 
 def unsupported_module(path: str, message: str) -> UnsupportedModelError:
-    """Return the error of one fault."""
+    """Return the error for one fault."""
     return unsupported_parts([Fault(path=path, message=message)], kind="module")
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, or its name."""
+    """Return the first line of an error's message, or the name of its class."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""Operations that read several numbers of a row together: sums and means, pooling, softmax."""
+"""Operations that read several elements of a row together: sums, means, pooling, softmax."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -17,7 +17,7 @@ _RAGGED: Final = "has windows of different sizes, for which a mean is not the sa
 def pool_axes(
     graph: LayerOperations, x: TensorRef, axes: Sequence[int], reduce: str, *, keepdim: bool = False
 ) -> TensorRef:
-    """Reduce a row along some of its axes."""
+    """Reduce a tensor along some axes."""
     if not axes:
         raise UnsupportedError("reduces no axis")
     places = places_of(x.shape)
@@ -33,14 +33,14 @@ def _reduction(reduce: str) -> Callable[..., TensorRef]:
     def apply(
         graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     ) -> TensorRef:
-        _refuse_dtype(dtype)
+        _reject_dtype(dtype)
         return pool_axes(graph, x, axes_of(x, dim), reduce, keepdim=keepdim)
 
     return apply
 
 
 def _extreme(reduce: str, merge: Callable[..., TensorRef]) -> Callable[..., Any]:
-    """Make `torch.max` or `torch.min`: of two tensors, or along an axis, with places that only `argmax` would need."""
+    """Return `torch.max` or `torch.min`: of two tensors, or along an axis, which also returns places."""
 
     def apply(graph: LayerOperations, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
         if not isinstance(dim, int | None):
@@ -51,14 +51,14 @@ def _extreme(reduce: str, merge: Callable[..., TensorRef]) -> Callable[..., Any]
 
 
 PLACES: Final = object()
-"""Where the largest numbers were: nothing can read it."""
+"""The places of the largest elements, which nothing can read."""
 
 
 def softmax(
     graph: LayerOperations, x: TensorRef, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any
 ) -> TensorRef:
     """Apply `softmax` along an axis."""
-    _refuse_dtype(dtype)
+    _reject_dtype(dtype)
     return graph.softmax(x, _softmax_axis(x, dim), "softmax")
 
 
@@ -66,7 +66,7 @@ def log_softmax(
     graph: LayerOperations, x: TensorRef, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any
 ) -> TensorRef:
     """Apply `log_softmax` along an axis."""
-    _refuse_dtype(dtype)
+    _reject_dtype(dtype)
     return graph.softmax(x, _softmax_axis(x, dim), "log_softmax")
 
 
@@ -98,9 +98,9 @@ def max_pool(
     axes: int,
 ) -> TensorRef:
     """Return the largest number of each window."""
-    _refuse_places(return_indices=return_indices)
+    _reject_places(return_indices=return_indices)
     windows = _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode=ceil_mode)
-    # What is outside is no number: the largest in the window is a stand-in that changes nothing.
+    # Padding is replaced by another element of the window, which changes no maximum.
     return graph.pool(x, np.where(windows < 0, windows.max(axis=-1, keepdims=True), windows), "max")
 
 
@@ -131,8 +131,8 @@ def adaptive_pool(
     axes: int,
     reduce: str,
 ) -> TensorRef:
-    """Reduce the last axes to so many windows each, as PyTorch divides them."""
-    _refuse_places(return_indices=return_indices)
+    """Reduce the last axes to a number of windows each, divided as PyTorch does."""
+    _reject_places(return_indices=return_indices)
     _needs_axes(x, axes)
     lengths = x.shape[len(x.shape) - axes :]
     wanted = [output_size] * axes if isinstance(output_size, int) else list(output_size)
@@ -143,7 +143,7 @@ def adaptive_pool(
         size = max(end - start for start, end in spans)
         if reduce == "mean" and any(end - start < size for start, end in spans):
             raise UnsupportedError(_RAGGED)
-        # A window that is too short has its last number twice, which no largest number minds.
+        # Shorter windows repeat their last element, which changes no maximum.
         chosen = np.array([[min(start + step, end - 1) for step in range(size)] for start, end in spans])
         places = np.moveaxis(np.take(places, chosen, axis), axis + 1, -1)
     return graph.pool(x, places.reshape(*places.shape[: len(x.shape)], -1), reduce)
@@ -152,7 +152,7 @@ def adaptive_pool(
 def _windows(
     x: TensorRef, axes: int, kernel: Any, stride: Any, padding: Any, dilation: Any, *, ceil_mode: bool
 ) -> Indices:
-    """Return the places in the flat row that each window has, `(..., size)`, -1 where it reaches outside."""
+    """Return the places of each window in the flat row, `(..., size)`, -1 in the padding."""
     if ceil_mode:
         raise UnsupportedError("has windows that reach over the end; use ceil_mode=False")
     _needs_axes(x, axes)
@@ -186,12 +186,12 @@ def _softmax_axis(x: TensorRef, dim: int | None) -> int:
     return axis_of(x, dim)
 
 
-def _refuse_places(*, return_indices: bool) -> None:
+def _reject_places(*, return_indices: bool) -> None:
     if return_indices:
         raise UnsupportedError("returns places too; leave out return_indices")
 
 
-def _refuse_dtype(dtype: Any) -> None:
+def _reject_dtype(dtype: Any) -> None:
     if dtype is not None:
         raise UnsupportedError(f"computes in {dtype}; leave dtype out, a network computes all in one")
 
@@ -204,7 +204,7 @@ def _pools() -> dict[str, Callable[..., Any]]:
         found[f"avg_pool{axes}d"] = _bound(avg_pool, axes=axes)
         found[f"adaptive_max_pool{axes}d"] = _bound(adaptive_pool, axes=axes, reduce="max")
         found[f"adaptive_avg_pool{axes}d"] = _bound(adaptive_pool, axes=axes, reduce="mean")
-        # A traced graph has the places too, and takes the first of both.
+        # In a traced graph the operation returns places too.
         found[f"max_pool{axes}d_with_indices"] = _with_places(found[f"max_pool{axes}d"])
         found[f"aten.adaptive_max_pool{axes}d"] = _with_places(found[f"adaptive_max_pool{axes}d"])
     return found
@@ -239,4 +239,4 @@ REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         **_pools(),
     }
 )
-"""What each operation does, by its name in torch."""
+"""The function for each operation, by its name in torch."""

@@ -1,4 +1,4 @@
-"""Operations that only rearrange: each is numpy's on the array of indices, the axis of the rows staying the first."""
+"""Operations that only rearrange elements, done by numpy on the index; the axis of the rows stays first."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -13,19 +13,19 @@ from forwardpass.importers.unsupported import UnsupportedError
 
 _MIXES: Final = "works across the rows, each of which a network computes for itself"
 _LARGE: Final = 2**62
-"""The end of a slice that has none, as a traced graph writes it, is above."""
+"""A traced graph writes an open end of a slice as a number above this."""
 
 
 def axis_of(rows: TensorRef, dim: int, *, new: int = 0) -> int:
-    """Return the axis of one row that a tensor's axis is.
+    """Return the axis of one row for an axis of a tensor.
 
     Args:
-        rows: What the tensor is.
-        dim: The tensor's axis, perhaps counted from the end.
-        new: How many axes are added.
+        rows: The tensor.
+        dim: The axis, from the end where negative.
+        new: The number of axes that are added.
 
     Raises:
-        UnsupportedError: It is the axis of the rows, or there is none such.
+        UnsupportedError: It is the axis of the rows, or absent.
     """
     rank = len(rows.shape) + 1 + new
     if not -rank <= dim < rank:
@@ -36,7 +36,7 @@ def axis_of(rows: TensorRef, dim: int, *, new: int = 0) -> int:
 
 
 def axes_of(rows: TensorRef, dims: int | Sequence[int] | None) -> tuple[int, ...]:
-    """Return the axes of one row that a tensor's axes are; None, for all, has that of the rows among them."""
+    """Return the axes of one row for axes of a tensor; None, for all axes, includes that of the rows."""
     if dims is None:
         raise UnsupportedError(f"{_MIXES}; name the axes, `dim=1` and so on")
     return tuple(axis_of(rows, dim) for dim in ([dims] if isinstance(dims, int) else dims))
@@ -50,7 +50,7 @@ def reshape(graph: LayerOperations, x: TensorRef, *shape: Any) -> TensorRef:
     sizes = [size for size in wanted[1:] if isinstance(size, int)]
     if len(sizes) < len(wanted) - 1:
         raise UnsupportedError(_MIXES)
-    # The first axis is that of the rows if what is behind it is one row.
+    # The first axis is that of the rows where the other axes hold one row.
     known = int(np.prod([size for size in sizes if size != -1], dtype=int))
     fits = known == x.size if -1 not in sizes else known > 0 and x.size % known == 0
     if not fits or (wanted[0] == -1 and -1 in sizes):
@@ -59,7 +59,7 @@ def reshape(graph: LayerOperations, x: TensorRef, *shape: Any) -> TensorRef:
 
 
 def flatten(graph: LayerOperations, x: TensorRef, start_dim: int = 0, end_dim: int = -1) -> TensorRef:
-    """Make one axis of several."""
+    """Flatten several axes into one."""
     if not x.shape and start_dim in {1, -1}:
         raise UnsupportedError("flattens an axis that is not there")
     start, end = axis_of(x, start_dim), axis_of(x, end_dim)
@@ -67,13 +67,13 @@ def flatten(graph: LayerOperations, x: TensorRef, start_dim: int = 0, end_dim: i
 
 
 def unflatten(graph: LayerOperations, x: TensorRef, dim: int, sizes: Sequence[int]) -> TensorRef:
-    """Make several axes of one."""
+    """Split one axis into several."""
     axis = axis_of(x, dim)
     return x.with_index(x.index.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
 
 
 def squeeze(graph: LayerOperations, x: TensorRef, dim: int | Sequence[int] | None = None) -> TensorRef:
-    """Leave out axes of length 1."""
+    """Remove axes of length 1."""
     if dim is None:
         raise UnsupportedError(
             "leaves out the axis of the rows too where there is one row; name the axis, `squeeze(1)`"
@@ -121,18 +121,18 @@ def repeat(graph: LayerOperations, x: TensorRef, *sizes: Any) -> TensorRef:
 
 
 def flip(graph: LayerOperations, x: TensorRef, *dims: Any) -> TensorRef:
-    """Turn axes round."""
+    """Reverse axes."""
     named = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims
     return x.with_index(np.flip(x.index, axes_of(x, named)))
 
 
 def roll(graph: LayerOperations, x: TensorRef, shifts: Any, dims: Any = None) -> TensorRef:
-    """Shift along axes, what falls out coming in on the other side."""
+    """Rotate elements along axes."""
     return x.with_index(np.roll(x.index, shifts, axes_of(x, dims)))
 
 
 def split(graph: LayerOperations, x: TensorRef, split_size_or_sections: Any, dim: int = 0) -> tuple[TensorRef, ...]:
-    """Cut an axis into pieces of a size, or of several sizes."""
+    """Split an axis into pieces of one size, or of the given sizes."""
     axis, sizes = axis_of(x, dim), split_size_or_sections
     length = x.shape[axis]
     if isinstance(sizes, int):
@@ -141,17 +141,17 @@ def split(graph: LayerOperations, x: TensorRef, split_size_or_sections: Any, dim
 
 
 def chunk(graph: LayerOperations, x: TensorRef, chunks: int, dim: int = 0) -> tuple[TensorRef, ...]:
-    """Cut an axis into so many pieces, the last of them perhaps smaller."""
+    """Split an axis into a number of pieces; the last may be smaller."""
     return split(graph, x, -(-x.shape[axis_of(x, dim)] // chunks), dim)
 
 
 def tensor_split(graph: LayerOperations, x: TensorRef, indices_or_sections: Any, dim: int = 0) -> tuple[TensorRef, ...]:
-    """Cut an axis into so many pieces, or at places."""
+    """Split an axis into a number of pieces, or at indices."""
     return tuple(map(x.with_index, np.array_split(x.index, indices_or_sections, axis_of(x, dim))))
 
 
 def unbind(graph: LayerOperations, x: TensorRef, dim: int = 0) -> tuple[TensorRef, ...]:
-    """Return what is at each place of an axis."""
+    """Return the slice at each index of an axis."""
     axis = axis_of(x, dim)
     return tuple(x.with_index(np.take(x.index, place, axis)) for place in range(x.shape[axis]))
 
@@ -164,7 +164,7 @@ def narrow(graph: LayerOperations, x: TensorRef, dim: int, start: int, length: i
 def slice_(
     graph: LayerOperations, x: TensorRef, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
 ) -> TensorRef:
-    """Return a slice of an axis; all of the axis of the rows is no slice."""
+    """Return a slice of an axis; a full slice of the rows changes nothing."""
     end = None if end is None or end is ROW_COUNT or end > _LARGE else end
     if dim % (len(x.shape) + 1) == 0 and (start or 0, end, step) == (0, None, 1):
         return x
@@ -174,23 +174,23 @@ def slice_(
 
 
 def select(graph: LayerOperations, x: TensorRef, dim: int, index: Any) -> TensorRef:
-    """Return what is at a place of an axis."""
+    """Return the slice at one index of an axis."""
     return x.with_index(np.take(x.index, int(index), axis_of(x, dim)))
 
 
 def index_select(graph: LayerOperations, x: TensorRef, dim: int, index: Any) -> TensorRef:
-    """Return what is at some places of an axis."""
+    """Return the slices at some indices of an axis."""
     return x.with_index(np.take(x.index, _places(index), axis_of(x, dim)))
 
 
 def index(graph: LayerOperations, x: TensorRef, indices: Sequence[Any]) -> TensorRef:
-    """Return what is at some places, as a traced graph writes `x[:, places]`."""
+    """Index a tensor, as a traced graph writes `x[:, indices]`."""
     rows: TensorRef = getitem(graph, x, tuple(slice(None) if part is None else part for part in indices))
     return rows
 
 
 def getitem(graph: LayerOperations, x: Any, item: Any) -> Any:
-    """Return an element of a tuple, or what a tensor has between brackets."""
+    """Return an element of a tuple, or index a tensor."""
     if not isinstance(x, TensorRef):
         return x[item]
     parts = list(item) if isinstance(item, tuple) else [item]
@@ -217,7 +217,7 @@ def rank(graph: LayerOperations, x: TensorRef) -> int:
 
 
 def attribute(graph: LayerOperations, x: Any, name: str) -> Any:
-    """Return what a tensor knows of itself without any numbers."""
+    """Return an attribute of a tensor that does not depend on its numbers."""
     if name == "shape":
         return size(graph, x)
     if name == "ndim":
@@ -226,30 +226,28 @@ def attribute(graph: LayerOperations, x: Any, name: str) -> Any:
 
 
 def cat(graph: LayerOperations, tensors: Sequence[Any], dim: int = 0) -> TensorRef:
-    """Put tensors side by side."""
+    """Join tensors along an axis."""
     parts = _all_rows(tensors)
     axis = axis_of(parts[0], dim)
     return graph.concatenate(parts, axis)
 
 
 def stack(graph: LayerOperations, tensors: Sequence[Any], dim: int = 0) -> TensorRef:
-    """Put tensors side by side on an axis of their own."""
+    """Join tensors along a new axis."""
     parts = _all_rows(tensors)
     axis = axis_of(parts[0], dim, new=1)
     return graph.stack(parts, axis)
 
 
 def same(graph: LayerOperations, x: Any, *_: Any, **__: Any) -> Any:
-    """Return what it is given: copies, layouts, devices."""
+    """Return the argument: copies, layouts and devices change nothing."""
     return x
 
 
 def _all_rows(tensors: Sequence[Any]) -> list[TensorRef]:
     parts = [part for part in tensors if isinstance(part, TensorRef)]
     if len(parts) < len(tensors):
-        raise UnsupportedError(
-            "puts constants beside what depends on the rows; a bias of the next layer could replace it"
-        )
+        raise UnsupportedError("puts constants beside what depends on the rows; use a bias of the next layer instead")
     return parts
 
 
@@ -301,4 +299,4 @@ RESHAPING: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         **dict.fromkeys(("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "cpu"), same),
     }
 )
-"""What each operation does, by its name in torch."""
+"""The function for each operation, by its name in torch."""

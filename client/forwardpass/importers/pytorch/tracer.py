@@ -1,4 +1,4 @@
-"""The graph of a module: by `torch.fx`, or where that cannot trace it by `torch.export`."""
+"""Traces a module by `torch.fx`, or by `torch.export` where the first cannot."""
 
 import copy
 import inspect
@@ -13,7 +13,7 @@ from forwardpass.importers.pytorch.program import Program, dtype_of, first_line,
 from forwardpass.importers.unsupported import UnsupportedError
 
 _WIDTHS: Final[Mapping[str, str]] = MappingProxyType({"Linear": "in_features", "BatchNorm1d": "num_features"})
-"""What says the width of the rows that a module reads, by the module's class."""
+"""The attribute that has the width of a module's input, by the class of the module."""
 _LOOK_UP: Final = frozenset({"Embedding", "EmbeddingBag"})
 _SAY_SHAPES: Final = (
     "the shapes of its inputs cannot be told; import `torch.export.export(module, (rows,))`, whose example says what "
@@ -22,10 +22,10 @@ _SAY_SHAPES: Final = (
 
 
 def trace(model: Any) -> Program:
-    """Trace a module, a copy of it that is set to inference; or read what `torch.export.export` returned.
+    """Trace a copy of a module in inference mode, or read an exported program.
 
     Raises:
-        UnsupportedModelError: It cannot be traced, or its inputs cannot be told.
+        UnsupportedModelError: It cannot be traced, or the shapes of its inputs cannot be found.
     """
     import torch
 
@@ -64,13 +64,13 @@ def trace(model: Any) -> Program:
         constants=defaults,
         root=module,
         call=module,
-        answer=lambda answer: answer,
+        restore_outputs=lambda outputs: outputs,
         dtype=dtype,
     )
 
 
 def _copied(model: Any) -> Any:
-    """Copy a module; weights that hooks computed are no parameters, and are copied as they are."""
+    """Copy a module; weights that hooks computed are no parameters, and are detached first."""
     memo: dict[int, Any] = {}
     for module in model.modules():
         for value in vars(module).values():
@@ -80,7 +80,7 @@ def _copied(model: Any) -> Any:
 
 
 def _apply_weight_hooks(module: Any, tracer: Any) -> None:
-    """Let the hooks of what is not traced into compute weights, and refuse all others that would not be seen."""
+    """Run the hooks that compute weights in modules that are not traced into, and reject other hooks there."""
     for path, part in module.named_modules():
         try:
             if path == "" or tracer.is_leaf_module(part, path):
@@ -90,7 +90,7 @@ def _apply_weight_hooks(module: Any, tracer: Any) -> None:
 
 
 def _input_names(model_name: str, parameters: Mapping[str, inspect.Parameter]) -> list[str]:
-    """Return the inputs that a module must be given; others have the values that they have when left out."""
+    """Return the required inputs of a module; the others keep their defaults."""
     names = []
     for name, known in parameters.items():
         if known.kind in {known.VAR_POSITIONAL, known.VAR_KEYWORD} or known.default is not known.empty:
@@ -104,7 +104,7 @@ def _input_names(model_name: str, parameters: Mapping[str, inspect.Parameter]) -
 
 
 def _hints(module: Any, graph: Any) -> dict[str, Sequence[ModuleInput]]:
-    """Return what inputs must be, as far as the module that reads them first says it."""
+    """Return the possible forms of inputs, where the first module that reads them says them."""
     hints: dict[str, Sequence[ModuleInput]] = {}
     for node in graph.nodes:
         if node.op != "placeholder":

@@ -1,4 +1,4 @@
-"""What is not read, and what could replace it."""
+"""Why operations and modules are not supported, and what to use instead."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,10 +7,10 @@ from typing import Final
 _RECURRENT: Final = "is recurrent, and no feed-forward layer"
 _CONVOLUTION: Final = "is a convolution, which is no layer here; compute such features before the rows are sent"
 _ATTENTION: Final = "is attention, whose weights depend on the rows, and no feed-forward layer"
-_OWN_STATISTICS: Final = "takes mean and variance of parts of a row; LayerNorm or BatchNorm is what could replace it"
-_CHANCE: Final = "computes by chance, so that there is no answer to compare with; leave it out of inference"
-_PLACES: Final = "answers with places; return the numbers themselves, the client tells which is largest"
-_PAD: Final = "puts constants beside what was computed; a bias of the next layer could replace it"
+_OWN_STATISTICS: Final = "takes mean and variance of parts of a row; use LayerNorm or BatchNorm instead"
+_CHANCE: Final = "is random, so that there are no outputs to compare; leave it out of inference"
+_PLACES: Final = "returns indices; return the numbers themselves, the client finds the largest"
+_PAD: Final = "puts constants beside what was computed; use a bias of the next layer instead"
 _ROUNDS: Final = "rounds, which no layer does; leave it out, or do it to the rows before they are sent"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -32,10 +32,10 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(("pad", "constant_pad_nd"), _PAD),
         **dict.fromkeys(("round", "floor", "ceil", "trunc", "frac", "floor_divide", "remainder", "floordiv"), _ROUNDS),
         **dict.fromkeys(("einsum", "bmm", "tensordot"), "is no `x @ weights` of rows and a constant matrix"),
-        "setitem": "writes into a tensor; `torch.cat` of its parts is what could replace it",
+        "setitem": "writes into a tensor; use `torch.cat` of its parts instead",
         **dict.fromkeys(("cond", "while_loop", "map_impl"), "depends on the rows, which are computed all alike here"),
     }
 )
-"""Why an operation or module is not read, by its name."""
+"""The reason for each operation or module, by its name."""
 
-UNKNOWN: Final = "is not read; docs/importing.md has what is"
+UNKNOWN: Final = "is not supported; docs/importing.md lists what is"

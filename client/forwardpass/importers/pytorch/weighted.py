@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from forwardpass.importers.graph import LayerOperations, TensorRef
 from forwardpass.importers.pytorch.constants import array_of
-from forwardpass.importers.pytorch.elementwise import channels, refuse_training
+from forwardpass.importers.pytorch.elementwise import channels, reject_training
 from forwardpass.importers.pytorch.integers import IntegerRef
 from forwardpass.importers.pytorch.reductions import pool_axes
 from forwardpass.importers.pytorch.reshaping import RESHAPING
@@ -37,7 +37,7 @@ def matmul(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
 def addmm(graph: LayerOperations, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha: float = 1) -> TensorRef:
     """Compute `bias + x @ matrix`."""
     if beta != 1 or alpha != 1 or array_of(bias).ndim != 1:
-        raise UnsupportedError("adds something else than one bias; `torch.nn.Linear` is what could replace it")
+        raise UnsupportedError("adds something else than one bias; use `torch.nn.Linear` instead")
     return linear(graph, x, array_of(matrix).T, bias)
 
 
@@ -52,8 +52,8 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> TensorRef:
-    """Normalize each channel by what was learned of it."""
-    refuse_training(training=training)
+    """Normalize each channel by its learned statistics."""
+    reject_training(training=training)
     if running_mean is None or running_var is None:
         raise UnsupportedError("knows no mean of its channels and takes that of the rows; use track_running_stats=True")
     numbers = {"mean": running_mean, "variance": running_var, "gamma": weight, "beta": bias}
@@ -76,7 +76,7 @@ def aten_batch_norm(
     eps: float,
     *_: Any,
 ) -> TensorRef:
-    """Normalize each channel, in the order of arguments that a traced graph has."""
+    """Normalize each channel, with the arguments in the order of a traced graph."""
     return batch_norm(graph, x, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
@@ -125,7 +125,7 @@ def embedding(
 
 
 def aten_embedding(graph: LayerOperations, weight: Any, x: Any, *_: Any) -> TensorRef:
-    """Look categories up, in the order of arguments that a traced graph has."""
+    """Look categories up, with the arguments in the order of a traced graph."""
     return embedding(graph, x, weight)
 
 
@@ -141,21 +141,21 @@ def embedding_bag(
     padding_idx: Any = None,
     **_: Any,
 ) -> TensorRef:
-    """Look a row's categories up and reduce them to one."""
+    """Look the categories of a row up and reduce their vectors to one."""
     if offsets is not None or per_sample_weights is not None or padding_idx is not None:
         raise UnsupportedError("has bags of different sizes, or weights; bags of one size are read")
     return pool_axes(graph, embedding(graph, x, weight, max_norm=max_norm), (0,), mode)
 
 
 def one_hot(graph: LayerOperations, x: TensorRef, num_classes: int = -1) -> TensorRef:
-    """Make a number for each category, 1 for the one that is given."""
+    """Return one number for every category: 1 for the given one, else 0."""
     if num_classes < 1:
         raise UnsupportedError("counts the categories of the rows it gets; say `num_classes`")
     return graph.one_hot(x, num_classes)
 
 
 def to(graph: LayerOperations, x: TensorRef, *wanted: Any, **options: Any) -> TensorRef:
-    """Convert to another dtype, which is that of the whole network, or to categories; or to another device."""
+    """Convert to the dtype of the network, to integers for categories, or to another device."""
     for each in (*wanted, *options.values()):
         word = str(each)
         if word.startswith("torch.") and word.removeprefix("torch.") in _INTEGER_DTYPES:

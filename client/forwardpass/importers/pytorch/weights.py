@@ -1,6 +1,6 @@
-"""A module's numbers from a safetensors file, and the module itself from code of one's own.
+"""Loads the weights of a module from a safetensors file; the caller's code makes the module.
 
-The file is only read, never run; whatever else PyTorch saves is a pickle.
+Nothing in the file is run. The other files that PyTorch saves are pickles.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from forwardpass.importers.model_loader import load_object
 
 
 def load_weights(path: str | PathLike[str], architecture: str) -> Any:
-    """Make a module and put the numbers of a file into it, all of them and no others.
+    """Make a module and load the tensors of a file into it; the file must have exactly its tensors.
 
-    They stay in the dtype of the file; half precision becomes float32, which has all of its numbers.
+    Tensors keep the dtype of the file; half precision becomes float32, which has all of its numbers.
 
     Args:
         path: A file as `safetensors.torch.save_file(module.state_dict(), path)` or `save_model` writes it.
@@ -71,7 +71,7 @@ def _full(tensors: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _twins(wanted: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tensors that the module has by several names, of which the file says only one."""
+    """Return the tensors that the module shares under other names than the file has."""
     places = {(wanted[key].data_ptr(), wanted[key].shape): tensor for key, tensor in tensors.items() if key in wanted}
     found = {key: places.get((tensor.data_ptr(), tensor.shape)) for key, tensor in wanted.items() if tensor.numel()}
     return {key: tensor for key, tensor in found.items() if tensor is not None}

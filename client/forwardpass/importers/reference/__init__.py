@@ -1,7 +1,7 @@
-"""A plain pass through a spec's layers, by the formulas as textbooks have them.
+"""The reference: computes a spec in plain numpy, by the formulas of textbooks.
 
-It shares no line with the server's core, so that the two prove one another: an import compares the framework with
-this, and the server computes the spec's examples, which are the framework's numbers.
+It shares no code with the server's core, so that each proves the other: an import compares the framework with this,
+and the server checks the examples of the spec, which have the numbers of the framework.
 """
 
 from forwardpass.importers.reference.functions import FUNCTIONS

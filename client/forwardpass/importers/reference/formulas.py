@@ -82,4 +82,4 @@ FORMULAS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "pool": _pool,
     }
 )
-"""Each kind's formula, called with x and the layer's arrays and settings."""
+"""The formula of each layer kind, called with x and the arrays and settings of the layer."""

@@ -134,7 +134,7 @@ def _in_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {name: _in_dtype(function) for name, function in _PLAIN.items()}
 )
-"""Each named function, called with pre-activations and its parameters; the result has the dtype of these."""
+"""The function of each activation, called with pre-activations and parameters; it keeps the dtype."""
 
 _OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {

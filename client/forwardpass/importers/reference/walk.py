@@ -1,4 +1,4 @@
-"""The layers in their order, each of what it reads."""
+"""Computes the layers in order."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType

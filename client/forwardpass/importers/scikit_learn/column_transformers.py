@@ -1,4 +1,4 @@
-"""Transformers that choose columns, and those that put other transformers' columns side by side."""
+"""Transformers that select columns, and those that concatenate the columns of other transformers."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -14,11 +14,11 @@ SELECTORS: Final = (
     *("VarianceThreshold", "SelectKBest", "SelectPercentile", "SelectFpr", "SelectFdr", "SelectFwe"),
     *("GenericUnivariateSelect", "SelectFromModel", "SequentialFeatureSelector", "RFE", "RFECV"),
 )
-"""Classes whose transformation is a choice of columns."""
+"""Classes that select columns."""
 
 
 def is_identity(model: Any) -> bool:
-    """Say whether a transformer is `passthrough`, for which scikit-learn may put a function that is None."""
+    """Say whether a transformer is `passthrough`, which scikit-learn may replace by a `FunctionTransformer` of None."""
     kind = type(model)
     is_none = kind.__name__ == "FunctionTransformer" and kind.__module__.startswith("sklearn.") and model.func is None
     return model is None or _is(model, "passthrough") or is_none
@@ -30,7 +30,7 @@ def _select(step: PipelineStep, values: TensorRef) -> TensorRef:
 
 
 def _columns(step: PipelineStep, values: TensorRef) -> TensorRef:
-    """Transform some columns by each transformer, as `ColumnTransformer` does, and put the results side by side."""
+    """Transform the columns of each transformer and concatenate the results, as `ColumnTransformer` does."""
     step.check_fitted("transformers_")
     parts = [(name, model, _chosen(step, name, columns)) for name, model, columns in step.model.transformers_]
     parts = [(name, model, places) for name, model, places in parts if len(places) and not _is(model, "drop")]
@@ -39,7 +39,7 @@ def _columns(step: PipelineStep, values: TensorRef) -> TensorRef:
 
 
 def _union(step: PipelineStep, values: TensorRef) -> TensorRef:
-    """Transform all columns by each transformer, as `FeatureUnion` does, and put the results side by side."""
+    """Transform all columns by each transformer and concatenate the results, as `FeatureUnion` does."""
     every = np.arange(values.size)
     parts = [(name, model, every) for name, model in step.model.transformer_list if not _is(model, "drop")]
     counts = np.full(values.size, len(parts))
@@ -53,8 +53,8 @@ def _beside(
     counts: Indices,
     weights: Mapping[str, float] | None,
 ) -> TensorRef:
-    """Return the results of transformers side by side; all are read, so that every fault of theirs is noted."""
-    step.reader.inputs.share(values.take(np.flatnonzero(counts > 1)))
+    """Concatenate the results of transformers; all are read, so that every fault is reported."""
+    step.reader.inputs.mark_shared(values.take(np.flatnonzero(counts > 1)))
     results = list(_results(step, values, parts, weights or {}))
     if len(results) < len(parts):
         raise UnsupportedError
@@ -81,8 +81,8 @@ def _results(
 
 
 def _chosen(step: PipelineStep, name: str, columns: Any) -> Indices:
-    """Return which columns a transformer of a `ColumnTransformer` reads."""
-    # What it found itself when it was fitted: names, slices, masks and functions are forms of the same.
+    """Return the columns that a transformer of a `ColumnTransformer` reads."""
+    # The fitted indices: names, slices, masks and functions are resolved already.
     found = getattr(step.model, "_transformer_to_input_indices", {}).get(name, columns)
     return np.asarray(found, dtype=np.int64).reshape(-1)
 
@@ -94,4 +94,4 @@ def _is(model: Any, word: str) -> bool:
 CHOICES: Final[Mapping[str, Transform]] = MappingProxyType(
     {"ColumnTransformer": _columns, "FeatureUnion": _union, **dict.fromkeys(SELECTORS, _select)}
 )
-"""By class."""
+"""By class name."""

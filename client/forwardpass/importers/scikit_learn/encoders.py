@@ -1,4 +1,4 @@
-"""Transformers that make categories of values, and columns of categories."""
+"""Encoders: transformers between values, categories and one-hot columns."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,13 +11,13 @@ from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Trans
 from forwardpass.tensors import Array
 
 _KNOWN: Final[Mapping[str, Any]] = MappingProxyType({"expression": "x - x / x"})
-"""Of a category's own 1 and the 1 of its column: 2 is 1, 1 is 0, and 0, where the value is no category at all, NaN."""
+"""Maps the sum of "is this category" and "is any category of the column": 2 to 1, 1 to 0, and 0 to NaN."""
 
 
 def _one_hot(step: PipelineStep, values: TensorRef) -> TensorRef:
-    """Say for each category 1 or 0, as `OneHotEncoder` does.
+    """Return 1 or 0 for each category, as `OneHotEncoder` does.
 
-    Where it refuses what is no category, the network says NaN.
+    The network returns NaN where the encoder rejects an unknown category.
     """
     step.check_fitted("categories_")
     if step.kind == "OneHotEncoder" and any(
@@ -28,10 +28,10 @@ def _one_hot(step: PipelineStep, values: TensorRef) -> TensorRef:
     columns = np.repeat(np.arange(len(categories)), [len(found) for found in categories])
     dropped = _dropped(step, categories)
     if step.model.handle_unknown != "error" or all(found.dtype == object for found in step.model.categories_):
-        # Texts that are no category are refused before the first layer.
+        # Unknown texts are rejected before the first layer.
         return _compared(step, step.name, values, np.concatenate(categories)[~dropped], columns[~dropped])
     for place, found in enumerate(categories):
-        step.reader.inputs.limit(values, place, found)
+        step.reader.inputs.restrict(values, place, found)
     every = _compared(step, f"{step.name}_categories", values, np.concatenate(categories), columns)
     same_column = (columns[:, None] == columns[None, :]).astype(np.float64)
     weights = (np.eye(len(columns)) + same_column)[~dropped]
@@ -39,7 +39,7 @@ def _one_hot(step: PipelineStep, values: TensorRef) -> TensorRef:
 
 
 def _ordinal(step: PipelineStep, values: TensorRef) -> TensorRef:
-    """Map each value to its index among its column's categories, as `OrdinalEncoder` does; NaN where it refuses."""
+    """Map each value to its index among its column's categories, as `OrdinalEncoder` does, or to NaN."""
     step.check_fitted("categories_")
     if any(found is not None for found in getattr(step.model, "infrequent_categories_", ())):
         step.reject("takes infrequent categories together; fit it without min_frequency and max_categories")
@@ -50,7 +50,7 @@ def _ordinal(step: PipelineStep, values: TensorRef) -> TensorRef:
             default = {"default": float(step.model.unknown_value)}
     else:
         for place, found in enumerate(categories):
-            step.reader.inputs.limit(values, place, found)
+            step.reader.inputs.restrict(values, place, found)
     # One layer for all columns of the same categories.
     alike: dict[bytes, list[int]] = {}
     for place, found in enumerate(categories):
@@ -73,7 +73,7 @@ def _ordinal(step: PipelineStep, values: TensorRef) -> TensorRef:
 
 
 def _bins(step: PipelineStep, values: TensorRef) -> TensorRef:
-    """Say each value's bin, as `KBinsDiscretizer` does."""
+    """Return the bin of each value, as `KBinsDiscretizer` does."""
     step.check_fitted("bin_edges_")
     parts = []
     for place, edges in enumerate(step.model.bin_edges_):
@@ -97,7 +97,7 @@ def _binary(step: PipelineStep, values: TensorRef) -> TensorRef:
 
 
 def _compared(step: PipelineStep, name: str, values: TensorRef, categories: Array, columns: Indices) -> TensorRef:
-    """Add a node for each category, which is compared with the value of its column."""
+    """Add a node for each category that compares it with the value of its column."""
     whole, places = step.graph.all_nodes(values)
     return step.graph.add_layer(
         name, whole, len(categories), kind="one_hot", categories=categories, indices=places[columns]
@@ -105,7 +105,7 @@ def _compared(step: PipelineStep, name: str, values: TensorRef, categories: Arra
 
 
 def _categories(step: PipelineStep, values: TensorRef) -> list[Array]:
-    """Return the categories of each column as float64; of texts, their indices."""
+    """Return the categories of each column as float64, texts as their indices."""
     return [_category_numbers(step, values, place, list(found)) for place, found in enumerate(step.model.categories_)]
 
 
@@ -128,7 +128,7 @@ def _category_numbers(step: PipelineStep, values: TensorRef, place: int, categor
 
 
 def _dropped(step: PipelineStep, categories: list[Array]) -> Indices:
-    """Say of each category of all columns whether it is left out."""
+    """Say for each category of all columns whether `drop` removes it."""
     places = getattr(step.model, "drop_idx_", None)
     flags = [np.zeros(len(found), dtype=bool) for found in categories]
     for flag, place in zip(flags, () if places is None else places, strict=False):
@@ -140,4 +140,4 @@ def _dropped(step: PipelineStep, categories: list[Array]) -> Indices:
 ENCODERS: Final[Mapping[str, Transform]] = MappingProxyType(
     {"OneHotEncoder": _one_hot, "OrdinalEncoder": _ordinal, "KBinsDiscretizer": _bins, "Binarizer": _binary}
 )
-"""By class."""
+"""By class name."""

@@ -21,7 +21,7 @@ FUNCTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "exp": "exp",
     }
 )
-"""scikit-learn's name of each activation function, and a spec's."""
+"""The activation of a spec for each activation name of scikit-learn."""
 
 REGRESSORS: Final = frozenset(
     {
@@ -101,4 +101,4 @@ ESTIMATORS: Final[Mapping[str, Transform]] = MappingProxyType(
         "TransformedTargetRegressor": _transformed,
     }
 )
-"""By class; they end a pipeline."""
+"""The last step of a pipeline, by class."""

@@ -1,4 +1,4 @@
-"""From a fitted scikit-learn model to a source."""
+"""Reads a fitted scikit-learn model into a source."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -40,8 +40,8 @@ def read(model: Any) -> Source:
         classes=() if is_multilabel else labels,
         compute=_predictor(model, constraints.categories),
         output_layers=outputs.sources,
-        sample=None if constraints.is_plain else constraints.sample,
-        features=constraints.documents(),
+        sampler=None if constraints.is_plain else constraints.sample,
+        features=constraints.feature_documents(),
     )
 
 
@@ -51,8 +51,8 @@ def _predictor(model: Any, categories: Mapping[int, Category]) -> Callable[[Arra
 
     def compute(rows: Array) -> Array:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=RuntimeWarning)  # of rows far out
-            warnings.filterwarnings("ignore", message="Found unknown categories")  # which are encoded as told
+            warnings.filterwarnings("ignore", category=RuntimeWarning)  # overflow in the far rows
+            warnings.filterwarnings("ignore", message="Found unknown categories")  # `handle_unknown` encodes them
             warnings.filterwarnings("ignore", message="Skipping features without any observed values")
             table = _table(rows, names, categories)
             answer = model.predict_proba(table) if is_classifier else model.predict(table)
@@ -63,7 +63,7 @@ def _predictor(model: Any, categories: Mapping[int, Category]) -> Callable[[Arra
 
 
 def _table(rows: Array, names: Any, categories: Mapping[int, Category]) -> Any:
-    """Return rows as the model was fitted on such: with names if it has some, texts in place of their indices."""
+    """Return rows in the form that the model was fitted on: with column names if it has some, and with texts."""
     table = with_texts(rows, categories)
     if names is None:
         return table
@@ -75,7 +75,7 @@ def _table(rows: Array, names: Any, categories: Mapping[int, Category]) -> Any:
 
 
 def _is_multilabel(model: Any) -> bool:
-    """Whether each output is a probability of its own."""
+    """Say whether each output is an independent probability."""
     while type(model).__name__ == "Pipeline":
         model = model.steps[-1][1]
     is_sigmoid = getattr(model, "out_activation_", "") == "logistic"
@@ -83,7 +83,7 @@ def _is_multilabel(model: Any) -> bool:
 
 
 def _described(model: Any) -> str:
-    """Say what a model is made of, for example `Pipeline(StandardScaler, MLPClassifier)`."""
+    """Return the parts of a model as a text, for example `Pipeline(StandardScaler, MLPClassifier)`."""
     kind = type(model).__name__
     parts: tuple[Any, ...] = ()
     if kind == "Pipeline":

@@ -1,4 +1,4 @@
-"""Transformers of what is missing."""
+"""Transformers of missing values."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Trans
 
 
 def _impute(step: PipelineStep, values: TensorRef) -> TensorRef:
-    """Fill in what is missing, as `SimpleImputer` does: columns that had no value at all are left out by it."""
+    """Fill in missing values, as `SimpleImputer` does, which drops columns that had no value at all."""
     step.check_fitted("statistics_")
     statistics = np.asarray(step.model.statistics_)
     if statistics.dtype == object and all(isinstance(text, str) for text in statistics):
@@ -22,7 +22,7 @@ def _impute(step: PipelineStep, values: TensorRef) -> TensorRef:
     except (TypeError, ValueError):
         step.reject("stands in for missing texts among numbers; let one impute the texts, and one the numbers")
     step.reader.inputs.allow_missing(values, missing)
-    # A column that has no statistic is left out, but by a constant it is filled like all others.
+    # A column without a statistic is dropped; the strategy "constant" gives every column one.
     known = np.flatnonzero(~np.isnan(statistics))
     if not len(known):
         step.reject("leaves out every column, since none had a value; fit it with keep_empty_features=True")
@@ -34,9 +34,9 @@ def _impute(step: PipelineStep, values: TensorRef) -> TensorRef:
 
 
 def _fill(step: PipelineStep, values: TensorRef, texts: list[str]) -> TensorRef:
-    """Note which texts stand in for missing ones, which is for the inputs to do."""
+    """Note the texts that fill in missing ones; the features of the network do this, not a layer."""
     is_nothing = step.model.missing_values is None or step.model.missing_values != step.model.missing_values
-    if step.model.add_indicator or not is_nothing or not step.reader.inputs.fill(values, texts):
+    if step.model.add_indicator or not is_nothing or not step.reader.inputs.fill_missing(values, texts):
         step.reject("stands in for texts; that is read of inputs, where NaN or None is missing, without add_indicator")
     return values
 
@@ -51,7 +51,7 @@ def _flag(step: PipelineStep, values: TensorRef) -> TensorRef:
 
 
 def _indicate(step: PipelineStep, values: TensorRef, indicator: Any, missing: float) -> TensorRef:
-    """Say 1 where a value is missing, else 0."""
+    """Return 1 where a value is missing, else 0."""
     columns = np.asarray(indicator.features_)
     is_missing: dict[str, Any] = {"expression": "where(x == x, 0, 1)"}
     if not np.isnan(missing):
@@ -73,4 +73,4 @@ def _given(missing: float) -> dict[str, Any]:
 
 
 IMPUTERS: Final[Mapping[str, Transform]] = MappingProxyType({"SimpleImputer": _impute, "MissingIndicator": _flag})
-"""By class."""
+"""By class name."""

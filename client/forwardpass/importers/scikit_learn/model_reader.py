@@ -1,4 +1,4 @@
-"""Goes through a model's steps; notes every fault of it."""
+"""Reads the steps of a model and collects every fault."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,12 +27,12 @@ TRANSFORMERS: Final[Mapping[str, Transform]] = MappingProxyType(
 
 
 class ModelReader:
-    """Reads one model.
+    """Reader of one model.
 
     Attributes:
-        graph: The layers so far.
-        inputs: What is known of the inputs.
-        faults: What cannot be expressed.
+        graph: The builder of the layers.
+        inputs: The constraints on the inputs.
+        faults: The faults so far.
     """
 
     def __init__(self, model: Any) -> None:
@@ -56,7 +56,7 @@ class ModelReader:
         return outputs
 
     def estimate(self, model: Any, path: str, values: TensorRef) -> TensorRef:
-        """Return what an estimator, or a pipeline that ends with one, makes of values.
+        """Return the outputs of an estimator, or of a pipeline that ends with one.
 
         Raises:
             UnsupportedError: It cannot be expressed.
@@ -72,7 +72,7 @@ class ModelReader:
         return ESTIMATORS[step.kind](step, values)
 
     def transform(self, model: Any, path: str, name: str, values: TensorRef) -> TensorRef:
-        """Return what a transformer, or a pipeline of some, makes of values.
+        """Return the outputs of a transformer, or of a pipeline of transformers.
 
         Raises:
             UnsupportedError: It cannot be expressed.
@@ -86,10 +86,10 @@ class ModelReader:
         return TRANSFORMERS[step.kind](step, values)
 
     def scaler(self, model: Any, path: str) -> PipelineStep:
-        """Return a step that can be undone.
+        """Return a step that has an inverse.
 
         Raises:
-            UnsupportedError: It is none.
+            UnsupportedError: It has none.
         """
         step = self._step(model, path, "")
         if step.kind not in SCALERS:
@@ -97,7 +97,7 @@ class ModelReader:
         return step
 
     def _chain(self, steps: list[tuple[int, str, Any]], path: str, prefix: str, values: TensorRef) -> TensorRef:
-        """Return what transformers make of values, one after the other; all are read, so that every fault is noted."""
+        """Return the outputs of transformers in a row; all are read, so that every fault is reported."""
         for index, name, model in steps:
             if is_identity(model):
                 continue
@@ -107,7 +107,7 @@ class ModelReader:
         return values
 
     def _fitting(self, step: PipelineStep, values: TensorRef) -> TensorRef:
-        """Return values of the width that a step reads: others where a step before it could not be read."""
+        """Return values of the width that a step reads; placeholders where a step before it was rejected."""
         width = getattr(step.model, "n_features_in_", values.size)
         if width == values.size:
             return values
@@ -116,7 +116,7 @@ class ModelReader:
         return self.graph.add_inputs(width, self.graph.free_name("unread"))
 
     def _step(self, model: Any, path: str, name: str) -> PipelineStep:
-        """Return a step, if its class is scikit-learn's own."""
+        """Return a step; reject a class from outside scikit-learn."""
         kind = type(model)
         step = PipelineStep(model=model, kind=kind.__name__, path=path, name=name, reader=self)
         if not kind.__module__.startswith("sklearn."):
@@ -136,7 +136,7 @@ def _place(path: str, index: int, name: str) -> str:
 
 
 def _width(model: Any) -> int:
-    """Return how many inputs a model reads; of one that is not fitted, and will be refused, any number."""
+    """Return the number of inputs that a model reads; any number for an unfitted model, which is rejected later."""
     found = getattr(model, "n_features_in_", None)
     if found is None and hasattr(model, "steps"):
         return next((width for _, step in model.steps if (width := _width(step)) > 1), 1)

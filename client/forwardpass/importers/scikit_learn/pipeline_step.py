@@ -1,4 +1,4 @@
-"""One transformer or estimator of a model while it is read."""
+"""One step of a model: a transformer or an estimator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from forwardpass.importers.unsupported import UnsupportedError
 
 
 class SubmodelReader(Protocol):
-    """Reads steps within a step, and notes every fault."""
+    """Reads the steps within a step, and collects every fault."""
 
     graph: GraphBuilder
     inputs: InputConstraints
     faults: list[Fault]
 
     def transform(self, model: Any, path: str, name: str, values: TensorRef) -> TensorRef:
-        """Return what a transformer makes of values.
+        """Return the outputs of a transformer.
 
         Raises:
             UnsupportedError: It cannot be expressed.
@@ -26,7 +26,7 @@ class SubmodelReader(Protocol):
         ...
 
     def estimate(self, model: Any, path: str, values: TensorRef) -> TensorRef:
-        """Return what an estimator makes of values.
+        """Return the outputs of an estimator.
 
         Raises:
             UnsupportedError: It cannot be expressed.
@@ -34,10 +34,10 @@ class SubmodelReader(Protocol):
         ...
 
     def scaler(self, model: Any, path: str) -> "PipelineStep":
-        """Return a step that can be undone.
+        """Return a step that has an inverse.
 
         Raises:
-            UnsupportedError: It is none.
+            UnsupportedError: It has none.
         """
         ...
 
@@ -48,10 +48,10 @@ class PipelineStep:
 
     Attributes:
         model: The object.
-        kind: Its class's name.
-        path: Its place in the whole model.
-        name: What its layers are called.
-        reader: What reads the steps within it.
+        kind: The name of its class.
+        path: Its path in the whole model, for faults.
+        name: The wanted name of its layers.
+        reader: Reads the steps within it.
     """
 
     model: Any
@@ -62,19 +62,19 @@ class PipelineStep:
 
     @property
     def graph(self) -> GraphBuilder:
-        """The layers so far."""
+        """The builder of the layers."""
         return self.reader.graph
 
     def reject(self, why: str) -> NoReturn:
-        """Note why this step cannot be read, and end its reading."""
+        """Add a fault of this step, and stop reading it."""
         self.reader.faults.append(Fault(path=self.path, message=f"{self.kind} {why}"))
         raise UnsupportedError(why)
 
     def check_fitted(self, attribute: str = "n_features_in_") -> None:
-        """Refuse what is not fitted, which then lacks an attribute."""
+        """Reject a step that lacks an attribute of fitted ones."""
         if not hasattr(self.model, attribute):
             self.reject("is not fitted; fit it first")
 
 
 Transform: TypeAlias = Callable[[PipelineStep, TensorRef], TensorRef]
-"""Adds the layers of a transformer or estimator to the draft and returns what it makes of values, one-dimensional."""
+"""Adds the layers of a transformer or estimator, and returns its outputs, one-dimensional."""

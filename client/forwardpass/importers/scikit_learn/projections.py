@@ -11,11 +11,11 @@ from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Trans
 
 
 def _powers(step: PipelineStep, values: TensorRef) -> TensorRef:
-    """Multiply columns with one another and themselves, as `PolynomialFeatures` does: one factor after the other."""
+    """Multiply columns with one another and themselves, factor by factor, as `PolynomialFeatures` does."""
     step.check_fitted("powers_")
     powers = step.model.powers_
     degree = int(powers.sum(axis=1).max())
-    # A product of fewer factors than the longest has ones for the rest.
+    # Shorter products are padded with ones.
     one = step.graph.add_layer(
         f"{step.name}_one", values.take([0]), kind="scale_shift", scale=np.zeros(1), shift=np.ones(1)
     )
@@ -37,7 +37,7 @@ def _principal(step: PipelineStep, values: TensorRef) -> TensorRef:
     weights = step.model.components_
     if step.model.whiten:
         spread = np.sqrt(step.model.explained_variance_)
-        # As scikit-learn does: a component of no variance is left as it is.
+        # As scikit-learn does; a component without variance stays as it is.
         weights = weights / np.maximum(spread, np.finfo(spread.dtype).eps)[:, None]
     return step.graph.add_layer(step.name, centred, len(weights), weights=weights)
 
@@ -50,4 +50,4 @@ def _singular(step: PipelineStep, values: TensorRef) -> TensorRef:
 MIXERS: Final[Mapping[str, Transform]] = MappingProxyType(
     {"PolynomialFeatures": _powers, "PCA": _principal, "TruncatedSVD": _singular}
 )
-"""By class."""
+"""By class name."""

@@ -1,4 +1,4 @@
-"""Transformers that move and stretch each column."""
+"""Transformers that shift and scale each column."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -31,7 +31,7 @@ _AFFINE: Final[Mapping[str, Callable[[Any], Affine]]] = MappingProxyType(
 
 
 def affine(step: PipelineStep) -> Affine:
-    """Return what a scaler does.
+    """Return the shift and scale of a scaler.
 
     Raises:
         UnsupportedError: It is not fitted, or clips.
@@ -58,4 +58,4 @@ def _scale(step: PipelineStep, values: TensorRef) -> TensorRef:
 
 
 SCALERS: Final[Mapping[str, Transform]] = MappingProxyType(dict.fromkeys(_AFFINE, _scale))
-"""By class."""
+"""By class name."""

@@ -1,4 +1,4 @@
-"""What is said of classes that are not read, and what could replace them."""
+"""Why classes are not supported, and what to use instead."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,9 +8,9 @@ _TREES: Final = frozenset(("Tree", "Forest", "Boost", "XGB", "LGBM"))
 _NO_PROBABILITIES: Final = "computes no probabilities; LogisticRegression does"
 _BEFORE: Final = "transform the rows by it before they are sent, and import the steps after it"
 
-ESTIMATORS: Final = "what is read: MLPClassifier, MLPRegressor, linear and logistic models, and a Pipeline before them"
+ESTIMATORS: Final = "supported are MLPClassifier, MLPRegressor, linear and logistic models, and a Pipeline before them"
 
-_REFUSALS: Final[Mapping[str, str]] = MappingProxyType(
+_REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(
             ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"),
@@ -28,22 +28,22 @@ _REFUSALS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def without_log_loss(loss: str) -> str:
-    """Say that a classifier of this loss has no probabilities, and what has."""
+    """Return the reason for a loss without probabilities."""
     return f'with loss={loss!r} {_NO_PROBABILITIES}, and so does loss="log_loss"'
 
 
 def of_estimator(kind: str) -> str:
-    """Say why a class is not read as an estimator."""
+    """Return why a class is not supported as an estimator."""
     if any(word in kind for word in _TREES):
-        return "is made of trees, which are no layers of a network; an MLP is what could replace it"
-    return _REFUSALS.get(kind, f"is not read; {ESTIMATORS}")
+        return "is made of trees, which are no layers of a network; use an MLP instead"
+    return _REASONS.get(kind, f"is not supported; {ESTIMATORS}")
 
 
 def of_transformer(kind: str, known: str) -> str:
-    """Say why a class is not read as a transformer.
+    """Return why a class is not supported as a transformer.
 
     Args:
         kind: The class.
-        known: The classes that are.
+        known: The supported classes.
     """
-    return _REFUSALS.get(kind, f"is not read: only {known} are; {_BEFORE}")
+    return _REASONS.get(kind, f"is not supported: only {known} are; {_BEFORE}")

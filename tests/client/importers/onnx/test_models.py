@@ -207,11 +207,11 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "trees": (
         [ml("TreeEnsembleRegressor", "x", "y")],
         "graph.node[0] (TreeEnsembleRegressor)",
-        "made of trees, which are no layers of a network; an MLP is what could replace it",
+        "made of trees, which are no layers of a network; use an MLP instead",
     ),
     "a convolution": ([node("Conv", "x w", "y")], "graph.node[0] (Conv)", "works on images"),
     "a rounding": ([node("Floor", "x", "y")], "graph.node[0] (Floor)", "do it before the rows are sent"),
-    "an operator of nobody": ([node("Fancy", "x", "y", "acme")], "graph.node[0] (Fancy)", "is not read"),
+    "an operator of nobody": ([node("Fancy", "x", "y", "acme")], "graph.node[0] (Fancy)", "is not supported"),
     "softmax over rows": ([node("Softmax", "x", "y", axis=0)], "graph.node[0] (Softmax)", "along the axis of the rows"),
     "a sum over rows": ([node("ReduceSum", "x", "y")], "graph.node[0] (ReduceSum)", "along the axis of the rows"),
     "rows that mix": ([node("Reshape", "x eight", "y")], "graph.node[0] (Reshape)", "must stay an axis of their own"),
