@@ -13,7 +13,7 @@ import numpy as np
 from forwardpass.columns import are_columns, split_columns
 from forwardpass.errors import ForwardpassError
 from forwardpass.frames import split_frame
-from forwardpass.named_values import has_names, resolve_names
+from forwardpass.named_values import has_names, is_labelled, resolve_names
 from forwardpass.rows import Row, UnreadableRows, read_rows
 from forwardpass.tensors import DTYPES, Packed
 from forwardpass.v1.tensor_pb2 import Column, Columns, Rows
@@ -43,12 +43,10 @@ class Chunks:
 
     def add(self, item: Any) -> Iterator[tuple[int, Chunk]]:
         """Read rows; yield the chunks that are complete, each with the index of its first row."""
-        for part in _split(item, self._size):
-            try:
-                piece = read_rows(part)
-            except ForwardpassError as error:
+        for piece in _read(item, self._size):
+            if isinstance(piece, UnreadableRows):
                 yield from self.rest()
-                yield self._first, UnreadableRows(error)
+                yield self._first, piece
                 self._first += 1
                 continue
             kind = _kind(piece)
@@ -86,7 +84,7 @@ def chunk_rows(rows: Iterable[Any], size: int) -> Iterator[tuple[int, Chunk]]:
 
 def items_of(rows: Any) -> Iterable[Any]:
     """Return the items of an iterable of rows; an array, a frame or a row with names is one item."""
-    return [rows] if hasattr(rows, "__array__") or has_names(rows) else rows
+    return [rows] if hasattr(rows, "__array__") or isinstance(rows, memoryview) or has_names(rows) else rows
 
 
 def count_rows(rows: Row) -> int:
@@ -177,6 +175,15 @@ def _values(column: Column, field: str = "") -> Any:
     return getattr(column, field or _field(column)).values
 
 
+def _read(item: Any, size: int) -> Iterator[Chunk]:
+    """Read rows part by part; an error stands for the part and all parts after it."""
+    try:
+        for part in _split(item, size):
+            yield read_rows(part)
+    except ForwardpassError as error:
+        yield UnreadableRows(error)
+
+
 def _split(item: Any, size: int) -> Iterator[Any]:
     """Cut a table into parts of at most `size` rows, without reading it."""
     is_matrix = isinstance(item, np.ndarray) and item.ndim == 2 and item.shape[1]
@@ -184,7 +191,7 @@ def _split(item: Any, size: int) -> Iterator[Any]:
         yield from (item[start : start + size] for start in range(0, len(item), size))
     elif isinstance(item, Mapping) and are_columns(item):
         yield from split_columns(item, size)
-    elif type(item) in _NO_FRAMES or isinstance(item, Mapping):
+    elif type(item) in _NO_FRAMES or isinstance(item, Mapping) or is_labelled(item):
         yield item
     else:
         yield from split_frame(item, size)

@@ -97,15 +97,22 @@ def _without_labels(columns: Mapping[Any, Any]) -> dict[Any, Any]:
         if isinstance(values, list | tuple | np.ndarray | range):
             plain[name] = values
             continue
+        if hasattr(type(values), "coords"):  # an array of xarray, whose coordinates may be in another order
+            raise _labels_differ(name, "has coordinates; pass .to_pandas() of it, or .to_numpy(), which has none")
         plain[name], labels = read_column(values, str(name))
         if plain[name] is None:
             plain[name] = np.asarray(values)
         elif labels is not None and first is None:
             first = labels
         elif labels is not None and not first.equals(labels):
-            message = "is a series whose row labels differ from those of another column; make one frame of the columns"
-            raise FeatureMismatchError(f"rows.{name} {message}", faults=[Fault(path=f"rows.{name}", message=message)])
+            raise _labels_differ(
+                name, "is a series whose row labels differ from those of another column; make one frame of the columns"
+            )
     return plain
+
+
+def _labels_differ(name: object, message: str) -> FeatureMismatchError:
+    return FeatureMismatchError(f"rows.{name} {message}", faults=[Fault(path=f"rows.{name}", message=message)])
 
 
 def _column(name: str, values: Any, message: Columns, faults: list[Fault]) -> Column:

@@ -98,7 +98,7 @@ def to_float64(numbers: npt.NDArray[Any]) -> Float64:
     if kind in "iu":
         return _of_integers(numbers)
     if kind in "bf" and numbers.dtype.itemsize <= 8:
-        return Float64(numbers.astype(np.float64), False)
+        return Float64(numbers.astype(np.float64, copy=False), False)
     if kind in "fO":
         return _one_by_one(numbers)
     if kind == "V" and numbers.dtype.type is not np.void:  # bfloat16 and its like, of ml_dtypes
@@ -108,11 +108,19 @@ def to_float64(numbers: npt.NDArray[Any]) -> Float64:
     raise NoNumberError(f"has {'text' if kind in 'UT' else f'dtype {numbers.dtype}'}; numbers are needed")
 
 
+def is_small(numbers: npt.NDArray[np.float64]) -> bool:
+    """Return whether every number is so small that float32 holds all integers up to it; False may be a false alarm."""
+    if numbers.size <= 1024:  # one call instead of two; of more numbers, the BLAS would start threads
+        # No square is larger than their sum, and NaN makes it NaN.
+        return bool(np.vdot(numbers, numbers) <= MAX_FLOAT32_INTEGER**2)
+    return bool(numbers.max() <= MAX_FLOAT32_INTEGER and numbers.min() >= -MAX_FLOAT32_INTEGER)
+
+
 def _of_integers(numbers: npt.NDArray[Any]) -> Float64:
     values = numbers.astype(np.float64)
-    largest = max(abs(int(numbers.max())), abs(int(numbers.min()))) if numbers.size else 0
-    if largest <= MAX_FLOAT32_INTEGER:
+    if is_small(values):
         return Float64(values, False)
+    largest = max(abs(int(numbers.max())), abs(int(numbers.min()))) if numbers.size else 0
     if largest > _MAX_FLOAT64_INTEGER:
         # One more than the largest integer is none, and what it would be cast to depends on the machine.
         fits = values < 2.0 ** (numbers.dtype.itemsize * 8 - (numbers.dtype.kind == "i"))

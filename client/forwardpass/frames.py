@@ -92,37 +92,44 @@ def _read_columns(frame: Any, *, one_row: bool = True) -> Any:
     names = frame.columns
     if not names:
         return np.empty((len(frame), 0))
-    if _are_names(names, "columns"):
-        faults = [fault for column in frame.iter_columns() if (fault := _time_fault(column, column.name)) is not None]
-        if faults:
-            raise FeatureMismatchError(f"the frame has {len(faults)} columns that cannot be sent", faults=faults)
-        columns = {column.name: _values(column, column.name) for column in frame.iter_columns()}
+    are_names = _are_names(names, "columns")
+    columns: dict[Any, Any] = {}
+    faults: list[Fault] = []
+    for name, column in zip(names, frame.iter_columns(), strict=True):
+        try:
+            columns[name] = _values(column, str(name))
+        except FeatureMismatchError as error:
+            faults += error.faults
+    if faults:
+        raise FeatureMismatchError(f"the frame has {len(faults)} columns that cannot be sent", faults=faults)
+    if are_names:
         return {name: _first(values) for name, values in columns.items()} if one_row and len(frame) == 1 else columns
-    unnamed: list[Any] = [_values(column, str(column.name)) for column in frame.iter_columns()]
+    unnamed = [*columns.values()]
     if len({column.dtype if isinstance(column, np.ndarray) else None for column in unnamed}) == 1:
         return np.stack(unnamed, axis=1)
     return np.array([[*row] for row in zip(*unnamed, strict=True)], dtype=object).reshape(len(frame), len(names))
 
 
 def _read_series(series: Any) -> Any:
-    values, index = _values(series, series.name or "values"), _index(series)
-    labels = None if index is None else list(index)
+    name, index = series.name, _index(series)
+    values = _values(series, str(name or "values"))
+    labels = None if index is None else index.tolist()
     if labels and any(isinstance(label, str) for label in labels) and _are_names(labels, "labels of the series"):
         _check_unique(labels, "labels of the series")
         return dict(zip(labels, values if isinstance(values, list) else values.tolist(), strict=True))
-    if isinstance(series.name, str) and series.name:
-        return {series.name: values}
+    if isinstance(name, str) and name:
+        return {name: values}
     if labels is not None:
         _are_names(labels, "labels of the series")
-    return np.asarray(values) if isinstance(values, np.ndarray) else np.array([*values], dtype=object)
+    return values if isinstance(values, np.ndarray) else np.array([*values], dtype=object)
 
 
 def _values(series: Any, name: str) -> "npt.NDArray[Any] | list[Any]":
     """Return the values of a series: an array of numbers, or a list with None or NaN where a value is missing."""
     dtype = series.dtype
-    fault = _time_fault(series, name)
-    if fault is not None:
-        raise FeatureMismatchError(f"the {fault}", faults=[fault])
+    if dtype.is_temporal():
+        message = f"is a column of {dtype}; numbers, texts or booleans are needed: say what a number of it means"
+        raise FeatureMismatchError(f"rows.{name} {message}", faults=[Fault(path=f"rows.{name}", message=message)])
     if dtype.is_float():
         return np.asarray(series.to_numpy(), dtype=np.float32 if str(dtype) == "Float32" else np.float64)
     if not dtype.is_integer() or str(dtype).endswith("128"):
@@ -143,13 +150,6 @@ def _with_missing(integers: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) ->
 
 def _first(values: "npt.NDArray[Any] | list[Any]") -> Any:
     return values[0] if isinstance(values, list) else values[0].item()
-
-
-def _time_fault(series: Any, name: str) -> Fault | None:
-    if not series.dtype.is_temporal():
-        return None
-    message = f"is a column of {series.dtype}; numbers, texts or booleans are needed: say what a number of it means"
-    return Fault(path=f"rows.{name}", message=message)
 
 
 def _are_names(labels: Sequence[object], what: str) -> bool:

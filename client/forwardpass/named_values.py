@@ -47,7 +47,7 @@ def has_names(rows: Any) -> bool:
     """Return whether an object is one row or some rows with names, and not a plain iterable of rows."""
     if type(rows) in _PLAIN or isinstance(rows, Iterator):
         return isinstance(rows, dict)
-    return isinstance(rows, Mapping) or _is_labelled(rows) or _resolve(rows, "rows") is not rows
+    return isinstance(rows, Mapping) or is_labelled(rows) or _resolve(rows, "rows") is not rows
 
 
 def _resolve(value: Any, path: str) -> Any:
@@ -56,14 +56,14 @@ def _resolve(value: Any, path: str) -> Any:
         return value
     if isinstance(value, np.ndarray | np.generic):
         return _fields(value) if value.dtype.names else value
-    if isinstance(value, Mapping):
-        return value
-    if _is_labelled(value):
+    if is_labelled(value):
         message = (
             f"is a {kind.__name__}, whose coordinates may name its columns; "
             "pass .to_pandas() of it, which is read by name, or .to_numpy(), which has no names"
         )
         raise FeatureMismatchError(f"{path} {message}", faults=[Fault(path=path, message=message)])
+    if isinstance(value, Mapping):
+        return value
     for attribute, read in _RECORDS.items():
         if hasattr(kind, attribute):
             return read(value)
@@ -75,9 +75,9 @@ def _resolve(value: Any, path: str) -> Any:
     return value
 
 
-def _is_labelled(value: Any) -> bool:
+def is_labelled(value: Any) -> bool:
     """Return whether a value is an array of xarray, or alike."""
-    return hasattr(value, "coords") and hasattr(value, "dims")
+    return hasattr(type(value), "coords") and hasattr(type(value), "dims")
 
 
 def _fields(array: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from google.protobuf.struct_pb2 import NULL_VALUE, Struct
 from forwardpass.columns import are_columns, read_columns
 from forwardpass.errors import Fault, FeatureMismatchError, ForwardpassError, InvalidTensorError, ShapeMismatchError
 from forwardpass.exact_numbers import MAX_FLOAT32_INTEGER as MAX_INTEGER
-from forwardpass.exact_numbers import NoNumberError, is_missing, needs_float64, read_number, to_float64
+from forwardpass.exact_numbers import NoNumberError, is_missing, is_small, needs_float64, read_number, to_float64
 from forwardpass.named_values import resolve_names
 from forwardpass.tensors import Packed, as_tensor, pack
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Columns, Rows, Tensor
@@ -151,26 +151,26 @@ def _pack_plain(rows: object) -> Packed | None:
         is_plain = rows.dtype.kind == "f" and rows.dtype.itemsize <= 8 and rows.ndim in {1, 2} and rows.size
         return pack(rows) if is_plain else None
     if type(rows) is list and rows:
-        if not _FLOATS.issuperset(map(type, rows)):
-            # An integer may be too large to keep its value; of NaN and numbers the largest may be NaN.
-            if not _NUMBERS.issuperset(map(type, rows)):
-                return None
-            if not (max(rows) <= MAX_INTEGER and min(rows) >= -MAX_INTEGER):
-                return None
+        kinds = {*map(type, rows)}
+        # An integer may be too large to keep its value. No number is larger than the sum of all, and NaN makes it NaN.
+        if kinds != _FLOATS and not (kinds <= _NUMBERS and sum(map(abs, rows)) <= MAX_INTEGER):
+            return None
         return Packed(DATA_TYPE_FLOAT64, (len(rows),), struct.pack(f"<{len(rows)}d", *rows))
     return None
 
 
 def _pack_numbers(rows: Any) -> Packed:
     """Pack an array of numbers, `(rows, inputs)`, `(inputs,)`, or one number."""
-    parts = rows if isinstance(rows, list | tuple) else [rows]
-    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+    masked = [
+        part for part in (rows if isinstance(rows, list | tuple) else [rows]) if isinstance(part, np.ma.MaskedArray)
+    ]
+    if any(map(np.ma.is_masked, masked)):
         raise _invalid("rows", "has masked elements; fill them first, for example with .filled(0)")
     numbers = _as_array(rows)
     if numbers.shape == () and numbers.dtype.kind == "O" and not isinstance(numbers.item(), SupportsFloat):
         raise _invalid("rows", f"is {describe(numbers.item())}; an array, a list or a dict of numbers is needed")
     exact_integers = False
-    if numbers.dtype != np.float32:
+    if numbers.dtype.char not in "fd":
         try:
             numbers, exact_integers = to_float64(numbers)
         except NoNumberError as error:
@@ -195,8 +195,8 @@ def _as_array(rows: Any) -> npt.NDArray[Any]:
     except Exception as error:  # noqa: BLE001 - an array of another library may raise anything
         return _tensor_as_array(rows, error)
     # numpy makes floats of integers beside floats, and rounds them.
-    if isinstance(rows, Sequence) and numbers.dtype == np.float64 and (np.abs(numbers) > MAX_INTEGER).any():
-        return np.asarray(rows, dtype=object)
+    if numbers.dtype.char == "d" and isinstance(rows, Sequence) and not is_small(numbers):
+        return np.asarray(rows, dtype=object) if (np.abs(numbers) > MAX_INTEGER).any() else numbers
     return numbers
 
 
