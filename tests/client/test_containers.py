@@ -137,7 +137,7 @@ REJECTED: Mapping[str, Make] = {
 
 
 def read(rows: Any, network: LoadedVersion) -> list[list[float]]:
-    numbers: list[list[float]] = read_inputs(PredictRequest(network="n", **to_inputs(rows)), network).numbers.tolist()
+    numbers: list[list[float]] = read_inputs(PredictRequest(network="n", **to_inputs(rows)), network).matrix.tolist()
     return numbers
 
 
