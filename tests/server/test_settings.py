@@ -1,9 +1,12 @@
 """Settings: their sources and precedence, and what a bad one is told."""
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import forwardpass_server
 import pytest
 from forwardpass_server.settings import CONFIG_VARIABLE, PREFIX, BadSettingsError, Settings, load, table
 
@@ -65,6 +68,15 @@ def test_unknown_names_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_the_documented_table_is_this_class() -> None:
     text = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text()
     assert table() in text
+
+
+def test_every_setting_is_used() -> None:
+    """In app.py, by itself or by a property of the class."""
+    folder = Path(forwardpass_server.__file__).parent
+    used = set(re.findall(r"\bsettings\.(\w+)", "".join(path.read_text() for path in folder.glob("*.py"))))
+    properties = {name: vars(Settings)[name].fget for name in used if isinstance(vars(Settings).get(name), property)}
+    used |= {name for method in properties.values() for name in re.findall(r"\bself\.(\w+)", inspect.getsource(method))}
+    assert set(Settings.model_fields) <= used
 
 
 def test_health_command() -> None:

@@ -7,12 +7,13 @@ from typing import Literal, get_args, get_origin
 from forwardpass import spec
 from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.layers import KINDS, Axes, LayerModel
+from forwardpass_server import settings
 from forwardpass_server.core import ACTIVATIONS as FUNCTIONS
 from pydantic.fields import FieldInfo
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 SCHEMA = REFERENCE / "network.schema.json"
-TABLES = {"activations": REFERENCE / "activations.md", "layers": REFERENCE / "layers.md"}
+TABLES = {name: REFERENCE / f"{name}.md" for name in ("activations", "layers", "settings")}
 
 
 def schema() -> str:
@@ -22,7 +23,7 @@ def schema() -> str:
 
 def table(name: str) -> list[str]:
     """The rows of a table, without its head."""
-    return list(map(_activation, FUNCTIONS)) if name == "activations" else [_layer(kind) for kind in KINDS]
+    return _ROWS[name]()
 
 
 def rows_of(text: str) -> list[str]:
@@ -60,6 +61,13 @@ def _field(key: str, field: FieldInfo) -> str:
 
 def _first_line(documented: object) -> str:
     return (documented.__doc__ or "").split("\n")[0].replace("|", "\\|")
+
+
+_ROWS = {
+    "activations": lambda: list(map(_activation, FUNCTIONS)),
+    "layers": lambda: list(map(_layer, KINDS)),
+    "settings": lambda: settings.table().splitlines()[2:],
+}
 
 
 def main() -> None:
