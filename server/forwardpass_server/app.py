@@ -1,4 +1,4 @@
-"""The composition root: the only file that names every concrete class, and it runs once."""
+"""The composition root: the one place where the classes of a server are named and put together."""
 
 import asyncio
 import gc
@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -18,17 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import Engine, choose
 from forwardpass_server.oip import INFERENCE_SERVICE, inference_service
-from forwardpass_server.registry import (
-    BackupReport,
-    CopyReport,
-    Registry,
-    SqlStore,
-    StoreOpenError,
-    back_up,
-    collect_garbage,
-    copy_registry,
-    verify,
-)
+from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.rpc import (
     HEALTH_CHECK,
     HEALTH_SCOPES,
@@ -85,15 +74,15 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 
     Args:
         settings: The settings.
-        ready: Called with each address, its port the real one, when calls are answered: that of gRPC, of HTTP and of
-            the metrics, in this order.
+        ready: Called with each address, its port the real one, when calls are taken: that of gRPC, of HTTP and of the
+            metrics, in this order.
 
     Raises:
         StoreOpenError: The database cannot be used.
         TokensFileError: The tokens file cannot be used.
         ListenError: The address cannot be listened on.
         BadSettingsError: A TLS file cannot be read, or a setting needs an extra that is not installed.
-        EngineError: The engine cannot do what the settings ask for.
+        EngineError: The engine cannot do what another setting needs.
     """
     engine = choose(settings)
     for setting, extra in EXTRAS.items():
@@ -120,81 +109,6 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             registry.close()
     finally:
         store.close()
-
-
-def migrate(settings: Settings) -> None:
-    """Bring the database's schema up to date, and end.
-
-    Raises:
-        StoreOpenError: The database cannot be used.
-    """
-    SqlStore(settings.database, connect_timeout=settings.database_connect_timeout).close()
-
-
-def check(settings: Settings, say: Callable[[str], None]) -> int:
-    """Read every stored version and say what is damaged; return how many are.
-
-    Raises:
-        StoreOpenError: The database cannot be used.
-        StoreUnavailableError: It cannot be read.
-    """
-    damaged = count = 0
-    with SqlStore(settings.database) as store:
-        for name, problem in verify(store, numerics=settings.numerics):
-            count += 1
-            if problem is not None:
-                damaged += 1
-                say(f"{name}: {problem}")
-    say(f"{count} versions checked, {damaged} damaged")
-    return damaged
-
-
-def move(settings: Settings, to: str) -> CopyReport:
-    """Copy the registry to another database, which must be empty; the settings' one stays as it is.
-
-    Raises:
-        StoreOpenError: A database cannot be used.
-        StoreUnavailableError: It cannot be read or written.
-        CopyError: The registry cannot be moved.
-    """
-    with SqlStore(settings.database) as source, SqlStore(to) as target:
-        return copy_registry(source, target)
-
-
-def backup(settings: Settings, path: Path) -> BackupReport:
-    """Write a copy of a SQLite registry, which a server may have in use.
-
-    Raises:
-        BackupError: It cannot be copied.
-        StoreOpenError: The database cannot be used.
-        StoreUnavailableError: The copy cannot be read.
-    """
-    return back_up(settings.database, path)
-
-
-def restore(settings: Settings, path: Path) -> CopyReport:
-    """Put a backup into the settings' database, which must be empty; the file stays as it is.
-
-    Raises:
-        StoreOpenError: The file or the database cannot be used.
-        StoreUnavailableError: One of them cannot be read or written.
-        CopyError: The database is not empty, or the backup is damaged.
-    """
-    if not path.is_file():
-        raise StoreOpenError(f"the backup {path} does not exist")
-    with SqlStore(f"sqlite:///{path}") as source, SqlStore(settings.database) as target:
-        return copy_registry(source, target)
-
-
-def collect(settings: Settings, keep: int, *, dry_run: bool) -> list[str]:
-    """Delete old versions that nobody names; return what they are called.
-
-    Raises:
-        StoreOpenError: The database cannot be used.
-        StoreUnavailableError: It cannot be read or written.
-    """
-    with SqlStore(settings.database) as store:
-        return collect_garbage(store, keep, dry_run=dry_run)
 
 
 async def _serve(

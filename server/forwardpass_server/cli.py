@@ -159,19 +159,19 @@ def _with_settings(flags: dict[str, Any], work: "Callable[[Settings], int]") -> 
 
 
 def _migrate(flags: dict[str, Any]) -> int:
-    from forwardpass_server import app  # noqa: PLC0415
+    from forwardpass_server import commands  # noqa: PLC0415
 
     def work(settings: "Settings") -> int:
-        app.migrate(settings)
+        commands.migrate(settings)
         return 0
 
     return _with_settings(flags, work)
 
 
 def _check(flags: dict[str, Any]) -> int:
-    from forwardpass_server import app  # noqa: PLC0415
+    from forwardpass_server import commands  # noqa: PLC0415
 
-    return _with_settings(flags, lambda settings: 1 if app.check(settings, say=print) else 0)
+    return _with_settings(flags, lambda settings: 1 if commands.check(settings, say=print) else 0)
 
 
 def _add_move(parser: argparse.ArgumentParser) -> None:
@@ -180,10 +180,10 @@ def _add_move(parser: argparse.ArgumentParser) -> None:
 
 
 def _move(flags: dict[str, Any]) -> int:
-    from forwardpass_server import app  # noqa: PLC0415
+    from forwardpass_server import commands  # noqa: PLC0415
 
     to = flags.pop("to")
-    return _with_settings(flags, lambda settings: _say_moved("moved", app.move(settings, to)))
+    return _with_settings(flags, lambda settings: _say_moved("moved", commands.move(settings, to)))
 
 
 def _say_moved(done: str, moved: "CopyReport") -> int:
@@ -200,12 +200,12 @@ def _add_settings_and_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _backup(flags: dict[str, Any]) -> int:
-    from forwardpass_server import app  # noqa: PLC0415
+    from forwardpass_server import commands  # noqa: PLC0415
 
     path: Path = flags.pop("file")
 
     def work(settings: "Settings") -> int:
-        made = app.backup(settings, path)
+        made = commands.backup(settings, path)
         for name in made.damaged:
             print(f"{name} is damaged, in the registry too")  # noqa: T201 - the answer
         print(  # noqa: T201 - the answer
@@ -218,10 +218,10 @@ def _backup(flags: dict[str, Any]) -> int:
 
 
 def _restore(flags: dict[str, Any]) -> int:
-    from forwardpass_server import app  # noqa: PLC0415
+    from forwardpass_server import commands  # noqa: PLC0415
 
     path: Path = flags.pop("file")
-    return _with_settings(flags, lambda settings: _say_moved("restored", app.restore(settings, path)))
+    return _with_settings(flags, lambda settings: _say_moved("restored", commands.restore(settings, path)))
 
 
 def _add_gc(parser: argparse.ArgumentParser) -> None:
@@ -244,12 +244,12 @@ def _at_least_one(text: str) -> int:
 
 
 def _gc(flags: dict[str, Any]) -> int:
-    from forwardpass_server import app  # noqa: PLC0415
+    from forwardpass_server import commands  # noqa: PLC0415
 
     keep, dry_run = flags.pop("keep"), flags.pop("dry_run")
 
     def work(settings: "Settings") -> int:
-        found = app.collect(settings, keep, dry_run=dry_run)
+        found = commands.collect(settings, keep, dry_run=dry_run)
         for name in found:
             print(name)  # noqa: T201 - the answer
         print(f"{len(found)} versions {'would be' if dry_run else 'were'} deleted")  # noqa: T201 - the answer

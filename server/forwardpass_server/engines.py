@@ -1,7 +1,7 @@
 """Which gRPC server runs, and what each can do.
 
 `native` is pygrpc-native: HTTP/2 and gRPC in Rust for the hot methods, with a grpc.aio server
-behind it for all others. `grpcio` is grpc.aio alone. docs/explanation/engines.md says what differs.
+behind it for all others. `grpcio` is grpc.aio alone. docs/explanation/engines.md lists the differences.
 """
 
 import importlib.util
@@ -22,14 +22,14 @@ class Engine(Enum):
 
 
 class EngineError(Exception):
-    """The engine that was asked for cannot do what else was asked for; the sentence says what."""
+    """The engine cannot do what another setting needs; the sentence names it."""
 
 
 def choose(settings: "Settings") -> Engine:
-    """Return the engine to run; `auto` is the native one, where it is installed and can do what is asked for.
+    """Return the engine to run; `auto` is the native one, where it is installed and can do what the settings need.
 
     Raises:
-        EngineError: The native engine is asked for and cannot.
+        EngineError: The setting is `native`, and that engine cannot.
     """
     if settings.engine == Engine.GRPCIO.value:
         return Engine.GRPCIO

@@ -1,4 +1,4 @@
-"""Who may call what: bearer tokens with scopes, kept as hashes.
+"""Authorization: bearer tokens with scopes, kept as hashes.
 
 Without a tokens file every call is allowed. With one, a call needs a token that has the scope of its method,
 which the protos declare (`protos/forwardpass/v1/options.proto`). A method without a scope is denied.

@@ -10,31 +10,31 @@ from contextlib import contextmanager
 
 
 class Listener:
-    """The names that changed since this watcher last looked."""
+    """Collects the names of changed networks for one watcher."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._closed = False
 
     async def changed(self) -> set[str] | None:
         """Wait for changes; return their names, or None when there will be no more."""
-        await self._news.wait()
+        await self._changed.wait()
         if self._closed:
             return None
-        self._news.clear()
+        self._changed.clear()
         names, self._names = self._names, set()
         return names
 
     def tell(self, name: str) -> None:
         """Add a changed name."""
         self._names.add(name)
-        self._news.set()
+        self._changed.set()
 
     def close(self) -> None:
         """End the watch."""
         self._closed = True
-        self._news.set()
+        self._changed.set()
 
 
 class Broadcast:

@@ -1,4 +1,4 @@
-"""One call as the interceptors and servicers see it."""
+"""The context of a call, for interceptors and servicers."""
 
 import secrets
 import time
@@ -14,7 +14,7 @@ REQUEST_ID = "x-request-id"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RpcContext:
-    """What is known of a call besides its message.
+    """A call besides its message.
 
     Attributes:
         method: The full name, for example `/forwardpass.v1.PredictionService/Predict`.

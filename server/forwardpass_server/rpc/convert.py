@@ -18,7 +18,7 @@ from forwardpass_server.registry.summary import LayerSummary
 
 
 def network_message(network: NetworkState, description: str) -> Network:
-    """Say what a network is now, given the description of its latest version."""
+    """Return a network as a message, given the description of its latest version."""
     latest = network.versions[network.aliases[LATEST]]
     return Network(
         name=network.name,
@@ -33,7 +33,7 @@ def network_message(network: NetworkState, description: str) -> Network:
 
 
 def version_message(version: VersionState, summary: Summary | None, network: NetworkState | None) -> NetworkVersion:
-    """Say what a version is, given what it says, or None when it is damaged, and its network, or None without one."""
+    """Return a version as a message, given its summary (None if it is damaged) and its network, if it has one."""
     aliases = network.aliases if network else {}
     shadows = network.shadows if network else ()
     message = NetworkVersion(
@@ -66,13 +66,13 @@ def version_message(version: VersionState, summary: Summary | None, network: Net
 
 
 def move_message(move: AliasMoveRow, *, deleted: bool) -> AliasMove:
-    """Say when an alias moved where, and whether that version was deleted since."""
+    """Return an alias's move as a message; `deleted` is whether that version was deleted since."""
     time = None if move.time is None else _timestamp(move.time)
     return AliasMove(version=move.number, time=time, rollback=move.is_rollback, deleted=deleted)
 
 
 def shadow_report(shadowing: Shadowing) -> ShadowReport:
-    """Say what was counted of a shadow."""
+    """Return the figures of a shadow as a message."""
     figures = shadowing.statistics.collect()
     return ShadowReport(
         shadow=_shadow_message(shadowing.row), of_version=shadowing.live.number, **dataclasses.asdict(figures)

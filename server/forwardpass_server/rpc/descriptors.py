@@ -1,4 +1,4 @@
-"""What the API is, for proxies that make JSON of it: every file of the protos with all that it imports."""
+"""The descriptor set of the API, for proxies that transcode it to JSON: every proto file with all its imports."""
 
 from typing import TYPE_CHECKING
 

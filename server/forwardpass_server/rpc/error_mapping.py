@@ -1,4 +1,4 @@
-"""From exceptions to what callers get, on the one way that all take; counted and logged here."""
+"""From exceptions to statuses: the one place that all errors pass, where they are counted and logged."""
 
 import logging
 import threading
@@ -16,14 +16,14 @@ STATUS_TRAILER: Final = "grpc-status-details-bin"
 
 
 class ErrorMapper:
-    """Makes and counts the refusals of one server. May be used in any thread."""
+    """Maps the errors of one server to statuses, and counts them. May be used in any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(REASONS, 0)
 
     def map(self, error: Exception, request_id: str) -> MappedError:
-        """Turn an exception into what the caller gets; the story of an unknown one goes to the log."""
+        """Map an exception to the status that the caller gets; log the traceback of an unknown one."""
         if type(error) not in CODES:
             log.error("call failed", exc_info=error, extra={"request_id": request_id})
         mapped = map_error(error, request_id)
@@ -41,6 +41,6 @@ class ErrorMapper:
         )
 
     def counted(self) -> dict[str, int]:
-        """Return how many there were of each reason, 0 too."""
+        """Return how many errors there were of each reason, those with 0 included."""
         with self._lock:
             return dict(self._counts)

@@ -28,7 +28,7 @@ SCOPES: Final = {path_of(method): OPEN for method in SERVICE.methods}
 """The scope of each method: the protocol's own proto cannot declare it."""
 NETWORK_PREFIX: Final = "forwardpass.v1.network/"
 DATABASE: Final = "forwardpass.v1.database"
-"""Serves while the registry's database answers. It says nothing of the server, which predicts without."""
+"""SERVING while the registry's database responds. The server predicts without it: this is not its own health."""
 
 _STATES = HealthCheckResponse.ServingStatus
 SERVING: Final = _STATES.Value("SERVING")

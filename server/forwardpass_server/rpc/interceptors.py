@@ -1,7 +1,7 @@
-"""What happens around every call, in one visible order.
+"""Interceptors: the rules around every call, in one visible order.
 
-An interceptor is a function from a call to an asynchronous context manager: what it does
-before and after the call stands before and after its `yield`.
+An interceptor is a function from a call to an asynchronous context manager: what it does before and after the call
+stands before and after its `yield`. `app.py` lists them in their order.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ Interceptor: TypeAlias = Callable[[RpcContext], AbstractAsyncContextManager[None
 
 
 class InFlight:
-    """How many calls are being answered, and whether new ones are let in. May be used in any thread."""
+    """Counts the calls in flight, and admits new ones or not. May be used in any thread."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -36,16 +36,16 @@ class InFlight:
         self._lock = threading.Lock()
 
     def check_open(self) -> None:
-        """Let a call pass while the server is not stopping.
+        """Let a call pass unless the server is stopping.
 
         Raises:
             DrainingError: The server is stopping.
         """
         if self.draining:
-            raise DrainingError("the server is stopping; try again, another replica will answer", retry_after=1.0)
+            raise DrainingError("the server is stopping; try again at another replica", retry_after=1.0)
 
     def enter(self, count: int = 1) -> int:
-        """Count calls in, as many as there is room for; return how many.
+        """Count calls in, up to the limit; return how many there is room for.
 
         Raises:
             DrainingError: The server is stopping.
@@ -71,7 +71,7 @@ class InFlight:
             self.count -= count
 
     async def idle(self) -> None:
-        """Wait until no call is being answered."""
+        """Wait until no call is in flight."""
         while self.count:  # noqa: ASYNC110 - calls end in other threads
             await asyncio.sleep(0.005)
 
@@ -88,7 +88,7 @@ def too_large(size: int, limit: int) -> QuotaExceededError:
 
 
 def errors(error_mapper: ErrorMapper) -> Interceptor:
-    """Let no exception out of a gRPC call but as an entry of the error table; HTTP has its own way to say them."""
+    """End a gRPC call that raises with the status of its error; HTTP has statuses of its own."""
 
     @asynccontextmanager
     async def around(call: RpcContext) -> AsyncIterator[None]:
@@ -106,7 +106,7 @@ def errors(error_mapper: ErrorMapper) -> Interceptor:
 
 
 def admission(in_flight: InFlight) -> Interceptor:
-    """Refuse what the server cannot take now. Streams that stay open do not count."""
+    """Reject calls beyond the limit, or while the server is stopping. Streams that stay open do not count."""
 
     @asynccontextmanager
     async def around(call: RpcContext) -> AsyncIterator[None]:
@@ -125,7 +125,7 @@ def admission(in_flight: InFlight) -> Interceptor:
 
 
 def authorization(guard: Guard) -> Interceptor:
-    """Refuse who may not call."""
+    """Reject calls that the caller may not make."""
 
     @asynccontextmanager
     async def around(call: RpcContext) -> AsyncIterator[None]:
@@ -136,7 +136,7 @@ def authorization(guard: Guard) -> Interceptor:
 
 
 def deadline(seconds: float) -> Interceptor:
-    """End a call that its caller gave no shorter time; streams may stay open."""
+    """End a call after some seconds, if its own deadline is not sooner; streams may stay open."""
 
     @asynccontextmanager
     async def around(call: RpcContext) -> AsyncIterator[None]:

@@ -1,9 +1,8 @@
 """From a service's descriptor and a servicer to gRPC method handlers on raw bytes.
 
 Every method of the descriptor that is not hot must be a coroutine function of the servicer (an asynchronous
-generator where the response is a stream), named in snake_case. Requests are parsed here,
-so that bytes which are no message are refused by our own rule and not by gRPC's. Those of hot
-methods go to the door as they are.
+generator where the response is a stream), named in snake_case. Requests are parsed here, so that bytes which are no
+message are rejected with our own error and not with gRPC's. Requests of hot methods go to the transport as they are.
 """
 
 import re
@@ -32,7 +31,7 @@ class Service:
 
     Attributes:
         descriptor: Its methods.
-        servicer: What answers those that are not hot.
+        servicer: Has a function for each method that is not hot.
         hot: The methods whose calls go to the dispatcher as bytes, by their names.
     """
 
@@ -119,13 +118,13 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, interceptors: 
 
 
 class UnknownMethods(grpc.GenericRpcHandler):
-    """Answers every call that no other handler takes; so it is added last."""
+    """Rejects every call that no other handler takes; so it is added last."""
 
     def __init__(self, error_mapper: ErrorMapper) -> None:
         self._error_mapper = error_mapper
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """Return a handler that refuses the call, whatever its kind."""
+        """Return a handler that rejects the call, unary or stream."""
         path = handler_call_details.method
 
         async def unknown(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:

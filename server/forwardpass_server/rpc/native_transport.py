@@ -33,7 +33,7 @@ _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}  # n
 """Where to reach a server that listens on all of a machine's addresses."""
 
 Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
-"""What the front knows of a call: metadata, peer, and the seconds that its caller still waits."""
+"""The front's details of a call: metadata, peer, and the seconds until the caller's deadline."""
 
 
 def open_front(address: str) -> "NativeGrpcFront":

@@ -30,7 +30,7 @@ from forwardpass_server.serving import lower_priority
 
 SERVICE: Final = v1.DESCRIPTOR.services_by_name["NetworkService"]
 DEFAULT_PAGE: Final = 50
-LARGEST_PAGE: Final = 1_000
+MAX_PAGE: Final = 1_000
 
 T = TypeVar("T")
 
@@ -263,7 +263,7 @@ class NetworkService:
                         yield await self._in_thread(functools.partial(self._change, name))
 
     def _network(self, network: NetworkState) -> Network:
-        """Say what a network is; this may wait for the store."""
+        """Return a network as a message; this may wait for the store."""
         try:
             description = self._registry.read_description(network.versions[network.aliases[LATEST]])
         except NotFoundError:  # deleted meanwhile
@@ -274,7 +274,7 @@ class NetworkService:
         return [*map(self._network, networks)]
 
     def _written(self, write: Callable[[], NetworkState]) -> tuple[Network, int]:
-        """Change a network; return what it is then, and a revision that has the change."""
+        """Change a network; return it as a message, and a revision that has the change."""
         network = write()
         revision = max(network.revision, self._registry.revision)
         try:
@@ -283,7 +283,7 @@ class NetworkService:
             return network_message(network, ""), revision
 
     def _versions(self, network: NetworkState, versions: Sequence[VersionState]) -> list[NetworkVersion]:
-        """Say what versions are, but for those that were deleted meanwhile; this may wait for the store."""
+        """Return versions as messages, without those that were deleted meanwhile; this may wait for the store."""
         messages = []
         for version in versions:
             with contextlib.suppress(NotFoundError):
@@ -299,7 +299,7 @@ class NetworkService:
         return _event(v1.NETWORK_EVENT_CHANGED, network, snapshot.revision)
 
     def _registered(self, done: Registered) -> dict[str, Any]:
-        """Return the fields that the answers of both ways to register have."""
+        """Return the fields that the responses of both ways to register have in common."""
         network = None
         with contextlib.suppress(NetworkNotFoundError):  # validated only, or deleted meanwhile
             network = self._registry.network(done.version.network)
@@ -314,10 +314,10 @@ def _event(event: v1.NetworkEvent, network: Network | None, revision: int) -> v1
     return v1.WatchNetworksResponse(event=event, network=network, revision=revision)
 
 
-def _page_size(wanted: int) -> int:
-    if wanted < 0:
-        raise _invalid("page_size", f"is {wanted}; it cannot be negative")
-    return min(wanted or DEFAULT_PAGE, LARGEST_PAGE)
+def _page_size(size: int) -> int:
+    if size < 0:
+        raise _invalid("page_size", f"is {size}; it cannot be negative")
+    return min(size or DEFAULT_PAGE, MAX_PAGE)
 
 
 def _token(text: str) -> str:

@@ -57,7 +57,7 @@ class ServerReflection:
             "list_services": self._list_services,
             "file_by_filename": lambda name: self._files(lambda pool: pool.FindFileByName(name)),
             "file_containing_symbol": lambda name: self._files(lambda pool: _file_of_symbol(pool, name)),
-            "file_containing_extension": lambda wanted: self._files(lambda pool: _file_of_extension(pool, wanted)),
+            "file_containing_extension": lambda request: self._files(lambda pool: _file_of_extension(pool, request)),
             "all_extension_numbers_of_type": self._extension_numbers,
         }
 
@@ -68,12 +68,12 @@ class ServerReflection:
             if kind is None:
                 found = _error(grpc.StatusCode.INVALID_ARGUMENT, "the request is empty; set one of its fields")
             else:
-                wanted = getattr(request, kind)
+                value = getattr(request, kind)
                 try:
-                    found = self._lookups[kind](wanted)
+                    found = self._lookups[kind](value)
                 except KeyError:
-                    said = f"{kind}: the server has no {str(wanted).strip()!r}"
-                    found = _error(grpc.StatusCode.NOT_FOUND, said)
+                    message = f"{kind}: the server has no {str(value).strip()!r}"
+                    found = _error(grpc.StatusCode.NOT_FOUND, message)
             yield self._response(valid_host=request.host, original_request=request, **found)
 
     def _list_services(self, _: str) -> dict[str, Any]:
@@ -127,14 +127,14 @@ def _file_of_symbol(pool: descriptor_pool.DescriptorPool, name: str) -> Any:
     raise KeyError(name)
 
 
-def _file_of_extension(pool: descriptor_pool.DescriptorPool, wanted: Any) -> Any:
+def _file_of_extension(pool: descriptor_pool.DescriptorPool, request: Any) -> Any:
     """Return the file that defines an extension, given its message and its number.
 
     Raises:
         KeyError: There is none in this pool.
     """
-    message = pool.FindMessageTypeByName(wanted.containing_type)
-    extension: Any = pool.FindExtensionByNumber(message, wanted.extension_number)
+    message = pool.FindMessageTypeByName(request.containing_type)
+    extension: Any = pool.FindExtensionByNumber(message, request.extension_number)
     return extension.file
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_STREAMS: Final = 1_000
-"""Calls of one connection at once. A client at this limit is refused now and then, since it counts a call as ended
-before the server does; with gRPC's usual 100, one that makes 200 calls at once met that each time."""
+"""Calls of one connection at once. At this limit a client's call is rejected now and then, since the client counts a
+call as ended before the server does; with gRPC's usual 100, each client that makes 200 calls at once met that."""
 
 # Why each: design notes in docs/explanation/architecture.md, "Transport".
 OPTIONS: Final = (

@@ -1,7 +1,7 @@
-"""The error table: every exception that may leave the server, and what it becomes on the wire.
+"""The error table: every exception that may leave the server, and its status on the wire.
 
-The one place that knows status codes. An exception that is not in the table leaves as
-INTERNAL with a constant sentence; its story goes to the log.
+The one place that knows status codes. An exception that is not in the table leaves as INTERNAL with a constant
+sentence; its traceback goes to the log.
 """
 
 from dataclasses import dataclass
@@ -97,14 +97,14 @@ CODES: Final[dict[type[ForwardpassError], grpc.StatusCode]] = {
 }
 """The status code of each exception; a test proves that none is missing."""
 
-UNKNOWN_FAILURE: Final = "the server failed to answer; its log has the reason under the request id"
+UNKNOWN_ERROR: Final = "the server failed; its log has the reason under the request id"
 
 _REASON_OF: Final = {error: reason for reason, error in REASONS.items()}
 # Trailers travel in HTTP/2 headers, which proxies and clients bound (8 KiB is common): details in base64, and the
 # message once more, where what is not ASCII takes three bytes for one.
 _MAX_DETAIL_BYTES: Final = 5_000
 _MAX_TEXT_BYTES: Final = (1_000, 250, 60)
-"""How long a single text may be; the next shorter one holds where all of them together are too long."""
+"""The most bytes of a single text; the next smaller bound holds where all texts together are too long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,9 +117,9 @@ class MappedError:
 
 
 def map_error(error: Exception, request_id: str) -> MappedError:
-    """Turn any exception into what the caller gets."""
+    """Map any exception to the status that the caller gets."""
     if type(error) not in CODES:
-        error = InternalError(UNKNOWN_FAILURE)
+        error = InternalError(UNKNOWN_ERROR)
     assert isinstance(error, ForwardpassError)  # noqa: S101 - every key of the table is one
     code = CODES[type(error)]
     for most in _MAX_TEXT_BYTES:
@@ -133,7 +133,7 @@ def map_error(error: Exception, request_id: str) -> MappedError:
 
 
 def _details(error: ForwardpassError, request_id: str, most: int) -> list[object]:
-    """Return everything that is known of an error, no text longer than so many bytes."""
+    """Return the details of an error, each text shortened to at most `most` bytes."""
 
     def short(text: str) -> str:
         return _shortened(text, most)
@@ -191,7 +191,7 @@ def _packed(message: object) -> Any:
 
 
 def _shortened(text: str, most: int) -> str:
-    """Return a text, or of a longer one so much that it takes at most so many bytes."""
+    """Return a text, cut so that it takes at most `most` bytes."""
     encoded = text[: most + 1].encode(errors="replace")
     if len(encoded) <= most:
         return text

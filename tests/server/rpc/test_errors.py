@@ -20,7 +20,7 @@ from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1 import prediction_service_pb2 as predictions
 from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Rows, Tensor
-from forwardpass_server.rpc.status import CODES, UNKNOWN_FAILURE, map_error
+from forwardpass_server.rpc.status import CODES, UNKNOWN_ERROR, map_error
 from google.protobuf.struct_pb2 import Struct
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -171,6 +171,13 @@ CASES = {
     "nan": (
         PREDICT,
         predict_request("article-linear", [1, math.nan]),
+        Code.INVALID_ARGUMENT,
+        "MISSING_VALUE",
+        ["tensor[0][1]"],
+    ),
+    "infinity": (
+        PREDICT,
+        predict_request("article-linear", [1, math.inf]),
         Code.INVALID_ARGUMENT,
         "NON_FINITE_INPUT",
         ["tensor[0][1]"],
@@ -472,7 +479,7 @@ def test_the_table_is_complete() -> None:
 def test_an_unknown_exception_leaves_as_a_constant_sentence() -> None:
     refused_ = map_error(RuntimeError("postgresql://user:secret@host"), "id-1")
     assert refused_.code is Code.INTERNAL
-    assert refused_.status.message == UNKNOWN_FAILURE
+    assert refused_.status.message == UNKNOWN_ERROR
     assert b"secret" not in refused_.status.SerializeToString()
 
 
