@@ -14,14 +14,17 @@ import grpc
 import grpc.aio
 
 from forwardpass import _calls
+from forwardpass._base import BaseClient
 from forwardpass._batches import MAX_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
-from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
-from forwardpass._failures import broke_off, error_from, rest_of
-from forwardpass._revisions import Revisions
+from forwardpass._failures import closed, out_of_time, rest_of
 from forwardpass._sending import AsyncSender
 from forwardpass._streams import Progress, countdown
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, RevisionAheadError, UnavailableError
+from forwardpass._transport.connections import AsyncConnection, Interrupted
+from forwardpass._transport.endpoint import UNSET, Timeout, Tls
+from forwardpass._transport.memory import AsyncByteLimit, large_bytes
+from forwardpass._transport.retries import Retries
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import (
     AliasMove,
     NetworkChange,
@@ -39,7 +42,7 @@ from forwardpass.spec import NetworkSpec
 Result = TypeVar("Result")
 
 
-class AsyncClient:
+class AsyncClient(BaseClient):
     """Calls a forwardpass server from asyncio.
 
     The arguments, methods, answers and exceptions are those of `Client`, whose documentation
@@ -62,21 +65,27 @@ class AsyncClient:
         allow_insecure_token: bool = False,
         retries: bool = True,
         coalesce: bool = False,
+        pickle_token: bool = False,
     ) -> None:
-        self._endpoint = endpoint(
+        super().__init__(
             address,
             timeout=timeout,
             token=token,
             tls=tls,
             allow_insecure_token=allow_insecure_token,
             retries=retries,
+            coalesce=coalesce,
+            pickle_token=pickle_token,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._channel: Any = None
-        self._methods: dict[str, Any] = {}
-        self._revisions = Revisions()
-        self._closed = False
-        self._sender = AsyncSender(self._ask, address) if coalesce else None
+        self._connection: AsyncConnection = AsyncConnection(self._endpoint, self._begin_anew)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Make what belongs to the event loop of this process; in a forked child once more."""
+        self._bytes = AsyncByteLimit()
+        self._sender: AsyncSender | None = None
+        if self._settings["coalesce"]:
+            self._sender = AsyncSender(self._ask, self._endpoint.address)
 
     async def register(
         self,
@@ -104,12 +113,13 @@ class AsyncClient:
         self, name: str, rows: RowsLike, *, version: str | int = "", top_k: int = 0, timeout: Timeout = UNSET
     ) -> Prediction:
         """Compute a network's outputs for one row or many."""
-        if self._sender is None:
-            return await self._ask(_calls.predict(name, rows, version=version, top_k=top_k), timeout)
+        if self._sender is None or large_bytes(rows):
+            make = partial(_calls.predict, name, rows, version=version, top_k=top_k)
+            return await self._ask_for(rows, make, timeout)
         read = _calls.predict_in_company(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
             return await self._ask(read, timeout)
-        self._check_open()
+        self._connection.check()
         return await self._sender.predict(*read, self._endpoint.limit(timeout))
 
     async def predict_many(
@@ -162,8 +172,10 @@ class AsyncClient:
         timeout: Timeout = UNSET,
     ) -> Trace:
         """Compute the same as `predict` and show every node on the way; `str` of the trace draws it."""
-        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k)
-        return await self._ask(call, timeout)
+        make = partial(
+            _calls.trace, name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k
+        )
+        return await self._ask_for(rows, make, timeout)
 
     async def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Get a network: its aliases, and how many versions there are."""
@@ -300,18 +312,11 @@ class AsyncClient:
                 pass
             await asyncio.sleep(_calls.PAUSE)
 
-    @property
-    def revision(self) -> int:
-        """The highest revision of the registry in any answer; what is read from the registry later is no older."""
-        return self._revisions.seen
-
     async def close(self) -> None:
         """Close the connections; calls in flight fail, and so do all later ones."""
-        self._closed = True
         if self._sender is not None:
-            self._sender.close(_calls.closed())
-        if self._channel is not None:
-            await self._channel.close()
+            self._sender.close(closed())
+        await self._connection.close()
 
     async def _ask(self, call: Call[Result], timeout: Timeout) -> Result:
         limit = self._endpoint.limit(timeout, call.more_time)
@@ -319,37 +324,53 @@ class AsyncClient:
             return call.known
         begun = time.monotonic()
         try:
-            try:
-                reply = await self._start(call, limit)
-            except grpc.RpcError as error:
-                if call.method not in self._endpoint.repeatable or not broke_off(error):
-                    raise
-                reply = await self._start(call, rest_of(limit, begun))
-        except grpc.RpcError as error:
-            call.check()
-            raise self._failure(error, limit) from error
-        except asyncio.CancelledError:
-            self._check_end()
-            raise
+            reply = await self._send(call, limit)
+        except (grpc.RpcError, Interrupted) as error:
+            reply = await self._send_again(call, error, self._retries(call, limit, begun))
         call.check()
         self._revisions.note(call.method, reply)
         return call.parse(reply)
 
+    async def _ask_for(self, rows: object, make: Callable[[], Call[Result]], timeout: Timeout) -> Result:
+        """Make a call whose rows may be so many that it has to wait for room."""
+        size = large_bytes(rows)
+        if not size:
+            return await self._ask(make(), timeout)
+        limit = self._endpoint.limit(timeout)
+        begun = time.monotonic()
+        try:
+            async with self._bytes.hold(size, limit):
+                return await self._ask(make(), rest_of(limit, begun))
+        except TimeoutError as error:
+            raise error if isinstance(error, ForwardpassError) else out_of_time(self._endpoint.address, limit) from None
+
     async def _each(self, call: Call[Result], timeout: float | None) -> AsyncGenerator[Result, None]:
         limit = self._endpoint.limit(timeout)
-        stream = self._start(call, limit)
+        retries = self._retries(call, limit, time.monotonic())
+        has_begun = False
         try:
-            async for reply in stream:
-                self._revisions.note(call.method, reply)
-                yield call.parse(reply)
-        except grpc.RpcError as error:
-            call.check()
-            raise self._failure(error, limit) from error
-        except asyncio.CancelledError:
-            self._check_end()
-            raise
+            while True:
+                try:
+                    async for reply in await self._start(call, retries.left()):
+                        if not has_begun:
+                            has_begun = True
+                            call.begun()
+                        self._revisions.note(call.method, reply)
+                        yield call.parse(reply)
+                    break
+                except (grpc.RpcError, asyncio.CancelledError) as error:
+                    failed = self._failed(call, error)
+                    if has_begun:
+                        call.check()
+                        raise self._end_of_stream(failed, limit) from error
+                    await asyncio.sleep(self._pause_before_retry(call, failed, retries))
+                finally:
+                    stream = self._connection.running.get(call)
+                    self._connection.end(call)
+                    if stream is not None:
+                        stream.cancel()
         finally:
-            stream.cancel()
+            call.ended()
         call.check()
 
     async def _pages(self, ask: Callable[[str], Call[Page[Result]]], timeout: Timeout) -> AsyncIterator[Result]:
@@ -361,39 +382,63 @@ class AsyncClient:
             for item in page.items:
                 yield item
 
-    def _start(self, call: Call[Any], limit: float | None) -> Any:
-        self._check_open()
-        return self._methods[call.method](
-            self._revisions.stamp(call.method, call.request),
+    async def _send(self, call: Call[Any], limit: float | None) -> Any:
+        """Make one attempt of a call; return the message of the response."""
+        connection = self._connection
+        connection.check()
+        connection.in_flight[call] = call.method
+        try:
+            methods = connection.methods or await connection.open(call, call.method)
+            running = connection.running[call] = methods[call.method](
+                self._revisions.stamp(call.method, call.request if call.requests is None else call.requests()),
+                timeout=limit,
+                metadata=self._endpoint.headers,
+                wait_for_ready=call.wait,
+            )
+            return await running
+        except (grpc.RpcError, asyncio.CancelledError) as error:
+            failed = self._failed(call, error)
+            if failed is error:
+                raise
+            raise failed from error
+        finally:
+            connection.end(call)
+
+    async def _send_again(self, call: Call[Any], error: Exception, retries: Retries) -> Any:
+        while True:
+            await asyncio.sleep(self._pause_before_retry(call, error, retries))
+            try:
+                return await self._send(call, retries.left())
+            except (grpc.RpcError, Interrupted) as last:
+                error = last
+
+    async def _start(self, call: Call[Any], limit: float | None) -> Any:
+        """Start one attempt of a call that is a stream."""
+        connection = self._connection
+        connection.check()
+        methods = connection.methods or await connection.open(call, call.method)
+        connection.in_flight.pop(call, None)  # a fork does not wait for streams
+        stream = connection.running[call] = methods[call.method](
+            self._revisions.stamp(call.method, call.request if call.requests is None else call.requests()),
             timeout=limit,
             metadata=self._endpoint.headers,
             wait_for_ready=call.wait,
         )
+        return stream
 
-    def _check_open(self) -> None:
-        """Open the channel if this is the first call; only now, for it belongs to the event loop that runs then."""
-        if self._closed:
-            raise _calls.closed()
-        loop = asyncio.get_running_loop()
-        if self._channel is None:
-            self._loop, self._channel = loop, self._endpoint.open(grpc.aio)
-            self._methods = methods(self._channel)
-        if loop is not self._loop:
-            raise RuntimeError("the client was first used in another event loop; make one for each loop")
-
-    def _check_end(self) -> None:
+    def _failed(self, call: Call[Any], error: BaseException) -> Any:
+        """Return what an attempt failed with: the error itself, or what gRPC told as a cancellation."""
         task = asyncio.current_task()
-        if self._closed and task is not None and not task.cancelling():
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise error
+        if self._connection.was_interrupted(call):
+            return Interrupted()
+        if isinstance(error, asyncio.CancelledError):
+            if not self._connection.is_closed:
+                raise error
             # Nobody cancelled the task: it is how grpc ends calls in flight when their channel is closed.
-            raise _calls.closed() from None
-
-    def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
-        if self._closed:
-            return _calls.closed()
-        failure = error_from(error, target=self._endpoint.address, timeout=limit)
-        if isinstance(failure, RevisionAheadError):
-            self._revisions.forget()
-        return failure
+            raise closed() from None
+        return error
 
     async def __aenter__(self) -> Self:
         return self
@@ -402,6 +447,3 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._endpoint.address!r}{', closed' if self._closed else ''})"

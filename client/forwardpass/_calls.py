@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from sys import maxsize
 from typing import Any, Final, Generic, TypeVar
 
 from forwardpass import _replies, spec
-from forwardpass._channel import SERVING
 from forwardpass._coalescing import Batch, Group, Outcome, group_of
+from forwardpass._replay import AsyncReplay, Replay
 from forwardpass._streams import CHUNK_BYTES, PredictionStream, Progress, Upload
+from forwardpass._transport.methods import SERVING
 from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError, UnavailableError
 from forwardpass.models import (
     AliasMove,
@@ -45,13 +47,16 @@ def _nothing() -> None:
     pass
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Call(Generic[Result]):
     """One call of a method.
 
     Attributes:
         method: Its name.
-        request: The message, or an iterator of messages.
+        request: The message; None where there are several.
+        requests: Makes an iterator of the messages, for each attempt; None where there is one message.
+        begun: Called when the response has begun, after which there is no further attempt.
+        ended: Called when there will be no further attempt.
         parse: Makes the result of a message of the answer.
         check: Raises what the caller's own iterator or callback raised while the requests were made.
         more_time: Seconds that the call needs beyond the client's default timeout.
@@ -60,8 +65,11 @@ class Call(Generic[Result]):
     """
 
     method: str
-    request: Any
+    request: Any = None
     parse: Callable[[Any], Result]
+    requests: Callable[[], Any] | None = None
+    begun: Callable[[], None] = _nothing
+    ended: Callable[[], None] = _nothing
     check: Callable[[], None] = _nothing
     more_time: float = 0.0
     wait: bool = False
@@ -134,8 +142,20 @@ def predict_stream(
 ) -> Call[tuple[str, Prediction | ForwardpassError]]:
     """Ask for the outputs of many requests over one stream."""
     stream = PredictionStream(_request_of)
-    messages = stream.read_async(requests) if isinstance(requests, AsyncIterable) else stream.read(requests)
-    return Call(method="PredictStream", request=messages, parse=stream.answer, check=stream.check)
+    if isinstance(requests, AsyncIterable):
+        async_replay = AsyncReplay(stream.read_async(requests))
+        return Call(
+            method="PredictStream",
+            requests=async_replay.attempt,
+            begun=async_replay.end,
+            ended=async_replay.close,
+            parse=stream.answer,
+            check=stream.check,
+        )
+    replay = Replay(stream.read(requests))
+    return Call(
+        method="PredictStream", requests=replay.attempt, begun=replay.end, parse=stream.answer, check=stream.check
+    )
 
 
 def trace(
@@ -178,7 +198,7 @@ def register(
     )
     return Call(
         method="UploadNetwork",
-        request=upload.requests(header),
+        requests=partial(upload.requests, header),
         parse=_replies.registered,
         check=upload.check,
         more_time=upload.size / CHUNK_BYTES,
@@ -374,11 +394,6 @@ def watch_ended(target: str) -> UnavailableError:
         f"{target} ended the watch, since it stops; watch again for the state of then and what follows",
         target=target,
     )
-
-
-def closed() -> RuntimeError:
-    """Make what is raised when a closed client is used."""
-    return RuntimeError("the client is closed; make another one")
 
 
 def health(*, wait: bool = False) -> Call[bool]:

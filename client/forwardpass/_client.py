@@ -11,14 +11,17 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from forwardpass import _calls
+from forwardpass._base import BaseClient
 from forwardpass._batches import MAX_AWAY, Batches, batch_size
 from forwardpass._calls import Call, Page, SpecLike
-from forwardpass._channel import UNSET, Timeout, Tls, endpoint, methods
-from forwardpass._failures import broke_off, error_from, rest_of
-from forwardpass._revisions import Revisions
+from forwardpass._failures import closed, out_of_time, rest_of
 from forwardpass._sending import Sender
 from forwardpass._streams import Progress, countdown
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, RevisionAheadError, UnavailableError
+from forwardpass._transport.connections import Connection, Interrupted
+from forwardpass._transport.endpoint import UNSET, Timeout, Tls
+from forwardpass._transport.memory import ByteLimit, large_bytes
+from forwardpass._transport.retries import Retries
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import (
     AliasMove,
     NetworkChange,
@@ -36,15 +39,16 @@ from forwardpass.spec import NetworkSpec
 Result = TypeVar("Result")
 
 
-class Client:
+class Client(BaseClient):
     """Calls a forwardpass server.
 
     One client serves all threads of a process and keeps its connections open, so make one and use
-    it for all calls. Make it after forking: a connection does not survive a fork.
+    it for all calls. A client may be inherited by `fork`: its connections are closed just before the fork, and the
+    parent and the child each connect anew. A client that is pickled becomes its settings; copies connect by themselves.
 
-    Every method raises a `ForwardpassError` when the server refuses or fails; the classes are those
+    Every method raises a `ForwardpassError` when the server rejects a call or fails; the classes are those
     of `forwardpass.errors`, with the server's facts as attributes. Calls that are safe to repeat are
-    repeated by themselves, up to four times, when the server cannot be reached.
+    repeated until their timeout, with growing pauses, when the server cannot be reached.
 
     Args:
         address: The server, `HOST:PORT`, or another target of grpc such as `unix:PATH`.
@@ -55,7 +59,8 @@ class Client:
         allow_insecure_token: Whether a token may travel without TLS to another machine.
         retries: Whether calls that are safe to repeat are repeated.
         coalesce: Whether calls of `predict` with one row each, made by several threads or tasks at the same
-            time, travel together. Answers, errors and timeouts stay those of each call by itself.
+            time, travel together. Responses, errors and timeouts stay those of each call by itself.
+        pickle_token: Whether a pickle of the client has the token, readable for everyone who has the pickle.
 
     Raises:
         InvalidFieldError: The address, timeout or token cannot be used.
@@ -76,20 +81,27 @@ class Client:
         allow_insecure_token: bool = False,
         retries: bool = True,
         coalesce: bool = False,
+        pickle_token: bool = False,
     ) -> None:
-        self._endpoint = endpoint(
+        super().__init__(
             address,
             timeout=timeout,
             token=token,
             tls=tls,
             allow_insecure_token=allow_insecure_token,
             retries=retries,
+            coalesce=coalesce,
+            pickle_token=pickle_token,
         )
-        self._channel = self._endpoint.open(grpc)
-        self._methods = methods(self._channel)
-        self._revisions = Revisions()
-        self._closed = False
-        self._sender = Sender(self._start, self._failure, address) if coalesce else None
+        self._connection: Connection = Connection(self._endpoint, self._begin_anew)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Make what belongs to the threads of this process; in a forked child once more."""
+        self._bytes = ByteLimit()
+        self._sender: Sender | None = None
+        if self._settings["coalesce"]:
+            self._sender = Sender(self._start, self._retries, self._pause, self._endpoint.address)
 
     def register(
         self,
@@ -149,12 +161,14 @@ class Client:
             UnknownCategoryError: A text is no category of its category, and its feature has no fill value.
             OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
         """
-        if self._sender is None:
-            return self._ask(_calls.predict(name, rows, version=version, top_k=top_k), timeout)
+        if self._sender is None or large_bytes(rows):
+            make = partial(_calls.predict, name, rows, version=version, top_k=top_k)
+            return self._ask_for(rows, make, timeout)
         read = _calls.predict_in_company(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
             return self._ask(read, timeout)
-        self._check_open()
+        if self._connection.is_closed:
+            raise closed()
         return self._sender.predict(*read, self._endpoint.limit(timeout))
 
     def predict_many(
@@ -257,8 +271,10 @@ class Client:
         Raises:
             LayerNotFoundError: The network has no layer of one of the names.
         """
-        call = _calls.trace(name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k)
-        return self._ask(call, timeout)
+        make = partial(
+            _calls.trace, name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k
+        )
+        return self._ask_for(rows, make, timeout)
 
     def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Get a network: its aliases, and how many versions there are."""
@@ -408,17 +424,11 @@ class Client:
                 pass
             time.sleep(_calls.PAUSE)
 
-    @property
-    def revision(self) -> int:
-        """The highest revision of the registry in any answer; what is read from the registry later is no older."""
-        return self._revisions.seen
-
     def close(self) -> None:
         """Close the connections; calls in flight fail, and so do all later ones."""
-        self._closed = True
+        self._connection.close()
         if self._sender is not None:
-            self._sender.close(_calls.closed())
-        self._channel.close()
+            self._sender.close(closed())
 
     def _ask(self, call: Call[Result], timeout: Timeout) -> Result:
         limit = self._endpoint.limit(timeout, call.more_time)
@@ -426,31 +436,50 @@ class Client:
             return call.known
         begun = time.monotonic()
         try:
-            try:
-                reply = self._start(call, limit)
-            except grpc.RpcError as error:
-                if call.method not in self._endpoint.repeatable or not broke_off(error):
-                    raise
-                reply = self._start(call, rest_of(limit, begun))
-        except grpc.RpcError as error:
-            call.check()
-            raise self._failure(error, limit) from error
+            reply = self._send(call, limit)
+        except (grpc.RpcError, Interrupted) as error:
+            reply = self._send_again(call, error, self._retries(call, limit, begun))
         call.check()
         self._revisions.note(call.method, reply)
         return call.parse(reply)
 
+    def _ask_for(self, rows: object, make: Callable[[], Call[Result]], timeout: Timeout) -> Result:
+        """Make a call whose rows may be so many that it has to wait for room."""
+        size = large_bytes(rows)
+        if not size:
+            return self._ask(make(), timeout)
+        limit = self._endpoint.limit(timeout)
+        begun = time.monotonic()
+        try:
+            with self._bytes.hold(size, limit):
+                return self._ask(make(), rest_of(limit, begun))
+        except TimeoutError as error:
+            raise error if isinstance(error, ForwardpassError) else out_of_time(self._endpoint.address, limit) from None
+
     def _each(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
         limit = self._endpoint.limit(timeout)
-        stream = self._start(call, limit)
-        try:
-            for reply in stream:
-                self._revisions.note(call.method, reply)
-                yield call.parse(reply)
-        except grpc.RpcError as error:
-            call.check()
-            raise self._failure(error, limit) from error
-        finally:
-            stream.cancel()
+        retries = self._retries(call, limit, time.monotonic())
+        has_begun = False
+        while True:
+            stream = None
+            try:
+                stream = self._start(call, retries.left())
+                for reply in stream:
+                    if not has_begun:
+                        has_begun = True
+                        call.begun()
+                    self._revisions.note(call.method, reply)
+                    yield call.parse(reply)
+                break
+            except grpc.RpcError as error:
+                if has_begun:
+                    call.check()
+                    failed = Interrupted() if self._connection.was_interrupted(stream) else error
+                    raise self._end_of_stream(failed, limit) from error
+                time.sleep(self._pause(call, error if stream is None else stream, retries))
+            finally:
+                if stream is not None:
+                    stream.cancel()
         call.check()
 
     def _pages(self, ask: Callable[[str], Call[Page[Result]]], timeout: Timeout) -> Iterator[Result]:
@@ -460,31 +489,53 @@ class Client:
             page = self._ask(ask(page.next_token), timeout)
             yield from page.items
 
-    def _start(self, call: Call[Any], limit: float | None, *, later: bool = False) -> Any:
-        self._check_open()
-        method = self._methods[call.method]
+    def _send(self, call: Call[Any], limit: float | None) -> Any:
+        """Make one attempt of a call; return the message of the response."""
+        connection = self._connection
+        connection.in_flight[call] = call.method
         try:
-            return (method.future if later else method)(
-                self._revisions.stamp(call.method, call.request),
+            methods = connection.methods or connection.open(call, call.method)
+            return methods[call.method](
+                self._revisions.stamp(call.method, call.request if call.requests is None else call.requests()),
+                timeout=limit,
+                metadata=self._endpoint.headers,
+                wait_for_ready=call.wait,
+            )
+        except (grpc.RpcError, ValueError) as error:
+            if connection.was_interrupted(call):
+                raise Interrupted from error
+            if connection.is_closed:
+                raise closed() from None  # another thread closed it just now
+            raise
+        finally:
+            connection.in_flight.pop(call, None)
+
+    def _send_again(self, call: Call[Any], error: Exception, retries: Retries) -> Any:
+        while True:
+            time.sleep(self._pause_before_retry(call, error, retries))
+            try:
+                return self._send(call, retries.left())
+            except (grpc.RpcError, Interrupted) as last:
+                error = last
+
+    def _start(self, call: Call[Any], limit: float | None) -> Any:
+        """Start one attempt of a call that is a stream, or whose response comes later."""
+        try:
+            return self._connection.start(
+                call.method,
+                self._revisions.stamp(call.method, call.request if call.requests is None else call.requests()),
                 timeout=limit,
                 metadata=self._endpoint.headers,
                 wait_for_ready=call.wait,
             )
         except ValueError:
-            self._check_open()  # another thread may have closed it just now
+            if self._connection.is_closed:
+                raise closed() from None  # another thread closed it just now
             raise
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise _calls.closed() from None
-
-    def _failure(self, error: grpc.RpcError, limit: float | None) -> Exception:
-        if self._closed:
-            return _calls.closed()
-        failure = error_from(error, target=self._endpoint.address, timeout=limit)
-        if isinstance(failure, RevisionAheadError):
-            self._revisions.forget()
-        return failure
+    def _pause(self, call: Call[Any], rpc: Any, retries: Retries) -> float:
+        failed = Interrupted() if self._connection.was_interrupted(rpc) else rpc
+        return self._pause_before_retry(call, failed, retries)
 
     def __enter__(self) -> Self:
         return self
@@ -493,6 +544,3 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._endpoint.address!r}{', closed' if self._closed else ''})"

@@ -144,10 +144,14 @@ class Batch:
         """Return the question for each row by itself."""
         return PredictManyRequest(requests=[seat.request() for seat in self.seats])
 
+    def is_left(self) -> bool:
+        """Return whether nobody waits any longer."""
+        return self.left == len(self.seats)
+
     def leave(self) -> bool:
         """Note that one more caller waits no longer; return whether nobody does."""
         self.left += 1
-        return self.left == len(self.seats)
+        return self.is_left()
 
 
 @dataclass(slots=True, eq=False)

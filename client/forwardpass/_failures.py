@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from forwardpass._transport.proxies import proxy_of
 from forwardpass.errors import (
     DeadlineExceededError,
     Fault,
@@ -67,22 +68,31 @@ def error_from(error: Any, *, target: str, timeout: float | None = None) -> Forw
     if status is not None and _detail(status, ErrorInfo) is not None:
         return error_of_status(status)
     code, details = error.code(), error.details() or ""
+    if code is Code.DEADLINE_EXCEEDED:
+        details = "Deadline Exceeded"  # which gRPC says in several ways
     kind = NEAREST.get(code, ForwardpassError)
     return kind(_sentence(code, details, target, timeout), target=target, code=code.name, details=details)
 
 
-def broke_off(error: Any) -> bool:
-    """Return whether a call's connection, or a proxy's, ended in the middle of the answer.
+def is_stream_reset(error: Any) -> bool:
+    """Return whether a call's connection, or a proxy's, ended in the middle of the response.
 
-    When an answer has begun, neither gRPC nor a proxy tries the call again:
+    When a response has begun, neither gRPC nor a proxy tries the call again:
     https://github.com/grpc/proposal/blob/master/A6-client-retries.md#when-retries-are-valid
     """
     if _sent_status(error) is not None:
         return False
-    code = error.code()
+    code, details = error.code(), error.details() or ""
     # What gRPC makes of a reset stream; of a lost connection it makes UNAVAILABLE, as of one that never was.
-    reset = code is Code.INTERNAL and "RST_STREAM" in (error.details() or "")
-    return reset or (code is Code.UNAVAILABLE and bool(error.initial_metadata()))
+    reset = code is Code.INTERNAL and "RST_STREAM" in details
+    # What grpc.aio makes of a call that ended while it sent a request: the call's own status is lost.
+    lost = code is Code.INTERNAL and "Internal error from Core" in details
+    return reset or lost or (code is Code.UNAVAILABLE and bool(error.initial_metadata()))
+
+
+def is_told_by_server(error: Any) -> bool:
+    """Return whether a server of ours sent an error, so that the call did reach one."""
+    return _sent_status(error) is not None
 
 
 def rest_of(limit: float | None, begun: float) -> float | None:
@@ -156,17 +166,58 @@ def _faults(status: Status) -> list[Fault]:
     return faults
 
 
+def closed() -> RuntimeError:
+    """Make what is raised when a closed client is used."""
+    return RuntimeError("the client is closed; make another one")
+
+
+def interrupted(target: str, *, is_stream: bool = False) -> UnavailableError:
+    """Make what is raised when a fork cut short a call that may not be repeated, or a stream that had begun."""
+    rest = (
+        "which ends streams; start it again"
+        if is_stream
+        else "which cut it short; it is not repeated by itself, since it may have been carried out"
+    )
+    return UnavailableError(f"the process forked while a call to {target} was in flight, {rest}", target=target)
+
+
+def unusable_after_fork(target: str) -> UnavailableError:
+    """Make what is raised in a process that was forked while gRPC could not be stopped."""
+    return UnavailableError(
+        f"{target} cannot be called from this process: it was forked by an event loop with calls in flight, and gRPC "
+        "does not survive that; start processes with multiprocessing's `spawn` or `forkserver`, or fork when no "
+        "call is in flight",
+        target=target,
+    )
+
+
 def _sentence(code: grpc.StatusCode, details: str, target: str, timeout: float | None) -> str:
     if code is Code.UNAVAILABLE and "unhealthy" in details:
         return f"{target} says that it does not serve now: it is starting or stopping"
     if code is Code.UNAVAILABLE:
         return (
             f"{target} cannot be reached; check that a server runs there, and that it and the client agree "
-            f"about TLS ({details})"
+            f"about TLS{_proxy_hint(target)} ({details})"
         )
     if code is Code.DEADLINE_EXCEEDED:
         within = "in time" if timeout is None else f"within {timeout:g} s"
         return f"{target} did not answer {within}; timeout= gives a call more seconds, or with None all it needs"
     if code is Code.UNIMPLEMENTED:
         return f"{target} has no such method: it is an older server, or another service ({details})"
+    if code is Code.RESOURCE_EXHAUSTED and "message larger than max" in details:
+        sent = "Sent message" in details
+        what, setting = ("response", "max_response_bytes") if sent else ("request", "max_request_bytes")
+        return f"the {what} is larger than {target} allows; its setting {setting} is the limit ({details})"
     return f"{target} failed the call with {code.name}: {details}"
+
+
+def _proxy_hint(target: str) -> str:
+    """Name the proxy through which gRPC calls a target, if there is one."""
+    proxy = proxy_of(target)
+    if proxy is None:
+        return ""
+    variable, url, host = proxy
+    return (
+        f". The calls go through the proxy {url} of the environment variable {variable}; where that is not wanted, "
+        f"add {host} to no_proxy"
+    )

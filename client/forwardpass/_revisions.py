@@ -11,7 +11,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from forwardpass._channel import SERVICES
+from forwardpass._transport.methods import SERVICES
 from forwardpass.method_options import min_revision_place, scope_of
 
 _Messages = Callable[[Any], Iterable[Any]]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Final
 
 import grpc
 
@@ -17,28 +17,35 @@ from forwardpass import _calls
 from forwardpass._calls import Call
 from forwardpass._coalescing import Batch, Coalescer, Group, Outcome, Seat, for_everyone
 from forwardpass._failures import out_of_time
+from forwardpass._transport.forks import FORKS
+from forwardpass._transport.retries import Retries
 from forwardpass.models import Prediction
 from forwardpass.rows import Row
 
-
-class Start(Protocol):
-    """Starts a call and returns grpc's future."""
-
-    def __call__(self, call: Call[Any], limit: float | None, *, later: bool) -> Any: ...
+_FORK_SECONDS: Final = 0.005
+"""How long to wait before looking again whether a fork is over."""
 
 
 class Sender:
     """Sends the rows of concurrent threads together.
 
     Args:
-        start: Starts a call.
-        failure: Makes the exception for a call that failed.
+        start: Starts an attempt of a call within some seconds, and returns grpc's future.
+        retries: Makes the attempts of a call.
+        pause: Returns the seconds to wait after an attempt failed, or raises what the error means.
         target: What is called, for messages.
     """
 
-    def __init__(self, start: Start, failure: Callable[[grpc.RpcError, float | None], Exception], target: str) -> None:
+    def __init__(
+        self,
+        start: Callable[[Call[Any], float | None], Any],
+        retries: Callable[[Call[Any], float | None, float], Retries],
+        pause: Callable[[Call[Any], Any, Retries], float],
+        target: str,
+    ) -> None:
         self._start = start
-        self._failure = failure
+        self._retries = retries
+        self._pause = pause
         self._target = target
         self._coalescer = Coalescer()
         self._lock = threading.Lock()
@@ -73,26 +80,45 @@ class Sender:
         _deliver(seats, for_everyone(error, seats, self._target))
 
     def _send(self, batch: Batch) -> None:
-        self._begin(batch, _calls.predict_together(batch))
+        self._call(batch, _calls.predict_together(batch))
 
-    def _begin(self, batch: Batch, call: Call[Sequence[Outcome]]) -> None:
-        limit = batch.limit(time.monotonic())
+    def _call(self, batch: Batch, call: Call[Sequence[Outcome]]) -> None:
+        now = time.monotonic()
+        self._attempt(batch, call, self._retries(call, batch.limit(now), now))
+
+    def _attempt(self, batch: Batch, call: Call[Sequence[Outcome]], retries: Retries) -> None:
+        if FORKS.is_under_way:  # which waits for the thread of grpc that may be running this
+            self._attempt_after(_FORK_SECONDS, batch, call, retries)
+            return
         try:
-            batch.call = self._start(call, limit, later=True)
+            batch.call = self._start(call, retries.left())
         except Exception as error:
             self._end(batch, for_everyone(error, batch.seats, self._target))
         else:
-            batch.call.add_done_callback(partial(self._arrived, batch, call, limit))
+            batch.call.add_done_callback(partial(self._arrived, batch, call, retries))
 
-    def _arrived(self, batch: Batch, call: Call[Sequence[Outcome]], limit: float | None, rpc: Any) -> None:
-        """Take the answer of a call; runs in a thread of grpc."""
+    def _attempt_after(self, pause: float, *arguments: Any) -> None:
+        timer = threading.Timer(pause, self._attempt, arguments)
+        timer.daemon = True
+        timer.start()
+
+    def _arrived(self, batch: Batch, call: Call[Sequence[Outcome]], retries: Retries, rpc: Any) -> None:
+        """Take the response of a call; runs in a thread of grpc."""
         try:
             outcomes = call.parse(rpc.result())
         except Exception as failure:
-            # grpc's future is its own exception, but raises another one when it was cancelled.
-            error = self._failure(rpc, limit) if rpc.code() is not grpc.StatusCode.OK else failure
+            error = failure
+            if rpc.code() is not grpc.StatusCode.OK:
+                try:
+                    # grpc's future is its own exception, but raises another one when it was cancelled.
+                    pause = self._pause(call, rpc, retries)
+                    if not batch.is_left():
+                        self._attempt_after(pause, batch, call, retries)
+                        return
+                except Exception as meant:
+                    error = meant
             if call.method == "Predict" and batch.is_worth_asking_again(error):
-                self._begin(batch, _calls.predict_again(batch))
+                self._call(batch, _calls.predict_again(batch))
                 return
             outcomes = for_everyone(error, batch.seats, self._target)
         self._end(batch, outcomes)

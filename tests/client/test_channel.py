@@ -4,7 +4,9 @@ from typing import Any
 
 import grpc
 import pytest
-from forwardpass._channel import endpoint, is_local, service_config
+from forwardpass._transport.addresses import is_local
+from forwardpass._transport.endpoint import endpoint
+from forwardpass._transport.methods import repeatability_of
 from forwardpass.errors import InvalidFieldError
 from forwardpass.v1 import network_service_pb2, prediction_service_pb2
 from google.protobuf.descriptor_pb2 import MethodOptions
@@ -16,7 +18,6 @@ DEFAULTS: dict[str, Any] = {
     "token": None,
     "tls": False,
     "allow_insecure_token": False,
-    "retries": True,
 }
 METHODS = [
     method
@@ -30,18 +31,15 @@ METHODS = [
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_retries_read_the_idempotency_of_the_method(method: Any) -> None:
-    name = {"service": method.containing_service.full_name, "method": method.name}
-    found = [config for config in service_config(retries=True)["methodConfig"] if config["name"] == [name]]
-    codes = {
-        MethodOptions.NO_SIDE_EFFECTS: ["UNAVAILABLE", "CANCELLED"],
-        MethodOptions.IDEMPOTENT: None if method.client_streaming else ["UNAVAILABLE"],
-        MethodOptions.IDEMPOTENCY_UNKNOWN: None,
+    rule = repeatability_of(method)
+    names = {
+        MethodOptions.NO_SIDE_EFFECTS: {"UNAVAILABLE", "CANCELLED"},
+        MethodOptions.IDEMPOTENT: {"UNAVAILABLE"},
+        MethodOptions.IDEMPOTENCY_UNKNOWN: set(),
     }[method.GetOptions().idempotency_level]
-    assert [config["retryPolicy"]["retryableStatusCodes"] for config in found] == ([codes] if codes else [])
-
-
-def test_without_retries_there_is_no_policy() -> None:
-    assert "methodConfig" not in service_config(retries=False)
+    assert {code.name for code in rule.codes} == names
+    assert rule.after_interruption is bool(names)
+    assert rule.after_reset is (len(names) == 2)
 
 
 @pytest.mark.parametrize(

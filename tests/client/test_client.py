@@ -359,12 +359,6 @@ class TestRetries:
                 call(client)
             assert len(fake.calls) == 1
 
-    def test_four_tries_are_enough(self, client: Any, fake: FakeServer) -> None:
-        fake.fail(grpc.StatusCode.UNAVAILABLE, times=10)
-        with pytest.raises(errors.UnavailableError):
-            client.predict(NAME, ROWS)
-        assert len(fake.calls) == 4
-
     def test_none_when_switched_off(self, connect: ClientFactory, fake: FakeServer) -> None:
         fake.fail(grpc.StatusCode.UNAVAILABLE)
         with pytest.raises(errors.UnavailableError):

@@ -1,14 +1,16 @@
 """Errors on the wire come out as the exceptions that they were, or as the nearest ones."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from forwardpass import errors
-from forwardpass._failures import NEAREST, broke_off, error_of_status
+from forwardpass._failures import NEAREST, error_of_status, is_stream_reset
+from forwardpass._transport.proxies import proxy_of
 from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.reasons import DOMAIN, REASONS
 from google.protobuf.any_pb2 import Any as Packed
@@ -19,6 +21,7 @@ from google.rpc.status_pb2 import Status
 
 from tests.support.client_factory import ClientFactory
 from tests.support.fake_server import FakeServer
+from tests.support.server_process import ServerProcess
 
 Code = grpc.StatusCode
 
@@ -147,9 +150,9 @@ def _breaks_off(context: grpc.ServicerContext, seconds: float = 0.2) -> None:
 
 
 class TestBrokenOff:
-    """An answer that has begun and does not end, after which gRPC does not try again."""
+    """A response that has begun and does not end, after which gRPC itself never repeats a call."""
 
-    def test_a_read_is_tried_once_more(self, client: Any, fake: FakeServer) -> None:
+    def test_a_read_is_repeated(self, client: Any, fake: FakeServer) -> None:
         fake.script.append(_breaks_off)
         assert client.predict("article-linear", [2, 3]).outputs == 9
         assert fake.methods() == ["Predict", "Predict"]
@@ -163,11 +166,10 @@ class TestBrokenOff:
         assert second is not None
         assert second < first - 0.4 < 9
 
-    def test_not_twice(self, client: Any, fake: FakeServer) -> None:
-        fake.script.extend([_breaks_off] * 2)
-        with pytest.raises(errors.UnavailableError):
-            client.predict("article-linear", [2, 3])
-        assert fake.methods() == ["Predict", "Predict"]
+    def test_as_often_as_it_takes(self, client: Any, fake: FakeServer) -> None:
+        fake.script.extend([_breaks_off] * 3)
+        assert client.predict("article-linear", [2, 3]).outputs == 9
+        assert fake.methods() == ["Predict"] * 4
 
     def test_a_write_is_not(self, client: Any, fake: FakeServer) -> None:
         fake.script.append(_breaks_off)
@@ -191,4 +193,76 @@ class TestBrokenOff:
     )
     def test_what_that_looks_like(self, code: grpc.StatusCode, details: str, *, expected: bool) -> None:
         empty = grpc.aio.Metadata()
-        assert broke_off(grpc.aio.AioRpcError(code, empty, empty, details=details)) is expected
+        assert is_stream_reset(grpc.aio.AioRpcError(code, empty, empty, details=details)) is expected
+
+
+class TestProxies:
+    """A proxy of the environment that is in the way is named."""
+
+    @pytest.fixture(autouse=True)
+    def _environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+
+    def test_by_its_variable_and_without_its_password(
+        self, connect: ClientFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
+        with pytest.raises(errors.UnavailableError) as caught:
+            connect("192.0.2.1:50051", timeout=5, retries=False).predict("article-linear", [2, 3])
+        assert "through the proxy http://...@127.0.0.1:1 of the environment variable http_proxy" in str(caught.value)
+        assert "add 192.0.2.1 to no_proxy" in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+    def test_the_remedy_works(self, fake: FakeServer, connect: ClientFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+        # An address of this machine that the client does not take for one, so that the proxy is asked.
+        address = fake.address.replace("127.0.0.1", "0.0.0.0")  # noqa: S104 - only called
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        with pytest.raises(errors.UnavailableError, match=r"add 0\.0\.0\.0 to no_proxy"):
+            connect(address, timeout=5, retries=False).predict("article-linear", [2, 3])
+        monkeypatch.setenv("no_proxy", "0.0.0.0")  # noqa: S104 - only called
+        assert connect(address).predict("article-linear", [2, 3]).outputs == 9
+
+    @pytest.mark.parametrize(
+        ("address", "variables", "named"),
+        [
+            ("example.org:1", {}, None),
+            ("example.org:1", {"http_proxy": "http://p:1"}, "http_proxy"),
+            ("example.org:1", {"http_proxy": "http://p:1", "grpc_proxy": "http://q:1"}, "grpc_proxy"),
+            ("dns:///example.org:1", {"https_proxy": "http://p:1"}, "https_proxy"),
+            ("example.org:1", {"http_proxy": "http://p:1", "no_proxy": "localhost, .org"}, None),
+            ("example.org:1", {"http_proxy": "http://p:1", "no_grpc_proxy": "x.net", "no_proxy": ".org"}, "http_proxy"),
+            ("127.0.0.1:1", {"http_proxy": "http://p:1"}, None),
+            ("unix:/run/forwardpass.sock", {"http_proxy": "http://p:1"}, None),
+        ],
+    )
+    def test_where_there_is_one(
+        self, monkeypatch: pytest.MonkeyPatch, address: str, variables: Mapping[str, str], named: str | None
+    ) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        found = proxy_of(address)
+        assert (found[0] if found else None) == named
+
+
+@pytest.mark.parametrize(
+    ("details", "says"),
+    [
+        ("SERVER: Received message larger than max (9 vs. 4)", r"the request is larger than .* max_request_bytes"),
+        ("Sent message larger than max (9 vs. 4)", r"the response is larger than .* max_response_bytes"),
+    ],
+)
+def test_a_message_that_is_too_large_names_the_setting(
+    connect: ClientFactory, fake: FakeServer, details: str, says: str
+) -> None:
+    fake.script.append(lambda context: context.abort(Code.RESOURCE_EXHAUSTED, details))
+    with pytest.raises(errors.QuotaExceededError, match=says):
+        connect(fake.address).predict("article-linear", [2, 3])
+
+
+def test_a_real_server_that_takes_no_message_so_large(
+    connect: ClientFactory, start_server: Callable[..., ServerProcess]
+) -> None:
+    server = start_server("--max-request-bytes", "10000")
+    with pytest.raises(errors.QuotaExceededError, match="max_request_bytes"):
+        connect(server.address).predict("article-linear", np.ones((5_000, 2)))

@@ -7,6 +7,8 @@ from pathlib import Path
 import forwardpass
 import pytest
 
+from tests.support.fake_server import FakeServer
+
 IMPORT = """
 import sys, time
 import forwardpass
@@ -45,6 +47,46 @@ def test_importing_is_quick(imported: tuple[float, set[str]]) -> None:
 @pytest.mark.parametrize("module", ["forwardpass_server", "pandas", "sklearn", "scipy", "torch", "typer", "rich"])
 def test_importing_leaves_out(module: str, imported: tuple[float, set[str]]) -> None:
     assert module not in imported[1]
+
+
+WINDOWS = """
+import importlib.abc, os, sys
+
+# Others may use what they find; only what this package imports is tried.
+import asyncio, concurrent.futures, multiprocessing, subprocess, tempfile
+import google.protobuf, grpc, grpc.aio, numpy, pandas, pydantic, rich.progress, safetensors.numpy, typer
+
+UNIX_ONLY = {"fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in UNIX_ONLY:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+for name in UNIX_ONLY:
+    sys.modules.pop(name, None)
+sys.meta_path.insert(0, Missing())
+for name in ("fork", "getuid", "mkfifo", "register_at_fork", "sched_getaffinity", "setpriority", "uname"):
+    delattr(os, name)
+
+from forwardpass import AsyncClient, Client, errors, spec
+import forwardpass.cli.app, forwardpass.importers, forwardpass.exporters, forwardpass.compare, forwardpass.render
+
+with Client(sys.argv[1], coalesce=True) as client:
+    assert client.predict("article-linear", [2, 3]).outputs == 9
+    assert len(client.predict("article-linear", [[2.0, 3.0]] * 3).outputs) == 3
+
+async def main():
+    async with AsyncClient(sys.argv[1]) as client:
+        assert (await client.predict("article-linear", [2, 3])).outputs == 9
+
+asyncio.run(main())
+"""
+
+
+def test_works_without_what_only_unix_has(fake: FakeServer) -> None:
+    done = subprocess.run([sys.executable, "-c", WINDOWS, fake.address], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_types_are_declared() -> None:

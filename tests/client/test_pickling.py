@@ -9,9 +9,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import cloudpickle
+import grpc
+import joblib
 import numpy as np
 import pytest
-from forwardpass import StreamRequest, errors, spec
+from forwardpass import AsyncClient, Client, StreamRequest, errors, spec
 from forwardpass.errors import Fault, ForwardpassError
 
 from tests.client.test_models import VALUES
@@ -94,3 +96,68 @@ def test_an_error_from_the_wire(connect: ClientFactory, fake: FakeServer, way: C
     with pytest.raises(errors.NotFoundError) as caught:
         connect(fake.address).predict("nowhere", [1, 2])
     assert vars(way(caught.value)) == vars(caught.value)
+
+
+class TestClients:
+    """A client becomes its settings: copies connect by themselves."""
+
+    @pytest.mark.parametrize("kind", [Client, AsyncClient])
+    @every_way
+    def test_keep_their_settings(self, kind: type[Any], way: Callable[[Any], Any]) -> None:
+        settings = {"timeout": 3.0, "retries": False, "coalesce": True, "tls": b"PEM", "pickle_token": True}
+        client = kind("example.org:1", token="sesame", **settings)  # noqa: S106 - a test's token
+        copied = way(client)
+        assert type(copied) is kind
+        assert copied._settings == client._settings == {**copied._settings, **settings, "token": "sesame"}
+
+    @every_way
+    def test_answer_as_they_did(self, fake: FakeServer, way: Callable[[Any], Any]) -> None:
+        with Client(fake.address, coalesce=True) as client:
+            expected = client.predict("article-linear", [2, 3])
+            with way(client) as copied:
+                assert copied.predict("article-linear", [2, 3]) == expected
+
+    def test_a_closed_client_has_an_open_copy(self, fake: FakeServer) -> None:
+        client = Client(fake.address)
+        client.close()
+        with WAYS["pickle"](client) as copied:
+            assert copied.predict("article-linear", [2, 3]).outputs == 9
+
+    async def test_in_asyncio_too(self, fake: FakeServer) -> None:
+        async with AsyncClient(fake.address) as client:
+            await client.predict("article-linear", [2, 3])
+            async with WAYS["pickle"](client) as copied:
+                assert (await copied.predict("article-linear", [2, 3])).outputs == 9
+
+    @pytest.mark.parametrize("way", ["pickle", "cloudpickle"])
+    def test_leave_the_token_behind_unless_told_otherwise(self, fake: FakeServer, way: str) -> None:
+        client = Client(fake.address, token="sesame")  # noqa: S106 - a test's token
+        assert b"sesame" not in pickle.dumps(client)
+        with WAYS[way](client) as copied, WAYS[way](copied) as again:
+            for each in (copied, again):
+                fake.fail(grpc.StatusCode.UNAUTHENTICATED)
+                with pytest.raises(errors.UnauthenticatedError) as caught:
+                    each.predict("article-linear", [2, 3])
+                assert any("pickle_token=True" in note for note in caught.value.__notes__)
+        assert "authorization" not in fake.calls[0].metadata
+        with WAYS[way](Client(fake.address, token="sesame", pickle_token=True)) as copied:  # noqa: S106
+            copied.predict("article-linear", [2, 3])
+        assert fake.calls[-1].metadata["authorization"] == "Bearer sesame"
+
+    @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
+    def test_copies_in_the_same_process_keep_it(self, fake: FakeServer, way: Callable[[Any], Any]) -> None:
+        with way(Client(fake.address, token="sesame")) as copied:  # noqa: S106 - a test's token
+            copied.predict("article-linear", [2, 3])
+        assert fake.calls[0].metadata["authorization"] == "Bearer sesame"
+
+    def test_credentials_of_grpc_cannot_be_pickled(self) -> None:
+        client = Client("example.org:1", tls=grpc.ssl_channel_credentials())
+        with pytest.raises(TypeError, match="pass tls= the root certificates as PEM bytes"):
+            pickle.dumps(client)
+        assert copy.deepcopy(client)._settings == client._settings
+
+    def test_joblib(self, fake: FakeServer) -> None:
+        client = Client(fake.address)
+        calls = joblib.Parallel(n_jobs=2)(joblib.delayed(client.predict)("article-linear", [n, 1]) for n in range(4))
+        assert [prediction.outputs.item() for prediction in calls] == [3.0 * n + 1 for n in range(4)]
+        assert not [each for each in calls if each.outputs.flags.writeable]

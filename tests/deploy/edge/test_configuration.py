@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from forwardpass._channel import SERVICES, service_config
+from forwardpass._transport.methods import SERVICES, repeatability_of
 from forwardpass.method_options import has_no_side_effects
 from forwardpass_server.oip.v2 import inference_pb2
 from forwardpass_server.settings import Settings
@@ -44,18 +44,12 @@ def route_of(path: str) -> Any:
 
 def tried_again_for(method: Any) -> set[str]:
     """The status codes for which our own client tries a method again, and by the same rule Envoy."""
-    config = {
-        f"/{name['service']}/{name['method']}": entry["retryPolicy"]["retryableStatusCodes"]
-        for entry in service_config(retries=True)["methodConfig"]
-        for name in entry["name"]
-    }
-    path = path_of(method)
     if method.containing_service is INFERENCE:
         # Our client does not call it; its reads are retried as those of our own services are.
         return {"unavailable", "cancelled"} if has_no_side_effects(method) and not method.client_streaming else set()
     if method.server_streaming or method.client_streaming:
         return set()  # Envoy would have to keep all that was sent
-    return {code.lower() for code in config.get(path, ())}
+    return {code.name.lower() for code in repeatability_of(method).codes}
 
 
 @pytest.mark.parametrize("method", METHODS, ids=path_of)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forwardpass._channel import SERVICES
+from forwardpass._transport.methods import SERVICES
 from google.api import annotations_pb2
 
 from tests.deploy.edge.envoy import ROOT, Edge

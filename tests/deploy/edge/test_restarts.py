@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from forwardpass._failures import broke_off
+from forwardpass._failures import is_stream_reset
 
 from tests.deploy.edge.envoy import Edge
 from tests.deploy.edge.fleet import Fleet
@@ -94,4 +94,4 @@ def test_a_kill_costs_only_what_the_server_had_in_its_hands(
 
 def by_the_kill(error: Any) -> bool:
     """Whether a call failed since its server's connections ended."""
-    return isinstance(error, grpc.RpcError) and (error.code() is grpc.StatusCode.UNAVAILABLE or broke_off(error))
+    return isinstance(error, grpc.RpcError) and (error.code() is grpc.StatusCode.UNAVAILABLE or is_stream_reset(error))

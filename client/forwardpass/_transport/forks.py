@@ -1,0 +1,114 @@
+"""Connections and `fork`: every connection is closed before the process forks, and opened anew after it.
+
+gRPC's threads do not exist in a forked child, and its locks may be held there for ever by threads that are gone:
+https://github.com/grpc/grpc/blob/master/doc/fork_support.md. A child is safe only if no thread was inside gRPC
+at the fork. So just before it, new calls wait, calls in flight get a moment to end, and the rest are cut short; those
+that may be repeated are repeated after the fork without the caller noticing.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+from weakref import WeakSet
+
+import grpc
+
+GRACE_SECONDS: Final = 0.5
+"""How long a fork waits for calls in flight that may be repeated afterwards."""
+
+MAX_WAIT_SECONDS: Final = 5.0
+"""How long a fork waits for calls in flight that may not be repeated."""
+
+_POLL_SECONDS: Final = 0.001
+_NOWHERE: Final = "unix:/dev/null"
+
+
+class Forkable(Protocol):
+    """Connection that can be closed for a fork."""
+
+    def suspend(self) -> None:
+        """Let new calls wait."""
+
+    def has_calls(self, *, that_may_not_be_repeated: bool = False) -> bool:
+        """Return whether calls are in flight that will end while this thread waits."""
+
+    def is_stuck(self) -> bool:
+        """Return whether calls are in flight that cannot end while this thread waits."""
+
+    def interrupt(self) -> None:
+        """Cut short the calls in flight and close the channel."""
+
+    def forget(self) -> None:
+        """Begin anew in a forked child."""
+
+
+class _Forks:
+    """State of a process with regard to forks.
+
+    Attributes:
+        is_unsafe: Whether this process was forked while calls were in flight that could not be ended.
+    """
+
+    def __init__(self) -> None:
+        self.is_unsafe = False
+        self.is_under_way = False
+        self._lock = threading.RLock()
+        self._connections: WeakSet[Forkable] = WeakSet()
+        self._register: Callable[..., None] | None = getattr(os, "register_at_fork", None)
+        self._were_left = False
+        self._anchor: object = None
+
+    @property
+    def lock(self) -> Any:
+        """Held from just before a fork until just after it, and by those who open a channel."""
+        return self._lock
+
+    def watch(self, connection: Forkable) -> None:
+        """Close a connection before each fork from now on."""
+        with self._lock:
+            self._connections.add(connection)
+            if self._register is not None:
+                # gRPC shuts down with its last channel, in a thread of its own, and a fork meanwhile can leave it
+                # waiting for ever. A channel that never connects keeps it up.
+                self._anchor = grpc.insecure_channel(_NOWHERE)
+                self._register(before=self._before, after_in_parent=self._in_parent, after_in_child=self._in_child)
+                self._register = None
+
+    def _before(self) -> None:
+        self._lock.acquire()
+        self.is_under_way = True
+        connections = list(self._connections)
+        for connection in connections:
+            connection.suspend()
+        begun = time.monotonic()
+        self._wait(lambda: any(each.has_calls() for each in connections), begun + GRACE_SECONDS)
+        self._wait(
+            lambda: any(each.has_calls(that_may_not_be_repeated=True) for each in connections),
+            begun + MAX_WAIT_SECONDS,
+        )
+        self._were_left = any(connection.is_stuck() for connection in connections)
+        for connection in connections:
+            connection.interrupt()
+        self._wait(lambda: any(each.has_calls() for each in connections), time.monotonic() + MAX_WAIT_SECONDS)
+
+    def _in_parent(self) -> None:
+        self.is_under_way = False
+        self._lock.release()
+
+    def _in_child(self) -> None:
+        self._lock = threading.RLock()
+        self.is_under_way = False
+        self.is_unsafe = self.is_unsafe or self._were_left
+        for connection in list(self._connections):
+            connection.forget()
+
+    def _wait(self, condition: Callable[[], bool], end: float) -> None:
+        """Wait while a condition holds, but no longer than until a time of `time.monotonic`."""
+        while condition() and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
+
+
+FORKS: Final = _Forks()
+"""Of this process. Forks concern a process as a whole, so this is global, unlike anything else here."""
