@@ -13,8 +13,8 @@ import numpy as np
 
 from forwardpass._values import PicklableValue
 from forwardpass.numerics import Numerics
+from forwardpass.spec.feature_kinds import FeatureKind, OutOfRange
 from forwardpass.spec.network import Output
-from forwardpass.spec.typed_features import FeatureKind, OutOfRange
 from forwardpass.tensors import Array
 
 Event: TypeAlias = Literal["current", "synced", "changed", "deleted"]

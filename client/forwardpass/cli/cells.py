@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from forwardpass.models import FeatureInfo
-from forwardpass.spec.typed_features import REFUSE, UNKNOWN, category_hint
+from forwardpass.spec.feature_kinds import REFUSE, UNKNOWN, category_hint
 
 Value: TypeAlias = float | str | bool | None
 """A number, a text, true or false, or nothing."""

@@ -20,7 +20,7 @@ from forwardpass.merges import reading
 from forwardpass.models import AliasMove, FeatureInfo, NetworkInfo, Prediction, ShadowReport, Trace, VersionInfo
 from forwardpass.render.drawing import number
 from forwardpass.spec import NetworkSpec, Output, to_json
-from forwardpass.spec.typed_features import range_words
+from forwardpass.spec.feature_kinds import range_words
 
 _SHOWN_MOVES: Final = 5
 _SEVERAL_LINES: Final = frozenset({"layers", "history"})

@@ -13,7 +13,7 @@ import numpy as np
 
 from forwardpass._values import PicklableValue
 from forwardpass.numerics import Numerics
-from forwardpass.spec.typed_features import NAN, REFUSE, FeatureKind, OutOfRange
+from forwardpass.spec.feature_kinds import NAN, REFUSE, FeatureKind, OutOfRange
 from forwardpass.tensors import Array
 
 DENSE: Final = "dense"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from forwardpass.spec.typed_features import UNKNOWN
+from forwardpass.spec.feature_kinds import UNKNOWN
 
 from forwardpass_server.oip.datatypes import TEXT_LENGTH, invalid
 

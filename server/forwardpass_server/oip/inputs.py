@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from forwardpass.errors import Fault, InvalidFieldError, ShapeMismatchError
-from forwardpass.spec.typed_features import REFUSE
+from forwardpass.spec.feature_kinds import REFUSE
 
 from forwardpass_server.oip.categories import BYTES, categories_of, read_categories, texts_of
 from forwardpass_server.oip.datatypes import datatype_of, from_contents, from_raw, invalid, to_dtype

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
+from forwardpass.spec.feature_kinds import UNKNOWN
 from forwardpass.spec.limits import Limits
-from forwardpass.spec.typed_features import UNKNOWN
 from forwardpass.v1 import network_pb2
 from hypothesis import given, settings
 

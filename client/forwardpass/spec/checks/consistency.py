@@ -5,11 +5,11 @@ from typing import Final
 
 from forwardpass.spec.checks.outline import INPUTS, ExampleOutline, LayerOutline, Outline
 from forwardpass.spec.faults import Faults, found, join, listed, quoted
+from forwardpass.spec.feature_kinds import check_features
 from forwardpass.spec.layers import ARRAYS, KINDS
 from forwardpass.spec.limits import Limits
 from forwardpass.spec.names import identifier_fault
 from forwardpass.spec.network import default_names
-from forwardpass.spec.typed_features import check_features
 
 _THING_OF_AXIS: Final = {"outputs": "node", "inputs": "value that the layer reads", "keys": "key"}
 """What an axis has one number for, in words."""

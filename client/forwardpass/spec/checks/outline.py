@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 
+from forwardpass.spec.feature_kinds import FeatureOutline, read_feature
 from forwardpass.spec.fields.numbers import Unreadable, common_length
 from forwardpass.spec.layers import ARRAYS, KINDS
 from forwardpass.spec.network import DENSE
-from forwardpass.spec.typed_features import FeatureOutline, read_feature
 
 INPUTS: Final = "inputs"
 """The name by which a layer reads all inputs."""

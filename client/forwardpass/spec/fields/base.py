@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from forwardpass.spec.limits import Limits
 
 if TYPE_CHECKING:
-    from forwardpass.spec.typed_features import FeatureOutline
+    from forwardpass.spec.feature_kinds import FeatureOutline
 
 Problem: TypeAlias = tuple[tuple[str | int, ...], str]
 """A place within a field, and what is wrong there."""

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from forwardpass.spec.faults import found
+from forwardpass.spec.feature_kinds import NAN, REFUSE, FeatureKind, OutOfRange, example_row
 from forwardpass.spec.fields.base import Context, Model, Problem, refuse
 from forwardpass.spec.fields.numbers import number_fault, vector
 from forwardpass.spec.fields.scalars import NUMBER, NUMBERS, Label, Number, Scale, Schema, Text, Tolerance, Unit, texts
 from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.spec.names import category_fault
 from forwardpass.spec.network import Feature, Output
-from forwardpass.spec.typed_features import NAN, REFUSE, FeatureKind, OutOfRange, example_row
 
 DEFAULT_THRESHOLD: Final = 0.5
 """The probability from which the second of two classes is chosen."""

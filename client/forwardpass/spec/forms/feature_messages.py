@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from forwardpass.spec.faults import Faults, join, quoted
+from forwardpass.spec.feature_kinds import NAN, REFUSE, FeatureKind, OutOfRange
 from forwardpass.spec.network import Feature, Output
-from forwardpass.spec.typed_features import NAN, REFUSE, FeatureKind, OutOfRange
 from forwardpass.v1 import network_pb2
 
 FEATURE_KINDS: Final[dict[int, FeatureKind]] = {

@@ -13,6 +13,7 @@ import numpy as np
 from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.checks.outline import INPUTS
 from forwardpass.spec.faults import Faults
+from forwardpass.spec.feature_kinds import REFUSE
 from forwardpass.spec.fields.document import FORMAT
 from forwardpass.spec.forms.json_text import read_json
 from forwardpass.spec.layers import default_settings
@@ -30,7 +31,6 @@ from forwardpass.spec.network import (
     default_outputs,
 )
 from forwardpass.spec.parsing import read
-from forwardpass.spec.typed_features import REFUSE
 from forwardpass.tensors import Array
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from forwardpass.errors import Fault, FeatureMismatchError, MissingValueError, ShapeMismatchError
 from forwardpass.normal_forms import normal_form_hint
-from forwardpass.spec.typed_features import REFUSE, UNKNOWN
+from forwardpass.spec.feature_kinds import REFUSE, UNKNOWN
 
 from forwardpass_server.serving.inputs.checks import MAX_LISTED, Origin, check_omitted
 

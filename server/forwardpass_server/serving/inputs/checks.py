@@ -19,7 +19,7 @@ from forwardpass.errors import (
     ShapeMismatchError,
     UnknownCategoryError,
 )
-from forwardpass.spec.typed_features import category_hint, range_words
+from forwardpass.spec.feature_kinds import category_hint, range_words
 from forwardpass.v1.prediction_service_pb2 import InputWarning
 
 from forwardpass_server.core import validate_and_fill
