@@ -6,7 +6,7 @@ from forwardpass.v1 import network_service_pb2 as forwardpass_dot_v1_dot_network
 
 
 class NetworkServiceStub(object):
-    """Registers networks and says what is registered.
+    """Registers networks, and lists and changes what is registered.
     """
 
     def __init__(self, channel):
@@ -93,7 +93,7 @@ class NetworkServiceStub(object):
 
 
 class NetworkServiceServicer(object):
-    """Registers networks and says what is registered.
+    """Registers networks, and lists and changes what is registered.
     """
 
     def RegisterNetwork(self, request, context):
@@ -144,7 +144,7 @@ class NetworkServiceServicer(object):
 
     def DeleteVersion(self, request, context):
         """Deletes one version. A version that an alias other than `latest` names,
-        or the only one, is refused. Where `latest` named it, `latest` moves to
+        or the only one, is not deleted. Where `latest` named it, `latest` moves to
         the highest version left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -182,7 +182,7 @@ class NetworkServiceServicer(object):
 
     def SetShadow(self, request, context):
         """Lets a version be computed beside another one, on a share of the rows that
-        are predicted, after they were answered; differences are counted. What
+        are predicted, after the responses; differences are counted. What
         was there for the same `of` is replaced.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -297,7 +297,7 @@ def add_NetworkServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NetworkService(object):
-    """Registers networks and says what is registered.
+    """Registers networks, and lists and changes what is registered.
     """
 
     @staticmethod

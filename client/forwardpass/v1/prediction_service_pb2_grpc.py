@@ -49,17 +49,17 @@ class PredictionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PredictStream(self, request_iterator, context):
-        """Computes many requests over one connection. Answers come as they are
-        ready, in any order, each with the id of its request; a request that fails
-        is answered with its error and the stream goes on.
+        """Computes many requests over one connection. Responses come as they are
+        ready, in any order, each with the id of its request. The response to a
+        request that fails is its error, and the stream goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PredictMany(self, request, context):
-        """Computes several requests, for one network or many, in one call. A request
-        that fails is answered with its error, and the others are computed.
+        """Computes several requests, for one network or many, in one call. The result
+        of a request that fails is its error, and the others are computed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
