@@ -48,7 +48,8 @@ def read_sample_rows(
         raise ShapeMismatchError(f"the rows are no array: {error}") from None
     if numbers.dtype.kind not in "biuf":
         raise InvalidTensorError(f"the rows are an array of {numbers.dtype}; numbers are needed")
-    numbers = numbers.reshape(1, -1) if numbers.ndim == 1 else numbers
+    if numbers.ndim < 2:  # one row, or the rows of a network with one input
+        numbers = numbers.reshape((-1, 1) if len(names) == 1 else (1, -1))
     if numbers.ndim != 2 or numbers.shape[1] != len(names):
         raise ShapeMismatchError(
             f"the rows have the shape {list(numbers.shape)}; needed is [rows, {len(names)}]",

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from forwardpass.spec.feature_kinds import FeatureOutline, read_feature
-from forwardpass.spec.fields.numbers import Unreadable, common_length
+from forwardpass.spec.fields.numbers import Unreadable, common_length, example_inputs
 from forwardpass.spec.layers import ARRAYS, KINDS
 from forwardpass.spec.network import DENSE
 
@@ -225,7 +225,7 @@ def _lengths(kind: str | None, shapes: Mapping[str, tuple[int | None, ...]], rea
 
 def _read_example(example: object) -> ExampleOutline:
     entries: Mapping[object, object] = example if isinstance(example, Mapping) else {}
-    inputs = entries.get("inputs")
+    inputs = example_inputs(entries.get("inputs"))
     return ExampleOutline(
         names=tuple(inputs) if isinstance(inputs, Mapping) else None,
         inputs=None if isinstance(inputs, Mapping) else _length(inputs),

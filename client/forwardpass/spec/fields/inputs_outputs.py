@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, Wit
 from forwardpass.spec.faults import found
 from forwardpass.spec.feature_kinds import NAN, REFUSE, FeatureKind, OutOfRange, example_row
 from forwardpass.spec.fields.base import Context, Model, Problem, refuse
-from forwardpass.spec.fields.numbers import number_fault, vector
+from forwardpass.spec.fields.numbers import example_inputs, number_fault, vector
 from forwardpass.spec.fields.scalars import NUMBER, NUMBERS, Label, Number, Scale, Schema, Text, Tolerance, Unit, texts
 from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.spec.names import category_fault
@@ -23,6 +23,7 @@ _NAMED_ROW: Final[Schema] = {
     "anyOf": [
         {"type": "array", "items": _VALUE, "minItems": 1},
         {"type": "object", "additionalProperties": _VALUE},
+        NUMBER,
     ]
 }
 _PROBABILITY: Final[Schema] = {**NUMBER, "minimum": 0, "maximum": 1}
@@ -78,6 +79,7 @@ def _row(value: object, info: "ValidationInfo[Context]") -> tuple[float, ...]:
 
 
 def _named_row(value: object, info: "ValidationInfo[Context]") -> tuple[float | None, ...] | dict[str, float | None]:
+    value = example_inputs(value)
     if info.context.features and isinstance(value, Mapping | list | tuple):
         problems, read = example_row(value, info.context.features, info.context.dtype)
         if problems:

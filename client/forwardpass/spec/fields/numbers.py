@@ -108,6 +108,12 @@ def vector(value: object, dtype: npt.DTypeLike) -> Array:
     return _fit(numbers[0], numbers[0], dtype, lambda place: (place[0],))
 
 
+def example_inputs(value: object) -> object:
+    """Return the inputs of an example as a row; a number alone is the row of a network with one input."""
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return [value] if is_number else value
+
+
 def rounded(number: float, dtype: str) -> float:
     """Return a number rounded to a dtype."""
     return float(np.dtype(dtype).type(number))
