@@ -135,7 +135,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("change", "path", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_is_wrong_is_told_with_its_place(change: dict[str, Any], path: str, words: str) -> None:
+def test_a_fault_names_its_column(change: dict[str, Any], path: str, words: str) -> None:
     found = faults(change)
     assert any(place.startswith(path) and words in message for place, message in found.items()), found
 
@@ -193,7 +193,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_texts_are_refused_at_once(text: str) -> None:
+def test_hostile_texts_are_refused_quickly(text: str) -> None:
     change = own(text)
     spent = []
     for _ in range(3):

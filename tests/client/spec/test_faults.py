@@ -281,7 +281,7 @@ def test_faulty_text(text: str | bytes, path: str, words: str) -> None:
         assert path in {fault.path for fault in refused.value.faults}
 
 
-def test_declared_sizes_are_judged_before_anything_is_made() -> None:
+def test_declared_sizes_are_checked_before_allocation() -> None:
     message = network_pb2.NetworkSpec(inputs=network_pb2.Inputs(width=2**40))
     tensor = tensor_pb2.Tensor(shape=[2**40, 2**40], data=bytes(8), dtype=tensor_pb2.DATA_TYPE_FLOAT64)
     message.layers.add(weights=tensor)

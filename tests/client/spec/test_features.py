@@ -38,7 +38,7 @@ def test_every_form_gives_the_same_typed_network(document: dict[str, Any]) -> No
     network_schema.validate(json.loads(spec.to_json(network)))
 
 
-def test_what_says_nothing_leaves_the_digest_as_it_was() -> None:
+def test_default_values_do_not_change_the_digest() -> None:
     plain = network({"name": "age"}, outputs=["y"])
     said = {"kind": "number", "missing": "refuse"}
     same = network({"name": "age", **said}, outputs=[{"name": "y", "scale": 1, "shift": 0}])
@@ -47,7 +47,7 @@ def test_what_says_nothing_leaves_the_digest_as_it_was() -> None:
     assert len({spec.digest(spec.parse(half)) for half in halves}) == 1
 
 
-def test_an_example_by_name_has_texts_and_truths() -> None:
+def test_an_example_by_name_has_texts_and_booleans() -> None:
     read = spec.parse(
         of_rows({"age": None, "city": "Basel", "member": True}, [3, "Basel", 0], [3, 1, False], [3, "Rom", None])
     )
@@ -140,19 +140,19 @@ FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("document", "path", "words"), FAULTY.values(), ids=FAULTY)
-def test_what_is_refused(document: dict[str, Any], path: str, words: str) -> None:
+def test_fault(document: dict[str, Any], path: str, words: str) -> None:
     with pytest.raises(InvalidNetworkError) as refused:
         spec.parse(document)
     faults = {fault.path: fault.message for fault in refused.value.faults}
     assert words in faults[path], faults
 
 
-def test_categories_are_counted_before_they_are_looked_at() -> None:
+def test_categories_are_counted_before_they_are_read() -> None:
     with pytest.raises(InvalidNetworkError, match="categories"):
         spec.parse(network(), limits=Limits(max_categories=1))
 
 
-def test_the_message_has_its_own_paths() -> None:
+def test_a_message_has_its_own_paths() -> None:
     message = spec.to_message(spec.parse(network()))
     message.inputs.features[1].unknown.category = "nan"
     message.inputs.features[0].kind = 9  # type: ignore[assignment]
@@ -169,7 +169,7 @@ def test_the_message_has_its_own_paths() -> None:
     }
 
 
-def test_what_a_message_leaves_out_is_the_default() -> None:
+def test_unset_fields_of_a_message_are_the_defaults() -> None:
     message = spec.to_message(spec.parse(network({"name": "age"})))
     message.inputs.features[0].missing.SetInParent()
     message.inputs.features[0].unknown.SetInParent()

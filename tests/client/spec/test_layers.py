@@ -30,7 +30,7 @@ def test_every_form_gives_the_same_network(kind: str, dtype: str, seed: int, inp
     assert network.layers[0].inputs == inputs
 
 
-def test_what_is_left_out_is_filled_in_or_stays_away() -> None:
+def test_missing_arrays_are_filled_or_stay_missing() -> None:
     layers = spec.parse(
         document({"kind": "scale_shift"}, {"kind": "clip", "high": [1, 2, 3]}, {"kind": "dropout"})
     ).layers
@@ -39,7 +39,7 @@ def test_what_is_left_out_is_filled_in_or_stays_away() -> None:
     assert (layers[2].arrays, layers[2].settings) == ({}, {"rate": 0.0})
 
 
-def test_widths_follow_from_what_is_read() -> None:
+def test_widths_follow_from_the_sources() -> None:
     network = spec.parse(
         document(
             {"name": "one", "kind": "bucketize", "boundaries": [0]},
@@ -102,7 +102,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("layer", "path", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused(layer: dict[str, Any], path: str, words: str) -> None:
+def test_fault(layer: dict[str, Any], path: str, words: str) -> None:
     with pytest.raises(InvalidNetworkError) as caught:
         spec.parse(document(layer))
     place = f"spec.layers[0].{path}".rstrip(".")
@@ -112,7 +112,7 @@ def test_what_is_refused(layer: dict[str, Any], path: str, words: str) -> None:
         raise AssertionError(said[0])
 
 
-def test_a_message_says_its_faults_too() -> None:
+def test_faults_of_a_message() -> None:
     message = spec.to_message(spec.parse(document({"kind": "clip", "low": [0, 0, 0]})))
     message.layers[0].clip.high.values.extend([1, -1, 1])
     message.layers[0].bias.values.extend([1])
@@ -123,7 +123,7 @@ def test_a_message_says_its_faults_too() -> None:
         spec.from_message(message)
 
 
-def test_as_many_tensors_as_layers_can_have() -> None:
+def test_the_most_tensors_that_layers_can_have() -> None:
     whole = {"kind": "batch_norm", "mean": [0.5], "variance": [2.0], "gamma": [3.0], "beta": [1.0]}
     network = spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [whole] * spec.DEFAULT_LIMITS.max_layers})
     assert spec.from_safetensors(spec.to_safetensors(network)) == network

@@ -60,7 +60,7 @@ def test_every_form_gives_the_same_network(document: dict[str, Any]) -> None:
     assert_same_in_every_form(network)
 
 
-def test_a_spec_that_does_not_say_its_numerics_has_the_digest_that_it_always_had() -> None:
+def test_a_spec_without_numerics_keeps_its_digest() -> None:
     network = spec.from_nodes({"node_0": [1, 1], "node_1": [-1, 1], "output": [2, -1]}, activation="relu")
     assert spec.digest(network) == "9df3fd9a38eb209887f66e0a4281406934a238863a06d72c48323bf647d0a3b5"
     said = {spec.digest(replace(network, numerics=numerics)) for numerics in (None, "exact", "fast")}
@@ -69,7 +69,7 @@ def test_a_spec_that_does_not_say_its_numerics_has_the_digest_that_it_always_had
 
 @given(document=documents())
 @settings(max_examples=30)
-def test_the_safetensors_library_reads_ours_and_we_read_its(document: dict[str, Any]) -> None:
+def test_the_safetensors_library_reads_ours_and_we_read_theirs(document: dict[str, Any]) -> None:
     network = spec.parse(document)
     content = spec.to_safetensors(network)
     assert hashlib.sha256(content).hexdigest() == spec.digest(network)
@@ -98,7 +98,7 @@ def test_swish_is_silu_and_parameters_are_complete() -> None:
     assert [str(layer.activation) for layer in network.layers] == ["silu", "leaky_relu(negative_slope=0.01)"]
 
 
-def test_a_graph_has_the_digest_that_it_had_before_there_were_groups_and_output_layers() -> None:
+def test_a_graph_without_groups_and_output_layers_keeps_its_digest() -> None:
     layers = [
         {"name": "a", "weights": [[1, 1], [1, 1]]},
         {"name": "b", "weights": [[1, 1, 1, 1]], "from": ["inputs", "a"], "merge": "concatenate"},
@@ -117,7 +117,7 @@ def test_every_form_gives_the_same_graph(seed: int, dtype: str) -> None:
     assert_same_in_every_form(network)
 
 
-def test_inputs_of_groups_are_named_by_them() -> None:
+def test_inputs_of_a_group_are_named_after_it() -> None:
     groups = [{"name": "image", "width": 2}, {"name": "place", "width": 1}]
     example = {"inputs": {"image_0": 1, "place_0": 3, "image_1": 2}, "outputs": [321]}
     network = spec.parse(
@@ -134,7 +134,7 @@ def test_inputs_of_groups_are_named_by_them() -> None:
 
 
 @pytest.mark.parametrize("form", ["arrays", "safetensors", "message"])
-def test_fifty_megabytes_do_not_go_through_lists(form: str) -> None:
+def test_large_specs_do_not_go_through_lists(form: str) -> None:
     weights = np.random.default_rng(0).standard_normal((2_500, 2_500))
     weights.flags.writeable = False
     document = {"format": spec.FORMAT, "inputs": 2_500, "layers": [{"weights": weights}]}

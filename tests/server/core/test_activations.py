@@ -86,7 +86,7 @@ def test_every_function_has_an_oracle() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", EXACT)
-def test_against_fifty_digits(name: str, dtype: type[np.floating]) -> None:
+def test_matches_fifty_digits(name: str, dtype: type[np.floating]) -> None:
     z = points(dtype)
     found = apply(name, z)
     assert found.dtype == dtype
@@ -116,7 +116,7 @@ def test_float32_within_four_units_in_the_last_place(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_a_row_has_the_same_bits_beside_any_other(name: str, dtype: type[np.floating]) -> None:
+def test_a_row_has_the_same_bits_beside_other_rows(name: str, dtype: type[np.floating]) -> None:
     rng = np.random.default_rng(2)
     ends = np.array([0.0, -0.0, 1e-45, -1e-45, 104, -104, 1e5, -1e22, 1e38, -1e38], dtype=dtype)
     for width in range(1, 35):
@@ -132,7 +132,7 @@ def test_a_row_has_the_same_bits_beside_any_other(name: str, dtype: type[np.floa
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_whole_range_of_finite_numbers(name: str, dtype: type[np.floating]) -> None:
+def test_the_whole_range_of_finite_numbers(name: str, dtype: type[np.floating]) -> None:
     top = np.finfo(dtype).max
     z = np.array([[-top, -1e30, -1e10, -100, -1, 0, 1, 100, 1e10, 1e30, top]], dtype=dtype)
     before = z.copy()
@@ -160,7 +160,7 @@ def test_softmax_is_a_distribution(dtype: type[np.floating], data: st.DataObject
             assert logarithm == pytest.approx(value - top - math.log(total), rel=1e-5, abs=1e-6)
 
 
-def test_erfc_against_the_standard_library() -> None:
+def test_erfc_matches_the_standard_library() -> None:
     x = np.concatenate([np.linspace(-30, 30, 60_001), np.logspace(-300, 1, 2_000), [np.inf, -np.inf]])
     want = np.array([math.erfc(value) for value in x])
     normal = want > np.finfo(float).tiny
@@ -171,7 +171,7 @@ def test_erfc_against_the_standard_library() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_in_place_or_elsewhere_the_bits_are_the_same(name: str, dtype: str) -> None:
+def test_out_does_not_change_the_bits(name: str, dtype: str) -> None:
     compute = partial(ACTIVATIONS[name], **default_parameters(name))
     rng = np.random.default_rng(2)
     for rows, nodes in ((0, 3), (1, 1), (4, 7), (40, 33), (4097, 65)):

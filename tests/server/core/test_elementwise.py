@@ -170,7 +170,7 @@ POINTS = [-30.0, -3.5, -1.0, -0.7, -1e-3, 0.0, 1e-6, 0.3, 0.5, 1.0, 1.2, 2.0, 3.
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(text=texts())
 @settings(max_examples=300)
-def test_against_python(dtype: str, text: str) -> None:
+def test_matches_python(dtype: str, text: str) -> None:
     try:
         found = function(text, dtype)(np.array([POINTS], dtype))
     except expressions.ExpressionError:
@@ -200,7 +200,7 @@ def some(dtype: str, shape: tuple[int, int] = (40, 33)) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_a_function_of_the_table_as_an_expression(name: str, dtype: str) -> None:
+def test_the_expression_of_a_function_has_its_bits(name: str, dtype: str) -> None:
     parameters = default_parameters(name)
     z = some(dtype)
     want = ACTIVATIONS[name](z, **parameters)
@@ -214,7 +214,7 @@ def test_a_function_of_the_table_as_an_expression(name: str, dtype: str) -> None
     assert units.max() <= 128
 
 
-def test_every_function_of_the_table_is_there() -> None:
+def test_every_function_of_single_nodes_has_an_expression() -> None:
     assert set(ACTIVATIONS) - set(BUILT_IN) == {"softmax", "log_softmax"}
 
 
@@ -232,7 +232,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_row_has_the_same_bits_beside_any_other(text: str, dtype: str) -> None:
+def test_a_row_has_the_same_bits_beside_other_rows(text: str, dtype: str) -> None:
     compute = function(text, dtype)
     for width in (*range(1, 35), CHUNK_NUMBERS // 3, CHUNK_NUMBERS + 5):
         z = some(dtype, (5, width))
@@ -244,7 +244,7 @@ def test_a_row_has_the_same_bits_beside_any_other(text: str, dtype: str) -> None
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("text", TEXTS)
-def test_in_place_or_elsewhere_the_bits_are_the_same(text: str, dtype: str) -> None:
+def test_out_does_not_change_the_bits(text: str, dtype: str) -> None:
     compute = function(text, dtype)
     for rows, nodes in ((0, 3), (1, 1), (4, 7), (40, 33), (4097, 9), (2, CHUNK_NUMBERS + 1)):
         z = some(dtype, (rows, nodes))
@@ -260,7 +260,7 @@ def test_in_place_or_elsewhere_the_bits_are_the_same(text: str, dtype: str) -> N
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_where_there_is_no_value(dtype: str) -> None:
+def test_no_value_is_nan_and_too_large_is_infinity(dtype: str) -> None:
     z = np.array([[-1.0, 0.0, 1.0, np.finfo(dtype).max]], dtype)
     for text, want in (
         ("log(x)", [math.nan, -math.inf, 0, None]),
@@ -280,7 +280,7 @@ def test_parameters_and_constants_do_not_widen() -> None:
     assert compute(some("float32")).dtype == np.float32
 
 
-def test_erf_against_the_standard_library() -> None:
+def test_erf_matches_the_standard_library() -> None:
     x = np.concatenate([np.linspace(-6, 6, 60_001), np.logspace(-300, 1, 2_000), [np.inf, -np.inf]])
     want = np.array([math.erf(value) for value in x])
     found = erf(x)

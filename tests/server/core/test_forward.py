@@ -15,15 +15,12 @@ from forwardpass_server.core import (
     ACTIVATIONS,
     Dense,
     Plan,
-    blas_probe,
     empty_trace,
     forward,
     forward_steps,
     trace,
     trace_steps,
 )
-from forwardpass_server.core.batch_invariant import Blocking, matmul, pad
-from forwardpass_server.core.blas_probe import find_blocking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
@@ -74,7 +71,7 @@ def loops(plan: Plan, row: Sequence[float]) -> list[float]:
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=60)
-def test_against_plain_loops(sizes: list[int], rows: int, seed: int) -> None:
+def test_matches_plain_loops(sizes: list[int], rows: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     plan = random_plan(rng, sizes, "float64", lambda: str(rng.choice(["relu", "identity"])))
     inputs = rng.standard_normal((rows, sizes[0]))
@@ -211,7 +208,7 @@ def test_the_same_bits_alone_in_a_batch_and_traced(dtype: str, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_rows_computed_in_parts_have_the_same_bits(dtype: str) -> None:
+def test_rows_computed_in_several_steps_have_the_same_bits(dtype: str) -> None:
     rng = np.random.default_rng(3)
     plan = random_plan(rng, [3, 5000, 2], dtype, "tanh")
     inputs = rng.standard_normal((3 * plan.max_step_rows + 5, 3)).astype(dtype)
@@ -226,7 +223,7 @@ def test_rows_computed_in_parts_have_the_same_bits(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sizes", [[30, 64, 32, 1], [784, 400, 10], [3, 2000, 2]], ids=str)
-def test_no_bit_depends_on_the_size_of_a_step(sizes: list[int], dtype: str) -> None:
+def test_the_size_of_a_step_does_not_change_the_bits(sizes: list[int], dtype: str) -> None:
     rng = np.random.default_rng(6)
     plan = random_plan(rng, sizes, dtype, lambda: str(rng.choice(list(ACTIVATIONS))))
     inputs = rng.standard_normal((333, sizes[0])).astype(dtype)
@@ -259,7 +256,7 @@ def test_work_between_steps_sees_its_own_floating_point_warnings(fast: bool) -> 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("standardized", [False, True])
-def test_inputs_of_any_layout_are_read_and_left_alone(dtype: str, standardized: bool) -> None:
+def test_inputs_of_any_memory_layout_are_read_and_not_changed(dtype: str, standardized: bool) -> None:
     rng = np.random.default_rng(8)
     plan = random_plan(rng, [9, 20, 2], dtype, "identity")
     if not standardized:
@@ -281,30 +278,7 @@ def test_inputs_of_any_layout_are_read_and_left_alone(dtype: str, standardized: 
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(1866, 519), (1338, 920), (1568, 789), (784, 512), (600, 976)], ids=str)
-def test_a_deep_layer_has_the_same_bits_in_any_block(shape: tuple[int, int], dtype: str) -> None:
-    rng = np.random.default_rng(9)
-    blocking = find_blocking(np.dtype(dtype), *shape)
-    weights = rng.standard_normal(shape).astype(dtype)
-    weights = np.asfortranarray(weights) if blocking.transposed else weights
-    rows = rng.standard_normal((150, shape[0])).astype(dtype)
-    whole = matmul(pad(rows, blocking.heights[0]), weights, blocking)
-    for start, end in ((0, 1), (149, 150), (3, 7), (5, 39), (20, 150)):
-        part = matmul(pad(rows[start:end], blocking.heights[0]), weights, blocking)
-        assert part[: end - start].tobytes() == whole[start:end].tobytes()
-
-
-def test_a_product_in_passes_is_the_product() -> None:
-    rng = np.random.default_rng(4)
-    rows, weights = rng.standard_normal((48, 70)), rng.standard_normal((70, 7))
-    out = np.empty((48, 7))
-    found = matmul(rows, weights, Blocking(heights=(4, 16), k_block=32), out)
-    assert found is out
-    np.testing.assert_allclose(found, rows @ weights, rtol=1e-12)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_fast_computes_the_same_up_to_rounding_and_traces_it(dtype: str) -> None:
+def test_a_fast_plan_differs_by_rounding_only_and_its_trace_not_at_all(dtype: str) -> None:
     rng = np.random.default_rng(5)
     plan = random_plan(rng, [30, 64, 32, 3], dtype, "tanh")
     fast = replace(plan, fast=True)
@@ -327,23 +301,6 @@ def test_memory_does_not_grow_with_rows_times_width() -> None:
         assert peak < 30 * 2**20
 
 
-@pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_one_height_computes_the_product(dtype: str, transposed: bool) -> None:
-    rng = np.random.default_rng(4)
-    rows, weights = rng.standard_normal((48, 20)).astype(dtype), rng.standard_normal((20, 7)).astype(dtype)
-    found = matmul(rows, weights, Blocking(heights=(4, 16), transposed=transposed))
-    np.testing.assert_allclose(found, rows @ weights, rtol=1e-4 if dtype == "float32" else 1e-12, atol=1e-5)
-    assert found.flags.c_contiguous
-
-
-def test_large_shapes_are_tried_as_smaller_ones_of_the_same_kind() -> None:
-    for shape in ((65_536, 500), (500, 65_536), (4096, 4096), (1237, 991), (65_536, 17)):
-        tried = blas_probe._probed_shape(*shape)
-        assert blas_probe._MAX_PROBED_WEIGHTS / 2 <= tried[0] * tried[1] <= blas_probe._MAX_PROBED_WEIGHTS
-        assert [side % 64 for side in tried] == [side % 64 for side in shape]
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_contributions_and_bias_sum_to_the_pre_activation(dtype: str) -> None:
     rng = np.random.default_rng(1)
@@ -357,7 +314,7 @@ def test_contributions_and_bias_sum_to_the_pre_activation(dtype: str) -> None:
         np.testing.assert_allclose(sums, layer.pre_activation, rtol=tolerance, atol=tolerance)
 
 
-def test_only_the_layers_asked_for_are_kept() -> None:
+def test_a_trace_keeps_the_selected_layers_only() -> None:
     plan = random_plan(np.random.default_rng(1), [2, 3, 4, 1], "float64")
     traced = trace(plan, np.ones((1, 2)), layers=["layer_1"])
     assert [layer.name for layer in traced.layers] == ["layer_1"]

@@ -27,7 +27,7 @@ def dense(name: str, reads: int, nodes: int, sources: Sequence[str] = (), how: s
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 2**32 - 1), layers=st.integers(1, 9), rows=st.integers(1, 9))
 @settings(max_examples=150)
-def test_against_plain_loops(dtype: str, seed: int, layers: int, rows: int) -> None:
+def test_matches_plain_loops(dtype: str, seed: int, layers: int, rows: int) -> None:
     network = random_graph(seed, dtype, layers=layers)
     plan = compile_plan(network)
     inputs = np.random.default_rng(seed).standard_normal((rows, plan.inputs)).astype(dtype)
@@ -93,7 +93,7 @@ def bits(array: np.ndarray | None, start: int, end: int) -> bytes | None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("how", MERGES)
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_a_merged_row_has_its_bits_whatever_is_beside_it(how: str, dtype: str) -> None:
+def test_a_merged_row_has_the_same_bits_beside_other_rows(how: str, dtype: str) -> None:
     rng = np.random.default_rng(2)
     pool = np.array([0.0, -0.0, np.nan, -np.nan, 1.0, -1.0, np.inf, -np.inf], dtype)
     for _ in range(300):
@@ -106,14 +106,14 @@ def test_a_merged_row_has_its_bits_whatever_is_beside_it(how: str, dtype: str) -
 
 
 @pytest.mark.parametrize("how", MERGES)
-def test_merging_leaves_what_it_reads_alone(how: str) -> None:
+def test_merging_does_not_change_its_sources(how: str) -> None:
     arrays = [np.arange(6.0).reshape(2, 3) + index for index in range(3)]
     kept = [array.copy() for array in arrays]
     merge(arrays, how)
     np.testing.assert_array_equal(arrays, kept)
 
 
-def test_memory_is_that_of_what_still_waits() -> None:
+def test_memory_is_bounded_by_the_kept_activations() -> None:
     layers = [dense("layer_0", 512, 512), dense("layer_1", 512, 512)]
     layers += [
         dense(f"layer_{index}", 512, 512, [f"layer_{index - 1}", f"layer_{index - 2}"], "sum") for index in range(2, 60)
@@ -128,7 +128,7 @@ def test_memory_is_that_of_what_still_waits() -> None:
     assert 2 * one <= peak <= 7 * one  # 60 layers, all of which are kept when they are traced
 
 
-def test_few_rows_are_computed_at_once_where_much_waits() -> None:
+def test_steps_have_few_rows_where_many_values_are_kept() -> None:
     wide = [dense(f"wide_{index}", 1, 8_192, ["inputs"]) for index in range(40)]
     last = dense("last", 8_192, 2, [layer.name for layer in wide], "max")
     plan = Plan(dtype=np.dtype("float64"), layers=(*wide, last))

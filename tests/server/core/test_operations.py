@@ -34,7 +34,7 @@ def test_the_tables_are_complete() -> None:
 @pytest.mark.parametrize("kind", OPERATIONS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 2**32 - 1), inputs=st.integers(1, 20))
-def test_against_plain_loops(kind: str, dtype: str, seed: int, inputs: int) -> None:
+def test_matches_plain_loops(kind: str, dtype: str, seed: int, inputs: int) -> None:
     rng = np.random.default_rng(seed)
     network = alone(random_layer(rng, kind, inputs, dtype), inputs, dtype)
     rows = rng.choice(VALUES, (6, inputs)) if kind in STEPS else rng.standard_normal((6, inputs))
@@ -65,13 +65,13 @@ def test_the_same_bits_in_every_batch(kind: str, dtype: str) -> None:
             assert forward(plan, rows[start:end]).tobytes() == together[start:end].tobytes()
 
 
-def test_a_masked_weight_is_as_if_it_were_zero() -> None:
+def test_a_masked_weight_counts_as_zero() -> None:
     masked = alone({"weights": [[2, 3], [4, 5]], "mask": [[1, 0], [0, 1]]}, 2)
     assert forward(compile_plan(masked), np.array([[10.0, 100.0]])).tolist() == [[20.0, 500.0]]
     assert masked.layers[0].weights.tolist() == [[2, 3], [4, 5]]
 
 
-def test_what_is_left_out_has_no_effect() -> None:
+def test_arrays_that_are_left_out_have_no_effect() -> None:
     for kind in ("scale_shift", "layer_norm"):
         layer = {"kind": kind}
         plan = compile_plan(alone(layer, 3))
