@@ -43,20 +43,15 @@ Number: TypeAlias = SupportsFloat | None
 """A number or boolean, or None for a missing value."""
 
 NamedRow: TypeAlias = Mapping[str, object]
-"""A number, text, boolean or None for each feature, by the feature's name."""
+"""A number, text, boolean or None for each feature, by the feature's name; or a list or array of them, a column."""
 
-NamedColumns: TypeAlias = Mapping[str, object]
-"""A list or array of numbers, texts or booleans for each feature, by the feature's name."""
 
 RowsLike: TypeAlias = (
     NamedRow
     | Number
     | SupportsArray
     | SupportsArrow
-    | Sequence[Number]
-    | Sequence[Sequence[Number]]
-    | Sequence[NamedRow]
-    | Sequence[SupportsArray]
+    | Sequence[NamedRow | Number | SupportsArray | Sequence[Number]]  # one alternative, so that mypy infers its items
 )
 """An array or list `(rows, inputs)` or `(inputs,)`, a dict of named features, a list of dicts, a dict of columns, or a
 data frame. docs/reference/rows.md has the rules."""

@@ -88,7 +88,7 @@ class TestPredictMany:
 
     def test_gives_the_error_of_one_and_the_answers_of_others(self, client: Any) -> None:
         asked: list[Any] = [
-            StreamRequest(network=NAME, rows=["one", "two"]),  # type: ignore[arg-type] # texts
+            StreamRequest(network=NAME, rows=["one", "two"]),  # type: ignore[list-item] # texts
             StreamRequest(network=NAME, rows=ROWS, version=3),
             StreamRequest(network="nowhere", rows=ROWS),
             StreamRequest(network=NAME, rows=[]),

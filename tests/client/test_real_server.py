@@ -203,7 +203,7 @@ def test_a_stream_answers_a_bad_request_with_its_error(real: Any) -> None:
     requests = [
         StreamRequest(network="article-linear", rows=[1.0, 2.0, 3.0]),
         StreamRequest(network="nowhere", rows=[1.0, 2.0]),
-        StreamRequest(network="article-linear", rows=["one", "two"]),  # type: ignore[arg-type] # texts
+        StreamRequest(network="article-linear", rows=["one", "two"]),  # type: ignore[list-item] # texts
         StreamRequest(network="article-linear", rows=[2.0, 3.0]),
     ]
     answers = dict(real.predict_stream(requests))

@@ -209,7 +209,7 @@ def test_what_is_no_rows_is_refused_in_words(rows: Any, kind: type[ForwardpassEr
 
 def test_every_fault_of_named_rows_is_told_at_once() -> None:
     with pytest.raises(FeatureMismatchError) as caught:
-        to_inputs([{"a": 1j, "b": b"1"}, {"a": 1}, {"a": [2]}])  # type: ignore[arg-type] # faulty
+        to_inputs([{"a": 1j, "b": b"1"}, {"a": 1}, {"a": [2]}])
     assert [fault.path for fault in caught.value.faults] == ["rows[0].a", "rows[0].b", "rows[2].a"]
 
 
