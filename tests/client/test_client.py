@@ -81,8 +81,8 @@ class TestPredict:
 class TestPredictMany:
     def test_answers_in_order(self, client: Any, fake: FakeServer) -> None:
         asked = [StreamRequest(network=name, rows=rows) for name in ARTICLE for rows in (ROWS, ROWS[0], NAMED)]
-        answers = client.predict_many(asked)
-        assert answers == tuple(client.predict(one.network, one.rows) for one in asked)
+        responses = client.predict_many(asked)
+        assert responses == tuple(client.predict(one.network, one.rows) for one in asked)
         assert fake.methods()[0] == "PredictMany"
         assert len(fake.calls[0].requests[0].requests) == len(asked)
 
@@ -93,14 +93,14 @@ class TestPredictMany:
             StreamRequest(network="nowhere", rows=ROWS),
             StreamRequest(network=NAME, rows=[]),
         ]
-        answers = client.predict_many(iter(asked))
+        responses = client.predict_many(iter(asked))
         kinds = [errors.InvalidTensorError, Prediction, errors.NotFoundError, errors.ShapeMismatchError]
-        assert [type(answer) for answer in answers] == kinds
+        assert [type(response) for response in responses] == kinds
 
     def test_what_cannot_be_sent_is_not(self, client: Any, fake: FakeServer) -> None:
         assert client.predict_many([]) == ()
-        (answer,) = client.predict_many([StreamRequest(network=NAME, rows=[])])
-        assert isinstance(answer, errors.ShapeMismatchError)
+        (response,) = client.predict_many([StreamRequest(network=NAME, rows=[])])
+        assert isinstance(response, errors.ShapeMismatchError)
         assert fake.calls == []
 
     def test_an_error_of_the_call_is_raised(self, client: Any, fake: FakeServer) -> None:

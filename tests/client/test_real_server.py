@@ -194,9 +194,9 @@ def test_a_stream_gives_the_bits_of_predict(real: Any) -> None:
     rows = np.random.default_rng(3).normal(size=(50, 2))
     requests = [StreamRequest(network="article-1-hidden", rows=row, id=str(n)) for n, row in enumerate(rows)]
     alone = real.predict("article-1-hidden", rows).outputs
-    answers = dict(real.predict_stream(requests))
-    assert len(answers) == 50
-    assert all(answers[str(n)].outputs[0] == alone[n] for n in range(50))
+    responses = dict(real.predict_stream(requests))
+    assert len(responses) == 50
+    assert all(responses[str(n)].outputs[0] == alone[n] for n in range(50))
 
 
 def test_a_stream_answers_a_bad_request_with_its_error(real: Any) -> None:
@@ -206,11 +206,11 @@ def test_a_stream_answers_a_bad_request_with_its_error(real: Any) -> None:
         StreamRequest(network="article-linear", rows=["one", "two"]),  # type: ignore[list-item] # texts
         StreamRequest(network="article-linear", rows=[2.0, 3.0]),
     ]
-    answers = dict(real.predict_stream(requests))
-    assert type(answers["0"]) is errors.ShapeMismatchError
-    assert type(answers["1"]) is errors.NetworkNotFoundError
-    assert type(answers["2"]) is errors.InvalidTensorError
-    assert answers["3"].outputs.tolist() == [[9.0]]
+    responses = dict(real.predict_stream(requests))
+    assert type(responses["0"]) is errors.ShapeMismatchError
+    assert type(responses["1"]) is errors.NetworkNotFoundError
+    assert type(responses["2"]) is errors.InvalidTensorError
+    assert responses["3"].outputs.tolist() == [[9.0]]
 
 
 def test_many_networks_in_one_call(real: Any) -> None:

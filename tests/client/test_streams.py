@@ -34,8 +34,8 @@ def _eventually(condition: Callable[[], object]) -> bool:
 
 class TestPredictStream:
     def test_counts_the_requests(self, client: Any) -> None:
-        answers = dict(client.predict_stream(map(_request, range(300))))
-        assert {key: answer.outputs.tolist() for key, answer in answers.items()} == {
+        responses = dict(client.predict_stream(map(_request, range(300))))
+        assert {key: response.outputs.tolist() for key, response in responses.items()} == {
             str(number): _expected(number) for number in range(300)
         }
 
@@ -59,8 +59,8 @@ class TestPredictStream:
             _request(4, rows={"children": b"two", "accounts": 1}),
             _request(5),
         ]
-        answers = [answer for _, answer in client.predict_stream(requests)]
-        assert [type(answer).__name__ for answer in answers] == [
+        responses = [response for _, response in client.predict_stream(requests)]
+        assert [type(response).__name__ for response in responses] == [
             "Prediction",
             "NotFoundError",
             "InvalidTensorError",
@@ -68,14 +68,14 @@ class TestPredictStream:
             "FeatureMismatchError",
             "Prediction",
         ]
-        assert answers[5].outputs.tolist() == _expected(5)
+        assert responses[5].outputs.tolist() == _expected(5)
 
     def test_a_request_may_depend_on_the_answer_before(self, client: Any) -> None:
         todo: queue.SimpleQueue[StreamRequest | None] = queue.SimpleQueue()
         todo.put(_request(1))
         seen = []
-        for _, answer in client.predict_stream(_Drained(todo, client)):
-            seen.append(answer.outputs.tolist())
+        for _, response in client.predict_stream(_Drained(todo, client)):
+            seen.append(response.outputs.tolist())
             todo.put(_request(len(seen) + 1) if len(seen) < 5 else None)
         assert seen == [_expected(number) for number in range(1, 6)]
 
@@ -84,10 +84,10 @@ class TestPredictStream:
             yield _request(1)
             raise KeyError("no more rows")
 
-        answers = client.predict_stream(requests())
-        assert next(answers)[1].outputs.tolist() == _expected(1)
+        responses = client.predict_stream(requests())
+        assert next(responses)[1].outputs.tolist() == _expected(1)
         with pytest.raises(KeyError, match="no more rows"):
-            next(answers)
+            next(responses)
 
     def test_refuses_an_id_that_is_in_use(self, client: Any, fake: FakeServer) -> None:
         fake.delay(0.2)
@@ -104,9 +104,9 @@ class TestPredictStream:
             list(client.predict_stream([_request(1)]))
 
     def test_leaving_early_ends_the_call(self, client: Any, fake: FakeServer) -> None:
-        answers = client.predict_stream(map(_request, itertools.count()))
-        assert next(answers)[0] == "0"
-        answers.close()
+        responses = client.predict_stream(map(_request, itertools.count()))
+        assert next(responses)[0] == "0"
+        responses.close()
         assert fake.calls[0].ended.wait(5)
 
     def test_is_read_no_faster_than_it_is_answered(self, client: Any, fake: FakeServer) -> None:
@@ -119,8 +119,8 @@ class TestPredictStream:
                 taken += 1
                 yield _request(0, rows=rows)
 
-        answers = client.predict_stream(requests())
-        next(answers)
+        responses = client.predict_stream(requests())
+        next(responses)
         before, still = -1, 0
         # Until the windows of the connection are full of requests, 32 KB each, and of answers.
         while still < 5 and taken < 5_000:
@@ -128,7 +128,7 @@ class TestPredictStream:
             before = taken
             time.sleep(0.1)
         assert taken < 5_000
-        answers.close()
+        responses.close()
         assert fake.calls[0].ended.wait(5)
 
     def test_has_no_timeout_by_default(self, client: Any, fake: FakeServer) -> None:

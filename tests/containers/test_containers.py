@@ -126,9 +126,9 @@ def test_one_port_has_grpc_and_json(client: Client, port: int) -> None:
     assert client.predict("edge", [4]).outputs.tolist() == [[8.0]]
     with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request("GET", "/v1/networks/edge")
-        answer = connection.getresponse()
-        assert answer.status == 200
-        assert json.loads(answer.read())["network"]["name"] == "edge"
+        response = connection.getresponse()
+        assert response.status == 200
+        assert json.loads(response.read())["network"]["name"] == "edge"
 
 
 def seen_by_all(client: Client, name: str) -> bool:
@@ -222,9 +222,9 @@ def ask(fleet: Composition, query: str) -> Any:
     """Ask Prometheus for the samples of a query."""
     (container,) = fleet.containers("prometheus")
     url = f"http://127.0.0.1:9090/api/v1/query?query={quote(query)}"
-    answer = json.loads(fleet.execute(container, "wget", "-q", "-O", "-", url))
-    assert answer["status"] == "success"
-    return answer["data"]["result"]
+    response = json.loads(fleet.execute(container, "wget", "-q", "-O", "-", url))
+    assert response["status"] == "success"
+    return response["data"]["result"]
 
 
 def test_networks_outlive_every_container(fleet: Composition, port: int) -> None:

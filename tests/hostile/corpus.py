@@ -77,12 +77,12 @@ def judge(case: Hostile) -> Outcome:
         finally:
             os._exit(code)
     os.close(writing)
-    with os.fdopen(reading, "rb") as answers:
-        answer = answers.read().decode(errors="replace")
+    with os.fdopen(reading, "rb") as responses:
+        response = responses.read().decode(errors="replace")
     _, status = os.waitpid(process, 0)
     if status:
         return Outcome(said=f"ended with status {status}", refused=False, cpu=0.0, memory=0)
-    refused, cpu, memory, said = answer.split(" ", 3)
+    refused, cpu, memory, said = response.split(" ", 3)
     return Outcome(said=said, refused=refused == "yes", cpu=float(cpu), memory=int(memory))
 
 

@@ -33,10 +33,10 @@ def test_kill_during_registrations(
                 value += 1
                 request = networks.RegisterNetworkRequest(network="crash", spec=network_spec([[value] * 500]))
                 try:
-                    answer = stub.RegisterNetwork(request, timeout=60)
+                    response = stub.RegisterNetwork(request, timeout=60)
                 except grpc.RpcError:
                     return
-                acknowledged[answer.version.version] = (answer.version.digest, value)
+                acknowledged[response.version.version] = (response.version.digest, value)
 
     for _ in range(cycles):
         writer = threading.Thread(target=register_until_killed, args=(server.address,))

@@ -73,9 +73,9 @@ def test_the_same_bits_in_every_batch(server: ServerProcess, capsys: pytest.Capt
             compare(name, start, end, traced.outputs)
             asked[f"{index}"] = (name, start, end, predict)
         stream = (predictions.PredictStreamRequest(id=id_, request=ask[-1]) for id_, ask in list(asked.items()))
-        for answer in stub.PredictStream(stream):
-            name, start, end, _ = asked.pop(answer.id)
-            compare(name, start, end, answer.response.outputs)
+        for response in stub.PredictStream(stream):
+            name, start, end, _ = asked.pop(response.id)
+            compare(name, start, end, response.response.outputs)
         assert not asked
 
     threads = [threading.Thread(target=call, args=(seed,)) for seed in range(8)]

@@ -86,8 +86,8 @@ def test_a_caller_finds_on_each_server_what_it_wrote_on_one(replicas: tuple[Repl
         request = predict_request("net", [1.0], "stable")
         request.min_revision = moved.revision
         for stub in (there, here):
-            answer = stub.Predict(request, timeout=60)
-            assert (answer.version, answer.revision) == (done.version.version, moved.revision)
+            response = stub.Predict(request, timeout=60)
+            assert (response.version, response.revision) == (done.version.version, moved.revision)
         many = there.PredictMany(PredictManyRequest(requests=[request, predict_request("nothing", [1.0])]), timeout=60)
         assert many.results[0].response.version == done.version.version
         assert many.results[1].error.code == grpc.StatusCode.NOT_FOUND.value[0]

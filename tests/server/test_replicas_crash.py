@@ -56,12 +56,12 @@ class Writer(threading.Thread):
             name = f"crash-{int(self._value) // 2 % NETWORKS}"
             request = networks.RegisterNetworkRequest(network=name, spec=network_spec([[self._value] * 500]))
             try:
-                answer = stub.RegisterNetwork(request, timeout=60)
+                response = stub.RegisterNetwork(request, timeout=60)
             except grpc.RpcError as error:
                 self.codes.add(error.code())
                 time.sleep(0.02)
                 return
-            self.acknowledged.append((name, answer.version.version, answer.version.digest))
+            self.acknowledged.append((name, response.version.version, response.version.digest))
 
 
 @pytest.mark.parametrize("cycles", [2, pytest.param(100, marks=pytest.mark.prove)])

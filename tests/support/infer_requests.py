@@ -71,13 +71,13 @@ def row_request(model: str, rows: npt.ArrayLike, datatype: str = "FP64", **field
     return infer_request(model, tensor(rows, datatype), **fields)
 
 
-def outputs_of(answer: v2.ModelInferResponse | bytes) -> dict[str, npt.NDArray[Any]]:
+def outputs_of(response: v2.ModelInferResponse | bytes) -> dict[str, npt.NDArray[Any]]:
     """The outputs of an answer by their names; text where the datatype is BYTES."""
-    if isinstance(answer, bytes):
-        answer = v2.ModelInferResponse.FromString(answer)
-    assert len(answer.outputs) == len(answer.raw_output_contents)
+    if isinstance(response, bytes):
+        response = v2.ModelInferResponse.FromString(response)
+    assert len(response.outputs) == len(response.raw_output_contents)
     found: dict[str, npt.NDArray[Any]] = {}
-    for output, raw in zip(answer.outputs, answer.raw_output_contents, strict=True):
+    for output, raw in zip(response.outputs, response.raw_output_contents, strict=True):
         assert not output.HasField("contents")
         array = np.array(texts(raw)) if output.datatype == "BYTES" else np.frombuffer(raw, NUMPY[output.datatype])
         found[output.name] = array.reshape(tuple(output.shape))
@@ -132,9 +132,9 @@ def stub(channel: grpc.Channel) -> Any:
     class Stub:
         def __getattr__(self, name: str) -> Any:
             method = v2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name[name]
-            answer = getattr(v2, method.output_type.name)
+            response = getattr(v2, method.output_type.name)
             call: grpc.UnaryUnaryMultiCallable[Any, Any] = channel.unary_unary(
-                f"{INFERENCE}{name}", lambda message: message.SerializeToString(), answer.FromString
+                f"{INFERENCE}{name}", lambda message: message.SerializeToString(), response.FromString
             )
 
             def make(**fields: Any) -> Any:

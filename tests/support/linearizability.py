@@ -26,7 +26,7 @@ class Operation(Generic[Call]):
     """
 
     call: Call
-    answer: object = None
+    response: object = None
     begun: float
     ended: float = inf
 
@@ -42,7 +42,7 @@ def linearizable(
         apply: Returns the state after a call, and the answer to it.
     """
     everything = sorted(history, key=lambda operation: operation.begun)
-    answered = sum(1 << place for place, operation in enumerate(everything) if operation.answer is not None)
+    answered = sum(1 << place for place, operation in enumerate(everything) if operation.response is not None)
     seen: set[tuple[int, State]] = set()
     ways = [(0, initial)]
     while ways:
@@ -57,7 +57,7 @@ def linearizable(
         for place, operation in left:
             if operation.begun > first_end:
                 break
-            after, answer = apply(state, operation.call)
-            if operation.answer is None or answer == operation.answer:
+            after, response = apply(state, operation.call)
+            if operation.response is None or response == operation.response:
                 ways.append((done | 1 << place, after))
     return False

@@ -57,10 +57,10 @@ def call(channel: grpc.Channel, method: str, request: Message | bytes, **options
 def refused(channel: grpc.Channel, method: str, request: Message | bytes, **options: Any) -> Refused:
     """Call a unary method that must fail; return the decoded error."""
     try:
-        answer = call(channel, method, request, **options)
+        response = call(channel, method, request, **options)
     except grpc.RpcError as error:
         return decode(error)
-    raise AssertionError(f"the call was answered: {answer!r}")
+    raise AssertionError(f"the call was answered: {response!r}")
 
 
 def decode(error: Any) -> Refused:
@@ -101,5 +101,5 @@ def network_spec(weights: object, **fields: Any) -> network_pb2.NetworkSpec:
 def register(channel: grpc.Channel, name: str, spec: network_pb2.NetworkSpec, **fields: Any) -> Any:
     """Register a spec; return the response."""
     request = network_service_pb2.RegisterNetworkRequest(network=name, spec=spec, **fields)
-    answer = call(channel, f"{NETWORKS}RegisterNetwork", request)
-    return network_service_pb2.RegisterNetworkResponse.FromString(answer)
+    response = call(channel, f"{NETWORKS}RegisterNetwork", request)
+    return network_service_pb2.RegisterNetworkResponse.FromString(response)

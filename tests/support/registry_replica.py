@@ -29,7 +29,7 @@ class Replica:
         if not planted:
             self._registry.follow(poll_seconds=0.2)
 
-    def answer(self, method: str, name: str, *arguments: str, min_revision: int) -> object:
+    def respond(self, method: str, name: str, *arguments: str, min_revision: int) -> object:
         """Do one call; an error of the registry is its name."""
         registry = self._registry
         try:
@@ -79,7 +79,7 @@ class Replica:
         with connection, connection.makefile("rw") as file:
             for line in file:
                 asked: dict[str, Any] = json.loads(line)
-                file.write(json.dumps(self.answer(*asked["call"], min_revision=asked["min_revision"])) + "\n")
+                file.write(json.dumps(self.respond(*asked["call"], min_revision=asked["min_revision"])) + "\n")
                 file.flush()
 
 

@@ -54,8 +54,8 @@ def test_predict_and_trace_for_people(run: Run) -> None:
 
 
 def test_json_for_scripts(run: Run) -> None:
-    answer = json.loads(run("predict", "article-linear", "[[2, 3]]", "--json").stdout)
-    assert (answer["outputs"], answer["version"], answer["network"]) == ([[9.0]], 1, "article-linear")
+    response = json.loads(run("predict", "article-linear", "[[2, 3]]", "--json").stdout)
+    assert (response["outputs"], response["version"], response["network"]) == ([[9.0]], 1, "article-linear")
     traced = json.loads(run("trace", "article-2-hidden", "[3, 5]", "--json").stdout)
     assert [layer["activation"] for layer in traced["layers"]] == [[[26.0, 0.0]], [[0.0, 26.0]], [[182.0]]]
     assert {"article-linear"} <= {network["name"] for network in json.loads(run("list", "--json").stdout)}
@@ -220,9 +220,9 @@ class TestTables:
         away: deque[Part] = deque()
         table = Table(source="", unit="row", names=("a", "b"), inputs=(0, 1), parts=parts(), total=None, done=lambda: 0)
         with Client(server.address) as client:
-            answers = client.predict_batches("article-linear", bulk._numbers(table, away), batch_rows=PART_ROWS)
+            responses = client.predict_batches("article-linear", bulk._numbers(table, away), batch_rows=PART_ROWS)
             for done in range(30):
-                assert len(next(answers).outputs) == PART_ROWS
+                assert len(next(responses).outputs) == PART_ROWS
                 away.popleft()
                 assert len(away) <= MAX_AWAY + 2
                 assert read <= done + 1 + MAX_AWAY + 2

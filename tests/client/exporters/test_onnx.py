@@ -123,8 +123,8 @@ def test_what_stands_in_for_a_missing_input() -> None:
         "income",
     ]
     model = export(network({"weights": [[1.0, 2.0, 3.0]]}, inputs=features))
-    (answer,) = runner(model).run({"inputs": np.array([[np.nan, np.nan, 1.0], [40, 0, 1]])})
-    assert answer.tolist() == [[-1 + 2 + 3], [3]]
+    (response,) = runner(model).run({"inputs": np.array([[np.nan, np.nan, 1.0], [40, 0, 1]])})
+    assert response.tolist() == [[-1 + 2 + 3], [3]]
 
 
 MLP = network({"weights": [[1.0, 2.0, 3.0]], "activation": "tanh"}, {"weights": [[2.0]]})

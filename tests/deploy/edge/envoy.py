@@ -98,8 +98,8 @@ class Edge:
 
     def _ask(self, path: str) -> str:
         try:
-            with urllib.request.urlopen(f"http://{self._admin}{path}", timeout=20) as answer:
-                return str(answer.read().decode())
+            with urllib.request.urlopen(f"http://{self._admin}{path}", timeout=20) as response:
+                return str(response.read().decode())
         except OSError as error:
             return str(error)
 

@@ -44,8 +44,8 @@ def ask(
     url = f"{'https' if tls else 'http'}://{address}{path}"
     request = urllib.request.Request(url, data, dict(headers or {}), method=method)  # noqa: S310 - it is one of these
     try:
-        with urllib.request.urlopen(request, timeout=60, context=tls) as answer:  # noqa: S310 - it is one of these
-            return _answer(answer)
+        with urllib.request.urlopen(request, timeout=60, context=tls) as response:  # noqa: S310 - it is one of these
+            return _answer(response)
     except urllib.error.HTTPError as error:
         with error:
             return _answer(error)

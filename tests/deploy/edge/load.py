@@ -82,10 +82,10 @@ def over_json(address: str) -> Iterator[Turns]:
     """Calls over HTTP, each on a connection of its own."""
 
     def asked(path: str, body: Any = None) -> Any:
-        answer = ask(address, path, body)
-        if answer.status != 200:
-            raise StatusError(answer)
-        return answer.json
+        response = ask(address, path, body)
+        if response.status != 200:
+            raise StatusError(response)
+        return response.json
 
     rows = {"tensor": {"values": [1.0]}}
     yield (

@@ -58,8 +58,8 @@ def test_servers_come_and_go(start_before: Callable[..., Edge], tmp_path: Path) 
             for server in list(fleet.servers):
                 server.kill()
             wait_until(lambda: not any(edge.servers().values()))
-            answer = ask(edge.address, "/v1/networks")
-            assert (answer.status, answer.json["code"]) == (503, Code.UNAVAILABLE.value[0])
+            response = ask(edge.address, "/v1/networks")
+            assert (response.status, response.json["code"]) == (503, Code.UNAVAILABLE.value[0])
             assert ask(edge.address, "/healthz").status == 503
             with pytest.raises(errors.UnavailableError):
                 client.predict(MARKED, [[1.0]])
@@ -125,8 +125,8 @@ def test_a_server_that_hangs_ends_at_the_deadline(before_refuser: Callable[[Refu
     with Refuser(Code.INTERNAL) as refuser:
         edge = before_refuser(refuser)
         refuser.hold.clear()
-        answer = ask(edge.address, "/v1/networks", headers={"grpc-timeout": "300m"})
-        assert (answer.status, answer.json["code"]) == (504, Code.DEADLINE_EXCEEDED.value[0])
+        response = ask(edge.address, "/v1/networks", headers={"grpc-timeout": "300m"})
+        assert (response.status, response.json["code"]) == (504, Code.DEADLINE_EXCEEDED.value[0])
         # As metadata it is Envoy's deadline alone, the client's being far.
         with grpc.insecure_channel(edge.address) as channel:
             begun = time.monotonic()
@@ -188,8 +188,8 @@ def test_other_protocols_pass(edge: Edge) -> None:
     values = infer.inputs.add(name="inputs", datatype="FP64", shape=[1, 2])
     values.contents.fp64_contents.extend([3, 5])
     with grpc.insecure_channel(edge.address) as channel:
-        answer = call(channel, "/inference.GRPCInferenceService/ModelInfer", infer)
-        assert inference_pb2.ModelInferResponse.FromString(answer).model_version == "1"
+        response = call(channel, "/inference.GRPCInferenceService/ModelInfer", infer)
+        assert inference_pb2.ModelInferResponse.FromString(response).model_version == "1"
         health = call(channel, "/grpc.health.v1.Health/Check", HealthCheckRequest())
         assert HealthCheckResponse.FromString(health).status == HealthCheckResponse.SERVING
         services = ProtoReflectionDescriptorDatabase(channel).get_services()
@@ -210,8 +210,8 @@ def test_tls_ends_at_the_edge(fleet: Fleet, start_before: Callable[..., Edge], t
     text = without_comment(CONFIGURATION.read_text(), "transport_socket:").replace("/etc/envoy/tls", str(tmp_path))
     edge = start_before(fleet, yaml.safe_load(text))
     trusting = ssl.create_default_context(cafile=str(certificate))
-    answer = ask(edge.address, "/v1/networks/article-linear", tls=trusting)
-    assert answer.json["network"]["name"] == "article-linear"
+    response = ask(edge.address, "/v1/networks/article-linear", tls=trusting)
+    assert response.json["network"]["name"] == "article-linear"
     with Client(edge.address, tls=certificate) as client:
         assert client.predict("article-linear", [2, 3]).outputs == 9
     with grpc.insecure_channel(edge.address) as channel, pytest.raises(grpc.RpcError):

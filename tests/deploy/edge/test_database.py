@@ -49,8 +49,8 @@ def writer(address: str) -> Iterator[Turns]:
         def write() -> None:
             value = float(next(values))
             registered = client.register("written", one_layer(value))
-            answer = client.predict("written", [[2.0]], version=registered.version)
-            assert answer.outputs == 2 * value
+            response = client.predict("written", [[2.0]], version=registered.version)
+            assert response.outputs == 2 * value
 
         yield (write,)
 

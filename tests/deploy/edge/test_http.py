@@ -33,9 +33,9 @@ def test_a_prediction_and_a_trace_are_those_of_grpc(edge: Edge, fleet: Fleet) ->
     assert json_format.ParseDict(asked.json, TraceResponse()) == trace
 
 
-def status(answer: Answer) -> Status:
+def status(response: Answer) -> Status:
     """The error in a body, every detail of a type that is known."""
-    return json_format.ParseDict(answer.json, Status())
+    return json_format.ParseDict(response.json, Status())
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_an_error_is_the_status_of_grpc_with_its_details(
     with grpc.insecure_channel(fleet.addresses[0]) as channel:
         known = refused(channel, f"{PREDICTIONS}Predict", request, metadata=[("x-request-id", request_id)])
     body = {"tensor": json_format.MessageToDict(request.tensor)}
-    answer = ask(edge.address, f"/v1/networks/{network}:predict", body, headers={"x-request-id": request_id})
-    assert answer.status == expected
-    assert answer.headers["x-request-id"] == request_id
+    response = ask(edge.address, f"/v1/networks/{network}:predict", body, headers={"x-request-id": request_id})
+    assert response.status == expected
+    assert response.headers["x-request-id"] == request_id
     expected_status = Status.FromString(known.trailers["grpc-status-details-bin"])
     # As documents, since maps in packed bytes have no order.
-    assert json_format.MessageToDict(status(answer)) == json_format.MessageToDict(expected_status)
+    assert json_format.MessageToDict(status(response)) == json_format.MessageToDict(expected_status)
 
 
 REFUSED = {
@@ -83,25 +83,25 @@ def test_what_envoy_refuses_can_be_read_too(
     edge: Edge, case: tuple[str, object, dict[str, str], int, grpc.StatusCode, str]
 ) -> None:
     path, body, headers, expected, code, words = case
-    answer = ask(edge.address, path, body, headers=headers)
-    assert answer.status == expected
-    error = status(answer)
+    response = ask(edge.address, path, body, headers=headers)
+    assert response.status == expected
+    error = status(response)
     assert error.code == code.value[0]
     assert words in error.message
 
 
 def test_a_body_beyond_the_limit_is_refused(edge: Edge) -> None:
-    answer = ask(edge.address, PREDICT, b" " * (50 * 2**20))
-    assert (answer.status, status(answer).code) == (413, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
+    response = ask(edge.address, PREDICT, b" " * (50 * 2**20))
+    assert (response.status, status(response).code) == (413, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
 
 
 def test_large_bodies_pass_in_both_directions(edge: Edge) -> None:
     rows = 200_000
     values = base64.b64encode(struct.pack("<2d", 3, 5) * rows).decode()
     body = {"tensor": {"dtype": "DATA_TYPE_FLOAT64", "shape": [rows, 2], "data": values}}
-    answer = ask(edge.address, "/v1/networks/article-2-hidden:trace", body)
-    assert answer.status == 200, answer.body[:1000]
-    trace = json_format.ParseDict(answer.json, TraceResponse())
+    response = ask(edge.address, "/v1/networks/article-2-hidden:trace", body)
+    assert response.status == 200, response.body[:1000]
+    trace = json_format.ParseDict(response.json, TraceResponse())
     assert trace.outputs.data == struct.pack("<d", 182) * rows
 
 
@@ -132,12 +132,12 @@ def test_grpc_web(edge: Edge, *, text: bool) -> None:
     def called(method: str, message: bytes) -> tuple[bytes, dict[str, str]]:
         body = framed(0, message)
         headers = {"content-type": kind, "accept": kind, "x-grpc-web": "1", "origin": "http://localhost:8000"}
-        answer = ask(edge.address, method, base64.b64encode(body) if text else body, headers=headers)
-        assert answer.status == 200
-        assert answer.headers["access-control-allow-origin"] == "http://localhost:8000"
-        if "grpc-status" in answer.headers:  # an error that came alone
-            return b"", dict(answer.headers)
-        came = frames(decoded(answer.body) if text else answer.body)
+        response = ask(edge.address, method, base64.b64encode(body) if text else body, headers=headers)
+        assert response.status == 200
+        assert response.headers["access-control-allow-origin"] == "http://localhost:8000"
+        if "grpc-status" in response.headers:  # an error that came alone
+            return b"", dict(response.headers)
+        came = frames(decoded(response.body) if text else response.body)
         assert [flags for flags, _ in came] == [0, 0x80]
         return came[0][1], dict(line.split(":", 1) for line in came[1][1].decode().split("\r\n") if line)
 
@@ -162,11 +162,11 @@ def test_grpc_web(edge: Edge, *, text: bool) -> None:
 )
 def test_a_browser_asks_first(edge: Edge, origin: str, *, allowed: bool) -> None:
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-grpc-web"}
-    answer = ask(edge.address, f"{PREDICTIONS}Predict", method="OPTIONS", headers={"origin": origin, **asked})
-    assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+    response = ask(edge.address, f"{PREDICTIONS}Predict", method="OPTIONS", headers={"origin": origin, **asked})
+    assert (response.headers.get("access-control-allow-origin") == origin) is allowed
     if allowed:
-        assert "x-grpc-web" in answer.headers["access-control-allow-headers"]
-        assert "grpc-status-details-bin" in answer.headers["access-control-expose-headers"]
+        assert "x-grpc-web" in response.headers["access-control-allow-headers"]
+        assert "grpc-status-details-bin" in response.headers["access-control-expose-headers"]
 
 
 def test_the_access_log_tells_each_call_and_no_secret(edge: Edge) -> None:

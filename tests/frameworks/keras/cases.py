@@ -53,9 +53,9 @@ def predicted(model: Any, rows: Any) -> Any:
         part.reshape(-1, *given.shape[1:]).astype(given.dtype)
         for part, given in zip(np.split(rows, ends, axis=1), model.inputs, strict=True)
     ]
-    answers = model.predict(parts if len(parts) > 1 else parts[0], verbose=0)
-    answers = answers if isinstance(answers, list) else [answers]
-    return np.concatenate([np.asarray(answer).reshape(len(rows), -1) for answer in answers], axis=1)
+    responses = model.predict(parts if len(parts) > 1 else parts[0], verbose=0)
+    responses = responses if isinstance(responses, list) else [responses]
+    return np.concatenate([np.asarray(response).reshape(len(rows), -1) for response in responses], axis=1)
 
 
 def perceptron() -> Any:

@@ -105,8 +105,8 @@ def pytorch(make: Callable[[], nn.Module], rows: Any, split: Callable[[Any], Seq
 
     def predict(_: Any, given: Any) -> Any:
         with torch.no_grad():
-            answer = module()(*split(given))
-        parts = answer if isinstance(answer, tuple) else (answer,)
+            response = module()(*split(given))
+        parts = response if isinstance(response, tuple) else (response,)
         return torch.cat([part.reshape(len(given), -1) for part in parts], dim=1).numpy()
 
     def write() -> Any:

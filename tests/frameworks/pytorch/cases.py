@@ -69,8 +69,8 @@ def answered(module: Any, inputs: Sequence[Tensor]) -> Any:
     """Call a module and put its outputs side by side."""
     called = module.module() if hasattr(module, "graph_signature") else module
     with torch.no_grad():
-        answer = called(*inputs)
-    parts = list(answer.values()) if isinstance(answer, dict) else answer
+        response = called(*inputs)
+    parts = list(response.values()) if isinstance(response, dict) else response
     parts = [parts] if isinstance(parts, Tensor) else parts
     return torch.cat([part.reshape(len(part), -1) for part in parts], dim=1).numpy()
 
@@ -93,23 +93,23 @@ def _case(
 
 def _labels(target: Any) -> Callable[[Any], Tensor]:
     labels = torch.from_numpy(target).long()
-    return lambda answer: nn.functional.cross_entropy(answer, labels)
+    return lambda response: nn.functional.cross_entropy(response, labels)
 
 
 def _numbers(target: Any) -> Callable[[Any], Tensor]:
     numbers = torch.from_numpy(target).reshape(-1, 1)
-    return lambda answer: nn.functional.mse_loss(answer, numbers)
+    return lambda response: nn.functional.mse_loss(response, numbers)
 
 
-def _heads(answer: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    label, amount, _ = answer
+def _heads(response: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    label, amount, _ = response
     return nn.functional.nll_loss(label.log(), torch.from_numpy(WINE[1]).long()) + amount.square().mean()
 
 
-def _progression(answer: dict[str, Tensor]) -> Tensor:
+def _progression(response: dict[str, Tensor]) -> Tensor:
     target = torch.from_numpy(TARGETS)
     high = (target > 1.5).double().reshape(-1, 1)
-    return nn.functional.mse_loss(answer["progression"], target) + nn.functional.mse_loss(answer["high"], high)
+    return nn.functional.mse_loss(response["progression"], target) + nn.functional.mse_loss(response["high"], high)
 
 
 def _wide_and_deep(rows: Any) -> list[Tensor]:
@@ -144,7 +144,7 @@ CASES: Cases = {
     "3 heads": _case(lambda: Heads(13, 3), _standardized(WINE[0]), _heads),
     "pooling, transposes": _case(lambda: Pooled(10), DIGITS[0] / 16, _labels(DIGITS[1])),
     "gates and arithmetic": _case(lambda: Gates(13, 3), _standardized(WINE[0]), _labels(WINE[1])),
-    "shared layers": _case(lambda: Shared(13), _standardized(WINE[0]), lambda answer: answer.square().mean()),
+    "shared layers": _case(lambda: Shared(13), _standardized(WINE[0]), lambda response: response.square().mean()),
     "30 activation modules": _case(lambda: Activations(13, 3), _standardized(WINE[0]), _labels(WINE[1])),
     "pruned": _case(lambda: mlp(13, 3), _standardized(WINE[0]), _labels(WINE[1]), after=_pruned),
     "weight and spectral normalization": _case(_normal_weights, _standardized(WINE[0]), _labels(WINE[1])),

@@ -36,7 +36,9 @@ def test_the_checker_knows_what_can_be() -> None:
         return (state, state) if call == "get" else (int(call), "ok")
 
     def history(*operations: tuple[str, object, float, float]) -> list[Operation[str]]:
-        return [Operation(call=call, answer=answer, begun=begun, ended=end) for call, answer, begun, end in operations]
+        return [
+            Operation(call=call, response=response, begun=begun, ended=end) for call, response, begun, end in operations
+        ]
 
     assert linearizable(history(("1", "ok", 0, 1), ("get", 1, 2, 3)), 0, put)
     assert not linearizable(history(("1", "ok", 0, 1), ("get", 0, 2, 3)), 0, put), "old"
@@ -143,19 +145,19 @@ class Client:
 
     def _call(self, call: Call) -> None:
         begun = time.monotonic()
-        answer = self._ask(self._rng.choice(self._replicas), call)
+        response = self._ask(self._rng.choice(self._replicas), call)
         is_read = call[0] in READS
-        if answer is None or answer == "StoreUnavailableError":
+        if response is None or response == "StoreUnavailableError":
             if not is_read:
                 self.operations.append(Operation(call=call, begun=begun))
             return
-        revision = _revision(answer)
+        revision = _revision(response)
         if is_read:
             self.too_old += revision < self._seen
         self._seen = max(self._seen, revision)
         # What is read may be old, but only as old as its revision says, which `apply` answers with.
         begun = -inf if is_read else begun
-        self.operations.append(Operation(call=call, answer=answer, begun=begun, ended=time.monotonic()))
+        self.operations.append(Operation(call=call, response=response, begun=begun, ended=time.monotonic()))
 
     def _ask(self, replica: Replica, call: Call) -> object:
         """Return the answer, or None when the replica was killed before it came."""
@@ -165,16 +167,16 @@ class Client:
             line = ""
         if not line.endswith("\n"):  # it was killed; the others live
             self._replicas.remove(replica)
-        answer = json.loads(line) if line.endswith("\n") else None
-        return tuple(answer) if isinstance(answer, list) else answer
+        response = json.loads(line) if line.endswith("\n") else None
+        return tuple(response) if isinstance(response, list) else response
 
 
-def _revision(answer: object) -> int:
-    if isinstance(answer, int):
-        return answer
-    if not isinstance(answer, tuple):
+def _revision(response: object) -> int:
+    if isinstance(response, int):
+        return response
+    if not isinstance(response, tuple):
         return 0
-    return int(answer[2] if len(answer) == 3 else answer[0])
+    return int(response[2] if len(response) == 3 else response[0])
 
 
 def fenced_revision(connection: psycopg.Connection[tuple[int]]) -> int:
@@ -207,7 +209,7 @@ def violations(replicas: Replicas, url: str, histories: int, *, kills: bool) -> 
                 replicas.all[place] = replicas.start()
             history = [operation for client in clients for operation in client.operations]
             calls += len(history)
-            lost += sum(operation.answer is None for operation in history)
+            lost += sum(operation.response is None for operation in history)
             wrong = any(client.too_old for client in clients) or not linearizable(history, initial, apply)
             found += wrong
             if wrong:
@@ -240,7 +242,7 @@ def test_a_planted_violation_is_found(zygote: "subprocess.Popen[str]", migrated:
 def test_the_model_says_what_is_not_there() -> None:
     state = State(3)
     assert apply(state, ("predict", "net", "latest")) == (state, (3, NO_NETWORK))
-    state, answer = apply(state, ("register", "net", "1.0"))
-    assert answer == (1, True, 4)
+    state, response = apply(state, ("register", "net", "1.0"))
+    assert response == (1, True, 4)
     assert apply(state, ("predict", "net", "latest")) == (state, (4, "1.0"))
     assert apply(state, ("predict", "net", "stable")) == (state, (4, NO_ALIAS))

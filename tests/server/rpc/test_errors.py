@@ -407,13 +407,13 @@ def test_locked_database_is_unavailable_and_predictions_go_on(
     with grpc.insecure_channel(server.address) as channel:
         call(channel, PREDICT, predict_request("article-1-hidden", [2, 3]))
         lock.execute("BEGIN EXCLUSIVE")
-        answers = []
+        responses = []
         registration_ = networks.RegisterNetworkRequest(network="waiting", spec=network_spec([[1.0]]))
-        waiting = threading.Thread(target=lambda: answers.append(refused(channel, REGISTER, registration_)))
+        waiting = threading.Thread(target=lambda: responses.append(refused(channel, REGISTER, registration_)))
         waiting.start()
         call(channel, PREDICT, predict_request("article-1-hidden", [2, 3]))
         waiting.join()
-        (error,) = answers
+        (error,) = responses
         assert (error.code, error.reason) == (Code.UNAVAILABLE, "STORE_UNAVAILABLE")
         assert error.details["RetryInfo"].retry_delay.seconds == 1
         lock.execute("ROLLBACK")

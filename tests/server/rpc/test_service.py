@@ -40,8 +40,8 @@ SERVICES = (NETWORK_SERVICE, PREDICTION_SERVICE, INFERENCE_SERVICE)
 
 @pytest.fixture
 def predict(channel: grpc.Channel) -> Callable[..., predictions.PredictResponse]:
-    answer: Callable[..., predictions.PredictResponse] = PredictionServiceStub(channel).Predict
-    return answer
+    response: Callable[..., predictions.PredictResponse] = PredictionServiceStub(channel).Predict
+    return response
 
 
 def health_stub(channel: grpc.Channel) -> Any:
@@ -92,9 +92,9 @@ def test_the_article_to_the_last_digit(
     name = f"exact-{dtype}-{activation}-{len(hidden)}"
     register(channel, name, spec.to_message(network))
     stub = PredictionServiceStub(channel)
-    answer = stub.Predict(predict_request(name, row))
-    assert from_tensor(answer.outputs).tolist() == [[output]]
-    assert from_tensor(answer.outputs).dtype == dtype
+    response = stub.Predict(predict_request(name, row))
+    assert from_tensor(response.outputs).tolist() == [[output]]
+    assert from_tensor(response.outputs).dtype == dtype
     many = stub.Predict(predict_request(name, [row, [0, 0], row]))
     assert from_tensor(many.outputs).ravel().tolist() == [output, 0, output]
     request = predictions.TraceRequest(network=name, tensor=predict_request(name, row).tensor)
@@ -106,10 +106,10 @@ def test_the_article_to_the_last_digit(
 
 
 def test_an_answer_names_what_computed_it(predict: Callable[..., predictions.PredictResponse]) -> None:
-    answer = predict(predict_request("article-linear", [2, 3]))
-    assert (answer.network, answer.version) == ("article-linear", 1)
-    assert len(answer.digest) == 64
-    assert list(answer.output_names) == ["transactions"]
+    response = predict(predict_request("article-linear", [2, 3]))
+    assert (response.network, response.version) == ("article-linear", 1)
+    assert len(response.digest) == 64
+    assert list(response.output_names) == ["transactions"]
 
 
 @pytest.mark.parametrize("said", ["exact", "fast"])
@@ -146,16 +146,16 @@ def test_classifier_says_label_and_probability(channel: grpc.Channel) -> None:
     binary.layers[0].activation.name = "sigmoid"
     register(channel, "binary", binary)
     stub = PredictionServiceStub(channel)
-    answer = stub.Predict(predict_request("binary", [[-2.0], [0.0], [2.0]]))
-    assert [c.label for c in answer.classifications] == ["no", "yes", "yes"]
-    low, _, high = (c.probability for c in answer.classifications)
+    response = stub.Predict(predict_request("binary", [[-2.0], [0.0], [2.0]]))
+    assert [c.label for c in response.classifications] == ["no", "yes", "yes"]
+    low, _, high = (c.probability for c in response.classifications)
     assert low == pytest.approx(high) == 1 / (1 + math.exp(-2))
     several = network_spec([[1.0], [2.0], [-1.0]], class_labels=["a", "b", "c"])
     several.layers[0].activation.name = "softmax"
     register(channel, "several", several)
-    answer = stub.Predict(predict_request("several", [[1.0], [-1.0]]))
-    assert [c.label for c in answer.classifications] == ["b", "c"]
-    assert answer.classifications[0].probability == from_tensor(answer.outputs)[0].max()
+    response = stub.Predict(predict_request("several", [[1.0], [-1.0]]))
+    assert [c.label for c in response.classifications] == ["b", "c"]
+    assert response.classifications[0].probability == from_tensor(response.outputs)[0].max()
 
 
 def test_contributions_and_bias_sum_to_the_pre_activation(channel: grpc.Channel) -> None:
@@ -266,9 +266,9 @@ def test_upload(channel: grpc.Channel) -> None:
         for start in range(0, len(content), 2**20):
             yield networks.UploadNetworkRequest(chunk=content[start : start + 2**20])
 
-    answer = NetworkServiceStub(channel).UploadNetwork(parts(), timeout=60)
-    assert answer.created
-    assert answer.version.digest == hashlib.sha256(content).hexdigest()
+    response = NetworkServiceStub(channel).UploadNetwork(parts(), timeout=60)
+    assert response.created
+    assert response.version.digest == hashlib.sha256(content).hexdigest()
 
 
 def test_stream_answers_every_id_and_survives_errors(channel: grpc.Channel) -> None:
@@ -277,15 +277,15 @@ def test_stream_answers_every_id_and_survives_errors(channel: grpc.Channel) -> N
             name = "article-linear" if index % 7 else "missing"
             yield predictions.PredictStreamRequest(id=f"{index}", request=predict_request(name, [index, 1.0]))
 
-    answers = list(PredictionServiceStub(channel).PredictStream(requests(), timeout=30))
-    assert sorted(int(answer.id) for answer in answers) == list(range(500))
-    for answer in answers:
-        index = int(answer.id)
+    responses = list(PredictionServiceStub(channel).PredictStream(requests(), timeout=30))
+    assert sorted(int(response.id) for response in responses) == list(range(500))
+    for response in responses:
+        index = int(response.id)
         if index % 7:
-            assert from_tensor(answer.response.outputs).item() == 3 * index + 1
+            assert from_tensor(response.response.outputs).item() == 3 * index + 1
         else:
-            assert answer.error.code == grpc.StatusCode.NOT_FOUND.value[0]
-            assert len(answer.error.details) >= 2
+            assert response.error.code == grpc.StatusCode.NOT_FOUND.value[0]
+            assert len(response.error.details) >= 2
 
 
 def test_many_answers_each_request_in_order(channel: grpc.Channel) -> None:
@@ -338,8 +338,8 @@ def test_watch_tells_the_state_and_each_change(channel: grpc.Channel) -> None:
     ],
 )
 def test_health(channel: grpc.Channel, service: str, state: str) -> None:
-    answer = health_stub(channel).Check(health_pb2.HealthCheckRequest(service=service))
-    assert health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status) == state
+    response = health_stub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+    assert health_pb2.HealthCheckResponse.ServingStatus.Name(response.status) == state
 
 
 def test_health_of_what_is_not_there(channel: grpc.Channel) -> None:

@@ -52,7 +52,7 @@ class FakeFront:
     """What `NativeTransport` uses of `NativeGrpcFront`: events go in by hand, answers stay to be looked at."""
 
     def __init__(self) -> None:
-        self.answers: dict[int, list[bytes | str]] = {}
+        self.responses: dict[int, list[bytes | str]] = {}
         self.methods: dict[str, int] = {}
         self._events: list[Any] = []
         self._news = threading.Condition()
@@ -78,13 +78,13 @@ class FakeFront:
         return events or None
 
     def respond(self, number: int, payload: bytes) -> bool:
-        self.answers.setdefault(number, []).append(payload)
+        self.responses.setdefault(number, []).append(payload)
         return True
 
     def fail(self, number: int, code: int, message: str, trailers: Sequence[tuple[str, Any]]) -> bool:
         status = Status.FromString(dict(trailers)["grpc-status-details-bin"])
         assert (status.code, status.message) == (code, message)
-        self.answers.setdefault(number, []).append(reason_of(status))
+        self.responses.setdefault(number, []).append(reason_of(status))
         return True
 
     def close(self) -> None:
@@ -134,24 +134,24 @@ class Sent:
     task: "asyncio.Task[bytes] | None" = None
     cancelled: bool = False
 
-    def said(self, answer: bytes) -> object:
+    def said(self, response: bytes) -> object:
         if self.method is PREDICT:
-            return numbers_of(PredictResponse.FromString(answer))
+            return numbers_of(PredictResponse.FromString(response))
         if self.method is TRACE:
-            trace = TraceResponse.FromString(answer)
+            trace = TraceResponse.FromString(response)
             (layer,) = trace.layers
             assert layer.activation.data == layer.pre_activation.data == trace.inputs.data == trace.outputs.data
             return numbers_of(trace)
         return [
             numbers_of(result.response) if result.HasField("response") else reason_of(result.error)
-            for result in PredictManyResponse.FromString(answer).results
+            for result in PredictManyResponse.FromString(response).results
         ]
 
-    def check(self, answers: Sequence[bytes | str]) -> None:
-        if self.cancelled and not answers:
+    def check(self, responses: Sequence[bytes | str]) -> None:
+        if self.cancelled and not responses:
             return
-        (answer,) = answers
-        said = self.said(answer) if isinstance(answer, bytes) else answer
+        (response,) = responses
+        said = self.said(response) if isinstance(response, bytes) else response
         assert said == self.expected or said in self.may_also, (self, said)
 
 
@@ -335,7 +335,7 @@ class TransportsMachine(RuleBasedStateMachine):
     def health(self) -> None:
         number = next(self.numbers)
         self.front.bring([(0, number, self.front.methods[HEALTH], b"", None, ((), "peer", None))])
-        assert self.front.answers.pop(number) == [b"\x08\x01"]
+        assert self.front.responses.pop(number) == [b"\x08\x01"]
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
@@ -346,7 +346,7 @@ class TransportsMachine(RuleBasedStateMachine):
         sent.cancelled = True
         if sent.task is not None:
             sent.task.cancel()
-        elif sent.number not in self.front.answers:  # a front tells of those that it waits for
+        elif sent.number not in self.front.responses:  # a front tells of those that it waits for
             self.events.append((1, sent.number, 0, None, None, None))
 
     @rule()
@@ -384,13 +384,13 @@ class TransportsMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(asyncio.sleep(0))
         for sent in self.sent:
             sent.check(self.answers_to(sent))
-        assert not self.front.answers
+        assert not self.front.responses
         wait_until(lambda: not self.dispatcher._waiting, 60)
         self.sent.clear()
 
     def answers_to(self, sent: Sent) -> Sequence[bytes | str]:
         if sent.task is None:
-            return self.front.answers.pop(sent.number, [])
+            return self.front.responses.pop(sent.number, [])
         assert sent.task.done()
         if sent.task.cancelled():
             return []
@@ -435,7 +435,7 @@ def test_closing_finishes_what_was_begun(registry: Registry) -> None:
     dispatcher.take([predict(key, 400_000) for key in keys], transport)
     dispatcher.close()
     assert sorted(transport.keys) == keys
-    assert all(isinstance(answer, bytes) for _, answer in transport.sent)
+    assert all(isinstance(response, bytes) for _, response in transport.sent)
 
 
 def test_what_is_abandoned_is_not_finished(registry: Registry) -> None:
@@ -502,7 +502,7 @@ def test_a_call_that_breaks_the_reading_fails_alone() -> None:
     dispatcher.take([predict("before"), broken, predict("after")], transport)
     dispatcher.close()
     store.close()
-    assert {key: type(answer) for key, answer in transport.sent} == {
+    assert {key: type(response) for key, response in transport.sent} == {
         "before": bytes,
         "broken": ZeroDivisionError,
         "after": bytes,

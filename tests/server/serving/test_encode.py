@@ -111,21 +111,21 @@ def inputs_of(of: LoadedVersion, rows: int, seed: int = 1) -> Array:
 
 def check_predict(of: LoadedVersion, counts: Sequence[int]) -> list[bytes]:
     outputs = core.forward(of.plan, inputs_of(of, sum(counts)))
-    replies = encode_predictions(of, outputs, counts, REVISION)
+    responses = encode_predictions(of, outputs, counts, REVISION)
     plain = [plain_predict(of, outputs[rows]) for rows in spans(counts)]
-    assert [PredictResponse.FromString(reply) for reply in replies] == plain
-    assert [len(reply) for reply in replies] == [message.ByteSize() for message in plain]
-    return replies
+    assert [PredictResponse.FromString(response) for response in responses] == plain
+    assert [len(response) for response in responses] == [message.ByteSize() for message in plain]
+    return responses
 
 
 def check_trace(
     network: NetworkSpec, of: LoadedVersion, counts: Sequence[int], layers: frozenset[str], *, contributions: bool
 ) -> list[bytes]:
     traced = core.trace(of.plan, inputs_of(of, sum(counts)), layers=layers or None, contributions=contributions)
-    replies = encode_traces(of, traced, counts, REVISION)
+    responses = encode_traces(of, traced, counts, REVISION)
     plain = [plain_trace(network, of, traced, rows) for rows in spans(counts)]
-    assert [TraceResponse.FromString(reply) for reply in replies] == plain
-    return replies
+    assert [TraceResponse.FromString(response) for response in responses] == plain
+    return responses
 
 
 @given(chains() | graphs(), COUNTS)
@@ -149,8 +149,8 @@ def test_lengths_of_one_two_and_three_bytes(dtype: str, outputs: int, *, classes
     of = loaded(network)
     size = outputs * of.plan.dtype.itemsize
     counts = {count + near for edge in (2**7, 2**14) for count in [edge // size] for near in range(-5, 2)}
-    replies = check_predict(of, sorted(count for count in counts if count > 0))
-    assert min(map(len, replies)) < 2**14 < max(map(len, replies))
+    responses = check_predict(of, sorted(count for count in counts if count > 0))
+    assert min(map(len, responses)) < 2**14 < max(map(len, responses))
     traced = check_trace(network, of, [1, 5, 2**14 // 12, 2**14 // 8], frozenset(), contributions=True)
     assert max(map(len, traced)) > 2**16
 
@@ -164,11 +164,11 @@ def test_answers_of_many_rows_follow_each_other_at_every_length() -> None:
 def test_a_tie_goes_to_the_first_and_one_half_to_the_second_class() -> None:
     several = loaded(chain([1, 3], classes=["a", "b", "c"]))
     ties = np.array([[0.5, 0.5, 0.1], [0.1, 0.7, 0.7], [0.0, 0.0, 0.0]])
-    labels = [PredictResponse.FromString(reply) for reply in encode_predictions(several, ties, [1, 1, 1], REVISION)]
-    assert [answer.classifications[0].label for answer in labels] == ["a", "b", "a"]
+    labels = [PredictResponse.FromString(encoded) for encoded in encode_predictions(several, ties, [1, 1, 1], REVISION)]
+    assert [response.classifications[0].label for response in labels] == ["a", "b", "a"]
     binary = loaded(chain([1, 1], classes=["no", "yes"]))
-    (reply,) = encode_predictions(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2], REVISION)
-    assert [found.label for found in PredictResponse.FromString(reply).classifications] == ["yes", "no"]
+    (encoded,) = encode_predictions(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2], REVISION)
+    assert [found.label for found in PredictResponse.FromString(encoded).classifications] == ["yes", "no"]
 
 
 @given(st.integers(1, 2**63 - 1))

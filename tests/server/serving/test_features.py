@@ -313,7 +313,7 @@ def predictor() -> Any:
 
 @pytest.mark.parametrize("method", [PREDICT, TRACE], ids=["Predict", "Trace"])
 def test_calls_with_warnings_share_a_batch_with_others(predictor: Predictor, method: Any) -> None:
-    request, answer = (PredictRequest, PredictResponse) if method is PREDICT else (TraceRequest, TraceResponse)
+    request, response = (PredictRequest, PredictResponse) if method is PREDICT else (TraceRequest, TraceResponse)
     rows = [[30.0, 0, 1], [130, 5, np.nan], [30, 1, 0], [130, 5, np.nan], [-1, np.nan, 0]]
     calls = [
         RawRequest(method, request(network="typed", tensor=to_tensor(np.array([row]))).SerializeToString())
@@ -321,12 +321,12 @@ def test_calls_with_warnings_share_a_batch_with_others(predictor: Predictor, met
     ]
     expected = np.array([[30, 0, 1], [130, 0, 0], [30, 1, 0], [130, 0, 0], [np.nan, np.nan, np.nan]])
     for _ in range(2):  # the second time their heads are known
-        replies = [answer.FromString(reply) for reply in respond(predictor, calls) if isinstance(reply, bytes)]
-        outputs = np.concatenate([from_tensor(reply.outputs) for reply in replies])
+        responses = [response.FromString(one) for one in respond(predictor, calls) if isinstance(one, bytes)]
+        outputs = np.concatenate([from_tensor(one.outputs) for one in responses])
         assert np.array_equal(outputs, expected, equal_nan=True)
-        assert [reply.warning_count for reply in replies] == [0, 1, 0, 1, 1]
-        assert [[each.value for each in reply.warnings] for reply in replies] == [[], [130], [], [130], [-1]]
-        assert [len(reply.classifications) for reply in replies] == [1] * 5
+        assert [one.warning_count for one in responses] == [0, 1, 0, 1, 1]
+        assert [[each.value for each in one.warnings] for one in responses] == [[], [130], [], [130], [-1]]
+        assert [len(one.classifications) for one in responses] == [1] * 5
     assert len(assemble_batches(predictor.read(calls).rows, POLICY)) == 1
 
 
@@ -341,7 +341,7 @@ def test_a_bad_row_among_known_heads_is_refused_alone() -> None:
         for row in rows
     ]
     for _ in range(2):
-        found = [type(answer) for answer in respond(predictor, calls)]
+        found = [type(response) for response in respond(predictor, calls)]
         assert found == [bytes, UnknownCategoryError, OutOfRangeError, bytes]
     store.close()
 
@@ -353,7 +353,7 @@ def test_the_most_probable_classes_count_for_the_size_of_an_answer() -> None:
     predictor = make_predictor(registry, WorkLimits(max_response_bytes=10_000))
     requests = [PredictRequest(network="sample", tensor=to_tensor(np.ones((9, 100))), top_k=top) for top in (0, 100)]
     calls = [RawRequest(PREDICT, request.SerializeToString()) for request in requests]
-    assert [type(answer) for answer in respond(predictor, calls)] == [bytes, QuotaExceededError]
+    assert [type(response) for response in respond(predictor, calls)] == [bytes, QuotaExceededError]
     store.close()
 
 
@@ -417,7 +417,7 @@ def test_most_probable_classes_that_cannot_be_told(classes: list[str], top: int)
     registry = Registry.open(store)
     registry.register("sample", identity(3, classes=classes))
     request = PredictRequest(network="sample", tensor=to_tensor(np.ones((1, 3))), top_k=top)
-    (answer,) = respond(make_predictor(registry), [RawRequest(PREDICT, request.SerializeToString())])
-    assert isinstance(answer, InvalidFieldError)
-    assert answer.facts["field"] == "top_k"
+    (response,) = respond(make_predictor(registry), [RawRequest(PREDICT, request.SerializeToString())])
+    assert isinstance(response, InvalidFieldError)
+    assert response.facts["field"] == "top_k"
     store.close()

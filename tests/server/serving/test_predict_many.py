@@ -106,19 +106,19 @@ def plain_status(error: Exception) -> Status:
 
 @given(st.lists(st.one_of(LENGTHS, st.text()), max_size=5))
 def test_answers_are_joined_as_messages_would_be(drawn: list[int | str]) -> None:
-    answers: list[bytes | Exception] = [
+    responses: list[bytes | Exception] = [
         ValueError(one) if isinstance(one, str) else PredictResponse(network="n" * one).SerializeToString()
         for one in drawn
     ]
     expected = PredictManyResponse(
         results=[
-            PredictResult(response=PredictResponse.FromString(answer))
-            if isinstance(answer, bytes)
-            else PredictResult(error=plain_status(answer))
-            for answer in answers
+            PredictResult(response=PredictResponse.FromString(response))
+            if isinstance(response, bytes)
+            else PredictResult(error=plain_status(response))
+            for response in responses
         ]
     )
-    joined = join(answers, lambda error: plain_status(error).SerializeToString())
+    joined = join(responses, lambda error: plain_status(error).SerializeToString())
     assert PredictManyResponse.FromString(joined) == expected
     assert len(joined) == expected.ByteSize()
 

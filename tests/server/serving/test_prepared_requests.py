@@ -50,11 +50,11 @@ def registry() -> Iterator[Registry]:
     store.close()
 
 
-def comparable(answer: RawResponse) -> object:
-    if isinstance(answer, bytes):
-        return answer
-    assert isinstance(answer, ForwardpassError), answer
-    return type(answer), answer.message, answer.facts, answer.faults
+def comparable(response: RawResponse) -> object:
+    if isinstance(response, bytes):
+        return response
+    assert isinstance(response, ForwardpassError), response
+    return type(response), response.message, response.facts, response.faults
 
 
 def bytes_field(number: int, data: bytes) -> bytes:
@@ -130,12 +130,12 @@ def test_answers_do_not_depend_on_what_was_read_before(
     predictor = make_predictor(shared, LIMITS)
     for _ in range(3):  # unknown, then known, then all at once
         assert [comparable(respond(predictor, [call])[0]) for call in calls] == expected
-    assert [comparable(answer) for answer in respond(predictor, calls)] == expected
-    assert [comparable(answer) for answer in respond(make_predictor(shared, LIMITS), calls)] == expected
+    assert [comparable(response) for response in respond(predictor, calls)] == expected
+    assert [comparable(response) for response in respond(make_predictor(shared, LIMITS), calls)] == expected
     shuffled = list(range(len(calls)))
     order.shuffle(shuffled)  # type: ignore[attr-defined] # a Random
     together = respond(predictor, [calls[place] for place in shuffled])
-    assert [comparable(answer) for answer in together] == [expected[place] for place in shuffled]
+    assert [comparable(response) for response in together] == [expected[place] for place in shuffled]
 
 
 def test_the_usual_request_is_read_by_its_head(registry: Registry) -> None:
@@ -145,8 +145,8 @@ def test_the_usual_request_is_read_by_its_head(registry: Registry) -> None:
     respond(predictor, calls[:1])
     prepared = predictor._prepared.caches[PREDICT]
     assert all(prepared.find(call.data) for call in calls)
-    replies = [answer for answer in respond(predictor, calls) if isinstance(answer, bytes)]
-    found = [PredictResponse.FromString(reply).outputs.data for reply in replies]
+    responses = [response for response in respond(predictor, calls) if isinstance(response, bytes)]
+    found = [PredictResponse.FromString(encoded).outputs.data for encoded in responses]
     assert [np.frombuffer(data).item() for data in found] == list(range(20))
 
 
@@ -162,8 +162,10 @@ def test_a_request_with_a_revision_is_read_by_its_head_too(registry: Registry) -
     prepared = predictor._prepared.caches[PREDICT]
     assert all(prepared.find(call.data) for call in calls)
     for together in ([[call] for call in calls], [calls]):
-        replies = [answer for some in together for answer in respond(predictor, some) if isinstance(answer, bytes)]
-        found = [PredictResponse.FromString(reply).outputs.data for reply in replies]
+        responses = [
+            response for some in together for response in respond(predictor, some) if isinstance(response, bytes)
+        ]
+        found = [PredictResponse.FromString(encoded).outputs.data for encoded in responses]
         assert [np.frombuffer(data).item() for data in found] == list(range(20))
 
 
@@ -177,7 +179,7 @@ def test_heads_that_are_cut_at_other_places_are_not_taken_for_each_other(shared:
     predictor = make_predictor(shared, LIMITS)
     for _ in range(2):
         assert [comparable(respond(predictor, [call])[0]) for call in calls] == expected
-        assert [comparable(answer) for answer in respond(predictor, calls)] == expected
+        assert [comparable(response) for response in respond(predictor, calls)] == expected
 
 
 @pytest.mark.parametrize("network", ["double", "single"])
@@ -196,8 +198,8 @@ def test_numbers_that_are_not_finite_refuse_only_their_own_call(shared: Registry
     alone = [comparable(respond(make_predictor(shared, LIMITS), [call])[0]) for call in calls]
     respond(predictor, calls[:1])
     together = respond(predictor, calls)
-    assert [comparable(answer) for answer in together] == alone
-    kinds = [type(answer) for answer in together]
+    assert [comparable(response) for response in together] == alone
+    kinds = [type(response) for response in together]
     assert kinds == [bytes, MissingValueError, bytes, NonFiniteInputError, bytes]
 
 
@@ -236,8 +238,8 @@ def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
         for _ in range(2):
             found = respond(predictor, list(calls.values()))
         return {
-            version: PredictResponse.FromString(answer).version if isinstance(answer, bytes) else type(answer)
-            for version, answer in zip(calls, found, strict=True)
+            version: PredictResponse.FromString(response).version if isinstance(response, bytes) else type(response)
+            for version, response in zip(calls, found, strict=True)
         }
 
     missing = dict.fromkeys(calls, NetworkNotFoundError)
@@ -264,8 +266,8 @@ def test_heads_of_any_callers_making_take_bounded_memory(shared: Registry) -> No
     tensor = Tensor(dtype="DATA_TYPE_FLOAT64", shape=[1, 2], data=bytes(16))
     tail = bytes_field(5, b"layer_0") * 20_000 + TraceRequest(network="double", tensor=tensor).SerializeToString()
     for number in range(50):
-        (answer,) = respond(predictor, [RawRequest(TRACE, bytes_field(100, b"%d" % number) + tail)])
-        assert isinstance(answer, bytes)
+        (response,) = respond(predictor, [RawRequest(TRACE, bytes_field(100, b"%d" % number) + tail)])
+        assert isinstance(response, bytes)
     kept = sum(map(len, predictor._prepared.caches[TRACE]._by_head))
     assert kept < 2**20, f"{kept:,} bytes of prepared are kept"
 

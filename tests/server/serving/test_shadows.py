@@ -108,7 +108,7 @@ def test_counts_are_those_of_numpy(bench: Bench, sizes: list[int]) -> None:
     assert expected.relabeled
     assert bench.figures() == expected
     answered = np.concatenate(
-        [np.frombuffer(PredictResponse.FromString(answer).outputs.data) for answer in bench.transport.responses]  # type: ignore[arg-type] # all are bytes
+        [np.frombuffer(PredictResponse.FromString(response).outputs.data) for response in bench.transport.responses]  # type: ignore[arg-type] # all are bytes
     )
     assert answered.tobytes() == ours.tobytes(), "what is answered is the version's own"
 
@@ -181,7 +181,7 @@ def test_a_shadow_that_fails_is_counted(bench: Bench, monkeypatch: pytest.Monkey
     monkeypatch.setattr(shadows_module, "forward", broken)
     bench.ask(ROWS)
     assert (bench.figures().failed, bench.figures().failure) == (600, "it failed; the server's log has the reason")
-    assert all(isinstance(answer, bytes) for answer in bench.transport.responses)
+    assert all(isinstance(response, bytes) for response in bench.transport.responses)
 
 
 def test_a_version_of_another_kind(bench: Bench) -> None:
