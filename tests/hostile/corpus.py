@@ -1,15 +1,15 @@
-"""What a corpus of hostile content is made of, and how each case is judged.
+"""The cases of a corpus of hostile content, and the judgement of a case.
 
-A corpus is a module beside this one with a table `CORPUS: Mapping[str, Hostile]`: by a title, what makes the bytes,
-what reads them, and what the refusal must say. To add a case, add a line to a table. To add a corpus, for another kind
-of file, write `tests/hostile/NAME.py` with such a table and add NAME to `CORPORA` in `test_hostile.py`; a reader that
-wants a path gets one by `as_file(suffix, read)`.
+A corpus is a module beside this one with a table `CORPUS: Mapping[str, Hostile]`: for each title, a function that makes
+the bytes, a function that reads them, and words of the error. To add a case, add a line to a table. To add a corpus, for
+another kind of file, write `tests/hostile/NAME.py` with such a table and add NAME to `CORPORA` in `test_hostile.py`; a
+reader that takes a path becomes one of bytes by `as_file(suffix, read)`.
 
-A case must be refused with an exception of ours within 100 ms of CPU and 50 MB of memory beyond what is there before.
+A case must raise an exception of `forwardpass.errors` within 100 ms of CPU and 50 MB of memory beyond the start.
 The test allows three times as much, since a busy machine shares its caches, and prints the figures (`-rP`).
 
-Each case is read in a process of its own, forked from one that has imported what reads it. The content is there before,
-and so does not count.
+Each case is read in a process of its own, forked from one that has imported its reader and made the content, which
+therefore does not count.
 """
 
 import os
@@ -33,8 +33,8 @@ class Hostile:
 
     Attributes:
         make: Makes the content.
-        read: Reads it, and must refuse it.
-        words: What the refusal says.
+        read: Reads it, and must raise an error.
+        words: Words of the error.
     """
 
     make: Callable[[], bytes]
@@ -44,7 +44,7 @@ class Hostile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What came of a case: the refusal, or what is wrong instead; CPU seconds, and bytes of memory beyond the start."""
+    """The outcome of a case: the error or what happened instead, CPU seconds, and bytes of memory beyond the start."""
 
     said: str
     refused: bool
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def as_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """Return what reads bytes by way of a file with such a name; it is gone afterwards."""
+    """Return a reader of bytes that passes them in a temporary file with a suffix."""
 
     def read_bytes(content: bytes) -> object:
         with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,7 @@ def judge(case: Hostile) -> Outcome:
 
 
 def _said(case: Hostile, content: bytes) -> str:
-    """Read a case here; return whether it was refused, the figures, and what was said."""
+    """Read a case in this process; return whether it was refused, the figures, and the message."""
     _forget_peak()
     before, begun = _peak(), time.process_time()
     refused, said = "no", "it was accepted"
@@ -101,7 +101,7 @@ def _said(case: Hostile, content: bytes) -> str:
 
 
 def _forget_peak() -> None:
-    """Let the peak of the memory be what it is now, where the system can.
+    """Reset the peak of the memory to its current value, where the system can.
 
     See https://docs.kernel.org/filesystems/proc.html
     """

@@ -1,4 +1,4 @@
-"""Hostile specs: JSON, safetensors, exported Python files, and messages as they come over the wire."""
+"""Hostile specs: JSON, safetensors, exported Python files, and serialized messages."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ def document(layers: Any = (), **fields: Any) -> bytes:
 
 
 def filled(text: str) -> bytes:
-    """A spec whose layers are this text, too long for Python's own writer to be quick about."""
+    """A spec whose layers are a text, since Python's JSON writer is slow for long ones."""
     return f'{{"format": "{spec.FORMAT}", "inputs": 1, "layers": [{text}]}}'.encode()
 
 
@@ -33,7 +33,7 @@ def layer(name: str, *sources: str, **fields: Any) -> dict[str, Any]:
 
 
 def ladder(count: int) -> bytes:
-    """Layers that each read all before them."""
+    """Layers each of which reads all layers before it."""
     names = [f"l{index}" for index in range(count)]
     return document([layer(name, "inputs", *names[:index], merge="concatenate") for index, name in enumerate(names)])
 

@@ -1,4 +1,4 @@
-"""Hostile content is refused: in words, fast, and in little memory; docs/explanation/security.md says so."""
+"""Hostile content is refused with an error, quickly, and in little memory, as docs/explanation/security.md promises."""
 
 import json
 import subprocess

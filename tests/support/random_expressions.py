@@ -34,7 +34,7 @@ def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Expressions of up to some dozens of parts that read `x`."""
+    """Draw an expression over `x` of up to some dozens of parts."""
     return st.recursive(st.just("x") | NUMBERS, _joined, max_leaves=12).filter(lambda text: "x" in _words(text))
 
 

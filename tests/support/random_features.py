@@ -39,7 +39,7 @@ def features(draw: st.DrawFn, name: str) -> dict[str, Any]:
 
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a network of typed features, which says something of its outputs."""
+    """Draw a network with typed features and output metadata."""
     names = draw(st.lists(WORDS, min_size=1, max_size=4, unique=True))
     outputs = draw(st.integers(1, 3))
     weights = [[draw(NUMBERS) for _ in names] for _ in range(outputs)]
@@ -59,14 +59,14 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def told_outputs(draw: st.DrawFn, name: str) -> str | dict[str, Any]:
-    """Draw what is known of an output."""
+    """Draw the metadata of an output."""
     if draw(st.booleans()):
         return name
     return {"name": name, "unit": draw(WORDS), "scale": draw(NUMBERS), "shift": draw(NUMBERS)}
 
 
 def values(feature: Feature) -> st.SearchStrategy[object]:
-    """Draw what a caller may say of a feature, right or wrong; None is missing."""
+    """Draw a value for a feature, right or wrong; None is missing."""
     if feature.kind == "category":
         return st.none() | st.sampled_from(feature.categories) | st.just("no such category")
     if feature.kind == "boolean":
@@ -75,7 +75,7 @@ def values(feature: Feature) -> st.SearchStrategy[object]:
 
 
 def plain_input(feature: Feature, value: Any, dtype: str) -> tuple[float, str]:
-    """Return the number that a value is computed as, and what is odd about it; as slowly and plainly as it gets."""
+    """Return the number of a value, and its violation or an empty text, in plain steps."""
     round_ = np.dtype(dtype).type
     if value is None:
         if feature.missing == "refuse":

@@ -1,4 +1,4 @@
-"""Random networks that are no chains, and what they compute, by plain loops."""
+"""Random graphs of layers, and their outputs in plain loops."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ MERGES: Mapping[str, Callable[[tuple[float, ...]], float]] = {
 
 
 def random_graph(seed: int, dtype: str = "float64", *, layers: int = 6, widest: int = 5) -> NetworkSpec:
-    """A network whose layers read any others that come before, merged in any way; what nobody reads is an output."""
+    """Return a random network: each layer reads any earlier ones, with any merge; unread layers are outputs."""
     rng = np.random.default_rng(seed)
     groups = {f"group_{index}": int(rng.integers(1, widest + 1)) for index in range(rng.integers(0, 4))}
     width = sum(groups.values()) or int(rng.integers(1, widest + 1))
@@ -81,7 +81,7 @@ def random_graph(seed: int, dtype: str = "float64", *, layers: int = 6, widest: 
 
 
 def compute(network: NetworkSpec, row: list[float]) -> dict[str, list[float]]:
-    """Compute one row: the activations of every layer, and beside them the standardized `inputs` and each group's."""
+    """Compute one row: the activations of every layer, the standardized `inputs`, and those of each group."""
     features = network.inputs.features
     values = {"inputs": [(x - f.mean) / f.scale for x, f in zip(row, features, strict=True)] if features else row}
     start = 0

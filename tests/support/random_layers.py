@@ -1,4 +1,4 @@
-"""Random layers of every kind, and what they compute, by plain loops."""
+"""Random layers of every kind, and their formulas in plain loops."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,13 +8,13 @@ import numpy as np
 from forwardpass.spec import Layer
 
 STEPS = ("embedding", "one_hot", "bucketize", "lookup", "impute")
-"""Kinds that jump: where two roundings of a value are not the same category, they compute something else."""
+"""Kinds with jumps: two roundings of one value may give very different results."""
 
 SMOOTH = ("dense", "scale_shift", "batch_norm", "layer_norm", "clip", "dropout", "take", "pool")
 
 
 def random_layer(rng: np.random.Generator, kind: str, reads: int, dtype: str, widest: int = 5) -> dict[str, Any]:
-    """What a document says of a layer of a kind that reads so many values."""
+    """Return the document of a random layer of a kind, which reads a number of values."""
     nodes, size = int(rng.integers(1, widest + 1)), int(rng.integers(1, 4))
 
     def numbers(*shape: int) -> Any:
@@ -53,7 +53,7 @@ def random_layer(rng: np.random.Generator, kind: str, reads: int, dtype: str, wi
 
 
 def pre_activations(layer: Layer, x: list[float]) -> list[float]:
-    """Compute one layer of one row, as its kind's formula says."""
+    """Compute the pre-activations of a layer for one row, in plain loops."""
     return _FORMULAS[layer.kind](x, **{key: array.tolist() for key, array in layer.arrays.items()}, **layer.settings)
 
 

@@ -25,7 +25,7 @@ def tiny(weight: float = 1.0, **fields: Any) -> NetworkSpec:
 
 
 def chain(sizes: list[int], *, dtype: str = "float64", seed: int = 0, **fields: Any) -> NetworkSpec:
-    """A chain of layers of so many nodes each, the first number being the inputs'."""
+    """A chain of dense layers; the first size is the number of inputs."""
     rng = np.random.default_rng(seed)
     layers = [
         {"weights": rng.standard_normal((nodes, reads)), "bias": rng.standard_normal(nodes), "activation": "tanh"}
@@ -40,7 +40,7 @@ def identity(width: int = 1, **fields: Any) -> NetworkSpec:
 
 
 def loaded(network: NetworkSpec, name: str = "sample", version: int = 1) -> LoadedVersion:
-    """Make a network ready without a registry."""
+    """Load a network without a registry."""
     return LoadedVersion.of(name, version, digest(network), network, compile_plan(network))
 
 

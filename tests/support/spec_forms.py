@@ -1,4 +1,4 @@
-"""The forms that a spec can be written in and read from."""
+"""The forms of a spec, each with its writer and reader."""
 
 from forwardpass import spec
 

@@ -1,4 +1,4 @@
-"""Expressions as activation functions: what is read, what is kept of it, and what is refused where."""
+"""Expressions as activation functions: their canonical text, and the faults with their columns."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What is refused, where it is said to be, and that everything is said at once."""
+"""The faults of a spec: their paths and sentences, and that one error reports all of them."""
 
 import copy
 import json

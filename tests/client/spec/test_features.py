@@ -1,4 +1,4 @@
-"""Typed features and told outputs: the same in every form, and refused where they make no sense."""
+"""Typed features and output metadata: the same in every form, and their faults."""
 
 import json
 from typing import Any

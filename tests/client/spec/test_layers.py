@@ -1,4 +1,4 @@
-"""Kinds of layers in specs: every form, and what is refused."""
+"""Kinds of layers in specs: the same in every form, and their faults."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The same network, in whichever form it travels."""
+"""A network is the same in every form."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Expressions on arrays against Python's own evaluation of the same text, number by number."""
+"""Expressions on arrays against Python's evaluation of the same text, number by number."""
 
 import itertools
 import math
@@ -19,7 +19,7 @@ from tests.support.random_expressions import UNARY, texts
 
 DTYPES = ["float32", "float64"]
 UNITS = 8
-"""So many units in the last place each operation may be wrong; numpy's float32 functions are within 4."""
+"""The largest error of an operation, in units in the last place; numpy's float32 functions are within 4."""
 
 
 def function(text: str, dtype: str, parameters: Mapping[str, float] | None = None) -> Elementwise:
@@ -28,13 +28,13 @@ def function(text: str, dtype: str, parameters: Mapping[str, float] | None = Non
 
 
 class UnsureError(Exception):
-    """Rounding alone decides what the value is, or whether there is one."""
+    """Only rounding decides which value the result has, or whether it has one."""
 
 
 class Near:
-    """A number of Python's with a bound of what rounding in a dtype may have made of it.
+    """A float with a bound of the error that rounding in a dtype may cause.
 
-    The bound of a result is what the operation makes of the corners of its operands' bounds, and its own rounding.
+    The bound of a result comes from the operation at the corners of its operands' bounds, and from its own rounding.
     """
 
     def __init__(self, value: float, slack: float, dtype: str) -> None:
@@ -135,14 +135,14 @@ SCALAR: dict[str, Callable[..., float]] = {
 
 
 def python(text: str, x: float, dtype: str) -> Near:
-    """What Python makes of a text, which is Python too, with the precedence of Python's own parser."""
+    """Evaluate a text, which is valid Python too, with the precedence of Python's parser."""
     at = Near(x, 0.0, dtype)
 
     def lifted(compute: Callable[..., float]) -> Callable[..., Near]:
         return lambda *operands: at.apply(compute, *operands)
 
     def oscillating(compute: Callable[[float], float]) -> Callable[[Any], Near]:
-        """A function that turns between the corners of its operand's bound, with a slope of at most 1."""
+        """A function that oscillates between the corners of its operand's bound, with a slope of at most 1."""
 
         def bounded(operand: Any) -> Near:
             near = at.near(operand)
@@ -190,7 +190,7 @@ BUILT_IN = {name: known.expression for name, known in VOCABULARY.items() if know
 """The expression of every function of the vocabulary that works on each node alone."""
 
 WIDE = {"gelu", "gelu_tanh", "gaussian"}
-"""Those that the table computes in float64 whatever the dtype; an expression keeps to the network's."""
+"""Functions that the core computes in float64 for every dtype; an expression uses the network's dtype."""
 
 
 def some(dtype: str, shape: tuple[int, int] = (40, 33)) -> np.ndarray:

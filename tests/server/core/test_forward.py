@@ -136,8 +136,8 @@ def test_parity_with_scikit_learn(name: str, activation: str, capsys: pytest.Cap
 
 
 def rounding(model: Any, scaler: StandardScaler, x: Any) -> Any:
-    """How far float32 may be off: so many roundings of the terms' sizes (Higham 2002, chapter 3); no activation
-    function here makes a difference larger."""
+    """The largest error of float32: one rounding for each term of the sums (Higham 2002, chapter 3). No activation
+    function of these models magnifies a difference."""
     sizes = (np.abs(x) + np.abs(scaler.mean_)) / scaler.scale_
     roundings = 4
     for weights, bias in zip(model.coefs_, model.intercepts_, strict=True):

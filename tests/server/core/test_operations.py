@@ -17,7 +17,7 @@ from tests.support.random_layers import SMOOTH, STEPS, pre_activations, random_l
 
 DTYPES = ["float32", "float64"]
 VALUES = (*range(-2, 6), 0.0, -0.0, 0.5, math.nan, math.inf, -math.inf, 1e30)
-"""Categories and what is none, zeros of both signs, and what is no number."""
+"""Categories and other numbers, zeros of both signs, NaN and infinities."""
 
 
 def alone(layer: dict[str, Any], inputs: int, dtype: str = "float64") -> spec.NetworkSpec:
