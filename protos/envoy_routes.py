@@ -63,7 +63,7 @@ def rewritten(text: str, written: Mapping[str, Sequence[str]]) -> str:
     """
     found = [block.group(2) for block in BLOCK.finditer(text)]
     if sorted(found) != sorted(written):
-        raise ValueError(f"deploy/envoy.yaml has the generated blocks {found}; needed are {sorted(written)}")
+        raise ValueError(f"deploy/envoy.yaml has the generated blocks {found}; must have {sorted(written)}")
 
     def block(match: re.Match[str]) -> str:
         indent, name = match.groups()

@@ -26,7 +26,7 @@ def batch_size(rows: object) -> int:
         InvalidFieldError: It is no positive number.
     """
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-        message = f"is {rows!r}; needed is a number of rows above 0"
+        message = f"is {rows!r}; must be a number of rows above 0"
         raise InvalidFieldError(
             f"batch_rows {message}", faults=[Fault(path="batch_rows", message=message)], field="batch_rows"
         )

@@ -220,7 +220,7 @@ def read_spec(content: SpecLike) -> spec.NetworkSpec:
         raise _invalid("spec", "is a JSON text; a str is the path of a file, so pass spec.from_json(text)")
     if isinstance(content, str | PathLike):
         return spec.load(content, limits=_NO_LIMITS)
-    raise _invalid("spec", f"is a {type(content).__name__}; needed is a dict, a path or a NetworkSpec")
+    raise _invalid("spec", f"is a {type(content).__name__}; must be a dict, a path or a NetworkSpec")
 
 
 def network(name: str) -> Call[NetworkInfo]:
@@ -292,7 +292,7 @@ def delete_network(name: str) -> Call[int]:
 def delete_version(name: str, number: int) -> Call[NetworkInfo]:
     """Ask to delete a version."""
     if isinstance(number, bool) or not isinstance(number, int):
-        raise _invalid("version", f"is {number!r}; needed is the number of a version, so that no alias decides")
+        raise _invalid("version", f"is {number!r}; must be the number of a version, so that no alias decides")
     return Call(
         method="DeleteVersion",
         request=networks_v1.DeleteVersionRequest(network=_text(name, "network"), version=number),
@@ -403,32 +403,32 @@ def health(*, wait: bool = False) -> Call[bool]:
 
 def _text(value: str, name: str) -> str:
     if not isinstance(value, str):
-        raise _invalid(name, f"is a {type(value).__name__}; needed is a text")
+        raise _invalid(name, f"is a {type(value).__name__}; must be a text")
     return value
 
 
 def _number(value: float, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _invalid(name, f"is {value!r}; needed is a number")
+        raise _invalid(name, f"is {value!r}; must be a number")
     return value
 
 
 def _expected(version: int | None) -> int | None:
     if version is None or type(version) is int:
         return version
-    raise _invalid("expected", f"is {version!r}; needed is a version's number, or None")
+    raise _invalid("expected", f"is {version!r}; must be a version's number, or None")
 
 
 def _top(top_k: int) -> int:
     if type(top_k) is not int or not 0 <= top_k < 2**31:
-        raise _invalid("top_k", f"is {top_k!r}; needed is a number of classes, or 0")
+        raise _invalid("top_k", f"is {top_k!r}; must be a number of classes, or 0")
     return top_k
 
 
 def _reference(version: str | int) -> str:
     """Return a version's number or alias as the wire has it."""
     if isinstance(version, bool) or not isinstance(version, str | int):
-        raise _invalid("version", f"is {version!r}; needed is a version's number, an alias, or nothing for latest")
+        raise _invalid("version", f"is {version!r}; must be a version's number, an alias, or nothing for latest")
     return str(version)
 
 

@@ -172,7 +172,7 @@ def _pack_numbers(rows: Any) -> Packed:
             raise _invalid("rows" + "".join(f"[{index}]" for index in error.place), error.message) from None
     if numbers.ndim > 2:
         need = "one row is [2, 3], two are [[2, 3], [4, 5]]"
-        raise _shape(f"has {numbers.ndim} axes; needed are [rows, inputs]: {need}", numbers.shape)
+        raise _shape(f"has {numbers.ndim} axes; must have [rows, inputs]: {need}", numbers.shape)
     if not numbers.size:
         raise _shape("is empty; at least one row of at least one number is needed", numbers.shape)
     packed = pack(numbers if numbers.ndim else numbers.reshape(1))

@@ -94,7 +94,7 @@ def from_tensor(tensor: Tensor, *, path: str = "tensor") -> Array:
     if dtype is None:
         if data or kind != DATA_TYPE_UNSPECIFIED:
             raise DtypeMismatchError(
-                f"{path}: dtype is {kind}; needed is DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT64",
+                f"{path}: dtype is {kind}; must be DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT64",
                 faults=[Fault(path=f"{path}.dtype", message="must be DATA_TYPE_FLOAT32 or DATA_TYPE_FLOAT64")],
                 actualDtype=kind,
             )

@@ -120,14 +120,14 @@ class Settings(BaseSettings):
     @classmethod
     def _address(cls, value: str) -> str:
         if not (value.startswith("unix:") and len(value) > len("unix:")) and not _is_host_and_port(value):
-            raise ValueError("needed is HOST:PORT, with a port from 0 to 65535, or unix:PATH")
+            raise ValueError("must be HOST:PORT, with a port from 0 to 65535, or unix:PATH")
         return value
 
     @field_validator("rest_listen", "metrics_listen")
     @classmethod
     def _http_address(cls, value: str | None) -> str | None:
         if value is not None and not _is_host_and_port(value):
-            raise ValueError("needed is HOST:PORT, with a port from 0 to 65535")
+            raise ValueError("must be HOST:PORT, with a port from 0 to 65535")
         return value
 
     @field_validator("preload")
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
                 if slash and not re.fullmatch(r"[1-9][0-9]{0,18}", reference):
                     check_name(reference, "alias")
             except InvalidFieldError as error:
-                raise ValueError(f"needed are NAME or NAME/VERSION, separated by commas: {error}") from None
+                raise ValueError(f"must be NAME or NAME/VERSION, separated by commas: {error}") from None
         return value
 
     @classmethod

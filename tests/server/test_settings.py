@@ -29,7 +29,7 @@ def test_precedence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--listen=nowhere"], "HOST:PORT"),
         (["--listen=127.0.0.1:70000"], "65535"),
         (["--log-level=loud"], "log_level"),
-        (["--preload=net,No Name"], "setting preload is 'net,No Name': needed are NAME or NAME/VERSION"),
+        (["--preload=net,No Name"], "setting preload is 'net,No Name': must be NAME or NAME/VERSION"),
         (["--preload=net/"], "alias"),
         (["--preload=net/01"], "alias"),
         (["--tls-key=key.pem"], "tls_certificate and tls_key"),

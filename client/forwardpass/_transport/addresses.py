@@ -41,16 +41,16 @@ def check_address(address: object) -> None:
         InvalidFieldError: It has no port, is a URL, or has characters that no address has.
     """
     if not isinstance(address, str) or not address or not address.isprintable() or " " in address:
-        raise _invalid(f"is {address!r}; needed is HOST:PORT, for example localhost:50051")
+        raise _invalid(f"is {address!r}; must be HOST:PORT, for example localhost:50051")
     if address.partition(":")[0] in _SCHEMES:
         return
     if "://" in address:
         near = address.partition("://")[2].strip("/")
-        raise _invalid(f"is {address!r}; needed is HOST:PORT without a scheme, {near!r}")
+        raise _invalid(f"is {address!r}; must be HOST:PORT without a scheme, {near!r}")
     host, _, port = address.rpartition(":")
     bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
     if not host or bare or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise _invalid(f"is {address!r}; needed is HOST:PORT, for example localhost:50051")
+        raise _invalid(f"is {address!r}; must be HOST:PORT, for example localhost:50051")
 
 
 def _invalid(message: str) -> InvalidFieldError:

@@ -157,7 +157,7 @@ def checked_timeout(timeout: object) -> float | None:
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
-        raise _invalid("timeout", f"is {timeout!r}; needed are seconds above 0, or None for no limit")
+        raise _invalid("timeout", f"is {timeout!r}; must be seconds above 0, or None for no limit")
     return timeout
 
 

@@ -47,7 +47,7 @@ def read_rows(rows):
     with np.errstate(all="ignore"):
         array = np.atleast_2d(np.asarray(rows, dtype=np.float64)).astype(DTYPE)
     if array.ndim != 2 or array.shape[1] != len(INPUTS):
-        raise ValueError(f"the rows have the shape {array.shape}; needed is (rows, {len(INPUTS)})")
+        raise ValueError(f"the rows have the shape {array.shape}; must be (rows, {len(INPUTS)})")
     if not NON_FINITE and not np.isfinite(array).all():
         raise ValueError("the rows have NaN or infinity, which the network does not accept")
     return array

@@ -52,7 +52,7 @@ def read_sample_rows(
         numbers = numbers.reshape((-1, 1) if len(names) == 1 else (1, -1))
     if numbers.ndim != 2 or numbers.shape[1] != len(names):
         raise ShapeMismatchError(
-            f"the rows have the shape {list(numbers.shape)}; needed is [rows, {len(names)}]",
+            f"the rows have the shape {list(numbers.shape)}; must be [rows, {len(names)}]",
             expectedShape=["rows", len(names)],
             actualShape=list(numbers.shape),
         )

@@ -132,7 +132,7 @@ class Rollout:
             StoreUnavailableError: The store cannot be used now.
         """
         if not 0 < share <= 1:
-            raise _invalid("share", f"is {share}; needed is a share of the rows, above 0 and up to 1")
+            raise _invalid("share", f"is {share}; must be a share of the rows, above 0 and up to 1")
         live, version = self._reader.version(name, of), self._reader.version(name, reference)
         live_summary = self._reader.read_intact_summary(live)
         summary = self._reader.read_intact_summary(version)
@@ -172,7 +172,7 @@ def _check_comparable(live: Summary, shadow: Summary, number: int) -> None:
         if expected != actual:
             raise _invalid(
                 "version",
-                f"is {number}, whose {what} are {_join(actual)}; needed are those of the version that it is compared "
+                f"is {number}, whose {what} are {_join(actual)}; must be those of the version that it is compared "
                 f"with, {_join(expected)}",
             )
 

@@ -130,7 +130,7 @@ class Guard:
 def _token(line: str, place: str) -> Token:
     fields = line.split()
     if len(fields) != 2 or not re.fullmatch(r"[0-9a-fA-F]{64}", fields[0]):
-        raise TokensFileError(f"{place}: needed is the SHA-256 of a token (64 hexadecimal digits) and scopes")
+        raise TokensFileError(f"{place}: must be the SHA-256 of a token (64 hexadecimal digits) and scopes")
     scopes = frozenset(fields[1].split(","))
     if not scopes <= set(SCOPES):
         unknown = ", ".join(sorted(scopes - set(SCOPES)))

@@ -211,7 +211,7 @@ def test_wide_networks_get_fewer_random_rows() -> None:
 
 
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
-    "another width": ([[1, 2, 3]], ShapeMismatchError, r"shape \[1, 3\]; needed is \[rows, 2\]"),
+    "another width": ([[1, 2, 3]], ShapeMismatchError, r"shape \[1, 3\]; must be \[rows, 2\]"),
     "words": ([["1", "2"]], InvalidTensorError, "numbers are needed"),
     "ragged": ([[1, 2], [3]], ShapeMismatchError, "the rows are no array"),
     "a missing feature": ([{"input_0": 1}], FeatureMismatchError, "have no 'input_1'"),

@@ -99,7 +99,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "weights by name, ragged": (hidden(weights={"a": [1, 1], "b": [1]}), "spec.layers[0].weights.b", "1 weights"),
     "array of three axes": (hidden(weights=np.ones((2, 2, 2))), "spec.layers[0].weights", "two axes"),
     "array of texts": (hidden(weights=np.array([["1", "2"]])), "spec.layers[0].weights", "numbers"),
-    "width": (hidden(weights=[[1, 1, 1], [1, 1, 1]]), "spec.layers[0].weights", "needed are 2"),
+    "width": (hidden(weights=[[1, 1, 1], [1, 1, 1]]), "spec.layers[0].weights", "must have 2"),
     "bias length": (hidden(bias=[1]), "spec.layers[0].bias", "1"),
     "bias is true": (hidden(bias=[1, True]), "spec.layers[0].bias[1]", "true"),
     "activation typo": (hidden(activation="rleu"), "spec.layers[0].activation", '"relu"'),
@@ -160,7 +160,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "width of a concatenation": (
         output(**{"from": ["inputs", "hidden"]}, merge="concatenate"),
         "spec.layers[1].weights",
-        "needed are 4, the width of the concatenate of 2 layers",
+        "must have 4, the width of the concatenate of 2 layers",
     ),
     "a layer that nobody reads": (output(**{"from": "inputs"}), "spec.layers[0]", 'no layer reads "hidden"'),
     "a last layer that nobody reads": (document(output_layers=["hidden"]), "spec.layers[1]", "`output_layers`"),
@@ -171,7 +171,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "outputs of several layers": (
         document(output_layers=["hidden", "output"], outputs=["a"]),
         "spec.outputs",
-        "needed are 3, one for each node of the output layers",
+        "must have 3, one for each node of the output layers",
     ),
     "node of two output layers": (
         document(
@@ -183,7 +183,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.output_layers[1]",
         'has a node "a", as spec.output_layers[0] has',
     ),
-    "groups too narrow": (groups(1), "spec.input_groups", "needed are 2"),
+    "groups too narrow": (groups(1), "spec.input_groups", "must have 2"),
     "group of no width": (groups(0, 2), "spec.input_groups[0].width", "1 or greater"),
     "group without a width": (document(input_groups=[{"name": "a"}]), "spec.input_groups[0].width", "missing"),
     "group is a text": (document(input_groups=["a"]), "spec.input_groups[0]", "an object"),

@@ -132,7 +132,7 @@ FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "threshold of no classifier": (network(threshold=0.5), "spec.threshold", "classes"),
     "threshold above 1": (network(classes=["a", "b"], threshold=1.5), "spec.threshold", "from 0 to 1"),
-    "thresholds": (network(classes=["a", "b"], threshold=[0.1, 0.2]), "spec.threshold", "needed is 1"),
+    "thresholds": (network(classes=["a", "b"], threshold=[0.1, 0.2]), "spec.threshold", "must have 1"),
     "output typo": (network(outputs=[{"name": "y", "unt": "m"}]), "spec.outputs[0].unt", '"unit"'),
     "output without name": (network(outputs=[{"unit": "m"}]), "spec.outputs[0].name", "missing"),
     "infinite output": (network(outputs=[{"name": "y", "scale": float("inf")}]), "spec.outputs[0].scale", "finite"),

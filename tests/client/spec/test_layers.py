@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "a kind that is no text": ({"kind": 7}, "kind", "is 7; must be one of"),
     "a key of another kind": ({"kind": "dropout", "weights": [[1]]}, "weights", '"weights" is not known here'),
-    "another width": ({"kind": "impute", "values": [1]}, "values", "has 1 numbers; needed are 3, one for each value"),
+    "another width": ({"kind": "impute", "values": [1]}, "values", "has 1 numbers; must have 3, one for each value"),
     "something left out": ({"kind": "batch_norm", "mean": [1, 2, 3]}, "variance", "is missing"),
     "a negative variance": (
         {"kind": "batch_norm", "mean": [1, 2, 3], "variance": [1, -1, 1]},
@@ -81,7 +81,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "keys without values": (
         {"kind": "lookup", "keys": [1, 2], "values": [2]},
         "values",
-        "needed are 2, one for each",
+        "must have 2, one for each",
     ),
     "no indices": ({"kind": "one_hot", "categories": [1, 2]}, "indices", "is missing; say which of the 3 values"),
     "a category twice": (
@@ -94,7 +94,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a mask of another shape": (
         {"weights": [[1, 2, 3]], "mask": [[1, 0]]},
         "mask",
-        "needed are 3, as the weights",
+        "must have 3, as the weights",
     ),
     "a table that is an object": ({"kind": "embedding", "table": {"a": [1]}}, "table", "must be a list of rows"),
     "far too wide": ({"kind": "embedding", "table": [[0] * 30_000]}, "", "has 90000 nodes; at most 65536"),

@@ -108,7 +108,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "inputs null": ({"inputs": None}, "inputs is missing"),
     "inputs an object": ({"inputs": {}}, "inputs is an object"),
     "an input that is none": ({"inputs": [1]}, r"inputs\[0\] is 1"),
-    "id a number": ({"id": 3, "inputs": []}, "id is 3; needed is a string"),
+    "id a number": ({"id": 3, "inputs": []}, "id is 3; must be a string"),
     "half a character": ({"id": "\ud800", "inputs": []}, "id has half a character"),
     "no name": ({"inputs": [tensor(name=None)]}, r"inputs\[0\].name is missing"),
     "no shape": ({"inputs": [tensor(shape=None)]}, r"inputs\[0\].shape is missing"),
@@ -164,7 +164,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "a size that is no integer": (
         {"inputs": [tensor(data=None, parameters={"binary_data_size": "8"})]},
-        'binary_data_size is "8"; needed is an integer',
+        'binary_data_size is "8"; must be an integer',
     ),
     "bytes of no input": ({"inputs": [tensor()]}, "body has 3 bytes behind the JSON that belong to no input"),
     "a parameter that is none": (
@@ -174,7 +174,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a parameter beyond 64 bits": ({"inputs": [], "parameters": {"a": 2**64}}, "parameters.a is 18446744073709551616"),
     "binary_data_output a number": (
         {"inputs": [], "parameters": {"binary_data_output": 1}},
-        "parameters.binary_data_output is 1; needed is true or false",
+        "parameters.binary_data_output is 1; must be true or false",
     ),
     "an output without a name": (
         {"inputs": [tensor(data=None, parameters={"binary_data_size": 3})], "outputs": [{}]},

@@ -126,12 +126,12 @@ def test_damaged_rows_are_left_out(lasting_place: Place, damage: str) -> None:
         ("production", "1", {}, InvalidFieldError, "of: is version 1 itself"),
         ("nowhere", "1", {}, NotFoundError, "'nowhere'"),
         ("production", "9", {}, NotFoundError, "no version 9"),
-        ("production", "2", {"share": 0.0}, InvalidFieldError, "share: is 0.0; needed is a share of the rows"),
+        ("production", "2", {"share": 0.0}, InvalidFieldError, "share: is 0.0; must be a share of the rows"),
         ("production", "2", {"share": math.nan}, InvalidFieldError, "share"),
         ("production", "2", {"share": 1.5}, InvalidFieldError, "share"),
         ("production", "2", {"tolerance": -1.0}, InvalidFieldError, "tolerance"),
-        ("production", "4", {}, InvalidFieldError, "version: is 4, whose inputs are other; needed are those"),
-        ("production", "5", {}, InvalidFieldError, "version: is 5, whose outputs are y; needed are those"),
+        ("production", "4", {}, InvalidFieldError, "version: is 4, whose inputs are other; must be those"),
+        ("production", "5", {}, InvalidFieldError, "version: is 5, whose outputs are y; must be those"),
     ],
 )
 def test_refusals(

@@ -40,7 +40,7 @@ def load_weights(path: str | PathLike[str], architecture: str) -> Any:
     ]
     faults += [Fault(path=f"{name}.{key}", message="is no tensor of the module") for key in tensors.keys() - wanted]
     faults += [
-        Fault(path=f"{name}.{key}", message=f"has the shape {list(tensor.shape)}; needed is {list(wanted[key].shape)}")
+        Fault(path=f"{name}.{key}", message=f"has the shape {list(tensor.shape)}; must be {list(wanted[key].shape)}")
         for key, tensor in tensors.items()
         if key in wanted and tensor.shape != wanted[key].shape
     ]

@@ -57,7 +57,7 @@ def _check_groups(outline: Outline, faults: Faults) -> None:
     if groups and len(widths) == len(groups) and outline.width is not None and sum(widths) != outline.width:
         faults.add(
             "spec.input_groups",
-            f"have {found(sum(widths))} inputs together; needed are {outline.width}, all that the network has",
+            f"have {found(sum(widths))} inputs together; must have {outline.width}, as the network has",
         )
 
 
@@ -89,7 +89,7 @@ def _check_shapes(path: str, layer: LayerOutline, kind: str, faults: Faults) -> 
                 _check_length(join(path, key), length, needed, "numbers", _THING_OF_AXIS[axis], faults)
             elif length is not None and length != needed:
                 what = "rows" if axis == "outputs" else "numbers in each row"
-                faults.add(join(path, key), f"has {length} {what}; needed are {needed}, as the weights have")
+                faults.add(join(path, key), f"has {length} {what}; must have {needed}, as the weights have")
     for place, message in KINDS[kind].check_declared(layer.shapes, layer.reads):
         faults.add(join(path, *place), message)
 
@@ -109,7 +109,7 @@ def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> Non
             if outputs == 1
             else f"{needed}, one for each output"
         )
-        faults.add("spec.classes", f"has {classes} labels; needed are {reason}")
+        faults.add("spec.classes", f"has {classes} labels; must have {reason}")
     if outline.thresholds is not None and not classes:
         faults.add("spec.threshold", "is for classifiers; say `classes` too, or leave it out")
     _check_length("spec.threshold", outline.thresholds or None, outputs, "numbers", "output", faults)
@@ -179,7 +179,7 @@ def _check_length(path: str, count: int | None, needed: int | None, things: str,
     if count is not None and needed is not None and count != needed:
         faults.add(
             path,
-            f"has {count} {things}; needed {'is' if needed == 1 else 'are'} {needed}, one for each {each}",
+            f"has {count} {things}; must have {needed}, one for each {each}",
         )
 
 

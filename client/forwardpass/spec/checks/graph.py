@@ -106,7 +106,7 @@ def _check_width(
             else f"node of {_called(outline.layers[source], source)}"
         )
         reason = f"the width of the {each}" if len(known) > 1 else f"one for each {each}"
-        faults.add(f"{path}.weights", f"has {layer.inputs} weights for each node; needed are {needed}, {reason}")
+        faults.add(f"{path}.weights", f"has {layer.inputs} weights for each node; must have {needed}, {reason}")
 
 
 def _check_outputs(outline: Outline, faults: Faults) -> list[int | None]:

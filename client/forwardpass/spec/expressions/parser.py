@@ -196,10 +196,10 @@ class _Parser:
         self._count(token)
         for index, operand in enumerate(operands):
             if takes_condition(token.text, index) and not is_condition(operand):
-                raise ExpressionError(operand.column, "is a number; needed is a condition, such as x > 0")
+                raise ExpressionError(operand.column, "is a number; must be a condition, such as x > 0")
             if is_condition(operand) and not takes_condition(token.text, index):
                 raise ExpressionError(
-                    operand.column, "is a condition; needed is a number, such as where(condition, 1, 0)"
+                    operand.column, "is a condition; must be a number, such as where(condition, 1, 0)"
                 )
         return Call(function=token.text, operands=operands, column=token.column)
 

@@ -122,7 +122,7 @@ def read_outputs(message: network_pb2.NetworkSpec, faults: Faults) -> list[objec
     if not facts:
         return list(names)
     if len(names) != len(facts):
-        faults.add("spec.outputs", f"are {len(facts)}; needed is one for each of the {len(names)} output_names")
+        faults.add("spec.outputs", f"are {len(facts)}; must be one for each of the {len(names)} output_names")
         return list(names)
     return [{"name": name, **_fact(fact)} for name, fact in zip(names, facts, strict=True)]
 

@@ -57,7 +57,7 @@ def _read_repository(message: Any, document: dict[str, Any]) -> None:
             try:
                 target.bytes_param = base64.b64decode(value, validate=True)
             except (TypeError, ValueError):
-                raise refused(place, f"is {said(value)}; needed is a file's content in base64") from None
+                raise refused(place, f"is {said(value)}; must be a file's content in base64") from None
         elif isinstance(value, bool):
             target.bool_param = value
         elif isinstance(value, int) and -(2**63) <= value < 2**63:
@@ -65,7 +65,7 @@ def _read_repository(message: Any, document: dict[str, Any]) -> None:
         elif isinstance(value, str):
             target.string_param = text(value, place)
         else:
-            raise refused(place, f"is {said(value)}; needed is true, false, an integer or a string")
+            raise refused(place, f"is {said(value)}; must be true, false, an integer or a string")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,7 +30,7 @@ def read_object(text: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise MalformedRequestError(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise MalformedRequestError(f"the body is JSON, but {said(document)}; needed is an object")
+        raise MalformedRequestError(f"the body is JSON, but {said(document)}; must be an object")
     return document
 
 
@@ -51,10 +51,10 @@ def member(document: dict[str, Any], name: str, kind: type, path: str = "", *, d
     place = within(path, name)
     if value is None:
         if default is _MISSING:
-            raise refused(place, f"is missing; needed is {_KINDS[kind]}")
+            raise refused(place, f"is missing; must be {_KINDS[kind]}")
         return default
     if type(value) is not kind:
-        raise refused(place, f"is {said(value)}; needed is {_KINDS[kind]}")
+        raise refused(place, f"is {said(value)}; must be {_KINDS[kind]}")
     if isinstance(value, str):
         text(value, place)
     return value
@@ -69,7 +69,7 @@ def members(document: dict[str, Any], name: str, path: str = "", *, default: Any
     array: list[Any] = member(document, name, list, path, default=default)
     for index, element in enumerate(array):
         if not isinstance(element, dict):
-            raise refused(f"{within(path, name)}[{index}]", f"is {said(element)}; needed is an object")
+            raise refused(f"{within(path, name)}[{index}]", f"is {said(element)}; must be an object")
     return array
 
 
@@ -96,14 +96,14 @@ def fill(target: Any, given: dict[str, Any], owner: Owner, path: str = "") -> No
             target[name].bool_param = value
         elif isinstance(value, int):
             if not -(2**63) <= value < 2**64:
-                raise refused(place, f"is {said(value)}; needed is an integer of 64 bits")
+                raise refused(place, f"is {said(value)}; must be an integer of 64 bits")
             setattr(target[name], "int64_param" if value < 2**63 else "uint64_param", value)
         elif isinstance(value, float):
             target[name].double_param = value
         elif isinstance(value, str):
             target[name].string_param = text(value, place)
         else:
-            raise refused(place, f"is {said(value)}; needed is true, false, a number or a string")
+            raise refused(place, f"is {said(value)}; must be true, false, a number or a string")
 
 
 def plain_parameters(given: Mapping[str, InferParameter]) -> dict[str, Any]:

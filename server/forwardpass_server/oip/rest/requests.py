@@ -49,7 +49,7 @@ def header_length(value: str | None, size: int) -> int:
     if value is None:
         return size
     if not (value.isascii() and value.isdecimal()) or len(value) > 19 or int(value) > size:
-        raise refused(HEADER_LENGTH, f"is {said(value)}; needed is the length of the JSON, from 0 to {size}")
+        raise refused(HEADER_LENGTH, f"is {said(value)}; must be the length of the JSON, from 0 to {size}")
     return int(value)
 
 
@@ -160,7 +160,7 @@ def _add_input(request: ModelInferRequest, given: dict[str, Any], behind: _Behin
     elif isinstance(data, list | Flat):
         raw = to_raw(data, tensor.datatype, shape, f"{path}.data")
     else:
-        raise refused(f"{path}.data", f"is {said(data)}; needed is an array")
+        raise refused(f"{path}.data", f"is {said(data)}; must be an array")
     request.raw_input_contents.append(raw)
 
 
@@ -186,7 +186,7 @@ def _shape(given: dict[str, Any], path: str) -> list[int]:
     shape: list[Any] = member(given, "shape", list, path)
     for length in shape:
         if type(length) is not int or not 0 <= length <= _LONGEST_AXIS:
-            raise refused(f"{path}.shape", f"has {said(length)}; needed are lengths of axes, 0 or more")
+            raise refused(f"{path}.shape", f"has {said(length)}; must have the lengths of the axes, 0 or more")
     return shape
 
 
