@@ -1,7 +1,7 @@
 """Prove for each framework that its models and their networks compute the same: `make test-frameworks`.
 
 Each framework is installed into a `.venv-frameworks-*` of its own. Prints the largest relative differences as the table
-that docs/importing.md has, and fails where a network is not near enough or the document lacks a row.
+that docs/importing/measured.md has, and fails where a network is not near enough or the document lacks a row.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The table of docs/importing.md: every framework's architectures and their largest differences."""
+"""The table of docs/importing/measured.md: every framework's architectures and their largest differences."""
 
 from collections.abc import Iterable
 
 from tests.support.environments import ROOT
 
-DOCS = ROOT / "docs" / "importing.md"
+DOCS = ROOT / "docs" / "importing" / "measured.md"
 START, END = "<!-- measured: make test-frameworks -->\n", "<!-- end -->"
 HEAD = "| framework | architecture | certificate | server's core | float32 |\n|---|---|---|---|---|\n"
 

@@ -1,4 +1,4 @@
-"""The table of node tests in docs/onnx.md; `python -m tests.support.onnx_node_table` writes it."""
+"""The table of node tests in docs/importing/onnx-operators.md; `python -m tests.support.onnx_node_table` writes it."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ from forwardpass_server.registry.compile import compile_plan
 
 from tests.support.onnx_node_cases import Read, cases, operator, read
 
-DOCS = Path(__file__).parents[2] / "docs" / "onnx.md"
+DOCS = Path(__file__).parents[2] / "docs" / "importing" / "onnx-operators.md"
 _PLACE = re.compile(r"(<!-- node tests: .* -->\n)(.*?)(<!-- end -->)", flags=re.DOTALL)
 
 

@@ -42,7 +42,7 @@ def import_model(
 
     Args:
         model: A fitted model of scikit-learn or Keras, a PyTorch module, what `torch.export.export` returned, or an
-            `onnx.ModelProto`; docs/importing.md says which.
+            `onnx.ModelProto`; docs/importing/index.md says which.
         rows: Rows that the model is made for, in every form that `Client.predict` takes.
         features: A name for each input, or a mapping with `name`, `unit` and `description`; those that the model was
             fitted with when left out.
@@ -120,7 +120,7 @@ def _front_end(model: Any) -> Callable[[Any], Source]:
     if reader is None:
         raise UnsupportedModelError(
             f"a {type(model).__module__}.{type(model).__name__} cannot be imported; what can be are fitted models of "
-            "scikit-learn and Keras, PyTorch modules and ONNX models, see docs/importing.md"
+            "scikit-learn and Keras, PyTorch modules and ONNX models, see docs/importing/index.md"
         )
     return reader
 

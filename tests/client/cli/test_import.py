@@ -1,4 +1,4 @@
-"""`forwardpass import`: from a module of one's own to a registered network."""
+"""`forwardpass import`: from the caller's module to a registered network."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from tests.client.cli.conftest import Run
 from tests.support.server_process import ServerProcess
 
-DOCS = Path(__file__).parents[3] / "docs" / "importing.md"
+DOCS = Path(__file__).parents[3] / "docs" / "importing" / "index.md"
 TRAIN = """
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression

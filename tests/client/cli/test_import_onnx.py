@@ -1,4 +1,4 @@
-"""`forwardpass import model.onnx`: the recipe of docs/onnx.md, as it stands there."""
+"""`forwardpass import model.onnx`: the recipes of the pages on ONNX, as they stand there."""
 
 import re
 import shlex
@@ -12,11 +12,13 @@ from forwardpass.importers import Certificate
 from tests.client.cli.conftest import Run
 from tests.support.server_process import ServerProcess
 
-DOCS = (Path(__file__).parents[3] / "docs" / "onnx.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+PAGES = (DOCS / "importing" / "onnx.md", DOCS / "how-to" / "export-onnx.md")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", DOCS, flags=re.DOTALL)
+    text = "".join(page.read_text() for page in PAGES)
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def test_the_recipe_in_the_docs(run: Run, tmp_path: Path, server: ServerProcess) -> None:

@@ -1,4 +1,4 @@
-"""The recipe for Keras in docs/importing.md, as a user runs it."""
+"""The recipe in docs/importing/keras.md, as a user runs it."""
 
 import os
 import re
@@ -10,12 +10,12 @@ from pathlib import Path
 from forwardpass import Client
 from forwardpass.importers import Certificate
 
-from tests.frameworks.table import DOCS
+from tests.support.environments import ROOT
 from tests.support.server_process import ServerProcess
 
 
 def test_the_recipe(tmp_path: Path) -> None:
-    section = DOCS.read_text().partition("\n## Keras\n")[2].partition("\n## ")[0]
+    section = (ROOT / "docs" / "importing" / "keras.md").read_text()
     code, console = (
         re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)[0] for language in ("python", "console")
     )

@@ -1,4 +1,4 @@
-"""The recipe for PyTorch in docs/importing.md, as a user runs it."""
+"""The recipe in docs/importing/pytorch.md, as a user runs it."""
 
 import os
 import re
@@ -12,11 +12,11 @@ from forwardpass.importers import Certificate
 
 from tests.support.server_process import ServerProcess
 
-DOCS = Path(__file__).parents[3] / "docs" / "importing.md"
+DOCS = Path(__file__).parents[3] / "docs" / "importing" / "pytorch.md"
 
 
 def test_the_recipe(tmp_path: Path) -> None:
-    section = DOCS.read_text().partition("\n## PyTorch\n")[2].partition("\n## ")[0]
+    section = DOCS.read_text()
     code, console = (
         re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)[0] for language in ("python", "console")
     )

@@ -57,4 +57,4 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Why an operator is not supported, and what to use instead."""
 
-NOT_READ: Final = "is not supported; docs/onnx.md lists the operators that are"
+NOT_READ: Final = "is not supported; docs/importing/onnx-operators.md lists the operators that are"

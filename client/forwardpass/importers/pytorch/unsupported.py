@@ -38,4 +38,4 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The reason for each operation or module, by its name."""
 
-UNKNOWN: Final = "is not supported; docs/importing.md lists what is"
+UNKNOWN: Final = "is not supported; docs/importing/pytorch.md lists what is"
