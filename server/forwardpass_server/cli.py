@@ -1,9 +1,10 @@
-"""`forwardpass-server serve`, and what goes with it: commands for databases, containers and proxies.
+"""The command line `forwardpass-server`: `serve`, and commands for databases, containers and proxies.
 
-Exit codes: 0 ended as asked, 1 not healthy, 2 settings, database, address or file that cannot be used.
+Exit codes: 0 for success, 1 if a server is not healthy or content is damaged, 2 if settings, a database, an address
+or a file cannot be used.
 
-What a command needs is imported when it runs. Containers run `health` every few seconds, and all that `serve` needs
-would take it five times as long.
+Each command imports the modules that it needs when it runs. Containers run `health` every few seconds, which would take
+five times as long with the modules of `serve`.
 """
 
 import argparse
@@ -30,12 +31,12 @@ NOT_POSIX: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """What `forwardpass-server NAME` is.
+    """A command, `forwardpass-server NAME`.
 
     Attributes:
-        about: What it does, in a few words.
+        about: Its help text.
         add_arguments: Adds its arguments to its parser.
-        run: Does it, given what was parsed; returns the exit code.
+        run: Runs it with the parsed arguments; returns the exit code.
     """
 
     about: str
@@ -77,7 +78,7 @@ def _missing_extra(error: ImportError) -> "MissingExtraError":
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Make the parser, with the arguments of the command that is given."""
+    """Return the parser, with the arguments of the command that is run."""
     parser = argparse.ArgumentParser(prog="forwardpass-server", description="Serves feed-forward networks.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in _COMMANDS.items():
@@ -119,7 +120,7 @@ def _serve(flags: dict[str, Any]) -> int:
         settings = _load(flags)
     except BadSettingsError as error:
         return _refuse(error)
-    # Only now, so that a bad setting and --help are answered at once.
+    # Imported only now, so that a bad setting and --help take no time.
     from forwardpass_server import app, logs  # noqa: PLC0415
     from forwardpass_server.engines import EngineError  # noqa: PLC0415
     from forwardpass_server.registry import StoreOpenError  # noqa: PLC0415
@@ -138,12 +139,12 @@ def _say_ready(address: str) -> None:
 
 
 def _refuse(error: Exception | str) -> int:
-    print(f"forwardpass-server: {error}", file=sys.stderr)  # noqa: T201 - the sentence for whoever typed
+    print(f"forwardpass-server: {error}", file=sys.stderr)  # noqa: T201 - for the person who typed the command
     return 2
 
 
 def _with_settings(flags: dict[str, Any], work: "Callable[[Settings], int]") -> int:
-    """Do what needs the settings' database, and no server; return the exit code."""
+    """Run a command on the database of the settings; return the exit code."""
     from forwardpass.errors import StoreUnavailableError  # noqa: PLC0415
 
     from forwardpass_server import logs  # noqa: PLC0415
@@ -187,7 +188,7 @@ def _move(flags: dict[str, Any]) -> int:
 
 
 def _say_moved(done: str, moved: "CopyReport") -> int:
-    print(  # noqa: T201 - the answer
+    print(  # noqa: T201 - the output
         f"{done} {moved.networks} networks with {moved.versions} versions of {moved.size_bytes:,} bytes at revision "
         f"{moved.revision}; every row and digest was compared"
     )
@@ -207,8 +208,8 @@ def _backup(flags: dict[str, Any]) -> int:
     def work(settings: "Settings") -> int:
         made = commands.backup(settings, path)
         for name in made.damaged:
-            print(f"{name} is damaged, in the registry too")  # noqa: T201 - the answer
-        print(  # noqa: T201 - the answer
+            print(f"{name} is damaged, in the registry too")  # noqa: T201 - the output
+        print(  # noqa: T201 - the output
             f"backed up {made.networks} networks with {made.versions} versions at revision {made.revision} to {path}; "
             "every digest was compared"
         )
@@ -251,8 +252,8 @@ def _gc(flags: dict[str, Any]) -> int:
     def work(settings: "Settings") -> int:
         found = commands.collect(settings, keep, dry_run=dry_run)
         for name in found:
-            print(name)  # noqa: T201 - the answer
-        print(f"{len(found)} versions {'would be' if dry_run else 'were'} deleted")  # noqa: T201 - the answer
+            print(name)  # noqa: T201 - the output
+        print(f"{len(found)} versions {'would be' if dry_run else 'were'} deleted")  # noqa: T201 - the output
         return 0
 
     return _with_settings(flags, work)
@@ -289,10 +290,10 @@ def _health(options: dict[str, Any]) -> int:
         try:
             state = check(HealthCheckRequest(), timeout=5).status
         except grpc.RpcError as error:
-            print(f"not healthy: {error.code().name}", file=sys.stderr)  # noqa: T201 - the answer
+            print(f"not healthy: {error.code().name}", file=sys.stderr)  # noqa: T201 - the output
             return 1
     name = HealthCheckResponse.ServingStatus.Name(state)
-    print(name.lower())  # noqa: T201 - the answer
+    print(name.lower())  # noqa: T201 - the output
     return 0 if state == HealthCheckResponse.SERVING else 1
 
 

@@ -1,4 +1,4 @@
-"""Which gRPC server runs, and what each can do.
+"""The engines, which are gRPC servers, and the choice between them.
 
 `native` is pygrpc-native: HTTP/2 and gRPC in Rust for the hot methods, with a grpc.aio server
 behind it for all others. `grpcio` is grpc.aio alone. docs/explanation/engines.md lists the differences.
@@ -26,10 +26,10 @@ class EngineError(Exception):
 
 
 def choose(settings: "Settings") -> Engine:
-    """Return the engine to run; `auto` is the native one, where it is installed and can do what the settings need.
+    """Return the engine to run; `auto` is native if it is installed and can do what the settings need.
 
     Raises:
-        EngineError: The setting is `native`, and that engine cannot.
+        EngineError: The setting is `native`, and that engine cannot do what another setting needs.
     """
     if settings.engine == Engine.GRPCIO.value:
         return Engine.GRPCIO
@@ -37,12 +37,12 @@ def choose(settings: "Settings") -> Engine:
     if obstacle is None:
         return Engine.NATIVE
     if settings.engine == Engine.NATIVE.value:
-        raise EngineError(f"engine native: {obstacle}; take it back, or use --engine grpcio")
+        raise EngineError(f"engine native: {obstacle}; remove that setting, or use --engine grpcio")
     return Engine.GRPCIO
 
 
 def _obstacle(settings: "Settings") -> str | None:
-    """Say why the native engine cannot be used, if so."""
+    """Return the reason why the native engine cannot be used, or None."""
     if settings.tls_certificate is not None:
         return "it has no TLS, which the setting tls_certificate asks for"
     if settings.max_connection_age is not None:

@@ -1,4 +1,4 @@
-"""Logs as JSON lines on stderr: one object for each message, whatever the message contains."""
+"""Logging as JSON lines on stderr, one object for each message."""
 
 import json
 import logging
@@ -10,10 +10,10 @@ _EXTRAS: Final = ("request_id",)
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON."""
+    """Formats each record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
+        """Return the line, without a line break."""
         entry: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -27,9 +27,9 @@ class JsonLines(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send everything from `level` on to stderr."""
+    """Write messages of `level` and more important ones to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Alembic tells of every start that nothing is to be migrated.
+    # At each start Alembic says at level info that there is nothing to migrate.
     logging.getLogger("alembic").setLevel(logging.WARNING)

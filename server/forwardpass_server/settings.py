@@ -1,4 +1,4 @@
-"""What can be set: by flag, environment variable or TOML file, in that order of precedence.
+"""The settings: by flag, environment variable or TOML file, in that order of precedence.
 
 docs/reference/settings.md has the table of these fields, generated from this class.
 """
@@ -33,7 +33,7 @@ _WORK: Final = WorkLimits()
 
 
 class BadSettingsError(Exception):
-    """A setting cannot be used; the sentence names it, its value and what is needed."""
+    """A setting cannot be used; the sentence names it, its value and the values that are allowed."""
 
 
 class Settings(BaseSettings):
@@ -61,45 +61,47 @@ class Settings(BaseSettings):
         "several servers on one (docs/how-to/postgres.md).",
     )
     database_connect_timeout: Seconds = Field(
-        30.0, description="Seconds to try on at start while a PostgreSQL database cannot be reached."
+        30.0, description="Seconds to retry at start while a PostgreSQL database cannot be reached."
     )
     database_poll: Annotated[float, Gt(0), Field(allow_inf_nan=False)] = Field(
-        1.0, description="Seconds after which a server looks for what others wrote, if it heard of nothing before."
+        1.0, description="Seconds between polls for changes by other servers, if no notification comes before."
     )
     engine: Literal["auto", "native", "grpcio"] = Field(
         "auto",
         description="gRPC server (docs/explanation/engines.md); `auto` is native if installed and able.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least important messages that are logged, as JSON lines on stderr."
+        "info", description="Least important level that is logged, as JSON lines on stderr."
     )
     tokens_file: Path | None = Field(
         None,
-        description="File of token hashes and scopes (docs/explanation/security.md); without it all may call.",
+        description="File of token hashes and scopes (docs/explanation/security.md); without it no call needs a token.",
     )
-    tls_certificate: Path | None = Field(None, description="PEM file of the server's certificate chain; turns TLS on.")
+    tls_certificate: Path | None = Field(None, description="PEM file of the server's certificate chain; enables TLS.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
     call_timeout: Annotated[float, Gt(0)] = Field(
-        300.0, description="Seconds after which a unary call is given up, whatever its caller's deadline."
+        300.0,
+        description="Seconds after which a unary call ends, if the deadline of its caller is later.",
     )
     max_connection_age: Annotated[float, Gt(0)] | None = Field(
-        None, description="Seconds after which a connection is closed, gently; engine grpcio only, there 600 if unset."
+        None,
+        description="Seconds after which a connection is closed gracefully; engine grpcio only, there 600 if unset.",
     )
-    max_in_flight: Count = Field(1_000, description="Calls answered at the same time; further ones are refused.")
-    max_request_bytes: Count = Field(16 * 2**20, description="Bytes of one request message.")
-    max_response_bytes: Count = Field(_WORK.max_response_bytes, description="Bytes of the numbers in one answer.")
+    max_in_flight: Count = Field(1_000, description="Calls in flight; further ones get an error.")
+    max_request_bytes: Count = Field(16 * 2**20, description="Bytes of one request.")
+    max_response_bytes: Count = Field(_WORK.max_response_bytes, description="Bytes of the numbers in one response.")
     max_rows: Count = Field(_WORK.max_rows, description="Rows of one call.")
     max_gflop_per_call: Annotated[float, Gt(0)] = Field(
-        _WORK.max_gflop_per_call, description="Arithmetic of one call, in billions of operations."
+        _WORK.max_gflop_per_call, description="Floating-point operations of one call, in billions."
     )
     max_networks: Count = Field(100_000, description="Networks in the registry.")
-    max_versions: Count = Field(1_000, description="Versions of one network, deleted ones not counted.")
+    max_versions: Count = Field(1_000, description="Versions of one network, not counting deleted ones.")
     plan_cache_bytes: Count = Field(
-        2**30, description="Bytes of compiled versions in memory; beyond, those used longest ago are compiled again."
+        2**30, description="Bytes of compiled versions in memory; the least recently used ones are evicted."
     )
     preload: str | None = Field(
         None,
-        description="Versions compiled at start that stay in memory, within `plan_cache_bytes`: "
+        description="Versions that are compiled at start and stay in memory, within `plan_cache_bytes`: "
         "`NAME` or `NAME/VERSION` or `NAME/ALIAS`, separated by commas.",
     )
     max_layers: Count = Field(DEFAULT_LIMITS.max_layers, description="Layers of one network.")
@@ -108,13 +110,13 @@ class Settings(BaseSettings):
     max_network_bytes: Count = Field(DEFAULT_LIMITS.max_network_bytes, description="Bytes of one network's content.")
     numerics: Numerics = Field(
         "exact",
-        description="How networks are computed whose spec does not say it: `exact` or `fast` (docs/reference/spec.md).",
+        description="Numerics of networks whose spec does not set them: `exact` or `fast` (docs/reference/spec.md).",
     )
-    blas_threads: Count = Field(1, description="Threads that numpy's BLAS may use for one product.")
+    blas_threads: Count = Field(1, description="Threads that numpy's BLAS may use for one matrix product.")
     lame_duck: Seconds = Field(
-        2.0, description="Seconds to go on serving after SIGTERM, while balancers see NOT_SERVING."
+        2.0, description="Seconds to continue serving after SIGTERM, while load balancers see NOT_SERVING."
     )
-    drain_timeout: Seconds = Field(30.0, description="Seconds to wait for calls in flight before the server ends.")
+    drain_timeout: Seconds = Field(30.0, description="Seconds to wait for calls in flight before the server exits.")
 
     @field_validator("listen")
     @classmethod
@@ -152,13 +154,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put flags before the environment, and that before the file."""
+        """Return the sources in order of precedence: flags, the environment, the file."""
         path = os.environ.get(CONFIG_VARIABLE)
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
     @property
     def spec_limits(self) -> Limits:
-        """How large a spec may be."""
+        """The limits of specs."""
         return Limits(
             max_layers=self.max_layers,
             max_width=self.max_width,
@@ -168,14 +170,14 @@ class Settings(BaseSettings):
 
     @property
     def preload_references(self) -> list[tuple[str, str]]:
-        """Names and references of what is compiled at start; an empty reference is `latest`."""
+        """The name and reference of each version that is compiled at start; an empty reference is `latest`."""
         entries = self.preload.split(",") if self.preload else []
         parts = [entry.strip().partition("/") for entry in entries]
         return [(name, reference) for name, _, reference in parts]
 
     @property
     def work_limits(self) -> WorkLimits:
-        """What one call may ask for."""
+        """The limits of one call."""
         return WorkLimits(
             max_rows=self.max_rows,
             max_gflop_per_call=self.max_gflop_per_call,
@@ -184,10 +186,13 @@ class Settings(BaseSettings):
 
 
 def load(flags: dict[str, Any]) -> Settings:
-    """Read the settings; a flag of the name of a field is taken before anything else.
+    """Read the settings.
+
+    Args:
+        flags: The values of flags, by the names of the fields; they have precedence.
 
     Raises:
-        BadSettingsError: A value cannot be used, a name is unknown, or the file cannot be read.
+        BadSettingsError: A value is not allowed, a name is unknown, or the file cannot be read.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
@@ -197,7 +202,7 @@ def load(flags: dict[str, Any]) -> Settings:
         )
     path = os.environ.get(CONFIG_VARIABLE)
     if path and not Path(path).is_file():
-        raise BadSettingsError(f"the settings file {path} is not there")
+        raise BadSettingsError(f"the settings file {path} does not exist")
     try:
         settings = Settings(**flags)
     except ValidationError as error:
@@ -205,7 +210,7 @@ def load(flags: dict[str, Any]) -> Settings:
     except (SettingsError, ValueError, OSError) as error:
         raise BadSettingsError(f"the settings cannot be read: {error}") from None
     if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise BadSettingsError("settings tls_certificate and tls_key go together; only one of them is set")
+        raise BadSettingsError("settings tls_certificate and tls_key must be set together; only one of them is set")
     return settings
 
 
@@ -223,7 +228,7 @@ def _sentence(error: Any) -> str:
 
 
 def table() -> str:
-    """Return docs/reference/settings.md's table of all settings, in Markdown."""
+    """Return the table of all settings in docs/reference/settings.md, as Markdown."""
     lines = ["| flag | variable | default | what |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         flag = f"`--{name.replace('_', '-')}`"

@@ -33,7 +33,7 @@ def test_precedence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--preload=net/"], "alias"),
         (["--preload=net/01"], "alias"),
         (["--tls-key=key.pem"], "tls_certificate and tls_key"),
-        (["--config=/no/such/file.toml"], "is not there"),
+        (["--config=/no/such/file.toml"], "does not exist"),
         (["--database=mysql://localhost/x"], "sqlite:///FILE"),
         (["--database=postgresql://127.0.0.1:1/x", "--database-connect-timeout=0"], "x at 127.0.0.1:1 cannot be used"),
         (["--database=sqlite:////no/such/folder/file.db"], "/no/such/folder"),

@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus. Read when it is asked for, so calls pay nothing. Needs the extra `metrics`."""
+"""Metrics for Prometheus, read from the server's own counts at each scrape. Needs the extra `metrics`."""
 
 from forwardpass_server.metrics.collector import ServerCollector
 from forwardpass_server.metrics.endpoint import MetricsEndpoint

@@ -1,4 +1,4 @@
-"""Reads what a server has counted, at the moment at which Prometheus asks."""
+"""The collector of a server's metrics, which reads its counts at each scrape."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from forwardpass_server.metrics import families
 from forwardpass_server.metrics.families import FAMILIES, Family, Value
-from forwardpass_server.metrics.tally import BUCKETS, Tally, Totals
+from forwardpass_server.metrics.totals import BUCKETS, Totals, TotalsByNetwork
 from forwardpass_server.registry import LATEST, Registry, Snapshot
 from forwardpass_server.rpc import ErrorMapper, Health, InFlight
 
@@ -17,7 +17,7 @@ _ByNetwork: TypeAlias = Callable[[str, Totals], list[Value]]
 
 
 class ServerCollector(Collector):
-    """The metrics of one server. May be asked in any thread."""
+    """Collects the metrics of one server. May be used by several threads."""
 
     def __init__(
         self,
@@ -34,15 +34,15 @@ class ServerCollector(Collector):
         self._in_flight = in_flight
         self._error_mapper = error_mapper
         self._build = {"engine": engine, "version": version}
-        self._tally = Tally()
+        self._totals = TotalsByNetwork()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family."""
+        """Yield all families with their values."""
         values = self._of_server() | self._of_registry(self._registry.snapshot)
         return (family.metric(values[family]) for family in FAMILIES)
 
     def describe(self) -> list[Metric]:
-        """Name the families without reading them, for prometheus_client to see that none is there twice."""
+        """Return the families without values, so that prometheus_client finds duplicates without a scrape."""
         return [family.metric([]) for family in FAMILIES]
 
     def _of_server(self) -> dict[Family, list[Value]]:
@@ -51,12 +51,12 @@ class ServerCollector(Collector):
             families.SERVING: _one(self._health.serving),
             families.IN_FLIGHT: _one(self._in_flight.count),
             families.IN_FLIGHT_LIMIT: _one(self._in_flight.limit),
-            families.REFUSALS: _labelled("reason", self._error_mapper.counted(), "_total"),
+            families.ERRORS: _labelled("reason", self._error_mapper.counted(), "_total"),
         }
 
     def _of_registry(self, snapshot: Snapshot) -> dict[Family, list[Value]]:
-        totals = self._tally.take(snapshot)
-        named = sorted(self._tally.named() & snapshot.networks.keys())
+        totals = self._totals.update(snapshot)
+        named = sorted(self._totals.named() & snapshot.networks.keys())
         count, size = self._registry.plan_cache_size
         states = [version.in_service for network in snapshot.networks.values() for version in network.versions.values()]
         in_service = sum(states)
@@ -108,12 +108,12 @@ def _batches(network: str, totals: Totals) -> list[Value]:
 def _stages(network: str, totals: Totals) -> list[Value]:
     whole = totals.whole
     stages = {
-        "queue": whole.queue_seconds,
-        "input": whole.input_seconds,
-        "compute": whole.infer_seconds,
-        "output": whole.output_seconds,
+        "decode": whole.input_seconds,
+        "batch": whole.queue_seconds,
+        "execute": whole.infer_seconds,
+        "encode": whole.output_seconds,
     }
-    # A clock that is read twice may put a queue a trace below nothing.
+    # The wait is a difference of readings of the clock, which may be slightly negative.
     return [("_total", {"network": network, "stage": stage}, max(0.0, time)) for stage, time in stages.items()]
 
 

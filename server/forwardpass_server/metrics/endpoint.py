@@ -1,4 +1,4 @@
-"""Where Prometheus asks: prometheus_client's own HTTP server, in threads of its own."""
+"""The HTTP endpoint that Prometheus scrapes: prometheus_client's server, in its own threads."""
 
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector, start_http_server
 from prometheus_client.registry import Collector, CollectorRegistry
@@ -7,7 +7,7 @@ from forwardpass_server.rpc import ListenError
 
 
 class MetricsEndpoint:
-    """Answers with a collector's metrics, and those of the process, on `HOST:PORT`."""
+    """Serves a collector's metrics, and those of the process, on `HOST:PORT`."""
 
     def __init__(self, collector: Collector, address: str) -> None:
         self._address = address
@@ -20,7 +20,7 @@ class MetricsEndpoint:
         """Listen; return the URL with the real port.
 
         Raises:
-            ListenError: The address is in use or not of this machine.
+            ListenError: The address is in use, or is not of this machine.
         """
         host, _, port = self._address.rpartition(":")
         try:
@@ -30,7 +30,7 @@ class MetricsEndpoint:
         return f"http://{host}:{self._server.server_port}/metrics"
 
     def stop(self) -> None:
-        """Stop listening; an answer that is being sent is not waited for."""
+        """Stop listening, without waiting for responses that are being sent."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

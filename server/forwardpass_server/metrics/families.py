@@ -1,4 +1,4 @@
-"""Every metric of our own: its name, kind, labels and meaning. docs/reference/metrics.md has this table."""
+"""The metrics of this server: their names, types, labels and meanings, as in the table of docs/reference/metrics.md."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Final, Literal, TypeAlias
 from prometheus_client.metrics_core import Metric
 
 Value: TypeAlias = tuple[str, dict[str, str], float]
-"""What a name ends in (`_count`, or empty), the labels, and the number."""
+"""The suffix of a sample's name (`_count`, or empty), its labels, and its number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
-    """Metrics of one name.
+    """The metrics of one name.
 
     Attributes:
-        name: The name; its unit stands at the end.
-        kind: What Prometheus calls its type.
-        labels: The names of its labels.
-        meaning: What it counts or measures.
+        name: The name, which ends in the unit.
+        kind: The type, as Prometheus names it.
+        labels: The names of the labels.
+        meaning: What the metric counts or measures.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Family:
     meaning: str
 
     def metric(self, values: Iterable[Value]) -> Metric:
-        """Make what is exported."""
+        """Return prometheus_client's metric with the given samples."""
         metric = Metric(self.name, self.meaning, self.kind)
         for ending, labels, number in values:
             metric.add_sample(f"{self.name}{ending}", labels, number)
@@ -38,18 +38,20 @@ BUILD: Final = Family(
     name="forwardpass_build", kind="info", labels=("engine", "version"), meaning="The server's version and engine."
 )
 SERVING: Final = Family(
-    name="forwardpass_serving", kind="gauge", meaning="1 while calls are wanted, 0 from the beginning of the drain."
+    name="forwardpass_serving", kind="gauge", meaning="1 while the server serves, 0 from the beginning of the drain."
 )
 IN_FLIGHT: Final = Family(
     name="forwardpass_calls_in_flight",
     kind="gauge",
-    meaning="Calls that are being answered, but for open streams.",
+    meaning="Calls in flight, not counting open streams.",
 )
 IN_FLIGHT_LIMIT: Final = Family(
-    name="forwardpass_calls_in_flight_limit", kind="gauge", meaning="How many may be, the setting `max_in_flight`."
+    name="forwardpass_calls_in_flight_limit",
+    kind="gauge",
+    meaning="The bound on them, the setting `max_in_flight`.",
 )
-REFUSALS: Final = Family(
-    name="forwardpass_refusals",
+ERRORS: Final = Family(
+    name="forwardpass_errors",
     kind="counter",
     labels=("reason",),
     meaning="Calls and single requests of a call that got an error, by reason (docs/reference/errors.md).",
@@ -58,54 +60,55 @@ CALLS: Final = Family(
     name="forwardpass_call_seconds",
     kind="summary",
     labels=("network",),
-    meaning="Calls that were answered with numbers, and seconds from their arrival to their answer.",
+    meaning="Successful calls, and the seconds from the arrival of each to its response.",
 )
 FAILED: Final = Family(
     name="forwardpass_failed_calls",
     kind="counter",
     labels=("network",),
-    meaning="Calls that were refused once their version was known.",
+    meaning="Calls that got an error after their version was resolved.",
 )
 BATCHES: Final = Family(
     name="forwardpass_batch_rows",
     kind="histogram",
     labels=("network", "le"),
-    meaning="Matrices that were computed, by their rows.",
+    meaning="Batches that were computed, by their rows.",
 )
 STAGES: Final = Family(
     name="forwardpass_stage_seconds",
     kind="counter",
     labels=("network", "stage"),
-    meaning="Where the time went: `queue`, added up over calls; and `input`, `compute`, `output`, over batches.",
+    meaning="Seconds of the stages: `decode` (with resolve), `execute` and `encode`, summed over batches; "
+    "`batch`, the wait for a batch, summed over calls.",
 )
 REVISION: Final = Family(
-    name="forwardpass_registry_revision", kind="gauge", meaning="How many changes of the registry this server has seen."
+    name="forwardpass_registry_revision",
+    kind="gauge",
+    meaning="The registry's revision that the server has read.",
 )
 DATABASE: Final = Family(
     name="forwardpass_database_reachable",
     kind="gauge",
-    meaning="0 since the database gave no answer, while predictions go on from memory; else 1.",
+    meaning="1, or 0 while the database cannot be reached and predictions are served from memory.",
 )
-NETWORKS: Final = Family(name="forwardpass_registry_networks", kind="gauge", meaning="Networks that are registered.")
+NETWORKS: Final = Family(name="forwardpass_registry_networks", kind="gauge", meaning="Registered networks.")
 VERSIONS: Final = Family(
     name="forwardpass_registry_versions",
     kind="gauge",
     labels=("state",),
-    meaning="Versions that are registered, `in_service` or `out_of_service`.",
+    meaning="Registered versions, `in_service` or `out_of_service`.",
 )
 LATEST_VERSION: Final = Family(
     name="forwardpass_latest_version",
     kind="gauge",
     labels=("network",),
-    meaning="The number of the version that `latest` names, of networks that were called.",
+    meaning="The number of the version that the alias `latest` names, for each network that was called.",
 )
-COMPILED: Final = Family(
-    name="forwardpass_compiled_versions", kind="gauge", meaning="Versions that are in memory, ready to compute."
-)
+COMPILED: Final = Family(name="forwardpass_compiled_versions", kind="gauge", meaning="Compiled versions in memory.")
 COMPILED_BYTES: Final = Family(
     name="forwardpass_compiled_bytes",
     kind="gauge",
-    meaning="Bytes that they take, bounded by the setting `plan_cache_bytes`.",
+    meaning="Bytes of the compiled versions, bounded by the setting `plan_cache_bytes`.",
 )
 
 FAMILIES: Final = (
@@ -113,7 +116,7 @@ FAMILIES: Final = (
     SERVING,
     IN_FLIGHT,
     IN_FLIGHT_LIMIT,
-    REFUSALS,
+    ERRORS,
     CALLS,
     FAILED,
     BATCHES,
@@ -126,13 +129,13 @@ FAMILIES: Final = (
     COMPILED,
     COMPILED_BYTES,
 )
-"""All of them, in the order in which they are exported."""
+"""All families, in the order in which they are exported."""
 
 _ENDINGS: Final = {"counter": "_total", "info": "_info"}
 
 
 def table() -> str:
-    """Return docs/reference/metrics.md's table of all metrics, in Markdown."""
+    """Return the table of all metrics in docs/reference/metrics.md, as Markdown."""
     lines = ["| metric | type | labels | what |", "|---|---|---|---|"]
     for family in FAMILIES:
         labels = ", ".join(f"`{label}`" for label in family.labels)

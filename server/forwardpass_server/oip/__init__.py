@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, as the clients of Triton and KServe speak it, over the same networks."""
+"""The Open Inference Protocol, which clients of Triton, KServe and MLServer speak, for the networks of the registry."""
 
 from forwardpass_server.oip.service import INFERENCE, inference_service
 from forwardpass_server.oip.service import SERVICE as INFERENCE_SERVICE

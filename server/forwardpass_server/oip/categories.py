@@ -1,4 +1,4 @@
-"""BYTES elements as the categories of a category: a request's texts become the indices that a network computes with."""
+"""BYTES tensors of categories: their texts become the indices that the network computes with."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ BYTES = "BYTES"
 
 
 def categories_of(name: str, loaded: "LoadedVersion") -> Mapping[str, int] | None:
-    """Return the categories of an input that is a category, None of any other."""
+    """Return the index of each category of an input, or None if the input is no category."""
     column = loaded.feature_index.get(name)
     if column is None or loaded.typed is None:
         return None
@@ -28,10 +28,10 @@ def categories_of(name: str, loaded: "LoadedVersion") -> Mapping[str, int] | Non
 def read_categories(
     request: "ModelInferRequest", index: int, count: int, categories: Mapping[str, int]
 ) -> npt.NDArray[np.float64]:
-    """Return the category indices of a BYTES input, shape `(count,)`; `UNKNOWN` where a text is no category.
+    """Return the category indices of a BYTES input, shape `(count,)`, with `UNKNOWN` for a text that is no category.
 
     Raises:
-        InvalidTensorError: There are more or fewer elements than needed.
+        InvalidTensorError: The number of elements is not `count`.
     """
     texts = texts_of(request, index)
     if len(texts) != count:
@@ -41,10 +41,10 @@ def read_categories(
 
 
 def texts_of(request: "ModelInferRequest", index: int) -> list[str]:
-    """Return the elements of an input of BYTES; what is no UTF-8 has marks where it is none, and is no category.
+    """Return the texts of a BYTES input; bytes that are not UTF-8 become U+FFFD, so that the text is no category.
 
     Raises:
-        InvalidTensorError: The raw contents end within an element, or the typed ones are of another datatype.
+        InvalidTensorError: The raw contents end within an element, or the typed contents are of another datatype.
     """
     tensor = request.inputs[index]
     if request.raw_input_contents:
@@ -58,11 +58,11 @@ def texts_of(request: "ModelInferRequest", index: int) -> list[str]:
 
 
 def _elements(raw: bytes, tensor: str) -> Iterator[bytes]:
-    """Yield the elements of raw contents, each of which has its length before it, in four bytes."""
+    """Yield the elements of raw contents, each of which follows its length in four bytes."""
     place, end = 0, len(raw)
     while place < end:
         start = place + TEXT_LENGTH.size
         place = start + TEXT_LENGTH.unpack_from(raw, place)[0] if start <= end else end + 1
         if place > end:
-            raise invalid(tensor, f"input '{tensor}' ends within an element; each has its length before it")
+            raise invalid(tensor, f"input '{tensor}' ends within an element; each must follow its length in 4 bytes")
         yield raw[start:place]

@@ -1,7 +1,7 @@
-"""The protocol's datatypes: their sizes on the wire, and how their elements become a network's numbers.
+"""The protocol's datatypes: their formats, and the conversion of elements to a network's numbers.
 
-An element is converted where its value survives: whole numbers that the network's dtype holds exactly. FP16, BF16,
-FP32 and FP64 are rounded to nearest, as everywhere in this server. Whatever would lose its value in silence is refused.
+An integer must be exact in the network's dtype, else it is rejected. FP16, BF16, FP32 and FP64 are rounded to nearest,
+as fractions are everywhere in this server.
 """
 
 import struct
@@ -21,10 +21,10 @@ class Datatype:
     """A datatype of the protocol.
 
     Attributes:
-        name: As requests say it.
-        raw: An element as it stands in raw contents, little-endian.
-        contents: The field of `InferTensorContents` for it, or empty where there is none.
-        widen: Makes numbers of raw elements, where numpy has no name for the format.
+        name: Its name in requests.
+        raw: The dtype of its elements in raw contents, little-endian.
+        contents: Its field of `InferTensorContents`, or empty if it has none.
+        widen: Converts raw elements to numbers, if numpy has no dtype for them.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Datatype:
 
 
 def _of_halves(elements: "np.ndarray[Any, np.dtype[np.uint16]]") -> Any:
-    """Return what the upper halves of FP32 numbers stand for (BF16)."""
+    """Return BF16 numbers, which are the upper halves of FP32 numbers, as FP32."""
     return (elements.astype("<u4") << 16).view("<f4")
 
 
@@ -58,17 +58,17 @@ DATATYPES: Final[Mapping[str, Datatype]] = {
 }
 
 TEXT_LENGTH: Final = struct.Struct("<I")
-"""What stands before a BYTES element in raw contents."""
+"""The length before each BYTES element in raw contents."""
 
-NAMES: Final[Mapping[str, str]] = {"float32": "FP32", "float64": "FP64"}
-"""The datatype of each of the networks' dtypes."""
+DATATYPE_NAMES: Final[Mapping[str, str]] = {"float32": "FP32", "float64": "FP64"}
+"""The datatype of each dtype of networks."""
 
 
 def datatype_of(name: str, tensor: str) -> Datatype:
     """Return a datatype by its name.
 
     Raises:
-        DtypeMismatchError: It is no number's.
+        DtypeMismatchError: There is no datatype of numbers with this name.
     """
     found = DATATYPES.get(name)
     if found is None:
@@ -85,7 +85,7 @@ def from_raw(data: bytes, datatype: Datatype, count: int, tensor: str) -> Any:
     """Return the elements of raw contents, shape `(count,)`, in the datatype's own format.
 
     Raises:
-        InvalidTensorError: There are not as many bytes as elements need.
+        InvalidTensorError: The number of bytes is not that of `count` elements.
     """
     needed = count * datatype.raw.itemsize
     if len(data) != needed:
@@ -100,10 +100,11 @@ def from_contents(contents: InferTensorContents, datatype: Datatype, count: int,
     """Return the elements of typed contents, shape `(count,)`, in the datatype's own format.
 
     Raises:
-        InvalidTensorError: They are in the field of another datatype, too many or too few, or beyond the datatype.
+        InvalidTensorError: The contents are in the field of another datatype, their number is not `count`, or the
+            datatype cannot hold one of them.
     """
     if not datatype.contents:
-        raise invalid(tensor, f"input '{tensor}' is {datatype.name}, which travels in raw_input_contents only")
+        raise invalid(tensor, f"input '{tensor}' is {datatype.name}, which is sent in raw_input_contents only")
     others = [field.name for field, _ in contents.ListFields() if field.name != datatype.contents]
     if others:
         raise invalid(tensor, f"input '{tensor}' is {datatype.name}: use {datatype.contents}, not {', '.join(others)}")
@@ -121,16 +122,16 @@ def from_contents(contents: InferTensorContents, datatype: Datatype, count: int,
 
 
 _WIDE: Final = {"int_contents": np.dtype("<i4"), "uint_contents": np.dtype("<u4")}
-"""The formats of fields that serve several datatypes."""
+"""The dtypes of fields that several datatypes share."""
 
 
 def raw_texts(texts: Iterable[bytes]) -> bytes:
-    """Return BYTES elements as raw contents: each with its length before it, in four bytes."""
+    """Return the raw contents of BYTES elements, each of which follows its length in four bytes."""
     return b"".join(part for text in texts for part in (TEXT_LENGTH.pack(len(text)), text))
 
 
 def to_dtype(elements: Any, dtype: "np.dtype[Any]", tensor: str) -> Array:
-    """Return elements as numbers for a network of a dtype: float64 as it is, all others in that dtype.
+    """Return elements as numbers for a network of a dtype: float64 unchanged, all others in that dtype.
 
     Raises:
         InvalidTensorError: The dtype cannot hold an integer exactly.
@@ -140,8 +141,8 @@ def to_dtype(elements: Any, dtype: "np.dtype[Any]", tensor: str) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         numbers: Array = elements.astype(dtype, copy=False)
         if elements.dtype.kind in "iu" and elements.dtype.itemsize * 8 > np.finfo(dtype).nmant:
-            # Beyond the dtype's digits a number has neighbours. One more than the largest element is none, and what
-            # it would be cast to depends on the machine.
+            # The largest elements may be rounded up to a number that their own dtype cannot hold; the machine decides
+            # what such a number is cast to.
             same = numbers < 2.0 ** (elements.dtype.itemsize * 8 - (elements.dtype.kind == "i"))
             same &= np.where(same, numbers, 0).astype(elements.dtype) == elements
             if not same.all():
@@ -153,5 +154,5 @@ def to_dtype(elements: Any, dtype: "np.dtype[Any]", tensor: str) -> Array:
 
 
 def invalid(tensor: str, message: str) -> InvalidTensorError:
-    """Make the error of a tensor's contents."""
+    """Return the error of a tensor's contents."""
     return InvalidTensorError(message, faults=[Fault(path=f"inputs[{tensor!r}]", message=message)], input=tensor)

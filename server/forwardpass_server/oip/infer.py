@@ -15,10 +15,10 @@ from forwardpass.errors import (
 from google.protobuf.message import DecodeError
 
 from forwardpass_server.oip.datatypes import DATATYPES
-from forwardpass_server.oip.ids import id_of, without_id
 from forwardpass_server.oip.inputs import INPUTS, read_inputs
 from forwardpass_server.oip.outputs import output_options
 from forwardpass_server.oip.parameters import check_parameters
+from forwardpass_server.oip.request_id import request_id_of, strip_request_id
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
 from forwardpass_server.serving import Method, OutputOptions
 from forwardpass_server.serving.inputs import CheckedInputs, InputWarnings
@@ -37,7 +37,7 @@ class ModelInferInference:
 
     Attributes:
         message: The request.
-        own_id: The id, or None where it stands in its usual place and is cut out of the bytes.
+        own_id: The id, or None if it is in its usual place, from where it is copied.
         layer_access: Whether the caller may see the values inside networks.
     """
 
@@ -47,7 +47,7 @@ class ModelInferInference:
 
     @property
     def min_revision(self) -> int:
-        """Return 0: the protocol has none."""
+        """Return 0, since the protocol has no revisions."""
         return 0
 
     def find(self, snapshot: "Snapshot") -> "VersionState":
@@ -69,11 +69,11 @@ class ModelInferInference:
         return ModelInferResponse(parameters=parameters).SerializeToString(deterministic=True)
 
     def output_options(self, loaded: "LoadedVersion") -> OutputOptions:
-        """Return what the response shows."""
+        """Return the outputs that the response shows."""
         return output_options(self.message, loaded, self.own_id, layer_access=self.layer_access)
 
     def tensor_data(self) -> "tuple[bytes, np.dtype[Any]] | None":
-        """Return raw contents of a single tensor that has the format of a network's numbers."""
+        """Return the raw contents and dtype of the only tensor, or None if it is not `inputs` as FP32 or FP64."""
         message = self.message
         if len(message.inputs) != 1 or len(message.raw_input_contents) != 1:
             return None
@@ -83,7 +83,7 @@ class ModelInferInference:
         return message.raw_input_contents[0], DATATYPES[tensor.datatype].raw
 
     def with_tensor_data(self, data: bytes) -> ModelInferRequest:
-        """Return the request, without an id that is cut out, with other numbers."""
+        """Return the request with other raw contents, and without an id that is copied from the bytes."""
         other = ModelInferRequest.FromString(self.message.SerializeToString())
         other.raw_input_contents[0] = data
         if self.own_id is None:
@@ -99,8 +99,8 @@ def decode(data: bytes, *, layer_access: bool = False) -> ModelInferInference:
         layer_access: Whether the caller may see the values inside networks.
 
     Raises:
-        MalformedRequestError: It is none.
-        InvalidFieldError: It names no model.
+        MalformedRequestError: The bytes are not a valid `ModelInferRequest`.
+        InvalidFieldError: The request names no model.
     """
     try:
         message = ModelInferRequest.FromString(data)
@@ -109,15 +109,15 @@ def decode(data: bytes, *, layer_access: bool = False) -> ModelInferInference:
     if not message.model_name:
         what = "model_name is empty; name a model"
         raise InvalidFieldError(what, faults=[Fault(path="model_name", message=what)])
-    return ModelInferInference(message, None if message.id == id_of(data) else message.id, layer_access)
+    return ModelInferInference(message, None if message.id == request_id_of(data) else message.id, layer_access)
 
 
 def find(snapshot: "Snapshot", name: str, version: str) -> "VersionState":
     """Return a version by number or alias.
 
     Raises:
-        NotFoundError: There is none; the sentence is Triton's, since clients look for it.
-        VersionOutOfServiceError: It answers no calls; so is this one.
+        NotFoundError: There is no such network or version; the sentence is Triton's, which clients look for.
+        VersionOutOfServiceError: The version is out of service; the sentence is Triton's too.
     """
     try:
         return snapshot.resolve(name, version)
@@ -132,7 +132,7 @@ def all_of(snapshot: "Snapshot", name: str) -> "Iterable[VersionState]":
     """Return every version of a network.
 
     Raises:
-        NotFoundError: There is none; the sentence is Triton's.
+        NotFoundError: There is no such network; the sentence is Triton's.
     """
     try:
         return snapshot.network(name).versions.values()
@@ -141,7 +141,7 @@ def all_of(snapshot: "Snapshot", name: str) -> "Iterable[VersionState]":
 
 
 def _unknown(error: NotFoundError, name: str, version: str = "") -> NotFoundError:
-    """Say in Triton's words what is not there."""
+    """Give an error Triton's sentence."""
     which = f"'{name}'" if isinstance(error, NetworkNotFoundError) else f"'{name}' version {version}"
     error.message = f"Request for unknown model: {which} is not found"
     return error
@@ -150,6 +150,8 @@ def _unknown(error: NotFoundError, name: str, version: str = "") -> NotFoundErro
 INFER: Final = Method(
     name="ModelInfer",
     decode=decode,
-    strip_request_id=without_id,
-    with_layer_access=Method(name="ModelInfer", decode=partial(decode, layer_access=True), strip_request_id=without_id),
+    strip_request_id=strip_request_id,
+    with_layer_access=Method(
+        name="ModelInfer", decode=partial(decode, layer_access=True), strip_request_id=strip_request_id
+    ),
 )

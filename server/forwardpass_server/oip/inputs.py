@@ -1,7 +1,7 @@
-"""The inputs of a ModelInfer, as one array in the network's own dtype.
+"""The inputs of a ModelInfer request as one array in the network's dtype.
 
-They come in one of two forms: one tensor `inputs` of shape `[rows, width]`, or a tensor for each
-feature, of its name and shape `[rows]` or `[rows, 1]`.
+A request has one of two forms: one tensor `inputs` of shape `[rows, width]`, or a tensor for each feature, with the
+feature's name and shape `[rows]` or `[rows, 1]`.
 """
 
 import re
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
     from forwardpass_server.registry import LoadedVersion
 
 INPUTS: Final = "inputs"
-"""The name of the tensor with all inputs."""
+"""The name of the tensor of all inputs."""
 
 _GENERIC: Final = re.compile(r"(inputs?|predict)(_{0,2}|-)[0-9]*", re.IGNORECASE)
 """Names that models of other servers give to their only input, and that say nothing of it: `input-0`, `predict`."""
 
 
 def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> CheckedInputs:
-    """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and what to warn of.
+    """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and the warnings about them.
 
     Raises:
-        InvalidFieldError: An input is unknown or missing, or has a parameter that is not known.
-        DtypeMismatchError: A datatype is no number's.
-        ShapeMismatchError: A shape is not what the network reads, or there are no rows.
-        InvalidTensorError: Contents are missing, given twice, of the wrong size, or would lose their value.
+        InvalidFieldError: An input is unknown, missing or given twice, or has a parameter that is rejected.
+        DtypeMismatchError: A datatype is unknown, or is BYTES for an input that is no category.
+        ShapeMismatchError: A shape does not fit the network, or there are no rows.
+        InvalidTensorError: Contents are missing, given in both forms, or of the wrong size, or an integer in them
+            would lose its value.
         NonFiniteInputError: There is NaN or infinity and the network does not allow it.
     """
     names = [tensor.name for tensor in request.inputs]
@@ -60,7 +61,7 @@ def read_inputs(request: "ModelInferRequest", loaded: "LoadedVersion") -> Checke
 
 
 def _origin(request: "ModelInferRequest", loaded: "LoadedVersion") -> Origin:
-    """Say where the values stand of a request that has a tensor for each feature."""
+    """Return the origin of the values of a request that has a tensor for each feature."""
     names = loaded.input_names
     place = {tensor.name: index for index, tensor in enumerate(request.inputs)}
     known: dict[int, list[str]] = {}
@@ -69,7 +70,7 @@ def _origin(request: "ModelInferRequest", loaded: "LoadedVersion") -> Origin:
         index = place.get(names[column])
         if index is None or request.inputs[index].datatype != BYTES:
             return None
-        if index not in known:  # read once for all faults
+        if index not in known:  # decoded once for all faults
             known[index] = texts_of(request, index)
         return known[index][row]
 
@@ -95,7 +96,7 @@ def _check_contents(request: "ModelInferRequest") -> None:
 def is_whole(name: str, loaded: "LoadedVersion") -> bool:
     """Return whether a request's only input is the tensor of all inputs: `inputs`, or a name that says nothing.
 
-    A network of one input is not called by such a name, since that may be the name of another feature.
+    Such a name is not accepted for a network of one input, since it may be meant as the name of another feature.
     """
     if name in loaded.feature_index and name != INPUTS:
         return False
@@ -103,7 +104,7 @@ def is_whole(name: str, loaded: "LoadedVersion") -> bool:
 
 
 def _check_names(names: Sequence[str], loaded: "LoadedVersion") -> None:
-    """Accept each feature once, and all of them but those that have a fill value."""
+    """Check that each feature is given once, and that none is missing but those with a fill value."""
     known = loaded.feature_index
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0]
@@ -119,7 +120,7 @@ def _check_names(names: Sequence[str], loaded: "LoadedVersion") -> None:
 
 
 def _is_needed(name: str, loaded: "LoadedVersion") -> bool:
-    """Whether an input has no fill value."""
+    """Return whether an input has no fill value."""
     return loaded.typed is None or loaded.typed.features[loaded.feature_index[name]].missing == REFUSE
 
 

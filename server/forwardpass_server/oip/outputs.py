@@ -1,14 +1,14 @@
-"""The outputs of a ModelInfer: what their names mean, and how answers are written.
+"""The requested outputs of a ModelInfer request, and the encoder of their responses.
 
-`outputs` has them all, `label` the class of each row, `LAYER.pre_activation` and `LAYER.activation`
-what a trace shows of a layer, and the name of an output that one alone. With the parameter
-`classification`, an output becomes its largest elements as `VALUE:INDEX:LABEL`; where a network has two classes
-and one output, the probability of the second, `outputs` then has both.
+`outputs` is all outputs, `label` the class of each row, `LAYER.pre_activation` and `LAYER.activation` the values of a
+layer in a trace, and the name of an output this output alone. With the parameter `classification`, an output becomes
+its largest elements as `VALUE:INDEX:LABEL`. If a network has two classes and one output, the probability of the second
+class, `outputs` then has both probabilities.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -17,9 +17,9 @@ import numpy as np
 from forwardpass.errors import Fault, InvalidFieldError, PermissionDeniedError
 
 from forwardpass_server.core import Trace
-from forwardpass_server.oip.datatypes import NAMES, raw_texts
-from forwardpass_server.oip.ids import id_field_of
+from forwardpass_server.oip.datatypes import DATATYPE_NAMES, raw_texts
 from forwardpass_server.oip.parameters import check_parameters
+from forwardpass_server.oip.request_id import id_field
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferResponse
 from forwardpass_server.serving import Computed, OutputOptions, TraceOptions
 from forwardpass_server.serving.encode.classifications import classify
@@ -45,15 +45,15 @@ _FIELDS: Final = {name: at.number for name, at in ModelInferResponse.DESCRIPTOR.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Output:
-    """One output that is asked for.
+class RequestedOutput:
+    """One requested output.
 
     Attributes:
         name: Its name.
-        layer: The layer whose values it is, or empty for the outputs.
-        part: Which of them: one of `LAYER_PARTS`.
-        column: Which of the outputs it is, or None for all.
-        top: So many of the largest are named, or 0 for the numbers themselves.
+        layer: The name of the layer whose values it shows, or empty for the network's outputs.
+        part: The values of the layer, one of `LAYER_PARTS`.
+        column: The index of a single output, or None for all.
+        top: The number of largest elements to name, or 0 for the numbers themselves.
     """
 
     name: str
@@ -71,50 +71,50 @@ def output_options(
     Args:
         request: The request.
         loaded: The version.
-        own_id: The id of the response, or None where it is cut out of each request.
-        layer_access: Whether the caller may see what layers compute.
+        own_id: The id of the response, or None if it is copied from each request.
+        layer_access: Whether the caller may see the values of layers.
 
     Raises:
-        InvalidFieldError: An output is unknown, given twice, or has a parameter that is not known.
-        PermissionDeniedError: The caller may not see what a layer computes.
+        InvalidFieldError: An output is unknown or requested twice, or has a parameter that is rejected.
+        PermissionDeniedError: The caller requests the values of a layer and may not see them.
     """
     if request.outputs:
         outputs = tuple(_output(tensor, loaded, layer_access=layer_access) for tensor in request.outputs)
         if len({output.name for output in outputs}) < len(outputs):
-            raise _wrong("outputs", f"an output is asked for twice of model '{loaded.name}'")
+            raise _wrong("outputs", f"an output is requested twice of model '{loaded.name}'")
     else:
         outputs = standard(loaded)
     layers = frozenset(output.layer for output in outputs if output.layer)
     return OutputOptions(TraceOptions(layers=layers) if layers else None, ModelInferEncoder(outputs, own_id))
 
 
-def standard(loaded: "LoadedVersion") -> tuple[Output, ...]:
-    """Return the outputs of a request that asks for none."""
+def standard(loaded: "LoadedVersion") -> tuple[RequestedOutput, ...]:
+    """Return the outputs of a request that names none."""
     names = (OUTPUTS, LABEL) if loaded.classes else (OUTPUTS,)
-    return tuple(Output(name=name) for name in names)
+    return tuple(RequestedOutput(name=name) for name in names)
 
 
 def _output(
     tensor: "ModelInferRequest.InferRequestedOutputTensor", loaded: "LoadedVersion", *, layer_access: bool
-) -> Output:
+) -> RequestedOutput:
     name = tensor.name
     layer, _, part = name.rpartition(".")
-    if part in LAYER_PARTS and not layer_access:  # whether there is such a layer is not told either
+    if part in LAYER_PARTS and not layer_access:  # the same error whether there is such a layer or not
         raise PermissionDeniedError(
-            f"output '{name}' of model '{loaded.name}' is what a layer computes; the token lacks the scope 'trace'",
+            f"output '{name}' of model '{loaded.name}' shows a layer's values; the token lacks the scope 'trace'",
             scope="trace",
         )
     widths = {known.name: known.outputs for known in loaded.plan.layers}
     if name == OUTPUTS:
-        output, width = Output(name=name), max(loaded.plan.outputs, len(loaded.classes))
+        output, width = RequestedOutput(name=name), max(loaded.plan.outputs, len(loaded.classes))
     elif name == LABEL and loaded.classes:
-        output, width = Output(name=name), 0
+        output, width = RequestedOutput(name=name), 0
     elif part in LAYER_PARTS and layer in widths:
-        output, width = Output(name=name, layer=layer, part=part), widths[layer]
+        output, width = RequestedOutput(name=name, layer=layer, part=part), widths[layer]
     elif name in loaded.output_names:
-        output, width = Output(name=name, column=loaded.output_names.index(name)), 1
+        output, width = RequestedOutput(name=name, column=loaded.output_names.index(name)), 1
     elif _GENERIC.fullmatch(name) or (name == PREDICT and not loaded.classes):
-        output, width = Output(name=name), max(loaded.plan.outputs, len(loaded.classes))
+        output, width = RequestedOutput(name=name), max(loaded.plan.outputs, len(loaded.classes))
     else:
         what = f"it has '{OUTPUTS}'" + (f", '{LABEL}'" if loaded.classes else "")
         if layer_access:
@@ -124,7 +124,9 @@ def _output(
     return _with_parameters(output, tensor, width)
 
 
-def _with_parameters(output: Output, tensor: "ModelInferRequest.InferRequestedOutputTensor", width: int) -> Output:
+def _with_parameters(
+    output: RequestedOutput, tensor: "ModelInferRequest.InferRequestedOutputTensor", width: int
+) -> RequestedOutput:
     check_parameters(tensor.parameters, "output", f"outputs[{output.name!r}]", f"output '{output.name}'")
     top = 0
     if "classification" in tensor.parameters:
@@ -133,7 +135,7 @@ def _with_parameters(output: Output, tensor: "ModelInferRequest.InferRequestedOu
         if value.WhichOneof("parameter_choice") != "int64_param" or top < 1 or not width:
             what = "a whole number from 1" if width else "an output of numbers"
             raise _wrong(output.name, f"output '{output.name}': the parameter 'classification' needs {what}")
-    return Output(name=output.name, layer=output.layer, part=output.part, column=output.column, top=min(top, width))
+    return replace(output, top=min(top, width))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +144,10 @@ class ModelInferEncoder:
 
     Attributes:
         outputs: The outputs, in order.
-        own_id: The id of the responses, or None where it is cut out of each request.
+        own_id: The id of the responses, or None if it is copied from each request.
     """
 
-    outputs: tuple[Output, ...]
+    outputs: tuple[RequestedOutput, ...]
     own_id: str | None
 
     def __call__(
@@ -178,12 +180,12 @@ class ModelInferEncoder:
             name = self.own_id.encode()
             head += field(_FIELDS["id"], len(name)) + name
             return [head + row for row in rows]
-        return [head + id_field_of(request.data) + row for request, row in zip(requests, rows, strict=True)]
+        return [head + id_field(request.data) + row for request, row in zip(requests, rows, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """An output of numbers: its name and datatype, its rows as bytes, and how long a row is."""
+    """An output of numbers: its name and datatype, the bytes of all rows, and the width and bytes of a row."""
 
     name: str
     datatype: str
@@ -201,7 +203,7 @@ class _Numbers:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """An output of texts: its name, and for each row its elements."""
+    """An output of texts: its name, and the elements of each row."""
 
     name: str
     texts: Sequence[Sequence[bytes]]
@@ -214,8 +216,8 @@ class _Texts:
         return field(_FIELDS["raw_output_contents"], len(data)), data
 
 
-def _column(output: Output, loaded: "LoadedVersion", computed: Computed) -> _Numbers | _Texts:
-    """Return one output of all rows."""
+def _column(output: RequestedOutput, loaded: "LoadedVersion", computed: Computed) -> _Numbers | _Texts:
+    """Return an output of all rows of a batch."""
     outputs = computed.outputs if isinstance(computed, Trace) else computed
     if output.name == LABEL and not output.layer and output.column is None:
         return _Texts(output.name, [[found.label.encode()] for found in classify(loaded, outputs)])
@@ -230,11 +232,11 @@ def _column(output: Output, loaded: "LoadedVersion", computed: Computed) -> _Num
             numbers = np.concatenate([1 - numbers, numbers], axis=1)
         return _Texts(output.name, _largest(numbers, output.top, labels))
     width = numbers.shape[1]
-    return _Numbers(output.name, NAMES[numbers.dtype.name], data_of(numbers), width, width * numbers.itemsize)
+    return _Numbers(output.name, DATATYPE_NAMES[numbers.dtype.name], data_of(numbers), width, width * numbers.itemsize)
 
 
 def _largest(numbers: "Array", top: int, labels: Sequence[str]) -> list[list[bytes]]:
-    """Name the largest elements of each row, the first of equal ones first."""
+    """Return the largest elements of each row as texts, in descending order; of equal ones the first comes first."""
     places = np.argsort(-numbers, axis=1, kind="stable")[:, :top]
 
     def named(value: float, place: int) -> bytes:
@@ -247,7 +249,7 @@ def _largest(numbers: "Array", top: int, labels: Sequence[str]) -> list[list[byt
 
 @lru_cache(maxsize=4096)
 def _head(name: str, version: int, digest: str, numerics: str) -> bytes:
-    """Serialize what every answer of a version says first, and its parameters."""
+    """Serialize the fields that all responses of a version begin with."""
     parameters: Any = {
         "digest": InferParameter(string_param=digest),
         "numerics": InferParameter(string_param=numerics),
@@ -259,7 +261,7 @@ def _head(name: str, version: int, digest: str, numerics: str) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _described(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
-    """Serialize an output but for its contents."""
+    """Serialize an output without its contents."""
     output = ModelInferResponse.InferOutputTensor(name=name, datatype=datatype, shape=shape)
     return ModelInferResponse(outputs=[output]).SerializeToString()
 

@@ -1,7 +1,7 @@
-"""Models in and out of service, and new ones from files: what the protocol calls the model repository.
+"""The protocol's model repository: taking models into and out of service, and registering them from files.
 
-There is one repository, the registry. A load with a file registers its content as a version, whose number
-is the registry's to give; any other load takes every version of a network into service.
+There is one repository, the registry. A load with a file registers its content as the next version; any other load
+takes all versions of a network into service.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Final
 from forwardpass import spec
 from forwardpass.errors import ExampleFailedError, Fault, ForwardpassError, InvalidFieldError, InvalidNetworkError
 
-from forwardpass_server.oip.describe import PLATFORM
+from forwardpass_server.oip.model_metadata import PLATFORM
 from forwardpass_server.oip.v2.inference_pb2 import ModelRepositoryParameter, RepositoryIndexResponse
 from forwardpass_server.registry import Registry, VersionState
 
@@ -24,14 +24,14 @@ _FILE: Final = "file:"
 _UNLOAD_DEPENDENTS: Final = "unload_dependents"
 
 _MAX_TOLD: Final = 3
-"""Faults in a sentence."""
+"""Faults that the sentence of an error tells."""
 
 
 def check_repository(name: str) -> None:
-    """Refuse any repository but the one there is, which has no name.
+    """Check that a request is for the only repository, which has no name.
 
     Raises:
-        InvalidFieldError: There is none of this name.
+        InvalidFieldError: The request names a repository.
     """
     if name:
         raise _wrong("repository_name", f"there is no repository '{name}'; leave repository_name empty")
@@ -64,17 +64,17 @@ def load(
     Args:
         registry: The networks.
         name: The network's name.
-        parameters: Of the request: at most one file, and a configuration that says nothing else than is so.
+        parameters: The parameters of the request: at most one file, and a configuration that changes nothing.
         limits: How large a spec may be.
-        max_batch_size: What the configuration of every network says.
+        max_batch_size: The `max_batch_size` in the configuration of every network.
 
     Raises:
-        InvalidFieldError: A parameter is not known or not of its kind, or asks for what cannot be configured.
+        InvalidFieldError: A parameter is unknown or of the wrong type, or the configuration would change something.
         ExampleFailedError: The network's own examples do not hold.
-        InvalidNetworkError: The file is no valid network.
+        InvalidNetworkError: The file has no valid network.
         NotFoundError: There is no such network, and no file.
     """
-    with _saying(f"failed to load '{name}'"):
+    with _error_prefix(f"failed to load '{name}'"):
         files = {}
         for key, value in parameters.items():
             if key.startswith(_FILE):
@@ -94,10 +94,10 @@ def unload(registry: Registry, name: str, parameters: Mapping[str, ModelReposito
     """Take a network out of service. This waits for the store.
 
     Raises:
-        InvalidFieldError: A parameter is not known.
+        InvalidFieldError: A parameter is unknown.
         NotFoundError: There is no such network.
     """
-    with _saying(f"failed to unload '{name}'"):
+    with _error_prefix(f"failed to unload '{name}'"):
         for key in parameters:
             if key != _UNLOAD_DEPENDENTS:  # nothing depends on a network
                 raise _wrong(f"parameters[{key!r}]", f"the parameter '{key}' is not known")
@@ -105,8 +105,11 @@ def unload(registry: Registry, name: str, parameters: Mapping[str, ModelReposito
 
 
 @contextmanager
-def _saying(what: str) -> Iterator[None]:
-    """Begin the sentence of every error as Triton's clients look for it; they show no details, so faults are in it."""
+def _error_prefix(what: str) -> Iterator[None]:
+    """Begin the sentence of each error with words that Triton's clients look for.
+
+    Those clients show no details of an error, so that the first faults are added to its sentence.
+    """
     try:
         yield
     except (ExampleFailedError, InvalidNetworkError) as error:
@@ -119,10 +122,10 @@ def _saying(what: str) -> Iterator[None]:
 
 
 def _check_config(text: str, name: str, max_batch_size: int) -> None:
-    """Reject a configuration that would change anything: all of it follows from the network and the server's settings.
+    """Reject a configuration that would change anything, since it follows from the network and the server's settings.
 
     Raises:
-        InvalidFieldError: It is no JSON object, or has something else than is so already.
+        InvalidFieldError: It is no JSON object, or differs from the configuration that the server reports.
     """
     try:
         config = json.loads(text)

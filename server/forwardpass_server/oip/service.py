@@ -1,4 +1,4 @@
-"""`inference.GRPCInferenceService`: the protocol's calls over the same registry and the same transport as our own."""
+"""The servicer of `inference.GRPCInferenceService`, over the registry and the transport of our own services."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -10,8 +10,8 @@ from forwardpass.errors import ForwardpassError, MethodNotFoundError, NotFoundEr
 from forwardpass.spec import Limits
 
 from forwardpass_server.oip import repository
-from forwardpass_server.oip.describe import PLATFORM, configuration, max_batch_size, metadata
 from forwardpass_server.oip.infer import INFER, all_of, find
+from forwardpass_server.oip.model_metadata import PLATFORM, configuration, max_batch_size, metadata
 from forwardpass_server.oip.statistics import statistics
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import LoadedVersion, Registry, Snapshot, VersionState
@@ -31,16 +31,16 @@ EXTENSIONS: Final = (
     "parameters",
     "statistics",
 )
-"""What of Triton's additions there is; a test proves each."""
+"""The extensions of the protocol that the server offers over gRPC; a test proves each."""
 
 _FINAL: Final = v2.ModelInferResponse(
     parameters={"triton_final_response": v2.InferParameter(bool_param=True)}
 ).SerializeToString()
-"""Behind an answer in a stream: it is the only one of its request."""
+"""Appended to each response in a stream, since it is the only one of its request."""
 
 
 class InferenceService:
-    """The calls that are not hot. Descriptions may need a cold version, which is read in a thread."""
+    """The methods other than ModelInfer. A version that is not in memory is loaded in a thread."""
 
     def __init__(
         self,
@@ -60,32 +60,32 @@ class InferenceService:
         self._max_rows = max_rows
 
     async def server_live(self, _: v2.ServerLiveRequest, __: RpcContext) -> v2.ServerLiveResponse:
-        """Say that the server runs."""
+        """Return that the server runs."""
         return v2.ServerLiveResponse(live=True)
 
     async def server_ready(self, _: v2.ServerReadyRequest, __: RpcContext) -> v2.ServerReadyResponse:
-        """Say whether the server takes requests: not while it drains."""
+        """Return whether the server serves, which it does not while it drains."""
         return v2.ServerReadyResponse(ready=self._is_serving())
 
     async def server_metadata(self, _: v2.ServerMetadataRequest, __: RpcContext) -> v2.ServerMetadataResponse:
-        """Say what the server is."""
+        """Return the name, version and extensions of the server."""
         return v2.ServerMetadataResponse(name=PLATFORM, version=_own_version(), extensions=self._extensions)
 
     async def model_ready(self, request: v2.ModelReadyRequest, __: RpcContext) -> v2.ModelReadyResponse:
-        """Say whether a version takes requests; one that is not there does not."""
+        """Return whether a version serves; one that does not exist does not."""
         try:
-            _, asked = await self._found(request.name, request.version)
+            _, found = await self._found(request.name, request.version)
         except (NotFoundError, VersionOutOfServiceError):
             return v2.ModelReadyResponse(ready=False)
-        return v2.ModelReadyResponse(ready=self._is_serving() and not self._registry.is_damaged(asked))
+        return v2.ModelReadyResponse(ready=self._is_serving() and not self._registry.is_damaged(found))
 
     async def model_metadata(self, request: v2.ModelMetadataRequest, _: RpcContext) -> v2.ModelMetadataResponse:
-        """Say what a version reads and answers."""
+        """Return the inputs and outputs of a version."""
         loaded = await self._loaded(request.name, request.version)
         return metadata(loaded, all_of(self._registry.snapshot, request.name))
 
     async def model_config(self, request: v2.ModelConfigRequest, _: RpcContext) -> v2.ModelConfigResponse:
-        """Describe a version as Triton's tools want it."""
+        """Return the configuration of a version."""
         loaded = await self._loaded(request.name, request.version)
         versions = all_of(self._registry.snapshot, request.name)
         return v2.ModelConfigResponse(config=configuration(loaded, versions, self._max_rows))
@@ -102,18 +102,18 @@ class InferenceService:
         )
 
     async def model_statistics(self, request: v2.ModelStatisticsRequest, _: RpcContext) -> v2.ModelStatisticsResponse:
-        """Count what was computed: of one version, of all of a network, or of everything."""
+        """Return the statistics of one version, of all versions of a network, or of all."""
         return await asyncio.to_thread(self._statistics, request.name, request.version)
 
     async def repository_index(self, request: v2.RepositoryIndexRequest, _: RpcContext) -> v2.RepositoryIndexResponse:
-        """List every version, or those in service."""
+        """List all versions, or those in service."""
         repository.check_repository(request.repository_name)
         return await asyncio.to_thread(repository.index, self._registry, ready=request.ready)
 
     async def repository_model_load(
         self, request: v2.RepositoryModelLoadRequest, _: RpcContext
     ) -> v2.RepositoryModelLoadResponse:
-        """Take a network into service, or register what comes with the request."""
+        """Take a network into service, or register the file of the request."""
         repository.check_repository(request.repository_name)
         await asyncio.to_thread(
             repository.load,
@@ -134,14 +134,14 @@ class InferenceService:
         return v2.RepositoryModelUnloadResponse()
 
     async def trace_setting(self, _: v2.TraceSettingRequest, __: RpcContext) -> v2.TraceSettingResponse:
-        """Refuse: what Triton's traces record are times in files."""
+        """Raise an error: Triton's traces are times in files, which this server does not write."""
         raise _not_offered(
-            "TraceSetting", "ask for LAYER.pre_activation and LAYER.activation as outputs to see what a model computes"
+            "TraceSetting", "ask for the outputs LAYER.pre_activation and LAYER.activation to see what a model computes"
         )
 
     async def log_settings(self, _: v2.LogSettingsRequest, __: RpcContext) -> v2.LogSettingsResponse:
-        """Refuse: what is logged is a setting of the server."""
-        raise _not_offered("LogSettings", "what the server logs is its setting `log_level`, read at its start")
+        """Raise an error: the log level is a setting, read when the server starts."""
+        raise _not_offered("LogSettings", "the log level is the setting `log_level`, read when the server starts")
 
     def _statistics(self, name: str, reference: str) -> v2.ModelStatisticsResponse:
         snapshot = self._registry.snapshot
@@ -207,7 +207,7 @@ def inference_service(
 
 @cache
 def _own_version() -> str:
-    """Return the version of this program, which is in a file."""
+    """Return the version of this program, which is read from a file."""
     return version("forwardpass")
 
 

@@ -1,11 +1,11 @@
-"""A version's figures as the protocol's clients read them; those of batches count rows, as Triton's do."""
+"""The statistics of a version as ModelStatistics returns them; the size of a batch is its rows, as Triton's is."""
 
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import VersionState
 
 
 def statistics(version: VersionState) -> v2.ModelStatistics:
-    """Return what a version computed since the server started."""
+    """Return the statistics of a version since the server started."""
     counted = version.runtime.collect_statistics()
     whole = counted.all_sizes
     calls, batches = whole.calls, whole.batches

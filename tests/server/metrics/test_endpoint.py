@@ -89,13 +89,13 @@ def test_what_is_counted_is_what_was_called(measured: ServerProcess, client: Cli
         assert value(samples, "batch_rows_sum", network=name) == rows[name]
         assert value(samples, "batch_rows_count", network=name) == number
         assert value(samples, "call_seconds_sum", network=name) > 0
-        assert value(samples, "stage_seconds_total", network=name, stage="compute") > 0
+        assert value(samples, "stage_seconds_total", network=name, stage="execute") > 0
     buckets = {
         bound: value(samples, "batch_rows_bucket", network="article-linear", le=bound) for bound in ("1", "4", "256")
     }
     assert buckets == {"1": 2, "4": 3, "256": 3}
     assert value(samples, "failed_calls_total", network="article-linear") == 2
-    assert {reason: value(samples, "refusals_total", reason=reason) for reason in REASONS} == {
+    assert {reason: value(samples, "errors_total", reason=reason) for reason in REASONS} == {
         reason: reasons.count(reason) for reason in REASONS
     }
     assert value(samples, "build_info", engine=engine, version="0.1.0") == 1

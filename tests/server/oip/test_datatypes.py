@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from forwardpass.errors import InvalidTensorError
-from forwardpass_server.oip.datatypes import DATATYPES, NAMES, from_contents, from_raw, to_dtype
+from forwardpass_server.oip.datatypes import DATATYPE_NAMES, DATATYPES, from_contents, from_raw, to_dtype
 from forwardpass_server.oip.v2.inference_pb2 import InferTensorContents
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +110,6 @@ def test_every_datatype_of_the_protocol_is_known_and_of_its_size() -> None:
     sizes = {name: np.dtype(dtype).itemsize for name, dtype in NUMPY.items()}
     assert {name: datatype.raw.itemsize for name, datatype in DATATYPES.items()} == {**sizes, "BF16": 2}
     assert {name: datatype.contents for name, datatype in DATATYPES.items() if datatype.contents} == TYPED
-    assert {dtype: DATATYPES[name].raw for dtype, name in NAMES.items()} == {
+    assert {dtype: DATATYPES[name].raw for dtype, name in DATATYPE_NAMES.items()} == {
         dtype: np.dtype(dtype) for dtype in ("float32", "float64")
     }

@@ -12,7 +12,7 @@ from forwardpass.errors import (
     OutOfRangeError,
     UnknownCategoryError,
 )
-from forwardpass_server.oip.describe import configuration, metadata
+from forwardpass_server.oip.model_metadata import configuration, metadata
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.oip.v2 import model_config_pb2 as config
 from forwardpass_server.registry import Registry, SqlStore

@@ -9,8 +9,8 @@ import pytest
 from forwardpass.errors import ForwardpassError, PermissionDeniedError
 from forwardpass.tensors import from_tensor, to_tensor
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest, TraceResponse
-from forwardpass_server.oip.ids import id_field_of, without_id
 from forwardpass_server.oip.infer import INFER as UNTRACED
+from forwardpass_server.oip.request_id import id_field, strip_request_id
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.serving import PREDICT, TRACE, RawRequest, RawResponse, WorkLimits
@@ -296,7 +296,7 @@ def families(draw: st.DrawFn) -> list[bytes]:
         found.append(request)
         for _ in range(draw(st.integers(0, 3))):
             other = request
-            its_id = id_field_of(request)
+            its_id = id_field(request)
             if its_id and draw(st.booleans()):
                 identity = draw(st.sampled_from([b"", b"b", b"c" * 36, b"y" * 130, b"\xfe"]))
                 other = request.replace(its_id, field(3, len(identity)) + identity if identity else b"", 1)
@@ -331,7 +331,7 @@ def test_the_usual_request_is_read_by_its_head_whatever_its_id(registry: Registr
     prepared = predictor._prepared.caches[INFER]
     for identity in ("", "a", "another", "x" * 127):
         request = row_request("double", rows(1, seed=5), id=identity).SerializeToString()
-        assert prepared.find(without_id(request)) is not None, identity
+        assert prepared.find(strip_request_id(request)) is not None, identity
         (one,) = respond(predictor, called(request))
         assert isinstance(one, bytes)
         assert v2.ModelInferResponse.FromString(one).id == identity
@@ -341,11 +341,11 @@ def test_the_usual_request_is_read_by_its_head_whatever_its_id(registry: Registr
 def test_the_place_of_an_id_is_found_or_not_known() -> None:
     request = v2.ModelInferRequest(model_name="abc", model_version="1", id="seven", raw_input_contents=[b"x"])
     data = request.SerializeToString()
-    assert id_field_of(data) == field(3, 5) + b"seven"
+    assert id_field(data) == field(3, 5) + b"seven"
     request.ClearField("id")
-    assert without_id(data) == request.SerializeToString() == without_id(without_id(data))
+    assert strip_request_id(data) == request.SerializeToString() == strip_request_id(strip_request_id(data))
     strange = [b"", b"\x0a", b"\x0a\x05abc", field(2, 1) + b"1", field(1, 300) + b"x" * 300, field(3, 1) + b"a"]
     strange += [field(1, 1) + b"a" + field(3, 9) + b"short", field(1, 1) + b"a" + field(3, 2) + "é".encode()]
     for each in strange:
-        assert id_field_of(each) == b""
-        assert without_id(each) == each
+        assert id_field(each) == b""
+        assert strip_request_id(each) == each

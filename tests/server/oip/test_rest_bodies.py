@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from forwardpass.errors import InvalidRequestError, QuotaExceededError
-from forwardpass_server.oip.rest import pieces
-from forwardpass_server.oip.rest.documents import plain
-from forwardpass_server.oip.rest.elements import DTYPES, from_raw, to_raw
+from forwardpass_server.oip.rest import chunked_json
 from forwardpass_server.oip.rest.encodings import ENCODINGS, choose, compress, decompress
-from forwardpass_server.oip.rest.replies import write_response
-from forwardpass_server.oip.rest.requests import Form, header_length, read_raw_request, read_request
+from forwardpass_server.oip.rest.proto_json import to_dict
+from forwardpass_server.oip.rest.requests import OutputForm, decode_raw_request, decode_request, header_length
+from forwardpass_server.oip.rest.responses import encode_response
+from forwardpass_server.oip.rest.tensor_data import DTYPES, from_raw, to_raw
 from forwardpass_server.oip.v2.inference_pb2 import (
     InferStatistics,
     ModelInferRequest,
@@ -44,19 +44,19 @@ def tensor(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def read(document: Any, behind: bytes = b"") -> tuple[ModelInferRequest, Form]:
+def read(document: Any, behind: bytes = b"") -> tuple[ModelInferRequest, OutputForm]:
     text = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return read_request(text + behind, len(text), "iris", "3")
+    return decode_request(text + behind, len(text), "iris", "3")
 
 
-@given(NUMBERS, st.booleans(), st.sampled_from([pieces.PIECE, 16]))
+@given(NUMBERS, st.booleans(), st.sampled_from([chunked_json.CHUNK_CHARACTERS, 16]))
 def test_elements_go_to_raw_contents_and_back_with_every_bit(
     drawn: tuple[str, np.ndarray[Any, Any]], nested: bool, size: int
 ) -> None:
     datatype, array = drawn
     data = array.tolist() if nested else array.ravel().tolist()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE", size)
+        patch.setattr(chunked_json, "CHUNK_CHARACTERS", size)
         request, _ = read({"inputs": [tensor(datatype=datatype, shape=[*array.shape], data=data)]})
     assert request.raw_input_contents == [array.tobytes()]
     assert repr(from_raw(array.tobytes(), datatype)) == repr(array.ravel().tolist())
@@ -95,7 +95,7 @@ def test_a_whole_request_becomes_a_message() -> None:
     assert [output.name for output in request.outputs] == ["y", "z"]
     assert request.outputs[0].parameters["classification"].int64_param == 2
     assert sorted(request.outputs[0].parameters) == ["classification"]
-    assert [form.wants_binary(name) for name in ("y", "z")] == [False, True]
+    assert [form.is_binary(name) for name in ("y", "z")] == [False, True]
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
@@ -152,8 +152,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "a number as a string": ({"inputs": [tensor(datatype="BYTES", data=["a", 1])]}, "data has 1; BYTES needs strings"),
     "data no array": ({"inputs": [tensor(data=3)]}, r"inputs\[0\].data is 3"),
-    "neither form": ({"inputs": [tensor(data=None)]}, r"inputs\[0\] needs `data` or the parameter"),
-    "both forms": ({"inputs": [tensor(parameters={"binary_data_size": 0})]}, r"inputs\[0\] needs `data` or the"),
+    "neither form": ({"inputs": [tensor(data=None)]}, r"inputs\[0\] must have either `data` or the parameter"),
+    "both forms": (
+        {"inputs": [tensor(parameters={"binary_data_size": 0})]},
+        r"inputs\[0\] must have either `data`",
+    ),
     "a size beyond the end": (
         {"inputs": [tensor(data=None, parameters={"binary_data_size": 8})]},
         "binary_data_size is 8; 3 bytes are left",
@@ -166,7 +169,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         {"inputs": [tensor(data=None, parameters={"binary_data_size": "8"})]},
         'binary_data_size is "8"; must be an integer',
     ),
-    "bytes of no input": ({"inputs": [tensor()]}, "body has 3 bytes behind the JSON that belong to no input"),
+    "bytes of no input": ({"inputs": [tensor()]}, "body has 3 bytes after the JSON that belong to no input"),
     "a parameter that is none": (
         {"inputs": [], "parameters": {"sequence_id": []}},
         "parameters.sequence_id is an array",
@@ -208,16 +211,16 @@ def metadata(*inputs: tuple[str, list[int]]) -> ModelMetadataResponse:
 
 
 def test_raw_contents_alone_are_a_models_only_input() -> None:
-    request, form = read_raw_request(bytes(24), "iris", "", metadata(("FP32", [-1, 3])))
+    request, form = decode_raw_request(bytes(24), "iris", "", metadata(("FP32", [-1, 3])))
     assert [*request.inputs[0].shape] == [2, 3]
     assert [*request.raw_input_contents] == [bytes(24)]
-    assert form.wants_binary("anything")
+    assert form.is_binary("anything")
 
 
 @pytest.mark.parametrize("inputs", [[], [("FP32", [2]), ("FP32", [2])], [("BYTES", [-1])], [("FP32", [-1, -1])]])
 def test_raw_contents_of_unknown_shape_are_refused(inputs: list[tuple[str, list[int]]]) -> None:
     with pytest.raises(InvalidRequestError, match="body has no JSON"):
-        read_raw_request(bytes(8), "iris", "", metadata(*inputs))
+        decode_raw_request(bytes(8), "iris", "", metadata(*inputs))
 
 
 def test_outputs_are_written_as_they_were_asked_for() -> None:
@@ -228,7 +231,7 @@ def test_outputs_are_written_as_they_were_asked_for() -> None:
     response.outputs.add(name="z", datatype="FP32", shape=[1, 4])
     response.outputs.add(name="label", datatype="BYTES", shape=[1, 1])
     response.raw_output_contents.extend([numbers.tobytes(), numbers.tobytes(), b"\x03\0\0\0a\xc3\xa9"])
-    body = write_response(response, Form(by_output={"z": True}))
+    body = encode_response(response, OutputForm(by_output={"z": True}))
     assert body.header_length is not None
     document = json.loads(body.content[: body.header_length])
     assert body.content[body.header_length :] == numbers.tobytes()
@@ -246,13 +249,13 @@ def test_outputs_are_written_as_they_were_asked_for() -> None:
 
 
 def test_an_answer_without_binary_data_has_no_header_length() -> None:
-    assert write_response(ModelInferResponse(model_name="iris"), Form()).header_length is None
+    assert encode_response(ModelInferResponse(model_name="iris"), OutputForm()).header_length is None
 
 
 def test_statistics_are_numbers_and_have_their_defaults() -> None:
     statistics = ModelStatistics(name="iris", inference_count=2**40)
     statistics.inference_stats.CopyFrom(InferStatistics(success=StatisticDuration(count=1, ns=2)))
-    document = plain(ModelStatisticsResponse(model_stats=[statistics]))
+    document = to_dict(ModelStatisticsResponse(model_stats=[statistics]))
     assert document["model_stats"][0]["inference_count"] == 2**40
     assert document["model_stats"][0]["execution_count"] == 0
     assert document["model_stats"][0]["batch_stats"] == []
@@ -272,12 +275,12 @@ def test_a_compressed_body_may_not_grow_beyond_the_limit(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize(
-    ("cut", "sentence"), [(slice(0), "cut off"), (slice(-1), "cut off"), (slice(3, None), "is not")]
+    ("cut", "sentence"), [(slice(0), "ends within"), (slice(-1), "ends within"), (slice(3, None), "is not")]
 )
 def test_a_damaged_compressed_body_is_refused(encoding: str, cut: slice, sentence: str) -> None:
     with pytest.raises(InvalidRequestError, match=sentence):
         decompress(compress(b"something", encoding)[cut], encoding, 1000)
-    with pytest.raises(InvalidRequestError, match="goes on behind the end"):
+    with pytest.raises(InvalidRequestError, match="continues after the end"):
         decompress(compress(b"something", encoding) + b"more", encoding, 1000)
 
 

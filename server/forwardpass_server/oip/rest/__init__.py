@@ -1,7 +1,7 @@
-"""The HTTP half of the Open Inference Protocol, beside gRPC in the same process and event loop.
+"""The Open Inference Protocol over HTTP, in the process and event loop of the gRPC server. Needs the extra `rest`.
 
-A body becomes a `ModelInferRequest`, goes in by the door that gRPC's calls go in by, and the answer becomes a body;
-every other endpoint calls a function of gRPC's servicer. So no rule is here twice. Needs the extra `rest`.
+A body of `infer` is decoded into a `ModelInferRequest`, which goes through the same transport as gRPC requests; the
+response is encoded as a body. Every other endpoint calls a method of the gRPC servicer. No rule is implemented twice.
 """
 
 from forwardpass_server.oip.rest.app import RestApp

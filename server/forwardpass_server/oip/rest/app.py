@@ -1,4 +1,4 @@
-"""The ASGI application: from a request to a call and back, by the rules that go around every call."""
+"""The ASGI application: each HTTP request becomes a call with the interceptors of gRPC calls around it."""
 
 import asyncio
 import json
@@ -17,9 +17,15 @@ from starlette.routing import Route
 
 from forwardpass_server.oip.rest import encodings
 from forwardpass_server.oip.rest.endpoints import ENDPOINTS, Endpoint, of_model
-from forwardpass_server.oip.rest.members import read_object
-from forwardpass_server.oip.rest.replies import write_response
-from forwardpass_server.oip.rest.requests import HEADER_LENGTH, expires, header_length, read_raw_request, read_request
+from forwardpass_server.oip.rest.json_fields import read_object
+from forwardpass_server.oip.rest.requests import (
+    HEADER_LENGTH,
+    decode_raw_request,
+    decode_request,
+    expires,
+    header_length,
+)
+from forwardpass_server.oip.rest.responses import encode_response
 from forwardpass_server.oip.rest.statuses import error_response, sentence
 from forwardpass_server.oip.v2.inference_pb2 import ModelInferResponse, ModelMetadataRequest
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
@@ -28,15 +34,15 @@ from forwardpass_server.rpc.interceptors import Interceptor, around_all, too_lar
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.serving import lower_priority
 
-LIGHT_BYTES: Final = 16 * 1024
-"""A body up to this size is read or written in the event loop: some milliseconds at most."""
+INLINE_BODY_BYTES: Final = 16 * 1024
+"""Bytes of the largest body that the event loop decodes or encodes, in some milliseconds; threads take larger ones."""
 
 T = TypeVar("T")
 Work = Callable[[RpcContext, bytes], Coroutine[Any, Any, Response]]
 
 
 class RestApp:
-    """The endpoints of the protocol as an ASGI application; made inside the event loop."""
+    """The protocol's endpoints as an ASGI application. Made inside the event loop."""
 
     def __init__(
         self,
@@ -53,12 +59,12 @@ class RestApp:
 
         Args:
             service: The gRPC service.
-            transport: Where hot calls go in.
-            outside: What happens around a call before its body is read.
-            inside: What happens around it when that is in, unless it is about health.
-            max_request_bytes: The largest body, compressed or not.
-            body_timeout: Seconds that a body may take to come in.
-            serving: Whether the server still wants calls; connections end with their next answer when not.
+            transport: Takes the requests of `infer`.
+            outside: The interceptors around a call and the reading of its body.
+            inside: The interceptors around a call whose body was read, unless it is about health.
+            max_request_bytes: The largest body in bytes, compressed and decompressed.
+            body_timeout: Seconds in which a body must arrive.
+            serving: Returns whether the server serves; if not, each response closes its connection.
         """
         self._service = service
         self._transport = transport
@@ -78,7 +84,7 @@ class RestApp:
         self.asgi.router.redirect_slashes = False
 
     def close(self) -> None:
-        """Wait for what the threads have begun."""
+        """Wait until the threads are idle, and end them."""
         self._threads.shutdown(wait=True)
 
     async def _infer(self, request: Request) -> Response:
@@ -88,26 +94,27 @@ class RestApp:
             given = request.headers.get(HEADER_LENGTH)
             length = header_length(given, len(body))
             if given is not None and not length:
-                asked = ModelMetadataRequest(name=name, version=version)
-                message, form = read_raw_request(body, name, version, await self._ask("ModelMetadata", asked, call))
+                wanted = ModelMetadataRequest(name=name, version=version)
+                metadata = await self._call("ModelMetadata", wanted, call)
+                message, form = decode_raw_request(body, name, version, metadata)
             else:
-                message, form = await self._in_thread(length, read_request, body, length, name, version)
-            answer = await self._transport.call(
+                message, form = await self._in_thread(length, decode_request, body, length, name, version)
+            response_bytes = await self._transport.call(
                 self._service.hot["ModelInfer"],
                 message.SerializeToString(),
                 request_id=call.request_id,
                 token=call.token,
                 expires=expires(message),
             )
-            written = await self._in_thread(
-                len(answer), lambda: write_response(ModelInferResponse.FromString(answer), form)
+            encoded = await self._in_thread(
+                len(response_bytes), lambda: encode_response(ModelInferResponse.FromString(response_bytes), form)
             )
-            if written.header_length is None:
-                response = Response(written.content, media_type="application/json")
+            if encoded.header_length is None:
+                response = Response(encoded.content, media_type="application/json")
             else:
-                headers = {HEADER_LENGTH: str(written.header_length)}
-                response = Response(written.content, headers=headers, media_type="application/octet-stream")
-            # Of this method only: `tritonclient.http.aio` asks for gzip always, and decompresses no other response.
+                headers = {HEADER_LENGTH: str(encoded.header_length)}
+                response = Response(encoded.content, headers=headers, media_type="application/octet-stream")
+            # Only here: `tritonclient.http.aio` always accepts gzip, and decompresses no other response.
             await self._compress(request, response)
             return response
 
@@ -119,7 +126,7 @@ class RestApp:
                 **request.path_params
             )
             endpoint.read(message, await self._in_thread(len(body), read_object, body) if body else {})
-            status, document = endpoint.write(message, await self._ask(endpoint.method, message, call))
+            status, document = endpoint.write(message, await self._call(endpoint.method, message, call))
             if document is None:
                 return Response(status_code=status)
             content = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
@@ -127,12 +134,12 @@ class RestApp:
 
         return await self._around(request, endpoint.method, [] if endpoint.is_health else self._inside, work)
 
-    async def _ask(self, method: str, message: Any, call: RpcContext) -> Any:
+    async def _call(self, method: str, message: Any, call: RpcContext) -> Any:
         """Call a method of the servicer."""
         return await self._service.behaviour(method)(message, call)
 
     async def _around(self, request: Request, method: str, inside: Sequence[Interceptor], work: Work) -> Response:
-        """RawResponse a request by some work, with all that goes around a call; an error becomes the answer."""
+        """Respond to a request by doing some work inside the interceptors; an error becomes the response."""
         request_id, token = read_metadata(request.headers.items())
         call = RpcContext(method=f"/{self._service.descriptor.full_name}/{method}", request_id=request_id, token=token)
         try:
@@ -141,17 +148,17 @@ class RestApp:
                 async with around_all(inside, call):
                     response = await _while_connected(request, work(call, body))
         except ClientDisconnect:
-            response = Response()  # nobody reads it
+            response = Response()  # the client has gone
         except HTTPException:
             raise
-        except Exception as error:  # noqa: BLE001 - becomes the answer
+        except Exception as error:  # noqa: BLE001 - becomes the response
             response = error_response(error, self._transport.error_mapper.map(error, request_id), request_id)
         if not self._serving():
             response.headers["connection"] = "close"
         return response
 
     async def _body(self, request: Request) -> bytes:
-        """Take the body in, not compressed any more."""
+        """Receive the body and decompress it."""
         limit = self._max_request_bytes
         declared = request.headers.get("content-length", "0")
         if int(declared) > limit:
@@ -166,7 +173,7 @@ class RestApp:
                         raise too_large(size, limit)
         except TimeoutError:
             raise DeadlineExceededError(
-                f"the body did not come in within {self._body_timeout:g} s (setting `call_timeout`)",
+                f"the body did not come in path_of {self._body_timeout:g} s (setting `call_timeout`)",
                 seconds=self._body_timeout,
             ) from None
         body = b"".join(chunks)
@@ -181,38 +188,38 @@ class RestApp:
         return await self._in_thread(len(body), encodings.decompress, body, encoding, limit)
 
     async def _compress(self, request: Request, response: Response) -> None:
-        """Compress an answer that is worth it, where the caller can read that."""
+        """Compress a response that is large enough, if the client accepts it."""
         response.headers["vary"] = "accept-encoding"
         encoding = encodings.choose(request.headers.get("accept-encoding", ""))
-        if encoding is None or len(response.body) < encodings.WORTH:
+        if encoding is None or len(response.body) < encodings.MIN_COMPRESSED_BYTES:
             return
         response.body = await self._in_thread(len(response.body), encodings.compress, bytes(response.body), encoding)
         response.headers["content-encoding"] = encoding
         response.headers["content-length"] = str(len(response.body))
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
-        """Say what is wrong with a request that is for no endpoint."""
+        """Return the error of a request that no endpoint takes."""
         assert isinstance(error, HTTPException)  # noqa: S101 - the handler of these
-        taken = (error.headers or {}).get("Allow")
-        said = {404: "there is no such endpoint", 405: f"the endpoint takes {taken}"}
+        allowed = (error.headers or {}).get("Allow")
+        sentences = {404: "there is no such endpoint", 405: f"the endpoint takes {allowed}"}
         place = f"{request.method} {request.url.path:.80}"
-        return sentence(error.status_code, f"{place}: {said.get(error.status_code, error.detail)}", error.headers)
+        return sentence(error.status_code, f"{place}: {sentences.get(error.status_code, error.detail)}", error.headers)
 
     async def _in_thread(self, size: int, work: Callable[..., T], *arguments: Any) -> T:
-        """Do some work on so many bytes: in a thread, unless they are few."""
-        if size <= LIGHT_BYTES:
+        """Do some work on a body of a size in bytes: in the event loop if it is small, else in a thread."""
+        if size <= INLINE_BODY_BYTES:
             return work(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments))
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
-    """Do some work, or give it up when the client goes.
+    """Do some work, and cancel it when the client disconnects.
 
     Raises:
-        ClientDisconnect: It went.
+        ClientDisconnect: The client disconnected before the work was done.
     """
     working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(request))
+    gone = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -223,7 +230,7 @@ async def _while_connected(request: Request, work: Coroutine[Any, Any, Response]
         gone.cancel()
 
 
-async def _gone(request: Request) -> None:
-    """Wait until the client has gone; its request is in already."""
+async def _disconnected(request: Request) -> None:
+    """Wait until the client disconnects; its request was received already."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The HTTP/1.1 protocol of a connection: uvicorn's, with bounds on heads, and deaf to offers of other protocols."""
+"""The HTTP/1.1 protocol of a connection: uvicorn's, with bounds on heads, which declines every other protocol."""
 
 import asyncio
 from typing import Final
@@ -7,9 +7,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Bytes of a request's line and headers, but for what comes with the first of them."""
+"""Bytes of a request's line and headers, not counting those that arrive with the first of them."""
 HEAD_SECONDS: Final = 60.0
-"""Seconds that a connection has to send a request's line and headers."""
+"""Seconds in which a request's line and headers must arrive."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -55,7 +55,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Parse what came; end the connection of a head that is too large."""
         begun = self._in_head
         self._parse(data)
-        # What came with the head's first byte may be another request's.
+        # The bytes that arrived with the head's first byte may belong to the request before.
         if begun and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -74,10 +74,10 @@ class HttpProtocol(HttpToolsProtocol):
             self.send_400_response("Invalid HTTP request received.")
 
     def _head_without_upgrade(self) -> bytes:
-        """Return the head of a request again without its offer of another protocol, for a new parser.
+        """Return the head of a request without its offer of another protocol, and start a new parser for it.
 
-        The parser takes such a request to end with its head, and what follows to be of the other protocol. That
-        one is the server's to choose, and it stays with HTTP/1.1: https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+        The parser ends such a request with its head, since the body might be of the other protocol. A server may
+        ignore the offer: https://www.rfc-editor.org/rfc/rfc9110#section-7.8
 
         Raises:
             HttpParserError: The request is a CONNECT, which is for proxies.
@@ -96,7 +96,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._head_timer = None
-        before = self.cycle  # None where this is the first request
+        before = self.cycle  # None before the first request
         if before is not None and not before.response_complete:  # type: ignore[redundant-expr] # see above
             self._await_head()
         else:

@@ -15,9 +15,9 @@ from forwardpass_server.oip.rest.http_protocol import HttpProtocol
 from forwardpass_server.rpc import ListenError
 
 IDLE_SECONDS: Final = 75
-"""Seconds that a connection may be idle; longer than those of the usual balancers."""
+"""Seconds that a connection may be idle, which is longer than load balancers usually keep one."""
 UNREAD_SECONDS: Final = 120
-"""Seconds after which a connection ends whose client takes nothing of an answer; on Linux."""
+"""Seconds after which a connection is closed whose client reads nothing of a response; on Linux only."""
 
 
 class RestServer:
@@ -60,7 +60,7 @@ class RestServer:
         return f"{scheme}://{self._address.rpartition(':')[0]}:{listener.getsockname()[1]}"
 
     async def stop(self, patience: float) -> None:
-        """Stop accepting, end idle connections, and wait for answers that are being sent."""
+        """Stop listening, close idle connections, and wait for responses that are being sent."""
         self._server.config.timeout_graceful_shutdown = max(1, round(patience))
         self._server.should_exit = True
         await self._serving
@@ -70,7 +70,7 @@ class RestServer:
 def _bind(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    # The protocol is named, since asyncio else leaves Nagle's algorithm on, and answers wait 40 ms for it.
+    # asyncio turns Nagle's algorithm off only if the protocol is named; with it responses wait for 40 ms.
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, proto=socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,7 +84,7 @@ def _bind(address: str) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whom they belong, and says when it listens."""
+    """uvicorn's server, without its signal handlers, and with an event that it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""Errors over HTTP: the status for each code of gRPC, and the body."""
+"""HTTP statuses of gRPC status codes, and the body of an error."""
 
 import math
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ STATUSES: Final[dict[StatusCode, int]] = {
     StatusCode.UNAVAILABLE: 503,
     StatusCode.DEADLINE_EXCEEDED: 504,
 }
-"""As https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto maps them; a test proves that none
-of the error table's codes is missing."""
+"""The mapping of https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto for each code of the error
+table; a test proves that it is complete."""
 
 
 def error_response(error: Exception, mapped: MappedError, request_id: str) -> Response:
-    """Say an error to the caller."""
+    """Return the response of an error."""
     headers = {REQUEST_ID: request_id}
     if isinstance(error, ForwardpassError) and error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
@@ -45,5 +45,5 @@ def error_response(error: Exception, mapped: MappedError, request_id: str) -> Re
 
 
 def sentence(status: int, message: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
-    """RawResponse with an error as the protocol has it; its clients show the member `error`."""
+    """Return an error as JSON; the protocol's clients show the field `error`."""
     return JSONResponse({"error": message} | more, status, headers)

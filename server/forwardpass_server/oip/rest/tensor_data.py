@@ -1,4 +1,4 @@
-"""The elements of a tensor: as JSON says them, and as raw contents."""
+"""The data of a tensor: from JSON to raw contents, and back."""
 
 import math
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from forwardpass.errors import DtypeMismatchError, Fault, InvalidTensorError
 from forwardpass.tensors import MAX_AXES
 
 from forwardpass_server.oip.datatypes import DATATYPES, TEXT_LENGTH, raw_texts
-from forwardpass_server.oip.rest.pieces import Flat, flatten, said
+from forwardpass_server.oip.rest.chunked_json import FlatArray, flatten, shown
 
 DTYPES: Final = {name: known.raw for name, known in DATATYPES.items() if known.widen is None} | {"BOOL": np.dtype("?")}
-"""The number format of each datatype that JSON can say; BF16 travels as binary data only."""
+"""The numpy dtype of each datatype of numbers that JSON can hold; BF16 is sent as binary data only."""
 BYTES: Final = "BYTES"
-"""The datatype of strings: in raw contents each has its length before it, in four bytes."""
+"""The datatype of strings; in raw contents each follows its length, in four bytes."""
 
 _ACCEPTED: Final[dict[str, tuple[set[type], str]]] = {
     "b": ({bool}, "true and false"),
@@ -22,27 +22,27 @@ _ACCEPTED: Final[dict[str, tuple[set[type], str]]] = {
     "i": ({int}, "integers"),
     "f": ({int, float}, "numbers"),
 }
-"""What JSON may say for each kind of number format."""
+"""The JSON types that each kind of dtype accepts, and their names in errors."""
 _STEP: Final = 8192
-"""Elements that are converted at one go."""
+"""Elements that are converted at a time."""
 
 
-def to_raw(data: "list[Any] | Flat", datatype: str, shape: list[int], path: str) -> bytes:
-    """Return a tensor's elements as raw contents: row-major, little-endian.
+def to_raw(data: "list[Any] | FlatArray", datatype: str, shape: list[int], path: str) -> bytes:
+    """Return the raw contents of a tensor: row-major, little-endian.
 
     Args:
-        data: The elements, flat or nested as the shape says.
-        datatype: Of the protocol.
+        data: The elements, flat or nested as the shape.
+        datatype: The name of the protocol's datatype.
         shape: The length of each axis.
-        path: What to call the data in an error.
+        path: The path of the data in the request, for errors.
 
     Raises:
-        InvalidTensorError: There are more or fewer elements than the shape needs, they are nested in another
-            way, or one of them is no value of the datatype.
-        DtypeMismatchError: JSON has no such datatype.
+        InvalidTensorError: The elements do not fit the shape, are nested as another shape, or one of them is not a
+            value of the datatype.
+        DtypeMismatchError: JSON cannot hold the datatype, or it is unknown.
     """
     if datatype != BYTES and datatype not in DTYPES:
-        message = f"is {said(datatype)}; as JSON there are {', '.join(DTYPES)} and {BYTES}"
+        message = f"is {shown(datatype)}; JSON may have {', '.join(DTYPES)} and {BYTES}"
         place = f"{path.removesuffix('.data')}.datatype"
         raise DtypeMismatchError(f"{place} {message}", faults=[Fault(path=place, message=message)], datatype=datatype)
     flat = flatten(data)
@@ -61,7 +61,7 @@ def to_raw(data: "list[Any] | Flat", datatype: str, shape: list[int], path: str)
 
 
 def from_raw(raw: bytes, datatype: str) -> list[Any]:
-    """Return the elements of raw contents that the server itself has made, as `json` writes them."""
+    """Return the elements of raw contents, which this server made, as JSON values."""
     return [*_lengths_and_strings(raw)] if datatype == BYTES else np.frombuffer(raw, DTYPES[datatype]).tolist()
 
 
@@ -71,17 +71,17 @@ def _numbers(values: list[Any], datatype: str, path: str) -> bytes:
     kinds = set(map(type, values))
     if strange := kinds - accepted:
         found = next(value for value in values if type(value) in strange)
-        raise _invalid(path, f"has {said(found)}; {datatype} needs {words}")
+        raise _invalid(path, f"has {shown(found)}; {datatype} needs {words}")
     if dtype.kind in "ui":
         bounds = np.iinfo(dtype)
         for value in (min(values), max(values)):
             if not bounds.min <= value <= bounds.max:
-                raise _invalid(path, f"has {said(value)}; {datatype} has {bounds.min} to {bounds.max}")
+                raise _invalid(path, f"has {shown(value)}; {datatype} has {bounds.min} to {bounds.max}")
     try:
         wide = np.array(values, np.float64) if dtype.kind == "f" else np.array(values, dtype)
     except OverflowError:
         beyond = max(values, key=abs)
-        raise _invalid(path, f"has the integer {said(beyond)}; that is beyond {datatype}") from None
+        raise _invalid(path, f"has the integer {shown(beyond)}; that is beyond {datatype}") from None
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = wide.astype(dtype, copy=False)
     if dtype.kind == "f" and (lost := np.isinf(numbers) & np.isfinite(wide)).any():
@@ -92,25 +92,25 @@ def _numbers(values: list[Any], datatype: str, path: str) -> bytes:
 
 
 def _check_integers(values: list[Any], dtype: "np.dtype[Any]", path: str, datatype: str) -> None:
-    """Reject an integer that a datatype of floating-point numbers would round; fractions are rounded everywhere.
+    """Reject integers that a floating-point datatype would round; only fractions may be rounded.
 
     Raises:
-        InvalidTensorError: There is one.
+        InvalidTensorError: The datatype cannot hold an integer exactly.
     """
     exact = 2 ** (np.finfo(dtype).nmant + 1)
     for value in values:
         if type(value) is int and not -exact <= value <= exact and int(dtype.type(value)) != value:
-            raise _invalid(path, f"has the integer {said(value)}, which {datatype} cannot hold exactly")
+            raise _invalid(path, f"has the integer {shown(value)}, which {datatype} cannot hold exactly")
 
 
 def _strings(values: list[Any], datatype: str, path: str) -> bytes:
     if strange := set(map(type, values)) - {str}:
         found = next(value for value in values if type(value) in strange)
-        raise _invalid(path, f"has {said(found)}; {datatype} needs strings")
+        raise _invalid(path, f"has {shown(found)}; {datatype} needs strings")
     try:
         encoded = [value.encode() for value in values]
     except UnicodeEncodeError as error:
-        raise _invalid(path, f"has a string that is no text: {error.reason}") from None
+        raise _invalid(path, f"has a string that is not valid Unicode: {error.reason}") from None
     return raw_texts(encoded)
 
 

@@ -1,6 +1,7 @@
-"""Messages as JSON has them in this protocol: names as in the proto file, integers as numbers, defaults included.
+"""Protobuf messages as JSON objects in the form that the protocol's clients expect.
 
-`google.protobuf.json_format` writes 64-bit integers as strings, which the protocol's clients do not expect.
+Names are those of the proto file, integers are numbers, and fields with default values are present.
+`google.protobuf.json_format` writes 64-bit integers as strings.
 """
 
 from collections.abc import Mapping, MutableSequence
@@ -9,13 +10,13 @@ from typing import Any
 from google.protobuf.message import Message
 
 
-def plain(message: Message) -> dict[str, Any]:
-    """Return a message as a JSON object; what may be absent, and is, is left out."""
+def to_dict(message: Message) -> dict[str, Any]:
+    """Return a message as a JSON object, without optional fields that are not set."""
     document = {}
     for field in message.DESCRIPTOR.fields:
         if field.has_presence and not message.HasField(field.name):
             continue
-        value = _value(getattr(message, field.name))
+        value = _json_value(getattr(message, field.name))
         if field.enum_type is not None:
             names = field.enum_type.values_by_number
             value = [names[item].name for item in value] if isinstance(value, list) else names[value].name
@@ -23,11 +24,11 @@ def plain(message: Message) -> dict[str, Any]:
     return document
 
 
-def _value(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, Message):
-        return plain(value)
+        return to_dict(value)
     if isinstance(value, Mapping):
-        return {str(name): _value(member) for name, member in value.items()}
+        return {str(name): _json_value(member) for name, member in value.items()}
     if isinstance(value, MutableSequence):
-        return [_value(item) for item in value]
+        return [_json_value(item) for item in value]
     return value

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 
-from forwardpass_server.metrics.tally import BUCKETS, OTHER, Tally, Totals
+from forwardpass_server.metrics.totals import BUCKETS, OTHER, Totals, TotalsByNetwork
 from forwardpass_server.registry import NetworkState, Snapshot, VersionState
 from forwardpass_server.registry.snapshot import version_state
 from forwardpass_server.registry.storage.store import VersionRow
@@ -58,14 +58,14 @@ def numbers(totals: Totals) -> list[float]:
     )
 )
 def test_totals_are_what_was_counted_and_never_fall(steps: list[tuple[str, str, int]]) -> None:
-    networks, tally = Networks(), Tally(MAX)
+    networks, by_network = Networks(), TotalsByNetwork(MAX)
     calls: Counter[str] = Counter()
     rows: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     before: dict[str, Totals] = {}
     for action, name, number in steps:
         version = networks.version(name)
-        label = name if name in tally.named() or len(tally.named()) < MAX else OTHER
+        label = name if name in by_network.named() or len(by_network.named()) < MAX else OTHER
         if action == "call":
             count(version, number)
             calls[label] += 1
@@ -75,7 +75,7 @@ def test_totals_are_what_was_counted_and_never_fall(steps: list[tuple[str, str, 
             failures[label] += 1
         else:
             networks.delete(name)
-        totals = tally.take(networks.snapshot)
+        totals = by_network.update(networks.snapshot)
         for known, totals_before in before.items():
             pairs = zip(numbers(totals_before), numbers(totals[known]), strict=True)
             assert all(old <= new for old, new in pairs)
@@ -91,7 +91,7 @@ def test_a_batch_is_in_every_bucket_that_is_not_smaller() -> None:
     sizes = [1, 2, 4, 5, 4096, 4097]
     for size in sizes:
         count(networks.version("net"), size)
-    totals = Tally().take(networks.snapshot)["net"]
+    totals = TotalsByNetwork().update(networks.snapshot)["net"]
     assert totals.batches == [sum(size <= most for size in sizes) for most in BUCKETS]
     assert totals.whole.batches == len(sizes)
 
@@ -99,4 +99,4 @@ def test_a_batch_is_in_every_bucket_that_is_not_smaller() -> None:
 def test_a_version_that_is_never_called_has_no_figures() -> None:
     networks = Networks()
     networks.version("net")
-    assert Tally().take(networks.snapshot) == {}
+    assert TotalsByNetwork().update(networks.snapshot) == {}

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from forwardpass_server.oip.rest import pieces
-from forwardpass_server.oip.rest.pieces import RAGGED, Flat, dumps, flatten, loads
+from forwardpass_server.oip.rest import chunked_json
+from forwardpass_server.oip.rest.chunked_json import RAGGED, FlatArray, dumps, flatten, loads
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ def canonical(value: Any) -> Any:
     """A document with every array as its shape and elements, so that flat and nested ones can be compared."""
     if isinstance(value, dict):
         return {name: canonical(member) for name, member in value.items()}
-    if not isinstance(value, list | Flat):
+    if not isinstance(value, list | FlatArray):
         return repr(value)
     flat = flatten(value)
     return flat.shape, [canonical(item) for item in flat.values]
@@ -34,7 +34,7 @@ def test_a_long_text_is_read_as_a_short_one(
 ) -> None:
     text = json.dumps(document, indent=indent, separators=separators)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE", size)
+        patch.setattr(chunked_json, "CHUNK_CHARACTERS", size)
         assert canonical(loads(text.encode())) == canonical(document)
 
 
@@ -51,7 +51,7 @@ def test_a_damaged_long_text_is_refused_as_a_short_one(document: Any, data: st.D
     place = data.draw(st.integers(0, len(text)))
     damaged = text[:place] + data.draw(st.sampled_from(["", ",", "]", "[", "}", '"', "1", " "])) + text[place + 1 :]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE", 3)
+        patch.setattr(chunked_json, "CHUNK_CHARACTERS", 3)
         assert outcome(loads, damaged) == outcome(json.loads, damaged)
 
 
@@ -59,7 +59,7 @@ def test_a_matrix_of_many_pieces_comes_flat_and_exact() -> None:
     generator = random.Random(5)
     rows = [[generator.uniform(-1, 1) for _ in range(4)] for _ in range(10_000)]
     read = loads(json.dumps({"inputs": [{"data": rows}]}, indent=1).encode())
-    assert read["inputs"][0]["data"] == Flat([number for row in rows for number in row], (10_000, 4))
+    assert read["inputs"][0]["data"] == FlatArray([number for row in rows for number in row], (10_000, 4))
 
 
 @pytest.mark.parametrize("data", [b"[" * 100, b"[" * 200_000, b'{"a":' * 200_000, b"[" * 100_000 + b"]" * 100_000])
@@ -76,7 +76,7 @@ def test_ragged_arrays_are_said_to_be_so(array: list[Any]) -> None:
 @given(st.lists(st.floats() | st.text(max_size=3), max_size=20), st.integers(1, 7))
 def test_elements_are_written_as_json_writes_them(elements: list[Any], size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "MAX_NUMBERS", size)
+        patch.setattr(chunked_json, "CHUNK_ELEMENTS", size)
         written = "".join(dumps(elements))
     assert repr(json.loads(f"[{written}]")) == repr(elements)
 

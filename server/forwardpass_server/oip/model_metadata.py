@@ -1,10 +1,10 @@
-"""A version of a network as the protocol's models are described: metadata and configuration."""
+"""The metadata and the configuration of a version, as ModelMetadata and ModelConfig return them."""
 
 import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from forwardpass_server.oip.datatypes import NAMES
+from forwardpass_server.oip.datatypes import DATATYPE_NAMES
 from forwardpass_server.oip.inputs import INPUTS
 from forwardpass_server.oip.outputs import LABEL, LAYER_PARTS, standard
 from forwardpass_server.oip.v2 import inference_pb2 as v2
@@ -23,15 +23,15 @@ _TYPES: Final = {
     "BOOL": config.TYPE_BOOL,
 }
 _KINDS: Final = {"category": "BYTES", "boolean": "BOOL"}
-"""The datatype of each kind of feature that is no number."""
+"""The datatype of each kind of feature other than numbers."""
 
 
 def metadata(loaded: "LoadedVersion", versions: "Iterable[VersionState]") -> v2.ModelMetadataResponse:
-    """Describe what a version reads and answers; stock clients send every input and ask for every output of these.
+    """Return the inputs and outputs of a version, all of which generic clients send and ask for.
 
     Args:
         loaded: The version.
-        versions: All of its network.
+        versions: All versions of its network.
     """
     tensor = v2.ModelMetadataResponse.TensorMetadata
     return v2.ModelMetadataResponse(
@@ -44,16 +44,16 @@ def metadata(loaded: "LoadedVersion", versions: "Iterable[VersionState]") -> v2.
 
 
 def max_batch_size(max_rows: int) -> int:
-    """Return what configurations say of the most rows of a request, which must fit into 32 bits there."""
+    """Return the `max_batch_size` of every configuration, which has 32 bits."""
     return min(max_rows, _LARGEST_BATCH)
 
 
 def configuration(loaded: "LoadedVersion", versions: "Iterable[VersionState]", max_rows: int) -> config.ModelConfig:
-    """Describe a version as Triton's tools want it; the other names it takes are JSON under `parameters`.
+    """Return the configuration of a version; all other names that a request may use are JSON under `parameters`.
 
     Args:
         loaded: The version.
-        versions: All of its network.
+        versions: All versions of its network.
         max_rows: The most rows of a request.
     """
     layers = [f"{layer.name}.{part}" for layer in loaded.plan.layers for part in LAYER_PARTS]
@@ -68,7 +68,7 @@ def configuration(loaded: "LoadedVersion", versions: "Iterable[VersionState]", m
     in_service = {version.number: version.in_service for version in versions}
     policy = config.ModelVersionPolicy(all=config.ModelVersionPolicy.All())
     if not all(in_service.values()):
-        some = [number for number, answers in in_service.items() if answers]
+        some = [number for number, serves in in_service.items() if serves]
         policy = config.ModelVersionPolicy(specific=config.ModelVersionPolicy.Specific(versions=some))
     return config.ModelConfig(
         name=loaded.name,
@@ -92,16 +92,16 @@ def configuration(loaded: "LoadedVersion", versions: "Iterable[VersionState]", m
 
 
 def _inputs(loaded: "LoadedVersion") -> list[tuple[str, str, int]]:
-    """Return the name, datatype and width of each input to send: one for all, or one each where some are no numbers."""
-    number = NAMES[loaded.plan.dtype.name]
+    """Return the name, datatype and width of each input: one tensor if all features are numbers, else one for each."""
+    number = DATATYPE_NAMES[loaded.plan.dtype.name]
     if loaded.typed is None or all(feature.kind == "number" for feature in loaded.typed.features):
         return [(INPUTS, number, loaded.plan.inputs)]
     return [(feature.name, _KINDS.get(feature.kind, number), 1) for feature in loaded.typed.features]
 
 
 def _outputs(loaded: "LoadedVersion") -> list[tuple[str, str, int]]:
-    """Return the name, datatype and width of each output of a request that asks for none."""
-    datatype = NAMES[loaded.plan.dtype.name]
+    """Return the name, datatype and width of each output of a request that names none."""
+    datatype = DATATYPE_NAMES[loaded.plan.dtype.name]
     return [
         (output.name, "BYTES", 1) if output.name == LABEL else (output.name, datatype, loaded.plan.outputs)
         for output in standard(loaded)
@@ -109,5 +109,5 @@ def _outputs(loaded: "LoadedVersion") -> list[tuple[str, str, int]]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return names as JSON, since there may be a comma in one."""
+    """Return names as JSON, since a name may have a comma."""
     return json.dumps(names, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Figures of networks that only grow, whatever becomes of their versions, and of a bounded number of networks."""
+"""Totals of each network, which never fall when versions are deleted, for a bounded number of networks."""
 
 import threading
 from collections import defaultdict
@@ -9,23 +9,23 @@ from typing import Final
 from forwardpass_server.registry import BatchTotals, CollectedStatistics, Snapshot, VersionRuntime
 
 MAX_NETWORKS: Final = 100
-"""So many networks have figures of their own, those that are called first; all further ones have them together."""
+"""The number of networks with their own totals, those that are called first; all others share one."""
 
 OTHER: Final = "_other"
-"""The label of the further ones; no network can have this name."""
+"""The label of all other networks; no network can have this name."""
 
 BUCKETS: Final = (1, 4, 16, 64, 256, 1024, 4096)
-"""Batches are counted by their rows, up to each of these; larger ones by themselves."""
+"""The upper bounds, in rows, of the buckets of batches."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """What versions computed, added up.
+    """The statistics of several versions, summed.
 
     Attributes:
         whole: Their figures.
-        batches: How many batches had at most so many rows, for each of `BUCKETS`.
-        failures: How many calls were refused.
+        batches: For each of `BUCKETS`, the number of batches of at most this many rows.
+        failures: The number of calls that got an error.
     """
 
     whole: BatchTotals = field(default_factory=BatchTotals)
@@ -33,33 +33,33 @@ class Totals:
     failures: int = 0
 
     def add(self, counted: CollectedStatistics) -> None:
-        """Add what was counted of a version."""
+        """Add the statistics of a version."""
         self.whole += counted.all_sizes
         self.failures += counted.errors
         for size, figures in counted.sizes.items():
-            for place, most in enumerate(BUCKETS):
-                if size <= most:
+            for place, bound in enumerate(BUCKETS):
+                if size <= bound:
                     self.batches[place] += figures.batches
 
     def copy(self) -> "Totals":
-        """Return a copy to add to."""
+        """Return a copy."""
         return Totals(whole=self.whole, batches=[*self.batches], failures=self.failures)
 
 
-class Tally:
-    """Adds up versions by network. A version that is deleted leaves its figures behind, as counters must never fall."""
+class TotalsByNetwork:
+    """Sums statistics by network, those of deleted versions included, since counters must never fall."""
 
-    def __init__(self, most: int = MAX_NETWORKS) -> None:
-        self._most = most
+    def __init__(self, max_networks: int = MAX_NETWORKS) -> None:
+        self._max_networks = max_networks
         self._lock = threading.Lock()
         self._named: set[str] = set()
         self._seen: dict[VersionRuntime, str] = {}
         self._gone: defaultdict[str, Totals] = defaultdict(Totals)
 
-    def take(self, snapshot: Snapshot) -> dict[str, Totals]:
-        """Return the totals of every label, given what is registered now.
+    def update(self, snapshot: Snapshot) -> dict[str, Totals]:
+        """Return the totals of each label, given the registry's present snapshot.
 
-        A version that is made, called and deleted between two such looks is not seen.
+        A version that is registered, called and deleted between two updates is not counted.
         """
         with self._lock:
             counted = dict(_counted(snapshot))
@@ -72,19 +72,19 @@ class Tally:
             return dict(totals)
 
     def named(self) -> frozenset[str]:
-        """Return the networks that have figures of their own."""
+        """Return the networks with their own totals."""
         with self._lock:
             return frozenset(self._named)
 
     def _label(self, network: str) -> str:
-        if network not in self._named and len(self._named) >= self._most:
+        if network not in self._named and len(self._named) >= self._max_networks:
             return OTHER
         self._named.add(network)
         return network
 
 
 def _counted(snapshot: Snapshot) -> Iterator[tuple[VersionRuntime, tuple[str, CollectedStatistics]]]:
-    """Find the versions that were called."""
+    """Yield the runtime, network and statistics of each version that was called."""
     for network in snapshot.networks.values():
         for version in network.versions.values():
             if version.runtime.has_statistics:
