@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from forwardpass.exact_numbers import NoNumberError, read_number
 from forwardpass.models import FeatureInfo
 from forwardpass.spec.feature_kinds import REFUSE, UNKNOWN, category_hint
 
@@ -28,6 +29,8 @@ def value_of(cell: object, feature: FeatureInfo) -> Value:
         return None
     try:
         return _KINDS[feature.kind](cell)
+    except NoNumberError as error:
+        raise ValueError(f"it {error.message}") from None
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{_NEEDED[feature.kind]} is needed") from None
 
@@ -77,6 +80,26 @@ def misfit(cell: object, column: str, feature: FeatureInfo) -> str:
     return ""
 
 
+def _number(cell: object) -> float:
+    """Read a number; an integer stays one, so that it is judged as one."""
+    if not isinstance(cell, str):
+        return read_number(cell)
+    try:
+        integer = int(cell)
+    except ValueError:
+        return float(cell)
+    read_number(integer)
+    return integer
+
+
+def integer_of(cell: object) -> int | None:
+    """Return a cell that is written as an integer, or None."""
+    try:
+        return int(cell) if isinstance(cell, str) else None
+    except ValueError:
+        return None
+
+
 def _text(cell: object) -> str:
     if not isinstance(cell, str):
         raise TypeError
@@ -87,5 +110,5 @@ def _truth(cell: object) -> bool:
     return _TRUTHS[str(cell).strip().lower()]
 
 
-_KINDS: Final[Mapping[str, Callable[[Any], Value]]] = {"number": float, "category": _text, "boolean": _truth}
+_KINDS: Final[Mapping[str, Callable[[Any], Value]]] = {"number": _number, "category": _text, "boolean": _truth}
 _NEEDED: Final[Mapping[str, str]] = {"number": "a number", "category": "a text", "boolean": "true or false"}

@@ -9,6 +9,7 @@ import typer
 from forwardpass import render
 from forwardpass.cli import bulk, output, reading, writing
 from forwardpass.cli.common import Json, Name, Version, client_of
+from forwardpass.errors import QuotaExceededError
 
 Rows = Annotated[
     str | None,
@@ -53,7 +54,12 @@ def predict(
         raise typer.BadParameter("needs --csv and --out", param_hint="--append" if append else "--ignore-extra")
     with client_of(context) as client:
         given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
-        prediction = client.predict(name, given, version=version, top_k=top_k)
+        try:
+            prediction = client.predict(name, given, version=version, top_k=top_k)
+        except QuotaExceededError as error:
+            if csv is not None:
+                error.message += "; for a table of this size name --out FILE, which is computed part by part"
+            raise
     if out is not None:
         with writing.open_out(out, prediction.output_names, labels=bool(prediction.labels)) as write:
             write(prediction, None)

@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from forwardpass.cli.cells import PLAIN, input_readers, misfit
+from forwardpass.cli.cells import PLAIN, input_readers, integer_of, misfit
 from forwardpass.cli.reading import invalid, is_number
+from forwardpass.exact_numbers import MAX_FLOAT32_INTEGER
 from forwardpass.models import FeatureInfo, VersionInfo
 
 PART_ROWS: Final = 1024
@@ -160,7 +161,13 @@ def _csv_parts(
 
     def part() -> Part:
         columns = tuple(zip(*rows, strict=True))
-        return Part(numbers=np.array(numbers), columns=columns, inputs=inputs, places=tuple(places), texts=texts)
+        matrix = np.array(numbers)
+        for row, column in np.argwhere(np.abs(matrix) > MAX_FLOAT32_INTEGER).tolist():
+            integer = integer_of(rows[row][inputs[column]])
+            if integer is not None:
+                remedy = f"write {integer}.0 to round it"
+                _check_integer(integer, version.dtype, f"{name} line {places[row]}", names[inputs[column]], remedy)
+        return Part(numbers=matrix, columns=columns, inputs=inputs, places=tuple(places), texts=texts)
 
     for place, cells in lines:
         if len(cells) != len(names):
@@ -196,29 +203,11 @@ def _open_parquet(source: str, version: VersionInfo, ignore_extra: bool) -> Iter
         for batch in _even(arrow, file.iter_batches(batch_size=PART_ROWS)):
             places = range(read + 1, read + batch.num_rows + 1)
             numbers = [
-                _numbers(arrow, batch.column(column), places, names[column], feature)
+                _parquet_numbers(arrow, batch.column(column), feature, version, _Place(source, places, names[column]))
                 for column, feature in zip(inputs, features, strict=True)
             ]
             read += batch.num_rows
             yield Part(numbers=np.stack(numbers, axis=1), columns=tuple(batch.columns), inputs=inputs, places=places)
-
-    def _numbers(
-        arrow: Any, column: Any, places: Sequence[int], name: str, feature: FeatureInfo
-    ) -> npt.NDArray[np.float64]:
-        if feature.kind != "number" or column.null_count:
-            (read,) = input_readers([feature], 1)
-            cells = column.to_pylist()
-            try:
-                return np.array([read(cell) for cell in cells])
-            except (TypeError, ValueError):
-                words = enumerate(misfit(cell, name, feature) for cell in cells)
-                place, said = next((place, said) for place, said in words if said)
-                raise invalid(f"{source} row {places[place]}", said) from None
-        try:
-            numbers: npt.NDArray[np.float64] = column.cast(arrow.float64(), safe=False).to_numpy()
-        except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError):
-            raise invalid(source, f"has {column.type} in column {name!r}; numbers are needed") from None
-        return numbers
 
     with file:
         names = tuple(file.schema_arrow.names)
@@ -233,6 +222,55 @@ def _open_parquet(source: str, version: VersionInfo, ignore_extra: bool) -> Iter
             parts=parts(),
             total=file.metadata.num_rows,
             done=lambda: read,
+        )
+
+
+class _Place(NamedTuple):
+    """Where a column of a part stands: in which file, the numbers of its rows there, and its name."""
+
+    source: str
+    rows: Sequence[int]
+    column: str
+
+
+def _parquet_numbers(
+    arrow: Any, column: Any, feature: FeatureInfo, version: VersionInfo, place: _Place
+) -> npt.NDArray[np.float64]:
+    """Return a column of a part as the numbers that stand in a network's inputs, shape `(rows,)`."""
+    if feature.kind != "number" or column.null_count:
+        (read,) = input_readers([feature], 1)
+        cells = column.to_pylist()
+        try:
+            return np.array([read(cell) for cell in cells])
+        except (TypeError, ValueError):
+            words = enumerate(misfit(cell, place.column, feature) for cell in cells)
+            row, said = next((row, said) for row, said in words if said)
+            raise invalid(f"{place.source} row {place.rows[row]}", said) from None
+    if arrow.types.is_integer(column.type):
+        integers = column.to_numpy()
+        for row in np.flatnonzero(abs(integers.astype(np.float64)) > MAX_FLOAT32_INTEGER).tolist():
+            remedy = "make a column of doubles of it to round it"
+            where = f"{place.source} row {place.rows[row]}"
+            _check_integer(int(integers[row]), version.dtype, where, place.column, remedy)
+        return np.asarray(integers, dtype=np.float64)
+    try:
+        numbers: npt.NDArray[np.float64] = column.cast(arrow.float64(), safe=False).to_numpy()
+    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError):
+        message = f"has {column.type} in column {place.column!r}; numbers are needed"
+        raise invalid(place.source, message) from None
+    return numbers
+
+
+def _check_integer(integer: int, dtype: str, place: str, column: str, remedy: str) -> None:
+    """Reject an integer that the network's dtype cannot hold exactly."""
+    try:
+        with np.errstate(over="ignore"):
+            exact = int(np.dtype(dtype).type(integer)) == integer
+    except OverflowError:
+        exact = False
+    if not exact:
+        raise invalid(
+            place, f"has {integer} in column {column!r}, an integer that {dtype} cannot hold exactly; {remedy}"
         )
 
 
