@@ -64,19 +64,19 @@ def test_the_same_bits_in_every_batch(server: ServerProcess, capsys: pytest.Capt
             tensor = to_tensor(inputs[name][start:end])
             return start, end, predictions.PredictRequest(network=name, tensor=tensor)
 
-        asked = {}
+        pending = {}
         for index in range(60):
             name = str(mine.choice(list(inputs)))
             start, end, predict = request(name)
             compare(name, start, end, stub.Predict(predict).outputs)
             traced = stub.Trace(predictions.TraceRequest(network=name, tensor=predict.tensor, layers=["layer_0"]))
             compare(name, start, end, traced.outputs)
-            asked[f"{index}"] = (name, start, end, predict)
-        stream = (predictions.PredictStreamRequest(id=id_, request=ask[-1]) for id_, ask in list(asked.items()))
+            pending[f"{index}"] = (name, start, end, predict)
+        stream = (predictions.PredictStreamRequest(id=id_, request=ask[-1]) for id_, ask in list(pending.items()))
         for response in stub.PredictStream(stream):
-            name, start, end, _ = asked.pop(response.id)
+            name, start, end, _ = pending.pop(response.id)
             compare(name, start, end, response.response.outputs)
-        assert not asked
+        assert not pending
 
     threads = [threading.Thread(target=call, args=(seed,)) for seed in range(8)]
     for thread in threads:

@@ -71,5 +71,5 @@ def edge(fleet: Fleet, start_edge: Callable[..., Edge], tmp_path_factory: pytest
     with start_edge(folder, port=fleet.port, name_server=fleet.names.port) as edge:
         edge.wait_for(*fleet.addresses)
         yield edge
-        assert edge.log.read_text() == ""  # it was asked for warnings
+        assert edge.log.read_text() == ""  # its log level is warning
         edge.stop()

@@ -1,7 +1,7 @@
 """Several servers behind one name, each at a loopback address of its own and all on one port, as in containers.
 
 Without a flag that says otherwise each has a database of its own. What is written through a proxy is then on one of
-them only, and our client, which asks for no state older than what it saw, would be refused by the others.
+them only, and our client, which accepts no state older than what it saw, would get errors of the others.
 """
 
 import socket

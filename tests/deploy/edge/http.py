@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Response:
     """What came back.
 
     Attributes:
@@ -38,19 +38,19 @@ def ask(
     method: str | None = None,
     headers: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
-) -> Answer:
+) -> Response:
     """Ask for a path, with JSON or with bytes."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     url = f"{'https' if tls else 'http'}://{address}{path}"
     request = urllib.request.Request(url, data, dict(headers or {}), method=method)  # noqa: S310 - it is one of these
     try:
         with urllib.request.urlopen(request, timeout=60, context=tls) as response:  # noqa: S310 - it is one of these
-            return _answer(response)
+            return _response(response)
     except urllib.error.HTTPError as error:
         with error:
-            return _answer(error)
+            return _response(error)
 
 
-def _answer(found: Any) -> Answer:
+def _response(found: Any) -> Response:
     headers = {name.lower(): value for name, value in found.headers.items()}
-    return Answer(status=found.status, headers=headers, body=found.read())
+    return Response(status=found.status, headers=headers, body=found.read())

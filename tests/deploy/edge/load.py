@@ -26,7 +26,7 @@ SECONDS: Final = 60
 """How long a call may take: nothing here is about speed."""
 
 PAUSE: Final = 0.05
-"""Seconds between a failure and the next call, so that whoever fails leaves the machine to the others."""
+"""Seconds between a failure and the next call, so that a caller that fails leaves the machine to the others."""
 
 BALANCED: Final = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
 """What the documentation of gRPC has a client of several servers say."""
@@ -36,7 +36,7 @@ Turns: TypeAlias = Sequence[Callable[[], float | None]]
 
 
 class StatusError(Exception):
-    """A call over HTTP was answered with another status than 200."""
+    """The response to a call over HTTP has another status than 200."""
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def ours(target: str) -> Iterator[Turns]:
 def over_json(address: str) -> Iterator[Turns]:
     """Calls over HTTP, each on a connection of its own."""
 
-    def asked(path: str, body: Any = None) -> Any:
+    def fetched(path: str, body: Any = None) -> Any:
         response = ask(address, path, body)
         if response.status != 200:
             raise StatusError(response)
@@ -89,9 +89,9 @@ def over_json(address: str) -> Iterator[Turns]:
 
     rows = {"tensor": {"values": [1.0]}}
     yield (
-        lambda: _number(base64.b64decode(asked(f"/v1/networks/{MARKED}:predict", rows)["outputs"]["data"])),
-        lambda: _done(asked(f"/v1/networks/{MARKED}")),
-        lambda: _done(asked(f"/v1/networks/{MARKED}:trace", rows)),
+        lambda: _number(base64.b64decode(fetched(f"/v1/networks/{MARKED}:predict", rows)["outputs"]["data"])),
+        lambda: _done(fetched(f"/v1/networks/{MARKED}")),
+        lambda: _done(fetched(f"/v1/networks/{MARKED}:trace", rows)),
     )
 
 
@@ -111,7 +111,7 @@ class Caller:
         kind: What it is called in a report.
         turns: What it does.
         sent: How many calls it has made.
-        failures: What was raised instead of answers.
+        failures: Exceptions that were raised.
         seen: The marks of the servers that computed its predictions since this was emptied.
     """
 
@@ -144,18 +144,18 @@ class Load:
     callers: list[Caller]
 
     def wait_for_all(self, servers: int) -> None:
-        """Wait until each caller has had answers of so many servers, from now on."""
+        """Wait until each caller has had responses of `servers` servers, from now on."""
         for caller in self.callers:
             caller.seen.clear()
         try:
             wait_until(lambda: all(len(caller.seen) >= servers for caller in self.callers))
         except AssertionError:
-            raise AssertionError(f"not all servers answered:\n{self.report()}\n{self.failures()[:5]}") from None
+            raise AssertionError(f"not all servers responded:\n{self.report()}\n{self.failures()[:5]}") from None
 
     def wait_for_more(self, calls: int) -> None:
         """Wait until each caller has made so many more calls."""
-        wanted = [caller.sent + calls for caller in self.callers]
-        wait_until(lambda: all(caller.sent >= sent for caller, sent in zip(self.callers, wanted, strict=True)), 180)
+        goals = [caller.sent + calls for caller in self.callers]
+        wait_until(lambda: all(caller.sent >= sent for caller, sent in zip(self.callers, goals, strict=True)), 180)
 
     def failures(self) -> list[tuple[str, str]]:
         """What failed, and whose it was."""

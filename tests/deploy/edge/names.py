@@ -1,6 +1,6 @@
 """A name server for tests: one name, whose addresses change as a fleet grows and shrinks.
 
-What it sends is of RFC 1035: the question back, and one record of type A for each address.
+What it sends is of RFC 1035: the query back, and one record of type A for each address.
 """
 
 import ipaddress
@@ -11,15 +11,15 @@ from collections.abc import Iterable
 from typing import Final, Self
 
 TYPE_A: Final = 1
-ANSWER: Final = 0x8580
-"""A response, authoritative, recursion as asked and available."""
+RESPONSE: Final = 0x8580
+"""A response, authoritative, recursion desired and available."""
 
 TO_THE_QUESTION: Final = 0xC00C
 """A name that stands at byte 12 already."""
 
 
 class NameServer:
-    """Answers every question for type A with the addresses that it has, over UDP on loopback.
+    """Responds to every query of type A with its addresses, over UDP on loopback.
 
     Attributes:
         port: Where it listens.
@@ -45,12 +45,12 @@ class NameServer:
 
     def _reply(self, packet: bytes) -> bytes:
         end = packet.index(b"\0", 12) + 5
-        question = packet[12:end]
-        (kind,) = struct.unpack("!H", question[-4:-2])
+        query = packet[12:end]
+        (kind,) = struct.unpack("!H", query[-4:-2])
         found = self._addresses if kind == TYPE_A else ()
         records = [struct.pack("!HHHIH", TO_THE_QUESTION, TYPE_A, 1, 0, len(address)) + address for address in found]
-        header = packet[:2] + struct.pack("!HHHHH", ANSWER, 1, len(records), 0, 0)
-        return header + question + b"".join(records)
+        header = packet[:2] + struct.pack("!HHHHH", RESPONSE, 1, len(records), 0, 0)
+        return header + query + b"".join(records)
 
     def __enter__(self) -> Self:
         self._thread.start()

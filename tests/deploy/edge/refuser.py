@@ -33,7 +33,7 @@ class Refuser(grpc.GenericRpcHandler):
     Attributes:
         code: With which status.
         seen: What it refused.
-        hold: While it is not set, calls have no answer at all.
+        hold: While it is not set, calls get no response at all.
         port: Where it listens.
     """
 
@@ -46,7 +46,7 @@ class Refuser(grpc.GenericRpcHandler):
         self.port = self._server.add_insecure_port("127.0.0.2:0")
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """Return what answers a call."""
+        """Return the function that responds to a call."""
         method = str(handler_call_details.method)
         if method == HEALTH_CHECK:
             healthy = HealthCheckResponse(status=HealthCheckResponse.SERVING).SerializeToString()

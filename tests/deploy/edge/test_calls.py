@@ -31,14 +31,14 @@ from tests.support.server_process import wait_until
 Code = grpc.StatusCode
 
 
-def answering(client: Client, calls: int = 40) -> Counter[float]:
-    """How many of some calls each server answered, by its mark."""
+def spread_of(client: Client, calls: int = 40) -> Counter[float]:
+    """How many of some calls each server responded to, by its mark."""
     return Counter(client.predict(MARKED, [[1.0]]).outputs.item() for _ in range(calls))
 
 
 def test_calls_of_one_connection_go_to_all_servers(edge: Edge) -> None:
     with Client(edge.address) as client:
-        spread = answering(client, 200)
+        spread = spread_of(client, 200)
     assert set(spread) == {2.0, 3.0}
     assert min(spread.values()) > 40
 
@@ -48,21 +48,22 @@ def test_servers_come_and_go(start_before: Callable[..., Edge], tmp_path: Path) 
         fleet.add_marked(1)
         edge = start_before(fleet)
         with Client(edge.address) as client:
-            assert set(answering(client)) == {2.0}
+            assert set(spread_of(client)) == {2.0}
             fleet.add_marked(2)
             edge.wait_for(*fleet.addresses)
-            assert set(answering(client, 200)) == {2.0, 3.0, 4.0}
+            assert set(spread_of(client, 200)) == {2.0, 3.0, 4.0}
             assert fleet.remove(fleet.servers[0]) == 0
             edge.wait_for(*fleet.addresses)
-            assert set(answering(client)) == {3.0, 4.0}
+            assert set(spread_of(client)) == {3.0, 4.0}
             for server in list(fleet.servers):
                 server.kill()
             wait_until(lambda: not any(edge.servers().values()))
             response = ask(edge.address, "/v1/networks")
             assert (response.status, response.json["code"]) == (503, Code.UNAVAILABLE.value[0])
             assert ask(edge.address, "/healthz").status == 503
-            with pytest.raises(errors.UnavailableError):
-                client.predict(MARKED, [[1.0]])
+            # One that retries would go on until its timeout.
+            with Client(edge.address, retries=False) as other, pytest.raises(errors.UnavailableError):
+                other.predict(MARKED, [[1.0]])
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def before_refuser(start_edge: Callable[..., Edge], tmp_path: Path) -> Iterator[
 
 
 def stub(channel: grpc.Channel, method: Any) -> Callable[..., bytes]:
-    """What calls a method with the bytes of a request, and returns the last answer's."""
+    """What calls a method with the bytes of a request, and returns the last response's."""
     path = path_of(method)
     if method.client_streaming:
         return lambda request, **options: list(channel.stream_stream(path)(iter([request]), **options))[-1]

@@ -79,7 +79,7 @@ def test_a_rolling_restart_loses_no_write_and_no_read(
         assert running.failures() == []
         sent = next(caller.sent for caller in running.callers if caller.kind == WRITES)
         expected = list(range(1, sent + 1))
-        # None is missing, and none was made twice by a second try. Any server may be asked, some moments later.
+        # None is missing, and none was made twice by a second try. Any server may be called, some moments later.
         with Client(edge.address) as client:
             wait_until(lambda: sorted(info.number for info in client.versions("written")) == expected)
 

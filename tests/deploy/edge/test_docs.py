@@ -70,7 +70,7 @@ def test_the_commands_that_are_shown(start_before: Callable[..., Edge], tmp_path
     }
 
 
-def test_every_method_with_one_request_and_one_answer_has_a_path() -> None:
+def test_every_unary_method_has_a_path() -> None:
     for service in SERVICES:
         for method in service.methods:
             unary = not method.client_streaming and not method.server_streaming

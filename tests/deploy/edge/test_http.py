@@ -1,4 +1,4 @@
-"""JSON and grpc-web at the edge: the same answers as over gRPC, errors that can be read, and what is refused."""
+"""JSON and grpc-web at the edge: the same responses as over gRPC, errors that can be read, and what is rejected."""
 
 import base64
 import struct
@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from tests.deploy.edge.envoy import Edge
 from tests.deploy.edge.fleet import Fleet
-from tests.deploy.edge.http import Answer, ask
+from tests.deploy.edge.http import Response, ask
 from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, predict_request, refused
 from tests.support.server_process import wait_until
 
@@ -29,11 +29,11 @@ def test_a_prediction_and_a_trace_are_those_of_grpc(edge: Edge, fleet: Fleet) ->
         trace_request = TraceRequest(network=request.network, tensor=request.tensor, contributions=True)
         trace = TraceResponse.FromString(call(channel, f"{PREDICTIONS}Trace", trace_request))
     assert json_format.ParseDict(ask(edge.address, PREDICT, rows).json, PredictResponse()) == prediction
-    asked = ask(edge.address, "/v1/networks/article-2-hidden:trace", {**rows, "contributions": True})
-    assert json_format.ParseDict(asked.json, TraceResponse()) == trace
+    traced = ask(edge.address, "/v1/networks/article-2-hidden:trace", {**rows, "contributions": True})
+    assert json_format.ParseDict(traced.json, TraceResponse()) == trace
 
 
-def status(response: Answer) -> Status:
+def status(response: Response) -> Status:
     """The error in a body, every detail of a type that is known."""
     return json_format.ParseDict(response.json, Status())
 
@@ -79,7 +79,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
-def test_what_envoy_refuses_can_be_read_too(
+def test_errors_of_envoy_itself_can_be_read_too(
     edge: Edge, case: tuple[str, object, dict[str, str], int, grpc.StatusCode, str]
 ) -> None:
     path, body, headers, expected, code, words = case
@@ -90,7 +90,7 @@ def test_what_envoy_refuses_can_be_read_too(
     assert words in error.message
 
 
-def test_a_body_beyond_the_limit_is_refused(edge: Edge) -> None:
+def test_a_body_beyond_the_limit_is_rejected(edge: Edge) -> None:
     response = ask(edge.address, PREDICT, b" " * (50 * 2**20))
     assert (response.status, status(response).code) == (413, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
 
@@ -161,8 +161,8 @@ def test_grpc_web(edge: Edge, *, text: bool) -> None:
     ],
 )
 def test_a_browser_asks_first(edge: Edge, origin: str, *, allowed: bool) -> None:
-    asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-grpc-web"}
-    response = ask(edge.address, f"{PREDICTIONS}Predict", method="OPTIONS", headers={"origin": origin, **asked})
+    preflight = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-grpc-web"}
+    response = ask(edge.address, f"{PREDICTIONS}Predict", method="OPTIONS", headers={"origin": origin, **preflight})
     assert (response.headers.get("access-control-allow-origin") == origin) is allowed
     if allowed:
         assert "x-grpc-web" in response.headers["access-control-allow-headers"]

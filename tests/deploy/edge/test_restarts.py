@@ -83,7 +83,7 @@ def test_a_kill_costs_only_what_the_server_had_in_its_hands(
             running.wait_for_all(2)
     with capsys.disabled():
         print(f"\n{engine}, 2 servers, {kills} kills\n{running.report()}")
-    # Nobody tries again for a stock client of two servers, nor for one behind Envoy when its answer has begun.
+    # Nobody tries again for a stock client of two servers, nor for one behind Envoy when its response has begun.
     allowed = {"stock client, round_robin and health check": kills * threads, "stock client behind Envoy": kills}
     for kind in kinds:
         lost = [error for caller in running.callers if caller.kind == kind for error in caller.failures]

@@ -107,7 +107,7 @@ def test_auto_without_the_package_is_grpcio(tmp_path: Path) -> None:
     assert "with engine grpcio" in first_line(ended.stderr)
 
 
-def test_native_without_the_package_is_refused(tmp_path: Path) -> None:
+def test_native_without_the_package_is_an_error(tmp_path: Path) -> None:
     ended = serve(tmp_path, "--engine=native", code=WITHOUT_PACKAGE)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "pygrpc-native is not installed" in ended.stderr
@@ -153,7 +153,7 @@ def test_metadata_up_to_and_beyond_the_limit(start_server: Callable[..., ServerP
                 elif size == 40_000:
                     with pytest.raises(grpc.RpcError) as error:
                         call(channel, method, data, metadata=[("padding", "p" * size)])
-                    # Native answers with HTTP status 431, for which grpc's clients have no code of their own.
+                    # Native responds with HTTP status 431, for which grpc's clients have no code of their own.
                     code = Code.UNKNOWN if engine == "native" else Code.RESOURCE_EXHAUSTED
                     assert error.value.code() is code
     with grpc.insecure_channel(server.address) as channel:
@@ -161,7 +161,7 @@ def test_metadata_up_to_and_beyond_the_limit(start_server: Callable[..., ServerP
     assert server.stop() == 0
 
 
-def test_an_unknown_method_is_told(channel: grpc.Channel) -> None:
+def test_an_unknown_method_is_named(channel: grpc.Channel) -> None:
     for path in (f"{PREDICTIONS}Guess", "/no.such.Service/Method"):
         error = refused(channel, path, b"")
         assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "METHOD_NOT_FOUND")
@@ -304,7 +304,7 @@ def test_the_file_of_a_unix_socket_is_replaced(tmp_path: Path, engine: str) -> N
 
 
 @pytest.mark.parametrize("second", ["native", "grpcio"])
-def test_a_second_server_of_any_engine_is_refused_the_port(server: ServerProcess, tmp_path: Path, second: str) -> None:
+def test_a_second_server_of_any_engine_cannot_have_the_port(server: ServerProcess, tmp_path: Path, second: str) -> None:
     ended = serve(tmp_path, f"--engine={second}", f"--listen={server.address}")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"forwardpass-server: cannot listen on {server.address}: Address already in use\n"
@@ -365,7 +365,7 @@ def garbage(rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def test_any_bytes_on_any_method_are_answered_in_words(
+def test_any_bytes_on_any_method_get_an_error_in_words(
     start_server: Callable[..., ServerProcess], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rng = random.Random(1)
@@ -402,7 +402,7 @@ class Load:
     Attributes:
         sent: How many calls were made.
         failures: What came of those that failed.
-        seen: Which replicas have answered.
+        seen: The replicas that have responded.
     """
 
     def __init__(self, client: Client, *, mixed: bool) -> None:
@@ -433,7 +433,7 @@ class Load:
             self.seen.add(self._client.predict("replica", [[1.0]]).outputs.item())
 
     def wait_for_all(self, replicas: int) -> None:
-        """Wait until each of the replicas has answered anew, so that the client is connected to all."""
+        """Wait until each of the replicas has responded anew, so that the client is connected to all."""
         self.seen.clear()
         wait_until(lambda: len(self.seen) == replicas, 120)
 
@@ -495,7 +495,9 @@ def test_a_rolling_restart_under_load_loses_no_call(
             flags = ("--engine", engine, "--lame-duck", "0.3", f"--listen=127.0.0.1:{free_port()}")
             servers.append(stack.enter_context(ServerProcess(folder, *flags)))
             with grpc.insecure_channel(servers[-1].address) as channel:
-                register(channel, "replica", network_spec([[float(number)]]))  # so that its answers say whose they are
+                register(
+                    channel, "replica", network_spec([[float(number)]])
+                )  # so that its responses tell the replicas apart
         client = stack.enter_context(Client("ipv4:" + ",".join(server.address for server in servers), retries=False))
         client.wait_until_ready()
         with Load(client, mixed=mixed) as load:
@@ -532,5 +534,5 @@ def test_after_the_drain_there_is_draining_or_no_connection(tmp_path: Path, engi
                 refusals.add((error.code(), decode(error).reason if "stopping" in details else details))
         assert server.wait() == 0
     assert refusals
-    # gRPC's stop may cancel a call that came after all were answered: https://github.com/grpc/grpc/issues/41785
+    # gRPC's stop may cancel a call that came after the last response: https://github.com/grpc/grpc/issues/41785
     assert Code.UNAVAILABLE in {code for code, _ in refusals} <= {Code.UNAVAILABLE, Code.CANCELLED}, refusals

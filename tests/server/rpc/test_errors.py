@@ -265,7 +265,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("method", "request_", "code", "reason", "paths"), CASES.values(), ids=CASES)
-def test_refusal(
+def test_error(
     channel: grpc.Channel,
     method: str,
     request_: object,
@@ -287,7 +287,7 @@ def test_facts_travel_as_data(channel: grpc.Channel) -> None:
     assert "[rows, 2]" in error.message
 
 
-def test_nearest_names_are_told(channel: grpc.Channel) -> None:
+def test_nearest_names_are_listed(channel: grpc.Channel) -> None:
     error = refused(channel, PREDICT, predict_request("article-linaer", [1, 2]))
     assert "article-linear" in error.facts["nearest"]
     assert error.details["ResourceInfo"].resource_type == "forwardpass.v1.network"
@@ -442,7 +442,7 @@ def test_draining(start_server: Callable[..., ServerProcess]) -> None:
         reasons: set[tuple[grpc.StatusCode, str, int]] = set()
         end = time.monotonic() + 20
         while not reasons and time.monotonic() < end:
-            with contextlib.suppress(AssertionError):  # still answered
+            with contextlib.suppress(AssertionError):  # still served
                 error = refused(channel, PREDICT, predict_request("article-linear", [2, 3]))
                 reasons.add((error.code, error.reason, error.details["RetryInfo"].retry_delay.seconds))
         assert reasons == {(Code.UNAVAILABLE, "DRAINING", 1)}

@@ -60,7 +60,7 @@ async def test_our_handlers_do_not(port: int, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", [f"{PREDICTIONS}Predict", f"{NETWORKS}ListNetworks"])
-def test_a_call_without_a_request_is_refused(
+def test_a_call_without_a_request_is_rejected(
     start_server: Callable[..., ServerProcess], engine: str, method: str
 ) -> None:
     with grpc.insecure_channel(start_server().address) as channel:

@@ -20,8 +20,8 @@ def ask(request: pytest.FixtureRequest, channel: grpc.Channel) -> Any:
         response_deserializer=messages.ServerReflectionResponse.FromString,
     )
 
-    def ask(*wanted: dict[str, Any]) -> list[messages.ServerReflectionResponse]:
-        return list(stream((messages.ServerReflectionRequest(**each) for each in wanted), timeout=20))
+    def ask(*fields: dict[str, Any]) -> list[messages.ServerReflectionResponse]:
+        return list(stream((messages.ServerReflectionRequest(**each) for each in fields), timeout=20))
 
     return ask
 

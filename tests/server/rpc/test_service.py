@@ -1,4 +1,4 @@
-"""The services over the wire: what is answered when nothing is wrong."""
+"""The services over the wire: responses when nothing is wrong."""
 
 import hashlib
 import math
@@ -105,7 +105,7 @@ def test_the_article_to_the_last_digit(
     ]
 
 
-def test_an_answer_names_what_computed_it(predict: Callable[..., predictions.PredictResponse]) -> None:
+def test_a_response_names_the_version_that_computed_it(predict: Callable[..., predictions.PredictResponse]) -> None:
     response = predict(predict_request("article-linear", [2, 3]))
     assert (response.network, response.version) == ("article-linear", 1)
     assert len(response.digest) == 64
@@ -113,7 +113,7 @@ def test_an_answer_names_what_computed_it(predict: Callable[..., predictions.Pre
 
 
 @pytest.mark.parametrize("said", ["exact", "fast"])
-def test_every_answer_says_how_it_was_computed(channel: grpc.Channel, said: Numerics) -> None:
+def test_every_response_has_its_numerics(channel: grpc.Channel, said: Numerics) -> None:
     network = replace(spec.from_nodes({"output": [1, 2]}), numerics=said)
     register(channel, f"numerics-{said}", spec.to_message(network))
     request = predict_request(f"numerics-{said}", [2, 3])
@@ -271,7 +271,7 @@ def test_upload(channel: grpc.Channel) -> None:
     assert response.version.digest == hashlib.sha256(content).hexdigest()
 
 
-def test_stream_answers_every_id_and_survives_errors(channel: grpc.Channel) -> None:
+def test_a_stream_responds_to_every_id_and_survives_errors(channel: grpc.Channel) -> None:
     def requests() -> Iterator[predictions.PredictStreamRequest]:
         for index in range(500):
             name = "article-linear" if index % 7 else "missing"
@@ -288,7 +288,7 @@ def test_stream_answers_every_id_and_survives_errors(channel: grpc.Channel) -> N
             assert len(response.error.details) >= 2
 
 
-def test_many_answers_each_request_in_order(channel: grpc.Channel) -> None:
+def test_predict_many_has_a_result_for_each_request_in_order(channel: grpc.Channel) -> None:
     names = ["article-linear", "missing", "article-2-hidden", "article-linear"]
     rows = [[2.0, 3.0], [1.0, 1.0], [3.0, 5.0], [1.0, 2.0, 3.0]]
     requests = [predict_request(name, row) for name, row in zip(names, rows, strict=True)]
@@ -379,16 +379,16 @@ def test_the_documented_scopes_are_those_of_the_protos() -> None:
 def test_drain_loses_nothing(start_server: Callable[..., ServerProcess], number: signal.Signals) -> None:
     server = start_server("--lame-duck=0.3")
     failures: list[grpc.StatusCode] = []
-    answered = 0
+    served = 0
     stopping = threading.Event()
 
     def load() -> None:
-        nonlocal answered
+        nonlocal served
         with grpc.insecure_channel(server.address) as channel:
             while not stopping.is_set():
                 try:
                     call(channel, f"{PREDICTIONS}Predict", predict_request("article-linear", [2, 3]))
-                    answered += 1
+                    served += 1
                 except grpc.RpcError as error:
                     failures.append(error.code())
                     return
@@ -407,7 +407,7 @@ def test_drain_loses_nothing(start_server: Callable[..., ServerProcess], number:
         assert not failures
         assert list(watch) == []
     assert server.wait() == 0
-    assert answered
+    assert served
 
 
 def test_a_second_server_cannot_take_the_port_or_the_database(

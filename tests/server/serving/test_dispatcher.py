@@ -1,4 +1,4 @@
-"""Any history of calls at both transports: every call gets one response, its own, and nothing is left behind."""
+"""Any history of calls at both transports: every call gets one response, its own, and nothing is left."""
 
 import asyncio
 import itertools
@@ -49,7 +49,7 @@ HOT = {f"/forwardpass.v1.PredictionService/{method.name}": method for method in 
 
 
 class FakeFront:
-    """What `NativeTransport` uses of `NativeGrpcFront`: events go in by hand, answers stay to be looked at."""
+    """What `NativeTransport` uses of `NativeGrpcFront`: events go in by hand, and responses are kept."""
 
     def __init__(self) -> None:
         self.responses: dict[int, list[bytes | str]] = {}
@@ -93,11 +93,11 @@ class FakeFront:
             self._news.notify_all()
 
     def bring(self, events: Sequence[Any]) -> None:
-        """Let events come at the same moment; return when the door has taken them."""
+        """Let events come at the same moment; return when the transport has taken them."""
         with self._news:
             self._events += events
             self._news.notify_all()
-            assert self._news.wait_for(lambda: self._waits and not self._events, 10), "the door's thread has gone"
+            assert self._news.wait_for(lambda: self._waits and not self._events, 10), "the transport's thread has gone"
 
 
 def reason_of(status: Status) -> str:
@@ -116,9 +116,9 @@ class Sent:
     """A call that was made, and what it must come to.
 
     Attributes:
-        method: What is asked.
+        method: The method.
         request: The bytes.
-        expected: What the answer says: numbers, the numbers or reason of each request of several, or a reason.
+        expected: Its outcome: numbers, the numbers or reason of each request of several, or a reason.
         may_also: Reasons that are as good, since they depend on time.
         number: What the front knows the call by.
         task: What waits in the event loop.
@@ -134,7 +134,7 @@ class Sent:
     task: "asyncio.Task[bytes] | None" = None
     cancelled: bool = False
 
-    def said(self, response: bytes) -> object:
+    def outcome(self, response: bytes) -> object:
         if self.method is PREDICT:
             return numbers_of(PredictResponse.FromString(response))
         if self.method is TRACE:
@@ -151,8 +151,8 @@ class Sent:
         if self.cancelled and not responses:
             return
         (response,) = responses
-        said = self.said(response) if isinstance(response, bytes) else response
-        assert said == self.expected or said in self.may_also, (self, said)
+        outcome = self.outcome(response) if isinstance(response, bytes) else response
+        assert outcome == self.expected or outcome in self.may_also, (self, outcome)
 
 
 class Broken(Registry):
@@ -186,7 +186,7 @@ REFUSED = {
 
 
 class TransportsMachine(RuleBasedStateMachine):
-    """Calls come at two doors of one dispatcher, in any order and company."""
+    """Calls come at two transports of one dispatcher, in any order and batch."""
 
     @initialize()
     def open(self) -> None:
@@ -218,7 +218,7 @@ class TransportsMachine(RuleBasedStateMachine):
         self.ids = itertools.count(1)
         self.events: list[Any] = []
         self.sent: list[Sent] = []
-        # Those that no door has seen yet.
+        # Those that no transport has seen yet.
         self.new: list[Sent] = []
 
     async def _asyncio_transport(self) -> AsyncioTransport:
@@ -351,7 +351,7 @@ class TransportsMachine(RuleBasedStateMachine):
 
     @rule()
     def turn(self) -> None:
-        """Let each door see what has come since the last time."""
+        """Let each transport see the calls that came since the last time."""
         if self.in_flight.draining:
             for sent in self.new:
                 if sent.expected != "QUOTA_EXCEEDED":
@@ -374,7 +374,7 @@ class TransportsMachine(RuleBasedStateMachine):
 
     @rule()
     def settle(self) -> None:
-        """When all is answered, every answer is right and nothing is left."""
+        """When every call has its response, each is right and nothing is left."""
         self.turn()
         end = time.monotonic() + 5
         while self.in_flight.count:
@@ -383,12 +383,12 @@ class TransportsMachine(RuleBasedStateMachine):
         assert self.in_flight.count == 0
         self.loop.run_until_complete(asyncio.sleep(0))
         for sent in self.sent:
-            sent.check(self.answers_to(sent))
+            sent.check(self.responses_to(sent))
         assert not self.front.responses
         wait_until(lambda: not self.dispatcher._waiting, 60)
         self.sent.clear()
 
-    def answers_to(self, sent: Sent) -> Sequence[bytes | str]:
+    def responses_to(self, sent: Sent) -> Sequence[bytes | str]:
         if sent.task is None:
             return self.front.responses.pop(sent.number, [])
         assert sent.task.done()
@@ -447,7 +447,7 @@ def test_what_is_abandoned_is_not_finished(registry: Registry) -> None:
     assert not dispatcher._waiting
 
 
-def test_one_row_is_answered_while_long_work_is_under_way(registry: Registry) -> None:
+def test_one_row_gets_its_response_while_long_work_is_under_way(registry: Registry) -> None:
     dispatcher, transport = make_dispatcher(registry), KeepingTransport()
     may_go_on = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Replies written as bytes are what protobuf would have written of messages."""
+"""Responses written as bytes are those that protobuf would have written of messages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -155,7 +155,7 @@ def test_lengths_of_one_two_and_three_bytes(dtype: str, outputs: int, *, classes
     assert max(map(len, traced)) > 2**16
 
 
-def test_answers_of_many_rows_follow_each_other_at_every_length() -> None:
+def test_responses_of_many_rows_follow_each_other_at_every_length() -> None:
     of = loaded(chain([1, 1]))
     check_predict(of, range(1, 40))
     check_predict(of, [1] * 300)
@@ -164,11 +164,13 @@ def test_answers_of_many_rows_follow_each_other_at_every_length() -> None:
 def test_a_tie_goes_to_the_first_and_one_half_to_the_second_class() -> None:
     several = loaded(chain([1, 3], classes=["a", "b", "c"]))
     ties = np.array([[0.5, 0.5, 0.1], [0.1, 0.7, 0.7], [0.0, 0.0, 0.0]])
-    labels = [PredictResponse.FromString(encoded) for encoded in encode_predictions(several, ties, [1, 1, 1], REVISION)]
+    labels = [
+        PredictResponse.FromString(response) for response in encode_predictions(several, ties, [1, 1, 1], REVISION)
+    ]
     assert [response.classifications[0].label for response in labels] == ["a", "b", "a"]
     binary = loaded(chain([1, 1], classes=["no", "yes"]))
-    (encoded,) = encode_predictions(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2], REVISION)
-    assert [found.label for found in PredictResponse.FromString(encoded).classifications] == ["yes", "no"]
+    (response,) = encode_predictions(binary, np.array([[0.5], [np.nextafter(0.5, 0)]]), [2], REVISION)
+    assert [found.label for found in PredictResponse.FromString(response).classifications] == ["yes", "no"]
 
 
 @given(st.integers(1, 2**63 - 1))

@@ -36,7 +36,7 @@ from tests.support.sample_networks import chain, identity, loaded
 from tests.support.serving import POLICY, make_predictor, respond
 
 ERRORS = {"missing": MissingValueError, "unknown": UnknownCategoryError, "refuse": OutOfRangeError}
-"""What is raised of each violation, in the order in which it is told."""
+"""The error of each violation, in the order in which they are raised."""
 
 AGE = {"name": "age", "range": [0, 120], "missing": 40}
 CITY = {"name": "city", "kind": "category", "categories": ["Bern", "Basel"], "unknown": "Bern", "missing": "nan"}
@@ -250,7 +250,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ForwardpassError], str, str]] = {
 
 
 @pytest.mark.parametrize(("inputs", "error", "path", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused(inputs: dict[str, Any], error: type[ForwardpassError], path: str, words: str) -> None:
+def test_inputs_that_are_rejected(inputs: dict[str, Any], error: type[ForwardpassError], path: str, words: str) -> None:
     with pytest.raises(error) as refused:
         read_inputs(PredictRequest(network="sample", **inputs), typed(*STRICT))
     fault = refused.value.faults[0]
@@ -289,7 +289,7 @@ def test_columns_suit_networks_of_plain_features_too() -> None:
         read_inputs(PredictRequest(**of_columns(b, numbers("a", 3, np.nan))), of)
 
 
-def test_faults_and_warnings_are_counted_and_some_are_told() -> None:
+def test_faults_and_warnings_are_counted_and_some_are_listed() -> None:
     many = np.arange(300.0).reshape(-1, 1)
     read = read_inputs(PredictRequest(tensor=to_tensor(many)), typed({"name": "a", "range": [100, None], "unit": "kg"}))
     assert read.warnings is not None
@@ -313,7 +313,7 @@ def predictor() -> Any:
 
 @pytest.mark.parametrize("method", [PREDICT, TRACE], ids=["Predict", "Trace"])
 def test_calls_with_warnings_share_a_batch_with_others(predictor: Predictor, method: Any) -> None:
-    request, response = (PredictRequest, PredictResponse) if method is PREDICT else (TraceRequest, TraceResponse)
+    request, response_type = (PredictRequest, PredictResponse) if method is PREDICT else (TraceRequest, TraceResponse)
     rows = [[30.0, 0, 1], [130, 5, np.nan], [30, 1, 0], [130, 5, np.nan], [-1, np.nan, 0]]
     calls = [
         RawRequest(method, request(network="typed", tensor=to_tensor(np.array([row]))).SerializeToString())
@@ -321,16 +321,18 @@ def test_calls_with_warnings_share_a_batch_with_others(predictor: Predictor, met
     ]
     expected = np.array([[30, 0, 1], [130, 0, 0], [30, 1, 0], [130, 0, 0], [np.nan, np.nan, np.nan]])
     for _ in range(2):  # the second time their heads are known
-        responses = [response.FromString(one) for one in respond(predictor, calls) if isinstance(one, bytes)]
-        outputs = np.concatenate([from_tensor(one.outputs) for one in responses])
+        responses = [
+            response_type.FromString(response) for response in respond(predictor, calls) if isinstance(response, bytes)
+        ]
+        outputs = np.concatenate([from_tensor(response.outputs) for response in responses])
         assert np.array_equal(outputs, expected, equal_nan=True)
-        assert [one.warning_count for one in responses] == [0, 1, 0, 1, 1]
-        assert [[each.value for each in one.warnings] for one in responses] == [[], [130], [], [130], [-1]]
-        assert [len(one.classifications) for one in responses] == [1] * 5
+        assert [response.warning_count for response in responses] == [0, 1, 0, 1, 1]
+        assert [[each.value for each in response.warnings] for response in responses] == [[], [130], [], [130], [-1]]
+        assert [len(response.classifications) for response in responses] == [1] * 5
     assert len(assemble_batches(predictor.read(calls).rows, POLICY)) == 1
 
 
-def test_a_bad_row_among_known_heads_is_refused_alone() -> None:
+def test_a_bad_row_among_prepared_requests_is_rejected_alone() -> None:
     store = SqlStore("sqlite://")
     registry = Registry.open(store)
     registry.register("strict", identity(3, inputs=STRICT))
@@ -346,7 +348,7 @@ def test_a_bad_row_among_known_heads_is_refused_alone() -> None:
     store.close()
 
 
-def test_the_most_probable_classes_count_for_the_size_of_an_answer() -> None:
+def test_the_most_probable_classes_count_for_the_size_of_a_response() -> None:
     store = SqlStore("sqlite://")
     registry = Registry.open(store)
     registry.register("sample", identity(100, classes=[f"a class of some length {index}" for index in range(100)]))
@@ -367,21 +369,21 @@ def test_examples_are_computed_as_predictions_are() -> None:
 @given(st.sampled_from(["float32", "float64"]), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_outputs_are_scaled_and_shifted_after_the_last_layer(dtype: str, rows: int, seed: int) -> None:
     outputs = ["a", {"name": "b", "scale": 0.1}, {"name": "c", "shift": 0.3}, {"name": "d", "scale": 1e3, "shift": -7}]
-    told = compile_plan(identity(4, dtype=dtype, outputs=outputs))
+    scaled = compile_plan(identity(4, dtype=dtype, outputs=outputs))
     plain = compile_plan(identity(4, dtype=dtype))
     matrix = np.random.default_rng(seed).standard_normal((rows, 4)).astype(dtype)
     scale, shift = np.array([1, 0.1, 1, 1e3], dtype), np.array([0, 0, 0.3, -7], dtype)
     expected = core.forward(plain, matrix) * scale + shift
-    assert core.forward(told, matrix).tobytes() == expected.tobytes()
-    traced, before = core.trace(told, matrix), core.trace(plain, matrix)
+    assert core.forward(scaled, matrix).tobytes() == expected.tobytes()
+    traced, before = core.trace(scaled, matrix), core.trace(plain, matrix)
     assert traced.outputs.tobytes() == expected.tobytes()
     assert traced.layers[0].activation.tobytes() == before.layers[0].activation.tobytes()
     stepped = np.empty_like(expected)
-    for _ in core.forward_steps(told, matrix, stepped, 8):
+    for _ in core.forward_steps(scaled, matrix, stepped, 8):
         pass
     assert stepped.tobytes() == expected.tobytes()
-    steps = core.empty_trace(told, rows)
-    for _ in core.trace_steps(told, matrix, steps, 8):
+    steps = core.empty_trace(scaled, rows)
+    for _ in core.trace_steps(scaled, matrix, steps, 8):
         pass
     assert steps.outputs.tobytes() == expected.tobytes()
 
@@ -412,7 +414,7 @@ def test_the_most_probable_classes_come_first_and_of_equal_ones_the_first(row: l
 
 
 @pytest.mark.parametrize(("classes", "top"), [(["a"] * 0, 1), (["a", "b", "c"], -1)], ids=["no classes", "negative"])
-def test_most_probable_classes_that_cannot_be_told(classes: list[str], top: int) -> None:
+def test_most_probable_classes_that_cannot_be_listed(classes: list[str], top: int) -> None:
     store = SqlStore("sqlite://")
     registry = Registry.open(store)
     registry.register("sample", identity(3, classes=classes))

@@ -38,13 +38,13 @@ def faults_of(rows: list[list[str]]) -> list[str]:
     return [fault.message for fault in caught.value.faults if "no such feature" in fault.message]
 
 
-def test_a_typing_error_is_told_with_the_nearest_feature() -> None:
+def test_a_typing_error_is_reported_with_the_nearest_feature() -> None:
     (message,) = faults_of([[*NAMES, "feature numbre 7"]])
     assert "did you mean 'feature number 7'?" in message
 
 
 @pytest.mark.parametrize("rows", [1, 5], ids=["in one row", "over the rows"])
-def test_many_typing_errors_are_all_told_and_some_with_hints(rows: int) -> None:
+def test_many_typing_errors_are_all_reported_and_some_with_hints(rows: int) -> None:
     # A hint compares names, which takes a millisecond or more: 300 of them once stopped the server for a minute.
     wrong = [f"feature numbre {index}" for index in range(300)]
     messages = faults_of([[*NAMES, *wrong[row::rows]] for row in range(rows)])
@@ -145,7 +145,7 @@ class TestOverflow:
         [tensor_of(1, 1, numbers=[1e39]), row_of({"a": 1e39}), columns_of({"a": [1e39]})],
         ids=["tensor", "rows", "columns"],
     )
-    def test_the_value_is_told(self, features: list[Any], inputs: dict[str, Any], *, lenient: bool) -> None:
+    def test_the_value_is_named(self, features: list[Any], inputs: dict[str, Any], *, lenient: bool) -> None:
         of = loaded(identity(1, inputs=features, dtype="float32", allow_non_finite_inputs=lenient))
         with pytest.raises(NonFiniteInputError, match=r"is 1e\+39, which float32 cannot hold") as caught:
             read(of, inputs)
@@ -179,13 +179,13 @@ class TestExactIntegers:
         assert read(loaded(identity(1, dtype="float32")), tensor_of(1, 1, numbers=[2**24 + 1])).tolist() == [[2**24]]
 
 
-def test_a_name_in_another_normal_form_is_told() -> None:
+def test_a_name_in_another_normal_form_is_named() -> None:
     with pytest.raises(FeatureMismatchError) as caught:
         read(loaded(identity(1, inputs=["größe"])), row_of({unicodedata.normalize("NFD", "größe"): 1.0}))
     assert "pass unicodedata.normalize('NFC', text)" in caught.value.faults[0].message
 
 
-def test_a_category_in_another_normal_form_is_told() -> None:
+def test_a_category_in_another_normal_form_is_named() -> None:
     city = {"name": "city", "kind": "category", "categories": ["Zürich", "Bern"]}
     with pytest.raises(UnknownCategoryError, match=r"pass unicodedata.normalize\('NFC', text\)"):
         read(loaded(identity(1, inputs=[city])), row_of({"city": unicodedata.normalize("NFD", "Zürich")}))

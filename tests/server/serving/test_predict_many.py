@@ -105,7 +105,7 @@ def plain_status(error: Exception) -> Status:
 
 
 @given(st.lists(st.one_of(LENGTHS, st.text()), max_size=5))
-def test_answers_are_joined_as_messages_would_be(drawn: list[int | str]) -> None:
+def test_results_are_joined_as_messages_would_be(drawn: list[int | str]) -> None:
     responses: list[bytes | Exception] = [
         ValueError(one) if isinstance(one, str) else PredictResponse(network="n" * one).SerializeToString()
         for one in drawn

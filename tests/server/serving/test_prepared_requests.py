@@ -1,4 +1,4 @@
-"""Requests that are read by their head are answered as if each were parsed."""
+"""Responses to prepared requests are those that each request would get if it were parsed."""
 
 from collections.abc import Iterator
 
@@ -123,7 +123,7 @@ def all_calls(draw: st.DrawFn) -> list[RawRequest]:
 
 @settings(max_examples=400)
 @given(calls=all_calls(), order=st.randoms(use_true_random=False))
-def test_answers_do_not_depend_on_what_was_read_before(
+def test_responses_do_not_depend_on_what_was_read_before(
     shared: Registry, calls: list[RawRequest], order: object
 ) -> None:
     expected = [comparable(respond(make_predictor(shared, LIMITS), [call])[0]) for call in calls]
@@ -138,7 +138,7 @@ def test_answers_do_not_depend_on_what_was_read_before(
     assert [comparable(response) for response in together] == [expected[place] for place in shuffled]
 
 
-def test_the_usual_request_is_read_by_its_head(registry: Registry) -> None:
+def test_the_usual_request_is_prepared(registry: Registry) -> None:
     registry.register("same", identity())
     predictor = make_predictor(registry, LIMITS)
     calls = [RawRequest(PREDICT, number_request("same", float(n)).SerializeToString()) for n in range(20)]
@@ -146,11 +146,11 @@ def test_the_usual_request_is_read_by_its_head(registry: Registry) -> None:
     prepared = predictor._prepared.caches[PREDICT]
     assert all(prepared.find(call.data) for call in calls)
     responses = [response for response in respond(predictor, calls) if isinstance(response, bytes)]
-    found = [PredictResponse.FromString(encoded).outputs.data for encoded in responses]
+    found = [PredictResponse.FromString(response).outputs.data for response in responses]
     assert [np.frombuffer(data).item() for data in found] == list(range(20))
 
 
-def test_a_request_with_a_revision_is_read_by_its_head_too(registry: Registry) -> None:
+def test_a_request_with_a_revision_is_prepared_too(registry: Registry) -> None:
     registry.register("same", identity())
     predictor = make_predictor(registry, LIMITS)
     calls = []
@@ -165,11 +165,11 @@ def test_a_request_with_a_revision_is_read_by_its_head_too(registry: Registry) -
         responses = [
             response for some in together for response in respond(predictor, some) if isinstance(response, bytes)
         ]
-        found = [PredictResponse.FromString(encoded).outputs.data for encoded in responses]
+        found = [PredictResponse.FromString(response).outputs.data for response in responses]
         assert [np.frombuffer(data).item() for data in found] == list(range(20))
 
 
-def test_heads_that_are_cut_at_other_places_are_not_taken_for_each_other(shared: Registry) -> None:
+def test_heads_that_are_cut_at_other_places_are_kept_apart(shared: Registry) -> None:
     """Two requests whose bytes around their numbers are the same, but not where the numbers stand."""
     data = np.array([1.0, 2.0]).tobytes()
     tensor = b"\x08\x02\x12\x02\x01\x02" + bytes_field(3, data)
@@ -183,7 +183,7 @@ def test_heads_that_are_cut_at_other_places_are_not_taken_for_each_other(shared:
 
 
 @pytest.mark.parametrize("network", ["double", "single"])
-def test_numbers_that_are_not_finite_refuse_only_their_own_call(shared: Registry, network: str) -> None:
+def test_numbers_that_are_not_finite_reject_only_their_own_call(shared: Registry, network: str) -> None:
     predictor = make_predictor(shared, LIMITS)
     rows = [[1.0, 2.0], [np.nan, 1.0], [3.0, 4.0], [0.0, -np.inf], [5.0, 6.0]]
     calls = [
@@ -234,7 +234,7 @@ def test_a_change_of_the_registry_is_seen_at_once(registry: Registry) -> None:
     }
 
     def seen() -> dict[str, object]:
-        """What each reference answers: a version's number, or an error; asked twice, so that prepared are known."""
+        """What each reference leads to: a version's number, or an error; the second time, requests are prepared."""
         for _ in range(2):
             found = respond(predictor, list(calls.values()))
         return {

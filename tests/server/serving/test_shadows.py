@@ -1,4 +1,4 @@
-"""What is computed beside others: after the answer, on the rows drawn, counted as numpy does it, never in the way."""
+"""Shadows are computed after the response, on the rows drawn; differences are counted as numpy counts them."""
 
 import threading
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ SECONDS = 60.0
 
 
 class Bench:
-    """A registry with a network of two versions, and what answers its calls."""
+    """A registry with a network of two versions, and the dispatcher of its calls."""
 
     def __init__(self, registry: Registry, policy: BatchingPolicy = POLICY) -> None:
         self.registry = registry
@@ -107,10 +107,10 @@ def test_counts_are_those_of_numpy(bench: Bench, sizes: list[int]) -> None:
     assert 0 < expected.beyond < 300
     assert expected.relabeled
     assert bench.figures() == expected
-    answered = np.concatenate(
+    responded = np.concatenate(
         [np.frombuffer(PredictResponse.FromString(response).outputs.data) for response in bench.transport.responses]  # type: ignore[arg-type] # all are bytes
     )
-    assert answered.tobytes() == ours.tobytes(), "what is answered is the version's own"
+    assert responded.tobytes() == ours.tobytes(), "the response has the version's own outputs"
 
 
 def test_only_the_share_is_computed(bench: Bench) -> None:
@@ -139,7 +139,7 @@ def test_long_work_counts_too(registry: Registry) -> None:
     bench.dispatcher.close()
 
 
-def test_the_answer_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_response_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shadow that hangs keeps nobody waiting; what it cannot take is dropped, and all of it is counted."""
     begun, may_go_on = threading.Event(), threading.Event()
 
@@ -232,7 +232,7 @@ def test_closing_drops_what_waits(bench: Bench) -> None:
 
 
 def test_typed_features(registry: Registry) -> None:
-    """What is missing for the version that answers may be NaN for its layers, and is no failure of the shadow."""
+    """A value that is missing for the live version may be NaN for its layers; that is no failure of the shadow."""
     layers = [{"kind": "impute", "values": [7.0]}, {"weights": [[1.0]]}]
     for weight in (1.0, 2.0):
         document = {

@@ -120,8 +120,8 @@ class TestResolve:
         waits, loads = raw(1.0, network="missing"), raw(1.0)
         missing = resolve_now(waits, decode(waits), registry, registry.snapshot)
         assert isinstance(missing, UnresolvedRequest)
-        cold = UnresolvedRequest(loads, decode(loads), registry.version("net", ""), registry.snapshot)
-        rejected, found = finish(resolve([missing, cold], registry))
+        unloaded = UnresolvedRequest(loads, decode(loads), registry.version("net", ""), registry.snapshot)
+        rejected, found = finish(resolve([missing, unloaded], registry))
         assert isinstance(rejected, RejectedRequest)
         assert rejected.error is registry.error
         assert isinstance(found, ResolvedRequest)

@@ -39,8 +39,8 @@ def test_a_task_hands_its_error_over() -> None:
     assert [type(error) for error in errors] == [ZeroDivisionError]
 
 
-def test_a_task_that_is_not_wanted_any_more_ends_and_cleans_up() -> None:
-    wanted, cleaned = [True, False], threading.Event()
+def test_a_task_that_is_cancelled_ends_and_cleans_up() -> None:
+    turns, cleaned = [True, False], threading.Event()
 
     async def work() -> None:
         try:
@@ -48,7 +48,7 @@ def test_a_task_that_is_not_wanted_any_more_ends_and_cleans_up() -> None:
         finally:
             cleaned.set()
 
-    task: Task[None] = Task(work(), on_done=unexpected, on_error=unexpected, is_wanted=lambda: wanted.pop(0))
+    task: Task[None] = Task(work(), on_done=unexpected, on_error=unexpected, is_wanted=lambda: turns.pop(0))
     task.run()
     task.run()
     assert task.is_done
