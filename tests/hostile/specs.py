@@ -83,9 +83,9 @@ CORPUS: Mapping[str, Hostile] = {
     "deep lists": _json(lambda: b"[" * 200_000, "nested too deeply"),
     "deep objects": _json(lambda: b'{"a":' * 60_000, "nested too deeply"),
     "more deep objects than there can be": _json(lambda: b'{"a":' * 200_000, "objects"),
-    "a key many times": _json(lambda: b"{" + b",".join([b'"format":1'] * 200_000) + b"}", "more than once"),
+    "a key many times": _json(lambda: b"{" + b",".join([b'"format":1'] * 200_000) + b"}", "repeated"),
     "many keys twice": _json(
-        lambda: b"{" + b",".join(b'"k%d":1' % (n % 25_000) for n in range(50_000)) + b"}", "more than once"
+        lambda: b"{" + b",".join(b'"k%d":1' % (n % 25_000) for n in range(50_000)) + b"}", "repeated"
     ),
     "many unknown keys": _json(
         lambda: b"{" + b",".join(b'"k%d":1' % n for n in range(50_000)) + b"}", "not known here"
@@ -111,7 +111,7 @@ CORPUS: Mapping[str, Hostile] = {
     "expression: attributes": _json(lambda: expression("x.__class__.__mro__"), "activation"),
     "safetensors: a header beyond the file": _file(lambda: tensors({}, length=2**63), "cut short"),
     "safetensors: a header of 2 GB": _file(lambda: tensors({}, length=2**31), "cut short"),
-    "safetensors: dims beyond memory": _file(lambda: tensors(tensor([2**31, 2**31], 0, 8), bytes(8)), "needed"),
+    "safetensors: dims beyond memory": _file(lambda: tensors(tensor([2**31, 2**31], 0, 8), bytes(8)), "needs"),
     "safetensors: dims whose product overflows": _file(lambda: tensors(tensor([2**32, 2**32], 0, 0)), "needs"),
     "safetensors: negative dims": _file(lambda: tensors(tensor([-1, -8], 0, 64), bytes(64)), "shape"),
     "safetensors: an end before the begin": _file(lambda: tensors(tensor([1, 1], 8, 0), bytes(8)), "data_offsets"),

@@ -134,8 +134,8 @@ def _activation(value: object, info: "ValidationInfo[Context]") -> Activation:
         near = nearest(word, [*ACTIVATIONS, *SYNONYMS])
         hint = f"; did you mean {quoted(near)}?" if near else f"; must be one of {', '.join(ACTIVATIONS)}"
         if not word.isidentifier():
-            hint += '; a function of your own is {"expression": ...}'
-        refuse([(("name",), f"is {quoted(word)}, which is no activation function{hint}")])
+            hint += '; an expression is written as {"expression": ...}'
+        refuse([(("name",), f"is {quoted(word)}, which is not an activation function{hint}")])
     given = {key: number for key, number in value.items() if key != "name"}
     problems = _parameter_problems(name, given, info)
     if problems:
@@ -191,7 +191,7 @@ def _parameter_problems(name: str, given: Mapping[Any, object], info: "Validatio
         if key not in known:
             near = nearest(_word(key), known)
             has = f"; did you mean {quoted(near)}?" if near else f"; it has {listed(known) or 'none'}"
-            problems.append(((_word(key),), f"{quoted(_word(key))} is no parameter of {name}{has}"))
+            problems.append(((_word(key),), f"{quoted(_word(key))} is not a parameter of {name}{has}"))
         elif (fault := number_fault(value, info.context.dtype)) is not None:
             problems.append(((key,), fault))
         else:

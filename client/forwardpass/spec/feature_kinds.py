@@ -121,16 +121,16 @@ def _feature_faults(feature: FeatureOutline) -> Iterator[tuple[tuple[str | int, 
         if kinds is not None and kind not in kinds:
             yield (key,), f"does not go with a feature of the kind {quoted(kind)}; leave it out"
     if kind == "category" and not feature.categories:
-        yield ("categories",), "is missing or empty; must be a list of the category's categories"
+        yield ("categories",), "is missing or empty; must be a list of the categories"
     first: dict[str, int] = {}
     for place, category in enumerate(feature.categories):
         if isinstance(category, str) and first.setdefault(category, place) != place:
-            yield ("categories", place), f"{quoted(category)} is there already, at index {first[category]}"
+            yield ("categories", place), f"{quoted(category)} appears before, at index {first[category]}"
     low, high = feature.range
     if low is not None and high is not None and low > high:
         yield ("range",), f"is [{low}, {high}]; the first end must not be above the second"
     if "out_of_range" in feature.keys and "range" not in feature.keys:
-        yield ("out_of_range",), "says what becomes of a number out of range; say the range too"
+        yield ("out_of_range",), "needs a range; add `range`, or leave it out"
     for key, value in (("missing", feature.missing), ("unknown", feature.unknown)):
         fault = _fill_value_fault(value, feature) if key in feature.keys else None
         if fault is not None:
@@ -142,7 +142,7 @@ def _fill_value_fault(value: object, feature: FeatureOutline) -> str | None:
         return None
     if feature.kind == "category":
         if isinstance(value, str) and value not in feature.index:
-            return f"is {quoted(value)}, which is none of the categories; {_words('a category')}"
+            return f"is {quoted(value)}, which is not one of the categories; {_words('a category')}"
         return None if isinstance(value, str) else f"is {found(value)}; {_words('a category')}"
     if isinstance(value, str):
         return f"is {quoted(value)}; {_words('a number' if feature.kind == 'number' else 'true or false')}"
@@ -215,7 +215,7 @@ def _example_category(value: object, feature: FeatureOutline, *, named: bool) ->
             return None, float(feature.index[value])
         if not _is_word(feature.unknown, REFUSE):
             return None, UNKNOWN
-        return f"is {quoted(value)}, which is no category; {_some(feature.index)}", None
+        return f"is {quoted(value)}, which is not a category; {_some(feature.index)}", None
     if named or number_fault(value, np.float64) is not None:
         return f"is {found(value)}; must be a category, a text in quotes", None
     number = float(value)  # type: ignore[arg-type] # a number, by the check

@@ -203,7 +203,10 @@ class OneHotModel(LayerModel):
     def check_declared(cls, given: Mapping[str, object], reads: int | None) -> Iterator[Problem]:
         """Yield the indices where the layer reads several values."""
         if "indices" not in given and reads is not None and reads > 1:
-            yield ("indices",), f"is missing; say which of the {reads} values that it reads each node looks at"
+            yield (
+                ("indices",),
+                f"is missing; each node needs the index of one of the {reads} values",
+            )
 
     def check_arrays(self, inputs: int) -> Iterator[Problem]:
         """Yield indices beyond the values, and categories that appear twice for one value."""

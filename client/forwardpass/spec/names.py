@@ -105,7 +105,7 @@ def text_fault(value: object, limit: int) -> str | None:
 def _unreadable(value: str, besides: str = "") -> str | None:
     odd = next((c for c in value if not c.isprintable() and c not in besides), None)
     if odd is not None:
-        return f"has the character U+{ord(odd):04X}, which cannot be seen or printed; leave it out"
+        return f"has the character U+{ord(odd):04X}, which is not printable; leave it out"
     if not unicodedata.is_normalized("NFC", value):
         return f"is {quoted(value)}, which is not in Unicode's normal form C (NFC); normalize it"
     return None

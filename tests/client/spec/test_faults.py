@@ -257,8 +257,8 @@ TEXTS: dict[str, tuple[str | bytes, str, str]] = {
     "nothing": ("", "", "JSON"),
     "no object": ("[]", "spec", "object"),
     "not UTF-8": (b"\xff\xfe{", "", "UTF-8"),
-    "key twice": ('{"format": 1, "format": 2}', "spec.format", "more than once"),
-    "key twice, deep": ('{"layers": [{"name": "a", "name": "b"}]}', "spec.layers[0].name", "more than once"),
+    "key twice": ('{"format": 1, "format": 2}', "spec.format", "repeated"),
+    "key twice, deep": ('{"layers": [{"name": "a", "name": "b"}]}', "spec.layers[0].name", "repeated"),
     "deep": ("[" * 100_000, "", "deep"),
     "deep object": ('{"a":' * 50_000, "", "deep"),
     "NaN": (json.dumps(hidden(weights=[[1, float("nan")], [1, 1]])), "spec.layers[0].weights[0][1]", "NaN"),
@@ -384,7 +384,7 @@ def test_a_network_that_holds_too_much_at_once_is_refused() -> None:
     assert spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [*layers[:7], some]}).layers
     told = faults({"format": spec.FORMAT, "inputs": 1, "layers": [*layers, last]})
     assert list(told) == ["spec.layers[8]"]
-    assert "540001 values of each row are held here at once; at most 524288" in told["spec.layers[8]"]
+    assert "540001 values of each row are held at once; at most 524288" in told["spec.layers[8]"]
 
 
 def test_the_paths_of_a_message_are_its_own_field_names() -> None:

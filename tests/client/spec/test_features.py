@@ -88,7 +88,7 @@ FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
     "fill value that is no category": (
         network({**CITY, "unknown": "Rom"}),
         "spec.inputs[0].unknown",
-        "none of the categories",
+        "not one of the categories",
     ),
     "fill value that is a number": (network({**CITY, "missing": 1}), "spec.inputs[0].missing", "must be a category"),
     "missing number as text": (network({**AGE, "missing": "mean"}), "spec.inputs[0].missing", "must be a number"),
@@ -99,7 +99,11 @@ FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
     "range of one end": (network({**AGE, "range": [2]}), "spec.inputs[0].range", "two numbers"),
     "range of no end": (network({**AGE, "range": [None, None]}), "spec.inputs[0].range", "leave it out"),
     "range of texts": (network({**AGE, "range": ["0", 1]}), "spec.inputs[0].range[0]", "number"),
-    "rule without range": (network({"name": "a", "out_of_range": "warn"}), "spec.inputs[0].out_of_range", "range too"),
+    "rule without range": (
+        network({"name": "a", "out_of_range": "warn"}),
+        "spec.inputs[0].out_of_range",
+        "needs a range",
+    ),
     "rule that is none": (network({**AGE, "out_of_range": "clip"}), "spec.inputs[0].out_of_range", '"refuse"'),
     "key typo": (network({**AGE, "rnage": [0, 1]}), "spec.inputs[0].rnage", '"range"'),
     "category of an example": (

@@ -77,13 +77,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "half an index": ({"kind": "take", "indices": [0.5]}, "indices[0]", "must be the index of a value"),
     "no reduction": ({"kind": "pool", "windows": [[0]], "reduce": "avg"}, "reduce", 'is "avg"; must be "max"'),
-    "a key twice": ({"kind": "lookup", "keys": [1, 1], "values": [2, 3]}, "keys[1]", "is there already"),
+    "a key twice": ({"kind": "lookup", "keys": [1, 1], "values": [2, 3]}, "keys[1]", "is a duplicate"),
     "keys without values": (
         {"kind": "lookup", "keys": [1, 2], "values": [2]},
         "values",
         "must have 2, one for each",
     ),
-    "no indices": ({"kind": "one_hot", "categories": [1, 2]}, "indices", "is missing; say which of the 3 values"),
+    "no indices": (
+        {"kind": "one_hot", "categories": [1, 2]},
+        "indices",
+        "is missing; each node needs the index of one of the 3 values",
+    ),
     "a category twice": (
         {"kind": "one_hot", "categories": [1, 1], "indices": [2, 2]},
         "categories[1]",

@@ -52,7 +52,7 @@ def _check_groups(outline: Outline, faults: Faults) -> None:
     for index, group in enumerate(groups):
         if group.name == INPUTS:
             path = join("spec", "input_groups", index, "name")
-            faults.add(path, f"{quoted(INPUTS)} stands for all inputs; give the group another name")
+            faults.add(path, f"{quoted(INPUTS)} is the name of all inputs; rename the group")
     widths = [group.width for group in groups if group.width is not None]
     if groups and len(widths) == len(groups) and outline.width is not None and sum(widths) != outline.width:
         faults.add(
@@ -63,11 +63,11 @@ def _check_groups(outline: Outline, faults: Faults) -> None:
 
 def _check_layer(path: str, layer: LayerOutline, outline: Outline, limits: Limits, faults: Faults) -> None:
     if layer.name == INPUTS:
-        faults.add(f"{path}.name", f"{quoted(INPUTS)} stands for the network's inputs; give the layer another name")
+        faults.add(f"{path}.name", f"{quoted(INPUTS)} is the name of the network's inputs; rename the layer")
     if layer.name is not None and any(layer.name == group.name for group in outline.groups):
-        faults.add(f"{path}.name", f"{quoted(layer.name)} is a group of inputs; give the layer another name")
+        faults.add(f"{path}.name", f"{quoted(layer.name)} is the name of a group of inputs; rename the layer")
     if layer.named_rows and layer.node_count is not None:
-        faults.add(f"{path}.nodes", "says the nodes' names again; the weights have them as keys already")
+        faults.add(f"{path}.nodes", "names the nodes again, which the keys of the weights do already; leave it out")
     elif layer.named_rows:
         for node in layer.nodes:
             fault = identifier_fault(node, limits.max_name_length)
@@ -111,7 +111,7 @@ def _check_outputs(outline: Outline, outputs: int | None, faults: Faults) -> Non
         )
         faults.add("spec.classes", f"has {classes} labels; must have {reason}")
     if outline.thresholds is not None and not classes:
-        faults.add("spec.threshold", "is for classifiers; say `classes` too, or leave it out")
+        faults.add("spec.threshold", "is for classifiers; add `classes`, or leave it out")
     _check_length("spec.threshold", outline.thresholds or None, outputs, "numbers", "output", faults)
 
 
@@ -126,7 +126,7 @@ def _check_default_outputs(outline: Outline, faults: Faults) -> None:
         for node in _nodes(outline.layers[index]):
             if isinstance(node, str) and first.setdefault(node, path) != path:
                 other = f"has a node {quoted(node)}, as {first[node]} has"
-                faults.add(path, f"{other}; name the outputs in `outputs`, or the nodes apart")
+                faults.add(path, f"{other}; name the outputs in `outputs`, or rename a node")
                 break
 
 
@@ -190,5 +190,5 @@ def _check_different(path: str, names: Iterable[object] | None, faults: Faults, 
             continue
         if name in first:
             place = join(path, index, *([key] if key else []))
-            faults.add(place, f"{quoted(name)} is there already, at {join(path, first[name])}")
+            faults.add(place, f"{quoted(name)} appears before, at {join(path, first[name])}")
         first.setdefault(name, index)

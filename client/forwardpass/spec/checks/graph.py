@@ -130,9 +130,9 @@ def _check_used(outline: Outline, used: set[int], faults: Faults) -> None:
     """Report every layer and group that is neither read nor an output."""
     for index, layer in enumerate(outline.layers):
         if index not in used:
-            what = "its activations lead nowhere; name it in a later layer's `from`, or leave it out"
+            what = "name it in a later layer's `from`, or leave it out"
             if outline.output_layers is not None:
-                what = "its activations lead nowhere; name it in a later layer's `from` or in `output_layers`"
+                what = "name it in a later layer's `from` or in `output_layers`"
             faults.add(join("spec", "layers", index), f"no layer reads {_called(layer, index)}; {what}")
     for index, group in enumerate(outline.groups):
         if _ALL_INPUTS not in used and _ALL_INPUTS - 1 - index not in used and group.name is not None:
@@ -147,9 +147,9 @@ def _check_held(
     most = max(limits.max_held, limits.max_width)
     for index, held in enumerate(_held(outline, read, outputs)):
         if held > most:
-            what = "let fewer or narrower layers wait for a later one"
+            what = "keep fewer or narrower layers for later ones"
             path = join("spec", "layers", index)
-            faults.add(path, f"{held} values of each row are held here at once; at most {most} are allowed; {what}")
+            faults.add(path, f"{held} values of each row are held at once; at most {most} are allowed; {what}")
             return
 
 

@@ -106,5 +106,5 @@ Ascending: TypeAlias = Annotated[
     Any, _array(vector, _is_not_ascending, "must be greater than the one before"), WithJsonSchema(NUMBERS)
 ]
 Different: TypeAlias = Annotated[
-    Any, _array(vector, _is_repeated, "which is there already"), WithJsonSchema({**NUMBERS, "uniqueItems": True})
+    Any, _array(vector, _is_repeated, "which is a duplicate"), WithJsonSchema({**NUMBERS, "uniqueItems": True})
 ]

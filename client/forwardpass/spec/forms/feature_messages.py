@@ -98,8 +98,8 @@ def _fill_values(path: str, message: network_pb2.Feature, faults: Faults) -> dic
         if message.HasField(key):
             fill_value = getattr(message, key)
             if fill_value.category in {NAN, REFUSE}:
-                found = f"is {quoted(fill_value.category)}, which cannot be told from the rule of that name"
-                faults.add(f"{path}.{key}.category", f"{found}; take another category")
+                found = f"is {quoted(fill_value.category)}, which is the word of a rule"
+                faults.add(f"{path}.{key}.category", f"{found}; use another category")
             read[key] = read_fill_value(fill_value)
     return read
 

@@ -54,7 +54,7 @@ def read_json(text: str | bytes, *, limits: Limits, faults: Faults, path: str = 
         return None
     if repeated:
         for place, name in _places(value, path):
-            faults.add(place, f"the key {quoted(name)} is there more than once; keep one")
+            faults.add(place, f"the key {quoted(name)} is repeated; keep one")
     return value
 
 

@@ -195,7 +195,7 @@ def _activation(path: str, message: network_pb2.Activation, faults: Faults) -> d
         named = {"name": message.name} if message.name else {}
         return {**named, "expression": message.expression, "parameters": parameters}
     if "name" in parameters:
-        faults.add(f"{path}.parameters.name", "no activation function has such a parameter")
+        faults.add(f"{path}.parameters.name", "no activation function has a parameter of this name")
     return {**parameters, "name": message.name}
 
 

@@ -93,7 +93,7 @@ def _sort(nodes: Mapping[Any, Any], faults: Faults) -> tuple[list[dict[int, str]
             group, index = outputs, int(output[1] or 0)
         else:
             path = join("nodes", name if isinstance(name, str) else found(name))
-            faults.add(path, f"is no name from which the layer can be told; must be {_FORMS}")
+            faults.add(path, f"does not name a layer; must be {_FORMS}")
             continue
         if index in group:
             faults.add(join("nodes", name), f"is the same node as {quoted(group[index])}")
