@@ -1,165 +1,54 @@
-"""What the client answers with: frozen values, arrays among them read-only.
+"""The values that the client returns: frozen, with read-only arrays.
 
-Two values are equal when everything they say is, and their arrays have the same shape, dtype
-and bits; so a replayed prediction equals the first one, NaN included.
+Two values are equal when all their attributes are, and their arrays have the same shape, dtype and bits. So a replayed
+prediction equals the first one, NaN included. Predictions and the values of traces are defined in `predictions`, which
+`render` draws; a `Trace` draws itself with `render`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-import numpy as np
-
-from forwardpass._values import PicklableValue
+from forwardpass._values import Value
 from forwardpass.numerics import Numerics
+from forwardpass.predictions import (
+    Classification,
+    ClassProbability,
+    InputWarning,
+    LayerTrace,
+    Prediction,
+    TraceValues,
+)
 from forwardpass.spec.feature_kinds import FeatureKind, OutOfRange
 from forwardpass.spec.network import Output
-from forwardpass.tensors import Array
+
+__all__ = [
+    "AliasMove",
+    "ClassProbability",
+    "Classification",
+    "Event",
+    "FeatureInfo",
+    "InputWarning",
+    "LayerInfo",
+    "LayerTrace",
+    "NetworkChange",
+    "NetworkInfo",
+    "Prediction",
+    "Registered",
+    "RolledBack",
+    "Shadow",
+    "ShadowReport",
+    "Trace",
+    "VersionInfo",
+]
 
 Event: TypeAlias = Literal["current", "synced", "changed", "deleted"]
 """What a watcher is told: the state at the start, that it is complete, and what happens after."""
 
-_SHOWN_ELEMENTS: Final = 8
-_SHOWN_CHARACTERS: Final = 40
-
-
-class _Value(PicklableValue):
-    """Equality, hash and repr of a dataclass that may have arrays."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        names = [field.name for field in fields(self)]  # type: ignore[arg-type] # each heir is a dataclass
-        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
-
-    def __hash__(self) -> int:
-        values = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
-        return hash(tuple(value for value in values if not isinstance(value, np.ndarray | Mapping)))
-
-    def __repr__(self) -> str:
-        said = [field.name for field in fields(self) if field.repr]  # type: ignore[arg-type]
-        pairs = [(name, getattr(self, name)) for name in said]
-        shown = [f"{name}={_shown(value)}" for name, value in pairs if not _is_nothing(value)]
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClassProbability:
-    """A class and its probability."""
-
-    label: str
-    probability: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Classification:
-    """What a classifier says about one row.
-
-    Attributes:
-        label: The class that is chosen: the most probable one, or where a single output is the probability
-            of the second class, that one from its threshold on.
-        probability: The probability of that class.
-        chosen: Of a classifier whose classes each have a threshold, all that reach theirs; otherwise empty.
-        top: With `top_k`, the most probable classes, the most probable first.
-    """
-
-    label: str
-    probability: float
-    chosen: tuple[str, ...] = ()
-    top: tuple[ClassProbability, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InputWarning:
-    """A number that is out of its feature's range, and was computed all the same.
-
-    Attributes:
-        row: The row, counted from 0.
-        feature: The feature's name.
-        value: The number, in the network's dtype.
-        message: What is the matter, in a sentence.
-    """
-
-    row: int
-    feature: str
-    value: float
-    message: str
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
-class Prediction(_Value):
-    """The outputs of a network, and which version of it computed them.
-
-    Attributes:
-        outputs: `(rows, outputs)` in the network's dtype, read-only.
-        network: The network's name.
-        version: The number of the version that computed the outputs.
-        digest: That version's SHA-256, so that the prediction can be replayed.
-        output_names: A name for each output.
-        classifications: For a classifier, one for each row; otherwise empty.
-        numerics: `exact` when the outputs have these bits in every batch, or `fast`.
-        warnings: The first hundred numbers that are out of their features' ranges.
-        warning_count: How many such numbers there are in all.
-    """
-
-    outputs: Array
-    network: str
-    version: int
-    digest: str
-    output_names: tuple[str, ...]
-    classifications: tuple[Classification, ...] = ()
-    numerics: Numerics = "exact"
-    warnings: tuple[InputWarning, ...] = ()
-    warning_count: int = field(default=0, repr=False)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """For a classifier, the class of each row; otherwise empty."""
-        return tuple(classification.label for classification in self.classifications)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
-class LayerTrace(_Value):
-    """What one layer computed, node by node.
-
-    Attributes:
-        name: The layer's name.
-        nodes: A name for each node.
-        function: The activation function with its parameters, for example `relu`,
-            `leaky_relu(negative_slope=0.1)` or `max(x, a * x) with a=0.1`.
-        parameters: The function's parameters.
-        inputs: A name for each value that the layer reads.
-        pre_activation: `(rows, nodes)`: weights x input + bias, or what else the layer's kind computes.
-        activation: `(rows, nodes)`: the function of the pre-activation.
-        contributions: `(rows, nodes, inputs)`: weight x value, or None when not asked for.
-            Summed over the inputs, plus the bias, they give the pre-activation up to rounding.
-        bias: `(nodes,)`, or None when contributions were not asked for.
-        from_: What the layer reads: layers, groups of inputs, or `inputs`, which stands for all of them.
-        merge: How several become one: `sum`, `concatenate`, `multiply`, `mean` or `max`; None where there is one.
-        merged: `(rows, inputs)`: the values that the layer reads where it merges several, else None.
-        kind: What the pre-activation is of these: `dense` for weights x input + bias, or another kind of layer.
-    """
-
-    name: str
-    nodes: tuple[str, ...]
-    function: str
-    parameters: Mapping[str, float]
-    inputs: tuple[str, ...]
-    pre_activation: Array
-    activation: Array
-    contributions: Array | None = None
-    bias: Array | None = None
-    from_: tuple[str, ...] = ()
-    merge: str | None = None
-    merged: Array | None = None
-    kind: str = "dense"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
-class Trace(_Value):
+class Trace(TraceValues):
     """A prediction and every node on the way to it; `str(trace)` draws it.
 
     Attributes:
@@ -176,24 +65,6 @@ class Trace(_Value):
         warnings: The first hundred numbers that are out of their features' ranges.
         warning_count: How many such numbers there are in all.
     """
-
-    outputs: Array
-    network: str
-    version: int
-    digest: str
-    output_names: tuple[str, ...]
-    classifications: tuple[Classification, ...] = ()
-    inputs: Array
-    input_names: tuple[str, ...]
-    layers: tuple[LayerTrace, ...]
-    numerics: Numerics = "exact"
-    warnings: tuple[InputWarning, ...] = ()
-    warning_count: int = field(default=0, repr=False)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """For a classifier, the class of each row; otherwise empty."""
-        return tuple(classification.label for classification in self.classifications)
 
     def __str__(self) -> str:
         """Draw the first row's way through the network."""
@@ -237,7 +108,7 @@ class FeatureInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
-class LayerInfo(_Value):
+class LayerInfo(Value):
     """A layer without its weights.
 
     Attributes:
@@ -314,7 +185,7 @@ class ShadowReport:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
-class VersionInfo(_Value):
+class VersionInfo(Value):
     """One immutable version of a network, without its weights.
 
     Attributes:
@@ -371,7 +242,7 @@ class VersionInfo(_Value):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
-class NetworkInfo(_Value):
+class NetworkInfo(Value):
     """A named network: its versions in numbers, and its aliases.
 
     Attributes:
@@ -466,25 +337,3 @@ class NetworkChange:
     name: str
     network: NetworkInfo | None
     revision: int
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-    return bool(one == other) if type(one) is type(other) else False
-
-
-def _is_nothing(value: object) -> bool:
-    return value is None or value is False or (isinstance(value, str | tuple | Mapping) and not value)
-
-
-def _shown(value: object) -> str:
-    """Return a repr of one line: large arrays as their dtype and shape, long texts and tuples shortened."""
-    if isinstance(value, np.ndarray):
-        small = value.size <= _SHOWN_ELEMENTS
-        return " ".join(repr(value).split()) if small else f"<{value.dtype} {value.shape}>"
-    if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
-        return repr(value[:_SHOWN_CHARACTERS] + "...")
-    if isinstance(value, tuple) and len(value) > _SHOWN_ELEMENTS:
-        return f"({', '.join(map(_shown, value[:3]))}, ... {len(value)} in all)"
-    return str(value) if isinstance(value, datetime) else repr(value)

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from forwardpass.predictions import TraceValues
 from forwardpass.render.layout import Cell, Column, columns
-
-if TYPE_CHECKING:
-    from forwardpass.models import Trace
 
 MAX_IN_BOXES: Final = 12
 MAX_IN_LIST: Final = 6
@@ -31,7 +29,7 @@ UNICODE: Final = Ink(top="┌─┐", side="│", bottom="└─┘", flow=" ─
 ASCII: Final = Ink(top="+-+", side="|", bottom="+-+", flow=" -> ", turn="->", back="<-", more="...")
 
 
-def text(trace: "Trace", *, row: int = 0, width: int = 100, ascii_only: bool = False) -> str:
+def text(trace: TraceValues, *, row: int = 0, width: int = 100, ascii_only: bool = False) -> str:
     """Draw one row of a trace.
 
     A node shows its pre-activation and, where the activation function changed it, an arrow to
@@ -137,7 +135,7 @@ def _aligned(cells: Sequence[Cell], ink: Ink) -> list[str]:
     ]
 
 
-def _answer(trace: "Trace", row: int) -> Iterator[str]:
+def _answer(trace: TraceValues, row: int) -> Iterator[str]:
     """The last lines: what the network says."""
     for name, value in list(zip(trace.output_names, trace.outputs[row].tolist(), strict=True))[:MAX_IN_BOXES]:
         yield f"{name} = {number(value)}"

@@ -5,15 +5,12 @@ Only numbers and names here; how they are drawn is told in `drawing`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forwardpass.merges import reading
+from forwardpass.predictions import LayerTrace, TraceValues
 from forwardpass.spec.network import DENSE
-
-if TYPE_CHECKING:
-    from forwardpass.models import LayerTrace, Trace
 
 MAX_CONTRIBUTIONS = 3
 
@@ -64,7 +61,7 @@ class Column:
     hidden: int
 
 
-def columns(trace: "Trace", row: int, most: int | None) -> tuple[Column, ...]:
+def columns(trace: TraceValues, row: int, most: int | None) -> tuple[Column, ...]:
     """Lay out one row of a trace.
 
     Args:
@@ -84,7 +81,7 @@ def columns(trace: "Trace", row: int, most: int | None) -> tuple[Column, ...]:
     return tuple(shown)
 
 
-def _cells(layer: "LayerTrace", row: int) -> list[Cell]:
+def _cells(layer: LayerTrace, row: int) -> list[Cell]:
     return [
         Cell(
             name=name,
@@ -97,7 +94,7 @@ def _cells(layer: "LayerTrace", row: int) -> list[Cell]:
     ]
 
 
-def _largest(layer: "LayerTrace", row: int, node: int) -> tuple[Contribution, ...]:
+def _largest(layer: LayerTrace, row: int, node: int) -> tuple[Contribution, ...]:
     if layer.contributions is None:
         return ()
     amounts = layer.contributions[row, node]

@@ -1,0 +1,158 @@
+"""Predictions and the values of traces: frozen, with read-only arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from forwardpass._values import Value
+from forwardpass.numerics import Numerics
+from forwardpass.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassProbability:
+    """A class and its probability."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Classification:
+    """What a classifier says about one row.
+
+    Attributes:
+        label: The class that is chosen: the most probable one, or where a single output is the probability
+            of the second class, that one from its threshold on.
+        probability: The probability of that class.
+        chosen: Of a classifier whose classes each have a threshold, all that reach theirs; otherwise empty.
+        top: With `top_k`, the most probable classes, the most probable first.
+    """
+
+    label: str
+    probability: float
+    chosen: tuple[str, ...] = ()
+    top: tuple[ClassProbability, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputWarning:
+    """A number that is out of its feature's range, and was computed all the same.
+
+    Attributes:
+        row: The row, counted from 0.
+        feature: The feature's name.
+        value: The number, in the network's dtype.
+        message: What is the matter, in a sentence.
+    """
+
+    row: int
+    feature: str
+    value: float
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class Prediction(Value):
+    """The outputs of a network, and which version of it computed them.
+
+    Attributes:
+        outputs: `(rows, outputs)` in the network's dtype, read-only.
+        network: The network's name.
+        version: The number of the version that computed the outputs.
+        digest: That version's SHA-256, so that the prediction can be replayed.
+        output_names: A name for each output.
+        classifications: For a classifier, one for each row; otherwise empty.
+        numerics: `exact` when the outputs have these bits in every batch, or `fast`.
+        warnings: The first hundred numbers that are out of their features' ranges.
+        warning_count: How many such numbers there are in all.
+    """
+
+    outputs: Array
+    network: str
+    version: int
+    digest: str
+    output_names: tuple[str, ...]
+    classifications: tuple[Classification, ...] = ()
+    numerics: Numerics = "exact"
+    warnings: tuple[InputWarning, ...] = ()
+    warning_count: int = field(default=0, repr=False)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """For a classifier, the class of each row; otherwise empty."""
+        return tuple(classification.label for classification in self.classifications)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class LayerTrace(Value):
+    """What one layer computed, node by node.
+
+    Attributes:
+        name: The layer's name.
+        nodes: A name for each node.
+        function: The activation function with its parameters, for example `relu`,
+            `leaky_relu(negative_slope=0.1)` or `max(x, a * x) with a=0.1`.
+        parameters: The function's parameters.
+        inputs: A name for each value that the layer reads.
+        pre_activation: `(rows, nodes)`: weights x input + bias, or what else the layer's kind computes.
+        activation: `(rows, nodes)`: the function of the pre-activation.
+        contributions: `(rows, nodes, inputs)`: weight x value, or None when not asked for.
+            Summed over the inputs, plus the bias, they give the pre-activation up to rounding.
+        bias: `(nodes,)`, or None when contributions were not asked for.
+        from_: What the layer reads: layers, groups of inputs, or `inputs`, which stands for all of them.
+        merge: How several become one: `sum`, `concatenate`, `multiply`, `mean` or `max`; None where there is one.
+        merged: `(rows, inputs)`: the values that the layer reads where it merges several, else None.
+        kind: What the pre-activation is of these: `dense` for weights x input + bias, or another kind of layer.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    function: str
+    parameters: Mapping[str, float]
+    inputs: tuple[str, ...]
+    pre_activation: Array
+    activation: Array
+    contributions: Array | None = None
+    bias: Array | None = None
+    from_: tuple[str, ...] = ()
+    merge: str | None = None
+    merged: Array | None = None
+    kind: str = "dense"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class TraceValues(Value):
+    """The values of a trace: a prediction and every node on the way to it.
+
+    Attributes:
+        outputs: `(rows, outputs)` in the network's dtype, read-only; if exact, the bits that predict gives.
+        network: The network's name.
+        version: The number of the version that computed the outputs.
+        digest: That version's SHA-256.
+        output_names: A name for each output.
+        classifications: For a classifier, one for each row; otherwise empty.
+        inputs: `(rows, inputs)`: the network's inputs after standardization.
+        input_names: A name for each input.
+        layers: The layers asked for, in the network's order.
+        numerics: `exact` when the numbers have these bits in every batch, or `fast`.
+        warnings: The first hundred numbers that are out of their features' ranges.
+        warning_count: How many such numbers there are in all.
+    """
+
+    outputs: Array
+    network: str
+    version: int
+    digest: str
+    output_names: tuple[str, ...]
+    classifications: tuple[Classification, ...] = ()
+    inputs: Array
+    input_names: tuple[str, ...]
+    layers: tuple[LayerTrace, ...]
+    numerics: Numerics = "exact"
+    warnings: tuple[InputWarning, ...] = ()
+    warning_count: int = field(default=0, repr=False)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """For a classifier, the class of each row; otherwise empty."""
+        return tuple(classification.label for classification in self.classifications)
