@@ -83,8 +83,7 @@ class LayerModel(Model):
         Args:
             lengths: The length of each axis, as far as it is known.
         """
-        has_outputs = any("outputs" in axes.names for _, axes in cls.arrays())
-        return lengths.get("outputs" if has_outputs else "inputs")
+        return lengths.get("outputs" if cls in _WITH_OUTPUTS else "inputs")
 
     @classmethod
     def check_declared(cls, given: Mapping[str, object], reads: int | None) -> Iterator[Problem]:
@@ -330,6 +329,18 @@ FILLS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
 """The number that fills an array that a layer leaves out."""
 
 
+_WITH_OUTPUTS: Final = frozenset(
+    model for model in _MODELS if any("outputs" in axes.names for _, axes in model.arrays())
+)
+"""The models that have an array with a number or row for each node."""
+
+_OWN_FIELDS: Final[Mapping[type[LayerModel], tuple[str, ...]]] = {
+    model: tuple(name for name in model.model_fields if name not in {*LayerModel.model_fields, "kind"})
+    for model in _MODELS
+}
+"""The fields that other kinds do not have, of each model."""
+
+
 def count_numbers(kind: str, given: Mapping[str, object], lengths: Mapping[str, int]) -> int:
     """Return how many numbers the arrays of a layer have, including those that are filled.
 
@@ -352,9 +363,8 @@ def kind_of(layer: object) -> object:
 
 def settings_of(layer: LayerModel) -> dict[str, float | str]:
     """Return the settings of a layer, the numbers and words of its kind that it has or that have a default."""
-    own = [name for name in type(layer).model_fields if name not in {*LayerModel.model_fields, "kind"}]
-    values: dict[str, Any] = {name: getattr(layer, name) for name in own}
-    return {name: value for name, value in values.items() if isinstance(value, float | str)}
+    values: list[tuple[str, Any]] = [(name, getattr(layer, name)) for name in _OWN_FIELDS[type(layer)]]
+    return {name: value for name, value in values if isinstance(value, float | str)}
 
 
 def default_settings(kind: str) -> dict[str, object]:
