@@ -12,13 +12,13 @@ PROGRAM: Final = Path(__file__).parents[1] / "build" / "ceiling"
 
 
 class Ceiling(Process):
-    """Answers each call with the same bytes."""
+    """Returns the same bytes for each call."""
 
-    def __init__(self, lab: Lab, reply: bytes) -> None:
+    def __init__(self, lab: Lab, response: bytes) -> None:
         _build()
-        answer = lab.folder / "reply"
-        answer.write_bytes(reply)
-        super().__init__(lab.folder / "ceiling.log", str(PROGRAM), str(answer))
+        file = lab.folder / "response"
+        file.write_bytes(response)
+        super().__init__(lab.folder / "ceiling.log", str(PROGRAM), str(file))
 
 
 def _build() -> None:

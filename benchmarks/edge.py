@@ -122,12 +122,12 @@ def _calls(lab: Lab, found: Sequence[Setup], rounds: int) -> None:
             servers, proxies = _seconds(setup.servers), _seconds(setup.proxies)
             measured = load(lab, setup.address, PREDICT, REQUEST)
             # The warm-up's second costs too, and is answered at the same rate.
-            answers = measured.rate * (lab.seconds + 1)
+            responses = measured.rate * (lab.seconds + 1)
             costs[setup.title].append(
                 Cost(
                     rate=measured.rate,
-                    server=(_seconds(setup.servers) - servers) / answers * 1e6,
-                    proxy=(_seconds(setup.proxies) - proxies) / answers * 1e6,
+                    server=(_seconds(setup.servers) - servers) / responses * 1e6,
+                    proxy=(_seconds(setup.proxies) - proxies) / responses * 1e6,
                 )
             )
     for title, each in costs.items():

@@ -123,8 +123,8 @@ def wide_and_deep() -> Graph:
         for name in ("deep_0", "deep_1"):
             h = np.maximum(h @ weights[name][0].T + weights[name][1], 0)
         matrix, bias = weights["output"]
-        answer: Array = 1 / (1 + np.exp(-(np.concatenate([numbers, h], axis=1) @ matrix.T + bias)))
-        return answer
+        response: Array = 1 / (1 + np.exp(-(np.concatenate([numbers, h], axis=1) @ matrix.T + bias)))
+        return response
 
     return Graph(network=network, rows=rows, plain=plain)
 

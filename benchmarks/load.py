@@ -45,7 +45,7 @@ def load(
         pace: Calls that each connection begins in a second, however long answers take; 0 means the next
             call begins when one is answered.
     """
-    reply = call(address, method, request)
+    response = call(address, method, request)
     with tempfile.TemporaryDirectory(dir=lab.folder) as folder:
         log, body = Path(folder) / "log", Path(folder) / "request"
         body.write_bytes(_framed(request))
@@ -72,7 +72,7 @@ def load(
         )
         lines = [line.split("\t") for line in log.read_text().splitlines()]
     times = [int(microseconds) for _, status, microseconds in lines if status == "200"]
-    _check(ran.stdout, lines=len(lines), answers=len(times), size=len(_framed(reply)))
+    _check(ran.stdout, lines=len(lines), responses=len(times), size=len(_framed(response)))
     cuts = statistics.quantiles(times, n=100)
     return Load(rate=len(times) / lab.seconds, p50=cuts[49], p99=cuts[98])
 
@@ -82,16 +82,16 @@ def _framed(message: bytes) -> bytes:
     return struct.pack(">?I", False, len(message)) + message
 
 
-def _check(report: str, *, lines: int, answers: int, size: int) -> None:
+def _check(report: str, *, lines: int, responses: int, size: int) -> None:
     """Refuse a load whose calls were not answered.
 
     To h2load each HTTP 200 is a success, and a gRPC error is one too; but it has no message. What h2load calls
     data has the warm-up's in it; the total and the headers have not.
     """
-    if answers < 100 or answers < 0.99 * lines:
-        raise RuntimeError(f"h2load: {answers} answers to {lines} calls\n{report}")
+    if responses < 100 or responses < 0.99 * lines:
+        raise RuntimeError(f"h2load: {responses} answers to {lines} calls\n{report}")
     found = re.search(r"^traffic: .*?\((\d+)\) total, .*?\((\d+)\) headers", report, flags=re.MULTILINE)
     received = int(found[1]) - int(found[2]) if found else 0
     # Half is enough to tell, since h2load may count the bytes of an answer before or after the answer itself.
-    if received < 0.5 * answers * size:
-        raise RuntimeError(f"h2load: {answers} answers of {size} bytes are more than {received} bytes\n{report}")
+    if received < 0.5 * responses * size:
+        raise RuntimeError(f"h2load: {responses} answers of {size} bytes are more than {received} bytes\n{report}")

@@ -102,10 +102,10 @@ def callers(lab: Lab) -> Iterator[tuple[str, Plot]]:
     found: dict[str, list[tuple[int, Load]]] = {}
     for engine in ("grpcio",) if missing([NATIVE]) else ("native", "grpcio"):
         with Server(lab, networks.MIDDLE, engine=engine) as server:
-            reply = call(server.address, PREDICT, request)
+            response = call(server.address, PREDICT, request)
             found[engine] = _loads(lab, server.address, request)
     if not missing([GRPC_CPP]):
-        with Ceiling(lab, reply) as server:
+        with Ceiling(lab, response) as server:
             found["C++ ceiling"] = _loads(lab, server.address, request)
     yield (
         "callers",

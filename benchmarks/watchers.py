@@ -82,8 +82,8 @@ async def _open(address: str, watchers: int, heard: _Heard) -> tuple[list[Any], 
 
 async def _watch(channel: Any, heard: _Heard) -> None:
     request = networks.WatchNetworksRequest(name_prefix=WATCHED).SerializeToString()
-    async for answer in channel.unary_stream(WATCH)(request):
-        if networks.WatchNetworksResponse.FromString(answer).event != networks.NETWORK_EVENT_SYNCED:
+    async for response in channel.unary_stream(WATCH)(request):
+        if networks.WatchNetworksResponse.FromString(response).event != networks.NETWORK_EVENT_SYNCED:
             heard.add()
 
 

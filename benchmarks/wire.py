@@ -22,9 +22,9 @@ def ceiling(lab: Lab, *, streams: int) -> Mapping[str, Finding]:
     """Compare one-row calls with a C++ server that sends the same reply without thinking."""
     request = networks.request(networks.MIDDLE)
     with Server(lab, networks.MIDDLE) as server:
-        reply = call(server.address, PREDICT, request)
+        response = call(server.address, PREDICT, request)
         ours = load(lab, server.address, PREDICT, request, streams=streams).rate
-    with Ceiling(lab, reply) as server:
+    with Ceiling(lab, response) as server:
         theirs = load(lab, server.address, PREDICT, request, streams=streams).rate
     return {"": ratio(ours, theirs, calls_per_s=ours, ceiling_calls_per_s=theirs)}
 

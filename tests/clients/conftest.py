@@ -65,7 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Pat
                 layers = [{"weights": [[factor, factor]]}]
                 client.register("doubled", {"format": spec.FORMAT, "inputs": 2, "layers": layers})
             client.set_alias("doubled", "stable", 1)
-            networks = {name: answers(client, name) for name in ("article-2-hidden", "classifier", "wide", "doubled")}
+            networks = {name: responses(client, name) for name in ("article-2-hidden", "classifier", "wide", "doubled")}
         told = Place(
             grpc=server.address,
             rest=server.rest.removeprefix("http://"),
@@ -123,7 +123,7 @@ def network(dtype: str, widths: list[int], *, classes: list[str] | None = None) 
     )
 
 
-def answers(client: Client, name: str) -> Answers:
+def responses(client: Client, name: str) -> Answers:
     """What our own client gets."""
     known = client.spec(name)
     dtype = known.dtype

@@ -72,7 +72,7 @@ class Place:
     @classmethod
     def load(cls, path: Path) -> "Place":
         document = json.loads(path.read_text())
-        networks = {name: Answers(**answers) for name, answers in document.pop("networks").items()}
+        networks = {name: Answers(**responses) for name, responses in document.pop("networks").items()}
         return cls(networks=networks, **document)
 
 

@@ -1,4 +1,4 @@
-"""The images that the compose files name: ours from its Dockerfile, and stand-ins for those that are not here."""
+"""The images that the compose files name: ours from its Dockerfile, and substitutes for those that are not here."""
 
 import tempfile
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Final
 from tests.containers import podman
 
 ROOT: Final = Path(__file__).parents[2]
-STAND_INS: Final = Path(__file__).parent / "stand_ins"
+SUBSTITUTES: Final = Path(__file__).parent / "substitutes"
 OWN: Final = "localhost/forwardpass:local"
 PYTHON: Final = "docker.io/library/python:3.11-slim-bookworm"
-LABEL: Final = "forwardpass.stand-in"
+LABEL: Final = "forwardpass.substitute"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +37,12 @@ OTHERS: Final = (
 
 
 def make_all() -> list[str]:
-    """Build ours, and whatever is not here; return the names of those that are stand-ins."""
+    """Build ours, and whatever is not here; return the names of those that are substitutes."""
     if not _is_here(PYTHON):
         _make_python()
     for other in OTHERS:
         if not _is_here(other.name):
-            podman.build(other.name, STAND_INS / other.dockerfile, STAND_INS, with_pip=other.with_pip)
+            podman.build(other.name, SUBSTITUTES / other.dockerfile, SUBSTITUTES, with_pip=other.with_pip)
     podman.build(OWN, ROOT / "server" / "Dockerfile", ROOT, with_pip=True)
     return [name for name in (PYTHON, *(other.name for other in OTHERS)) if _is_stand_in(name)]
 

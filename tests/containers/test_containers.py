@@ -1,4 +1,4 @@
-"""The image and the compose files, run by podman: `make test-compose`. Which images are stand-ins is printed."""
+"""The image and the compose files, run by podman: `make test-compose`. Which images are substitutes is printed."""
 
 import json
 import re
@@ -32,12 +32,12 @@ ALL = ("postgres", "migrate", "descriptors", "server", "envoy", "prometheus")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def stand_ins() -> list[str]:
+def substitutes() -> list[str]:
     reason = podman.obstacle()
     if reason is not None:
         pytest.skip(f"containers cannot run here: {reason}")
     made = images.make_all()
-    print(f"\nstand-ins: {', '.join(made) or 'none'}; not started: grafana")
+    print(f"\nsubstitutes: {', '.join(made) or 'none'}; not started: grafana")
     return made
 
 

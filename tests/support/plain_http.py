@@ -9,7 +9,7 @@ import numpy as np
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
-class Reply(NamedTuple):
+class HttpResponse(NamedTuple):
     """What came back; the names of headers in lower case."""
 
     status: int
@@ -44,22 +44,24 @@ class Http:
     def __init__(self, url: str, timeout: float = 120.0) -> None:
         self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=timeout)
 
-    def __call__(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
+    def __call__(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> HttpResponse:
         """Send a request, its body bytes or a JSON document; read the reply whole."""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         self.connection.request(method, path, content, headers or {})
         response = self.connection.getresponse()
-        return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        return HttpResponse(
+            response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        )
 
-    def get(self, path: str, **headers: str) -> Reply:
+    def get(self, path: str, **headers: str) -> HttpResponse:
         return self("GET", path, None, headers)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> Reply:
+    def post(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
         return self("POST", path, body, headers)
 
     def infer(
         self, name: str, array: "np.ndarray[Any, Any]", *, binary: tuple[bool, bool] = (False, False), **more: Any
-    ) -> Reply:
+    ) -> HttpResponse:
         """Ask for a prediction; `binary` says so for the input and the outputs, `more` are members of the request."""
         body, headers = infer_body(array, binary=binary, **more)
         return self("POST", f"/v2/models/{name}/infer", body, headers)

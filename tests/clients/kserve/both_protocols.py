@@ -82,14 +82,14 @@ def request(name: str, rows: Any, datatype: str = "FP64", *, binary: bool = True
     return InferRequest(model_name=name, infer_inputs=[given], **options)
 
 
-def check(response: InferResponse, answers: Answers) -> None:
+def check(response: InferResponse, responses: Answers) -> None:
     outputs = response.get_output_by_name("outputs").as_numpy()
-    expected = answers.array(answers.outputs)
+    expected = responses.array(responses.outputs)
     assert (outputs.dtype, outputs.shape) == (expected.dtype, expected.shape)
     assert outputs.tobytes() == expected.tobytes()
-    if answers.classes:
+    if responses.classes:
         labels = response.get_output_by_name("label").as_numpy().ravel().tolist()
-        assert [label.decode() if isinstance(label, bytes) else label for label in labels] == answers.labels
+        assert [label.decode() if isinstance(label, bytes) else label for label in labels] == responses.labels
 
 
 def test_the_server_and_its_models_are_ready(use: Any) -> None:
@@ -104,17 +104,17 @@ def test_the_server_and_its_models_are_ready(use: Any) -> None:
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("name", ["article-2-hidden", "classifier", "wide"])
 def test_the_bits_are_those_of_our_own_client(use: Any, place: Place, name: str, *, binary: bool) -> None:
-    answers = place.networks[name]
-    rows = answers.array(answers.inputs)
+    responses = place.networks[name]
+    rows = responses.array(responses.inputs)
 
     async def what(client: Client) -> None:
-        whole = await client.infer(request(name, rows, answers.datatype, binary=binary, request_id="k 1"))
-        check(whole, answers)
+        whole = await client.infer(request(name, rows, responses.datatype, binary=binary, request_id="k 1"))
+        check(whole, responses)
         assert (whole.id, whole.model_name) == ("k 1", name)
-        outputs = [RequestedOutput(layer, {"binary_data": binary}) for layer in answers.layers]
-        traced = await client.infer(request(name, rows, answers.datatype, binary=binary, request_outputs=outputs))
-        for layer, numbers in answers.layers.items():
-            assert traced.get_output_by_name(layer).as_numpy().tobytes() == answers.array(numbers).tobytes(), layer
+        outputs = [RequestedOutput(layer, {"binary_data": binary}) for layer in responses.layers]
+        traced = await client.infer(request(name, rows, responses.datatype, binary=binary, request_outputs=outputs))
+        for layer, numbers in responses.layers.items():
+            assert traced.get_output_by_name(layer).as_numpy().tobytes() == responses.array(numbers).tobytes(), layer
 
     use(what)
 
@@ -127,8 +127,8 @@ def test_every_datatype_is_read(use: Any) -> None:
             for binary in (True, False):
                 if datatype == "FP16" and not binary:
                     continue  # which neither client sends
-                answer = await client.infer(request(ARTICLE, rows, datatype, binary=binary))
-                assert answer.get_output_by_name("outputs").as_numpy().tolist() == wanted, (datatype, binary)
+                response = await client.infer(request(ARTICLE, rows, datatype, binary=binary))
+                assert response.get_output_by_name("outputs").as_numpy().tolist() == wanted, (datatype, binary)
 
     use(what)
 
@@ -136,8 +136,8 @@ def test_every_datatype_is_read(use: Any) -> None:
 def test_an_input_for_each_feature(use: Any) -> None:
     async def what(client: Client) -> None:
         inputs = [InferInput("accounts", [2], "INT32", data=[5, 3]), InferInput("children", [2], "INT32", data=[3, 2])]
-        answer = await client.infer(InferRequest(model_name=ARTICLE, infer_inputs=inputs))
-        assert answer.get_output_by_name("outputs").as_numpy().tolist() == [[182], [112]]
+        response = await client.infer(InferRequest(model_name=ARTICLE, infer_inputs=inputs))
+        assert response.get_output_by_name("outputs").as_numpy().tolist() == [[182], [112]]
 
     use(what)
 
@@ -162,13 +162,13 @@ def test_a_request_as_kserves_own_tests_send_it(use: Any) -> None:
 
 
 def test_many_at_once(use: Any, place: Place) -> None:
-    answers = place.networks["wide"]
-    rows, expected = answers.array(answers.inputs), answers.array(answers.outputs)
+    responses = place.networks["wide"]
+    rows, expected = responses.array(responses.inputs), responses.array(responses.outputs)
 
     async def what(client: Client) -> None:
         asked = [client.infer(request("wide", rows[at : at + 1])) for at in range(len(rows))]
-        for at, answer in enumerate(await asyncio.gather(*asked)):
-            assert answer.get_output_by_name("outputs").as_numpy().tobytes() == expected[at].tobytes()
+        for at, response in enumerate(await asyncio.gather(*asked)):
+            assert response.get_output_by_name("outputs").as_numpy().tobytes() == expected[at].tobytes()
 
     use(what)
 

@@ -43,13 +43,13 @@ def test_what_is_told(place: Place) -> None:
 
 @pytest.mark.parametrize("name", ["article-2-hidden", "classifier", "wide"])
 def test_the_bits_are_those_of_our_own_client(place: Place, name: str) -> None:
-    answers = place.networks[name]
-    rows, expected = answers.array(answers.inputs), answers.array(answers.outputs)
+    responses = place.networks[name]
+    rows, expected = responses.array(responses.inputs), responses.array(responses.outputs)
 
     async def use(client: InferenceServerClient) -> None:
-        check(await client.infer(name, [tensor(protocol, rows)]), answers)
-        layers = wanted(protocol, *answers.layers)
-        check_layers(await client.infer(name, [tensor(protocol, rows)], outputs=layers), answers)
+        check(await client.infer(name, [tensor(protocol, rows)]), responses)
+        layers = wanted(protocol, *responses.layers)
+        check_layers(await client.infer(name, [tensor(protocol, rows)], outputs=layers), responses)
 
         async def one(at: int) -> None:
             result = await client.infer(name, [tensor(protocol, rows[at : at + 1])], request_id=f"{at}")

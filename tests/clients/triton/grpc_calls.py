@@ -69,41 +69,41 @@ def test_the_server_tells_what_it_is(client: InferenceServerClient) -> None:
 
 
 def test_metadata_and_configuration(client: InferenceServerClient, place: Place) -> None:
-    for name, answers in place.networks.items():
+    for name, responses in place.networks.items():
         metadata = client.get_model_metadata(name)
         (given,) = metadata.inputs
-        width = len(answers.features)
-        assert (given.name, given.datatype, list(given.shape)) == ("inputs", answers.datatype, [-1, width])
+        width = len(responses.features)
+        assert (given.name, given.datatype, list(given.shape)) == ("inputs", responses.datatype, [-1, width])
         outputs = {output.name: (output.datatype, list(output.shape)) for output in metadata.outputs}
-        assert outputs["outputs"] == (answers.datatype, [-1, len(answers.outputs[0])])
-        assert outputs.get("label") == (("BYTES", [-1, 1]) if answers.classes else None)
+        assert outputs["outputs"] == (responses.datatype, [-1, len(responses.outputs[0])])
+        assert outputs.get("label") == (("BYTES", [-1, 1]) if responses.classes else None)
         told = client.get_model_config(name).config
         assert told.max_batch_size > 0
         assert told.HasField("dynamic_batching")
         assert [list(one.dims) for one in told.input] == [[width]]
         assert [one.name for one in told.output] == list(outputs)
         layers = json.loads(told.parameters["layer_outputs"].string_value)
-        assert layers == list(answers.layers)
+        assert layers == list(responses.layers)
     assert client.get_model_metadata("doubled", as_json=True)["versions"] == ["1", "2"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_bits_are_those_of_our_own_client(client: InferenceServerClient, place: Place, name: str) -> None:
-    answers = place.networks[name]
-    rows = answers.array(answers.inputs)
-    check(infer(client, name, rows), answers)
+    responses = place.networks[name]
+    rows = responses.array(responses.inputs)
+    check(infer(client, name, rows), responses)
     for index in (0, len(rows) - 1):
         alone = infer(client, name, rows[index : index + 1]).as_numpy("outputs")
-        assert alone.tobytes() == answers.array(answers.outputs)[index].tobytes()
+        assert alone.tobytes() == responses.array(responses.outputs)[index].tobytes()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_layer_can_be_asked_for(client: InferenceServerClient, place: Place, name: str) -> None:
-    answers = place.networks[name]
-    outputs = wanted(protocol, *answers.layers, "outputs", *(["label"] if answers.classes else []))
-    result = infer(client, name, answers.array(answers.inputs), outputs=outputs)
-    check(result, answers)
-    check_layers(result, answers)
+    responses = place.networks[name]
+    outputs = wanted(protocol, *responses.layers, "outputs", *(["label"] if responses.classes else []))
+    result = infer(client, name, responses.array(responses.inputs), outputs=outputs)
+    check(result, responses)
+    check_layers(result, responses)
     assert [output.name for output in result.get_response().outputs] == [output.name() for output in outputs]
 
 
@@ -129,20 +129,20 @@ def test_a_whole_number_that_would_change_is_refused(client: InferenceServerClie
 
 
 def test_an_input_for_each_feature(client: InferenceServerClient, place: Place) -> None:
-    answers = place.networks["wide"]
-    rows = answers.array(answers.inputs)
-    columns = [tensor(protocol, rows[:, at : at + 1].copy(), name) for at, name in enumerate(answers.features)]
-    check(client.infer("wide", columns[::-1]), answers)
+    responses = place.networks["wide"]
+    rows = responses.array(responses.inputs)
+    columns = [tensor(protocol, rows[:, at : at + 1].copy(), name) for at, name in enumerate(responses.features)]
+    check(client.infer("wide", columns[::-1]), responses)
     error = refused(client, "wide", columns[1:])
     assert "expected 20 inputs but got 19 inputs for model 'wide'" in error.message()
 
 
 def test_classification(client: InferenceServerClient, place: Place) -> None:
-    answers = place.networks["classifier"]
-    rows = answers.array(answers.inputs)
+    responses = place.networks["classifier"]
+    rows = responses.array(responses.inputs)
     for count in (1, 3, 9):
         result = infer(client, "classifier", rows, outputs=wanted(protocol, "outputs", class_count=count))
-        assert texts(result, "outputs") == largest(answers, min(count, 4))
+        assert texts(result, "outputs") == largest(responses, min(count, 4))
 
 
 def test_versions_by_number_and_by_alias(client: InferenceServerClient) -> None:
@@ -162,9 +162,9 @@ def test_the_id_comes_back(client: InferenceServerClient, request_id: str) -> No
 
 def test_parameters_are_honoured_or_refused_by_name(client: InferenceServerClient) -> None:
     assert infer(client, ARTICLE, CUSTOMER, priority=1, timeout=60_000_000).as_numpy("outputs") == TRANSACTIONS
-    answer = infer(client, ARTICLE, CUSTOMER).get_response()
-    assert len(answer.parameters["digest"].string_param) == 64
-    assert answer.parameters["numerics"].string_param == "exact"
+    response = infer(client, ARTICLE, CUSTOMER).get_response()
+    assert len(response.parameters["digest"].string_param) == 64
+    assert response.parameters["numerics"].string_param == "exact"
     assert infer(client, ARTICLE, CUSTOMER, parameters={"colour": "red"}).as_numpy("outputs") == TRANSACTIONS
     sequence = {"sequence_id": 7, "sequence_start": True}
     for options, named in (({"parameters": {"time_out": 1}}, "time_out"), (sequence, "sequence_")):
@@ -211,8 +211,8 @@ def test_a_wrong_number_of_bytes_and_a_wrong_name(client: InferenceServerClient)
 
 
 def test_many_at_once(client: InferenceServerClient, place: Place) -> None:
-    answers = place.networks["classifier"]
-    rows, expected = answers.array(answers.inputs), answers.array(answers.outputs)
+    responses = place.networks["classifier"]
+    rows, expected = responses.array(responses.inputs), responses.array(responses.outputs)
     before = client.get_inference_statistics("classifier", as_json=True)["model_stats"][0]
     done: queue.Queue[tuple[int, Any, Any]] = queue.Queue()
     for index in range(400):
@@ -325,11 +325,11 @@ def test_what_has_no_meaning_here_says_so(client: InferenceServerClient) -> None
 
 
 def test_compression(client: InferenceServerClient, place: Place) -> None:
-    answers = place.networks["wide"]
-    rows = answers.array(answers.inputs)
-    check(infer(client, "wide", rows, compression_algorithm="gzip"), answers)
+    responses = place.networks["wide"]
+    rows = responses.array(responses.inputs)
+    check(infer(client, "wide", rows, compression_algorithm="gzip"), responses)
     if place.engine == "grpcio":
-        check(infer(client, "wide", rows, compression_algorithm="deflate"), answers)
+        check(infer(client, "wide", rows, compression_algorithm="deflate"), responses)
     else:
         error = refused(client, "wide", [tensor(protocol, rows)], compression_algorithm="deflate")
         assert error.status() == "StatusCode.UNIMPLEMENTED"

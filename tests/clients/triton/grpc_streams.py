@@ -46,8 +46,8 @@ def stream(client: InferenceServerClient) -> Iterator[Stream]:
 
 
 def test_answers_come_in_order(stream: Stream, place: Place) -> None:
-    answers = place.networks["classifier"]
-    rows, expected = answers.array(answers.inputs), answers.array(answers.outputs)
+    responses = place.networks["classifier"]
+    rows, expected = responses.array(responses.inputs), responses.array(responses.outputs)
     for index in range(500):
         at = index % len(rows)
         stream.send("classifier", rows[at : at + 1], request_id=str(index))
@@ -73,13 +73,13 @@ def test_an_error_is_an_answer_and_the_stream_goes_on(stream: Stream) -> None:
 
 
 def test_whole_batches_layers_and_versions(stream: Stream, place: Place) -> None:
-    answers = place.networks["wide"]
-    rows = answers.array(answers.inputs)
+    responses = place.networks["wide"]
+    rows = responses.array(responses.inputs)
     stream.send("wide", rows)
-    stream.send("wide", rows, outputs=wanted(protocol, *answers.layers))
+    stream.send("wide", rows, outputs=wanted(protocol, *responses.layers))
     stream.send("doubled", np.array([[1.0, 2.0]]), model_version="stable")
-    check(stream.next()[0], answers)
-    check_layers(stream.next()[0], answers)
+    check(stream.next()[0], responses)
+    check_layers(stream.next()[0], responses)
     assert stream.next()[0].as_numpy("outputs") == 3
 
 

@@ -48,9 +48,9 @@ def test_predictions_short_and_long(place: Place) -> None:
     async def use(client: InferenceServerClient) -> None:
         result = await client.infer(ARTICLE, [tensor(protocol, CUSTOMER)])
         np.testing.assert_array_equal(result.as_numpy("outputs"), TRANSACTIONS)
-        for name, answers in place.networks.items():
+        for name, responses in place.networks.items():
             for binary in (True, False):
-                rows = tensor(protocol, answers.array(answers.inputs), binary_data=binary)
-                check(await client.infer(name, [rows]), answers)
+                rows = tensor(protocol, responses.array(responses.inputs), binary_data=binary)
+                check(await client.infer(name, [rows]), responses)
 
     run(place, use)

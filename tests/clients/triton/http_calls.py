@@ -64,13 +64,13 @@ def test_metadata_and_configuration(client: InferenceServerClient, place: Place)
     told = client.get_server_metadata()
     assert told["name"] == "forwardpass"
     assert "binary_tensor_data" in told["extensions"]
-    for name, answers in place.networks.items():
+    for name, responses in place.networks.items():
         metadata = client.get_model_metadata(name)
-        width = len(answers.features)
-        assert metadata["inputs"] == [{"name": "inputs", "datatype": answers.datatype, "shape": [-1, width]}]
+        width = len(responses.features)
+        assert metadata["inputs"] == [{"name": "inputs", "datatype": responses.datatype, "shape": [-1, width]}]
         first, *more = metadata["outputs"]
-        assert first == {"name": "outputs", "datatype": answers.datatype, "shape": [-1, len(answers.outputs[0])]}
-        assert more == ([{"name": "label", "datatype": "BYTES", "shape": [-1, 1]}] if answers.classes else [])
+        assert first == {"name": "outputs", "datatype": responses.datatype, "shape": [-1, len(responses.outputs[0])]}
+        assert more == ([{"name": "label", "datatype": "BYTES", "shape": [-1, 1]}] if responses.classes else [])
         assert client.get_model_config(name)["max_batch_size"] > 0
     assert client.get_model_metadata("doubled", "stable")["versions"] == ["1", "2"]
 
@@ -80,14 +80,14 @@ def test_metadata_and_configuration(client: InferenceServerClient, place: Place)
 def test_the_bits_are_those_of_our_own_client(
     client: InferenceServerClient, place: Place, name: str, form: tuple[bool, bool]
 ) -> None:
-    answers = place.networks[name]
-    rows = answers.array(answers.inputs)
-    names = ("outputs", "label") if answers.classes else ("outputs",)
-    outputs = wanted(protocol, *names, *answers.layers, binary_data=form[1])
+    responses = place.networks[name]
+    rows = responses.array(responses.inputs)
+    names = ("outputs", "label") if responses.classes else ("outputs",)
+    outputs = wanted(protocol, *names, *responses.layers, binary_data=form[1])
     result = infer(client, name, rows, binary=form[0], outputs=outputs)
-    check(result, answers)
-    check_layers(result, answers)
-    check(infer(client, name, rows, binary=form[0]), answers)
+    check(result, responses)
+    check_layers(result, responses)
+    check(infer(client, name, rows, binary=form[0]), responses)
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_every_datatype_is_read(client: InferenceServerClient, datatype: str, *,
 
 
 def test_classification(client: InferenceServerClient, place: Place) -> None:
-    answers = place.networks["classifier"]
+    responses = place.networks["classifier"]
     for binary in (True, False):
         asked = wanted(protocol, "outputs", class_count=3, binary_data=binary)
-        result = infer(client, "classifier", answers.array(answers.inputs), outputs=asked)
-        assert texts(result, "outputs") == largest(answers, 3)
+        result = infer(client, "classifier", responses.array(responses.inputs), outputs=asked)
+        assert texts(result, "outputs") == largest(responses, 3)
 
 
 def test_versions_ids_and_parameters(client: InferenceServerClient) -> None:
@@ -113,9 +113,9 @@ def test_versions_ids_and_parameters(client: InferenceServerClient) -> None:
             client, "doubled", CUSTOMER, model_version=version, request_id="a 1", priority=1, timeout=60_000_000
         )
         assert result.as_numpy("outputs").tolist() == [[expected]]
-        answer = result.get_response()
-        assert (answer["model_version"], answer["id"]) == (number, "a 1")
-        assert len(answer["parameters"]["digest"]) == 64
+        response = result.get_response()
+        assert (response["model_version"], response["id"]) == (number, "a 1")
+        assert len(response["parameters"]["digest"]) == 64
     assert infer(client, ARTICLE, CUSTOMER, parameters={"colour": "red"}).as_numpy("outputs") == TRANSACTIONS
     for options in ({"parameters": {"time_out": 1}}, {"sequence_id": 7, "sequence_start": True}):
         assert "the parameter '" in refused(client, ARTICLE, CUSTOMER, **options).message()
@@ -123,8 +123,8 @@ def test_versions_ids_and_parameters(client: InferenceServerClient) -> None:
 
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
 def test_compression(client: InferenceServerClient, place: Place, algorithm: str) -> None:
-    answers = place.networks["wide"]
-    rows = answers.array(answers.inputs)
+    responses = place.networks["wide"]
+    rows = responses.array(responses.inputs)
     for binary in (True, False):
         check(
             infer(
@@ -135,7 +135,7 @@ def test_compression(client: InferenceServerClient, place: Place, algorithm: str
                 request_compression_algorithm=algorithm,
                 response_compression_algorithm=algorithm,
             ),
-            answers,
+            responses,
         )
 
 
@@ -159,8 +159,8 @@ def test_errors(
 
 
 def test_many_at_once(client: InferenceServerClient, place: Place) -> None:
-    answers = place.networks["classifier"]
-    rows, expected = answers.array(answers.inputs), answers.array(answers.outputs)
+    responses = place.networks["classifier"]
+    rows, expected = responses.array(responses.inputs), responses.array(responses.outputs)
     places = [index % len(rows) for index in range(100)]
     under_way = [client.async_infer("classifier", [tensor(protocol, rows[at : at + 1])]) for at in places]
     for at, call in zip(places, under_way, strict=True):
@@ -175,9 +175,9 @@ def test_bodies_of_the_callers_own(place: Place) -> None:
         body, length = InferenceServerClient.generate_request_body([tensor(protocol, CUSTOMER)])
         headers = {"Inference-Header-Content-Length": str(length), "Accept-Encoding": compress or "identity"}
         request = urllib.request.Request(f"http://{place.rest}/v2/models/{ARTICLE}/infer", body, headers)
-        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - the server's own address
-            content, encoding = answer.read(), answer.headers.get("Content-Encoding")
-            size = int(answer.headers["Inference-Header-Content-Length"])
+        with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310 - the server's own address
+            content, encoding = response.read(), response.headers.get("Content-Encoding")
+            size = int(response.headers["Inference-Header-Content-Length"])
         content = read(content) if encoding else content
         result = InferenceServerClient.parse_response_body(content, header_length=size)
         assert result.as_numpy("outputs") == TRANSACTIONS
@@ -231,5 +231,7 @@ def test_json_is_json(place: Place) -> None:
     assert length is None
     assert json.loads(body)["inputs"][0]["data"] == [3.0, 5.0]
     with InferenceServerClient(place.rest) as client:
-        answer = infer(client, ARTICLE, CUSTOMER, binary=False, outputs=wanted(protocol, "outputs", binary_data=False))
-    assert answer.get_response()["outputs"][0]["data"] == [TRANSACTIONS]
+        response = infer(
+            client, ARTICLE, CUSTOMER, binary=False, outputs=wanted(protocol, "outputs", binary_data=False)
+        )
+    assert response.get_response()["outputs"][0]["data"] == [TRANSACTIONS]

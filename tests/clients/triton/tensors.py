@@ -29,21 +29,21 @@ def wanted(protocol: ModuleType, *names: str, **options: Any) -> list[Any]:
     return [protocol.InferRequestedOutput(name, **options) for name in names]
 
 
-def check(result: Any, answers: Answers) -> None:
+def check(result: Any, responses: Answers) -> None:
     """The bits are those that our own client got."""
-    expected = answers.array(answers.outputs)
+    expected = responses.array(responses.outputs)
     outputs = result.as_numpy("outputs")
     assert outputs.dtype == expected.dtype
     assert outputs.shape == expected.shape
     assert outputs.tobytes() == expected.tobytes()
-    if answers.classes:
-        assert texts(result, "label") == [[label] for label in answers.labels]
+    if responses.classes:
+        assert texts(result, "label") == [[label] for label in responses.labels]
 
 
-def check_layers(result: Any, answers: Answers) -> None:
+def check_layers(result: Any, responses: Answers) -> None:
     """Each layer's values are those of our own client's trace."""
-    for name, numbers in answers.layers.items():
-        assert result.as_numpy(name).tobytes() == answers.array(numbers).tobytes(), name
+    for name, numbers in responses.layers.items():
+        assert result.as_numpy(name).tobytes() == responses.array(numbers).tobytes(), name
 
 
 def texts(result: Any, name: str) -> list[list[str]]:
@@ -52,12 +52,12 @@ def texts(result: Any, name: str) -> list[list[str]]:
     return [[element.decode() if isinstance(element, bytes) else element for element in row] for row in rows]
 
 
-def largest(answers: Answers, count: int) -> list[list[str]]:
+def largest(responses: Answers, count: int) -> list[list[str]]:
     """What Triton's classification says of the outputs."""
     rows = []
-    for row in answers.array(answers.outputs):
+    for row in responses.array(responses.outputs):
         places = np.argsort(-row, kind="stable")[:count]
-        rows.append([f"{row[place]:f}:{place}:{answers.classes[place]}" for place in places])
+        rows.append([f"{row[place]:f}:{place}:{responses.classes[place]}" for place in places])
     return rows
 
 

@@ -18,7 +18,7 @@ from forwardpass_server.oip.v2 import model_config_pb2 as config
 from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.serving.encode.wire import varint
 
-from tests.server.oip.test_infer import answer
+from tests.server.oip.test_infer import infer
 from tests.support.infer_requests import Tensor, infer_request, outputs_of, row_request, tensor
 from tests.support.sample_networks import identity, loaded
 
@@ -73,16 +73,16 @@ def test_texts_and_truths_are_computed_as_the_matrix_is(registry: Registry, *, t
         cities("Zürich", "Bern", typed=typed),
         ages(30, 3, typed=typed),
     )
-    expected = answer(registry, row_request("strict", [[30, 1, 1], [3, 0, 0]]))
-    assert answer(registry, by_name) == expected
+    expected = infer(registry, row_request("strict", [[30, 1, 1], [3, 0, 0]]))
+    assert infer(registry, by_name) == expected
     assert outputs_of(expected)["outputs"].tolist() == [[30, 1, 1], [3, 0, 0]]
 
 
 def test_something_stands_in_for_what_is_unknown_or_left_out_and_warnings_are_told(registry: Registry) -> None:
-    found = answer(registry, infer_request("loose", cities("Zürich", "Basel", "")))
+    found = infer(registry, infer_request("loose", cities("Zürich", "Basel", "")))
     assert outputs_of(found)["outputs"].tolist() == [[40, 1, 0], [40, 0, 0], [40, 0, 0]]
     assert "warnings" not in found.parameters
-    warned = answer(registry, infer_request("loose", cities("Zürich", "Bern"), ages(130, 3)))
+    warned = infer(registry, infer_request("loose", cities("Zürich", "Bern"), ages(130, 3)))
     assert outputs_of(warned)["outputs"].tolist() == [[130, 1, 0], [3, 0, 0]]
     assert warned.parameters["warning_count"].int64_param == 1
     line = "row 0: 'age' is 130, which is out of range: from 0 to 120 is in range"
@@ -152,14 +152,14 @@ def test_what_is_refused(
     registry: Registry, request_: v2.ModelInferRequest, error: type[ForwardpassError], path: str, words: str
 ) -> None:
     with pytest.raises(error) as refused:
-        answer(registry, request_)
+        infer(registry, request_)
     assert refused.value.faults[0].path == path
     assert words in refused.value.faults[0].message
 
 
 def test_bytes_that_are_no_text_are_no_category(registry: Registry) -> None:
     made = Tensor(name="city", datatype="BYTES", shape=[1])
-    found = answer(registry, infer_request("loose", (made, varint(2) + b"\0\0\0\xff\xfe")))
+    found = infer(registry, infer_request("loose", (made, varint(2) + b"\0\0\0\xff\xfe")))
     assert outputs_of(found)["outputs"].tolist() == [[40, 0, 0]]
 
 

@@ -56,7 +56,7 @@ def called(*requests: Message | bytes) -> list[RawRequest]:
     ]
 
 
-def answer(registry: Registry, request: v2.ModelInferRequest) -> v2.ModelInferResponse:
+def infer(registry: Registry, request: v2.ModelInferRequest) -> v2.ModelInferResponse:
     (one,) = respond(make_predictor(registry, LIMITS), called(request))
     if isinstance(one, Exception):
         raise one
@@ -88,13 +88,13 @@ def test_predict_and_model_infer_share_a_matrix(registry: Registry) -> None:
     for _ in range(2):  # by their messages, then by their heads
         batches = assemble_batches(predictor.read(called(*requests)).rows, POLICY)
         assert [len(batch.requests) for batch in batches] == [len(requests)]
-        replies = respond(predictor, called(*requests))
-        for place, (predicted, inferred, again) in enumerate(zip(*[iter(replies)] * 3, strict=True)):
+        responses = respond(predictor, called(*requests))
+        for place, (predicted, inferred, again) in enumerate(zip(*[iter(responses)] * 3, strict=True)):
             assert isinstance(predicted, bytes)
             data = PredictResponse.FromString(predicted).outputs.data
-            for reply, wanted_id in ((inferred, f"id {place}"), (again, "")):
-                assert isinstance(reply, bytes)
-                response = v2.ModelInferResponse.FromString(reply)
+            for encoded, wanted_id in ((inferred, f"id {place}"), (again, "")):
+                assert isinstance(encoded, bytes)
+                response = v2.ModelInferResponse.FromString(encoded)
                 assert (response.model_name, response.model_version, response.id) == ("double", "1", wanted_id)
                 assert list(response.raw_output_contents) == [data]
 
@@ -145,8 +145,8 @@ def test_the_bits_are_those_of_predict(registry: Registry) -> None:
 )
 def test_each_datatype_and_form_gives_what_the_numbers_give(registry: Registry, datatype: str, typed: bool) -> None:
     values = np.array([[0, 1], [1, 0], [1, 1]])
-    expected = outputs_of(answer(registry, row_request("double", values)))
-    matrix = outputs_of(answer(registry, infer_request("double", tensor(values, datatype, typed=typed))))
+    expected = outputs_of(infer(registry, row_request("double", values)))
+    matrix = outputs_of(infer(registry, infer_request("double", tensor(values, datatype, typed=typed))))
     for name, array in expected.items():
         np.testing.assert_array_equal(matrix[name], array)
     for shape in ((3,), (3, 1)):
@@ -155,19 +155,19 @@ def test_each_datatype_and_form_gives_what_the_numbers_give(registry: Registry, 
             for place, column in enumerate(values.T)
         ]
         for order in (features, features[::-1]):
-            named = outputs_of(answer(registry, infer_request("double", *order)))
+            named = outputs_of(infer(registry, infer_request("double", *order)))
             for name, array in expected.items():
                 np.testing.assert_array_equal(named[name], array)
 
 
 def test_what_is_answered_where_nothing_is_asked_for(registry: Registry) -> None:
-    response = answer(registry, row_request("double", rows(3)))
+    response = infer(registry, row_request("double", rows(3)))
     assert (response.model_version, response.id) == ("2", "")
     assert [(output.name, output.datatype, tuple(output.shape)) for output in response.outputs] == [
         ("outputs", "FP64", (3, 2)),
         ("label", "BYTES", (3, 1)),
     ]
-    plain = answer(registry, row_request("single", rows(3), model_version="1"))
+    plain = infer(registry, row_request("single", rows(3), model_version="1"))
     assert [(output.name, output.datatype, tuple(output.shape)) for output in plain.outputs] == [
         ("outputs", "FP32", (3, 2))
     ]
@@ -181,14 +181,14 @@ def test_labels_are_those_of_predict(registry: Registry) -> None:
         )
         assert isinstance(said, bytes)
         labels = [each.label for each in PredictResponse.FromString(said).classifications]
-        found = outputs_of(answer(registry, row_request(network, values)))
+        found = outputs_of(infer(registry, row_request(network, values)))
         assert found["label"].ravel().tolist() == labels
         assert set(labels) == {"no", "yes"}
 
 
 def test_an_output_by_its_own_name_is_a_column(registry: Registry) -> None:
     loaded = registry.load_reference("double", "2")
-    found = outputs_of(answer(registry, row_request("double", rows(3), outputs=["outputs", *loaded.output_names])))
+    found = outputs_of(infer(registry, row_request("double", rows(3), outputs=["outputs", *loaded.output_names])))
     for column, name in enumerate(loaded.output_names):
         np.testing.assert_array_equal(found[name], found["outputs"][:, [column]])
 
@@ -208,11 +208,11 @@ def test_classification_names_the_largest(
 ) -> None:
     values = rows(8, seed=2)
     request = row_request(network, values, model_version=version, outputs=["outputs"])
-    numbers = outputs_of(answer(registry, request))["outputs"]
+    numbers = outputs_of(infer(registry, request))["outputs"]
     if numbers.shape[1] == 1:  # the probability of the second of two classes
         numbers = np.concatenate([1 - numbers, numbers], axis=1)
     request.outputs[0].parameters["classification"].int64_param = classes
-    found = outputs_of(answer(registry, request))["outputs"]
+    found = outputs_of(infer(registry, request))["outputs"]
     assert found.shape == (8, min(classes, 2))
     for row, said in zip(numbers, found, strict=True):
         order = sorted(range(2), key=lambda place: -row[place])[:classes]

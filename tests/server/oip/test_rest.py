@@ -15,7 +15,7 @@ from forwardpass import spec
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT32, DATA_TYPE_FLOAT64, Tensor
 
-from tests.support.plain_http import HEADER_LENGTH, Http, Reply, infer_body
+from tests.support.plain_http import HEADER_LENGTH, Http, HttpResponse, infer_body
 from tests.support.raw_grpc import PREDICTIONS, call, network_spec, register
 from tests.support.sample_networks import identity
 from tests.support.server_process import ServerProcess
@@ -106,10 +106,10 @@ def test_the_repository(http: Http, rest_channel: grpc.Channel) -> None:
     ],
 )
 def test_what_is_not_there(http: Http, method: str, path: str, status: int, words: str) -> None:
-    reply = http(method, path)
-    assert reply.status == status
-    assert words in reply.error
-    assert reply.headers["content-type"] == "application/json"
+    response = http(method, path)
+    assert response.status == status
+    assert words in response.error
+    assert response.headers["content-type"] == "application/json"
 
 
 def test_a_model_that_is_not_there_is_not_ready(http: Http) -> None:
@@ -118,19 +118,19 @@ def test_a_model_that_is_not_there_is_not_ready(http: Http) -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=names)
 def test_a_prediction_in_every_form(http: Http, form: tuple[bool, bool]) -> None:
-    reply = http.infer("article-linear", ROW, binary=form, id="a 1")
-    length = int(reply.headers.get(HEADER_LENGTH.lower(), len(reply.body)))
-    document = json.loads(reply.body[:length])
+    response = http.infer("article-linear", ROW, binary=form, id="a 1")
+    length = int(response.headers.get(HEADER_LENGTH.lower(), len(response.body)))
+    document = json.loads(response.body[:length])
     assert (document["model_name"], document["model_version"], document["id"]) == ("article-linear", "1", "a 1")
-    assert reply.headers["content-type"] == ("application/octet-stream" if form[1] else "application/json")
+    assert response.headers["content-type"] == ("application/octet-stream" if form[1] else "application/json")
     assert ("data" in document["outputs"][0]) != form[1]
-    assert reply.output().tolist() == [[9.0]]
+    assert response.output().tolist() == [[9.0]]
 
 
 def test_flat_data_and_a_version_in_the_path(http: Http) -> None:
     tensor = {"name": "inputs", "shape": [2, 2], "datatype": "FP64", "data": [2, 3, 2.0, 3]}
-    reply = http.post(f"{MODEL}/versions/1/infer", {"inputs": [tensor], "more": "ignored"})
-    assert reply.output().tolist() == [[9.0], [9.0]]
+    response = http.post(f"{MODEL}/versions/1/infer", {"inputs": [tensor], "more": "ignored"})
+    assert response.output().tolist() == [[9.0], [9.0]]
 
 
 def test_raw_contents_alone(http: Http, rest_channel: grpc.Channel) -> None:
@@ -138,8 +138,8 @@ def test_raw_contents_alone(http: Http, rest_channel: grpc.Channel) -> None:
     (tensor,) = http.get("/v2/models/raw").document["inputs"]
     dtype = {"FP32": "<f4", "FP64": "<f8"}[tensor["datatype"]]
     body = np.array([[1, 2], [3, 4]], dtype).tobytes()
-    reply = http("POST", "/v2/models/raw/infer", body, {HEADER_LENGTH: "0"})
-    assert reply.output().tolist() == [[5.0], [11.0]]
+    response = http("POST", "/v2/models/raw/infer", body, {HEADER_LENGTH: "0"})
+    assert response.output().tolist() == [[5.0], [11.0]]
 
 
 def test_texts_truths_and_warnings(http: Http, rest_channel: grpc.Channel) -> None:
@@ -156,9 +156,9 @@ def test_texts_truths_and_warnings(http: Http, rest_channel: grpc.Channel) -> No
         {"name": each["name"], "datatype": each["datatype"], "shape": [2, 1], "data": data}
         for each, data in zip(described, values, strict=True)
     ]
-    reply = http.post("/v2/models/typed/infer", {"inputs": inputs})
-    assert reply.output().tolist() == [[1, 1, 130], [0, 0, 3]]
-    parameters = reply.document["parameters"]
+    response = http.post("/v2/models/typed/infer", {"inputs": inputs})
+    assert response.output().tolist() == [[1, 1, 130], [0, 0, 3]]
+    parameters = response.document["parameters"]
     assert parameters["warning_count"] == 1
     assert parameters["warnings"].startswith("row 0: 'age' is 130")
     refused = http.post("/v2/models/typed/infer", {"inputs": [{**inputs[0], "data": ["Brn", "x"]}, *inputs[1:]]})
@@ -176,14 +176,14 @@ def test_outputs_by_name(http: Http, rest_channel: grpc.Channel) -> None:
         {"name": "outputs", "parameters": {"classification": 2}},
     ]
     for binary in (False, True):
-        reply = http.infer("classes", np.array([[1.0, 2.0]]), binary=(False, binary), outputs=asked)
-        length = int(reply.headers.get(HEADER_LENGTH.lower(), len(reply.body)))
-        label, activation, top = json.loads(reply.body[:length])["outputs"]
+        response = http.infer("classes", np.array([[1.0, 2.0]]), binary=(False, binary), outputs=asked)
+        length = int(response.headers.get(HEADER_LENGTH.lower(), len(response.body)))
+        label, activation, top = json.loads(response.body[:length])["outputs"]
         assert [label["name"], activation["name"], top["name"]] == ["label", layer, "outputs"]
         assert [label["datatype"], top["datatype"]] == ["BYTES", "BYTES"]
-        assert reply.output(1).tolist() == [[5.0, -5.0]]
+        assert response.output(1).tolist() == [[5.0, -5.0]]
         if binary:
-            assert reply.body[length:].startswith(b"\x03\0\0\0l\xc3\xb4")
+            assert response.body[length:].startswith(b"\x03\0\0\0l\xc3\xb4")
         else:
             assert label["data"] == ["lô"]
             assert [value.split(":")[1:] for value in top["data"]] == [["0", "lô"], ["1", "hi"]]
@@ -196,20 +196,20 @@ def layers(http: Http, name: str) -> list[str]:
 
 @pytest.mark.parametrize("timeout", [0, 60_000_000])
 def test_a_timeout_that_does_not_pass(http: Http, timeout: int) -> None:
-    reply = http.post(f"{MODEL}/infer", {"inputs": [tensor()], "parameters": {"timeout": timeout}})
-    assert reply.output().tolist() == [[9.0]]
+    response = http.post(f"{MODEL}/infer", {"inputs": [tensor()], "parameters": {"timeout": timeout}})
+    assert response.output().tolist() == [[9.0]]
 
 
 def test_a_timeout_that_passes(http: Http) -> None:
-    reply = http.post(f"{MODEL}/infer", {"inputs": [tensor()], "parameters": {"timeout": 1}})
-    assert (reply.status, reply.document["reason"]) == (504, "DEADLINE_EXCEEDED")
+    response = http.post(f"{MODEL}/infer", {"inputs": [tensor()], "parameters": {"timeout": 1}})
+    assert (response.status, response.document["reason"]) == (504, "DEADLINE_EXCEEDED")
 
 
 @pytest.mark.parametrize("path", ["/v2/logging", "/v2/trace/setting", f"{MODEL}/trace/setting"])
 def test_what_is_not_offered_says_what_to_do(http: Http, path: str) -> None:
-    for reply in (http.get(path), http.post(path, {})):
-        assert reply.status == 501
-        assert "is not offered: " in reply.error
+    for response in (http.get(path), http.post(path, {})):
+        assert response.status == 501
+        assert "is not offered: " in response.error
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -237,10 +237,10 @@ def test_bodies_may_be_compressed(http: Http, encoding: str, squeeze: Any, form:
     rows = np.repeat(ROW, 5_000, axis=0)
     body, headers = infer_body(rows, binary=form)
     coding = {"Content-Encoding": encoding, "Accept-Encoding": encoding}
-    reply = http("POST", f"{MODEL}/infer", squeeze(body), {**headers, **coding})
-    assert reply.headers["content-encoding"] == encoding
-    plain = gzip.decompress(reply.body) if encoding == "gzip" else zlib.decompress(reply.body)
-    assert Reply(200, reply.headers, plain).output().tolist() == [[9.0]] * 5_000
+    response = http("POST", f"{MODEL}/infer", squeeze(body), {**headers, **coding})
+    assert response.headers["content-encoding"] == encoding
+    plain = gzip.decompress(response.body) if encoding == "gzip" else zlib.decompress(response.body)
+    assert HttpResponse(200, response.headers, plain).output().tolist() == [[9.0]] * 5_000
     # A small answer is not worth it.
     assert "content-encoding" not in http.get("/v2/health/live", **coding).headers
 
@@ -318,33 +318,33 @@ def test_other_parameters_change_nothing(http: Http, parameters: dict[str, Any])
 def test_the_form_of_one_output(http: Http, name: str, *, binary: bool) -> None:
     whole = {"binary_data_output": not binary}
     asked = text(tensor(), parameters=whole, outputs=[{"name": "outputs", "parameters": {name: binary}}])
-    answer = http.post(f"{MODEL}/infer", asked)
-    assert (HEADER_LENGTH.lower() in answer.headers) == binary
-    assert answer.output().tolist() == [[9.0]]
+    response = http.post(f"{MODEL}/infer", asked)
+    assert (HEADER_LENGTH.lower() in response.headers) == binary
+    assert response.output().tolist() == [[9.0]]
 
 
 @pytest.mark.parametrize("case", MALFORMED)
 def test_what_is_malformed_is_refused_with_a_sentence(http: Http, case: str) -> None:
     body, headers = MALFORMED[case]
-    reply = http("POST", f"{MODEL}/infer", body, headers)
-    assert 400 <= reply.status < 500
-    assert len(reply.error) > 10
+    response = http("POST", f"{MODEL}/infer", body, headers)
+    assert 400 <= response.status < 500
+    assert len(response.error) > 10
     assert http.infer("article-linear", ROW).output().tolist() == [[9.0]]
 
 
 @pytest.mark.parametrize("path", ["/v2/repository/index", "/v2/repository/models/article-linear/load"])
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"ready": 1, "parameters": 1}'])
 def test_what_is_malformed_for_the_repository(http: Http, path: str, body: bytes) -> None:
-    reply = http.post(path, body)
-    assert reply.status == 400
-    assert len(reply.error) > 10
+    response = http.post(path, body)
+    assert response.status == 400
+    assert len(response.error) > 10
 
 
 def test_a_file_for_the_repository_is_base64(http: Http) -> None:
     parameters = {"config": "{}", "file:1/model.safetensors": "not base64!"}
-    reply = http.post("/v2/repository/models/filed/load", {"parameters": parameters})
-    assert reply.status == 400
-    assert "base64" in reply.error
+    response = http.post("/v2/repository/models/filed/load", {"parameters": parameters})
+    assert response.status == 400
+    assert "base64" in response.error
     assert base64.b64decode("QUJD", validate=True) == b"ABC"
 
 
@@ -355,8 +355,8 @@ def test_damaged_bodies_never_break_the_server(http: Http) -> None:
         damaged = bytearray(body)
         for _ in range(generator.randint(1, 4)):
             damaged[generator.randrange(len(damaged))] = generator.randrange(256)
-        reply = http("POST", f"{MODEL}/infer", bytes(damaged), headers)
-        assert reply.status == 200 or (400 <= reply.status < 500 and reply.error)
+        response = http("POST", f"{MODEL}/infer", bytes(damaged), headers)
+        assert response.status == 200 or (400 <= response.status < 500 and response.error)
     assert http.infer("article-linear", ROW).output().tolist() == [[9.0]]
 
 

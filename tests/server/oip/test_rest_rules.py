@@ -28,7 +28,7 @@ from forwardpass_server.rpc.auth import SCOPES
 from forwardpass_server.rpc.status import CODES
 
 from tests.server.oip.conftest import REST
-from tests.support.plain_http import Http, Reply, infer_body
+from tests.support.plain_http import Http, HttpResponse, infer_body
 from tests.support.raw_grpc import network_spec, register
 from tests.support.server_process import ServerProcess, wait_until
 
@@ -103,8 +103,8 @@ def test_tokens(start_server: Start, tmp_path: Path) -> None:
         ):
             scope = declared_scopes([INFERENCE_SERVICE])[f"/{INFERENCE}/{method}"]
             for token in SCOPES:
-                reply = http(verb, path, content, {"Authorization": f"Bearer {token}!"})
-                assert reply.status == (200 if token == scope else 403)
+                response = http(verb, path, content, {"Authorization": f"Bearer {token}!"})
+                assert response.status == (200 if token == scope else 403)
             assert http(verb, path, content, {"Authorization": "Bearer unknown"}).status == 401
         inside, _ = infer_body(ROW, outputs=[{"name": "output.activation"}])
         assert http("POST", f"{MODEL}/infer", inside, {"Authorization": "Bearer predict!"}).status == 403
@@ -138,8 +138,8 @@ def test_only_responses_of_infer_are_compressed(http: Http, rest_channel: grpc.C
         assert index.document
         assert "content-encoding" not in index.headers
     many = {"name": "inputs", "datatype": "FP64", "shape": [1000, 2], "data": [1] * 2000}
-    answer = http("POST", f"{MODEL}/infer", {"inputs": [many]}, {"Accept-Encoding": "gzip, deflate"})
-    assert answer.headers["content-encoding"] == "gzip"
+    response = http("POST", f"{MODEL}/infer", {"inputs": [many]}, {"Accept-Encoding": "gzip, deflate"})
+    assert response.headers["content-encoding"] == "gzip"
 
 
 @pytest.fixture(scope="session")
@@ -180,13 +180,13 @@ def begin() -> Iterator[Begin]:
 def busy(server: ServerProcess) -> bool:
     """Whether there is no room for one more call."""
     with connect(server) as http:
-        reply = http.infer("article-linear", ROW)
-        if reply.status == 503:
-            assert reply.document["reason"] == "OVERLOADED"
-            assert int(reply.headers["retry-after"]) >= 1
+        response = http.infer("article-linear", ROW)
+        if response.status == 503:
+            assert response.document["reason"] == "OVERLOADED"
+            assert int(response.headers["retry-after"]) >= 1
             # Health answers however busy the server is.
             assert http.get("/v2/health/ready").status == 200
-    return reply.status == 503
+    return response.status == 503
 
 
 def test_a_client_that_goes_frees_its_place_and_its_work(start_slow: Start, begin: Begin) -> None:
@@ -233,10 +233,10 @@ def test_a_drain_loses_no_call(start_server: Start) -> None:
         """Call until an answer says that the connection ends, as balancers and clients do."""
         try:
             with connect(server) as http:
-                reply = Reply(200, {}, b"")
-                while reply.headers.get("connection") != "close":
-                    reply = http.infer("article-linear", ROW, binary=(index % 2 == 0, index % 2 == 1))
-                    assert reply.output().tolist() == [[9.0]]
+                response = HttpResponse(200, {}, b"")
+                while response.headers.get("connection") != "close":
+                    response = http.infer("article-linear", ROW, binary=(index % 2 == 0, index % 2 == 1))
+                    assert response.output().tolist() == [[9.0]]
                     answered[index] += 1
                     if answered[index] == 20:
                         asked.set()
@@ -268,9 +268,9 @@ def test_calls_in_flight_end_before_the_server_does(start_slow: Start, begin: Be
     sockets = [call.connection.sock for call in calls]
     select.select(sockets, [], [], 120)
     server.process.send_signal(signal.SIGTERM)
-    replies = [call.connection.getresponse() for call in calls]
-    assert sorted(reply.status for reply in replies) == [200, 200, 503]
-    assert all(len(reply.read()) > 4_000 * 8 for reply in replies if reply.status == 200)
+    responses = [call.connection.getresponse() for call in calls]
+    assert sorted(response.status for response in responses) == [200, 200, 503]
+    assert all(len(response.read()) > 4_000 * 8 for response in responses if response.status == 200)
     assert server.wait() == 0
     assert "calls in flight" not in server.log.read_text()
     idle.close()

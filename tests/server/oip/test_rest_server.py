@@ -121,9 +121,9 @@ def test_an_offer_of_another_protocol_is_declined(rest_server: ServerProcess, pa
             connection.sendall(part)
             if len(parts) > 1:
                 time.sleep(0.1)  # so that the server reads them one after the other
-        answers = connection.makefile("rb")
+        responses = connection.makefile("rb")
         for request in requests:
-            response = HTTPResponse(OneOfMany(answers))  # type: ignore[arg-type] # all that it needs of a socket
+            response = HTTPResponse(OneOfMany(responses))  # type: ignore[arg-type] # all that it needs of a socket
             response.begin()
             document = json.loads(response.read())
             assert (response.status, response.version) == (200, 11)
@@ -162,11 +162,11 @@ def test_many_offers_in_one_packet(rest_server: ServerProcess) -> None:
     short = b"GET /v2/health/live HTTP/1.1\r\nUpgrade:x\r\nConnection:upgrade\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(short * 1_500)
-        answers, size = b"", 0
-        while answers.count(b'{"live":true}') < 1_500:
-            answers += connection.recv(2**20)
-            assert len(answers) > size, answers[-200:]
-            size = len(answers)
+        responses, size = b"", 0
+        while responses.count(b'{"live":true}') < 1_500:
+            responses += connection.recv(2**20)
+            assert len(responses) > size, responses[-200:]
+            size = len(responses)
 
 
 def test_a_request_for_proxies_is_refused(rest_server: ServerProcess) -> None:

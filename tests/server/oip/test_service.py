@@ -413,16 +413,16 @@ def test_a_stream_answers_in_order_and_goes_on_after_errors(models: grpc.Channel
         model = "missing" if number % 5 == 1 else "oip-double"
         requests.append(row_request(model, rows, id=f"request {number}"))
     requests[10].parameters["triton_enable_empty_final_response"].bool_param = True
-    answers = streamed(models, requests)
-    assert [answer.infer_response.id for answer in answers] == [request.id for request in requests]
-    for number, answer in enumerate(answers):
+    responses = streamed(models, requests)
+    assert [response.infer_response.id for response in responses] == [request.id for request in requests]
+    for number, response in enumerate(responses):
         if number % 5 == 1:
-            assert answer.error_message == "Request for unknown model: 'missing' is not found"
-            assert not answer.infer_response.outputs
+            assert response.error_message == "Request for unknown model: 'missing' is not found"
+            assert not response.infer_response.outputs
         else:
-            assert not answer.error_message
-            assert answer.infer_response.parameters["triton_final_response"].bool_param
-            assert (outputs_of(answer.infer_response)["outputs"] == number).all()
+            assert not response.error_message
+            assert response.infer_response.parameters["triton_final_response"].bool_param
+            assert (outputs_of(response.infer_response)["outputs"] == number).all()
 
 
 def test_a_stream_can_be_written_and_read_by_turns(models: grpc.Channel) -> None:
@@ -439,8 +439,8 @@ def test_a_stream_can_be_written_and_read_by_turns(models: grpc.Channel) -> None
         v2.ModelStreamInferResponse.FromString,
     )
     found = []
-    for answer in multicallable(requests(), timeout=120):
-        found.append(answer.infer_response.id)
+    for response in multicallable(requests(), timeout=120):
+        found.append(response.infer_response.id)
         answered.release()
     assert found == ["0", "1", "2", "3", "4"]
 
@@ -564,15 +564,15 @@ def test_a_name_that_says_nothing_is_all_inputs(models: grpc.Channel, name: str)
 
 @pytest.mark.parametrize("name", ["output-0", "output", "OUTPUT__0", "predict"])
 def test_a_name_that_says_nothing_is_all_outputs(models: grpc.Channel, name: str) -> None:
-    answer = infer(models, row_request("oip-double", [[1.0, 2.0]], outputs=[name]))
-    np.testing.assert_array_equal(outputs_of(answer)[name], [[1.0, 2.0]])
+    response = infer(models, row_request("oip-double", [[1.0, 2.0]], outputs=[name]))
+    np.testing.assert_array_equal(outputs_of(response)[name], [[1.0, 2.0]])
 
 
 @pytest.mark.parametrize("of", ["request", "input", "output"])
 @pytest.mark.parametrize("name", ["foo", "headers", "content_type", "x-request-id", "binary_data_output", LONG_NAME])
 def test_other_parameters_change_nothing(models: grpc.Channel, name: str, of: str) -> None:
-    answer = infer(models, with_parameter(name, "bar", of))
-    np.testing.assert_array_equal(outputs_of(answer)["outputs"], [[1.0, 2.0]])
+    response = infer(models, with_parameter(name, "bar", of))
+    np.testing.assert_array_equal(outputs_of(response)["outputs"], [[1.0, 2.0]])
 
 
 @pytest.mark.parametrize("method", ["TraceSetting", "LogSettings"])
@@ -623,5 +623,5 @@ def test_layers_need_the_scope_of_traces(start_server: Callable[..., ServerProce
             assert refused(channel, INFER, plain, metadata=bearer["t"], timeout=60).code is denied
             assert refused(channel, INFER, plain, timeout=60).code is unknown
         for token, errors in (("p", [False, True]), ("pt", [False, False])):
-            answers = streamed(channel, [plain, inside], metadata=bearer[token])
-            assert [bool(answer.error_message) for answer in answers] == errors
+            responses = streamed(channel, [plain, inside], metadata=bearer[token])
+            assert [bool(response.error_message) for response in responses] == errors

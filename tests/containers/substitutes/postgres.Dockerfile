@@ -1,6 +1,6 @@
-# Stands in for postgres:17-bookworm where no registry is reached: Debian's PostgreSQL, on the stand-in of Python's image.
+# Stands in for postgres:17-bookworm where no registry is reached: Debian's PostgreSQL, on the substitute of Python's image.
 FROM docker.io/library/python:3.11-slim-bookworm
-LABEL forwardpass.stand-in="yes"
+LABEL forwardpass.substitute="yes"
 RUN groupadd --gid 999 postgres \
     && useradd --uid 999 --gid postgres --home-dir /var/lib/postgresql postgres \
     && apt-get update \

@@ -1,6 +1,6 @@
-# Stands in for prom/prometheus where no registry is reached: Debian's Prometheus, on the stand-in of Python's image.
+# Stands in for prom/prometheus where no registry is reached: Debian's Prometheus, on the substitute of Python's image.
 FROM docker.io/library/python:3.11-slim-bookworm
-LABEL forwardpass.stand-in="yes"
+LABEL forwardpass.substitute="yes"
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends prometheus wget \
     && rm --recursive --force /var/lib/apt/lists/* \
