@@ -1,4 +1,4 @@
-"""Feed-forward networks served over gRPC, with every node of every prediction to be seen.
+"""Feed-forward networks served over gRPC; a trace shows the values of every node of a prediction.
 
 `Client` and `AsyncClient` call a server; `forwardpass.spec` says what may be registered.
 """

@@ -1,6 +1,6 @@
-"""The client for asyncio; `_client` is the same but for `await`, and has the longer docstrings."""
+"""Client for asyncio; `_client` has the same methods without `await`, and the longer docstrings."""
 
-# ruff: noqa: ASYNC109 - grpc counts this timeout, and tells it to the server
+# ruff: noqa: ASYNC109 - gRPC applies this timeout, and sends it to the server
 
 import asyncio
 import time
@@ -13,16 +13,19 @@ from typing import Any, Self, TypeVar
 import grpc
 import grpc.aio
 
-from forwardpass import _calls
-from forwardpass._base import BaseClient
-from forwardpass._batches import MAX_AWAY, Batches, batch_size
-from forwardpass._calls import Call, Page, SpecLike
-from forwardpass._failures import closed, out_of_time, rest_of
-from forwardpass._sending import AsyncSender
-from forwardpass._streams import Progress, countdown
+from forwardpass._base import READY_PAUSE_SECONDS, BaseClient, countdown
+from forwardpass._batching.async_sender import AsyncSender
+from forwardpass._batching.requests import predict_coalesced
+from forwardpass._batching.row_stream import MAX_CHUNKS_IN_FLIGHT, RowStream, chunk_rows
+from forwardpass._errors import client_closed, deadline_exceeded, seconds_left, watch_ended
+from forwardpass._requests import networks, predictions
+from forwardpass._requests.call import Call
+from forwardpass._requests.networks import SpecLike
+from forwardpass._requests.streams import Progress
+from forwardpass._responses import Page
 from forwardpass._transport.connections import AsyncConnection, Interrupted
 from forwardpass._transport.endpoint import UNSET, Timeout, Tls
-from forwardpass._transport.memory import AsyncByteLimit, large_bytes
+from forwardpass._transport.memory import AsyncByteLimit, NoRoomError, large_bytes
 from forwardpass._transport.retries import Retries
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import (
@@ -43,11 +46,15 @@ Result = TypeVar("Result")
 
 
 class AsyncClient(BaseClient):
-    """Calls a forwardpass server from asyncio.
+    """Client of a forwardpass server for asyncio.
 
-    The arguments, methods, answers and exceptions are those of `Client`, whose documentation
-    holds here too. One client serves all tasks of one event loop: the loop in which it is first
-    used. A task that is cancelled ends its call on the server too.
+    The arguments, methods, results and exceptions are those of `Client`, whose documentation applies. One client serves
+    all tasks of one event loop: the first one that uses it. The cancellation of a task also cancels its call on the
+    server.
+
+    A client survives a `fork` as `Client` does, with one exception: where the thread of the event loop itself forks
+    while calls are in flight, these cannot be ended first. They are repeated in the parent; the child cannot make
+    calls.
 
     Example:
         >>> async with AsyncClient("localhost:50051") as client:  # doctest: +SKIP
@@ -77,15 +84,15 @@ class AsyncClient(BaseClient):
             coalesce=coalesce,
             pickle_token=pickle_token,
         )
-        self._connection: AsyncConnection = AsyncConnection(self._endpoint, self._begin_anew)
-        self._begin_anew()
+        self._connection: AsyncConnection = AsyncConnection(self._endpoint, self._reset)
+        self._reset()
 
-    def _begin_anew(self) -> None:
-        """Make what belongs to the event loop of this process; in a forked child once more."""
+    def _reset(self) -> None:
+        """Create what belongs to the threads of this process; in a forked child again."""
         self._bytes = AsyncByteLimit()
         self._sender: AsyncSender | None = None
         if self._settings["coalesce"]:
-            self._sender = AsyncSender(self._ask, self._endpoint.address)
+            self._sender = AsyncSender(self._call, self._endpoint.address)
 
     async def register(
         self,
@@ -97,36 +104,36 @@ class AsyncClient(BaseClient):
         progress: Progress | None = None,
         timeout: Timeout = UNSET,
     ) -> Registered:
-        """Register a network, or a new version of one; content that it has already is found, not repeated."""
-        # In a thread, for to read and check a large spec takes seconds.
+        """Register a network, or a new version of one; for known content, find its version."""
+        # In a thread, since reading and checking a large spec takes seconds.
         call = await asyncio.to_thread(
-            _calls.register,
+            networks.register,
             name,
             spec,
             validate_only=validate_only,
             keep_latest=keep_latest,
             progress=progress,
         )
-        return await self._ask(call, timeout)
+        return await self._call(call, timeout)
 
     async def predict(
         self, name: str, rows: RowsLike, *, version: str | int = "", top_k: int = 0, timeout: Timeout = UNSET
     ) -> Prediction:
-        """Compute a network's outputs for one row or many."""
+        """Compute the outputs of a network for one row or many."""
         if self._sender is None or large_bytes(rows):
-            make = partial(_calls.predict, name, rows, version=version, top_k=top_k)
-            return await self._ask_for(rows, make, timeout)
-        read = _calls.predict_in_company(name, rows, version=version, top_k=top_k)
+            build = partial(predictions.predict, name, rows, version=version, top_k=top_k)
+            return await self._call_with_rows(rows, build, timeout)
+        read = predict_coalesced(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
-            return await self._ask(read, timeout)
+            return await self._call(read, timeout)
         self._connection.check()
         return await self._sender.predict(*read, self._endpoint.limit(timeout))
 
     async def predict_many(
         self, requests: Iterable[StreamRequest], *, timeout: Timeout = UNSET
     ) -> tuple[Prediction | ForwardpassError, ...]:
-        """Compute several requests, for one network or many, in one call."""
-        return await self._ask(_calls.predict_many(requests), timeout)
+        """Compute several requests, for one network or several, in one call."""
+        return await self._call(predictions.predict_many(requests), timeout)
 
     def predict_stream(
         self,
@@ -134,8 +141,8 @@ class AsyncClient(BaseClient):
         *,
         timeout: float | None = None,
     ) -> AsyncIterator[tuple[str, Prediction | ForwardpassError]]:
-        """Compute many requests over one stream, many at a time."""
-        return self._each(_calls.predict_stream(requests), timeout)
+        """Compute many requests over one stream, several at a time."""
+        return self._stream(predictions.predict_stream(requests), timeout)
 
     async def predict_batches(
         self,
@@ -148,16 +155,17 @@ class AsyncClient(BaseClient):
         timeout: float | None = None,
     ) -> AsyncIterator[Prediction]:
         """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order."""
-        batches, room = Batches(name, version, batch_size(batch_rows), top_k), asyncio.Semaphore(MAX_AWAY)
-        requests = _calls.predict_stream(batches.requests_async(rows, room))
+        stream = RowStream(name, version, chunk_rows(batch_rows), top_k)
+        room = asyncio.Semaphore(MAX_CHUNKS_IN_FLIGHT)
+        call = predictions.predict_stream(stream.requests_async(rows, room))
         try:
-            async with aclosing(self._each(requests, timeout)) as answers:
-                async for identity, answer in answers:
-                    for prediction in batches.answers(identity, answer):
+            async with aclosing(self._stream(call, timeout)) as results:
+                async for identity, result in results:
+                    for prediction in stream.in_order(identity, result):
                         room.release()
                         yield prediction
         finally:
-            batches.leave()
+            stream.stop()
             room.release()
 
     async def trace(
@@ -171,44 +179,44 @@ class AsyncClient(BaseClient):
         top_k: int = 0,
         timeout: Timeout = UNSET,
     ) -> Trace:
-        """Compute the same as `predict` and show every node on the way; `str` of the trace draws it."""
-        make = partial(
-            _calls.trace, name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k
+        """Compute the same as `predict`, and return the values of every node; `str` of the trace draws them."""
+        build = partial(
+            predictions.trace, name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k
         )
-        return await self._ask_for(rows, make, timeout)
+        return await self._call_with_rows(rows, build, timeout)
 
     async def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
-        """Get a network: its aliases, and how many versions there are."""
-        return await self._ask(_calls.network(name), timeout)
+        """Get the description of a network: its aliases and the number of its versions."""
+        return await self._call(networks.network(name), timeout)
 
     async def version(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> VersionInfo:
-        """Get one version of a network, by number or alias, without its weights."""
-        return await self._ask(_calls.version(name, version), timeout)
+        """Get the description of one version, by number or alias, without its weights."""
+        return await self._call(networks.version(name, version), timeout)
 
     async def spec(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> NetworkSpec:
-        """Get the whole content of a version: what was registered, weights and examples included."""
-        return await self._ask(_calls.get_spec(name, version), timeout)
+        """Get the whole content of a version as it was registered, with weights and examples."""
+        return await self._call(networks.get_spec(name, version), timeout)
 
     def networks(self, *, timeout: Timeout = UNSET) -> AsyncIterator[NetworkInfo]:
-        """Go through all networks by name; each page of the list has the timeout for itself."""
-        return self._pages(_calls.networks, timeout)
+        """List all networks by name; the timeout is that of each page of the list."""
+        return self._pages(networks.networks, timeout)
 
     def versions(self, name: str, *, timeout: Timeout = UNSET) -> AsyncIterator[VersionInfo]:
-        """Go through a network's versions, newest first; each page of the list has the timeout for itself."""
-        return self._pages(partial(_calls.versions, name), timeout)
+        """List the versions of a network, newest first; the timeout is that of each page of the list."""
+        return self._pages(partial(networks.versions, name), timeout)
 
     async def delete_network(self, name: str, *, timeout: Timeout = UNSET) -> int:
         """Delete a network with all its versions and aliases; return the registry's revision."""
-        return await self._ask(_calls.delete_network(name), timeout)
+        return await self._call(networks.delete_network(name), timeout)
 
     async def delete_version(self, name: str, number: int, *, timeout: Timeout = UNSET) -> NetworkInfo:
-        """Delete one version; return the network as it then is."""
-        return await self._ask(_calls.delete_version(name, number), timeout)
+        """Delete one version; return the network without it."""
+        return await self._call(networks.delete_version(name, number), timeout)
 
     async def set_alias(
         self, name: str, alias: str, version: str | int, *, expected: int | None = None, timeout: Timeout = UNSET
     ) -> NetworkInfo:
-        """Make an alias name a version, given by number or alias; return the network as it then is.
+        """Let an alias name a version; return the changed network.
 
         Args:
             name: The network's name.
@@ -221,7 +229,7 @@ class AsyncClient(BaseClient):
         Raises:
             AliasMovedError: The alias names another version than expected; nothing was changed.
         """
-        return await self._ask(_calls.set_alias(name, alias, version, expected=expected), timeout)
+        return await self._call(networks.set_alias(name, alias, version, expected=expected), timeout)
 
     async def rollback(
         self, name: str, alias: str, *, expected: int | None = None, timeout: Timeout = UNSET
@@ -241,11 +249,11 @@ class AsyncClient(BaseClient):
             AliasMovedError: The alias names another version than expected; nothing was changed.
             NoEarlierVersionError: There is no version to go back to.
         """
-        return await self._ask(_calls.rollback(name, alias, expected=expected), timeout)
+        return await self._call(networks.rollback(name, alias, expected=expected), timeout)
 
     async def alias_moves(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> tuple[AliasMove, ...]:
-        """Get the last 100 moves of an alias, newest first: which version it names since when."""
-        return await self._ask(_calls.alias_moves(name, alias), timeout)
+        """Get the last 100 moves of an alias, newest first: each version and when the alias began to name it."""
+        return await self._call(networks.alias_moves(name, alias), timeout)
 
     async def set_shadow(
         self,
@@ -257,7 +265,7 @@ class AsyncClient(BaseClient):
         tolerance: float | None = None,
         timeout: Timeout = UNSET,
     ) -> NetworkInfo:
-        """Let a version be computed beside another one, on a share of the rows that are predicted.
+        """Set a shadow: compute a version beside another one, on a share of the predicted rows.
 
         That is done after the answers are sent and when there is time; differences are counted, see `shadows`. What
         was set for the same `of` is replaced.
@@ -274,31 +282,31 @@ class AsyncClient(BaseClient):
         Raises:
             InvalidFieldError: The two are one version, have other inputs or outputs, or the share cannot be.
         """
-        call = _calls.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
-        return await self._ask(call, timeout)
+        call = networks.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
+        return await self._call(call, timeout)
 
     async def clear_shadow(self, name: str, *, of: str | int, timeout: Timeout = UNSET) -> NetworkInfo:
-        """End the shadow of a version or alias; where there is none, nothing changes."""
-        return await self._ask(_calls.clear_shadow(name, of), timeout)
+        """Remove the shadow of a version or alias, if there is one."""
+        return await self._call(networks.clear_shadow(name, of), timeout)
 
     async def shadows(self, name: str, *, timeout: Timeout = UNSET) -> tuple[ShadowReport, ...]:
-        """Get a network's shadows and what the server counted of each."""
-        return await self._ask(_calls.shadows(name), timeout)
+        """Get the shadows of a network with the counts of each."""
+        return await self._call(networks.shadows(name), timeout)
 
     async def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
-        """Delete an alias; return the network as it then is."""
-        return await self._ask(_calls.delete_alias(name, alias), timeout)
+        """Delete an alias; return the network without it."""
+        return await self._call(networks.delete_alias(name, alias), timeout)
 
     async def watch(self, *, prefix: str = "", timeout: float | None = None) -> AsyncIterator[NetworkChange]:
-        """Tell every network as it is now, and from then on each change, for ever."""
-        async for change in self._each(_calls.watch(prefix), timeout):
+        """Watch the networks: yield the current state of each one, then every change, without end."""
+        async for change in self._stream(networks.watch(prefix), timeout):
             yield change
-        raise _calls.watch_ended(self._endpoint.address)
+        raise watch_ended(self._endpoint.address)
 
     async def ready(self, *, timeout: Timeout = UNSET) -> bool:
-        """Return whether the server can be reached and says that it serves."""
+        """Return whether the server can be reached and serves."""
         try:
-            return await self._ask(_calls.health(), timeout)
+            return await self._call(networks.health(), timeout)
         except (UnavailableError, DeadlineExceededError):
             return False
 
@@ -306,57 +314,57 @@ class AsyncClient(BaseClient):
         """Wait until the server serves, for example after starting it."""
         for left in countdown(self._endpoint.address, self._endpoint.limit(timeout)):
             try:
-                if await self._ask(_calls.health(wait=True), left):
+                if await self._call(networks.health(wait_for_ready=True), left):
                     return
             except (UnavailableError, DeadlineExceededError):
                 pass
-            await asyncio.sleep(_calls.PAUSE)
+            await asyncio.sleep(READY_PAUSE_SECONDS)
 
     async def close(self) -> None:
-        """Close the connections; calls in flight fail, and so do all later ones."""
+        """Close the connections; calls in flight and later calls raise an error."""
         if self._sender is not None:
-            self._sender.close(closed())
+            self._sender.close(client_closed())
         await self._connection.close()
 
-    async def _ask(self, call: Call[Result], timeout: Timeout) -> Result:
-        limit = self._endpoint.limit(timeout, call.more_time)
-        if call.known is not None:
-            return call.known
+    async def _call(self, call: Call[Result], timeout: Timeout) -> Result:
+        limit = self._endpoint.limit(timeout, call.extra_seconds)
+        if call.result is not None:
+            return call.result
         begun = time.monotonic()
         try:
-            reply = await self._send(call, limit)
+            response = await self._send(call, limit)
         except (grpc.RpcError, Interrupted) as error:
-            reply = await self._send_again(call, error, self._retries(call, limit, begun))
+            response = await self._send_again(call, error, self._retries(call, limit, begun))
         call.check()
-        self._revisions.note(call.method, reply)
-        return call.parse(reply)
+        self._revisions.note(call.method, response)
+        return call.parse(response)
 
-    async def _ask_for(self, rows: object, make: Callable[[], Call[Result]], timeout: Timeout) -> Result:
-        """Make a call whose rows may be so many that it has to wait for room."""
+    async def _call_with_rows(self, rows: object, build: Callable[[], Call[Result]], timeout: Timeout) -> Result:
+        """Make a call; wait for room first if its rows are many."""
         size = large_bytes(rows)
         if not size:
-            return await self._ask(make(), timeout)
+            return await self._call(build(), timeout)
         limit = self._endpoint.limit(timeout)
         begun = time.monotonic()
         try:
             async with self._bytes.hold(size, limit):
-                return await self._ask(make(), rest_of(limit, begun))
-        except TimeoutError as error:
-            raise error if isinstance(error, ForwardpassError) else out_of_time(self._endpoint.address, limit) from None
+                return await self._call(build(), seconds_left(limit, begun))
+        except NoRoomError:
+            raise deadline_exceeded(self._endpoint.address, limit) from None
 
-    async def _each(self, call: Call[Result], timeout: float | None) -> AsyncGenerator[Result, None]:
+    async def _stream(self, call: Call[Result], timeout: float | None) -> AsyncGenerator[Result, None]:
         limit = self._endpoint.limit(timeout)
         retries = self._retries(call, limit, time.monotonic())
         has_begun = False
         try:
             while True:
                 try:
-                    async for reply in await self._start(call, retries.left()):
+                    async for response in await self._start(call, retries.left()):
                         if not has_begun:
                             has_begun = True
-                            call.begun()
-                        self._revisions.note(call.method, reply)
-                        yield call.parse(reply)
+                            call.on_response()
+                        self._revisions.note(call.method, response)
+                        yield call.parse(response)
                     break
                 except (grpc.RpcError, asyncio.CancelledError) as error:
                     failed = self._failed(call, error)
@@ -370,15 +378,17 @@ class AsyncClient(BaseClient):
                     if stream is not None:
                         stream.cancel()
         finally:
-            call.ended()
+            call.on_end()
         call.check()
 
-    async def _pages(self, ask: Callable[[str], Call[Page[Result]]], timeout: Timeout) -> AsyncIterator[Result]:
-        page = await self._ask(ask(""), timeout)
+    async def _pages(
+        self, request_page: Callable[[str], Call[Page[Result]]], timeout: Timeout
+    ) -> AsyncIterator[Result]:
+        page = await self._call(request_page(""), timeout)
         for item in page.items:
             yield item
         while page.next_token:
-            page = await self._ask(ask(page.next_token), timeout)
+            page = await self._call(request_page(page.next_token), timeout)
             for item in page.items:
                 yield item
 
@@ -390,10 +400,10 @@ class AsyncClient(BaseClient):
         try:
             methods = connection.methods or await connection.open(call, call.method)
             running = connection.running[call] = methods[call.method](
-                self._revisions.stamp(call.method, call.request if call.requests is None else call.requests()),
+                self._revisions.stamp(call.method, call.messages()),
                 timeout=limit,
                 metadata=self._endpoint.headers,
-                wait_for_ready=call.wait,
+                wait_for_ready=call.wait_for_ready,
             )
             return await running
         except (grpc.RpcError, asyncio.CancelledError) as error:
@@ -413,21 +423,21 @@ class AsyncClient(BaseClient):
                 error = last
 
     async def _start(self, call: Call[Any], limit: float | None) -> Any:
-        """Start one attempt of a call that is a stream."""
+        """Start one attempt of a call that is a stream, or whose response comes later."""
         connection = self._connection
         connection.check()
         methods = connection.methods or await connection.open(call, call.method)
         connection.in_flight.pop(call, None)  # a fork does not wait for streams
         stream = connection.running[call] = methods[call.method](
-            self._revisions.stamp(call.method, call.request if call.requests is None else call.requests()),
+            self._revisions.stamp(call.method, call.messages()),
             timeout=limit,
             metadata=self._endpoint.headers,
-            wait_for_ready=call.wait,
+            wait_for_ready=call.wait_for_ready,
         )
         return stream
 
     def _failed(self, call: Call[Any], error: BaseException) -> Any:
-        """Return what an attempt failed with: the error itself, or what gRPC told as a cancellation."""
+        """Return the error of an attempt; gRPC reports some of them as a cancellation."""
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise error
@@ -436,8 +446,8 @@ class AsyncClient(BaseClient):
         if isinstance(error, asyncio.CancelledError):
             if not self._connection.is_closed:
                 raise error
-            # Nobody cancelled the task: it is how grpc ends calls in flight when their channel is closed.
-            raise closed() from None
+            # Nothing cancelled the task: gRPC ends calls in flight so when their channel is closed.
+            raise client_closed() from None
         return error
 
     async def __aenter__(self) -> Self:

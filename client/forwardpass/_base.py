@@ -1,24 +1,28 @@
-"""What both clients share: their settings, their pickles, and what becomes of a call that failed; no I/O."""
+"""Base class of both clients: settings, pickling, and the errors of calls. No I/O."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any, Final, Self
 
 import grpc
 
-from forwardpass._calls import Call
-from forwardpass._failures import closed, error_from, interrupted
-from forwardpass._revisions import Revisions
+from forwardpass._errors import client_closed, cut_short, error_from, not_ready
+from forwardpass._requests.call import Call
+from forwardpass._requests.revisions import Revisions
 from forwardpass._transport.connections import AsyncConnection, Connection, Interrupted
 from forwardpass._transport.endpoint import Tls, endpoint
 from forwardpass._transport.retries import Retries, RetryBudget
 from forwardpass.errors import ForwardpassError, RevisionAheadError, UnauthenticatedError
 
+READY_PAUSE_SECONDS: Final = 0.1
+"""Pause between two requests of whether a server is ready."""
+
 _TOKEN: Final = "token"  # noqa: S105 - the name of a setting
 
 
 class BaseClient:
-    """Settings of a client and its view of the registry; the heirs make the calls."""
+    """Base class of a client, with its settings and the revisions that it knows."""
 
     _connection: Connection | AsyncConnection
 
@@ -53,56 +57,56 @@ class BaseClient:
 
     @property
     def revision(self) -> int:
-        """The highest revision of the registry in any response; what is read from the registry later is no older."""
+        """Highest revision of the registry in any response; later reads see no earlier state."""
         return self._revisions.seen
 
     def _retries(self, call: Call[Any], limit: float | None, begun: float) -> Retries:
         return Retries(call.method, limit, self._endpoint.timeout, begun=begun, budget=self._budget)
 
     def _pause_before_retry(self, call: Call[Any], error: Exception, retries: Retries) -> float:
-        """Return the seconds to wait before a call is made again.
+        """Return the seconds to wait before the next attempt of a call.
 
         Raises:
-            ForwardpassError: It is not made again; what the error means.
+            ForwardpassError: No attempt follows; the exception for the error.
         """
         call.check()
         if self._connection.is_closed:
-            raise closed() from error
+            raise client_closed() from error
         if isinstance(error, Interrupted):
             pause = retries.pause_after_interruption()
             if pause is None:
-                raise interrupted(self._endpoint.address) from error
+                raise cut_short(self._endpoint.address) from error
             return pause
-        failure = self._failure(error, retries.limit)
-        pause = retries.pause_after(error, failure)
+        meant = self._error_of(error, retries.limit)
+        pause = retries.pause_after(error, meant)
         if pause is None:
-            retries.note_on(failure)
-            raise failure from error
+            retries.note_on(meant)
+            raise meant from error
         return pause
 
     def _end_of_stream(self, error: Exception, limit: float | None) -> Exception:
-        """Return the exception for a stream that failed after its response had begun."""
+        """Return the exception for the error of a stream whose response had begun."""
         if self._connection.is_closed:
-            return closed()
+            return client_closed()
         if isinstance(error, Interrupted):
-            return interrupted(self._endpoint.address, is_stream=True)
-        return self._failure(error, limit)
+            return cut_short(self._endpoint.address, is_stream=True)
+        return self._error_of(error, limit)
 
-    def _failure(self, error: Exception, limit: float | None) -> ForwardpassError:
-        """Return the exception that a `grpc.RpcError` means."""
-        failure = error_from(error, target=self._endpoint.address, timeout=limit)
-        if isinstance(failure, RevisionAheadError):
+    def _error_of(self, error: Exception, limit: float | None) -> ForwardpassError:
+        """Return the exception for a `grpc.RpcError`."""
+        meant = error_from(error, target=self._endpoint.address, timeout=limit)
+        if isinstance(meant, RevisionAheadError):
             self._revisions.forget()
-        if isinstance(failure, UnauthenticatedError) and self._has_lost_token:
-            failure.add_note("the client was pickled without its token; pickle_token=True takes it along")
-        return failure
+        if isinstance(meant, UnauthenticatedError) and self._has_lost_token:
+            meant.add_note("the client was pickled without its token; pickle_token=True takes it along")
+        return meant
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         settings = self._settings
         if isinstance(settings["tls"], grpc.ChannelCredentials):
             raise TypeError(
-                "grpc.ChannelCredentials cannot be pickled, and so neither can a client that has them; pass tls= the "
-                "root certificates as PEM bytes or the path of a file"
+                "a client with grpc.ChannelCredentials cannot be pickled; pass tls= the root certificates as PEM bytes "
+                "or as the path of a file"
             )
         has_lost_token = settings[_TOKEN] is not None and not settings["pickle_token"]
         if has_lost_token:
@@ -124,3 +128,15 @@ def _restore(kind: type[BaseClient], settings: dict[str, Any], has_lost_token: b
     client = kind(**settings)
     client._has_lost_token = has_lost_token  # noqa: SLF001 - of this module's own class
     return client
+
+
+def countdown(target: str, seconds: float | None) -> Iterator[float | None]:
+    """Yield the rest of a timeout at each step, or None without a timeout.
+
+    Raises:
+        DeadlineExceededError: The timeout is over.
+    """
+    end = None if seconds is None else time.monotonic() + seconds
+    while end is None or time.monotonic() < end:
+        yield None if end is None else max(end - time.monotonic(), 0.001)
+    raise not_ready(target, seconds)

@@ -1,4 +1,4 @@
-"""The client for programs without asyncio; `_async_client` is the same but for `await`."""
+"""Client for threads; `_async_client` has the same methods with `await`."""
 
 import threading
 import time
@@ -10,16 +10,19 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
-from forwardpass import _calls
-from forwardpass._base import BaseClient
-from forwardpass._batches import MAX_AWAY, Batches, batch_size
-from forwardpass._calls import Call, Page, SpecLike
-from forwardpass._failures import closed, out_of_time, rest_of
-from forwardpass._sending import Sender
-from forwardpass._streams import Progress, countdown
+from forwardpass._base import READY_PAUSE_SECONDS, BaseClient, countdown
+from forwardpass._batching.requests import predict_coalesced
+from forwardpass._batching.row_stream import MAX_CHUNKS_IN_FLIGHT, RowStream, chunk_rows
+from forwardpass._batching.sender import Sender
+from forwardpass._errors import client_closed, deadline_exceeded, seconds_left, watch_ended
+from forwardpass._requests import networks, predictions
+from forwardpass._requests.call import Call
+from forwardpass._requests.networks import SpecLike
+from forwardpass._requests.streams import Progress
+from forwardpass._responses import Page
 from forwardpass._transport.connections import Connection, Interrupted
 from forwardpass._transport.endpoint import UNSET, Timeout, Tls
-from forwardpass._transport.memory import ByteLimit, large_bytes
+from forwardpass._transport.memory import ByteLimit, NoRoomError, large_bytes
 from forwardpass._transport.retries import Retries
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import (
@@ -40,30 +43,31 @@ Result = TypeVar("Result")
 
 
 class Client(BaseClient):
-    """Calls a forwardpass server.
+    """Client of a forwardpass server.
 
-    One client serves all threads of a process and keeps its connections open, so make one and use
-    it for all calls. A client may be inherited by `fork`: its connections are closed just before the fork, and the
-    parent and the child each connect anew. A client that is pickled becomes its settings; copies connect by themselves.
+    One client serves all threads of a process and keeps its connections open, so create one and use it for all calls.
 
-    Every method raises a `ForwardpassError` when the server rejects a call or fails; the classes are those
-    of `forwardpass.errors`, with the server's facts as attributes. Calls that are safe to repeat are
-    repeated until their timeout, with growing pauses, when the server cannot be reached.
+    A client survives a `fork`: its connections are closed just before the fork, and the parent and the child each
+    connect anew. A pickled client becomes its settings: the copy connects by itself.
+
+    Every method raises a `ForwardpassError` when the server rejects a call or fails. The classes are those of
+    `forwardpass.errors`, with the server's facts as attributes. When the server cannot be reached, a call that may be
+    repeated is repeated until its timeout, with growing pauses; a call without a timeout for as long as the client's.
 
     Args:
-        address: The server, `HOST:PORT`, or another target of grpc such as `unix:PATH`.
-        timeout: The default for calls with one answer, in seconds, repetitions included; None is no limit.
-        token: Sent with every call as `authorization: Bearer TOKEN`.
-        tls: True trusts grpc's root certificates; else root certificates in PEM, as bytes or the path of a
-            file, or `grpc.ChannelCredentials`.
-        allow_insecure_token: Whether a token may travel without TLS to another machine.
-        retries: Whether calls that are safe to repeat are repeated.
-        coalesce: Whether calls of `predict` with one row each, made by several threads or tasks at the same
-            time, travel together. Responses, errors and timeouts stay those of each call by itself.
-        pickle_token: Whether a pickle of the client has the token, readable for everyone who has the pickle.
+        address: The address of the server, `HOST:PORT`, or another target of gRPC such as `unix:PATH`.
+        timeout: The default timeout in seconds of calls with one response, repetitions included; None is no limit.
+        token: The token, sent with every call as `authorization: Bearer TOKEN`.
+        tls: Whether to use TLS: True trusts gRPC's root certificates; otherwise root certificates in PEM, as bytes or
+            as the path of a file, or `grpc.ChannelCredentials`.
+        allow_insecure_token: Whether the token may travel to another machine without TLS.
+        retries: Whether calls that may be repeated are repeated.
+        coalesce: Whether concurrent calls of `predict` with one row each share requests. Each call has its own
+            response, error and timeout all the same.
+        pickle_token: Whether a pickle of the client contains the token, which everyone with the pickle can read.
 
     Raises:
-        InvalidFieldError: The address, timeout or token cannot be used.
+        InvalidFieldError: The address, timeout or token is not valid.
 
     Example:
         >>> with Client("localhost:50051") as client:  # doctest: +SKIP
@@ -93,11 +97,11 @@ class Client(BaseClient):
             coalesce=coalesce,
             pickle_token=pickle_token,
         )
-        self._connection: Connection = Connection(self._endpoint, self._begin_anew)
-        self._begin_anew()
+        self._connection: Connection = Connection(self._endpoint, self._reset)
+        self._reset()
 
-    def _begin_anew(self) -> None:
-        """Make what belongs to the threads of this process; in a forked child once more."""
+    def _reset(self) -> None:
+        """Create what belongs to the threads of this process; in a forked child again."""
         self._bytes = ByteLimit()
         self._sender: Sender | None = None
         if self._settings["coalesce"]:
@@ -113,96 +117,95 @@ class Client(BaseClient):
         progress: Progress | None = None,
         timeout: Timeout = UNSET,
     ) -> Registered:
-        """Register a network, or a new version of one; content that it has already is found, not repeated.
+        """Register a network, or a new version of one; for known content, find its version.
 
-        The spec is checked here first. Content above 8 MiB is uploaded in chunks.
+        The client checks the spec first. A spec above 8 MiB is uploaded in chunks.
 
         Args:
             name: The network's name, `[a-z]([a-z0-9._-]{0,61}[a-z0-9])?`.
             spec: The dict of the JSON form, a JSON or safetensors file's path, or a `NetworkSpec`.
             validate_only: Whether to check everything, examples included, and write nothing.
-            keep_latest: Whether the alias `latest` stays where it is.
-            progress: For an upload, called with the bytes sent so far and in all; in a thread of grpc.
-            timeout: Seconds; unset, an upload has one more for each MiB than other calls.
+            keep_latest: Whether the alias `latest` keeps its version.
+            progress: Called during an upload with the bytes sent so far and the bytes in all, in a thread of gRPC.
+            timeout: Seconds, or None for no limit. Unset, an upload has one second more for each MiB.
 
         Raises:
             InvalidNetworkError: The spec is not valid; `faults` has every fault with its path.
-            ExampleFailedError: An example in the spec does not hold.
+            ExampleFailedError: The network computes other outputs than an example of the spec has.
             OSError: The file cannot be read.
         """
-        call = _calls.register(name, spec, validate_only=validate_only, keep_latest=keep_latest, progress=progress)
-        return self._ask(call, timeout)
+        call = networks.register(name, spec, validate_only=validate_only, keep_latest=keep_latest, progress=progress)
+        return self._call(call, timeout)
 
     def predict(
         self, name: str, rows: RowsLike, *, version: str | int = "", top_k: int = 0, timeout: Timeout = UNSET
     ) -> Prediction:
-        """Compute a network's outputs for one row or many.
+        """Compute the outputs of a network for one row or many.
 
         Args:
             name: The network's name.
-            rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, a list of
-                dicts, or a dict of columns; a pandas DataFrame, sent by the names of its columns. By name, a
-                category is a text, a boolean True or False, and None is missing; in an array a category is
-                the index of its category. float32 travels as float32, all else as float64; the network rounds
-                to its own dtype.
+            rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, a list of dicts, a
+                dict of columns, or a frame of any library, whose columns are sent by name. By name, a category is a
+                text, a boolean is True or False, and None is a missing value; in an array, a category is its index.
+                float32 is sent as float32, every other number as float64; the network rounds to its own dtype.
             version: A version's number or an alias; empty means `latest`.
-            top_k: For a classifier, how many of the most probable classes to tell of each row.
+            top_k: The number of most probable classes that a classifier returns for each row.
             timeout: Seconds, or None for no limit.
 
         Returns:
-            The prediction; its `outputs` have shape `(rows, outputs)`, for one row too.
+            The prediction. Its `outputs` have the shape `(rows, outputs)`, also for one row.
 
         Raises:
             NotFoundError: There is no such network, version or alias.
-            ShapeMismatchError: The rows do not have as many numbers as the network reads.
-            FeatureMismatchError: A named row lacks a feature, has one too many, or one of the wrong kind.
-            NonFiniteInputError: There is NaN or infinity, and the network does not allow it.
-            MissingValueError: A value is missing and has no fill value.
-            UnknownCategoryError: A text is no category of its category, and its feature has no fill value.
-            OutOfRangeError: A number is out of its feature's range, and the feature refuses that.
+            ShapeMismatchError: A row has not as many numbers as the network has inputs.
+            FeatureMismatchError: A named row lacks a feature, has an unknown one, or one of the wrong kind.
+            NonFiniteInputError: An input is NaN or infinity, which the network does not allow.
+            MissingValueError: A value is missing, and its feature has no fill value.
+            UnknownCategoryError: A text is none of its feature's categories, and the feature has no fill value.
+            OutOfRangeError: A number is out of its feature's range, which the feature does not allow.
         """
         if self._sender is None or large_bytes(rows):
-            make = partial(_calls.predict, name, rows, version=version, top_k=top_k)
-            return self._ask_for(rows, make, timeout)
-        read = _calls.predict_in_company(name, rows, version=version, top_k=top_k)
+            build = partial(predictions.predict, name, rows, version=version, top_k=top_k)
+            return self._call_with_rows(rows, build, timeout)
+        read = predict_coalesced(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
-            return self._ask(read, timeout)
+            return self._call(read, timeout)
         if self._connection.is_closed:
-            raise closed()
+            raise client_closed()
         return self._sender.predict(*read, self._endpoint.limit(timeout))
 
     def predict_many(
         self, requests: Iterable[StreamRequest], *, timeout: Timeout = UNSET
     ) -> tuple[Prediction | ForwardpassError, ...]:
-        """Compute several requests, for one network or many, in one call.
+        """Compute several requests, for one network or several, in one call.
 
-        A request that fails is answered with its error, which is given and not raised.
+        The result of a request that fails is its error, which is returned and not raised.
 
         Args:
-            requests: What to compute; their ids are not used.
+            requests: The requests; their ids are not used.
             timeout: Seconds, or None for no limit.
 
         Returns:
             The prediction or error of each request, in the order of the requests.
         """
-        return self._ask(_calls.predict_many(requests), timeout)
+        return self._call(predictions.predict_many(requests), timeout)
 
     def predict_stream(
         self, requests: Iterable[StreamRequest], *, timeout: float | None = None
     ) -> Iterator[tuple[str, Prediction | ForwardpassError]]:
-        """Compute many requests over one stream, many at a time.
+        """Compute many requests over one stream, several at a time.
 
-        A request that fails is answered with its error, which is given and not raised, and the
-        stream goes on. Requests are read in a thread of grpc, no faster than the server takes them.
+        The result of a request that fails is its error, which is yielded and not raised; the stream goes on. A thread
+        of gRPC reads the requests, no faster than the server takes them.
 
         Args:
-            requests: What to compute; may be endless, and may depend on the answers.
+            requests: The requests; may be endless, and may depend on earlier results.
             timeout: Seconds for the whole stream; None, the default, is no limit.
 
         Yields:
-            The id of each request with its prediction or error, as they are ready, in any order.
+            The id of each request with its prediction or error, in the order in which they are ready.
         """
-        return self._each(_calls.predict_stream(requests), timeout)
+        return self._stream(predictions.predict_stream(requests), timeout)
 
     def predict_batches(
         self,
@@ -216,15 +219,15 @@ class Client(BaseClient):
     ) -> Iterator[Prediction]:
         """Compute any number of rows over one stream, in bounded memory; yield predictions in the rows' order.
 
-        Rows are gathered into chunks, a few of which are on their way at once; the iterator is read
-        no further ahead than that, in a thread of grpc.
+        Rows are joined to chunks, a few of which are in flight at once. A thread of gRPC reads the iterator, no further
+        ahead than that.
 
         Args:
             name: The network's name.
-            rows: Rows in every form that `predict` takes, each item one row or many; may be endless.
+            rows: Rows in every form that `predict` accepts, each item one row or many; may be endless.
             version: A version's number or an alias; empty means `latest`.
-            batch_rows: The rows of a chunk, and so of a prediction. A chunk has fewer at the end, and where
-                the rows change from float32 to another dtype, in width, or to names.
+            batch_rows: The number of rows of a chunk, and so of a prediction. The last chunk may have fewer, and so may
+                a chunk before rows of another dtype, another width or with names.
             top_k: As for `predict`.
             timeout: Seconds for the whole stream; None, the default, is no limit.
 
@@ -232,18 +235,20 @@ class Client(BaseClient):
             A prediction for each chunk.
 
         Raises:
-            ForwardpassError: A chunk failed; its fact `firstRow` is the index of the chunk's first row.
-                The predictions of all rows before were given.
+            ForwardpassError: A chunk failed; the fact `firstRow` is the index of the chunk's first row. The
+                predictions of all earlier rows were yielded.
         """
-        batches, room = Batches(name, version, batch_size(batch_rows), top_k), threading.Semaphore(MAX_AWAY)
+        stream = RowStream(name, version, chunk_rows(batch_rows), top_k)
+        room = threading.Semaphore(MAX_CHUNKS_IN_FLIGHT)
+        call = predictions.predict_stream(stream.requests(rows, room))
         try:
-            with closing(self._each(_calls.predict_stream(batches.requests(rows, room)), timeout)) as answers:
-                for identity, answer in answers:
-                    for prediction in batches.answers(identity, answer):
+            with closing(self._stream(call, timeout)) as results:
+                for identity, result in results:
+                    for prediction in stream.in_order(identity, result):
                         room.release()
                         yield prediction
         finally:
-            batches.leave()
+            stream.stop()
             room.release()
 
     def trace(
@@ -257,96 +262,96 @@ class Client(BaseClient):
         top_k: int = 0,
         timeout: Timeout = UNSET,
     ) -> Trace:
-        """Compute the same as `predict` and show every node on the way; `str` of the trace draws it.
+        """Compute the same as `predict`, and return the values of every node; `str` of the trace draws them.
 
         Args:
             name: The network's name.
             rows: As for `predict`.
             version: A version's number or an alias; empty means `latest`.
-            layers: The names of the layers to show; none means all.
-            contributions: Whether to show each input's contribution, weight x value, to each node.
+            layers: The names of the layers to return; none means all.
+            contributions: Whether to return the contribution of each input, weight x value, to each node.
             top_k: As for `predict`.
             timeout: Seconds, or None for no limit.
 
         Raises:
             LayerNotFoundError: The network has no layer of one of the names.
         """
-        make = partial(
-            _calls.trace, name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k
+        build = partial(
+            predictions.trace, name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k
         )
-        return self._ask_for(rows, make, timeout)
+        return self._call_with_rows(rows, build, timeout)
 
     def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
-        """Get a network: its aliases, and how many versions there are."""
-        return self._ask(_calls.network(name), timeout)
+        """Get the description of a network: its aliases and the number of its versions."""
+        return self._call(networks.network(name), timeout)
 
     def version(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> VersionInfo:
-        """Get one version of a network, by number or alias, without its weights."""
-        return self._ask(_calls.version(name, version), timeout)
+        """Get the description of one version, by number or alias, without its weights."""
+        return self._call(networks.version(name, version), timeout)
 
     def spec(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> NetworkSpec:
-        """Get the whole content of a version: what was registered, weights and examples included."""
-        return self._ask(_calls.get_spec(name, version), timeout)
+        """Get the whole content of a version as it was registered, with weights and examples."""
+        return self._call(networks.get_spec(name, version), timeout)
 
     def networks(self, *, timeout: Timeout = UNSET) -> Iterator[NetworkInfo]:
-        """Go through all networks by name; each page of the list has the timeout for itself."""
-        return self._pages(_calls.networks, timeout)
+        """List all networks by name; the timeout is that of each page of the list."""
+        return self._pages(networks.networks, timeout)
 
     def versions(self, name: str, *, timeout: Timeout = UNSET) -> Iterator[VersionInfo]:
-        """Go through a network's versions, newest first; each page of the list has the timeout for itself."""
-        return self._pages(partial(_calls.versions, name), timeout)
+        """List the versions of a network, newest first; the timeout is that of each page of the list."""
+        return self._pages(partial(networks.versions, name), timeout)
 
     def delete_network(self, name: str, *, timeout: Timeout = UNSET) -> int:
         """Delete a network with all its versions and aliases; return the registry's revision."""
-        return self._ask(_calls.delete_network(name), timeout)
+        return self._call(networks.delete_network(name), timeout)
 
     def delete_version(self, name: str, number: int, *, timeout: Timeout = UNSET) -> NetworkInfo:
-        """Delete one version; return the network as it then is.
+        """Delete one version; return the network without it.
 
         Raises:
             VersionInUseError: An alias names the version, or it is the only one.
         """
-        return self._ask(_calls.delete_version(name, number), timeout)
+        return self._call(networks.delete_version(name, number), timeout)
 
     def set_alias(
         self, name: str, alias: str, version: str | int, *, expected: int | None = None, timeout: Timeout = UNSET
     ) -> NetworkInfo:
-        """Make an alias name a version, given by number or alias; return the network as it then is.
+        """Let an alias name a version; return the changed network.
 
         Args:
             name: The network's name.
             alias: The alias, for example `production`.
             version: A version's number, or an alias that names it now.
-            expected: The number of the version that the alias must name until now, 0 if it must not exist;
-                None means whatever it names. So two people who move it at the same time cannot miss it.
+            expected: The number of the version that the alias must name before the call, 0 if it must not exist, None
+                for any. So of two people who move an alias at the same time, one gets an error.
             timeout: Seconds, or None for no limit.
 
         Raises:
-            AliasMovedError: The alias names another version than expected; nothing was changed.
+            AliasMovedError: The alias names another version than expected; nothing has changed.
         """
-        return self._ask(_calls.set_alias(name, alias, version, expected=expected), timeout)
+        return self._call(networks.set_alias(name, alias, version, expected=expected), timeout)
 
     def rollback(self, name: str, alias: str, *, expected: int | None = None, timeout: Timeout = UNSET) -> RolledBack:
         """Move an alias back to the version that it named before; each call goes one move further back.
 
-        Versions that were deleted since are passed over. The call is not repeated by itself, since two would
-        go back twice; with `expected` the second one is refused.
+        Deleted versions are skipped. The client does not repeat the call by itself, since two calls go back two moves;
+        with `expected`, the second of two calls is rejected.
 
         Args:
             name: The network's name.
             alias: The alias, for example `production`.
-            expected: The number of the version that the alias must name until now; None means any.
+            expected: The number of the version that the alias must name before the call; None for any.
             timeout: Seconds, or None for no limit.
 
         Raises:
-            AliasMovedError: The alias names another version than expected; nothing was changed.
-            NoEarlierVersionError: There is no version to go back to.
+            AliasMovedError: The alias names another version than expected; nothing has changed.
+            NoEarlierVersionError: The alias named no earlier version that still exists.
         """
-        return self._ask(_calls.rollback(name, alias, expected=expected), timeout)
+        return self._call(networks.rollback(name, alias, expected=expected), timeout)
 
     def alias_moves(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> tuple[AliasMove, ...]:
-        """Get the last 100 moves of an alias, newest first: which version it names since when."""
-        return self._ask(_calls.alias_moves(name, alias), timeout)
+        """Get the last 100 moves of an alias, newest first: each version and when the alias began to name it."""
+        return self._call(networks.alias_moves(name, alias), timeout)
 
     def set_shadow(
         self,
@@ -358,55 +363,55 @@ class Client(BaseClient):
         tolerance: float | None = None,
         timeout: Timeout = UNSET,
     ) -> NetworkInfo:
-        """Let a version be computed beside another one, on a share of the rows that are predicted.
+        """Set a shadow: compute a version beside another one, on a share of the predicted rows.
 
-        That is done after the answers are sent and when there is time; differences are counted, see `shadows`. What
-        was set for the same `of` is replaced.
+        The server computes shadows after it has sent the responses, and when it has time. It counts the differences,
+        see `shadows`. A shadow replaces an earlier one of the same `of`.
 
         Args:
             name: The network's name.
-            version: The version that is computed beside the other, by number or alias.
-            of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
-            share: Which share of the rows, above 0 and up to 1.
-            tolerance: A difference is accepted up to this much times `max(1, |answered number|)`; None means 1e-9,
-                or 1e-4 where one of the two is float32.
+            version: The version that is computed beside the other one, by number or alias.
+            of: The version whose rows are used: a number, or an alias for the version that it names at the time.
+            share: The share of the rows, above 0 and at most 1.
+            tolerance: The largest accepted difference, as a multiple of `max(1, |output|)`; None means 1e-9, or 1e-4
+                where one of the versions is float32.
             timeout: Seconds, or None for no limit.
 
         Raises:
-            InvalidFieldError: The two are one version, have other inputs or outputs, or the share cannot be.
+            InvalidFieldError: The two are the same version, their inputs or outputs differ, or the share is not valid.
         """
-        call = _calls.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
-        return self._ask(call, timeout)
+        call = networks.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
+        return self._call(call, timeout)
 
     def clear_shadow(self, name: str, *, of: str | int, timeout: Timeout = UNSET) -> NetworkInfo:
-        """End the shadow of a version or alias; where there is none, nothing changes."""
-        return self._ask(_calls.clear_shadow(name, of), timeout)
+        """Remove the shadow of a version or alias, if there is one."""
+        return self._call(networks.clear_shadow(name, of), timeout)
 
     def shadows(self, name: str, *, timeout: Timeout = UNSET) -> tuple[ShadowReport, ...]:
-        """Get a network's shadows and what the server counted of each."""
-        return self._ask(_calls.shadows(name), timeout)
+        """Get the shadows of a network with the counts of each."""
+        return self._call(networks.shadows(name), timeout)
 
     def delete_alias(self, name: str, alias: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
-        """Delete an alias; return the network as it then is."""
-        return self._ask(_calls.delete_alias(name, alias), timeout)
+        """Delete an alias; return the network without it."""
+        return self._call(networks.delete_alias(name, alias), timeout)
 
     def watch(self, *, prefix: str = "", timeout: float | None = None) -> Iterator[NetworkChange]:
-        """Tell every network as it is now, and from then on each change, for ever.
+        """Watch the networks: yield the current state of each one, then every change, without end.
 
         Args:
-            prefix: Only networks whose name begins so.
+            prefix: The beginning of the names of the networks to watch; empty for all.
             timeout: Seconds for the whole watch; None, the default, is no limit.
 
         Raises:
-            UnavailableError: The server stops or is gone; watch again to get the state of then.
+            UnavailableError: The server stops or cannot be reached; watch again to get the current state.
         """
-        yield from self._each(_calls.watch(prefix), timeout)
-        raise _calls.watch_ended(self._endpoint.address)
+        yield from self._stream(networks.watch(prefix), timeout)
+        raise watch_ended(self._endpoint.address)
 
     def ready(self, *, timeout: Timeout = UNSET) -> bool:
-        """Return whether the server can be reached and says that it serves."""
+        """Return whether the server can be reached and serves."""
         try:
-            return self._ask(_calls.health(), timeout)
+            return self._call(networks.health(), timeout)
         except (UnavailableError, DeadlineExceededError):
             return False
 
@@ -414,49 +419,49 @@ class Client(BaseClient):
         """Wait until the server serves, for example after starting it.
 
         Raises:
-            DeadlineExceededError: It did not within the timeout.
+            DeadlineExceededError: The server did not serve within the timeout.
         """
         for left in countdown(self._endpoint.address, self._endpoint.limit(timeout)):
             try:
-                if self._ask(_calls.health(wait=True), left):
+                if self._call(networks.health(wait_for_ready=True), left):
                     return
             except (UnavailableError, DeadlineExceededError):
                 pass
-            time.sleep(_calls.PAUSE)
+            time.sleep(READY_PAUSE_SECONDS)
 
     def close(self) -> None:
-        """Close the connections; calls in flight fail, and so do all later ones."""
+        """Close the connections; calls in flight and later calls raise an error."""
         self._connection.close()
         if self._sender is not None:
-            self._sender.close(closed())
+            self._sender.close(client_closed())
 
-    def _ask(self, call: Call[Result], timeout: Timeout) -> Result:
-        limit = self._endpoint.limit(timeout, call.more_time)
-        if call.known is not None:
-            return call.known
+    def _call(self, call: Call[Result], timeout: Timeout) -> Result:
+        limit = self._endpoint.limit(timeout, call.extra_seconds)
+        if call.result is not None:
+            return call.result
         begun = time.monotonic()
         try:
-            reply = self._send(call, limit)
+            response = self._send(call, limit)
         except (grpc.RpcError, Interrupted) as error:
-            reply = self._send_again(call, error, self._retries(call, limit, begun))
+            response = self._send_again(call, error, self._retries(call, limit, begun))
         call.check()
-        self._revisions.note(call.method, reply)
-        return call.parse(reply)
+        self._revisions.note(call.method, response)
+        return call.parse(response)
 
-    def _ask_for(self, rows: object, make: Callable[[], Call[Result]], timeout: Timeout) -> Result:
-        """Make a call whose rows may be so many that it has to wait for room."""
+    def _call_with_rows(self, rows: object, build: Callable[[], Call[Result]], timeout: Timeout) -> Result:
+        """Make a call; wait for room first if its rows are many."""
         size = large_bytes(rows)
         if not size:
-            return self._ask(make(), timeout)
+            return self._call(build(), timeout)
         limit = self._endpoint.limit(timeout)
         begun = time.monotonic()
         try:
             with self._bytes.hold(size, limit):
-                return self._ask(make(), rest_of(limit, begun))
-        except TimeoutError as error:
-            raise error if isinstance(error, ForwardpassError) else out_of_time(self._endpoint.address, limit) from None
+                return self._call(build(), seconds_left(limit, begun))
+        except NoRoomError:
+            raise deadline_exceeded(self._endpoint.address, limit) from None
 
-    def _each(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
+    def _stream(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
         limit = self._endpoint.limit(timeout)
         retries = self._retries(call, limit, time.monotonic())
         has_begun = False
@@ -464,12 +469,12 @@ class Client(BaseClient):
             stream = None
             try:
                 stream = self._start(call, retries.left())
-                for reply in stream:
+                for response in stream:
                     if not has_begun:
                         has_begun = True
-                        call.begun()
-                    self._revisions.note(call.method, reply)
-                    yield call.parse(reply)
+                        call.on_response()
+                    self._revisions.note(call.method, response)
+                    yield call.parse(response)
                 break
             except grpc.RpcError as error:
                 if has_begun:
@@ -482,11 +487,11 @@ class Client(BaseClient):
                     stream.cancel()
         call.check()
 
-    def _pages(self, ask: Callable[[str], Call[Page[Result]]], timeout: Timeout) -> Iterator[Result]:
-        page = self._ask(ask(""), timeout)
+    def _pages(self, request_page: Callable[[str], Call[Page[Result]]], timeout: Timeout) -> Iterator[Result]:
+        page = self._call(request_page(""), timeout)
         yield from page.items
         while page.next_token:
-            page = self._ask(ask(page.next_token), timeout)
+            page = self._call(request_page(page.next_token), timeout)
             yield from page.items
 
     def _send(self, call: Call[Any], limit: float | None) -> Any:
@@ -496,16 +501,16 @@ class Client(BaseClient):
         try:
             methods = connection.methods or connection.open(call, call.method)
             return methods[call.method](
-                self._revisions.stamp(call.method, call.request if call.requests is None else call.requests()),
+                self._revisions.stamp(call.method, call.messages()),
                 timeout=limit,
                 metadata=self._endpoint.headers,
-                wait_for_ready=call.wait,
+                wait_for_ready=call.wait_for_ready,
             )
         except (grpc.RpcError, ValueError) as error:
             if connection.was_interrupted(call):
                 raise Interrupted from error
             if connection.is_closed:
-                raise closed() from None  # another thread closed it just now
+                raise client_closed() from None  # another thread closed it just now
             raise
         finally:
             connection.in_flight.pop(call, None)
@@ -523,14 +528,14 @@ class Client(BaseClient):
         try:
             return self._connection.start(
                 call.method,
-                self._revisions.stamp(call.method, call.request if call.requests is None else call.requests()),
+                self._revisions.stamp(call.method, call.messages()),
                 timeout=limit,
                 metadata=self._endpoint.headers,
-                wait_for_ready=call.wait,
+                wait_for_ready=call.wait_for_ready,
             )
         except ValueError:
             if self._connection.is_closed:
-                raise closed() from None  # another thread closed it just now
+                raise client_closed() from None  # another thread closed it just now
             raise
 
     def _pause(self, call: Call[Any], rpc: Any, retries: Retries) -> float:

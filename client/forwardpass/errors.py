@@ -1,7 +1,7 @@
-"""Why something failed: one tree of exceptions for the library, the client and the server.
+"""Exceptions of the library, the client and the server: one tree for all three.
 
-The server raises these, sends them with their facts, and the client raises the same
-class again, so a rule has one exception wherever it is checked::
+The server raises these exceptions and sends them with their facts, and the client raises the same class again. So a
+rule has one exception wherever it is checked::
 
     ForwardpassError
     ├── InvalidRequestError (ValueError)
@@ -40,8 +40,8 @@ class again, so a rule has one exception wherever it is checked::
     ├── DeadlineExceededError (TimeoutError)
     └── InternalError
 
-An exception says what is wrong and what to do in its message, and carries every value of
-that message in `facts` too. `protos/forwardpass/v1/error_reason.proto` has a reason for each leaf.
+The message of an exception says what is wrong and what to do; `facts` has every value of the message.
+`protos/forwardpass/v1/error_reason.proto` has a reason for each leaf.
 """
 
 from collections.abc import Sequence
@@ -50,11 +50,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """One thing wrong with a request: where, and what to do about it.
+    """One fault of a request: its place and its remedy.
 
     Attributes:
         path: The place, for example `spec.layers[1].weights[0][3]`.
-        message: What was found there and what is needed.
+        message: The value found there and the value needed.
     """
 
     path: str
@@ -65,14 +65,14 @@ class Fault:
 
 
 class ForwardpassError(Exception):
-    """Anything that this library or the server refuses or fails to do.
+    """Base class of all errors of this library and of the server.
 
     Attributes:
-        message: The sentence.
-        facts: Every value in the message, by name, as text.
-        faults: Each single fault, where the request has several places.
-        retry_after: Seconds to wait before another try makes sense, or None.
-        request_id: The id under which the server's log has the call, or None.
+        message: The sentence that says what is wrong and what to do.
+        facts: Every value of the message by its name, as a text.
+        faults: The faults of the request, each with its place.
+        retry_after: Seconds to wait before another attempt, or None.
+        request_id: The id of the call in the server's log, or None.
     """
 
     def __init__(
@@ -92,13 +92,13 @@ class ForwardpassError(Exception):
         self.facts = {name: str(value) for name, value in facts.items()}
 
     def __str__(self) -> str:
-        # A message about a single place says it already.
+        # The message of a single fault already contains it.
         more = [str(fault) for fault in self.faults if fault.message not in self.message]
         return "\n  ".join([self.message, *more])
 
 
 class InvalidRequestError(ForwardpassError, ValueError):
-    """The request cannot be answered as it is; the same request will fail again."""
+    """The request is not valid; the same request fails again."""
 
 
 class InvalidNetworkError(InvalidRequestError):
@@ -106,7 +106,7 @@ class InvalidNetworkError(InvalidRequestError):
 
 
 class ExampleFailedError(InvalidRequestError):
-    """The spec's own examples do not hold; `faults` has each that fails, with expected and actual."""
+    """The network computes other outputs than the spec's examples have; `faults` has each such example."""
 
 
 class MalformedRequestError(InvalidRequestError):
@@ -118,11 +118,11 @@ class InvalidFieldError(InvalidRequestError):
 
 
 class ShapeMismatchError(InvalidRequestError):
-    """The inputs' shape is not what the network reads; `facts` has `expectedShape` and `actualShape`."""
+    """The inputs have another shape than the network reads; `facts` has `expectedShape` and `actualShape`."""
 
 
 class DtypeMismatchError(InvalidRequestError):
-    """The inputs' number format is not one that the network reads."""
+    """The network does not read the dtype of the inputs."""
 
 
 class InvalidTensorError(InvalidRequestError):
@@ -130,7 +130,7 @@ class InvalidTensorError(InvalidRequestError):
 
 
 class FeatureMismatchError(InvalidRequestError):
-    """A named row has a feature that the network does not know, lacks one, or has one that is no number."""
+    """A named row has an unknown feature, lacks one, or has a value of the wrong kind."""
 
 
 class MissingValueError(InvalidRequestError):
@@ -142,7 +142,7 @@ class NonFiniteInputError(InvalidRequestError):
 
 
 class OutOfRangeError(InvalidRequestError):
-    """A number is out of its feature's range, and the feature refuses that."""
+    """A number is out of its feature's range, which the feature does not allow."""
 
 
 class UnknownCategoryError(InvalidRequestError):
@@ -150,7 +150,7 @@ class UnknownCategoryError(InvalidRequestError):
 
 
 class NotFoundError(ForwardpassError, LookupError):
-    """Something asked for by name or number is not there; `facts` has the nearest names."""
+    """There is nothing of this name or number; `facts` has the nearest names."""
 
 
 class NetworkNotFoundError(NotFoundError):
@@ -174,15 +174,15 @@ class MethodNotFoundError(NotFoundError):
 
 
 class AliasMovedError(ForwardpassError):
-    """The alias names another version than the caller expects: someone else moved it."""
+    """The alias names another version than the caller expects: another caller moved it."""
 
 
 class NoEarlierVersionError(ForwardpassError):
-    """An alias cannot be moved back: it named no other version before, or none that is still there."""
+    """The alias cannot be moved back: it named no earlier version that still exists."""
 
 
 class VersionOutOfServiceError(ForwardpassError):
-    """The version is kept, but answers no calls until it is taken into service again."""
+    """The version was taken out of service, and is not served until it is taken into service again."""
 
 
 class VersionInUseError(ForwardpassError):
@@ -190,23 +190,23 @@ class VersionInUseError(ForwardpassError):
 
 
 class RevisionAheadError(ForwardpassError):
-    """The call wants a revision of the registry that the database does not have: it is of another one, or restored."""
+    """The database does not have the revision that the call names: it is another one, or was restored from a backup."""
 
 
 class QuotaExceededError(ForwardpassError):
-    """A limit would be passed; `facts` has the limit, the value and the setting that moves it."""
+    """The request exceeds a limit; `facts` has the limit, the value and the setting of the limit."""
 
 
 class UnavailableError(ForwardpassError, ConnectionError):
-    """The server cannot be reached or cannot answer now; another try may succeed."""
+    """The server cannot be reached or cannot serve now; another attempt may succeed."""
 
 
 class OverloadedError(UnavailableError):
-    """More calls are waiting than the server accepts."""
+    """More calls are in flight than the server accepts."""
 
 
 class StoreUnavailableError(UnavailableError):
-    """The registry's database cannot be read or written now."""
+    """The database of the registry cannot be read or written now."""
 
 
 class DrainingError(UnavailableError):
@@ -214,15 +214,15 @@ class DrainingError(UnavailableError):
 
 
 class AccessError(ForwardpassError, PermissionError):
-    """The caller may not do this."""
+    """The caller has no permission for the call."""
 
 
 class UnauthenticatedError(AccessError):
-    """The server wants a token and the call had none that it knows."""
+    """The server requires a token, and the call has none that the server knows."""
 
 
 class PermissionDeniedError(AccessError):
-    """The token does not allow this method."""
+    """The token does not permit this method."""
 
 
 class NetworkCorruptError(ForwardpassError):
@@ -230,8 +230,8 @@ class NetworkCorruptError(ForwardpassError):
 
 
 class DeadlineExceededError(ForwardpassError, TimeoutError):
-    """The time for the call ran out before the answer was ready."""
+    """The timeout of the call was over before its response."""
 
 
 class InternalError(ForwardpassError):
-    """The server failed; its log has the story under `request_id`."""
+    """The server has an unexpected error; its log has the details under `request_id`."""

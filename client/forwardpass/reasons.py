@@ -1,4 +1,4 @@
-"""Which exception stands for which reason of the wire's `google.rpc.ErrorInfo`; used by both sides."""
+"""Exceptions by the reason of a `google.rpc.ErrorInfo`, for the client and the server."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,7 +7,7 @@ from typing import Final
 from forwardpass import errors
 
 DOMAIN: Final = "forwardpass.dev"
-"""The `domain` of every `ErrorInfo` that is ours."""
+"""The `domain` of each `ErrorInfo` of this project."""
 
 REASONS: Final[Mapping[str, type[errors.ForwardpassError]]] = MappingProxyType(
     {
@@ -44,4 +44,4 @@ REASONS: Final[Mapping[str, type[errors.ForwardpassError]]] = MappingProxyType(
         "INTERNAL": errors.InternalError,
     }
 )
-"""The exception for each value of the enum `ErrorReason`, without its prefix `ERROR_REASON_`."""
+"""Exception for each value of the enum `ErrorReason`, named without the prefix `ERROR_REASON_`."""

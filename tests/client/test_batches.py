@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from forwardpass import AsyncClient, Prediction, errors, spec
-from forwardpass._batches import MAX_AWAY
+from forwardpass._batching.row_stream import MAX_CHUNKS_IN_FLIGHT
 from forwardpass.chunks import Chunks, count_rows, row_values
 from forwardpass.rows import UnreadableRows, read_rows
 from hypothesis import given
@@ -129,10 +129,10 @@ class TestPredictBatches:
         predictions = client.predict_batches(NAME, rows(), batch_rows=50)
         for _ in range(100):
             given_back += len(next(predictions).outputs)
-        wait_until(lambda: read >= given_back + MAX_AWAY * 50)
+        wait_until(lambda: read >= given_back + MAX_CHUNKS_IN_FLIGHT * 50)
         # One chunk more is complete and waits for room.
-        assert furthest <= (MAX_AWAY + 2) * 50
-        assert read <= given_back + (MAX_AWAY + 1) * 50
+        assert furthest <= (MAX_CHUNKS_IN_FLIGHT + 2) * 50
+        assert read <= given_back + (MAX_CHUNKS_IN_FLIGHT + 1) * 50
         predictions.close()
         assert fake.calls[0].ended.wait(5)
         assert read < 10_000

@@ -13,7 +13,15 @@ import grpc
 import numpy as np
 import pytest
 from forwardpass import AsyncClient, ForwardpassError, Prediction, errors, spec
-from forwardpass._coalescing import MAX_BYTES, MAX_IN_FLIGHT, MAX_ROWS, Batch, Coalescer, Seat, group_of
+from forwardpass._batching.coalescing import (
+    MAX_BYTES,
+    MAX_IN_FLIGHT,
+    MAX_ROWS,
+    Batch,
+    Coalescer,
+    PendingRequest,
+    batch_key,
+)
 from forwardpass.rows import read_rows
 from forwardpass.tensors import from_tensor
 from hypothesis import given
@@ -26,11 +34,11 @@ from tests.support.server_process import ServerProcess, wait_until
 NAME = "article-2-hidden"
 
 
-def _seat(network: str, row: Any) -> Seat:
+def _pending(network: str, row: Any) -> PendingRequest:
     read = read_rows(row)
-    group = group_of(network, "", read)
-    assert group is not None
-    return Seat(group, read, Future(), None, inf)
+    key = batch_key(network, "", read)
+    assert key is not None
+    return PendingRequest(key, read, Future(), None, inf)
 
 
 class _World:
@@ -45,38 +53,38 @@ class _World:
 
     def __init__(self) -> None:
         self.coalescer = Coalescer()
-        self.seats: list[Seat] = []
+        self.requests: list[PendingRequest] = []
         self.flying: list[Batch] = []
-        self.travelled: list[Seat] = []
+        self.travelled: list[PendingRequest] = []
 
     def join(self, number: int) -> None:
-        seat = _seat("one" if number < 4 else "other", self.ROWS[number % 4])
-        self.seats.append(seat)
-        if self.coalescer.join(seat):
-            self._take(seat)
+        request = _pending("one" if number < 4 else "other", self.ROWS[number % 4])
+        self.requests.append(request)
+        if self.coalescer.add(request):
+            self._take(request)
 
     def take(self, number: int) -> None:
-        if self.seats:
-            self._take(self.seats[number % len(self.seats)])
+        if self.requests:
+            self._take(self.requests[number % len(self.requests)])
 
     def end(self, number: int) -> None:
         if self.flying:
             batch = self.flying.pop(number % len(self.flying))
-            self.coalescer.end(batch)
-            self._take(batch.seats[0])
+            self.coalescer.finish(batch)
+            self._take(batch.requests[0])
 
     def go(self, number: int) -> None:
-        if self.seats:
-            self.seats[number % len(self.seats)].outcome.cancel()
+        if self.requests:
+            self.requests[number % len(self.requests)].outcome.cancel()
 
-    def _take(self, seat: Seat) -> None:
-        batch = self.coalescer.take(seat.group)
+    def _take(self, request: PendingRequest) -> None:
+        batch = self.coalescer.take(request.key)
         if batch is not None:
-            assert {one.group for one in batch.seats} == {seat.group}
-            assert not any(one.outcome.done() for one in batch.seats)
-            self.travelled += batch.seats
+            assert {one.key for one in batch.requests} == {request.key}
+            assert not any(one.outcome.done() for one in batch.requests)
+            self.travelled += batch.requests
             self.flying.append(batch)
-        assert sum(one.seats[0].group == seat.group for one in self.flying) <= MAX_IN_FLIGHT
+        assert sum(one.requests[0].key == request.key for one in self.flying) <= MAX_IN_FLIGHT
 
 
 class TestDeciding:
@@ -90,33 +98,33 @@ class TestDeciding:
         while world.flying:
             world.end(0)
         assert len(set(map(id, world.travelled))) == len(world.travelled)
-        assert all(seat in world.travelled or seat.outcome.cancelled() for seat in world.seats)
-        for group in {seat.group for seat in world.seats}:
-            order = [world.seats.index(seat) for seat in world.travelled if seat.group == group]
+        assert all(request in world.travelled or request.outcome.cancelled() for request in world.requests)
+        for key in {request.key for request in world.requests}:
+            order = [world.requests.index(request) for request in world.travelled if request.key == key]
             assert order == sorted(order)
 
     @pytest.mark.parametrize(("width", "most"), [(2, MAX_ROWS), (1_000, MAX_BYTES // 8_000), (10**6, 1)])
     def test_a_batch_is_bounded(self, width: int, most: int) -> None:
         coalescer = Coalescer()
-        seats = [_seat("n", np.zeros(width)) for _ in range(most + 1)]
-        for seat in seats:
-            coalescer.join(seat)
-        batch = coalescer.take(seats[0].group)
+        requests = [_pending("n", np.zeros(width)) for _ in range(most + 1)]
+        for request in requests:
+            coalescer.add(request)
+        batch = coalescer.take(requests[0].key)
         assert batch is not None
-        assert len(batch.seats) == most
-        assert coalescer.take(coalescer.end(batch)) is not None
+        assert len(batch.requests) == most
+        assert coalescer.take(coalescer.finish(batch)) is not None
 
     def test_the_most_patient_decides_how_long(self) -> None:
-        seats = [_seat("n", [1.0, 2.0]) for _ in range(3)]
-        for seat, expires in zip(seats, (3.0, 5.0, 4.0), strict=True):
-            seat.expires = expires
-        assert Batch(seats).limit(1.0) == 4.0
-        seats[0].expires = inf
-        assert Batch(seats).limit(1.0) is None
+        requests = [_pending("n", [1.0, 2.0]) for _ in range(3)]
+        for request, expires in zip(requests, (3.0, 5.0, 4.0), strict=True):
+            request.expires = expires
+        assert Batch(requests).timeout(1.0) == 4.0
+        requests[0].expires = inf
+        assert Batch(requests).timeout(1.0) is None
 
     def test_many_rows_travel_alone(self) -> None:
-        assert group_of("n", "", read_rows([[1.0], [2.0]])) is None
-        assert group_of("n", "", read_rows([{"a": 1}, {"a": 2}])) is None
+        assert batch_key("n", "", read_rows([[1.0], [2.0]])) is None
+        assert batch_key("n", "", read_rows([{"a": 1}, {"a": 2}])) is None
 
 
 @pytest.fixture
@@ -177,6 +185,14 @@ class TestTravelling:
         expected = [outputs_of(ARTICLE[NAME], [[float(number), 1.0]]) for number in range(5)]
         assert [call.result().outputs.tolist() for call in calls[1:]] == expected
         assert len(fake.calls[1].requests[0].rows.rows) == 5
+
+    @pytest.mark.parametrize("row", [[16_777_217, 1], {"children": 16_777_217, "accounts": 1}], ids=["list", "named"])
+    def test_integers_that_must_be_exact_say_so_in_a_batch_too(self, together: Any, fake: FakeServer, row: Any) -> None:
+        ask = [partial(together.predict, NAME, row)] * 3
+        _while_one_is_away(fake, ask[0], ask[1:])
+        alone, shared = (getattr(call.requests[0], call.requests[0].WhichOneof("inputs")) for call in fake.calls)
+        assert alone.exact_integers
+        assert shared.exact_integers
 
     def test_answers_are_read_only_and_apart(self, together: Any, fake: FakeServer) -> None:
         ask = [partial(together.predict, NAME, [3, 5])] * 3

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forwardpass import _replies
+from forwardpass import _responses
 from forwardpass.models import (
     Classification,
     LayerInfo,
@@ -152,6 +152,6 @@ def test_labels_are_those_of_the_rows() -> None:
 @pytest.mark.parametrize(("number", "numerics"), [(0, "exact"), (1, "exact"), (2, "fast"), (3, "exact")])
 def test_a_server_that_does_not_say_its_numerics_is_exact(number: Any, numerics: str) -> None:
     rows = to_tensor([[1.0]])
-    assert _replies.prediction(PredictResponse(outputs=rows, numerics=number)).numerics == numerics
-    assert _replies.trace(TraceResponse(outputs=rows, inputs=rows, numerics=number)).numerics == numerics
-    assert _replies.version(NetworkVersion(numerics=number)).numerics == numerics
+    assert _responses.prediction(PredictResponse(outputs=rows, numerics=number)).numerics == numerics
+    assert _responses.trace(TraceResponse(outputs=rows, inputs=rows, numerics=number)).numerics == numerics
+    assert _responses.version(NetworkVersion(numerics=number)).numerics == numerics

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from forwardpass import Client, StreamRequest, spec
-from forwardpass._revisions import Revisions
+from forwardpass._requests.revisions import Revisions
 from forwardpass.errors import RevisionAheadError
 from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1 import prediction_service_pb2 as predictions

@@ -91,7 +91,7 @@ class TestPredictStream:
 
     def test_refuses_an_id_that_is_in_use(self, client: Any, fake: FakeServer) -> None:
         fake.delay(0.2)
-        with pytest.raises(errors.InvalidFieldError, match=r"'same'.*not answered yet"):
+        with pytest.raises(errors.InvalidFieldError, match=r"'same'.*has no response yet"):
             list(client.predict_stream([_request(1, id="same"), _request(2, id="same")]))
 
     def test_an_id_may_be_used_again_once_answered(self, client: Any) -> None:

@@ -1,1 +1,1 @@
-"""How requests reach a server: where it is, connections that survive a fork, and which calls are repeated when."""
+"""Transport of both clients: settings, connections that survive a fork, and repetition of calls."""

@@ -1,4 +1,4 @@
-"""Addresses of servers: what gRPC calls a target."""
+"""Addresses of servers, which gRPC calls targets."""
 
 import ipaddress
 from typing import Final
@@ -10,7 +10,7 @@ _SCHEMES: Final = ("dns", "ipv4", "ipv6", "unix", "unix-abstract")
 
 
 def is_local(address: str) -> bool:
-    """Return whether a target is this machine, by its text alone."""
+    """Return whether an address is this machine, by its text alone."""
     scheme, _, rest = address.partition(":")
     if scheme in {"unix", "unix-abstract"}:
         return True

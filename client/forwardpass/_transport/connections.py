@@ -1,7 +1,7 @@
-"""Open channels of a client: one for threads, one for asyncio; opened at the first call, and anew after a fork.
+"""Connections of a client, for threads and for asyncio: opened at the first call, and again after a fork.
 
-A call is added to `in_flight` before it reads `methods`, and taken out when it has ended. A fork takes `methods`
-away before it reads `in_flight`. So either the fork sees the call, or the call sees the fork.
+A call enters `in_flight` before it reads `methods`, and leaves it at its end. A fork clears `methods` before it reads
+`in_flight`. So either the fork sees the call, or the call sees the fork.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from forwardpass._failures import closed, unusable_after_fork
+from forwardpass._errors import client_closed, unusable_after_fork
 from forwardpass._transport.endpoint import Endpoint
 from forwardpass._transport.forks import FORKS
 from forwardpass._transport.methods import NEVER, REPEATABILITY, methods
@@ -22,23 +22,23 @@ _PAUSE_SECONDS: Final = 0.001
 _CLOSE_SECONDS: Final = 1.0
 
 _ABANDONED: Final[list[object]] = []
-"""What a forked child must never free, since gRPC would free it with locks of threads that are gone."""
+"""Objects of gRPC that a forked child never frees, since that may need a lock that is never released."""
 
 
-class Interrupted(Exception):  # noqa: N818 - no error of the call
+class Interrupted(Exception):  # noqa: N818 - not an error of the call
     """A fork cut a call short."""
 
 
 class Connection:
-    """Channel for threads.
+    """Connection for threads.
 
     Args:
-        endpoint: Where the server is.
-        reset: Called in a forked child, to forget what belongs to the parent's threads.
+        endpoint: The settings.
+        reset: Called in a forked child, to replace what belongs to the parent's threads.
 
     Attributes:
-        methods: What calls each method, or None when there is no channel.
-        in_flight: The calls in flight that a thread waits for, each with its method's name.
+        methods: A callable for each method; None without a channel.
+        in_flight: The calls for which a thread waits, with the name of their method.
         is_closed: Whether the client was closed.
     """
 
@@ -65,16 +65,16 @@ class Connection:
         self._interrupted: set[object] = set()
 
     def open(self, call: object = None, method: str = "") -> dict[str, Any]:
-        """Open the channel for a call that found none; wait while the process forks.
+        """Open the channel for a call that finds none; wait while the process forks.
 
         Raises:
             RuntimeError: The client is closed.
-            UnavailableError: The process is one that gRPC does not work in.
+            UnavailableError: gRPC does not work in this process, which was forked with calls in flight.
         """
         self.in_flight.pop(call, None)
         with FORKS.lock:
             if self.is_closed:
-                raise closed()
+                raise client_closed()
             if FORKS.is_unsafe:
                 raise unusable_after_fork(self._endpoint.address)
             if self.methods is None:
@@ -86,7 +86,7 @@ class Connection:
             return self.methods
 
     def start(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """Start a call that nobody waits for inside gRPC, a stream or a future; followed until it ends."""
+        """Start a stream, or a call whose response comes later; keep it until it ends."""
         with FORKS.lock:
             starter = self.open()[method]
             running = getattr(starter, "future", starter)(*arguments, **options)
@@ -95,14 +95,14 @@ class Connection:
         return running
 
     def was_interrupted(self, call: object) -> bool:
-        """Return whether a fork cut a call short; once for each."""
+        """Return whether a fork cut a call short, and forget it."""
         if call not in self._interrupted:
             return False
         self._interrupted.discard(call)
         return True
 
     def close(self) -> None:
-        """Close the channel; calls in flight fail."""
+        """Close the channel; calls in flight raise an error."""
         self.is_closed = True
         channel, self._channel, self.methods = self._channel, None, None
         if channel is not None:
@@ -138,11 +138,11 @@ class Connection:
 
 
 class AsyncConnection:
-    """Channel for the tasks of one event loop; arguments and attributes are those of `Connection`.
+    """Connection for the tasks of one event loop; arguments and attributes are those of `Connection`.
 
     Attributes:
-        in_flight: The calls in flight, each with its method's name.
-        running: What gRPC runs each of them as, which can be cancelled.
+        in_flight: The calls with one response, with the name of their method.
+        running: The calls of gRPC, streams included, which can be cancelled.
     """
 
     __slots__ = (
@@ -172,11 +172,11 @@ class AsyncConnection:
         self._thread = 0
 
     async def open(self, call: object, method: str) -> dict[str, Any]:
-        """Open the channel for a call that found none; only now, for it belongs to the event loop that runs then.
+        """Open the channel for a call that finds none; not earlier, since a channel belongs to the running event loop.
 
         Raises:
-            RuntimeError: The client is closed, or was first used in another event loop.
-            UnavailableError: The process is one that gRPC does not work in.
+            RuntimeError: The client is closed, or belongs to another event loop.
+            UnavailableError: gRPC does not work in this process, which was forked with calls in flight.
         """
         self.in_flight.pop(call, None)
         self.check()
@@ -197,9 +197,9 @@ class AsyncConnection:
             FORKS.lock.release()
 
     def check(self) -> None:
-        """Reject the use of a client that is closed, or that belongs to another event loop."""
+        """Raise an error if the client is closed, or belongs to another event loop."""
         if self.is_closed:
-            raise closed()
+            raise client_closed()
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
@@ -207,19 +207,19 @@ class AsyncConnection:
             raise RuntimeError("the client was first used in another event loop; make one for each loop")
 
     def end(self, call: object) -> None:
-        """Take out a call that has ended."""
+        """Remove a call that has ended."""
         self.in_flight.pop(call, None)
         self.running.pop(call, None)
 
     def was_interrupted(self, call: object) -> bool:
-        """Return whether a fork cut a call short; once for each."""
+        """Return whether a fork cut a call short, and forget it."""
         if call not in self._interrupted:
             return False
         self._interrupted.discard(call)
         return True
 
     async def close(self) -> None:
-        """Close the channel; calls in flight fail."""
+        """Close the channel; calls in flight raise an error."""
         self.is_closed = True
         channel, self._channel, self.methods = self._channel, None, None
         if channel is not None:
@@ -230,7 +230,7 @@ class AsyncConnection:
         self.methods = None
 
     def has_calls(self, *, that_may_not_be_repeated: bool = False) -> bool:
-        """Return whether calls are in flight that the event loop will end while this thread waits."""
+        """Return whether calls are in flight that the event loop ends while this thread waits."""
         if not self._loop_goes_on():
             return False
         if that_may_not_be_repeated:
@@ -252,11 +252,11 @@ class AsyncConnection:
                 asyncio.run_coroutine_threadsafe(channel.close(), self._loop).result(_CLOSE_SECONDS)
         else:
             with suppress(StopIteration):
-                # Without a grace it waits for nothing, and so needs no event loop.
+                # Without a grace period it awaits nothing, and so needs no event loop.
                 channel.close().send(None)
 
     def forget(self) -> None:
-        """Begin anew in a forked child, in the event loop that it will have."""
+        """Begin anew in a forked child, and in its own event loop."""
         _ABANDONED.append((self.in_flight, self.running, self._interrupted, self._channel))
         self.methods = self._channel = self._loop = None
         self.in_flight, self.running, self._interrupted = {}, {}, set()

@@ -1,7 +1,4 @@
-"""Where a client calls and how: address, TLS, token, keepalive and retries, as grpc's own settings.
-
-Both clients open their channel here, so what is said here holds for both.
-"""
+"""Settings of a client as those of gRPC: address, TLS, token and keepalive; the same for both clients."""
 
 import json
 import math
@@ -19,7 +16,7 @@ from forwardpass.errors import Fault, InvalidFieldError
 
 
 class Unset(Enum):
-    """The type of the value that stands for an option which was not given."""
+    """Type of the value of an option that the caller did not set."""
 
     UNSET = "unset"
 
@@ -28,40 +25,40 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""Not given: the client's own default holds."""
+"""Not set: the client's default applies."""
 
 Timeout: TypeAlias = float | Literal[Unset.UNSET] | None
-"""Seconds for a whole call, its retries included; None is no limit, unset the client's default."""
+"""Seconds for a whole call with its repetitions; None is no limit, `UNSET` the client's default."""
 
 Tls: TypeAlias = bool | bytes | str | PathLike[str] | grpc.ChannelCredentials
-"""False is none, True trusts grpc's root certificates, bytes are root certificates in PEM, a path is a
-file of those, and `grpc.ChannelCredentials` are anything else, such as certificates of the client."""
+"""False is no TLS, True trusts gRPC's root certificates, bytes are root certificates in PEM, a path is a file of these,
+and `grpc.ChannelCredentials` are anything else, such as a certificate of the client."""
 
 _OPTIONS: Final[tuple[tuple[str, int], ...]] = (
-    ("grpc.max_receive_message_length", -1),  # the server bounds its answers; a trace may be large
-    ("grpc.max_send_message_length", -1),  # the server says what it accepts
-    # Calls are repeated by `retries`; grpc would keep a copy of each request for it.
+    ("grpc.max_receive_message_length", -1),  # the server bounds its responses; a trace may be large
+    ("grpc.max_send_message_length", -1),  # the server bounds its requests
+    # `retries` repeats calls; gRPC would keep a copy of each request.
     ("grpc.enable_retries", 0),
     # Below a server's minimum of 20 s between pings, and only while calls are in flight.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),  # 120 s by default: too long after a server's restart
-    # A client's connections are its own, and end with it.
+    # Each client has its own connections, which end with it.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """All that is needed to open a channel and to make calls on it.
+    """Everything that a channel and its calls need.
 
     Attributes:
-        address: What grpc calls the target.
-        credentials: For TLS, or None without.
-        options: The channel's arguments.
-        headers: The metadata of every call; never shown, since it has the token.
-        timeout: The default, in seconds.
+        address: The address of the server, which gRPC calls the target.
+        credentials: The credentials of TLS, or None without TLS.
+        options: The arguments of the channel.
+        headers: The metadata of every call; not in the repr, since it has the token.
+        timeout: The default timeout in seconds, or None.
     """
 
     address: str
@@ -71,16 +68,16 @@ class Endpoint:
     timeout: float | None
 
     def open_channel(self, library: Any) -> Any:
-        """Open a channel of `grpc` or of `grpc.aio`, which have the same functions."""
+        """Open a channel of `grpc` or of `grpc.aio`, whose functions are the same."""
         if self.credentials is None:
             return library.insecure_channel(self.address, options=self.options)
         return library.secure_channel(self.address, self.credentials, options=self.options)
 
     def limit(self, timeout: Timeout, more: float = 0.0) -> float | None:
-        """Return the seconds for a call, or None.
+        """Return the timeout of a call in seconds, or None.
 
         Args:
-            timeout: What the caller said.
+            timeout: The timeout that the caller set.
             more: Seconds that the call needs beyond the client's default.
 
         Raises:
@@ -99,11 +96,11 @@ def endpoint(
     tls: Tls,
     allow_insecure_token: bool,
 ) -> Endpoint:
-    """Check what a client was made with.
+    """Check the settings of a client.
 
     Raises:
-        InvalidFieldError: The address has no port or is a URL, the timeout is not a positive number, or
-            the token cannot be sent or would be sent in the clear over a network.
+        InvalidFieldError: The address has no port or is a URL, the timeout is not a positive number, the token
+            cannot be sent, or it would travel unencrypted over a network.
         OSError: The file of root certificates cannot be read.
     """
     check_address(address)
@@ -113,7 +110,7 @@ def endpoint(
     if headers and credentials is None and not local and not allow_insecure_token:
         raise _invalid(
             "token",
-            f"would travel to {address} unencrypted, for everyone on the way to read; use tls=True, or "
+            f"would travel to {address} unencrypted; use tls=True, or "
             "allow_insecure_token=True when the network itself is private",
         )
     options: list[tuple[str, str | int]] = [
@@ -124,7 +121,7 @@ def endpoint(
     if local:
         options.append(("grpc.enable_http_proxy", 0))
     if address.startswith(("ipv4:", "ipv6:")):
-        # Of a list of addresses grpc would make an authority that is none, and strict servers refuse it:
+        # gRPC derives an invalid authority from a list of addresses, which strict servers reject:
         # https://www.rfc-editor.org/rfc/rfc3986#section-3.2
         options.append(("grpc.default_authority", address.partition(":")[2].partition(",")[0]))
     return Endpoint(
@@ -137,22 +134,22 @@ def endpoint(
 
 
 def service_config() -> dict[str, Any]:
-    """Make grpc's service config: balancing and health checking; retries are ours, see `retries`.
+    """Return gRPC's service config: load balancing and health checking.
 
     See https://github.com/grpc/grpc-proto/blob/master/grpc/service_config/service_config.proto
     """
     return {
-        # Every address of the name is used, and one that says NOT_SERVING, since it drains, is left alone.
+        # Calls go to every address of the name, but for those that say NOT_SERVING since they drain.
         "loadBalancingConfig": [{"round_robin": {}}],
         "healthCheckConfig": {"serviceName": ""},
     }
 
 
 def checked_timeout(timeout: object) -> float | None:
-    """Return a timeout in seconds that is right, or None.
+    """Return a valid timeout in seconds, or None.
 
     Raises:
-        InvalidFieldError: It is not a positive number.
+        InvalidFieldError: The timeout is not a positive number.
     """
     if timeout is None:
         return None

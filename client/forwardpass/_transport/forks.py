@@ -1,9 +1,9 @@
-"""Connections and `fork`: every connection is closed before the process forks, and opened anew after it.
+"""Forks: every connection is closed just before the process forks, and opened anew after the fork.
 
-gRPC's threads do not exist in a forked child, and its locks may be held there for ever by threads that are gone:
-https://github.com/grpc/grpc/blob/master/doc/fork_support.md. A child is safe only if no thread was inside gRPC
-at the fork. So just before it, new calls wait, calls in flight get a moment to end, and the rest are cut short; those
-that may be repeated are repeated after the fork without the caller noticing.
+gRPC's threads do not exist in a forked child, and a lock that such a thread held is never released there:
+https://github.com/grpc/grpc/blob/master/doc/fork_support.md. A child is safe only if no thread was inside gRPC during
+the fork. So before a fork new calls wait, calls in flight have a moment to end, and the rest are cut short. After the
+fork the calls that may be repeated are repeated; their callers do not notice.
 """
 
 import os
@@ -16,7 +16,7 @@ from weakref import WeakSet
 import grpc
 
 GRACE_SECONDS: Final = 0.5
-"""How long a fork waits for calls in flight that may be repeated afterwards."""
+"""How long a fork waits for calls in flight that may be repeated."""
 
 MAX_WAIT_SECONDS: Final = 5.0
 """How long a fork waits for calls in flight that may not be repeated."""
@@ -32,7 +32,7 @@ class Forkable(Protocol):
         """Let new calls wait."""
 
     def has_calls(self, *, that_may_not_be_repeated: bool = False) -> bool:
-        """Return whether calls are in flight that will end while this thread waits."""
+        """Return whether calls are in flight that end while this thread waits."""
 
     def is_stuck(self) -> bool:
         """Return whether calls are in flight that cannot end while this thread waits."""
@@ -45,10 +45,11 @@ class Forkable(Protocol):
 
 
 class _Forks:
-    """State of a process with regard to forks.
+    """Forks of this process.
 
     Attributes:
-        is_unsafe: Whether this process was forked while calls were in flight that could not be ended.
+        is_unsafe: Whether this process was forked with calls in flight that could not be ended.
+        is_under_way: Whether a fork is about to happen.
     """
 
     def __init__(self) -> None:
@@ -62,16 +63,16 @@ class _Forks:
 
     @property
     def lock(self) -> Any:
-        """Held from just before a fork until just after it, and by those who open a channel."""
+        """Lock that a fork holds from just before it until just after it, and that opening a channel needs."""
         return self._lock
 
     def watch(self, connection: Forkable) -> None:
-        """Close a connection before each fork from now on."""
+        """Close a connection before every later fork."""
         with self._lock:
             self._connections.add(connection)
             if self._register is not None:
-                # gRPC shuts down with its last channel, in a thread of its own, and a fork meanwhile can leave it
-                # waiting for ever. A channel that never connects keeps it up.
+                # gRPC shuts down after its last channel, in a separate thread, and a fork at that moment can wait
+                # for ever. A channel that never connects keeps gRPC up.
                 self._anchor = grpc.insecure_channel(_NOWHERE)
                 self._register(before=self._before, after_in_parent=self._in_parent, after_in_child=self._in_child)
                 self._register = None
@@ -111,4 +112,4 @@ class _Forks:
 
 
 FORKS: Final = _Forks()
-"""Of this process. Forks concern a process as a whole, so this is global, unlike anything else here."""
+"""Forks of this process; global, since a fork concerns the process as a whole."""

@@ -1,41 +1,51 @@
-"""Bound on the bytes of large requests that a client has in flight, for threads and for asyncio.
+"""Bound on the bytes of large requests in flight, for threads and for asyncio.
 
-A large request exists several times while it is in flight: as packed rows, as a message, as its bytes, and inside gRPC.
-So a call waits before its rows are packed, not after.
+The memory of a request in flight is several times its size: packed rows, a message, its bytes, and gRPC's copy. So a
+call waits before it packs its rows, not after.
 """
 
 import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from math import prod
 from typing import Any, Final
 
 import numpy as np
 
 LARGE_BYTES: Final = 2**20
-"""Requests of fewer bytes never wait."""
+"""Smaller requests never wait."""
 
 MAX_BYTES_IN_FLIGHT: Final = 32 * 2**20
-"""Bytes of large requests in flight at once; a request that is larger goes alone."""
+"""Bytes of the large requests in flight at once; a still larger request is sent alone."""
 
 
 def large_bytes(rows: Any) -> int:
-    """Return the bytes that rows have in a request, roughly, or 0 when they are few."""
+    """Estimate the bytes of rows in a request; 0 when they are few."""
     if isinstance(rows, np.ndarray):
         size = int(rows.nbytes)
-    elif isinstance(rows, list | tuple) and len(rows) > 1_000:
-        first = rows[0]
-        size = 8 * len(rows) * (len(first) if hasattr(first, "__len__") else 1)
+    elif isinstance(rows, list | tuple):
+        size = 8 * len(rows) * _length(rows[0]) if len(rows) > 1_000 else 0
+    elif isinstance(rows, Mapping):
+        size = 8 * sum(map(_length, rows.values()))
     else:
-        memory = getattr(rows, "nbytes", 0)
-        size = memory if isinstance(memory, int) else 0
+        shape = getattr(rows, "shape", ())  # of a frame
+        size = 8 * prod(shape) if isinstance(shape, tuple) and all(type(length) is int for length in shape) else 0
     return size if size >= LARGE_BYTES else 0
 
 
+def _length(value: Any) -> int:
+    return len(value) if hasattr(value, "__len__") else 1
+
+
+class NoRoomError(Exception):
+    """There was no room for a large request within its timeout."""
+
+
 class ByteLimit:
-    """Bytes of large requests in flight, for threads: first come, first served."""
+    """Bound on the bytes in flight of concurrent threads: first come, first served."""
 
     def __init__(self, capacity: int = MAX_BYTES_IN_FLIGHT) -> None:
         self._capacity = capacity
@@ -45,10 +55,10 @@ class ByteLimit:
 
     @contextmanager
     def hold(self, size: int, seconds: float | None) -> Iterator[None]:
-        """Wait until a request has room, and hold its bytes.
+        """Wait until there is room for a request, and hold its bytes meanwhile.
 
         Raises:
-            TimeoutError: It had none within the seconds.
+            NoRoomError: There was no room within the seconds.
         """
         end = None if seconds is None else time.monotonic() + seconds
         turn = object()
@@ -57,7 +67,7 @@ class ByteLimit:
             try:
                 while not (self._waiting[0] is turn and self._has_room(size)):
                     if not self._changed.wait(None if end is None else max(end - time.monotonic(), 0)) and end:
-                        raise TimeoutError
+                        raise NoRoomError
                 self._used += size
             finally:
                 self._waiting.remove(turn)
@@ -74,7 +84,7 @@ class ByteLimit:
 
 
 class AsyncByteLimit:
-    """Bytes of large requests in flight, for tasks: first come, first served."""
+    """Bound on the bytes in flight of concurrent tasks: first come, first served."""
 
     def __init__(self, capacity: int = MAX_BYTES_IN_FLIGHT) -> None:
         self._capacity = capacity
@@ -83,16 +93,19 @@ class AsyncByteLimit:
 
     @asynccontextmanager
     async def hold(self, size: int, seconds: float | None) -> AsyncIterator[None]:
-        """Wait until a request has room, and hold its bytes.
+        """Wait until there is room for a request, and hold its bytes meanwhile.
 
         Raises:
-            TimeoutError: It had none within the seconds.
+            NoRoomError: There was no room within the seconds.
         """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, turn))
         self._admit()
         try:
-            await asyncio.wait_for(turn, seconds)
+            try:
+                await asyncio.wait_for(turn, seconds)
+            except TimeoutError:
+                raise NoRoomError from None
             yield
         finally:
             if turn.done() and not turn.cancelled():

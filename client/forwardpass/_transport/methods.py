@@ -1,4 +1,4 @@
-"""Methods of the services, and which of their calls may be repeated, as the protos declare it."""
+"""Methods of the services, and which calls may be repeated, as the protos declare it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
 HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"
 """`HealthCheckResponse` with `status: SERVING`; the request for the whole server is empty. As bytes, since
-grpc_health's messages are none of the client's dependencies and a second copy of them cannot be loaded."""
+the client does not depend on grpc_health, and a process cannot load a second copy of its messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Repeatability:
-    """When a call of a method may be made again.
+    """Conditions under which a call of a method may be repeated.
 
     Attributes:
         codes: The status codes after which a second call does no harm.
-        after_reset: Whether a call may be made again whose response had begun when the connection was lost.
-        after_interruption: Whether a call may be made again that the client itself cut short, for a fork.
+        after_reset: Whether a call may be repeated when the connection was lost after the response had begun.
+        after_interruption: Whether a call may be repeated that the client cut short for a fork.
     """
 
     codes: frozenset[grpc.StatusCode] = frozenset()
@@ -41,7 +41,7 @@ class Repeatability:
 NEVER: Final = Repeatability()
 
 _NO_SIDE_EFFECTS: Final = Repeatability(
-    # A server of grpc that stops may end a call as CANCELLED: https://github.com/grpc/grpc/issues/41785
+    # A gRPC server that stops may end a call as CANCELLED: https://github.com/grpc/grpc/issues/41785
     codes=frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}),
     after_reset=True,
     after_interruption=True,
@@ -50,21 +50,21 @@ _IDEMPOTENT: Final = Repeatability(codes=frozenset({grpc.StatusCode.UNAVAILABLE}
 
 
 def repeatability_of(method: MethodDescriptor) -> Repeatability:
-    """Return when a call of a method may be made again, by its `idempotency_level`."""
+    """Return when a call of a method may be repeated, by its `idempotency_level`."""
     if has_no_side_effects(method):
         return _NO_SIDE_EFFECTS
     return _IDEMPOTENT if is_idempotent(method) else NEVER
 
 
 REPEATABILITY: Final[Mapping[str, Repeatability]] = MappingProxyType(
-    {"Check": Repeatability(after_interruption=True)}  # whoever asks for health wants to hear of it at once
+    {"Check": Repeatability(after_interruption=True)}  # callers want to know the current health
     | {method.name: repeatability_of(method) for service in SERVICES for method in service.methods}
 )
-"""When a call may be made again, by the method's name; `Check` is the health check."""
+"""When a call may be repeated, by the method's name; `Check` is the health check."""
 
 
 def methods(channel: Any) -> dict[str, Any]:
-    """Return what calls each method, by the method's name; `Check` is the health check."""
+    """Return a callable for each method, by the method's name; `Check` is the health check."""
     calls = {"Check": channel.unary_unary(HEALTH_CHECK)}
     for service in SERVICES:
         for method in service.methods:

@@ -1,4 +1,4 @@
-"""HTTP proxies that gRPC takes from the environment, to be named in errors."""
+"""HTTP proxies that gRPC reads from the environment, for error messages."""
 
 import os
 from typing import Final
@@ -15,7 +15,7 @@ def proxy_of(address: str) -> tuple[str, str, str] | None:
     """Return the proxy through which gRPC calls an address, or None.
 
     Returns:
-        The environment variable, its URL without the password, and the host to except in `no_proxy`.
+        The environment variable, its URL without the password, and the host to add to `no_proxy`.
     """
     host = host_of(address)
     if host is None or is_local(address):

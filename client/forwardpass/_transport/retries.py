@@ -1,32 +1,31 @@
-"""When a call that failed is made again: exponential backoff with jitter, until the call's time is over; no I/O.
+"""Repetition of calls: exponential backoff with jitter, until the timeout of the call. No I/O.
 
 gRPC's own retry policy makes at most five attempts, whatever the policy says:
 https://github.com/grpc/proposal/blob/master/A6-client-retries.md#validation-of-retrypolicy.
-That is less than a second, and a server takes longer to restart.
+That is less than a second; the restart of a server takes longer.
 """
 
 import random
 import time
 from typing import Any, Final
 
-from forwardpass._failures import is_stream_reset, is_told_by_server
+from forwardpass._errors import has_server_status, is_stream_reset
 from forwardpass._transport.methods import NEVER, REPEATABILITY
 from forwardpass.errors import ForwardpassError
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 MAX_PAUSE_SECONDS: Final = 1.0
 _SHORTEST_SECONDS: Final = 0.02
-"""Less time than this is not worth another attempt."""
+"""Time that is too short for another attempt."""
 
 _PATIENCE_SECONDS: Final = 60.0
-"""How long a call without any time limit is repeated."""
+"""How long a call is repeated when neither it nor the client has a timeout."""
 
 
 class RetryBudget:
-    """Bound on how often a client repeats what a server rejected, so that retries do not keep it overloaded.
+    """Bound on how often a client repeats calls that a server rejected, so that retries do not keep it overloaded.
 
-    A token bucket: `capacity` at once, then `per_second`. What never reached a server costs it nothing, and
-    takes no token.
+    A token bucket with `capacity` tokens, refilled by `per_second`. A call that did not reach a server takes no token.
     """
 
     def __init__(self, *, capacity: float = 100.0, per_second: float = 10.0) -> None:
@@ -36,7 +35,7 @@ class RetryBudget:
         self._filled = time.monotonic()
 
     def take(self) -> bool:
-        """Take a token; return whether there was one."""
+        """Take a token if there is one; return whether there was."""
         now = time.monotonic()
         self._tokens = min(self._capacity, self._tokens + (now - self._filled) * self._per_second)
         self._filled = now
@@ -51,10 +50,10 @@ class Retries:
 
     Args:
         method: The method's name.
-        limit: Seconds for the whole call, or None.
-        patience: Seconds for which a call without a limit is repeated, or None.
-        begun: The time of `time.monotonic` when the first attempt began.
-        budget: The client's budget; None repeats nothing that failed.
+        limit: The timeout of the whole call in seconds, or None.
+        patience: How long a call without a timeout is repeated, in seconds, or None.
+        begun: The value of `time.monotonic` when the first attempt began.
+        budget: The client's budget; None for no repetition of failed calls.
     """
 
     def __init__(
@@ -68,43 +67,43 @@ class Retries:
         self._attempts = 1
 
     def left(self) -> float | None:
-        """Return the seconds that are left for the next attempt, at least a millisecond, or None without a limit."""
+        """Return the timeout of the next attempt, at least a millisecond; None without a timeout."""
         return None if self.limit is None else max(self._begun + self.limit - time.monotonic(), 0.001)
 
     def pause_after_interruption(self) -> float | None:
-        """Return the seconds to wait after the client cut an attempt short; None when it may not be repeated."""
+        """Return the seconds to wait after a fork cut an attempt short; None if the call may not be repeated."""
         self._attempts += 1
         return 0.0 if self._rule.after_interruption else None
 
-    def pause_after(self, error: Any, failure: ForwardpassError) -> float | None:
+    def pause_after(self, error: Any, meant: ForwardpassError) -> float | None:
         """Return the seconds to wait before the next attempt, or None when there is none.
 
         Args:
             error: The `grpc.RpcError` of the last attempt.
-            failure: The exception that it means, with the server's `retry_after`.
+            meant: The exception for the error, with the server's `retry_after`.
         """
         if self._budget is None or not self._may_follow(error):
             return None
         left = self._end - time.monotonic()
         pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (self._attempts - 1), MAX_PAUSE_SECONDS)
         pause *= random.uniform(0.5, 1.0)  # noqa: S311 - only spreads calls
-        if failure.retry_after is not None:
-            pause += failure.retry_after
+        if meant.retry_after is not None:
+            pause += meant.retry_after
             if pause > left:
                 return None
-        # The shorter the rest of the time, the shorter the pauses: an attempt is made just before the end.
+        # Pauses shorten towards the end, so that the last attempt is made just before the timeout.
         pause = min(pause, left / 2)
         if pause < _SHORTEST_SECONDS and left < FIRST_PAUSE_SECONDS:
             return None
-        if is_told_by_server(error) and not self._budget.take():
+        if has_server_status(error) and not self._budget.take():
             return None
         self._attempts += 1
         return pause
 
-    def note_on(self, failure: ForwardpassError) -> None:
-        """Note on the last error how often the call was made."""
+    def note_on(self, meant: ForwardpassError) -> None:
+        """Add the number of attempts to the last error."""
         if self._attempts > 1:
-            failure.add_note(f"after {self._attempts} attempts in {time.monotonic() - self._begun:.1f} s")
+            meant.add_note(f"after {self._attempts} attempts in {time.monotonic() - self._begun:.1f} s")
 
     def _may_follow(self, error: Any) -> bool:
         return error.code() in self._rule.codes or (self._rule.after_reset and is_stream_reset(error))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from forwardpass import Client, errors, spec
-from forwardpass._batches import MAX_AWAY
+from forwardpass._batching.row_stream import MAX_CHUNKS_IN_FLIGHT
 from forwardpass.cli import bulk
 from forwardpass.cli.app import EXIT_CODES, app
 from forwardpass.cli.tables import PART_ROWS, Part, Table
@@ -224,8 +224,8 @@ class TestTables:
             for done in range(30):
                 assert len(next(responses).outputs) == PART_ROWS
                 away.popleft()
-                assert len(away) <= MAX_AWAY + 2
-                assert read <= done + 1 + MAX_AWAY + 2
+                assert len(away) <= MAX_CHUNKS_IN_FLIGHT + 2
+                assert read <= done + 1 + MAX_CHUNKS_IN_FLIGHT + 2
 
 
 @pytest.mark.parametrize(

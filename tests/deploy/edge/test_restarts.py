@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from forwardpass._failures import is_stream_reset
+from forwardpass._errors import is_stream_reset
 
 from tests.deploy.edge.envoy import Edge
 from tests.deploy.edge.fleet import Fleet

@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 import pytest
 from forwardpass import errors
-from forwardpass._failures import NEAREST, error_of_status, is_stream_reset
+from forwardpass._errors import NEAREST, error_of_status, is_stream_reset
 from forwardpass._transport.proxies import proxy_of
 from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.reasons import DOMAIN, REASONS

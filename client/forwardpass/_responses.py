@@ -1,14 +1,14 @@
-"""The server's messages as the values of `forwardpass.models`."""
+"""Messages of the server as the values of `forwardpass.models`."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from forwardpass._failures import error_of_status
+from forwardpass._errors import error_of_status
 from forwardpass.errors import ForwardpassError, InternalError
 from forwardpass.merges import MERGE_WORDS
 from forwardpass.models import (
@@ -51,68 +51,84 @@ EVENTS: Final[Mapping[int, Event]] = {
     NETWORK_EVENT_CHANGED: "changed",
     NETWORK_EVENT_DELETED: "deleted",
 }
-"""What the values of the enum `NetworkEvent` are called."""
+"""Name of each value of the enum `NetworkEvent`."""
 
-_OF_THE_WHOLE: Final = tuple(
+_SHARED_FIELDS: Final = tuple(
     field.name
     for field in fields(Prediction)
     if field.name not in {"outputs", "classifications", "warnings", "warning_count"}
 )
 
-_COUNTED: Final = tuple(field.name for field in fields(ShadowReport) if field.name != "shadow")
+_COUNTS: Final = tuple(field.name for field in fields(ShadowReport) if field.name != "shadow")
 
 
-def prediction(reply: prediction_service_pb2.PredictResponse) -> Prediction:
-    """Read the answer to Predict."""
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page(Generic[Result]):
+    """A part of a list.
+
+    Attributes:
+        items: The items of this part.
+        next_token: The token of the next part; empty after the last.
+    """
+
+    items: tuple[Result, ...]
+    next_token: str
+
+
+def prediction(response: prediction_service_pb2.PredictResponse) -> Prediction:
+    """Return the prediction of a response of Predict."""
     return Prediction(
-        outputs=from_tensor(reply.outputs, path="outputs"),
-        network=reply.network,
-        version=reply.version,
-        digest=reply.digest,
-        output_names=tuple(reply.output_names),
-        classifications=_classifications(reply.classifications),
-        numerics=read_numerics(reply.numerics),
-        warnings=_warnings(reply.warnings),
-        warning_count=reply.warning_count,
+        outputs=from_tensor(response.outputs, path="outputs"),
+        network=response.network,
+        version=response.version,
+        digest=response.digest,
+        output_names=tuple(response.output_names),
+        classifications=_classifications(response.classifications),
+        numerics=read_numerics(response.numerics),
+        warnings=_warnings(response.warnings),
+        warning_count=response.warning_count,
     )
 
 
 def result(
-    reply: prediction_service_pb2.PredictResult | prediction_service_pb2.PredictStreamResponse,
+    response: prediction_service_pb2.PredictResult | prediction_service_pb2.PredictStreamResponse,
 ) -> Prediction | ForwardpassError:
-    """Read the answer to one request of several: the prediction, or why there is none."""
-    return error_of_status(reply.error) if reply.HasField("error") else prediction(reply.response)
+    """Return the prediction or the error of one request of several."""
+    return error_of_status(response.error) if response.HasField("error") else prediction(response.response)
 
 
-def results(reply: prediction_service_pb2.PredictManyResponse, count: int) -> list[Prediction | ForwardpassError]:
-    """Read the answer to PredictMany.
+def results(response: prediction_service_pb2.PredictManyResponse, count: int) -> list[Prediction | ForwardpassError]:
+    """Return the predictions and errors of a response of PredictMany.
 
     Raises:
-        InternalError: There are not as many answers as there were requests.
+        InternalError: There is not one result for each request.
     """
-    if len(reply.results) != count:
-        raise InternalError(f"the server answered {count} requests with {len(reply.results)} results")
-    return list(map(result, reply.results))
+    if len(response.results) != count:
+        raise InternalError(f"the server returned {len(response.results)} results for {count} requests")
+    return list(map(result, response.results))
 
 
-def each_row(whole: Prediction) -> list[Prediction]:
-    """Cut a prediction into one for each row, each with memory of its own.
+def split_rows(whole: Prediction) -> list[Prediction]:
+    """Split a prediction into one for each row, each with its own memory.
 
     Raises:
-        InternalError: Not all warnings were told, so that nobody knows whose the others are.
+        InternalError: The prediction lists only some of its warnings, so that those of a row are not known.
     """
     if whole.warning_count > len(whole.warnings):
-        raise InternalError(f"the server told {len(whole.warnings)} of {whole.warning_count} warnings")
-    outputs, said = whole.outputs, whole.classifications
+        raise InternalError(f"the server listed {len(whole.warnings)} of {whole.warning_count} warnings")
+    outputs, classifications = whole.outputs, whole.classifications
     data, dtype, shape, size = outputs.tobytes(), outputs.dtype, (1, *outputs.shape[1:]), outputs[:1].nbytes
-    shared = {name: getattr(whole, name) for name in _OF_THE_WHOLE}
+    shared = {name: getattr(whole, name) for name in _SHARED_FIELDS}
     warnings: list[list[InputWarning]] = [[] for _ in outputs]
     for warning in whole.warnings:
         warnings[warning.row].append(replace(warning, row=0))
     return [
         Prediction(
             outputs=np.frombuffer(data[index * size : index * size + size], dtype).reshape(shape),
-            classifications=said[index : index + 1],
+            classifications=classifications[index : index + 1],
             warnings=tuple(warnings[index]),
             warning_count=len(warnings[index]),
             **shared,
@@ -121,21 +137,21 @@ def each_row(whole: Prediction) -> list[Prediction]:
     ]
 
 
-def trace(reply: prediction_service_pb2.TraceResponse) -> Trace:
-    """Read the answer to Trace."""
+def trace(response: prediction_service_pb2.TraceResponse) -> Trace:
+    """Return the trace of a response of Trace."""
     return Trace(
-        outputs=from_tensor(reply.outputs, path="outputs"),
-        network=reply.network,
-        version=reply.version,
-        digest=reply.digest,
-        output_names=tuple(reply.output_names),
-        classifications=_classifications(reply.classifications),
-        inputs=from_tensor(reply.inputs, path="inputs"),
-        input_names=tuple(reply.input_names),
-        layers=tuple(map(_layer_trace, reply.layers)),
-        numerics=read_numerics(reply.numerics),
-        warnings=_warnings(reply.warnings),
-        warning_count=reply.warning_count,
+        outputs=from_tensor(response.outputs, path="outputs"),
+        network=response.network,
+        version=response.version,
+        digest=response.digest,
+        output_names=tuple(response.output_names),
+        classifications=_classifications(response.classifications),
+        inputs=from_tensor(response.inputs, path="inputs"),
+        input_names=tuple(response.input_names),
+        layers=tuple(map(_layer_trace, response.layers)),
+        numerics=read_numerics(response.numerics),
+        warnings=_warnings(response.warnings),
+        warning_count=response.warning_count,
     )
 
 
@@ -183,16 +199,19 @@ def _warnings(messages: "Iterable[prediction_service_pb2.InputWarning]") -> tupl
 
 
 def registered(
-    reply: network_service_pb2.RegisterNetworkResponse | network_service_pb2.UploadNetworkResponse,
+    response: network_service_pb2.RegisterNetworkResponse | network_service_pb2.UploadNetworkResponse,
 ) -> Registered:
-    """Read the answer to RegisterNetwork or UploadNetwork."""
+    """Return the result of a registration or an upload."""
     return Registered(
-        version=reply.version.version, info=version(reply.version), created=reply.created, revision=reply.revision
+        version=response.version.version,
+        info=version(response.version),
+        created=response.created,
+        revision=response.revision,
     )
 
 
 def network(message: network_pb2.Network) -> NetworkInfo:
-    """Read a network."""
+    """Return the description of a network."""
     return NetworkInfo(
         name=message.name,
         latest_version=message.latest_version,
@@ -206,12 +225,12 @@ def network(message: network_pb2.Network) -> NetworkInfo:
 
 
 def version(message: network_pb2.NetworkVersion) -> VersionInfo:
-    """Read a version of a network."""
+    """Return the description of a version."""
     return VersionInfo(
         network=message.network,
         number=message.version,
         digest=message.digest,
-        # Content that was only validated has no number, and no time at which it was registered.
+        # Content that was only validated has no number and no time of registration.
         create_time=_time(message.create_time) if message.version else None,
         aliases=tuple(message.aliases),
         dtype=DTYPES[message.dtype].name if message.dtype in DTYPES else "",
@@ -236,13 +255,15 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
     )
 
 
-def rolled_back(reply: network_service_pb2.RollbackAliasResponse) -> RolledBack:
-    """Read the answer to RollbackAlias."""
-    return RolledBack(network=network(reply.network), from_version=reply.from_version, to_version=reply.to_version)
+def rolled_back(response: network_service_pb2.RollbackAliasResponse) -> RolledBack:
+    """Return the result of RollbackAlias."""
+    return RolledBack(
+        network=network(response.network), from_version=response.from_version, to_version=response.to_version
+    )
 
 
-def alias_moves(reply: network_service_pb2.ListAliasMovesResponse) -> tuple[AliasMove, ...]:
-    """Read the answer to ListAliasMoves."""
+def alias_moves(response: network_service_pb2.ListAliasMovesResponse) -> tuple[AliasMove, ...]:
+    """Return the history of an alias."""
     return tuple(
         AliasMove(
             version=move.version,
@@ -250,15 +271,15 @@ def alias_moves(reply: network_service_pb2.ListAliasMovesResponse) -> tuple[Alia
             rollback=move.rollback,
             deleted=move.deleted,
         )
-        for move in reply.moves
+        for move in response.moves
     )
 
 
-def shadow_reports(reply: network_service_pb2.ListShadowsResponse) -> tuple[ShadowReport, ...]:
+def shadow_reports(response: network_service_pb2.ListShadowsResponse) -> tuple[ShadowReport, ...]:
     """Read the answer to ListShadows."""
     return tuple(
-        ShadowReport(shadow=_shadow(report.shadow), **{name: getattr(report, name) for name in _COUNTED})
-        for report in reply.reports
+        ShadowReport(shadow=_shadow(report.shadow), **{name: getattr(report, name) for name in _COUNTS})
+        for report in response.reports
     )
 
 
@@ -272,14 +293,14 @@ def _shadow(message: network_pb2.Shadow) -> Shadow:
     )
 
 
-def change(reply: network_service_pb2.WatchNetworksResponse) -> NetworkChange:
-    """Read what a watcher is told."""
-    event = EVENTS.get(reply.event, "changed")
+def change(response: network_service_pb2.WatchNetworksResponse) -> NetworkChange:
+    """Return the event of a watch."""
+    event = EVENTS.get(response.event, "changed")
     return NetworkChange(
         event=event,
-        name=reply.network.name,
-        network=network(reply.network) if event in {"current", "changed"} else None,
-        revision=reply.revision,
+        name=response.network.name,
+        network=network(response.network) if event in {"current", "changed"} else None,
+        revision=response.revision,
     )
 
 

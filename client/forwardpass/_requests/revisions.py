@@ -1,8 +1,8 @@
-"""What a client knows of the registry's revision, so that no server of several answers it from an older state.
+"""Revisions of the registry that a client knows, so that no response comes from an older state.
 
-Reading the registry asks for the highest revision that any answer had: what was seen once is not unseen. A
-prediction asks for that of the client's own last write: what it registered is there. A client that has
-written nothing predicts without, for which servers know a quicker way.
+A call that reads the registry names the highest revision of any earlier response: a client never sees the past again. A
+prediction names the revision of the client's own last write: a client finds what it registered. A client that has
+written nothing predicts without a revision, which servers handle faster.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ _Messages = Callable[[Any], Iterable[Any]]
 
 
 def _messages(method: MethodDescriptor) -> _Messages | None:
-    """Return what finds the messages of a request that have a `min_revision`, or None where none has."""
+    """Return a function that finds the messages of a request with a `min_revision`, or None where there are none."""
     place = min_revision_place(method)
     if place is None:
         return None
@@ -45,8 +45,8 @@ class Revisions:
     """The revisions that a client has seen and written.
 
     Attributes:
-        seen: The highest one of any answer.
-        written: The highest one of an answer to a change.
+        seen: The highest revision of any response.
+        written: The highest revision of a response to a write.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Revisions:
         self.written = 0
 
     def stamp(self, method: str, request: Any) -> Any:
-        """Return a request with what the answer must know of."""
+        """Return a request with the revision that the server must have reached."""
         messages = _MESSAGES.get(method)
         if messages is None:
             return request
@@ -63,15 +63,15 @@ class Revisions:
             return each(request, messages)
         return _stamped(request, messages, self.seen if method in _READS else self.written)
 
-    def note(self, method: str, reply: Any) -> None:
-        """Remember what an answer says."""
-        revision = getattr(reply, "revision", 0)
+    def note(self, method: str, response: Any) -> None:
+        """Remember the revision of a response."""
+        revision = getattr(response, "revision", 0)
         self.seen = max(self.seen, revision)
         if method in _WRITES:
             self.written = max(self.written, revision)
 
     def forget(self) -> None:
-        """Know nothing again: the registry is another one, or was restored."""
+        """Forget all revisions: the registry is another one, or was restored from a backup."""
         self.seen = self.written = 0
 
     def _each(self, requests: Iterable[Any], messages: _Messages) -> Iterator[Any]:

@@ -1,7 +1,7 @@
-"""What went wrong on the wire, as the exceptions of `forwardpass.errors`.
+"""Errors of a call as the exceptions of `forwardpass.errors`.
 
-Our servers say why in the details of `google.rpc.Status`, and the class, facts and faults come from
-there. Whatever else fails a call (a proxy, the network, grpc itself) has a status code alone, which
+Our servers send the reason, the facts and the faults in the details of a `google.rpc.Status`, which decide the class
+and its attributes. An error from anywhere else (a proxy, the network, gRPC itself) has a status code alone, which
 decides the nearest class.
 """
 
@@ -49,7 +49,7 @@ NEAREST: Final[Mapping[grpc.StatusCode, type[ForwardpassError]]] = {
     Code.DATA_LOSS: InternalError,
     Code.UNAUTHENTICATED: UnauthenticatedError,
 }
-"""The exception for a status code without a reason of ours; for others it is `ForwardpassError` itself."""
+"""Exception for a status code without a reason of ours; for all other codes it is `ForwardpassError`."""
 
 _CODES: Final = {code.value[0]: code for code in Code}
 
@@ -57,12 +57,12 @@ M = TypeVar("M", bound=Message)
 
 
 def error_from(error: Any, *, target: str, timeout: float | None = None) -> ForwardpassError:
-    """Turn what grpc raised into the exception that the server meant, or the nearest one.
+    """Return the exception that a server sent, or else the nearest one.
 
     Args:
-        error: A `grpc.RpcError` of a call that ended.
-        target: What was called, for the message.
-        timeout: How many seconds the call had.
+        error: The `grpc.RpcError` of a call that ended.
+        target: The server's address, for the message.
+        timeout: The timeout of the call in seconds, or None.
     """
     status = _sent_status(error)
     if status is not None and _detail(status, ErrorInfo) is not None:
@@ -77,7 +77,7 @@ def error_from(error: Any, *, target: str, timeout: float | None = None) -> Forw
 def is_stream_reset(error: Any) -> bool:
     """Return whether a call's connection, or a proxy's, ended in the middle of the response.
 
-    When a response has begun, neither gRPC nor a proxy tries the call again:
+    When a response has begun, neither gRPC nor a proxy makes the call again:
     https://github.com/grpc/proposal/blob/master/A6-client-retries.md#when-retries-are-valid
     """
     if _sent_status(error) is not None:
@@ -90,30 +90,30 @@ def is_stream_reset(error: Any) -> bool:
     return reset or lost or (code is Code.UNAVAILABLE and bool(error.initial_metadata()))
 
 
-def is_told_by_server(error: Any) -> bool:
-    """Return whether a server of ours sent an error, so that the call did reach one."""
+def has_server_status(error: Any) -> bool:
+    """Return whether a server of ours sent an error, so that the call reached one."""
     return _sent_status(error) is not None
 
 
-def rest_of(limit: float | None, begun: float) -> float | None:
-    """Return the seconds that are left for a call, at least a millisecond, or None without a limit.
+def seconds_left(timeout: float | None, begun: float) -> float | None:
+    """Return the rest of a timeout in seconds, at least a millisecond; None without a timeout.
 
     Args:
-        limit: How many seconds it had.
-        begun: The time of `time.monotonic` when it began.
+        timeout: The timeout in seconds, or None.
+        begun: The value of `time.monotonic` when the call began.
     """
-    return None if limit is None else max(limit - (time.monotonic() - begun), 0.001)
+    return None if timeout is None else max(timeout - (time.monotonic() - begun), 0.001)
 
 
-def out_of_time(target: str, timeout: float | None) -> DeadlineExceededError:
-    """Make what `error_from` makes of a call whose time ran out, for one that did so before there was a call."""
+def deadline_exceeded(target: str, timeout: float | None) -> DeadlineExceededError:
+    """Return the error of a timeout that was over before there was a call; equal to that of a call."""
     code = Code.DEADLINE_EXCEEDED
     sentence = _sentence(code, "Deadline Exceeded", target, timeout)
     return DeadlineExceededError(sentence, target=target, code=code.name, details="Deadline Exceeded")
 
 
 def error_of_status(status: Status) -> ForwardpassError:
-    """Turn a status that a server of ours made into the exception that it raised there."""
+    """Return the exception that a server of ours raised and sent as a status."""
     info = _detail(status, ErrorInfo)
     ours = info is not None and info.domain == DOMAIN
     by_code = NEAREST.get(_CODES.get(status.code, Code.UNKNOWN), ForwardpassError)
@@ -144,7 +144,7 @@ def _sent_status(error: Any) -> Status | None:
 
 
 def _detail(status: Status, kind: type[M]) -> M | None:
-    """Return the first detail of a kind, or None."""
+    """Return the first detail of a message type, or None."""
     for packed in status.details:
         if packed.Is(kind.DESCRIPTOR):
             message = kind()
@@ -166,13 +166,13 @@ def _faults(status: Status) -> list[Fault]:
     return faults
 
 
-def closed() -> RuntimeError:
-    """Make what is raised when a closed client is used."""
+def client_closed() -> RuntimeError:
+    """Return the error of a call of a closed client."""
     return RuntimeError("the client is closed; make another one")
 
 
-def interrupted(target: str, *, is_stream: bool = False) -> UnavailableError:
-    """Make what is raised when a fork cut short a call that may not be repeated, or a stream that had begun."""
+def cut_short(target: str, *, is_stream: bool = False) -> UnavailableError:
+    """Return the error of a call that a fork cut short: it may not be repeated, or it is a stream that had begun."""
     rest = (
         "which ends streams; start it again"
         if is_stream
@@ -182,7 +182,7 @@ def interrupted(target: str, *, is_stream: bool = False) -> UnavailableError:
 
 
 def unusable_after_fork(target: str) -> UnavailableError:
-    """Make what is raised in a process that was forked while gRPC could not be stopped."""
+    """Return the error of calls in a process that was forked while gRPC could not be stopped."""
     return UnavailableError(
         f"{target} cannot be called from this process: it was forked by an event loop with calls in flight, and gRPC "
         "does not survive that; start processes with multiprocessing's `spawn` or `forkserver`, or fork when no "
@@ -193,7 +193,7 @@ def unusable_after_fork(target: str) -> UnavailableError:
 
 def _sentence(code: grpc.StatusCode, details: str, target: str, timeout: float | None) -> str:
     if code is Code.UNAVAILABLE and "unhealthy" in details:
-        return f"{target} says that it does not serve now: it is starting or stopping"
+        return f"{target} does not serve now: it is starting or stopping"
     if code is Code.UNAVAILABLE:
         return (
             f"{target} cannot be reached; check that a server runs there, and that it and the client agree "
@@ -201,18 +201,18 @@ def _sentence(code: grpc.StatusCode, details: str, target: str, timeout: float |
         )
     if code is Code.DEADLINE_EXCEEDED:
         within = "in time" if timeout is None else f"within {timeout:g} s"
-        return f"{target} did not answer {within}; timeout= gives a call more seconds, or with None all it needs"
+        return f"{target} did not respond {within}; timeout= gives a call more seconds, and None removes the limit"
     if code is Code.UNIMPLEMENTED:
         return f"{target} has no such method: it is an older server, or another service ({details})"
     if code is Code.RESOURCE_EXHAUSTED and "message larger than max" in details:
         sent = "Sent message" in details
         what, setting = ("response", "max_response_bytes") if sent else ("request", "max_request_bytes")
         return f"the {what} is larger than {target} allows; its setting {setting} is the limit ({details})"
-    return f"{target} failed the call with {code.name}: {details}"
+    return f"{target} ended the call with {code.name}: {details}"
 
 
 def _proxy_hint(target: str) -> str:
-    """Name the proxy through which gRPC calls a target, if there is one."""
+    """Return a sentence about the proxy of an address, or an empty text without one."""
     proxy = proxy_of(target)
     if proxy is None:
         return ""
@@ -220,4 +220,19 @@ def _proxy_hint(target: str) -> str:
     return (
         f". The calls go through the proxy {url} of the environment variable {variable}; where that is not wanted, "
         f"add {host} to no_proxy"
+    )
+
+
+def watch_ended(target: str) -> UnavailableError:
+    """Return the error of a watch that the server ended: without one it has no end."""
+    return UnavailableError(
+        f"{target} ended the watch because it stops; watch again to get the current state and the changes after it",
+        target=target,
+    )
+
+
+def not_ready(target: str, seconds: float | None) -> DeadlineExceededError:
+    """Return the error of a server that was not ready within a timeout."""
+    return DeadlineExceededError(
+        f"{target} was not ready to serve within {seconds:g} s; check that a server runs there", target=target
     )

@@ -1,7 +1,7 @@
-"""Rows of any number as chunks of a bounded size, computed over one stream and given back in order.
+"""Rows of a long iterator: chunks of a bounded size over one stream, with the predictions in the rows' order.
 
-A bounded number of chunks is on its way at once, so an endless iterator of rows needs no memory: it is
-read no further ahead than that.
+The number of chunks in flight is bounded, and the iterator is read no further ahead than that. So an endless iterator
+needs a bounded amount of memory.
 """
 
 import asyncio
@@ -10,37 +10,35 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Final
 
+from forwardpass._requests.fields import invalid
 from forwardpass.chunks import Chunk, Chunks, items_of
-from forwardpass.errors import Fault, ForwardpassError, InvalidFieldError
+from forwardpass.errors import ForwardpassError
 from forwardpass.models import Prediction
 from forwardpass.rows import StreamRequest
 
-MAX_AWAY: Final = 8
-"""Chunks that were read and not yet given back: enough to keep a server and its line busy."""
+MAX_CHUNKS_IN_FLIGHT: Final = 8
+"""Chunks whose predictions were not yet returned: enough to keep a server and its connection busy."""
 
 
-def batch_size(rows: object) -> int:
-    """Return how many rows a chunk has.
+def chunk_rows(rows: object) -> int:
+    """Return the number of rows of a chunk.
 
     Raises:
-        InvalidFieldError: It is no positive number.
+        InvalidFieldError: The value is no positive number.
     """
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-        message = f"is {rows!r}; must be a number of rows above 0"
-        raise InvalidFieldError(
-            f"batch_rows {message}", faults=[Fault(path="batch_rows", message=message)], field="batch_rows"
-        )
+        raise invalid("batch_rows", f"is {rows!r}; must be a number of rows above 0")
     return rows
 
 
-class Batches:
-    """The chunks of one stream: the requests for them, and their answers in order.
+class RowStream:
+    """Chunks of one stream: their requests, and their predictions in order.
 
     Args:
         network: The network's name.
         version: A version's number or an alias.
-        size: The rows of a chunk.
-        top_k: How many of the most probable classes are asked for.
+        size: The number of rows of a chunk.
+        top_k: The number of most probable classes to return for each row.
     """
 
     def __init__(self, network: str, version: str | int, size: int, top_k: int = 0) -> None:
@@ -50,45 +48,45 @@ class Batches:
         self._chunks = Chunks(size)
         self._order: deque[str] = deque()
         self._ready: dict[str, Prediction | ForwardpassError] = {}
-        self._left = False
+        self._is_stopped = False
 
     def requests(self, rows: Iterable[Any], room: threading.Semaphore) -> Iterator[StreamRequest]:
-        """Yield a request for each chunk, as soon as there is room; runs in a thread of grpc."""
+        """Yield a request for each chunk when there is room for it; runs in a thread of gRPC."""
         for first, chunk in self._all(rows):
             room.acquire()
-            if self._left:
+            if self._is_stopped:
                 return
             yield self._request(first, chunk)
 
     async def requests_async(
         self, rows: Iterable[Any] | AsyncIterable[Any], room: asyncio.Semaphore
     ) -> AsyncIterator[StreamRequest]:
-        """Yield a request for each chunk, as soon as there is room."""
+        """Yield a request for each chunk when there is room for it."""
         async for first, chunk in self._all_async(rows):
             await room.acquire()
-            if self._left:
+            if self._is_stopped:
                 return
             yield self._request(first, chunk)
 
-    def leave(self) -> None:
-        """Let the reading of rows end, once there is room."""
-        self._left = True
+    def stop(self) -> None:
+        """Read no more rows, once there is room."""
+        self._is_stopped = True
 
-    def answers(self, identity: str, answer: Prediction | ForwardpassError) -> Iterator[Prediction]:
-        """Take an answer; yield those whose turn it is.
+    def in_order(self, identity: str, result: Prediction | ForwardpassError) -> Iterator[Prediction]:
+        """Add the result of a chunk; yield the predictions that are next in the rows' order.
 
         Raises:
-            ForwardpassError: The answer whose turn it is is an error; its fact `firstRow` says which rows'.
+            ForwardpassError: The next result is an error; its fact `firstRow` is the index of the chunk's first row.
         """
-        self._ready[identity] = answer
+        self._ready[identity] = result
         while self._order and self._order[0] in self._ready:
             first = self._order.popleft()
-            result = self._ready.pop(first)
-            if isinstance(result, ForwardpassError):
-                result.facts["firstRow"] = first
-                result.add_note(f"in the rows from {first} on, counted from 0")
-                raise result
-            yield result
+            ready = self._ready.pop(first)
+            if isinstance(ready, ForwardpassError):
+                ready.facts["firstRow"] = first
+                ready.add_note(f"in the rows from {first} on, counted from 0")
+                raise ready
+            yield ready
 
     def _all(self, rows: Iterable[Any]) -> Iterator[tuple[int, Chunk]]:
         for item in items_of(rows):

@@ -1,0 +1,1 @@
+"""Requests of both clients, built without I/O: one function for each method of the services."""

@@ -1,0 +1,63 @@
+"""Fields that several requests have, checked before they are sent."""
+
+from forwardpass.errors import Fault, InvalidFieldError
+
+
+def text(value: str, name: str) -> str:
+    """Return a text as it is.
+
+    Raises:
+        InvalidFieldError: The value is no text.
+    """
+    if not isinstance(value, str):
+        raise invalid(name, f"is a {type(value).__name__}; must be a text")
+    return value
+
+
+def number(value: float, name: str) -> float:
+    """Return a number as it is.
+
+    Raises:
+        InvalidFieldError: The value is no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid(name, f"is {value!r}; must be a number")
+    return value
+
+
+def expected_version(version: int | None) -> int | None:
+    """Return the number of an expected version, or None.
+
+    Raises:
+        InvalidFieldError: The value is neither.
+    """
+    if version is None or type(version) is int:
+        return version
+    raise invalid("expected", f"is {version!r}; must be a version's number, or None")
+
+
+def class_count(top_k: int) -> int:
+    """Return how many classes a request wants for each row.
+
+    Raises:
+        InvalidFieldError: The value is no such number.
+    """
+    if type(top_k) is not int or not 0 <= top_k < 2**31:
+        raise invalid("top_k", f"is {top_k!r}; must be a number of classes, or 0")
+    return top_k
+
+
+def version_reference(version: str | int) -> str:
+    """Return a version's number or alias as the messages have it.
+
+    Raises:
+        InvalidFieldError: The value is neither a number nor a text.
+    """
+    if isinstance(version, bool) or not isinstance(version, str | int):
+        raise invalid("version", f"is {version!r}; must be a version's number, an alias, or nothing for latest")
+    return str(version)
+
+
+def invalid(name: str, message: str) -> InvalidFieldError:
+    """Build the error of a field."""
+    return InvalidFieldError(f"{name} {message}", faults=[Fault(path=name, message=message)], field=name)

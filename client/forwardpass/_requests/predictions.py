@@ -1,0 +1,91 @@
+"""Requests of the prediction service."""
+
+from collections.abc import AsyncIterable, Iterable
+
+from forwardpass import _responses
+from forwardpass._requests import fields
+from forwardpass._requests.call import Call
+from forwardpass._requests.replay import AsyncReplay, Replay
+from forwardpass._requests.streams import PredictionStream
+from forwardpass.errors import ForwardpassError
+from forwardpass.models import Prediction, Trace
+from forwardpass.rows import Readable, RowsLike, StreamRequest, to_inputs
+from forwardpass.v1.prediction_service_pb2 import (
+    PredictManyRequest,
+    PredictManyResponse,
+    PredictRequest,
+    TraceRequest,
+)
+
+
+def predict(network: str, rows: RowsLike, *, version: str | int, top_k: int) -> Call[Prediction]:
+    """Request the outputs for rows."""
+    return Call(method="Predict", request=_predict_request(network, rows, version, top_k), parse=_responses.prediction)
+
+
+def predict_many(requests: Iterable[StreamRequest]) -> Call[tuple[Prediction | ForwardpassError, ...]]:
+    """Request the outputs of several requests; the error of one that cannot be sent becomes its result."""
+    message = PredictManyRequest()
+    errors: list[ForwardpassError | None] = []
+    for request in requests:
+        try:
+            message.requests.append(_message_of(request))
+            errors.append(None)
+        except ForwardpassError as error:
+            errors.append(error)
+
+    def parse(response: PredictManyResponse) -> tuple[Prediction | ForwardpassError, ...]:
+        results = iter(_responses.results(response, len(message.requests)))
+        return tuple([next(results) if error is None else error for error in errors])
+
+    result = None if message.requests else parse(PredictManyResponse())
+    return Call(method="PredictMany", request=message, parse=parse, result=result)
+
+
+def predict_stream(
+    requests: Iterable[StreamRequest] | AsyncIterable[StreamRequest],
+) -> Call[tuple[str, Prediction | ForwardpassError]]:
+    """Request the outputs of many requests over one stream."""
+    stream = PredictionStream(_message_of)
+    replay: Replay | AsyncReplay
+    if isinstance(requests, AsyncIterable):
+        replay = AsyncReplay(stream.read_async(requests))
+    else:
+        replay = Replay(stream.read(requests))
+    return Call(
+        method="PredictStream",
+        requests=replay.attempt,
+        parse=stream.parse,
+        check=stream.check,
+        on_response=replay.forget,
+        on_end=replay.close,
+    )
+
+
+def trace(
+    network: str, rows: RowsLike, *, version: str | int, layers: Iterable[str], contributions: bool, top_k: int
+) -> Call[Trace]:
+    """Request the outputs for rows and the values of every node."""
+    names = [layers] if isinstance(layers, str) else [fields.text(name, "layers") for name in layers]
+    request = TraceRequest(
+        network=fields.text(network, "network"),
+        version=fields.version_reference(version),
+        layers=names,
+        contributions=contributions,
+        top_k=fields.class_count(top_k),
+        **to_inputs(rows),
+    )
+    return Call(method="Trace", request=request, parse=_responses.trace)
+
+
+def _predict_request(network: str, rows: Readable, version: str | int, top_k: int) -> PredictRequest:
+    return PredictRequest(
+        network=fields.text(network, "network"),
+        version=fields.version_reference(version),
+        top_k=fields.class_count(top_k),
+        **to_inputs(rows),
+    )
+
+
+def _message_of(request: StreamRequest) -> PredictRequest:
+    return _predict_request(request.network, request.rows, request.version, request.top_k)
