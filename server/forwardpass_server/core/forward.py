@@ -67,10 +67,10 @@ def _compute(plan: Plan, inputs: Array) -> Array:
 def _compute_graph(plan: Plan, values: Array) -> Array:
     kept = {INPUTS: values} if plan.keeps_inputs else {}
     for layer, edges in zip(plan.layers, plan.edges, strict=True):
-        if edges is None:
-            values = layer(values)
-        else:
-            values = layer(edges.read(kept, values))
+        if edges is not None:
+            values = edges.read(kept, values)
+        values = layer(values)
+        if edges is not None:
             edges.keep(kept, values)
     return select_outputs(plan, kept, values)
 

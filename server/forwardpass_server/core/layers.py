@@ -182,5 +182,6 @@ def _add_bias(z: Array, biases: Array) -> None:
     whole = rows // height * height
     blocks = z[:whole].reshape(-1, biases.size)
     blocks += biases.reshape(-1)
-    rest = z[whole:]
-    rest += biases[: len(rest)]
+    if whole < rows:
+        rest = z[whole:]
+        rest += biases[: len(rest)]
