@@ -1,4 +1,4 @@
-"""What the protos declare of each RPC: its scope, whether it may be repeated, and where a `min_revision` stands.
+"""The options of each RPC, as the protos declare them: its scope, its idempotency, and the place of a `min_revision`.
 
 The protos are the one place where a method is declared. Authorization, the retry policy and the revisions that
 a client sends with its calls read it here; the routes of deploy/envoy.yaml are generated from the same options.

@@ -30,7 +30,7 @@ _PROBES: Final = 3
 _PROBE_SECONDS: Final = 1.0
 """Seconds that such a call may take; a front that takes longer than that is not waited for."""
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}  # noqa: S104 - to connect, not to listen
-"""Where to reach a server that listens on all of a machine's addresses."""
+"""The addresses that reach a server which listens on all addresses of a machine."""
 
 Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
 """The front's details of a call: metadata, peer, and the seconds until the caller's deadline."""

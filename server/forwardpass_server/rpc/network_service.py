@@ -279,7 +279,7 @@ class NetworkService:
         revision = max(network.revision, self._registry.revision)
         try:
             return self._network(network), revision
-        except StoreUnavailableError:  # the change is made; whoever made it must hear so
+        except StoreUnavailableError:  # the change is made, so this is no error
             return network_message(network, ""), revision
 
     def _versions(self, network: NetworkState, versions: Sequence[VersionState]) -> list[NetworkVersion]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchingPolicy:
-    """How concurrent requests become batches, and where and in what pieces batches are computed.
+    """The bounds by which concurrent requests become batches, and batches are computed at once or in steps.
 
     No bound changes a bit of any response: exact products make a row's outputs independent of its batch.
 

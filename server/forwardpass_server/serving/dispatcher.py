@@ -22,7 +22,7 @@ from forwardpass_server.serving.tasks import Suspension, Task, Workers
 
 
 class Transport(Protocol):
-    """Where requests come from and responses go. Its functions are called in any thread and must not raise."""
+    """A source of requests that sends the responses. Its functions are called in any thread and must not raise."""
 
     def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
         """Send the responses to requests of this transport."""

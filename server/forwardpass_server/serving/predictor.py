@@ -1,8 +1,8 @@
 """The stages of a request between the transports: decode -> resolve -> batch -> execute -> encode.
 
 `read` does the first two for requests that came together and reads their rows, all without waiting; `infer` does the
-last two for a batch. Both run in a transport's thread. What would hold that thread up is a coroutine, which the
-dispatcher gives to the workers: `infer_in_steps`, `infer_unresolved`, `infer_alone`.
+last two for a batch. Both run in a transport's thread. Whatever would hold that thread up is a coroutine, which
+the dispatcher gives to the workers: `infer_in_steps`, `infer_unresolved`, `infer_alone`.
 """
 
 import time
@@ -36,7 +36,7 @@ ReadRequest = RequestRows | UnresolvedRequest | RejectedRequest
 
 
 class ReadRequests(NamedTuple):
-    """Requests after all that can be done without waiting; each is in one of the lists, once.
+    """Requests after the steps that need no waiting; each is in one of the lists, once.
 
     Attributes:
         rows: The rows of requests whose version is loaded.
@@ -52,7 +52,7 @@ class ReadRequests(NamedTuple):
 
 
 class Inferred(NamedTuple):
-    """What became of requests.
+    """The responses to requests, and the rows that shadows may compute.
 
     Attributes:
         responses: The response to each request, in the order of the requests.
@@ -242,7 +242,7 @@ def _decode(request: RawRequest) -> InferenceRequest:
 
 
 def _sorted(read: Iterable[ReadRequest], rows: Iterable[RequestRows], seconds: float) -> ReadRequests:
-    """Sort requests by what became of them; `rows` are more rows."""
+    """Sort requests into rows (after those of `rows`), unresolved and rejected ones."""
     rows = [*rows]
     unresolved: list[UnresolvedRequest] = []
     rejected: list[RejectedRequest] = []

@@ -65,7 +65,7 @@ RawResponse: TypeAlias = bytes | Exception
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TraceOptions:
-    """What a trace shows: which layers (empty means all), and whether contributions."""
+    """The layers that a trace shows (empty means all), and whether it shows contributions."""
 
     layers: frozenset[str] = frozenset()
     contributions: bool = False
@@ -86,7 +86,7 @@ the responses to each other's requests.
 
 
 class OutputOptions(NamedTuple):
-    """What the response to a request shows.
+    """The contents of a response.
 
     Attributes:
         trace: What is traced, or None where the outputs are enough.

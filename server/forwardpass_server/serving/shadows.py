@@ -183,7 +183,7 @@ class Shadows:
 
 
 def _meaning(loaded: "LoadedVersion") -> tuple[object, ...]:
-    """What a row's inputs and outputs are; where it is another, no numbers can be compared."""
+    """Return the meaning of a version's inputs and outputs; only versions with the same one can be compared."""
     return loaded.input_names, loaded.typed and loaded.typed.categories, loaded.output_names
 
 

@@ -31,7 +31,7 @@ Value = TypeVar("Value")
 Result = TypeVar("Result")
 
 Suspension: TypeAlias = Callable[[Callable[[], None]], None]
-"""What a task waits for: it is called with `resume`, and calls that once, in any thread, when the task may go on."""
+"""An event that a task waits for: called with `resume`, it calls that once, in any thread, when the task may go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Task(Generic[Result]):
             return self._coroutine.send(None)
         except StopIteration as end:  # how Python ends a coroutine
             result = end.value
-        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+        except Exception as error:  # noqa: BLE001 - handed to `on_error`
             self.is_done = True
             self._on_error(error)
             return None

@@ -1,4 +1,4 @@
-"""How much work a request is, and how much is accepted; judged before anything is computed."""
+"""The work that a request is, and the limits for it; checked before anything is computed."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

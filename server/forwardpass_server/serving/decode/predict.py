@@ -24,7 +24,7 @@ Request = TypeVar("Request", PredictRequest, TraceRequest)
 
 @dataclass(frozen=True, slots=True)
 class _Inference(Generic[Request]):
-    """What both have in common: a network, and a tensor or rows by name."""
+    """The common part of both: a network, and a tensor or rows by name."""
 
     message: Request
     response: ClassVar[type[PredictResponse | TraceResponse]]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedRequest:
-    """What requests with the same head say, but for their numbers.
+    """All that requests with the same head have in common: everything but their numbers.
 
     Attributes:
         version: The version that they name.

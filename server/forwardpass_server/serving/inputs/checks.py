@@ -44,7 +44,7 @@ _MAX_HINTS: Final = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Origin:
-    """Where inputs came from.
+    """The place of each input in the request.
 
     Attributes:
         path: Says where in the request the value of a row and column stands.
