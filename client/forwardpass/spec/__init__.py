@@ -1,7 +1,7 @@
 """What may be registered: a network's spec, read strictly from every form it comes in, also offline."""
 
 from forwardpass.spec.fields.document import FORMAT, json_schema
-from forwardpass.spec.forms.files import load, loads
+from forwardpass.spec.forms import load, loads
 from forwardpass.spec.forms.json_document import from_json, to_document, to_json
 from forwardpass.spec.forms.messages import from_message, to_message
 from forwardpass.spec.forms.nodes import from_nodes

@@ -14,7 +14,7 @@ from forwardpass.exporters import numpy_file
 from forwardpass.importers import import_model
 from forwardpass.importers.reference import compute
 from forwardpass.spec.activations import ACTIVATIONS
-from forwardpass.spec.forms.files import loads
+from forwardpass.spec.forms import loads
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import compile_plan
 from hypothesis import given, reject, settings

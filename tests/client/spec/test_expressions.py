@@ -99,7 +99,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "parameter is a text": (own("x * a", a="1"), ".parameters.a", '"1"'),
     "parameter is NaN": (own("x * a", a=float("nan")), ".parameters.a", "NaN"),
     "parameter beyond float32": (own("x * a", "float32", a=1e300), ".parameters.a", "float32"),
-    "odd parameter": (document({"expression": "x", "parameters": {"\u03b1": 1.0}}), ".parameters[", "no name"),
+    "odd parameter": (document({"expression": "x", "parameters": {"\u03b1": 1.0}}), ".parameters[", "not a name"),
     "many parameters": (
         document({"expression": "x", "parameters": {f"a{i}": 1.0 for i in range(17)}}),
         ".parameters",

@@ -10,9 +10,9 @@ from forwardpass.spec.expressions.grammar import (
     ExpressionError,
     parameter_fault,
     parameters_of,
+    show,
 )
 from forwardpass.spec.expressions.parser import parse
-from forwardpass.spec.expressions.printer import show
 
 __all__ = [
     "FUNCTIONS",

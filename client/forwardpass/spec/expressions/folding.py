@@ -16,8 +16,8 @@ from forwardpass.spec.expressions.grammar import (
     ExpressionError,
     Name,
     Number,
+    show,
 )
-from forwardpass.spec.expressions.printer import show
 from forwardpass.spec.faults import quoted
 from forwardpass.spec.fields.numbers import number_fault
 

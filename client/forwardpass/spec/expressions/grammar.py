@@ -1,4 +1,6 @@
-"""The grammar's words, what they mean for one number, and the tree that a text becomes.
+"""The words of the grammar, their meaning for one number, the tree of an expression, and its canonical text.
+
+Each tree has one canonical text, and parsing that text gives the tree again.
 
 Operators bind as in Python: `-x ** 2` is `-(x ** 2)`, and `a ** b ** c` is `a ** (b ** c)`.
 """
@@ -184,9 +186,9 @@ def parameter_fault(name: object) -> str | None:
     """Return why a parameter cannot have a name, or None."""
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
         shown = quoted(name) if isinstance(name, str) else found(name)
-        return f"{shown} is no name for a parameter; it needs letters, digits and underscores, at most 64"
+        return f"{shown} is not a name for a parameter; it needs letters, digits and underscores, at most 64"
     if name in _RESERVED:
-        return f"{quoted(name)} has a meaning in expressions already; give the parameter another name"
+        return f"{quoted(name)} is a word of the grammar; rename the parameter"
     return None
 
 
@@ -195,3 +197,27 @@ def parameters_of(part: Expression) -> set[str]:
     if isinstance(part, Call):
         return set().union(*map(parameters_of, part.operands))
     return {part.word} - _RESERVED if isinstance(part, Name) else set()
+
+
+def show(part: Expression) -> str:
+    """Write a tree with one space around each operator between two operands, and no needless parentheses."""
+    return _show(part, 0)
+
+
+def _show(part: Expression, level: int) -> str:
+    """Write a part, in parentheses where it binds less tightly than a precedence."""
+    if isinstance(part, Number):
+        return repr(part.value).removesuffix(".0")
+    if isinstance(part, Name):
+        return part.word
+    known = OPERATORS.get(part.function) or PREFIXES.get(part.function)
+    if known is None:
+        return f"{part.function}({', '.join(map(show, part.operands))})"
+    right = _show(part.operands[-1], known.right)
+    if part.function == NEGATIVE:
+        text = f"-{right}"
+    elif part.function in PREFIXES:
+        text = f"{part.function} {right}"
+    else:
+        text = f"{_show(part.operands[0], known.left)} {part.function} {right}"
+    return text if known.level >= level else f"({text})"

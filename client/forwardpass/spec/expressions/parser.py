@@ -22,9 +22,9 @@ from forwardpass.spec.expressions.grammar import (
     Name,
     Number,
     is_condition,
+    show,
     takes_condition,
 )
-from forwardpass.spec.expressions.printer import show
 from forwardpass.spec.faults import nearest, quoted
 
 _TOKEN: Final = re.compile(
