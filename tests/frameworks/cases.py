@@ -19,7 +19,7 @@ class Case:
 
     Attributes:
         make: Makes and fits what `import_model` takes.
-        predict: What the framework says of the model and the rows, asked as its users do: `(rows, outputs)`. The rows
+        predict: The prediction of the framework, as its users call it: `(rows, outputs)`. The rows
             are a DataFrame if those of the case are, else `(rows, inputs)` float64.
         rows: `(rows, inputs)`, or a DataFrame.
         tolerance: The largest relative difference in the model's own arithmetic.
@@ -80,8 +80,8 @@ def measure(architecture: str, case: Case) -> tuple[Figures, Imported]:
     check_examples(imported.spec, plan)
     inputs = imported.spec.inputs
     rows = read_sample_rows(case.rows, inputs.names, non_finite=True, features=inputs.features).astype(plan.dtype)
-    asked = case.rows if hasattr(case.rows, "columns") else rows.astype(np.float64)
-    theirs = np.asarray(case.predict(model, asked), dtype=np.float64)
+    given = case.rows if hasattr(case.rows, "columns") else rows.astype(np.float64)
+    theirs = np.asarray(case.predict(model, given), dtype=np.float64)
     core = np.abs(forward(plan, rows) - theirs) / _sizes(theirs, plan.dtype)
     assert core.max() <= case.tolerance, f"{architecture}: the server's core differs by {core.max():.1e}"
     rounded = import_model(model, rows=case.rows, dtype="float32", tolerance=case.rounded)

@@ -1,4 +1,4 @@
-"""Where two versions of a network disagree: in what they say, and in what they compute of the same rows."""
+"""Compares two versions of a network: their specs, and their outputs for the same rows."""
 
 from forwardpass.compare.comparison import compare
 from forwardpass.compare.outputs import Comparer

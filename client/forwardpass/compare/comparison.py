@@ -1,11 +1,11 @@
-"""Two versions of a network, asked for the same rows."""
+"""Compares two versions of a network by predictions for the same rows."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from forwardpass._client import Client
 from forwardpass.chunks import chunk_rows
-from forwardpass.compare.example_rows import own_rows
+from forwardpass.compare.example_rows import rows_of
 from forwardpass.compare.outputs import Comparer, common_outputs
 from forwardpass.compare.specs import spec_differences
 from forwardpass.compare.values import Comparison
@@ -16,7 +16,7 @@ from forwardpass.rows import StreamRequest
 
 CHUNK_ROWS: Final = 1024
 _CHUNK_NUMBERS: Final = 500_000
-"""Wide networks get fewer rows at once, for both versions are asked in one call."""
+"""Bounds the rows of a chunk for wide networks, since one call has the rows of both versions."""
 
 
 def compare(
@@ -29,25 +29,25 @@ def compare(
     tolerance: float | None = None,
     worst: int = 5,
 ) -> Comparison:
-    """Compare two versions of a network: what they say, and what they compute of the same rows.
+    """Compare two versions of a network: their specs, and their outputs for the same rows.
 
-    Rows are read a thousand at a time, so there may be any number of them.
+    Rows are read in chunks of a thousand, so that any number is possible.
 
     Args:
-        client: Calls the server.
+        client: The client of the server.
         name: The network's name.
-        first: A version's number or an alias, looked up once.
-        second: Another one.
+        first: The number or an alias of the first version, looked up once.
+        second: The number or an alias of the second version.
         rows: Rows in every form that `Client.predict_batches` takes. When left out, the examples of both versions and
             500 random rows of each, the same ones each time, spread as the networks expect their inputs.
         tolerance: A difference is accepted up to this much times `max(1, |number of the first version|)`; 1e-9, or
             1e-4 where one of the versions is float32, when left out.
-        worst: How many of the worst rows to keep.
+        worst: The number of worst rows to keep.
 
     Raises:
-        ForwardpassError: A version is not there, or refuses a row; the fact `firstRow` is the index of the first row
-            of the chunk that was refused.
-        InvalidFieldError: The tolerance is no finite number from 0.
+        ForwardpassError: A version is absent, or rejects a row; the fact `firstRow` is the index of the first row
+            of the rejected chunk.
+        InvalidFieldError: The tolerance is negative or not finite.
 
     Example:
         >>> compare(client, "bank", "production", 4, rows).agree  # doctest: +SKIP
@@ -67,9 +67,9 @@ def compare(
     if facts["obstacle"]:
         return Comparison(**facts)
     if rows is None:
-        rows = own_rows(*(client.spec(name, version=version.number) for version in (one, other)))
+        rows = rows_of(*(client.spec(name, version=version.number) for version in (one, other)))
     comparer = Comparer(one, other, tolerance=tolerance, worst=worst)
-    for chunk, ours, theirs in _asked(client, one, other, rows):
+    for chunk, ours, theirs in _predictions(client, one, other, rows):
         comparer.add(chunk, ours, theirs)
     return Comparison(
         **facts,
@@ -83,7 +83,7 @@ def compare(
 
 
 def obstacle(one: VersionInfo, other: VersionInfo) -> str:
-    """Say why two versions cannot be asked for the same rows, or compared in what they answer; empty if they can."""
+    """Return why two versions cannot predict the same rows or be compared by outputs; empty if they can."""
     for version in (one, other):
         if version.corrupt:
             return f"version {version.number} is damaged"
@@ -98,20 +98,20 @@ def obstacle(one: VersionInfo, other: VersionInfo) -> str:
     return ""
 
 
-def _asked(
+def _predictions(
     client: Client, one: VersionInfo, other: VersionInfo, rows: Iterable[Any]
 ) -> Iterator[tuple[Any, Prediction, Prediction]]:
-    """Yield the rows chunk by chunk with what both versions compute of them."""
+    """Yield the chunks of rows with the predictions of both versions."""
     size = max(1, min(CHUNK_ROWS, _CHUNK_NUMBERS // max(1, one.inputs)))
     for start, chunk in chunk_rows(rows, size):
         requests = [StreamRequest(network=one.network, rows=chunk, version=v.number) for v in (one, other)]
-        answers = client.predict_many(requests)
-        for version, answer in zip((one, other), answers, strict=True):
-            if isinstance(answer, ForwardpassError):
-                answer.facts["firstRow"] = str(start)
-                answer.add_note(f"version {version.number}, in the rows from {start} on, counted from 0")
-                raise answer
-        ours, theirs = answers
+        predictions = client.predict_many(requests)
+        for version, prediction in zip((one, other), predictions, strict=True):
+            if isinstance(prediction, ForwardpassError):
+                prediction.facts["firstRow"] = str(start)
+                prediction.add_note(f"version {version.number}, in the rows from {start} on, counted from 0")
+                raise prediction
+        ours, theirs = predictions
         if not (isinstance(ours, Prediction) and isinstance(theirs, Prediction)):
-            raise InternalError("the server answered with neither a prediction nor an error")
+            raise InternalError("the server returned neither a prediction nor an error")
         yield chunk, ours, theirs

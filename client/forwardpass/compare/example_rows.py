@@ -1,4 +1,4 @@
-"""The rows that a network comes with: its examples, and random ones that it can read."""
+"""Rows for a network without given rows: its examples, and random rows that it can read."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +15,10 @@ from forwardpass.tensors import Array
 RANDOM_ROWS: Final = 500
 
 
-def own_rows(*specs: NetworkSpec) -> Iterator[Any]:
-    """Yield the examples of networks, and random rows of each, the same ones every time.
+def rows_of(*specs: NetworkSpec) -> Iterator[Any]:
+    """Yield the examples of networks and random rows of each, the same on each call.
 
-    They go by name where there are names: another network may have its features, or the categories of a category, in
+    Features with names are passed by name, since another network may have its features or categories in
     another order.
     """
     for spec in specs:
@@ -33,7 +33,7 @@ def own_rows(*specs: NetworkSpec) -> Iterator[Any]:
 
 
 def named_rows(features: Sequence[Feature | FeatureInfo], rows: Array) -> list[dict[str, object]]:
-    """Return rows `(rows, inputs)` by the features' names: categories as categories, what is missing as None."""
+    """Return rows `(rows, inputs)` by feature name, with categories as texts and missing values as None."""
     return [
         {feature.name: _value(feature, number) for feature, number in zip(features, row, strict=True)}
         for row in rows.tolist()
@@ -62,4 +62,4 @@ _FITTING: Final[Mapping[str, Callable[[Feature, Array], Any]]] = MappingProxyTyp
         ),
     }
 )
-"""Turns random numbers into values of a feature, by its kind."""
+"""Converts random numbers to values of a feature, by its kind."""

@@ -1,4 +1,4 @@
-"""What two versions compute of the same rows, gathered chunk by chunk in bounded memory."""
+"""Compares the predictions of two versions chunk by chunk, in bounded memory."""
 
 import heapq
 from collections import Counter
@@ -16,18 +16,18 @@ from forwardpass.tensors import Array
 
 
 class Comparer:
-    """Compares predictions of two versions for the same rows, chunk after chunk.
+    """Comparer of the predictions of two versions, which takes one chunk of rows at a time.
 
     Args:
         one: The first version.
         other: The second one.
         tolerance: A difference is accepted up to this much times `max(1, |number of the first version|)`.
-        worst: How many of the worst rows to keep.
+        worst: The number of worst rows to keep.
 
     Attributes:
-        rows: How many rows were compared.
-        rows_beyond: In how many of them some output differs by more than the tolerance allows.
-        rows_relabeled: How many of them have another label.
+        rows: The number of compared rows.
+        rows_beyond: The number of rows with a difference beyond the tolerance.
+        rows_relabeled: The number of rows with another label.
     """
 
     def __init__(self, one: VersionInfo, other: VersionInfo, *, tolerance: float, worst: int = 5) -> None:
@@ -41,17 +41,17 @@ class Comparer:
         self._relative = np.zeros(len(self._names))
         self._beyond = np.zeros(len(self._names), dtype=np.int64)
         self._relabeled: Counter[tuple[str, str]] = Counter()
-        # The least bad of them first; no two of one rank, since rows do not compare.
+        # A heap with the least difference first; ranks are unique, since rows have no order.
         self._worst: list[tuple[bool, float, int, WorstRow]] = []
         self._rank = count(0, -1)
 
     def add(self, chunk: Row, one: Prediction, other: Prediction) -> None:
-        """Take the next rows and what the two versions compute of them.
+        """Add a chunk of rows and the predictions of both versions.
 
         Args:
-            chunk: The rows, as they were read.
-            one: The first version's prediction.
-            other: The second one's.
+            chunk: The rows as the caller gave them.
+            one: The prediction of the first version.
+            other: The prediction of the second version.
         """
         ours, theirs = (said.outputs[:, columns] for said, columns in zip((one, other), self._columns, strict=True))
         apart = differences(ours, theirs)
@@ -70,14 +70,14 @@ class Comparer:
         self.rows_relabeled += int(renamed.sum())
         self.rows_beyond += int(too_far.any(axis=1).sum())
         disagree = np.flatnonzero(renamed | too_far.any(axis=1))
-        # Those of another label first, as in the end; no more of a chunk than are kept can be of use.
+        # Rows with another label first, as in the result; a chunk cannot add more rows than are kept.
         order = np.lexsort((-apart.max(axis=1)[disagree], ~renamed[disagree]))
         for row in disagree[order[: self._keep]].tolist():
             self._note(chunk, row, one, other, apart[row], labels[row] if labels else ())
         self.rows += len(ours)
 
     def outputs(self) -> tuple[OutputDifference, ...]:
-        """Return how each output differs that both versions have."""
+        """Return the differences of each output that both versions have."""
         figures = zip(self._names, self._absolute.tolist(), self._relative.tolist(), self._beyond.tolist(), strict=True)
         return tuple(
             OutputDifference(name=name, absolute=absolute, relative=relative, beyond=rows)
@@ -85,17 +85,17 @@ class Comparer:
         )
 
     def relabeled(self) -> tuple[Relabeled, ...]:
-        """Return which labels became which others, the most frequent change first."""
+        """Return the changes of labels, the most frequent first."""
         return tuple(Relabeled(first=a, second=b, rows=rows) for (a, b), rows in self._relabeled.most_common())
 
     def worst(self) -> tuple[WorstRow, ...]:
-        """Return the rows that differ most, those of another label first."""
+        """Return the rows that differ most, those with another label first."""
         return tuple(row for *_, row in sorted(self._worst, reverse=True))
 
     def _note(
         self, chunk: Row, row: int, one: Prediction, other: Prediction, apart: Array, labels: tuple[str, ...]
     ) -> None:
-        """Keep a row of a chunk if it is worse than one that is kept."""
+        """Keep a row of a chunk if it differs more than a kept one."""
         badness = (len(set(labels)) == 2, float(apart.max()))
         if len(self._worst) == self._keep and badness <= self._worst[0][:2]:
             return
@@ -117,9 +117,9 @@ class Comparer:
 
 
 def common_outputs(one: VersionInfo, other: VersionInfo) -> tuple[str, ...]:
-    """Return the outputs that two versions have in common, as the first one calls them.
+    """Return the outputs that two versions have in common, by their names in the first.
 
-    They are common by name; or where no name is, by place, if both have as many.
+    Outputs match by name, or by place where no name matches and both have the same number.
     """
     named = tuple(name for name in one.output_names if name in other.output_names)
     if not named and len(one.output_names) == len(other.output_names):
@@ -133,6 +133,6 @@ def _columns(version: VersionInfo, names: Sequence[str]) -> list[int]:
 
 
 def _inputs(chunk: Row, row: int, names: Sequence[str]) -> Mapping[str, object]:
-    """Return a row of a chunk by the names of its inputs."""
+    """Return a row of a chunk by the names of the inputs."""
     values = row_values(chunk, row)
     return values if isinstance(values, Mapping) else dict(zip(names, values, strict=False))

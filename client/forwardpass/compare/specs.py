@@ -1,4 +1,4 @@
-"""What two versions say differently, without their weights."""
+"""Compares the specs of two versions, without their weights."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -26,7 +26,7 @@ _FACTS: Final[Mapping[str, Callable[[VersionInfo], object]]] = MappingProxyType(
         "tags": lambda version: ", ".join(version.tags),
     }
 )
-"""What is compared of a version as a whole, by what it is called."""
+"""The compared facts of a version as a whole, by path."""
 
 _FACTS_OF_LAYERS: Final[Mapping[str, Callable[[LayerInfo], object]]] = MappingProxyType(
     {
@@ -58,7 +58,7 @@ def _fact(fact: Output) -> str:
 
 
 def spec_differences(one: VersionInfo, other: VersionInfo) -> tuple[SpecDifference, ...]:
-    """Return what two versions say differently, from the whole to the parts."""
+    """Return the differences of two specs, first those of the whole network."""
     return tuple(_all(one, other))
 
 

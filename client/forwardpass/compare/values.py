@@ -1,4 +1,4 @@
-"""What a comparison found, as frozen values."""
+"""The results of a comparison, as frozen values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpecDifference:
-    """Something that two versions say differently.
+    """A difference of two specs.
 
     Attributes:
-        path: What it is, for example `layers.hidden.activation`.
-        first: What the first version says, empty where it says nothing.
-        second: What the second one says.
+        path: The path of the fact, for example `layers.hidden.activation`.
+        first: The fact in the first version, or empty.
+        second: The fact in the second version, or empty.
     """
 
     path: str
@@ -21,13 +21,13 @@ class SpecDifference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputDifference:
-    """How one output differs over all rows.
+    """The difference of one output over all rows.
 
     Attributes:
         name: The output's name in the first version.
         absolute: The largest difference.
-        relative: The largest difference in proportion to the larger of the two numbers.
-        beyond: In how many rows it differs by more than the tolerance allows.
+        relative: The largest difference relative to the larger of the two numbers.
+        beyond: The number of rows in which it differs by more than the tolerance.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Relabeled:
     Attributes:
         first: The label of the first version.
         second: The label of the second one.
-        rows: How many such rows there are.
+        rows: The number of such rows.
     """
 
     first: str
@@ -58,11 +58,11 @@ class WorstRow:
     Attributes:
         row: Its index, from 0.
         output: The output that differs most.
-        absolute: By how much.
+        absolute: The size of that difference.
         inputs: The row, by the names of the inputs.
         first: The outputs of the first version, by name.
-        second: Those of the second one, by the same names.
-        labels: The two labels, or empty when the network is no classifier.
+        second: The outputs of the second version, by the same names.
+        labels: The two labels, or empty if the network is no classifier.
     """
 
     row: int
@@ -76,21 +76,21 @@ class WorstRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Where two versions of a network disagree.
+    """The comparison of two versions of a network.
 
     Attributes:
         network: The network's name.
         first: The number of the first version.
-        second: That of the second one.
+        second: The number of the second version.
         tolerance: A difference is accepted up to this much times `max(1, |number of the first version|)`.
-        spec: What they say differently.
-        obstacle: Why no rows could be compared; empty where they were.
-        rows: How many rows were compared.
-        rows_beyond: In how many of them some output differs by more than the tolerance allows.
-        rows_relabeled: How many of them have another label.
-        outputs: How each output differs that both have.
-        relabeled: Which labels became which others, the most frequent change first.
-        worst: The rows that differ most, the worst first.
+        spec: The differences of the specs.
+        obstacle: Why no rows were compared, or empty.
+        rows: The number of compared rows.
+        rows_beyond: The number of rows with a difference beyond the tolerance.
+        rows_relabeled: The number of rows with another label.
+        outputs: The difference of each output that both versions have.
+        relabeled: The changes of labels, the most frequent first.
+        worst: The rows that differ most, the largest difference first.
     """
 
     network: str
@@ -108,5 +108,5 @@ class Comparison:
 
     @property
     def agree(self) -> bool:
-        """Whether both compute the same: every number within the tolerance, and every label."""
+        """Whether both versions agree: every number within the tolerance, and every label."""
         return not (self.obstacle or self.rows_beyond or self.rows_relabeled)

@@ -1,4 +1,4 @@
-"""Networks as files: specs, and programs that need nothing of ours."""
+"""Exporters: networks as specs, as programs of plain numpy, and as ONNX models."""
 
 from forwardpass.exporters.file_formats import EXPORTERS, export
 

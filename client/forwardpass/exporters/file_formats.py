@@ -1,4 +1,4 @@
-"""Which file a network becomes: the suffix says it."""
+"""Exports a network to a file format, by the suffix of the file."""
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
@@ -17,15 +17,15 @@ EXPORTERS: Final[Mapping[str, Callable[[NetworkSpec], bytes]]] = MappingProxyTyp
         ".safetensors": to_safetensors,
     }
 )
-"""What writes a network, by the suffix of the file."""
+"""The writer of each file format, by suffix."""
 
 
 def export(spec: NetworkSpec, path: str) -> bytes:
     """Return a network as the content of a file of this name; nothing is written.
 
     Raises:
-        InvalidFieldError: Nothing is known of files with this suffix.
-        ForwardpassError: The network has something that such a file cannot express.
+        InvalidFieldError: No file format has this suffix.
+        ForwardpassError: The file format cannot express the network.
     """
     write = EXPORTERS.get(PurePath(path).suffix.lower())
     if write is None:

@@ -1,4 +1,4 @@
-"""The source of formulas: of some modules, the functions and tables' entries that are needed, and what these need."""
+"""Extracts the source of formulas: the needed functions and table entries of some modules, with their dependencies."""
 
 import ast
 import inspect
@@ -7,11 +7,11 @@ from types import ModuleType
 from typing import Final
 
 _TABLES: Final = {"FUNCTIONS": "_PLAIN"}
-"""Tables that go by another name in the modules, where they are made of a plainer one."""
+"""The names of tables in the modules, where these build a table from another one."""
 
 
 class Formulas:
-    """What is needed of the functions and tables of some modules, to be written without annotations."""
+    """The needed functions and tables of some modules, written without annotations."""
 
     def __init__(self, *modules: ModuleType) -> None:
         self._defined: dict[str, ast.stmt] = {}
@@ -23,20 +23,20 @@ class Formulas:
         self._entries: dict[str, set[str]] = {}
 
     def need(self, table: str, key: str) -> None:
-        """Take an entry of a table, and all that it needs."""
+        """Add an entry of a table and its dependencies."""
         entries = self._entries.setdefault(table, set())
         if key not in entries:
             entries.add(key)
             self._follow(self._tables[_TABLES.get(table, table)][key])
 
     def need_function(self, name: str) -> None:
-        """Take a function or constant, and all that it needs."""
+        """Add a function or constant and its dependencies."""
         if name not in self._functions:
             self._functions.add(name)
             self._follow(self._defined[name])
 
     def text(self) -> str:
-        """Write what is needed, in the modules' order; then the tables."""
+        """Return the source: functions in the order of the modules, then tables."""
         for name in self._tables:  # a function that looks into a table may find it empty
             if any(_uses(self._defined[function], name) for function in self._functions):
                 self._entries.setdefault(name, set())
@@ -63,7 +63,7 @@ class Formulas:
                 self._defined[name] = statement
 
     def _follow(self, node: ast.AST) -> None:
-        """Take what a piece of source names; of a table named with a key that entry, without one all of it."""
+        """Add the names that a piece of source uses; of a table, the entry of a constant key or the whole."""
         keyed = set()
         for part in ast.walk(node):
             if isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name):
@@ -79,7 +79,7 @@ class Formulas:
                     self.need(part.id, entry)
 
     def _written(self) -> Iterator[str]:
-        """Write the tables; the one that others look into comes first."""
+        """Write the tables, first the one that others use."""
         for name in sorted(self._entries, key=lambda name: name != "FUNCTIONS"):
             entries = self._tables[_TABLES.get(name, name)]
             lines = [f"    {key!r}: {ast.unparse(entries[key])}," for key in entries if key in self._entries[name]]

@@ -1,8 +1,8 @@
 """A network as one Python file that needs numpy and nothing else.
 
-The file has the canonical content as a text in base64, the formulas of just those layers and functions that the network
-has, taken from `importers.reference`, and one line for each layer. Reading such a file takes the text out of it line by
-line; nothing of the file is executed, so that it does not matter what else is in it.
+The file has the canonical content as base64, the formulas of the network's own layers and activations
+from `importers.reference`, and one line for each layer. Reading such a file takes the base64 lines out of it and
+executes nothing, so that the rest of the file does not matter.
 """
 
 import base64
@@ -23,7 +23,7 @@ from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.network import Activation, Layer
 
 FIRST_LINE: Final = '"""A network of forwardpass as plain numpy'
-"""How such a file begins."""
+"""The first line of an exported file."""
 
 _BEGIN: Final = "CONTENT = ("
 _END: Final = ")"
@@ -38,10 +38,10 @@ def write(spec: NetworkSpec) -> bytes:
 
 
 def read(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> NetworkSpec:
-    """Read the network out of such a file. Nothing of it is executed.
+    """Read the network from an exported file, without executing anything.
 
     Raises:
-        InvalidNetworkError: The file is none of these, or what is in it is no valid network.
+        InvalidNetworkError: The file is no exported file, or its network is not valid.
     """
     faults = Faults()
     try:
@@ -64,7 +64,7 @@ def _content_lines(text: str) -> Iterator[str]:
 
 
 def _parts(spec: NetworkSpec) -> Iterator[str]:
-    """Yield the file's text. Nothing that a spec says gets into it but as a quoted text or a number."""
+    """Yield the text of the file. Values of a spec appear only as quoted texts and numbers."""
     known = Formulas(formulas, functions, walk)
     with_own = [layer for layer in spec.layers if layer.activation.expression]
     own = {layer.name: f"own_{index}" for index, layer in enumerate(with_own)}
@@ -127,7 +127,7 @@ def _layer(layer: Layer, own: dict[str, str], known: Formulas) -> str:
 
 
 def _function(layer: Layer, own: dict[str, str], known: Formulas) -> str:
-    """Return what names or is a layer's activation function."""
+    """Return the source of a layer's activation: its name or its expression."""
     if layer.name in own:
         return own[layer.name]
     known.need("FUNCTIONS", layer.activation.name)
@@ -145,7 +145,7 @@ def _own_function(name: str, activation: Activation, spec: NetworkSpec, known: F
 
 
 def _source(tree: Any, known: Formulas) -> str:
-    """Return a folded expression in Python; all of its words are those of the grammar."""
+    """Return a folded expression as Python source; all of its names are from the grammar."""
     if isinstance(tree, str):
         return "x"
     if not isinstance(tree, tuple):
@@ -171,6 +171,6 @@ def _constant(name: str, value: list[str]) -> str:
 
 
 def _literal(value: float | str) -> str:
-    """Return a number or word as Python reads it."""
+    """Return a number or text as Python source."""
     plain = isinstance(value, str) or value - value == 0
     return repr(value) if plain else f"float({str(value)!r})"

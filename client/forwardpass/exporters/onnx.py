@@ -1,4 +1,4 @@
-"""An ONNX model is proven before it is handed out: it computes what the spec computes."""
+"""Exports ONNX models, each compared with its spec before it is returned."""
 
 from typing import Any, Final
 
@@ -12,17 +12,17 @@ from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
 _CATEGORICAL: Final = frozenset({"embedding", "one_hot", "lookup"})
-"""Kinds that read whole numbers mostly."""
+"""Layer kinds that mostly read integers."""
 
 
 def export(spec: NetworkSpec) -> Any:
     """Write a spec as a `ModelProto`, checked by onnx, and compared with the spec on up to 1,000 random rows.
 
-    onnxruntime computes the model; where it has no float64 form of an operator, the package onnx itself does.
+    onnxruntime computes the model, or the package onnx where onnxruntime lacks float64.
 
     Raises:
         MissingExtraError: onnx or onnxruntime is not installed; they are in the extra `onnx`.
-        ParityError: The model computes something else than the spec.
+        ParityError: The model differs from the spec.
     """
     model = write(spec)
     import_package("onnx").checker.check_model(model, full_check=True)
@@ -51,9 +51,9 @@ def _rows(spec: NetworkSpec) -> Array:
 
 
 def _sizes(ours: Array, dtype: str) -> Array:
-    """Return what differences are measured by: a number's own size, or the root of its output's mean square.
+    """Return the divisor of each difference: the size of the number, or the root mean square of its output if larger.
 
-    The rounding of a sum is in proportion to what was added, of which an output near 0 shows nothing.
+    The rounding of a sum grows with its terms, which an output near 0 does not show.
     """
     size = np.abs(np.where(np.isfinite(ours), ours, 0.0))
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""The parts of an exported Python file that are the same for all networks that need them."""
+"""The fixed parts of an exported Python file."""
 
 from typing import Final
 

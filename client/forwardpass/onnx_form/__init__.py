@@ -1,4 +1,4 @@
-"""The ONNX form of a network: a graph of standard operators, and what computes such graphs."""
+"""The ONNX form of a network: a graph of standard operators, and a runner of such graphs."""
 
 from forwardpass.onnx_form.optional_packages import import_package
 from forwardpass.onnx_form.runner import Runner, computed_by, runner

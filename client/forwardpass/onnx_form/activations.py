@@ -1,4 +1,4 @@
-"""Activation functions as ONNX nodes: those of the vocabulary by their formulas, and a network's own alike."""
+"""Activations as ONNX nodes: the named ones by their formulas, and custom expressions."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.expressions.grammar import VARIABLE
 
 _OVER_NODES: Final[Mapping[str, str]] = MappingProxyType({"softmax": "Softmax", "log_softmax": "LogSoftmax"})
-"""The operator for each function of all nodes together."""
+"""The operator for each activation over all nodes of a layer."""
 
 _OPERATORS_OF: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = MappingProxyType(
     {
@@ -22,8 +22,8 @@ _OPERATORS_OF: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = MappingProxy
         "hard_swish": ("HardSwish", {}),
     }
 )
-"""The operator that is the same function in float32, and what it calls the parameters. In float64 its attributes
-have fewer digits than the network's, or onnxruntime does not have it."""
+"""The operator for each activation in float32, with the names of its attributes. In float64 the attributes
+have too few digits, or onnxruntime lacks the operator."""
 
 _OPERATORS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -56,7 +56,7 @@ _OPERATORS: Final[Mapping[str, str]] = MappingProxyType(
         "sigmoid": "Sigmoid",
     }
 )
-"""The operator for each function of the grammar that has one."""
+"""The operator for each function of the expression grammar."""
 
 
 def add_activation(graph: GraphWriter, activation: Activation, x: str, output: str) -> None:
@@ -66,7 +66,7 @@ def add_activation(graph: GraphWriter, activation: Activation, x: str, output: s
         graph: The graph.
         activation: The function.
         x: The pre-activations.
-        output: What the activations are called.
+        output: The name of the activations.
     """
     if activation.name in _OVER_NODES:
         graph.add(_OVER_NODES[activation.name], x, axis=1, output=output)
@@ -88,7 +88,7 @@ def add_activation(graph: GraphWriter, activation: Activation, x: str, output: s
 
 
 def _add(graph: GraphWriter, tree: Any, x: str) -> str:
-    """Compute a folded tree of an expression."""
+    """Add the nodes of a folded expression."""
     if isinstance(tree, str):
         return x
     if not isinstance(tree, tuple):
@@ -148,4 +148,4 @@ _COMPOSED: Final[Mapping[str, Callable[..., str]]] = MappingProxyType(
         "softplus": _softplus,
     }
 )
-"""What computes the functions of the grammar that are no single operator."""
+"""The nodes for each function of the grammar that is no single operator."""

@@ -1,4 +1,4 @@
-"""An ONNX graph while it is written."""
+"""Writes the nodes and initializers of an ONNX graph."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 
 class GraphWriter:
-    """GraphWriter and initializers in the order in which they are written.
+    """Nodes and initializers in the order in which they are added.
 
     Attributes:
-        dtype: The network's.
-        nodes: Each a `NodeProto`.
-        initializers: Each a `TensorProto`.
+        dtype: The dtype of the network.
+        nodes: The nodes, each a `NodeProto`.
+        initializers: The initializers, each a `TensorProto`.
     """
 
     def __init__(self, onnx: Any, dtype: str) -> None:
@@ -26,17 +26,17 @@ class GraphWriter:
         self._constants: dict[tuple[str, bytes, str], str] = {}
 
     def enter(self, scope: str) -> None:
-        """Begin with what comes next for one layer, by which its tensors are named."""
+        """Start a layer, after which the next tensors are named."""
         self._scope, self._count = scope, 0
 
     def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node of one output, and return what that is called.
+        """Add a node with one output, and return the name of the output.
 
         Args:
             op: The operator.
-            inputs: What it reads.
-            output: What its output is called; a new name when left out.
-            attributes: Of the operator.
+            inputs: The names of its inputs.
+            output: The name of its output; a new name when left out.
+            attributes: The attributes of the operator.
         """
         self._count += 1
         made = output or f"{self._scope}/{self._count}"
@@ -45,20 +45,20 @@ class GraphWriter:
         return made
 
     def call_last(self, name: str) -> None:
-        """Give the output of the last node another name; nothing has read it yet."""
+        """Rename the output of the last node, which no node has read yet."""
         self.nodes[-1].output[0] = name
 
     def keep(self, name: str, array: NDArray[Any]) -> str:
-        """Add an array under a name, and return this."""
+        """Add an array as an initializer, and return its name."""
         self.initializers.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
     def number(self, value: float) -> str:
-        """Return a single number of the network's dtype; True and False stay what they are."""
+        """Return a constant of the network's dtype, or a boolean constant."""
         return self._constant(np.array(value, bool if isinstance(value, bool) else self.dtype), "number")
 
     def sizes(self, numbers: Sequence[int]) -> str:
-        """Return whole numbers, as shapes and axes are."""
+        """Return a constant of integers, such as a shape or axes."""
         return self._constant(np.array(numbers, np.int64), "sizes")
 
     def cast(self, tensor: str, dtype: str) -> str:

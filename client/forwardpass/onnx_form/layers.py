@@ -13,11 +13,11 @@ from forwardpass.spec.layers import FILLS
 from forwardpass.tensors import Array
 
 _Arrays: TypeAlias = Mapping[str, str]
-"""What the arrays of a layer are called in the graph; those that say nothing are not there."""
+"""The names of a layer's arrays in the graph, without those that change nothing."""
 
 
 def add_layer(graph: GraphWriter, layer: Layer, x: str) -> str:
-    """Compute a layer's pre-activation of what it reads, and return what that is called."""
+    """Add the nodes of a layer's pre-activation, and return its name."""
     arrays = {
         name: graph.keep(f"{layer.name}/{name}", array)
         for name, array in layer.arrays.items()
@@ -29,11 +29,11 @@ def add_layer(graph: GraphWriter, layer: Layer, x: str) -> str:
 _SILENT: Final = frozenset(
     (kind, name) for kind in ("dense", "scale_shift", "batch_norm", "layer_norm") for name in FILLS[kind]
 )
-"""Arrays that change nothing where they are full of their default."""
+"""Arrays that change nothing when they hold only their default."""
 
 
 def _is_full(array: Array, number: float) -> bool:
-    """Whether all numbers are one, to the sign of 0."""
+    """Say whether all elements equal a number, including the sign of 0."""
     return array.tobytes() == np.full_like(array, number).tobytes()
 
 
@@ -66,13 +66,13 @@ def _layer_norm(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> st
 
 
 def _normal(graph: GraphWriter, layer: Layer, centred: str, variance: str, arrays: _Arrays) -> str:
-    # The operators of normalization have their epsilon in float32, which float64 can tell from the network's.
+    # The normalization operators have a float32 epsilon, which differs from that of a float64 network.
     deviation = graph.add("Sqrt", graph.add("Add", variance, graph.number(float(layer.settings["epsilon"]))))
     return _scaled(graph, graph.add("Div", centred, deviation), arrays.get("gamma"), arrays.get("beta"))
 
 
 def _embedding(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
-    """The table's rows, and NaN where there is no such row."""
+    """Look up rows of the table, and NaN for an unknown category."""
     categories, size = layer.arrays["table"].shape
     above = graph.add("GreaterOrEqual", x, graph.number(0.0))
     below = graph.add("Less", x, graph.number(float(categories)))

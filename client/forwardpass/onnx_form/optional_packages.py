@@ -1,4 +1,4 @@
-"""The packages of the extra `onnx`, imported where they are needed."""
+"""Imports the packages of the extra `onnx` when they are needed."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from forwardpass.extras import load
 
 
 def import_package(package: str) -> Any:
-    """Import a module of the extra `onnx`, which is slow and not always there.
+    """Import a module of the extra `onnx`, which is slow and may not be installed.
 
     Raises:
         MissingExtraError: It is not installed.

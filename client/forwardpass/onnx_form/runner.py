@@ -1,4 +1,4 @@
-"""What computes ONNX models: onnxruntime, or where it cannot, the package onnx itself."""
+"""Runs ONNX models by onnxruntime, or by the package onnx where onnxruntime cannot."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +16,11 @@ from forwardpass.tensors import Array
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runner:
-    """What computes a model.
+    """A loaded model that can be computed.
 
     Attributes:
-        name: Of the program, with its version.
-        run: Returns the model's outputs in their order, of its inputs by name.
+        name: The name of the runtime, with its version.
+        run: Computes the outputs in order from the inputs by name.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Runner:
 
 
 def runner(model: Any) -> Runner:
-    """Return onnxruntime with a `ModelProto`, or where it has no form of an operator for float64, onnx's own numpy.
+    """Load a `ModelProto` into onnxruntime, or into onnx's evaluator where onnxruntime lacks float64 operators.
 
     Raises:
         MissingExtraError: One of the two packages is not installed.
@@ -62,9 +62,9 @@ def _full_erf() -> Any:
 
 
 def computed_by(found: Runner, network: NetworkSpec, rows: Array) -> Array:
-    """Compute rows `(rows, inputs)` by a model that was exported of a network: `(rows, outputs)` float64."""
+    """Compute rows `(rows, inputs)` by the exported model of a network; return `(rows, outputs)` float64."""
     groups = groups_of(network)
     ends = np.cumsum([width for _, width in groups])
     parts = np.split(rows.astype(network.dtype), ends[:-1], axis=1)
-    answers = found.run({name: part for (name, _), part in zip(groups, parts, strict=True)})
-    return np.concatenate(answers, axis=1).astype(np.float64)
+    outputs = found.run({name: part for (name, _), part in zip(groups, parts, strict=True)})
+    return np.concatenate(outputs, axis=1).astype(np.float64)

@@ -1,7 +1,7 @@
 """A spec as a `ModelProto` of standard operators.
 
 Every array of the spec is an initializer `LAYER/ARRAY`, and the canonical JSON of all else is in the model's
-metadata, so that the spec can be made of the model again.
+metadata, so that an import can restore the spec.
 """
 
 import json
@@ -24,11 +24,11 @@ METADATA: Final = "forwardpass.spec"
 
 OPSET: Final = 17
 IR_VERSION: Final = 8
-"""The oldest that have all operators that are written: onnxruntime 1.12 and whatever reads as much can compute them."""
+"""The oldest versions with all written operators; onnxruntime 1.12 and newer compute them."""
 
 _ROWS: Final = "rows"
 _MERGES: Final[Mapping[str, str]] = MappingProxyType({"sum": "Add", "mean": "Add", "multiply": "Mul", "max": "Max"})
-"""What joins two values, by the word for how many are merged."""
+"""The operator that merges two values, by merge."""
 
 
 def write(spec: NetworkSpec) -> Any:
@@ -64,12 +64,12 @@ def write(spec: NetworkSpec) -> Any:
 
 
 def groups_of(spec: NetworkSpec) -> list[tuple[str, int]]:
-    """Return the inputs that the model has, each with its width."""
+    """Return the inputs of the model with their widths."""
     return [(group.name, group.width) for group in spec.inputs.groups] or [("inputs", spec.inputs.width)]
 
 
 def _inputs(graph: GraphWriter, spec: NetworkSpec, groups: Sequence[tuple[str, int]]) -> dict[str, str]:
-    """Fill in and standardize each group of inputs, and put them side by side where a layer reads all."""
+    """Fill in and standardize each group of inputs, and concatenate them where a layer reads all."""
     values, start, missing = {}, 0, fill_values(spec)
     for name, width in groups:
         graph.enter(name)
@@ -95,7 +95,7 @@ def fill_values(spec: NetworkSpec) -> Array:
 
 
 def _outputs(graph: GraphWriter, spec: NetworkSpec) -> list[tuple[str, int]]:
-    """Return the outputs that the model has, each with its width: those of a layer, in the outputs' units."""
+    """Return the outputs of the model with their widths, in the units of the network's outputs."""
     widths = {layer.name: layer.outputs for layer in spec.layers}
     outputs, start = [], 0
     for name in spec.output_layers:

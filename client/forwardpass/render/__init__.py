@@ -1,4 +1,4 @@
-"""Pictures of traces: `layout` says what goes where, `drawing` draws it."""
+"""Pictures of traces: `layout` arranges names and numbers, `drawing` draws them."""
 
 from forwardpass.render.drawing import text
 

@@ -1,4 +1,4 @@
-"""Traces drawn with characters: side by side where a network is a small chain, else as a list."""
+"""Draws traces with characters: small chains as boxes side by side, other networks as a list."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,10 +37,10 @@ def text(trace: TraceValues, *, row: int = 0, width: int = 100, ascii_only: bool
     node shows the largest of them.
 
     Args:
-        trace: What `Client.trace` returned.
-        row: Which row, from 0.
-        width: The most characters of a line, at least 40.
-        ascii_only: Whether to keep to ASCII.
+        trace: A trace from `Client.trace`.
+        row: The index of the row.
+        width: The largest number of characters in a line, at least 40.
+        ascii_only: Whether to use only ASCII.
 
     Raises:
         IndexError: The trace has no such row.
@@ -60,8 +60,8 @@ def text(trace: TraceValues, *, row: int = 0, width: int = 100, ascii_only: bool
     title = f"{trace.network} version {trace.version}"
     if len(trace.outputs) > 1:
         title += f", row {row} of {len(trace.outputs)}"
-    answer = _answer(trace, row)
-    return "\n".join(_cut(line, width, ink) for line in [title, "", *lines, *answer])
+    outputs = _outputs(trace, row)
+    return "\n".join(_cut(line, width, ink) for line in [title, "", *lines, *outputs])
 
 
 def _boxes(shown: Sequence[Column], width: int, ink: Ink) -> list[str] | None:
@@ -107,7 +107,7 @@ def _list(shown: Sequence[Column], ink: Ink) -> Iterator[str]:
 
 
 def _parts(cell: Cell) -> Iterator[str]:
-    """The lines below a node that say what it is the sum of."""
+    """Yield the lines below a node with its contributions."""
     if not cell.contributions:
         return
     names = max(len(contribution.name) for contribution in cell.contributions)
@@ -122,7 +122,7 @@ def _parts(cell: Cell) -> Iterator[str]:
 
 
 def _aligned(cells: Sequence[Cell], ink: Ink) -> list[str]:
-    """One line for each node: its name, pre-activation and activation, in columns."""
+    """Return one line for each node with its name, pre-activation and activation, aligned."""
     names = max(len(cell.name) for cell in cells)
     before = [number(cell.value if cell.before is None else cell.before) for cell in cells]
     after = [number(cell.value) for cell in cells]
@@ -135,8 +135,8 @@ def _aligned(cells: Sequence[Cell], ink: Ink) -> list[str]:
     ]
 
 
-def _answer(trace: TraceValues, row: int) -> Iterator[str]:
-    """The last lines: what the network says."""
+def _outputs(trace: TraceValues, row: int) -> Iterator[str]:
+    """Yield the last lines: the outputs of the network."""
     for name, value in list(zip(trace.output_names, trace.outputs[row].tolist(), strict=True))[:MAX_IN_BOXES]:
         yield f"{name} = {number(value)}"
     if trace.classifications:

@@ -1,6 +1,6 @@
-"""What a picture of one row's trace shows: columns of named values, one column for each layer.
+"""The layout of a picture of one row's trace: columns of named values, one for each layer.
 
-Only numbers and names here; how they are drawn is told in `drawing`.
+This module has names and numbers only; `drawing` draws them.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ MAX_CONTRIBUTIONS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contribution:
-    """One input's part in a node: weight x value."""
+    """The contribution of one input to a node: weight x value."""
 
     name: str
     amount: float
@@ -48,10 +48,10 @@ class Column:
 
     Attributes:
         title: The layer's name.
-        reads: What it reads where that is not just the column before, as `hidden, inputs (sum)`, or empty.
-        function: Its activation function, before it its kind if it is not dense; or empty for the inputs.
-        cells: The nodes shown, in the network's order.
-        hidden: How many nodes are not shown.
+        reads: The sources of the layer, such as `hidden, inputs (sum)`; empty if it reads the column before.
+        function: Its activation, preceded by its kind unless it is dense; empty for the inputs.
+        cells: The shown nodes in the order of the network.
+        hidden: The number of nodes that are not shown.
     """
 
     title: str
@@ -66,8 +66,8 @@ def columns(trace: TraceValues, row: int, most: int | None) -> tuple[Column, ...
 
     Args:
         trace: The trace.
-        row: Which row, from 0.
-        most: How many nodes of a layer to show, those of the largest size; None shows all.
+        row: The index of the row.
+        most: The number of nodes of a layer to show, those of the largest size; None shows all.
     """
     inputs = [
         Cell(name=name, before=None, value=float(value))

@@ -97,7 +97,7 @@ def register_once(client: Client, name: str, *documents: dict[str, Any]) -> None
         client.register(name, document)
 
 
-def test_own_rows_are_the_examples_and_random_ones(client: Client) -> None:
+def test_without_rows_examples_and_random_rows_are_compared(client: Client) -> None:
     """A difference far from where random rows lie is found by an example."""
     step = {"weights": [[1.0]], "activation": "relu"}
     document = {"format": spec.FORMAT, "inputs": ["x"], "layers": [{**step, "bias": [-1000.0]}]}
@@ -132,7 +132,7 @@ def test_outputs_are_matched_by_name(client: Client) -> None:
     ],
     ids=["features", "width", "outputs"],
 )
-def test_what_cannot_be_compared(
+def test_versions_that_cannot_be_compared(
     client: Client, other: dict[str, Any], words: str, request: pytest.FixtureRequest
 ) -> None:
     name = f"cmp-not-{request.node.callspec.id.split('-')[-1]}"
@@ -143,7 +143,7 @@ def test_what_cannot_be_compared(
     assert found.spec
 
 
-def test_what_two_versions_say(client: Client) -> None:
+def test_the_differences_of_two_specs(client: Client) -> None:
     first: dict[str, Any] = {"name": "a", "weights": [[1, 1]], "activation": "relu"}
     last = {"name": "b", "weights": {"y": [1]}}
     document = {"format": spec.FORMAT, "inputs": ["x", {"name": "z", "unit": "EUR"}], "layers": [first, last]}

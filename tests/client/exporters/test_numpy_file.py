@@ -1,4 +1,4 @@
-"""The exported Python file computes what the server's core does, in a process that has numpy and nothing of ours."""
+"""The exported Python file computes what the server's core computes, in a process with numpy alone."""
 
 import json
 import subprocess
@@ -130,7 +130,7 @@ def test_rows_in_every_form() -> None:
 QUOTES = "'''\"\"\"\\')]}\n) #{0}%s"
 
 
-def test_nothing_that_a_spec_says_is_run() -> None:
+def test_no_text_of_a_spec_is_run() -> None:
     network = network_of(
         inputs=[{"name": "a b", "description": QUOTES}, "b"],
         outputs=["x'\"\\"],
@@ -168,7 +168,7 @@ def test_reading_runs_nothing(tmp_path: Path) -> None:
         (b"CONTENT = (\n", "has no network"),
     ],
 )
-def test_files_that_are_no_networks(content: bytes, words: str) -> None:
+def test_files_without_a_network_are_rejected(content: bytes, words: str) -> None:
     with pytest.raises(InvalidNetworkError, match=words):
         numpy_file.read(content)
 

@@ -116,7 +116,7 @@ def test_names_facts_and_examples_come_back(tmp_path: Path) -> None:
     )
 
 
-def test_what_stands_in_for_a_missing_input() -> None:
+def test_the_fill_value_of_a_missing_input() -> None:
     features: Any = [
         {"name": "age", "mean": 40, "scale": 10, "missing": 30},
         {"name": "member", "kind": "boolean", "missing": True},
@@ -130,7 +130,7 @@ def test_what_stands_in_for_a_missing_input() -> None:
 MLP = network({"weights": [[1.0, 2.0, 3.0]], "activation": "tanh"}, {"weights": [[2.0]]})
 
 
-def test_a_model_that_was_changed_since_is_read_as_what_it_is() -> None:
+def test_a_changed_export_is_read_as_a_graph() -> None:
     model = export(MLP)
     (weights,) = (tensor for tensor in model.graph.initializer if tensor.name == "layer_1/weights")
     weights.CopyFrom(onnx.numpy_helper.from_array(np.array([[-2.0]]), weights.name))
@@ -155,7 +155,7 @@ def test_a_network_can_be_imported_under_another_description() -> None:
     assert imported.certificate.covers(imported.spec)
 
 
-def test_what_computes_something_else_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_computes_something_else_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     other = network({"weights": [[1.0, 2.0, 3.0]], "activation": "sigmoid"}, {"weights": [[2.0]]})
     monkeypatch.setattr(exporter, "write", lambda _: write(other))
     with pytest.raises(ParityError, match="nothing was written"):

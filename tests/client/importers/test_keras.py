@@ -24,7 +24,7 @@ FILES = Path(__file__).parent / "keras_files"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FILES.glob("*.keras")))
-def test_a_file_computes_what_keras_computed(name: str) -> None:
+def test_a_file_gives_the_numbers_of_keras(name: str) -> None:
     known = json.loads((FILES / f"{name}.json").read_text())
     rows, expected = np.array(known["rows"]), np.array(known["outputs"])
     _, reader, outputs = follow(open_archive(FILES / f"{name}.keras"))
@@ -113,14 +113,14 @@ def write(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
-def test_such_a_file_is_read_when_nothing_is_wrong_with_it(write: Callable[..., str]) -> None:
+def test_the_unchanged_file_is_read(write: Callable[..., str]) -> None:
     _, reader, _ = follow(open_archive(write()))
     (only,) = reader.graph.layers
     assert (only["name"], only["activation"], only["weights"].shape) == ("dense", "relu", (2, 4))
     assert reader.dtypes == {"float32"}
 
 
-def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_archive_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "model.keras").write_bytes(b"PK\x03\x04 is not enough")
     with pytest.raises(UnsupportedModelError, match="is no archive that can be read"):
         load_object(str(tmp_path / "model.keras"))
@@ -219,7 +219,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("parts", "words"), HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_file_is_refused_before_it_costs_anything(
+def test_a_hostile_file_is_rejected_before_it_costs_anything(
     parts: dict[str, Any], words: str, write: Callable[..., str]
 ) -> None:
     path = write(**parts)

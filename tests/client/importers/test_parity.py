@@ -67,7 +67,7 @@ def test_a_certificate_comes_back_from_metadata_and_covers_its_network() -> None
 
 
 @pytest.mark.parametrize("damage", [{}, {"parity given rows": "many"}, {"parity digest": None}])
-def test_what_is_no_whole_certificate_is_none(damage: dict[str, str | None]) -> None:
+def test_an_incomplete_certificate_is_none(damage: dict[str, str | None]) -> None:
     metadata = dict(import_model(MODEL).spec.metadata) if damage else {}
     metadata = {key: value for key, value in {**metadata, **damage}.items() if value is not None}
     assert Certificate.of(metadata) is None
@@ -119,7 +119,7 @@ def test_infinity_is_equal_to_infinity_and_no_example() -> None:
     assert all(np.isfinite(example.outputs).all() for example in imported.spec.examples)
 
 
-def test_the_size_of_outputs_decides_what_is_a_difference() -> None:
+def test_differences_are_relative_to_the_size_of_outputs() -> None:
     tiny = spec.parse(document(layers=[{"weights": [[1e-9, 1e-9]]}]))
     with pytest.raises(ParityError):
         certify(tiny, source(lambda rows: total(rows) * 1.001e-9), ROWS, None)
@@ -164,7 +164,7 @@ def test_the_reference_and_the_core_agree(hidden: list[str], last: str, dtype: s
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_reference_and_the_core_agree_on_what_is_not_finite(name: str, dtype: str) -> None:
+def test_the_reference_and_the_core_agree_on_non_finite_numbers(name: str, dtype: str) -> None:
     network = spec.parse(document(dtype=dtype, inputs=1, layers=[{"weights": [[1]], "activation": name}]))
     rows = np.array([[np.nan], [np.inf], [-np.inf], [1e30], [-1e30]], dtype)
     with np.errstate(all="ignore"):
@@ -210,7 +210,7 @@ def test_wide_networks_get_fewer_random_rows() -> None:
     assert random_rows(wide, np.empty((0, 60_000))).shape == (66, 60_000)
 
 
-REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+UNSUPPORTED: dict[str, tuple[Any, type[Exception], str]] = {
     "another width": ([[1, 2, 3]], ShapeMismatchError, r"shape \[1, 3\]; must be \[rows, 2\]"),
     "words": ([["1", "2"]], InvalidTensorError, "numbers are needed"),
     "ragged": ([[1, 2], [3]], ShapeMismatchError, "the rows are no array"),
@@ -219,13 +219,13 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
 }
 
 
-@pytest.mark.parametrize(("rows", "error", "words"), REFUSED.values(), ids=REFUSED)
-def test_rows_that_are_not_right_are_refused(rows: Any, error: type[Exception], words: str) -> None:
+@pytest.mark.parametrize(("rows", "error", "words"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_wrong_rows_are_rejected(rows: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         import_model(MODEL, rows=rows)
 
 
-def test_names_that_are_not_right_are_refused() -> None:
+def test_wrong_names_are_rejected() -> None:
     with pytest.raises(InvalidFieldError, match="has 1 names; the model reads 2"):
         import_model(MODEL, features=["one"])
     with pytest.raises(InvalidNetworkError, match=r"spec\.outputs"):
@@ -234,7 +234,7 @@ def test_names_that_are_not_right_are_refused() -> None:
         import_model(MODEL, dtype="float16")
 
 
-def test_what_does_not_fit_float32_is_refused_or_left_out() -> None:
+def test_rows_beyond_float32_are_rejected_or_left_out() -> None:
     with pytest.raises(NonFiniteInputError, match="row 0 has inf as 'input_1'; too large for float32"):
         import_model(MODEL, rows=[1, 1e300], dtype="float32")
     far = spec.parse(document(inputs=[{"name": "a", "scale": 1e308}, "b"], layers=[{"weights": [[1, 0]]}]))
@@ -243,12 +243,12 @@ def test_what_does_not_fit_float32_is_refused_or_left_out() -> None:
 
 
 @pytest.mark.parametrize("tolerance", [-1.0, float("nan"), float("inf")])
-def test_a_tolerance_that_is_none_is_refused(tolerance: float) -> None:
+def test_an_invalid_tolerance_is_rejected(tolerance: float) -> None:
     with pytest.raises(InvalidFieldError, match="must be a finite number, 0 or greater"):
         import_model(MODEL, tolerance=tolerance)
 
 
-def test_a_model_that_fails_and_a_spec_that_grows_too_large_are_refused() -> None:
+def test_a_model_that_fails_and_a_spec_that_grows_too_large_are_rejected() -> None:
     def fail(rows: Any) -> Any:
         raise ValueError(len(rows))
 

@@ -1,4 +1,4 @@
-"""What of the PyTorch importer needs no PyTorch: the order of numbers, layers, files; tests/frameworks has the rest."""
+"""The parts of the PyTorch importer that need no PyTorch; tests/frameworks has the rest."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -113,7 +113,7 @@ STEPS: tuple[Callable[[Random, Any], Step], ...] = (
 
 
 @given(st.integers(0, 2**32))
-def test_every_number_is_followed_through_shapes(seed: int) -> None:
+def test_reshaping_operations_move_elements_as_numpy_does(seed: int) -> None:
     random = np.random.default_rng(seed)
     shape = tuple(random.integers(1, 4, size=random.integers(1, 4)).tolist())
     start = value = random.normal(size=(ROWS, *shape))
@@ -130,7 +130,7 @@ def test_every_number_is_followed_through_shapes(seed: int) -> None:
 
 
 @given(st.integers(0, 2**32))
-def test_parts_are_put_together_as_numpy_does(seed: int) -> None:
+def test_joined_tensors_have_the_elements_that_numpy_gives_them(seed: int) -> None:
     random = np.random.default_rng(seed)
     value = random.normal(size=(ROWS, 3, 4))
     graph, rows = graph_of((3, 4))
@@ -146,7 +146,7 @@ def test_parts_are_put_together_as_numpy_does(seed: int) -> None:
     np.testing.assert_allclose(outputs, np.concatenate(sides, axis=1), rtol=1e-12, atol=1e-14)
 
 
-def test_functions_and_merges_need_no_layers_of_their_own() -> None:
+def test_activations_and_merges_are_folded_into_other_layers() -> None:
     graph, rows = graph_of((3,))
     hidden = operate(graph, "relu", (operate(graph, "linear", (rows, np.eye(3)), {}),), {})
     joined = operate(graph, "cat", ([rows, hidden, rows], 1), {})
@@ -159,7 +159,7 @@ def test_functions_and_merges_need_no_layers_of_their_own() -> None:
     ]
 
 
-REFUSED: Mapping[str, tuple[str, tuple[Any, ...]]] = {
+UNSUPPORTED: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "rows that become columns": ("view", (-1,)),
     "rows that are cut in two": ("view", (-1, 2)),
     "a count of rows that is fixed": ("view", (2, 3)),
@@ -182,8 +182,8 @@ REFUSED: Mapping[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "args"), REFUSED.values(), ids=REFUSED)
-def test_what_no_row_can_do_for_itself_is_refused(name: str, args: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize(("name", "args"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_an_operation_across_rows_is_rejected(name: str, args: tuple[Any, ...]) -> None:
     graph, rows = graph_of((2, 5))
     with pytest.raises(UnsupportedError, match=rf"^{name} "):
         operate(graph, name, ([rows, rows],) if name == "cat" else (rows, *args), {})
@@ -213,7 +213,7 @@ def test_every_module_calls_operations_that_are_read() -> None:
         ("model.joblib", "is a pickle"),
     ],
 )
-def test_files_that_are_not_read_say_what_to_do(file: str, words: str) -> None:
+def test_an_unsupported_file_is_rejected_with_what_to_do(file: str, words: str) -> None:
     with pytest.raises(InvalidFieldError) as refusal:
         load_object(file)
     assert words in str(refusal.value)

@@ -1,4 +1,4 @@
-"""scikit-learn's models as networks; scikit-learn itself is the oracle, and our core must agree with it too."""
+"""scikit-learn's models as networks, compared with scikit-learn by the importer and by the server's core."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ from tests.frameworks.scikit_learn.cases import CANCER, CASES, DIABETES, IRIS, f
 
 
 @pytest.mark.parametrize("architecture", CASES)
-def test_the_network_computes_what_the_model_computes(architecture: str) -> None:
+def test_the_network_agrees_with_the_model(architecture: str) -> None:
     case = CASES[architecture]
     figures, imported = measure(architecture, case)
     certificate = imported.certificate
@@ -112,7 +112,7 @@ ENCODED = ColumnTransformer(
         ("ranks", make_pipeline(StandardScaler(), QuantileTransformer(n_quantiles=10)), [1]),
     ]
 )
-REFUSED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
+UNSUPPORTED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "a step that is not read": (
         make_pipeline(StandardScaler(), SplineTransformer(), Ridge()),
         [("model.steps[1] (splinetransformer)", "SplineTransformer is not supported: only StandardScaler")],
@@ -142,7 +142,7 @@ REFUSED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "no probabilities of a vector machine": (LinearSVC(), [("model", "LogisticRegression does")]),
     "hinge loss": (SGDClassifier(), [("model", 'loss="log_loss"')]),
     "one against the rest": (SGDClassifier(loss="log_loss"), [("model", "divides the classes' single probabilities")]),
-    "a class of one's own": (Doubled(), [("model", "Doubled is no class of scikit-learn's own")]),
+    "a custom class": (Doubled(), [("model", "Doubled is no class of scikit-learn's own")]),
     "a target that is not scaled back": (
         TransformedTargetRegressor(LinearRegression(), func=np.log1p, inverse_func=np.expm1),
         [("model.transformer_", "FunctionTransformer calls a function of Python")],
@@ -150,8 +150,8 @@ REFUSED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize(("model", "faults"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_expressed_is_refused_with_its_place(model: Any, faults: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(("model", "faults"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_an_unsupported_model_is_rejected_with_its_place(model: Any, faults: list[tuple[str, str]]) -> None:
     with pytest.raises(UnsupportedModelError) as refusal:
         import_model(fitted(model, IRIS))
     assert len(refusal.value.faults) == len(faults)
@@ -168,7 +168,7 @@ def test_what_cannot_be_expressed_is_refused_with_its_place(model: Any, faults: 
         ([1.0, 2.0, 2.0], OrdinalEncoder(max_categories=1), "takes infrequent categories together"),
     ],
 )
-def test_columns_that_cannot_be_expressed_are_refused(column: Any, encoder: Any, words: str) -> None:
+def test_unsupported_columns_are_rejected(column: Any, encoder: Any, words: str) -> None:
     frame = pd.DataFrame({"first": pd.Series(column * 5, dtype=object), "second": range(15)})
     frame["first"] = frame["first"] if isinstance(column[0], str) else frame["first"].astype(float)
     transformer = ColumnTransformer([("it", encoder, ["first"])], remainder="passthrough")
@@ -177,13 +177,13 @@ def test_columns_that_cannot_be_expressed_are_refused(column: Any, encoder: Any,
         import_model(model)
 
 
-def test_steps_that_were_not_fitted_together_are_refused() -> None:
+def test_steps_that_were_not_fitted_together_are_rejected() -> None:
     model = make_pipeline(StandardScaler().fit(IRIS.x), Ridge().fit(DIABETES.x, DIABETES.y))
     with pytest.raises(UnsupportedModelError, match="reads 10 columns, and is given 4"):
         import_model(model)
 
 
-def test_numbers_are_standardized_with_the_inputs_and_categories_say_nan_for_what_is_no_category() -> None:
+def test_numbers_are_standardized_with_the_inputs_and_unknown_categories_become_nan() -> None:
     frame = datasets.load_diabetes(scaled=False, as_frame=True)
     encoder = ColumnTransformer([("kinds", OneHotEncoder(), ["sex"]), ("numbers", StandardScaler(), ["age", "bmi"])])
     network = import_model(make_pipeline(encoder, Ridge()).fit(frame.data, frame.target), rows=frame.data).spec
@@ -198,7 +198,7 @@ def test_numbers_are_standardized_with_the_inputs_and_categories_say_nan_for_wha
     assert np.isnan(unknown).all()
 
 
-def test_texts_are_categories_and_what_may_be_missing_is_told() -> None:
+def test_texts_become_categories_and_missing_values_are_allowed() -> None:
     case = CASES["columns of texts, some missing or unknown"]
     imported = import_model(case.make(), rows=case.rows)
     features = {feature.name: feature for feature in imported.spec.inputs.features}
@@ -221,7 +221,7 @@ def test_texts_are_categories_and_what_may_be_missing_is_told() -> None:
         ("age", None, NonFiniteInputError, "row 3 has nan as 'age'"),
     ],
 )
-def test_rows_given_are_held_to_the_features(column: str, value: Any, error: type[Exception], words: str) -> None:
+def test_sample_rows_must_fit_the_features(column: str, value: Any, error: type[Exception], words: str) -> None:
     case = CASES["columns of texts, some missing or unknown"]
     rows = case.rows.astype(object)
     rows.loc[3, column] = value
@@ -239,19 +239,19 @@ def test_rows_given_are_held_to_the_features(column: str, value: Any, error: typ
     ],
     ids=["perceptron", "linear", "target", "scaler"],
 )
-def test_what_is_not_fitted_is_refused(model: Any) -> None:
+def test_an_unfitted_model_is_rejected(model: Any) -> None:
     with pytest.raises(UnsupportedModelError, match="is not fitted"):
         import_model(model)
 
 
-def test_trees_of_other_packages_and_other_objects_are_refused() -> None:
+def test_trees_of_other_packages_and_other_objects_are_rejected() -> None:
     with pytest.raises(UnsupportedModelError, match="is made of trees"):
         import_model(fake("XGBClassifier", "xgboost.sklearn"))
     with pytest.raises(UnsupportedModelError, match=r"builtins\.dict cannot be imported"):
         import_model({})
 
 
-def test_probabilities_divided_by_their_sum_are_refused_in_older_versions_too() -> None:
+def test_probabilities_divided_by_their_sum_are_rejected_in_older_versions_too() -> None:
     model = LogisticRegression().fit(IRIS.x[:, :2], IRIS.y)
     model.multi_class = "ovr"
     with pytest.raises(UnsupportedModelError, match="divides the classes' single probabilities"):

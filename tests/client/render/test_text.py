@@ -76,7 +76,7 @@ def test_the_article_is_drawn_side_by_side() -> None:
     assert str(article()).splitlines() == list(lines)
 
 
-def test_a_graph_is_a_list_that_says_what_each_layer_reads() -> None:
+def test_a_graph_is_a_list_with_the_sources_of_each_layer() -> None:
     whole = article()
     hidden, output = (replace(layer, from_=reads) for layer, reads in zip(whole.layers, READS, strict=True))
     lines = (
@@ -144,6 +144,6 @@ def test_contributions_are_shown_and_add_up() -> None:
 
 
 @pytest.mark.parametrize(("row", "width", "error"), [(2, 100, IndexError), (-1, 100, IndexError), (0, 39, ValueError)])
-def test_what_cannot_be_drawn(row: int, width: int, error: type[Exception]) -> None:
+def test_a_row_or_width_that_cannot_be_drawn(row: int, width: int, error: type[Exception]) -> None:
     with pytest.raises(error):
         render.text(traced([2, 1]), row=row, width=width)

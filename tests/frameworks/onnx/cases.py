@@ -1,4 +1,4 @@
-"""Models of scikit-learn, written by skl2onnx, and of PyTorch, written by torch.onnx; both are asked themselves too."""
+"""Models of scikit-learn, exported by skl2onnx, and of PyTorch, exported by torch.onnx; both compute the rows too."""
 
 import logging
 import warnings

@@ -65,7 +65,7 @@ def trained(module: nn.Module, inputs: Sequence[Tensor], loss: Callable[[Any], T
     return module.eval()
 
 
-def answered(module: Any, inputs: Sequence[Tensor]) -> Any:
+def outputs_of(module: Any, inputs: Sequence[Tensor]) -> Any:
     """Call a module and put its outputs side by side."""
     called = module.module() if hasattr(module, "graph_signature") else module
     with torch.no_grad():
@@ -88,7 +88,7 @@ def _case(
         torch.manual_seed(0)
         return after(trained(make(), split(rows), loss))
 
-    return Case(make=made, predict=lambda model, given: answered(model, split(given)), rows=rows, **options)
+    return Case(make=made, predict=lambda model, given: outputs_of(model, split(given)), rows=rows, **options)
 
 
 def _labels(target: Any) -> Callable[[Any], Tensor]:

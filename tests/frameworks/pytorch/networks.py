@@ -61,7 +61,7 @@ class Columns(nn.Module):
 
 
 class Heads(nn.Module):
-    """One trunk and several heads, answered as a tuple."""
+    """One trunk and several heads, returned as a tuple."""
 
     def __init__(self, inputs: int, classes: int) -> None:
         super().__init__()

@@ -47,7 +47,7 @@ class Sentences(nn.Module):
 
 
 class Own(nn.Module):
-    """A module with a forward of one's own."""
+    """A module with a custom forward."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def test_inputs_and_outputs_have_the_names_of_the_module() -> None:
     assert (category.low, category.high, category.out_of_range) == (0, 4, "refuse")
 
 
-def test_how_many_categories_a_row_has_is_told_by_what_reads_them() -> None:
+def test_the_reader_decides_the_number_of_categories_in_a_row() -> None:
     network = import_model(Sentences()).spec
     assert network.inputs.width == 5
     assert [layer.name for layer in network.layers] == ["table", "inner", "out"]

@@ -105,7 +105,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_what_is_no_safetensors_file_is_refused_at_once(content: bytes, tmp_path: Path) -> None:
+def test_another_file_than_safetensors_is_rejected_at_once(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(content)
     tracemalloc.start()
     begun = time.process_time()

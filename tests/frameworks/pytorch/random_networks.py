@@ -32,12 +32,12 @@ EXPRESSIONS = (
     "where(x > 0 and not (x >= 1 or x == 0.5), x, clip(x, 0, 1)) + cos(pi * x) * exp(-abs(x))",
 )
 _JUMPS = frozenset({"embedding", "one_hot", "lookup", "bucketize", "impute"})
-"""Kinds that ask which number it is: they read inputs, for the last bit of what is computed is nobody's."""
+"""Kinds that compare numbers for equality. They read inputs, since the last bit of a computed number is not fixed."""
 _MERGES = ("sum", "multiply", "mean", "max")
 
 
 def random_network(random: Random, *, most_layers: int = 8, widest: int = 6) -> dict[str, Any]:
-    """Make a network in which each layer reads any others; what nobody reads is an output."""
+    """Make a network in which each layer reads any others; layers without readers are outputs."""
     widths = {NUMBERS: int(random.integers(1, widest + 1)), LEVELS: int(random.integers(1, 4))}
     groups = [{"name": name, "width": width} for name, width in widths.items()]
     layers: list[dict[str, Any]] = []

@@ -179,7 +179,7 @@ class ModelReader:
     ) -> list[TensorRef | None]:
         """Read a model within the model."""
         if depth == _DEEPEST:
-            raise UnsupportedError(f"is the model within {_DEEPEST} others; at most so many are read")
+            raise UnsupportedError(f"is nested in {_DEEPEST} other models; at most {_DEEPEST} are supported")
         document = {"class_name": part.kind, "module": "keras", "config": part.config}
         inner = parse_config(document, path, part.weights)
         names = list(tensors_in(inner.inputs))

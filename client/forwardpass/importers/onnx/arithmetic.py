@@ -223,8 +223,8 @@ def _fitting(node: NodeContext, tensors: Sequence[GraphTensor]) -> list[GraphTen
 
 def _merged(node: NodeContext, merge: str, tensors: Sequence[GraphTensor]) -> GraphTensor:
     """Merge tensors element by element by one layer."""
-    settled = [node.graph.materialize(tensor, node.hint) for tensor in tensors]
-    name = node.graph.layer(node.hint, settled, tensors[0].index.size, merge=merge, kind="scale_shift")
+    materialized = [node.graph.materialize(tensor, node.hint) for tensor in tensors]
+    name = node.graph.layer(node.hint, materialized, tensors[0].index.size, merge=merge, kind="scale_shift")
     return node.graph.like(name, tensors[0])
 
 

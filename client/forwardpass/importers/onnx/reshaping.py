@@ -217,18 +217,9 @@ def joined(node: NodeContext, tensors: Sequence[GraphTensor], axis: int) -> Grap
         ]:
             raise UnsupportedError(f"puts {_said(first)} and {_said(tensor)} side by side, which do not fit")
     node.graph.budget.claim_elements(sum(tensor.index.size for tensor in tensors))
-    settled = [tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint) for tensor in tensors]
-    sources = tuple(dict.fromkeys(source for tensor in settled for source in tensor.sources))
-    starts = dict(zip(sources, np.cumsum([0, *map(node.graph.width, sources)]).tolist(), strict=False))
-    indices = [_shifted(node, tensor, starts) for tensor in settled]
-    return GraphTensor(sources=sources, index=np.concatenate(indices, axis), row_axis=first.row_axis, kind=first.kind)
-
-
-def _shifted(node: NodeContext, tensor: GraphTensor, starts: Mapping[str, int]) -> Array:
-    """Return the index of a tensor among more sources than its own."""
-    places = [starts[source] + np.arange(node.graph.width(source)) for source in tensor.sources]
-    shifted: Array = np.concatenate(places)[tensor.index]
-    return shifted
+    plain = [tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint) for tensor in tensors]
+    whole = node.graph.concatenate(plain, axis)
+    return GraphTensor(sources=whole.sources, index=whole.index, row_axis=first.row_axis, kind=first.kind)
 
 
 def _slice(node: NodeContext) -> Result:

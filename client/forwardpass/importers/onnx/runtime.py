@@ -43,5 +43,5 @@ def _feed(inputs: Sequence[GraphInput], rows: Array) -> dict[str, NDArray[Any]]:
     return feed
 
 
-def _outputs(answers: Sequence[NDArray[Any]], rows: Array) -> Array:
-    return np.concatenate([answer.reshape(len(rows), -1).astype(np.float64) for answer in answers], axis=1)
+def _outputs(outputs: Sequence[NDArray[Any]], rows: Array) -> Array:
+    return np.concatenate([output.reshape(len(rows), -1).astype(np.float64) for output in outputs], axis=1)

@@ -39,7 +39,7 @@ def name_of(target: Any) -> str:
         return f"aten.{name}" if namespace == "aten" else schema.name
     name = getattr(target, "__name__", repr(target))
     if (getattr(target, "__module__", None) or "torch").partition(".")[0] not in _PACKAGES:
-        raise UnsupportedError(f"{name} is a function of one's own that is not traced; leave out torch.fx.wrap")
+        raise UnsupportedError(f"{name} is a custom function that is not traced; leave out torch.fx.wrap")
     return str(name)
 
 

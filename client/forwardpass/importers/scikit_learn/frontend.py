@@ -18,7 +18,7 @@ def read(model: Any) -> Source:
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
     """
-    import sklearn  # noqa: PLC0415 - whoever has a model has imported it
+    import sklearn  # noqa: PLC0415 - the caller has imported it
 
     reader = ModelReader(model)
     outputs = reader.read()
@@ -55,8 +55,8 @@ def _predictor(model: Any, categories: Mapping[int, Category]) -> Callable[[Arra
             warnings.filterwarnings("ignore", message="Found unknown categories")  # `handle_unknown` encodes them
             warnings.filterwarnings("ignore", message="Skipping features without any observed values")
             table = _table(rows, names, categories)
-            answer = model.predict_proba(table) if is_classifier else model.predict(table)
-        numbers = np.asarray(answer, dtype=np.float64).reshape(len(rows), -1)
+            outputs = model.predict_proba(table) if is_classifier else model.predict(table)
+        numbers = np.asarray(outputs, dtype=np.float64).reshape(len(rows), -1)
         return numbers[:, 1:] if is_classifier and len(model.classes_) == 2 and numbers.shape[1] == 2 else numbers
 
     return compute
@@ -67,7 +67,7 @@ def _table(rows: Array, names: Any, categories: Mapping[int, Category]) -> Any:
     table = with_texts(rows, categories)
     if names is None:
         return table
-    import pandas as pd  # noqa: PLC0415 - whoever has a model with names has a package for them, mostly this one
+    import pandas as pd  # noqa: PLC0415 - only models with column names need it
 
     frame = pd.DataFrame(table, columns=names)
     numbers = [name for column, name in enumerate(names) if column not in categories]

@@ -1,4 +1,4 @@
-"""Files that were made to harm: each is refused, fast and in little memory, and none makes us read another file."""
+"""Hostile files are rejected fast and in little memory, and none makes the importer read another file."""
 
 import contextlib
 import itertools
@@ -149,8 +149,8 @@ for path in sys.argv[1:]:
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured as Linux tells it")
-def test_hostile_files_are_refused_in_little_time_and_memory(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux has this file")
+def test_hostile_files_are_rejected_in_little_time_and_memory(tmp_path: Path) -> None:
     paths = []
     for place, make in enumerate(HOSTILE.values()):
         paths.append(tmp_path / f"{place}.onnx")
@@ -167,7 +167,7 @@ def test_hostile_files_are_refused_in_little_time_and_memory(tmp_path: Path) -> 
         assert float(milliseconds) < 1_000, name  # of the processor; ten times what is measured at most
 
 
-def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
+def test_damaged_files_are_rejected_or_read(tmp_path: Path) -> None:
     damage = random.Random(0)
     path = tmp_path / "m.onnx"
     for seed in range(20):
@@ -199,7 +199,7 @@ OUTSIDE: dict[str, str] = {
 
 
 @pytest.mark.parametrize("location", OUTSIDE.values(), ids=OUTSIDE)
-def test_no_file_from_elsewhere_is_read(location: str, tmp_path: Path) -> None:
+def test_no_file_outside_the_folder_is_read(location: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (tmp_path / "secret").write_bytes(bytes(64))
@@ -211,7 +211,7 @@ def test_no_file_from_elsewhere_is_read(location: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("facts", [{"offset": "-1"}, {"offset": "1"}, {"length": "63"}, {"offset": "x"}], ids=str)
-def test_no_bytes_that_are_not_there_are_read(facts: dict[str, str], tmp_path: Path) -> None:
+def test_no_absent_bytes_are_read(facts: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(bytes(64))
     external(tmp_path / "m.onnx", location="w.bin", **facts)
     with pytest.raises(UnsupportedModelError, match="the tensor 'w' wants"):

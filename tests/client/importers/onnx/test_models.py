@@ -203,7 +203,7 @@ def test_categories_and_an_argmax() -> None:
     assert imported.spec.classes == ("7", "8", "9")
 
 
-REFUSED: dict[str, tuple[Any, str, str]] = {
+UNSUPPORTED: dict[str, tuple[Any, str, str]] = {
     "trees": (
         [ml("TreeEnsembleRegressor", "x", "y")],
         "graph.node[0] (TreeEnsembleRegressor)",
@@ -211,7 +211,7 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     ),
     "a convolution": ([node("Conv", "x w", "y")], "graph.node[0] (Conv)", "works on images"),
     "a rounding": ([node("Floor", "x", "y")], "graph.node[0] (Floor)", "do it before the rows are sent"),
-    "an operator of nobody": ([node("Fancy", "x", "y", "acme")], "graph.node[0] (Fancy)", "is not supported"),
+    "an unknown operator": ([node("Fancy", "x", "y", "acme")], "graph.node[0] (Fancy)", "is not supported"),
     "softmax over rows": ([node("Softmax", "x", "y", axis=0)], "graph.node[0] (Softmax)", "along the axis of the rows"),
     "a sum over rows": ([node("ReduceSum", "x", "y")], "graph.node[0] (ReduceSum)", "along the axis of the rows"),
     "rows that mix": ([node("Reshape", "x eight", "y")], "graph.node[0] (Reshape)", "must stay an axis of their own"),
@@ -223,14 +223,14 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
         "computes in float32 and float64",
     ),
     "made twice": ([node("Relu", "x", "y"), node("Exp", "x", "y")], "graph.node[1] (Exp)", "was there before"),
-    "made by nobody": ([node("Relu", "z", "y")], "graph.node[0] (Relu)", "which nothing makes"),
+    "made by no node": ([node("Relu", "z", "y")], "graph.node[0] (Relu)", "which nothing makes"),
     "a division by 0": ([node("Div", "x none", "y")], "graph.node[0] (Div)", "divides by a constant that is 0"),
     "a constant output": ([node("Shape", "x", "y", start=1)], "graph.output (y)", "is the same for all rows"),
 }
 
 
-@pytest.mark.parametrize(("nodes", "path", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused(nodes: list[Any], path: str, words: str) -> None:
+@pytest.mark.parametrize(("nodes", "path", "words"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_an_unsupported_graph_is_rejected(nodes: list[Any], path: str, words: str) -> None:
     given = model(
         nodes,
         constant("w", np.ones((1, 1, 1), np.float32)),
@@ -257,7 +257,7 @@ INPUTS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("given", "words"), INPUTS.values(), ids=INPUTS)
-def test_inputs_that_are_refused(given: Any, words: str) -> None:
+def test_unsupported_inputs_are_rejected(given: Any, words: str) -> None:
     with pytest.raises(UnsupportedModelError, match=r"graph\.input") as caught:
         import_model(model([node("Relu", "x", "y")], inputs=[given], outputs=[Y]))
     assert words in caught.value.faults[0].message

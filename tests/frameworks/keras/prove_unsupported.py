@@ -1,4 +1,4 @@
-"""What Keras writes that is no network here is refused with its place and what to do, and runs no code."""
+"""Models of Keras that cannot be networks are rejected with their place and what to do, and run no code."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ RAN: list[str] = []
 @keras.saving.register_keras_serializable("mine")
 class Mine(layers.Layer):
     def call(self, x: Any) -> Any:
-        RAN.append("a layer of one's own")
+        RAN.append("a custom layer")
         return x
 
 
@@ -68,10 +68,10 @@ def at_inference() -> Any:
     return keras.Model(inputs, layers.Dropout(0.5)(inputs, training=True))
 
 
-REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "a layer of one's own": (lambda: row(Mine()), r"layers\[mine\]: mine>Mine of .* is no layer of Keras's own"),
+UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
+    "a custom layer": (lambda: row(Mine()), r"layers\[mine\]: mine>Mine of .* is no layer of Keras's own"),
     "Lambda": (lambda: row(layers.Lambda(lambda x: x + 1)), r"layers\[lambda\]: Lambda runs code from the file"),
-    "a model of one's own": (subclassed, "Subclass is no Sequential or functional model"),
+    "a custom model": (subclassed, "Subclass is no Sequential or functional model"),
     "convolution": (lambda: row(layers.Reshape((4, 1)), layers.Conv1D(2, 2)), "Conv1D moves a kernel over places"),
     "recurrence": (lambda: row(layers.Reshape((4, 1)), layers.LSTM(2)), "LSTM goes through a sequence"),
     "a mask": (masked, "use mask_zero=False"),
@@ -91,8 +91,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("make", "words"), REFUSED.values(), ids=REFUSED)
-def test_it_is_refused_as_an_object_and_in_a_file(make: Callable[[], Any], words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("make", "words"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_it_is_rejected_as_an_object_and_in_a_file(make: Callable[[], Any], words: str, tmp_path: Path) -> None:
     model = make()
     with pytest.raises(UnsupportedModelError, match=words):
         import_model(model)

@@ -1,4 +1,4 @@
-"""What is no feed-forward network, or cannot be told, is refused with its place and what to do."""
+"""Modules that cannot be networks are rejected with their place and what to do."""
 
 import warnings
 from collections.abc import Callable
@@ -60,7 +60,7 @@ class LearnedCategories(nn.Module):
         return self.table(self.layer(x).long())
 
 
-REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
+UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "a convolution": (
         lambda: nn.Sequential(nn.Linear(4, 8), nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 2, 3), nn.ReLU()),
         "model.2",
@@ -94,10 +94,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     ),
     "where": (
         lambda: Own(lambda _, h: torch.where(h > 0, h, h - 1)),
-        "model (prove_refusals.py:",
+        "model (prove_unsupported.py:",
         "gt chooses by what was computed, which no layer does; use `torch.clamp`",
     ),
-    "places": (lambda: Own(lambda _, h: h.argmax(dim=1)), "model (prove_refusals.py:", "argmax returns indices"),
+    "places": (lambda: Own(lambda _, h: h.argmax(dim=1)), "model (prove_unsupported.py:", "argmax returns indices"),
     "the mean of all rows": (lambda: Own(lambda _, h: h - h.mean()), "model", "mean works across the rows"),
     "the mean of each column": (lambda: Own(lambda _, h: h - h.mean(dim=0)), "model", "mean works across the rows"),
     "the first row": (lambda: Own(lambda _, h: h[0]), "model", "leave the first axis whole"),
@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "an output that is no tensor": (lambda: Own(lambda _, h: (h, 3)), "model", "its output 'output_1' is no tensor"),
     "an operation that is not read": (
         lambda: Own(lambda _, h: functional.normalize(h)),
-        "model (prove_refusals.py:",
+        "model (prove_unsupported.py:",
         "normalize is not supported",
     ),
     "a shape that nothing tells": (
@@ -147,8 +147,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("make", "place", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_expressed_is_refused_with_its_place(
+@pytest.mark.parametrize(("make", "place", "words"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_an_unsupported_model_is_rejected_with_its_place(
     make: Callable[[], Any], place: str, words: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UnsupportedModelError) as refusal:
