@@ -5,6 +5,9 @@
 
 from forwardpass._async_client import AsyncClient
 from forwardpass._client import Client
+from forwardpass._requests.networks import SpecLike
+from forwardpass._requests.streams import Progress
+from forwardpass._transport.endpoint import Timeout, Tls
 from forwardpass._version import __version__ as __version__
 from forwardpass.errors import (
     AccessError,
@@ -63,7 +66,8 @@ from forwardpass.models import (
     Trace,
     VersionInfo,
 )
-from forwardpass.rows import StreamRequest
+from forwardpass.rows import RowsLike, StreamRequest
+from forwardpass.spec import NetworkSpec
 
 __all__ = [
     "AccessError",
@@ -98,6 +102,7 @@ __all__ = [
     "NetworkCorruptError",
     "NetworkInfo",
     "NetworkNotFoundError",
+    "NetworkSpec",
     "NoEarlierVersionError",
     "NonFiniteInputError",
     "NotFoundError",
@@ -105,15 +110,20 @@ __all__ = [
     "OverloadedError",
     "PermissionDeniedError",
     "Prediction",
+    "Progress",
     "QuotaExceededError",
     "Registered",
     "RevisionAheadError",
     "RolledBack",
+    "RowsLike",
     "Shadow",
     "ShadowReport",
     "ShapeMismatchError",
+    "SpecLike",
     "StoreUnavailableError",
     "StreamRequest",
+    "Timeout",
+    "Tls",
     "Trace",
     "UnauthenticatedError",
     "UnavailableError",

@@ -222,12 +222,12 @@ class AsyncClient(BaseClient):
             name: The network's name.
             alias: The alias, for example `production`.
             version: A version's number, or an alias that names it now.
-            expected: The number of the version that the alias must name until now, 0 if it must not exist;
-                None means whatever it names. So two people who move it at the same time cannot miss it.
+            expected: The number of the version that the alias must name before the call, 0 if it must not exist, None
+                for any. So of two people who move an alias at the same time, one gets an error.
             timeout: Seconds, or None for no limit.
 
         Raises:
-            AliasMovedError: The alias names another version than expected; nothing was changed.
+            AliasMovedError: The alias names another version than expected; nothing has changed.
         """
         return await self._call(networks.set_alias(name, alias, version, expected=expected), timeout)
 
@@ -236,18 +236,18 @@ class AsyncClient(BaseClient):
     ) -> RolledBack:
         """Move an alias back to the version that it named before; each call goes one move further back.
 
-        Versions that were deleted since are passed over. The call is not repeated by itself, since two would
-        go back twice; with `expected` the second one is refused.
+        Deleted versions are skipped. The client does not repeat the call by itself, since two calls go back two moves;
+        with `expected`, the second of two calls is rejected.
 
         Args:
             name: The network's name.
             alias: The alias, for example `production`.
-            expected: The number of the version that the alias must name until now; None means any.
+            expected: The number of the version that the alias must name before the call; None for any.
             timeout: Seconds, or None for no limit.
 
         Raises:
-            AliasMovedError: The alias names another version than expected; nothing was changed.
-            NoEarlierVersionError: There is no version to go back to.
+            AliasMovedError: The alias names another version than expected; nothing has changed.
+            NoEarlierVersionError: The alias named no earlier version that still exists.
         """
         return await self._call(networks.rollback(name, alias, expected=expected), timeout)
 
@@ -267,20 +267,20 @@ class AsyncClient(BaseClient):
     ) -> NetworkInfo:
         """Set a shadow: compute a version beside another one, on a share of the predicted rows.
 
-        That is done after the answers are sent and when there is time; differences are counted, see `shadows`. What
-        was set for the same `of` is replaced.
+        The server computes shadows after it has sent the responses, and when it has time. It counts the differences,
+        see `shadows`. A shadow replaces an earlier one of the same `of`.
 
         Args:
             name: The network's name.
-            version: The version that is computed beside the other, by number or alias.
-            of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
-            share: Which share of the rows, above 0 and up to 1.
-            tolerance: A difference is accepted up to this much times `max(1, |answered number|)`; None means 1e-9,
-                or 1e-4 where one of the two is float32.
+            version: The version that is computed beside the other one, by number or alias.
+            of: The version whose rows are used: a number, or an alias for the version that it names at the time.
+            share: The share of the rows, above 0 and at most 1.
+            tolerance: The largest accepted difference, as a multiple of `max(1, |output|)`; None means 1e-9, or 1e-4
+                where one of the versions is float32.
             timeout: Seconds, or None for no limit.
 
         Raises:
-            InvalidFieldError: The two are one version, have other inputs or outputs, or the share cannot be.
+            InvalidFieldError: The two are the same version, their inputs or outputs differ, or the share is not valid.
         """
         call = networks.set_shadow(name, version, of=of, share=share, tolerance=tolerance)
         return await self._call(call, timeout)

@@ -60,7 +60,7 @@ class Client(BaseClient):
         token: The token, sent with every call as `authorization: Bearer TOKEN`.
         tls: Whether to use TLS: True trusts gRPC's root certificates; otherwise root certificates in PEM, as bytes or
             as the path of a file, or `grpc.ChannelCredentials`.
-        allow_insecure_token: Whether the token may travel to another machine without TLS.
+        allow_insecure_token: Whether the token may be sent to another machine without TLS.
         retries: Whether calls that may be repeated are repeated.
         coalesce: Whether concurrent calls of `predict` with one row each share requests. Each call has its own
             response, error and timeout all the same.

@@ -276,7 +276,7 @@ def alias_moves(response: network_service_pb2.ListAliasMovesResponse) -> tuple[A
 
 
 def shadow_reports(response: network_service_pb2.ListShadowsResponse) -> tuple[ShadowReport, ...]:
-    """Read the answer to ListShadows."""
+    """Return the counts of shadows of a response of ListShadows."""
     return tuple(
         ShadowReport(shadow=_shadow(report.shadow), **{name: getattr(report, name) for name in _COUNTS})
         for report in response.reports

@@ -30,7 +30,7 @@ def _chunks(items: Any, size: int) -> list[tuple[int, Any]]:
 
 class TestChunks:
     @given(st.lists(st.integers(0, 30), max_size=12), st.integers(1, 12), st.sampled_from(["array", "list", "frame"]))
-    def test_have_all_rows_in_order_in_the_size_asked_for(self, lengths: list[int], size: int, form: str) -> None:
+    def test_have_all_rows_in_order_in_the_requested_size(self, lengths: list[int], size: int, form: str) -> None:
         ends = list(itertools.accumulate(lengths))
         whole = np.arange(2.0 * sum(lengths)).reshape(-1, 2)
         parts: list[Any] = [whole[end - length : end] for end, length in zip(ends, lengths, strict=True)]
@@ -57,7 +57,7 @@ class TestChunks:
         "odd",
         ["text", None, [], [[1], [2, 3]], [{"a": 1}, [2]], np.zeros((2, 2, 2)), np.ma.array([1], mask=[True])],
     )
-    def test_what_is_no_rows_is_refused_as_predict_refuses_it(self, odd: Any) -> None:
+    def test_no_rows_are_rejected_as_predict_rejects_them(self, odd: Any) -> None:
         ((_, chunk),) = _chunks([odd], 4)
         with pytest.raises(errors.InvalidRequestError):
             read_rows(chunk)
@@ -83,7 +83,7 @@ class TestPredictBatches:
         assert found.tolist() == outputs_of(ARTICLE[NAME], ROWS.tolist())
         assert fake.methods() == ["PredictStream"]
 
-    def test_asks_for_the_version(self, client: Any, fake: FakeServer) -> None:
+    def test_requests_the_version(self, client: Any, fake: FakeServer) -> None:
         list(client.predict_batches(NAME, ROWS, version=3))
         assert fake.calls[0].requests[0].request.version == "3"
 
@@ -92,7 +92,7 @@ class TestPredictBatches:
         assert list(client.predict_batches(NAME, ROWS[:0])) == []
 
     @pytest.mark.parametrize("size", [0, -1, 1.5, True, None])
-    def test_an_odd_size_is_refused(self, client: Any, fake: FakeServer, size: Any) -> None:
+    def test_an_odd_size_is_rejected(self, client: Any, fake: FakeServer, size: Any) -> None:
         with pytest.raises(errors.InvalidFieldError, match="batch_rows"):
             next(client.predict_batches(NAME, ROWS, batch_rows=size))
         assert fake.calls == []

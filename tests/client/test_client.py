@@ -1,4 +1,4 @@
-"""What both clients send and make of the answers, before a server that computes by plain loops."""
+"""Requests and responses of both clients, with a server that computes by plain loops."""
 
 import json
 import threading
@@ -79,14 +79,14 @@ class TestPredict:
 
 
 class TestPredictMany:
-    def test_answers_in_order(self, client: Any, fake: FakeServer) -> None:
+    def test_returns_results_in_order(self, client: Any, fake: FakeServer) -> None:
         asked = [StreamRequest(network=name, rows=rows) for name in ARTICLE for rows in (ROWS, ROWS[0], NAMED)]
         responses = client.predict_many(asked)
         assert responses == tuple(client.predict(one.network, one.rows) for one in asked)
         assert fake.methods()[0] == "PredictMany"
         assert len(fake.calls[0].requests[0].requests) == len(asked)
 
-    def test_gives_the_error_of_one_and_the_answers_of_others(self, client: Any) -> None:
+    def test_returns_the_error_of_one_and_the_predictions_of_others(self, client: Any) -> None:
         asked: list[Any] = [
             StreamRequest(network=NAME, rows=["one", "two"]),  # type: ignore[list-item] # texts
             StreamRequest(network=NAME, rows=ROWS, version=3),
@@ -127,7 +127,7 @@ class TestTrace:
             assert np.array_equal(sums, layer.pre_activation)
 
     @pytest.mark.parametrize("layers", [["hidden_1"], ("hidden_1",), "hidden_1", {"hidden_1": 1}.keys()])
-    def test_shows_the_layers_asked_for(self, connect: ClientFactory, fake: FakeServer, layers: Any) -> None:
+    def test_returns_the_requested_layers(self, connect: ClientFactory, fake: FakeServer, layers: Any) -> None:
         asked = list(layers) if not isinstance(layers, str | list | tuple) else layers
         assert [layer.name for layer in connect(fake.address).trace(NAME, ROWS, layers=asked).layers] == ["hidden_1"]
 
@@ -158,7 +158,7 @@ class TestRegister:
         assert fake.methods() == ["RegisterNetwork"]
         assert client.spec("mine") == parsed
 
-    def test_says_what_it_was_told(self, client: Any, fake: FakeServer) -> None:
+    def test_sends_its_options(self, client: Any, fake: FakeServer) -> None:
         client.register("mine", DOCUMENT, validate_only=True, keep_latest=True)
         client.register("mine", DOCUMENT)
         asked = [(c.requests[0].validate_only, c.requests[0].keep_latest) for c in fake.calls]
@@ -174,14 +174,14 @@ class TestRegister:
             pytest.param("mine", "/nowhere/network.json", FileNotFoundError, "nowhere", id="no file"),
         ],
     )
-    def test_refuses_before_the_wire(
+    def test_rejects_before_it_sends(
         self, client: Any, fake: FakeServer, name: str, content: Any, kind: type[Exception], says: str
     ) -> None:
         with pytest.raises(kind, match=says):
             client.register(name, content)
         assert fake.calls == []
 
-    def test_tells_all_faults_at_once(self, client: Any) -> None:
+    def test_reports_all_faults_at_once(self, client: Any) -> None:
         layer = {"weights": [[1.0, "x"]], "activation": "rellu"}
         with pytest.raises(errors.InvalidNetworkError) as caught:
             client.register("mine", {**DOCUMENT, "layers": [layer]})
@@ -278,7 +278,7 @@ class TestManagement:
             pytest.param(lambda client: next(client.watch(prefix=3)), id="number as prefix"),
         ],
     )
-    def test_odd_arguments_are_refused_before_the_wire(
+    def test_odd_arguments_are_rejected_before_they_are_sent(
         self, client: Any, fake: FakeServer, call: Callable[[Any], Any]
     ) -> None:
         with pytest.raises(errors.InvalidFieldError, match=r"needed (is|are)|must"):
@@ -296,7 +296,7 @@ class TestTimeouts:
             pytest.param(20.0, {"timeout": None}, None, id="none for the call"),
         ],
     )
-    def test_the_server_is_told(
+    def test_the_server_gets_the_timeout(
         self,
         connect: ClientFactory,
         fake: FakeServer,
@@ -315,7 +315,7 @@ class TestTimeouts:
         client.predict(NAME, ROWS)
         assert fake.calls[0].seconds_left == pytest.approx(10, abs=1)
 
-    def test_running_out_is_told(self, client: Any, fake: FakeServer) -> None:
+    def test_a_timeout_that_is_over_raises(self, client: Any, fake: FakeServer) -> None:
         fake.delay(1.0)
         with pytest.raises(errors.DeadlineExceededError, match=r"within 0\.1 s") as caught:
             client.predict(NAME, ROWS, timeout=0.1)
@@ -377,7 +377,7 @@ class TestMetadata:
         client.predict(NAME, ROWS)
         assert fake.calls[0].metadata["user-agent"].startswith("forwardpass-python/")
 
-    def test_a_token_travels_with_every_call(self, connect: ClientFactory, fake: FakeServer) -> None:
+    def test_a_token_is_sent_with_every_call(self, connect: ClientFactory, fake: FakeServer) -> None:
         client = connect(fake.address, token="sesame")  # noqa: S106 - a test's token
         client.predict(NAME, ROWS)
         client.register("large", _large())
@@ -425,7 +425,7 @@ class TestClosing:
         with pytest.raises(RuntimeError, match="closed"):
             client.predict(NAME, ROWS)
 
-    def test_a_call_in_flight_is_told_of_the_end(self, client: Any, fake: FakeServer) -> None:
+    def test_a_call_in_flight_raises_at_the_end(self, client: Any, fake: FakeServer) -> None:
         waiting = threading.Event()
 
         def wait(_: object) -> None:

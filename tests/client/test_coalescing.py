@@ -1,4 +1,4 @@
-"""Rows of concurrent callers travel together, and nobody can tell from an answer, an error or a timeout."""
+"""Rows of concurrent callers share requests, which no caller notices in a response, an error or a timeout."""
 
 import asyncio
 import random
@@ -55,7 +55,7 @@ class _World:
         self.coalescer = Coalescer()
         self.requests: list[PendingRequest] = []
         self.flying: list[Batch] = []
-        self.travelled: list[PendingRequest] = []
+        self.sent: list[PendingRequest] = []
 
     def join(self, number: int) -> None:
         request = _pending("one" if number < 4 else "other", self.ROWS[number % 4])
@@ -82,25 +82,25 @@ class _World:
         if batch is not None:
             assert {one.key for one in batch.requests} == {request.key}
             assert not any(one.outcome.done() for one in batch.requests)
-            self.travelled += batch.requests
+            self.sent += batch.requests
             self.flying.append(batch)
         assert sum(one.requests[0].key == request.key for one in self.flying) <= MAX_IN_FLIGHT
 
 
-class TestDeciding:
+class TestCoalescer:
     """The rules alone, without a client."""
 
     @given(st.lists(st.tuples(st.sampled_from(["join", "take", "end", "go"]), st.integers(0, 7)), max_size=80))
-    def test_everyone_who_stays_travels_once_with_their_own_kind(self, steps: list[tuple[str, int]]) -> None:
+    def test_every_pending_request_is_sent_once_with_its_own_key(self, steps: list[tuple[str, int]]) -> None:
         world = _World()
         for step, number in steps:
             getattr(world, step)(number)
         while world.flying:
             world.end(0)
-        assert len(set(map(id, world.travelled))) == len(world.travelled)
-        assert all(request in world.travelled or request.outcome.cancelled() for request in world.requests)
+        assert len(set(map(id, world.sent))) == len(world.sent)
+        assert all(request in world.sent or request.outcome.cancelled() for request in world.requests)
         for key in {request.key for request in world.requests}:
-            order = [world.requests.index(request) for request in world.travelled if request.key == key]
+            order = [world.requests.index(request) for request in world.sent if request.key == key]
             assert order == sorted(order)
 
     @pytest.mark.parametrize(("width", "most"), [(2, MAX_ROWS), (1_000, MAX_BYTES // 8_000), (10**6, 1)])
@@ -122,14 +122,14 @@ class TestDeciding:
         requests[0].expires = inf
         assert Batch(requests).timeout(1.0) is None
 
-    def test_many_rows_travel_alone(self) -> None:
+    def test_many_rows_are_sent_alone(self) -> None:
         assert batch_key("n", "", read_rows([[1.0], [2.0]])) is None
         assert batch_key("n", "", read_rows([{"a": 1}, {"a": 2}])) is None
 
 
 @pytest.fixture
 def together(connect: ClientFactory, fake: FakeServer) -> Any:
-    """A client of `fake` that lets rows travel together, of each kind in turn."""
+    """A client of `fake` that coalesces rows, of each kind in turn."""
     return connect(fake.address, coalesce=True)
 
 
@@ -139,10 +139,10 @@ def _waiting(client: Any) -> int:
     return sum(len(queue.waiting) for queue in list(sender._coalescer._queues.values()))
 
 
-def _while_one_is_away(
+def _while_one_is_in_flight(
     fake: FakeServer, first: Callable[[], Any], others: Sequence[Callable[[], Any]]
 ) -> list[Future[Any]]:
-    """Call `first`, hold its answer back until the others have called, and wait for all."""
+    """Call `first`, hold its response back until the others have called, and wait for all."""
     hold = fake.hold()
     with ThreadPoolExecutor(len(others) + 1) as threads:
         calls = [threads.submit(first)]
@@ -153,7 +153,7 @@ def _while_one_is_away(
     return calls
 
 
-class TestTravelling:
+class TestBatches:
     def test_a_lone_row_goes_at_once(self, together: Any, fake: FakeServer) -> None:
         assert together.predict(NAME, [3, 5]).outputs.tolist() == [[182.0]]
         assert fake.methods() == ["Predict"]
@@ -161,7 +161,7 @@ class TestTravelling:
     def test_all_that_wait_go_in_the_next_call(self, together: Any, fake: FakeServer) -> None:
         rows = [[float(number), 1.0] for number in range(40)]
         ask = [partial(together.predict, NAME, row) for row in rows]
-        calls = _while_one_is_away(fake, ask[0], ask[1:])
+        calls = _while_one_is_in_flight(fake, ask[0], ask[1:])
         assert [call.result().outputs.tolist() for call in calls] == [outputs_of(ARTICLE[NAME], [row]) for row in rows]
         assert fake.methods() == ["Predict"] * 2
         assert from_tensor(fake.calls[1].requests[0].tensor).shape == (39, 2)
@@ -172,14 +172,14 @@ class TestTravelling:
         ask = [partial(together.predict, NAME, row) for row in others]
         ask += [partial(together.predict, NAME, [1.0, 2.0], version="1")]
         ask += [partial(together.predict, "article-linear", [1.0, 2.0])]
-        _while_one_is_away(fake, partial(together.predict, NAME, one), ask)
+        _while_one_is_in_flight(fake, partial(together.predict, NAME, one), ask)
         asked = [call.requests[0] for call in fake.calls[1:]]
         shapes = [from_tensor(one.tensor).shape if one.WhichOneof("inputs") == "tensor" else None for one in asked]
         assert sorted(map(str, shapes)) == ["(2, 2)", "(2,)", "(2,)", "(2,)", "(3, 2)", "None"]
 
     def test_named_rows_go_together_too(self, together: Any, fake: FakeServer) -> None:
         rows = [{"children": float(number), "accounts": 1.0} for number in range(5)]
-        calls = _while_one_is_away(
+        calls = _while_one_is_in_flight(
             fake, partial(together.predict, NAME, rows[0]), [partial(together.predict, NAME, row) for row in rows]
         )
         expected = [outputs_of(ARTICLE[NAME], [[float(number), 1.0]]) for number in range(5)]
@@ -189,18 +189,18 @@ class TestTravelling:
     @pytest.mark.parametrize("row", [[16_777_217, 1], {"children": 16_777_217, "accounts": 1}], ids=["list", "named"])
     def test_integers_that_must_be_exact_say_so_in_a_batch_too(self, together: Any, fake: FakeServer, row: Any) -> None:
         ask = [partial(together.predict, NAME, row)] * 3
-        _while_one_is_away(fake, ask[0], ask[1:])
+        _while_one_is_in_flight(fake, ask[0], ask[1:])
         alone, shared = (getattr(call.requests[0], call.requests[0].WhichOneof("inputs")) for call in fake.calls)
         assert alone.exact_integers
         assert shared.exact_integers
 
-    def test_answers_are_read_only_and_apart(self, together: Any, fake: FakeServer) -> None:
+    def test_outputs_are_read_only_and_apart(self, together: Any, fake: FakeServer) -> None:
         ask = [partial(together.predict, NAME, [3, 5])] * 3
-        one, other = (call.result().outputs for call in _while_one_is_away(fake, ask[0], ask[1:])[1:])
+        one, other = (call.result().outputs for call in _while_one_is_in_flight(fake, ask[0], ask[1:])[1:])
         assert not one.flags.writeable
         assert not np.shares_memory(one, other)
 
-    def test_odd_arguments_are_refused_before_the_wire(self, together: Any, fake: FakeServer) -> None:
+    def test_odd_arguments_are_rejected_before_they_are_sent(self, together: Any, fake: FakeServer) -> None:
         for arguments in ({"rows": ["x"]}, {"rows": [1, 2], "version": None}, {"rows": [1, 2], "timeout": 0}):
             with pytest.raises(errors.InvalidRequestError):
                 together.predict(NAME, **arguments)
@@ -228,7 +228,7 @@ class TestErrors:
         assert len({str(error) for error in raised}) == 1
         assert fake.methods() == ["Predict"] * 2
 
-    def test_that_may_be_one_rows_are_asked_for_again(self, together: Any, fake: FakeServer) -> None:
+    def test_that_may_concern_one_row_send_each_row_by_itself(self, together: Any, fake: FakeServer) -> None:
         hold = fake.hold()
         fake.fail(grpc.StatusCode.INVALID_ARGUMENT)
         with ThreadPoolExecutor(5) as threads:
@@ -277,9 +277,9 @@ class TestPatience:
             assert patient.result().outputs == 182
         assert from_tensor(fake.calls[1].requests[0].tensor).shape == (2, 2)
 
-    def test_the_server_is_told_how_long_the_most_patient_waits(self, together: Any, fake: FakeServer) -> None:
+    def test_the_server_gets_the_longest_timeout(self, together: Any, fake: FakeServer) -> None:
         ask = [partial(together.predict, NAME, [1, 2], timeout=seconds) for seconds in (20, 40, 30)]
-        _while_one_is_away(fake, ask[0], ask)
+        _while_one_is_in_flight(fake, ask[0], ask)
         assert fake.calls[1].seconds_left == pytest.approx(40, abs=2)
 
     def test_a_call_that_nobody_waits_for_ends(self, together: Any, fake: FakeServer) -> None:
@@ -342,7 +342,7 @@ class TestPatience:
 
 
 class TestClosing:
-    def test_tells_those_on_their_way_and_those_who_wait(self, together: Any, fake: FakeServer) -> None:
+    def test_raises_for_rows_in_flight_and_for_rows_that_wait(self, together: Any, fake: FakeServer) -> None:
         hold = fake.hold()
         with ThreadPoolExecutor(5) as threads:
             calls = [threads.submit(together.predict, NAME, [1.0, 2.0])]
@@ -398,7 +398,7 @@ def _told(call: Callable[[], Prediction]) -> Any:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_nobody_can_tell(connect: ClientFactory, server: ServerProcess, classifier: str, seed: int) -> None:
-    """Callers of every kind, at random moments, some of them in error: each is told what it is told alone."""
+    """Callers of every kind, at random moments, some of them in error: each gets what it gets alone."""
     alone, coalescing = connect(server.address), connect(server.address, coalesce=True)
     chance = random.Random(seed)
     rng = np.random.default_rng(seed)

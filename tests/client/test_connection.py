@@ -132,7 +132,7 @@ class TestTls:
             yield server
 
     @pytest.mark.parametrize("form", ["path", "str", "bytes", "credentials"])
-    def test_trusts_what_it_is_told_to(
+    def test_trusts_the_given_certificates(
         self, secure: FakeServer, connect: ClientFactory, certificate: tuple[Path, Path], form: str
     ) -> None:
         root = certificate[0]

@@ -1,4 +1,4 @@
-"""What a client may be made with, and what grpc is told for it."""
+"""Settings of a client, and the settings of gRPC that follow."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ def test_only_this_machine_is_local(address: str, local: bool) -> None:
         pytest.param({"token": "secret", "address": "example.org:1"}, "tls=True", id="token in the clear"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_words(connect: ClientFactory, options: dict[str, Any], says: str) -> None:
+def test_settings_that_are_not_valid_are_rejected(connect: ClientFactory, options: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidFieldError, match=says) as caught:
         connect(**{"address": "localhost:50051", **options})
     assert "ecret" not in str(caught.value)
@@ -109,13 +109,13 @@ def test_what_cannot_be_used_is_refused_in_words(connect: ClientFactory, options
         pytest.param({"address": "unix:/run/forwardpass.sock"}, id="Unix socket"),
     ],
 )
-def test_a_token_travels_where_it_is_safe_or_allowed(options: dict[str, Any]) -> None:
+def test_a_token_is_sent_where_it_is_safe_or_allowed(options: dict[str, Any]) -> None:
     made = endpoint(**{**DEFAULTS, "token": "secret", **options})
     assert made.headers == (("authorization", "Bearer secret"),)
     assert "secret" not in repr(made)
 
 
-def test_a_missing_file_of_certificates_is_told(tmp_path: Any) -> None:
+def test_a_missing_file_of_certificates_raises(tmp_path: Any) -> None:
     with pytest.raises(FileNotFoundError):
         endpoint(**{**DEFAULTS, "address": "localhost:1", "tls": tmp_path / "none.pem"})
 
@@ -126,7 +126,7 @@ def test_credentials_of_grpc_are_taken_as_they_are() -> None:
     assert made.credentials is credentials
 
 
-def test_a_proxy_is_not_asked_for_this_machine() -> None:
+def test_no_proxy_is_used_for_this_machine() -> None:
     local = endpoint(**{**DEFAULTS, "address": "localhost:1"})
     remote = endpoint(**{**DEFAULTS, "address": "example.org:1"})
     assert ("grpc.enable_http_proxy", 0) in local.options

@@ -39,7 +39,7 @@ def _info(reason: str, metadata: Mapping[str, str] | None = None, domain: str = 
     return ErrorInfo(reason=reason, domain=domain, metadata=dict(metadata or {}))
 
 
-# Not one that is retried, so that each call is answered by the first try.
+# A code after which no call is repeated, so that each call has one attempt.
 CODE = Code.FAILED_PRECONDITION
 
 
@@ -130,13 +130,13 @@ def test_a_refused_connection_names_the_target(connect: ClientFactory, method: s
     assert isinstance(caught.value, ConnectionError)
 
 
-def test_a_server_that_does_not_serve_is_told_apart(connect: ClientFactory, fake: FakeServer) -> None:
+def test_a_server_that_does_not_serve_has_its_own_sentence(connect: ClientFactory, fake: FakeServer) -> None:
     fake.serve(False)
     with pytest.raises(errors.UnavailableError, match="does not serve now"):
         connect(fake.address, retries=False).predict("article-linear", [2, 3])
 
 
-def test_a_method_that_the_server_lacks_is_told(client: Any, fake: FakeServer) -> None:
+def test_a_method_that_the_server_lacks_raises(client: Any, fake: FakeServer) -> None:
     fake.fail(Code.UNIMPLEMENTED)
     with pytest.raises(errors.MethodNotFoundError, match="older server, or another service"):
         client.predict("article-linear", [2, 3])
@@ -215,7 +215,7 @@ class TestProxies:
         assert "secret" not in str(caught.value)
 
     def test_the_remedy_works(self, fake: FakeServer, connect: ClientFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-        # An address of this machine that the client does not take for one, so that the proxy is asked.
+        # An address of this machine that the client does not take for one, so that gRPC uses the proxy.
         address = fake.address.replace("127.0.0.1", "0.0.0.0")  # noqa: S104 - only called
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
         with pytest.raises(errors.UnavailableError, match=r"add 0\.0\.0\.0 to no_proxy"):

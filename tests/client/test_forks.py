@@ -35,8 +35,8 @@ def test_under_load(kind: str, forks: int, server: ServerProcess, capsys: pytest
     found = json.loads(done.stdout)
     with capsys.disabled():
         print(f"\n{kind}: {found['children']}")
-    # An event loop that forks while its own calls are in flight cannot end them; its children are told so.
-    assert found["children"] == {"rejected" if kind == "asyncio-in-loop" else "answered": forks}
+    # An event loop that forks while its own calls are in flight cannot end them, which its children report.
+    assert found["children"] == {"rejected" if kind == "asyncio-in-loop" else "predicted": forks}
     assert found["parent"] == []
 
 

@@ -1,5 +1,7 @@
 """What the package shows to the world, and what it costs to import."""
 
+import ast
+import builtins
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +33,25 @@ def imported() -> tuple[float, set[str]]:
 def test_public_names_are_sorted_and_there() -> None:
     assert forwardpass.__all__ == sorted(forwardpass.__all__)
     for name in forwardpass.__all__:
-        assert getattr(forwardpass, name).__name__ == name
+        value = getattr(forwardpass, name)
+        assert not isinstance(value, type) or value.__name__ == name
+
+
+@pytest.mark.parametrize("client", ["_client.py", "_async_client.py"])
+def test_every_type_of_a_public_method_is_public(client: str) -> None:
+    source = Path(forwardpass.__file__).with_name(client).read_text()
+    (kind,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+    methods = [node for node in kind.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    used = {
+        name.id
+        for method in methods
+        if not method.name.startswith("_") or method.name == "__init__"
+        for argument in [*method.args.args, *method.args.kwonlyargs, ast.arg("return", method.returns)]
+        for name in ast.walk(argument.annotation or ast.Constant(None))
+        if isinstance(name, ast.Name)
+    }
+    known = {*dir(builtins), "Any", "AsyncIterable", "AsyncIterator", "Iterable", "Iterator"}
+    assert used - known <= set(forwardpass.__all__)
 
 
 def test_nothing_but_modules_is_unlisted() -> None:

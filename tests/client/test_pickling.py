@@ -111,7 +111,7 @@ class TestClients:
         assert copied._settings == client._settings == {**copied._settings, **settings, "token": "sesame"}
 
     @every_way
-    def test_answer_as_they_did(self, fake: FakeServer, way: Callable[[Any], Any]) -> None:
+    def test_predict_as_before(self, fake: FakeServer, way: Callable[[Any], Any]) -> None:
         with Client(fake.address, coalesce=True) as client:
             expected = client.predict("article-linear", [2, 3])
             with way(client) as copied:
@@ -130,7 +130,7 @@ class TestClients:
                 assert (await copied.predict("article-linear", [2, 3])).outputs == 9
 
     @pytest.mark.parametrize("way", ["pickle", "cloudpickle"])
-    def test_leave_the_token_behind_unless_told_otherwise(self, fake: FakeServer, way: str) -> None:
+    def test_leave_the_token_behind_by_default(self, fake: FakeServer, way: str) -> None:
         client = Client(fake.address, token="sesame")  # noqa: S106 - a test's token
         assert b"sesame" not in pickle.dumps(client)
         with WAYS[way](client) as copied, WAYS[way](copied) as again:

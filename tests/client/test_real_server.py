@@ -59,10 +59,10 @@ def test_the_life_of_a_network(real: Any, name: str) -> None:
     real.delete_alias(name, "next")
     real.delete_version(name, 2)
     real.delete_network(name)
-    with pytest.raises(errors.NetworkNotFoundError) as refused:
+    with pytest.raises(errors.NetworkNotFoundError) as rejected:
         real.predict(name, [1, 1])
-    assert refused.value.facts["resourceName"] == name
-    assert refused.value.request_id
+    assert rejected.value.facts["resourceName"] == name
+    assert rejected.value.request_id
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -104,16 +104,16 @@ def test_the_article_with_a_function_of_its_own(real: Any, name: str, dtype: str
     assert np.concatenate([real.predict(name, row).outputs for row in rows[:5]]).tobytes() == whole[:5].tobytes()
 
 
-def test_an_expression_is_refused_with_its_column(real: Any, name: str) -> None:
+def test_an_expression_is_rejected_with_its_column(real: Any, name: str) -> None:
     layer = {"weights": [[1.0]], "activation": {"expression": "x * sigmod(x)"}}
-    with pytest.raises(errors.InvalidNetworkError) as refused:
+    with pytest.raises(errors.InvalidNetworkError) as rejected:
         real.register(name, {"format": spec.FORMAT, "inputs": 1, "layers": [layer]})
-    (fault,) = refused.value.faults
+    (fault,) = rejected.value.faults
     assert fault.path == "spec.layers[0].activation.expression"
     assert fault.message == 'at column 5: "sigmod" is no function; did you mean "sigmoid"?'
 
 
-def test_where_an_expression_has_no_value_the_answer_says_so(real: Any, name: str) -> None:
+def test_where_an_expression_has_no_value_the_outputs_say_so(real: Any, name: str) -> None:
     layer = {"weights": [[1.0]], "activation": {"expression": "log(x)"}}
     real.register(name, {"format": spec.FORMAT, "inputs": 1, "layers": [layer]})
     outputs = real.predict(name, [[-1.0], [0.0], [1.0]]).outputs
@@ -134,11 +134,11 @@ def test_large_networks_are_uploaded_with_progress(real: Any, name: str, tmp_pat
     assert real.spec(name) == network
 
 
-def test_a_refusal_has_the_servers_facts(real: Any) -> None:
-    with pytest.raises(errors.ShapeMismatchError) as refused:
+def test_an_error_has_the_servers_facts(real: Any) -> None:
+    with pytest.raises(errors.ShapeMismatchError) as rejected:
         real.predict("article-linear", [[1, 2, 3]])
-    assert refused.value.facts["expectedShape"] == "[rows, 2]"
-    assert isinstance(refused.value, ValueError)
+    assert rejected.value.facts["expectedShape"] == "[rows, 2]"
+    assert isinstance(rejected.value, ValueError)
     example = {"inputs": [1, 1], "outputs": [4]}
     document = {"format": spec.FORMAT, "inputs": 2, "layers": [{"weights": [[1, 2]]}], "examples": [example]}
     with pytest.raises(errors.ExampleFailedError) as failed:
@@ -177,14 +177,14 @@ def test_validating_writes_nothing(real: Any, name: str) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_rows_that_do_not_fit_are_refused(real: Any, name: str, rows: Any, kind: type[Exception]) -> None:
+def test_rows_that_do_not_fit_are_rejected(real: Any, name: str, rows: Any, kind: type[Exception]) -> None:
     real.register(name, _document())
     for method in (real.predict, real.trace):
         with pytest.raises(kind):
             method(name, rows)
 
 
-def test_an_unknown_layer_is_refused(real: Any, name: str) -> None:
+def test_an_unknown_layer_is_rejected(real: Any, name: str) -> None:
     real.register(name, _document())
     with pytest.raises(errors.LayerNotFoundError, match="prize"):
         real.trace(name, [1, 1], layers=["prize"])
@@ -199,7 +199,7 @@ def test_a_stream_gives_the_bits_of_predict(real: Any) -> None:
     assert all(responses[str(n)].outputs[0] == alone[n] for n in range(50))
 
 
-def test_a_stream_answers_a_bad_request_with_its_error(real: Any) -> None:
+def test_a_stream_returns_the_error_of_a_bad_request(real: Any) -> None:
     requests = [
         StreamRequest(network="article-linear", rows=[1.0, 2.0, 3.0]),
         StreamRequest(network="nowhere", rows=[1.0, 2.0]),
@@ -223,7 +223,7 @@ def test_many_networks_in_one_call(real: Any) -> None:
     assert misshapen.facts["expectedShape"] == "[rows, 2]"
 
 
-def test_a_watch_tells_of_changes(real: Any, connect: ClientFactory, server: ServerProcess, name: str) -> None:
+def test_a_watch_yields_changes(real: Any, connect: ClientFactory, server: ServerProcess, name: str) -> None:
     changes = real.watch(prefix=name)
     assert next(changes).event == "synced"
     other = connect(server.address)

@@ -114,7 +114,7 @@ class TestRestart:
 
 
 class TestServersWord:
-    def test_the_pause_that_a_server_asks_for_is_kept(self, client: Any, fake: FakeServer) -> None:
+    def test_the_pause_of_a_server_is_kept(self, client: Any, fake: FakeServer) -> None:
         fake.fail(UNAVAILABLE, status=overloaded(0.7))
         begun = time.monotonic()
         assert client.predict(NAME, ROW).outputs == 9

@@ -19,14 +19,14 @@ def many(count: int) -> predictions.PredictManyRequest:
     return predictions.PredictManyRequest(requests=[predictions.PredictRequest()] * count)
 
 
-def test_who_has_seen_nothing_asks_for_nothing() -> None:
+def test_a_new_client_names_no_revision() -> None:
     revisions = Revisions()
     for method in READS:
         assert not revisions.stamp(method, getattr(networks, f"{method}Request")()).ByteSize()
     assert not revisions.stamp("Predict", predictions.PredictRequest()).ByteSize()
 
 
-def test_reads_ask_for_what_was_seen_and_predictions_for_what_was_written() -> None:
+def test_reads_name_the_seen_revision_and_predictions_the_written_one() -> None:
     revisions = Revisions()
     revisions.note("SetAlias", networks.SetAliasResponse(revision=5))
     revisions.note("GetNetwork", networks.GetNetworkResponse(revision=9))

@@ -43,7 +43,7 @@ class TestPredictStream:
         requests = [_request(number, id=f"row {number}") for number in range(3)]
         assert [key for key, _ in client.predict_stream(requests)] == ["row 0", "row 1", "row 2"]
 
-    def test_asks_for_the_version(self, client: Any, fake: FakeServer) -> None:
+    def test_requests_the_version(self, client: Any, fake: FakeServer) -> None:
         list(client.predict_stream([_request(1, version=3), _request(2)]))
         assert [request.request.version for request in fake.calls[0].requests] == ["3", ""]
 
@@ -70,7 +70,7 @@ class TestPredictStream:
         ]
         assert responses[5].outputs.tolist() == _expected(5)
 
-    def test_a_request_may_depend_on_the_answer_before(self, client: Any) -> None:
+    def test_a_request_may_depend_on_an_earlier_response(self, client: Any) -> None:
         todo: queue.SimpleQueue[StreamRequest | None] = queue.SimpleQueue()
         todo.put(_request(1))
         seen = []
@@ -89,12 +89,12 @@ class TestPredictStream:
         with pytest.raises(KeyError, match="no more rows"):
             next(responses)
 
-    def test_refuses_an_id_that_is_in_use(self, client: Any, fake: FakeServer) -> None:
+    def test_rejects_an_id_that_is_in_use(self, client: Any, fake: FakeServer) -> None:
         fake.delay(0.2)
         with pytest.raises(errors.InvalidFieldError, match=r"'same'.*has no response yet"):
             list(client.predict_stream([_request(1, id="same"), _request(2, id="same")]))
 
-    def test_an_id_may_be_used_again_once_answered(self, client: Any) -> None:
+    def test_an_id_may_be_used_again_after_its_response(self, client: Any) -> None:
         for _ in range(2):
             assert [key for key, _ in client.predict_stream([_request(1, id="same")])] == ["same"]
 
@@ -109,7 +109,7 @@ class TestPredictStream:
         responses.close()
         assert fake.calls[0].ended.wait(5)
 
-    def test_is_read_no_faster_than_it_is_answered(self, client: Any, fake: FakeServer) -> None:
+    def test_is_read_no_faster_than_responses_come(self, client: Any, fake: FakeServer) -> None:
         taken = 0
         rows = np.ones((2_000, 2))
 
@@ -122,7 +122,7 @@ class TestPredictStream:
         responses = client.predict_stream(requests())
         next(responses)
         before, still = -1, 0
-        # Until the windows of the connection are full of requests, 32 KB each, and of answers.
+        # Until the windows of the connection are full of requests, 32 KB each, and of responses.
         while still < 5 and taken < 5_000:
             still = still + 1 if taken == before else 0
             before = taken
@@ -135,7 +135,7 @@ class TestPredictStream:
         list(client.predict_stream([_request(1)]))
         assert fake.calls[0].seconds_left is None or fake.calls[0].seconds_left > 1e6
 
-    def test_has_a_timeout_when_told(self, client: Any, fake: FakeServer) -> None:
+    def test_has_a_timeout_when_set(self, client: Any, fake: FakeServer) -> None:
         forever = threading.Event()
 
         def requests() -> Iterator[StreamRequest]:
@@ -186,23 +186,23 @@ class _Paused(_Drained):
 
 
 class TestWatch:
-    def test_tells_the_state_then_the_changes(self, client: Any) -> None:
-        told = list(itertools.islice(client.watch(), 5))
-        assert [(change.event, change.name) for change in told] == [
+    def test_yields_the_state_then_the_changes(self, client: Any) -> None:
+        changes = list(itertools.islice(client.watch(), 5))
+        assert [(change.event, change.name) for change in changes] == [
             ("current", "article-1-hidden"),
             ("current", "article-2-hidden"),
             ("current", "article-linear"),
             ("synced", ""),
             ("deleted", "gone"),
         ]
-        assert told[0].network.aliases == {"latest": 1}
-        assert told[3].network is None
-        assert told[4].network is None
-        assert told[4].revision == 8
+        assert changes[0].network.aliases == {"latest": 1}
+        assert changes[3].network is None
+        assert changes[4].network is None
+        assert changes[4].revision == 8
 
-    def test_tells_of_names_that_begin_so(self, client: Any) -> None:
-        told = list(itertools.islice(client.watch(prefix="article-l"), 2))
-        assert [change.name for change in told] == ["article-linear", ""]
+    def test_yields_only_names_with_the_prefix(self, client: Any) -> None:
+        changes = list(itertools.islice(client.watch(prefix="article-l"), 2))
+        assert [change.name for change in changes] == ["article-linear", ""]
 
     def test_leaving_early_ends_the_call(self, client: Any, fake: FakeServer) -> None:
         changes = client.watch()

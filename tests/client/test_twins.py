@@ -32,7 +32,7 @@ def test_both_take_the_same_parameters(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_what_is_answered_at_once_is_awaited(name: str) -> None:
+def test_methods_with_one_response_are_awaited(name: str) -> None:
     returns = str(inspect.signature(getattr(Client, name)).return_annotation)
     async_returns = str(inspect.signature(getattr(AsyncClient, name)).return_annotation)
     assert async_returns.replace("AsyncIterator", "Iterator") == returns

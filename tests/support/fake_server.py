@@ -113,8 +113,8 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
 
     Attributes:
         address: Where it listens.
-        calls: What it was asked, in order.
-        script: What happens at the start of the next calls, before they are answered.
+        calls: The calls received, in order.
+        script: Functions that run at the start of the next calls, one for each.
         watching: Whether a watch goes on after the state at its start.
     """
 

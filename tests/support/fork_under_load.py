@@ -28,17 +28,17 @@ NAME: Final = "article-linear"
 ROW: Final = [2.0, 3.0]
 EXPECTED: Final = 9.0
 
-ANSWERED, REJECTED, FAILED, WRONG = range(4)
-OUTCOMES: Final = {ANSWERED: "answered", REJECTED: "rejected", FAILED: "failed", WRONG: "wrong"}
+PREDICTED, REJECTED, FAILED, WRONG = range(4)
+OUTCOMES: Final = {PREDICTED: "predicted", REJECTED: "rejected", FAILED: "failed", WRONG: "wrong"}
 
 
 def outcome_of(predict: Callable[[], Any]) -> int:
     """Call in a child; return its exit code."""
     try:
-        return ANSWERED if predict().outputs.item() == EXPECTED else WRONG
+        return PREDICTED if predict().outputs.item() == EXPECTED else WRONG
     except UnavailableError:
         return REJECTED
-    except BaseException as error:  # noqa: BLE001 - told to the parent by the exit code
+    except BaseException as error:  # noqa: BLE001 - the exit code says so to the parent
         os.write(2, f"{error!r}\n".encode())
         return FAILED
 

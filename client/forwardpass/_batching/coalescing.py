@@ -3,7 +3,7 @@
 There is no timer and no setting. While a request of a key is in flight, rows of that key wait; when it ends, all that
 wait share the next one. An idle client sends a lone row at once.
 
-A batch travels as one `Predict`, which costs the server one parse and one matrix, where `PredictMany` costs one of each
+A batch is sent as one `Predict`, which costs the server one parse and one matrix, where `PredictMany` costs one of each
 row. When the server rejects a batch for its content, the same rows are sent once more as a `PredictMany`, so that each
 caller gets the prediction or the error of its own row.
 """
@@ -143,7 +143,9 @@ class Batch:
         if len(self.requests) == 1:
             return [whole]
         if len(whole.outputs) != len(self.requests):
-            raise InternalError(f"the server answered {len(self.requests)} rows with {len(whole.outputs)}")
+            raise InternalError(
+                f"the server returned {len(whole.outputs)} rows of outputs for {len(self.requests)} rows"
+            )
         return _responses.split_rows(whole)
 
     def may_concern_one_row(self, error: BaseException) -> bool:

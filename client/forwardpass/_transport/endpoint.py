@@ -100,7 +100,7 @@ def endpoint(
 
     Raises:
         InvalidFieldError: The address has no port or is a URL, the timeout is not a positive number, the token
-            cannot be sent, or it would travel unencrypted over a network.
+            cannot be sent, or it would be sent unencrypted over a network.
         OSError: The file of root certificates cannot be read.
     """
     check_address(address)
@@ -110,7 +110,7 @@ def endpoint(
     if headers and credentials is None and not local and not allow_insecure_token:
         raise _invalid(
             "token",
-            f"would travel to {address} unencrypted; use tls=True, or "
+            f"would be sent to {address} unencrypted; use tls=True, or "
             "allow_insecure_token=True when the network itself is private",
         )
     options: list[tuple[str, str | int]] = [
