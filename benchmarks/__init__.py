@@ -1,5 +1,5 @@
-"""What `make bench` runs.
+"""The benchmarks of `make bench`.
 
-A package, and not a bare folder as examples/ and tests/ are: the wheels of pyarrow 17 bring a package of the same
-name, which would hide a folder.
+Unlike examples/ and tests/, this folder is a package: the wheels of pyarrow 17 contain a package of the same name,
+which would hide a plain folder.
 """

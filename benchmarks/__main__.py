@@ -1,7 +1,7 @@
-"""Measure every row of docs/explanation/performance.md beside what is wanted: `make bench`.
+"""Measure every row of docs/explanation/performance.md and compare it with its goal: `make bench`.
 
-The server runs on core 0 and the load on core 1, so nothing else should run meanwhile. Every ratio is of two
-figures taken one after the other; the whole is repeated for some rounds, and the median counts.
+The server runs on core 0 and the load on core 1, so nothing else should run at the same time. Each ratio compares two
+figures that are measured one after the other. Everything is repeated for some rounds; the median counts.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from benchmarks import history, machine, needs, report, run
 from benchmarks.lab import Lab
 
 READING: Final = """\
-Each figure is the median of the rounds; min - max is the noise: a difference smaller than that says nothing.
-A verdict with a question mark means that rounds disagree: run it again, alone on the machine, with more rounds.
+Each figure is the median of the rounds; min - max is the noise: smaller differences mean nothing.
+A verdict with a question mark means that rounds disagree: run it again with more rounds on an idle machine.
 Compare ratios, never figures of two runs or two machines."""
 
 
@@ -32,14 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{described['cpu']}, {described['blas']} for {described['blas_kernels']}, engine {options.engine}")
     busy = machine.busy()
     if busy > 0.05:
-        print(f"warning: others use {busy:.0%} of the cores; the figures will be noisy")
+        print(f"warning: other processes use {busy:.0%} of the cores; the figures will be noisy")
     for need in needs.ALL:
         if not need.found():
-            print(f"missing: {need.name}; to get it: {need.remedy}")
+            print(f"missing: {need.name}; to install it: {need.remedy}")
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(folder=Path(folder), engine=options.engine, seconds=options.seconds)
         if options.quick:
-            lab = replace(lab, repeats=1, slot=0.0002)
+            lab = replace(lab, repeats=1, min_seconds=0.0002)
         results, timings = run.rounds(lab, options.rounds, options.rows)
         plots = run.curves(lab) if "curves" in options.rows else []
     for lines in (report.rows(results), report.peers(timings), READING.splitlines()):
@@ -71,17 +71,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parts = ",".join(run.PARTS)
     parser.add_argument(
-        "--rows", type=_parts, default=run.PARTS, metavar="PARTS", help=f"what to measure, of {parts} (default: all)"
+        "--rows", type=_parts, default=run.PARTS, metavar="PARTS", help=f"what to measure: {parts} (default: all)"
     )
     parser.add_argument("--engine", choices=("native", "grpcio"), default="native", help="the server's engine")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="number of rounds (default: %(default)s)")
     parser.add_argument(
-        "--seconds", type=int, default=3, metavar="N", help="how long each load lasts (default: %(default)s)"
+        "--seconds", type=int, default=3, metavar="N", help="duration of each load (default: %(default)s)"
     )
-    parser.add_argument("--quick", action="store_true", help="one short round, to see that everything works")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="where to write the run, instead of the history")
+    parser.add_argument("--quick", action="store_true", help="one short round, to check that everything works")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the run to this file instead of the history")
     parser.add_argument(
-        "--write-docs", action="store_true", help="put plots and whole tables into docs/explanation/performance.md"
+        "--write-docs", action="store_true", help="write plots and complete tables into docs/explanation/performance.md"
     )
     return parser
 

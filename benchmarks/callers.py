@@ -1,4 +1,4 @@
-"""The row about the Python client: many callers at once, this process being their core."""
+"""The row of the Python client: many concurrent callers in this process, on the load's core."""
 
 import asyncio
 import time
@@ -17,17 +17,17 @@ CALLERS: Final = 64
 
 
 def measure(lab: Lab) -> Mapping[str, Finding]:
-    """Compare a client that sends what waits in one call with one that sends each call for itself."""
+    """Compare a client that coalesces waiting calls with one that sends each call by itself."""
     with Server(lab, networks.MIDDLE) as server, on_core(LOAD_CORE):
-        alone, together = (
+        single, coalesced = (
             asyncio.run(_calls_per_second(lab, server.address, coalesce=coalesce)) for coalesce in (False, True)
         )
-    return {"": ratio(together, alone, calls_per_s=together, alone_calls_per_s=alone)}
+    return {"": ratio(coalesced, single, calls_per_s=coalesced, single_calls_per_s=single)}
 
 
 async def _calls_per_second(lab: Lab, address: str, *, coalesce: bool) -> float:
     row = networks.rows(networks.MIDDLE, 1)[0]
-    name = f"net-{networks.title(networks.MIDDLE)}"
+    name = f"net-{networks.label(networks.MIDDLE)}"
     async with AsyncClient(address, coalesce=coalesce) as client:
 
         async def caller(end: float) -> int:

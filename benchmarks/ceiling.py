@@ -1,4 +1,4 @@
-"""The ceiling: what gRPC in C++ can do on one core when there is nothing to compute."""
+"""The ceiling: the speed of gRPC in C++ on one core with nothing to compute."""
 
 import subprocess
 from pathlib import Path
@@ -12,17 +12,17 @@ PROGRAM: Final = Path(__file__).parents[1] / "build" / "ceiling"
 
 
 class Ceiling(Process):
-    """Returns the same bytes for each call."""
+    """A C++ server that answers each call with the same bytes."""
 
     def __init__(self, lab: Lab, response: bytes) -> None:
         _build()
-        file = lab.folder / "response"
-        file.write_bytes(response)
-        super().__init__(lab.folder / "ceiling.log", str(PROGRAM), str(file))
+        path = lab.folder / "response"
+        path.write_bytes(response)
+        super().__init__(lab.folder / "ceiling.log", str(PROGRAM), str(path))
 
 
 def _build() -> None:
-    """Compile the program, unless that is done."""
+    """Compile the program if its source is newer."""
     if PROGRAM.exists() and PROGRAM.stat().st_mtime > SOURCE.stat().st_mtime:
         return
     PROGRAM.parent.mkdir(exist_ok=True)

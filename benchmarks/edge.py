@@ -1,8 +1,8 @@
 """Measure servers behind Envoy, registrations and watchers: `python -m benchmarks.edge`.
 
-What is counted is processor time for each call, which says what a proxy or a server costs on a busy machine too, and
-calls in a second, which say it only when nobody else is at work. All setups are measured in turns, and the median
-counts. Envoy, the servers and the load share the cores, so that more servers than cores cannot bring more calls.
+It measures processor time per call, which is meaningful on a busy machine too, and calls per second, which are
+meaningful only on an idle one. The setups are measured in turns; the median counts. Envoy, the servers and the load
+share the cores, so more servers than cores do not increase the calls per second.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from tests.support.environments import made
 from tests.support.postgres import Cluster, programs
 from tests.support.server_process import ServerProcess
 
-NETWORK: Final = f"net-{networks.title(networks.MIDDLE)}"
+NETWORK: Final = f"net-{networks.label(networks.MIDDLE)}"
 REQUEST: Final = networks.request(networks.MIDDLE)
 WRITTEN: Final = "registered"
 REGISTERED: Final = 100
@@ -43,13 +43,13 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
-    """What is measured, and what of it costs processor time.
+    """A measured setup and its processes.
 
     Attributes:
-        title: What it is.
-        address: Where calls go.
-        servers: The servers' process numbers.
-        proxies: Envoy's process number, if it is there.
+        title: Its description.
+        address: The address that is called.
+        servers: The servers' process ids.
+        proxies: Envoy's process id, if there is one.
     """
 
     title: str
@@ -60,7 +60,7 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """One round of a setup: answers in a second, and microseconds of processor time for each answer."""
+    """One round of a setup: responses per second, and microseconds of processor time per response."""
 
     rate: float
     server: float
@@ -70,12 +70,16 @@ class Cost:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often (default: %(default)s)")
-    parser.add_argument("--seconds", type=int, default=4, metavar="N", help="of each load (default: %(default)s)")
-    parser.add_argument("--watchers", type=int, default=500, metavar="N", help="streams (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="number of rounds (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=int, default=4, metavar="N", help="duration of each load (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--watchers", type=int, default=500, metavar="N", help="number of watchers (default: %(default)s)"
+    )
     options = parser.parse_args()
     described = machine.describe()
-    print(f"{described['cpu']}, {os.cpu_count()} cores; others use {machine.busy():.0%} of them")
+    print(f"{described['cpu']}, {os.cpu_count()} cores; other processes use {machine.busy():.0%} of them")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lab = Lab(folder=folder, engine="native", seconds=options.seconds)
@@ -85,12 +89,12 @@ def main() -> None:
             _registrations(server, options.rounds)
             _watchers(server, options.watchers, options.rounds)
         _shared(folder, options.rounds)
-    print(f"at the end others use {machine.busy():.0%}")
+    print(f"at the end other processes use {machine.busy():.0%}")
 
 
 @contextmanager
 def setups(folder: Path) -> Iterator[Sequence[Setup]]:
-    """Start one server and two, and Envoy before each."""
+    """Start one server and two, each with Envoy in front."""
     descriptors = ROOT / "build" / "protos.binpb"
     if not descriptors.exists():
         raise SystemExit("build/protos.binpb is missing: make descriptors")
@@ -121,7 +125,7 @@ def _calls(lab: Lab, found: Sequence[Setup], rounds: int) -> None:
         for setup in found:
             servers, proxies = _seconds(setup.servers), _seconds(setup.proxies)
             measured = load(lab, setup.address, PREDICT, REQUEST)
-            # The warm-up's second costs too, and is answered at the same rate.
+            # The second of the warm-up costs processor time too, at the same rate.
             responses = measured.rate * (lab.seconds + 1)
             costs[setup.title].append(
                 Cost(
@@ -136,15 +140,17 @@ def _calls(lab: Lab, found: Sequence[Setup], rounds: int) -> None:
 
 
 def _registrations(server: ServerProcess, rounds: int) -> None:
-    """Register new versions in SQLite, one after the other."""
+    """Register new versions in SQLite, one after another."""
     with Client(server.address, timeout=60) as client:
-        _told("registrations, SQLite", REGISTERED, rounds, _registering(client), lambda: _seconds([server.process.pid]))
+        _report(
+            "registrations, SQLite", REGISTERED, rounds, _registering(client), lambda: _seconds([server.process.pid])
+        )
 
 
 def _shared(folder: Path, rounds: int) -> None:
-    """Register new versions in PostgreSQL, where one server and where four follow; what that costs the database."""
+    """Register new versions in PostgreSQL with one follower and with four; measure the cost for the database."""
     if programs() is None:
-        print("PostgreSQL is not here")
+        print("PostgreSQL is not installed")
         return
     with Cluster() as cluster:
         for count in FOLLOWERS:
@@ -164,11 +170,11 @@ def _shared(folder: Path, rounds: int) -> None:
                         time.sleep(0.01)
 
                 what = f"registrations, PostgreSQL, followed by {count}"
-                _told(what, REGISTERED, rounds, work, lambda: _seconds(_family(cluster.process.pid)))
+                _report(what, REGISTERED, rounds, work, lambda: _seconds(_family(cluster.process.pid)))
 
 
 def _registering(client: Client) -> Callable[[], None]:
-    """Return what registers new versions, one after the other."""
+    """Return a function that registers new versions, one after another."""
     rng = np.random.default_rng(1)
 
     def register() -> None:
@@ -180,7 +186,7 @@ def _registering(client: Client) -> Callable[[], None]:
 
 
 def _watchers(server: ServerProcess, watchers: int, rounds: int, count: int = 20) -> None:
-    """Move an alias, and wait until every watcher has heard of it."""
+    """Move an alias, and wait until every watcher has received the change."""
     with deliver(server.address, watchers) as move:
 
         def moves() -> None:
@@ -188,28 +194,28 @@ def _watchers(server: ServerProcess, watchers: int, rounds: int, count: int = 20
                 move()
 
         what = f"changes told to each of {watchers:,} watchers"
-        _told(what, count * watchers, rounds, moves, lambda: _seconds([server.process.pid]))
+        _report(what, count * watchers, rounds, moves, lambda: _seconds([server.process.pid]))
 
 
-def _told(what: str, count: int, rounds: int, work: Callable[[], None], seconds: Callable[[], float]) -> None:
-    """Do some work that comes to `count` of something; print how many in a second, and what each costs."""
+def _report(what: str, count: int, rounds: int, work: Callable[[], None], seconds: Callable[[], float]) -> None:
+    """Do work that counts as `count` items; print items per second and the processor time of each."""
     figures = []
     for _ in range(rounds):
         before, begun = seconds(), time.perf_counter()
         work()
         figures.append((count / (time.perf_counter() - begun), (seconds() - before) / count * 1e6))
     rate, each = (statistics.median(column) for column in zip(*figures, strict=True))
-    whose = "the database" if "PostgreSQL" in what else "the server"
-    print(f"{what}: {rate:,.0f} in a second; processor time of {whose} for one {each:,.0f} us")
+    process = "the database" if "PostgreSQL" in what else "the server"
+    print(f"{what}: {rate:,.0f} per second; processor time of {process} for one {each:,.0f} us")
 
 
 def _family(parent: int) -> list[int]:
-    """Return a process's number and its children's."""
+    """Return the ids of a process and its children."""
     return [parent, *map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
 
 
 def _seconds(pids: Sequence[int]) -> float:
-    """Return the processor time that processes have used; see proc(5), fields 14 and 15."""
+    """Return the processor time of processes in seconds; see proc(5), fields 14 and 15."""
     fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
     return sum(int(each[11]) + int(each[12]) for each in fields) / TICKS
 

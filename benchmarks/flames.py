@@ -1,7 +1,7 @@
 """Draw the flame graphs of docs/explanation/performance.md: `python -m benchmarks.flames`.
 
-py-spy looks at the server's threads some hundred times a second while h2load calls it; a thread that waits does not
-count. What runs outside Python, as the transport of engine native does, has no part in the picture.
+py-spy samples the server's threads some hundred times a second while h2load calls it; waiting threads do not count.
+Code outside Python, such as the transport of engine native, is not in the picture.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from benchmarks.report import PLOTS
 from benchmarks.server import PREDICT, Server
 
 STREAMS: Final = (1, 16)
-"""Calls in flight on each of four connections; every one is a picture."""
+"""Calls in flight on each of four connections, for one picture each."""
 
-LOOKS_PER_SECOND: Final = 400
+SAMPLES_PER_SECOND: Final = 400
 
 
 def flame(lab: Lab, streams: int, path: Path) -> None:
-    """Draw a server under Predict with one row as an SVG."""
+    """Write the flame graph of a server under one-row Predicts as an SVG."""
     with Server(lab, networks.MIDDLE) as server:
         seconds = str(lab.seconds - 1)
         command = [
@@ -37,23 +37,23 @@ def flame(lab: Lab, streams: int, path: Path) -> None:
             "--duration",
             seconds,
         ]
-        command += ["--rate", str(LOOKS_PER_SECOND), "--threads", "--function", "--nonblocking"]
+        command += ["--rate", str(SAMPLES_PER_SECOND), "--threads", "--function", "--nonblocking"]
         with subprocess.Popen(pinned(LOAD_CORE, *command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as spy:
             load(lab, server.address, PREDICT, networks.request(networks.MIDDLE), streams=streams)
             said, _ = spy.communicate(timeout=60)
         if spy.returncode:
             raise RuntimeError(f"py-spy: {said.decode().strip()}")
     title = (
-        f"Python of the server, engine {lab.engine}: Predict, one row, {networks.title(networks.MIDDLE)}, 4 x {streams}"
+        f"Python of the server, engine {lab.engine}: Predict, one row, {networks.label(networks.MIDDLE)}, 4 x {streams}"
     )
-    path.write_text(titled(path.read_text(), title))
+    path.write_text(with_title(path.read_text(), title))
 
 
-def titled(picture: str, title: str) -> str:
-    """Return an SVG of py-spy with another title than its command line, which has the machine's paths in it.
+def with_title(picture: str, title: str) -> str:
+    """Replace the title of py-spy's SVG, which is its command line with paths of the machine.
 
     Raises:
-        ValueError: It is none of py-spy's.
+        ValueError: The SVG is not from py-spy.
     """
     text, count = re.subn(r'(<text id="title"[^>]*>)[^<]*', lambda found: found[1] + title, picture)
     if count != 1:
@@ -62,7 +62,7 @@ def titled(picture: str, title: str) -> str:
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.flames", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

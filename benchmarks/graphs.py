@@ -1,4 +1,4 @@
-"""Networks that are no chains, and rows of them: a residual one, and a wide and deep one with embeddings."""
+"""The rows of networks that are graphs: a residual network, and a wide-and-deep one with embeddings."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ Weights = Mapping[str, tuple[Array, Array]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Graph:
-    """A network, and what one would write down for it.
+    """A network, and the numpy code that one would write for it.
 
     Attributes:
         network: Its spec.
-        rows: Makes so many rows that it can read, `(count, inputs)`.
-        plain: Computes rows with numpy alone.
+        rows: Returns valid rows, `(count, inputs)`.
+        plain: Computes rows with plain numpy.
     """
 
     network: spec.NetworkSpec
@@ -62,7 +62,7 @@ def _spec(**document: Any) -> spec.NetworkSpec:
 
 
 def residual() -> Graph:
-    """Make 32-64-1 with four residual blocks of layer normalization and two dense layers."""
+    """Return 32-64-1 with four residual blocks of layer normalization and two dense layers."""
     blocks = {f"{part}_{block}": (_WIDTH, _WIDTH) for block in range(_BLOCKS) for part in ("up", "down")}
     weights = _dense(np.random.default_rng(0), stem=(_WIDTH, _INPUTS), **blocks, head=(1, _WIDTH))
     layers, stream = [_layer(weights, "stem")], "stem"
@@ -92,7 +92,7 @@ def residual() -> Graph:
 
 
 def wide_and_deep() -> Graph:
-    """Make 13 numbers and 3 categories of 100 categories, looked up in a table, beside two dense layers of them."""
+    """Return 13 numbers and 3 embedded features of 100 categories, read by two dense layers and by the output."""
     random = np.random.default_rng(0)
     table = random.standard_normal((_CATEGORY_COUNT, _SIZE)).astype(np.float32)
     read = _NUMBERS + _CATEGORIES * _SIZE
@@ -123,8 +123,8 @@ def wide_and_deep() -> Graph:
         for name in ("deep_0", "deep_1"):
             h = np.maximum(h @ weights[name][0].T + weights[name][1], 0)
         matrix, bias = weights["output"]
-        response: Array = 1 / (1 + np.exp(-(np.concatenate([numbers, h], axis=1) @ matrix.T + bias)))
-        return response
+        outputs: Array = 1 / (1 + np.exp(-(np.concatenate([numbers, h], axis=1) @ matrix.T + bias)))
+        return outputs
 
     return Graph(network=network, rows=rows, plain=plain)
 
@@ -133,7 +133,7 @@ GRAPHS: Final[Mapping[str, Callable[[], Graph]]] = {"residual": residual, "wide-
 
 
 def exact(lab: Lab) -> Mapping[str, Finding]:
-    """Race exact numerics against plain numpy; their answers are compared first."""
+    """Compare exact numerics with plain numpy, after checking that their outputs agree."""
     return {name: _against_numpy(lab, make()) for name, make in GRAPHS.items()}
 
 
@@ -142,23 +142,23 @@ def _against_numpy(lab: Lab, graph: Graph) -> Finding:
     works = [partial(forward, plan, rows), partial(graph.plain, rows)]
     with on_core(LOAD_CORE):
         np.testing.assert_allclose(works[0](), works[1](), rtol=1e-3, atol=1e-3)
-        ours, theirs = best(works, repeats=lab.repeats, slot=lab.slot)
+        ours, theirs = best(works, repeats=lab.repeats, min_seconds=lab.min_seconds)
     return ratio(theirs, ours, exact_us=ours * 1e6, numpy_us=theirs * 1e6)
 
 
 def batching(lab: Lab) -> Mapping[str, Finding]:
-    """Compare one-row calls with a server of the same engine that computes each alone (`benchmarks.alone`)."""
+    """Compare one-row calls with those of a server without batching (`benchmarks.unbatched`)."""
     return {name: _batched(lab, f"net-{name}", make()) for name, make in GRAPHS.items()}
 
 
 def _batched(lab: Lab, name: str, graph: Graph) -> Finding:
     request = PredictRequest(network=name, tensor=to_tensor(graph.rows(1))).SerializeToString()
     rates = []
-    for module in ("forwardpass_server", "benchmarks.alone"):
+    for module in ("forwardpass_server", "benchmarks.unbatched"):
         with Server(lab, module=module, specs={name: graph.network}) as server:
             rates.append(load(lab, server.address, PREDICT, request).rate)
-    together, alone = rates
-    return ratio(together, alone, calls_per_s=together, alone_calls_per_s=alone)
+    batched, unbatched = rates
+    return ratio(batched, unbatched, calls_per_s=batched, unbatched_calls_per_s=unbatched)
 
 
 ROWS: Final = (

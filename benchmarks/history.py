@@ -1,4 +1,4 @@
-"""A run as JSON, to compare with later ones; `history.schema.json` describes it."""
+"""The record of a run as JSON, for comparison with later runs; `history.schema.json` describes it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def record(
     plots: Sequence[tuple[str, Plot]],
     **conditions: Any,
 ) -> dict[str, Any]:
-    """Return a run as what JSON can say; `conditions` are the engine and the options."""
+    """Return a run as a JSON object; `conditions` are the engine and the options."""
     return {
         "format": FORMAT,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -37,7 +37,7 @@ def record(
 
 
 def write(run: Mapping[str, Any], path: Path | None) -> Path:
-    """Write a run to a file; without a path, to the history."""
+    """Write a run to a file, by default to the history; return the path."""
     if path is None:
         moment = datetime.fromisoformat(run["date"])
         path = FOLDER / f"{moment:%Y-%m-%dT%H%M%SZ}-{run['engine']}.json"

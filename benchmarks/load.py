@@ -1,4 +1,4 @@
-"""Load on one unary method, by h2load on the load's core."""
+"""Load on one unary method, with h2load on the load's core."""
 
 import re
 import statistics
@@ -17,12 +17,12 @@ WARM_UP_SECONDS: Final = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """What a load saw.
+    """The figures of a load.
 
     Attributes:
-        rate: Answers in a second.
-        p50: Half of the calls took at most so many microseconds.
-        p99: 99 of 100 calls did.
+        rate: Responses per second.
+        p50: The median latency in microseconds.
+        p99: The 99th percentile of the latency in microseconds.
     """
 
     rate: float
@@ -40,10 +40,10 @@ def load(
         address: The server's.
         method: The path of a unary method.
         request: The serialized message.
-        connections: How many.
-        streams: Calls in flight on each, or with a pace at most so many.
-        pace: Calls that each connection begins in a second, however long answers take; 0 means the next
-            call begins when one is answered.
+        connections: The number of connections.
+        streams: Calls in flight on each connection; with a pace, the highest number of them.
+        pace: Calls that each connection starts per second, however long responses take; 0 starts the next call when
+            one is answered.
     """
     response = call(address, method, request)
     with tempfile.TemporaryDirectory(dir=lab.folder) as folder:
@@ -78,20 +78,20 @@ def load(
 
 
 def _framed(message: bytes) -> bytes:
-    """Return a message as gRPC sends it."""
+    """Return a message with gRPC's frame."""
     return struct.pack(">?I", False, len(message)) + message
 
 
 def _check(report: str, *, lines: int, responses: int, size: int) -> None:
-    """Refuse a load whose calls were not answered.
+    """Check that the calls of a load succeeded.
 
-    To h2load each HTTP 200 is a success, and a gRPC error is one too; but it has no message. What h2load calls
-    data has the warm-up's in it; the total and the headers have not.
+    h2load counts each HTTP 200 as a success, gRPC errors too; but those have no message, so the received bytes tell.
+    Its figure for data includes the warm-up; those for the total and the headers do not.
     """
     if responses < 100 or responses < 0.99 * lines:
-        raise RuntimeError(f"h2load: {responses} answers to {lines} calls\n{report}")
+        raise RuntimeError(f"h2load: {responses} responses to {lines} calls\n{report}")
     found = re.search(r"^traffic: .*?\((\d+)\) total, .*?\((\d+)\) headers", report, flags=re.MULTILINE)
     received = int(found[1]) - int(found[2]) if found else 0
-    # Half is enough to tell, since h2load may count the bytes of an answer before or after the answer itself.
+    # Half is enough, since h2load may count the bytes of a response before or after the response itself.
     if received < 0.5 * responses * size:
-        raise RuntimeError(f"h2load: {responses} answers of {size} bytes are more than {received} bytes\n{report}")
+        raise RuntimeError(f"h2load: {responses} responses of {size} bytes are more than {received} bytes\n{report}")

@@ -1,4 +1,4 @@
-"""What figures depend on: the processor, the versions, the commit. Nothing that tells whose machine it is."""
+"""The facts that figures depend on: processor, versions, commit. Nothing identifies the machine's owner."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np  # noqa: F401 - loads the BLAS that is asked about
+import numpy as np  # noqa: F401 - loads the BLAS that is described
 from threadpoolctl import threadpool_info
 
 PACKAGES: Final = (
@@ -24,7 +24,7 @@ PACKAGES: Final = (
 
 
 def describe() -> dict[str, object]:
-    """Describe the machine by what matters for speed."""
+    """Describe the machine by the facts that matter for speed."""
     blas: dict[str, Any] = next((info for info in threadpool_info() if info["user_api"] == "blas"), {})
     return {
         "cpu": _cpu(),
@@ -36,7 +36,7 @@ def describe() -> dict[str, object]:
 
 
 def busy(seconds: float = 1.0) -> float:
-    """Return the share of all cores' time that somebody uses while we wait, from 0 to 1."""
+    """Return the share of all cores' time that other processes use, from 0 to 1."""
     before = _jiffies()
     time.sleep(seconds)
     used, idle = (after - earlier for after, earlier in zip(_jiffies(), before, strict=True))
@@ -44,7 +44,7 @@ def busy(seconds: float = 1.0) -> float:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what takes part, as far as it is installed."""
+    """Return the versions of the packages that are installed."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -55,14 +55,14 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Return the commit that is measured, with a `+` when files were changed since."""
+    """Return the measured commit, with a `+` if files have changed since."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     return ran.stdout.strip()
 
 
 def _jiffies() -> tuple[int, int]:
-    """Return how long the cores have worked and idled; https://man7.org/linux/man-pages/man5/proc_stat.5.html."""
+    """Return the time that the cores have worked and idled; https://man7.org/linux/man-pages/man5/proc_stat.5.html."""
     total = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     idle = total[3] + total[4]
     return sum(total) - idle, idle

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from benchmarks import networks
-from benchmarks.lab import NEIGHBOUR_CORE, Lab, pinned
+from benchmarks.lab import BACKGROUND_CORE, Lab, pinned
 from benchmarks.load import Load, load
 from benchmarks.needs import LOAD
 from benchmarks.server import PREDICT, Server
@@ -21,19 +21,19 @@ from benchmarks.table import Finding, Goal, Row, ratio
 PACE: Final = 250
 """Calls a second on each of four connections."""
 
-NEIGHBOURS: Final = {"upload": "a 50 MB network is registered", "predict": "100,000-row calls run"}
+BACKGROUND: Final = {"upload": "a 50 MB network is registered", "predict": "100,000-row calls run"}
 
 
 def measure(lab: Lab) -> Mapping[str, Finding]:
-    """Compare small calls beside large ones with small calls alone, on one server."""
+    """Compare small calls beside large ones with small calls on an otherwise idle server."""
     with Server(lab, networks.MIDDLE) as server:
-        alone = _paced(lab, server.address)
+        idle = _paced(lab, server.address)
         busy = {}
-        for name in NEIGHBOURS:
-            with _neighbour(server.address, name):
+        for name in BACKGROUND:
+            with _background_load(server.address, name):
                 busy[name] = _paced(lab, server.address)
     return {
-        name: ratio(load.p99, alone.p99, p99_us=load.p99, p50_us=load.p50, alone_p99_us=alone.p99)
+        name: ratio(load.p99, idle.p99, p99_us=load.p99, p50_us=load.p50, idle_p99_us=idle.p99)
         for name, load in busy.items()
     }
 
@@ -43,19 +43,19 @@ def _paced(lab: Lab, address: str) -> Load:
 
 
 @contextmanager
-def _neighbour(address: str, name: str) -> Iterator[None]:
-    command = pinned(NEIGHBOUR_CORE, sys.executable, "-m", "benchmarks.neighbours", address, name)
+def _background_load(address: str, name: str) -> Iterator[None]:
+    command = pinned(BACKGROUND_CORE, sys.executable, "-m", "benchmarks.background_load", address, name)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             readable, _, _ = select.select([process.stdout], [], [], 120)
             if not readable or process.stdout.readline() != "begun\n":
-                raise RuntimeError(f"the neighbour {name} did not begin")
+                raise RuntimeError(f"the background load {name} did not start")
             yield
             process.terminate()
             count = int(process.stdout.readline())
             if count < 2:
-                raise RuntimeError(f"the neighbour {name} had {count} answers meanwhile; measure longer")
+                raise RuntimeError(f"the background load {name} had only {count} responses; measure longer")
         finally:
             process.kill()
 
@@ -65,7 +65,7 @@ ROWS: Final = (
         number=3,
         goals={
             name: Goal(title=f"p99 of one-row calls while {what} / alone", wanted=3, at_most=True)
-            for name, what in NEIGHBOURS.items()
+            for name, what in BACKGROUND.items()
         },
         measure=measure,
         needs=LOAD,

@@ -1,4 +1,4 @@
-"""What rows need of the machine, and how to get it."""
+"""Programs and packages that rows need, and how to install them."""
 
 import os
 import shutil
@@ -13,12 +13,12 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
-    """Something that may be missing.
+    """A program or package that may be missing.
 
     Attributes:
-        name: What it is.
-        found: Says whether it is there.
-        remedy: How to get it.
+        name: Its name.
+        found: Says whether it is installed.
+        remedy: How to install it.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Need:
 
 
 def missing(needs: Iterable[Need]) -> str:
-    """Return a sentence about what is missing, or ""."""
+    """Return a sentence that names the missing ones, or ""."""
     return "; ".join(f"needs {need.name}: {need.remedy}" for need in needs if not need.found())
 
 
@@ -67,10 +67,10 @@ ALL: Final = (H2LOAD, CORES, GRPC_CPP, NATIVE, ONNXRUNTIME, TORCH, SKLEARN)
 
 
 def py_spy() -> Path:
-    """Return where py-spy is installed, beside this Python."""
+    """Return the path of py-spy beside this Python."""
     return Path(sysconfig.get_path("scripts")) / "py-spy"
 
 
 def engine(name: str) -> tuple[Need, ...]:
-    """Return what an engine needs."""
+    """Return the needs of an engine."""
     return (NATIVE,) if name == "native" else ()

@@ -1,4 +1,4 @@
-"""The networks that are measured: random weights, relu."""
+"""The measured networks: dense layers with random weights and relu."""
 
 import itertools
 from typing import Final
@@ -18,13 +18,13 @@ LARGE: Final[Sizes] = (784, 512, 512, 10)
 ALL: Final = (SMALL, MIDDLE, LARGE)
 
 
-def title(sizes: Sizes) -> str:
-    """Return `30-64-32-1` and the like."""
+def label(sizes: Sizes) -> str:
+    """Return the sizes as text, for example `30-64-32-1`."""
     return "-".join(map(str, sizes))
 
 
 def weights(sizes: Sizes, dtype: str = "float32") -> list[tuple[Array, Array]]:
-    """Make each layer's weights, `(outputs, inputs)`, and bias, `(outputs,)`; the same at each call."""
+    """Return the weights, `(outputs, inputs)`, and bias, `(outputs,)`, of each layer; the same at each call."""
     rng = np.random.default_rng(0)
     return [
         (
@@ -36,7 +36,7 @@ def weights(sizes: Sizes, dtype: str = "float32") -> list[tuple[Array, Array]]:
 
 
 def plan(sizes: Sizes, dtype: str = "float32", *, fast: bool = False) -> Plan:
-    """Make a plan that is ready to compute."""
+    """Return a plan that is ready to compute."""
     layers = tuple(
         Dense(name=f"layer_{index}", weights=matrix, bias=bias, activation="relu")
         for index, (matrix, bias) in enumerate(weights(sizes, dtype))
@@ -45,7 +45,7 @@ def plan(sizes: Sizes, dtype: str = "float32", *, fast: bool = False) -> Plan:
 
 
 def network(sizes: Sizes, dtype: str = "float32") -> spec.NetworkSpec:
-    """Make a spec that can be registered."""
+    """Return the spec of a network."""
     return spec.parse(
         {
             "format": spec.FORMAT,
@@ -59,19 +59,19 @@ def network(sizes: Sizes, dtype: str = "float32") -> spec.NetworkSpec:
 
 
 def rows(sizes: Sizes, count: int, dtype: str = "float32") -> Array:
-    """Make inputs, shape `(count, inputs)`."""
+    """Return inputs, `(count, inputs)`."""
     return np.random.default_rng(1).standard_normal((count, sizes[0])).astype(dtype)
 
 
 def request(sizes: Sizes, count: int = 1) -> bytes:
-    """Serialize a call for a network registered under its title; it is a `TraceRequest` just as well."""
-    return PredictRequest(network=f"net-{title(sizes)}", tensor=to_tensor(rows(sizes, count))).SerializeToString()
+    """Serialize a `PredictRequest` for a network registered under its label; it is a valid `TraceRequest` too."""
+    return PredictRequest(network=f"net-{label(sizes)}", tensor=to_tensor(rows(sizes, count))).SerializeToString()
 
 
 def infer_request(sizes: Sizes, count: int = 1) -> bytes:
-    """Serialize the same call as `request` in the Open Inference Protocol, with an id as its clients give."""
+    """Serialize the same request in the Open Inference Protocol, with an id as its clients send."""
     values = rows(sizes, count)
     tensor = ModelInferRequest.InferInputTensor(name="inputs", datatype="FP32", shape=values.shape)
     return ModelInferRequest(
-        model_name=f"net-{title(sizes)}", id="request-1", inputs=[tensor], raw_input_contents=[values.tobytes()]
+        model_name=f"net-{label(sizes)}", id="request-1", inputs=[tensor], raw_input_contents=[values.tobytes()]
     ).SerializeToString()

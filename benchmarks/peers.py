@@ -1,7 +1,7 @@
-"""`forward` beside what else computes a network: one thread each, the same weights, the answers compared.
+"""`forward` and its peers, which compute the same network: one thread each, with the outputs compared.
 
-A peer is a function of a plan and rows that returns the work to time, or None where it has no such dtype.
-Importing a peer takes seconds, so each is imported when it is asked for.
+A peer is a function of a plan and rows that returns the work to time. Importing a peer takes seconds, so each is
+imported on use.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,14 +26,14 @@ Work = Callable[[], Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """How long one contender took.
+    """The time of one peer.
 
     Attributes:
-        network: The network's title.
-        dtype: Of weights and rows.
-        rows: How many rows at once.
-        contender: Who computed.
-        microseconds: For all the rows.
+        network: The network's label.
+        dtype: The dtype of weights and rows.
+        rows: The number of rows.
+        contender: The peer.
+        microseconds: The time for all rows.
     """
 
     network: str
@@ -44,7 +44,7 @@ class Timing:
 
 
 def numpy(plan: Plan, rows: Array) -> Work:
-    """Compute as one would write it down; the last bits of a row depend on the batch composition."""
+    """Compute with plain numpy; the last bits of a row depend on the batch composition."""
 
     def work() -> Array:
         values = rows
@@ -118,7 +118,7 @@ def torch(plan: Plan, rows: Array) -> Work:
 
 
 def sklearn(plan: Plan, rows: Array) -> Work:
-    """Compute with scikit-learn's MLPRegressor, its checks of the input included."""
+    """Compute with scikit-learn's MLPRegressor, including its checks of the input."""
     from sklearn.neural_network import MLPRegressor  # noqa: PLC0415
 
     model = MLPRegressor(activation="relu")
@@ -144,7 +144,7 @@ PEERS: Final[Mapping[str, tuple[Peer, tuple[Need, ...]]]] = {
 
 
 def race(lab: Lab, sizes: networks.Sizes, dtype: str, count: int, *names: str) -> list[float]:
-    """Return the seconds that each of some peers takes for so many rows."""
+    """Return the seconds that each peer takes for the rows."""
     plan, rows = networks.plan(sizes, dtype), networks.rows(sizes, count, dtype)
     works = [PEERS[name][0](plan, rows) for name in names]
     expected = exact(plan, rows)()
@@ -153,23 +153,23 @@ def race(lab: Lab, sizes: networks.Sizes, dtype: str, count: int, *names: str) -
             work().reshape(expected.shape), expected, rtol=1e-3, atol=1e-3, err_msg=f"{name} computes something else"
         )
     with on_core(LOAD_CORE):
-        return best(works, repeats=lab.repeats, slot=lab.slot)
+        return best(works, repeats=lab.repeats, min_seconds=lab.min_seconds)
 
 
 def contenders() -> tuple[str, ...]:
-    """Return the names of the peers that are installed."""
+    """Return the names of the installed peers."""
     return tuple(name for name, (_, needs) in PEERS.items() if all(need.found() for need in needs))
 
 
 def measure(lab: Lab) -> Iterator[Timing]:
-    """Let everyone who is installed compute every network in both dtypes, some rows at once."""
+    """Time every installed peer on every network, in both dtypes, with different numbers of rows."""
     names = contenders()
     for sizes in networks.ALL:
         for dtype in DTYPES:
             for count in ROWS:
                 for name, seconds in zip(names, race(lab, sizes, dtype, count, *names), strict=True):
                     yield Timing(
-                        network=networks.title(sizes),
+                        network=networks.label(sizes),
                         dtype=dtype,
                         rows=count,
                         contender=name,

@@ -1,4 +1,4 @@
-"""Line plots as SVG, in colours that can be read on white and on black."""
+"""Line plots as SVG, in colours that are readable on white and on black."""
 
 import itertools
 import math
@@ -21,11 +21,11 @@ class Plot:
     """A plot of lines.
 
     Attributes:
-        title: What is shown.
-        x: What goes to the right, with its unit.
-        y: What goes up, with its unit.
+        title: The heading.
+        x: The label of the x axis, with its unit.
+        y: The label of the y axis, with its unit.
         lines: The points of each line by its name, x ascending.
-        log_y: Whether equal steps up are equal factors, as equal steps to the right are.
+        log_y: Whether the y axis is logarithmic; the x axis always is.
     """
 
     title: str
@@ -83,7 +83,7 @@ def _ticks(values: Sequence[float], *, log: bool) -> list[float]:
 
 
 def _scale(ticks: Sequence[float], start: float, end: float, *, log: bool) -> Callable[[float], float]:
-    """Return what maps the axis from its first tick to its last on pixels."""
+    """Return the function that maps the axis, from its first tick to its last, to pixels."""
     measure: Callable[[float], float] = math.log if log else float
     low, high = measure(ticks[0]), measure(ticks[-1])
     return lambda value: start + (measure(value) - low) / (high - low) * (end - start)

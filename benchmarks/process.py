@@ -1,4 +1,4 @@
-"""Rows that need no server: the core beside its peers."""
+"""Rows without a server: the core and its peers."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -13,14 +13,14 @@ COUNT: Final = 1024
 
 
 def fast(lab: Lab) -> Mapping[str, Finding]:
-    """Race numerics `fast` against ONNX Runtime."""
-    return {networks.title(sizes): _against(lab, sizes, "float32", "fast", "onnxruntime") for sizes in networks.ALL}
+    """Compare numerics `fast` with ONNX Runtime."""
+    return {networks.label(sizes): _against(lab, sizes, "float32", "fast", "onnxruntime") for sizes in networks.ALL}
 
 
 def exact(lab: Lab) -> Mapping[str, Finding]:
-    """Race exact numerics against plain numpy."""
+    """Compare exact numerics with plain numpy."""
     return {
-        f"{networks.title(sizes)} {dtype}": _against(lab, sizes, dtype, "exact", "numpy")
+        f"{networks.label(sizes)} {dtype}": _against(lab, sizes, dtype, "exact", "numpy")
         for sizes in networks.ALL
         for dtype in DTYPES
     }
@@ -35,7 +35,7 @@ ROWS: Final = (
     Row(
         number=7,
         goals={
-            (key := networks.title(sizes)): Goal(title=f"forward, 1,024 rows, fast / onnxruntime, {key}", wanted=0.9)
+            (key := networks.label(sizes)): Goal(title=f"forward, 1,024 rows, fast / onnxruntime, {key}", wanted=0.9)
             for sizes in networks.ALL
         },
         measure=fast,
@@ -44,7 +44,7 @@ ROWS: Final = (
     Row(
         number=8,
         goals={
-            (key := f"{networks.title(sizes)} {dtype}"): Goal(
+            (key := f"{networks.label(sizes)} {dtype}"): Goal(
                 title=f"forward, 1,024 rows, exact / plain numpy, {key}", wanted=0.6
             )
             for sizes in networks.ALL

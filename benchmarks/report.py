@@ -1,4 +1,4 @@
-"""What a run prints, and what it writes into docs/explanation/performance.md."""
+"""Reports of a run: on the terminal, and in docs/explanation/performance.md."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ PLOTS: Final = DOCS / "performance"
 
 
 def rows(results: Sequence[Result]) -> Iterator[str]:
-    """Write the table for a terminal."""
+    """Yield the lines of the table for a terminal."""
     if not results:
         return
     wide = max(len(result.goal.title) for result in results)
@@ -32,7 +32,7 @@ def rows(results: Sequence[Result]) -> Iterator[str]:
 
 
 def peers(timings: Sequence[Timing]) -> Iterator[str]:
-    """Write how long everyone took, for a terminal: the median of the rounds in microseconds."""
+    """Yield the lines of the peers' times for a terminal: medians of the rounds in microseconds."""
     if not timings:
         return
     table = _grid(timings)
@@ -51,7 +51,7 @@ def write_docs(
     """Write a run's tables and plots into docs/explanation/performance.md, in the sections of its engine.
 
     Args:
-        run: Its record, for what was measured on what.
+        run: The record of the run, for its conditions.
         results: The rows.
         timings: The peers.
         plots: By the names of their files.
@@ -95,7 +95,7 @@ def _markdown_peers(timings: Sequence[Timing]) -> Iterator[str]:
 
 
 class _Grid(NamedTuple):
-    """Timings with a line for each network, dtype and number of rows, and a column for each contender."""
+    """Timings with a line for each network, dtype and number of rows, and a column for each peer."""
 
     names: Sequence[str]
     lines: Sequence[tuple[tuple[str, str, int], Sequence[float]]]
@@ -111,7 +111,7 @@ def _grid(timings: Sequence[Timing]) -> _Grid:
 
 
 def _replaced(text: str, name: str, lines: Sequence[str]) -> str:
-    """Put lines between `<!-- name -->` and `<!-- /name -->`."""
+    """Replace the lines between `<!-- name -->` and `<!-- /name -->`."""
     opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
     section = "\n".join([opening, "", *lines, "", closing])
     changed, count = re.subn(f"{opening}.*?{closing}", lambda _: section, text, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""A run: rounds of rows and peers, then curves. What fails is told, and the rest goes on."""
+"""A run: rounds of rows and peers, then curves. A failure is reported and the rest continues."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ PARTS: Final = (*(str(row.number) for row in ROWS), "peers", "curves")
 
 
 def rounds(lab: Lab, count: int, parts: Collection[str]) -> tuple[list[Result], list[Timing]]:
-    """Measure rows and peers, all of them once in each round, so that a noisy minute does not hit one row only."""
+    """Measure all rows and peers once in each round, so that a noisy minute does not affect one row only."""
     rows = [row for row in ROWS if str(row.number) in parts]
     results = {
         row.number: {key: Result(row=row.number, key=key, goal=goal) for key, goal in row.goals.items()} for row in rows
@@ -28,19 +28,19 @@ def rounds(lab: Lab, count: int, parts: Collection[str]) -> tuple[list[Result], 
     timings: list[Timing] = []
     for number in range(1, count + 1):
         for row in rows:
-            with _told(f"round {number} of {count}: row {row.number}"):
+            with _progress(f"round {number} of {count}: row {row.number}"):
                 _measure(lab, row, results[row.number])
         if "peers" in parts:
-            with _told(f"round {number} of {count}: peers"):
+            with _progress(f"round {number} of {count}: peers"):
                 timings += peers.measure(lab)
     return [result for found in results.values() for result in found.values()], timings
 
 
 def curves(lab: Lab) -> list[tuple[str, Plot]]:
-    """Measure the curves; those that cannot be measured here are left out."""
+    """Measure the curves; those that this machine cannot measure are left out."""
     plots: list[tuple[str, Plot]] = []
     for curve in CURVES:
-        with _told(f"curve: {curve.measure.__name__}"):
+        with _progress(f"curve: {curve.measure.__name__}"):
             lacking = _lacking(lab, curve.needs)
             if lacking:
                 print(lacking, file=sys.stderr)
@@ -53,7 +53,7 @@ def curves(lab: Lab) -> list[tuple[str, Plot]]:
 
 
 def _measure(lab: Lab, row: Row, results: Mapping[str, Result]) -> None:
-    """Take one round of a row; where that is not possible, say why."""
+    """Measure one round of a row, or record why that is not possible."""
     findings, skipped = {}, _lacking(lab, row.needs)
     if not skipped:
         try:
@@ -69,14 +69,14 @@ def _measure(lab: Lab, row: Row, results: Mapping[str, Result]) -> None:
 
 
 def _lacking(lab: Lab, wanted: Sequence[needs.Need]) -> str:
-    """Say what is missing; whatever needs cores runs a server, and that needs its engine."""
+    """Name the missing needs; a row that needs cores runs a server, which needs its engine."""
     engine = needs.engine(lab.engine) if needs.CORES in wanted else ()
     return needs.missing([*wanted, *(need for need in engine if need not in wanted)])
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Say what is going on, and for how long it was."""
+def _progress(what: str) -> Iterator[None]:
+    """Print what is being measured, and the time it took."""
     begun = time.perf_counter()
     print(what, end=" ", file=sys.stderr, flush=True)
     yield

@@ -1,4 +1,4 @@
-"""How speed grows with size: each function measures one plot."""
+"""Plots of speed over size; each function measures one or two of them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ DEPTHS: Final = (1, 2, 4, 8, 16, 32, 64)
 CALLERS: Final = ((1, 1), (2, 1), (4, 1), (4, 2), (4, 4), (4, 8), (4, 16), (4, 32), (4, 64))
 """Connections, and calls in flight on each."""
 
-STOCKS: Final = (10, 100, 1_000, 10_000)
+NETWORK_COUNTS: Final = (10, 100, 1_000, 10_000)
 
 
 def rows(lab: Lab) -> Iterator[tuple[str, Plot]]:
@@ -28,7 +28,7 @@ def rows(lab: Lab) -> Iterator[tuple[str, Plot]]:
     lines = {}
     for sizes in networks.ALL:
         times = [(count, race(lab, sizes, "float32", count, "exact")[0]) for count in COUNTS]
-        lines[networks.title(sizes)] = [(count, count / seconds) for count, seconds in times]
+        lines[networks.label(sizes)] = [(count, count / seconds) for count, seconds in times]
     yield (
         "rows",
         Plot(title="Rows at once: forward, exact, float32", x="rows in one call", y="rows per second", lines=lines),
@@ -71,13 +71,13 @@ def _by_size(lab: Lab, sizes: Sequence[tuple[int, networks.Sizes]]) -> Mapping[s
     return lines
 
 
-def stock(lab: Lab) -> Iterator[tuple[str, Plot]]:
-    """Measure the start of servers with ever more networks."""
-    found = [(count, *started(lab, count)) for count in STOCKS]
+def registered_networks(lab: Lab) -> Iterator[tuple[str, Plot]]:
+    """Measure the start of servers with more and more networks."""
+    found = [(count, *started(lab, count)) for count in NETWORK_COUNTS]
     yield (
         "networks-start",
         Plot(
-            title="Registered networks: start to first answer",
+            title="Registered networks: start to first response",
             x="networks",
             y="seconds",
             lines={lab.engine: [(count, seconds) for count, seconds, _ in found]},
@@ -136,7 +136,7 @@ def _loads(lab: Lab, address: str, request: bytes) -> list[tuple[int, Load]]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """What measures a few plots, and what it needs."""
+    """A function that measures plots, and its needs."""
 
     measure: Callable[[Lab], Iterator[tuple[str, Plot]]]
     needs: Sequence[Need] = ()
@@ -146,6 +146,6 @@ CURVES: Final = (
     Curve(measure=rows),
     Curve(measure=width),
     Curve(measure=depth),
-    Curve(measure=stock, needs=(CORES,)),
+    Curve(measure=registered_networks, needs=(CORES,)),
     Curve(measure=callers, needs=LOAD),
 )

@@ -1,4 +1,4 @@
-"""The servers that are measured, each a process of its own on the server's core."""
+"""The measured servers, each a process of its own on the server's core."""
 
 import os
 import select
@@ -25,11 +25,11 @@ MIB: Final = 2**20
 
 
 class Process:
-    """A server process that says `... ready on ADDRESS` when it is.
+    """A server process that prints `... ready on ADDRESS` when it is ready.
 
     Attributes:
-        address: Where it listens.
-        pid: The process's number.
+        address: The address on which it listens.
+        pid: The process id.
     """
 
     def __init__(self, log: Path, *command: str) -> None:
@@ -49,7 +49,7 @@ class Process:
         self.pid = self._process.pid
 
     def age(self) -> float:
-        """Return the seconds since the process was asked for."""
+        """Return the seconds since the process was started."""
         return time.perf_counter() - self._begun
 
     def memory(self) -> float:
@@ -78,10 +78,10 @@ class Server(Process):
 
     Args:
         lab: The conditions.
-        sizes: Networks to register, each under `net-` and its title.
-        engine: Another engine than the lab's.
-        module: Another program that takes the same command line.
-        database: A file to keep; without it a new one is made.
+        sizes: Networks to register, each as `net-` and its label.
+        engine: The engine; by default the lab's.
+        module: The program; by default the server itself.
+        database: The SQLite file; by default a new one.
         specs: Other networks to register, by name.
     """
 
@@ -99,7 +99,7 @@ class Server(Process):
         flags = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{database}", "--lame-duck", "0"]
         flags += ["--engine", engine or lab.engine]
         super().__init__(folder / "log", sys.executable, "-m", module, "serve", *flags)
-        wanted = {**{f"net-{networks.title(each)}": networks.network(each) for each in sizes}, **specs}
+        wanted = {**{f"net-{networks.label(each)}": networks.network(each) for each in sizes}, **specs}
         if wanted:
             with Client(self.address, timeout=60) as client:
                 for name, network in wanted.items():
@@ -107,7 +107,7 @@ class Server(Process):
 
 
 def call(address: str, method: str, request: bytes) -> bytes:
-    """Make one call with grpcio; return the reply."""
+    """Make one call with grpcio; return the response."""
     with grpc.insecure_channel(address) as channel:
         multicallable: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
         return multicallable(request, timeout=60, wait_for_ready=True)

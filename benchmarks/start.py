@@ -1,4 +1,4 @@
-"""Rows about the start and about memory."""
+"""The rows of start time and memory."""
 
 import time
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Final
 
 from forwardpass import Client
 
-from benchmarks import stock
+from benchmarks import many_networks
 from benchmarks.lab import Lab
 from benchmarks.needs import CORES
 from benchmarks.server import ARTICLE, Server
@@ -17,13 +17,13 @@ SETTLED_SECONDS: Final = 0.5
 
 
 def few(lab: Lab) -> Mapping[str, Finding]:
-    """Start a server with its three own networks, from the command to the first answer."""
+    """Measure the start of a server with its three built-in networks, from the command to the first response."""
     seconds, _ = started(lab, 0)
     return {"": Finding(value=seconds, figures={"start_s": seconds})}
 
 
 def many(lab: Lab) -> Mapping[str, Finding]:
-    """Start a server with many networks, of which none but one is called."""
+    """Measure the start of a server with many networks, of which one is called, and the memory of the others."""
     _, usual = started(lab, 0)
     seconds, memory = started(lab, MANY)
     growth = (memory - usual) * 1024 / MANY
@@ -34,20 +34,20 @@ def many(lab: Lab) -> Mapping[str, Finding]:
 
 
 def idle(lab: Lab) -> Mapping[str, Finding]:
-    """Look at the memory of a server with three networks that was called once."""
+    """Measure the memory of a server with three networks after one call."""
     _, memory = started(lab, 0)
     return {"": Finding(value=memory, figures={"memory_MiB": memory})}
 
 
 def started(lab: Lab, count: int) -> tuple[float, float]:
-    """Start a server with so many networks more than the three it always has.
+    """Start a server with `count` networks besides the three built-in ones.
 
     Returns:
-        Seconds from the command to the first answer, and MiB of memory once it is idle.
+        Seconds from the command to the first response, and MiB of memory once it is idle.
     """
-    database = stock.database(lab, count)
+    database = many_networks.create_database(lab, count)
     with Server(lab, database=database):
-        pass  # whatever it reads is in the file cache now
+        pass  # now its files are in the page cache
     with Server(lab, database=database) as server, Client(server.address) as client:
         client.predict(ARTICLE, [3, 5])
         seconds = server.age()

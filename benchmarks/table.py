@@ -1,4 +1,4 @@
-"""The rows of the table: what is wanted, what was found."""
+"""The rows of the table: goals, findings and results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from benchmarks.needs import Need
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:
-    """What is wanted of one figure.
+    """The goal of one figure.
 
     Attributes:
-        title: What is measured against what.
+        title: The two things that are compared.
         wanted: The figure to reach.
         at_most: Whether less is better.
         unit: `x` for a ratio of two figures of one run, or the unit.
@@ -25,7 +25,7 @@ class Goal:
     unit: str = "x"
 
     def reached(self, value: float) -> bool:
-        """Say whether a figure is as wanted."""
+        """Say whether a figure reaches the goal."""
         return value <= self.wanted if self.at_most else value >= self.wanted
 
 
@@ -34,8 +34,8 @@ class Finding:
     """One figure of one round.
 
     Attributes:
-        value: In the goal's unit.
-        figures: What it was computed from, by names that end in their unit.
+        value: The figure in the goal's unit.
+        figures: The figures that it was computed from, by names that end in their unit.
     """
 
     value: float
@@ -44,13 +44,13 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A row of the table, or a few that are measured together.
+    """A row of the table, or several that are measured together.
 
     Attributes:
         number: Its number, for `--rows`.
-        goals: By what tells them apart; a lone one has the key "".
-        measure: Takes one round; returns a finding for each goal.
-        needs: What the machine must have for it.
+        goals: The goals by key; a single goal has the key "".
+        measure: Measures one round; returns a finding for each goal.
+        needs: Programs and packages that must be installed.
     """
 
     number: int
@@ -61,14 +61,14 @@ class Row:
 
 @dataclass(kw_only=True, slots=True)
 class Result:
-    """What several rounds said about one goal.
+    """The findings of all rounds for one goal.
 
     Attributes:
         row: The row's number.
-        key: Which of its goals.
-        goal: What is wanted.
+        key: The key of the goal.
+        goal: The goal.
         findings: One for each round.
-        skipped: Why there are none, or "".
+        skipped: Why there are no findings, or "".
     """
 
     row: int
@@ -84,16 +84,16 @@ class Result:
 
     @property
     def median(self) -> float:
-        """The figure that counts."""
+        """The median of the rounds."""
         return median(self.values)
 
     @property
     def verdict(self) -> str:
-        """`reached` or `missed`, with a question mark where rounds disagree."""
+        """`reached` or `missed`, with a question mark if rounds disagree."""
         sure = len({self.goal.reached(value) for value in self.values}) == 1
         return ("reached" if self.goal.reached(self.median) else "missed") + ("" if sure else "?")
 
 
 def ratio(above: float, below: float, **figures: float) -> Finding:
-    """Make the finding that is one figure divided by another."""
+    """Return the finding of one figure divided by another."""
     return Finding(value=above / below, figures=figures)

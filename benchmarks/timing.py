@@ -1,4 +1,4 @@
-"""Taking time in process."""
+"""Timing in process."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 Work = Callable[[], object]
 
 
-def best(works: Sequence[Work], *, repeats: int = 9, slot: float = 0.005) -> list[float]:
-    """Return each work's best time in seconds; they take turns, so that a noisy moment hits all.
+def best(works: Sequence[Work], *, repeats: int = 9, min_seconds: float = 0.005) -> list[float]:
+    """Return each work's best time in seconds; the works take turns, so that a noisy moment affects all of them.
 
     Args:
-        works: What to do.
-        repeats: How many turns.
-        slot: The least time of one turn in seconds; the work is done as often as that takes.
+        works: The works to time.
+        repeats: The number of turns.
+        min_seconds: The shortest turn; the work is repeated until it takes that long.
     """
     times = [float("inf")] * len(works)
     counts = [1] * len(works)
@@ -23,7 +23,7 @@ def best(works: Sequence[Work], *, repeats: int = 9, slot: float = 0.005) -> lis
                 for _ in range(counts[index]):
                     work()
                 spent = time.perf_counter() - start
-                if spent > slot:
+                if spent > min_seconds:
                     break
                 counts[index] *= 4
             times[index] = min(times[index], spent / counts[index])

@@ -1,4 +1,4 @@
-"""Rows over the wire: calls by h2load to a server on a core of its own."""
+"""Rows over the network: h2load calls a server on a core of its own."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,7 +19,7 @@ BATCH: Final = 1000
 
 
 def ceiling(lab: Lab, *, streams: int) -> Mapping[str, Finding]:
-    """Compare one-row calls with a C++ server that sends the same reply without thinking."""
+    """Compare one-row calls with a C++ server that sends the same response without computing it."""
     request = networks.request(networks.MIDDLE)
     with Server(lab, networks.MIDDLE) as server:
         response = call(server.address, PREDICT, request)
@@ -41,24 +41,24 @@ def engines(lab: Lab) -> Mapping[str, Finding]:
 
 
 def batching(lab: Lab) -> Mapping[str, Finding]:
-    """Compare with a server of the same engine that computes each call alone (`benchmarks.alone`)."""
+    """Compare with a server without batching (`benchmarks.unbatched`)."""
     request = networks.request(networks.LARGE)
     rates = []
-    for module in ("forwardpass_server", "benchmarks.alone"):
+    for module in ("forwardpass_server", "benchmarks.unbatched"):
         with Server(lab, networks.LARGE, module=module) as server:
             rates.append(load(lab, server.address, PREDICT, request).rate)
-    together, alone = rates
-    return {"": ratio(together, alone, calls_per_s=together, alone_calls_per_s=alone)}
+    batched, unbatched = rates
+    return {"": ratio(batched, unbatched, calls_per_s=batched, unbatched_calls_per_s=unbatched)}
 
 
 def batches(lab: Lab) -> Mapping[str, Finding]:
-    """Compare rows in calls of 1,000 with `forward` on the same rows, on the same core, without any call."""
+    """Compare rows in calls of 1,000 with `forward` on the same rows and core, without calls."""
     plan, rows = networks.plan(networks.MIDDLE), networks.rows(networks.MIDDLE, BATCH)
     with Server(lab, networks.MIDDLE) as server:
         request = networks.request(networks.MIDDLE, BATCH)
         served = BATCH * load(lab, server.address, PREDICT, request, streams=4).rate
     with on_core(SERVER_CORE):
-        (seconds,) = best([partial(forward, plan, rows)], repeats=lab.repeats, slot=lab.slot)
+        (seconds,) = best([partial(forward, plan, rows)], repeats=lab.repeats, min_seconds=lab.min_seconds)
     bare = BATCH / seconds
     return {"": ratio(served, bare, rows_per_s=served, bare_rows_per_s=bare)}
 

@@ -1,4 +1,4 @@
-"""The benchmarks run; how fast anything is, is not asserted."""
+"""The benchmarks run; their figures are not checked."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from benchmarks.flames import titled
+from benchmarks.flames import with_title
 from benchmarks.needs import Need, missing
 from benchmarks.plots import Plot, svg
 from benchmarks.report import rows
@@ -29,7 +29,7 @@ def run(*flags: str) -> str:
     return ran.stdout
 
 
-def test_a_quick_run_in_process(tmp_path: Path) -> None:
+def test_quick_run_in_process(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     printed = run("--quick", "--rows", "7,8,15,peers", "--json", str(path))
     record = json.loads(path.read_text())
@@ -42,7 +42,7 @@ def test_a_quick_run_in_process(tmp_path: Path) -> None:
     assert {"exact", "numpy", "scikit-learn"} <= {timing["contender"] for timing in record["peers"]}
 
 
-def test_the_history_fits_the_schema() -> None:
+def test_history_fits_the_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     for path in (ROOT / "benchmarks" / "history").glob("*.json"):
         jsonschema.validate(json.loads(path.read_text()), SCHEMA)
@@ -53,7 +53,7 @@ def test_every_row_of_the_table_is_measured() -> None:
     assert PARTS[-2:] == ("peers", "curves")
 
 
-def test_a_verdict_says_when_rounds_disagree() -> None:
+def test_verdict_shows_that_rounds_disagree() -> None:
     result = Result(row=1, key="", goal=Goal(title="a / b", wanted=0.7))
     verdicts = []
     for value in (0.8, 0.9, 0.6):
@@ -64,7 +64,7 @@ def test_a_verdict_says_when_rounds_disagree() -> None:
     assert most.verdict == "reached"
 
 
-def test_what_is_missing_is_told_with_its_remedy() -> None:
+def test_missing_needs_are_named_with_their_remedy() -> None:
     need = Need(name="h2load", found=lambda: False, remedy="apt-get install nghttp2-client")
     result = Result(row=1, key="", goal=Goal(title="a / b", wanted=0.7), skipped=missing([need]))
     _, line = rows([result])
@@ -72,7 +72,7 @@ def test_what_is_missing_is_told_with_its_remedy() -> None:
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_a_plot_is_well_formed_and_has_its_words(log: bool) -> None:
+def test_plot_is_well_formed(log: bool) -> None:
     plot = Plot(title="Rows & time", x="rows", y="µs", lines={"a<b": [(1, 2), (10, 300)]}, log_y=log)
     root = ET.fromstring(svg(plot))  # noqa: S314 - it is our own
     words = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
@@ -85,24 +85,24 @@ def test_a_plot_is_well_formed_and_has_its_words(log: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["table native", "table grpcio", "peers"])
-def test_the_page_has_the_sections_that_a_run_writes(name: str) -> None:
+def test_page_has_the_sections_that_a_run_writes(name: str) -> None:
     assert PAGE.count(f"<!-- {name} -->") == PAGE.count(f"<!-- /{name} -->") == 1
 
 
 @pytest.mark.parametrize("name", ["flame-native-4x1.svg", "flame-native-4x16.svg"])
-def test_a_flame_of_the_page(name: str) -> None:
+def test_flame_graphs_of_the_page(name: str) -> None:
     text = (ROOT / "docs" / "explanation" / "performance" / name).read_text()
     assert f"performance/{name}" in (ROOT / "docs" / "explanation" / "where-time-goes.md").read_text()
     assert len(text) < 200_000
     assert "._take (forwardpass_server/rpc/" in text
     assert "py-spy record" not in text
-    again = ET.fromstring(titled(text, "another"))  # noqa: S314 - it is our own
+    again = ET.fromstring(with_title(text, "another"))  # noqa: S314 - it is our own
     assert [each.text for each in again.iter() if each.get("id") == "title"] == ["another"]
 
 
-def test_a_picture_that_is_no_flame() -> None:
+def test_picture_that_is_not_a_flame_graph() -> None:
     with pytest.raises(ValueError, match="0 titles"):
-        titled("<svg/>", "a title")
+        with_title("<svg/>", "a title")
 
 
 @pytest.mark.prove

@@ -1,4 +1,4 @@
-"""SIGKILL at a random moment during registrations: what was acknowledged is there, nothing is torn."""
+"""SIGKILL at a random moment during registrations: no acknowledged write is lost, and nothing is torn."""
 
 import random
 import threading

@@ -1,4 +1,4 @@
-"""SIGKILL of the database or of a server at a random moment during registrations: nothing acknowledged is lost."""
+"""SIGKILL of the database or of a server at a random moment during registrations: no acknowledged write is lost."""
 
 import hashlib
 import random
@@ -19,7 +19,7 @@ from tests.support.raw_grpc import network_spec
 from tests.support.server_process import ServerProcess
 
 NETWORKS = 10
-"""So many, that none comes near `max_versions`."""
+"""Enough that none of them reaches `max_versions`."""
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def mortal() -> Iterator[Cluster]:
 
 
 class Writer(threading.Thread):
-    """Registers on one server until it is stopped; goes on with the same server when that is started again."""
+    """Registers on one server until it is stopped, and continues when a killed server is started again."""
 
     def __init__(self, server: ServerProcess, number: int) -> None:
         super().__init__()
@@ -49,9 +49,9 @@ class Writer(threading.Thread):
         self.join()
 
     def _register(self, stub: NetworkServiceStub) -> None:
-        """Register until the server is gone."""
+        """Register until the server cannot be reached."""
         while not self._ended.is_set():
-            # A new content each time: integers of one writer, halves of the other.
+            # Each content is new: the values of the two writers differ.
             self._value += 2
             name = f"crash-{int(self._value) // 2 % NETWORKS}"
             request = networks.RegisterNetworkRequest(network=name, spec=network_spec([[self._value] * 500]))
@@ -80,7 +80,7 @@ def test_kill_during_registrations(
             done = sum(len(writer.acknowledged) for writer in writers)
             end = time.monotonic() + 60
             while sum(len(writer.acknowledged) for writer in writers) < done + 5:
-                assert time.monotonic() < end, "nothing is registered any more"
+                assert time.monotonic() < end, "registrations have stopped"
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, 0.1))
             if cycle % 2:

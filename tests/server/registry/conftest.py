@@ -16,7 +16,7 @@ from tests.support.postgres import Cluster
 
 @dataclass
 class Place:
-    """Where a store keeps its networks, to open it more than once.
+    """The database of a store, which can be opened more than once.
 
     Attributes:
         url: The database's URL.
@@ -39,14 +39,14 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest, Path], Place]] = {
     "memory": lambda *_: Place("sqlite://"),
     "postgres": lambda request, _: Place(request.getfixturevalue("migrated")()),
 }
-"""Every kind of store; the whole suite runs over each."""
+"""Every kind of store; the tests run on each of them."""
 
 FORGETFUL = {"memory"}
-"""Those that begin anew when they are opened again."""
+"""Stores that lose their networks when they are closed."""
 
 
 class DatabasePool:
-    """Databases with empty tables, used by one test after another: to empty one is faster than to create one."""
+    """Pool of databases with empty tables: emptying one is faster than creating one."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -60,7 +60,7 @@ class DatabasePool:
         return self._free.pop() if self._free else self._cluster.new_database(self._template)
 
     def give_back(self, url: str) -> None:
-        """Empty a database for the next test; one that cannot be emptied is left alone."""
+        """Empty a database for the next test; a database that cannot be emptied is not used again."""
         name = url.partition("?")[0].rpartition("/")[2]
         statements = [
             f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables) if table is not revision_table
@@ -80,7 +80,7 @@ def database_pool(cluster: Cluster) -> DatabasePool:
 
 @pytest.fixture
 def migrated(database_pool: DatabasePool) -> Iterator[Callable[[], str]]:
-    """Provide databases in which the tables are there and empty; each call returns the URL of another."""
+    """Provide databases with empty tables; each call returns the URL of another one."""
     taken: list[str] = []
 
     def take() -> str:

@@ -1,4 +1,4 @@
-"""The history of aliases: what a rollback goes back to, who may be refused, and what is kept."""
+"""The history of aliases: the target of a rollback, the expected version, and the moves that are kept."""
 
 import threading
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from tests.server.registry.conftest import Place
 from tests.support.sample_networks import tiny
 
 MAX_MOVES = 12
-"""Fewer than the server keeps, to get there sooner."""
+"""Fewer than the server keeps, so that the test is fast."""
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def named(registry: Registry, alias: str = "production") -> list[int]:
     return [move.number for move in registry.rollout.list_alias_moves("net", alias)]
 
 
-def test_back_and_further_back(net: Registry) -> None:
+def test_rollbacks_go_further_back(net: Registry) -> None:
     for number in (1, 2, 3):
         net.rollout.set_alias("net", "production", str(number))
     network, before = net.rollout.rollback_alias("net", "production")
     assert (before, network.aliases["production"]) == (3, 2)
     network, before = net.rollout.rollback_alias("net", "production")
-    assert (before, network.aliases["production"]) == (2, 1), "further back, and not forth"
+    assert (before, network.aliases["production"]) == (2, 1), "further back, not forward"
     with pytest.raises(NoEarlierVersionError, match="never named another"):
         net.rollout.rollback_alias("net", "production")
     assert named(net) == [1, 2, 3, 2, 1]
@@ -47,11 +47,11 @@ def test_back_and_further_back(net: Registry) -> None:
     ]
     net.rollout.set_alias("net", "production", "4")
     assert net.rollout.rollback_alias("net", "production")[0].aliases["production"] == 1, (
-        "what it named before the fourth"
+        "the version before the fourth"
     )
 
 
-def test_times(net: Registry) -> None:
+def test_moves_have_times(net: Registry) -> None:
     begun = datetime.now(UTC)
     net.rollout.set_alias("net", "production", "1")
     net.rollout.set_alias("net", "production", "2")
@@ -61,7 +61,7 @@ def test_times(net: Registry) -> None:
     assert begun.replace(microsecond=0) <= first <= second <= datetime.now(UTC)
 
 
-def test_deleted_versions_are_passed_over(net: Registry) -> None:
+def test_rollback_skips_deleted_versions(net: Registry) -> None:
     for number in (1, 2, 3, 4):
         net.rollout.set_alias("net", "production", str(number))
     net.delete_version("net", 3)
@@ -75,14 +75,14 @@ def test_deleted_versions_are_passed_over(net: Registry) -> None:
     assert net.version("net", "production").number == 4
 
 
-def test_latest_has_a_history_too(net: Registry) -> None:
+def test_latest_has_a_history(net: Registry) -> None:
     assert named(net, "latest") == [4, 3, 2, 1]
     assert net.rollout.rollback_alias("net", "latest")[0].aliases["latest"] == 3
     net.delete_version("net", 3)
     assert named(net, "latest") == [4, 3, 4, 3, 2, 1], "a deletion moves it to the highest one left"
 
 
-def test_two_people_do_not_miss_each_other(net: Registry) -> None:
+def test_expected_version(net: Registry) -> None:
     net.rollout.set_alias("net", "production", "1", expected=0)
     with pytest.raises(AliasMovedError, match="names version 1, though it should not exist"):
         net.rollout.set_alias("net", "production", "2", expected=0)
@@ -91,14 +91,14 @@ def test_two_people_do_not_miss_each_other(net: Registry) -> None:
         net.rollout.set_alias("net", "production", "3", expected=1)
     assert (refused.value.facts["expected"], refused.value.facts["actual"]) == ("1", "2")
     again = net.rollout.set_alias("net", "production", "2", expected=1)
-    assert again == net.network("net"), "what is so already may be asked for again"
+    assert again == net.network("net"), "a retry succeeds"
     with pytest.raises(AliasMovedError):
         net.rollout.rollback_alias("net", "production", expected=1)
     with pytest.raises(AliasMovedError, match="does not exist, and not version 3"):
         net.rollout.set_alias("net", "canary", "1", expected=3)
 
 
-def test_of_many_who_race_one_wins(net: Registry) -> None:
+def test_one_of_several_racing_writers_wins(net: Registry) -> None:
     net.rollout.set_alias("net", "production", "1")
     outcomes: list[object] = []
 
@@ -130,7 +130,7 @@ def test_only_the_last_moves_are_kept(net: Registry, store: Store, monkeypatch: 
     assert len(store.list_alias_moves("net", "production")) == MAX_MOVES
 
 
-def test_the_history_goes_with_the_alias(net: Registry, store: Store) -> None:
+def test_deleting_an_alias_deletes_its_history(net: Registry, store: Store) -> None:
     net.rollout.set_alias("net", "production", "1")
     net.rollout.delete_alias("net", "production")
     assert store.list_alias_moves("net", "production") == ()
@@ -142,7 +142,7 @@ def test_the_history_goes_with_the_alias(net: Registry, store: Store) -> None:
     assert store.list_alias_moves("net", "production") == store.list_alias_moves("net", "latest") == ()
 
 
-def test_a_database_from_before(lasting_place: Place) -> None:
+def test_upgrade(lasting_place: Place) -> None:
     registry = Registry.open(lasting_place.open())
     registry.register("net", tiny(1))
     registry.register("net", tiny(2))
@@ -190,7 +190,7 @@ def test_damaged_rows(lasting_place: Place, damage: str) -> None:
     assert registry.rollout.set_alias("net", "production", "1").aliases["production"] == 1
 
 
-def test_a_store_in_memory() -> None:
+def test_store_in_memory() -> None:
     with SqlStore("sqlite://") as store:
         registry = Registry.open(store)
         registry.register("net", tiny(1))

@@ -1,4 +1,4 @@
-"""From specs to plans, and what is said of examples that do not hold."""
+"""Compilation of specs, and the errors of examples that do not hold."""
 
 import math
 from dataclasses import replace
@@ -31,7 +31,7 @@ def example(output: float, tolerance: float | None = None, row: float = 1) -> di
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_plan_computes_what_the_spec_says(dtype: str) -> None:
+def test_plan_computes_the_spec(dtype: str) -> None:
     random = np.random.default_rng(seed=7)
     first, second, bias = (random.standard_normal(shape).astype(dtype) for shape in ((4, 3), (2, 4), 4))
     network = spec.parse(
@@ -59,7 +59,7 @@ def test_a_plan_computes_what_the_spec_says(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (4, 3)])
-def test_a_plan_lets_go_of_the_file(shape: tuple[int, int]) -> None:
+def test_plan_shares_no_memory_with_the_file(shape: tuple[int, int]) -> None:
     inputs = [{"name": f"f{index}", "mean": 1.0, "scale": 2.0} for index in range(shape[1])]
     layer = {"name": "only", "weights": np.ones(shape), "bias": np.ones(shape[0])}
     content = spec.to_safetensors(spec.parse({"format": spec.FORMAT, "inputs": inputs, "layers": [layer]}))
@@ -73,7 +73,7 @@ def test_a_plan_lets_go_of_the_file(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("said", [None, "exact", "fast"])
 @pytest.mark.parametrize("default", ["exact", "fast"])
-def test_the_spec_chooses_the_numerics_or_else_the_server(said: Numerics | None, default: Numerics) -> None:
+def test_numerics_of_the_spec_or_the_server(said: Numerics | None, default: Numerics) -> None:
     network = replace(builtin_networks()["article-linear"], numerics=said)
     plan = compile_plan(network, default)
     assert plan.fast == ((said or default) == "fast")
@@ -87,14 +87,14 @@ def test_the_spec_chooses_the_numerics_or_else_the_server(said: Numerics | None,
 
 @pytest.mark.parametrize("name", ["residual", "wide_and_deep"])
 @pytest.mark.parametrize("numerics", ["exact", "fast"])
-def test_the_graphs_of_the_examples_compute_what_they_say(name: str, numerics: Numerics) -> None:
+def test_example_graphs(name: str, numerics: Numerics) -> None:
     network = spec.load(EXAMPLES / "graphs" / f"{name}.json")
     assert network.examples
     assert not network.is_chain
     check_examples(network, compile_plan(network, numerics))
 
 
-def test_values_that_are_read_have_names() -> None:
+def test_names_of_merged_values() -> None:
     network = spec.load(EXAMPLES / "graphs" / "wide_and_deep.json")
     loaded = LoadedVersion.of("net", 1, "", network, compile_plan(network))
     deep_0, _, buys, spends = map(loaded.reads, loaded.plan.layers)
@@ -138,7 +138,7 @@ def test_examples_that_do_not_hold(dtype: str, weight: float, said: dict[str, An
         check(tiny(weight, dtype=dtype, examples=[said]))
 
 
-def test_nan_does_not_hold() -> None:
+def test_nan_fails_an_example() -> None:
     layers = [
         {"name": "huge", "weights": [[1e200], [1e200]], "activation": "square"},
         {"name": "nan", "weights": [[1.0, -1.0]]},
@@ -150,7 +150,7 @@ def test_nan_does_not_hold() -> None:
     assert failed.value.facts["actual"] == "nan"
 
 
-def test_every_example_that_fails_is_told_by_its_worst_output() -> None:
+def test_each_failed_example_is_listed_with_its_worst_output() -> None:
     layer = {"name": "only", "weights": [[1], [2], [3]]}
     said = [
         {"inputs": [1], "outputs": [1, 2, 3]},
@@ -174,7 +174,7 @@ def test_every_example_that_fails_is_told_by_its_worst_output() -> None:
     }
 
 
-def test_many_faults_are_counted() -> None:
+def test_long_lists_of_faults_are_cut() -> None:
     said = [example(0.0, row=index + 1) for index in range(MAX_FAULTS + 7)]
     with pytest.raises(ExampleFailedError) as failed:
         check(tiny(1, examples=said))

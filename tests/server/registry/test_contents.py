@@ -1,4 +1,4 @@
-"""Versions that are not in memory: what is read when, what stays, what goes, and what is found damaged."""
+"""Contents: when they are read, how long they stay in memory, and how damage is found."""
 
 import sqlite3
 import threading
@@ -26,7 +26,7 @@ NAMES = ("a", "b", "c", "d")
 
 
 class CountingStore(SqlStore):
-    """A store that notes whose content is read, and does something before and after."""
+    """A store that records which contents are read, with hooks before and after."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -44,7 +44,7 @@ class CountingStore(SqlStore):
 
 @pytest.fixture
 def store(database: Path) -> Iterator[CountingStore]:
-    """A store with four networks of one kilobyte of weights, just opened; `a` has two versions."""
+    """A store that was just opened, with four networks of 1 KB of weights; `a` has two versions."""
     with SqlStore(f"sqlite:///{database}") as writer:
         registry = Registry.open(writer)
         for name in NAMES:
@@ -56,7 +56,7 @@ def store(database: Path) -> Iterator[CountingStore]:
 
 
 def kilobytes(size: int, seed: str) -> spec.NetworkSpec:
-    """A network of so many kilobytes of weights, different for each seed, which is its description."""
+    """Return a network with `size` KB of weights that depend on the seed; the seed is its description."""
     weights = np.random.default_rng([*seed.encode()]).standard_normal((16, 8 * size))
     layers = [{"name": "only", "weights": weights, "activation": "tanh"}]
     return spec.parse({"format": spec.FORMAT, "inputs": 8 * size, "layers": layers, "description": seed})
@@ -68,7 +68,7 @@ def bits(registry: Registry, name: str) -> bytes:
 
 
 def cost(registry: Registry, name: str) -> int:
-    """Return how many bytes a network's plan counts for."""
+    """Return the size of a network's loaded version in the cache."""
     return registry._contents.plans._getsizeof(registry.load_reference(name, ""))
 
 
@@ -92,7 +92,7 @@ def test_opening_reads_no_content(store: CountingStore) -> None:
     assert store.read == []
 
 
-def test_a_version_is_read_once(store: CountingStore) -> None:
+def test_version_is_read_once(store: CountingStore) -> None:
     registry = Registry.open(store)
     loaded = registry.load_reference("a", "")
     assert store.read == ["a/2"]
@@ -101,7 +101,7 @@ def test_a_version_is_read_once(store: CountingStore) -> None:
     assert store.read == ["a/2"]
 
 
-def test_what_messages_show_is_read_once(store: CountingStore) -> None:
+def test_summary_and_description_are_read_once(store: CountingStore) -> None:
     registry = Registry.open(store)
     version = registry.version("b", "")
     for _ in range(2):
@@ -113,7 +113,7 @@ def test_what_messages_show_is_read_once(store: CountingStore) -> None:
     assert loaded(registry) == set()
 
 
-def test_what_is_registered_is_in_memory(store: CountingStore) -> None:
+def test_registered_version_is_loaded(store: CountingStore) -> None:
     registry = Registry.open(store)
     done = registry.register("new", kilobytes(1, "new"))
     assert registry.get_loaded(done.version) is not None
@@ -124,7 +124,7 @@ def test_what_is_registered_is_in_memory(store: CountingStore) -> None:
     assert store.read == []
 
 
-def test_registering_what_is_cold_again_compiles_nothing(store: CountingStore) -> None:
+def test_registering_existing_content_compiles_nothing(store: CountingStore) -> None:
     registry = Registry.open(store)
     revision = registry.revision
     done = registry.register("b", kilobytes(1, "b"))
@@ -133,7 +133,7 @@ def test_registering_what_is_cold_again_compiles_nothing(store: CountingStore) -
     assert loaded(registry) == set()
 
 
-def test_what_was_used_longest_ago_goes(store: CountingStore) -> None:
+def test_least_recently_used_version_is_evicted(store: CountingStore) -> None:
     size = cost(Registry.open(store), "a")
     registry = Registry.open(store, plan_cache_bytes=3 * size + 10)
     for name in ("a", "b", "c"):
@@ -147,14 +147,14 @@ def test_what_was_used_longest_ago_goes(store: CountingStore) -> None:
     assert loaded(registry) == {"d/1", "c/1", "e/1"}
 
 
-def test_one_that_is_larger_than_the_bound(store: CountingStore) -> None:
+def test_version_larger_than_the_cache(store: CountingStore) -> None:
     size = cost(Registry.open(store), "a")
     registry = Registry.open(store, plan_cache_bytes=3 * size)
     registry.register("large", kilobytes(100, "large"))
     assert loaded(registry) == {"large/1"}
     assert registry.load_reference("large", "") is registry.load_reference("large", "")
     registry.load_reference("a", "")
-    assert loaded(registry) == {"a/2"}, "the bound is kept again"
+    assert loaded(registry) == {"a/2"}, "the bound holds again"
     assert registry.load_reference("large", "").version == 1
     assert loaded(registry) == {"large/1"}
 
@@ -195,12 +195,12 @@ def test_versions_do_not_wait_for_each_other(store: CountingStore) -> None:
         slow = threads.submit(registry.load_reference, "a", "")
         assert begun.wait(30)
         assert registry.load_reference("b", "").version == 1
-        assert registry.register("new", tiny()).created, "nor does a writer"
+        assert registry.register("new", tiny()).created, "a writer does not wait either"
         go_on.set()
         assert slow.result().version == 2
 
 
-def test_preloaded(store: CountingStore) -> None:
+def test_preloaded_versions_stay(store: CountingStore) -> None:
     preload = [("a", ""), ("a", "stable"), ("b", "1"), ("none", "")]
     registry = Registry.open(store, plan_cache_bytes=1, preload=preload)
     pinned = {"a/1", "a/2", "b/1"}
@@ -210,18 +210,18 @@ def test_preloaded(store: CountingStore) -> None:
         assert loaded(registry) == {*pinned, f"{name}/1"}
 
 
-def test_a_pin_moves_with_its_alias(store: CountingStore) -> None:
+def test_pin_moves_with_its_alias(store: CountingStore) -> None:
     registry = Registry.open(store, plan_cache_bytes=1, preload=[("a", "stable"), ("b", ""), ("new", "")])
     registry.load_reference("c", "")
     registry.rollout.set_alias("a", "stable", "2")
-    assert registry.get_loaded(registry.version("a", "stable")) is not None, "compiled before it is named"
+    assert registry.get_loaded(registry.version("a", "stable")) is not None, "loaded before the alias names it"
     registry.register("b", kilobytes(1, "b again"))
     registry.register("new", tiny())
     registry.load_reference("c", "")
     assert loaded(registry) == {"a/2", "b/2", "new/1", "c/1"}
 
 
-def test_a_damaged_one_does_not_hinder_the_start(store: CountingStore, database: Path) -> None:
+def test_damaged_version_does_not_prevent_the_start(store: CountingStore, database: Path) -> None:
     damage(database, "a", 2)
     registry = Registry.open(store, preload=[("a", ""), ("b", "")])
     assert loaded(registry) == {"b/1"}
@@ -246,14 +246,14 @@ def test_damage_is_found_at_first_use(store: CountingStore, database: Path, capl
         assert corrupt.value.facts["resourceName"] == "a/2"
     assert registry.is_damaged(version)
     assert (registry.read_summary(version), registry.read_description(version)) == (None, "")
-    assert store.read == ["a/2"], "what is known is not read again"
+    assert store.read == ["a/2"], "known damage is not read again"
     assert "network a version 2 is damaged" in caplog.text
-    assert [(change.name, change.revision) for change in changes] == [("a", registry.revision)], "told once"
+    assert [(change.name, change.revision) for change in changes] == [("a", registry.revision)], "announced once"
     assert registry.load_reference("a", "1").version == 1
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_mending(store: CountingStore, database: Path, *, known: bool) -> None:
+def test_repair(store: CountingStore, database: Path, *, known: bool) -> None:
     registry = Registry.open(store, plan_cache_bytes=1)
     damage(database, "a", 2)
     if known:
@@ -268,8 +268,8 @@ def test_mending(store: CountingStore, database: Path, *, known: bool) -> None:
     assert registry.load_reference("a", "").version == 2, "read from the store"
 
 
-def test_mended_elsewhere(store: CountingStore, database: Path) -> None:
-    """What was found damaged and is whole after all is told, though nothing was written."""
+def test_repaired_by_a_restore(store: CountingStore, database: Path) -> None:
+    """A version that is intact again is announced, although nothing was written."""
     registry = Registry.open(store)
     content = spec.to_safetensors(kilobytes(1, "a again"))
     damage(database, "a", 2)
@@ -283,7 +283,7 @@ def test_mended_elsewhere(store: CountingStore, database: Path) -> None:
     assert not registry.is_damaged(registry.version("a", ""))
 
 
-def test_deleted_while_cold(store: CountingStore) -> None:
+def test_deleted_while_not_loaded(store: CountingStore) -> None:
     registry = Registry.open(store)
     first, second = registry.version("a", "1"), registry.version("a", "2")
     registry.rollout.delete_alias("a", "stable")
@@ -298,21 +298,21 @@ def test_deleted_while_cold(store: CountingStore) -> None:
     assert loaded(registry) == set()
 
 
-def test_deleted_before_it_is_read(store: CountingStore) -> None:
+def test_deleted_before_its_content_is_read(store: CountingStore) -> None:
     registry = Registry.open(store)
     store.first = lambda name, _: registry.delete_network(name)
     with pytest.raises(NetworkNotFoundError):
         registry.load_reference("b", "")
 
 
-def test_deleted_after_it_is_read(store: CountingStore) -> None:
+def test_deleted_after_its_content_is_read(store: CountingStore) -> None:
     registry = Registry.open(store)
     store.then = lambda name, _: registry.delete_network(name)
-    assert registry.load_reference("b", "").name == "b", "who asked in time is answered"
+    assert registry.load_reference("b", "").name == "b", "a call that came in time succeeds"
     assert registry.plan_cache_size == (0, 0), "and nothing stays in memory"
 
 
-def test_a_store_that_cannot_be_read_for_a_while(store: CountingStore) -> None:
+def test_store_unavailable_for_a_while(store: CountingStore) -> None:
     registry = Registry.open(store)
     registry.load_reference("a", "")
 
@@ -324,13 +324,13 @@ def test_a_store_that_cannot_be_read_for_a_while(store: CountingStore) -> None:
     for read in (registry.load, registry.read_summary, registry.read_description):
         with pytest.raises(StoreUnavailableError):
             read(version)
-    assert registry.load_reference("a", "").version == 2, "what is in memory goes on"
+    assert registry.load_reference("a", "").version == 2, "loaded versions continue"
     assert not registry.is_damaged(version)
     store.first = lambda *_: None
     assert registry.load(version).version == 1
 
 
-def test_a_snapshot_is_another_after_each_change(store: CountingStore) -> None:
+def test_each_change_creates_a_snapshot(store: CountingStore) -> None:
     registry = Registry.open(store)
     before = registry.snapshot
     registry.load_reference("a", "")

@@ -1,4 +1,4 @@
-"""A registry in another database is the same registry; and what is damaged is said."""
+"""Copies of a registry to another database, and reports of damage."""
 
 import sqlite3
 import subprocess
@@ -16,7 +16,7 @@ from tests.support.sample_networks import BUILTINS, tiny
 
 
 def fill(store: SqlStore) -> None:
-    """Put in some of everything that a registry can have."""
+    """Write something of every kind that a registry can contain."""
     registry = Registry.open(store)
     for weight in (1, 2, 3):
         registry.register("net", tiny(weight))
@@ -41,7 +41,7 @@ def source(database: Path) -> str:
     return url
 
 
-def test_there_and_back(source: str, migrated: Callable[[], str], tmp_path: Path) -> None:
+def test_copy_to_postgresql_and_back(source: str, migrated: Callable[[], str], tmp_path: Path) -> None:
     there, back = migrated(), f"sqlite:///{tmp_path}/back.db"
     with SqlStore(source) as old:
         before = old.read_state()
@@ -59,10 +59,10 @@ def test_there_and_back(source: str, migrated: Callable[[], str], tmp_path: Path
         assert again.read_state() == before
         assert [error for _, error in verify(again, numerics="exact")] == [None] * 8
         registry = Registry.open(again)
-        assert registry.register("net", tiny(9)).version.number == 4, "numbers go on"
+        assert registry.register("net", tiny(9)).version.number == 4, "version numbers continue"
 
 
-def test_only_into_an_empty_database(source: str, migrated: Callable[[], str]) -> None:
+def test_target_must_be_empty(source: str, migrated: Callable[[], str]) -> None:
     with SqlStore(source) as old, SqlStore(migrated()) as new:
         Registry.open(new)
         before = new.read_state()
@@ -71,7 +71,7 @@ def test_only_into_an_empty_database(source: str, migrated: Callable[[], str]) -
         assert new.read_state() == before
 
 
-def test_damage_is_found_and_not_moved(database: Path, source: str, migrated: Callable[[], str]) -> None:
+def test_damaged_content_is_not_copied(database: Path, source: str, migrated: Callable[[], str]) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE versions SET content = 'x' WHERE name = 'net' AND number = 3")
     with SqlStore(source) as old, SqlStore(migrated()) as new:
@@ -87,7 +87,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_the_commands(database: Path, source: str, migrated: Callable[[], str]) -> None:
+def test_commands(database: Path, source: str, migrated: Callable[[], str]) -> None:
     there = migrated()
     moved = run("move", f"--database={source}", f"--to={there}")
     assert moved.returncode == 0, moved.stderr

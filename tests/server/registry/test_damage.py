@@ -1,4 +1,4 @@
-"""Damage stays where it is: that version answers with an error, and everything else serves."""
+"""Damage is confined: calls of a damaged version fail, and everything else works."""
 
 import hashlib
 import sqlite3
@@ -23,18 +23,18 @@ GARBAGE = {
     "nothing": "x''",
     "not UTF-8": "CAST(x'fffefd' AS TEXT)",
 }
-"""SQL of values that do not belong where they are put."""
+"""SQL expressions of values that no column expects."""
 
 
 def change(database: Path, statement: str, *values: Any) -> None:
-    """Change a database as no program of ours would."""
+    """Change a database behind the registry's back."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(statement, values)
 
 
 @pytest.fixture
 def damaged(database: Path) -> Path:
-    """A database with a network `net` of three versions, the second of which tests damage."""
+    """A database with a network `net` of three versions; tests damage the second one."""
     with SqlStore(f"sqlite:///{database}") as store:
         registry = Registry.open(store)
         for weight in (1, 2, 3):
@@ -65,7 +65,7 @@ def assert_only_the_second_is_corrupt(registry: Registry) -> None:
 
 @pytest.mark.parametrize("column", ["content", "digest"])
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
-def test_a_row_of_garbage(damaged: Path, column: str, garbage: str) -> None:
+def test_garbage_in_a_version_row(damaged: Path, column: str, garbage: str) -> None:
     change(damaged, f"UPDATE versions SET {column} = {garbage} WHERE name = 'net' AND number = 2")
     with SqlStore(f"sqlite:///{damaged}") as store:
         assert_only_the_second_is_corrupt(Registry.open(store))
@@ -100,7 +100,7 @@ def test_one_flipped_bit(damaged: Path) -> None:
     ],
     ids=["no network", "unknown activation", "unknown merge"],
 )
-def test_content_that_has_its_digest_and_cannot_be_used(damaged: Path, content: bytes) -> None:
+def test_unusable_content_with_the_right_digest(damaged: Path, content: bytes) -> None:
     digest = hashlib.sha256(content).hexdigest()
     query = "UPDATE versions SET content = ?, digest = ? WHERE name = 'net' AND number = 2"
     change(damaged, query, content, digest)
@@ -113,21 +113,21 @@ def test_content_that_has_its_digest_and_cannot_be_used(damaged: Path, content: 
         assert (registry.read_summary(state), registry.get_loaded(state)) == (None, None)
 
 
-def test_damage_while_serving(damaged: Path) -> None:
+def test_damage_after_loading(damaged: Path) -> None:
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
         loaded = registry.load_reference("net", "2")
         change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
         with pytest.raises(NetworkCorruptError):
             registry.read_spec("net", "2")
-        assert registry.load_reference("net", "2").version == 2, "memory is whole"
+        assert registry.load_reference("net", "2").version == 2, "the loaded version is intact"
         assert registry.load_reference("net", "stable") is loaded
         assert not registry.is_damaged(registry.version("net", "2"))
         registry.register("net", tiny(2))
-        assert registry.read_spec("net", "2") == tiny(2), "what is known to be damaged is mended, even so"
+        assert registry.read_spec("net", "2") == tiny(2), "known damage is repaired all the same"
 
 
-def test_registering_again_mends(damaged: Path) -> None:
+def test_registering_again_repairs(damaged: Path) -> None:
     change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store, max_versions=3)
@@ -143,7 +143,7 @@ def test_registering_again_mends(damaged: Path) -> None:
         assert Registry.open(store).read_spec("net", "2") == tiny(2)
 
 
-def test_a_corrupt_version_can_be_deleted(damaged: Path) -> None:
+def test_damaged_version_can_be_deleted(damaged: Path) -> None:
     change(damaged, "UPDATE versions SET content = x'00' WHERE name = 'net' AND number = 2")
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
@@ -175,13 +175,13 @@ def test_garbage_in_any_column(damaged: Path, table: str, column: str, garbage: 
         with suppress(ForwardpassError):  # a typed refusal is as good
             done = registry.register("net", tiny(9))
             assert registry.load_reference("net", "").version == done.version.number
-            assert done.version.number >= 4 or column == "name", "a number that was given is not given again"
+            assert done.version.number >= 4 or column == "name", "numbers are not reused"
     with SqlStore(f"sqlite:///{damaged}") as store:
         assert Registry.open(store).load_reference("other", "").version == 2
 
 
 @pytest.mark.parametrize("inputs", [1, 10], ids=["read whole", "read in pieces"])
-def test_pages_of_garbage(damaged: Path, inputs: int) -> None:
+def test_garbage_in_pages(damaged: Path, inputs: int) -> None:
     size = 4096
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
@@ -203,7 +203,7 @@ def test_pages_of_garbage(damaged: Path, inputs: int) -> None:
             assert registry.load_reference("net", reference) is not None
 
 
-def test_a_file_of_garbage_beyond_its_header(damaged: Path) -> None:
+def test_garbage_behind_the_header_of_the_file(damaged: Path) -> None:
     content = damaged.read_bytes()
     damaged.write_bytes(content[:100] + b"\xff" * (len(content) - 100))
     with (

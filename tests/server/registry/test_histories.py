@@ -1,7 +1,7 @@
-"""Concurrent histories on several replicas, some of which are killed: could they have happened one after another?
+"""Concurrent histories on several replicas, some of which are killed, are linearizable.
 
-Changes must: each at one moment between its call and its answer. What is read is the state at the revision that the
-answer says, no older than the caller asked for; so no caller sees its own change undone, or what it saw unseen.
+Each change takes effect at one moment between its request and its response. A read returns the state at the revision in
+its response, which is not older than requested: so no caller misses its own change, or one that it has seen before.
 """
 
 import json
@@ -31,7 +31,7 @@ READS = frozenset({"read", "predict"})
 CLIENTS, CALLS = 3, 7
 
 
-def test_the_checker_knows_what_can_be() -> None:
+def test_checker() -> None:
     def put(state: int, call: str) -> tuple[int, object]:
         return (state, state) if call == "get" else (int(call), "ok")
 
@@ -43,7 +43,7 @@ def test_the_checker_knows_what_can_be() -> None:
     assert linearizable(history(("1", "ok", 0, 1), ("get", 1, 2, 3)), 0, put)
     assert not linearizable(history(("1", "ok", 0, 1), ("get", 0, 2, 3)), 0, put), "old"
     assert linearizable(history(("1", "ok", 0, 3), ("get", 0, 1, 2)), 0, put), "not yet"
-    assert linearizable(history(("1", None, 0, inf), ("get", 1, 2, 3)), 0, put), "without an answer, but done"
+    assert linearizable(history(("1", None, 0, inf), ("get", 1, 2, 3)), 0, put), "without a response, but done"
     assert linearizable(history(("1", None, 0, inf), ("get", 0, 2, 3)), 0, put), "or never"
     assert not linearizable(history(("1", None, 0, inf), ("get", 1, 2, 3), ("get", 0, 4, 5)), 0, put), "or both"
     assert not linearizable(history(("1", "ok", 0, 9), ("get", 1, 1, 2), ("get", 0, 3, 4)), 0, put), "undone"
@@ -51,13 +51,13 @@ def test_the_checker_knows_what_can_be() -> None:
 
 @dataclass
 class Replica:
-    """A replica's process and where it listens."""
+    """The process of a replica, and its socket."""
 
     pid: int
     path: Path
 
     def ask(self, line: str) -> str:
-        """Return the answer to a line; it may be cut, or fail, when the process ends."""
+        """Return the response to a line; it may be cut, or fail, if the process is killed."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(60)
             connection.connect(str(self.path))
@@ -109,7 +109,7 @@ def replicas_on(zygote: "subprocess.Popen[str]", url: str, kind: str) -> Iterato
 
 
 class Client:
-    """Makes calls of one network or another, on one replica or another, and notes them."""
+    """Calls random networks on random replicas, and records the operations."""
 
     def __init__(self, replicas: Replicas, names: list[str], rng: random.Random) -> None:
         self._replicas = [*replicas.all]
@@ -160,7 +160,7 @@ class Client:
         self.operations.append(Operation(call=call, response=response, begun=begun, ended=time.monotonic()))
 
     def _ask(self, replica: Replica, call: Call) -> object:
-        """Return the answer, or None when the replica was killed before it came."""
+        """Return the response, or None if the replica was killed before."""
         try:
             line = replica.ask(json.dumps({"call": call, "min_revision": self._seen}))
         except OSError:
@@ -180,7 +180,7 @@ def _revision(response: object) -> int:
 
 
 def fenced_revision(connection: psycopg.Connection[tuple[int]]) -> int:
-    """Return the revision when nothing is under way: whoever was killed has committed by now, or never will."""
+    """Return the revision while no transaction is open: those of killed replicas are committed or rolled back."""
     with connection.transaction():
         row = connection.execute("SELECT revision FROM registry FOR UPDATE").fetchone()
     assert row is not None
@@ -188,7 +188,7 @@ def fenced_revision(connection: psycopg.Connection[tuple[int]]) -> int:
 
 
 def violations(replicas: Replicas, url: str, histories: int, *, kills: bool) -> tuple[int, int, int]:
-    """Make histories; return how many cannot be, the calls in them all, and those without an answer."""
+    """Run histories; return the number that is not linearizable, of all calls, and of calls without a response."""
     found = calls = lost = 0
     with psycopg.connect(url, autocommit=True) as connection:
         for number in range(histories):
@@ -226,7 +226,7 @@ def test_histories_are_linearizable(
         found, calls, lost = violations(replicas, url, histories, kills=True)
     with capsys.disabled():
         print(
-            f"\n{histories} histories, {histories} kills, {calls} calls, {lost} without an answer: {found} violations"
+            f"\n{histories} histories, {histories} kills, {calls} calls, {lost} without a response: {found} violations"
         )
     assert calls > 10 * histories
     assert found == 0
@@ -239,7 +239,7 @@ def test_a_planted_violation_is_found(zygote: "subprocess.Popen[str]", migrated:
     assert found > 0
 
 
-def test_the_model_says_what_is_not_there() -> None:
+def test_model_answers_for_missing_names() -> None:
     state = State(3)
     assert apply(state, ("predict", "net", "latest")) == (state, (3, NO_NETWORK))
     state, response = apply(state, ("register", "net", "1.0"))

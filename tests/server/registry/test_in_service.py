@@ -1,4 +1,4 @@
-"""Versions out of service: kept with all that names them, but they answer no calls."""
+"""Versions out of service: they keep their aliases, and cannot be called."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ def two_versions(registry: Registry) -> None:
     registry.rollout.set_alias("net", "best", "1")
 
 
-def test_out_of_service_and_back(registry: Registry) -> None:
+def test_out_of_service_and_back_into_it(registry: Registry) -> None:
     two_versions(registry)
     changes: list[NetworkChange] = []
     registry.subscribe(changes.append)
     network = registry.set_in_service("net", in_service=False)
     assert [version.in_service for version in network.versions.values()] == [False, False]
     for reference, number in (("", 2), ("latest", 2), ("best", 1), ("1", 1)):
-        assert registry.version("net", reference).number == number, "what names it goes on naming it"
+        assert registry.version("net", reference).number == number, "aliases do not change"
         with pytest.raises(VersionOutOfServiceError, match=f"version {number} is out of service") as error:
             registry.snapshot.resolve("net", reference)
         assert error.value.facts == {"network": "net", "version": f"{number}"}
@@ -37,7 +37,7 @@ def test_out_of_service_and_back(registry: Registry) -> None:
     assert [change.revision for change in changes] == [registry.revision - 1, registry.revision]
 
 
-def test_again_changes_nothing(registry: Registry) -> None:
+def test_setting_again_changes_nothing(registry: Registry) -> None:
     two_versions(registry)
     before = registry.set_in_service("net", in_service=True)
     revision = registry.revision
@@ -46,7 +46,7 @@ def test_again_changes_nothing(registry: Registry) -> None:
     assert registry.revision == revision + 1
 
 
-def test_no_memory_is_taken_meanwhile(registry: Registry) -> None:
+def test_version_out_of_service_is_not_loaded(registry: Registry) -> None:
     registry.register("net", tiny(1))
     assert registry.get_loaded(registry.version("net", "")) is not None
     registry.set_in_service("net", in_service=False)
@@ -55,7 +55,7 @@ def test_no_memory_is_taken_meanwhile(registry: Registry) -> None:
     assert registry.load_reference("net", "").version == 1
 
 
-def test_figures_stay(registry: Registry) -> None:
+def test_statistics_stay(registry: Registry) -> None:
     registry.register("net", tiny(1))
     registry.version("net", "").runtime.statistics.count_error(0.0)
     registry.set_in_service("net", in_service=False)
@@ -63,22 +63,22 @@ def test_figures_stay(registry: Registry) -> None:
     assert registry.version("net", "").runtime.statistics.collect().errors == 1
 
 
-def test_a_new_version_is_in_service_and_a_found_one_stays_out(registry: Registry) -> None:
+def test_new_versions_are_in_service(registry: Registry) -> None:
     registry.register("net", tiny(1))
     registry.set_in_service("net", in_service=False)
     found = registry.register("net", tiny(1))
-    assert (found.created, found.version.in_service) == (False, False), "finding changes nothing"
+    assert (found.created, found.version.in_service) == (False, False), "an existing version does not change"
     assert registry.register("net", tiny(2)).version.in_service
     assert registry.snapshot.resolve("net", "").number == 2
 
 
-def test_of_what_is_not_there(registry: Registry, store: Store) -> None:
+def test_missing_network(registry: Registry, store: Store) -> None:
     for where in (registry, store):
         with pytest.raises(NetworkNotFoundError):
             where.set_in_service("net", in_service=False)
 
 
-def test_it_lasts(lasting_place: Place) -> None:
+def test_kept_over_a_restart(lasting_place: Place) -> None:
     two_versions(Registry.open(lasting_place.open()))
     registry = Registry.open(lasting_place.open())
     registry.set_in_service("net", in_service=False)
@@ -87,7 +87,7 @@ def test_it_lasts(lasting_place: Place) -> None:
     assert {number: version.in_service for number, version in network.versions.items()} == {1: False, 2: False, 3: True}
 
 
-def test_nothing_is_left_of_what_is_deleted(tmp_path: Path) -> None:
+def test_deletion_leaves_no_rows(tmp_path: Path) -> None:
     with SqlStore(f"sqlite:///{tmp_path}/registry.db") as store:
         registry = Registry.open(store)
         two_versions(registry)
@@ -102,7 +102,7 @@ def test_nothing_is_left_of_what_is_deleted(tmp_path: Path) -> None:
         assert registry.snapshot.resolve("net", "3").in_service
 
 
-def test_a_database_from_before(tmp_path: Path) -> None:
+def test_upgrade(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/registry.db"
     with SqlStore(url) as store:
         two_versions(Registry.open(store))

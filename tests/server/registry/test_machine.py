@@ -1,4 +1,4 @@
-"""Any history of the registry, step by step beside a model of plain dictionaries."""
+"""Any history of the registry behaves like a model of plain dictionaries."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -32,13 +32,13 @@ REFERENCES = st.one_of(ALIASES, NUMBERS.map(str))
 
 
 class Model:
-    """What a registry should hold: weights by number, aliases, and the next number of every name."""
+    """The expected registry: weights by version number, aliases, and the next number of every name."""
 
     def __init__(self) -> None:
         self.weights: dict[str, dict[int, int]] = {}
         self.aliases: dict[str, dict[str, int]] = {}
         self.next: dict[str, int] = {}
-        # What each alias named, as rollbacks see it: the last one is what it names.
+        # The versions that each alias named, as rollbacks see them; the last one is current.
         self.named: dict[tuple[str, str], list[int]] = {}
         self.revision = len(BUILTINS)
 
@@ -51,7 +51,7 @@ class Model:
         del self.aliases[name][alias], self.named[name, alias]
 
     def before(self, name: str, alias: str) -> list[int]:
-        """What is left of `named` when a rollback took its last one away, and empty if none can be gone back to."""
+        """Return `named` after a rollback; empty if there is no version to return to."""
         *left, now = self.named[name, alias]
         while left and (left[-1] == now or left[-1] not in self.weights[name]):
             left.pop()
@@ -66,7 +66,7 @@ class Model:
 
 
 class RegistryMachine(RuleBasedStateMachine):
-    """Each rule does the same to the registry and to the model, and expects the same."""
+    """Each rule calls the registry and the model, and compares the results."""
 
     @initialize()
     def start(self) -> None:

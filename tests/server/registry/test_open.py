@@ -1,4 +1,4 @@
-"""Opening: what cannot be used is refused with a sentence and left as it is."""
+"""Opening: a database that cannot be used is rejected with a message and not changed."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def refusal(url: object) -> str:
         ("sqlite:////", "is a folder"),
     ],
 )
-def test_urls_that_are_refused(url: str, words: str) -> None:
+def test_rejected_urls(url: str, words: str) -> None:
     sentence = refusal(url)
     assert words in sentence
     assert "secret" not in sentence
@@ -72,7 +72,7 @@ def test_not_a_database(database: Path, content: bytes) -> None:
         pytest.param("DROP TABLE alembic_version", "another program's", id="another program's"),
     ],
 )
-def test_another_schema_is_left_as_it_is(database: Path, journal: str, change: str, words: str) -> None:
+def test_unknown_schema_is_not_changed(database: Path, journal: str, change: str, words: str) -> None:
     with SqlStore(f"sqlite:///{database}") as store:
         Registry.open(store)
     with closing(sqlite3.connect(database)) as connection, connection:
@@ -115,7 +115,7 @@ def test_no_permission(database: Path) -> None:
         assert out.startswith(f"the database {database} cannot be used: its file cannot be opened")
 
 
-def test_a_folder_that_may_not_be_searched(database: Path) -> None:
+def test_folder_without_search_permission(database: Path) -> None:
     let_others_pass(database.parent)
     database.parent.chmod(0o755)
     closed = database.with_name("closed")
@@ -182,7 +182,7 @@ def test_processes_migrate_at_once(tmp_path: Path) -> None:
             assert store.read_state().revision == 0
 
 
-def test_a_migration_is_whole_or_not_at_all(database: Path) -> None:
+def test_migration_is_atomic(database: Path) -> None:
     engine = sqlite.make_engine(sqlite.resolved(make_url(f"sqlite:///{database}")), lock_timeout=1)
     with engine.connect() as connection:
         schema.migrate(connection)
@@ -192,7 +192,7 @@ def test_a_migration_is_whole_or_not_at_all(database: Path) -> None:
     engine.dispose()
 
 
-def test_migrations_lead_to_the_tables() -> None:
+def test_migrations_create_the_tables() -> None:
     engine = sqlite.make_engine(sqlite.resolved(make_url("sqlite://")), lock_timeout=1)
     with engine.begin() as connection:
         schema.migrate(connection)
@@ -203,7 +203,7 @@ def test_migrations_lead_to_the_tables() -> None:
     assert ScriptDirectory.from_config(schema._config()).get_heads() == [schema.HEAD]
 
 
-def test_every_connection_is_careful(database: Path) -> None:
+def test_settings_of_every_connection(database: Path) -> None:
     with SqlStore(f"sqlite:///{database}") as store, ExitStack() as stack:
         for _ in range(3):
             connection = stack.enter_context(store.database._engine.connect().execution_options(read_only=True))
@@ -214,7 +214,7 @@ def test_every_connection_is_careful(database: Path) -> None:
             assert pragmas == ["delete", 3, 1], "3 is EXTRA"
 
 
-def test_a_write_ahead_log_is_left(database: Path) -> None:
+def test_write_ahead_log_is_switched_off(database: Path) -> None:
     SqlStore(f"sqlite:///{database}").close()
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
@@ -224,7 +224,7 @@ def test_a_write_ahead_log_is_left(database: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with space.db", "100%.db", "%(here)s.db", "größe.db"])
-def test_odd_file_names(tmp_path: Path, name: str) -> None:
+def test_unusual_file_names(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "odd % folder"
     folder.mkdir()
     with SqlStore(f"sqlite:///{folder / name}") as store:
@@ -232,14 +232,14 @@ def test_odd_file_names(tmp_path: Path, name: str) -> None:
     assert (folder / name).is_file()
 
 
-def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     SqlStore("sqlite:///registry.db").close()
     assert (tmp_path / "registry.db").is_file()
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
-def test_memory(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_in_memory(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with SqlStore(url) as store:
         assert len(Registry.open(store).networks()) == len(BUILTINS)

@@ -1,4 +1,4 @@
-"""What only a database that several servers share can do, or fail to do."""
+"""Behaviour of a database that several servers share."""
 
 import logging
 import socket
@@ -29,14 +29,14 @@ def url(migrated: Callable[[], str]) -> str:
 
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[Cluster]:
-    """A cluster that tests may stop, if they start it again."""
+    """A cluster that tests may stop if they start it again."""
     with Cluster() as cluster:
         yield cluster
 
 
 @contextmanager
 def opened(url: str, *, follow: bool = False) -> Iterator[Registry]:
-    """A registry as a server has it."""
+    """Open a registry as a server does."""
     with SqlStore(url, lock_timeout=0.3) as store:
         registry = Registry.open(store)
         if follow:
@@ -78,7 +78,7 @@ def test_servers_open_an_empty_database_at_once(cluster: Cluster, servers: int) 
         assert [len(row.versions) for row in stored.networks] == [1] * len(BUILTINS)
 
 
-def test_migrations_lead_to_the_tables(url: str) -> None:
+def test_migrations_create_the_tables(url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
@@ -98,7 +98,7 @@ def test_migrations_lead_to_the_tables(url: str) -> None:
         ("postgresql://user:secret@[::1/db", "is not of the form"),
     ],
 )
-def test_urls_that_are_refused(address: str, words: str) -> None:
+def test_rejected_urls(address: str, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(StoreOpenError) as refused:
@@ -126,7 +126,7 @@ def test_without_the_driver() -> None:
     assert run_python(code).endswith("pip install 'forwardpass[postgres]'\n")
 
 
-def test_the_database_comes_late(mortal: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+def test_database_starts_later(mortal: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     url = mortal.new_database()
     mortal.stop()
     late = threading.Timer(0.5, mortal.start)
@@ -137,19 +137,19 @@ def test_the_database_comes_late(mortal: Cluster, caplog: pytest.LogCaptureFixtu
     assert "trying again" in caplog.text
 
 
-def test_another_schema_is_refused(url: str) -> None:
+def test_newer_schema_is_rejected(url: str) -> None:
     with SqlStore(url) as store, store.database._engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreOpenError, match="newer version"):
         SqlStore(url)
 
 
-def test_settings_that_lose_writes_are_told(url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_warning_for_settings_that_lose_writes(url: str, caplog: pytest.LogCaptureFixture) -> None:
     SqlStore(url).close()
-    assert "fsync = off" in caplog.text, "as the cluster of the tests has it"
+    assert "fsync = off" in caplog.text, "the setting of the tests' cluster"
 
 
-def test_changes_reach_the_others(url: str) -> None:
+def test_changes_reach_other_registries(url: str) -> None:
     with opened(url) as one, opened(url, follow=True) as other:
         changes: list[NetworkChange] = []
         other.subscribe(changes.append)
@@ -165,7 +165,7 @@ def test_changes_reach_the_others(url: str) -> None:
         one.set_in_service("net", in_service=True)
         wait_until(lambda: other.revision == one.revision)
         assert other.read_spec("net", "stable") == tiny(1)
-        # What did not change stays the same object, with what was compiled for it.
+        # A version that did not change stays the same object, with its loaded plan.
         assert other.version("net", "1") is other.version("net", "stable")
         before = other.version("net", "1").runtime
         one.rollout.set_alias("net", "canary", "2")
@@ -173,7 +173,7 @@ def test_changes_reach_the_others(url: str) -> None:
         assert other.version("net", "1").runtime is before
 
 
-def test_writers_that_know_nothing_of_each_other(url: str) -> None:
+def test_writers_with_outdated_snapshots(url: str) -> None:
     with opened(url) as one, opened(url) as other:
         one.register("net", tiny(1))
         found = other.register("net", tiny(1))
@@ -183,7 +183,7 @@ def test_writers_that_know_nothing_of_each_other(url: str) -> None:
         assert one.network("net").aliases == {"latest": 3}
         other.rollout.set_alias("net", "stable", "3")
         one.delete_network("net")
-        # Its snapshot has it; it must not say that what is deleted is registered.
+        # Its snapshot still has the version; it must not report the deleted version as registered.
         again = other.register("net", tiny(3))
         assert (again.version.number, again.created) == (4, True)
         with pytest.raises(NetworkNotFoundError):
@@ -191,7 +191,7 @@ def test_writers_that_know_nothing_of_each_other(url: str) -> None:
         assert one.revision == other.revision == again.revision
 
 
-def test_damage_is_mended_for_all(url: str) -> None:
+def test_repair_reaches_other_registries(url: str) -> None:
     with opened(url) as one, opened(url, follow=True) as other:
         one.register("net", tiny(1))
         wait_until(lambda: other.revision == one.revision)
@@ -243,7 +243,7 @@ def test_trouble_and_recovery(url: str, trouble: Trouble, cause: str) -> None:
         assert registry.register("net", tiny(2)).version.number == 2
 
 
-def test_the_database_goes_and_comes_back(mortal: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+def test_database_stops_and_starts_again(mortal: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     with opened(mortal.new_database(), follow=True) as one:
         one.register("net", tiny(1))

@@ -1,4 +1,4 @@
-"""The registry's rules: versions, digests, aliases, errors and who is told."""
+"""The registry's rules: versions, digests, aliases, errors and subscribers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,13 +32,13 @@ def predict(registry: Registry, name: str, reference: str, *row: float) -> list[
     ("name", "row", "output"),
     [("article-linear", (2, 3), 9), ("article-1-hidden", (2, 3), 9), ("article-2-hidden", (3, 5), 182)],
 )
-def test_the_article(registry: Registry, name: str, row: tuple[float, float], output: float) -> None:
+def test_builtin_networks(registry: Registry, name: str, row: tuple[float, float], output: float) -> None:
     assert predict(registry, name, "", *row) == [output]
     assert registry.load_reference(name, "").input_names == ("children", "accounts")
     assert registry.read_spec(name, "").examples
 
 
-def test_builtins_come_once(lasting_place: Place) -> None:
+def test_builtin_networks_are_added_once(lasting_place: Place) -> None:
     registry = Registry.open(lasting_place.open())
     assert tuple(network.name for network in registry.networks()) == BUILTINS
     registry.delete_network("article-linear")
@@ -64,7 +64,7 @@ def test_register(registry: Registry) -> None:
     assert registry.read_spec("net", "1") == tiny(2)
 
 
-def test_what_a_version_says(registry: Registry) -> None:
+def test_summary_of_a_version(registry: Registry) -> None:
     said = tiny(
         2,
         description="doubles",
@@ -97,7 +97,7 @@ def test_registering_again_changes_nothing(registry: Registry) -> None:
     registry.subscribe(changes.append)
     again = registry.register("net", tiny(1))
     assert (again.version, again.created) == (first.version, False)
-    assert registry.version("net", "").number == 2, "a retry that comes late does not move latest"
+    assert registry.version("net", "").number == 2, "a late retry does not move latest"
     assert again.revision == registry.revision
     assert not changes
 
@@ -114,7 +114,7 @@ def test_validate_only(registry: Registry) -> None:
         registry.register("net", tiny(1, examples=[{"inputs": [1], "outputs": [2]}]), validate_only=True)
 
 
-def test_nothing_is_left_of_a_refused_registration(registry: Registry) -> None:
+def test_rejected_registration_leaves_nothing(registry: Registry) -> None:
     before = registry.networks()
     wrong = tiny(1, examples=[{"inputs": [1], "outputs": [2]}])
     with pytest.raises(ExampleFailedError):
@@ -135,14 +135,14 @@ def test_quotas(store: Store) -> None:
         with pytest.raises(QuotaExceededError) as versions:
             registry.register("net", tiny(3), validate_only=validate_only)
         assert versions.value.facts["setting"] == "max_versions"
-    assert not registry.register("net", tiny(1)).created, "what is there is found even so"
+    assert not registry.register("net", tiny(1)).created, "existing content is found all the same"
     registry.delete_version("net", 1)
     assert registry.register("net", tiny(3)).version.number == 3
     registry.delete_network("net")
     assert registry.register("another", tiny(1)).created
 
 
-def test_too_small_a_quota_for_the_builtins(store: Store) -> None:
+def test_quota_smaller_than_the_builtin_networks(store: Store) -> None:
     assert len(Registry.open(store, max_networks=1).networks()) == 1
 
 
@@ -174,7 +174,7 @@ def test_aliases(registry: Registry) -> None:
         pytest.param(lambda r: r.register("", tiny()), "network", id="empty"),
     ],
 )
-def test_fields_that_are_refused(registry: Registry, call: Callable[[Registry], object], field: str) -> None:
+def test_rejected_fields(registry: Registry, call: Callable[[Registry], object], field: str) -> None:
     registry.register("net", tiny())
     with pytest.raises(InvalidFieldError) as refused:
         call(registry)
@@ -205,7 +205,7 @@ def test_fields_that_are_refused(registry: Registry, call: Callable[[Registry], 
         pytest.param(lambda r: r.rollout.set_alias("net", "new", "2"), VersionNotFoundError, "1, 3", id="deleted"),
     ],
 )
-def test_what_is_not_there(
+def test_not_found(
     registry: Registry, call: Callable[[Registry], object], error: type[NotFoundError], nearest: str
 ) -> None:
     for weight in (1, 2, 3):
@@ -240,12 +240,12 @@ def test_deleting(registry: Registry) -> None:
     assert (anew.version.number, dict(registry.network("net").aliases)) == (5, {"latest": 5})
 
 
-def test_a_call_keeps_what_it_has(registry: Registry) -> None:
+def test_deleted_version_stays_usable_for_running_calls(registry: Registry) -> None:
     registry.register("net", tiny(5))
     loaded, network = registry.load_reference("net", ""), registry.network("net")
     registry.delete_network("net")
     assert forward(loaded.plan, np.array([[2.0]])).tolist() == [[10]]
-    assert registry.get_loaded(network.versions[1]) is None, "what is deleted leaves the memory"
+    assert registry.get_loaded(network.versions[1]) is None, "a deleted version leaves the memory"
 
 
 def test_subscribers(registry: Registry) -> None:
@@ -273,7 +273,7 @@ def test_subscribers(registry: Registry) -> None:
         NetworkChange(name="net", network=second, revision=start + 2),
         NetworkChange(name="net", network=None, revision=start + 3),
     ]
-    assert seen == [(start + 1, start + 1)], "told after the change is visible, and only while subscribed"
+    assert seen == [(start + 1, start + 1)], "called after the change is visible, and only while subscribed"
     stop()
     registry.register("net", tiny(1))
     assert len(changes) == 3
@@ -289,7 +289,7 @@ def test_pages(registry: Registry) -> None:
     assert registry.networks(after="zz") == ()
 
 
-def test_opened_again(lasting_place: Place) -> None:
+def test_reopened(lasting_place: Place) -> None:
     registry = Registry.open(lasting_place.open())
     random = np.random.default_rng(seed=1)
     inputs = [{"name": f"f{index}", "mean": index, "scale": 2.0} for index in range(5)]
@@ -312,7 +312,7 @@ def test_opened_again(lasting_place: Place) -> None:
     assert [a.tobytes() for a in after] == [b.tobytes() for b in before], "the same bits"
 
 
-def test_a_typing_error_among_many_names(store: Store) -> None:
+def test_suggestion_among_many_names(store: Store) -> None:
     registry = Registry.open(store)
     network = registry.network("article-linear")
     names = [f"network-{index:05d}-of-the-fleet" for index in range(20_000)]
@@ -322,7 +322,7 @@ def test_a_typing_error_among_many_names(store: Store) -> None:
     assert "network-01234-of-the-fleet" in missing.value.facts["nearest"]
 
 
-def test_the_digests_of_the_built_in_networks_stay(registry: Registry) -> None:
+def test_digests_of_the_builtin_networks(registry: Registry) -> None:
     assert {name: registry.version(name, "1").digest for name in BUILTINS} == {
         "article-linear": "4477dc85c0a719297ad87c8321f2eb171d1973a263bc4f4790f4d7bc23da6f8e",
         "article-1-hidden": "302633a5ea16a1ac780edc58853a76062ee44977d8ac42dfc49d77a722d43cf5",
@@ -330,7 +330,7 @@ def test_the_digests_of_the_built_in_networks_stay(registry: Registry) -> None:
     }
 
 
-def test_the_servers_numerics_hold_where_the_spec_says_nothing(lasting_place: Place) -> None:
+def test_default_numerics_of_the_server(lasting_place: Place) -> None:
     registry = Registry.open(lasting_place.open(), numerics="fast")
     registry.register("said", replace(tiny(), numerics="exact"))
     for numerics in ("fast", "exact"):

@@ -1,4 +1,4 @@
-"""Shadows in the registry: what may be one, what is kept, and which rows are drawn."""
+"""Shadows in the registry: which versions can be shadows, how they are stored, and which rows are sampled."""
 
 import math
 from typing import Any
@@ -36,7 +36,7 @@ def beside(registry: Registry) -> dict[int, list[int]]:
     return {key[1]: [each.version.number for each in found] for key, found in registry.snapshot.shadowed.items()}
 
 
-def test_a_shadow_follows_its_alias(net: Registry) -> None:
+def test_shadow_follows_its_alias(net: Registry) -> None:
     assert beside(net) == {}
     assert said(net.rollout.set_shadow("net", "production", "3", share=0.1)) == [("production", 3, 0.1, 1e-9)]
     net.rollout.set_shadow("net", "2", "1", share=1.0, tolerance=0.5)
@@ -51,7 +51,7 @@ def test_a_shadow_follows_its_alias(net: Registry) -> None:
     assert net.revision == before
 
 
-def test_a_shadow_has_the_categories_of_what_it_is_compared_with(registry: Registry) -> None:
+def test_shadow_needs_the_same_categories(registry: Registry) -> None:
     for categories in (["a", "b"], ["b", "a"], ["a", "b"]):
         city = {
             "name": "city",
@@ -65,7 +65,7 @@ def test_a_shadow_has_the_categories_of_what_it_is_compared_with(registry: Regis
     registry.rollout.set_shadow("typed", "1", "3", share=1.0)
 
 
-def test_setting_again(net: Registry) -> None:
+def test_setting_the_same_shadow_again(net: Registry) -> None:
     first = net.rollout.set_shadow("net", "production", "3", share=0.1)
     [shadowing] = first.shadowings
     shadowing.statistics.count_failed(1, "no")
@@ -76,7 +76,7 @@ def test_setting_again(net: Registry) -> None:
     assert changed.shadowings[0].statistics.collect() == ShadowTotals(), "counted anew"
 
 
-def test_counting_begins_anew_when_the_alias_moves(net: Registry) -> None:
+def test_totals_restart_when_the_alias_moves(net: Registry) -> None:
     [shadowing] = net.rollout.set_shadow("net", "production", "3", share=1.0).shadowings
     shadowing.statistics.sample(5)
     [shadowing] = net.network("net").shadowings
@@ -85,7 +85,7 @@ def test_counting_begins_anew_when_the_alias_moves(net: Registry) -> None:
     assert shadowing.statistics.collect().rows == 0
 
 
-def test_what_is_deleted_takes_its_shadows_along(net: Registry) -> None:
+def test_deletion_deletes_shadows(net: Registry) -> None:
     net.rollout.set_alias("net", "canary", "2")
     for of, version in (("production", "3"), ("canary", "3"), ("3", "1"), ("2", "1")):
         net.rollout.set_shadow("net", of, version, share=0.5)
@@ -97,7 +97,7 @@ def test_what_is_deleted_takes_its_shadows_along(net: Registry) -> None:
     assert net.network("net").shadows == ()
 
 
-def test_it_is_kept(lasting_place: Place) -> None:
+def test_kept_over_a_restart(lasting_place: Place) -> None:
     registry = Registry.open(lasting_place.open())
     fill(registry)
     before = registry.rollout.set_shadow("net", "production", "3", share=0.25, tolerance=0.125)
@@ -134,7 +134,7 @@ def test_damaged_rows_are_left_out(lasting_place: Place, damage: str) -> None:
         ("production", "5", {}, InvalidFieldError, "version: is 5, whose outputs are y; must be those"),
     ],
 )
-def test_refusals(
+def test_rejected_shadows(
     net: Registry, of: str, version: str, options: dict[str, Any], error: type[ForwardpassError], words: str
 ) -> None:
     net.register("net", tiny(1, inputs=["other"]))
@@ -146,7 +146,7 @@ def test_refusals(
 
 
 @given(st.floats(0.01, 1.0), st.lists(st.integers(1, 400), max_size=12), st.integers(0, 99))
-def test_which_rows_are_drawn_does_not_depend_on_the_batches(share: float, sizes: list[int], seed: int) -> None:
+def test_sampling_does_not_depend_on_batch_sizes(share: float, sizes: list[int], seed: int) -> None:
     apart, whole = ShadowStatistics(share, seed), ShadowStatistics(share, seed)
     start, drawn = 0, []
     for size in sizes:
@@ -160,8 +160,8 @@ def test_which_rows_are_drawn_does_not_depend_on_the_batches(share: float, sizes
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.99, 1.0])
-def test_each_row_is_drawn_by_itself_with_the_share_as_its_chance(share: float) -> None:
-    """All within 5 standard deviations of what independent draws give."""
+def test_rows_are_sampled_independently(share: float) -> None:
+    """All counts are within 5 standard deviations of independent sampling."""
     rows = 400_000
     drawn = np.zeros(rows, dtype=bool)
     drawn[ShadowStatistics(share, 7).sample(rows)] = True
@@ -175,5 +175,5 @@ def test_each_row_is_drawn_by_itself_with_the_share_as_its_chance(share: float) 
         assert max(abs(count - each * share) for count in counts) <= 5 * math.sqrt(each * share * (1 - share)) + 1
 
 
-def test_the_smallest_share() -> None:
+def test_smallest_share() -> None:
     assert ShadowStatistics(5e-324, 0).sample(10**9).tolist() == []

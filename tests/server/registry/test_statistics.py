@@ -1,4 +1,4 @@
-"""What is counted of a version."""
+"""The statistics of a version."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ def count(statistics: Statistics, rows: int, *, calls: int = 1) -> None:
     statistics.count_batch(rows, [now - 5.0] * calls, begun=now - 2.0, read=1.0, infer=0.5, output=0.25)
 
 
-def test_figures_by_size() -> None:
+def test_totals_by_batch_size() -> None:
     statistics = Statistics()
     count(statistics, 4, calls=2)
     count(statistics, 1)
@@ -31,13 +31,13 @@ def test_figures_by_size() -> None:
     assert counted.last_time == pytest.approx(time.time(), abs=60)
 
 
-def test_nothing_yet() -> None:
+def test_empty_statistics() -> None:
     counted = Statistics().collect()
     assert (counted.sizes, counted.errors, counted.error_seconds, counted.last_time) == ({}, 0, 0.0, 0.0)
     assert counted.all_sizes == BatchTotals()
 
 
-def test_refusals() -> None:
+def test_errors() -> None:
     statistics = Statistics()
     statistics.count_error(time.monotonic() - 3.0)
     counted = statistics.collect()
@@ -55,7 +55,7 @@ def test_sizes_are_bounded() -> None:
     assert all(size >= figures.rows / figures.batches for size, figures in sizes.items())
 
 
-def test_what_was_read_does_not_change() -> None:
+def test_collected_statistics_do_not_change() -> None:
     statistics = Statistics()
     count(statistics, 1)
     before = statistics.collect()
@@ -78,7 +78,7 @@ def test_nothing_is_lost_between_threads() -> None:
     assert statistics.collect().sizes[2].batches == 4_000
 
 
-def test_to_look_takes_no_memory() -> None:
+def test_collecting_creates_no_statistics() -> None:
     runtime = VersionRuntime()
     assert runtime.collect_statistics() == Statistics().collect()
     assert runtime._statistics is None

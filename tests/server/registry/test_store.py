@@ -1,4 +1,4 @@
-"""What every store must do, whatever it is made of."""
+"""The contract of every store."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,11 +17,11 @@ def add(store: Store, name: str, digest: str, *, keep_latest: bool = False) -> W
     return store.register(name, digest * 64, digest.encode(), keep_latest=keep_latest)
 
 
-def test_a_new_store_is_empty(store: Store) -> None:
+def test_new_store_is_empty(store: Store) -> None:
     assert store.read_state() == StoredState(revision=0, networks=(), deleted=frozenset())
 
 
-def test_a_registration_is_kept(store: Store) -> None:
+def test_registration_is_stored(store: Store) -> None:
     before = datetime.now(UTC)
     written = add(store, "net", "a")
     assert (written.number, written.created, written.revision) == (1, True, 1)
@@ -44,7 +44,7 @@ def test_the_same_content_is_found(store: Store) -> None:
 
 
 @pytest.mark.parametrize("right", [b"right", b"right" * 10**6], ids=["small", "large"])
-def test_wrong_content_under_a_digest_is_mended(store: Store, right: bytes) -> None:
+def test_wrong_content_is_repaired(store: Store, right: bytes) -> None:
     add(store, "net", "a")
     mended = store.register("net", "a" * 64, right, keep_latest=False)
     assert (mended.number, mended.created, mended.revision) == (1, False, 2)
@@ -53,12 +53,12 @@ def test_wrong_content_under_a_digest_is_mended(store: Store, right: bytes) -> N
 
 
 def test_keep_latest(store: Store) -> None:
-    assert add(store, "net", "a", keep_latest=True).network.aliases["latest"] == 1, "there is no other"
+    assert add(store, "net", "a", keep_latest=True).network.aliases["latest"] == 1, "it is the only one"
     assert add(store, "net", "b", keep_latest=True).network.aliases["latest"] == 1
     assert add(store, "net", "c").network.aliases["latest"] == 3
 
 
-def test_numbers_are_not_given_again(store: Store) -> None:
+def test_version_numbers_are_not_reused(store: Store) -> None:
     add(store, "net", "a")
     add(store, "net", "b")
     store.delete_version("net", 2)
@@ -71,7 +71,7 @@ def test_numbers_are_not_given_again(store: Store) -> None:
     assert not store.read_state().deleted
 
 
-def test_latest_moves_to_the_highest_left(store: Store) -> None:
+def test_latest_moves_to_the_highest_version_left(store: Store) -> None:
     for digest in "abc":
         add(store, "net", digest)
     store.set_alias("net", "latest", 2)
@@ -79,7 +79,7 @@ def test_latest_moves_to_the_highest_left(store: Store) -> None:
     assert store.delete_version("net", 2).network.aliases["latest"] == 3
 
 
-def test_a_version_in_use_stays(store: Store) -> None:
+def test_version_in_use_cannot_be_deleted(store: Store) -> None:
     add(store, "net", "a")
     with pytest.raises(VersionInUseError, match="the only one") as only:
         store.delete_version("net", 1)
@@ -104,7 +104,7 @@ def test_aliases(store: Store) -> None:
     assert (gone.revision, dict(gone.network.aliases)) == (5, {"latest": 2})
 
 
-def test_what_is_not_there(store: Store) -> None:
+def test_not_found(store: Store) -> None:
     with pytest.raises(NetworkNotFoundError):
         store.delete_network("net")
     with pytest.raises(NetworkNotFoundError):
@@ -134,7 +134,7 @@ def test_large_content(store: Store) -> None:
     assert store.read_content("net", 1) == content
 
 
-def test_what_changed_since_a_revision(store: Store) -> None:
+def test_changes_since_a_revision(store: Store) -> None:
     for name in ("a", "b", "c"):
         add(store, name, "a")
     assert store.read_state(since=3) == StoredState(revision=3, networks=(), deleted=frozenset())
@@ -146,7 +146,7 @@ def test_what_changed_since_a_revision(store: Store) -> None:
     assert {row.name: row for row in store.read_state().networks}["b"] == changed.networks[0]
 
 
-def test_seeds_are_for_names_that_were_never_used(store: Store) -> None:
+def test_seeds_need_unused_names(store: Store) -> None:
     add(store, "kept", "a")
     add(store, "deleted", "a")
     store.delete_network("deleted")

@@ -1,4 +1,4 @@
-"""Many threads at once: only typed errors, no torn reads, one order of changes."""
+"""Many threads at once: only typed errors, no torn reads, changes in one order."""
 
 import contextlib
 import random
@@ -18,7 +18,7 @@ EXPECTED = (NotFoundError, VersionInUseError, QuotaExceededError)
 
 
 def hammer(seconds: float, work: list[Callable[[random.Random], object]]) -> int:
-    """Do each piece of work in a thread, again and again; return how often all of them together."""
+    """Repeat each piece of work in a thread of its own; return the total number of repetitions."""
     end = time.monotonic() + seconds
 
     def repeat(seed: int) -> int:
@@ -33,7 +33,7 @@ def hammer(seconds: float, work: list[Callable[[random.Random], object]]) -> int
         return sum(threads.map(repeat, range(len(work))))
 
 
-def test_everything_at_once(place: Place) -> None:  # noqa: C901 - five kinds of work, each told here
+def test_all_methods_at_once(place: Place) -> None:  # noqa: C901 - five kinds of work, each told here
     store = place.open()
     registry = Registry.open(store, max_versions=5)
     changes: list[NetworkChange] = []
@@ -93,7 +93,7 @@ def test_everything_at_once(place: Place) -> None:  # noqa: C901 - five kinds of
     }
 
 
-def test_one_content_by_many_at_once(store: Store) -> None:
+def test_many_threads_register_one_content(store: Store) -> None:
     registry = Registry.open(store)
     start = registry.revision
     together = threading.Barrier(8)

@@ -1,4 +1,4 @@
-"""A database that cannot write or read: typed errors, an unchanged snapshot, and recovery by itself."""
+"""A database that cannot be written or read: typed errors, an unchanged snapshot, and recovery without a restart."""
 
 import resource
 import signal
@@ -18,7 +18,7 @@ from tests.support.sample_networks import tiny
 
 @contextmanager
 def pragma(store: SqlStore, trouble: str, relief: str) -> Iterator[None]:
-    """Set something on the store's connection, which a lone thread gets again and again."""
+    """Set a PRAGMA on the store's connection; a single thread always gets the same one from the pool."""
     with store.database._engine.connect().execution_options(read_only=True) as connection:
         [before] = connection.exec_driver_sql(f"PRAGMA {relief.partition('=')[0]}").one()
         connection.exec_driver_sql(f"PRAGMA {trouble}")
@@ -41,7 +41,7 @@ def read_only(store: SqlStore, _: Path) -> Iterator[None]:
 
 @contextmanager
 def file_too_large(_: SqlStore, database: Path) -> Iterator[None]:
-    """Let the system refuse to grow the file, which SQLite takes for a failing disk."""
+    """Limit the size of files; SQLite reports that as a failing disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (database.stat().st_size, before[1]))
@@ -112,7 +112,7 @@ def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> N
             assert registry.revision == revision
             assert not changes
             assert registry.load_reference("net", "").version == 1
-            assert not registry.register("net", tiny(1)).created, "what is there needs no database"
+            assert not registry.register("net", tiny(1)).created, "existing content needs no database"
             assert registry.register("net", tiny(3), validate_only=True).version.number == 0
         done = registry.register("net", large)
         assert (done.version.number, done.created, done.revision) == (2, True, revision + 1)
@@ -122,8 +122,8 @@ def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> N
         assert Registry.open(store).networks() == after
 
 
-def test_writes_that_fail_anywhere(database: Path) -> None:
-    """Let no file grow beyond a size that moves on in small steps, until a registration gets through."""
+def test_writes_that_fail_at_any_size(database: Path) -> None:
+    """Limit the size of files, and raise the limit in small steps until a registration succeeds."""
     code = """if True:
         import logging, resource, signal, sqlite3, sys
         from forwardpass.errors import StoreUnavailableError
@@ -158,7 +158,7 @@ def test_writes_that_fail_anywhere(database: Path) -> None:
     assert done == ["1", "True"]
 
 
-def test_reading_while_another_process_writes(database: Path) -> None:
+def test_read_while_another_process_writes(database: Path) -> None:
     with SqlStore(f"sqlite:///{database}", lock_timeout=0.05) as store:
         registry = Registry.open(store)
         registry.load_reference("article-linear", "")
@@ -169,7 +169,7 @@ def test_reading_while_another_process_writes(database: Path) -> None:
         assert registry.read_spec("article-linear", "") is not None
 
 
-def test_waiting_for_a_short_lock(database: Path) -> None:
+def test_wait_for_a_short_lock(database: Path) -> None:
     code = """if True:
         import sqlite3, sys, time
         connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -188,7 +188,7 @@ def test_waiting_for_a_short_lock(database: Path) -> None:
             other.communicate()
 
 
-def test_a_file_that_may_only_be_read(database: Path) -> None:
+def test_read_only_file(database: Path) -> None:
     with SqlStore(f"sqlite:///{database}") as store:
         Registry.open(store).register("net", tiny(7))
     content = database.read_bytes()
@@ -218,7 +218,7 @@ def test_a_file_that_may_only_be_read(database: Path) -> None:
 
 
 class LosesConfirmations:
-    """A store that does what it is told and then, while it is told to, fails to say so."""
+    """A store that commits and then, while `losing`, raises instead of confirming."""
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
@@ -296,7 +296,7 @@ def test_lost_confirmations() -> None:
             with pytest.raises(StoreUnavailableError):
                 call()
         store.losing = False
-        # The retry finds what was made; so does every other writer.
+        # The retry finds the version, and so does every other writer.
         again = registry.register("net", tiny(2))
         assert (again.version.number, again.created) == (2, False)
         registry.register("other", tiny(1))
@@ -308,6 +308,6 @@ def test_lost_confirmations() -> None:
         assert [change.name for change in changes if change.network is None] == ["gone"]
         revisions = [change.revision for change in changes]
         assert revisions == sorted(revisions)
-        # What a change says is what the registry is at the end, for each network.
+        # The last change of each network is its final state.
         states = {change.name: change.network for change in changes}
         assert states["net"] == registry.network("net")

@@ -1,9 +1,8 @@
-"""Callers who make a server busy while others are measured: a process of its own.
+"""Background load: a process whose calls keep a server busy while other calls are measured.
 
-    python -m benchmarks.neighbours ADDRESS upload|predict
+    python -m benchmarks.background_load ADDRESS upload|predict
 
-It makes its request beforehand, says `begun` when the first one is answered, goes on until SIGTERM, and then says
-how many were answered.
+It prints `begun` after the first response, continues until SIGTERM, and then prints the number of responses.
 """
 
 import os
@@ -27,9 +26,9 @@ CHUNK_BYTES: Final = 2**20
 
 
 def main() -> None:
-    """Call until told to stop."""
+    """Call until SIGTERM."""
     _, address, name = sys.argv
-    os.nice(19)  # on a machine of two cores, the load that is measured comes first
+    os.nice(19)  # with two cores, the measured load takes precedence
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     count = 0
@@ -44,7 +43,7 @@ def main() -> None:
 
 
 def upload(channel: grpc.Channel) -> Callable[[], object]:
-    """Register a network of 50 MB again and again; between, it is deleted."""
+    """Register a network of 50 MB and delete it, repeatedly."""
     content = spec.to_safetensors(networks.network(WIDE))
     name = "wide"
     header = UploadHeader(network=name, size_bytes=len(content))
@@ -64,7 +63,7 @@ def upload(channel: grpc.Channel) -> Callable[[], object]:
 
 
 def predict(channel: grpc.Channel) -> Callable[[], object]:
-    """Call for 100,000 rows at once, again and again."""
+    """Predict 100,000 rows in one call, repeatedly."""
     call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(PREDICT)
     request = networks.request(networks.MIDDLE, MANY_ROWS)
     return lambda: call(request, timeout=120)

@@ -1,4 +1,4 @@
-"""Databases with many networks, made in seconds: one is registered, and its rows are multiplied."""
+"""Databases with many networks, created in seconds: one is registered, and its rows are multiplied."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     "versions": {"name": "name_of(i)", "content": "content_of(i)", "digest": "digest_of(i)"},
     "aliases": {"name": "name_of(i)"},
 }
-"""How each column of a further network differs from the first one's; the others are the same."""
+"""The columns in which each further network differs from the first one."""
 
 
-def database(lab: Lab, count: int) -> Path:
-    """Make a database with so many networks 30-64-32-1, each with content of its own; once in a run."""
+def create_database(lab: Lab, count: int) -> Path:
+    """Create a database with `count` networks 30-64-32-1 of different contents, once in a run; return its path."""
     path = lab.folder / f"networks-{count}.sqlite3"
     if not path.exists():
         with SqlStore(f"sqlite:///{path}") as store:
