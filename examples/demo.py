@@ -1,4 +1,4 @@
-"""What `make demo` shows: a real server, real networks, every node, a crash, and a faulty spec."""
+"""The demonstration of `make demo`: a real server, real networks, every node, a crash, and a faulty spec."""
 
 import json
 import select
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Show everything; an assertion fails where something is not as it should be."""
+    """Show everything; an assertion fails if a result is wrong."""
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "forwardpass.db"
         with server(database) as (process, address), Client(address) as client:
@@ -103,7 +103,7 @@ def compare(name: str, measure: str, ours: float, theirs: float, outputs: np.nda
 
 
 def faulty(client: Client) -> None:
-    """Register a faulty spec and print what it is told."""
+    """Register a faulty spec and print the error."""
     heading("A faulty spec, and what it is told: every fault at once")
     document = {
         "format": spec.FORMAT,
@@ -125,7 +125,7 @@ def faulty(client: Client) -> None:
 
 @contextmanager
 def server(database: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """A server process on a free port; the process and its address."""
+    """Start a server process on a free port; provide the process and its address."""
     command = [sys.executable, "-m", "forwardpass_server", "serve", "--listen", "127.0.0.1:0"]
     command += ["--database", f"sqlite:///{database}", "--lame-duck", "0", "--log-level", "warning"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

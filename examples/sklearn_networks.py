@@ -1,4 +1,4 @@
-"""From specs back to scikit-learn's pipelines of StandardScaler and MLP, so that it predicts with them itself."""
+"""Conversion of specs back to scikit-learn pipelines of StandardScaler and MLP, to compare their predictions."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
-# A spec's name of each function and scikit-learn's.
+# The names of the activations in specs and in scikit-learn.
 _FUNCTIONS: Final[Mapping[str, str]] = {
     "identity": "identity",
     "sigmoid": "logistic",
@@ -21,7 +21,7 @@ _FUNCTIONS: Final[Mapping[str, str]] = {
 
 
 def to_pipeline(spec: NetworkSpec) -> Pipeline:
-    """Make scikit-learn's own pipeline of a spec whose classes are scikit-learn's labels, or of a regressor.
+    """Build the scikit-learn pipeline of a spec; classes must be scikit-learn's labels.
 
     Nothing is fitted: the numbers of the spec become the attributes that fitting would set.
 
@@ -53,7 +53,7 @@ def to_pipeline(spec: NetworkSpec) -> Pipeline:
 
 
 def network_outputs(pipeline: Pipeline, rows: Array) -> Array:
-    """Return what scikit-learn computes in the last layer, shape `(rows, outputs)` float64.
+    """Return the last layer's outputs as scikit-learn computes them, `(rows, outputs)` float64.
 
     For a classifier of two classes this is the probability of the second one alone.
     """

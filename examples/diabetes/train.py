@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 HERE = Path(__file__).resolve().parent
 
-# Units as far as the data's own description gives them.
+# The units that the description of the data set gives.
 FEATURES = {
     "age": ("years", "age"),
     "sex": ("", "sex, 1 or 2"),
