@@ -16,7 +16,7 @@ from tests.support.raw_grpc import network_spec, predict_request
 from tests.support.server_process import ServerProcess
 
 
-@pytest.mark.parametrize("cycles", [3, pytest.param(100, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("cycles", [2, pytest.param(100, marks=pytest.mark.prove)])
 def test_kill_during_registrations(
     start_server: Callable[..., ServerProcess], cycles: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,9 +62,7 @@ def computes(registry: Registry, number: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize(
-    "cycles", [pytest.param(10, id="quick"), pytest.param(200, id="long", marks=pytest.mark.prove)]
-)
+@pytest.mark.parametrize("cycles", [pytest.param(5, id="quick"), pytest.param(200, id="long", marks=pytest.mark.prove)])
 def test_killed_at_any_moment(writers: "subprocess.Popen[str]", database: Path, cycles: int) -> None:
     moments = random.Random(42)
     registered: dict[int, str] = {}

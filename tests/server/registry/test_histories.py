@@ -217,7 +217,7 @@ def violations(replicas: Replicas, url: str, histories: int, *, kills: bool) -> 
     return found, calls, lost
 
 
-@pytest.mark.parametrize("histories", [10, pytest.param(1_000, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("histories", [6, pytest.param(1_000, marks=pytest.mark.prove)])
 def test_histories_are_linearizable(
     zygote: "subprocess.Popen[str]", migrated: Callable[[], str], histories: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -233,7 +233,7 @@ STEPS = settings(stateful_step_count=30, suppress_health_check=[HealthCheck.too_
 
 
 @pytest.mark.parametrize(
-    "examples", [pytest.param(15, id="quick"), pytest.param(400, id="long", marks=pytest.mark.prove)]
+    "examples", [pytest.param(10, id="quick"), pytest.param(400, id="long", marks=pytest.mark.prove)]
 )
 def test_any_history(examples: int) -> None:
     run_state_machine_as_test(RegistryMachine, settings=settings(STEPS, max_examples=examples))

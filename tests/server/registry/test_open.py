@@ -115,6 +115,7 @@ def test_no_permission(database: Path) -> None:
         assert out.startswith(f"the database {database} cannot be used: its file cannot be opened")
 
 
+@pytest.mark.prove  # starts processes
 def test_folder_without_search_permission(database: Path) -> None:
     let_others_pass(database.parent)
     database.parent.chmod(0o755)
@@ -149,6 +150,7 @@ def test_one_process_at_a_time(database: Path) -> None:
     SqlStore(f"sqlite:///{database}").close()
 
 
+@pytest.mark.prove  # starts processes
 def test_processes_migrate_at_once(tmp_path: Path) -> None:
     code = """if True:
         import sys
@@ -246,6 +248,7 @@ def test_database_in_memory(url: str, tmp_path: Path, monkeypatch: pytest.Monkey
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.prove  # builds a wheel
 def test_migrations_are_in_the_wheel(tmp_path: Path) -> None:
     source, unpacked = tmp_path / "source", tmp_path / "unpacked"
     source.mkdir()

@@ -109,6 +109,7 @@ def test_rejected_urls(address: str, words: str) -> None:
     assert "secret" not in sentence
 
 
+@pytest.mark.prove  # starts processes
 def test_without_the_driver() -> None:
     code = """if True:
         import sys

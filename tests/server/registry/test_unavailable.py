@@ -122,6 +122,7 @@ def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> N
         assert Registry.open(store).networks() == after
 
 
+@pytest.mark.prove  # `test_trouble_and_recovery` is its short form
 def test_writes_that_fail_at_any_size(database: Path) -> None:
     """Limit the size of files, and raise the limit in small steps until a registration succeeds."""
     code = """if True:
