@@ -31,8 +31,8 @@ FEATURES = {
     "s2": ("", "ldl, low-density lipoproteins"),
     "s3": ("", "hdl, high-density lipoproteins"),
     "s4": ("", "tch, total cholesterol / hdl"),
-    "s5": ("", "ltg, possibly log of serum triglycerides category"),
-    "s6": ("", "glu, blood sugar category"),
+    "s5": ("", "ltg, possibly log of serum triglycerides level"),
+    "s6": ("", "glu, blood sugar level"),
 }
 
 
