@@ -13,7 +13,7 @@ from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
 from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
 from tests.support.raw_grpc import network_spec, predict_request
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, wait_until
 
 
 @pytest.mark.parametrize("cycles", [2, pytest.param(100, marks=pytest.mark.prove)])
@@ -40,8 +40,10 @@ def test_kill_during_registrations(
 
     for _ in range(cycles):
         writer = threading.Thread(target=register_until_killed, args=(server.address,))
+        before = len(acknowledged)
         writer.start()
-        time.sleep(rng.uniform(0.02, 0.4))
+        wait_until(lambda before=before: len(acknowledged) > before)
+        time.sleep(rng.uniform(0, 0.4))
         server.kill()
         writer.join()
         server.start()
