@@ -61,7 +61,7 @@ def _missing_extra(error: ImportError) -> "MissingExtraError":
     """Return the error that names the extra of a package that is not installed.
 
     Raises:
-        ImportError: The error itself, where no extra installs what is missing.
+        ImportError: The error itself, if no extra installs the missing package.
     """
     from forwardpass.extras import MissingExtraError, extra_of, require  # noqa: PLC0415
 
@@ -303,7 +303,7 @@ _COMMANDS: Final = {
         about="bring the database's schema up to date, and end", add_arguments=_add_settings, run=_migrate
     ),
     "check": Command(
-        about="read every stored network and say what is damaged; exit 0 if nothing is, else 1",
+        about="read every stored network and list the damaged ones; exit 0 if there is none, else 1",
         add_arguments=_add_settings,
         run=_check,
     ),

@@ -91,7 +91,7 @@ def _calls(network: str, totals: Totals) -> list[Value]:
 
 
 def _failed(network: str, totals: Totals) -> list[Value]:
-    return [("_total", {"network": network}, totals.failures)]
+    return [("_total", {"network": network}, totals.errors)]
 
 
 def _batches(network: str, totals: Totals) -> list[Value]:

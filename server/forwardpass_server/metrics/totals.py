@@ -25,17 +25,17 @@ class Totals:
     Attributes:
         whole: Their figures.
         batches: For each of `BUCKETS`, the number of batches of at most this many rows.
-        failures: The number of calls that got an error.
+        errors: The number of calls that got an error.
     """
 
     whole: BatchTotals = field(default_factory=BatchTotals)
     batches: list[int] = field(default_factory=lambda: [0] * len(BUCKETS))
-    failures: int = 0
+    errors: int = 0
 
     def add(self, counted: CollectedStatistics) -> None:
         """Add the statistics of a version."""
         self.whole += counted.all_sizes
-        self.failures += counted.errors
+        self.errors += counted.errors
         for size, figures in counted.sizes.items():
             for place, bound in enumerate(BUCKETS):
                 if size <= bound:
@@ -43,7 +43,7 @@ class Totals:
 
     def copy(self) -> "Totals":
         """Return a copy."""
-        return Totals(whole=self.whole, batches=[*self.batches], failures=self.failures)
+        return Totals(whole=self.whole, batches=[*self.batches], errors=self.errors)
 
 
 class TotalsByNetwork:

@@ -157,11 +157,11 @@ class InferenceService:
         return await read_at_revision(self._registry, lambda snapshot: find(snapshot, name, reference))
 
     async def _loaded(self, name: str, reference: str) -> LoadedVersion:
-        _, asked = await self._found(name, reference)
-        resident = self._registry.get_loaded(asked)
+        _, found = await self._found(name, reference)
+        resident = self._registry.get_loaded(found)
         if resident is not None:
             return resident
-        return await asyncio.to_thread(self._registry.load, asked)
+        return await asyncio.to_thread(self._registry.load, found)
 
     async def _respond(self, request: v2.ModelInferRequest, call: RpcContext) -> v2.ModelStreamInferResponse:
         try:

@@ -44,7 +44,7 @@ class Networks:
 
 def numbers(totals: Totals) -> list[float]:
     whole = totals.whole
-    return [whole.calls, whole.rows, whole.batches, whole.infer_seconds, totals.failures, *totals.batches]
+    return [whole.calls, whole.rows, whole.batches, whole.infer_seconds, totals.errors, *totals.batches]
 
 
 @given(
@@ -82,7 +82,7 @@ def test_totals_are_what_was_counted_and_never_fall(steps: list[tuple[str, str, 
         before = totals
         assert {label: found.whole.calls for label, found in totals.items() if found.whole.calls} == calls
         assert {label: found.whole.rows for label, found in totals.items() if found.whole.rows} == rows
-        assert {label: found.failures for label, found in totals.items() if found.failures} == failures
+        assert {label: found.errors for label, found in totals.items() if found.errors} == failures
         assert len(totals) <= MAX + 1
 
 

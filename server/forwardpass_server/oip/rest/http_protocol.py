@@ -52,7 +52,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; end the connection of a head that is too large."""
+        """Parse bytes; close the connection if a head is too large."""
         begun = self._in_head
         self._parse(data)
         # The bytes that arrived with the head's first byte may belong to the request before.
