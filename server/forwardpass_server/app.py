@@ -179,7 +179,7 @@ async def _serve(
         if engine is Engine.NATIVE
         else None,
     )
-    rest = _rest(settings, inference, transport, outside, inside, health)
+    rest = _rest(settings, inference, transport, outside, inside, health, policy)
     metrics = _metrics(settings, registry, health, in_flight, error_mapper, engine)
 
     urls = [await rest.start()] if rest else []
@@ -216,6 +216,7 @@ def _rest(
     outside: Sequence[Interceptor],
     inside: Sequence[Interceptor],
     health: Health,
+    policy: BatchingPolicy,
 ) -> "RestServer | None":
     if settings.rest_listen is None:
         return None
@@ -227,6 +228,7 @@ def _rest(
         outside=outside,
         inside=inside,
         max_request_bytes=settings.max_request_bytes,
+        inline_body_bytes=policy.inline_body_bytes,
         body_timeout=settings.call_timeout,
         serving=lambda: health.serving,
     )

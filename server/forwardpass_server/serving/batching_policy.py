@@ -14,6 +14,7 @@ class BatchingPolicy:
             matrix of 512 rows is as efficient as any.
         inline_request_bytes: Bytes up to which a request is decoded in the transport's thread. A larger one takes a
             millisecond or more, during which that thread would take no other request.
+        inline_body_bytes: Bytes up to which a JSON body is decoded or encoded in the event loop, in some milliseconds.
         step_flops: Floating-point operations that are done at once: about a millisecond on one core of 2020. A batch
             that takes no more is computed in the transport's thread; a larger one goes to the workers, who cut it into
             steps of this size and take turns.
@@ -34,6 +35,7 @@ class BatchingPolicy:
 
     max_gathered_requests: int = 512
     inline_request_bytes: int = 256 * 1024
+    inline_body_bytes: int = 16 * 1024
     step_flops: int = 20_000_000
     flops_per_response_byte: int = 8
     own_batch_rows: int = 128

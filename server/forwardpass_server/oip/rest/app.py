@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from forwardpass.errors import DeadlineExceededError
 from google.protobuf.message_factory import GetMessageClass
@@ -34,9 +34,6 @@ from forwardpass_server.rpc.interceptors import Interceptor, around_all, too_lar
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.serving import lower_priority
 
-INLINE_BODY_BYTES: Final = 16 * 1024
-"""Bytes of the largest body that the event loop decodes or encodes, in some milliseconds; threads take larger ones."""
-
 T = TypeVar("T")
 Work = Callable[[RpcContext, bytes], Coroutine[Any, Any, Response]]
 
@@ -52,6 +49,7 @@ class RestApp:
         outside: Sequence[Interceptor],
         inside: Sequence[Interceptor],
         max_request_bytes: int,
+        inline_body_bytes: int,
         body_timeout: float,
         serving: Callable[[], bool],
     ) -> None:
@@ -63,6 +61,7 @@ class RestApp:
             outside: The interceptors around a call and the reading of its body.
             inside: The interceptors around a call whose body was read, unless it is about health.
             max_request_bytes: The largest body in bytes, compressed and decompressed.
+            inline_body_bytes: The largest body in bytes that the event loop decodes or encodes; threads take larger ones.
             body_timeout: Seconds in which a body must arrive.
             serving: Returns whether the server serves; if not, each response closes its connection.
         """
@@ -71,6 +70,7 @@ class RestApp:
         self._outside = outside
         self._inside = inside
         self._max_request_bytes = max_request_bytes
+        self._inline_body_bytes = inline_body_bytes
         self._body_timeout = body_timeout
         self._serving = serving
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="rest", initializer=lower_priority)
@@ -207,7 +207,7 @@ class RestApp:
 
     async def _in_thread(self, size: int, work: Callable[..., T], *arguments: Any) -> T:
         """Do some work on a body of a size in bytes: in the event loop if it is small, else in a thread."""
-        if size <= INLINE_BODY_BYTES:
+        if size <= self._inline_body_bytes:
             return work(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments))
 
