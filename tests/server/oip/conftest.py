@@ -11,7 +11,7 @@ REST = ("--rest-listen", "127.0.0.1:0")
 
 @pytest.fixture(scope="session")
 def rest_server(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[ServerProcess]:
-    """A server that answers HTTP too, for all tests that only add networks of their own."""
+    """A server with HTTP, for all tests that only add networks of their own."""
     with ServerProcess(tmp_path_factory.mktemp("rest"), "--engine", engine, *REST) as process:
         yield process
         assert process.stop() == 0

@@ -77,13 +77,13 @@ def request() -> v2.ModelInferRequest:
 
 @pytest.mark.parametrize(("name", "of", "status"), PARAMETERS)
 def test_the_status_of_each_parameter(channel: grpc.Channel, name: str, of: str, status: str) -> None:
-    asked = request()
-    holder: Any = {"request": asked, "input": asked.inputs[0], "output": asked.outputs[0]}[of]
+    sent = request()
+    holder: Any = {"request": sent, "input": sent.inputs[0], "output": sent.outputs[0]}[of]
     holder.parameters[name].int64_param = 1
     if status == "refused":
-        assert f"'{name}'" in refused(channel, f"{INFERENCE}ModelInfer", asked, timeout=60).message
+        assert f"'{name}'" in refused(channel, f"{INFERENCE}ModelInfer", sent, timeout=60).message
     else:
-        assert call(channel, f"{INFERENCE}ModelInfer", asked, timeout=60)
+        assert call(channel, f"{INFERENCE}ModelInfer", sent, timeout=60)
 
 
 def test_the_status_of_each_extension(channel: grpc.Channel, http: Http) -> None:

@@ -1,4 +1,4 @@
-"""ModelInfer in the predictor: in one matrix with Predict, the same bits, whoever is answered beside it."""
+"""ModelInfer in the predictor: one matrix with Predict, and the same bits whatever else is in the batch."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -103,10 +103,10 @@ def test_layers_as_outputs_share_a_matrix_with_a_trace_of_these(registry: Regist
     values = rows(2)
     trace = TraceRequest(network="double", version="1", tensor=to_tensor(values), layers=["layer_1"])
     names = ["layer_1.activation", "outputs", "layer_1.pre_activation"]
-    asked = row_request("double", values, model_version="1", outputs=names)
+    requested = row_request("double", values, model_version="1", outputs=names)
     predictor = make_predictor(registry, LIMITS)
-    assert len(assemble_batches(predictor.read(called(trace, asked)).rows, POLICY)) == 1
-    traced, inferred = respond(predictor, called(trace, asked))
+    assert len(assemble_batches(predictor.read(called(trace, requested)).rows, POLICY)) == 1
+    traced, inferred = respond(predictor, called(trace, requested))
     assert isinstance(traced, bytes)
     assert isinstance(inferred, bytes)
     (layer,) = TraceResponse.FromString(traced).layers
@@ -118,7 +118,7 @@ def test_layers_as_outputs_share_a_matrix_with_a_trace_of_these(registry: Regist
 
 
 def check_bits(registry: Registry, count: int) -> None:
-    """Compare so many rows, sent in requests of several sizes, with what Predict says of them all at once."""
+    """Compare rows, sent in requests of several sizes, with the response of one Predict."""
     rng = np.random.default_rng(7)
     predictor = make_predictor(registry, WorkLimits())
     for network, dtype in NETWORKS.items():
@@ -263,7 +263,7 @@ def requests(draw: st.DrawFn) -> bytes:
     name = draw(st.sampled_from(["double", "single", "binary", "missing"]))
     version = draw(st.sampled_from(["", "1", "2", "latest", "7", "gone"]))
     identity = draw(st.sampled_from([b"", b"a", b"long " * 20, b"x" * 200, "é".encode(), b"\xff"]))
-    asked = draw(st.lists(st.sampled_from(["outputs", "label", "layer_0.activation", "nothing"]), max_size=2))
+    requested = draw(st.lists(st.sampled_from(["outputs", "label", "layer_0.activation", "nothing"]), max_size=2))
     parts = [field(1, len(name)) + name.encode()]
     if version:
         parts.append(field(2, len(version)) + version.encode())
@@ -275,7 +275,7 @@ def requests(draw: st.DrawFn) -> bytes:
     parts.append(v2.ModelInferRequest(inputs=[made]).SerializeToString())
     parts += [
         v2.ModelInferRequest(outputs=[v2.ModelInferRequest.InferRequestedOutputTensor(name=each)]).SerializeToString()
-        for each in asked
+        for each in requested
     ]
     if draw(st.integers(0, 5)) == 0:
         strange = [b"\x52\x01a", b"\x50\x01", field(3, 2) + b"zz", field(7, len(raw)) + raw]

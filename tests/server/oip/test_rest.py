@@ -170,13 +170,13 @@ def test_outputs_by_name(http: Http, rest_channel: grpc.Channel) -> None:
     network = network_spec([[1.0, 2.0], [3.0, -4.0]], class_labels=["lô", "hi"])
     register(rest_channel, "classes", network)
     layer = f"{next(name for name in layers(http, 'classes'))}.activation"
-    asked = [
+    requested = [
         {"name": "label"},
         {"name": layer},
         {"name": "outputs", "parameters": {"classification": 2}},
     ]
     for binary in (False, True):
-        response = http.infer("classes", np.array([[1.0, 2.0]]), binary=(False, binary), outputs=asked)
+        response = http.infer("classes", np.array([[1.0, 2.0]]), binary=(False, binary), outputs=requested)
         length = int(response.headers.get(HEADER_LENGTH.lower(), len(response.body)))
         label, activation, top = json.loads(response.body[:length])["outputs"]
         assert [label["name"], activation["name"], top["name"]] == ["label", layer, "outputs"]
@@ -241,7 +241,7 @@ def test_bodies_may_be_compressed(http: Http, encoding: str, squeeze: Any, form:
     assert response.headers["content-encoding"] == encoding
     plain = gzip.decompress(response.body) if encoding == "gzip" else zlib.decompress(response.body)
     assert HttpResponse(200, response.headers, plain).output().tolist() == [[9.0]] * 5_000
-    # A small answer is not worth it.
+    # A small response is not compressed.
     assert "content-encoding" not in http.get("/v2/health/live", **coding).headers
 
 
@@ -307,18 +307,18 @@ MALFORMED: dict[str, tuple[bytes, dict[str, str]]] = {
     "parameters", [{"headers": {"x-a": "b"}}, {"tags": ["a"]}, {"nothing": None}, {"content_type": "pd", "foo": 1.5}]
 )
 def test_other_parameters_change_nothing(http: Http, parameters: dict[str, Any]) -> None:
-    asked = text(
+    requested = text(
         tensor(parameters=parameters), parameters=parameters, outputs=[{"name": "outputs", "parameters": parameters}]
     )
-    assert http.post(f"{MODEL}/infer", asked).output().tolist() == [[9.0]]
+    assert http.post(f"{MODEL}/infer", requested).output().tolist() == [[9.0]]
 
 
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("name", ["binary_data", "binary_data_output"])
 def test_the_form_of_one_output(http: Http, name: str, *, binary: bool) -> None:
     whole = {"binary_data_output": not binary}
-    asked = text(tensor(), parameters=whole, outputs=[{"name": "outputs", "parameters": {name: binary}}])
-    response = http.post(f"{MODEL}/infer", asked)
+    requested = text(tensor(), parameters=whole, outputs=[{"name": "outputs", "parameters": {name: binary}}])
+    response = http.post(f"{MODEL}/infer", requested)
     assert (HEADER_LENGTH.lower() in response.headers) == binary
     assert response.output().tolist() == [[9.0]]
 

@@ -163,7 +163,7 @@ def start_slow(slow_database: Path, start_server: Start, tmp_path: Path) -> Star
 
 @pytest.fixture
 def begin() -> Iterator[Begin]:
-    """What begins a call of that network; its reply is not read."""
+    """Begin a call of that network, without reading the response."""
     begun: list[Http] = []
 
     def start(server: ServerProcess, rows: int) -> Http:
@@ -184,7 +184,7 @@ def busy(server: ServerProcess) -> bool:
         if response.status == 503:
             assert response.document["reason"] == "OVERLOADED"
             assert int(response.headers["retry-after"]) >= 1
-            # Health answers however busy the server is.
+            # Health responds when the server is overloaded.
             assert http.get("/v2/health/ready").status == 200
     return response.status == 503
 
@@ -225,21 +225,21 @@ def test_call_timeout(start_slow: Start) -> None:
 
 def test_a_drain_loses_no_call(start_server: Start) -> None:
     server = start_server(*REST, "--lame-duck=2")
-    asked = threading.Event()
+    all_called = threading.Event()
     strange: list[Any] = []
-    answered = [0] * 4
+    counts = [0] * 4
 
     def load(index: int) -> None:
-        """Call until an answer says that the connection ends, as balancers and clients do."""
+        """Call until a response closes the connection, as load balancers and clients do."""
         try:
             with connect(server) as http:
                 response = HttpResponse(200, {}, b"")
                 while response.headers.get("connection") != "close":
                     response = http.infer("article-linear", ROW, binary=(index % 2 == 0, index % 2 == 1))
                     assert response.output().tolist() == [[9.0]]
-                    answered[index] += 1
-                    if answered[index] == 20:
-                        asked.set()
+                    counts[index] += 1
+                    if counts[index] == 20:
+                        all_called.set()
         except Exception as error:  # noqa: BLE001 - a call that is lost, however
             strange.append(error)
 
@@ -248,14 +248,14 @@ def test_a_drain_loses_no_call(start_server: Start) -> None:
         assert http.get("/v2/health/ready").status == 200
         for thread in threads:
             thread.start()
-        assert asked.wait(120)
+        assert all_called.wait(120)
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: http.get("/v2/health/ready").status == 400)
         assert http.get("/v2/health/live").status == 200
         for thread in threads:
             thread.join()
     assert not strange
-    assert min(answered) > 0
+    assert min(counts) > 0
     assert server.wait() == 0
 
 

@@ -1,4 +1,4 @@
-"""Connections: what bounds them, with an application that answers a lot and seconds made short; offers of HTTP/2."""
+"""Connections of HTTP: their bounds, tried with a large response and short times, and offers of HTTP/2."""
 
 import asyncio
 import json

@@ -110,8 +110,8 @@ def test_metadata_and_configuration_agree_and_can_be_sent_as_they_say(
         (name, types[kind], shape[1:]) for name, kind, shape in outputs
     ]
     # As perf_analyzer does: every input that is listed, every output that is listed.
-    asked = [each.name for each in said.outputs]
-    found = outputs_of(infer(models, row_request(model, np.ones((3, 2)), datatype, outputs=asked)))
+    requested = [each.name for each in said.outputs]
+    found = outputs_of(infer(models, row_request(model, np.ones((3, 2)), datatype, outputs=requested)))
     assert {name: list(array.shape) for name, array in found.items()} == {
         name: [3, *shape[1:]] for name, _, shape in outputs
     }
@@ -125,9 +125,9 @@ def test_every_name_of_the_configuration_can_be_used(models: grpc.Channel) -> No
     features = json.loads(parameters["feature_inputs"].string_value)
     values = np.array([[0.5, 1.5], [2.0, -1.0]])
     by_name = [tensor(values[:, place], name=feature) for place, feature in enumerate(features)]
-    asked = ["outputs", *names["single_outputs"], *names["layer_outputs"]]
-    found = outputs_of(infer(models, infer_request("oip-classes", *by_name, outputs=asked)))
-    assert list(found) == asked
+    requested = ["outputs", *names["single_outputs"], *names["layer_outputs"]]
+    found = outputs_of(infer(models, infer_request("oip-classes", *by_name, outputs=requested)))
+    assert list(found) == requested
     np.testing.assert_array_equal(np.hstack([found[name] for name in names["single_outputs"]]), found["outputs"])
     whole = outputs_of(infer(models, row_request("oip-classes", values, outputs=["outputs"])))
     np.testing.assert_array_equal(found["outputs"], whole["outputs"])
@@ -426,12 +426,12 @@ def test_a_stream_answers_in_order_and_goes_on_after_errors(models: grpc.Channel
 
 
 def test_a_stream_can_be_written_and_read_by_turns(models: grpc.Channel) -> None:
-    answered = threading.Semaphore(0)
+    completed = threading.Semaphore(0)
 
     def requests() -> Iterator[v2.ModelInferRequest]:
         for number in range(5):
             yield row_request("oip-double", [[number, number]], id=f"{number}")
-            assert answered.acquire(timeout=60)
+            assert completed.acquire(timeout=60)
 
     multicallable: grpc.StreamStreamMultiCallable[Any, Any] = models.stream_stream(
         f"{INFERENCE}ModelStreamInfer",
@@ -441,7 +441,7 @@ def test_a_stream_can_be_written_and_read_by_turns(models: grpc.Channel) -> None
     found = []
     for response in multicallable(requests(), timeout=120):
         found.append(response.infer_response.id)
-        answered.release()
+        completed.release()
     assert found == ["0", "1", "2", "3", "4"]
 
 
