@@ -61,7 +61,7 @@ class RestApp:
             outside: The interceptors around a call and the reading of its body.
             inside: The interceptors around a call whose body was read, unless it is about health.
             max_request_bytes: The largest body in bytes, compressed and decompressed.
-            inline_body_bytes: The largest body in bytes that the event loop decodes or encodes; threads take larger ones.
+            inline_body_bytes: The largest body in bytes that the event loop decodes or encodes, not a thread.
             body_timeout: Seconds in which a body must arrive.
             serving: Returns whether the server serves; if not, each response closes its connection.
         """
