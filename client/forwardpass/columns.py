@@ -14,7 +14,7 @@ import numpy as np
 
 from forwardpass.errors import Fault, FeatureMismatchError, ShapeMismatchError
 from forwardpass.exact_numbers import MAX_FLOAT32_INTEGER as MAX_INTEGER
-from forwardpass.exact_numbers import NoNumberError, is_missing, to_float64
+from forwardpass.exact_numbers import NoNumberError, as_array, is_missing, to_float64
 from forwardpass.frames import read_column
 from forwardpass.v1.tensor_pb2 import Booleans, Column, Columns, Numbers, Texts
 from forwardpass.value_names import describe, text_fault
@@ -98,20 +98,23 @@ def _without_labels(columns: Mapping[Any, Any]) -> dict[Any, Any]:
             plain[name] = values
             continue
         if hasattr(type(values), "coords"):  # an array of xarray, whose coordinates may be in another order
-            raise _labels_differ(name, "has coordinates; pass .to_pandas() of it, or .to_numpy(), which has none")
+            raise _rejected(name, "has coordinates; pass .to_pandas() of it, or .to_numpy(), which has none")
         plain[name], labels = read_column(values, str(name))
         if plain[name] is None:
-            plain[name] = np.asarray(values)
+            try:
+                plain[name] = as_array(values)
+            except NoNumberError as error:
+                raise _rejected(name, error.message) from None
         elif labels is not None and first is None:
             first = labels
         elif labels is not None and not first.equals(labels):
-            raise _labels_differ(
+            raise _rejected(
                 name, "is a series whose row labels differ from those of another column; make one frame of the columns"
             )
     return plain
 
 
-def _labels_differ(name: object, message: str) -> FeatureMismatchError:
+def _rejected(name: object, message: str) -> FeatureMismatchError:
     return FeatureMismatchError(f"rows.{name} {message}", faults=[Fault(path=f"rows.{name}", message=message)])
 
 

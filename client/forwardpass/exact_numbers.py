@@ -85,6 +85,27 @@ def needs_float64(value: object, number: float) -> bool:
         return float(np.float32(number)) != number and not math.isinf(number)
 
 
+def as_array(value: Any) -> npt.NDArray[Any]:
+    """Return an array of numpy, PyTorch or another library, or lists of numbers, as an array of numpy.
+
+    An array of PyTorch may have gradients, be on another device, or be of bfloat16, which numpy does not read.
+
+    Raises:
+        NoNumberError: numpy cannot read it; the cause is numpy's error.
+    """
+    try:
+        return np.asarray(value)
+    except Exception as error:  # noqa: BLE001 - an array of another library may raise anything
+        failed = error
+    if hasattr(value, "detach"):
+        try:
+            here = value.detach().cpu()
+            return np.asarray(here.float() if str(here.dtype) == "torch.bfloat16" else here)
+        except Exception as error:  # noqa: BLE001 - as above
+            failed = error
+    raise NoNumberError(f"is {describe(value)} that numpy cannot read: {failed}") from failed
+
+
 def to_float64(numbers: npt.NDArray[Any]) -> Float64:
     """Return an array of numbers as float64.
 

@@ -18,7 +18,15 @@ from google.protobuf.struct_pb2 import NULL_VALUE, Struct
 from forwardpass.columns import are_columns, read_columns
 from forwardpass.errors import Fault, FeatureMismatchError, ForwardpassError, InvalidTensorError, ShapeMismatchError
 from forwardpass.exact_numbers import MAX_FLOAT32_INTEGER as MAX_INTEGER
-from forwardpass.exact_numbers import NoNumberError, is_missing, is_small, needs_float64, read_number, to_float64
+from forwardpass.exact_numbers import (
+    NoNumberError,
+    as_array,
+    is_missing,
+    is_small,
+    needs_float64,
+    read_number,
+    to_float64,
+)
 from forwardpass.named_values import resolve_names
 from forwardpass.tensors import Packed, as_tensor, pack
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Columns, Rows, Tensor
@@ -182,29 +190,14 @@ def _pack_numbers(rows: Any) -> Packed:
 def _as_array(rows: Any) -> npt.NDArray[Any]:
     """Return an array whose elements still have the values of the caller's."""
     try:
-        numbers = np.asarray(rows)
-    except ValueError as error:
-        if not isinstance(rows, Sequence):
-            raise _invalid("rows", f"is {describe(rows)} that numpy cannot read: {error}") from None
-        raise _invalid("rows", _raggedness(rows)) from None
-    except Exception as error:  # noqa: BLE001 - an array of another library may raise anything
-        return _tensor_as_array(rows, error)
+        numbers = as_array(rows)
+    except NoNumberError as error:
+        is_ragged = isinstance(rows, Sequence) and isinstance(error.__cause__, ValueError)
+        raise _invalid("rows", _raggedness(rows) if is_ragged else error.message) from None
     # numpy makes floats of integers beside floats, and rounds them.
     if numbers.dtype.char == "d" and isinstance(rows, Sequence) and not is_small(numbers):
         return np.asarray(rows, dtype=object) if (np.abs(numbers) > MAX_INTEGER).any() else numbers
     return numbers
-
-
-def _tensor_as_array(rows: Any, error: Exception) -> npt.NDArray[Any]:
-    """Return an array of PyTorch that numpy cannot read: one with gradients, of another device, or of bfloat16."""
-    message = f"is {describe(rows)} that numpy cannot read: {error}"
-    if not hasattr(rows, "detach"):
-        raise _invalid("rows", message)
-    try:
-        here = rows.detach().cpu()
-        return np.asarray(here.float() if str(here.dtype) == "torch.bfloat16" else here)
-    except Exception as other:  # noqa: BLE001 - as above
-        raise _invalid("rows", f"{message}; {other}") from None
 
 
 def _read_named(rows: Sequence[Any]) -> Rows:

@@ -400,6 +400,19 @@ def test_an_array_of_bfloat16_is_read() -> None:
     assert from_tensor(to_inputs(Halves())["tensor"]).tolist() == [[0.5, 2.0]]
 
 
+def test_a_column_of_bfloat16_is_read() -> None:
+    class Column(Halves):
+        ndim = 1
+
+        def __len__(self) -> int:
+            return 2
+
+        def float(self) -> Any:
+            return np.array([0.5, 2.0], np.float32)
+
+    assert shown(to_inputs({"a": Column()})["columns"]) == {"a": [0.5, 2.0]}
+
+
 def test_an_array_that_numpy_cannot_read_is_rejected_in_words() -> None:
     class Odd:
         def __array__(self, dtype: object = None, copy: object = None) -> Any:
