@@ -55,6 +55,9 @@ def _resolve(value: Any, path: str) -> Any:
     if kind in _PLAIN and not (kind is np.ndarray and value.dtype.names):
         return value
     if isinstance(value, np.ndarray | np.generic):
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            message = "has masked elements; fill them first, for example with .filled(0)"
+            raise InvalidTensorError(f"{path} {message}", faults=[Fault(path=path, message=message)])
         return _fields(value) if value.dtype.names else value
     if is_labelled(value):
         message = (

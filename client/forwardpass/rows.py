@@ -112,7 +112,8 @@ class Inputs(TypedDict, total=False):
 
 def to_inputs(rows: Readable) -> Inputs:
     """Return the rows of a caller as the inputs of a request; raise as `read_rows` does."""
-    return inputs_of(read_rows(rows))
+    packed = _pack_plain(rows)
+    return inputs_of(_read_others(rows)) if packed is None else {"tensor": as_tensor(packed)}
 
 
 def inputs_of(read: Row) -> Inputs:
@@ -131,8 +132,11 @@ def read_rows(rows: Readable) -> Row:
         FeatureMismatchError: Something in a named row is neither number nor text; `faults` has every place.
     """
     packed = _pack_plain(rows)
-    if packed is not None:
-        return packed
+    return _read_others(rows) if packed is None else packed
+
+
+def _read_others(rows: Readable) -> Row:
+    """Read rows that are not plain numbers."""
     if isinstance(rows, Packed | Rows | Columns):
         return rows
     if isinstance(rows, UnreadableRows):
@@ -151,12 +155,13 @@ def _pack_plain(rows: object) -> Packed | None:
     None means that they need a closer look; the result is the same as that look's.
     """
     if type(rows) is np.ndarray:
-        is_plain = rows.dtype.kind == "f" and rows.dtype.itemsize <= 8 and rows.ndim in {1, 2} and rows.size
+        is_plain = rows.dtype.char in "dfe" and rows.ndim in {1, 2} and rows.size
         return pack(rows) if is_plain else None
     if type(rows) is list and rows:
-        kinds = {*map(type, rows)}
-        # An integer may be too large to keep its value. No number is larger than the sum of all, and NaN makes it NaN.
-        if kinds != _FLOATS and not (kinds <= _NUMBERS and sum(map(abs, rows)) <= MAX_INTEGER):
+        # An integer may be too large to keep its value. No size is larger than their sum, and NaN makes it NaN.
+        if not _FLOATS.issuperset(map(type, rows)) and not (
+            _NUMBERS.issuperset(map(type, rows)) and sum(map(abs, rows)) <= MAX_INTEGER
+        ):
             return None
         return Packed(DATA_TYPE_FLOAT64, (len(rows),), struct.pack(f"<{len(rows)}d", *rows))
     return None
@@ -164,11 +169,6 @@ def _pack_plain(rows: object) -> Packed | None:
 
 def _pack_numbers(rows: Any) -> Packed:
     """Pack an array of numbers, `(rows, inputs)`, `(inputs,)`, or one number."""
-    masked = [
-        part for part in (rows if isinstance(rows, list | tuple) else [rows]) if isinstance(part, np.ma.MaskedArray)
-    ]
-    if any(map(np.ma.is_masked, masked)):
-        raise _invalid("rows", "has masked elements; fill them first, for example with .filled(0)")
     numbers = _as_array(rows)
     if numbers.shape == () and numbers.dtype.kind == "O" and not isinstance(numbers.item(), SupportsFloat):
         raise _invalid("rows", f"is {describe(numbers.item())}; an array, a list or a dict of numbers is needed")
