@@ -41,7 +41,7 @@ METHODS: Mapping[str, Callable[[Client, Any], list[list[float]]]] = {
     "trace": lambda client, rows: client.trace(NAME, rows).outputs.tolist(),
     "predict_many": lambda client, rows: outputs(client.predict_many([StreamRequest(network=NAME, rows=rows)])),
     "predict_stream": lambda client, rows: outputs(
-        answer for _, answer in client.predict_stream([StreamRequest(network=NAME, rows=rows)])
+        response for _, response in client.predict_stream([StreamRequest(network=NAME, rows=rows)])
     ),
     "predict_batches": lambda client, rows: outputs(client.predict_batches(NAME, rows if np.ndim(rows) else [rows])),
 }

@@ -57,7 +57,7 @@ def run(python: Path, arguments: Sequence[str], *, coverage: bool) -> int:
         return subprocess.run([python, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode
     shutil.rmtree(COVERAGE, ignore_errors=True)
     COVERAGE.mkdir(parents=True)
-    measured = [python, "-m", "coverage", "run", "-m", "pytest", *arguments]
+    measured = [str(python), "-m", "coverage", "run", "-m", "pytest", *arguments]
     ended = subprocess.run(measured, cwd=ROOT, env={**os.environ, "COVERAGE_CORE": "sysmon"}, check=False)
     for report in (["combine", "--quiet"], ["report"]):
         subprocess.run([python, "-m", "coverage", *report], cwd=ROOT, check=True)

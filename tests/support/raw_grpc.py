@@ -26,7 +26,7 @@ DETAILS: dict[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refused:
+class CallError:
     """An error as it came over the wire, its details by the names of their messages."""
 
     code: grpc.StatusCode
@@ -54,7 +54,7 @@ def call(channel: grpc.Channel, method: str, request: Message | bytes, **options
     return multicallable(data, **{"timeout": 20, **options})
 
 
-def refused(channel: grpc.Channel, method: str, request: Message | bytes, **options: Any) -> Refused:
+def refused(channel: grpc.Channel, method: str, request: Message | bytes, **options: Any) -> CallError:
     """Call a unary method that must fail; return the decoded error."""
     try:
         response = call(channel, method, request, **options)
@@ -63,7 +63,7 @@ def refused(channel: grpc.Channel, method: str, request: Message | bytes, **opti
     raise AssertionError(f"the call was answered: {response!r}")
 
 
-def decode(error: Any) -> Refused:
+def decode(error: Any) -> CallError:
     """Decode the details of a failed call."""
     trailers = dict(error.trailing_metadata() or ())
     status = Status.FromString(trailers.get("grpc-status-details-bin", b""))
@@ -76,7 +76,7 @@ def decode(error: Any) -> Refused:
         assert packed.Unpack(details[name])
     assert details["ErrorInfo"].domain == "forwardpass.dev"
     assert details["RequestInfo"].request_id == trailers["x-request-id"]
-    return Refused(code=error.code(), message=status.message, details=details, trailers=trailers)
+    return CallError(code=error.code(), message=status.message, details=details, trailers=trailers)
 
 
 def predict_request(network: str, values: object, version: str = "") -> prediction_service_pb2.PredictRequest:

@@ -70,7 +70,7 @@ class Replica:
         return self._registry.snapshot
 
     def serve(self, listener: socket.socket) -> None:
-        """Answer each connection in a thread of its own, for ever."""
+        """Serve each connection in a thread of its own, for ever."""
         while True:
             connection, _ = listener.accept()
             threading.Thread(target=self._converse, args=(connection,), daemon=True).start()

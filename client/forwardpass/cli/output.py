@@ -201,11 +201,11 @@ def print_prediction(prediction: Prediction) -> None:
     print_warnings(prediction)
 
 
-def print_warnings(answer: Prediction | Trace) -> None:
+def print_warnings(response: Prediction | Trace) -> None:
     """Print on stderr which numbers are out of range."""
-    for warning in answer.warnings:
+    for warning in response.warnings:
         echo(f"warning: row {warning.row}: {warning.message}", err=True)
-    more = answer.warning_count - len(answer.warnings)
+    more = response.warning_count - len(response.warnings)
     if more:
         echo(f"warning: {more} more numbers are out of range", err=True)
 

@@ -36,7 +36,7 @@ EXTENSIONS: Final = (
 _FINAL: Final = v2.ModelInferResponse(
     parameters={"triton_final_response": v2.InferParameter(bool_param=True)}
 ).SerializeToString()
-"""Appended to each response in a stream, since it is the only one of its request."""
+"""Added to each response in a stream, since it is the only one of its request."""
 
 
 class InferenceService:

@@ -30,7 +30,7 @@ from tests.support.infer_requests import (
     stub,
     tensor,
 )
-from tests.support.raw_grpc import NETWORKS, PREDICTIONS, Refused, call, predict_request, refused
+from tests.support.raw_grpc import NETWORKS, PREDICTIONS, CallError, call, predict_request, refused
 from tests.support.sample_networks import chain, identity
 from tests.support.server_process import ServerProcess
 
@@ -476,7 +476,7 @@ def test_a_network_goes_out_of_service_and_comes_back_after_a_restart_too(
         assert infer(channel, row_request("away", [[1.0]])).model_version == "2"
 
 
-def load_refused(channel: grpc.Channel, name: str, **parameters: Any) -> Refused:
+def load_refused(channel: grpc.Channel, name: str, **parameters: Any) -> CallError:
     request = v2.RepositoryModelLoadRequest(
         model_name=name,
         parameters={key.replace("file_", "file:1/network."): value for key, value in parameters.items()},

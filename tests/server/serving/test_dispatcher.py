@@ -373,7 +373,7 @@ class TransportsMachine(RuleBasedStateMachine):
         self.in_flight.draining = True
 
     @rule()
-    def settle(self) -> None:
+    def await_responses(self) -> None:
         """When every call has its response, each is right and nothing is left."""
         self.turn()
         end = time.monotonic() + 5
@@ -402,7 +402,7 @@ class TransportsMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "front"):
             try:
-                self.settle()
+                self.await_responses()
             finally:
                 self.native_transport.close()
                 self.dispatcher.close()
