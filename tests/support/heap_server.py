@@ -1,6 +1,6 @@
 """A server that says how much of its C heap is in use: `python -m tests.support.heap_server` prints its port.
 
-Its methods never answer: those of grpc.aio by itself, and those of our handlers.
+Its methods never respond: those of grpc.aio by itself, and those of our handlers.
 """
 
 import asyncio
@@ -40,6 +40,8 @@ async def _never(*_: Any, **__: Any) -> Any:
 
 
 class _Never:
+    max_stream_requests = 64
+
     def __getattr__(self, name: str) -> Any:
         return _never
 
