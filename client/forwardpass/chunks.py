@@ -159,7 +159,7 @@ def named_or_plain(rows: Any) -> Any:
 
 
 def _kind(rows: Row) -> object:
-    """Return what rows must have in common to be joined."""
+    """Return the key that rows share if they can be joined."""
     if isinstance(rows, Packed):
         return rows.dtype, rows.shape[-1], rows.exact_integers
     if isinstance(rows, Rows):

@@ -22,8 +22,8 @@ from forwardpass.value_names import describe, text_fault
 _MAX_FAULTS: Final = 100
 _SCALARS: Final = frozenset({float, int, bool, str, bytes, NoneType})
 _NOT_VALUES: Final[Mapping[str, str]] = {
-    "M": "dates; say what a number of one means",
-    "m": "durations; say what a number of one means",
+    "M": "dates; convert them to numbers first",
+    "m": "durations; convert them to numbers first",
     "S": "bytes; a category is a text: decode them, for example with .astype(str)",
 }
 """Kinds of numpy's arrays that would become something else as Python's values."""

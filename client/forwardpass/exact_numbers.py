@@ -29,7 +29,7 @@ class Float64(NamedTuple):
     """Numbers as float64.
 
     Attributes:
-        values: In the shape of what was read.
+        values: In the shape of the numbers that were read.
         exact_integers: Whether there is an integer that float32 cannot hold.
     """
 
@@ -143,7 +143,7 @@ def _of_integers(numbers: npt.NDArray[Any]) -> Float64:
         return Float64(values, False)
     largest = max(abs(int(numbers.max())), abs(int(numbers.min()))) if numbers.size else 0
     if largest > _MAX_FLOAT64_INTEGER:
-        # One more than the largest integer is none, and what it would be cast to depends on the machine.
+        # A float64 beyond the largest integer is cast to another number on each kind of machine.
         fits = values < 2.0 ** (numbers.dtype.itemsize * 8 - (numbers.dtype.kind == "i"))
         lost = ~fits | (np.where(fits, values, 0).astype(numbers.dtype) != numbers)
         if lost.any():

@@ -128,7 +128,7 @@ def _values(series: Any, name: str) -> "npt.NDArray[Any] | list[Any]":
     """Return the values of a series: an array of numbers, or a list with None or NaN where a value is missing."""
     dtype = series.dtype
     if dtype.is_temporal():
-        message = f"is a column of {dtype}; numbers, texts or booleans are needed: say what a number of it means"
+        message = f"is a column of {dtype}; numbers, texts or booleans are needed: convert it to numbers first"
         raise FeatureMismatchError(f"rows.{name} {message}", faults=[Fault(path=f"rows.{name}", message=message)])
     if dtype.is_float():
         return np.asarray(series.to_numpy(), dtype=np.float32 if str(dtype) == "Float32" else np.float64)

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 Event: TypeAlias = Literal["current", "synced", "changed", "deleted"]
-"""What a watcher is told: the state at the start, that it is complete, and what happens after."""
+"""Kind of a watch's event: a network at the start, the end of the start, and the changes after it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -60,7 +60,7 @@ class Trace(TraceValues):
         classifications: For a classifier, one for each row; otherwise empty.
         inputs: `(rows, inputs)`: the network's inputs after standardization.
         input_names: A name for each input.
-        layers: The layers asked for, in the network's order.
+        layers: The layers of the option `layers`, or all of them, in the network's order.
         numerics: `exact` when the numbers have these bits in every batch, or `fast`.
         warnings: The first hundred numbers that are out of their features' ranges.
         warning_count: How many such numbers there are in all.
@@ -82,15 +82,15 @@ class FeatureInfo:
         mean: Subtracted from the input before the first layer.
         scale: Divides the input after the mean is subtracted.
         unit: The unit of measurement, or empty.
-        description: What it says about the world, or empty.
+        description: Its meaning, or empty.
         kind: `number`, `category` or `boolean`.
         low: The smallest number in range, or None.
         high: The largest number in range, or None.
-        out_of_range: What becomes of other numbers: `warn` or `refuse`.
+        out_of_range: How other numbers are treated: `warn` or `refuse`.
         categories: Of a category, its categories; in a matrix of numbers, the index of one stands for it.
         missing: The fill value of a missing value: a number, 1 or 0 for true or false, a category, or `nan`;
-            `refuse` where nothing does.
-        unknown: The fill value of a text that is no category: a category or `nan`; `refuse` where nothing does.
+            `refuse` where there is none.
+        unknown: The fill value of a text that is no category: a category or `nan`; `refuse` where there is none.
     """
 
     name: str
@@ -117,9 +117,9 @@ class LayerInfo(Value):
         function: The activation function with its parameters, for example `relu`.
         parameters: The function's parameters.
         nodes: A name for each node.
-        from_: What the layer reads: layers, groups of inputs, or `inputs`, which stands for all of them.
+        from_: The sources of the layer: layers, groups of inputs, or `inputs` for all inputs.
         merge: How several become one: `sum`, `concatenate`, `multiply`, `mean` or `max`; None where there is one.
-        kind: What it computes before the function: `dense`, `batch_norm` and so on.
+        kind: The kind of the layer: `dense`, `batch_norm` and so on.
     """
 
     name: str
@@ -134,13 +134,13 @@ class LayerInfo(Value):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shadow:
-    """A version that is computed beside another one, to be compared with it, and never answered.
+    """A version that is computed beside another one and compared with it; its outputs are never returned.
 
     Attributes:
         of: Whose rows: a version's number, or an alias, which means the version that it names at the time.
         version: The number of the version that is computed beside it.
         share: Which share of the rows, above 0 and up to 1.
-        tolerance: A difference is accepted up to this much times `max(1, |answered number|)`.
+        tolerance: A difference is accepted up to this much times `max(1, |returned number|)`.
         set_time: Since when, in UTC.
     """
 
@@ -153,14 +153,14 @@ class Shadow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShadowReport:
-    """A shadow and what one server counted of it; all but the last two count rows.
+    """A shadow and one server's counts of its rows.
 
     Counted since the server started, the shadow was set, or its alias moved, whichever was last.
 
     Attributes:
         shadow: The shadow.
         of_version: The version whose rows it is computed on now.
-        rows: Those that were answered.
+        rows: The rows that were computed for callers.
         sampled: Those of them that were drawn, each with the shadow's share as its chance.
         compared: Those drawn that were computed.
         dropped: Those drawn that were not computed, since the server had no time.
@@ -205,13 +205,13 @@ class VersionInfo(Value):
         class_labels: A label for each class, or empty when the network is no classifier.
         parameter_count: The number of weights and biases.
         size_bytes: The size of the canonical content.
-        description: What the network is for.
+        description: The purpose of the network.
         metadata: Facts of the owner's choice.
         tags: Words to find the network by.
-        corrupt: Whether the stored content is damaged; then every use of it is refused.
+        corrupt: Whether the stored content is damaged; then every use of it is rejected.
         numerics: `exact` when a row has the same bits in every batch, or `fast`.
-        in_service: Whether it answers calls.
-        output_metadata: What is known of each output besides its name, or empty.
+        in_service: Whether it computes requests.
+        output_metadata: The unit, description and scale of each output, or empty.
         thresholds: From which output on a class is chosen; empty where that is 0.5, or the largest output's.
     """
 
@@ -308,7 +308,7 @@ class AliasMove:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolledBack:
-    """What a rollback did.
+    """Result of a rollback.
 
     Attributes:
         network: The network as it then is.
@@ -323,7 +323,7 @@ class RolledBack:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkChange:
-    """What a watcher is told.
+    """Event of a watch.
 
     Attributes:
         event: `current` for each network at the start, `synced` when those are complete, then

@@ -18,7 +18,7 @@ class ClassProbability:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Classification:
-    """What a classifier says about one row.
+    """Class of one row, by a classifier.
 
     Attributes:
         label: The class that is chosen: the most probable one, or where a single output is the probability
@@ -42,7 +42,7 @@ class InputWarning:
         row: The row, counted from 0.
         feature: The feature's name.
         value: The number, in the network's dtype.
-        message: What is the matter, in a sentence.
+        message: The warning, in a sentence.
     """
 
     row: int
@@ -85,7 +85,7 @@ class Prediction(Value):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class LayerTrace(Value):
-    """What one layer computed, node by node.
+    """Values of one layer, node by node.
 
     Attributes:
         name: The layer's name.
@@ -94,15 +94,15 @@ class LayerTrace(Value):
             `leaky_relu(negative_slope=0.1)` or `max(x, a * x) with a=0.1`.
         parameters: The function's parameters.
         inputs: A name for each value that the layer reads.
-        pre_activation: `(rows, nodes)`: weights x input + bias, or what else the layer's kind computes.
+        pre_activation: `(rows, nodes)`: weights x input + bias, or the values that another kind of layer computes.
         activation: `(rows, nodes)`: the function of the pre-activation.
-        contributions: `(rows, nodes, inputs)`: weight x value, or None when not asked for.
+        contributions: `(rows, nodes, inputs)`: weight x value, or None without the option `contributions`.
             Summed over the inputs, plus the bias, they give the pre-activation up to rounding.
-        bias: `(nodes,)`, or None when contributions were not asked for.
-        from_: What the layer reads: layers, groups of inputs, or `inputs`, which stands for all of them.
+        bias: `(nodes,)`, or None without the option `contributions`.
+        from_: The sources of the layer: layers, groups of inputs, or `inputs` for all inputs.
         merge: How several become one: `sum`, `concatenate`, `multiply`, `mean` or `max`; None where there is one.
         merged: `(rows, inputs)`: the values that the layer reads where it merges several, else None.
-        kind: What the pre-activation is of these: `dense` for weights x input + bias, or another kind of layer.
+        kind: The kind of the layer: `dense` where the pre-activation is weights x input + bias, or another.
     """
 
     name: str
@@ -133,7 +133,7 @@ class TraceValues(Value):
         classifications: For a classifier, one for each row; otherwise empty.
         inputs: `(rows, inputs)`: the network's inputs after standardization.
         input_names: A name for each input.
-        layers: The layers asked for, in the network's order.
+        layers: The layers of the option `layers`, or all of them, in the network's order.
         numerics: `exact` when the numbers have these bits in every batch, or `fast`.
         warnings: The first hundred numbers that are out of their features' ranges.
         warning_count: How many such numbers there are in all.

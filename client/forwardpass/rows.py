@@ -53,7 +53,6 @@ Number: TypeAlias = SupportsFloat | None
 NamedRow: TypeAlias = Mapping[str, object]
 """A number, text, boolean or None for each feature, by the feature's name; or a list or array of them, a column."""
 
-
 RowsLike: TypeAlias = (
     NamedRow
     | Number
@@ -79,7 +78,7 @@ class UnreadableRows(NamedTuple):
 
 
 Readable: TypeAlias = RowsLike | Row | UnreadableRows
-"""The rows of a caller, or what became of them when they were read."""
+"""The rows of a caller, read or not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

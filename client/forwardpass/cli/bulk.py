@@ -29,7 +29,7 @@ def predict_table(
         append: Whether the columns of the rows stand before the outputs.
 
     Raises:
-        ForwardpassError: A row is refused; the message says where it stands.
+        ForwardpassError: A row is rejected; the message has its place.
     """
     info = client.version(name, version=version)
     with (
@@ -65,7 +65,7 @@ def _numbers(table: Table, away: "deque[Part]") -> Iterator[Any]:
 
 
 def _where(table: Table, part: Part, error: ForwardpassError) -> str:
-    """Say where the row stands that was refused, or else the part."""
+    """Return the place of the row that was rejected, or else of its part."""
     row = error.facts.get("row", "")
     if row.isdecimal() and int(row) < len(part.places):
         return f"{table.source} {table.unit} {part.places[int(row)]}"

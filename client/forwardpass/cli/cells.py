@@ -1,4 +1,4 @@
-"""Cells of a table as what a network computes, by the kind of the feature whose column they are in."""
+"""Cells of a table as inputs of a network, by the kind of the feature of their column."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ Value: TypeAlias = float | str | bool | None
 """A number, a text, true or false, or nothing."""
 
 PLAIN: Final = FeatureInfo(name="")
-"""What a column is read as that is no feature's: numbers, all of which are needed."""
+"""The feature of a column that is no feature's: numbers without missing values."""
 
 _TRUTHS: Final[Mapping[str, bool]] = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
@@ -36,13 +36,13 @@ def value_of(cell: object, feature: FeatureInfo) -> Value:
 
 
 def input_of(cell: object, feature: FeatureInfo, categories: Mapping[str, int]) -> float:
-    """Read a cell as the number that stands in a network's inputs.
+    """Read a cell as an input of a network.
 
     A text becomes the index of its category, or `UNKNOWN` where a fill value replaces it. A missing value is NaN.
 
     Args:
         cell: Text of CSV, or a value of Parquet.
-        feature: What it is a value of.
+        feature: The feature of its column.
         categories: The index of each of the feature's categories.
 
     Raises:
@@ -59,7 +59,7 @@ def input_of(cell: object, feature: FeatureInfo, categories: Mapping[str, int]) 
 
 
 def input_readers(features: Sequence[FeatureInfo], width: int) -> list[Callable[[Any], float]]:
-    """Return what reads each input of a network, whose inputs may have no names."""
+    """Return a reader for each input of a network, whose inputs may have no names."""
     if all(feature.kind == "number" and feature.missing == REFUSE for feature in features):
         return [float] * width  # the usual network, by the shortest way
     return [_reader(feature) for feature in features]
@@ -71,7 +71,7 @@ def _reader(feature: FeatureInfo) -> Callable[[Any], float]:
 
 
 def misfit(cell: object, column: str, feature: FeatureInfo) -> str:
-    """Say what is the matter with a cell that cannot be read."""
+    """Say why a cell cannot be read; return "" for one that can."""
     try:
         input_of(cell, feature, {category: index for index, category in enumerate(feature.categories)})
     except ValueError as error:

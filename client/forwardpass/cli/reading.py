@@ -112,5 +112,5 @@ def is_number(cell: str) -> bool:
 
 
 def invalid(path: str, message: str) -> InvalidFieldError:
-    """Make what is raised for something given that is not right."""
+    """Return the error of an argument or a file."""
     return InvalidFieldError(f"{path}: {message}", faults=[Fault(path=path, message=message)])

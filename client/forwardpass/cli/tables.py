@@ -1,4 +1,4 @@
-"""Tables of rows, CSV or Parquet, read part by part and checked against what a network reads."""
+"""Tables of rows, CSV or Parquet, read part by part and checked against the inputs of a network."""
 
 import csv
 import io
@@ -54,12 +54,12 @@ class Table:
     """A table whose columns fit a network.
 
     Attributes:
-        source: What it is called.
-        unit: What a place counts: "line" or "row".
+        source: Its name in errors.
+        unit: The unit of a place: "line" or "row".
         names: The names of its columns.
         inputs: For each input of the network, the column that has it.
         parts: The rows, to be read once.
-        total: The size, in the unit of `done`; None where nobody knows.
+        total: The size, in the unit of `done`; None where it is not known.
         done: Returns how much was read.
     """
 
@@ -88,7 +88,7 @@ def is_parquet(path: str) -> bool:
 
 
 def parquet() -> Any:
-    """Import what reads and writes Parquet.
+    """Import the library that reads and writes Parquet.
 
     Raises:
         InvalidFieldError: It is not installed.
@@ -213,7 +213,7 @@ def _open_parquet(source: str, version: VersionInfo, ignore_extra: bool) -> Iter
         names = tuple(file.schema_arrow.names)
         inputs = _inputs(names, version, source, ignore_extra=ignore_extra)
         features = version.features or [PLAIN] * version.inputs
-        _refuse_texts(arrow, file.schema_arrow, inputs, features, source)
+        _reject_texts(arrow, file.schema_arrow, inputs, features, source)
         yield Table(
             source=source,
             unit="row",
@@ -236,7 +236,7 @@ class _Place(NamedTuple):
 def _parquet_numbers(
     arrow: Any, column: Any, feature: FeatureInfo, version: VersionInfo, place: _Place
 ) -> npt.NDArray[np.float64]:
-    """Return a column of a part as the numbers that stand in a network's inputs, shape `(rows,)`."""
+    """Return a column of a part as the inputs of a network, shape `(rows,)`."""
     if feature.kind != "number" or column.null_count:
         (read,) = input_readers([feature], 1)
         cells = column.to_pylist()
@@ -274,8 +274,8 @@ def _check_integer(integer: int, dtype: str, place: str, column: str, remedy: st
         )
 
 
-def _refuse_texts(arrow: Any, schema: Any, inputs: Sequence[int], features: Sequence[FeatureInfo], source: str) -> None:
-    """Refuse texts where numbers are needed, whatever they say."""
+def _reject_texts(arrow: Any, schema: Any, inputs: Sequence[int], features: Sequence[FeatureInfo], source: str) -> None:
+    """Reject texts where numbers are needed, even if they look like numbers."""
     for column, feature in zip(inputs, features, strict=True):
         kind, name = schema.types[column], schema.names[column]
         if feature.kind == "number" and (arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
