@@ -1,4 +1,4 @@
-"""Requests and answers of the Open Inference Protocol, made and read without its clients."""
+"""Requests and responses of the Open Inference Protocol, made and read without its clients."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ def row_request(model: str, rows: npt.ArrayLike, datatype: str = "FP64", **field
 
 
 def outputs_of(response: v2.ModelInferResponse | bytes) -> dict[str, npt.NDArray[Any]]:
-    """The outputs of an answer by their names; text where the datatype is BYTES."""
+    """The outputs of a response by their names; text where the datatype is BYTES."""
     if isinstance(response, bytes):
         response = v2.ModelInferResponse.FromString(response)
     assert len(response.outputs) == len(response.raw_output_contents)
@@ -127,7 +127,7 @@ def elements(draw: st.DrawFn, datatype: str, count: int) -> npt.NDArray[Any]:
 
 
 def stub(channel: grpc.Channel) -> Any:
-    """RawRequest any method of the service by its name, with a message; return the answer as one."""
+    """Call any method of the service by its name, with a message; return the response as one."""
 
     class Stub:
         def __getattr__(self, name: str) -> Any:

@@ -20,9 +20,9 @@ class Operation(Generic[Call]):
 
     Attributes:
         call: What was asked.
-        answer: What came back, or None when nothing did: then it happened at any time since, or never.
+        response: What came back, or None when nothing did: then it happened at any time since, or never.
         begun: When it was asked, in seconds.
-        ended: When the answer was there, in seconds; infinity without one.
+        ended: When the response was there, in seconds; infinity without one.
     """
 
     call: Call
@@ -34,20 +34,20 @@ class Operation(Generic[Call]):
 def linearizable(
     history: Sequence[Operation[Call]], initial: State, apply: Callable[[State, Call], tuple[State, object]]
 ) -> bool:
-    """Say whether there is an order of the operations that explains every answer.
+    """Say whether there is an order of the operations that explains every response.
 
     Args:
         history: The operations, in any order.
         initial: The state before them all.
-        apply: Returns the state after a call, and the answer to it.
+        apply: Returns the state after a call, and the response to it.
     """
     everything = sorted(history, key=lambda operation: operation.begun)
-    answered = sum(1 << place for place, operation in enumerate(everything) if operation.response is not None)
+    finished = sum(1 << place for place, operation in enumerate(everything) if operation.response is not None)
     seen: set[tuple[int, State]] = set()
     ways = [(0, initial)]
     while ways:
         done, state = ways.pop()
-        if done & answered == answered:
+        if done & finished == finished:
             return True
         if (done, state) in seen:
             continue

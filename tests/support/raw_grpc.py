@@ -48,7 +48,7 @@ class CallError:
 
 
 def call(channel: grpc.Channel, method: str, request: Message | bytes, **options: Any) -> bytes:
-    """Call a unary method with the bytes of a request; return the bytes of the answer."""
+    """Call a unary method with the bytes of a request; return the bytes of the response."""
     data = request if isinstance(request, bytes) else request.SerializeToString()
     multicallable: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
     return multicallable(data, **{"timeout": 20, **options})
@@ -60,7 +60,7 @@ def refused(channel: grpc.Channel, method: str, request: Message | bytes, **opti
         response = call(channel, method, request, **options)
     except grpc.RpcError as error:
         return decode(error)
-    raise AssertionError(f"the call was answered: {response!r}")
+    raise AssertionError(f"the call succeeded: {response!r}")
 
 
 def decode(error: Any) -> CallError:

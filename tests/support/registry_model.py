@@ -1,4 +1,4 @@
-"""What a registry is, as plain values: the state after each call, and the answer to it."""
+"""What a registry is, as plain values: the state after each call, and the response to it."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -46,7 +46,7 @@ class State:
 
 
 def apply(state: State, call: Call) -> tuple[State, object]:
-    """Do what a call asks for; return the state after it and the answer, which is a name where it is an error."""
+    """Do what a call asks for; return the state after it and the response, which is a name where it is an error."""
     method, name, *arguments = call
     network = state.network(name)
     if method == "read":

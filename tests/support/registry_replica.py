@@ -21,7 +21,7 @@ from tests.support.sample_networks import tiny
 
 
 class Replica:
-    """One registry, and what it answers."""
+    """One registry, and its responses."""
 
     def __init__(self, url: str, *, planted: bool) -> None:
         self._planted = planted

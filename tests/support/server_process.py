@@ -26,7 +26,7 @@ class ServerProcess:
 
     Attributes:
         address: Where it listens.
-        rest: The URL where it answers HTTP, if `--rest-listen` is among its flags, else empty.
+        rest: The URL where it serves HTTP, if `--rest-listen` is among its flags, else empty.
         metrics: The URL of its metrics, if `--metrics-listen` is among its flags, else empty.
         database: The SQLite file.
         log: The file with what it wrote to stderr.

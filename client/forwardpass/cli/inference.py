@@ -42,7 +42,7 @@ def predict(
         bool, typer.Option("--ignore-extra", help="Allow columns that the network does not read.")
     ] = False,
     append: Annotated[bool, typer.Option("--append", help="Write the outputs after the columns of the rows.")] = False,
-    top_k: Annotated[int, typer.Option("--top-k", min=0, help="Tell so many of the most probable classes.")] = 0,
+    top_k: Annotated[int, typer.Option("--top-k", min=0, help="Show the N most probable classes.", metavar="N")] = 0,
     as_json: Json = False,
 ) -> None:
     """Compute a network's outputs; with --csv and --out, of a table of any size."""

@@ -100,14 +100,14 @@ def delete(
     context: typer.Context,
     name: Name,
     version: Annotated[int | None, typer.Option(help="Delete only the version of this number.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: Json = False,
 ) -> None:
     """Delete a network, or one version of it."""
     what = f"network {name} with all versions" if version is None else f"version {version} of network {name}"
     if not yes:
         if not sys.stdin.isatty():
-            raise typer.BadParameter("is needed where nobody can be asked", param_hint="--yes")
+            raise typer.BadParameter("is needed if standard input is not a terminal", param_hint="--yes")
         typer.confirm(f"Delete {what}?", abort=True)
     with client_of(context) as client:
         if version is None:

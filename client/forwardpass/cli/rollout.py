@@ -16,7 +16,7 @@ from forwardpass.models import VersionInfo
 
 Expect = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Refuse if the alias names another version than this, 0 for none."),
+    typer.Option(metavar="N", help="Move it only if the alias names version N now; 0 if it must not exist."),
 ]
 
 
@@ -86,7 +86,7 @@ def promote(
     """Let an alias name a version that can be served; say what it named before."""
     with client_of(context) as client:
         chosen = client.version(name, version=version)
-        # What is damaged or answers no calls would turn every call for the alias into an error.
+        # A version that is damaged or out of service would turn every call for the alias into an error.
         if chosen.corrupt or not chosen.in_service:
             what = "is damaged; register its content again" if chosen.corrupt else "is out of service"
             raise invalid(f"{name} version {chosen.number}", f"{what}; {alias} was left where it is")
@@ -129,7 +129,7 @@ def shadow(
     clear: Annotated[bool, typer.Option("--clear", help="End the shadow of --of.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Compute a version on a share of another one's rows without answering it; without VERSION, show the counts."""
+    """Compute a version on a share of the rows of another version, for comparison; without VERSION, show the counts."""
     if clear and version is not None:
         raise typer.BadParameter("ends what is there, and takes no VERSION", param_hint="--clear")
     with client_of(context) as client:
