@@ -377,6 +377,7 @@ class AsyncClient(BaseClient):
                     self._connection.end(call)
                     if stream is not None:
                         stream.cancel()
+                    del stream
         finally:
             call.on_end()
         call.check()
@@ -397,6 +398,8 @@ class AsyncClient(BaseClient):
         connection = self._connection
         connection.check()
         connection.in_flight[call] = call.method
+        methods: Any = None
+        running: Any = None
         try:
             methods = connection.methods or await connection.open(call, call.method)
             running = connection.running[call] = methods[call.method](
@@ -410,9 +413,11 @@ class AsyncClient(BaseClient):
             failed = self._failed(call, error)
             if failed is error:
                 raise
-            raise failed from error
         finally:
             connection.end(call)
+            # The frame lives on with the traceback of an error, and would keep the channel open, which a fork closes.
+            del methods, running
+        raise failed
 
     async def _send_again(self, call: Call[Any], error: Exception, retries: Retries) -> Any:
         while True:

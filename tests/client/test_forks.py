@@ -16,6 +16,8 @@ ROW = [2.0, 3.0]
 FORKS = [pytest.param(10, id="10"), pytest.param(200, id="200", marks=pytest.mark.prove)]
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+one_engine = pytest.mark.parametrize("engine", ["native"], indirect=True)
+"""Forks are the client's affair, whatever the server is."""
 
 
 def run(code: str, *arguments: str) -> str:
@@ -26,6 +28,7 @@ def run(code: str, *arguments: str) -> str:
     return done.stdout
 
 
+@one_engine
 @pytest.mark.parametrize("forks", FORKS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_under_load(kind: str, forks: int, server: ServerProcess, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +41,22 @@ def test_under_load(kind: str, forks: int, server: ServerProcess, capsys: pytest
     # An event loop that forks while its own calls are in flight cannot end them, which its children report.
     assert found["children"] == {"rejected" if kind == "asyncio-in-loop" else "predicted": forks}
     assert found["parent"] == []
+
+
+NO_GRACE = """
+import sys
+from forwardpass._transport import forks
+from tests.support.fork_under_load import KINDS
+
+forks.GRACE_SECONDS = 0.0
+print(*KINDS[sys.argv[2]](sys.argv[1], 10))
+"""
+
+
+@one_engine
+@pytest.mark.parametrize("kind", ["plain", "asyncio"])
+def test_calls_that_are_cut_short_leave_nothing_of_grpc_running(server: ServerProcess, kind: str) -> None:
+    assert run(NO_GRACE, server.address, kind) == "Counter({'predicted': 10}) []\n"
 
 
 PREFORK = """
@@ -64,6 +83,7 @@ print("done")
 """
 
 
+@one_engine
 @pytest.mark.parametrize("parent", ["used", "unused"])
 def test_workers_that_are_forked_from_a_preloaded_program(server: ServerProcess, parent: str) -> None:
     assert run(PREFORK, server.address, parent) == "done\n"
@@ -94,6 +114,7 @@ print("done")
 """
 
 
+@one_engine
 def test_pools_of_processes(server: ServerProcess) -> None:
     assert run(POOL, server.address) == "done\n"
 
@@ -181,6 +202,7 @@ asyncio.run(main())
 """
 
 
+@one_engine
 def test_an_event_loop_may_fork_while_its_calls_are_in_flight(server: ServerProcess) -> None:
     assert run(IN_LOOP, server.address) == "done\n"
 
@@ -203,5 +225,6 @@ print("done")
 """
 
 
+@one_engine
 def test_a_client_of_an_event_loop_that_has_ended_serves_the_child(server: ServerProcess) -> None:
     assert run(BETWEEN_LOOPS, server.address) == "done\n"

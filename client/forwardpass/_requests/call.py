@@ -11,7 +11,7 @@ def _nothing() -> None:
     pass
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
 class Call(Generic[Result]):
     """One call of a method.
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakSet
 
 import grpc
 import grpc.aio
@@ -20,6 +21,8 @@ from forwardpass._transport.methods import NEVER, REPEATABILITY, methods
 
 _PAUSE_SECONDS: Final = 0.001
 _CLOSE_SECONDS: Final = 1.0
+_POLLER: Final = "(_poll_wrapper)"
+"""End of the name of the thread that waits for events of gRPC, for all channels of `grpc.aio`."""
 
 _ABANDONED: Final[list[object]] = []
 """Objects of gRPC that a forked child never frees, since that may need a lock that is never released."""
@@ -62,7 +65,7 @@ class Connection:
         self._reset = reset
         self._channel: Any = None
         self._running: set[Any] = set()
-        self._interrupted: set[object] = set()
+        self._interrupted: WeakSet[Any] = WeakSet()
 
     def open(self, call: object = None, method: str = "") -> dict[str, Any]:
         """Open the channel for a call that finds none; wait while the process forks.
@@ -122,9 +125,13 @@ class Connection:
         """Return False: other threads go on while one waits."""
         return False
 
+    def is_left_open(self) -> bool:
+        """Return False: no thread of gRPC runs without a call."""
+        return False
+
     def interrupt(self) -> None:
         """Cut short the calls in flight and close the channel."""
-        self._interrupted.update(self.in_flight, self._running)
+        self._interrupted.update([*self.in_flight, *self._running])
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
@@ -133,7 +140,7 @@ class Connection:
         """Begin anew in a forked child."""
         _ABANDONED.append((self.in_flight, self._running, self._interrupted, self._channel))
         self.methods = self._channel = None
-        self.in_flight, self._running, self._interrupted = {}, set(), set()
+        self.in_flight, self._running, self._interrupted = {}, set(), WeakSet()
         self._reset()
 
 
@@ -153,6 +160,7 @@ class AsyncConnection:
         "_loop",
         "_reset",
         "_thread",
+        "_was_open",
         "in_flight",
         "is_closed",
         "methods",
@@ -167,9 +175,10 @@ class AsyncConnection:
         self._endpoint = endpoint
         self._reset = reset
         self._channel: Any = None
-        self._interrupted: set[object] = set()
+        self._interrupted: WeakSet[Any] = WeakSet()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._was_open = False
 
     async def open(self, call: object, method: str) -> dict[str, Any]:
         """Open the channel for a call that finds none; not earlier, since a channel belongs to the running event loop.
@@ -241,10 +250,17 @@ class AsyncConnection:
         """Return whether calls are in flight whose event loop cannot go on while this thread waits."""
         return bool(self.in_flight or self.running) and not self._loop_goes_on()
 
+    def is_left_open(self) -> bool:
+        """Return whether gRPC's thread of all asynchronous channels still runs; it ends with the last channel."""
+        if not self._was_open:
+            return False
+        return any(thread.name.endswith(_POLLER) for thread in threading.enumerate())
+
     def interrupt(self) -> None:
         """Cut short the calls in flight and close the channel."""
-        self._interrupted.update(self.in_flight, self.running)
+        self._interrupted.update([*self.in_flight, *self.running])
         channel, self._channel = self._channel, None
+        self._was_open = channel is not None
         if channel is None:
             return
         if self._loop is not None and self._loop_goes_on():
@@ -259,7 +275,7 @@ class AsyncConnection:
         """Begin anew in a forked child, and in its own event loop."""
         _ABANDONED.append((self.in_flight, self.running, self._interrupted, self._channel))
         self.methods = self._channel = self._loop = None
-        self.in_flight, self.running, self._interrupted = {}, {}, set()
+        self.in_flight, self.running, self._interrupted = {}, {}, WeakSet()
         self._reset()
 
     def _loop_goes_on(self) -> bool:

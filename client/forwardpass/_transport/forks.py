@@ -37,6 +37,9 @@ class Forkable(Protocol):
     def is_stuck(self) -> bool:
         """Return whether calls are in flight that cannot end while this thread waits."""
 
+    def is_left_open(self) -> bool:
+        """Return whether threads of gRPC still run for an interrupted connection."""
+
     def interrupt(self) -> None:
         """Cut short the calls in flight and close the channel."""
 
@@ -89,10 +92,12 @@ class _Forks:
             lambda: any(each.has_calls(that_may_not_be_repeated=True) for each in connections),
             begun + MAX_WAIT_SECONDS,
         )
-        self._were_left = any(connection.is_stuck() for connection in connections)
+        are_stuck = any(connection.is_stuck() for connection in connections)
         for connection in connections:
             connection.interrupt()
-        self._wait(lambda: any(each.has_calls() for each in connections), time.monotonic() + MAX_WAIT_SECONDS)
+        if not are_stuck:
+            self._wait(lambda: any(map(_is_busy, connections)), time.monotonic() + MAX_WAIT_SECONDS)
+        self._were_left = are_stuck or any(map(_is_busy, connections))
 
     def _in_parent(self) -> None:
         self.is_under_way = False
@@ -109,6 +114,10 @@ class _Forks:
         """Wait while a condition holds, but no longer than until a time of `time.monotonic`."""
         while condition() and time.monotonic() < end:
             time.sleep(_POLL_SECONDS)
+
+
+def _is_busy(connection: Forkable) -> bool:
+    return connection.has_calls() or connection.is_left_open()
 
 
 FORKS: Final = _Forks()
