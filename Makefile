@@ -11,11 +11,9 @@ TESTED := cli,metrics,onnx,postgres,rest,server
 EXTRAS := metrics postgres rest server
 # The Pythons besides .venv's, each with these tests: what is likely to differ between them.
 PYTHONS ?= 3.12 3.13 3.14
-# Counts lines where that costs little: Python 3.12 and newer have events for it.
-COVERED = $(shell $(BIN)/python -c 'import sys; print("-m coverage run" * (sys.version_info >= (3, 12)))')
 PYTHON_TESTS ?= tests/client tests/server/core tests/server/serving --ignore tests/client/importers
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors coverage lock bench prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -26,10 +24,8 @@ demo: .venv/installed  ## see it work: a real server, real networks, in seconds
 serve: .venv/installed  ## run a server on port 50051, networks kept in forwardpass.db
 	@$(BIN)/forwardpass-server serve --listen 127.0.0.1:50051 --database sqlite:///forwardpass.db
 
-test: .venv/installed  ## run the tests; on Python 3.12 or newer, print what they cover
-	@rm -rf build/coverage && mkdir -p build/coverage
-	COVERAGE_CORE=sysmon $(BIN)/python $(COVERED) -m pytest -n 2 --dist loadfile
-	@$(if $(COVERED),$(BIN)/coverage combine --quiet && $(BIN)/coverage report,echo "Coverage costs too much on this Python; make test-pythons prints it from 3.12 on")
+test: .venv/installed  ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: check-code check-protos check-deploy  ## lint, types, imports, protos, deployment files
 
@@ -95,7 +91,10 @@ test-compose: .venv/installed  ## build the image and start the compose files' s
 	@$(BIN)/python -m pip install -qq --group compose
 	$(BIN)/python -m pytest tests/containers -m prove -s
 
-test-pythons: .venv/installed  ## run a part of the tests on other Pythons and print what it covers, for example PYTHONS=3.13; each in a .venv-pythons-* of its own
+test-pythons: .venv/installed  ## run a part of the tests on other Pythons, for example PYTHONS=3.13; each in a .venv-pythons-* of its own
+	$(BIN)/python -m tests.packaging.pythons $(PYTHONS) -- -n 2 --dist loadfile $(PYTHON_TESTS)
+
+coverage: .venv/installed  ## print what that part of the tests covers, on the newest Python here; its lines are counted at little cost from 3.12 on
 	$(BIN)/python -m tests.packaging.pythons --coverage $(PYTHONS) -- -n 2 --dist loadfile $(PYTHON_TESTS)
 
 test-floors: .venv-floors/installed  ## run the tests with the oldest dependencies that pyproject.toml allows
