@@ -122,22 +122,7 @@ class LayerTrace(Value):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class TraceValues(Value):
-    """The values of a trace: a prediction and every node on the way to it.
-
-    Attributes:
-        outputs: `(rows, outputs)` in the network's dtype, read-only; if exact, the bits that predict gives.
-        network: The network's name.
-        version: The number of the version that computed the outputs.
-        digest: That version's SHA-256.
-        output_names: A name for each output.
-        classifications: For a classifier, one for each row; otherwise empty.
-        inputs: `(rows, inputs)`: the network's inputs after standardization.
-        input_names: A name for each input.
-        layers: The layers of the option `layers`, or all of them, in the network's order.
-        numerics: `exact` when the numbers have these bits in every batch, or `fast`.
-        warnings: The first hundred numbers that are out of their features' ranges.
-        warning_count: How many such numbers there are in all.
-    """
+    """The values of a trace, which `models.Trace` documents and draws."""
 
     outputs: Array
     network: str
