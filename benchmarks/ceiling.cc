@@ -1,6 +1,6 @@
 // A gRPC server that does nothing but gRPC: whatever unary method is called, the
-// answer is the message in a file. On gRPC's own C++ library, with one thread and
-// one completion queue, nothing that also thinks can answer more calls on a core.
+// response is the message in a file. On gRPC's own C++ library, with one thread and
+// one completion queue, no server that does more can serve more calls on a core.
 //
 //     ceiling REPLY_FILE
 //
@@ -20,10 +20,10 @@ constexpr int kAwaited = 1024;
 struct Server {
   grpc::AsyncGenericService service;
   std::unique_ptr<grpc::ServerCompletionQueue> queue;
-  ByteBuffer reply;
+  ByteBuffer response;
 };
 
-// A call that is awaited, then read, then answered, then gone.
+// A call that is awaited, read, completed and deleted, in this order.
 class Exchange {
  public:
   explicit Exchange(Server& server) : server_(server), stream_(&context_) {
@@ -38,7 +38,7 @@ class Exchange {
       stream_.Read(&request_, this);
     } else if (state_ == State::kRead && ok) {
       state_ = State::kAnswered;
-      stream_.WriteAndFinish(server_.reply, grpc::WriteOptions(), grpc::Status::OK, this);
+      stream_.WriteAndFinish(server_.response, grpc::WriteOptions(), grpc::Status::OK, this);
     } else {
       delete this;
     }
@@ -64,7 +64,7 @@ int main(int count, char** arguments) {
   grpc::Slice slice(message.str());
 
   Server server;
-  server.reply = ByteBuffer(&slice, 1);
+  server.response = ByteBuffer(&slice, 1);
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);

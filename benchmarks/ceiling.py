@@ -12,7 +12,7 @@ PROGRAM: Final = Path(__file__).parents[1] / "build" / "ceiling"
 
 
 class Ceiling(Process):
-    """A C++ server that answers each call with the same bytes."""
+    """A C++ server that responds to each call with the same bytes."""
 
     def __init__(self, lab: Lab, response: bytes) -> None:
         _build()

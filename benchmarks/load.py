@@ -43,7 +43,7 @@ def load(
         connections: The number of connections.
         streams: Calls in flight on each connection; with a pace, the highest number of them.
         pace: Calls that each connection starts per second, however long responses take; 0 starts the next call when
-            one is answered.
+            one is completed.
     """
     response = call(address, method, request)
     with tempfile.TemporaryDirectory(dir=lab.folder) as folder:

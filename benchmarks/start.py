@@ -58,14 +58,14 @@ def started(lab: Lab, count: int) -> tuple[float, float]:
 ROWS: Final = (
     Row(
         number=11,
-        goals={"": Goal(title="start to first answer, 3 networks", wanted=1.0, at_most=True, unit="s")},
+        goals={"": Goal(title="start to first response, 3 networks", wanted=1.0, at_most=True, unit="s")},
         measure=few,
         needs=(CORES,),
     ),
     Row(
         number=12,
         goals={
-            "start": Goal(title="start to first answer, 10,000 networks", wanted=2.0, at_most=True, unit="s"),
+            "start": Goal(title="start to first response, 10,000 networks", wanted=2.0, at_most=True, unit="s"),
             "memory": Goal(title="memory for each network that is never called", wanted=2.0, at_most=True, unit="KiB"),
         },
         measure=many,

@@ -16,16 +16,16 @@ export class RpcError extends Error {
   }
 }
 
-// Call a unary method with the bytes of a request; resolve to the bytes of the answer.
+// Call a unary method with the bytes of a request; resolve to the bytes of the response.
 export async function call(edge, method, request, { seconds = 10, token = "" } = {}) {
   const headers = { "content-type": "application/grpc-web+proto", "x-grpc-web": "1", "grpc-timeout": `${seconds}S` };
   if (token) headers.authorization = `Bearer ${token}`;
-  const answer = await fetch(`${edge}${method}`, { method: "POST", headers, body: framed(request) });
+  const response = await fetch(`${edge}${method}`, { method: "POST", headers, body: framed(request) });
   // An error may come alone, as headers.
-  check(Object.fromEntries(answer.headers), answer);
+  check(Object.fromEntries(response.headers), response);
   let message = new Uint8Array();
-  for (const [flags, content] of frames(new Uint8Array(await answer.arrayBuffer()))) {
-    if (flags & TRAILERS) check(parsed(content), answer);
+  for (const [flags, content] of frames(new Uint8Array(await response.arrayBuffer()))) {
+    if (flags & TRAILERS) check(parsed(content), response);
     else message = content;
   }
   return message;
@@ -53,10 +53,10 @@ function parsed(trailers) {
   return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]));
 }
 
-function check(headers, answer) {
+function check(headers, response) {
   const status = headers["grpc-status"];
   if (status === undefined) {
-    if (!answer.ok) throw new RpcError(2, `HTTP ${answer.status}`);
+    if (!response.ok) throw new RpcError(2, `HTTP ${response.status}`);
   } else if (Number(status) !== 0) {
     throw new RpcError(Number(status), decodeURIComponent(headers["grpc-message"] ?? ""));
   }

@@ -31,11 +31,11 @@ async function list() {
 async function trace() {
   const row = form.row.value.split(",").map(Number);
   const request = traceRequest(form.network.value, row);
-  const answer = readTrace(await call(form.edge.value, "/forwardpass.v1.PredictionService/Trace", request));
+  const response = readTrace(await call(form.edge.value, "/forwardpass.v1.PredictionService/Trace", request));
   svg.replaceChildren();
-  draw(svg, answer);
-  const outputs = answer.outputNames.map((name, index) => `${name} = ${answer.outputs[index]}`);
-  return `${answer.network} version ${answer.version}: ${outputs.join(", ")}`;
+  draw(svg, response);
+  const outputs = response.outputNames.map((name, index) => `${name} = ${response.outputs[index]}`);
+  return `${response.network} version ${response.version}: ${outputs.join(", ")}`;
 }
 
 form.addEventListener("submit", (event) => {

@@ -42,7 +42,7 @@ const SERVICE_CONFIG = JSON.stringify({
 function ask(client, method, request, seconds = 10) {
   return new Promise((resolve, reject) => {
     const deadline = Date.now() + seconds * 1000;
-    client[method](request, { deadline }, (error, answer) => (error ? reject(error) : resolve(answer)));
+    client[method](request, { deadline }, (error, response) => (error ? reject(error) : resolve(response)));
   });
 }
 
@@ -85,8 +85,8 @@ async function main() {
   const { version } = await ask(networks, "RegisterNetwork", { network: "node-bank", spec });
   console.log(`registered ${version.network} version ${version.version}`);
 
-  const answer = await ask(predictions, "Predict", { network: "node-bank", tensor: row(2, 3) });
-  console.log(`predicted ${numbers(answer.outputs)}`);
+  const response = await ask(predictions, "Predict", { network: "node-bank", tensor: row(2, 3) });
+  console.log(`predicted ${numbers(response.outputs)}`);
 
   const trace = await ask(predictions, "Trace", { network: "node-bank", tensor: row(2, 3) });
   for (const layer of trace.layers) console.log(`${layer.name}: ${numbers(layer.activation)}`);
@@ -100,7 +100,7 @@ async function main() {
   }
   stream.end();
   await ended;
-  console.log(`streamed ${came.size} answers, the last one ${came.get("99")}`);
+  console.log(`streamed ${came.size} responses, the last one ${came.get("99")}`);
 
   try {
     await ask(predictions, "Predict", { network: "node-bank", tensor: row(1, 2, 3) });

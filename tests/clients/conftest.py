@@ -14,7 +14,7 @@ from forwardpass import Client, spec
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.clients.environments import ENVIRONMENTS
-from tests.clients.place import VARIABLE, Answers, Place
+from tests.clients.place import VARIABLE, ExpectedResponses, Place
 from tests.support.environments import ROOT, NotInstallableError, made
 from tests.support.server_process import ServerProcess
 
@@ -54,13 +54,13 @@ def environment_of(_environments: dict[str, Path | NotInstallableError]) -> Call
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Path]:
-    """The file that tells clients of a server with gRPC and HTTP, and of what it must answer."""
+    """The file that tells clients of a server with gRPC and HTTP, and its expected responses."""
     folder = tmp_path_factory.mktemp("place")
     with ServerProcess(folder, "--engine", engine, "--rest-listen", "127.0.0.1:0") as server:
         with Client(server.address, timeout=60) as client:
             client.register("classifier", network("float32", [8, 16, 4], classes=["oak", "elm", "ash", "yew"]))
             client.register("wide", network("float64", [20, 70, 30, 5]))
-            # Two versions that differ: the second one answers twice as much.
+            # Two versions that differ: the outputs of the second are twice those of the first.
             for factor in (1.0, 2.0):
                 layers = [{"weights": [[factor, factor]]}]
                 client.register("doubled", {"format": spec.FORMAT, "inputs": 2, "layers": layers})
@@ -123,14 +123,14 @@ def network(dtype: str, widths: list[int], *, classes: list[str] | None = None) 
     )
 
 
-def responses(client: Client, name: str) -> Answers:
+def responses(client: Client, name: str) -> ExpectedResponses:
     """What our own client gets."""
     known = client.spec(name)
     dtype = known.dtype
     rows = np.random.default_rng(11).normal(size=(ROWS, known.inputs.width)).astype(dtype)
     prediction = client.predict(name, rows)
     trace = client.trace(name, rows)
-    return Answers(
+    return ExpectedResponses(
         datatype={"float32": "FP32", "float64": "FP64"}[dtype],
         features=list(trace.input_names),
         classes=list(known.classes or ()),

@@ -1,4 +1,4 @@
-"""What a client's tests are about: where a server is, and what it must answer.
+"""The server that a client's tests call, and its expected responses.
 
 The suite writes it as a file. Tests that run in a client's environment, where `forwardpass` is not, read it by
 the fixture `place`.
@@ -22,7 +22,7 @@ NUMBERS = {"FP32": np.float32, "FP64": np.float64}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class ExpectedResponses:
     """What our own client got for some rows of a network.
 
     Attributes:
@@ -30,8 +30,8 @@ class Answers:
         features: The names of the inputs.
         classes: The labels, if it is a classifier.
         inputs: Rows, as lists.
-        outputs: What Predict answered.
-        layers: What Trace answered, by output name: `LAYER.pre_activation` and `LAYER.activation`.
+        outputs: The outputs of Predict.
+        layers: The layers of Trace, by output name: `LAYER.pre_activation` and `LAYER.activation`.
         labels: The class of each row.
     """
 
@@ -56,14 +56,14 @@ class Place:
         grpc: Its address.
         rest: Its address for HTTP, without a scheme.
         engine: Which of the two gRPC servers it is.
-        networks: What it must answer, by name.
+        networks: Its expected responses, by name.
         descriptors: The service's files as reflection tells them, serialized `FileDescriptorProto` in base64.
     """
 
     grpc: str
     rest: str
     engine: str
-    networks: dict[str, Answers]
+    networks: dict[str, ExpectedResponses]
     descriptors: list[str]
 
     def save(self, path: Path) -> None:
@@ -72,7 +72,7 @@ class Place:
     @classmethod
     def load(cls, path: Path) -> "Place":
         document = json.loads(path.read_text())
-        networks = {name: Answers(**responses) for name, responses in document.pop("networks").items()}
+        networks = {name: ExpectedResponses(**responses) for name, responses in document.pop("networks").items()}
         return cls(networks=networks, **document)
 
 

@@ -21,4 +21,4 @@ def test_a_client_made_by_reflection(environment_of: Callable[[str], Path], plac
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout) == {"answers": 50}
+    assert json.loads(ran.stdout) == {"responses": 50}

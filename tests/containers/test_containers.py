@@ -144,13 +144,13 @@ def test_every_server_answers_and_a_further_one_joins(fleet: Composition, client
     assert len(fleet.containers("server")) == 3
     fleet.wait("server", "service_healthy")
 
-    def answered() -> int:
+    def completed() -> int:
         for _ in range(100):
             client.predict("article-linear", [1, 2])
         found = ask(fleet, 'forwardpass_call_seconds_count{network="article-linear"} > 0')
         return len({sample["metric"]["instance"] for sample in found})
 
-    wait_until(lambda: answered() == 3, 120)
+    wait_until(lambda: completed() == 3, 120)
 
 
 def test_servers_are_stopped_in_turn_and_no_call_is_lost(
@@ -166,7 +166,7 @@ def test_servers_are_stopped_in_turn_and_no_call_is_lost(
             while not stop.is_set():
                 try:
                     client.predict("article-linear", [1, 2])
-                    outcomes["answered"] += 1
+                    outcomes["completed"] += 1
                 except Exception as error:  # noqa: BLE001 - counted
                     outcomes[repr(error)] += 1
 
@@ -185,7 +185,7 @@ def test_servers_are_stopped_in_turn_and_no_call_is_lost(
             thread.join()
     with capsys.disabled():
         print(f"\nservers restarted in turn: {outcomes}")
-    assert [*outcomes] == ["answered"]
+    assert [*outcomes] == ["completed"]
 
 
 def healthy_for_envoy(fleet: Composition) -> int:
@@ -201,7 +201,7 @@ def test_every_query_of_the_dashboard_has_an_answer(fleet: Composition, client: 
     client.predict("article-linear", [[1, 2]] * 10)
     missing = set(QUERIES)
 
-    def answered() -> bool:
+    def completed() -> bool:
         # Rates look a minute back, and on a busy machine asking everything takes as long.
         client.predict("article-linear", [1, 2])
         with pytest.raises(NetworkNotFoundError):
@@ -212,9 +212,9 @@ def test_every_query_of_the_dashboard_has_an_answer(fleet: Composition, client: 
         return not missing
 
     try:
-        wait_until(answered, 120)
+        wait_until(completed, 120)
     except AssertionError:
-        pytest.fail(f"no answer to {missing}")
+        pytest.fail(f"no response to {missing}")
     assert ask(fleet, 'ALERTS{alertstate="firing"}') == []
 
 

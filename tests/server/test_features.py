@@ -172,7 +172,7 @@ def each_in_a_task(server: ServerProcess) -> list[Prediction]:
 def test_in_a_batch_each_row_has_its_own_warnings(
     server: ServerProcess, ask: Callable[[ServerProcess], list[Prediction]]
 ) -> None:
-    # The tasks' rows have more than a hundred warnings together, which no one answer tells.
+    # The tasks' rows have more than a hundred warnings together, more than one response lists.
     with Client(server.address) as client:
         alone = [comparable(client.predict("typed", row, top_k=1)) for row in dicts()]
     for place, found in enumerate(ask(server)):

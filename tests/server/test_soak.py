@@ -27,7 +27,7 @@ MAX_BYTES = 16.0
 """How much the memory may grow with each request, over the second half of a run."""
 
 OF_GRPC_BYTES = 116.0
-"""What grpcio itself loses with each stream that is cancelled while it is being answered: allowed on engine grpcio.
+"""What grpcio itself loses with each stream that is cancelled while its responses are sent: allowed on engine grpcio.
 
 Measured with 1.85.3: 100 to 116 (docs/explanation/engines.md). `rpc/test_receiving.py` fails when grpcio mends it.
 """
@@ -238,7 +238,7 @@ def test_a_server_stays_as_it_is(tmp_path: Path, engine: str, capsys: pytest.Cap
         assert not figures.leaks, figures
         assert codes.keys() <= EXPECTED, codes
         assert server.stop() == 0
-        # grpcio says so where a cancellation comes while the answer is being sent.
+        # grpcio says so where a cancellation comes while the response is being sent.
         log = [line for line in server.log.read_text().splitlines() if "ExecuteBatchError raised in core" not in line]
         assert [line for line in log if "calls in flight" in line or "Traceback" in line] == []
 

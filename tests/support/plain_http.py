@@ -45,7 +45,7 @@ class Http:
         self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=timeout)
 
     def __call__(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> HttpResponse:
-        """Send a request, its body bytes or a JSON document; read the reply whole."""
+        """Send a request, its body bytes or a JSON document; read the whole response."""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         self.connection.request(method, path, content, headers or {})
         response = self.connection.getresponse()

@@ -148,7 +148,7 @@ class Contents:
     def _cached(
         self, cache: LRUCache[VersionRuntime, Value], version: VersionState, read: Callable[[], Value]
     ) -> Value:
-        """Return a cached value, or read it and cache it; a damaged version is never answered from the cache."""
+        """Return a cached value, or read it and cache it; a damaged version never comes from the cache."""
         if not version.runtime.damaged:
             with self._lock:
                 value = cache.get(version.runtime)

@@ -112,11 +112,11 @@ class Rollout:
     def set_shadow(
         self, name: str, of: str, reference: str, *, share: float, tolerance: float | None = None
     ) -> NetworkState:
-        """Compute a version as the shadow of another one, on a share of the rows that the other one answers.
+        """Compute a version as the shadow of another one, on a share of its rows.
 
         Args:
             name: The network's name.
-            of: The version that answers: a number, or an alias, which means the version that it names at the time.
+            of: The live version: a number, or an alias, which means the version that it names at the time.
             reference: The version that is computed as the shadow.
             share: The share of rows, above 0 and up to 1.
             tolerance: Differences up to this much times `max(1, |loaded number|)` are accepted; None means 1e-9, or

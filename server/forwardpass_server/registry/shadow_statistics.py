@@ -25,7 +25,7 @@ class ShadowTotals:
     """The totals of a shadow. All but the last two count rows.
 
     Attributes:
-        rows: Rows that the live version answered.
+        rows: Rows that the live version computed.
         sampled: Rows that were sampled for the shadow.
         compared: Sampled rows that the shadow computed.
         dropped: Sampled rows that were dropped since there was no time.
@@ -67,7 +67,7 @@ class ShadowStatistics:
         self._next = int(self._positions[0])
 
     def sample(self, rows: int) -> npt.NDArray[np.int64]:
-        """Count answered rows, and return the indices of those that are sampled, ascending."""
+        """Count computed rows, and return the indices of those that are sampled, ascending."""
         with self._lock:
             start, end = self._rows, self._rows + rows
             self._rows = end

@@ -102,7 +102,7 @@ class Snapshot:
         return self.version_of_alias(name, reference)
 
     def resolve(self, name: str, reference: str) -> VersionState:
-        """Return the version that answers a call of a reference; raises as `version` does.
+        """Return the version that serves a call of a reference; raises as `version` does.
 
         Raises:
             VersionOutOfServiceError: The version is out of service.

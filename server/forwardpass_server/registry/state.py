@@ -91,7 +91,7 @@ class Shadowing:
 
     Attributes:
         row: The shadow as it was set.
-        live: The version that answers calls.
+        live: The version that serves calls.
         version: The version that is computed as the shadow.
         statistics: Counts the comparisons. They start anew when the shadow is set again or its alias moves; rows of
             before count where they belong, however late they are compared.

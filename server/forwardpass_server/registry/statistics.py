@@ -20,7 +20,7 @@ class BatchTotals:
     Attributes:
         batches: The number of batches.
         rows: Their rows.
-        calls: The calls they answered.
+        calls: The calls that they served.
         total_seconds: From the arrival of each call to its response.
         queue_seconds: The part of it before the request was decoded.
         input_seconds: Decoding the requests, per batch.

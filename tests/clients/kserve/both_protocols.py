@@ -11,7 +11,7 @@ import pytest
 from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, InferResponse, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 
-from tests.clients.place import Answers, Place, two_hidden
+from tests.clients.place import ExpectedResponses, Place, two_hidden
 
 ARTICLE = "article-2-hidden"
 DATATYPES: dict[str, Any] = {
@@ -82,7 +82,7 @@ def request(name: str, rows: Any, datatype: str = "FP64", *, binary: bool = True
     return InferRequest(model_name=name, infer_inputs=[given], **options)
 
 
-def check(response: InferResponse, responses: Answers) -> None:
+def check(response: InferResponse, responses: ExpectedResponses) -> None:
     outputs = response.get_output_by_name("outputs").as_numpy()
     expected = responses.array(responses.outputs)
     assert (outputs.dtype, outputs.shape) == (expected.dtype, expected.shape)

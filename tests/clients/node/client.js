@@ -77,12 +77,12 @@ async function main() {
   const { inputs, outputs, layers } = place.networks.wide;
   const names = Object.keys(layers);
   const asked = ["outputs", ...names].map((name) => ({ name }));
-  const answer = await ask("ModelInfer", request("wide", inputs, { id: "n-1", outputs: asked }));
-  assert.equal(answer.id, "n-1");
-  assert.deepEqual(answer.outputs.map((output) => output.name), ["outputs", ...names]);
-  assert.deepEqual(answer.outputs[0].shape, [inputs.length, outputs[0].length]);
+  const response = await ask("ModelInfer", request("wide", inputs, { id: "n-1", outputs: asked }));
+  assert.equal(response.id, "n-1");
+  assert.deepEqual(response.outputs.map((output) => output.name), ["outputs", ...names]);
+  assert.deepEqual(response.outputs[0].shape, [inputs.length, outputs[0].length]);
   [outputs, ...names.map((name) => layers[name])].forEach((expected, at) => {
-    assert.deepEqual(numbers(answer.raw_output_contents[at]), expected.flat(), asked[at].name);
+    assert.deepEqual(numbers(response.raw_output_contents[at]), expected.flat(), asked[at].name);
   });
 
   // Numbers as typed contents, an input for each feature.
@@ -102,7 +102,7 @@ async function main() {
   await wrong(request("nobody", [[1, 2]]), grpc.status.NOT_FOUND, /^Request for unknown model: 'nobody' is not found/);
   await wrong(request("doubled", [[1, 2, 3]]), grpc.status.INVALID_ARGUMENT, /^unexpected shape for input 'inputs'/);
 
-  // A stream: an error is an answer, and the stream goes on, in order.
+  // A stream: an error is a response, and the stream goes on, in order.
   const stream = client.ModelStreamInfer();
   const came = [];
   const ended = new Promise((resolve, reject) => stream.on("error", reject).on("end", resolve));
@@ -120,7 +120,7 @@ async function main() {
     assert.deepEqual(numbers(infer_response.raw_output_contents[0]), [2 * index + 2]);
   });
   client.close();
-  console.log(JSON.stringify({ answers: came.length }));
+  console.log(JSON.stringify({ responses: came.length }));
 }
 
 main();

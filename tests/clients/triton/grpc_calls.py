@@ -1,4 +1,4 @@
-"""`tritonclient.grpc`: every call that has one answer."""
+"""`tritonclient.grpc`: every call with one response."""
 
 import base64
 import json

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tritonclient.utils import np_to_triton_dtype
 
-from tests.clients.place import Answers
+from tests.clients.place import ExpectedResponses
 
 Array = np.ndarray[Any, Any]
 
@@ -29,7 +29,7 @@ def wanted(protocol: ModuleType, *names: str, **options: Any) -> list[Any]:
     return [protocol.InferRequestedOutput(name, **options) for name in names]
 
 
-def check(result: Any, responses: Answers) -> None:
+def check(result: Any, responses: ExpectedResponses) -> None:
     """The bits are those that our own client got."""
     expected = responses.array(responses.outputs)
     outputs = result.as_numpy("outputs")
@@ -40,7 +40,7 @@ def check(result: Any, responses: Answers) -> None:
         assert texts(result, "label") == [[label] for label in responses.labels]
 
 
-def check_layers(result: Any, responses: Answers) -> None:
+def check_layers(result: Any, responses: ExpectedResponses) -> None:
     """Each layer's values are those of our own client's trace."""
     for name, numbers in responses.layers.items():
         assert result.as_numpy(name).tobytes() == responses.array(numbers).tobytes(), name
@@ -52,7 +52,7 @@ def texts(result: Any, name: str) -> list[list[str]]:
     return [[element.decode() if isinstance(element, bytes) else element for element in row] for row in rows]
 
 
-def largest(responses: Answers, count: int) -> list[list[str]]:
+def largest(responses: ExpectedResponses, count: int) -> list[list[str]]:
     """What Triton's classification says of the outputs."""
     rows = []
     for row in responses.array(responses.outputs):

@@ -22,7 +22,7 @@ registered node-bank version 1
 predicted 9
 hidden: 5,1
 output: 9
-streamed 100 answers, the last one 102
+streamed 100 responses, the last one 102
 refused with INVALID_ARGUMENT, SHAPE_MISMATCH: expected [rows, 2]
 """
 

@@ -12,7 +12,7 @@ from forwardpass_server.registry.compile import compile_plan
 from torch import Tensor, nn
 
 
-class Answer(NamedTuple):
+class MeanAndSpread(NamedTuple):
     """What a module returns."""
 
     mean: Tensor
@@ -28,9 +28,9 @@ class Several(nn.Module):
         self.trunk = nn.Sequential(nn.Linear(6, 8), nn.ReLU())
         self.mean, self.spread = nn.Linear(8, 1), nn.Linear(8, 1)
 
-    def forward(self, inputs: Tensor, category: Tensor, extra: Tensor, factor: float = 2.0) -> Answer:
+    def forward(self, inputs: Tensor, category: Tensor, extra: Tensor, factor: float = 2.0) -> MeanAndSpread:
         h = self.trunk(torch.cat([inputs, self.table(category), extra.unsqueeze(1) * factor], dim=1))
-        return Answer(self.mean(h), nn.functional.softplus(self.spread(h)))
+        return MeanAndSpread(self.mean(h), nn.functional.softplus(self.spread(h)))
 
 
 class Sentences(nn.Module):

@@ -23,7 +23,7 @@ SIZE = 32 * 2**20
 
 
 class Plenty:
-    """Answers every request with more than a socket holds."""
+    """Responds to every request with more than a socket holds."""
 
     async def asgi(self, _: Any, __: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % SIZE)]})

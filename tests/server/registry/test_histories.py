@@ -155,7 +155,7 @@ class Client:
         if is_read:
             self.too_old += revision < self._seen
         self._seen = max(self._seen, revision)
-        # What is read may be old, but only as old as its revision says, which `apply` answers with.
+        # What is read may be old, but only as old as its revision says, which `apply` returns.
         begun = -inf if is_read else begun
         self.operations.append(Operation(call=call, response=response, begun=begun, ended=time.monotonic()))
 
