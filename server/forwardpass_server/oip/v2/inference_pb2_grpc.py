@@ -6,8 +6,9 @@ from forwardpass_server.oip.v2 import inference_pb2 as forwardpass__server_dot_o
 
 
 class GRPCInferenceServiceStub(object):
-    """The Open Inference Protocol, version 2, with Triton's additions, as the
-    clients of both speak it. Names, numbers and types are those of the wire.
+    """The Open Inference Protocol, version 2, with Triton's extensions. Packages,
+    names, field numbers and types are those of Triton, so that its clients work
+    unchanged.
     """
 
     def __init__(self, channel):
@@ -89,40 +90,41 @@ class GRPCInferenceServiceStub(object):
 
 
 class GRPCInferenceServiceServicer(object):
-    """The Open Inference Protocol, version 2, with Triton's additions, as the
-    clients of both speak it. Names, numbers and types are those of the wire.
+    """The Open Inference Protocol, version 2, with Triton's extensions. Packages,
+    names, field numbers and types are those of Triton, so that its clients work
+    unchanged.
     """
 
     def ServerLive(self, request, context):
-        """Says whether the server runs.
+        """Reports whether the server runs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ServerReady(self, request, context):
-        """Says whether the server takes requests.
+        """Reports whether the server accepts requests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ModelReady(self, request, context):
-        """Says whether a model takes requests.
+        """Reports whether a model accepts requests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ServerMetadata(self, request, context):
-        """Says what the server is and which extensions it has.
+        """Returns the server's name, version and protocol extensions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ModelMetadata(self, request, context):
-        """Returns the inputs and outputs of a model.
+        """Returns a model's versions, inputs and outputs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,49 +145,49 @@ class GRPCInferenceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ModelConfig(self, request, context):
-        """Describes a model as Triton's tools want it.
+        """Returns a model's configuration in Triton's format.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ModelStatistics(self, request, context):
-        """Counts what was computed, and how long it took.
+        """Returns the number and duration of inferences, by model and version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryIndex(self, request, context):
-        """Lists models and whether they are in service.
+        """Lists the models and their states.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryModelLoad(self, request, context):
-        """Takes a model into service.
+        """Loads a model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryModelUnload(self, request, context):
-        """Takes a model out of service.
+        """Unloads a model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TraceSetting(self, request, context):
-        """Reads or changes what Triton's traces record.
+        """Reads or changes the trace settings.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LogSettings(self, request, context):
-        """Reads or changes what the server logs.
+        """Reads or changes the log settings.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -272,8 +274,9 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GRPCInferenceService(object):
-    """The Open Inference Protocol, version 2, with Triton's additions, as the
-    clients of both speak it. Names, numbers and types are those of the wire.
+    """The Open Inference Protocol, version 2, with Triton's extensions. Packages,
+    names, field numbers and types are those of Triton, so that its clients work
+    unchanged.
     """
 
     @staticmethod
