@@ -14,7 +14,7 @@ import pytest
 from forwardpass import Client
 from forwardpass.errors import ForwardpassError
 from forwardpass.reasons import REASONS
-from forwardpass_server.metrics import table
+from forwardpass_server.metrics import families, table
 from forwardpass_server.metrics.families import FAMILIES
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -163,6 +163,10 @@ def test_without_the_extra_the_start_ends_with_a_sentence(tmp_path: Path) -> Non
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("forwardpass-server: setting metrics_listen needs the extra `metrics`")
     assert "prometheus_client is not installed; pip install 'forwardpass[metrics]'" in ended.stderr
+
+
+def test_every_family_is_exported() -> None:
+    assert set(FAMILIES) == {value for value in vars(families).values() if isinstance(value, families.Family)}
 
 
 def test_the_documented_table_is_fresh() -> None:
