@@ -4,6 +4,7 @@ Arrays and lists of numbers go by position, and nothing else does. `resolve_name
 every method that takes rows.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import NoneType
 from typing import Any, Final
@@ -15,6 +16,9 @@ from forwardpass.frames import read_frame
 
 _PLAIN: Final = frozenset({float, int, bool, str, bytes, complex, NoneType, list, tuple, dict, range, np.ndarray})
 """Types of rows and values that are no record and no frame; dicts have names already."""
+
+_NO_SEQUENCES: Final = (Mapping, str, bytes, bytearray, memoryview, array)
+"""Types that have names, or whose items are parts of a text or numbers."""
 
 
 def _attributes(record: Any, names: Iterable[str]) -> dict[str, object]:
@@ -40,7 +44,8 @@ def resolve_names(rows: Any) -> Any:
     """
     if type(rows) is list or type(rows) is tuple:
         return _resolve_items(rows)
-    return _resolve(rows, "rows")
+    resolved = _resolve(rows, "rows")
+    return _resolve_items(list(resolved)) if resolved is rows and _is_sequence(rows) else resolved
 
 
 def has_names(rows: Any) -> bool:
@@ -73,7 +78,7 @@ def _resolve(value: Any, path: str) -> Any:
     frame = read_frame(value)
     if frame is not None:
         return frame
-    if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):  # rows of sqlite3 and others
+    if callable(getattr(kind, "keys", None)) and hasattr(kind, "__getitem__"):  # rows of sqlite3 and others
         return {name: value[name] for name in value.keys()}  # noqa: SIM118 - it need not be a mapping
     return value
 
@@ -83,12 +88,20 @@ def is_labelled(value: Any) -> bool:
     return hasattr(type(value), "coords") and hasattr(type(value), "dims")
 
 
-def _fields(array: Any) -> dict[str, Any]:
+def _is_sequence(value: Any) -> bool:
+    """Return whether a value is a sequence of rows of any type, such as a deque, but neither an array nor a text."""
+    kind = type(value)
+    if kind in _PLAIN or hasattr(value, "__array__") or isinstance(value, _NO_SEQUENCES):
+        return False
+    return hasattr(kind, "__len__") and hasattr(kind, "__getitem__")
+
+
+def _fields(rows: Any) -> dict[str, Any]:
     """Return the fields of a structured array, columns or one row."""
-    if array.ndim > 1:
-        message = f"is a structured array of {array.ndim} axes; one axis is needed"
+    if rows.ndim > 1:
+        message = f"is a structured array of {rows.ndim} axes; one axis is needed"
         raise InvalidTensorError(f"rows {message}", faults=[Fault(path="rows", message=message)])
-    return {name: array[name] if array.ndim else array[name].item() for name in array.dtype.names}
+    return {name: rows[name] if rows.ndim else rows[name].item() for name in rows.dtype.names}
 
 
 def _resolve_items(rows: Any) -> Any:

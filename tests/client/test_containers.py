@@ -79,6 +79,23 @@ class Row(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="allow")
 
 
+class Rows(list[Any]):
+    """A list of a class of its own, as ORMs return them."""
+
+
+class ByIndex:
+    """A sequence that inherits from nothing, as the data sets of PyTorch are."""
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._rows[index]
+
+
 BY_NAME: Mapping[str, Make] = {
     "dicts": lambda names, table: [dict(zip(names, row, strict=True)) for row in table],
     "mappings": lambda names, table: [collections.ChainMap(dict(zip(names, row, strict=True))) for row in table],
@@ -99,6 +116,11 @@ BY_NAME: Mapping[str, Make] = {
     "itertuples": lambda names, table: list(frame(names, table).itertuples(index=False)),
     "to_records": lambda names, table: frame(names, table).to_records(index=False),
     "named tuples": records(lambda names: collections.namedtuple("Row", names)),  # noqa: PYI024 - fields vary
+    "deque of named tuples": lambda names, table: collections.deque(frame(names, table).itertuples(index=False)),
+    "deque of series": lambda names, table: collections.deque(row for _, row in frame(names, table).iterrows()),
+    "list of a user's class": lambda names, table: collections.UserList(frame(names, table).itertuples(index=False)),
+    "subclass of list": lambda names, table: Rows(frame(names, table).itertuples(index=False)),
+    "items by index": lambda names, table: ByIndex(list(frame(names, table).itertuples(index=False))),
     "dataclasses": records(lambda names: dataclasses.make_dataclass("Row", names)),
     "pydantic": records(lambda _: Row),
     "attrs": records(lambda names: attrs.make_class("Row", list(names))),
@@ -196,6 +218,7 @@ BY_POSITION: Mapping[str, Callable[[Table], Any]] = {
     "array of objects": lambda table: np.array(table, dtype=object),
     "pandas without names": pd.DataFrame,
     "polars series without a name": lambda table: [pl.Series(row) for row in table],
+    "deque": lambda table: collections.deque(list(row) for row in table),
     "memory": lambda table: np.array(table, np.float64).data,
 }
 

@@ -197,6 +197,7 @@ class Unknown:
             id="dates",
         ),
         pytest.param(pd.DataFrame({"a": []}), ShapeMismatchError, "is empty", id="empty frame"),
+        pytest.param(pd.DataFrame({"a": [1]}).groupby("a"), InvalidTensorError, "is no array", id="groups of a frame"),
         pytest.param(pd.DataFrame([[1, 2]], columns=["a", "a"]), FeatureMismatchError, "several columns", id="twice"),
         pytest.param(pd.DataFrame([[1, 2]], columns=["a", 1]), FeatureMismatchError, "partly named", id="partly named"),
     ],
