@@ -55,12 +55,18 @@ def read_rows(rows: str | None, csv_source: str | None, features: Callable[[], I
         return rows_from_csv(read_text(csv_source), features)
     text = sys.stdin.read() if rows == "-" else str(rows)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise invalid(
             "rows",
             f'are not JSON ({error.msg} at character {error.pos}); write [2, 3] or {{"children": 2, ...}}',
         ) from None
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; one with a name twice has no meaning."""
+    check_names([name for name, _ in pairs], "rows", "a row has several values named")
+    return dict(pairs)
 
 
 def rows_from_csv(
@@ -75,6 +81,7 @@ def rows_from_csv(
         raise invalid("csv", "is empty")
     first = lines[0][1]
     header = None if all(is_number(cell) for cell in first) else [cell.strip() for cell in first]
+    check_names(header or (), "csv")
     known = {} if header is None else {feature.name: feature for feature in features()}
     kinds = [known.get(name, PLAIN) for name in header or [""] * len(first)]
     rows: list[list[Value]] = []
@@ -109,6 +116,13 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_names(names: Sequence[str], source: str, has: str = "has several columns") -> None:
+    """Raise InvalidFieldError if a name is there twice."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise invalid(source, f"{has} {', '.join(map(repr, twice))}")
 
 
 def invalid(path: str, message: str) -> InvalidFieldError:

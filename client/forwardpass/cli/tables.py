@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forwardpass.cli.cells import PLAIN, input_readers, integer_of, misfit
-from forwardpass.cli.reading import invalid, is_number
+from forwardpass.cli.reading import check_names, invalid, is_number
 from forwardpass.exact_numbers import MAX_FLOAT32_INTEGER
 from forwardpass.models import FeatureInfo, VersionInfo
 
@@ -307,9 +307,7 @@ def _numbered(width: int) -> tuple[str, ...]:
 
 def _inputs(names: Sequence[str], version: VersionInfo, source: str, *, ignore_extra: bool) -> tuple[int, ...]:
     """Return the column of each input, by its name, or by its place where the network has no names."""
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise invalid(source, f"has several columns {', '.join(map(repr, twice))}")
+    check_names(names, source)
     features = [feature.name for feature in version.features]
     if not features:
         if len(names) == version.inputs or (ignore_extra and len(names) > version.inputs):

@@ -228,6 +228,11 @@ class TestTables:
                 assert read <= done + 1 + MAX_CHUNKS_IN_FLIGHT + 2
 
 
+def test_json_with_a_name_twice_is_rejected(run: Run) -> None:
+    failed = run("predict", "article-linear", '{"children": 1, "accounts": 2, "children": 3}', code=1)
+    assert "rows: a row has several values named 'children'" in failed.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -236,8 +241,9 @@ class TestTables:
         ("children,accounts\n1\n", "line 2: has 1 cells; the first line has 2"),
         ("children,accounts\n1,two\n", "line 2: has 'two' in column 'accounts'"),
         ("children,acounts\n1,2\n", "accounts"),
+        ("children,accounts,children\n1,2,3\n", "has several columns 'children'"),
     ],
-    ids=["empty", "no rows", "ragged", "no number", "unknown column"],
+    ids=["empty", "no rows", "ragged", "no number", "unknown column", "column twice"],
 )
 def test_faulty_csv(run: Run, text: str, words: str) -> None:
     assert words in run("predict", "article-linear", "--csv", "-", stdin=text, code=1).stderr
