@@ -83,8 +83,9 @@ def chunk_rows(rows: Iterable[Any], size: int) -> Iterator[tuple[int, Chunk]]:
 
 
 def items_of(rows: Any) -> Iterable[Any]:
-    """Return the items of an iterable of rows; an array, a frame or a row with names is one item."""
-    return [rows] if hasattr(rows, "__array__") or isinstance(rows, memoryview) or has_names(rows) else rows
+    """Return the items of an iterable of rows; an array, a frame, a row with names or a number is one item."""
+    is_item = hasattr(rows, "__array__") or isinstance(rows, memoryview) or not np.iterable(rows) or has_names(rows)
+    return [rows] if is_item else rows
 
 
 def count_rows(rows: Row) -> int:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 from forwardpass import AsyncClient, Prediction, errors, spec
 from forwardpass._batching.row_stream import MAX_CHUNKS_IN_FLIGHT
-from forwardpass.chunks import Chunks, count_rows, row_values
+from forwardpass.chunks import Chunks, chunk_rows, count_rows, row_values
 from forwardpass.rows import UnreadableRows, read_rows
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +53,13 @@ class TestChunks:
             for first, chunk in _chunks(items, 100)
         ]
         assert counts == [(0, 2), (2, 2), (4, 1), (5, 2), (7, None), (8, None), (9, 1)]
+
+    @pytest.mark.parametrize(
+        ("rows", "counts"), [(5.0, [1]), (Decimal(5), [1]), (True, [1]), (None, [None]), (object(), [None])]
+    )
+    def test_what_is_no_iterable_is_rows_itself(self, rows: Any, counts: list[int | None]) -> None:
+        chunks = [chunk for _, chunk in chunk_rows(rows, 100)]
+        assert [None if isinstance(chunk, UnreadableRows) else count_rows(chunk) for chunk in chunks] == counts
 
     @pytest.mark.parametrize(
         "odd",
