@@ -159,7 +159,11 @@ def test_the_reference_and_the_core_agree(hidden: list[str], last: str, dtype: s
     with np.errstate(all="ignore"):
         actual = forward(compile_plan(network), rows)
     near = 1e-11 if dtype == "float64" else 1e-3
-    np.testing.assert_allclose(actual, expected, rtol=near, atol=near)
+    # A cosine of a number in the thousands has few right digits in float32: how few, the reference's own error says.
+    exact = compute(replace(network, dtype="float64"), rows.astype(np.float64))
+    with np.errstate(invalid="ignore"):
+        rounding = np.nanmax(np.abs(expected - exact), initial=0.0, where=np.isfinite(exact) & np.isfinite(expected))
+    np.testing.assert_allclose(actual, expected, rtol=near, atol=near + 4 * rounding)
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
