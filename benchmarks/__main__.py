@@ -18,7 +18,7 @@ from benchmarks.lab import Lab
 
 READING: Final = """\
 Each figure is the median of the rounds; min - max is the noise: smaller differences mean nothing.
-A verdict with a question mark means that rounds disagree: run it again with more rounds on an idle machine.
+A verdict ends with `?` if rounds disagree: run it again with more rounds on an idle machine.
 Compare ratios, never figures of two runs or two machines."""
 
 

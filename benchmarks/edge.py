@@ -193,7 +193,7 @@ def _watchers(server: ServerProcess, watchers: int, rounds: int, count: int = 20
             for _ in range(count):
                 move()
 
-        what = f"changes told to each of {watchers:,} watchers"
+        what = f"changes sent to each of {watchers:,} watchers"
         _report(what, count * watchers, rounds, moves, lambda: _seconds([server.process.pid]))
 
 

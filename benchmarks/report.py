@@ -20,10 +20,10 @@ def rows(results: Sequence[Result]) -> Iterator[str]:
     if not results:
         return
     wide = max(len(result.goal.title) for result in results)
-    yield f"{'row':>3s}  {'what':{wide}s} {'wanted':>11s} {'measured':>11s}  {'min - max':19s}"
+    yield f"{'row':>3s}  {'what':{wide}s} {'goal':>11s} {'measured':>11s}  {'min - max':19s}"
     for result in results:
         goal = result.goal
-        line = f"{result.row:3d}  {goal.title:{wide}s} {_wanted(goal):>11s} "
+        line = f"{result.row:3d}  {goal.title:{wide}s} {_goal(goal):>11s} "
         if result.skipped:
             yield f"{line}{'-':>11s}  {result.skipped}"
             continue
@@ -75,10 +75,10 @@ def write_docs(
 
 
 def _markdown_rows(results: Sequence[Result]) -> Iterator[str]:
-    yield "| row | what | wanted | measured | min - max | |"
+    yield "| row | what | goal | measured | min - max | |"
     yield "|---|---|---|---|---|---|"
     for result in results:
-        line = f"| {result.row} | {result.goal.title} | {_wanted(result.goal)} "
+        line = f"| {result.row} | {result.goal.title} | {_goal(result.goal)} "
         if result.skipped:
             yield f"{line}| | | {result.skipped} |"
             continue
@@ -120,7 +120,7 @@ def _replaced(text: str, name: str, lines: Sequence[str]) -> str:
     return changed
 
 
-def _wanted(goal: Goal) -> str:
+def _goal(goal: Goal) -> str:
     return f"{'<=' if goal.at_most else '>='} {goal.wanted:g} {goal.unit}"
 
 

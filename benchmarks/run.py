@@ -68,10 +68,10 @@ def _measure(lab: Lab, row: Row, results: Mapping[str, Result]) -> None:
             result.findings.append(findings[key])
 
 
-def _lacking(lab: Lab, wanted: Sequence[needs.Need]) -> str:
+def _lacking(lab: Lab, required: Sequence[needs.Need]) -> str:
     """Name the missing needs; a row that needs cores runs a server, which needs its engine."""
-    engine = needs.engine(lab.engine) if needs.CORES in wanted else ()
-    return needs.missing([*wanted, *(need for need in engine if need not in wanted)])
+    engine = needs.engine(lab.engine) if needs.CORES in required else ()
+    return needs.missing([*required, *(need for need in engine if need not in required)])
 
 
 @contextmanager

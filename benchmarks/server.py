@@ -99,10 +99,10 @@ class Server(Process):
         flags = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{database}", "--lame-duck", "0"]
         flags += ["--engine", engine or lab.engine]
         super().__init__(folder / "log", sys.executable, "-m", module, "serve", *flags)
-        wanted = {**{f"net-{networks.label(each)}": networks.network(each) for each in sizes}, **specs}
-        if wanted:
+        to_register = {**{f"net-{networks.label(each)}": networks.network(each) for each in sizes}, **specs}
+        if to_register:
             with Client(self.address, timeout=60) as client:
-                for name, network in wanted.items():
+                for name, network in to_register.items():
                     client.register(name, network)
 
 

@@ -89,7 +89,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """`reached` or `missed`, with a question mark if rounds disagree."""
+        """`reached` or `missed`, with `?` at the end if rounds disagree."""
         sure = len({self.goal.reached(value) for value in self.values}) == 1
         return ("reached" if self.goal.reached(self.median) else "missed") + ("" if sure else "?")
 

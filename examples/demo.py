@@ -27,7 +27,7 @@ def main() -> None:
         with server(database) as (process, address), Client(address) as client:
             article(client)
             before = trained(client)
-            heading("The server is killed (SIGKILL), started again, and asked once more")
+            heading("The server is killed (SIGKILL) and started again; its predictions are the same")
             process.kill()
             process.wait()
         with server(database) as (_, address), Client(address) as client:
@@ -46,14 +46,14 @@ def main() -> None:
 def article(client: Client) -> None:
     """Predict and trace the article's networks."""
     heading("A bank predicts a customer's transactions from the number of children and of accounts")
-    for name, row, wanted in (
+    for name, row, expected in (
         ("article-linear", {"children": 2, "accounts": 3}, 9.0),
         ("article-1-hidden", {"children": 2, "accounts": 3}, 9.0),
         ("article-2-hidden", {"children": 3, "accounts": 5}, 182.0),
     ):
         (output,) = client.predict(name, row).outputs.ravel().tolist()
         print(f"{name}: children {row['children']}, accounts {row['accounts']} -> {output:g} transactions")
-        assert output == wanted
+        assert output == expected
     heading("Every node of that prediction")
     trace = client.trace("article-2-hidden", [3, 5])
     print(trace)
@@ -104,7 +104,7 @@ def compare(name: str, measure: str, ours: float, theirs: float, outputs: np.nda
 
 def faulty(client: Client) -> None:
     """Register a faulty spec and print the error."""
-    heading("A faulty spec, and what it is told: every fault at once")
+    heading("A faulty spec: the error lists every fault at once")
     document = {
         "format": spec.FORMAT,
         "inputs": ["children", "accounts"],

@@ -1,4 +1,4 @@
-// The page: fills the list of networks, and traces a row when asked.
+// The page: fills the list of networks, and traces a row when the form is submitted.
 
 import { call } from "./grpcweb.js";
 import { readNetworks, readTrace, traceRequest } from "./messages.js";
@@ -9,8 +9,8 @@ const svg = document.querySelector("svg");
 const message = document.querySelector("output");
 form.edge.value = new URLSearchParams(location.search).get("edge") ?? "http://localhost:8080";
 
-// Say what went wrong, where somebody sees it.
-async function told(work) {
+// Show the result of some work, or its error.
+async function showResult(work) {
   message.textContent = "";
   message.className = "";
   try {
@@ -40,7 +40,7 @@ async function trace() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  told(trace);
+  showResult(trace);
 });
-form.edge.addEventListener("change", () => told(list));
-told(list);
+form.edge.addEventListener("change", () => showResult(list));
+showResult(list);
