@@ -39,8 +39,8 @@ def generator() -> Path:
     """The Python of the generator's environment, made if it is not there."""
     python = ENVIRONMENT / "bin" / "python"
     stamp = ENVIRONMENT / "installed"
-    wanted = f"{GENERATOR} {INCLUDES}"
-    if stamp.is_file() and stamp.read_text() == wanted:
+    expected = f"{GENERATOR} {INCLUDES}"
+    if stamp.is_file() and stamp.read_text() == expected:
         return python
     for name in (sys.executable, "python3.11", "python3.12"):
         found = shutil.which(name)
@@ -51,7 +51,7 @@ def generator() -> Path:
         raise SystemExit("generate.py: needs python3.11 or python3.12 on the PATH (see its docstring)")
     subprocess.run([found, "-m", "venv", "--clear", ENVIRONMENT], check=True)
     subprocess.run([python, "-m", "pip", "install", "--quiet", GENERATOR, INCLUDES, "setuptools<81"], check=True)
-    stamp.write_text(wanted)
+    stamp.write_text(expected)
     return python
 
 

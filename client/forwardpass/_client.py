@@ -161,7 +161,7 @@ class Client(BaseClient):
             FeatureMismatchError: A named row lacks a feature, has an unknown one, or one of the wrong kind.
             NonFiniteInputError: An input is NaN or infinity, which the network does not allow.
             MissingValueError: A value is missing, and its feature has no fill value.
-            UnknownCategoryError: A text is none of its feature's categories, and the feature has no fill value.
+            UnknownCategoryError: A text is not one of its feature's categories, and the feature has no fill value.
             OutOfRangeError: A number is out of its feature's range, which the feature does not allow.
         """
         if self._sender is None or large_bytes(rows):

@@ -218,7 +218,7 @@ def _proxy_hint(target: str) -> str:
         return ""
     variable, url, host = proxy
     return (
-        f". The calls go through the proxy {url} of the environment variable {variable}; where that is not wanted, "
+        f". The calls go through the proxy {url} of the environment variable {variable}; to connect without it, "
         f"add {host} to no_proxy"
     )
 

@@ -82,7 +82,7 @@ def split_columns(columns: Mapping[Any, Any], size: int) -> Iterator[Mapping[Any
     series = {name: values for name, values in columns.items() if is_column(values)}
     plain = {**columns, **_without_labels(series)}
     lengths = {len(plain[name]) for name in series}
-    if len(lengths) > 1:  # which is told when they are read
+    if len(lengths) > 1:  # reading them raises the error
         yield columns
         return
     for start in range(0, lengths.pop(), size):
@@ -166,8 +166,8 @@ def _number_column(name: str, values: Any, missing: list[int], message: Columns,
         numbers, exact_integers = to_float64(values)
     except NoNumberError as error:
         value = values[error.place] if error.place else None
-        told = f"is {describe(value)}, while other rows have numbers" if isinstance(value, str) else error.message
-        faults.append(Fault(path=f"rows.{name}" + "".join(f"[{index}]" for index in error.place), message=told))
+        reason = f"is {describe(value)}, while other rows have numbers" if isinstance(value, str) else error.message
+        faults.append(Fault(path=f"rows.{name}" + "".join(f"[{index}]" for index in error.place), message=reason))
         return Column(name=name)
     if exact_integers:
         message.exact_integers = True

@@ -146,7 +146,7 @@ class OutOfRangeError(InvalidRequestError):
 
 
 class UnknownCategoryError(InvalidRequestError):
-    """A value of a category is none of its categories, and its feature has no fill value."""
+    """A value is not one of its feature's categories, and its feature has no fill value."""
 
 
 class NotFoundError(ForwardpassError, LookupError):

@@ -47,7 +47,7 @@ class NoNumberError(ValueError):
 
 
 def is_missing(value: object) -> bool:
-    """Return whether a value means that there is none: None, or pandas' NA or NaT."""
+    """Return whether a value stands for a missing one: None, or pandas' NA or NaT."""
     return value is None or type(value).__name__ in _MISSING
 
 

@@ -145,7 +145,7 @@ def _values(series: Any, name: str) -> "npt.NDArray[Any] | list[Any]":
 def _with_missing(integers: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> "npt.NDArray[Any] | list[Any]":
     if abs(int(integers.max())) <= 2**53 and abs(int(integers.min())) <= 2**53:
         return np.where(missing, np.nan, integers)
-    return [None if gone else integer for gone, integer in zip(missing.tolist(), integers.tolist(), strict=True)]
+    return [None if absent else integer for absent, integer in zip(missing.tolist(), integers.tolist(), strict=True)]
 
 
 def _first(values: "npt.NDArray[Any] | list[Any]") -> Any:

@@ -68,7 +68,7 @@ class Trace(TraceValues):
 
     def __str__(self) -> str:
         """Draw the first row's way through the network."""
-        from forwardpass.render import text  # noqa: PLC0415 - only when a picture is wanted
+        from forwardpass.render import text  # noqa: PLC0415 - only when a picture is drawn
 
         return text(self)
 

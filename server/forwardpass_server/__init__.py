@@ -1,1 +1,1 @@
-"""The server: how the promise is kept. Start reading at `app.py`."""
+"""The forwardpass server. Start reading at `app.py`."""

@@ -1,4 +1,4 @@
-"""The commands on a registry's database beside `serve`: what each does with the settings."""
+"""Commands on a registry's database, each a function of the settings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ def migrate(settings: Settings) -> None:
 
 
 def check(settings: Settings, say: Callable[[str], None]) -> int:
-    """Read every stored version and say what is damaged; return how many are.
+    """Read every stored version and report the damaged ones; return their number.
 
     Raises:
         StoreOpenError: The database cannot be used.
@@ -44,7 +44,7 @@ def check(settings: Settings, say: Callable[[str], None]) -> int:
 
 
 def move(settings: Settings, to: str) -> CopyReport:
-    """Copy the registry to another database, which must be empty; the settings' one stays as it is.
+    """Copy the registry to another database, which must be empty; the source is not changed.
 
     Raises:
         StoreOpenError: A database cannot be used.
@@ -67,7 +67,7 @@ def backup(settings: Settings, path: Path) -> BackupReport:
 
 
 def restore(settings: Settings, path: Path) -> CopyReport:
-    """Put a backup into the settings' database, which must be empty; the file stays as it is.
+    """Restore a backup to the settings' database, which must be empty; the file is not changed.
 
     Raises:
         StoreOpenError: The file or the database cannot be used.
@@ -81,7 +81,7 @@ def restore(settings: Settings, path: Path) -> CopyReport:
 
 
 def collect(settings: Settings, keep: int, *, dry_run: bool) -> list[str]:
-    """Delete old versions that nobody names; return what they are called.
+    """Delete old versions that no alias and no shadow names; return their names.
 
     Raises:
         StoreOpenError: The database cannot be used.

@@ -41,7 +41,7 @@ Outcome: TypeAlias = Prediction | BaseException
 
 
 class BatchKey(NamedTuple):
-    """What the rows of a batch have in common.
+    """Properties that all rows of a batch share.
 
     Attributes:
         network: The network's name.
@@ -183,7 +183,7 @@ class Coalescer:
         return len(queue.waiting) == 1 and queue.in_flight < MAX_IN_FLIGHT
 
     def take(self, key: BatchKey) -> Batch | None:
-        """Return the next batch of a key, without requests whose callers have gone; None when there is none to send."""
+        """Return the next batch of a key, only requests whose callers still wait; None if nothing can be sent."""
         queue = self._queues.get(key)
         if queue is None or queue.in_flight >= MAX_IN_FLIGHT:
             return None

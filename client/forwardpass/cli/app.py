@@ -32,8 +32,8 @@ for module in (files, networks, inference, rollout):
     module.add_to(app)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(value: bool) -> None:
+    if value:
         output.echo(f"forwardpass {__version__}")
         raise typer.Exit
 

@@ -91,7 +91,7 @@ def promote(
             what = "is damaged; register its content again" if chosen.corrupt else "is out of service"
             raise invalid(f"{name} version {chosen.number}", f"{what}; {alias} was left where it is")
         before = client.network(name).aliases.get(alias, 0)
-        # The sentence below must be true, so nobody may get between it and the look at what was before.
+        # The sentence below names the alias's last version, so no other change may come between that read and this one.
         network = client.set_alias(name, alias, chosen.number, expected=before if expect is None else expect)
     was = f", was {before}" if before else ""
     say(as_json, network, f"{name} {alias} = {chosen.number}{was if before != chosen.number else ' already'}")

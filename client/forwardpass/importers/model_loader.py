@@ -48,9 +48,9 @@ def load_object(name: str) -> Any:
     if (read := FILES.get(Path(name).suffix.lower())) is not None:
         return read(name)
     module_name, colon, path = name.partition(":")
-    refusal = _REFUSED.get(Path(name).suffix.lower())
-    if refusal is not None and not colon:
-        raise _invalid(name, refusal)
+    reason = _REFUSED.get(Path(name).suffix.lower())
+    if reason is not None and not colon:
+        raise _invalid(name, reason)
     if not (colon and path and all(part.isidentifier() for part in f"{module_name}.{path}".split("."))):
         raise _invalid(name, "is no MODULE:ATTRIBUTE, such as train:model")
     try:

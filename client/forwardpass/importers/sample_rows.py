@@ -95,7 +95,7 @@ def nan_columns(features: Sequence[Feature]) -> Any:
 
 def _is_nan(feature: Feature, word: float | str) -> bool:
     fill_value = feature.fill_value(word)
-    return fill_value is not None and fill_value != fill_value  # noqa: PLR0124 - this is how NaN is told
+    return fill_value is not None and fill_value != fill_value  # noqa: PLR0124 - only NaN differs from itself
 
 
 def _typed(rows: Any, features: Sequence[Feature]) -> Any:

@@ -24,7 +24,7 @@ SMALL_PRODUCTS: Final = 10**6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocking:
-    """How the matrix product of one layer is cut into blocks.
+    """The blocks into which the matrix product of one layer is cut.
 
     Attributes:
         heights: The block heights, in rows, at which a row has the same bits; ascending, each divides the next.

@@ -22,7 +22,7 @@ MAX_BIAS_ROWS: Final = 2**10
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _AnyLayer:
-    """What layers of all kinds have.
+    """Base class of all layers.
 
     Attributes:
         name: Unique in its network.

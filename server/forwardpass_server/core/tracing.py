@@ -25,7 +25,7 @@ class LayerTrace:
         pre_activation: `(rows, nodes)`, weights x input + bias, or the formula of another kind of layer.
         activation: `(rows, nodes)`, the activation function of that.
         merged: `(rows, inputs)`, what the layer reads where it merges several sources, else None.
-        contributions: `(rows, nodes, inputs)`, weight x input of a dense layer, or None where they are not wanted.
+        contributions: `(rows, nodes, inputs)`, weight x input of a dense layer, or None if they were not requested.
         bias: `(nodes,)` beside contributions, or None.
     """
 

@@ -58,7 +58,7 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FeatureViolations:
-    """The places of all violations in a matrix of inputs. All but the warnings make a request fail.
+    """The places of all violations in a matrix of inputs. A request with any but warnings is rejected.
 
     Attributes:
         missing: Missing values without a fill value.
@@ -77,7 +77,7 @@ class FeatureViolations:
     warned: Places
 
     @property
-    def refusals(self) -> Places:
+    def rejected(self) -> Places:
         """The places of all violations but the warnings."""
         return np.concatenate([self.missing, self.infinite, self.unknown, self.neither, self.refused])
 
@@ -113,5 +113,5 @@ def validate_and_fill(rules: Rules, values: Array) -> tuple[Array, FeatureViolat
         refused=np.argwhere(beyond & rules.refuses_beyond),
         warned=np.argwhere(beyond & ~rules.refuses_beyond),
     )
-    count = len(violations.warned) + len(violations.refusals)
+    count = len(violations.warned) + len(violations.rejected)
     return filled, violations if count else None

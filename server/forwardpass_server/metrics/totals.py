@@ -54,7 +54,7 @@ class TotalsByNetwork:
         self._lock = threading.Lock()
         self._named: set[str] = set()
         self._seen: dict[VersionRuntime, str] = {}
-        self._gone: defaultdict[str, Totals] = defaultdict(Totals)
+        self._deleted: defaultdict[str, Totals] = defaultdict(Totals)
 
     def update(self, snapshot: Snapshot) -> dict[str, Totals]:
         """Return the totals of each label, given the registry's present snapshot.
@@ -64,8 +64,8 @@ class TotalsByNetwork:
         with self._lock:
             counted = dict(_counted(snapshot))
             for runtime in self._seen.keys() - counted.keys():
-                self._gone[self._seen.pop(runtime)].add(runtime.collect_statistics())
-            totals = defaultdict(Totals, {label: gone.copy() for label, gone in self._gone.items()})
+                self._deleted[self._seen.pop(runtime)].add(runtime.collect_statistics())
+            totals = defaultdict(Totals, {label: deleted.copy() for label, deleted in self._deleted.items()})
             for runtime, (network, figures) in counted.items():
                 label = self._seen.setdefault(runtime, self._label(network))
                 totals[label].add(figures)

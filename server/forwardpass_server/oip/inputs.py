@@ -115,8 +115,8 @@ def _check_names(names: Sequence[str], loaded: "LoadedVersion") -> None:
     missing = [name for name in loaded.input_names if name not in set(names) and _is_needed(name, loaded)]
     if missing or not names:
         given, absent = (", ".join(f"'{name}'" for name in some[:20]) for some in (names, missing))
-        wanted = f"expected {len(known)} inputs but got {len(names)} inputs for model '{loaded.name}'"
-        raise _wrong_input(f"{wanted}. Got input(s) [{given}], but missing required input(s) [{absent}]")
+        mismatch = f"expected {len(known)} inputs but got {len(names)} inputs for model '{loaded.name}'"
+        raise _wrong_input(f"{mismatch}. Got input(s) [{given}], but missing required input(s) [{absent}]")
 
 
 def _is_needed(name: str, loaded: "LoadedVersion") -> bool:

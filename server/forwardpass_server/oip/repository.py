@@ -59,7 +59,7 @@ def load(
     limits: spec.Limits,
     max_batch_size: int,
 ) -> None:
-    """Take a network into service, or register what comes with the request. This waits for the store.
+    """Load a network, or register the file of the request. This waits for the store.
 
     Args:
         registry: The networks.
@@ -91,7 +91,7 @@ def load(
 
 
 def unload(registry: Registry, name: str, parameters: Mapping[str, ModelRepositoryParameter]) -> None:
-    """Take a network out of service. This waits for the store.
+    """Unload a network. This waits for the store.
 
     Raises:
         InvalidFieldError: A parameter is unknown.

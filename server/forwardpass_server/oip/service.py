@@ -106,14 +106,14 @@ class InferenceService:
         return await asyncio.to_thread(self._statistics, request.name, request.version)
 
     async def repository_index(self, request: v2.RepositoryIndexRequest, _: RpcContext) -> v2.RepositoryIndexResponse:
-        """List all versions, or those in service."""
+        """List all versions, or only those that are ready."""
         repository.check_repository(request.repository_name)
         return await asyncio.to_thread(repository.index, self._registry, ready=request.ready)
 
     async def repository_model_load(
         self, request: v2.RepositoryModelLoadRequest, _: RpcContext
     ) -> v2.RepositoryModelLoadResponse:
-        """Take a network into service, or register the file of the request."""
+        """Load a network, or register the file of the request."""
         repository.check_repository(request.repository_name)
         await asyncio.to_thread(
             repository.load,
@@ -128,7 +128,7 @@ class InferenceService:
     async def repository_model_unload(
         self, request: v2.RepositoryModelUnloadRequest, _: RpcContext
     ) -> v2.RepositoryModelUnloadResponse:
-        """Take a network out of service."""
+        """Unload a network."""
         repository.check_repository(request.repository_name)
         await asyncio.to_thread(repository.unload, self._registry, request.model_name, request.parameters)
         return v2.RepositoryModelUnloadResponse()

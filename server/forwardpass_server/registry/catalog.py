@@ -97,12 +97,12 @@ class Catalog:
         self._advance(name, None, revision)
 
     def announce(self, name: str) -> None:
-        """Tell subscribers the current state of a network, outside `writing`."""
+        """Notify subscribers of the current state of a network, outside `writing`."""
         with self._write_lock:
             self._notify(name)
 
     def announce_damage(self, version: VersionState) -> None:
-        """Tell subscribers that a version was found to be damaged, if it still exists."""
+        """Notify subscribers that a version was found to be damaged, if it still exists."""
         with self._write_lock:
             if self.contains(version):
                 self._notify(version.network)

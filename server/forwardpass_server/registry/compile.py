@@ -103,8 +103,8 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
     faults = []
     for row in failed[:MAX_FAULTS]:
         column = worst[row]
-        found, wanted, accepted = actual[row, column], expected[row, column], tolerance[row, column]
-        message = f"expected {wanted:.17g}, computed {found:.17g}, tolerance {accepted:.3g}"
+        found, required, accepted = actual[row, column], expected[row, column], tolerance[row, column]
+        message = f"expected {required:.17g}, computed {found:.17g}, tolerance {accepted:.3g}"
         if np.isinf(inputs[row]).any():
             message += f"; an input is too large for {spec.dtype}"
         faults.append(Fault(path=f"spec.examples[{row}].outputs[{column}]", message=message))
@@ -133,5 +133,5 @@ def _validate_and_fill(spec: NetworkSpec, inputs: Array) -> tuple[Array, npt.NDA
     rejected = np.zeros(len(inputs), bool)
     filled, violations = validate_and_fill(typed.rules, inputs)
     if violations is not None:
-        rejected[violations.refusals[:, 0]] = True
+        rejected[violations.rejected[:, 0]] = True
     return filled, rejected

@@ -117,4 +117,4 @@ def _call(on_refreshed: OnRefreshed, error: Exception | None) -> None:
     try:
         on_refreshed(error)
     except Exception:  # for example, its event loop is closed; the others must still be called
-        log.exception("a caller that waited for changes could not be told")
+        log.exception("a caller that waited for changes could not be notified")

@@ -213,12 +213,12 @@ def version_state(name: str, row: VersionRow) -> VersionState:
     )
 
 
-def revision_ahead(wanted: int, actual: int) -> RevisionAheadError:
+def revision_ahead(requested: int, actual: int) -> RevisionAheadError:
     """Return the error for a caller that requests a revision which the store does not have yet."""
     return RevisionAheadError(
-        f"revision {wanted} is wanted, and the registry's database is at {actual}: the revision is another registry's, "
-        "or the database was restored from a backup; ask without `min_revision`",
-        minRevision=wanted,
+        f"revision {requested} was requested, and the registry's database is at {actual}: the revision is another "
+        "registry's, or the database was restored from a backup; send the request without `min_revision`",
+        minRevision=requested,
         revision=actual,
     )
 
@@ -228,9 +228,9 @@ def is_number(reference: str) -> bool:
     return reference.isascii() and reference.isdecimal()
 
 
-def _missing(error: type[NotFound], what: str, wanted: str, where: str, names: Sequence[str]) -> NotFound:
+def _missing(error: type[NotFound], what: str, requested: str, where: str, names: Sequence[str]) -> NotFound:
     """Return the error for an unknown name, with the most similar of the sorted `names`."""
-    shown = wanted[:_MAX_COMPARED]
+    shown = requested[:_MAX_COMPARED]
     place = bisect_left(names, shown)
     # In a long sorted list, names with the same beginning are neighbours.
     some = names[max(0, place - _MAX_COMPARED // 2) : place + _MAX_COMPARED // 2]

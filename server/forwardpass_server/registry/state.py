@@ -16,7 +16,7 @@ _CREATION_LOCK = threading.Lock()
 
 
 class VersionRuntime:
-    """What this process knows about a version besides its state: lock, statistics, damage and pin.
+    """Runtime state of a version in this process: lock, statistics, damage and pin.
 
     It lives as long as its version does, so nothing is left of deleted versions. Equal only to itself.
 

@@ -72,7 +72,7 @@ class AsyncioTransport:
         return status
 
     def _flush(self) -> None:
-        # A caller who has gone has cancelled its future; its rows are not computed.
+        # A caller who no longer waits has cancelled its future; its rows are not computed.
         requests = [request for request in self._gathered if not request.key.response.done()]
         self._gathered.clear()
         self._dispatcher.take(requests, self)

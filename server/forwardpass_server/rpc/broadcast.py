@@ -1,4 +1,4 @@
-"""Tells watchers in the event loop which networks changed in the registry's threads.
+"""Notification of watchers in the event loop of changes that the registry's threads make.
 
 Only names are passed on, never states: a watcher that is slow finds each changed name once,
 reads the state of that moment, and misses nothing that still matters.
@@ -46,7 +46,7 @@ class Broadcast:
         self._closed = False
 
     def publish(self, name: str) -> None:
-        """Tell every listener; may be called in any thread."""
+        """Notify every listener; may be called in any thread."""
         self._loop.call_soon_threadsafe(self._tell, name)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""From exceptions to statuses: the one place that all errors pass, where they are counted and logged."""
+"""Mapping of exceptions to statuses: the one place where all errors are counted and logged."""
 
 import logging
 import threading

@@ -1,8 +1,8 @@
 """`grpc.health.v1.Health`: overall (""), per service, per network, and of the registry's database.
 
 Our own, since the stock servicer lets one client with a closed window block a drain for
-ever. A watcher gets the latest state only, has a bounded time to take it, and is let go
-when the server drains. Protocol: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+ever. A watcher gets the latest state only, has a bounded time to read it, and is
+disconnected when the server drains. Protocol: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """
 
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ SERVICE_UNKNOWN: Final = _STATES.Value("SERVICE_UNKNOWN")
 
 
 class Health:
-    """Says what serves: the server as a whole, its services, and each network by its `latest`."""
+    """Serving status of the server as a whole, of its services, and of each network by its `latest`."""
 
     def __init__(self, registry: Registry, broadcast: Broadcast, services: tuple[str, ...]) -> None:
         self._registry = registry
@@ -46,7 +46,7 @@ class Health:
         self.serving = True
 
     def stop_serving(self) -> None:
-        """Say NOT_SERVING from now on; watchers hear it."""
+        """Report NOT_SERVING from now on, also to watchers."""
         self.serving = False
         self._broadcast.publish("")
 
@@ -72,7 +72,7 @@ class Health:
         """Respond to a serialized HealthCheckRequest, in any thread.
 
         Raises:
-            MalformedRequestError: It is none.
+            MalformedRequestError: It is not a valid message.
             NetworkNotFoundError: There is no such service.
         """
         try:

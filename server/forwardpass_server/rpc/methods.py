@@ -1,4 +1,4 @@
-"""From a service's descriptor and a servicer to gRPC method handlers on raw bytes.
+"""gRPC method handlers on raw bytes, made of a service's descriptor and a servicer.
 
 Every method of the descriptor that is not hot must be a coroutine function of the servicer (an asynchronous
 generator where the response is a stream), named in snake_case. Requests are parsed here, so that bytes which are no

@@ -112,7 +112,7 @@ class NativeTransport:
         self._thread = threading.Thread(target=self._serve, name="front", daemon=True)
 
     def start(self) -> None:
-        """Take calls from now on."""
+        """Accept calls from now on."""
         self._front.start()
         self._thread.start()
 
@@ -120,7 +120,7 @@ class NativeTransport:
         """Wait until the front has passed on all that the grpc.aio server behind it has sent.
 
         `NativeGrpcFront.close` breaks off streams whose end the front has not yet passed on to the client. The front
-        does not say when it is done, but works in order: when calls that are made now have gone through it and come
+        does not say when it is done, but works in order: when calls that are made now have passed it and come
         back, so has what was there before them.
 
         Args:
@@ -190,7 +190,7 @@ class NativeTransport:
                 continue
             remaining = details[2]
             expires = longest if remaining is None else min(longest, now + remaining)
-            calls.append(RawRequest(hot, request, expires, number, details, now))  # type: ignore[arg-type] # direct ones are gone
+            calls.append(RawRequest(hot, request, expires, number, details, now))  # type: ignore[arg-type] # no direct ones left
         if calls:
             self._dispatcher.take(self._admitted(calls), self)
 
@@ -219,7 +219,7 @@ class NativeTransport:
         return calls[:room]
 
     def _cancel(self, number: int, calls: list[RawRequest]) -> list[RawRequest]:
-        """Forget a call whose caller has gone."""
+        """Forget a call whose caller no longer waits."""
         if self._dispatcher.cancel(number):
             self._in_flight.leave(1)
             return calls

@@ -216,7 +216,7 @@ class NetworkService:
         return v1.DeleteAliasResponse(network=network, revision=revision)
 
     async def set_shadow(self, request: v1.SetShadowRequest, _: RpcContext) -> v1.SetShadowResponse:
-        """Let a version be computed beside another one."""
+        """Set a shadow: compute a version beside another one."""
         work = functools.partial(
             self._registry.rollout.set_shadow,
             request.network,

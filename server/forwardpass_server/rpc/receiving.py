@@ -28,7 +28,7 @@ async def receive(context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:
 
 
 def _forget(reading: "asyncio.Future[Any]") -> None:
-    """Look at the outcome for which nobody waits, or asyncio complains in the log."""
+    """Retrieve an exception that no one awaits, so that asyncio does not log it."""
     if not reading.cancelled():
         reading.exception()
 
@@ -37,7 +37,7 @@ async def receive_one(context: grpc.aio.ServicerContext[Any, Any]) -> bytes | No
     """Wait for the one message of a call; return None when the caller sends none."""
     message = await receive(context)
     if message is None:
-        # That is also how gRPC announces that the caller has gone: then the cancellation follows.
+        # That is also how gRPC announces that the caller disconnected; the cancellation follows.
         await asyncio.sleep(FOLLOWS_WITHIN)
     return message
 

@@ -110,7 +110,7 @@ def _file_of_symbol(pool: descriptor_pool.DescriptorPool, name: str) -> Any:
     """Return the file of a message, enum, service, extension, or of a part of one.
 
     Raises:
-        KeyError: There is none in this pool.
+        KeyError: This pool does not contain it.
     """
     try:
         return pool.FindFileContainingSymbol(name)
@@ -131,7 +131,7 @@ def _file_of_extension(pool: descriptor_pool.DescriptorPool, request: Any) -> An
     """Return the file that defines an extension, given its message and its number.
 
     Raises:
-        KeyError: There is none in this pool.
+        KeyError: This pool does not contain it.
     """
     message = pool.FindMessageTypeByName(request.containing_type)
     extension: Any = pool.FindExtensionByNumber(message, request.extension_number)

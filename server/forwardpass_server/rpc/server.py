@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_STREAMS: Final = 1_000
-"""Calls of one connection at once. At this limit a client's call is rejected now and then, since the client counts a
+"""Calls of one connection at once. At this limit some of a client's calls are rejected, since the client counts a
 call as ended before the server does; with gRPC's usual 100, each client that makes 200 calls at once met that."""
 
 # Why each: design notes in docs/explanation/architecture.md, "Transport".
@@ -111,9 +111,9 @@ class Server:
         return self._address
 
     async def drain(self, *, lame_duck: float, patience: float, beside: Stop | None = None) -> None:
-        """End in the order in which no call is lost.
+        """Stop without losing a call.
 
-        gRPC's own graceful stop cancels a call now and then under load (grpc/grpc#41785), so it comes last, when
+        gRPC's own graceful stop cancels some calls under load (grpc/grpc#41785), so it comes last, when
         nothing is in flight.
 
         Args:
@@ -158,7 +158,7 @@ class Server:
         except OSError as error:
             raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from None
         self._native = make_native_transport(front)
-        # Only this user may enter the folder, so nobody else can call behind the front.
+        # Only this user may enter the folder, so no other user can call behind the front.
         self._folder = tempfile.TemporaryDirectory(prefix="forwardpass-")
         path = f"{self._folder.name}/grpc"
         await self._start_grpcio(f"unix:{path}", None)

@@ -71,7 +71,7 @@ class Dispatcher:
                     self._shadows.offer(live)
 
     def cancel(self, key: object) -> bool:
-        """Forget a request whose caller has gone; return False if the response was sent already."""
+        """Forget a request whose caller no longer waits; return False if the response was sent already."""
         with self._lock:
             if key not in self._waiting:
                 return False
@@ -79,7 +79,7 @@ class Dispatcher:
             return True
 
     def abandon(self) -> None:
-        """Forget every request, when all callers have gone: tasks end at their next step."""
+        """Forget every request, since no caller waits any more; tasks end at their next step."""
         with self._lock:
             self._waiting.clear()
 

@@ -142,8 +142,8 @@ class Predictor:
             encode_status: Serializes the `google.rpc.Status` of an error of one of several requests.
 
         Raises:
-            MalformedRequestError: It is several requests in one, and not a valid message.
-            InvalidFieldError: It is several requests in one, and there are none.
+            MalformedRequestError: It is a PredictMany that is not a valid message.
+            InvalidFieldError: It is a PredictMany without requests.
             QuotaExceededError: There are too many of them, or the response would be too large.
         """
         if len(request.data) > self._policy.inline_request_bytes:

@@ -167,7 +167,7 @@ class Shadows:
             accepted = loaded.allow_non_finite or bool(np.isfinite(inputs).all())
             if loaded.typed is not None:
                 inputs, violations = validate_and_fill(loaded.typed.rules, inputs)
-                accepted = violations is None or not len(violations.refusals)
+                accepted = violations is None or not len(violations.rejected)
         if not accepted:
             statistics.count_failed(rows, "there were rows with values that the shadow does not accept")
             return

@@ -1,4 +1,4 @@
-"""How inputs, outputs and layers of a network are called, and what is told by itself."""
+"""The names of a network's inputs, outputs and layers, and what the importer finds without options."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -93,7 +93,7 @@ def test_a_program_that_was_exported_for_some_rows_is_asked_in_such_numbers(rows
 
 def test_rows_of_more_than_one_axis_are_told_by_an_example() -> None:
     module = nn.Sequential(nn.Linear(4, 2), nn.Flatten(), nn.Linear(6, 1)).double()
-    with pytest.raises(UnsupportedModelError, match="the shapes of its inputs cannot be told"):
+    with pytest.raises(UnsupportedModelError, match="the shapes of its inputs cannot be determined"):
         import_model(module)
     program = torch.export.export(module, (torch.zeros(2, 3, 4, dtype=torch.float64),))
     network = import_model(program).spec

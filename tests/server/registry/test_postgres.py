@@ -226,7 +226,7 @@ def no_tables(url: str) -> Iterator[None]:
 Trouble = Callable[[str], AbstractContextManager[None]]
 TROUBLES: dict[str, tuple[Trouble, str]] = {
     "locked": (locked, "other servers are writing"),
-    "no tables": (no_tables, "its tables are gone"),
+    "no tables": (no_tables, "its tables do not exist"),
 }
 
 

@@ -72,7 +72,7 @@ class GraphBuilder:
         """Add a layer and return its nodes, `(width,)`.
 
         Args:
-            hint: The wanted name; the name is this one as far as it is valid and free.
+            hint: The preferred name; the name is this one as far as it is valid and free.
             reads: The tensor that the layer reads, flattened in C order, or several that are merged.
             width: The number of nodes; that of the elements read when left out.
             merge: The merge of several tensors.

@@ -22,7 +22,7 @@ class LayerOperations(GraphBuilder):
     in the order in which they stand, so that a permutation needs no `take`.
 
     Attributes:
-        hint: The wanted name of the layers that are added next; the caller sets it for each operation.
+        hint: The preferred name of the layers that are added next; the caller sets it for each operation.
         categories: The number of categories of each input that is looked up, by its source and place there.
     """
 

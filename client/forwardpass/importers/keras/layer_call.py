@@ -21,7 +21,7 @@ class LayerCall:
 
     Attributes:
         kind: The name of its class.
-        name: The wanted name of its layers.
+        name: The preferred name of its layers.
         config: Its configuration.
         arguments: The positional arguments: tensors, numbers, or lists of them.
         options: The keyword arguments.

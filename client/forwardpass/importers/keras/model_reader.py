@@ -121,12 +121,12 @@ class ModelReader:
     ) -> list[TensorRef | None]:
         """Return the outputs of a model; each tensor is read after the tensors that it depends on."""
         found: dict[Tensor, TensorRef | None] = dict(given)
-        wanted = list(tensors_in(structure.outputs))
+        targets = list(tensors_in(structure.outputs))
         readers = Counter(tensor for part in structure.parts.values() for call in part.calls for tensor in _read(call))
-        readers.update(wanted)
+        readers.update(targets)
         for tensor, values in given.items():
             self._share(values, readers[tensor])
-        stack, open_ = wanted[::-1], set[Tensor]()
+        stack, open_ = targets[::-1], set[Tensor]()
         while stack:
             tensor = stack[-1]
             if tensor in found:
@@ -145,7 +145,7 @@ class ModelReader:
                 made = Tensor(layer=tensor.layer, call=tensor.call, place=place)
                 found[made] = results[place] if place < len(results) else None
                 self._share(found[made], readers[made])
-        return [found[tensor] for tensor in wanted]
+        return [found[tensor] for tensor in targets]
 
     def _call(
         self,

@@ -75,10 +75,10 @@ def to_array(tensor: Any) -> Array:
     if kind == "str":
         return _checked(np.array([text.decode() for text in tensor.string_data], dtype=str), shape, count)
     if tensor.HasField("raw_data"):
-        wanted = count * np.dtype(kind).itemsize
-        if len(tensor.raw_data) != wanted:
+        expected = count * np.dtype(kind).itemsize
+        if len(tensor.raw_data) != expected:
             raise UnsupportedError(
-                f"has {len(tensor.raw_data):,} bytes; the shape {list(shape)} of {kind} needs {wanted:,}"
+                f"has {len(tensor.raw_data):,} bytes; the shape {list(shape)} of {kind} needs {expected:,}"
             )
         return np.frombuffer(tensor.raw_data, np.dtype(kind).newbyteorder("<")).astype(kind).reshape(shape)
     numbers = getattr(tensor, _FIELDS.get(kind, "int32_data"))

@@ -69,9 +69,9 @@ def _bring_in(model: Any, folder: Path, room: int) -> None:
     for tensor in _tensors(model.graph):
         if tensor.data_location == _EXTERNAL:
             try:
-                wanted = _bytes_of(tensor)
-                room -= wanted
-                tensor.raw_data = _read(tensor, folder, wanted, room)
+                expected = _bytes_of(tensor)
+                room -= expected
+                tensor.raw_data = _read(tensor, folder, expected, room)
             except UnsupportedError as error:
                 raise UnsupportedError(f"the tensor {tensor.name!r} {error}") from None
             tensor.data_location = 0
@@ -91,7 +91,7 @@ def _bytes_of(tensor: Any) -> int:
     return int(math.prod(tensor.dims)) * np.dtype(kind).itemsize
 
 
-def _read(tensor: Any, folder: Path, wanted: int, room: int) -> bytes:
+def _read(tensor: Any, folder: Path, expected: int, room: int) -> bytes:
     """Read the bytes of a tensor from a file in the model's folder; symbolic links must not lead out of it."""
     if room < 0:
         raise UnsupportedError(f"is too much: with all numbers, at most {MAX_BYTES:,} bytes are allowed")
@@ -100,17 +100,17 @@ def _read(tensor: Any, folder: Path, wanted: int, room: int) -> bytes:
     try:
         file = (folder / location).resolve()
     except (OSError, ValueError, RuntimeError):
-        raise UnsupportedError(f"wants the file {location!r}, which has no such path") from None
+        raise UnsupportedError(f"needs the file {location!r}, which has no such path") from None
     if not location or Path(location).is_absolute() or not file.is_relative_to(folder) or file == folder:
-        raise UnsupportedError(f"wants the file {location!r}; only files in the model's own folder are read")
+        raise UnsupportedError(f"needs the file {location!r}; only files in the model's own folder are read")
     try:
-        offset, length = int(facts.get("offset", 0)), int(facts.get("length", wanted))
-        if not file.is_file() or offset < 0 or length != wanted or offset + length > file.stat().st_size:
-            raise UnsupportedError(f"wants {wanted:,} bytes of {location!r} from {offset:,} on, which are not there")
+        offset, length = int(facts.get("offset", 0)), int(facts.get("length", expected))
+        if not file.is_file() or offset < 0 or length != expected or offset + length > file.stat().st_size:
+            raise UnsupportedError(f"needs {expected:,} bytes of {location!r} from {offset:,} on, which are not there")
         with file.open("rb") as opened:
             opened.seek(offset)
             return opened.read(length)
     except ValueError:
-        raise UnsupportedError(f"wants bytes of {location!r} from an offset that is no number") from None
+        raise UnsupportedError(f"needs bytes of {location!r} from an offset that is not a number") from None
     except OSError as error:
-        raise UnsupportedError(f"wants the file {location!r}, which cannot be read: {error.strerror}") from None
+        raise UnsupportedError(f"needs the file {location!r}, which cannot be read: {error.strerror}") from None

@@ -108,10 +108,10 @@ class _GraphReader:
         """Read the whole graph."""
         inputs = self._inputs()
         self._check()
-        wanted = self._wanted()
+        used = self._used_tensors()
         for place, node in enumerate(self._proto.node):
-            if wanted.intersection(node.output):
-                self._node(place, node, wanted)
+            if used.intersection(node.output):
+                self._node(place, node, used)
         self._check()
         outputs = list(self._outputs())
         self._check()
@@ -199,22 +199,22 @@ class _GraphReader:
         )
         return GraphInput(name=declared.name, group=group, kind=kind, shape=tuple(fixed), batched=batched)
 
-    def _wanted(self) -> set[str]:
+    def _used_tensors(self) -> set[str]:
         """Return every tensor that an output depends on."""
-        wanted = {output.name for output in self._proto.output}
+        used = {output.name for output in self._proto.output}
         for node in reversed(self._proto.node):
-            if wanted.intersection(node.output):
-                wanted.update(node.input)
-        return wanted
+            if used.intersection(node.output):
+                used.update(node.input)
+        return used
 
-    def _node(self, place: int, node: Any, wanted: set[str]) -> None:
+    def _node(self, place: int, node: Any, used: set[str]) -> None:
         path = f"graph.node[{place}] ({node.name or node.op_type})"
         for name in node.output:
             if name and name in self._values:
                 self._fault(path, f"{node.op_type} makes {name!r}, which was there before")
         try:
             inputs = [self._find(name) if name else None for name in node.input]
-            results: Any = self._read(node, inputs, wanted)
+            results: Any = self._read(node, inputs, used)
         except _Unknown:
             results = None
         except UnsupportedError as error:
@@ -246,7 +246,7 @@ class _GraphReader:
         self._values[name] = value
         return value
 
-    def _read(self, node: Any, inputs: Sequence[Value | None], wanted: set[str]) -> Any:
+    def _read(self, node: Any, inputs: Sequence[Value | None], used: set[str]) -> Any:
         domain = _DOMAINS.get(node.domain, node.domain)
         reader = OPERATORS.get((domain, node.op_type))
         if reader is None or domain not in self._versions:
@@ -263,7 +263,7 @@ class _GraphReader:
             inputs=tuple(inputs),
             reads=tuple(node.input),
             makes=tuple(node.output),
-            wanted=tuple(name in wanted for name in node.output),
+            used=tuple(name in used for name in node.output),
             attributes=attributes_of(node),
             graph=self._graph,
         )

@@ -23,11 +23,11 @@ class NodeContext:
     Attributes:
         op: The operator's name.
         version: The version of its operator set.
-        hint: The wanted name of its layers.
+        hint: The preferred name of its layers.
         inputs: The inputs, None for an omitted one.
         reads: The names of the inputs.
         makes: The names of the outputs.
-        wanted: Whether each output is read.
+        used: Whether each output is read.
         attributes: The attributes as Python values and arrays.
         graph: The builder of the layers.
     """
@@ -38,7 +38,7 @@ class NodeContext:
     inputs: tuple[Value | None, ...]
     reads: tuple[str, ...]
     makes: tuple[str, ...]
-    wanted: tuple[bool, ...]
+    used: tuple[bool, ...]
     attributes: Mapping[str, Any]
     graph: OnnxGraphBuilder
 

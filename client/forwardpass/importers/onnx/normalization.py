@@ -17,7 +17,7 @@ from forwardpass.importers.unsupported import UnsupportedError
 def _batch(node: NodeContext) -> Result:
     """`(X - mean) / sqrt(variance + epsilon) * scale + B`, by channels, which are axis 1."""
     tensor = node.float_tensor(0)
-    if node.integer("training_mode", 0) or any(node.wanted[1:]):
+    if node.integer("training_mode", 0) or any(node.used[1:]):
         raise UnsupportedError("is in training mode; export the model for inference, as by `model.eval()`")
     if not node.integer("spatial", 1):
         raise UnsupportedError("has numbers for each element rather than each channel")
@@ -49,7 +49,7 @@ def _layer(node: NodeContext) -> Result:
         if node.has(place)
     }
     whole = grouped(node, tensor, axes, kind="layer_norm", epsilon=_epsilon(node), **numbers)
-    if not any(node.wanted[1:]):
+    if not any(node.used[1:]):
         return whole
     mean = reduced(node, tensor, axes, "mean")
     deviation = _joined(node, "Sub", tensor, mean)

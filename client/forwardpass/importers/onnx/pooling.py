@@ -62,7 +62,7 @@ def _pool(node: NodeContext) -> Result:
     """Pool over windows along all axes from 2 on; axis 0 is that of the rows, axis 1 that of the channels."""
     tensor = node.float_tensor(0)
     _check_layout(tensor)
-    if any(node.wanted[1:]):
+    if any(node.used[1:]):
         raise UnsupportedError("gives the places of the largest elements, which no layer does")
     axes = [_along(node, axis, size) for axis, size in enumerate(tensor.shape[2:])]
     shape = (*tensor.shape[:2], *(len(places) for places in axes))

@@ -47,7 +47,7 @@ def _dropout(node: NodeContext) -> Result:
         raise UnsupportedError(
             "is in training mode, which is random; export the model for inference, as by `model.eval()`"
         )
-    if len(node.wanted) > 1 and node.wanted[1]:
+    if len(node.used) > 1 and node.used[1]:
         raise UnsupportedError("gives its mask, which only training needs")
     return node.value(0)
 
@@ -243,7 +243,7 @@ def _slice(node: NodeContext) -> Result:
 def _split(node: NodeContext) -> Result:
     value = node.value(0)
     axis = not_rows(value, node.axis(0, len(value.shape)))
-    size, count = value.shape[axis], len(node.wanted)
+    size, count = value.shape[axis], len(node.used)
     sizes = node.integers("split", 1)
     if sizes is None:
         each = -(-size // node.integer("num_outputs", count))

@@ -135,8 +135,8 @@ def adaptive_pool(
     _reject_places(return_indices=return_indices)
     _needs_axes(x, axes)
     lengths = x.shape[len(x.shape) - axes :]
-    wanted = [output_size] * axes if isinstance(output_size, int) else list(output_size)
-    counts = [length if count is None else count for count, length in zip(wanted, lengths, strict=True)]
+    requested = [output_size] * axes if isinstance(output_size, int) else list(output_size)
+    counts = [length if count is None else count for count, length in zip(requested, lengths, strict=True)]
     places = places_of(x.shape)
     for axis, (length, count) in enumerate(zip(lengths, counts, strict=True), len(x.shape) - axes):
         spans = [(place * length // count, -(-(place + 1) * length // count)) for place in range(count)]

@@ -44,17 +44,17 @@ def axes_of(rows: TensorRef, dims: int | Sequence[int] | None) -> tuple[int, ...
 
 def reshape(graph: LayerOperations, x: TensorRef, *shape: Any) -> TensorRef:
     """Give each row another shape: `view`, `reshape`."""
-    wanted = list(shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
-    if any(not isinstance(size, int | RowCount) for size in wanted) or not wanted:
-        raise UnsupportedError(f"has a shape that depends on the rows: {wanted}")
-    sizes = [size for size in wanted[1:] if isinstance(size, int)]
-    if len(sizes) < len(wanted) - 1:
+    requested = list(shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
+    if any(not isinstance(size, int | RowCount) for size in requested) or not requested:
+        raise UnsupportedError(f"has a shape that depends on the rows: {requested}")
+    sizes = [size for size in requested[1:] if isinstance(size, int)]
+    if len(sizes) < len(requested) - 1:
         raise UnsupportedError(_MIXES)
     # The first axis is that of the rows where the other axes hold one row.
     known = int(np.prod([size for size in sizes if size != -1], dtype=int))
     fits = known == x.size if -1 not in sizes else known > 0 and x.size % known == 0
-    if not fits or (wanted[0] == -1 and -1 in sizes):
-        raise UnsupportedError(f"makes {wanted} of rows of shape {list(x.shape)}, which mixes them")
+    if not fits or (requested[0] == -1 and -1 in sizes):
+        raise UnsupportedError(f"makes {requested} of rows of shape {list(x.shape)}, which mixes them")
     return x.with_index(x.index.reshape(sizes))
 
 
@@ -104,20 +104,20 @@ def transpose(graph: LayerOperations, x: TensorRef, dim0: int, dim1: int) -> Ten
 
 def expand(graph: LayerOperations, x: TensorRef, *sizes: Any) -> TensorRef:
     """Repeat along axes of length 1."""
-    wanted = list(sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes)
-    inner = wanted[1:]
-    if len(wanted) != len(x.shape) + 1 or any(isinstance(size, RowCount) for size in inner):
-        raise UnsupportedError(f"makes {wanted} of rows of shape {list(x.shape)}")
+    requested = list(sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes)
+    inner = requested[1:]
+    if len(requested) != len(x.shape) + 1 or any(isinstance(size, RowCount) for size in inner):
+        raise UnsupportedError(f"makes {requested} of rows of shape {list(x.shape)}")
     shape = [known if size == -1 else size for size, known in zip(inner, x.shape, strict=True)]
     return x.with_index(np.broadcast_to(x.index, shape))
 
 
 def repeat(graph: LayerOperations, x: TensorRef, *sizes: Any) -> TensorRef:
     """Repeat each row's numbers."""
-    wanted = list(sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes)
-    if len(wanted) != len(x.shape) + 1 or wanted[0] != 1:
+    requested = list(sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes)
+    if len(requested) != len(x.shape) + 1 or requested[0] != 1:
         raise UnsupportedError(_MIXES)
-    return x.with_index(np.tile(x.index, wanted[1:]))
+    return x.with_index(np.tile(x.index, requested[1:]))
 
 
 def flip(graph: LayerOperations, x: TensorRef, *dims: Any) -> TensorRef:

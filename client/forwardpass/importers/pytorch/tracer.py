@@ -16,8 +16,8 @@ _WIDTHS: Final[Mapping[str, str]] = MappingProxyType({"Linear": "in_features", "
 """The attribute that has the width of a module's input, by the class of the module."""
 _LOOK_UP: Final = frozenset({"Embedding", "EmbeddingBag"})
 _SAY_SHAPES: Final = (
-    "the shapes of its inputs cannot be told; import `torch.export.export(module, (rows,))`, whose example says what "
-    "each input is: a tensor of two or more rows"
+    "the shapes of its inputs cannot be determined; import `torch.export.export(module, (rows,))`, whose example gives "
+    "the shape of each input: a tensor of two or more rows"
 )
 
 

@@ -154,9 +154,9 @@ def one_hot(graph: LayerOperations, x: TensorRef, num_classes: int = -1) -> Tens
     return graph.one_hot(x, num_classes)
 
 
-def to(graph: LayerOperations, x: TensorRef, *wanted: Any, **options: Any) -> TensorRef:
+def to(graph: LayerOperations, x: TensorRef, *targets: Any, **options: Any) -> TensorRef:
     """Convert to the dtype of the network, to integers for categories, or to another device."""
-    for each in (*wanted, *options.values()):
+    for each in (*targets, *options.values()):
         word = str(each)
         if word.startswith("torch.") and word.removeprefix("torch.") in _INTEGER_DTYPES:
             return to_integers(graph, x)

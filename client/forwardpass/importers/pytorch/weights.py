@@ -32,17 +32,19 @@ def load_weights(path: str | PathLike[str], architecture: str) -> Any:
         raise _invalid(architecture, f"is a {type(module).__name__}, and must be a torch.nn.Module")
     name = Path(path).name
     tensors = _full(_read(Path(path)))
-    wanted = module.state_dict()
-    tensors = {**_twins(wanted, tensors), **tensors}
+    expected = module.state_dict()
+    tensors = {**_twins(expected, tensors), **tensors}
     faults = [
-        Fault(path=f"{name}.{key}", message=f"is missing; the module has it, of shape {list(wanted[key].shape)}")
-        for key in wanted.keys() - tensors.keys()
+        Fault(path=f"{name}.{key}", message=f"is missing; the module has it, of shape {list(expected[key].shape)}")
+        for key in expected.keys() - tensors.keys()
     ]
-    faults += [Fault(path=f"{name}.{key}", message="is no tensor of the module") for key in tensors.keys() - wanted]
     faults += [
-        Fault(path=f"{name}.{key}", message=f"has the shape {list(tensor.shape)}; must be {list(wanted[key].shape)}")
+        Fault(path=f"{name}.{key}", message="is not a tensor of the module") for key in tensors.keys() - expected
+    ]
+    faults += [
+        Fault(path=f"{name}.{key}", message=f"has the shape {list(tensor.shape)}; must be {list(expected[key].shape)}")
         for key, tensor in tensors.items()
-        if key in wanted and tensor.shape != wanted[key].shape
+        if key in expected and tensor.shape != expected[key].shape
     ]
     if faults:
         faults.sort(key=lambda fault: fault.path)
@@ -70,10 +72,12 @@ def _full(tensors: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _twins(wanted: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Any]:
+def _twins(expected: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tensors that the module shares under other names than the file has."""
-    places = {(wanted[key].data_ptr(), wanted[key].shape): tensor for key, tensor in tensors.items() if key in wanted}
-    found = {key: places.get((tensor.data_ptr(), tensor.shape)) for key, tensor in wanted.items() if tensor.numel()}
+    places = {
+        (expected[key].data_ptr(), expected[key].shape): tensor for key, tensor in tensors.items() if key in expected
+    }
+    found = {key: places.get((tensor.data_ptr(), tensor.shape)) for key, tensor in expected.items() if tensor.numel()}
     return {key: tensor for key, tensor in found.items() if tensor is not None}
 
 

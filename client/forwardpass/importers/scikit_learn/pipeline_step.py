@@ -50,7 +50,7 @@ class PipelineStep:
         model: The object.
         kind: The name of its class.
         path: Its path in the whole model, for faults.
-        name: The wanted name of its layers.
+        name: The preferred name of its layers.
         reader: Reads the steps within it.
     """
 

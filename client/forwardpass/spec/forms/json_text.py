@@ -116,12 +116,12 @@ def _integer(digits: str) -> int | float:
 def _places(value: object, path: str) -> Iterator[tuple[str, str]]:
     """Yield the path and name of each repeated key, without recursion."""
     left: list[tuple[str, object]] = [(path, value)]
-    told = 0
-    while left and told < _MAX_REPEATED:
+    reported = 0
+    while left and reported < _MAX_REPEATED:
         place, current = left.pop()
         if isinstance(current, _Repeated):
-            for name in current.names[: _MAX_REPEATED - told]:
-                told += 1
+            for name in current.names[: _MAX_REPEATED - reported]:
+                reported += 1
                 yield join(place, name), name
         if isinstance(current, dict):
             left += [(join(place, key), part) for key, part in current.items() if isinstance(part, dict | list)]

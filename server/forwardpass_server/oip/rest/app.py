@@ -94,8 +94,8 @@ class RestApp:
             given = request.headers.get(HEADER_LENGTH)
             length = header_length(given, len(body))
             if given is not None and not length:
-                wanted = ModelMetadataRequest(name=name, version=version)
-                metadata = await self._call("ModelMetadata", wanted, call)
+                metadata_request = ModelMetadataRequest(name=name, version=version)
+                metadata = await self._call("ModelMetadata", metadata_request, call)
                 message, form = decode_raw_request(body, name, version, metadata)
             else:
                 message, form = await self._in_thread(length, decode_request, body, length, name, version)
@@ -148,7 +148,7 @@ class RestApp:
                 async with around_all(inside, call):
                     response = await _while_connected(request, work(call, body))
         except ClientDisconnect:
-            response = Response()  # the client has gone
+            response = Response()  # the client has disconnected
         except HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the response
@@ -219,15 +219,15 @@ async def _while_connected(request: Request, work: Coroutine[Any, Any, Response]
         ClientDisconnect: The client disconnected before the work was done.
     """
     working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
+    disconnected = asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, disconnected), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             raise ClientDisconnect
         return working.result()
     finally:
         working.cancel()
-        gone.cancel()
+        disconnected.cancel()
 
 
 async def _disconnected(request: Request) -> None:

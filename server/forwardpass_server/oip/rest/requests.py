@@ -32,7 +32,7 @@ _LONGEST_AXIS: Final = 2**63 - 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputForm:
-    """Which outputs of a response are sent as binary data.
+    """The outputs of a response that are sent as binary data.
 
     Attributes:
         binary: Whether outputs are, unless `by_output` says otherwise.
@@ -105,7 +105,7 @@ def decode_raw_request(
     """Decode a body without JSON: the raw contents of a model's only input.
 
     Raises:
-        InvalidTensorError: The model has several inputs, or the shape of its input cannot be told from the bytes.
+        InvalidTensorError: The model has several inputs, or the bytes do not determine the shape of its input.
     """
     if len(metadata.inputs) != 1:
         raise _tensor_error("body", f"has no JSON, which a model with {len(metadata.inputs)} inputs needs")

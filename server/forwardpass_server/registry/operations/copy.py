@@ -19,7 +19,7 @@ class CopyError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CopyReport:
-    """What was copied, and verified by reading it again."""
+    """Counts of a copy that was verified by reading it again."""
 
     networks: int
     versions: int

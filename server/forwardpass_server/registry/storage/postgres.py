@@ -57,7 +57,7 @@ _REASONS: Final = {
     "28": "it refuses the user or password",
     "3D000": "there is no such database",
     "42501": "its user lacks a permission",
-    "42P01": "its tables are gone",
+    "42P01": "its tables do not exist",
     "53100": "the disk is full",
     "53300": "it has too many connections",
     "53": "it is short of resources",

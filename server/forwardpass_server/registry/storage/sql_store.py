@@ -310,9 +310,9 @@ def _check_expected(network: NetworkRow, alias: str, expected: int | None) -> No
     if expected is None or actual == expected:
         return
     found = f"names version {actual}" if actual else "does not exist"
-    wanted = f"and not version {expected}" if expected else "though it should not exist"
+    condition = f"and not version {expected}" if expected else "though it should not exist"
     raise AliasMovedError(
-        f"alias {alias!r} of network {network.name!r} {found}, {wanted}; nothing was changed; "
+        f"alias {alias!r} of network {network.name!r} {found}, {condition}; nothing was changed; "
         "look at what it names now and try again",
         network=network.name,
         alias=alias,

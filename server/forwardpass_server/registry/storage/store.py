@@ -1,6 +1,6 @@
 """The port to the storage of networks. Each method is one transaction, and durable when it returns.
 
-Rules that must hold whoever else writes (a version number is given once, an alias names an existing version) are
+Rules that must hold whichever process writes (a version number is given once, an alias names an existing version) are
 checked inside the transaction. All methods may be called in any thread.
 """
 

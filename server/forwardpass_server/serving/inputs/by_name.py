@@ -140,7 +140,7 @@ def matrix_of_rows(rows: "Rows", loaded: "LoadedVersion") -> "tuple[Floats, Orig
     """Read rows by name; return `(rows, inputs)`, and where each value stands.
 
     Raises:
-        ShapeMismatchError: There are none.
+        ShapeMismatchError: There are no rows.
         FeatureMismatchError: A row has an unknown feature, lacks one, or has a value of the wrong kind.
         MissingValueError: A value is missing, and NaN would be computed in its place.
     """
