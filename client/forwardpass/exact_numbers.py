@@ -176,7 +176,16 @@ def _no_number(value: object) -> str:
 
 
 def _loses(value: Any, number: float) -> str:
-    written = shorten_integer(value) if isinstance(value, int) else str(value)[:40]
+    written = shorten_integer(value) if isinstance(value, int) else _shorten(value)
     if math.isinf(number):
         return f"is {written}, which is beyond the range of float64"
     return f"is {written}, which float64 cannot hold exactly; pass float(...) of it to round it"
+
+
+def _shorten(value: object) -> str:
+    """Return a number as text, of a long one the beginning."""
+    try:
+        text = str(value)
+    except ValueError:  # Python refuses to write very long integers
+        return f"a {type(value).__name__} with very many digits"
+    return text if len(text) <= 40 else f"{text[:40]}..."

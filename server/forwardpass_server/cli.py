@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from forwardpass_server.command import Command, add_file, add_settings, load_settings, print_error
 from forwardpass_server.database_commands import DATABASE_COMMANDS
@@ -62,12 +62,23 @@ def _missing_extra(error: ImportError) -> "MissingExtraError":
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser, with the arguments of the command that is run."""
     parser = argparse.ArgumentParser(prog="forwardpass-server", description="Serves feed-forward networks.")
+    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in _COMMANDS.items():
         of_command = commands.add_parser(name, help=command.about, description=command.about)
         if name in arguments[:1]:
             command.add_arguments(of_command)
     return parser
+
+
+class _PrintVersion(argparse.Action):
+    """Prints the version, which is imported only then, and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from forwardpass import __version__  # noqa: PLC0415
+
+        print(f"{parser.prog} {__version__}")
+        parser.exit()
 
 
 def _serve(flags: dict[str, Any]) -> int:

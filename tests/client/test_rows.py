@@ -2,6 +2,7 @@ import datetime as dt
 import decimal
 import fractions
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -259,6 +260,12 @@ def test_a_rejected_integer_says_a_remedy_that_works() -> None:
     with pytest.raises(InvalidTensorError, match=r"pass float\(...\) of it to round it"):
         to_inputs([LOST])
     assert from_tensor(to_inputs([float(LOST)])["tensor"]).tolist() == [2.0**53]
+
+
+def test_a_long_fraction_is_shown_by_its_beginning() -> None:
+    for digits in (400, 5_000):
+        with pytest.raises(InvalidTensorError, match=r"is (10{39}\.\.\.|a Fraction with very many digits), which"):
+            to_inputs([Fraction(10**digits, 3)])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from forwardpass import __version__
 from forwardpass.v1 import network_service_pb2, prediction_service_pb2
 from forwardpass_server.registry.storage.schema import HEAD
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
@@ -52,3 +53,8 @@ def test_descriptors_for_a_place_that_is_not_there(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "nowhere" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_version() -> None:
+    ended = run("--version")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"forwardpass-server {__version__}\n", "")
