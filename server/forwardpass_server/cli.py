@@ -77,7 +77,7 @@ class _PrintVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from forwardpass import __version__  # noqa: PLC0415
 
-        print(f"{parser.prog} {__version__}")
+        sys.stdout.write(f"{parser.prog} {__version__}\n")
         parser.exit()
 
 
