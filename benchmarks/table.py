@@ -25,7 +25,7 @@ class Goal:
     unit: str = "x"
 
     def reached(self, value: float) -> bool:
-        """Say whether a figure reaches the goal."""
+        """Return whether a figure reaches the goal."""
         return value <= self.wanted if self.at_most else value >= self.wanted
 
 

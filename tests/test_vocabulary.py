@@ -53,6 +53,12 @@ WORDS = {
     ),
     "totals": r"tally",
     "response": r"[Aa]nswer(s|ed|ing)?|[Rr]epl(y|ies|ied)",
+    "error, reject": r"[Rr]efusals?",
+    "requested, given, sent": r"[Aa]sked",
+    "reported, shown": r"[Tt]old",
+    "a caller who, any": r"[Ww]hoever",
+    "a number, `count`": r"[Ss]o many",
+    "sometimes, in some cases": r"[Nn]ow and then",
     "tests/support/": r"tests/(linearizability|expressions|features|graphs|layers|postgres|processes|wire)\.py",
 }
 """What was given up, as a regular expression of whole words, by what is there now."""

@@ -216,7 +216,7 @@ class AsyncClient(BaseClient):
     async def set_alias(
         self, name: str, alias: str, version: str | int, *, expected: int | None = None, timeout: Timeout = UNSET
     ) -> NetworkInfo:
-        """Let an alias name a version; return the changed network.
+        """Point an alias at a version; return the changed network.
 
         Args:
             name: The network's name.

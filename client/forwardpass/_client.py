@@ -316,7 +316,7 @@ class Client(BaseClient):
     def set_alias(
         self, name: str, alias: str, version: str | int, *, expected: int | None = None, timeout: Timeout = UNSET
     ) -> NetworkInfo:
-        """Let an alias name a version; return the changed network.
+        """Point an alias at a version; return the changed network.
 
         Args:
             name: The network's name.

@@ -244,7 +244,7 @@ def _fill(struct: Struct, row: Mapping[Any, Any], path: str, faults: list[Fault]
 
 
 def _raggedness(rows: Iterable[Any]) -> str:
-    """Say how rows that numpy rejects differ in length."""
+    """Return how rows that numpy rejects differ in length."""
     widths = [len(row) if isinstance(row, Sequence | np.ndarray) else 0 for row in rows]
     odd = next((index for index, width in enumerate(widths) if width != widths[0]), None)
     if odd is None:

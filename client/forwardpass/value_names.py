@@ -1,4 +1,4 @@
-"""How error messages name a caller's values."""
+"""Descriptions of a caller's values, for error messages."""
 
 
 def describe(value: object) -> str:
@@ -20,7 +20,7 @@ def shorten_integer(value: int) -> str:
 
 
 def text_fault(value: object) -> str:
-    """Say why a value is no text that can be sent; return "" if it is one."""
+    """Return why a value is no text that can be sent; return "" if it is one."""
     if not isinstance(value, str):
         return f"is {describe(value)}; a text is needed"
     try:

@@ -63,7 +63,7 @@ SWITCH_INTERVAL: Final = 0.0005
 is longer than most calls take altogether."""
 
 COLLECT_AFTER: Final = 20_000
-"""So many objects more than were freed are made before Python looks for cycles among the young ones; 700 by default."""
+"""The surplus of new objects over freed ones at which Python collects young cycles; 700 by default."""
 
 EXTRAS: Final = {"rest_listen": "rest", "metrics_listen": "metrics"}
 """The extra that a setting needs which is set."""

@@ -80,20 +80,20 @@ class TestPredict:
 
 class TestPredictMany:
     def test_returns_results_in_order(self, client: Any, fake: FakeServer) -> None:
-        asked = [StreamRequest(network=name, rows=rows) for name in ARTICLE for rows in (ROWS, ROWS[0], NAMED)]
-        responses = client.predict_many(asked)
-        assert responses == tuple(client.predict(one.network, one.rows) for one in asked)
+        requested = [StreamRequest(network=name, rows=rows) for name in ARTICLE for rows in (ROWS, ROWS[0], NAMED)]
+        responses = client.predict_many(requested)
+        assert responses == tuple(client.predict(one.network, one.rows) for one in requested)
         assert fake.methods()[0] == "PredictMany"
-        assert len(fake.calls[0].requests[0].requests) == len(asked)
+        assert len(fake.calls[0].requests[0].requests) == len(requested)
 
     def test_returns_the_error_of_one_and_the_predictions_of_others(self, client: Any) -> None:
-        asked: list[Any] = [
+        requested: list[Any] = [
             StreamRequest(network=NAME, rows=["one", "two"]),  # type: ignore[list-item] # texts
             StreamRequest(network=NAME, rows=ROWS, version=3),
             StreamRequest(network="nowhere", rows=ROWS),
             StreamRequest(network=NAME, rows=[]),
         ]
-        responses = client.predict_many(iter(asked))
+        responses = client.predict_many(iter(requested))
         kinds = [errors.InvalidTensorError, Prediction, errors.NotFoundError, errors.ShapeMismatchError]
         assert [type(response) for response in responses] == kinds
 
@@ -128,8 +128,10 @@ class TestTrace:
 
     @pytest.mark.parametrize("layers", [["hidden_1"], ("hidden_1",), "hidden_1", {"hidden_1": 1}.keys()])
     def test_returns_the_requested_layers(self, connect: ClientFactory, fake: FakeServer, layers: Any) -> None:
-        asked = list(layers) if not isinstance(layers, str | list | tuple) else layers
-        assert [layer.name for layer in connect(fake.address).trace(NAME, ROWS, layers=asked).layers] == ["hidden_1"]
+        requested = list(layers) if not isinstance(layers, str | list | tuple) else layers
+        assert [layer.name for layer in connect(fake.address).trace(NAME, ROWS, layers=requested).layers] == [
+            "hidden_1"
+        ]
 
     def test_parameters_are_in_the_function(self, client: Any) -> None:
         layer = {"weights": [[1, 1]], "activation": {"name": "leaky_relu", "negative_slope": 0.1}}
@@ -161,8 +163,8 @@ class TestRegister:
     def test_sends_its_options(self, client: Any, fake: FakeServer) -> None:
         client.register("mine", DOCUMENT, validate_only=True, keep_latest=True)
         client.register("mine", DOCUMENT)
-        asked = [(c.requests[0].validate_only, c.requests[0].keep_latest) for c in fake.calls]
-        assert asked == [(True, True), (False, False)]
+        requested = [(c.requests[0].validate_only, c.requests[0].keep_latest) for c in fake.calls]
+        assert requested == [(True, True), (False, False)]
 
     @pytest.mark.parametrize(
         ("name", "content", "kind", "says"),
@@ -190,7 +192,7 @@ class TestRegister:
 
     def test_uploads_what_is_large(self, client: Any, fake: FakeServer) -> None:
         progress: list[tuple[int, int]] = []
-        registered = client.register("large", _large(), keep_latest=True, progress=lambda *told: progress.append(told))
+        registered = client.register("large", _large(), keep_latest=True, progress=lambda *sent: progress.append(sent))
         assert fake.methods() == ["UploadNetwork"]
         header, *chunks = fake.calls[0].requests
         content = spec.to_safetensors(_large())

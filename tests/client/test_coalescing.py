@@ -173,8 +173,8 @@ class TestBatches:
         ask += [partial(together.predict, NAME, [1.0, 2.0], version="1")]
         ask += [partial(together.predict, "article-linear", [1.0, 2.0])]
         _while_one_is_in_flight(fake, partial(together.predict, NAME, one), ask)
-        asked = [call.requests[0] for call in fake.calls[1:]]
-        shapes = [from_tensor(one.tensor).shape if one.WhichOneof("inputs") == "tensor" else None for one in asked]
+        sent = [call.requests[0] for call in fake.calls[1:]]
+        shapes = [from_tensor(one.tensor).shape if one.WhichOneof("inputs") == "tensor" else None for one in sent]
         assert sorted(map(str, shapes)) == ["(2, 2)", "(2,)", "(2,)", "(2,)", "(3, 2)", "None"]
 
     def test_named_rows_go_together_too(self, together: Any, fake: FakeServer) -> None:
@@ -388,7 +388,7 @@ def classifier(server: ServerProcess) -> str:
     return "together-float32"
 
 
-def _told(call: Callable[[], Prediction]) -> Any:
+def _outcome(call: Callable[[], Prediction]) -> Any:
     """What a caller can see: a value, or all of an error but its request's id."""
     try:
         return call()
@@ -428,11 +428,11 @@ def test_nobody_can_tell(connect: ClientFactory, server: ServerProcess, classifi
 
     def one(name: str, row: Any, version: str | int) -> Any:
         time.sleep(chance.random() * 0.02)
-        return _told(partial(coalescing.predict, name, row, version=version))
+        return _outcome(partial(coalescing.predict, name, row, version=version))
 
-    expected = [_told(partial(alone.predict, name, row, version=version)) for name, row, version in calls]
+    expected = [_outcome(partial(alone.predict, name, row, version=version)) for name, row, version in calls]
     with ThreadPoolExecutor(32) as threads:
         found = list(threads.map(lambda call: one(*call), calls))
     assert found == expected
-    assert any(isinstance(told, Prediction) and told.classifications for told in found)
-    assert any(not isinstance(told, Prediction) for told in found)
+    assert any(isinstance(result, Prediction) and result.classifications for result in found)
+    assert any(not isinstance(result, Prediction) for result in found)

@@ -247,7 +247,7 @@ def test_a_series_with_a_name_is_a_column() -> None:
 
 
 def test_a_column_may_have_any_name() -> None:
-    """The names of attributes by which other containers are told do not make a frame one of them."""
+    """A frame with the attribute names of another container is still read as a frame."""
     names = ["coords", "dims", "keys", "columns", "detach", "_asdict", "model_dump"]
     of = loaded(identity(len(names), inputs=names))
     for container in (pd.DataFrame, pl.DataFrame, pa.table):

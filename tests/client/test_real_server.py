@@ -214,10 +214,10 @@ def test_a_stream_returns_the_error_of_a_bad_request(real: Any) -> None:
 
 
 def test_many_networks_in_one_call(real: Any) -> None:
-    asked = [StreamRequest(network=name, rows=[[2, 3], [3, 5]]) for name in ("article-linear", "article-2-hidden")]
+    requests = [StreamRequest(network=name, rows=[[2, 3], [3, 5]]) for name in ("article-linear", "article-2-hidden")]
     bad = [StreamRequest(network="nowhere", rows=[1, 2]), StreamRequest(network="article-linear", rows=[1, 2, 3])]
-    *good, unknown, misshapen = real.predict_many(asked + bad)
-    assert good == [real.predict(one.network, one.rows) for one in asked]
+    *good, unknown, misshapen = real.predict_many(requests + bad)
+    assert good == [real.predict(one.network, one.rows) for one in requests]
     assert type(unknown) is errors.NetworkNotFoundError
     assert type(misshapen) is errors.ShapeMismatchError
     assert misshapen.facts["expectedShape"] == "[rows, 2]"
@@ -230,14 +230,14 @@ def test_a_watch_yields_changes(real: Any, connect: ClientFactory, server: Serve
     other.register(name, _document())
     assert next(changes).network.aliases == {"latest": 1}
     other.delete_network(name)
-    told = next(change for change in changes if change.event == "deleted")
-    assert (told.name, told.network) == (name, None)
+    deleted = next(change for change in changes if change.event == "deleted")
+    assert (deleted.name, deleted.network) == (name, None)
 
 
 def test_a_watch_has_the_state_first(real: Any) -> None:
-    told = list(islice(real.watch(prefix="article-"), 4))
-    assert [change.event for change in told] == ["current"] * 3 + ["synced"]
-    assert [change.name for change in told[:3]] == ["article-1-hidden", "article-2-hidden", "article-linear"]
+    changes = list(islice(real.watch(prefix="article-"), 4))
+    assert [change.event for change in changes] == ["current"] * 3 + ["synced"]
+    assert [change.name for change in changes[:3]] == ["article-1-hidden", "article-2-hidden", "article-linear"]
 
 
 def test_the_server_is_ready(real: Any) -> None:

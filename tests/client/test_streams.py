@@ -156,7 +156,7 @@ class _Drained:
     def __init__(self, requests: "queue.SimpleQueue[StreamRequest | None]", client: Any) -> None:
         self._requests = requests
         if hasattr(client, "_loop"):
-            # Seen by isinstance(..., AsyncIterable), so only where it is wanted.
+            # Seen by isinstance(..., AsyncIterable), so only where a test needs it.
             self.__class__ = _AsyncDrained
 
     def __iter__(self) -> Iterator[StreamRequest]:

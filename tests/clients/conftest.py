@@ -66,14 +66,14 @@ def place(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Pat
                 client.register("doubled", {"format": spec.FORMAT, "inputs": 2, "layers": layers})
             client.set_alias("doubled", "stable", 1)
             networks = {name: responses(client, name) for name in ("article-2-hidden", "classifier", "wide", "doubled")}
-        told = Place(
+        written = Place(
             grpc=server.address,
             rest=server.rest.removeprefix("http://"),
             engine=engine,
             networks=networks,
             descriptors=reflected(server.address, "inference.GRPCInferenceService"),
         )
-        told.save(folder / "place.json")
+        written.save(folder / "place.json")
         yield folder / "place.json"
         assert server.stop() == 0
         assert "Traceback" not in server.log.read_text()
@@ -150,9 +150,9 @@ def reflected(address: str, service: str) -> list[str]:
     with grpc.insecure_channel(address) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
         found: dict[str, FileDescriptorProto] = {}
-        wanted = [database.FindFileContainingSymbol(service)]
-        while wanted:
-            file = wanted.pop()
+        pending = [database.FindFileContainingSymbol(service)]
+        while pending:
+            file = pending.pop()
             found[file.name] = file
-            wanted += [database.FindFileByName(name) for name in file.dependency if name not in found]
+            pending += [database.FindFileByName(name) for name in file.dependency if name not in found]
     return [base64.b64encode(file.SerializeToString()).decode() for file in found.values()]

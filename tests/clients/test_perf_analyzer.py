@@ -16,7 +16,7 @@ from tests.clients.place import Place, two_hidden
 STABLE = ["--stability-percentage", "999", "--max-trials", "50"]
 """Any measurement will do: what is shown is that there is one."""
 
-# Not by --request-count: perf_analyzer 2.60 then waits for ever now and then, although all its requests are completed.
+# Not by --request-count: perf_analyzer 2.60 then sometimes waits for ever, although all its requests are completed.
 COUNTED = ["--measurement-mode", "count_windows", "--measurement-request-count", "100", *STABLE]
 TIMED = ["--measurement-interval", "500", *STABLE]
 SWEEP = ["--concurrency-range", "1:16:5", *TIMED]

@@ -24,7 +24,7 @@ OF_PIP: Final = {
 
 
 def obstacle() -> str | None:
-    """Say why containers cannot run here, if so."""
+    """Return why containers cannot run here, if so."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         packages = "podman buildah runc netavark aardvark-dns iptables debootstrap"

@@ -13,7 +13,7 @@ EXTRAS = ("metrics", "postgres", "rest", "server")
 WANTED = {
     "requirements.lock": [
         *PROJECT["project"]["dependencies"],
-        *(wanted for extra in EXTRAS for wanted in PROJECT["project"]["optional-dependencies"][extra]),
+        *(requirement for extra in EXTRAS for requirement in PROJECT["project"]["optional-dependencies"][extra]),
     ],
     "build.lock": PROJECT["dependency-groups"]["build"],
 }
@@ -32,10 +32,12 @@ def test_whatever_is_asked_for_is_pinned(name: str) -> None:
     for found in PIN.finditer(lock(name)):
         requirement = Requirement(found["requirement"])
         pinned.setdefault(requirement.name, []).append(str(requirement.specifier).removeprefix("=="))
-    for wanted in map(Requirement, WANTED[name]):
-        versions = pinned.get(wanted.name, [])
-        assert versions, f"{wanted.name} is not in {name}: make lock"
-        assert all(wanted.specifier.contains(version) for version in versions), f"{wanted} is not in {name}: make lock"
+    for requirement in map(Requirement, WANTED[name]):
+        versions = pinned.get(requirement.name, [])
+        assert versions, f"{requirement.name} is not in {name}: make lock"
+        assert all(requirement.specifier.contains(version) for version in versions), (
+            f"{requirement} is not in {name}: make lock"
+        )
 
 
 @pytest.mark.parametrize("name", WANTED)

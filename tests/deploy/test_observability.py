@@ -1,4 +1,4 @@
-"""What Prometheus is told to ask, and what the dashboard asks Prometheus, exists in what real servers export."""
+"""The metrics that Prometheus scrapes and the dashboard queries exist in what real servers export."""
 
 import json
 import re
@@ -77,10 +77,10 @@ def names(query: str) -> set[str]:
 @pytest.mark.parametrize("place", ASKED)
 def test_a_query_asks_for_what_is_exported(place: str, exported: dict[str, set[str]]) -> None:
     query = ASKED[place]
-    asked = names(query)
-    assert asked
+    queried = names(query)
+    assert queried
     known = {"instance", "job"}
-    for name in asked - OF_PROMETHEUS:
+    for name in queried - OF_PROMETHEUS:
         if OF_ENVOY.fullmatch(name):
             kept = next(job for job in SCRAPE if job["job_name"] == "envoy")["metric_relabel_configs"][0]["regex"]
             assert re.fullmatch(kept, name)
@@ -148,5 +148,5 @@ def test_queries_and_configuration_are_valid_for_prometheus(tmp_path: Path) -> N
 
 
 def test_reasons_that_alerts_are_about_are_reasons() -> None:
-    asked = re.findall(r'reason=~?"([^"]*)"', " ".join(ALERTS.values()))
-    assert {reason for each in asked for reason in each.split("|")} <= REASONS.keys()
+    queried = re.findall(r'reason=~?"([^"]*)"', " ".join(ALERTS.values()))
+    assert {reason for each in queried for reason in each.split("|")} <= REASONS.keys()

@@ -30,8 +30,8 @@ def interpreter(version: str) -> Path | None:
     """Return a Python of this version that starts, or None."""
     for path in candidates(version):
         # pyenv's shims are there and do not start where the version is not chosen.
-        told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-        if told.returncode == 0 and told.stdout.startswith(f"Python {version}."):
+        printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+        if printed.returncode == 0 and printed.stdout.startswith(f"Python {version}."):
             return path
     return None
 
@@ -81,5 +81,5 @@ def main(versions: Sequence[str], arguments: Sequence[str], *, coverage: bool) -
 if __name__ == "__main__":
     place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     given = sys.argv[1:place]
-    wanted = [version for version in given if version != "--coverage"]
-    raise SystemExit(main(wanted, sys.argv[place + 1 :], coverage="--coverage" in given))
+    versions = [version for version in given if version != "--coverage"]
+    raise SystemExit(main(versions, sys.argv[place + 1 :], coverage="--coverage" in given))

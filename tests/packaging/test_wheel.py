@@ -165,12 +165,12 @@ def environment(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("extra", ["", *EXTRAS])
 def test_pip_installs_the_wheel(extra: str, wheel: Path, environment: Path, server: ServerProcess) -> None:
     """As users do it, by pip into an environment of its own; needs a package index."""
-    wanted = f"{wheel}[{extra}]" if extra else str(wheel)
+    requirement = f"{wheel}[{extra}]" if extra else str(wheel)
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run([environment / "python", "-m", "pip", "install", "-qq", wanted], check=True, env=clean)
+    subprocess.run([environment / "python", "-m", "pip", "install", "-qq", requirement], check=True, env=clean)
     command = [str(environment / "python"), "-c", PREDICT, server.address, *EXTRAS.get(extra, ())]
     subprocess.run(command, check=True, env=clean, timeout=120)
     command = [str(environment / "forwardpass"), "--version"]
-    told = subprocess.run(command, capture_output=True, text=True, env=clean, check=False)
-    assert (told.stdout == f"forwardpass {__version__}\n") == (extra == "cli")
-    assert told.returncode == (0 if extra == "cli" else 2)
+    printed = subprocess.run(command, capture_output=True, text=True, env=clean, check=False)
+    assert (printed.stdout == f"forwardpass {__version__}\n") == (extra == "cli")
+    assert printed.returncode == (0 if extra == "cli" else 2)

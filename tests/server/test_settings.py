@@ -1,4 +1,4 @@
-"""Settings: their sources and precedence, and what a bad one is told."""
+"""Settings: their sources and precedence, and the error of a bad one."""
 
 import inspect
 import re

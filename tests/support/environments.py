@@ -80,9 +80,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _made(environment: Environment) -> Path:
     folder = environment.folder
-    wanted = b"".join(file.read_bytes() for file in environment.files)
+    expected = b"".join(file.read_bytes() for file in environment.files)
     stamp = folder / "installed"
-    if stamp.exists() and stamp.read_bytes() == wanted:
+    if stamp.exists() and stamp.read_bytes() == expected:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -93,5 +93,5 @@ def _made(environment: Environment) -> Path:
         raise NotInstallableError(f"{error.cmd[0]} failed: {said[-1] if said else error.returncode}") from error
     except FileNotFoundError as error:
         raise NotInstallableError(f"{error.filename} is not on this machine") from error
-    stamp.write_bytes(wanted)
+    stamp.write_bytes(expected)
     return folder

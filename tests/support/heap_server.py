@@ -25,7 +25,7 @@ class _MallInfo2(ctypes.Structure):
 
 
 def can_be_measured() -> bool:
-    """Say whether the C library knows it, as glibc does from 2.33 on."""
+    """Return whether the C library knows it, as glibc does from 2.33 on."""
     return hasattr(ctypes.CDLL(None), "mallinfo2")
 
 

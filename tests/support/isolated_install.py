@@ -52,12 +52,12 @@ def closure(requirements: Iterable[str]) -> list[Distribution]:
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
-        wanted = {"", *requirement.extras}
-        if wanted <= extras.get(name, set()):
+        requested = {"", *requirement.extras}
+        if requested <= extras.get(name, set()):
             continue
-        extras.setdefault(name, set()).update(wanted)
+        extras.setdefault(name, set()).update(requested)
         found[name] = installed = distribution(name)
-        waiting += applicable(installed.requires or (), wanted)
+        waiting += applicable(installed.requires or (), requested)
     return list(found.values())
 
 

@@ -19,9 +19,9 @@ class Operation(Generic[Call]):
     """One operation as its caller saw it.
 
     Attributes:
-        call: What was asked.
+        call: The request.
         response: What came back, or None when nothing did: then it happened at any time since, or never.
-        begun: When it was asked, in seconds.
+        begun: When it was sent, in seconds.
         ended: When the response was there, in seconds; infinity without one.
     """
 
@@ -34,7 +34,7 @@ class Operation(Generic[Call]):
 def linearizable(
     history: Sequence[Operation[Call]], initial: State, apply: Callable[[State, Call], tuple[State, object]]
 ) -> bool:
-    """Say whether there is an order of the operations that explains every response.
+    """Return whether there is an order of the operations that explains every response.
 
     Args:
         history: The operations, in any order.

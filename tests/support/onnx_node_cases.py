@@ -58,9 +58,9 @@ def some_cases() -> tuple[Any, ...]:
         warnings.simplefilter("ignore")
         from onnx.backend.test.case import node
 
-        wanted = {op.lower() for _, op in OPERATORS} - _SLOW
+        operators = {op.lower() for _, op in OPERATORS} - _SLOW
         for module in pkgutil.iter_modules(node.__path__):
-            if module.name.replace("_", "") in wanted:
+            if module.name.replace("_", "") in operators:
                 importlib.import_module(f"{node.__name__}.{module.name}")
         made = list(filter(_is_read, node._NodeTestCases))
     by_operator: dict[str, list[Any]] = {}
@@ -112,9 +112,9 @@ def read(case: Any) -> Read | str:
         given = [value for place, value in enumerate(inputs) if place not in constants]
         count = len(given[0]) if batched else 1
         rows = _rows(given, count)
-        wanted = dict(zip((output.name for output in model.graph.output), outputs, strict=True))
-        numbers = [wanted[name] for name in graph.tensors if name in wanted]
-        labels = [value for name, value in wanted.items() if name not in graph.tensors]
+        expected = dict(zip((output.name for output in model.graph.output), outputs, strict=True))
+        numbers = [expected[name] for name in graph.tensors if name in expected]
+        labels = [value for name, value in expected.items() if name not in graph.tensors]
         return Read(
             graph=graph,
             network=network,

@@ -201,7 +201,7 @@ _STEPS: Mapping[Callable[[RandomModel], None], float] = {
 
 
 def random_model(seed: int, dtype: str = "float32") -> Any:
-    """Return a `ModelProto` of one or two inputs whose outputs are what nobody read."""
+    """Return a `ModelProto` of one or two inputs whose outputs are the tensors that no node reads."""
     model = RandomModel(seed, dtype)
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     inputs = {f"x{place}": int(model.rng.integers(1, 7)) for place in range(model.rng.integers(1, 3))}

@@ -78,8 +78,8 @@ class Replica:
     def _converse(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rw") as file:
             for line in file:
-                asked: dict[str, Any] = json.loads(line)
-                file.write(json.dumps(self.respond(*asked["call"], min_revision=asked["min_revision"])) + "\n")
+                request: dict[str, Any] = json.loads(line)
+                file.write(json.dumps(self.respond(*request["call"], min_revision=request["min_revision"])) + "\n")
                 file.flush()
 
 

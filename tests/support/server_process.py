@@ -79,8 +79,8 @@ class ServerProcess:
 
     def _url(self, flag: str) -> str:
         """Read the ready line of another address, if there is one."""
-        asked = any(given.startswith(flag) for given in self._flags)
-        return self._stdout.readline().removeprefix(READY).strip() if asked else ""
+        requested = any(given.startswith(flag) for given in self._flags)
+        return self._stdout.readline().removeprefix(READY).strip() if requested else ""
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the process to end; return its exit code."""

@@ -33,7 +33,7 @@ class AsyncSender:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def predict(self, key: BatchKey, row: Row, seconds: float | None) -> Prediction:
-        """Let a row wait until this turn of the event loop or a call in flight ends; return its prediction."""
+        """Queue a row until this turn of the event loop or a call in flight ends; return its prediction."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Outcome] = loop.create_future()
         expires = inf if seconds is None else loop.time() + seconds

@@ -112,7 +112,7 @@ class Connection:
             channel.close()
 
     def suspend(self) -> None:
-        """Let new calls wait."""
+        """Make new calls wait."""
         self.methods = None
 
     def has_calls(self, *, that_may_not_be_repeated: bool = False) -> bool:
@@ -235,7 +235,7 @@ class AsyncConnection:
             await channel.close()
 
     def suspend(self) -> None:
-        """Let new calls wait."""
+        """Make new calls wait."""
         self.methods = None
 
     def has_calls(self, *, that_may_not_be_repeated: bool = False) -> bool:

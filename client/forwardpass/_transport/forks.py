@@ -29,7 +29,7 @@ class Forkable(Protocol):
     """Connection that can be closed for a fork."""
 
     def suspend(self) -> None:
-        """Let new calls wait."""
+        """Make new calls wait."""
 
     def has_calls(self, *, that_may_not_be_repeated: bool = False) -> bool:
         """Return whether calls are in flight that end while this thread waits."""

@@ -71,7 +71,7 @@ def _reader(feature: FeatureInfo) -> Callable[[Any], float]:
 
 
 def misfit(cell: object, column: str, feature: FeatureInfo) -> str:
-    """Say why a cell cannot be read; return "" for one that can."""
+    """Return why a cell cannot be read; return "" for one that can."""
     try:
         input_of(cell, feature, {category: index for index, category in enumerate(feature.categories)})
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What the commands have in common: their arguments, the client, and how they say what they did."""
+"""Shared parts of the commands: their arguments, the client, and the report of what was done."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What `forwardpass diff` prints for people."""
+"""Output of `forwardpass diff` for people."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -78,7 +78,7 @@ def alias_set(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A number, or an alias that names it now.")],
     as_json: Json = False,
 ) -> None:
-    """Let an alias name a version; move it if it exists."""
+    """Point an alias at a version; create it if it does not exist."""
     with client_of(context) as client:
         network = client.set_alias(name, alias, version)
     say(as_json, network, f"{name} {alias} = {network.aliases[alias]}")

@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, JSON for scripts."""
+"""Output of the command line: tables for people, JSON for scripts."""
 
 import dataclasses
 import json
@@ -211,7 +211,7 @@ def print_warnings(response: Prediction | Trace) -> None:
 
 
 def _feature(feature: FeatureInfo) -> str:
-    """Say a feature's name, and what its values are where they are not just numbers."""
+    """Return a feature's name, and its values where they are not just numbers."""
     ends = (feature.low, feature.high)
     kinds = {
         "category": f" ({len(feature.categories)} categories)",
@@ -222,7 +222,7 @@ def _feature(feature: FeatureInfo) -> str:
 
 
 def _outputs(version: VersionInfo) -> list[str]:
-    """Say each output's name, with its unit."""
+    """Return each output's name, with its unit."""
     facts = version.output_metadata or (Output(),) * len(version.output_names)
     pairs = zip(version.output_names, facts, strict=True)
     return [f"{name} ({fact.unit})" if fact.unit else name for name, fact in pairs]
@@ -233,7 +233,7 @@ def _aliases(aliases: Mapping[str, int]) -> str:
 
 
 def _history(alias: str, moves: Sequence[AliasMove]) -> str:
-    """What an alias named, newest first, for example `production: 2 (rolled back) since ..., 3 since ...`."""
+    """Return the moves of an alias, newest first, for example `production: 2 (rolled back) since ..., 3 since ...`."""
     said = [
         f"{move.version}"
         + (" (rolled back)" if move.rollback else "")

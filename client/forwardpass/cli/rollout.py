@@ -83,7 +83,7 @@ def promote(
     expect: Expect = None,
     as_json: Json = False,
 ) -> None:
-    """Let an alias name a version that can be served; say what it named before."""
+    """Point an alias at a version that can be served; show the version that it named before."""
     with client_of(context) as client:
         chosen = client.version(name, version=version)
         # A version that is damaged or out of service would turn every call for the alias into an error.

@@ -226,7 +226,7 @@ def _open_parquet(source: str, version: VersionInfo, ignore_extra: bool) -> Iter
 
 
 class _Place(NamedTuple):
-    """Where a column of a part stands: in which file, the numbers of its rows there, and its name."""
+    """The place of a column of a part: its file, the numbers of its rows there, and its name."""
 
     source: str
     rows: Sequence[int]

@@ -64,8 +64,8 @@ def spec_differences(one: VersionInfo, other: VersionInfo) -> tuple[SpecDifferen
 
 def _all(one: VersionInfo, other: VersionInfo) -> Iterator[SpecDifference]:
     for path, fact in _FACTS.items():
-        yield from _told(path, fact(one), fact(other))
-    yield from _told("metadata", _pairs(one.metadata), _pairs(other.metadata))
+        yield from _difference(path, fact(one), fact(other))
+    yield from _difference("metadata", _pairs(one.metadata), _pairs(other.metadata))
     yield from _parts("features", one.features, other.features, _FACTS_OF_FEATURES)
     yield from _parts("layers", one.layers, other.layers, _FACTS_OF_LAYERS)
 
@@ -76,10 +76,10 @@ def _parts(path: str, one: Iterable, other: Iterable, facts: Mapping) -> Iterato
         yield SpecDifference(path=path, first=", ".join(ours), second=", ".join(theirs))
     for name in (name for name in ours if name in theirs):
         for said, fact in facts.items():
-            yield from _told(f"{path}.{name}.{said}", fact(ours[name]), fact(theirs[name]))
+            yield from _difference(f"{path}.{name}.{said}", fact(ours[name]), fact(theirs[name]))
 
 
-def _told(path: str, one: object, other: object) -> Iterator[SpecDifference]:
+def _difference(path: str, one: object, other: object) -> Iterator[SpecDifference]:
     if one != other:
         yield SpecDifference(path=path, first=str(one), second=str(other))
 

@@ -43,7 +43,7 @@ class Certificate:
         )
 
     def covers(self, spec: NetworkSpec) -> bool:
-        """Say whether a network is the compared one."""
+        """Return whether a network is the compared one."""
         return content_digest(spec) == self.digest
 
     def metadata(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the parts of a model say of the network's inputs: their standardization, and the values that a row may have."""
+"""Constraints on a network's inputs, by the parts of a model: their standardization, and the values of a row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ _MISSING_SHARE = 0.2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Category:
-    """What is known of an input of texts.
+    """Known properties of an input of texts.
 
     Attributes:
         categories: The texts; a row has the index of one of them.

@@ -87,7 +87,7 @@ def check_finite(rows: Array, names: Sequence[str], advice: str, features: Seque
 
 
 def nan_columns(features: Sequence[Feature]) -> Any:
-    """Say for each input whether NaN is allowed there; False for all without features."""
+    """Return for each input whether NaN is allowed there; False for all without features."""
     if not features:
         return False
     return np.array([_is_nan(feature, feature.missing) or _is_nan(feature, feature.unknown) for feature in features])

@@ -33,7 +33,7 @@ _SILENT: Final = frozenset(
 
 
 def _is_full(array: Array, number: float) -> bool:
-    """Say whether all elements equal a number, including the sign of 0."""
+    """Return whether all elements equal a number, including the sign of 0."""
     return array.tobytes() == np.full_like(array, number).tobytes()
 
 

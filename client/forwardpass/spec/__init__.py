@@ -1,4 +1,4 @@
-"""What may be registered: a network's spec, read strictly from every form it comes in, also offline."""
+"""Specs of networks, read strictly from every form that they come in, also offline."""
 
 from forwardpass.spec.fields.document import FORMAT, json_schema
 from forwardpass.spec.forms import load, loads

@@ -64,7 +64,7 @@ def _random_operands(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> tuple
 
 
 def _has_small_kernels(rows: Array, weights: Array) -> bool:
-    """Say whether a lone row's block is too large for the kernels for small products, and there are such kernels.
+    """Return whether a lone row's block is too large for the kernels for small products, and there are such kernels.
 
     They add in other k-blocks, so that some of the outputs have other bits when computed without the rest.
     """

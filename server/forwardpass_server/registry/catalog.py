@@ -74,7 +74,7 @@ class Catalog:
             self._refresh()
 
     def contains(self, version: VersionState) -> bool:
-        """Say whether the snapshot contains exactly this version object."""
+        """Return whether the snapshot contains exactly this version object."""
         network = self.snapshot.networks.get(version.network)
         return network is not None and network.versions.get(version.number) is version
 

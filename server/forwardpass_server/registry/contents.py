@@ -120,7 +120,7 @@ class Contents:
         return self._cached(self._descriptions, version, lambda: self.read_spec(version).description)
 
     def is_intact(self, version: VersionState) -> bool:
-        """Say whether a version's content has its digest. Content in memory was verified when it was read.
+        """Return whether a version's content has its digest. Content in memory was verified when it was read.
 
         Raises:
             StoreUnavailableError: The store cannot be read now.

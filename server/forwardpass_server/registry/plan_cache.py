@@ -45,7 +45,7 @@ class PlanCache:
             return len(self._pinned) + len(self._unpinned), self._bytes()
 
     def __contains__(self, runtime: VersionRuntime) -> bool:
-        """Say whether a version is loaded, without marking it as used."""
+        """Return whether a version is loaded, without marking it as used."""
         with self._lock:
             return runtime in self._pinned or runtime in self._unpinned
 

@@ -121,7 +121,7 @@ class RegistryReader:
             return self._contents.read_spec(version)
 
     def is_damaged(self, version: VersionState) -> bool:
-        """Say whether a version is known to be damaged and cannot be computed. This reads nothing."""
+        """Return whether a version is known to be damaged and cannot be computed. This reads nothing."""
         return version.runtime.damaged and self._plans.get(version.runtime) is None
 
     def subscribe(self, callback: Callable[[NetworkChange], None]) -> Callable[[], None]:

@@ -224,7 +224,7 @@ def revision_ahead(requested: int, actual: int) -> RevisionAheadError:
 
 
 def is_number(reference: str) -> bool:
-    """Say whether a reference is a version number rather than an alias."""
+    """Return whether a reference is a version number rather than an alias."""
     return reference.isascii() and reference.isdecimal()
 
 

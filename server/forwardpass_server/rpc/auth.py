@@ -87,7 +87,7 @@ class Guard:
         return self._tokens is not None
 
     def check(self, method: str, token: str | None) -> None:
-        """Let an allowed call pass.
+        """Admit a call that its token allows.
 
         Raises:
             UnauthenticatedError: There is no token, or none that is known.

@@ -36,7 +36,7 @@ class InFlight:
         self._lock = threading.Lock()
 
     def check_open(self) -> None:
-        """Let a call pass unless the server is stopping.
+        """Admit a call unless the server is stopping.
 
         Raises:
             DrainingError: The server is stopping.

@@ -88,7 +88,7 @@ class TestTables:
         path.write_text("\n".join(["children,name,accounts", *lines]) + "\n")
         return path
 
-    def refusal(self, server: ServerProcess, name: str, source: Path, out: Path) -> str:
+    def rejection(self, server: ServerProcess, name: str, source: Path, out: Path) -> str:
         with Client(server.address) as client, pytest.raises(errors.InvalidRequestError) as refused:
             bulk.predict_table(client, name, str(source), str(out), version="", ignore_extra=False, append=False)
         return str(refused.value)
@@ -139,7 +139,7 @@ class TestTables:
     ) -> None:
         source, out = tmp_path / "in.csv", tmp_path / "out.csv"
         source.write_bytes(text.encode("utf-8", "surrogateescape"))
-        assert words in self.refusal(server, "article-linear", source, out)
+        assert words in self.rejection(server, "article-linear", source, out)
         assert list(tmp_path.glob("*out*")) == list(tmp_path.glob(".*")) == []
 
     def test_a_failure_leaves_the_old_file(self, run: Run, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ class TestTables:
         arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
         source, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
         parquet.write_table(arrow.table(columns), source)
-        assert words in self.refusal(server, classifier, source, out)
+        assert words in self.rejection(server, classifier, source, out)
         assert list(tmp_path.glob("*out*")) == list(tmp_path.glob(".*")) == []
 
     def test_parquet_without_pyarrow(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,9 +292,9 @@ def test_a_graph_is_shown_layer_by_layer(run: Run) -> None:
 def test_a_faulty_spec_is_told_every_fault(run: Run, spec_file: Path) -> None:
     spec_file.write_text(spec_file.read_text().replace("relu", "rleu").replace("[2, -1]", "[2, -1, 3]"))
     for arguments in (["validate"], ["register", "faulty"]):
-        told = run(*arguments, str(spec_file), code=1).stderr
-        assert 'did you mean "relu"?' in told
-        assert "spec.layers[1].weights" in told
+        printed = run(*arguments, str(spec_file), code=1).stderr
+        assert 'did you mean "relu"?' in printed
+        assert "spec.layers[1].weights" in printed
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,9 @@ def test_names_from_a_server(run: Run, fake: FakeServer) -> None:
 
 def test_errors_from_a_server(run: Run, fake: FakeServer) -> None:
     fake.fail(grpc.StatusCode.INVALID_ARGUMENT, status=Status(code=3, message=f"{TITLE} is wrong"))
-    told = run("--target", fake.address, "predict", "article-linear", "[1, 2]", code=1).stderr
-    assert r"\x1b]0;owned\x07 is wrong" in told
-    assert "\x1b" not in told
+    printed = run("--target", fake.address, "predict", "article-linear", "[1, 2]", code=1).stderr
+    assert r"\x1b]0;owned\x07 is wrong" in printed
+    assert "\x1b" not in printed
 
 
 def test_text_in_brackets_is_no_markup(run: Run, server: ServerProcess) -> None:
@@ -81,10 +81,10 @@ def test_text_in_brackets_is_no_markup(run: Run, server: ServerProcess) -> None:
 def test_errors_of_a_file(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "faulty.json"
     path.write_text(json.dumps({"format": spec.FORMAT, "inputs": 1, TITLE: 1, "layers": [{"activation": TITLE}]}))
-    told = run("validate", str(path), code=1).stderr
-    assert "spec.layers[0]" in told
-    assert "\x1b" not in told
-    assert "\x07" not in told
+    printed = run("validate", str(path), code=1).stderr
+    assert "spec.layers[0]" in printed
+    assert "\x1b" not in printed
+    assert "\x07" not in printed
 
 
 def test_the_command_line_prints_by_these_functions_alone() -> None:

@@ -83,10 +83,10 @@ def test_importing_again_gives_the_same_digest() -> None:
 def test_another_function_gets_no_certificate(dtype: str, off: float) -> None:
     network = spec.parse(document(dtype=dtype))
     certify(network, source(total), ROWS, None)
-    with np.errstate(all="ignore"), pytest.raises(ParityError) as refusal:
+    with np.errstate(all="ignore"), pytest.raises(ParityError) as caught:
         certify(network, source(lambda rows: total(rows) * off), ROWS, None)
-    assert len(refusal.value.faults) == 10
-    assert "1,00" in refusal.value.message
+    assert len(caught.value.faults) == 10
+    assert "1,00" in caught.value.message
 
 
 def test_one_number_that_differs_is_named() -> None:
@@ -97,9 +97,9 @@ def test_one_number_that_differs_is_named() -> None:
         sums[2] += 1e-6
         return sums
 
-    with pytest.raises(ParityError, match=r"1 of 1,006 rows differ by more than 1e-09.*`tolerance`") as refusal:
+    with pytest.raises(ParityError, match=r"1 of 1,006 rows differ by more than 1e-09.*`tolerance`") as caught:
         certify(network, source(once), ROWS, None)
-    assert [str(fault) for fault in refusal.value.faults] == [
+    assert [str(fault) for fault in caught.value.faults] == [
         "rows[2].sum: the model computes 9.0000009999999993, the network 9"
     ]
     imported = certify(network, source(once), ROWS, 1e-6)

@@ -55,9 +55,9 @@ def axis(random: Random, value: Any) -> int:
 
 def _reshape(random: Random, value: Any) -> Step:
     sizes = [int(size) for size in random.permutation(value.shape[1:])]
-    wanted = sizes if random.random() < 0.5 else [sizes[0], -1]
-    first: Any = ROW_COUNT if -1 in wanted or random.random() < 0.5 else -1
-    return "view", (first, *wanted), lambda x: x.reshape(len(x), *wanted)
+    shape = sizes if random.random() < 0.5 else [sizes[0], -1]
+    first: Any = ROW_COUNT if -1 in shape or random.random() < 0.5 else -1
+    return "view", (first, *shape), lambda x: x.reshape(len(x), *shape)
 
 
 def _flatten(random: Random, value: Any) -> Step:
@@ -214,6 +214,6 @@ def test_every_module_calls_operations_that_are_read() -> None:
     ],
 )
 def test_an_unsupported_file_is_rejected_with_what_to_do(file: str, words: str) -> None:
-    with pytest.raises(InvalidFieldError) as refusal:
+    with pytest.raises(InvalidFieldError) as caught:
         load_object(file)
-    assert words in str(refusal.value)
+    assert words in str(caught.value)

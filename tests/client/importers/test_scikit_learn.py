@@ -152,10 +152,10 @@ UNSUPPORTED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
 
 @pytest.mark.parametrize(("model", "faults"), UNSUPPORTED.values(), ids=UNSUPPORTED)
 def test_an_unsupported_model_is_rejected_with_its_place(model: Any, faults: list[tuple[str, str]]) -> None:
-    with pytest.raises(UnsupportedModelError) as refusal:
+    with pytest.raises(UnsupportedModelError) as caught:
         import_model(fitted(model, IRIS))
-    assert len(refusal.value.faults) == len(faults)
-    for fault, (path, words) in zip(refusal.value.faults, faults, strict=True):
+    assert len(caught.value.faults) == len(faults)
+    for fault, (path, words) in zip(caught.value.faults, faults, strict=True):
         assert fault.path.startswith(path)
         assert words in fault.message
 

@@ -382,9 +382,9 @@ def test_a_network_that_holds_too_much_at_once_is_refused() -> None:
     last["from"] = [layer["name"] for layer in layers]
     some = {**last, "from": last["from"][:7]}
     assert spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [*layers[:7], some]}).layers
-    told = faults({"format": spec.FORMAT, "inputs": 1, "layers": [*layers, last]})
-    assert list(told) == ["spec.layers[8]"]
-    assert "540001 values of each row are held at once; at most 524288" in told["spec.layers[8]"]
+    found = faults({"format": spec.FORMAT, "inputs": 1, "layers": [*layers, last]})
+    assert list(found) == ["spec.layers[8]"]
+    assert "540001 values of each row are held at once; at most 524288" in found["spec.layers[8]"]
 
 
 def test_the_paths_of_a_message_are_its_own_field_names() -> None:
@@ -394,6 +394,6 @@ def test_the_paths_of_a_message_are_its_own_field_names() -> None:
     message.layers[1].merge = 9  # type: ignore[assignment] # what a newer client might send
     with pytest.raises(InvalidNetworkError) as refused:
         spec.from_message(message)
-    told = {fault.path: fault.message for fault in refused.value.faults}
-    assert set(told) == {"spec.inputs.groups", "spec.output_names", "spec.layers[1].merge"}
-    assert "MERGE_MEAN, MERGE_MAX" in told["spec.layers[1].merge"]
+    found = {fault.path: fault.message for fault in refused.value.faults}
+    assert set(found) == {"spec.inputs.groups", "spec.output_names", "spec.layers[1].merge"}
+    assert "MERGE_MEAN, MERGE_MAX" in found["spec.layers[1].merge"]

@@ -104,7 +104,7 @@ FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.inputs[0].out_of_range",
         "needs a range",
     ),
-    "rule that is none": (network({**AGE, "out_of_range": "clip"}), "spec.inputs[0].out_of_range", '"refuse"'),
+    "rule that is not one": (network({**AGE, "out_of_range": "clip"}), "spec.inputs[0].out_of_range", '"refuse"'),
     "key typo": (network({**AGE, "rnage": [0, 1]}), "spec.inputs[0].rnage", '"range"'),
     "category of an example": (
         of_rows({"age": 1, "city": 0, "member": 1}),

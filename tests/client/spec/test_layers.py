@@ -52,7 +52,7 @@ def test_widths_follow_from_the_sources() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
-    "a kind that is none": (
+    "a kind that is not one": (
         {"kind": "batchnorm"},
         "kind",
         'is "batchnorm"; must be one of .*did you mean "batch_norm"',

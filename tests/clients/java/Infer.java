@@ -3,7 +3,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 
-/** Java's own HTTP client, which offers HTTP/2 with each request over plain HTTP unless it is told not to. */
+/** Java's own HTTP client, which offers HTTP/2 with each request over plain HTTP unless it is configured not to. */
 class Infer {
     public static void main(String[] arguments) throws Exception {
         String body = "{\"inputs\":[{\"name\":\"inputs\",\"datatype\":\"FP64\",\"shape\":[1,2],\"data\":[3,5]}]}";

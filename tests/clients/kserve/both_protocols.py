@@ -123,12 +123,12 @@ def test_every_datatype_is_read(use: Any) -> None:
     async def what(client: Client) -> None:
         for datatype, dtype in DATATYPES.items():
             rows = np.array([[1, 0], [1, 1]] if datatype == "BOOL" else [[3, 5], [2, 3]]).astype(dtype)
-            wanted = two_hidden(rows.astype(np.float64)).tolist()
+            expected = two_hidden(rows.astype(np.float64)).tolist()
             for binary in (True, False):
                 if datatype == "FP16" and not binary:
                     continue  # which neither client sends
                 response = await client.infer(request(ARTICLE, rows, datatype, binary=binary))
-                assert response.get_output_by_name("outputs").as_numpy().tolist() == wanted, (datatype, binary)
+                assert response.get_output_by_name("outputs").as_numpy().tolist() == expected, (datatype, binary)
 
     use(what)
 
@@ -150,10 +150,10 @@ def test_a_request_as_kserves_own_tests_send_it(use: Any) -> None:
     for more in ({}, {"request_outputs": [RequestedOutput("output-0", parameters={"binary_data_output": True})]}):
 
         async def what(client: Client, more: dict[str, Any] = more) -> None:
-            asked = InferRequest(
+            infer_request = InferRequest(
                 model_name=ARTICLE, request_id="2ja0ls9j1309", infer_inputs=[given], parameters=parameters, **more
             )
-            response = await client.infer(asked)
+            response = await client.infer(infer_request)
             assert response.id == "2ja0ls9j1309"
             assert response.outputs[0].name == ("output-0" if more else "outputs")
             assert response.outputs[0].as_numpy().ravel().tolist() == [182.0, 112.0]
@@ -166,8 +166,8 @@ def test_many_at_once(use: Any, place: Place) -> None:
     rows, expected = responses.array(responses.inputs), responses.array(responses.outputs)
 
     async def what(client: Client) -> None:
-        asked = [client.infer(request("wide", rows[at : at + 1])) for at in range(len(rows))]
-        for at, response in enumerate(await asyncio.gather(*asked)):
+        requests = [client.infer(request("wide", rows[at : at + 1])) for at in range(len(rows))]
+        for at, response in enumerate(await asyncio.gather(*requests)):
             assert response.get_output_by_name("outputs").as_numpy().tobytes() == expected[at].tobytes()
 
     use(what)

@@ -25,23 +25,23 @@ PLAIN: dict[str, Any] = {"str": str, "int": int, "bool": bool, "float": (int, fl
 NUMBER_OR_TEXT = {"ResourceQuantity", "IntOrString", "object"}
 
 
-def check(value: Any, wanted: str, path: str) -> Any:
+def check(value: Any, expected: str, path: str) -> Any:
     """Make of a document the model that it must be: no unknown field, no wrong type, nothing missing."""
-    if of := re.fullmatch(r"[Ll]ist\[(.*)\]", wanted):
+    if of := re.fullmatch(r"[Ll]ist\[(.*)\]", expected):
         assert isinstance(value, list), path
         return [check(item, of[1], f"{path}[{index}]") for index, item in enumerate(value)]
-    if of := re.fullmatch(r"[Dd]ict[(\[]str, (.*)[)\]]", wanted):
+    if of := re.fullmatch(r"[Dd]ict[(\[]str, (.*)[)\]]", expected):
         assert isinstance(value, dict), path
         return {key: check(item, of[1], f"{path}.{key}") for key, item in value.items()}
-    if wanted in PLAIN:
-        assert isinstance(value, PLAIN[wanted]), f"{path} is no {wanted}"
-        assert wanted == "bool" or not isinstance(value, bool), f"{path} is no {wanted}"
+    if expected in PLAIN:
+        assert isinstance(value, PLAIN[expected]), f"{path} is no {expected}"
+        assert expected == "bool" or not isinstance(value, bool), f"{path} is no {expected}"
         return value
-    if wanted in NUMBER_OR_TEXT:
+    if expected in NUMBER_OR_TEXT:
         assert isinstance(value, str | int | float), path
         return value
     # KServe's names of Kubernetes' own types begin with their package.
-    name = wanted.removeprefix("K8sIoApiApps")
+    name = expected.removeprefix("K8sIoApiApps")
     model = getattr(kserve_models, name, None) or getattr(kubernetes, name)
     assert isinstance(value, dict), path
     fields = {key: attribute for attribute, key in model.attribute_map.items()}

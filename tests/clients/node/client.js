@@ -76,13 +76,13 @@ async function main() {
   // Numbers as bytes: the bits are those of our own client.
   const { inputs, outputs, layers } = place.networks.wide;
   const names = Object.keys(layers);
-  const asked = ["outputs", ...names].map((name) => ({ name }));
-  const response = await ask("ModelInfer", request("wide", inputs, { id: "n-1", outputs: asked }));
+  const requested = ["outputs", ...names].map((name) => ({ name }));
+  const response = await ask("ModelInfer", request("wide", inputs, { id: "n-1", outputs: requested }));
   assert.equal(response.id, "n-1");
   assert.deepEqual(response.outputs.map((output) => output.name), ["outputs", ...names]);
   assert.deepEqual(response.outputs[0].shape, [inputs.length, outputs[0].length]);
   [outputs, ...names.map((name) => layers[name])].forEach((expected, at) => {
-    assert.deepEqual(numbers(response.raw_output_contents[at]), expected.flat(), asked[at].name);
+    assert.deepEqual(numbers(response.raw_output_contents[at]), expected.flat(), requested[at].name);
   });
 
   // Numbers as typed contents, an input for each feature.

@@ -11,7 +11,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from tests.clients.place import Place
-from tests.clients.triton.tensors import CUSTOMER, TRANSACTIONS, check, check_layers, tensor, wanted
+from tests.clients.triton.tensors import CUSTOMER, TRANSACTIONS, check, check_layers, requested_outputs, tensor
 
 ARTICLE = "article-2-hidden"
 
@@ -26,7 +26,7 @@ def run(place: Place, use: Callable[[InferenceServerClient], Awaitable[None]]) -
     asyncio.run(using())
 
 
-def test_what_is_told(place: Place) -> None:
+def test_metadata_and_statistics(place: Place) -> None:
     async def use(client: InferenceServerClient) -> None:
         assert await client.is_server_live()
         assert await client.is_server_ready()
@@ -48,7 +48,7 @@ def test_the_bits_are_those_of_our_own_client(place: Place, name: str) -> None:
 
     async def use(client: InferenceServerClient) -> None:
         check(await client.infer(name, [tensor(protocol, rows)]), responses)
-        layers = wanted(protocol, *responses.layers)
+        layers = requested_outputs(protocol, *responses.layers)
         check_layers(await client.infer(name, [tensor(protocol, rows)], outputs=layers), responses)
 
         async def one(at: int) -> None:

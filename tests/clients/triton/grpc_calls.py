@@ -25,9 +25,9 @@ from tests.clients.triton.tensors import (
     counted,
     largest,
     numbers,
+    requested_outputs,
     tensor,
     texts,
-    wanted,
 )
 
 ARTICLE = "article-2-hidden"
@@ -61,11 +61,11 @@ def test_the_server_and_its_models_are_ready(client: InferenceServerClient) -> N
 
 
 def test_the_server_tells_what_it_is(client: InferenceServerClient) -> None:
-    told = client.get_server_metadata(as_json=True)
-    assert told["name"] == "forwardpass"
-    assert {"classification", "model_configuration", "model_repository", "statistics"} <= set(told["extensions"])
+    reported = client.get_server_metadata(as_json=True)
+    assert reported["name"] == "forwardpass"
+    assert {"classification", "model_configuration", "model_repository", "statistics"} <= set(reported["extensions"])
     for absent in ("sequence", "schedule_policy", "system_shared_memory", "cuda_shared_memory", "trace", "logging"):
-        assert absent not in told["extensions"]
+        assert absent not in reported["extensions"]
 
 
 def test_metadata_and_configuration(client: InferenceServerClient, place: Place) -> None:
@@ -77,12 +77,12 @@ def test_metadata_and_configuration(client: InferenceServerClient, place: Place)
         outputs = {output.name: (output.datatype, list(output.shape)) for output in metadata.outputs}
         assert outputs["outputs"] == (responses.datatype, [-1, len(responses.outputs[0])])
         assert outputs.get("label") == (("BYTES", [-1, 1]) if responses.classes else None)
-        told = client.get_model_config(name).config
-        assert told.max_batch_size > 0
-        assert told.HasField("dynamic_batching")
-        assert [list(one.dims) for one in told.input] == [[width]]
-        assert [one.name for one in told.output] == list(outputs)
-        layers = json.loads(told.parameters["layer_outputs"].string_value)
+        reported = client.get_model_config(name).config
+        assert reported.max_batch_size > 0
+        assert reported.HasField("dynamic_batching")
+        assert [list(one.dims) for one in reported.input] == [[width]]
+        assert [one.name for one in reported.output] == list(outputs)
+        layers = json.loads(reported.parameters["layer_outputs"].string_value)
         assert layers == list(responses.layers)
     assert client.get_model_metadata("doubled", as_json=True)["versions"] == ["1", "2"]
 
@@ -100,7 +100,7 @@ def test_the_bits_are_those_of_our_own_client(client: InferenceServerClient, pla
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_layer_can_be_asked_for(client: InferenceServerClient, place: Place, name: str) -> None:
     responses = place.networks[name]
-    outputs = wanted(protocol, *responses.layers, "outputs", *(["label"] if responses.classes else []))
+    outputs = requested_outputs(protocol, *responses.layers, "outputs", *(["label"] if responses.classes else []))
     result = infer(client, name, responses.array(responses.inputs), outputs=outputs)
     check(result, responses)
     check_layers(result, responses)
@@ -108,9 +108,9 @@ def test_every_layer_can_be_asked_for(client: InferenceServerClient, place: Plac
 
 
 def test_the_articles_nodes(client: InferenceServerClient) -> None:
-    told = json.loads(client.get_model_config(ARTICLE).config.parameters["layer_outputs"].string_value)
-    result = infer(client, ARTICLE, CUSTOMER, outputs=wanted(protocol, *told))
-    before, after = ([result.as_numpy(name).tolist() for name in told[at::2]] for at in (0, 1))
+    reported = json.loads(client.get_model_config(ARTICLE).config.parameters["layer_outputs"].string_value)
+    result = infer(client, ARTICLE, CUSTOMER, outputs=requested_outputs(protocol, *reported))
+    before, after = ([result.as_numpy(name).tolist() for name in reported[at::2]] for at in (0, 1))
     assert before == [[[26, -13]], [[-26, 26]], [[182]]]
     assert after == [[[26, 0]], [[0, 26]], [[182]]]
 
@@ -141,7 +141,7 @@ def test_classification(client: InferenceServerClient, place: Place) -> None:
     responses = place.networks["classifier"]
     rows = responses.array(responses.inputs)
     for count in (1, 3, 9):
-        result = infer(client, "classifier", rows, outputs=wanted(protocol, "outputs", class_count=count))
+        result = infer(client, "classifier", rows, outputs=requested_outputs(protocol, "outputs", class_count=count))
         assert texts(result, "outputs") == largest(responses, min(count, 4))
 
 
@@ -196,7 +196,7 @@ def test_errors(
     client: InferenceServerClient, name: str, inputs: list[Any], outputs: list[str] | None, status: str, words: str
 ) -> None:
     given = [tensor(protocol, array) for array in inputs]
-    error = refused(client, name, given, outputs=wanted(protocol, *outputs) if outputs else None)
+    error = refused(client, name, given, outputs=requested_outputs(protocol, *outputs) if outputs else None)
     assert error.status() == f"StatusCode.{status}"
     assert words in error.message()
     assert infer(client, ARTICLE, CUSTOMER).as_numpy("outputs") == TRANSACTIONS
@@ -240,16 +240,16 @@ def test_statistics(client: InferenceServerClient) -> None:
     for rows in (1, 1, 7):
         infer(client, "counted", np.ones((rows, 2)))
     refused(client, "counted", [tensor(protocol, np.ones((1, 3)))])
-    (told,) = client.get_inference_statistics("counted").model_stats
-    assert (told.name, told.version) == ("counted", "1")
-    assert (told.inference_count, told.execution_count) == (9, 3)
-    assert told.last_inference > 0
-    stats = told.inference_stats
+    (reported,) = client.get_inference_statistics("counted").model_stats
+    assert (reported.name, reported.version) == ("counted", "1")
+    assert (reported.inference_count, reported.execution_count) == (9, 3)
+    assert reported.last_inference > 0
+    stats = reported.inference_stats
     assert (stats.success.count, stats.fail.count) == (3, 1)
     for figure in (stats.success, stats.compute_input, stats.compute_infer, stats.compute_output):
         assert figure.ns > 0
     assert stats.queue.count == 3
-    assert {batch.batch_size: batch.compute_infer.count for batch in told.batch_stats} == {1: 2, 7: 1}
+    assert {batch.batch_size: batch.compute_infer.count for batch in reported.batch_stats} == {1: 2, 7: 1}
     names = {one.name for one in client.get_inference_statistics().model_stats}
     assert {"counted", ARTICLE, "classifier"} <= names
     with pytest.raises(InferenceServerException, match="unknown model: 'nobody'"):
@@ -287,8 +287,8 @@ def test_what_cannot_be_loaded(client: InferenceServerClient) -> None:
 
 
 def test_a_configuration_as_tritons_example_sends_it(client: InferenceServerClient) -> None:
-    told = client.get_model_config(ARTICLE).config
-    for own in ("{}", json.dumps({"name": ARTICLE, "max_batch_size": str(told.max_batch_size)})):
+    reported = client.get_model_config(ARTICLE).config
+    for own in ("{}", json.dumps({"name": ARTICLE, "max_batch_size": str(reported.max_batch_size)})):
         client.load_model(ARTICLE, config=own)
     for wrong, words in (
         ('"parameters": {"config": {{"max_batch_size": "16"}}}', "not a JSON object"),
@@ -385,8 +385,8 @@ def test_the_wire_is_tritons(place: Place) -> None:
     for method in (each for file in [*ours, *triton] for service in file.service for each in service.method):
         method.ClearField("options")
     for file in ours:
-        for message, told in fields(file).items():
-            assert told.items() <= known[message].items(), message
+        for message, reported in fields(file).items():
+            assert reported.items() <= known[message].items(), message
     methods = [{m.name: m for file in files for s in file.service for m in s.method} for files in (ours, triton)]
     assert all(methods[1][name] == method for name, method in methods[0].items())
     absent = methods[1].keys() - methods[0].keys()

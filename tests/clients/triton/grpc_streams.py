@@ -10,7 +10,7 @@ import tritonclient.grpc as protocol
 from tritonclient.grpc import InferenceServerClient
 
 from tests.clients.place import Place
-from tests.clients.triton.tensors import check, check_layers, tensor, wanted
+from tests.clients.triton.tensors import check, check_layers, requested_outputs, tensor
 
 
 class Stream:
@@ -76,17 +76,17 @@ def test_whole_batches_layers_and_versions(stream: Stream, place: Place) -> None
     responses = place.networks["wide"]
     rows = responses.array(responses.inputs)
     stream.send("wide", rows)
-    stream.send("wide", rows, outputs=wanted(protocol, *responses.layers))
+    stream.send("wide", rows, outputs=requested_outputs(protocol, *responses.layers))
     stream.send("doubled", np.array([[1.0, 2.0]]), model_version="stable")
     check(stream.next()[0], responses)
     check_layers(stream.next()[0], responses)
     assert stream.next()[0].as_numpy("outputs") == 3
 
 
-@pytest.mark.parametrize("asked", [False, True])
-def test_the_only_answer_is_the_final_one(stream: Stream, asked: bool) -> None:
+@pytest.mark.parametrize("requested", [False, True])
+def test_the_only_response_is_the_final_one(stream: Stream, requested: bool) -> None:
     for _ in range(3):
-        stream.send("doubled", np.array([[1.0, 2.0]]), enable_empty_final_response=asked)
+        stream.send("doubled", np.array([[1.0, 2.0]]), enable_empty_final_response=requested)
     for _ in range(3):
         result, error = stream.next()
         assert error is None

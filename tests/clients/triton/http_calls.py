@@ -25,9 +25,9 @@ from tests.clients.triton.tensors import (
     counted,
     largest,
     numbers,
+    requested_outputs,
     tensor,
     texts,
-    wanted,
 )
 
 ARTICLE = "article-2-hidden"
@@ -61,9 +61,9 @@ def test_the_server_and_its_models_are_ready(client: InferenceServerClient) -> N
 
 
 def test_metadata_and_configuration(client: InferenceServerClient, place: Place) -> None:
-    told = client.get_server_metadata()
-    assert told["name"] == "forwardpass"
-    assert "binary_tensor_data" in told["extensions"]
+    reported = client.get_server_metadata()
+    assert reported["name"] == "forwardpass"
+    assert "binary_tensor_data" in reported["extensions"]
     for name, responses in place.networks.items():
         metadata = client.get_model_metadata(name)
         width = len(responses.features)
@@ -83,7 +83,7 @@ def test_the_bits_are_those_of_our_own_client(
     responses = place.networks[name]
     rows = responses.array(responses.inputs)
     names = ("outputs", "label") if responses.classes else ("outputs",)
-    outputs = wanted(protocol, *names, *responses.layers, binary_data=form[1])
+    outputs = requested_outputs(protocol, *names, *responses.layers, binary_data=form[1])
     result = infer(client, name, rows, binary=form[0], outputs=outputs)
     check(result, responses)
     check_layers(result, responses)
@@ -102,8 +102,8 @@ def test_every_datatype_is_read(client: InferenceServerClient, datatype: str, *,
 def test_classification(client: InferenceServerClient, place: Place) -> None:
     responses = place.networks["classifier"]
     for binary in (True, False):
-        asked = wanted(protocol, "outputs", class_count=3, binary_data=binary)
-        result = infer(client, "classifier", responses.array(responses.inputs), outputs=asked)
+        outputs = requested_outputs(protocol, "outputs", class_count=3, binary_data=binary)
+        result = infer(client, "classifier", responses.array(responses.inputs), outputs=outputs)
         assert texts(result, "outputs") == largest(responses, 3)
 
 
@@ -152,7 +152,7 @@ def test_compression(client: InferenceServerClient, place: Place, algorithm: str
 def test_errors(
     client: InferenceServerClient, name: str, rows: Any, outputs: list[str] | None, status: str, words: str
 ) -> None:
-    error = refused(client, name, rows, outputs=wanted(protocol, *outputs) if outputs else None)
+    error = refused(client, name, rows, outputs=requested_outputs(protocol, *outputs) if outputs else None)
     assert error.status() == status
     assert words in error.message()
     assert infer(client, ARTICLE, CUSTOMER).as_numpy("outputs") == TRANSACTIONS
@@ -190,8 +190,8 @@ def test_the_repository_and_statistics(client: InferenceServerClient) -> None:
     client.load_model("http-shelf", config=config("http-shelf"), files={"file:1/network.json": NETWORK_FILE})
     assert state() == ["READY"]
     assert infer(client, "http-shelf", np.array([[2.0, 3.0]] * 3)).as_numpy("outputs").tolist() == [[9], [9], [9]]
-    (told,) = client.get_inference_statistics("http-shelf")["model_stats"]
-    assert (counted(told), int(told["inference_count"]), int(told["execution_count"])) == (1, 3, 1)
+    (reported,) = client.get_inference_statistics("http-shelf")["model_stats"]
+    assert (counted(reported), int(reported["inference_count"]), int(reported["execution_count"])) == (1, 3, 1)
     client.unload_model("http-shelf")
     assert state() == ["UNAVAILABLE"]
     assert not client.is_model_ready("http-shelf")
@@ -226,12 +226,12 @@ def test_json_is_json(place: Place) -> None:
     """Without binary data the whole body is a JSON document."""
     given = [tensor(protocol, CUSTOMER, binary_data=False)]
     body, length = InferenceServerClient.generate_request_body(
-        given, outputs=wanted(protocol, "outputs", binary_data=False)
+        given, outputs=requested_outputs(protocol, "outputs", binary_data=False)
     )
     assert length is None
     assert json.loads(body)["inputs"][0]["data"] == [3.0, 5.0]
     with InferenceServerClient(place.rest) as client:
         response = infer(
-            client, ARTICLE, CUSTOMER, binary=False, outputs=wanted(protocol, "outputs", binary_data=False)
+            client, ARTICLE, CUSTOMER, binary=False, outputs=requested_outputs(protocol, "outputs", binary_data=False)
         )
     assert response.get_response()["outputs"][0]["data"] == [TRANSACTIONS]

@@ -24,8 +24,8 @@ def tensor(protocol: ModuleType, array: Array, name: str = "inputs", **options: 
     return given
 
 
-def wanted(protocol: ModuleType, *names: str, **options: Any) -> list[Any]:
-    """Outputs asked for by name."""
+def requested_outputs(protocol: ModuleType, *names: str, **options: Any) -> list[Any]:
+    """Requested outputs by name."""
     return [protocol.InferRequestedOutput(name, **options) for name in names]
 
 

@@ -129,7 +129,7 @@ class Edge:
         return [json.loads(line) for line in self.access_log.read_text().splitlines() if line.endswith("}")]
 
     def wait_for_calls(self, count: int) -> list[dict[str, Any]]:
-        """Wait until the access log has at least so many lines; return them."""
+        """Wait until the access log has at least `count` lines; return them."""
         wait_until(lambda: len(self.calls()) >= count)
         return self.calls()
 

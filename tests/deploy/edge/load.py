@@ -46,7 +46,7 @@ def stock(target: str) -> Iterator[Turns]:
         ("grpc.service_config", json.dumps(BALANCED)),
         ("grpc.enable_retries", 0),
         ("grpc.use_local_subchannel_pool", 1),
-        # Of a list of addresses gRPC would make an authority that is none; with a DNS name it is right by itself.
+        # gRPC makes an invalid authority of a list of addresses; with a DNS name it needs no help.
         ("grpc.default_authority", "server"),
     ]
     request = predict_request(MARKED, [[1.0]])
@@ -122,7 +122,7 @@ class Caller:
     seen: set[float] = field(default_factory=set)
 
     def run(self, stopping: threading.Event, pause: float) -> None:
-        """Call until it is time to stop, with so many seconds between calls."""
+        """Call until it is time to stop, with a pause of some seconds between calls."""
         for turn in cycle(self.turns):
             if stopping.wait(pause):
                 return
@@ -153,7 +153,7 @@ class Load:
             raise AssertionError(f"not all servers responded:\n{self.report()}\n{self.failures()[:5]}") from None
 
     def wait_for_more(self, calls: int) -> None:
-        """Wait until each caller has made so many more calls."""
+        """Wait until each caller has made a number of further calls."""
         goals = [caller.sent + calls for caller in self.callers]
         wait_until(lambda: all(caller.sent >= sent for caller, sent in zip(self.callers, goals, strict=True)), 180)
 
@@ -177,7 +177,7 @@ Kind: TypeAlias = tuple[Callable[[str], Any], str]
 
 @contextmanager
 def load(kinds: Mapping[str, Kind], threads: int = 2, pause: float = 0.0) -> Iterator[Load]:
-    """Let callers of these kinds call, each in so many threads with a connection of its own.
+    """Run callers of these kinds, each in several threads with a connection of its own.
 
     Args:
         kinds: The callers, by what they are called.

@@ -1,4 +1,4 @@
-"""Small Keras models, trained on the spot on scikit-learn's bundled sets, in float64 but where told otherwise."""
+"""Small Keras models, trained on the spot on scikit-learn's bundled sets, in float64 unless stated otherwise."""
 
 import logging
 import os

@@ -44,7 +44,7 @@ class WideAndDeep(nn.Module):
 
 
 class Columns(nn.Module):
-    """Numbers and categories in one tensor, told apart by their columns."""
+    """Numbers and categories in one tensor, distinguished by their columns."""
 
     def __init__(self, numbers: int, categories: int) -> None:
         super().__init__()

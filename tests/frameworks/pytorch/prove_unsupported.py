@@ -151,22 +151,22 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
 def test_an_unsupported_model_is_rejected_with_its_place(
     make: Callable[[], Any], place: str, words: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(UnsupportedModelError) as refusal:
+    with pytest.raises(UnsupportedModelError) as caught:
         import_model(make())
-    assert refusal.value.faults
-    fault = refusal.value.faults[0]
+    assert caught.value.faults
+    fault = caught.value.faults[0]
     assert fault.path.startswith(place)
     assert words in fault.message
-    assert words in str(refusal.value)
+    assert words in str(caught.value)
     # torch.export says much about what it cannot trace.
     assert capfd.readouterr() == ("", "")
 
 
 def test_every_part_is_named_at_once() -> None:
     module = Own(lambda own, h: (own.one(h.unsqueeze(1)), own.two(h.unsqueeze(1))), one=nn.GRU(4, 4), two=nn.RNN(4, 4))
-    with pytest.raises(UnsupportedModelError, match="2 of its parts cannot be expressed") as refusal:
+    with pytest.raises(UnsupportedModelError, match="2 of its parts cannot be expressed") as caught:
         import_model(module)
-    assert [fault.path.partition(" ")[0] for fault in refusal.value.faults] == ["model.one", "model.two"]
+    assert [fault.path.partition(" ")[0] for fault in caught.value.faults] == ["model.one", "model.two"]
 
 
 def test_a_view_that_is_changed_in_place_is_not_believed() -> None:

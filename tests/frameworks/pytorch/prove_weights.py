@@ -72,9 +72,9 @@ def test_tensors_that_are_missing_left_over_or_of_another_shape_are_named(tmp_pa
     state = _trained(normalized).state_dict()
     del state["1.running_mean"]
     save_file({**state, "3.weight": torch.zeros(3, 8), "4.bias": torch.zeros(1)}, tmp_path / "weights.safetensors")
-    with pytest.raises(InvalidFieldError) as refusal:
+    with pytest.raises(InvalidFieldError) as caught:
         load_weights(tmp_path / "weights.safetensors", f"{__name__}:normalized")
-    assert [(fault.path, fault.message) for fault in refusal.value.faults] == [
+    assert [(fault.path, fault.message) for fault in caught.value.faults] == [
         ("weights.safetensors.1.running_mean", "is missing; the module has it, of shape [8]"),
         ("weights.safetensors.3.weight", "has the shape [3, 8]; must be [2, 8]"),
         ("weights.safetensors.4.bias", "is no tensor of the module"),

@@ -54,8 +54,8 @@ def test_the_status_of_each_method(channel: grpc.Channel, name: str) -> None:
 
 def test_every_datatype_is_there_as_it_is() -> None:
     *numbers, texts = table("datatype")
-    told = {name: (int(size), contents.replace("none", "")) for name, size, contents, _ in numbers}
-    assert told == {name: (one.raw.itemsize, one.contents) for name, one in DATATYPES.items()}
+    documented = {name: (int(size), contents.replace("none", "")) for name, size, contents, _ in numbers}
+    assert documented == {name: (one.raw.itemsize, one.contents) for name, one in DATATYPES.items()}
     assert (texts[0], texts[2]) == ("BYTES", "bytes_contents")
 
 
@@ -87,7 +87,7 @@ def test_the_status_of_each_parameter(channel: grpc.Channel, name: str, of: str,
 
 
 def test_the_status_of_each_extension(channel: grpc.Channel, http: Http) -> None:
-    told = v2.ServerMetadataResponse.FromString(call(channel, f"{INFERENCE}ServerMetadata", b"", timeout=60))
-    assert set(told.extensions) == {name for name, status in EXTENSIONS.items() if status == "yes"}
+    documented = v2.ServerMetadataResponse.FromString(call(channel, f"{INFERENCE}ServerMetadata", b"", timeout=60))
+    assert set(documented.extensions) == {name for name, status in EXTENSIONS.items() if status == "yes"}
     with_http = set(http.get("/v2").document["extensions"])
     assert with_http == {name for name, status in EXTENSIONS.items() if status in {"yes", "HTTP"}}

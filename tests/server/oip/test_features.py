@@ -78,7 +78,7 @@ def test_texts_and_truths_are_computed_as_the_matrix_is(registry: Registry, *, t
     assert outputs_of(expected)["outputs"].tolist() == [[30, 1, 1], [3, 0, 0]]
 
 
-def test_something_stands_in_for_what_is_unknown_or_left_out_and_warnings_are_told(registry: Registry) -> None:
+def test_unknown_and_absent_values_are_filled_with_warnings(registry: Registry) -> None:
     found = infer(registry, infer_request("loose", cities("Zürich", "Basel", "")))
     assert outputs_of(found)["outputs"].tolist() == [[40, 1, 0], [40, 0, 0], [40, 0, 0]]
     assert "warnings" not in found.parameters

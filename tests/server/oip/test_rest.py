@@ -48,11 +48,11 @@ def names(form: tuple[bool, bool]) -> str:
         ("/v2/models/stats", {"model_stats"}),
     ],
 )
-def test_what_is_told(http: Http, path: str, members: set[str]) -> None:
-    told = http.get(path)
-    assert told.status == 200
-    assert told.headers["content-type"] == "application/json"
-    assert members <= set(told.document)
+def test_metadata_and_statistics_are_json(http: Http, path: str, members: set[str]) -> None:
+    response = http.get(path)
+    assert response.status == 200
+    assert response.headers["content-type"] == "application/json"
+    assert members <= set(response.document)
     head = http("HEAD", path)
     assert (head.status, head.body) == (200, b"")
 
@@ -269,7 +269,7 @@ MALFORMED: dict[str, tuple[bytes, dict[str, str]]] = {
     "twice the same input": (text(tensor(), tensor()), {}),
     "an unknown output": (text(tensor(), outputs=[{"name": "nobody"}]), {}),
     "an unknown datatype": (text(tensor(datatype="FP8")), {}),
-    "a timeout that is none": (text(tensor(), parameters={"timeout": -1}), {}),
+    "a timeout that is not one": (text(tensor(), parameters={"timeout": -1}), {}),
     "a timeout in words": (text(tensor(), parameters={"timeout": "soon"}), {}),
     "a parameter misspelt": (text(tensor(), parameters={"time_out": 1}), {}),
     "too few elements": (text(tensor(data=[1])), {}),

@@ -107,7 +107,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "no inputs": ({}, "inputs is missing"),
     "inputs null": ({"inputs": None}, "inputs is missing"),
     "inputs an object": ({"inputs": {}}, "inputs is an object"),
-    "an input that is none": ({"inputs": [1]}, r"inputs\[0\] is 1"),
+    "an input that is not one": ({"inputs": [1]}, r"inputs\[0\] is 1"),
     "id a number": ({"id": 3, "inputs": []}, "id is 3; must be a string"),
     "half a character": ({"id": "\ud800", "inputs": []}, "id has half a character"),
     "no name": ({"inputs": [tensor(name=None)]}, r"inputs\[0\].name is missing"),
@@ -170,7 +170,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         'binary_data_size is "8"; must be an integer',
     ),
     "bytes of no input": ({"inputs": [tensor()]}, "body has 3 bytes after the JSON that belong to no input"),
-    "a parameter that is none": (
+    "a parameter that is not one": (
         {"inputs": [], "parameters": {"sequence_id": []}},
         "parameters.sequence_id is an array",
     ),

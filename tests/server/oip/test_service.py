@@ -546,11 +546,11 @@ def test_a_configuration_that_would_be_ignored_is_refused(models: grpc.Channel, 
 
 
 def test_a_configuration_that_is_so_is_accepted(models: grpc.Channel) -> None:
-    told = stub(models).ModelConfig(name="oip-double").config
+    config = stub(models).ModelConfig(name="oip-double").config
     for own in (
         "{}",
-        f'{{"name": "oip-double", "backend": "{told.backend}", "max_batch_size": {told.max_batch_size}}}',
-        f'{{"platform": "{told.platform}", "max_batch_size": "{told.max_batch_size}", "dynamic_batching": {{}}}}',
+        f'{{"name": "oip-double", "backend": "{config.backend}", "max_batch_size": {config.max_batch_size}}}',
+        f'{{"platform": "{config.platform}", "max_batch_size": "{config.max_batch_size}", "dynamic_batching": {{}}}}',
     ):
         text = v2.ModelRepositoryParameter(string_param=own)
         stub(models).RepositoryModelLoad(model_name="oip-double", parameters={"config": text})

@@ -172,7 +172,7 @@ def test_garbage_in_any_column(damaged: Path, table: str, column: str, garbage: 
         for name in ("other", *BUILTINS):
             assert registry.load_reference(name, "").version == 1
         assert registry.register("other", tiny(9)).version.number == 2
-        with suppress(ForwardpassError):  # a typed refusal is as good
+        with suppress(ForwardpassError):  # a typed error is as good
             done = registry.register("net", tiny(9))
             assert registry.load_reference("net", "").version == done.version.number
             assert done.version.number >= 4 or column == "name", "numbers are not reused"

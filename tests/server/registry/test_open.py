@@ -23,7 +23,7 @@ from tests.support.python_process import ROOT, let_others_pass, run_python, star
 from tests.support.sample_networks import BUILTINS, tiny
 
 
-def refusal(url: object) -> str:
+def open_error(url: object) -> str:
     with pytest.raises(StoreOpenError) as refused:
         SqlStore(str(url))
     sentence = str(refused.value)
@@ -44,7 +44,7 @@ def refusal(url: object) -> str:
     ],
 )
 def test_rejected_urls(url: str, words: str) -> None:
-    sentence = refusal(url)
+    sentence = open_error(url)
     assert words in sentence
     assert "secret" not in sentence
 
@@ -56,7 +56,7 @@ def test_rejected_urls(url: str, words: str) -> None:
 )
 def test_not_a_database(database: Path, content: bytes) -> None:
     database.write_bytes(content)
-    assert f"the database {database} cannot be used: its file is not a SQLite database" in refusal(
+    assert f"the database {database} cannot be used: its file is not a SQLite database" in open_error(
         f"sqlite:///{database}"
     )
     assert database.read_bytes() == content
@@ -80,7 +80,7 @@ def test_unknown_schema_is_not_changed(database: Path, journal: str, change: str
         connection.commit()
         connection.execute(f"PRAGMA journal_mode={journal}")
     before = database.read_bytes()
-    sentence = refusal(f"sqlite:///{database}")
+    sentence = open_error(f"sqlite:///{database}")
     assert words in sentence
     assert "nothing was changed" in sentence
     assert database.read_bytes() == before
@@ -142,11 +142,11 @@ def test_one_process_at_a_time(database: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
         for path in (database, link):
-            assert "in use by another forwardpass-server" in refusal(f"sqlite:///{path}")
+            assert "in use by another forwardpass-server" in open_error(f"sqlite:///{path}")
         other.kill()
     with SqlStore(f"sqlite:///{link}") as store:  # a lock dies with its process
         assert Registry.open(store).register("net", tiny()).created
-        assert "in use" in refusal(f"sqlite:///{database}")
+        assert "in use" in open_error(f"sqlite:///{database}")
     SqlStore(f"sqlite:///{database}").close()
 
 

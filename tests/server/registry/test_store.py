@@ -90,7 +90,7 @@ def test_version_in_use_cannot_be_deleted(store: Store) -> None:
     with pytest.raises(VersionInUseError, match="production, stable") as named:
         store.delete_version("net", 1)
     assert named.value.facts["aliases"] == "production, stable"
-    assert store.read_state().revision == 4, "a refusal changes nothing"
+    assert store.read_state().revision == 4, "a rejected write changes nothing"
 
 
 def test_aliases(store: Store) -> None:

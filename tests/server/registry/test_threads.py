@@ -33,7 +33,7 @@ def hammer(seconds: float, work: list[Callable[[random.Random], object]]) -> int
         return sum(threads.map(repeat, range(len(work))))
 
 
-def test_all_methods_at_once(place: Place) -> None:  # noqa: C901 - five kinds of work, each told here
+def test_all_methods_at_once(place: Place) -> None:  # noqa: C901 - five kinds of work, each defined here
     store = place.open()
     registry = Registry.open(store, max_versions=5)
     changes: list[NetworkChange] = []

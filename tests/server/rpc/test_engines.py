@@ -469,7 +469,7 @@ def test_a_drain_ends_every_stream_however_late_its_end_is_passed_on(
     threads = [threading.Thread(target=watch) for _ in range(watching.parties - 1)]
     for thread in threads:
         thread.start()
-    # The native engine's threads get time only when nobody else wants it.
+    # The native engine's threads get time only when no other thread wants it.
     for task in Path(f"/proc/{server.process.pid}/task").iterdir():
         if (task / "comm").read_text().strip() == "grpc-native-io":
             os.sched_setscheduler(int(task.name), os.SCHED_IDLE, os.sched_param(0))
@@ -518,8 +518,8 @@ def test_a_rolling_restart_under_load_loses_no_call(
 
 def test_after_the_drain_there_is_draining_or_no_connection(tmp_path: Path, engine: str) -> None:
     flags = ("--engine", engine, "--lame-duck", "0", f"--listen=127.0.0.1:{free_port()}")
-    refusals: set[tuple[grpc.StatusCode, str]] = set()
-    # Without a health check, so that calls are made until nobody listens.
+    rejections: set[tuple[grpc.StatusCode, str]] = set()
+    # Without a health check, so that calls are made until the server no longer listens.
     with ServerProcess(tmp_path, *flags) as server, grpc.insecure_channel(server.address) as channel:
         call(channel, PREDICT, predict_request("article-linear", [1, 2]))
         server.process.send_signal(signal.SIGTERM)
@@ -531,8 +531,8 @@ def test_after_the_drain_there_is_draining_or_no_connection(tmp_path: Path, engi
                 call(channel, method, predict_request("article-linear", [1, 2]) if number % 2 else b"")
             except grpc.RpcError as error:
                 details = str(error.details())
-                refusals.add((error.code(), decode(error).reason if "stopping" in details else details))
+                rejections.add((error.code(), decode(error).reason if "stopping" in details else details))
         assert server.wait() == 0
-    assert refusals
+    assert rejections
     # gRPC's stop may cancel a call that came after the last response: https://github.com/grpc/grpc/issues/41785
-    assert Code.UNAVAILABLE in {code for code, _ in refusals} <= {Code.UNAVAILABLE, Code.CANCELLED}, refusals
+    assert Code.UNAVAILABLE in {code for code, _ in rejections} <= {Code.UNAVAILABLE, Code.CANCELLED}, rejections

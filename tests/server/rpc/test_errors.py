@@ -454,9 +454,9 @@ def test_overloaded(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server("--max-in-flight=1")
     with grpc.insecure_channel(server.address) as channel:
         slow = slow_calls(channel, 4)
-        refusals = [decode(future) for future in slow if future.code() is not Code.OK]
-        assert 1 <= len(refusals) < 4
-        for error in refusals:
+        rejections = [decode(future) for future in slow if future.code() is not Code.OK]
+        assert 1 <= len(rejections) < 4
+        for error in rejections:
             assert (error.code, error.reason) == (Code.UNAVAILABLE, "OVERLOADED")
             assert "RetryInfo" in error.details
 

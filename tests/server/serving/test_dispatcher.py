@@ -97,7 +97,7 @@ class FakeFront:
         with self._news:
             self._events += events
             self._news.notify_all()
-            assert self._news.wait_for(lambda: self._waits and not self._events, 10), "the transport's thread has gone"
+            assert self._news.wait_for(lambda: self._waits and not self._events, 10), "the transport's thread has ended"
 
 
 def reason_of(status: Status) -> str:
@@ -122,7 +122,7 @@ class Sent:
         may_also: Reasons that are as good, since they depend on time.
         number: What the front knows the call by.
         task: What waits in the event loop.
-        cancelled: Whether the caller has gone.
+        cancelled: Whether the caller stopped waiting.
     """
 
     method: Method
@@ -156,7 +156,7 @@ class Sent:
 
 
 class Broken(Registry):
-    """A registry with a mistake: looking for one of its networks raises what nobody expects."""
+    """A registry with a mistake: looking for one of its networks raises an unexpected exception."""
 
     def get_loaded(self, version: VersionState) -> LoadedVersion | None:
         if version.network == "broken":

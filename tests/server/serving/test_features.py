@@ -234,7 +234,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[ForwardpassError], str, str]] = {
         "columns.city[1]",
         "'Rom'",
     ),
-    "missing row that is none": (
+    "missing row that is not one": (
         of_columns(AGES, Column(name="city", texts=CITIES.texts, missing=[2]), MEMBERS),
         MISFIT,
         "columns.city.missing",

@@ -140,7 +140,7 @@ def test_long_work_counts_too(registry: Registry) -> None:
 
 
 def test_the_response_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shadow that hangs keeps nobody waiting; what it cannot take is dropped, and all of it is counted."""
+    """A shadow that hangs does not delay callers; what it cannot take is dropped, and all of it is counted."""
     begun, may_go_on = threading.Event(), threading.Event()
 
     def hang(*arguments: Any) -> Any:

@@ -48,7 +48,7 @@ class GraphBuilder:
         return self._widths[source]
 
     def is_input(self, source: str) -> bool:
-        """Say whether a source is a group of inputs, or all of them."""
+        """Return whether a source is a group of inputs, or all of them."""
         return source in self._groups
 
     def nodes_of(self, source: str) -> TensorRef:
@@ -111,7 +111,7 @@ class GraphBuilder:
         return plain.with_index(plain.index.reshape(tensor.shape))
 
     def is_straight(self, tensor: TensorRef) -> bool:
-        """Say whether a tensor is all nodes of its sources side by side, in C order."""
+        """Return whether a tensor is all nodes of its sources side by side, in C order."""
         total = sum(self._widths[source] for source in tensor.sources)
         return tensor.size == total and bool((tensor.columns == np.arange(total)).all())
 

@@ -128,7 +128,7 @@ class LayerOperations(GraphBuilder):
             self.categories[source, place] = min(count, self.categories.get((source, place), count))
 
     def _is_permutation(self, x: TensorRef) -> bool:
-        """Say whether the elements are all nodes of one source, each once, in any order."""
+        """Return whether the elements are all nodes of one source, each once, in any order."""
         if len(x.sources) != 1 or x.size != self.width(x.sources[0]):
             return False
         return bool((np.sort(x.index, axis=None) == np.arange(x.size)).all())

@@ -205,7 +205,7 @@ def _ends(value: Any) -> Any:
 
 
 def _is_own(document: Mapping[str, Any]) -> bool:
-    """Say whether a class is Keras's own."""
+    """Return whether a class is Keras's own."""
     module = str(document.get("module"))
     is_operation = module.startswith(("keras.src.ops.", "keras.ops"))
     registered = document.get("registered_name")

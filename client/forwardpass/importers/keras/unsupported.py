@@ -1,4 +1,4 @@
-"""Why layers are not supported, and what to use instead."""
+"""Reasons why layers are not supported, with alternatives."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

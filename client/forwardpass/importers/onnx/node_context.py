@@ -43,7 +43,7 @@ class NodeContext:
     graph: OnnxGraphBuilder
 
     def has(self, place: int) -> bool:
-        """Say whether an input is given."""
+        """Return whether an input is given."""
         return place < len(self.inputs) and self.inputs[place] is not None
 
     def value(self, place: int) -> Constant | GraphTensor:

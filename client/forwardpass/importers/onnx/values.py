@@ -63,7 +63,7 @@ class GraphTensor(TensorRef):
     name: str = ""
 
     def same_columns(self, other: "GraphTensor") -> bool:
-        """Say whether both tensors refer to the same node at each place."""
+        """Return whether both tensors refer to the same node at each place."""
         return (
             self.sources == other.sources
             and self.row_axis == other.row_axis

@@ -37,7 +37,7 @@ def of_rows(constant: Any, rows: TensorRef) -> Array:
 
 
 def is_number(constant: Any) -> bool:
-    """Say whether a constant is one number."""
+    """Return whether a constant is one number."""
     return not isinstance(constant, TensorRef) and array_of(constant).ndim == 0
 
 

@@ -85,7 +85,7 @@ def _combined(options: Sequence[Sequence[ModuleInput]]) -> Iterator[tuple[Module
 
 
 def _works(module: Any, inputs: Sequence[ModuleInput], rows: int, dtype: str) -> bool:
-    """Say whether a module accepts such inputs and returns tensors with that number of rows."""
+    """Return whether a module accepts such inputs and returns tensors with that number of rows."""
     outputs = _outputs_of(module, inputs, rows, dtype)
     return outputs is not None and all(getattr(each, "ndim", 0) > 0 and len(each) == rows for each in outputs)
 

@@ -1,4 +1,4 @@
-"""What a traced module computes in integers: categories, which only lookups read, and the number of rows."""
+"""Integers that a traced module computes: categories, which only lookups read, and the number of rows."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -44,7 +44,7 @@ def name_of(target: Any) -> str:
 
 
 def changes_its_input(name: str, options: Mapping[str, Any]) -> bool:
-    """Say whether an operation writes its result into the tensor that it reads."""
+    """Return whether an operation writes its result into the tensor that it reads."""
     plain = name.removeprefix("aten.")
     in_place = plain.endswith("_") and not plain.endswith("__")
     return in_place or plain in _IN_PLACE_OPERATORS or bool(options.get("inplace"))

@@ -1,4 +1,4 @@
-"""Why operations and modules are not supported, and what to use instead."""
+"""Reasons why operations and modules are not supported, with alternatives."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -18,7 +18,7 @@ SELECTORS: Final = (
 
 
 def is_identity(model: Any) -> bool:
-    """Say whether a transformer is `passthrough`, which scikit-learn may replace by a `FunctionTransformer` of None."""
+    """Return whether a transformer is `passthrough`, or the `FunctionTransformer` of None that may replace it."""
     kind = type(model)
     is_none = kind.__name__ == "FunctionTransformer" and kind.__module__.startswith("sklearn.") and model.func is None
     return model is None or _is(model, "passthrough") or is_none

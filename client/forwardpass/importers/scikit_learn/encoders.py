@@ -128,7 +128,7 @@ def _category_numbers(step: PipelineStep, values: TensorRef, place: int, categor
 
 
 def _dropped(step: PipelineStep, categories: list[Array]) -> Indices:
-    """Say for each category of all columns whether `drop` removes it."""
+    """Return for each category of all columns whether `drop` removes it."""
     places = getattr(step.model, "drop_idx_", None)
     flags = [np.zeros(len(found), dtype=bool) for found in categories]
     for flag, place in zip(flags, () if places is None else places, strict=False):

@@ -75,7 +75,7 @@ def _table(rows: Array, names: Any, categories: Mapping[int, Category]) -> Any:
 
 
 def _is_multilabel(model: Any) -> bool:
-    """Say whether each output is an independent probability."""
+    """Return whether each output is an independent probability."""
     while type(model).__name__ == "Pipeline":
         model = model.steps[-1][1]
     is_sigmoid = getattr(model, "out_activation_", "") == "logistic"

@@ -1,4 +1,4 @@
-"""Why classes are not supported, and what to use instead."""
+"""Reasons why classes are not supported, with alternatives."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

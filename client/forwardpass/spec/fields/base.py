@@ -21,7 +21,7 @@ MAX_SHOWN: Final = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """What the check of a field has to know about the rest of the document.
+    """Context of the check of a field: facts about the rest of the document.
 
     Attributes:
         dtype: The network's dtype; `float64` where the document's own is wrong.

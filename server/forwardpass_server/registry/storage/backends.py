@@ -49,10 +49,10 @@ class Backend(Protocol):
         """Return the notifications of other processes."""
 
     def describe_error(self, error: BaseException) -> str:
-        """Say in a few words why the database cannot be used; the error's own text goes to the log."""
+        """Return in a few words why the database cannot be used; the error's own text goes to the log."""
 
     def is_transient(self, error: DBAPIError) -> bool:
-        """Say whether a failure to open may pass, so that trying again makes sense."""
+        """Return whether a failure to open may pass, so that trying again makes sense."""
 
     def compact(self) -> None:
         """Return the space of deleted contents to the disk."""

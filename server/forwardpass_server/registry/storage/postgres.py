@@ -151,7 +151,7 @@ class Postgres:
         return Notifications(self.engine)
 
     def describe_error(self, error: BaseException) -> str:
-        """Say in a few words why the database cannot be used; the error's own text goes to the log."""
+        """Return in a few words why the database cannot be used; the error's own text goes to the log."""
         state = _state(error)
         if state is None:  # libpq sets none without a connection
             return "it cannot be reached"

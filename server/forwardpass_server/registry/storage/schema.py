@@ -21,7 +21,7 @@ _VERSION_TABLE: Final = table("alembic_version", column("version_num"))
 
 
 def is_current(connection: Connection) -> bool:
-    """Say whether the database has this program's schema; if not, migrations are missing.
+    """Return whether the database has this program's schema; if not, migrations are missing.
 
     Raises:
         StoreOpenError: The database belongs to another program, or has a schema that this program does not know.

@@ -117,7 +117,7 @@ class Sqlite:
         raise NotImplementedError
 
     def describe_error(self, error: BaseException) -> str:
-        """Say in a few words why the database cannot be used; the error's own text goes to the log."""
+        """Return in a few words why the database cannot be used; the error's own text goes to the log."""
         code = _code(error)
         return next((reason for name, reason in _REASONS.items() if code.startswith(name)), "it failed; see the log")
 
@@ -264,7 +264,7 @@ def _blob(connection: Connection, column: Column[Any], row: int, *, readonly: bo
 
 
 def _is_damage(error: DBAPIError) -> bool:
-    """Say whether pages of the file are damaged, as opposed to a failure that may pass."""
+    """Return whether pages of the file are damaged, as opposed to a failure that may pass."""
     return _code(error).startswith("SQLITE_CORRUPT")
 
 

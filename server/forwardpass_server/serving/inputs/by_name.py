@@ -280,7 +280,7 @@ def _no_rows(given: str, loaded: "LoadedVersion") -> ShapeMismatchError:
 
 
 def _hint(name: str, names: tuple[str, ...]) -> str:
-    """Say which feature the caller may mean; compare the name with some of many."""
+    """Return a hint at the feature that the caller may mean; compare the name with some of many."""
     other_form = normal_form_hint(name, names)
     if other_form:
         return other_form

@@ -55,7 +55,7 @@ def _read_through(layer: dict[str, Any], first: Mapping[str, Any], kept: dict[st
 
 
 def passes_on(layer: Mapping[str, Any]) -> bool:
-    """Say whether a layer computes nothing before its activation."""
+    """Return whether a layer computes nothing before its activation."""
     return layer.get("kind") == PASS["kind"] and "scale" not in layer and "shift" not in layer
 
 
