@@ -62,7 +62,9 @@ def _missing_extra(error: ImportError) -> "MissingExtraError":
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser, with the arguments of the command that is run."""
     parser = argparse.ArgumentParser(prog="forwardpass-server", description="Serves feed-forward networks.")
-    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
+    parser.add_argument(
+        "--version", action=_PrintVersion, nargs=0, default=argparse.SUPPRESS, help="print the version and exit"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in _COMMANDS.items():
         of_command = commands.add_parser(name, help=command.about, description=command.about)
