@@ -5,7 +5,7 @@ import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.parser import Parser
 from pathlib import Path
 
@@ -40,6 +40,12 @@ NEEDS: dict[str, tuple[str, list[str], str, str]] = {
 def engine(request: pytest.FixtureRequest) -> str:
     """One engine is enough: the client is what is tried."""
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("server"), "--engine", engine) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")

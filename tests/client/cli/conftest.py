@@ -1,7 +1,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +17,14 @@ Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 def engine(request: pytest.FixtureRequest) -> str:
     """One engine is enough: the command line is a client, and tests/client tries clients on both."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[ServerProcess]:
+    """A server of this folder's own: pytest would give one of the other tests, on this engine, to their next test."""
+    with ServerProcess(tmp_path_factory.mktemp("server"), "--engine", engine) as process:
+        yield process
+        assert process.stop() == 0
 
 
 @pytest.fixture
