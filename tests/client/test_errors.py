@@ -125,7 +125,7 @@ def test_a_broken_detail_does_not_hide_the_others() -> None:
 @pytest.mark.parametrize("method", ["predict", "trace"])
 def test_a_refused_connection_names_the_target(connect: ClientFactory, method: str) -> None:
     with pytest.raises(errors.UnavailableError, match=r"127\.0\.0\.1:1 cannot be reached; check") as caught:
-        getattr(connect("127.0.0.1:1"), method)("article-linear", [2, 3])
+        getattr(connect("127.0.0.1:1", timeout=1), method)("article-linear", [2, 3])
     assert caught.value.facts["target"] == "127.0.0.1:1"
     assert isinstance(caught.value, ConnectionError)
 

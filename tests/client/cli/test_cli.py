@@ -307,7 +307,7 @@ def test_a_faulty_spec_is_told_every_fault(run: Run, spec_file: Path) -> None:
         (["validate", "/no/such/file"], 1),
         (["trace", "article-linear", "[1, 2]", "--row", "5"], 2),
         (["frobnicate"], 2),
-        (["--target", "127.0.0.1:1", "list"], 4),
+        (["--target", "127.0.0.1:1", "--timeout", "1", "list"], 4),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
