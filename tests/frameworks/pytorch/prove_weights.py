@@ -77,7 +77,7 @@ def test_tensors_that_are_missing_left_over_or_of_another_shape_are_named(tmp_pa
     assert [(fault.path, fault.message) for fault in caught.value.faults] == [
         ("weights.safetensors.1.running_mean", "is missing; the module has it, of shape [8]"),
         ("weights.safetensors.3.weight", "has the shape [3, 8]; must be [2, 8]"),
-        ("weights.safetensors.4.bias", "is no tensor of the module"),
+        ("weights.safetensors.4.bias", "is not a tensor of the module"),
     ]
 
 
