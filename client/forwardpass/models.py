@@ -2,7 +2,7 @@
 
 Two values are equal when all their attributes are, and their arrays have the same shape, dtype and bits. So a replayed
 prediction equals the first one, NaN included. Predictions and the values of traces are defined in `predictions`, which
-`render` draws; a `Trace` draws itself with `render`.
+`render` draws; a `Trace` draws itself with `render`. An `Explanation` has the values of explanations likewise.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,9 @@ from forwardpass.numerics import Numerics
 from forwardpass.predictions import (
     Classification,
     ClassProbability,
+    ExplanationValues,
     InputWarning,
+    LayerAttributions,
     LayerTrace,
     Prediction,
     TraceValues,
@@ -28,8 +30,10 @@ __all__ = [
     "ClassProbability",
     "Classification",
     "Event",
+    "Explanation",
     "FeatureInfo",
     "InputWarning",
+    "LayerAttributions",
     "LayerInfo",
     "LayerTrace",
     "NetworkChange",
@@ -71,6 +75,44 @@ class Trace(TraceValues):
         from forwardpass.render import text  # noqa: PLC0415 - only when a picture is drawn
 
         return text(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class Explanation(ExplanationValues):
+    """The shares of the inputs in the outputs of each row.
+
+    Where one output of each row is explained, an array has no axis for the outputs. Shares are in the unit of their
+    output, or probabilities, or with the scale `logits` logits. A category is one input, with the shares of all columns
+    that layers make of it.
+
+    Attributes:
+        attributions: `(rows, inputs)`, or `(rows, explained outputs, inputs)` where several outputs are explained.
+        method: The method.
+        scale: `outputs` or `logits`: what is divided among the inputs.
+        outputs: `(rows, outputs)` in the network's dtype; if exact, the bits that predict gives.
+        network: The network's name.
+        version: The number of the version that computed the outputs.
+        digest: That version's SHA-256.
+        output_names: A name for each output of the network.
+        classifications: For a classifier, one for each row; otherwise empty.
+        input_names: A name for each input.
+        input_values: `(rows, inputs)`: the inputs before standardization, with fill values where values are missing.
+            That of a category is its index.
+        categories: For each feature that is a category, the category of each row; empty where it is unknown.
+        explained_outputs: For each row, the names of the outputs that are explained.
+        explained_values: `(rows,)` or `(rows, explained outputs)`: these outputs, or their logits.
+        baseline_outputs: The same of the baseline, the mean of several; None for a method without baselines.
+        completeness_error: `(rows,)` or `(rows, explained outputs)`: what is missing in the sum of the shares to
+            `explained_values - baseline_outputs`; None for a method whose shares do not add up to that.
+        standard_error: As `attributions`, of Shapley values that are sampled; None where they are exact.
+        steps: For each row and explained output, how many gradients were computed; empty for other methods.
+        converged: For each row and explained output, whether the completeness error is within the tolerance; empty
+            for methods without one.
+        layers: The shares of the nodes of the layers that the call names.
+        numerics: `exact` when the numbers have these bits in every batch, or `fast`.
+        warnings: The first hundred numbers that are out of their features' ranges.
+        warning_count: How many such numbers there are in all.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,9 +1,10 @@
-"""Predictions and the values of traces: frozen, with read-only arrays."""
+"""Predictions and the values of traces and explanations: frozen, with read-only arrays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forwardpass._values import Value
+from forwardpass.attribution import Method, Scale
 from forwardpass.numerics import Numerics
 from forwardpass.tensors import Array
 
@@ -133,6 +134,55 @@ class TraceValues(Value):
     inputs: Array
     input_names: tuple[str, ...]
     layers: tuple[LayerTrace, ...]
+    numerics: Numerics = "exact"
+    warnings: tuple[InputWarning, ...] = ()
+    warning_count: int = field(default=0, repr=False)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """For a classifier, the class of each row; otherwise empty."""
+        return tuple(classification.label for classification in self.classifications)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class LayerAttributions(Value):
+    """The shares of the nodes of one layer in the explained outputs.
+
+    Attributes:
+        name: The layer's name.
+        nodes: A name for each node.
+        attributions: `(rows, nodes)`, or `(rows, explained outputs, nodes)` where several outputs are explained.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    attributions: Array
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class ExplanationValues(Value):
+    """The values of an explanation, which `models.Explanation` documents and draws."""
+
+    attributions: Array
+    method: Method
+    scale: Scale = "outputs"
+    outputs: Array
+    network: str
+    version: int
+    digest: str
+    output_names: tuple[str, ...]
+    classifications: tuple[Classification, ...] = ()
+    input_names: tuple[str, ...]
+    input_values: Array
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    explained_outputs: tuple[tuple[str, ...], ...]
+    explained_values: Array
+    baseline_outputs: Array | None = None
+    completeness_error: Array | None = None
+    standard_error: Array | None = None
+    steps: tuple[tuple[int, ...], ...] = ()
+    converged: tuple[tuple[bool, ...], ...] = ()
+    layers: tuple[LayerAttributions, ...] = ()
     numerics: Numerics = "exact"
     warnings: tuple[InputWarning, ...] = ()
     warning_count: int = field(default=0, repr=False)

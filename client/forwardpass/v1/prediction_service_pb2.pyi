@@ -1,3 +1,4 @@
+from forwardpass.v1 import attribution_pb2 as _attribution_pb2
 from forwardpass.v1 import network_pb2 as _network_pb2
 from forwardpass.v1 import options_pb2 as _options_pb2
 from forwardpass.v1 import tensor_pb2 as _tensor_pb2
@@ -174,3 +175,89 @@ class TraceResponse(_message.Message):
     warning_count: int
     revision: int
     def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("network", "version", "tensor", "rows", "columns", "layers", "method", "outputs", "baseline", "min_revision", "scale", "tolerance", "max_steps", "samples", "seed")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    version: str
+    tensor: _tensor_pb2.Tensor
+    rows: _tensor_pb2.Rows
+    columns: _tensor_pb2.Columns
+    layers: _containers.RepeatedScalarFieldContainer[str]
+    method: _attribution_pb2.AttributionMethod
+    outputs: _containers.RepeatedScalarFieldContainer[str]
+    baseline: _attribution_pb2.Baseline
+    min_revision: int
+    scale: _attribution_pb2.AttributionScale
+    tolerance: float
+    max_steps: int
+    samples: int
+    seed: int
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., columns: _Optional[_Union[_tensor_pb2.Columns, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., method: _Optional[_Union[_attribution_pb2.AttributionMethod, str]] = ..., outputs: _Optional[_Iterable[str]] = ..., baseline: _Optional[_Union[_attribution_pb2.Baseline, _Mapping]] = ..., min_revision: _Optional[int] = ..., scale: _Optional[_Union[_attribution_pb2.AttributionScale, str]] = ..., tolerance: _Optional[float] = ..., max_steps: _Optional[int] = ..., samples: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "input_values", "input_names", "layers", "numerics", "warnings", "warning_count", "attributions", "explained_outputs", "revision", "explained_values", "baseline_outputs", "completeness_error", "standard_error", "steps", "converged", "category_values", "method", "scale")
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_NAMES_FIELD_NUMBER: _ClassVar[int]
+    CLASSIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_VALUES_FIELD_NUMBER: _ClassVar[int]
+    INPUT_NAMES_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    NUMERICS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    WARNING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINED_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINED_VALUES_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETENESS_ERROR_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    CONVERGED_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_VALUES_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    outputs: _tensor_pb2.Tensor
+    network: str
+    version: int
+    digest: str
+    output_names: _containers.RepeatedScalarFieldContainer[str]
+    classifications: _containers.RepeatedCompositeFieldContainer[Classification]
+    input_values: _tensor_pb2.Tensor
+    input_names: _containers.RepeatedScalarFieldContainer[str]
+    layers: _containers.RepeatedCompositeFieldContainer[_attribution_pb2.LayerAttributions]
+    numerics: _network_pb2.Numerics
+    warnings: _containers.RepeatedCompositeFieldContainer[InputWarning]
+    warning_count: int
+    attributions: _tensor_pb2.Tensor
+    explained_outputs: _containers.RepeatedScalarFieldContainer[int]
+    revision: int
+    explained_values: _tensor_pb2.Tensor
+    baseline_outputs: _tensor_pb2.Tensor
+    completeness_error: _tensor_pb2.Tensor
+    standard_error: _tensor_pb2.Tensor
+    steps: _containers.RepeatedScalarFieldContainer[int]
+    converged: _containers.RepeatedScalarFieldContainer[bool]
+    category_values: _containers.RepeatedCompositeFieldContainer[_attribution_pb2.CategoryValues]
+    method: _attribution_pb2.AttributionMethod
+    scale: _attribution_pb2.AttributionScale
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., input_values: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_attribution_pb2.LayerAttributions, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ..., attributions: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., explained_outputs: _Optional[_Iterable[int]] = ..., revision: _Optional[int] = ..., explained_values: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., baseline_outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., completeness_error: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., standard_error: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., steps: _Optional[_Iterable[int]] = ..., converged: _Optional[_Iterable[bool]] = ..., category_values: _Optional[_Iterable[_Union[_attribution_pb2.CategoryValues, _Mapping]]] = ..., method: _Optional[_Union[_attribution_pb2.AttributionMethod, str]] = ..., scale: _Optional[_Union[_attribution_pb2.AttributionScale, str]] = ...) -> None: ...
