@@ -50,8 +50,9 @@ from forwardpass_server.serving import BatchingPolicy, Dispatcher, Predictor, Sh
 from forwardpass_server.settings import BadSettingsError, Settings
 
 if TYPE_CHECKING:
+    from forwardpass.http_server import HttpServer
+
     from forwardpass_server.metrics import MetricsEndpoint
-    from forwardpass_server.oip.rest import RestServer
 
 log = logging.getLogger(__name__)
 
@@ -217,10 +218,12 @@ def _rest(
     inside: Sequence[Interceptor],
     health: Health,
     policy: BatchingPolicy,
-) -> "RestServer | None":
+) -> "HttpServer | None":
     if settings.rest_listen is None:
         return None
-    from forwardpass_server.oip.rest import RestApp, RestServer  # noqa: PLC0415 - an optional dependency
+    from forwardpass.http_server import HttpServer  # noqa: PLC0415 - an optional dependency
+
+    from forwardpass_server.oip.rest import RestApp  # noqa: PLC0415 - an optional dependency
 
     app = RestApp(
         inference,
@@ -232,7 +235,7 @@ def _rest(
         body_timeout=settings.call_timeout,
         serving=lambda: health.serving,
     )
-    return RestServer(app, settings.rest_listen, certificate=settings.tls_certificate, key=settings.tls_key)
+    return HttpServer(app, settings.rest_listen, certificate=settings.tls_certificate, key=settings.tls_key)
 
 
 def _metrics(

@@ -91,10 +91,12 @@ def _serve(flags: dict[str, Any]) -> int:
     except BadSettingsError as error:
         return print_error(error)
     # Imported only now, so that a bad setting and --help take no time.
+    from forwardpass.listening import ListenError  # noqa: PLC0415
+
     from forwardpass_server import app, logs  # noqa: PLC0415
     from forwardpass_server.engines import EngineError  # noqa: PLC0415
     from forwardpass_server.registry import StoreOpenError  # noqa: PLC0415
-    from forwardpass_server.rpc import ListenError, TokensFileError  # noqa: PLC0415
+    from forwardpass_server.rpc import TokensFileError  # noqa: PLC0415
 
     logs.configure(settings.log_level)
     try:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Gt
 from forwardpass.errors import InvalidFieldError
+from forwardpass.listening import is_host_and_port
 from forwardpass.numerics import Numerics
 from forwardpass.spec import DEFAULT_LIMITS, Limits, check_name
 from pydantic import Field, ValidationError, field_validator
@@ -121,14 +122,14 @@ class Settings(BaseSettings):
     @field_validator("listen")
     @classmethod
     def _address(cls, value: str) -> str:
-        if not (value.startswith("unix:") and len(value) > len("unix:")) and not _is_host_and_port(value):
+        if not (value.startswith("unix:") and len(value) > len("unix:")) and not is_host_and_port(value):
             raise ValueError("must be HOST:PORT, with a port from 0 to 65535, or unix:PATH")
         return value
 
     @field_validator("rest_listen", "metrics_listen")
     @classmethod
     def _http_address(cls, value: str | None) -> str | None:
-        if value is not None and not _is_host_and_port(value):
+        if value is not None and not is_host_and_port(value):
             raise ValueError("must be HOST:PORT, with a port from 0 to 65535")
         return value
 
@@ -212,11 +213,6 @@ def load(flags: dict[str, Any]) -> Settings:
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise BadSettingsError("settings tls_certificate and tls_key must be set together; only one of them is set")
     return settings
-
-
-def _is_host_and_port(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    return bool(host) and port.isdecimal() and int(port) <= 65_535
 
 
 def _sentence(error: Any) -> str:

@@ -1,9 +1,8 @@
 """The HTTP endpoint that Prometheus scrapes: prometheus_client's server, in its own threads."""
 
+from forwardpass.listening import ListenError
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector, start_http_server
 from prometheus_client.registry import Collector, CollectorRegistry
-
-from forwardpass_server.rpc import ListenError
 
 
 class MetricsEndpoint:

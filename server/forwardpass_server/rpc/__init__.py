@@ -10,7 +10,6 @@ from forwardpass_server.rpc.health import SCOPES as HEALTH_SCOPES
 from forwardpass_server.rpc.health import SERVICE as HEALTH_SERVICE
 from forwardpass_server.rpc.health import Health
 from forwardpass_server.rpc.interceptors import InFlight, Interceptor, admission, authorization, deadline, errors
-from forwardpass_server.rpc.listening import ListenError
 from forwardpass_server.rpc.methods import Service, UnknownMethods, handlers
 from forwardpass_server.rpc.native_transport import NativeTransport
 from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
@@ -33,7 +32,6 @@ __all__ = [
     "Health",
     "InFlight",
     "Interceptor",
-    "ListenError",
     "NativeTransport",
     "NetworkService",
     "Server",

@@ -7,15 +7,13 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from forwardpass.listening import ListenError
+
 UNIX: Final = "unix:"
 """Begins the address of a Unix socket."""
 
 _ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """Errors that one of a host's several addresses may have, since a machine may have no IPv6."""
-
-
-class ListenError(Exception):
-    """The address cannot be listened on; the sentence says why."""
 
 
 def check_address(address: str) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import grpc
+from forwardpass.listening import ListenError
 
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.health import Health
 from forwardpass_server.rpc.interceptors import InFlight
-from forwardpass_server.rpc.listening import UNIX, ListenError, check_address
+from forwardpass_server.rpc.listening import UNIX, check_address
 from forwardpass_server.rpc.native_transport import NativeTransport, open_front
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from http.client import HTTPResponse
 from typing import Any
 
 import pytest
-from forwardpass_server.oip.rest import http_protocol
-from forwardpass_server.oip.rest import server as rest
-from forwardpass_server.oip.rest.server import RestServer
+from forwardpass.http_server import HttpServer, protocol
+from forwardpass.http_server import server as http_server
 
 from tests.support.server_process import ServerProcess
 
@@ -34,9 +33,9 @@ class Plenty:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[tuple[socket.socket, RestServer]]:
+async def connected() -> AsyncIterator[tuple[socket.socket, HttpServer]]:
     """A connection to a server of its own."""
-    server = RestServer(Plenty(), "127.0.0.1:0", certificate=None, key=None)  # type: ignore[arg-type] # what it needs
+    server = HttpServer(Plenty(), "127.0.0.1:0")
     port = int((await server.start()).rpartition(":")[2])
     try:
         with socket.socket() as connection:
@@ -60,14 +59,14 @@ async def read_to_the_end(connection: socket.socket) -> int:
 
 @pytest.mark.parametrize("begun", [b"", REQUEST[:-2]], ids=["nothing", "half a head"])
 async def test_a_head_that_does_not_come_ends_the_connection(monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     async with connected() as (connection, _):
         await asyncio.get_running_loop().sock_sendall(connection, begun)
         assert await read_to_the_end(connection) == 0
 
 
 async def test_a_second_head_that_does_not_come_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     async with connected() as (connection, _):
         await asyncio.get_running_loop().sock_sendall(connection, REQUEST + REQUEST[:-2])
         assert await read_to_the_end(connection) > SIZE
@@ -75,7 +74,7 @@ async def test_a_second_head_that_does_not_come_ends_the_connection(monkeypatch:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such timeout")
 async def test_an_answer_that_is_not_taken_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest, "UNREAD_SECONDS", 1)
+    monkeypatch.setattr(http_server, "UNREAD_SECONDS", 1)
     async with connected() as (connection, server):
         await asyncio.get_running_loop().sock_sendall(connection, REQUEST)
         open_ones = server._server.server_state.connections

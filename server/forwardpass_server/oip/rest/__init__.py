@@ -5,6 +5,5 @@ response is encoded as a body. Every other endpoint calls a method of the gRPC s
 """
 
 from forwardpass_server.oip.rest.app import RestApp
-from forwardpass_server.oip.rest.server import RestServer
 
-__all__ = ["RestApp", "RestServer"]
+__all__ = ["RestApp"]

@@ -1,18 +1,18 @@
-"""The HTTP server: uvicorn, in the event loop of the gRPC server."""
+"""The HTTP server: uvicorn, in an event loop that runs."""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from ssl import SSLError
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 import uvicorn
 
-from forwardpass_server.oip.rest.app import RestApp
-from forwardpass_server.oip.rest.http_protocol import HttpProtocol
-from forwardpass_server.rpc import ListenError
+from forwardpass.http_server.protocol import HttpProtocol
+from forwardpass.listening import ListenError
 
 IDLE_SECONDS: Final = 75
 """Seconds that a connection may be idle, which is longer than load balancers usually keep one."""
@@ -20,13 +20,42 @@ UNREAD_SECONDS: Final = 120
 """Seconds after which a connection is closed whose client reads nothing of a response; on Linux only."""
 
 
-class RestServer:
+class HttpApp(Protocol):
+    """An ASGI application that can be closed."""
+
+    @property
+    def asgi(self) -> Any:
+        """The application."""
+
+    def close(self) -> None:
+        """Free what it holds, after the last response."""
+
+
+class HttpServer:
     """Serves an application on one port, `HOST:PORT`."""
 
-    def __init__(self, app: RestApp, address: str, *, certificate: Path | None, key: Path | None) -> None:
+    def __init__(
+        self,
+        app: HttpApp,
+        address: str,
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Make a server; `start` lets it listen.
+
+        Args:
+            app: The application.
+            address: Where to listen, `HOST:PORT`.
+            certificate: The file of the certificate chain, PEM; None without TLS.
+            key: The file of its private key, PEM; None without TLS.
+            headers: Headers of every response, also of those to requests that are not HTTP.
+        """
         self._app = app
         self._address = address
         self._tls = {} if certificate is None or key is None else {"ssl_certfile": certificate, "ssl_keyfile": key}
+        self._headers = headers
 
     async def start(self) -> str:
         """Listen; return the URL with the real port.
@@ -45,6 +74,7 @@ class RestServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            headers=[*self._headers.items()],
             timeout_keep_alive=IDLE_SECONDS,
             **self._tls,  # type: ignore[arg-type] # the two files
         )
