@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
     from forwardpass_server.serving.batching_policy import BatchingPolicy
     from forwardpass_server.serving.decode import PreparedRequest
-    from forwardpass_server.serving.requests import OutputOptions, RawRequest, TraceOptions
+    from forwardpass_server.serving.requests import Computation, OutputOptions, RawRequest
     from forwardpass_server.serving.resolve import ResolvedRequest
 
 
@@ -54,7 +54,7 @@ class RequestRows(NamedTuple):
     @property
     def response_bytes(self) -> int:
         """The bytes of all responses, at most."""
-        of_row = response_bytes_per_row(self.loaded, self.options.trace) + self.options.row_bytes
+        of_row = response_bytes_per_row(self.loaded, self.options.computation) + self.options.row_bytes
         return len(self.matrix) * of_row
 
 
@@ -62,12 +62,12 @@ class Batch(NamedTuple):
     """Requests whose rows are computed as one matrix.
 
     Attributes:
-        members: The rows; all of one version, found in one snapshot, and traced alike or not at all.
+        members: The rows; all of one version, found in one snapshot, with the same computation.
         requests: The requests, in the order of their rows.
         version: The version that computes them.
         loaded: The same version with its plan.
         snapshot: The registry's snapshot in which the version was found.
-        trace: What is traced, or None.
+        computation: What is computed besides the outputs, or None.
         flops: What the batch takes to compute and to encode, in floating-point operations.
     """
 
@@ -76,7 +76,7 @@ class Batch(NamedTuple):
     version: "VersionState"
     loaded: "LoadedVersion"
     snapshot: "Snapshot"
-    trace: "TraceOptions | None"
+    computation: "Computation"
     flops: int
 
     @classmethod
@@ -87,7 +87,7 @@ class Batch(NamedTuple):
         if len(members) > 1:
             requests = [*chain.from_iterable([member.requests for member in members])]
             flops = sum([member.flops * len(member.requests) for member in members])
-        return cls(members, requests, first.version, first.loaded, first.snapshot, first.options.trace, flops)
+        return cls(members, requests, first.version, first.loaded, first.snapshot, first.options.computation, flops)
 
     def matrix(self) -> "Array":
         """Return the rows of all requests, shape `(rows, inputs)`."""
@@ -112,7 +112,7 @@ def read_rows(resolved: "ResolvedRequest", limits: WorkLimits, policy: "Batching
         version.runtime.statistics.count_error(request.arrived)
         raise
     warnings = b"" if read.warnings is None else inference.encode_warnings(read.warnings)
-    of_row = response_bytes_per_row(loaded, options.trace) + options.row_bytes
+    of_row = response_bytes_per_row(loaded, options.computation) + options.row_bytes
     flops = rows * (loaded.plan.flops_per_row + policy.flops_per_response_byte * of_row)
     return RequestRows([request], version, loaded, snapshot, options, warnings, rows, flops, read.matrix)
 
@@ -152,16 +152,16 @@ def read_prepared_rows(
 
 
 def assemble_batches(members: Sequence[RequestRows], policy: "BatchingPolicy") -> list[Batch]:
-    """Put rows of one version that are traced alike into one batch; rows of requests that are long into their own."""
+    """Put rows of one version and computation into one batch; rows of requests that are long into their own."""
     batches: list[list[RequestRows]] = []
-    shared: dict[tuple[LoadedVersion, TraceOptions | None, int], list[RequestRows]] = {}
+    shared: dict[tuple[LoadedVersion, Computation, int], list[RequestRows]] = {}
     for member in members:
         if member.rows >= policy.own_batch_rows or member.flops > policy.step_flops:
             batches += [[each] for each in _separated(member)]
         elif len(members) == 1:
             batches.append([member])
         else:
-            key = (member.loaded, member.options.trace, member.snapshot.revision)
+            key = (member.loaded, member.options.computation, member.snapshot.revision)
             if key in shared:
                 shared[key].append(member)
             else:

@@ -35,7 +35,7 @@ class ExecutedBatch(NamedTuple):
 def execute(batch: "Batch") -> ExecutedBatch:
     """Compute a batch at once."""
     begun = monotonic()
-    matrix, plan, options = batch.matrix(), batch.loaded.plan, batch.trace
+    matrix, plan, options = batch.matrix(), batch.loaded.plan, batch.computation
     computed: Computed
     if options is None:
         computed = forward(plan, matrix)
@@ -48,7 +48,7 @@ async def execute_in_steps(batch: "Batch", policy: "BatchingPolicy") -> Executed
     """Compute a batch in steps of `policy.step_flops`; no bit depends on them."""
     await next_turn()  # not in the thread that took the requests
     begun = monotonic()
-    matrix, plan, options = batch.matrix(), batch.loaded.plan, batch.trace
+    matrix, plan, options = batch.matrix(), batch.loaded.plan, batch.computation
     rows = max(policy.step_flops * len(matrix) // batch.flops, 1)
     computed: Computed
     if options is None:

@@ -71,6 +71,9 @@ class TraceOptions:
     contributions: bool = False
 
 
+Computation: TypeAlias = TraceOptions | None
+"""What is computed besides the outputs; None for nothing. Requests with an equal one may share a matrix."""
+
 Computed: TypeAlias = "Array | core.Trace"
 """The outputs of some rows, shape `(rows, outputs)`, or a trace of them."""
 
@@ -89,12 +92,12 @@ class OutputOptions(NamedTuple):
     """The contents of a response.
 
     Attributes:
-        trace: What is traced, or None where the outputs are enough.
+        computation: What is computed besides the outputs, or None.
         encoder: Encodes the response.
         row_bytes: The bytes of a row in the response besides numbers, at most.
     """
 
-    trace: TraceOptions | None
+    computation: Computation
     encoder: ResponseEncoder
     row_bytes: int = 0
 

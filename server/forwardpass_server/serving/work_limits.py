@@ -41,7 +41,7 @@ class WorkLimits:
             raise _quota_exceeded(
                 "billion floating-point operations", gflop, self.max_gflop_per_call, "max_gflop_per_call"
             )
-        self.check_response_bytes(rows * (response_bytes_per_row(loaded, options.trace) + options.row_bytes))
+        self.check_response_bytes(rows * (response_bytes_per_row(loaded, options.computation) + options.row_bytes))
 
     def check_response_bytes(self, size: int) -> None:
         """Reject a call whose response would be too large.

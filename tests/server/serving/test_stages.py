@@ -131,7 +131,7 @@ class TestBatch:
     def test_rows_are_those_of_the_request(self, registry: Registry) -> None:
         read = rows_of(registry, raw(1.0, 2.0, 3.0))
         assert read.matrix.tolist() == [[1.0], [2.0], [3.0]]
-        assert (read.rows, read.warnings, read.options.trace) == (3, b"", None)
+        assert (read.rows, read.warnings, read.options.computation) == (3, b"", None)
         assert read.response_bytes == 3 * 2 * 8
 
     def test_prepared_rows_are_those_of_each_request_in_order(self, registry: Registry) -> None:
@@ -161,7 +161,7 @@ class TestBatch:
         assert [[requests.index(request) for request in batch.requests] for batch in batches] == [[0, 2, 4], [1], [3]]
         assert batches[0].matrix().tolist() == [[1.0], [4.0], [6.0], [7.0]]
         assert [batch.loaded.name for batch in batches] == ["net", "other", "net"]
-        assert [batch.trace is None for batch in batches] == [True, True, False]
+        assert [batch.computation is None for batch in batches] == [True, True, False]
 
     @pytest.mark.parametrize("policy", [BatchingPolicy(own_batch_rows=2), BatchingPolicy(step_flops=500)])
     def test_long_requests_get_batches_of_their_own(self, registry: Registry, policy: BatchingPolicy) -> None:
