@@ -8,12 +8,13 @@ five times as long with the modules of `serve`.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from forwardpass_server.command import Command, add_file, add_settings, load_settings, print_error
+from forwardpass_server.command import Command, add_file, add_settings, echo, load_settings, print_error
 from forwardpass_server.database_commands import DATABASE_COMMANDS
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ NOT_POSIX: Final = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
+    # Read when grpc is imported. What grpc-core logs of callers is not JSON, has no bound and has their bytes in it.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     given = sys.argv[1:] if arguments is None else [*arguments]
     if find_spec("fcntl") is None:
         raise SystemExit(print_error(NOT_POSIX))
@@ -107,7 +110,7 @@ def _serve(flags: dict[str, Any]) -> int:
 
 
 def _say_ready(address: str) -> None:
-    print(f"forwardpass-server ready on {address}", flush=True)  # noqa: T201 - scripts wait for this line
+    echo(f"forwardpass-server ready on {address}")  # scripts wait for this line
 
 
 def _descriptors(options: dict[str, Any]) -> int:
@@ -137,10 +140,10 @@ def _health(options: dict[str, Any]) -> int:
         try:
             state = check(HealthCheckRequest(), timeout=5).status
         except grpc.RpcError as error:
-            print(f"not healthy: {error.code().name}", file=sys.stderr)  # noqa: T201 - the output
+            echo(f"not healthy: {error.code().name}", err=True)
             return 1
     name = HealthCheckResponse.ServingStatus.Name(state)
-    print(name.lower())  # noqa: T201 - the output
+    echo(name.lower())
     return 0 if state == HealthCheckResponse.SERVING else 1
 
 

@@ -57,9 +57,16 @@ def load_settings(flags: dict[str, Any]) -> "Settings":
     return load(flags)
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line, or with `err` lines on stderr, with escapes for the characters that a terminal obeys."""
+    from forwardpass.cli.printable import printable  # noqa: PLC0415
+
+    print(printable(text, lines=err), file=sys.stderr if err else sys.stdout, flush=True)
+
+
 def print_error(error: Exception | str) -> int:
     """Print the sentence of an error to stderr; return the exit code."""
-    print(f"forwardpass-server: {error}", file=sys.stderr)  # noqa: T201 - for the person who typed the command
+    echo(f"forwardpass-server: {error}", err=True)
     return 2
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any, Final
 
-from forwardpass_server.command import Command, add_file, add_settings, load_settings, print_error
+from forwardpass_server.command import Command, add_file, add_settings, echo, load_settings, print_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def _migrate(flags: dict[str, Any]) -> int:
 def _check(flags: dict[str, Any]) -> int:
     from forwardpass_server import commands  # noqa: PLC0415
 
-    return _with_settings(flags, lambda settings: 1 if commands.check(settings, say=print) else 0)
+    return _with_settings(flags, lambda settings: 1 if commands.check(settings, say=echo) else 0)
 
 
 def _add_move(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,7 @@ def _move(flags: dict[str, Any]) -> int:
 
 
 def _say_moved(done: str, moved: "CopyReport") -> int:
-    print(  # noqa: T201 - the output
+    echo(
         f"{done} {moved.networks} networks with {moved.versions} versions of {moved.size_bytes:,} bytes at revision "
         f"{moved.revision}; every row and digest was compared"
     )
@@ -78,8 +78,8 @@ def _backup(flags: dict[str, Any]) -> int:
     def work(settings: "Settings") -> int:
         made = commands.backup(settings, path)
         for name in made.damaged:
-            print(f"{name} is damaged, in the registry too")  # noqa: T201 - the output
-        print(  # noqa: T201 - the output
+            echo(f"{name} is damaged, in the registry too")
+        echo(
             f"backed up {made.networks} networks with {made.versions} versions at revision {made.revision} to {path}; "
             "every digest was compared"
         )
@@ -122,8 +122,8 @@ def _gc(flags: dict[str, Any]) -> int:
     def work(settings: "Settings") -> int:
         found = commands.collect(settings, keep, dry_run=dry_run)
         for name in found:
-            print(name)  # noqa: T201 - the output
-        print(f"{len(found)} versions {'would be' if dry_run else 'were'} deleted")  # noqa: T201 - the output
+            echo(name)
+        echo(f"{len(found)} versions {'would be' if dry_run else 'were'} deleted")
         return 0
 
     return _with_settings(flags, work)

@@ -82,6 +82,6 @@ def run() -> NoReturn:
             raise SystemExit(error.exit_code) from None
         output.echo(f"forwardpass: {error!r}: this is a bug, please report it", err=True)
         if os.environ.get("FORWARDPASS_DEBUG"):
-            traceback.print_exc()
+            output.echo(traceback.format_exc(), lines=True, err=True)
         code = 5
     raise SystemExit(code or 0)

@@ -51,8 +51,10 @@ def read_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[str, str
     """Return the request id, made where the caller gave none that is safe to log, and the token."""
     request_id = token = None
     for key, value in metadata:
-        if key == REQUEST_ID and isinstance(value, str) and len(value) <= 128 and value.isprintable():
-            request_id = value
+        if key == REQUEST_ID:
+            # grpc-core sends no other bytes back, and fails the call and logs if it should.
+            if isinstance(value, str) and len(value) <= 128 and value.isascii() and value.isprintable():
+                request_id = value
         elif key == "authorization" and isinstance(value, str) and value[:7].lower() == "bearer ":
             token = value[7:].strip()
     return request_id or secrets.token_hex(8), token
