@@ -1,0 +1,160 @@
+// The arrays of layers, and what each node reads by them.
+
+import type { LayerMessage } from "../api/messages";
+import { numbersOf, type Tensor } from "../api/tensors";
+
+/** What a node reads: the index of a value of its layer's input, and the weight that multiplies it where there is one. */
+export interface Link {
+  readonly input: number;
+  readonly weight: number | undefined;
+}
+
+/** What the nodes of one layer compute. */
+export interface Weights {
+  /** What a node reads, for a layer that reads `inputs` values. */
+  readonly links: (node: number, inputs: number) => readonly Link[];
+  readonly bias: (node: number) => number;
+  /** The pre-activation in words, where it is no weighted sum; `x` are the values that the node reads. */
+  readonly formula: ((node: number, x: readonly number[]) => string) | undefined;
+  /** All numbers that training found, for statistics. */
+  readonly parameters: Float64Array;
+}
+
+const WITHOUT_BIAS = () => 0;
+
+/** Returns the arrays of a layer of a kind. */
+const KINDS: Record<string, (layer: LayerMessage) => Weights> = {
+  dense(layer) {
+    const weights = masked(numbersOf(layer.weights), layer.mask);
+    const bias = numbersOf(layer.bias);
+    return {
+      links: (node, inputs) =>
+        Array.from({ length: inputs }, (_, input) => ({ input, weight: weights[node * inputs + input] ?? 0 })),
+      bias: (node) => bias[node] ?? 0,
+      formula: undefined,
+      parameters: joined(weights, bias),
+    };
+  },
+  scale_shift({ scaleShift: arrays }) {
+    const scale = numbersOf(arrays?.scale);
+    const shift = numbersOf(arrays?.shift);
+    return {
+      links: (node) => [{ input: node, weight: scale[node] ?? 1 }],
+      bias: (node) => shift[node] ?? 0,
+      formula: undefined,
+      parameters: joined(scale, shift),
+    };
+  },
+  batch_norm({ batchNorm: arrays }) {
+    const [mean, variance] = [numbersOf(arrays?.mean), numbersOf(arrays?.variance)];
+    const [gamma, beta] = [numbersOf(arrays?.gamma), numbersOf(arrays?.beta)];
+    const factor = (node: number) => (gamma[node] ?? 1) / Math.sqrt((variance[node] ?? 0) + (arrays?.epsilon ?? 1e-5));
+    return {
+      links: (node) => [{ input: node, weight: factor(node) }],
+      bias: (node) => (beta[node] ?? 0) - factor(node) * (mean[node] ?? 0),
+      formula: undefined,
+      parameters: joined(mean, variance, gamma, beta),
+    };
+  },
+  layer_norm({ layerNorm: arrays }) {
+    const [gamma, beta] = [numbersOf(arrays?.gamma), numbersOf(arrays?.beta)];
+    return {
+      ...same(joined(gamma, beta)),
+      formula: () => "gamma × (x − mean of the row) / deviation of the row + beta",
+    };
+  },
+  embedding({ embedding: arrays }) {
+    const size = Number(arrays?.table?.shape?.at(-1) ?? 1);
+    return {
+      links: (node) => [{ input: Math.floor(node / size), weight: undefined }],
+      bias: WITHOUT_BIAS,
+      formula: (node, [x]) => `table row ${x}, column ${node % size}`,
+      parameters: numbersOf(arrays?.table),
+    };
+  },
+  one_hot({ oneHot: arrays }) {
+    const [categories, indices] = [numbersOf(arrays?.categories), numbersOf(arrays?.indices)];
+    return {
+      links: (node) => [{ input: indices[node] ?? 0, weight: undefined }],
+      bias: WITHOUT_BIAS,
+      formula: (node, [x]) => `1 if ${x} equals ${categories[node]}, else 0`,
+      parameters: new Float64Array(),
+    };
+  },
+  bucketize({ bucketize: arrays }) {
+    const boundaries = numbersOf(arrays?.boundaries);
+    return {
+      ...same(boundaries),
+      formula: (_, [x]) => `how many of ${boundaries.length} boundaries are at most ${x}`,
+    };
+  },
+  lookup({ lookup: arrays }) {
+    return { ...same(numbersOf(arrays?.values)), formula: (_, [x]) => `the value beside the key ${x}` };
+  },
+  clip({ clip: arrays }) {
+    const [low, high] = [numbersOf(arrays?.low), numbersOf(arrays?.high)];
+    const formula = (node: number, [x]: readonly number[]) =>
+      `${x}, at least ${low[node] ?? "−∞"} and at most ${high[node] ?? "∞"}`;
+    return { ...same(new Float64Array()), formula };
+  },
+  impute({ impute: arrays }) {
+    const values = numbersOf(arrays?.values);
+    return { ...same(values), formula: (node, [x]) => `${x}, or ${values[node]} where it is missing` };
+  },
+  dropout() {
+    return { ...same(new Float64Array()), formula: (_, [x]) => `${x}: dropout happens in training only` };
+  },
+  take({ take: arrays }) {
+    const indices = numbersOf(arrays?.indices);
+    return {
+      links: (node) => [{ input: indices[node] ?? 0, weight: 1 }],
+      bias: WITHOUT_BIAS,
+      formula: (_, [x]) => `${x}, as it is`,
+      parameters: new Float64Array(),
+    };
+  },
+  pool({ pool: arrays }) {
+    const windows = numbersOf(arrays?.windows);
+    const size = Number(arrays?.windows?.shape?.at(-1) ?? 1);
+    return {
+      links: (node) =>
+        Array.from(windows.subarray(node * size, (node + 1) * size), (input) => ({ input, weight: undefined })),
+      bias: WITHOUT_BIAS,
+      formula: (_, x) => `${arrays?.reduce || "max"} of ${x.length} values`,
+      parameters: new Float64Array(),
+    };
+  },
+};
+
+/** Return the arrays of a layer of a kind; of an unknown kind, arrays by which nothing is drawn. */
+export function weightsOf(kind: string, layer: LayerMessage): Weights {
+  const known = KINDS[kind];
+  if (known !== undefined) return known(layer);
+  return { links: () => [], bias: WITHOUT_BIAS, formula: () => kind, parameters: new Float64Array() };
+}
+
+/** Arrays of a layer whose nodes each read the value at their own index. */
+function same(parameters: Float64Array): Weights {
+  return {
+    links: (node) => [{ input: node, weight: undefined }],
+    bias: WITHOUT_BIAS,
+    formula: undefined,
+    parameters,
+  };
+}
+
+function masked(weights: Float64Array, mask: Tensor | undefined): Float64Array {
+  if (mask === undefined) return weights;
+  const counts = numbersOf(mask);
+  return weights.map((weight, index) => (counts[index] === 0 ? 0 : weight));
+}
+
+function joined(...arrays: Float64Array[]): Float64Array {
+  const all = new Float64Array(arrays.reduce((length, array) => length + array.length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    all.set(array, at);
+    at += array.length;
+  }
+  return all;
+}

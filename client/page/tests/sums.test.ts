@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import { activationInWords, sumInWords, sumOf } from "../src/network/sums";
+import type { Values } from "../src/network/values";
+import { INPUTS, versionOf } from "../src/network/version";
+import { tensorOf } from "../src/api/tensors";
+import { ARTICLE, network } from "./networks";
+
+const VALUES: Values = {
+  inputs: [2, 3],
+  before: [[5, 1], [9]],
+  after: [[5, 1], [9]],
+  outputs: [9],
+  classification: undefined,
+  warnings: [],
+};
+
+test("a node's sum reads as in the article", () => {
+  const sum = sumOf(ARTICLE, VALUES, 0, 0);
+  expect(sumInWords(sum)).toBe("2 × 1 + 3 × 1 = 5");
+  expect(activationInWords(sum)).toBe("relu → 5");
+});
+
+test("a negative value or weight keeps its sign", () => {
+  expect(sumInWords(sumOf(ARTICLE, VALUES, 0, 1))).toBe("2 × −1 + 3 × 1 = 1");
+  expect(sumInWords(sumOf(ARTICLE, { ...VALUES, inputs: [2, -3] }, 0, 0))).toBe("2 × 1 − 3 × 1 = 5");
+});
+
+test("an input that is not standardized is its value", () => {
+  expect(sumInWords(sumOf(ARTICLE, VALUES, INPUTS, 1))).toBe("3");
+});
+
+test("a standardized input shows how", () => {
+  const version = versionOf({ inputs: { width: "1", features: [{ name: "age", mean: 40, scale: 15 }] }, layers: [] });
+  expect(sumInWords(sumOf(version, { ...VALUES, inputs: [1] }, INPUTS, 0))).toBe("(55 − 40) / 15 = 1");
+});
+
+test("of many products the largest are spelled out, and the rest adds up", () => {
+  const names = ["a", "b", "c", "d", "e"];
+  const version = network(names, [{ name: "sum", from: ["inputs"], weights: [[1, 10, 2, 20, 3]] }]);
+  const sum = sumOf(version, { ...VALUES, inputs: [1, 1, 1, 1, 1], before: [[36]], after: [[36]] }, 0, 0);
+  expect(sumInWords(sum, { terms: 2 })).toBe("1 × 10 + 1 × 20 + 6 (3 more) = 36");
+  const terms = sum.terms.reduce((total, term) => total + term.product, 0);
+  expect(terms).toBe(36);
+});
+
+test("a bias stands at the end", () => {
+  const version = versionOf(
+    { inputs: { width: "1" }, layers: [{ name: "l", kind: "dense", width: "1", nodes: ["n"] }] },
+    { layers: [{ weights: tensorOf([2], 1, 1), bias: tensorOf([-0.5], 1, 1) }] },
+  );
+  const sum = sumOf(version, { ...VALUES, inputs: [3], before: [[5.5]], after: [[5.5]] }, 0, 0);
+  expect(sumInWords(sum)).toBe("3 × 2 − 0.5 = 5.5");
+});
+
+test("each source of a merge has its name in the sum", () => {
+  const version = network(
+    ["a", "b"],
+    [
+      { name: "left", from: ["inputs"], weights: [[1, 0]] },
+      { name: "right", from: ["inputs"], weights: [[0, 1]] },
+      { name: "top", from: ["left", "right"], weights: [[3]], merge: "max" },
+    ],
+  );
+  const values = { ...VALUES, inputs: [2, 7], before: [[2], [7], [21]], after: [[2], [7], [21]] };
+  const sum = sumOf(version, values, 2, 0);
+  expect(sum.terms.map((term) => term.name)).toEqual(["max(left_0, right_0)"]);
+  expect(sumInWords(sum)).toBe("7 × 3 = 21");
+});

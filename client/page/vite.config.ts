@@ -1,0 +1,15 @@
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  // Relative, so that the page also works behind a prefix.
+  base: "./",
+  build: {
+    outDir: "../forwardpass/view/static",
+    emptyOutDir: true,
+    // The content security policy of the server allows no data: scripts or styles.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    target: "es2022",
+  },
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+});
