@@ -82,13 +82,15 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         StoreOpenError: The database cannot be used.
         TokensFileError: The tokens file cannot be used.
         ListenError: The address cannot be listened on.
-        BadSettingsError: A TLS file cannot be read, or a setting needs an extra that is not installed.
+        BadSettingsError: A TLS file cannot be read, a setting needs an extra that is not installed, or other machines
+            could call without a token.
         EngineError: The engine cannot do what another setting needs.
     """
     engine = choose(settings)
     for setting, extra in EXTRAS.items():
         if getattr(settings, setting) is not None:
             require(extra, needed_by=f"setting {setting}")
+    _check_exposure(settings)
     sys.setswitchinterval(SWITCH_INTERVAL)
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file, declared_scopes(SERVICES) | HEALTH_SCOPES)
@@ -112,6 +114,17 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         store.close()
 
 
+def _check_exposure(settings: Settings) -> None:
+    """Warn of addresses at which everybody may do everything, or refuse them."""
+    if settings.tokens_file is not None or not settings.exposed:
+        return
+    where = " and ".join(f"{address} (setting {name})" for name, address in settings.exposed.items())
+    said = f"other machines can reach {where}, and calls need no token: whoever reaches it may do everything"
+    if not settings.insecure:
+        raise BadSettingsError(f"{said}; set tokens_file, listen on 127.0.0.1, or allow it with --insecure")
+    log.warning("%s; this is allowed by the setting insecure", said)
+
+
 async def _serve(
     settings: Settings,
     engine: Engine,
@@ -133,7 +146,7 @@ async def _serve(
     error_mapper, in_flight, broadcast = ErrorMapper(), InFlight(settings.max_in_flight), Broadcast()
     unsubscribe = registry.subscribe(lambda change: broadcast.publish(change.name))
     transport = AsyncioTransport(dispatcher, guard, error_mapper, policy)
-    health = Health(registry, broadcast, tuple(service.full_name for service in SERVICES))
+    health = Health(registry, broadcast, guard, tuple(service.full_name for service in SERVICES))
     networks = NetworkService(registry, broadcast, settings.spec_limits)
     inference = inference_service(
         registry,

@@ -40,7 +40,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     for name, field in Settings.model_fields.items():
         default = "" if field.default is None else f" (default {field.default})"
         help_text = f"{field.description}{default}".replace("%", "%%")
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=help_text)
+        flag: dict[str, Any] = {"dest": name, "metavar": "VALUE", "help": help_text}
+        if field.annotation is bool:
+            flag |= {"nargs": "?", "const": "true"}
+        parser.add_argument(f"--{name.replace('_', '-')}", **flag)
 
 
 def load_settings(flags: dict[str, Any]) -> "Settings":

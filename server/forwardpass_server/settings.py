@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Gt
 from forwardpass.errors import InvalidFieldError
-from forwardpass.listening import is_host_and_port
+from forwardpass.listening import is_host_and_port, is_loopback
 from forwardpass.numerics import Numerics
 from forwardpass.spec import DEFAULT_LIMITS, Limits, check_name
 from pydantic import Field, ValidationError, field_validator
@@ -77,6 +77,11 @@ class Settings(BaseSettings):
     tokens_file: Path | None = Field(
         None,
         description="File of token hashes and scopes (docs/explanation/security.md); without it no call needs a token.",
+    )
+    insecure: bool = Field(
+        False,
+        description="Serve without a tokens file on an address that other machines can reach, so that whoever reaches "
+        "it may do everything; refused unless set.",
     )
     tls_certificate: Path | None = Field(None, description="PEM file of the server's certificate chain; enables TLS.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
@@ -158,6 +163,13 @@ class Settings(BaseSettings):
         """Return the sources in order of precedence: flags, the environment, the file."""
         path = os.environ.get(CONFIG_VARIABLE)
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @property
+    def exposed(self) -> dict[str, str]:
+        """The addresses of calls that other machines can reach, by the names of their settings."""
+        names = [name for name in Settings.model_fields if name.endswith("listen") and name != "metrics_listen"]
+        addresses: dict[str, str | None] = {name: getattr(self, name) for name in names}
+        return {name: address for name, address in addresses.items() if address and not is_loopback(address)}
 
     @property
     def spec_limits(self) -> Limits:

@@ -103,6 +103,7 @@ def test_the_server_understands_its_command_and_environment(name: str, monkeypat
             assert variable["valueFrom"] == {"secretKeyRef": {"name": "database", "key": "url"}}
     settings = Settings()
     if container["args"] == ["serve"]:
+        assert settings.insecure, "in the image it listens on all addresses, without tokens"
         assert pod["terminationGracePeriodSeconds"] > settings.lame_duck + settings.drain_timeout
         liveness = container["livenessProbe"]
         assert liveness["periodSeconds"] * liveness["failureThreshold"] > settings.lame_duck + settings.drain_timeout

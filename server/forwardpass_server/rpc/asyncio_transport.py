@@ -18,6 +18,7 @@ class _Call:
 
     response: "asyncio.Future[RawResponse]"
     request_id: str
+    token: str | None
 
 
 class AsyncioTransport:
@@ -45,7 +46,7 @@ class AsyncioTransport:
         Raises:
             Exception: The error that the response is.
         """
-        call = _Call(self._loop.create_future(), request_id)
+        call = _Call(self._loop.create_future(), request_id, token)
         if not self._gathered:
             self._loop.call_soon(self._flush)
         method = self._guard.method_for(method, token)
@@ -57,7 +58,7 @@ class AsyncioTransport:
             raise
         if isinstance(response, bytes):
             return response
-        raise response
+        raise self._guard.without_names(response, token)
 
     def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
         """Send responses, from any thread."""
@@ -68,7 +69,8 @@ class AsyncioTransport:
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of the requests in a request."""
-        status: bytes = self.error_mapper.map(error, request.key.request_id).status.SerializeToString()
+        shown = self._guard.without_names(error, request.key.token)
+        status: bytes = self.error_mapper.map(shown, request.key.request_id).status.SerializeToString()
         return status
 
     def _flush(self) -> None:

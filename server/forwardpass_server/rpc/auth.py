@@ -1,19 +1,21 @@
 """Authorization: bearer tokens with scopes, kept as hashes.
 
 Without a tokens file every call is allowed. With one, a call needs a token that has the scope of its method,
-which the protos declare (`protos/forwardpass/v1/options.proto`). A method without a scope is denied.
+which the protos declare (`protos/forwardpass/v1/options.proto`). A method without a scope is denied. Names of networks
+are told to callers with the scope `read` only.
 """
 
 import hashlib
 import hmac
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from forwardpass.errors import PermissionDeniedError, UnauthenticatedError
+from forwardpass.errors import NetworkNotFoundError, PermissionDeniedError, UnauthenticatedError
 from forwardpass.method_options import path_of, scope_of
 
 from forwardpass_server.serving import Method
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
 
 OPEN: Final = "open"
+READ: Final = "read"
 TRACE: Final = "trace"
-SCOPES: Final = ("predict", TRACE, "read", "write")
+SCOPES: Final = ("predict", TRACE, READ, "write")
 
 
 def declared_scopes(services: "Iterable[ServiceDescriptor]") -> dict[str, str]:
@@ -64,11 +67,12 @@ class Guard:
         `predict`, `trace`, `read`, `write`. Empty lines and lines that begin with # are skipped.
 
         Raises:
-            TokensFileError: The file cannot be read or a line is not of that form.
+            TokensFileError: The file cannot be read, every user of the machine can, or a line is not of that form.
         """
         if path is None:
             return cls(None, scopes)
         try:
+            _check_private(path.resolve(strict=True))
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise TokensFileError(f"the tokens file {path} cannot be read: {error}") from None
@@ -96,8 +100,26 @@ class Guard:
         if self._tokens is None:
             return
         scope = self._scopes.get(method)
-        if scope == OPEN:
-            return
+        if scope != OPEN:
+            self._check_scope(scope, method, token)
+
+    def check_read(self, method: str, token: str | None) -> None:
+        """Admit a call that may learn which networks there are; raises as `check` does."""
+        if self._tokens is not None:
+            self._check_scope(READ, method, token)
+
+    def without_names(self, error: Exception, token: str | None) -> Exception:
+        """Return an error as a caller may see it: the names of other networks are for callers with the scope `read`."""
+        if self._tokens is None or not isinstance(error, NetworkNotFoundError) or not error.facts.get("nearest"):
+            return error
+        known = self._find(token) if token else None
+        if known is not None and READ in known.scopes:
+            return error
+        message, _, _ = error.message.rpartition("; did you mean")
+        facts: dict[str, Any] = {**error.facts, "nearest": ""}
+        return NetworkNotFoundError(message, **facts)
+
+    def _check_scope(self, scope: str | None, method: str, token: str | None) -> None:
         known = self._find(token) if token else None
         if known is None:
             raise UnauthenticatedError(
@@ -125,6 +147,21 @@ class Guard:
             if hmac.compare_digest(known.sha256, digest):
                 found = known
         return found
+
+
+def _check_private(path: Path) -> None:
+    """Reject a file that every user of the machine can read or write, as its folders permit.
+
+    Raises:
+        TokensFileError: They can.
+        OSError: The file or a folder cannot be looked at.
+    """
+    if not path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        return
+    if all(folder.stat().st_mode & stat.S_IXOTH for folder in path.parents):
+        raise TokensFileError(
+            f"every user of this machine can read or write the tokens file {path}: run `chmod o= {path}`"
+        )
 
 
 def _token(line: str, place: str) -> Token:

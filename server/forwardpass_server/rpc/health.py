@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
 
 from forwardpass_server.registry import Registry
-from forwardpass_server.rpc.auth import OPEN
+from forwardpass_server.rpc.auth import OPEN, Guard
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SERVICE: Final = cast("ServiceDescriptor", DESCRIPTOR.services_by_name["Health"])
 CHECK: Final = f"/{SERVICE.full_name}/Check"
+WATCH: Final = f"/{SERVICE.full_name}/Watch"
 SCOPES: Final = {path_of(method): OPEN for method in SERVICE.methods}
 """The scope of each method: the protocol's own proto cannot declare it."""
 NETWORK_PREFIX: Final = "forwardpass.v1.network/"
@@ -37,11 +38,15 @@ SERVICE_UNKNOWN: Final = _STATES.Value("SERVICE_UNKNOWN")
 
 
 class Health:
-    """Serving status of the server as a whole, of its services, and of each network by its `latest`."""
+    """Serving status of the server as a whole, of its services, and of each network by its `latest`.
 
-    def __init__(self, registry: Registry, broadcast: Broadcast, services: tuple[str, ...]) -> None:
+    It needs no token, but that of a network needs the scope `read`, since it tells whether there is such a network.
+    """
+
+    def __init__(self, registry: Registry, broadcast: Broadcast, guard: Guard, services: tuple[str, ...]) -> None:
         self._registry = registry
         self._broadcast = broadcast
+        self._guard = guard
         self._services = ("", *services)
         self.serving = True
 
@@ -68,17 +73,20 @@ class Health:
         ready = latest.in_service and not self._registry.is_damaged(latest)
         return SERVING if self.serving and ready else NOT_SERVING
 
-    def respond(self, request: bytes) -> bytes:
-        """Respond to a serialized HealthCheckRequest, in any thread.
+    def respond(self, request: bytes, token: str | None) -> bytes:
+        """Respond to a serialized HealthCheckRequest of a caller with a token, in any thread.
 
         Raises:
             MalformedRequestError: It is not a valid message.
             NetworkNotFoundError: There is no such service.
+            UnauthenticatedError: It is about a network, and there is no token that is known.
+            PermissionDeniedError: It is about a network, and the token lacks the scope `read`.
         """
         try:
             service = HealthCheckRequest.FromString(request).service
         except DecodeError:
             raise MalformedRequestError("the request is not a valid HealthCheckRequest", method=CHECK) from None
+        self._check_access(service, CHECK, token)
         state = self.state(service)
         if state is None:
             raise NetworkNotFoundError(
@@ -88,12 +96,13 @@ class Health:
             )
         return HealthCheckResponse(status=state).SerializeToString()
 
-    async def check(self, request: HealthCheckRequest, _: RpcContext) -> HealthCheckResponse:
+    async def check(self, request: HealthCheckRequest, call: RpcContext) -> HealthCheckResponse:
         """Respond once."""
-        return HealthCheckResponse.FromString(self.respond(request.SerializeToString()))
+        return HealthCheckResponse.FromString(self.respond(request.SerializeToString(), call.token))
 
-    async def watch(self, request: HealthCheckRequest, _: RpcContext) -> AsyncIterator[HealthCheckResponse]:
+    async def watch(self, request: HealthCheckRequest, call: RpcContext) -> AsyncIterator[HealthCheckResponse]:
         """Respond now and at each change; end when the server drains."""
+        self._check_access(request.service, WATCH, call.token)
         sent = None
         with self._broadcast.listen() as listener:
             while True:
@@ -112,3 +121,7 @@ class Health:
         for name in (*self._services, DATABASE):
             response.statuses[name].status = self.state(name)
         return cast("Message", response)
+
+    def _check_access(self, service: str, method: str, token: str | None) -> None:
+        if service.startswith(NETWORK_PREFIX):
+            self._guard.check_read(method, token)

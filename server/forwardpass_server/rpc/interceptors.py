@@ -15,6 +15,7 @@ from forwardpass.errors import (
     DeadlineExceededError,
     DrainingError,
     ForwardpassError,
+    NetworkNotFoundError,
     OverloadedError,
     QuotaExceededError,
 )
@@ -125,12 +126,15 @@ def admission(in_flight: InFlight) -> Interceptor:
 
 
 def authorization(guard: Guard) -> Interceptor:
-    """Reject calls that the caller may not make."""
+    """Reject calls that the caller may not make, and keep what it may not learn out of errors."""
 
     @asynccontextmanager
     async def around(call: RpcContext) -> AsyncIterator[None]:
         guard.check(call.method, call.token)
-        yield
+        try:
+            yield
+        except NetworkNotFoundError as error:
+            raise guard.without_names(error, call.token) from None
 
     return around
 

@@ -73,7 +73,7 @@ class NativeTransport:
         dispatcher: Dispatcher,
         *,
         hot: Mapping[str, Method],
-        direct: Mapping[str, Callable[[bytes], bytes]],
+        direct: Mapping[str, Callable[[bytes, str | None], bytes]],
         guard: Guard,
         error_mapper: ErrorMapper,
         in_flight: InFlight,
@@ -87,7 +87,7 @@ class NativeTransport:
             front: Bound, not started.
             dispatcher: Responds to the calls of `hot`.
             hot: The methods whose calls go to the dispatcher, by their paths.
-            direct: What responds to calls that need no batch and no admission, by their paths.
+            direct: What responds to calls that need no batch and no admission, by their paths, from request and token.
             guard: Who may call what.
             error_mapper: Maps errors to statuses.
             in_flight: Counts calls.
@@ -103,7 +103,7 @@ class NativeTransport:
         self._max_gathered = policy.max_gathered_requests
         self._max_request_bytes = max_request_bytes
         self._call_timeout = call_timeout
-        self._methods: dict[int, tuple[str, Method | None, Callable[[bytes], bytes] | None]] = {}
+        self._methods: dict[int, tuple[str, Method | None, Callable[[bytes, str | None], bytes] | None]] = {}
         for path, number in zip(hot, front.add_methods([(path, False) for path in hot]), strict=True):
             # For callers with a token, `_check` finds out which.
             self._methods[number] = (path, hot[path] if guard.closed else guard.method_for(hot[path], None), None)
@@ -156,7 +156,9 @@ class NativeTransport:
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of the requests in a request."""
-        status: bytes = self._error_mapper.map(error, read_metadata(request.details[0])[0]).status.SerializeToString()
+        request_id, token = read_metadata(request.details[0])
+        shown = self._guard.without_names(error, token)
+        status: bytes = self._error_mapper.map(shown, request_id).status.SerializeToString()
         return status
 
     def _serve(self) -> None:
@@ -183,7 +185,7 @@ class NativeTransport:
                 if closed or len(request) > limit:
                     hot = self._check(path, hot, request, details)
                 if direct is not None:
-                    self._front.respond(number, direct(request))
+                    self._front.respond(number, direct(request, read_metadata(details[0])[1] if closed else None))
                     continue
             except Exception as error:  # noqa: BLE001 - becomes the response
                 self._reject(number, details, error)
@@ -226,7 +228,7 @@ class NativeTransport:
         return [call for call in calls if call.key != number]
 
     def _reject(self, number: int, details: Details, error: Exception) -> None:
-        request_id, _ = read_metadata(details[0])
-        mapped = self._error_mapper.map(error, request_id)
+        request_id, token = read_metadata(details[0])
+        mapped = self._error_mapper.map(self._guard.without_names(error, token), request_id)
         trailers = [(STATUS_TRAILER, mapped.status.SerializeToString()), (REQUEST_ID, request_id)]
         self._front.fail(number, mapped.code.value[0], mapped.status.message, trailers)

@@ -203,7 +203,7 @@ class TransportsMachine(RuleBasedStateMachine):
             self.front,  # type: ignore[arg-type] # has what is used
             self.dispatcher,
             hot=HOT,
-            direct={HEALTH: lambda _: b"\x08\x01"},
+            direct={HEALTH: lambda _, __: b"\x08\x01"},
             guard=Guard(None),
             error_mapper=self.error_mapper,
             in_flight=self.in_flight,

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,7 +76,7 @@ class Sqlite:
         self.display_name = str(address.database)
         self.read_options: Mapping[str, Any] = {"read_only": True}
         self.shared = False
-        self._lock = lock_file(address)
+        self._locks = lock_files(address)
         self.engine = make_engine(address, lock_timeout=lock_timeout)
 
     def lock_for_migration(self, connection: Connection) -> None:
@@ -136,10 +137,10 @@ class Sqlite:
 
     def close(self) -> None:
         """Close the file and release its lock."""
+        # Before the locks: closing any descriptor of the file would release the POSIX locks that SQLite has on it.
         self.engine.dispose()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        while self._locks:
+            os.close(self._locks.pop())
 
 
 def resolved(address: URL) -> URL:
@@ -158,17 +159,18 @@ def resolved(address: URL) -> URL:
     return address.set(database=str(Path(address.database).resolve()))
 
 
-def lock_file(address: URL) -> int | None:
-    """Lock a database for this process with a lock file beside it; return the lock file's descriptor.
+def lock_files(address: URL) -> list[int]:
+    """Lock a database for this process; return the descriptors of the locks.
 
-    The kernel releases the lock when the process ends, however it ends. The lock file stays: if it were deleted, two
-    processes could each lock a file of the same name.
+    One lock is on a file beside it, of the same name and `.lock`. On Linux another one is on the database itself, which
+    may have a second name: a hard link. The kernel releases the locks when the process ends, however it ends. The lock
+    file stays: if it were deleted, two processes could each lock a file of the same name.
 
     Raises:
-        StoreOpenError: Another process holds the lock, or the folder cannot be written.
+        StoreOpenError: Another process holds a lock, or the folder cannot be written.
     """
     if not address.database:
-        return None
+        return []
     path = Path(address.database)
     try:
         is_folder, has_folder = path.is_dir(), path.parent.is_dir()
@@ -180,16 +182,36 @@ def lock_file(address: URL) -> int | None:
         raise StoreOpenError(f"the database's folder {path.parent} does not exist; make it, or name another file")
     lock_path = path.with_name(f"{path.name}.lock")
     try:
-        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        locks = [_locked(lock_path, path)]
     except OSError as error:
         raise StoreOpenError(f"the database's lock {lock_path} cannot be opened: {error.strerror}") from None
+    # Elsewhere than on Linux, flock and the POSIX locks of SQLite on one file exclude each other.
+    if sys.platform == "linux":
+        try:
+            locks.append(_locked(path, path))
+        except StoreOpenError:
+            os.close(locks.pop())
+            raise
+        except OSError:
+            pass  # SQLite says why it cannot be opened
+    return locks
+
+
+def _locked(path: Path, database: Path) -> int:
+    """Lock a file, which is made if there is none; return its descriptor.
+
+    Raises:
+        StoreOpenError: Another process has locked it.
+        OSError: It cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         # Not POSIX locks: SQLite uses those, and a process loses all of them when it closes one descriptor.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         raise StoreOpenError(
-            f"the database {path} is in use by another forwardpass-server; stop that one, or use another file"
+            f"the database {database} is in use by another forwardpass-server; stop that one, or use another file"
         ) from None
     return descriptor
 
