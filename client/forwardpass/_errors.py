@@ -64,7 +64,7 @@ def error_from(error: Any, *, target: str, timeout: float | None = None) -> Forw
         target: The server's address, for the message.
         timeout: The timeout of the call in seconds, or None.
     """
-    status = _sent_status(error)
+    status = sent_status(error)
     if status is not None and _detail(status, ErrorInfo) is not None:
         return error_of_status(status)
     code, details = error.code(), error.details() or ""
@@ -80,7 +80,7 @@ def is_stream_reset(error: Any) -> bool:
     When a response has begun, neither gRPC nor a proxy makes the call again:
     https://github.com/grpc/proposal/blob/master/A6-client-retries.md#when-retries-are-valid
     """
-    if _sent_status(error) is not None:
+    if sent_status(error) is not None:
         return False
     code, details = error.code(), error.details() or ""
     # What gRPC makes of a reset stream; of a lost connection it makes UNAVAILABLE, as of one that never was.
@@ -92,7 +92,7 @@ def is_stream_reset(error: Any) -> bool:
 
 def has_server_status(error: Any) -> bool:
     """Return whether a server of ours sent an error, so that the call reached one."""
-    return _sent_status(error) is not None
+    return sent_status(error) is not None
 
 
 def seconds_left(timeout: float | None, begun: float) -> float | None:
@@ -133,7 +133,8 @@ def error_of_status(status: Status) -> ForwardpassError:
     return error
 
 
-def _sent_status(error: Any) -> Status | None:
+def sent_status(error: Any) -> Status | None:
+    """Return the status with its details that a server of ours sent with an error, or None."""
     for key, value in error.trailing_metadata() or ():
         if key == STATUS_HEADER:
             try:

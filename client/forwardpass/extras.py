@@ -31,6 +31,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "sqlalchemy",
             "threadpoolctl",
         ),
+        "view": ("httptools", "starlette", "uvicorn"),
     }
 )
 """The packages of each extra, by the names that they are imported by."""

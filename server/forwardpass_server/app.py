@@ -51,6 +51,7 @@ from forwardpass_server.settings import BadSettingsError, Settings
 
 if TYPE_CHECKING:
     from forwardpass.http_server import HttpServer
+    from forwardpass.view import ViewServer
 
     from forwardpass_server.metrics import MetricsEndpoint
 
@@ -66,7 +67,7 @@ is longer than most calls take altogether."""
 COLLECT_AFTER: Final = 20_000
 """The surplus of new objects over freed ones at which Python collects young cycles; 700 by default."""
 
-EXTRAS: Final = {"rest_listen": "rest", "metrics_listen": "metrics"}
+EXTRAS: Final = {"rest_listen": "rest", "metrics_listen": "metrics", "view_listen": "view"}
 """The extra that a setting needs which is set."""
 
 
@@ -75,8 +76,8 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 
     Args:
         settings: The settings.
-        ready: Called with each address, its port the real one, when calls are taken: that of gRPC, of HTTP and of the
-            metrics, in this order.
+        ready: Called with each address, its port the real one, when calls are taken: that of gRPC, of HTTP, of the
+            metrics and of the page, in this order.
 
     Raises:
         StoreOpenError: The database cannot be used.
@@ -196,9 +197,13 @@ async def _serve(
     rest = _rest(settings, inference, transport, outside, inside, health, policy)
     metrics = _metrics(settings, registry, health, in_flight, error_mapper, engine)
 
+    view = _view(settings, server)
+
     urls = [await rest.start()] if rest else []
     if metrics:
         urls.append(metrics.start())
+    if view:
+        urls.append(await view.start())
     address = await server.start(settings.listen, credentials)
     # What there is now stays. Looking through 70,000 objects for garbage would hold every call for 20 milliseconds.
     gc.collect()
@@ -212,7 +217,9 @@ async def _serve(
     await stop.wait()
     log.info("draining")
     await server.drain(
-        lame_duck=settings.lame_duck, patience=settings.drain_timeout, beside=rest.stop if rest else None
+        lame_duck=settings.lame_duck,
+        patience=settings.drain_timeout,
+        beside=[beside.stop for beside in (rest, view) if beside],
     )
     unsubscribe()
     dispatcher.abandon()
@@ -249,6 +256,21 @@ def _rest(
         serving=lambda: health.serving,
     )
     return HttpServer(app, settings.rest_listen, certificate=settings.tls_certificate, key=settings.tls_key)
+
+
+def _view(settings: Settings, server: Server) -> "ViewServer | None":
+    if settings.view_listen is None:
+        return None
+    from forwardpass.view import ViewServer, local_endpoint  # noqa: PLC0415 - an optional dependency
+
+    return ViewServer(
+        local_endpoint(server.private_address(), timeout=settings.call_timeout),
+        settings.view_listen,
+        name="",
+        certificate=settings.tls_certificate,
+        key=settings.tls_key,
+        max_request_bytes=settings.max_request_bytes,
+    )
 
 
 def _metrics(

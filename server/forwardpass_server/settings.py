@@ -56,6 +56,11 @@ class Settings(BaseSettings):
         description="Address of Prometheus metrics, `HOST:PORT` (docs/reference/metrics.md); off unless set. "
         "Needs the extra `metrics`.",
     )
+    view_listen: str | None = Field(
+        None,
+        description="Address of the page that shows the networks, `HOST:PORT` (docs/how-to/view.md); off unless set. "
+        "Needs the extra `view`.",
+    )
     database: str = Field(
         "sqlite:///forwardpass.db",
         description="URL of the registry's database: `sqlite:///FILE`, or `postgresql://USER@HOST/DATABASE` for "
@@ -131,7 +136,7 @@ class Settings(BaseSettings):
             raise ValueError("must be HOST:PORT, with a port from 0 to 65535, or unix:PATH")
         return value
 
-    @field_validator("rest_listen", "metrics_listen")
+    @field_validator("rest_listen", "metrics_listen", "view_listen")
     @classmethod
     def _http_address(cls, value: str | None) -> str | None:
         if value is not None and not is_host_and_port(value):

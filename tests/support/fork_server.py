@@ -31,6 +31,7 @@ PRELOADED: Final = (
     "forwardpass_server.app",
     "forwardpass_server.metrics",
     "forwardpass_server.oip.rest",
+    "forwardpass.view",
     "psycopg",
     "pygrpc_native",
     "sqlalchemy.dialects.postgresql.psycopg",

@@ -28,6 +28,7 @@ class ServerProcess:
         address: Where it listens.
         rest: The URL where it serves HTTP, if `--rest-listen` is among its flags, else empty.
         metrics: The URL of its metrics, if `--metrics-listen` is among its flags, else empty.
+        view: The URL of its page, if `--view-listen` is among its flags, else empty.
         database: The SQLite file.
         log: The file with what it wrote to stderr.
     """
@@ -61,6 +62,7 @@ class ServerProcess:
         self.address = line.removeprefix(READY).strip()
         self.rest = self._url("--rest-listen")
         self.metrics = self._url("--metrics-listen")
+        self.view = self._url("--view-listen")
 
     def _started(self, arguments: list[str]) -> "tuple[subprocess.Popen[bytes] | ForkedProcess, IO[str]]":
         """Start the process; return it and its stdout."""

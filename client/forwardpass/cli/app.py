@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from forwardpass import Client, __version__, errors
-from forwardpass.cli import files, inference, networks, output, rollout
+from forwardpass import __version__, errors
+from forwardpass.cli import files, inference, networks, output, rollout, viewing
+from forwardpass.cli.common import ConnectionOptions
 from forwardpass.extras import MissingExtraError
 
 EXIT_CODES: Final[dict[type[errors.ForwardpassError], int]] = {
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (files, networks, inference, rollout):
+for module in (files, networks, inference, rollout, viewing):
     module.add_to(app)
 
 
@@ -56,7 +57,7 @@ def common(
     ] = False,
 ) -> None:
     """Keep what every command needs to reach the server."""
-    context.obj = lambda: Client(target, timeout=timeout, token=token, tls=tls)
+    context.obj = ConnectionOptions(target=target, token=token, timeout=timeout, tls=tls)
 
 
 def run() -> NoReturn:

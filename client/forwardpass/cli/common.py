@@ -1,5 +1,6 @@
 """Shared parts of the commands: their arguments, the client, and the report of what was done."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -12,10 +13,26 @@ Version = Annotated[str, typer.Option("--version", help="A version's number or a
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionOptions:
+    """The options before the command: the server and how to connect to it."""
+
+    target: str
+    token: str | None
+    timeout: float
+    tls: bool
+
+
+def connection_options(context: typer.Context) -> ConnectionOptions:
+    """Return the options before the command."""
+    options: ConnectionOptions = context.obj
+    return options
+
+
 def client_of(context: typer.Context) -> Client:
     """Make the client that the options before the command ask for."""
-    client: Client = context.obj()
-    return client
+    options = connection_options(context)
+    return Client(options.target, timeout=options.timeout, token=options.token, tls=options.tls)
 
 
 def say(as_json: bool, value: object, sentence: str) -> None:

@@ -96,6 +96,13 @@ class Server:
         self._broadcast = broadcast
         self._make_native_transport = make_native_transport
         self._native: NativeTransport | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def private_address(self) -> str:
+        """Return the address of a Unix socket on which `start` listens too, without TLS; only this user may connect."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="forwardpass-")
+        return f"{UNIX}{self._folder.name}/grpc"
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
         """Listen on `HOST:PORT` or `unix:PATH`; return the address with the real port.
@@ -105,13 +112,15 @@ class Server:
         """
         check_address(address)
         if self._make_native_transport is None:
+            if self._folder is not None:
+                self._server.add_insecure_port(self.private_address())
             port = await self._start_grpcio(address, credentials)
         else:
             port = await self._start_native(address, self._make_native_transport)
         self._address = address if address.startswith(UNIX) else f"{address.rpartition(':')[0]}:{port}"
         return self._address
 
-    async def drain(self, *, lame_duck: float, patience: float, beside: Stop | None = None) -> None:
+    async def drain(self, *, lame_duck: float, patience: float, beside: Sequence[Stop] = ()) -> None:
         """Stop without losing a call.
 
         gRPC's own graceful stop cancels some calls under load (grpc/grpc#41785), so it comes last, when
@@ -120,7 +129,7 @@ class Server:
         Args:
             lame_duck: Seconds to go on serving while balancers read NOT_SERVING.
             patience: Seconds to wait for calls in flight.
-            beside: Ends a server beside this one when no call is in flight.
+            beside: Each ends a server beside this one when no call is in flight.
         """
         self._health.stop_serving()
         await asyncio.sleep(lame_duck)
@@ -130,14 +139,14 @@ class Server:
             await asyncio.wait_for(self._in_flight.idle(), patience)
         except TimeoutError:
             log.warning("stopping with %d calls in flight", self._in_flight.count)
-        if beside is not None:
-            await beside(max(0.5, end - time.monotonic()))
+        await asyncio.gather(*(stop(max(0.5, end - time.monotonic())) for stop in beside))
         self._broadcast.close()
         if self._native is not None:
             await self._native.relay_all(self._address)
         await self._server.stop(0.5)
         if self._native is not None:
             self._native.close()
+        if self._folder is not None:
             self._folder.cleanup()
 
     async def _start_grpcio(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
@@ -159,10 +168,9 @@ class Server:
         except OSError as error:
             raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from None
         self._native = make_native_transport(front)
-        # Only this user may enter the folder, so no other user can call behind the front.
-        self._folder = tempfile.TemporaryDirectory(prefix="forwardpass-")
-        path = f"{self._folder.name}/grpc"
-        await self._start_grpcio(f"unix:{path}", None)
-        front.set_fallback(path)
+        # Only this user may enter its folder, so no other user can call behind the front.
+        behind = self.private_address()
+        await self._start_grpcio(behind, None)
+        front.set_fallback(behind.removeprefix(UNIX))
         self._native.start()
         return front.bound_port

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from forwardpass.errors import DeadlineExceededError
+from forwardpass.http_server.connected import while_connected
 from google.protobuf.message_factory import GetMessageClass
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -146,7 +147,7 @@ class RestApp:
             async with around_all(self._outside, call):
                 body = await self._body(request)
                 async with around_all(inside, call):
-                    response = await _while_connected(request, work(call, body))
+                    response = await while_connected(request, work(call, body))
         except ClientDisconnect:
             response = Response()  # the client has disconnected
         except HTTPException:
@@ -210,27 +211,3 @@ class RestApp:
         if size <= self._inline_body_bytes:
             return work(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments))
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
-    """Do some work, and cancel it when the client disconnects.
-
-    Raises:
-        ClientDisconnect: The client disconnected before the work was done.
-    """
-    working = asyncio.ensure_future(work)
-    disconnected = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait((working, disconnected), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        disconnected.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    """Wait until the client disconnects; its request was received already."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
