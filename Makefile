@@ -8,12 +8,12 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # What the tests need besides the client.
 TESTED := cli,metrics,onnx,postgres,rest,server,view
 # What is in the image besides the client.
-EXTRAS := metrics postgres rest server
+EXTRAS := metrics postgres rest server view
 # The Pythons besides .venv's, each with these tests: what is likely to differ between them.
 PYTHONS ?= 3.12 3.13 3.14
 PYTHON_TESTS ?= tests/client tests/server/core tests/server/serving --ignore tests/client/importers
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors coverage lock bench prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors coverage lock bench page check-page prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -27,7 +27,7 @@ serve: .venv/installed  ## run a server on port 50051, networks kept in forwardp
 test: .venv/installed  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: check-code check-protos check-deploy  ## lint, types, imports, protos, deployment files
+check: check-code check-protos check-deploy check-page  ## lint, types, imports, protos, deployment files, the built page
 
 check-code: .venv/installed
 	$(BIN)/ruff check
@@ -42,6 +42,12 @@ check-protos: descriptors
 check-deploy: .venv/installed
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.*.yml
 	$(BIN)/hadolint server/Dockerfile
+
+check-page: .venv/installed
+	$(BIN)/python -m tests.packaging.page --check
+
+page: .venv/installed  ## build the page of client/page into the package; needs node
+	$(BIN)/python -m tests.packaging.page
 
 release: .venv/installed  ## build dist/ from the commit, twice in two places, compare both byte by byte, and check them
 	$(BIN)/python -m pip install -qq --group release

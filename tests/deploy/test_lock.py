@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-EXTRAS = ("metrics", "postgres", "rest", "server")
+EXTRAS = ("metrics", "postgres", "rest", "server", "view")
 WANTED = {
     "requirements.lock": [
         *PROJECT["project"]["dependencies"],

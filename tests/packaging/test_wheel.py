@@ -31,6 +31,7 @@ FIND = "import importlib.util, sys; print([name for name in sys.argv[1:] if impo
 NEEDS: dict[str, tuple[str, list[str], str, str]] = {
     "command line": ("", ["--help"], "the command line", "cli"),
     "ONNX export": ("cli", ["export", "article-linear", "--to", "x.onnx"], "an ONNX model", "onnx"),
+    "page": ("cli", ["view"], "forwardpass view", "view"),
     "ONNX import": ("cli", ["import", "{empty}.onnx", "--name", "x"], "an ONNX model", "onnx"),
 }
 """The extra that is installed, the command, and the extra that the command names as missing."""
@@ -80,7 +81,13 @@ def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 def test_the_wheel_has_the_version_and_both_packages(wheel: Path) -> None:
     assert wheel.name == f"forwardpass-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
-        tops = {name.split("/")[0] for name in archive.namelist()}
+        names = set(archive.namelist())
+    tops = {name.split("/")[0] for name in names}
+    static = Path("client/forwardpass/view/static")
+    page = {str(file.relative_to(ROOT / "client")) for file in (ROOT / static).rglob("*") if file.is_file()}
+    assert page
+    assert page <= names
+    assert not any("node_modules" in name or name.startswith("page/") for name in names)
     assert tops == {"forwardpass", "forwardpass_server", f"forwardpass-{__version__}.dist-info"}
 
 
@@ -148,9 +155,10 @@ class TestServer:
         [
             (["--rest-listen", "127.0.0.1:0"], "rest"),
             (["--metrics-listen", "127.0.0.1:0"], "metrics"),
+            (["--view-listen", "127.0.0.1:0"], "view"),
             (["--database", "postgresql:///x"], "postgres"),
         ],
-        ids=["rest", "metrics", "postgres"],
+        ids=["rest", "metrics", "view", "postgres"],
     )
     def test_a_setting_names_the_extra_that_it_needs(
         self, flags: list[str], extra: str, install: Callable[[str], IsolatedInstall], tmp_path: Path
