@@ -1,9 +1,5 @@
 """Clients in other languages, as examples/ has them: of one server, through Envoy, and in a browser."""
 
-import json
-import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -13,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from tests.clients.environments import installed
 from tests.deploy.edge.envoy import ROOT, Edge
 from tests.deploy.edge.fleet import Fleet
+from tests.support.browser import drive, node
 
 NODE: Final = """\
 registered node-bank version 1
@@ -43,20 +39,6 @@ def run_node(address: str, descriptors: Path) -> str:
     return node("node-example", program, address, FORWARDPASS_DESCRIPTORS=str(descriptors))
 
 
-def node(packages: str, program: Path, *arguments: str, **environment: str) -> str:
-    """Run a program with the packages of an environment; return what it prints."""
-    ran = subprocess.run(
-        ["node", str(program), *arguments],  # noqa: S607 - npm installed the packages for it
-        env={**os.environ, "NODE_PATH": str(installed(packages) / "node_modules"), **environment},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
 class QuietFiles(SimpleHTTPRequestHandler):
     """Files of a folder, without a line for each."""
 
@@ -77,11 +59,8 @@ def page() -> Iterator[str]:
 
 
 def test_a_page_by_grpc_web(edge: Edge, page: str) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("there is no chromium here (Debian: apt-get install chromium)")
-    drive = ROOT / "tests" / "deploy" / "edge" / "browser" / "drive.js"
-    shown = json.loads(node("browser", drive, browser, f"{page}?edge=http://{edge.address}"))
+    program = ROOT / "tests" / "deploy" / "edge" / "browser" / "drive.js"
+    shown = drive(program, f"{page}?edge=http://{edge.address}")
     assert shown["problems"] == []
     assert shown["listed"].endswith(" networks")
     assert shown["traced"] == "article-2-hidden version 1: transactions = 182"
