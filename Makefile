@@ -13,7 +13,7 @@ EXTRAS := metrics postgres rest server view
 PYTHONS ?= 3.12 3.13 3.14
 PYTHON_TESTS ?= tests/client tests/server/core tests/server/serving --ignore tests/client/importers
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors coverage lock bench page check-page prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench page check-page prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -24,8 +24,8 @@ demo: .venv/installed  ## see it work: a real server, real networks, in seconds
 serve: .venv/installed  ## run a server on port 50051, networks kept in forwardpass.db
 	@$(BIN)/forwardpass-server serve --listen 127.0.0.1:50051 --database sqlite:///forwardpass.db
 
-test: .venv/installed  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: .venv/installed  ## run the tests, and print what they cover on Python 3.12 and newer
+	@$(BIN)/python -m tests.packaging.run -n 4 --dist loadfile
 
 check: check-code check-protos check-deploy check-page  ## lint, types, imports, protos, deployment files, the built page
 
@@ -99,9 +99,6 @@ test-compose: .venv/installed  ## build the image and start the compose files' s
 
 test-pythons: .venv/installed  ## run a part of the tests on other Pythons, for example PYTHONS=3.13; each in a .venv-pythons-* of its own
 	$(BIN)/python -m tests.packaging.pythons $(PYTHONS) -- -n 2 --dist loadfile $(PYTHON_TESTS)
-
-coverage: .venv/installed  ## print what that part of the tests covers, on the newest Python here; its lines are counted at little cost from 3.12 on
-	$(BIN)/python -m tests.packaging.pythons --coverage $(PYTHONS) -- -n 2 --dist loadfile $(PYTHON_TESTS)
 
 test-floors: .venv-floors/installed  ## run the tests with the oldest dependencies that pyproject.toml allows
 	$(FLOORS)/python -m pytest

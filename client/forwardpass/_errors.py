@@ -70,6 +70,9 @@ def error_from(error: Any, *, target: str, timeout: float | None = None) -> Forw
     code, details = error.code(), error.details() or ""
     if code is Code.DEADLINE_EXCEEDED:
         details = "Deadline Exceeded"  # which gRPC says in several ways
+    if _is_broken_off(code, details):
+        sentence = f"the connection to {target} ended in the middle of a call ({details})"
+        return UnavailableError(sentence, target=target, code=Code.UNAVAILABLE.name, details=details)
     kind = NEAREST.get(code, ForwardpassError)
     return kind(_sentence(code, details, target, timeout), target=target, code=code.name, details=details)
 
@@ -82,12 +85,17 @@ def is_stream_reset(error: Any) -> bool:
     """
     if sent_status(error) is not None:
         return False
-    code, details = error.code(), error.details() or ""
+    code = error.code()
+    return _is_broken_off(code, error.details() or "") or (code is Code.UNAVAILABLE and bool(error.initial_metadata()))
+
+
+def _is_broken_off(code: grpc.StatusCode, details: str) -> bool:
+    """Return whether gRPC's own INTERNAL stands for a call that ended with its connection."""
     # What gRPC makes of a reset stream; of a lost connection it makes UNAVAILABLE, as of one that never was.
-    reset = code is Code.INTERNAL and "RST_STREAM" in details
+    reset = "RST_STREAM" in details
     # What grpc.aio makes of a call that ended while it sent a request: the call's own status is lost.
-    lost = code is Code.INTERNAL and "Internal error from Core" in details
-    return reset or lost or (code is Code.UNAVAILABLE and bool(error.initial_metadata()))
+    lost = "Internal error from Core" in details
+    return code is Code.INTERNAL and (reset or lost)
 
 
 def has_server_status(error: Any) -> bool:

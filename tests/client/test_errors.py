@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 import pytest
 from forwardpass import errors
-from forwardpass._errors import NEAREST, error_of_status, is_stream_reset
+from forwardpass._errors import NEAREST, error_from, error_of_status, is_stream_reset
 from forwardpass._transport.proxies import proxy_of
 from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.reasons import DOMAIN, REASONS
@@ -187,13 +187,17 @@ class TestBrokenOff:
         ("code", "details", "expected"),
         [
             (Code.INTERNAL, "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))", True),
+            (Code.INTERNAL, "Internal error from Core", True),
             (Code.INTERNAL, "the server met an unexpected error", False),
             (Code.UNAVAILABLE, "failed to connect to all addresses", False),
         ],
     )
     def test_what_that_looks_like(self, code: grpc.StatusCode, details: str, *, expected: bool) -> None:
         empty = grpc.aio.Metadata()
-        assert is_stream_reset(grpc.aio.AioRpcError(code, empty, empty, details=details)) is expected
+        error = grpc.aio.AioRpcError(code, empty, empty, details=details)
+        assert is_stream_reset(error) is expected
+        is_internal = type(error_from(error, target="here:1")) is errors.InternalError
+        assert is_internal is (code is Code.INTERNAL and not expected)
 
 
 class TestProxies:

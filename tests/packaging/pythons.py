@@ -1,8 +1,7 @@
-"""Run the tests on other Pythons: `python -m tests.packaging.pythons [--coverage] 3.12 3.13 -- tests/client`.
+"""Run the tests on other Pythons: `python -m tests.packaging.pythons 3.12 3.13 -- tests/client`.
 
 Each Python has an environment of its own, `.venv-pythons-X.Y`, made once and again after a change of pyproject.toml. A
-Python that the machine does not have is left out, and said so. With `--coverage` only the newest one
-runs, and prints what the tests cover: from 3.12 on, Python counts lines at almost no cost.
+Python that the machine does not have is left out, and said so. `tests.packaging.run` prints what the tests cover.
 """
 
 import os
@@ -13,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COVERAGE = ROOT / "build" / "coverage"
 EXTRAS = "cli,metrics,onnx,postgres,rest,server"
 
 
@@ -51,35 +49,20 @@ def environment(version: str, python: Path) -> Path:
     return own
 
 
-def run(python: Path, arguments: Sequence[str], *, coverage: bool) -> int:
-    """Run pytest by a Python of an environment; return its exit code."""
-    if not coverage:
-        return subprocess.run([python, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode
-    shutil.rmtree(COVERAGE, ignore_errors=True)
-    COVERAGE.mkdir(parents=True)
-    measured = [str(python), "-m", "coverage", "run", "-m", "pytest", *arguments]
-    ended = subprocess.run(measured, cwd=ROOT, env={**os.environ, "COVERAGE_CORE": "sysmon"}, check=False)
-    for report in (["combine", "--quiet"], ["report"]):
-        subprocess.run([python, "-m", "coverage", *report], cwd=ROOT, check=True)
-    return ended.returncode
-
-
-def main(versions: Sequence[str], arguments: Sequence[str], *, coverage: bool) -> int:
-    """Run pytest on each version; return the exit code of the first that failed, or 0."""
-    found = {version: python for version in versions if (python := interpreter(version))}
-    for version in sorted({*versions} - {*found}):
-        print(f"Python {version} is not on this machine: left out", flush=True)
-    if coverage:
-        found = dict([*found.items()][-1:])
+def main(versions: Sequence[str], arguments: Sequence[str]) -> int:
+    """Run pytest on each version; return the exit code of the last that failed, or 0."""
     code = 0
-    for version, python in found.items():
+    for version in versions:
+        python = interpreter(version)
+        if python is None:
+            print(f"Python {version} is not on this machine: left out", flush=True)
+            continue
         print(f"Python {version}: {python}", flush=True)
-        code = run(environment(version, python), arguments, coverage=coverage) or code
+        tests = [environment(version, python), "-m", "tests.packaging.run", *arguments]
+        code = subprocess.run(tests, cwd=ROOT, check=False).returncode or code
     return code
 
 
 if __name__ == "__main__":
     place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    given = sys.argv[1:place]
-    versions = [version for version in given if version != "--coverage"]
-    raise SystemExit(main(versions, sys.argv[place + 1 :], coverage="--coverage" in given))
+    raise SystemExit(main(sys.argv[1:place], sys.argv[place + 1 :]))
