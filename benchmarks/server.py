@@ -36,7 +36,7 @@ class Process:
         self._begun = time.perf_counter()
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
-                pinned(SERVER_CORE, *command), stdout=subprocess.PIPE, stderr=errors, text=True
+                pinned(SERVER_CORE, *command), stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment()
             )
         assert self._process.stdout is not None
         readable, _, _ = select.select([self._process.stdout], [], [], 120)
@@ -71,6 +71,11 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment for a server that keeps its modules compiled, as an installed one has them."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Server(Process):

@@ -51,7 +51,7 @@ def call(channel: grpc.Channel, method: str, request: Message | bytes, **options
     """Call a unary method with the bytes of a request; return the bytes of the response."""
     data = request if isinstance(request, bytes) else request.SerializeToString()
     multicallable: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
-    return multicallable(data, **{"timeout": 20, **options})
+    return multicallable(data, **{"timeout": 60, **options})
 
 
 def refused(channel: grpc.Channel, method: str, request: Message | bytes, **options: Any) -> CallError:
