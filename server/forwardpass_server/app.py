@@ -120,10 +120,10 @@ def _check_exposure(settings: Settings) -> None:
     if settings.tokens_file is not None or not settings.exposed:
         return
     where = " and ".join(f"{address} (setting {name})" for name, address in settings.exposed.items())
-    said = f"other machines can reach {where}, and calls need no token: whoever reaches it may do everything"
+    sentence = f"other machines can reach {where}, and calls need no token: everyone who reaches it may do everything"
     if not settings.insecure:
-        raise BadSettingsError(f"{said}; set tokens_file, listen on 127.0.0.1, or allow it with --insecure")
-    log.warning("%s; this is allowed by the setting insecure", said)
+        raise BadSettingsError(f"{sentence}; set tokens_file, listen on 127.0.0.1, or allow it with --insecure")
+    log.warning("%s; this is allowed by the setting insecure", sentence)
 
 
 async def _serve(

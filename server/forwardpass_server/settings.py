@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     )
     insecure: bool = Field(
         False,
-        description="Serve without a tokens file on an address that other machines can reach, so that whoever reaches "
-        "it may do everything; refused unless set.",
+        description="Serve without a tokens file on an address that other machines can reach, so that everyone who "
+        "reaches it may do everything; refused unless set.",
     )
     tls_certificate: Path | None = Field(None, description="PEM file of the server's certificate chain; enables TLS.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")

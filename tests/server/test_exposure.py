@@ -72,7 +72,7 @@ def test_an_open_server_that_is_allowed_warns_at_every_start(start_server: Calla
     for starts in (1, 2):
         warnings = [line for line in server.log.read_text().splitlines() if '"level": "warning"' in line]
         assert len(warnings) == starts
-        assert "whoever reaches it may do everything" in warnings[-1]
+        assert "everyone who reaches it may do everything" in warnings[-1]
         assert server.stop() == 0
         server.start()
 
@@ -107,15 +107,15 @@ def test_names_are_for_callers_who_may_read(start_server: Callable[..., ServerPr
 
         request = predict_request(NEAR, [1, 2])
         many = PredictManyRequest(requests=[request])
-        for scopes, told in (("predict", False), ("predict,read", True)):
+        for scopes, is_named in (("predict", False), ("predict,read", True)):
             error = refused(channel, f"{PREDICTIONS}Predict", request, **options(scopes))
             assert error.reason == "NETWORK_NOT_FOUND"
-            assert ("article-linear" in error.facts["nearest"]) == told
-            assert ("did you mean" in error.message) == told
+            assert ("article-linear" in error.facts["nearest"]) == is_named
+            assert ("did you mean" in error.message) == is_named
             results = PredictManyResponse.FromString(
                 call(channel, f"{PREDICTIONS}PredictMany", many, **options(scopes))
             )
-            assert ("did you mean" in results.results[0].error.message) == told
+            assert ("did you mean" in results.results[0].error.message) == is_named
             infer = {"inputs": [{"name": "inputs", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]}
             http = Http(server.rest)
             response = http.post(f"/v2/models/{NEAR}/infer", infer, authorization=f"Bearer {scopes}")

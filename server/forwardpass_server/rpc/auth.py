@@ -2,7 +2,7 @@
 
 Without a tokens file every call is allowed. With one, a call needs a token that has the scope of its method,
 which the protos declare (`protos/forwardpass/v1/options.proto`). A method without a scope is denied. Names of networks
-are told to callers with the scope `read` only.
+are shown to callers with the scope `read` only.
 """
 
 import hashlib
