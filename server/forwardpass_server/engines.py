@@ -5,6 +5,7 @@ behind it for all others. `grpcio` is grpc.aio alone. docs/explanation/engines.m
 """
 
 import importlib.util
+import ipaddress
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from forwardpass_server.settings import Settings
 
 PACKAGE: Final = "pygrpc_native"
+
+UNBOUNDED: Final = (
+    "engine native, which has no bound on what a compressed message unpacks to, listens to other machines on %s; let "
+    "only a proxy reach it that refuses compressed requests, or use --engine grpcio"
+)
+"""The warning where native is set and other machines may connect (docs/explanation/reliability.md)."""
 
 
 class Engine(Enum):
@@ -26,7 +33,7 @@ class EngineError(Exception):
 
 
 def choose(settings: "Settings") -> Engine:
-    """Return the engine to run; `auto` is native if it is installed and can do what the settings need.
+    """Return the engine to run; `auto` is native if it is installed, safe here, and can do what the settings need.
 
     Raises:
         EngineError: The setting is `native`, and that engine cannot do what another setting needs.
@@ -34,11 +41,22 @@ def choose(settings: "Settings") -> Engine:
     if settings.engine == Engine.GRPCIO.value:
         return Engine.GRPCIO
     obstacle = _obstacle(settings)
-    if obstacle is None:
+    if obstacle is None and (settings.engine == Engine.NATIVE.value or not is_open(settings.listen)):
         return Engine.NATIVE
     if settings.engine == Engine.NATIVE.value:
         raise EngineError(f"engine native: {obstacle}; remove that setting, or use --engine grpcio")
     return Engine.GRPCIO
+
+
+def is_open(address: str) -> bool:
+    """Return whether other machines may connect to a listen address."""
+    if address.startswith("unix:"):
+        return False
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
 
 
 def _obstacle(settings: "Settings") -> str | None:

@@ -9,8 +9,12 @@ from typing import Any, Final, cast
 
 import grpc
 from forwardpass.v1 import network_service_pb2
-from forwardpass_server.rpc.methods import Service, handlers
+from forwardpass_server.memory import Arrivals
+from forwardpass_server.rpc.methods import Around, Service, handlers
 from forwardpass_server.rpc.prediction_service import prediction_service
+from forwardpass_server.rpc.receiving import Receiver
+
+from tests.support.serving import idle_watch
 
 IN_USE: Final = "/test.Heap/InUse"
 PLAIN: Final = "/test.Heap/Plain"
@@ -51,14 +55,15 @@ _NEVER: Final = cast("Any", _Never())
 
 async def serve() -> None:
     server = grpc.aio.server()
+    around = Around(receiver=Receiver(Arrivals(2**30, 60.0), idle_watch(), max_request_bytes=2**20), outside=())
     own = {"InUse": _in_use, "Plain": _never}
     server.add_generic_rpc_handlers(
         [
             grpc.method_handlers_generic_handler(
                 "test.Heap", {name: grpc.unary_unary_rpc_method_handler(method) for name, method in own.items()}
             ),
-            handlers(prediction_service(_NEVER), _NEVER, []),
-            handlers(Service(NETWORK_SERVICE, _NEVER), _NEVER, []),
+            handlers(prediction_service(_NEVER), _NEVER, around),
+            handlers(Service(NETWORK_SERVICE, _NEVER), _NEVER, around),
         ]
     )
     port = server.add_insecure_port("127.0.0.1:0")

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
+from forwardpass_server.memory import MemoryWatch, Sockets
 from forwardpass_server.registry import Registry
 from forwardpass_server.serving import (
     BatchingPolicy,
@@ -31,6 +32,11 @@ def make_predictor(registry: Registry, limits: WorkLimits = LIMITS, policy: Batc
 def make_dispatcher(registry: Registry, policy: BatchingPolicy = POLICY, *, workers: int = 1) -> Dispatcher:
     """A dispatcher of a registry, with threads of its own; close it."""
     return Dispatcher(make_predictor(registry, policy=policy), Shadows(registry, policy), Workers(workers), policy)
+
+
+def idle_watch() -> MemoryWatch:
+    """A watch that is not started."""
+    return MemoryWatch(Sockets(), max_memory=2**30, max_arrivals=2**27, receive_timeout=60.0, plan_bytes=lambda: 0)
 
 
 def finish(coroutine: Coroutine[Any, Any, Result]) -> Result:

@@ -10,12 +10,13 @@ from forwardpass_server.rpc.health import SCOPES as HEALTH_SCOPES
 from forwardpass_server.rpc.health import SERVICE as HEALTH_SERVICE
 from forwardpass_server.rpc.health import Health
 from forwardpass_server.rpc.interceptors import InFlight, Interceptor, admission, authorization, deadline, errors
-from forwardpass_server.rpc.methods import Service, UnknownMethods, handlers
+from forwardpass_server.rpc.methods import Around, Service, UnknownMethods, handlers
 from forwardpass_server.rpc.native_transport import NativeTransport
 from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
 from forwardpass_server.rpc.network_service import NetworkService
 from forwardpass_server.rpc.prediction_service import SERVICE as PREDICTION_SERVICE
 from forwardpass_server.rpc.prediction_service import prediction_service
+from forwardpass_server.rpc.receiving import Receiver
 from forwardpass_server.rpc.reflection import reflection_services
 from forwardpass_server.rpc.server import Server, grpc_server
 
@@ -25,6 +26,7 @@ __all__ = [
     "HEALTH_SERVICE",
     "NETWORK_SERVICE",
     "PREDICTION_SERVICE",
+    "Around",
     "AsyncioTransport",
     "Broadcast",
     "ErrorMapper",
@@ -34,6 +36,7 @@ __all__ = [
     "Interceptor",
     "NativeTransport",
     "NetworkService",
+    "Receiver",
     "Server",
     "Service",
     "TokensFileError",

@@ -21,7 +21,7 @@ from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import Interceptor, around_all
-from forwardpass_server.rpc.receiving import no_request, receive, receive_one
+from forwardpass_server.rpc.receiving import Receiver, no_request
 from forwardpass_server.serving import Method
 
 
@@ -49,16 +49,29 @@ class Service:
         return getattr(self.servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
 
 
-def handlers(
-    service: Service, transport: AsyncioTransport, interceptors: Sequence[Interceptor]
-) -> grpc.GenericRpcHandler:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Around:
+    """What every call goes through.
+
+    Attributes:
+        receiver: Receives the request.
+        outside: The interceptors around receiving the request.
+        inside: The interceptors around a call whose request has arrived.
+    """
+
+    receiver: Receiver
+    outside: Sequence[Interceptor]
+    inside: Sequence[Interceptor] = ()
+
+
+def handlers(service: Service, transport: AsyncioTransport, around: Around) -> grpc.GenericRpcHandler:
     """Make the handler of a service; a missing method is an AttributeError here, not later."""
 
     def handler(method: MethodDescriptor) -> Any:
         path = f"/{service.descriptor.full_name}/{method.name}"
         if method.name in service.hot:
-            return _hot(path, service.hot[method.name], transport, interceptors)
-        return _handler(path, method, service.behaviour(method.name), interceptors)
+            return _hot(path, service.hot[method.name], transport, around)
+        return _handler(path, method, service.behaviour(method.name), around)
 
     methods = service.descriptor.methods
     return grpc.method_handlers_generic_handler(
@@ -66,23 +79,24 @@ def handlers(
     )
 
 
-def _hot(path: str, method: Method, transport: AsyncioTransport, interceptors: Sequence[Interceptor]) -> Any:
+def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around) -> Any:
     async def behaviour(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-        request = await receive_one(context)
         call = RpcContext.of(path, context, streaming=False)
-        async with around_all(interceptors, call):
-            if request is None:
-                raise no_request(path)
-            return await transport.call(
-                method, request, request_id=call.request_id, token=call.token, expires=call.expires
-            )
+        async with around_all(around.outside, call):
+            request = await around.receiver.one(context)
+            async with around_all(around.inside, call):
+                if request is None:
+                    raise no_request(path)
+                return await transport.call(
+                    method, request, request_id=call.request_id, token=call.token, expires=call.expires
+                )
         raise AssertionError("an interceptor swallowed an exception")
 
     return grpc.stream_unary_rpc_method_handler(behaviour)
 
 
-def _handler(path: str, method: MethodDescriptor, behaviour: Any, interceptors: Sequence[Interceptor]) -> Any:
-    streaming = bool(method.server_streaming)
+def _handler(path: str, method: MethodDescriptor, behaviour: Any, around: Around) -> Any:
+    receiver, streaming = around.receiver, bool(method.server_streaming)
 
     def read(data: bytes | None) -> Message:
         if data is None:
@@ -93,26 +107,28 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, interceptors: 
             raise MalformedRequestError(f"the request is not a valid {method.input_type.name}", method=path) from None
 
     async def read_each(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
-        while (data := await receive(context)) is not None:
+        while (data := await receiver.each(context)) is not None:
             yield read(data)
 
     async def unary(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-        received = None if method.client_streaming else await receive_one(context)
         call = RpcContext.of(path, context, streaming=False)
-        async with around_all(interceptors, call):
-            request = read_each(context) if method.client_streaming else read(received)
-            response: Message = await behaviour(request, call)
-            return response.SerializeToString()
+        async with around_all(around.outside, call):
+            received = None if method.client_streaming else await receiver.one(context)
+            async with around_all(around.inside, call):
+                request = read_each(context) if method.client_streaming else read(received)
+                response: Message = await behaviour(request, call)
+                return response.SerializeToString()
         raise AssertionError("an interceptor swallowed an exception")
 
     async def stream(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        received = None if method.client_streaming else await receive_one(context)
         call = RpcContext.of(path, context, streaming=True)
-        async with around_all(interceptors, call):
-            request = read_each(context) if method.client_streaming else read(received)
-            async with aclosing(behaviour(request, call)) as responses:
-                async for response in responses:
-                    await context.write(response.SerializeToString())
+        async with around_all(around.outside, call):
+            received = None if method.client_streaming else await receiver.one(context)
+            async with around_all(around.inside, call):
+                request = read_each(context) if method.client_streaming else read(received)
+                async with aclosing(behaviour(request, call)) as responses:
+                    async for response in responses:
+                        await context.write(response.SerializeToString())
 
     return grpc.stream_stream_rpc_method_handler(stream) if streaming else grpc.stream_unary_rpc_method_handler(unary)
 

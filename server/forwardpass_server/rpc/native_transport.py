@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from forwardpass.errors import ForwardpassError
 
+from forwardpass_server.memory import MemoryWatch
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import REQUEST_ID, read_metadata
 from forwardpass_server.rpc.error_mapping import STATUS_TRAILER, ErrorMapper
@@ -78,6 +79,7 @@ class NativeTransport:
         error_mapper: ErrorMapper,
         in_flight: InFlight,
         policy: BatchingPolicy,
+        watch: MemoryWatch,
         max_request_bytes: int,
         call_timeout: float,
     ) -> None:
@@ -92,6 +94,7 @@ class NativeTransport:
             error_mapper: Maps errors to statuses.
             in_flight: Counts calls.
             policy: How many calls are taken at once.
+            watch: Is told of requests that were received, while it counts them.
             max_request_bytes: The largest request.
             call_timeout: Seconds that a call may take at most.
         """
@@ -100,6 +103,7 @@ class NativeTransport:
         self._guard = guard
         self._error_mapper = error_mapper
         self._in_flight = in_flight
+        self._watch = watch
         self._max_gathered = policy.max_gathered_requests
         self._max_request_bytes = max_request_bytes
         self._call_timeout = call_timeout
@@ -172,6 +176,10 @@ class NativeTransport:
                         self._reject(number, details, error)
 
     def _take(self, events: Sequence[Any]) -> None:
+        if self._watch.armed:
+            for _, _, _, request, _, details in events:
+                if details is not None:
+                    self._watch.note_given(details[1], len(request))
         calls: list[RawRequest] = []
         now = time.monotonic()
         longest = now + self._call_timeout

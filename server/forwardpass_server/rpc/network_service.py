@@ -21,11 +21,13 @@ from forwardpass.errors import (
 from forwardpass.v1 import network_service_pb2 as v1
 from forwardpass.v1.network_pb2 import Network, NetworkVersion
 
+from forwardpass_server.memory import Arrivals
 from forwardpass_server.registry import LATEST, NetworkState, Registered, Registry, VersionState
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.convert import move_message, network_message, shadow_report, version_message
 from forwardpass_server.rpc.read_at_revision import read_at_revision, snapshot_at_revision
+from forwardpass_server.rpc.receiving import host_of, peer_of
 from forwardpass_server.serving import lower_priority
 
 SERVICE: Final = v1.DESCRIPTOR.services_by_name["NetworkService"]
@@ -38,10 +40,11 @@ T = TypeVar("T")
 class NetworkService:
     """The registry over gRPC. The event loop never waits for the disk: that is done in threads."""
 
-    def __init__(self, registry: Registry, broadcast: Broadcast, limits: spec.Limits) -> None:
+    def __init__(self, registry: Registry, broadcast: Broadcast, limits: spec.Limits, uploads: Arrivals) -> None:
         self._registry = registry
         self._broadcast = broadcast
         self._limits = limits
+        self._uploads = uploads
         # Of its own, so that calls waiting for a slow disk leave other threads free.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="registry", initializer=lower_priority)
 
@@ -66,7 +69,7 @@ class NetworkService:
         return v1.RegisterNetworkResponse(**self._registered(await self._in_thread(register)))
 
     async def upload_network(
-        self, requests: AsyncIterator[v1.UploadNetworkRequest], _: RpcContext
+        self, requests: AsyncIterator[v1.UploadNetworkRequest], call: RpcContext
     ) -> v1.UploadNetworkResponse:
         """Register a spec that came as the chunks of a safetensors file."""
         first = await anext(requests, None)
@@ -82,14 +85,16 @@ class NetworkService:
                 quotaLimit=self._limits.max_network_bytes,
                 setting="max_network_bytes",
             )
-        chunks, size = [], 0
-        async for request in requests:
-            if request.WhichOneof("part") != "chunk":
-                raise _invalid("chunk", "is missing; every message after the first has a chunk")
-            chunks.append(request.chunk)
-            size += len(request.chunk)
-            if size > header.size_bytes:
-                break
+        if header.size_bytes > self._uploads.max_bytes:
+            raise QuotaExceededError(
+                f"header.size_bytes is {header.size_bytes:,}; uploads may hold {self._uploads.max_bytes:,} bytes here "
+                "(three eighths of the setting `max_memory`)",
+                quotaValue=header.size_bytes,
+                quotaLimit=self._uploads.max_bytes,
+                setting="max_memory",
+            )
+        chunks = await self._receive_chunks(requests, header.size_bytes, call)
+        size = sum(map(len, chunks))
         if size != header.size_bytes:
             raise _invalid("chunk", f"the file has {size} bytes so far; the header says {header.size_bytes}")
 
@@ -102,6 +107,45 @@ class NetworkService:
             )
 
         return v1.UploadNetworkResponse(**self._registered(await self._in_thread(register)))
+
+    async def _receive_chunks(
+        self, requests: AsyncIterator[v1.UploadNetworkRequest], size: int, call: RpcContext
+    ) -> list[bytes]:
+        """Receive the chunks of an upload, until they have more bytes than they should have together.
+
+        Raises:
+            OverloadedError: Uploads hold too many bytes, and this one has to go.
+            DeadlineExceededError: The next chunk does not arrive in time.
+        """
+        chunks: list[bytes] = []
+        errors: list[Exception] = []
+
+        def give_up(error: Exception) -> None:
+            errors.append(error)
+            limit.reschedule(0)
+
+        caller = "" if call.servicer is None else host_of(peer_of(call.servicer))
+        try:
+            async with asyncio.timeout(None) as limit:
+                upload = self._uploads.begin(caller, give_up)
+                try:
+                    async for request in requests:
+                        if request.WhichOneof("part") != "chunk":
+                            raise _invalid("chunk", "is missing; every message after the first has a chunk")
+                        chunks.append(request.chunk)
+                        self._uploads.grow(upload, len(request.chunk))
+                        self._uploads.restart(upload)
+                        size -= len(request.chunk)
+                        if size < 0:
+                            break
+                finally:
+                    self._uploads.end(upload)
+        except TimeoutError:
+            if not errors:
+                raise
+            chunks.clear()  # the error holds this frame
+            raise errors.pop() from None
+        return chunks
 
     async def get_network(self, request: v1.GetNetworkRequest, _: RpcContext) -> v1.GetNetworkResponse:
         """Get a network, one of its versions, and on request the spec."""

@@ -3,13 +3,21 @@
 It loses what it prepared for a message when the task that waits for it is cancelled: about 100 bytes, for good
 (https://github.com/grpc/grpc/issues/43360). Where a method has one request, gRPC itself waits for it, in the task that
 it cancels. So all methods are registered as having a stream of requests, which is the same on the wire, and wait here.
+
+Waiting here also means that a call is authorized before gRPC receives its request, of which it buffers whatever has
+arrived, and that a request which arrives slowly is counted and timed (`Arrivals`).
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
+from urllib.parse import unquote
 
 import grpc
 from forwardpass.errors import MalformedRequestError
+
+from forwardpass_server.memory import SOON, Arrivals, MemoryWatch
 
 FOLLOWS_WITHIN: Final = 0.05
 """Seconds in which a cancellation follows the end of a call's messages."""
@@ -33,13 +41,93 @@ def _forget(reading: "asyncio.Future[Any]") -> None:
         reading.exception()
 
 
-async def receive_one(context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:
-    """Wait for the one message of a call; return None when the caller sends none."""
-    message = await receive(context)
-    if message is None:
-        # That is also how gRPC announces that the caller disconnected; the cancellation follows.
-        await asyncio.sleep(FOLLOWS_WITHIN)
-    return message
+class Receiver:
+    """Receives the requests of the grpc.aio server."""
+
+    def __init__(self, arrivals: Arrivals, watch: MemoryWatch, *, max_request_bytes: int) -> None:
+        """Make a receiver.
+
+        Args:
+            arrivals: The requests that are arriving.
+            watch: Is told of messages that were received.
+            max_request_bytes: The largest request, which gRPC itself enforces.
+        """
+        self._arrivals = arrivals
+        self._watch = watch
+        self._max_request_bytes = max_request_bytes
+
+    async def one(self, context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:
+        """Wait for the one message of a call; return None when the caller sends none.
+
+        Raises:
+            DeadlineExceededError: It does not arrive in time.
+            OverloadedError: Too many requests are arriving slowly.
+        """
+        loop = asyncio.get_running_loop()
+        message: asyncio.Future[Any] = loop.create_future()
+        # A task of its own, which is not cancelled with the waiting; it ends with the call, at the latest.
+        asyncio.ensure_future(context.read()).add_done_callback(partial(_deliver, message))
+        end: list[Callable[[], None]] = []
+        timer = loop.call_later(SOON, self._count, context, message, end)
+        try:
+            received = await message
+        finally:
+            timer.cancel()
+            for forget in end:
+                forget()
+        if received is grpc.aio.EOF:
+            # That is also how gRPC announces that the caller disconnected; the cancellation follows.
+            await asyncio.sleep(FOLLOWS_WITHIN)
+            return None
+        if self._watch.armed:
+            self._watch.note_given(peer_of(context), len(received))
+        return received  # type: ignore[no-any-return] # gRPC's stubs do not say that it is bytes
+
+    async def each(self, context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:
+        """Wait for the next message of a stream; return None when there will be none."""
+        received = await receive(context)
+        if received is not None and self._watch.armed:
+            self._watch.note_given(peer_of(context), len(received))
+        return received
+
+    def _count(
+        self,
+        context: grpc.aio.ServicerContext[Any, Any],
+        message: "asyncio.Future[Any]",
+        end: list[Callable[[], None]],
+    ) -> None:
+        """Count a request that does not arrive at once; it may become as large as any."""
+
+        def give_up(error: Exception) -> None:
+            if not message.done():
+                message.set_exception(error)
+
+        caller = host_of(peer_of(context))
+        arrival = self._arrivals.begin(caller, give_up, self._max_request_bytes)
+        end.append(partial(self._arrivals.end, arrival))
+
+
+def peer_of(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    """Return the address of the caller: `HOST:PORT`, `[HOST]:PORT`, or that of the private socket."""
+    return unquote(context.peer()).partition(":")[2]
+
+
+def host_of(peer: str) -> str:
+    """Return an address without its port."""
+    return peer.rpartition(":")[0]
+
+
+def _deliver(message: "asyncio.Future[Any]", reading: "asyncio.Future[Any]") -> None:
+    """Hand what was read to whoever waits for it, if anyone does."""
+    error = None if reading.cancelled() else reading.exception()
+    if message.done():
+        return
+    if reading.cancelled():
+        message.cancel()
+    elif error is not None:
+        message.set_exception(error)
+    else:
+        message.set_result(reading.result())
 
 
 def no_request(method: str) -> MalformedRequestError:

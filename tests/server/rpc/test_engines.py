@@ -22,6 +22,8 @@ from forwardpass.errors import DrainingError, ForwardpassError
 from forwardpass.v1 import network_service_pb2, prediction_service_pb2
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictRequest, PredictResponse
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
+from forwardpass_server import engines
+from forwardpass_server.settings import Settings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
@@ -536,3 +538,32 @@ def test_after_the_drain_there_is_draining_or_no_connection(tmp_path: Path, engi
     assert rejections
     # gRPC's stop may cancel a call that came after the last response: https://github.com/grpc/grpc/issues/41785
     assert Code.UNAVAILABLE in {code for code, _ in rejections} <= {Code.UNAVAILABLE, Code.CANCELLED}, rejections
+
+
+@pytest.mark.parametrize(
+    ("address", "opened"),
+    [
+        ("127.0.0.1:50051", False),
+        ("127.8.8.8:0", False),
+        ("[::1]:0", False),
+        ("localhost:0", False),
+        ("unix:/run/forwardpass", False),
+        ("0.0.0.0:50051", True),
+        ("[::]:50051", True),
+        ("192.0.2.1:50051", True),
+        ("example.org:50051", True),
+    ],
+)
+def test_an_open_address_gets_the_engine_with_bounds(address: str, opened: bool) -> None:
+    assert engines.is_open(address) is opened
+    for chosen in ("auto", "native"):
+        engine = engines.choose(Settings(listen=address, engine=chosen))
+        assert engine is (engines.Engine.GRPCIO if opened and chosen == "auto" else engines.Engine.NATIVE)
+
+
+def test_native_on_an_open_address_warns(tmp_path: Path) -> None:
+    ended = serve(tmp_path, "--engine=native", "--listen=0.0.0.0:0")
+    assert ended.returncode == 0
+    (warning,) = [line for line in map(json.loads, ended.stderr.splitlines()) if line["level"] == "warning"]
+    assert "no bound" in warning["message"]
+    assert "--engine grpcio" in warning["message"]

@@ -35,7 +35,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.support.sample_networks import identity, number_request
 from tests.support.server_process import wait_until
-from tests.support.serving import KeepingTransport, make_dispatcher
+from tests.support.serving import KeepingTransport, idle_watch, make_dispatcher
 
 MANY_BYTES = 4_096
 SMALL = BatchingPolicy(step_flops=3_000, inline_request_bytes=MANY_BYTES)
@@ -208,6 +208,7 @@ class TransportsMachine(RuleBasedStateMachine):
             error_mapper=self.error_mapper,
             in_flight=self.in_flight,
             policy=SMALL,
+            watch=idle_watch(),
             max_request_bytes=LARGEST_REQUEST,
             call_timeout=60.0,
         )

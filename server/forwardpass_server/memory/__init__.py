@@ -1,0 +1,21 @@
+"""Memory that callers make the server hold: counted in bytes before it is held, and bounded. Knows no gRPC."""
+
+from forwardpass_server.memory.allocator import give_back, limit_arenas
+from forwardpass_server.memory.arrivals import SOON, Arrival, Arrivals
+from forwardpass_server.memory.byte_budget import ByteBudget
+from forwardpass_server.memory.shares import MemoryShares, default_max_memory
+from forwardpass_server.memory.sockets import Sockets
+from forwardpass_server.memory.watch import MemoryWatch
+
+__all__ = [
+    "SOON",
+    "Arrival",
+    "Arrivals",
+    "ByteBudget",
+    "MemoryShares",
+    "MemoryWatch",
+    "Sockets",
+    "default_max_memory",
+    "give_back",
+    "limit_arenas",
+]

@@ -1,0 +1,103 @@
+"""The TCP connections of this process, as the kernel knows them: on Linux only, elsewhere there are none.
+
+No engine tells how much it holds for a connection, and pygrpc-native cannot close one. The kernel counts the
+bytes of every socket, and a process may shut down each of its own.
+"""
+
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+_TCP_INFO_BYTES: Final = 232
+_ACKED: Final = 120
+_RECEIVED: Final = 128
+"""Offsets in `struct tcp_info` of tcpi_bytes_acked and tcpi_bytes_received, unsigned 64-bit numbers (Linux 4.2)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """A connection of a client.
+
+    Attributes:
+        peer: The client's address, `HOST:PORT` or `[HOST]:PORT`.
+        descriptor: The file descriptor of the socket.
+        received: The bytes that were received in all.
+        acked: The bytes that were sent in all and that the client's system has received.
+    """
+
+    peer: str
+    descriptor: int
+    received: int
+    acked: int
+
+
+class Sockets:
+    """The connections that clients have opened to some ports of this process."""
+
+    def __init__(self) -> None:
+        self._ports: set[int] = set()
+
+    def add_port_of(self, address: str) -> None:
+        """Add the port of a listen address, `HOST:PORT`; nothing for a Unix socket, whose clients are local."""
+        port = address.rpartition(":")[2]
+        if port.isdecimal() and not address.startswith("unix:"):
+            self._ports.add(int(port))
+
+    def connections(self) -> dict[str, Connection]:
+        """Return the connections by the addresses of their clients."""
+        found = {}
+        for descriptor in _socket_descriptors():
+            connection = self._look_at(descriptor)
+            if connection is not None:
+                found[connection.peer] = connection
+        return found
+
+    def close(self, connection: Connection) -> None:
+        """Shut a connection down both ways; its engine then frees what it holds for it."""
+        try:
+            with socket.socket(fileno=os.dup(connection.descriptor)) as same:
+                if _address(same.getpeername()) == connection.peer:
+                    same.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has ended
+
+    def _look_at(self, descriptor: int) -> Connection | None:
+        try:
+            with socket.socket(fileno=os.dup(descriptor)) as same:
+                if same.family not in {socket.AF_INET, socket.AF_INET6} or same.type != socket.SOCK_STREAM:
+                    return None
+                if same.getsockname()[1] not in self._ports:
+                    return None
+                peer = _address(same.getpeername())
+                info = same.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        except OSError:
+            return None
+        if len(info) < _RECEIVED + 8:
+            return None
+        acked, received = struct.unpack_from("=QQ", info, _ACKED)
+        return Connection(peer=peer, descriptor=descriptor, received=received, acked=acked)
+
+
+def _socket_descriptors() -> list[int]:
+    try:
+        names = os.listdir(_DESCRIPTORS)  # noqa: PTH208 - names only, and many
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        try:
+            if os.readlink(f"{_DESCRIPTORS}/{name}").startswith("socket:"):  # noqa: PTH115 - as above
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+def _address(name: tuple[object, ...]) -> str:
+    """Return the address of a peer as the engines write it."""
+    host, port = str(name[0]).removeprefix("::ffff:"), name[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
