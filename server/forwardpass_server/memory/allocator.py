@@ -1,4 +1,4 @@
-"""glibc's allocator: it keeps what is freed, unless it is told to give it back."""
+"""glibc's allocator, which keeps freed memory until `malloc_trim` gives it back to the system."""
 
 import ctypes
 import sys

@@ -94,7 +94,7 @@ class NativeTransport:
             error_mapper: Maps errors to statuses.
             in_flight: Counts calls.
             policy: How many calls are taken at once.
-            watch: Is told of requests that were received, while it counts them.
+            watch: Counts the requests that were received, while memory is high.
             max_request_bytes: The largest request.
             call_timeout: Seconds that a call may take at most.
         """

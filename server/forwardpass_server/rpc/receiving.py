@@ -49,7 +49,7 @@ class Receiver:
 
         Args:
             arrivals: The requests that are arriving.
-            watch: Is told of messages that were received.
+            watch: Counts the messages that were received, while memory is high.
             max_request_bytes: The largest request, which gRPC itself enforces.
         """
         self._arrivals = arrivals
@@ -118,7 +118,7 @@ def host_of(peer: str) -> str:
 
 
 def _deliver(message: "asyncio.Future[Any]", reading: "asyncio.Future[Any]") -> None:
-    """Hand what was read to whoever waits for it, if anyone does."""
+    """Hand over what was read, if the call still waits for it."""
     error = None if reading.cancelled() else reading.exception()
     if message.done():
         return
