@@ -16,7 +16,7 @@ import grpc
 from forwardpass.extras import require
 from threadpoolctl import threadpool_limits
 
-from forwardpass_server.engines import UNBOUNDED, Engine, choose, is_open
+from forwardpass_server.engines import UNBOUNDED, Engine, choose
 from forwardpass_server.memory import Arrivals, MemoryWatch, Sockets, limit_arenas
 from forwardpass_server.oip import INFERENCE_SERVICE, inference_service
 from forwardpass_server.registry import Registry, SqlStore
@@ -153,5 +153,182 @@ async def _serve(
     unsubscribe = registry.subscribe(lambda change: broadcast.publish(change.name))
     transport = AsyncioTransport(dispatcher, guard, error_mapper, policy)
     health = Health(registry, broadcast, guard, tuple(service.full_name for service in SERVICES))
-    arrivals, uploads, sockets, watch = _memory(settings, registry)
+    arrivals, uploads, watch = _memory(settings, registry)
     networks = NetworkService(registry, broadcast, settings.spec_limits, uploads)
+    inference = inference_service(
+        registry,
+        transport,
+        lambda: health.serving,
+        max_rows=settings.work_limits.max_rows,
+        limits=settings.spec_limits,
+        extensions=["binary_tensor_data"] if settings.rest_listen else [],
+    )
+    services = (Service(NETWORK_SERVICE, networks), prediction_service(transport), inference)
+
+    # The first interceptor is the outermost. Health responds however busy the server is, and reflection needs no token.
+    outside = (errors(error_mapper), authorization(guard))
+    inside = (admission(in_flight), deadline(settings.call_timeout))
+    receiver = Receiver(arrivals, watch, max_request_bytes=settings.max_request_bytes)
+    around = Around(receiver=receiver, outside=outside, inside=inside)
+    server = Server(
+        grpc_server(
+            (
+                *(handlers(service, transport, around) for service in services),
+                handlers(Service(HEALTH_SERVICE, health), transport, replace(around, inside=())),
+                *(
+                    handlers(service, transport, replace(around, outside=outside[:1], inside=()))
+                    for service in reflection_services(service.full_name for service in (*SERVICES, HEALTH_SERVICE))
+                ),
+                UnknownMethods(error_mapper),
+            ),
+            max_request_bytes=settings.max_request_bytes,
+            max_connection_age=settings.max_connection_age or 600.0,
+        ),
+        health=health,
+        in_flight=in_flight,
+        broadcast=broadcast,
+        make_native_transport=partial(
+            NativeTransport,
+            dispatcher=dispatcher,
+            hot={path: method for service in services for path, method in service.hot_paths.items()},
+            direct={HEALTH_CHECK: health.respond},
+            guard=guard,
+            error_mapper=error_mapper,
+            in_flight=in_flight,
+            policy=policy,
+            watch=watch,
+            max_request_bytes=settings.max_request_bytes,
+            call_timeout=settings.call_timeout,
+        )
+        if engine is Engine.NATIVE
+        else None,
+    )
+    rest = _rest(settings, inference, transport, outside, inside, health, policy, arrivals)
+    metrics = _metrics(settings, registry, health, in_flight, error_mapper, engine)
+
+    view = _view(settings, server)
+
+    urls = [await rest.start()] if rest else []
+    if metrics:
+        urls.append(metrics.start())
+    if view:
+        urls.append(await view.start())
+    address = await server.start(settings.listen, credentials)
+    # What there is now stays. Looking through 70,000 objects for garbage would hold every call for 20 milliseconds.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
+    watch.start(address)
+    log.info("serving %d networks on %s with engine %s", len(registry.networks()), address, engine.value)
+    if engine is Engine.NATIVE and "listen" in settings.exposed:
+        log.warning(UNBOUNDED, address)
+    ready(address)
+    for url in urls:
+        log.info("serving HTTP on %s", url)
+        ready(url)
+    await stop.wait()
+    log.info("draining")
+    await server.drain(
+        lame_duck=settings.lame_duck,
+        patience=settings.drain_timeout,
+        beside=[beside.stop for beside in (rest, view) if beside],
+    )
+    unsubscribe()
+    dispatcher.abandon()
+    dispatcher.close()
+    networks.close()
+    watch.stop()
+    if metrics:
+        metrics.stop()
+    log.info("stopped")
+
+
+def _memory(settings: Settings, registry: Registry) -> tuple[Arrivals, Arrivals, MemoryWatch]:
+    """Make what bounds the memory that callers take: requests that arrive, uploads, and all connections."""
+    shares = settings.memory
+    watch = MemoryWatch(
+        Sockets(),
+        max_memory=shares.max_memory,
+        max_arrivals=shares.arrivals,
+        receive_timeout=settings.receive_timeout,
+        plan_bytes=lambda: registry.plan_cache_size[1],
+    )
+    arrivals, uploads = (Arrivals(share, settings.receive_timeout) for share in (shares.arrivals, shares.uploads))
+    return arrivals, uploads, watch
+
+
+def _rest(
+    settings: Settings,
+    inference: Service,
+    transport: AsyncioTransport,
+    outside: Sequence[Interceptor],
+    inside: Sequence[Interceptor],
+    health: Health,
+    policy: BatchingPolicy,
+    arrivals: Arrivals,
+) -> "HttpServer | None":
+    if settings.rest_listen is None:
+        return None
+    from forwardpass.http_server import HttpServer  # noqa: PLC0415 - an optional dependency
+
+    from forwardpass_server.oip.rest import RestApp  # noqa: PLC0415 - an optional dependency
+
+    app = RestApp(
+        inference,
+        transport,
+        outside=outside,
+        inside=inside,
+        max_request_bytes=settings.max_request_bytes,
+        inline_body_bytes=policy.inline_body_bytes,
+        arrivals=arrivals,
+        serving=lambda: health.serving,
+    )
+    return HttpServer(app, settings.rest_listen, certificate=settings.tls_certificate, key=settings.tls_key)
+
+
+def _view(settings: Settings, server: Server) -> "ViewServer | None":
+    if settings.view_listen is None:
+        return None
+    from forwardpass.view import ViewServer, local_endpoint  # noqa: PLC0415 - an optional dependency
+
+    return ViewServer(
+        local_endpoint(server.private_address(), timeout=settings.call_timeout),
+        settings.view_listen,
+        name="",
+        certificate=settings.tls_certificate,
+        key=settings.tls_key,
+        max_request_bytes=settings.max_request_bytes,
+    )
+
+
+def _metrics(
+    settings: Settings,
+    registry: Registry,
+    health: Health,
+    in_flight: InFlight,
+    error_mapper: ErrorMapper,
+    engine: Engine,
+) -> "MetricsEndpoint | None":
+    if settings.metrics_listen is None:
+        return None
+    from forwardpass_server.metrics import MetricsEndpoint, ServerCollector  # noqa: PLC0415 - an optional dependency
+
+    collector = ServerCollector(
+        registry,
+        health=health,
+        in_flight=in_flight,
+        error_mapper=error_mapper,
+        engine=engine.value,
+        version=version("forwardpass"),
+    )
+    return MetricsEndpoint(collector, settings.metrics_listen)
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    try:
+        pair = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
+    except OSError as error:
+        raise BadSettingsError(f"a TLS file cannot be read: {error}") from None
+    return grpc.ssl_server_credentials([pair])

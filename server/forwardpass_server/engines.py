@@ -5,9 +5,10 @@ behind it for all others. `grpcio` is grpc.aio alone. docs/explanation/engines.m
 """
 
 import importlib.util
-import ipaddress
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+
+from forwardpass.listening import is_loopback
 
 if TYPE_CHECKING:
     from forwardpass_server.settings import Settings
@@ -41,22 +42,11 @@ def choose(settings: "Settings") -> Engine:
     if settings.engine == Engine.GRPCIO.value:
         return Engine.GRPCIO
     obstacle = _obstacle(settings)
-    if obstacle is None and (settings.engine == Engine.NATIVE.value or not is_open(settings.listen)):
+    if obstacle is None and (settings.engine == Engine.NATIVE.value or is_loopback(settings.listen)):
         return Engine.NATIVE
     if settings.engine == Engine.NATIVE.value:
         raise EngineError(f"engine native: {obstacle}; remove that setting, or use --engine grpcio")
     return Engine.GRPCIO
-
-
-def is_open(address: str) -> bool:
-    """Return whether other machines may connect to a listen address."""
-    if address.startswith("unix:"):
-        return False
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host != "localhost"
 
 
 def _obstacle(settings: "Settings") -> str | None:

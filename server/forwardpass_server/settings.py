@@ -180,8 +180,86 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
     @property
+    def exposed(self) -> dict[str, str]:
+        """The addresses of calls that other machines can reach, by the names of their settings."""
+        names = [name for name in Settings.model_fields if name.endswith("listen") and name != "metrics_listen"]
+        addresses: dict[str, str | None] = {name: getattr(self, name) for name in names}
+        return {name: address for name, address in addresses.items() if address and not is_loopback(address)}
 
     @property
     def memory(self) -> MemoryShares:
         """How much memory callers may take, and for what."""
         return MemoryShares(max_memory=self.max_memory or default_max_memory())
+
+    @property
+    def spec_limits(self) -> Limits:
+        """The limits of specs."""
+        return Limits(
+            max_layers=self.max_layers,
+            max_width=self.max_width,
+            max_parameters=self.max_parameters,
+            max_network_bytes=self.max_network_bytes,
+        )
+
+    @property
+    def preload_references(self) -> list[tuple[str, str]]:
+        """The name and reference of each version that is compiled at start; an empty reference is `latest`."""
+        entries = self.preload.split(",") if self.preload else []
+        parts = [entry.strip().partition("/") for entry in entries]
+        return [(name, reference) for name, _, reference in parts]
+
+    @property
+    def work_limits(self) -> WorkLimits:
+        """The limits of one call."""
+        return WorkLimits(
+            max_rows=self.max_rows,
+            max_gflop_per_call=self.max_gflop_per_call,
+            max_response_bytes=self.max_response_bytes,
+        )
+
+
+def load(flags: dict[str, Any]) -> Settings:
+    """Read the settings.
+
+    Args:
+        flags: The values of flags, by the names of the fields; they have precedence.
+
+    Raises:
+        BadSettingsError: A value is not allowed, a name is unknown, or the file cannot be read.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise BadSettingsError(
+            f"the environment variable {unknown[0]} is not a setting; see docs/reference/settings.md"
+        )
+    path = os.environ.get(CONFIG_VARIABLE)
+    if path and not Path(path).is_file():
+        raise BadSettingsError(f"the settings file {path} does not exist")
+    try:
+        settings = Settings(**flags)
+    except ValidationError as error:
+        raise BadSettingsError("; ".join(map(_sentence, error.errors()))) from None
+    except (SettingsError, ValueError, OSError) as error:
+        raise BadSettingsError(f"the settings cannot be read: {error}") from None
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise BadSettingsError("settings tls_certificate and tls_key must be set together; only one of them is set")
+    return settings
+
+
+def _sentence(error: Any) -> str:
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"there is no setting {name!r}"
+    reason = error["msg"].removeprefix("Value error, ")
+    return f"setting {name} is {error['input']!r}: {reason[:1].lower()}{reason[1:]}"
+
+
+def table() -> str:
+    """Return the table of all settings in docs/reference/settings.md, as Markdown."""
+    lines = ["| flag | variable | default | what |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        flag = f"`--{name.replace('_', '-')}`"
+        default = "" if field.default is None else f"`{field.default}`"
+        lines.append(f"| {flag} | `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)

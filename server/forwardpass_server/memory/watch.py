@@ -80,8 +80,13 @@ class MemoryWatch:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
 
-    def start(self) -> None:
-        """Take what the process holds now as that of an idle server, and watch from now on."""
+    def start(self, address: str) -> None:
+        """Watch from now on; what the process holds now is that of an idle server.
+
+        Args:
+            address: Where the engine listens, `HOST:PORT` or `unix:PATH`.
+        """
+        self._sockets.add_port_of(address)
         self._floor = resident_bytes() - self._plan_bytes()
         if self._floor > 0:
             self._thread.start()
