@@ -37,9 +37,9 @@ def read_request(binding: Binding, path: Mapping[str, str], query: Iterable[tupl
         _parse(f"the parameter {name}", message, {name: value})
     for name, value in path.items():
         given = getattr(message, name)
-        if given not in {value, ""}:
+        _parse(f"the {name} of the path", message, {name: value})
+        if given and given != getattr(message, name):
             raise _invalid(f"the path says that {name} is {value!r:.80}, the body that it is {given!r:.80}")
-        setattr(message, name, value)
     return message
 
 
