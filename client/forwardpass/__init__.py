@@ -37,6 +37,7 @@ from forwardpass.errors import (
     OutOfRangeError,
     OverloadedError,
     PermissionDeniedError,
+    ProfileNotFoundError,
     QuotaExceededError,
     RevisionAheadError,
     ShapeMismatchError,
@@ -68,6 +69,7 @@ from forwardpass.models import (
     Trace,
     VersionInfo,
 )
+from forwardpass.profiles import Distribution, Profile, ProfileSummary, UnusualValue
 from forwardpass.rows import RowsLike, StreamRequest
 from forwardpass.spec import NetworkSpec
 
@@ -81,6 +83,7 @@ __all__ = [
     "Classification",
     "Client",
     "DeadlineExceededError",
+    "Distribution",
     "DrainingError",
     "DtypeMismatchError",
     "ExampleFailedError",
@@ -114,6 +117,9 @@ __all__ = [
     "OverloadedError",
     "PermissionDeniedError",
     "Prediction",
+    "Profile",
+    "ProfileNotFoundError",
+    "ProfileSummary",
     "Progress",
     "QuotaExceededError",
     "Registered",
@@ -132,6 +138,7 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UnknownCategoryError",
+    "UnusualValue",
     "VersionInUseError",
     "VersionInfo",
     "VersionNotFoundError",

@@ -21,6 +21,7 @@ from forwardpass._errors import client_closed, deadline_exceeded, seconds_left, 
 from forwardpass._requests import networks, predictions
 from forwardpass._requests.call import Call
 from forwardpass._requests.networks import SpecLike
+from forwardpass._requests.profiling import Profiling
 from forwardpass._requests.streams import Progress
 from forwardpass._responses import Page
 from forwardpass._transport.connections import AsyncConnection, Interrupted
@@ -39,6 +40,7 @@ from forwardpass.models import (
     Trace,
     VersionInfo,
 )
+from forwardpass.profiles import Profile
 from forwardpass.rows import RowsLike, StreamRequest
 from forwardpass.spec import NetworkSpec
 
@@ -176,14 +178,46 @@ class AsyncClient(BaseClient):
         version: str | int = "",
         layers: Iterable[str] = (),
         contributions: bool = False,
+        percentiles: bool = False,
         top_k: int = 0,
         timeout: Timeout = UNSET,
     ) -> Trace:
         """Compute the same as `predict`, and return the values of every node; `str` of the trace draws them."""
         build = partial(
-            predictions.trace, name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k
+            predictions.trace,
+            name,
+            rows,
+            version=version,
+            layers=layers,
+            contributions=contributions,
+            percentiles=percentiles,
+            top_k=top_k,
         )
         return await self._call_with_rows(rows, build, timeout)
+
+    async def profile(
+        self,
+        name: str,
+        rows: Iterable[Any],
+        *,
+        version: str | int = "",
+        layers: Iterable[str] = (),
+        timeout: Timeout = UNSET,
+    ) -> Profile:
+        """Compute the profile of a version over rows, and keep it with the version."""
+        profiling = Profiling(name, rows, version, layers)
+        for first, call in profiling.traces():
+            with profiling.naming_rows(first):
+                profiling.add(await self._call(call, timeout))
+        return await self._call(profiling.finish(), timeout)
+
+    async def get_profile(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> Profile:
+        """Get the profile of a version, by number or alias."""
+        return await self._call(networks.get_profile(name, version), timeout)
+
+    async def delete_profile(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> int:
+        """Delete the profile of a version, if it has one; return the version's number."""
+        return await self._call(networks.delete_profile(name, version), timeout)
 
     async def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Get the description of a network: its aliases and the number of its versions."""

@@ -18,6 +18,7 @@ from forwardpass._errors import client_closed, deadline_exceeded, seconds_left, 
 from forwardpass._requests import networks, predictions
 from forwardpass._requests.call import Call
 from forwardpass._requests.networks import SpecLike
+from forwardpass._requests.profiling import Profiling
 from forwardpass._requests.streams import Progress
 from forwardpass._responses import Page
 from forwardpass._transport.connections import Connection, Interrupted
@@ -36,6 +37,7 @@ from forwardpass.models import (
     Trace,
     VersionInfo,
 )
+from forwardpass.profiles import Profile
 from forwardpass.rows import RowsLike, StreamRequest
 from forwardpass.spec import NetworkSpec
 
@@ -259,6 +261,7 @@ class Client(BaseClient):
         version: str | int = "",
         layers: Iterable[str] = (),
         contributions: bool = False,
+        percentiles: bool = False,
         top_k: int = 0,
         timeout: Timeout = UNSET,
     ) -> Trace:
@@ -270,6 +273,7 @@ class Client(BaseClient):
             version: A version's number or an alias; empty means `latest`.
             layers: The names of the layers to return; none means all.
             contributions: Whether to return the contribution of each input, weight x value, to each node.
+            percentiles: Whether to return how usual each value is, where the version has a profile (see `profile`).
             top_k: As for `predict`.
             timeout: Seconds, or None for no limit.
 
@@ -277,9 +281,61 @@ class Client(BaseClient):
             LayerNotFoundError: The network has no layer of one of the names.
         """
         build = partial(
-            predictions.trace, name, rows, version=version, layers=layers, contributions=contributions, top_k=top_k
+            predictions.trace,
+            name,
+            rows,
+            version=version,
+            layers=layers,
+            contributions=contributions,
+            percentiles=percentiles,
+            top_k=top_k,
         )
         return self._call_with_rows(rows, build, timeout)
+
+    def profile(
+        self,
+        name: str,
+        rows: Iterable[Any],
+        *,
+        version: str | int = "",
+        layers: Iterable[str] = (),
+        timeout: Timeout = UNSET,
+    ) -> Profile:
+        """Compute the profile of a version over rows, and keep it with the version.
+
+        A profile is the usual distribution of every value: of the inputs, each node's activation and the outputs. Then
+        `trace` with `percentiles` tells how unusual a value is. The rows are traced part by part; the server keeps
+        their distribution only. A profile replaces the version's earlier one.
+
+        Args:
+            name: The network's name.
+            rows: Rows in every form that `predict` accepts, or an iterable of such; any number of them.
+            version: A version's number or an alias, which is looked up once; empty means `latest`.
+            layers: The names of the layers to profile; none means all.
+            timeout: Seconds for each call, or None for no limit.
+
+        Raises:
+            InvalidFieldError: There are no rows, or the network has so many nodes that its profile is above 1 MiB: name
+                fewer `layers` then.
+            ForwardpassError: Rows were rejected; the fact `firstRow` is the index of the first row of their part.
+        """
+        profiling = Profiling(name, rows, version, layers)
+        for first, call in profiling.traces():
+            with profiling.naming_rows(first):
+                profiling.add(self._call(call, timeout))
+        return self._call(profiling.finish(), timeout)
+
+    def get_profile(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> Profile:
+        """Get the profile of a version, by number or alias.
+
+        Raises:
+            ProfileNotFoundError: The version has none.
+        """
+        return self._call(networks.get_profile(name, version), timeout)
+
+    def delete_profile(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> int:
+        """Delete the profile of a version, if it has one; return the version's number."""
+        return self._call(networks.delete_profile(name, version), timeout)
 
     def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:
         """Get the description of a network: its aliases and the number of its versions."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from forwardpass import profiles
 from forwardpass._errors import error_of_status
 from forwardpass.errors import ForwardpassError, InternalError
 from forwardpass.merges import MERGE_WORDS
@@ -31,10 +32,11 @@ from forwardpass.models import (
     VersionInfo,
 )
 from forwardpass.numerics import read_numerics
+from forwardpass.profiles import Profile, ProfileSummary, Subject
 from forwardpass.spec.forms.feature_messages import FEATURE_KINDS, OUT_OF_RANGE, read_fill_value
 from forwardpass.spec.network import DENSE, Output
-from forwardpass.tensors import DTYPES, from_tensor
-from forwardpass.v1 import network_pb2, network_service_pb2, prediction_service_pb2, trace_pb2
+from forwardpass.tensors import DTYPES, Array, from_tensor
+from forwardpass.v1 import network_pb2, network_service_pb2, prediction_service_pb2, profile_pb2, trace_pb2
 from forwardpass.v1.network_service_pb2 import (
     NETWORK_EVENT_CHANGED,
     NETWORK_EVENT_CURRENT,
@@ -139,6 +141,9 @@ def split_rows(whole: Prediction) -> list[Prediction]:
 
 def trace(response: prediction_service_pb2.TraceResponse) -> Trace:
     """Return the trace of a response of Trace."""
+    ranks = response.percentiles
+    of_layers: list[Array | None] = [from_tensor(layer, path="percentiles.layers") for layer in ranks.layers]
+    of_layers = of_layers or [None] * len(response.layers)
     return Trace(
         outputs=from_tensor(response.outputs, path="outputs"),
         network=response.network,
@@ -148,14 +153,17 @@ def trace(response: prediction_service_pb2.TraceResponse) -> Trace:
         classifications=_classifications(response.classifications),
         inputs=from_tensor(response.inputs, path="inputs"),
         input_names=tuple(response.input_names),
-        layers=tuple(map(_layer_trace, response.layers)),
+        layers=tuple(map(_layer_trace, response.layers, of_layers)),
         numerics=read_numerics(response.numerics),
         warnings=_warnings(response.warnings),
         warning_count=response.warning_count,
+        profile_rows=ranks.rows,
+        input_percentiles=from_tensor(ranks.inputs, path="percentiles.inputs") if ranks.rows else None,
+        output_percentiles=from_tensor(ranks.outputs, path="percentiles.outputs") if ranks.rows else None,
     )
 
 
-def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
+def _layer_trace(layer: trace_pb2.LayerTrace, percentiles: Array | None) -> LayerTrace:
     optional = {
         name: from_tensor(getattr(layer, name), path=name)
         for name in ("contributions", "bias", "merged")
@@ -172,6 +180,7 @@ def _layer_trace(layer: trace_pb2.LayerTrace) -> LayerTrace:
         from_=_from(layer),
         merge=MERGE_WORDS.get(layer.merge),
         kind=layer.kind or DENSE,
+        percentiles=percentiles,
         **optional,
     )
 
@@ -252,7 +261,23 @@ def version(message: network_pb2.NetworkVersion) -> VersionInfo:
         shadow_of=tuple(map(_shadow, message.shadow_of)),
         output_metadata=tuple(map(_output, message.outputs)),
         thresholds=tuple(message.thresholds),
+        profile=_profile_summary(message.profile) if message.HasField("profile") else None,
     )
+
+
+def profile(response: network_service_pb2.GetProfileResponse) -> Profile:
+    """Return the profile of a response of GetProfile."""
+    subject = Subject(response.network, response.version, response.digest, _time(response.set_time))
+    return profiles.from_message(response.profile, subject)
+
+
+def profile_set(profile: Profile, response: network_service_pb2.SetProfileResponse) -> Profile:
+    """Return a profile that was sent, with the time at which it was set."""
+    return replace(profile, set_time=_time(response.set_time))
+
+
+def _profile_summary(message: profile_pb2.ProfileSummary) -> ProfileSummary:
+    return ProfileSummary(rows=message.rows, set_time=_time(message.set_time))
 
 
 def rolled_back(response: network_service_pb2.RollbackAliasResponse) -> RolledBack:

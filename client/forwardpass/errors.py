@@ -22,6 +22,7 @@ rule has one exception wherever it is checked::
     │   ├── VersionNotFoundError
     │   ├── AliasNotFoundError
     │   ├── LayerNotFoundError
+    │   ├── ProfileNotFoundError
     │   └── MethodNotFoundError
     ├── AliasMovedError
     ├── NoEarlierVersionError
@@ -167,6 +168,10 @@ class AliasNotFoundError(NotFoundError):
 
 class LayerNotFoundError(NotFoundError):
     """The network has no layer of this name."""
+
+
+class ProfileNotFoundError(NotFoundError):
+    """The version has no profile."""
 
 
 class MethodNotFoundError(NotFoundError):

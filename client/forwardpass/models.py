@@ -22,8 +22,11 @@ from forwardpass.predictions import (
     Prediction,
     TraceValues,
 )
+from forwardpass.profiles.percentiles import find_unusual
+from forwardpass.profiles.values import ProfileSummary, UnusualValue
 from forwardpass.spec.feature_kinds import FeatureKind, OutOfRange
 from forwardpass.spec.network import Output
+from forwardpass.tensors import Array
 
 __all__ = [
     "AliasMove",
@@ -68,7 +71,30 @@ class Trace(TraceValues):
         numerics: `exact` when the numbers have these bits in every batch, or `fast`.
         warnings: The first hundred numbers that are out of their features' ranges.
         warning_count: How many such numbers there are in all.
+        profile_rows: With the option `percentiles`, the number of rows of the version's profile; 0 if it has none.
+        input_percentiles: `(rows, inputs) float64`: how usual the inputs are, from 0 to 100; None without a profile.
+        output_percentiles: `(rows, outputs) float64`: how usual the outputs are; None without a profile.
     """
+
+    def unusual(self, row: int = 0) -> tuple[UnusualValue, ...]:
+        """Return the values of a row that are among the lowest or highest 0.5 % of the profile's, or outside of them.
+
+        The most unusual come first. Without percentiles there are none.
+
+        Raises:
+            IndexError: The trace has no such row.
+        """
+        if not 0 <= row < len(self.outputs):
+            raise IndexError(f"row is {row}; the trace has {len(self.outputs)} rows, counted from 0")
+
+        def of_row(ranks: Array | None) -> Array | None:
+            return None if ranks is None else ranks[row]
+
+        parts: list[tuple[str, tuple[str, ...], Array, Array | None]] = []
+        parts += [("inputs", self.input_names, self.inputs[row], of_row(self.input_percentiles))]
+        parts += [(layer.name, layer.nodes, layer.activation[row], of_row(layer.percentiles)) for layer in self.layers]
+        parts += [("outputs", self.output_names, self.outputs[row], of_row(self.output_percentiles))]
+        return find_unusual(parts)
 
     def __str__(self) -> str:
         """Draw the first row's way through the network."""
@@ -255,6 +281,7 @@ class VersionInfo(Value):
         in_service: Whether it computes requests.
         output_metadata: The unit, description and scale of each output, or empty.
         thresholds: From which output on a class is chosen; empty where that is 0.5, or the largest output's.
+        profile: The profile that it has, or None.
     """
 
     network: str
@@ -281,6 +308,7 @@ class VersionInfo(Value):
     shadow_of: tuple[Shadow, ...] = ()
     output_metadata: tuple[Output, ...] = ()
     thresholds: tuple[float, ...] = ()
+    profile: ProfileSummary | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)

@@ -104,6 +104,8 @@ class LayerTrace(Value):
         merge: How several become one: `sum`, `concatenate`, `multiply`, `mean` or `max`; None where there is one.
         merged: `(rows, inputs)`: the values that the layer reads where it merges several, else None.
         kind: The kind of the layer: `dense` where the pre-activation is weights x input + bias, or another.
+        percentiles: `(rows, nodes) float64`: how usual the activations are, from 0 to 100; None without the option
+            `percentiles`, or where the version has no profile.
     """
 
     name: str
@@ -119,6 +121,7 @@ class LayerTrace(Value):
     merge: str | None = None
     merged: Array | None = None
     kind: str = "dense"
+    percentiles: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -137,6 +140,9 @@ class TraceValues(Value):
     numerics: Numerics = "exact"
     warnings: tuple[InputWarning, ...] = ()
     warning_count: int = field(default=0, repr=False)
+    profile_rows: int = field(default=0, repr=False)
+    input_percentiles: Array | None = None
+    output_percentiles: Array | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:

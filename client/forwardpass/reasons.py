@@ -24,6 +24,7 @@ REASONS: Final[Mapping[str, type[errors.ForwardpassError]]] = MappingProxyType(
         "OUT_OF_RANGE": errors.OutOfRangeError,
         "MISSING_VALUE": errors.MissingValueError,
         "LAYER_NOT_FOUND": errors.LayerNotFoundError,
+        "PROFILE_NOT_FOUND": errors.ProfileNotFoundError,
         "NETWORK_NOT_FOUND": errors.NetworkNotFoundError,
         "VERSION_NOT_FOUND": errors.VersionNotFoundError,
         "ALIAS_NOT_FOUND": errors.AliasNotFoundError,

@@ -6,7 +6,7 @@ from os import PathLike
 from sys import maxsize
 from typing import Final
 
-from forwardpass import _responses, spec
+from forwardpass import _responses, profiles, spec
 from forwardpass._requests import fields
 from forwardpass._requests.call import Call
 from forwardpass._requests.streams import CHUNK_BYTES, Progress, Upload
@@ -21,6 +21,7 @@ from forwardpass.models import (
     ShadowReport,
     VersionInfo,
 )
+from forwardpass.profiles import Profile
 from forwardpass.v1 import network_service_pb2 as networks_v1
 
 SpecLike = spec.NetworkSpec | Mapping[str, object] | str | PathLike[str]
@@ -230,6 +231,43 @@ def shadows(name: str) -> Call[tuple[ShadowReport, ...]]:
         method="ListShadows",
         request=networks_v1.ListShadowsRequest(network=fields.text(name, "network")),
         parse=_responses.shadow_reports,
+    )
+
+
+def set_profile(profile: Profile) -> Call[Profile]:
+    """Request that a version keeps a profile; the result is the profile with the time at which it was set.
+
+    Raises:
+        InvalidFieldError: The profile is too large.
+    """
+    return Call(
+        method="SetProfile",
+        request=networks_v1.SetProfileRequest(
+            network=profile.network, version=str(profile.version), profile=profiles.to_message(profile)
+        ),
+        parse=partial(_responses.profile_set, profile),
+    )
+
+
+def get_profile(name: str, version: str | int) -> Call[Profile]:
+    """Request the profile of a version."""
+    return Call(
+        method="GetProfile",
+        request=networks_v1.GetProfileRequest(
+            network=fields.text(name, "network"), version=fields.version_reference(version)
+        ),
+        parse=_responses.profile,
+    )
+
+
+def delete_profile(name: str, version: str | int) -> Call[int]:
+    """Request that a version has no profile; the result is the version's number."""
+    return Call(
+        method="DeleteProfile",
+        request=networks_v1.DeleteProfileRequest(
+            network=fields.text(name, "network"), version=fields.version_reference(version)
+        ),
+        parse=lambda response: int(response.version),
     )
 
 

@@ -63,7 +63,14 @@ def predict_stream(
 
 
 def trace(
-    network: str, rows: RowsLike, *, version: str | int, layers: Iterable[str], contributions: bool, top_k: int
+    network: str,
+    rows: Readable,
+    *,
+    version: str | int,
+    layers: Iterable[str] = (),
+    contributions: bool = False,
+    percentiles: bool = False,
+    top_k: int = 0,
 ) -> Call[Trace]:
     """Request the outputs for rows and the values of every node."""
     names = [layers] if isinstance(layers, str) else [fields.text(name, "layers") for name in layers]
@@ -72,6 +79,7 @@ def trace(
         version=fields.version_reference(version),
         layers=names,
         contributions=contributions,
+        percentiles=percentiles,
         top_k=fields.class_count(top_k),
         **to_inputs(rows),
     )

@@ -1,3 +1,4 @@
+from forwardpass.v1 import profile_pb2 as _profile_pb2
 from forwardpass.v1 import tensor_pb2 as _tensor_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -369,7 +370,7 @@ class Shadow(_message.Message):
     def __init__(self, of: _Optional[str] = ..., version: _Optional[int] = ..., share: _Optional[float] = ..., tolerance: _Optional[float] = ..., set_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class NetworkVersion(_message.Message):
-    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt", "numerics", "out_of_service", "output_layers", "shadow_of", "outputs", "thresholds")
+    __slots__ = ("network", "version", "digest", "create_time", "aliases", "dtype", "inputs", "layers", "output_names", "class_labels", "parameter_count", "size_bytes", "description", "metadata", "tags", "corrupt", "numerics", "out_of_service", "output_layers", "shadow_of", "outputs", "thresholds", "profile")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -399,6 +400,7 @@ class NetworkVersion(_message.Message):
     SHADOW_OF_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: int
     digest: str
@@ -421,7 +423,8 @@ class NetworkVersion(_message.Message):
     shadow_of: _containers.RepeatedCompositeFieldContainer[Shadow]
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
     thresholds: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., out_of_service: bool = ..., output_layers: _Optional[_Iterable[str]] = ..., shadow_of: _Optional[_Iterable[_Union[Shadow, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ...) -> None: ...
+    profile: _profile_pb2.ProfileSummary
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[LayerSummary, _Mapping]]] = ..., output_names: _Optional[_Iterable[str]] = ..., class_labels: _Optional[_Iterable[str]] = ..., parameter_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Iterable[str]] = ..., corrupt: bool = ..., numerics: _Optional[_Union[Numerics, str]] = ..., out_of_service: bool = ..., output_layers: _Optional[_Iterable[str]] = ..., shadow_of: _Optional[_Iterable[_Union[Shadow, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ..., profile: _Optional[_Union[_profile_pb2.ProfileSummary, _Mapping]] = ...) -> None: ...
 
 class LayerSummary(_message.Message):
     __slots__ = ("name", "width", "activation", "nodes", "merge", "kind")

@@ -1,5 +1,6 @@
 from forwardpass.v1 import network_pb2 as _network_pb2
 from forwardpass.v1 import options_pb2 as _options_pb2
+from forwardpass.v1 import profile_pb2 as _profile_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -345,6 +346,68 @@ class ShadowReport(_message.Message):
     worst_absolute: float
     failure: str
     def __init__(self, shadow: _Optional[_Union[_network_pb2.Shadow, _Mapping]] = ..., of_version: _Optional[int] = ..., rows: _Optional[int] = ..., sampled: _Optional[int] = ..., compared: _Optional[int] = ..., dropped: _Optional[int] = ..., failed: _Optional[int] = ..., beyond: _Optional[int] = ..., relabeled: _Optional[int] = ..., worst_absolute: _Optional[float] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class SetProfileRequest(_message.Message):
+    __slots__ = ("network", "version", "profile")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    version: str
+    profile: _profile_pb2.Profile
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
+
+class SetProfileResponse(_message.Message):
+    __slots__ = ("version", "set_time", "revision")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SET_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    set_time: _timestamp_pb2.Timestamp
+    revision: int
+    def __init__(self, version: _Optional[int] = ..., set_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class GetProfileRequest(_message.Message):
+    __slots__ = ("network", "version", "min_revision")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    version: str
+    min_revision: int
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., min_revision: _Optional[int] = ...) -> None: ...
+
+class GetProfileResponse(_message.Message):
+    __slots__ = ("profile", "network", "version", "digest", "set_time", "revision")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SET_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    profile: _profile_pb2.Profile
+    network: str
+    version: int
+    digest: str
+    set_time: _timestamp_pb2.Timestamp
+    revision: int
+    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., set_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class DeleteProfileRequest(_message.Message):
+    __slots__ = ("network", "version")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    version: str
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class DeleteProfileResponse(_message.Message):
+    __slots__ = ("version", "revision")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    revision: int
+    def __init__(self, version: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class WatchNetworksRequest(_message.Message):
     __slots__ = ("name_prefix", "min_revision")

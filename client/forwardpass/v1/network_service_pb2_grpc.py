@@ -85,6 +85,21 @@ class NetworkServiceStub(object):
                 request_serializer=forwardpass_dot_v1_dot_network__service__pb2.ListShadowsRequest.SerializeToString,
                 response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.ListShadowsResponse.FromString,
                 )
+        self.SetProfile = channel.unary_unary(
+                '/forwardpass.v1.NetworkService/SetProfile',
+                request_serializer=forwardpass_dot_v1_dot_network__service__pb2.SetProfileRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.SetProfileResponse.FromString,
+                )
+        self.GetProfile = channel.unary_unary(
+                '/forwardpass.v1.NetworkService/GetProfile',
+                request_serializer=forwardpass_dot_v1_dot_network__service__pb2.GetProfileRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.GetProfileResponse.FromString,
+                )
+        self.DeleteProfile = channel.unary_unary(
+                '/forwardpass.v1.NetworkService/DeleteProfile',
+                request_serializer=forwardpass_dot_v1_dot_network__service__pb2.DeleteProfileRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_network__service__pb2.DeleteProfileResponse.FromString,
+                )
         self.WatchNetworks = channel.unary_stream(
                 '/forwardpass.v1.NetworkService/WatchNetworks',
                 request_serializer=forwardpass_dot_v1_dot_network__service__pb2.WatchNetworksRequest.SerializeToString,
@@ -203,6 +218,28 @@ class NetworkServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetProfile(self, request, context):
+        """Keeps the profile of a version: the usual distribution of its values. It
+        replaces the version's earlier profile, and is no part of its digest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProfile(self, request, context):
+        """Gets the profile of a version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProfile(self, request, context):
+        """Deletes the profile of a version, if it has one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchNetworks(self, request, context):
         """Sends every network as it is now, then each one that changes, as it is
         after the change. Several changes of one network may arrive as one.
@@ -283,6 +320,21 @@ def add_NetworkServiceServicer_to_server(servicer, server):
                     servicer.ListShadows,
                     request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.ListShadowsRequest.FromString,
                     response_serializer=forwardpass_dot_v1_dot_network__service__pb2.ListShadowsResponse.SerializeToString,
+            ),
+            'SetProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetProfile,
+                    request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.SetProfileRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_network__service__pb2.SetProfileResponse.SerializeToString,
+            ),
+            'GetProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProfile,
+                    request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.GetProfileRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_network__service__pb2.GetProfileResponse.SerializeToString,
+            ),
+            'DeleteProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProfile,
+                    request_deserializer=forwardpass_dot_v1_dot_network__service__pb2.DeleteProfileRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_network__service__pb2.DeleteProfileResponse.SerializeToString,
             ),
             'WatchNetworks': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchNetworks,
@@ -535,6 +587,57 @@ class NetworkService(object):
         return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/ListShadows',
             forwardpass_dot_v1_dot_network__service__pb2.ListShadowsRequest.SerializeToString,
             forwardpass_dot_v1_dot_network__service__pb2.ListShadowsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/SetProfile',
+            forwardpass_dot_v1_dot_network__service__pb2.SetProfileRequest.SerializeToString,
+            forwardpass_dot_v1_dot_network__service__pb2.SetProfileResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/GetProfile',
+            forwardpass_dot_v1_dot_network__service__pb2.GetProfileRequest.SerializeToString,
+            forwardpass_dot_v1_dot_network__service__pb2.GetProfileResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.NetworkService/DeleteProfile',
+            forwardpass_dot_v1_dot_network__service__pb2.DeleteProfileRequest.SerializeToString,
+            forwardpass_dot_v1_dot_network__service__pb2.DeleteProfileResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

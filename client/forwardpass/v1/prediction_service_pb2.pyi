@@ -1,6 +1,7 @@
 from forwardpass.v1 import attribution_pb2 as _attribution_pb2
 from forwardpass.v1 import network_pb2 as _network_pb2
 from forwardpass.v1 import options_pb2 as _options_pb2
+from forwardpass.v1 import profile_pb2 as _profile_pb2
 from forwardpass.v1 import tensor_pb2 as _tensor_pb2
 from forwardpass.v1 import trace_pb2 as _trace_pb2
 from google.api import annotations_pb2 as _annotations_pb2
@@ -125,7 +126,7 @@ class PredictResult(_message.Message):
     def __init__(self, response: _Optional[_Union[PredictResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class TraceRequest(_message.Message):
-    __slots__ = ("network", "version", "tensor", "rows", "columns", "layers", "contributions", "top_k", "min_revision")
+    __slots__ = ("network", "version", "tensor", "rows", "columns", "layers", "contributions", "top_k", "percentiles", "min_revision")
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TENSOR_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +135,7 @@ class TraceRequest(_message.Message):
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
+    PERCENTILES_FIELD_NUMBER: _ClassVar[int]
     MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     network: str
     version: str
@@ -143,11 +145,12 @@ class TraceRequest(_message.Message):
     layers: _containers.RepeatedScalarFieldContainer[str]
     contributions: bool
     top_k: int
+    percentiles: bool
     min_revision: int
-    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., columns: _Optional[_Union[_tensor_pb2.Columns, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., contributions: bool = ..., top_k: _Optional[int] = ..., min_revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, network: _Optional[str] = ..., version: _Optional[str] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., rows: _Optional[_Union[_tensor_pb2.Rows, _Mapping]] = ..., columns: _Optional[_Union[_tensor_pb2.Columns, _Mapping]] = ..., layers: _Optional[_Iterable[str]] = ..., contributions: bool = ..., top_k: _Optional[int] = ..., percentiles: bool = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class TraceResponse(_message.Message):
-    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers", "numerics", "warnings", "warning_count", "revision")
+    __slots__ = ("outputs", "network", "version", "digest", "output_names", "classifications", "inputs", "input_names", "layers", "numerics", "warnings", "warning_count", "percentiles", "revision")
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -160,6 +163,7 @@ class TraceResponse(_message.Message):
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     WARNING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PERCENTILES_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     outputs: _tensor_pb2.Tensor
     network: str
@@ -173,8 +177,9 @@ class TraceResponse(_message.Message):
     numerics: _network_pb2.Numerics
     warnings: _containers.RepeatedCompositeFieldContainer[InputWarning]
     warning_count: int
+    percentiles: _profile_pb2.Percentiles
     revision: int
-    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, outputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., network: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., output_names: _Optional[_Iterable[str]] = ..., classifications: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., inputs: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_names: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[_Union[_trace_pb2.LayerTrace, _Mapping]]] = ..., numerics: _Optional[_Union[_network_pb2.Numerics, str]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., warning_count: _Optional[int] = ..., percentiles: _Optional[_Union[_profile_pb2.Percentiles, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
     __slots__ = ("network", "version", "tensor", "rows", "columns", "layers", "method", "outputs", "baseline", "min_revision", "scale", "tolerance", "max_steps", "samples", "seed")

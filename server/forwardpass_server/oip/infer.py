@@ -50,6 +50,11 @@ class ModelInferInference:
         """Return 0, since the protocol has no revisions."""
         return 0
 
+    @property
+    def wants_profile(self) -> bool:
+        """Return False, since the protocol has no profiles."""
+        return False
+
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that the request names; the error is in Triton's words."""
         return find(snapshot, self.message.model_name, self.message.model_version)

@@ -5,6 +5,7 @@ from forwardpass_server.registry.operations.backup import BackupError, BackupRep
 from forwardpass_server.registry.operations.copy import CopyError, CopyReport, copy_registry
 from forwardpass_server.registry.operations.garbage_collection import collect_garbage
 from forwardpass_server.registry.operations.verify import verify
+from forwardpass_server.registry.profiles import Profiles
 from forwardpass_server.registry.reader import RegistryReader
 from forwardpass_server.registry.registry import Registry
 from forwardpass_server.registry.rollout import Rollout
@@ -20,7 +21,14 @@ from forwardpass_server.registry.state import (
 )
 from forwardpass_server.registry.statistics import BatchTotals, CollectedStatistics, Statistics
 from forwardpass_server.registry.storage.sql_store import SqlStore
-from forwardpass_server.registry.storage.store import LATEST, AliasMoveRow, ShadowRow, Store, StoreOpenError
+from forwardpass_server.registry.storage.store import (
+    LATEST,
+    AliasMoveRow,
+    ProfileRow,
+    ShadowRow,
+    Store,
+    StoreOpenError,
+)
 from forwardpass_server.registry.summary import LayerSummary, Summary
 
 __all__ = [
@@ -36,6 +44,8 @@ __all__ = [
     "LoadedVersion",
     "NetworkChange",
     "NetworkState",
+    "ProfileRow",
+    "Profiles",
     "Registered",
     "Registry",
     "RegistryReader",

@@ -11,13 +11,17 @@ from typing import Final, TypeVar
 from cachetools import LRUCache
 from forwardpass.errors import ForwardpassError, NetworkCorruptError
 from forwardpass.numerics import Numerics
+from forwardpass.profiles import Profile, Subject
+from forwardpass.profiles import from_message as profile_of_message
 from forwardpass.spec import Limits, NetworkSpec, from_safetensors
+from forwardpass.v1.profile_pb2 import Profile as ProfileMessage
+from google.protobuf.message import DecodeError
 
 from forwardpass_server.registry.compile import compile_plan
 from forwardpass_server.registry.loaded_version import LoadedVersion
 from forwardpass_server.registry.plan_cache import PlanCache
 from forwardpass_server.registry.state import VersionRuntime, VersionState
-from forwardpass_server.registry.storage.store import Store, digest_of
+from forwardpass_server.registry.storage.store import ProfileRow, Store, digest_of
 from forwardpass_server.registry.summary import Summary, summarize
 
 log = logging.getLogger(__name__)
@@ -27,6 +31,9 @@ SUMMARY_CACHE_BYTES: Final = 16 * 2**20
 
 DESCRIPTION_CACHE_BYTES: Final = 16 * 2**20
 """The size of the cache of descriptions, which listings show: those of some tens of thousands of networks."""
+
+PROFILE_CACHE_BYTES: Final = 32 * 2**20
+"""The size of the cache of profiles: 32 of the largest ones."""
 
 _OBJECT_BYTES: Final = 4 * 2**10
 """About what a version's objects take besides its numbers and names."""
@@ -66,6 +73,7 @@ class Contents:
         self._lock = threading.Lock()
         self._summaries: LRUCache[VersionRuntime, Summary] = LRUCache(SUMMARY_CACHE_BYTES, _summary_bytes)
         self._descriptions: LRUCache[VersionRuntime, str] = LRUCache(DESCRIPTION_CACHE_BYTES, _description_bytes)
+        self._profiles: LRUCache[VersionRuntime, tuple[str, Profile]] = LRUCache(PROFILE_CACHE_BYTES, _profile_bytes)
 
     def load(self, version: VersionState) -> LoadedVersion:
         """Load a version; if another thread loads it already, wait for that.
@@ -119,6 +127,37 @@ class Contents:
         """Return a version's description from the cache or the store; raises as `load` does."""
         return self._cached(self._descriptions, version, lambda: self.read_spec(version).description)
 
+    def get_profile(self, version: VersionState, row: ProfileRow) -> Profile | None:
+        """Return the profile of a version if it is in memory."""
+        with self._lock:
+            digest, profile = self._profiles.get(version.runtime, ("", None))
+        return profile if digest == row.digest else None
+
+    def read_profile(self, version: VersionState, row: ProfileRow) -> Profile | None:
+        """Return the profile of a version from the cache or the store; None if it was deleted meanwhile.
+
+        Raises:
+            NetworkCorruptError: The stored profile is damaged; the version itself is not.
+            StoreUnavailableError: The store cannot be read now.
+        """
+        profile = self.get_profile(version, row)
+        if profile is not None:
+            return profile
+        content = self._store.read_profile(version.network, version.number)
+        if content is None:
+            return None
+        subject = Subject(version.network, version.number, version.digest, row.set_time)
+        try:
+            if digest_of(content) != row.digest:
+                raise ValueError("its SHA-256 differs")
+            profile = profile_of_message(ProfileMessage.FromString(content), subject)
+        except (DecodeError, *_CONTENT_ERRORS) as error:
+            log.error("the profile of network %s version %d is damaged: %s", *subject[:2], error)  # noqa: TRY400
+            raise corrupt_profile_error(version) from None
+        with self._lock, suppress(ValueError):  # the profile is larger than the whole cache
+            self._profiles[version.runtime] = row.digest, profile
+        return profile
+
     def is_intact(self, version: VersionState) -> bool:
         """Return whether a version's content has its digest. Content in memory was verified when it was read.
 
@@ -144,6 +183,7 @@ class Contents:
         with self._lock:
             self._summaries.pop(version.runtime, None)
             self._descriptions.pop(version.runtime, None)
+            self._profiles.pop(version.runtime, None)
 
     def _cached(
         self, cache: LRUCache[VersionRuntime, Value], version: VersionState, read: Callable[[], Value]
@@ -169,6 +209,16 @@ def corrupt_error(version: VersionState) -> NetworkCorruptError:
         f"the stored content of network {version.network!r} version {version.number} is damaged; "
         "register it again or restore the database",
         resourceType="version",
+        resourceName=f"{version.network}/{version.number}",
+    )
+
+
+def corrupt_profile_error(version: VersionState) -> NetworkCorruptError:
+    """Return the error for a damaged profile."""
+    return NetworkCorruptError(
+        f"the stored profile of network {version.network!r} version {version.number} is damaged; "
+        "profile the version again, or delete the profile",
+        resourceType="profile",
         resourceName=f"{version.network}/{version.number}",
     )
 
@@ -202,6 +252,15 @@ def _summary_bytes(summary: Summary) -> int:
 
 def _description_bytes(description: str) -> int:
     return _ENTRY_BYTES + len(description)
+
+
+def _profile_bytes(cached: tuple[str, Profile]) -> int:
+    _, profile = cached
+    size = _OBJECT_BYTES
+    for each in profile.distributions:
+        arrays = (each.quantiles, each.means, each.zeros, each.non_finite)
+        size += sum(array.nbytes for array in arrays) + _text_bytes(each.nodes)
+    return size
 
 
 def _text_bytes(texts: Iterable[str]) -> int:

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from forwardpass.numerics import Numerics
+from forwardpass.profiles import Profile
 from forwardpass.spec import Activation, NetworkSpec
 from forwardpass.tensors import Array
 
@@ -37,6 +38,7 @@ class LoadedVersion:
         numerics: How the plan is computed.
         typed: The features if one of them is typed, else None.
         thresholds: `(outputs,)` in the plan's dtype: the output from which a class is chosen; or None.
+        profile: The profile, where a request compares values with it and there is one; else None.
     """
 
     name: str
@@ -54,6 +56,7 @@ class LoadedVersion:
     numerics: Numerics
     typed: TypedFeatures | None = None
     thresholds: Array | None = None
+    profile: Profile | None = None
 
     @classmethod
     def of(cls, name: str, version: int, digest: str, spec: NetworkSpec, plan: Plan) -> "LoadedVersion":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from forwardpass.errors import NetworkCorruptError
 from forwardpass.spec import NetworkSpec
@@ -11,6 +12,7 @@ from forwardpass_server.registry.contents import ContentMissingError, corrupt_er
 from forwardpass_server.registry.loaded_version import LoadedVersion
 from forwardpass_server.registry.snapshot import Snapshot
 from forwardpass_server.registry.state import NetworkChange, NetworkState, VersionState
+from forwardpass_server.registry.storage.store import ProfileRow
 from forwardpass_server.registry.summary import Summary
 
 
@@ -81,6 +83,25 @@ class RegistryReader:
         if not self._catalog.contains(version):
             self._contents.delete(version)
         return loaded
+
+    def get_profiled(self, version: VersionState) -> LoadedVersion | None:
+        """Return a version with its profile, if it has one, if both are in memory; and mark them as used."""
+        loaded = self._plans.get(version.runtime)
+        row = self._profile_row(version)
+        if loaded is None or row is None:
+            return loaded
+        profile = self._contents.get_profile(version, row)
+        return None if profile is None else replace(loaded, profile=profile)
+
+    def load_profiled(self, version: VersionState) -> LoadedVersion:
+        """Return a version with its profile, if it has one; raises as `load` does, and if the profile is damaged."""
+        loaded = self._plans.get(version.runtime) or self.load(version)
+        row = self._profile_row(version)
+        return loaded if row is None else replace(loaded, profile=self._contents.read_profile(version, row))
+
+    def _profile_row(self, version: VersionState) -> ProfileRow | None:
+        network = self.snapshot.networks.get(version.network)
+        return None if network is None else network.profiles.get(version.number)
 
     def load_reference(self, name: str, reference: str) -> LoadedVersion:
         """Return a version by number or alias, loaded; raises as `version` and `load` do."""

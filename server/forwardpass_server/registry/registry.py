@@ -17,6 +17,7 @@ from forwardpass_server.registry.compile import check_examples, compile_plan
 from forwardpass_server.registry.contents import Contents
 from forwardpass_server.registry.follower import Follower, OnRefreshed
 from forwardpass_server.registry.loaded_version import LoadedVersion
+from forwardpass_server.registry.profiles import Profiles
 from forwardpass_server.registry.reader import RegistryReader
 from forwardpass_server.registry.rollout import Rollout
 from forwardpass_server.registry.snapshot import Snapshot, network_state, version_state
@@ -28,10 +29,11 @@ log = logging.getLogger(__name__)
 
 
 class Registry(RegistryReader):
-    """All networks of one server: reads, writes and, as `rollout`, aliases and shadows. Thread-safe.
+    """All networks of one server: reads, writes and, as attributes, aliases, shadows and profiles. Thread-safe.
 
     Attributes:
         rollout: Aliases, their history, and shadows.
+        profiles: The profiles of versions.
     """
 
     def __init__(self, catalog: Catalog, *, max_networks: int, max_versions: int, numerics: Numerics) -> None:
@@ -42,6 +44,7 @@ class Registry(RegistryReader):
         self._numerics = numerics
         self._follower: Follower | None = None
         self.rollout = Rollout(catalog, self)
+        self.profiles = Profiles(catalog, self)
 
     @classmethod
     def open(

@@ -188,6 +188,7 @@ def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> Network
         update_time=row.update_time,
         shadows=row.shadows,
         revision=row.revision,
+        profiles={profile.number: profile for profile in row.profiles},
     )
 
 

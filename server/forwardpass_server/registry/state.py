@@ -8,7 +8,7 @@ from zlib import crc32
 
 from forwardpass_server.registry.shadow_statistics import ShadowStatistics
 from forwardpass_server.registry.statistics import EMPTY_STATISTICS, CollectedStatistics, Statistics
-from forwardpass_server.registry.storage.store import LATEST, ShadowRow
+from forwardpass_server.registry.storage.store import LATEST, ProfileRow, ShadowRow
 from forwardpass_server.registry.summary import Summary
 
 _CREATION_LOCK = threading.Lock()
@@ -123,6 +123,7 @@ class NetworkState:
         update_time: When the network last changed, UTC.
         revision: The registry's revision after that change.
         shadows: The network's shadows, sorted by `of`.
+        profiles: The profile of each version that has one, by number.
         references: The version for every reference: a number in digits, an alias, or the empty string for `latest`.
         shadowings: Every shadow with the versions that it compares now.
     """
@@ -134,6 +135,7 @@ class NetworkState:
     update_time: datetime
     revision: int = 0
     shadows: tuple[ShadowRow, ...] = ()
+    profiles: Mapping[int, ProfileRow] = field(default_factory=dict)
     references: Mapping[str, VersionState] = field(init=False, repr=False, compare=False)
     shadowings: tuple[Shadowing, ...] = field(init=False, repr=False, compare=False)
 

@@ -11,9 +11,19 @@ from forwardpass.tensors import DATA_TYPES
 from forwardpass.v1 import network_pb2
 from forwardpass.v1.network_pb2 import Network, NetworkVersion, Shadow
 from forwardpass.v1.network_service_pb2 import AliasMove, ShadowReport
+from forwardpass.v1.profile_pb2 import ProfileSummary
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from forwardpass_server.registry import LATEST, AliasMoveRow, NetworkState, Shadowing, ShadowRow, Summary, VersionState
+from forwardpass_server.registry import (
+    LATEST,
+    AliasMoveRow,
+    NetworkState,
+    ProfileRow,
+    Shadowing,
+    ShadowRow,
+    Summary,
+    VersionState,
+)
 from forwardpass_server.registry.summary import LayerSummary
 
 
@@ -25,8 +35,8 @@ def network_message(network: NetworkState, description: str) -> Network:
         latest_version=latest.number,
         aliases=network.aliases,
         version_count=len(network.versions),
-        create_time=_timestamp(network.create_time),
-        update_time=_timestamp(network.update_time),
+        create_time=timestamp(network.create_time),
+        update_time=timestamp(network.update_time),
         description=description,
         shadows=map(_shadow_message, network.shadows),
     )
@@ -40,12 +50,13 @@ def version_message(version: VersionState, summary: Summary | None, network: Net
         network=version.network,
         version=version.number,
         digest=version.digest,
-        create_time=_timestamp(version.create_time),
+        create_time=timestamp(version.create_time),
         aliases=sorted(alias for alias, number in aliases.items() if number == version.number),
         size_bytes=version.size_bytes,
         corrupt=summary is None,
         out_of_service=not version.in_service,
         shadow_of=[_shadow_message(row) for row in shadows if row.number == version.number],
+        profile=_profile_summary(network.profiles.get(version.number)) if network else None,
     )
     if summary is None:
         return message
@@ -67,7 +78,7 @@ def version_message(version: VersionState, summary: Summary | None, network: Net
 
 def move_message(move: AliasMoveRow, *, deleted: bool) -> AliasMove:
     """Return an alias's move as a message; `deleted` is whether that version was deleted since."""
-    time = None if move.time is None else _timestamp(move.time)
+    time = None if move.time is None else timestamp(move.time)
     return AliasMove(version=move.number, time=time, rollback=move.is_rollback, deleted=deleted)
 
 
@@ -85,8 +96,12 @@ def _shadow_message(row: ShadowRow) -> Shadow:
         version=row.number,
         share=row.share,
         tolerance=row.tolerance,
-        set_time=_timestamp(row.set_time),
+        set_time=timestamp(row.set_time),
     )
+
+
+def _profile_summary(row: ProfileRow | None) -> ProfileSummary | None:
+    return None if row is None else ProfileSummary(rows=row.rows, set_time=timestamp(row.set_time))
 
 
 def _layer_message(layer: LayerSummary) -> network_pb2.LayerSummary:
@@ -101,7 +116,8 @@ def _layer_message(layer: LayerSummary) -> network_pb2.LayerSummary:
     )
 
 
-def _timestamp(time: datetime) -> Timestamp:
+def timestamp(time: datetime) -> Timestamp:
+    """Return a time as a message."""
     stamp = Timestamp()
     stamp.FromDatetime(time)
     return stamp

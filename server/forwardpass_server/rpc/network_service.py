@@ -18,6 +18,7 @@ from forwardpass.errors import (
     QuotaExceededError,
     StoreUnavailableError,
 )
+from forwardpass.profiles import to_message
 from forwardpass.v1 import network_service_pb2 as v1
 from forwardpass.v1.network_pb2 import Network, NetworkVersion
 
@@ -25,7 +26,7 @@ from forwardpass_server.memory import Arrivals
 from forwardpass_server.registry import LATEST, NetworkState, Registered, Registry, VersionState
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
-from forwardpass_server.rpc.convert import move_message, network_message, shadow_report, version_message
+from forwardpass_server.rpc.convert import move_message, network_message, shadow_report, timestamp, version_message
 from forwardpass_server.rpc.read_at_revision import read_at_revision, snapshot_at_revision
 from forwardpass_server.rpc.receiving import host_of, peer_of
 from forwardpass_server.serving import lower_priority
@@ -287,6 +288,48 @@ class NetworkService:
         )
         reports = map(shadow_report, network.shadowings)
         return v1.ListShadowsResponse(reports=reports, revision=snapshot.revision)
+
+    async def set_profile(self, request: v1.SetProfileRequest, _: RpcContext) -> v1.SetProfileResponse:
+        """Keep the profile of a version."""
+
+        def set_profile() -> v1.SetProfileResponse:
+            if not request.HasField("profile"):
+                raise _invalid("profile", "is not set; send the version's profile")
+            network, number = self._registry.profiles.set(request.network, request.version, request.profile)
+            return v1.SetProfileResponse(
+                version=number,
+                set_time=timestamp(network.profiles[number].set_time),
+                revision=max(network.revision, self._registry.revision),
+            )
+
+        return await self._in_thread(set_profile)
+
+    async def get_profile(self, request: v1.GetProfileRequest, _: RpcContext) -> v1.GetProfileResponse:
+        """Get the profile of a version."""
+        snapshot, version = await read_at_revision(
+            self._registry,
+            lambda snapshot: snapshot.version(request.network, request.version),
+            min_revision=request.min_revision,
+        )
+
+        def read() -> v1.GetProfileResponse:
+            profile = self._registry.profiles.read(version)
+            return v1.GetProfileResponse(
+                profile=to_message(profile),
+                network=version.network,
+                version=version.number,
+                digest=version.digest,
+                set_time=timestamp(profile.set_time) if profile.set_time else None,
+                revision=snapshot.revision,
+            )
+
+        return await self._in_thread(read)
+
+    async def delete_profile(self, request: v1.DeleteProfileRequest, _: RpcContext) -> v1.DeleteProfileResponse:
+        """Delete the profile of a version."""
+        work = functools.partial(self._registry.profiles.delete, request.network, request.version)
+        network, number = await self._in_thread(work)
+        return v1.DeleteProfileResponse(version=number, revision=max(network.revision, self._registry.revision))
 
     async def watch_networks(
         self, request: v1.WatchNetworksRequest, _: RpcContext

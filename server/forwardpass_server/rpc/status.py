@@ -32,6 +32,7 @@ from forwardpass.errors import (
     OutOfRangeError,
     OverloadedError,
     PermissionDeniedError,
+    ProfileNotFoundError,
     QuotaExceededError,
     RevisionAheadError,
     ShapeMismatchError,
@@ -76,6 +77,7 @@ CODES: Final[dict[type[ForwardpassError], grpc.StatusCode]] = {
     VersionNotFoundError: Code.NOT_FOUND,
     AliasNotFoundError: Code.NOT_FOUND,
     LayerNotFoundError: Code.NOT_FOUND,
+    ProfileNotFoundError: Code.NOT_FOUND,
     MethodNotFoundError: Code.UNIMPLEMENTED,
     # What https://google.aip.dev/154 asks for where someone else was quicker.
     AliasMovedError: Code.ABORTED,

@@ -25,6 +25,7 @@ from forwardpass_server.serving.resolve import (
     RejectedRequest,
     ResolvedRequest,
     UnresolvedRequest,
+    find_loaded,
     resolve,
     resolve_now,
 )
@@ -214,7 +215,7 @@ class Predictor:
         """Decode and read a request for which the prepared one is not enough."""
         try:
             inference = _decode(request)
-            loaded = self._registry.get_loaded(prepared.version)
+            loaded = find_loaded(inference, prepared.version, self._registry)
         except Exception as error:  # noqa: BLE001 - becomes the response
             return RejectedRequest(request, error)
         if loaded is None:

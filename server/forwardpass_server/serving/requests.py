@@ -113,6 +113,10 @@ class InferenceRequest(Protocol):
     def min_revision(self) -> int:
         """The lowest revision of the registry at which the version may be found."""
 
+    @property
+    def wants_profile(self) -> bool:
+        """Whether the response compares values with the version's profile."""
+
     def find(self, snapshot: "Snapshot") -> "VersionState":
         """Return the version that the request names."""
 

@@ -75,10 +75,15 @@ def resolve_now(
         if not registry.shared:
             raise
         return UnresolvedRequest(request, inference, None, snapshot)
-    loaded = registry.get_loaded(version)
+    loaded = find_loaded(inference, version, registry)
     if loaded is None:
         return UnresolvedRequest(request, inference, version, snapshot)
     return ResolvedRequest(request, inference, version, loaded, snapshot)
+
+
+def find_loaded(inference: "InferenceRequest", version: "VersionState", registry: "Registry") -> "LoadedVersion | None":
+    """Return a version if it is in memory with everything that the request needs."""
+    return registry.get_profiled(version) if inference.wants_profile else registry.get_loaded(version)
 
 
 async def resolve(
@@ -113,7 +118,7 @@ def _find_again(
         return RejectedRequest(request, revision_ahead(inference.min_revision, snapshot.revision))
     try:
         version = inference.find(snapshot)
-        loaded = registry.get_loaded(version)
+        loaded = find_loaded(inference, version, registry)
     except Exception as rejection:  # noqa: BLE001 - becomes the response
         return RejectedRequest(request, rejection)
     if loaded is None:
@@ -122,10 +127,11 @@ def _find_again(
 
 
 def _load(unresolved: UnresolvedRequest, registry: "Registry") -> ResolvedRequest | RejectedRequest:
-    """Compile the plan of a version that was found."""
+    """Compile the plan of a version that was found, and read its profile if the request needs it."""
     request, inference, version, snapshot = unresolved
     assert version is not None  # noqa: S101 - `resolve` finds it first
     try:
-        return ResolvedRequest(request, inference, version, registry.load(version), snapshot)
+        load = registry.load_profiled if inference.wants_profile else registry.load
+        return ResolvedRequest(request, inference, version, load(version), snapshot)
     except Exception as error:  # noqa: BLE001 - becomes the response
         return RejectedRequest(request, error)

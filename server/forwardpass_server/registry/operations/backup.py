@@ -37,7 +37,8 @@ class BackupReport:
         networks: The number of networks.
         versions: The number of versions.
         revision: The registry's revision.
-        damaged: The damaged versions as `NAME/NUMBER`; they are damaged in the registry too.
+        damaged: The damaged versions as `NAME/NUMBER`, and damaged profiles as `NAME/NUMBER (profile)`; they are
+            damaged in the registry too.
     """
 
     networks: int
@@ -115,15 +116,22 @@ def _copy(source: Path, target: Path) -> None:
 def _verify(store: SqlStore) -> BackupReport:
     stored = store.read_state()
     numbered = [(row.name, version) for row in stored.networks for version in row.versions]
+    damaged = [
+        f"{name}/{version.number}"
+        for name, version in numbered
+        if digest_of(store.read_content(name, version.number) or b"") != version.digest
+    ]
+    damaged += [
+        f"{row.name}/{profile.number} (profile)"
+        for row in stored.networks
+        for profile in row.profiles
+        if digest_of(store.read_profile(row.name, profile.number) or b"") != profile.digest
+    ]
     return BackupReport(
         networks=len(stored.networks),
         versions=len(numbered),
         revision=stored.revision,
-        damaged=tuple(
-            f"{name}/{version.number}"
-            for name, version in numbered
-            if digest_of(store.read_content(name, version.number) or b"") != version.digest
-        ),
+        damaged=tuple(damaged),
     )
 
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, LargeBinary, Table, insert, select, update
 
 from forwardpass_server.registry.storage.sql_store import SqlStore
 from forwardpass_server.registry.storage.store import digest_of
-from forwardpass_server.registry.storage.tables import metadata, networks, registry, versions
+from forwardpass_server.registry.storage.tables import metadata, networks, profiles, registry, versions
 
 _ROWS: Final = 500
 """The number of rows that one statement inserts."""
@@ -46,6 +46,8 @@ def copy_registry(source: SqlStore, target: SqlStore) -> CopyReport:
         for table in metadata.sorted_tables:
             if table is versions:
                 size_bytes = _copy_contents(reading, writing, source, target)
+            elif table is profiles:
+                _copy_profiles(reading, writing)
             elif table is registry:
                 revision = reading.execute(select(registry.c.revision)).scalar_one()
                 writing.execute(update(registry).values(revision=revision))
@@ -80,6 +82,24 @@ def _copy_contents(reading: Connection, writing: Connection, source: SqlStore, t
     return size
 
 
+def _copy_profiles(reading: Connection, writing: Connection) -> None:
+    """Copy the profiles, one at a time."""
+    for row in _rows(reading, profiles):
+        query = select(profiles.c.content).where(profiles.c.name == row["name"], profiles.c.number == row["number"])
+        content = reading.execute(query).scalar_one()
+        if not isinstance(content, bytes) or digest_of(content) != row["digest"]:
+            raise CopyError(
+                f"the profile of network {row['name']!r} version {row['number']} is damaged; profile the version again "
+                "or delete the profile, then move; nothing was changed"
+            )
+        writing.execute(insert(profiles).values(content=content, **row))
+        if digest_of(writing.execute(query).scalar_one()) != row["digest"]:
+            raise CopyError(
+                f"the profile of network {row['name']!r} version {row['number']} was not written as it was read; "
+                "nothing was changed"
+            )
+
+
 def _insert(writing: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     for start in range(0, len(rows), _ROWS):
         writing.execute(insert(table), rows[start : start + _ROWS])
@@ -95,6 +115,6 @@ def _compare(reading: Connection, writing: Connection, table: Table) -> int:
 
 def _rows(connection: Connection, table: Table) -> list[dict[str, Any]]:
     """Read the rows of a table without contents, in the same order from every database."""
-    columns = [column for column in table.columns if column is not versions.c.content]
+    columns = [column for column in table.columns if not isinstance(column.type, LargeBinary)]
     rows = [dict(row._mapping) for row in connection.execute(select(*columns))]  # noqa: SLF001 - part of SQLAlchemy's public API
     return sorted(rows, key=lambda row: [row[column.name] for column in table.primary_key.columns])

@@ -12,14 +12,14 @@ from forwardpass_server.registry.storage.store import Store
 
 
 def verify(store: Store, *, numerics: Numerics) -> Iterator[tuple[str, str | None]]:
-    """Read each version, verify its digest, compile it and compute its examples.
+    """Read each version, verify its digest, compile it and compute its examples; read its profile.
 
     Args:
         store: The store; it is not changed.
         numerics: How versions are computed whose spec does not say.
 
     Yields:
-        Each version as `NAME/NUMBER`, and its error or None.
+        Each version as `NAME/NUMBER`, and its error or its profile's, or None.
 
     Raises:
         StoreUnavailableError: The store cannot be read.
@@ -32,6 +32,9 @@ def verify(store: Store, *, numerics: Numerics) -> Iterator[tuple[str, str | Non
         try:
             spec = contents.read_spec(version)
             check_examples(spec, compile_plan(spec, numerics))
+            row = snapshot.networks[version.network].profiles.get(version.number)
+            if row is not None:
+                contents.read_profile(version, row)
         except ContentMissingError:
             error = "its content is missing"
         except ForwardpassError as raised:

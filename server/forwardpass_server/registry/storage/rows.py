@@ -15,8 +15,8 @@ from forwardpass.errors import InvalidFieldError
 from forwardpass.spec import check_name
 from sqlalchemy import Connection, select
 
-from forwardpass_server.registry.storage.store import LATEST, NetworkRow, ShadowRow, VersionRow
-from forwardpass_server.registry.storage.tables import aliases, networks, shadows, versions, withdrawn
+from forwardpass_server.registry.storage.store import LATEST, NetworkRow, ProfileRow, ShadowRow, VersionRow
+from forwardpass_server.registry.storage.tables import aliases, networks, profiles, shadows, versions, withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,9 @@ def read_networks(
     ).order_by(versions.c.number)
     select_withdrawn = select(withdrawn.c.name, withdrawn.c.number)
     select_shadows = select(shadows).order_by(shadows.c.of)
+    select_profiles = select(
+        profiles.c.name, profiles.c.number, profiles.c.digest, profiles.c.rows, profiles.c.set_us
+    ).order_by(profiles.c.number)
     select_aliases = select(aliases.c.name, aliases.c.alias, aliases.c.number)
     if name is not None or since is not None:
         changed = networks.c.name == name if name is not None else networks.c.revision > since
@@ -52,6 +55,7 @@ def read_networks(
         select_withdrawn = select_withdrawn.where(withdrawn.c.name.in_(names))
         select_aliases = select_aliases.where(aliases.c.name.in_(names))
         select_shadows = select_shadows.where(shadows.c.name.in_(names))
+        select_profiles = select_profiles.where(profiles.c.name.in_(names))
     out_of_service = {(row.name, row.number) for row in connection.execute(select_withdrawn)}
     versions_of: dict[object, dict[int, VersionRow]] = defaultdict(dict)
     for version in connection.execute(select_versions):
@@ -74,8 +78,18 @@ def read_networks(
             shadows_of[shadow.name].append(row)
         else:
             log.error("a shadow of network %r is damaged and is left out", shadow.name)
+    profiles_of: dict[object, list[ProfileRow]] = defaultdict(list)
+    for profile in connection.execute(select_profiles):
+        if profile.number in versions_of[profile.name]:
+            profiles_of[profile.name].append(_profile_row(profile))
     return {
-        row.name: _network_row(row, versions_of[row.name], aliases_of[row.name], tuple(shadows_of[row.name]))
+        row.name: _network_row(
+            row,
+            versions_of[row.name],
+            aliases_of[row.name],
+            tuple(shadows_of[row.name]),
+            tuple(profiles_of[row.name]),
+        )
         for row in connection.execute(select_networks)
         if _is_valid_name(row.name)
     }
@@ -103,7 +117,11 @@ def utc_time(microseconds: object) -> datetime:
 
 
 def _network_row(
-    row: Any, versions: Mapping[int, VersionRow], aliases: Mapping[str, int], shadows: tuple[ShadowRow, ...]
+    row: Any,
+    versions: Mapping[int, VersionRow],
+    aliases: Mapping[str, int],
+    shadows: tuple[ShadowRow, ...],
+    profiles: tuple[ProfileRow, ...],
 ) -> NetworkRow:
     newest = max(versions, default=0)
     return NetworkRow(
@@ -116,6 +134,7 @@ def _network_row(
         versions=tuple(versions.values()),
         aliases={LATEST: newest, **aliases} if versions else {},
         shadows=shadows,
+        profiles=profiles,
     )
 
 
@@ -139,6 +158,15 @@ def _shadow_row(row: Any) -> ShadowRow | None:
         return None
     number = valid_count(row.number, default=0)
     return ShadowRow(of=row.of, number=number, share=share, tolerance=tolerance, set_time=utc_time(row.set_us))
+
+
+def _profile_row(row: Any) -> ProfileRow:
+    return ProfileRow(
+        number=row.number,
+        digest=row.digest if isinstance(row.digest, str) else "",
+        rows=valid_count(row.rows, default=0),
+        set_time=utc_time(row.set_us),
+    )
 
 
 def _is_valid_name(name: object) -> bool:

@@ -13,7 +13,7 @@ from forwardpass_server.registry.storage.store import StoreOpenError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The schema revision of this program's tables: the newest in `migrations/versions`."""
 
 _VERSION_TABLE: Final = table("alembic_version", column("version_num"))

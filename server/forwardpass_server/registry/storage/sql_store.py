@@ -29,8 +29,17 @@ from forwardpass_server.registry.storage.store import (
     Seed,
     StoredState,
     WriteResult,
+    digest_of,
 )
-from forwardpass_server.registry.storage.tables import aliases, networks, registry, shadows, versions, withdrawn
+from forwardpass_server.registry.storage.tables import (
+    aliases,
+    networks,
+    profiles,
+    registry,
+    shadows,
+    versions,
+    withdrawn,
+)
 
 
 class SqlStore:
@@ -123,7 +132,7 @@ class SqlStore:
         with self.database.writing() as connection:
             network = _read_network(connection, name)
             delete_moves(connection, name)
-            for table in (shadows, aliases, withdrawn, versions):
+            for table in (shadows, profiles, aliases, withdrawn, versions):
                 connection.execute(delete(table).where(table.c.name == name))
             numbers_used = {"next_version": network.next_version}
             connection.execute(update(networks).where(networks.c.name == name).values(**numbers_used))
@@ -138,7 +147,7 @@ class SqlStore:
                 left = max(version.number for version in network.versions if version.number != number)
                 _move_alias(connection, name, LATEST, left)
             _delete_shadow(connection, name, str(number))
-            for table in (shadows, withdrawn, versions):
+            for table in (shadows, profiles, withdrawn, versions):
                 connection.execute(delete(table).where(table.c.name == name, table.c.number == number))
             return _finish(connection, name, number, changed=True)
 
@@ -212,6 +221,32 @@ class SqlStore:
             _delete_shadow(connection, name, of)
             return _finish(connection, name, number, changed=bool(number))
 
+    def set_profile(self, name: str, number: int, content: bytes, *, rows: int) -> WriteResult:
+        """Set the profile of a version; see `Store.set_profile`."""
+        with self.database.writing() as connection:
+            network = _read_network(connection, name)
+            _check_version(network, number)
+            digest = digest_of(content)
+            changed = digest not in {row.digest for row in network.profiles if row.number == number}
+            changed = changed or _read_profile(connection, name, number) != content
+            if changed:
+                _delete_profile(connection, name, number)
+                row = {"digest": digest, "rows": rows, "set_us": current_microseconds(), "content": content}
+                connection.execute(insert(profiles).values(name=name, number=number, **row))
+            return _finish(connection, name, number, changed=changed)
+
+    def read_profile(self, name: str, number: int) -> bytes | None:
+        """Read the content of a version's profile; see `Store.read_profile`."""
+        with self.database.reading() as connection:
+            return _read_profile(connection, name, number)
+
+    def delete_profile(self, name: str, number: int) -> WriteResult:
+        """Delete the profile of a version; see `Store.delete_profile`."""
+        with self.database.writing() as connection:
+            changed = number in {row.number for row in _read_network(connection, name).profiles}
+            _delete_profile(connection, name, number)
+            return _finish(connection, name, number, changed=changed)
+
     def _insert_version(
         self, connection: Connection, name: str, network: NetworkRow | None, digest: str, content: bytes
     ) -> int:
@@ -279,6 +314,16 @@ def _move_alias(connection: Connection, name: str, alias: str, number: int, *, r
 
 def _delete_shadow(connection: Connection, name: str, of: str) -> None:
     connection.execute(delete(shadows).where(shadows.c.name == name, shadows.c.of == of))
+
+
+def _read_profile(connection: Connection, name: str, number: int) -> bytes | None:
+    query = select(profiles.c.content).where(profiles.c.name == name, profiles.c.number == number)
+    content: object = connection.execute(query).scalar_one_or_none()
+    return content if content is None or isinstance(content, bytes) else b""
+
+
+def _delete_profile(connection: Connection, name: str, number: int) -> None:
+    connection.execute(delete(profiles).where(profiles.c.name == name, profiles.c.number == number))
 
 
 def _check_version(network: NetworkRow, number: int) -> None:

@@ -57,6 +57,23 @@ class ShadowRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileRow:
+    """A stored profile without its content.
+
+    Attributes:
+        number: The number of the version that it is of.
+        digest: SHA-256 of its content, hexadecimal.
+        rows: The number of rows that it was made of.
+        set_time: When it was set, UTC.
+    """
+
+    number: int
+    digest: str
+    rows: int
+    set_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkRow:
     """A stored network.
 
@@ -69,6 +86,7 @@ class NetworkRow:
         aliases: The version number that each alias names, `latest` included; empty when the network is deleted.
         revision: The registry's revision after the network's last change.
         shadows: The network's shadows, sorted by `of`.
+        profiles: The profiles of its versions, sorted by number.
     """
 
     name: str
@@ -79,6 +97,7 @@ class NetworkRow:
     aliases: Mapping[str, int]
     revision: int
     shadows: tuple[ShadowRow, ...] = ()
+    profiles: tuple[ProfileRow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -263,6 +282,32 @@ class Store(Protocol):
 
     def clear_shadow(self, name: str, of: str) -> WriteResult:
         """Remove a shadow; if there is none, nothing changes.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+        """
+
+    def set_profile(self, name: str, number: int, content: bytes, *, rows: int) -> WriteResult:
+        """Set the profile of a version; it replaces the version's earlier one.
+
+        Setting the same profile again changes nothing, not even `set_time`, so a retry is safe.
+
+        Args:
+            name: The network's name.
+            number: The version's number.
+            content: The serialized profile.
+            rows: The number of rows that it was made of.
+
+        Raises:
+            NetworkNotFoundError: There is no such network.
+            VersionNotFoundError: The network has no such version.
+        """
+
+    def read_profile(self, name: str, number: int) -> bytes | None:
+        """Read the content of a version's profile as far as it can be read; None if the version has none."""
+
+    def delete_profile(self, name: str, number: int) -> WriteResult:
+        """Delete the profile of a version; if it has none, nothing changes.
 
         Raises:
             NetworkNotFoundError: There is no such network.

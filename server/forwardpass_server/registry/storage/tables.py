@@ -91,6 +91,20 @@ shadows: Final = Table(
     ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
 )
 
+# The profile of a version: the usual distribution of its values. `content` is a serialized `forwardpass.v1.Profile`,
+# `digest` its SHA-256. It comes last, since SQLite reads past it to reach a column after it.
+profiles: Final = Table(
+    "profiles",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("set_us", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["name", "number"], ["versions.name", "versions.number"]),
+)
+
 aliases: Final = Table(
     "aliases",
     metadata,

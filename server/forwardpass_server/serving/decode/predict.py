@@ -10,6 +10,7 @@ from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictRespons
 from google.protobuf.message import DecodeError
 
 from forwardpass_server.serving.encode.classifications import row_bytes
+from forwardpass_server.serving.encode.percentiles import percentile_bytes
 from forwardpass_server.serving.encode.predict import PredictEncoder, TraceEncoder
 from forwardpass_server.serving.inputs import CheckedInputs, InputWarnings, read_inputs
 from forwardpass_server.serving.requests import Method, OutputOptions, TraceOptions
@@ -32,6 +33,10 @@ class _Inference(Generic[Request]):
     @property
     def min_revision(self) -> int:
         return self.message.min_revision
+
+    @property
+    def wants_profile(self) -> bool:
+        return False
 
     def find(self, snapshot: "Snapshot") -> "VersionState":
         return snapshot.resolve(self.message.network, self.message.version)
@@ -69,6 +74,11 @@ class TraceInference(_Inference[TraceRequest]):
 
     response = TraceResponse
 
+    @property
+    def wants_profile(self) -> bool:
+        """Whether the response compares values with the version's profile."""
+        return self.message.percentiles
+
     def output_options(self, loaded: "LoadedVersion") -> OutputOptions:
         """Return what the response shows.
 
@@ -89,7 +99,8 @@ class TraceInference(_Inference[TraceRequest]):
                 )
         trace = TraceOptions(layers=frozenset(self.message.layers), contributions=self.message.contributions)
         top = _top_k(self.message.top_k, loaded)
-        return OutputOptions(trace, TraceEncoder(top), row_bytes(loaded, top))
+        size = row_bytes(loaded, top) + percentile_bytes(loaded, self.message.layers)
+        return OutputOptions(trace, TraceEncoder(top, loaded.profile), size)
 
 
 def _top_k(top_k: int, loaded: "LoadedVersion") -> int:

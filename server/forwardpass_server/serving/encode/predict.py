@@ -13,9 +13,11 @@ from forwardpass.v1.prediction_service_pb2 import PredictResponse, TraceResponse
 from forwardpass.v1.trace_pb2 import LayerTrace
 
 from forwardpass_server.serving.encode.classifications import classify
+from forwardpass_server.serving.encode.percentiles import encode_percentiles
 from forwardpass_server.serving.encode.wire import data_of, field, tensor_field
 
 if TYPE_CHECKING:
+    from forwardpass.profiles import Profile
     from forwardpass.tensors import Array
 
     from forwardpass_server import core
@@ -60,9 +62,11 @@ class TraceEncoder:
 
     Attributes:
         top: How many of the most probable classes are shown of each row.
+        profile: The profile that values are compared with, or None.
     """
 
     top: int
+    profile: "Profile | None" = None
 
     def __call__(
         self,
@@ -74,7 +78,12 @@ class TraceEncoder:
     ) -> list[bytes]:
         """Serialize a `TraceResponse` for each request."""
         del requests
-        return encode_traces(loaded, cast("core.Trace", computed), counts, revision, self.top)
+        traced = cast("core.Trace", computed)
+        responses = encode_traces(loaded, traced, counts, revision, self.top)
+        if self.profile is None:
+            return responses
+        fields = encode_percentiles(self.profile, traced, counts)
+        return [response + field for response, field in zip(responses, fields, strict=True)]
 
 
 def encode_predictions(

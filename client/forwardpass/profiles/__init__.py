@@ -1,0 +1,25 @@
+"""Profiles: the usual distribution of every value of a version, and how unusual the values of a trace are.
+
+`builder` makes a profile of traces by `sketch`; `percentiles` compares values with it; `messages` has both as messages.
+"""
+
+from forwardpass.profiles.builder import ProfileBuilder
+from forwardpass.profiles.messages import MAX_PROFILE_BYTES, Subject, check_nodes, check_size, from_message, to_message
+from forwardpass.profiles.percentiles import find_unusual, percentiles
+from forwardpass.profiles.values import Distribution, Profile, ProfileSummary, UnusualValue
+
+__all__ = [
+    "MAX_PROFILE_BYTES",
+    "Distribution",
+    "Profile",
+    "ProfileBuilder",
+    "ProfileSummary",
+    "Subject",
+    "UnusualValue",
+    "check_nodes",
+    "check_size",
+    "find_unusual",
+    "from_message",
+    "percentiles",
+    "to_message",
+]

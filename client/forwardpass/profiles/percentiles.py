@@ -1,0 +1,63 @@
+"""How usual values are: their percentiles in a profile."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from forwardpass.profiles.values import Distribution, Profile, UnusualValue
+from forwardpass.tensors import Array
+
+TAIL: Final = 0.5
+"""A percentile is unusual if it is at most this far from 0 or 100, so that one value in a hundred is."""
+
+
+def percentiles(profile: Profile, distribution: Distribution, values: Array) -> Array:
+    """Return the percentiles of values, `(rows, nodes) float64`, in a distribution of a profile.
+
+    The percentile is the percentage of the profile's rows with a smaller value, plus half of those with the same one
+    (the mean rank), interpolated between the quantiles. 0 is below and 100 above all that was seen, and no other value
+    has them. NaN where a value is not finite, or the node had no finite values.
+    """
+    quantiles = distribution.quantiles.astype(np.float64, copy=False)
+    probabilities, last = profile.probabilities, len(profile.probabilities) - 1
+    numbers = values.astype(np.float64, copy=False)
+    smaller = np.zeros(numbers.shape, dtype=np.int64)
+    not_larger = np.zeros(numbers.shape, dtype=np.int64)
+    for quantile in quantiles:
+        smaller += quantile < numbers
+        not_larger += quantile <= numbers
+    low, high = np.clip(smaller - 1, 0, last), np.clip(smaller, 0, last)
+    below, above = np.take_along_axis(quantiles, low, axis=0), np.take_along_axis(quantiles, high, axis=0)
+    with np.errstate(all="ignore"):
+        # Halved, since the distance of two finite numbers may be infinite.
+        share = (numbers / 2 - below / 2) / (above / 2 - below / 2)
+        between = probabilities[low] + share * (probabilities[high] - probabilities[low])
+    among_equals = (probabilities[high] + probabilities[np.clip(not_larger - 1, 0, last)]) / 2
+    found: Array = 100 * np.where(not_larger > smaller, among_equals, between)
+    half_a_row = min(50 / profile.rows, 50.0)
+    found = np.clip(found, half_a_row, 100 - half_a_row)
+    found[numbers < quantiles[0]] = 0
+    found[numbers > quantiles[-1]] = 100
+    found[~np.isfinite(numbers) | np.isnan(quantiles[0])] = np.nan
+    return found
+
+
+def find_unusual(
+    parts: Sequence[tuple[str, Sequence[str], Array, Array | None]],
+) -> tuple[UnusualValue, ...]:
+    """Return the unusual values of one row, the most unusual first.
+
+    Args:
+        parts: For the inputs, each layer and the outputs: a name, the nodes' names, the values `(nodes,)` and their
+            percentiles `(nodes,)`, if there are any.
+    """
+
+    def found() -> Iterator[UnusualValue]:
+        for layer, nodes, values, ranks in parts:
+            if ranks is not None:
+                for node in np.flatnonzero(np.minimum(ranks, 100 - ranks) <= TAIL).tolist():
+                    rank = float(ranks[node])
+                    yield UnusualValue(layer=layer, node=nodes[node], value=float(values[node]), percentile=rank)
+
+    return tuple(sorted(found(), key=lambda value: min(value.percentile, 100 - value.percentile)))

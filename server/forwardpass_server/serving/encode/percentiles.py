@@ -1,0 +1,67 @@
+"""The percentiles of a trace: how usual its values are, by the profile of the version."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from forwardpass.profiles import percentiles
+from forwardpass.tensors import to_tensor
+from forwardpass.v1.prediction_service_pb2 import TraceResponse
+from forwardpass.v1.profile_pb2 import Percentiles
+
+if TYPE_CHECKING:
+    from forwardpass.profiles import Distribution, Profile
+    from forwardpass.tensors import Array
+
+    from forwardpass_server.core import Trace
+    from forwardpass_server.registry import LoadedVersion
+
+_BYTES: Final = 8
+"""The bytes of a percentile, which is a float64 whatever the network is."""
+
+
+def encode_percentiles(profile: "Profile", traced: "Trace", counts: Sequence[int]) -> list[bytes]:
+    """Serialize the field `percentiles` of a `TraceResponse` for each request, to be appended to its other fields.
+
+    Args:
+        profile: The profile of the version that computed the trace.
+        traced: The values of the rows of all requests.
+        counts: How many of the rows are each request's.
+    """
+    known = {layer.name: layer for layer in profile.layers}
+    inputs = percentiles(profile, profile.inputs, traced.inputs)
+    layers = [_of_layer(profile, known.get(layer.name), layer.activation) for layer in traced.layers]
+    outputs = percentiles(profile, profile.outputs, traced.outputs)
+    return [
+        TraceResponse(
+            percentiles=Percentiles(
+                rows=profile.rows,
+                inputs=to_tensor(inputs[start:end]),
+                layers=[to_tensor(layer[start:end]) for layer in layers],
+                outputs=to_tensor(outputs[start:end]),
+            )
+        ).SerializeToString()
+        for start, end in pairwise(accumulate(counts, initial=0))
+    ]
+
+
+def percentile_bytes(loaded: "LoadedVersion", layers: Sequence[str]) -> int:
+    """Return the bytes of a row's percentiles in a response; 0 if there are none.
+
+    Args:
+        loaded: The version, with its profile if the response has percentiles.
+        layers: The names of the layers that the trace shows; empty for all.
+    """
+    if loaded.profile is None:
+        return 0
+    plan = loaded.plan
+    shown = [layer.outputs for layer in plan.layers if not layers or layer.name in layers]
+    return _BYTES * (plan.inputs + sum(shown) + plan.outputs)
+
+
+def _of_layer(profile: "Profile", distribution: "Distribution | None", values: "Array") -> "Array":
+    """Return the percentiles of a layer's values; NaN if the layer was not profiled."""
+    if distribution is None:
+        return np.full(values.shape, np.nan)
+    return percentiles(profile, distribution, values)
