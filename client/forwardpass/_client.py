@@ -309,7 +309,8 @@ class Client(BaseClient):
 
         Args:
             name: The network's name.
-            rows: Rows in every form that `predict` accepts, or an iterable of such; any number of them.
+            rows: An array, a frame, or an iterable whose items are rows in every form that `predict` accepts, each one
+                row or many.
             version: A version's number or an alias, which is looked up once; empty means `latest`.
             layers: The names of the layers to profile; none means all.
             timeout: Seconds for each call, or None for no limit.

@@ -345,6 +345,7 @@ class TestRetries:
             pytest.param(lambda client: client.clear_shadow(NAME, of=1), "none", id="ClearShadow"),
             pytest.param(lambda client: client.delete_network(NAME), "none", id="DeleteNetwork"),
             pytest.param(lambda client: client.delete_version(NAME, 1), "none", id="DeleteVersion"),
+            pytest.param(lambda client: client.delete_profile(NAME), "none", id="DeleteProfile"),
             pytest.param(lambda client: client.delete_alias(NAME, "stable"), "none", id="DeleteAlias"),
         ],
     )

@@ -122,6 +122,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self, port: int = 0, *, credentials: grpc.ServerCredentials | None = None, serving: bool = True
     ) -> None:
         self.networks = dict(ARTICLE)
+        self.profiles: dict[str, Any] = {}
         self.calls: list[Received] = []
         self.script: deque[Behaviour] = deque()
         self.watching = threading.Event()
@@ -349,6 +350,24 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
     def ListShadows(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
         self._begin("ListShadows", context, request)
         return networks_v1.ListShadowsResponse()
+
+    def SetProfile(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("SetProfile", context, request)
+        self.profiles[request.network] = request.profile
+        return networks_v1.SetProfileResponse(version=1)
+
+    def GetProfile(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("GetProfile", context, request)
+        if request.network not in self.profiles:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no profile")
+        return networks_v1.GetProfileResponse(
+            profile=self.profiles[request.network], network=request.network, version=1
+        )
+
+    def DeleteProfile(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        self._begin("DeleteProfile", context, request)
+        self.profiles.pop(request.network, None)
+        return networks_v1.DeleteProfileResponse(version=1)
 
     def DeleteAlias(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
         self._begin("DeleteAlias", context, request)

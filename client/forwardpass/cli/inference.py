@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from forwardpass import render
-from forwardpass.cli import bulk, output, reading, writing
+from forwardpass.cli import bulk, output, profiles, reading, writing
 from forwardpass.cli.common import Json, Name, Version, client_of
 from forwardpass.errors import QuotaExceededError
 
@@ -85,7 +85,9 @@ def trace(
     """Compute a network's outputs and show every node on the way."""
     with client_of(context) as client:
         given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
-        traced = client.trace(name, given, version=version, layers=layer or (), contributions=contributions)
+        traced = client.trace(
+            name, given, version=version, layers=layer or (), contributions=contributions, percentiles=True
+        )
     if as_json:
         output.print_json(traced)
         return
@@ -94,4 +96,5 @@ def trace(
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     width = max(40, shutil.get_terminal_size((100, 24)).columns)
     output.echo(render.text(traced, row=row, width=width, ascii_only=not unicode), lines=True)
+    profiles.print_unusual(traced, row)
     output.print_warnings(traced)

@@ -154,6 +154,7 @@ def print_version(version: VersionInfo, network: NetworkInfo, moves: Mapping[str
         "tags": ", ".join(version.tags),
         "digest": version.digest,
         "created": version.create_time.isoformat(timespec="seconds") if version.create_time else "",
+        "profile": _profile(version),
         "parity": str(Certificate.of(version.metadata) or ""),
         **{key: fact for key, fact in version.metadata.items() if not key.startswith(PARITY)},
     }
@@ -164,6 +165,11 @@ def print_version(version: VersionInfo, network: NetworkInfo, moves: Mapping[str
         if fact:
             table.add_row(_cell(name), _cell(fact, lines=name in _SEVERAL_LINES))
     Console().print(table)
+
+
+def _profile(version: VersionInfo) -> str:
+    kept = version.profile
+    return f"{kept.rows:,} rows, since {kept.set_time:%Y-%m-%d %H:%M:%S}" if kept else ""
 
 
 def _layers(version: VersionInfo) -> str:

@@ -7,7 +7,7 @@ import pytest
 from forwardpass.errors import AliasMovedError, NoEarlierVersionError, NotFoundError
 from forwardpass_server.registry import Registry, SqlStore, Store
 from forwardpass_server.registry.storage import alias_history
-from forwardpass_server.registry.storage.tables import alias_moves, shadows
+from forwardpass_server.registry.storage.tables import alias_moves, profiles, shadows
 from sqlalchemy import create_engine, delete, func, select, text, update
 
 from tests.server.registry.conftest import Place
@@ -150,7 +150,7 @@ def test_upgrade(lasting_place: Place) -> None:
     lasting_place.close()
     engine = create_engine(lasting_place.url)
     with engine.begin() as connection:
-        for later in (alias_moves, shadows):
+        for later in (alias_moves, shadows, profiles):
             later.drop(connection)
         connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
     engine.dispose()

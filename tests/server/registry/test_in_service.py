@@ -6,7 +6,7 @@ import pytest
 from forwardpass.errors import NetworkNotFoundError, VersionOutOfServiceError
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore, Store
 from forwardpass_server.registry.storage import schema, sqlite
-from forwardpass_server.registry.storage.tables import alias_moves, shadows, withdrawn
+from forwardpass_server.registry.storage.tables import alias_moves, profiles, shadows, withdrawn
 from sqlalchemy import inspect, select
 from sqlalchemy.engine import make_url
 
@@ -108,7 +108,7 @@ def test_upgrade(tmp_path: Path) -> None:
         two_versions(Registry.open(store))
     engine = sqlite.make_engine(sqlite.resolved(make_url(url)), lock_timeout=1)
     with engine.begin() as connection:
-        for later in (withdrawn, alias_moves, shadows):
+        for later in (withdrawn, alias_moves, shadows, profiles):
             later.drop(connection)
         connection.exec_driver_sql("DROP INDEX networks_by_revision")
         connection.exec_driver_sql("ALTER TABLE networks DROP COLUMN revision")

@@ -268,6 +268,15 @@ class LosesConfirmations:
     def clear_shadow(self, name: str, of: str) -> WriteResult:
         return self._lose(self._store.clear_shadow(name, of))
 
+    def set_profile(self, name: str, number: int, content: bytes, *, rows: int) -> WriteResult:
+        return self._lose(self._store.set_profile(name, number, content, rows=rows))
+
+    def read_profile(self, name: str, number: int) -> bytes | None:
+        return self._store.read_profile(name, number)
+
+    def delete_profile(self, name: str, number: int) -> WriteResult:
+        return self._lose(self._store.delete_profile(name, number))
+
     def delete_alias(self, name: str, alias: str) -> WriteResult:
         return self._lose(self._store.delete_alias(name, alias))
 
