@@ -316,8 +316,7 @@ class Client(BaseClient):
             timeout: Seconds for each call, or None for no limit.
 
         Raises:
-            InvalidFieldError: There are no rows, or the network has so many nodes that its profile is above 1 MiB: name
-                fewer `layers` then.
+            InvalidFieldError: There are no rows, or the profile is above 1 MiB: name fewer `layers` of a wide network.
             ForwardpassError: Rows were rejected; the fact `firstRow` is the index of the first row of their part.
         """
         profiling = Profiling(name, rows, version, layers)
