@@ -3,6 +3,7 @@
 from forwardpass_server.memory.allocator import give_back, limit_arenas
 from forwardpass_server.memory.arrivals import SOON, Arrival, Arrivals
 from forwardpass_server.memory.byte_budget import ByteBudget
+from forwardpass_server.memory.field_count import Nesting, check_field_count, nesting_of
 from forwardpass_server.memory.shares import MemoryShares, default_max_memory
 from forwardpass_server.memory.sockets import Sockets
 from forwardpass_server.memory.watch import MemoryWatch
@@ -14,8 +15,11 @@ __all__ = [
     "ByteBudget",
     "MemoryShares",
     "MemoryWatch",
+    "Nesting",
     "Sockets",
+    "check_field_count",
     "default_max_memory",
     "give_back",
     "limit_arenas",
+    "nesting_of",
 ]

@@ -14,6 +14,7 @@ from forwardpass.errors import (
 )
 from google.protobuf.message import DecodeError
 
+from forwardpass_server.memory import check_field_count, nesting_of
 from forwardpass_server.oip.datatypes import DATATYPES
 from forwardpass_server.oip.inputs import INPUTS, read_inputs
 from forwardpass_server.oip.outputs import output_options
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
+
+
+_NESTING: Final = nesting_of(ModelInferRequest.DESCRIPTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,9 @@ def decode(data: bytes, *, layer_access: bool = False) -> ModelInferInference:
     Raises:
         MalformedRequestError: The bytes are not a valid `ModelInferRequest`.
         InvalidFieldError: The request names no model.
+        QuotaExceededError: The request has too many fields.
     """
+    check_field_count(data, _NESTING)
     try:
         message = ModelInferRequest.FromString(data)
     except DecodeError:

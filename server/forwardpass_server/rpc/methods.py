@@ -5,11 +5,12 @@ generator where the response is a stream), named in snake_case. Requests are par
 message are rejected with our own error and not with gRPC's. Requests of hot methods go to the transport as they are.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from forwardpass.errors import MalformedRequestError, MethodNotFoundError
@@ -17,12 +18,16 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from forwardpass_server.memory import check_field_count, nesting_of
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import Interceptor, around_all
 from forwardpass_server.rpc.receiving import Receiver, no_request
 from forwardpass_server.serving import Method
+
+INLINE_BYTES: Final = 256 * 1024
+"""Bytes up to which a request is parsed in the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +102,31 @@ def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around)
 
 def _handler(path: str, method: MethodDescriptor, behaviour: Any, around: Around) -> Any:
     receiver, streaming = around.receiver, bool(method.server_streaming)
+    nesting = nesting_of(method.input_type)
 
-    def read(data: bytes | None) -> Message:
-        if data is None:
-            raise no_request(path)
+    def parse(data: bytes) -> Message:
+        check_field_count(data, nesting)
         try:
             return GetMessageClass(method.input_type).FromString(data)
         except DecodeError:
             raise MalformedRequestError(f"the request is not a valid {method.input_type.name}", method=path) from None
 
+    async def read(data: bytes | None) -> Message:
+        if data is None:
+            raise no_request(path)
+        # A large one would hold the event loop up, and all calls in it.
+        return parse(data) if len(data) <= INLINE_BYTES else await asyncio.to_thread(parse, data)
+
     async def read_each(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
         while (data := await receiver.each(context)) is not None:
-            yield read(data)
+            yield await read(data)
 
     async def unary(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         call = RpcContext.of(path, context, streaming=False)
         async with around_all(around.outside, call):
             received = None if method.client_streaming else await receiver.one(context)
             async with around_all(around.inside, call):
-                request = read_each(context) if method.client_streaming else read(received)
+                request = read_each(context) if method.client_streaming else await read(received)
                 response: Message = await behaviour(request, call)
                 return response.SerializeToString()
         raise AssertionError("an interceptor swallowed an exception")
@@ -125,7 +136,7 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, around: Around
         async with around_all(around.outside, call):
             received = None if method.client_streaming else await receiver.one(context)
             async with around_all(around.inside, call):
-                request = read_each(context) if method.client_streaming else read(received)
+                request = read_each(context) if method.client_streaming else await read(received)
                 async with aclosing(behaviour(request, call)) as responses:
                     async for response in responses:
                         await context.write(response.SerializeToString())

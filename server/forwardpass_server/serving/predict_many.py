@@ -7,9 +7,13 @@ from forwardpass.errors import Fault, InvalidFieldError, MalformedRequestError
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictManyResponse, PredictResult
 from google.protobuf.message import DecodeError
 
+from forwardpass_server.memory import check_field_count, nesting_of
 from forwardpass_server.serving.encode.wire import field
 from forwardpass_server.serving.requests import RawResponse
 
+_NESTING: Final = nesting_of(PredictManyRequest.DESCRIPTOR)
+_COUNTED_BYTES: Final = 256 * 1024
+"""Bytes up to which the fields are not counted: thousands of usual requests need no more, and take no parsing."""
 _REQUESTS: Final = field(PredictManyRequest.DESCRIPTOR.fields_by_name["requests"].number, 0)[0]
 _RESULTS: Final = PredictManyResponse.DESCRIPTOR.fields_by_name["results"].number
 _RESPONSE: Final = PredictResult.DESCRIPTOR.fields_by_name["response"].number
@@ -22,7 +26,10 @@ def split(data: bytes) -> list[bytes]:
     Raises:
         MalformedRequestError: The bytes are no such message.
         InvalidFieldError: It has no requests.
+        QuotaExceededError: It has too many fields.
     """
+    if len(data) > _COUNTED_BYTES:
+        check_field_count(data, _NESTING)
     requests = _split_plain(data)
     if requests is None:
         try:

@@ -117,7 +117,7 @@ def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) 
     document: dict[str, object] = {
         "format": FORMAT,
         "dtype": _DTYPES.get(message.dtype, "float64"),
-        "inputs": _inputs(message.inputs, faults),
+        "inputs": _inputs(message.inputs, limits, faults),
         "input_groups": [
             {"name": group.name, "width": group.width} for group in message.inputs.groups[: limits.max_layers + 1]
         ],
@@ -128,7 +128,7 @@ def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) 
         "description": message.description,
         "metadata": dict(message.metadata),
         "tags": list(message.tags),
-        "examples": list(map(_example, message.examples)),
+        "examples": list(map(_example, message.examples[: limits.max_examples + 1])),
         "allow_non_finite_inputs": message.allow_non_finite_inputs,
         "numerics": _NUMERICS.get(message.numerics),
     }
@@ -142,7 +142,7 @@ def _document(message: network_pb2.NetworkSpec, limits: Limits, faults: Faults) 
     return document
 
 
-def _inputs(message: network_pb2.Inputs, faults: Faults) -> object:
+def _inputs(message: network_pb2.Inputs, limits: Limits, faults: Faults) -> object:
     if not message.features:
         return message.width
     if message.width and message.width != len(message.features):
@@ -150,7 +150,8 @@ def _inputs(message: network_pb2.Inputs, faults: Faults) -> object:
             "spec.inputs.width",
             f"is {message.width}, but there are {len(message.features)} features; leave it out",
         )
-    return [read_feature_message(feature, index, faults) for index, feature in enumerate(message.features)]
+    some = message.features[: limits.max_width + 1]  # that there are more is one fault
+    return [read_feature_message(feature, index, faults) for index, feature in enumerate(some)]
 
 
 def _layer(message: network_pb2.Layer, index: int, limits: Limits, faults: Faults) -> dict[str, object]:

@@ -17,6 +17,8 @@ CHUNK_CHARACTERS: Final = 64 * 1024
 """Characters that are parsed at a time, in about a millisecond."""
 CHUNK_ELEMENTS: Final = 4096
 """Elements that are written at a time."""
+MAX_FIELDS: Final = 50_000
+"""Objects of a long text, and fields of all of them: as many take about a tenth of a second."""
 MAX_DEPTH: Final = 64
 """The deepest nesting of arrays and objects."""
 
@@ -95,6 +97,7 @@ class _Parser:
         self._text = text
         # Elements before this place are parsed one by one, since no chunk of several could be cut out.
         self._careful = 0
+        self._fields = 0
 
     def read(self) -> Any:
         value, end = self._value(self._skip(0), 0)
@@ -161,14 +164,22 @@ class _Parser:
                 elements = _DECODER.decode(f"[{text[start:end]}]") if end > start else []
             except ValueError:
                 continue
+            if elements and "{" in text[start:end] and dict in map(type, flatten(elements).values):
+                break  # objects are parsed one by one, and counted
             if elements:
                 return flatten(elements), self._skip(end)
         self._careful = window
         return None
 
+    def _count(self) -> None:
+        self._fields += 1
+        if self._fields > MAX_FIELDS:
+            raise ValueError(f"there are more than {MAX_FIELDS:,} objects and fields in it")
+
     def _object(self, start: int, depth: int) -> tuple[dict[str, Any], int]:
         """Parse an object, given the place after its brace; return it and the place after it."""
         text = self._text
+        self._count()
         fields: dict[str, Any] = {}
         place = self._skip(start)
         if text[place : place + 1] == "}":
@@ -180,6 +191,7 @@ class _Parser:
             place = self._skip(end)
             if text[place : place + 1] != ":":
                 raise JSONDecodeError("Expecting ':' delimiter", text, place)
+            self._count()
             fields[name], end = self._value(self._skip(place + 1), depth + 1)
             place = self._skip(end)
             if text[place : place + 1] == "}":

@@ -1,5 +1,6 @@
 """Predict, Trace and PredictMany: how their requests are decoded, and what encodes the responses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
@@ -9,6 +10,7 @@ from forwardpass.tensors import DTYPES
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest, TraceResponse
 from google.protobuf.message import DecodeError
 
+from forwardpass_server.memory import Nesting, check_field_count, nesting_of
 from forwardpass_server.serving.encode.classifications import row_bytes
 from forwardpass_server.serving.encode.percentiles import percentile_bytes
 from forwardpass_server.serving.encode.predict import PredictEncoder, TraceEncoder
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
 
 Request = TypeVar("Request", PredictRequest, TraceRequest)
+
+_NESTINGS: Final[Mapping[type[PredictRequest | TraceRequest], Nesting]] = {
+    message: nesting_of(message.DESCRIPTOR) for message in (PredictRequest, TraceRequest)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,7 @@ def _top_k(top_k: int, loaded: "LoadedVersion") -> int:
 
 
 def _parse(message: type[Request], data: bytes, method: str) -> Request:
+    check_field_count(data, _NESTINGS[message])
     try:
         request = message.FromString(data)
     except DecodeError:
