@@ -6,7 +6,7 @@ DESCRIPTORS := build/protos.binpb
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 # What the tests need besides the client.
-TESTED := cli,metrics,onnx,postgres,rest,server,view
+TESTED := cli,metrics,onnx,png,postgres,rest,server,view
 # What is in the image besides the client.
 EXTRAS := metrics postgres rest server view
 # The Pythons besides .venv's, each with these tests: what is likely to differ between them.

@@ -20,6 +20,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "metrics": ("prometheus_client",),
         "onnx": ("onnx", "onnxruntime"),
         "parquet": ("pyarrow",),
+        "png": ("resvg_py",),
         "postgres": ("psycopg",),
         "rest": ("httptools", "starlette", "uvicorn"),
         "server": (

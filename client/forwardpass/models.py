@@ -98,9 +98,14 @@ class Trace(TraceValues):
 
     def __str__(self) -> str:
         """Draw the first row's way through the network."""
-        from forwardpass.render import text  # noqa: PLC0415 - only when a picture is drawn
+        from forwardpass.render import draw_trace  # noqa: PLC0415 - only when a picture is drawn
 
-        return text(self)
+        return draw_trace(self).text()
+
+    def _repr_svg_(self) -> str:
+        from forwardpass.render import draw_trace  # noqa: PLC0415 - only when a picture is drawn
+
+        return draw_trace(self).svg()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)

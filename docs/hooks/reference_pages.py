@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import forwardpass
-from forwardpass import compare, exporters, importers, spec
+from forwardpass import compare, exporters, importers, render, spec
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumDescriptorProto,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-MODULES: Final = (forwardpass, spec, importers, exporters, compare)
+MODULES: Final = (forwardpass, spec, importers, exporters, compare, render)
 PACKAGE: Final = "forwardpass.v1"
 
 

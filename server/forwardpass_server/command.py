@@ -62,7 +62,7 @@ def load_settings(flags: dict[str, Any]) -> "Settings":
 
 def echo(text: str, *, err: bool = False) -> None:
     """Print a line, or with `err` lines on stderr, with escapes for the characters that a terminal obeys."""
-    from forwardpass.cli.printable import printable  # noqa: PLC0415
+    from forwardpass.printable import printable  # noqa: PLC0415
 
     print(printable(text, lines=err), file=sys.stderr if err else sys.stdout, flush=True)
 

@@ -9,7 +9,13 @@ from tests.support.server_process import ServerProcess
 from tests.support.snippets import run, snippets
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/how-to/python-client.md", "docs/how-to/profile.md", "docs/explanation/batch-invariance.md"]
+PAGES = [
+    "README.md",
+    "docs/how-to/pictures.md",
+    "docs/how-to/profile.md",
+    "docs/how-to/python-client.md",
+    "docs/explanation/batch-invariance.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = "cli,metrics,onnx,postgres,rest,server"
+EXTRAS = "cli,metrics,onnx,png,postgres,rest,server"
 
 
 def candidates(version: str) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from forwardpass.cli.output import echo, print_table
 from forwardpass.compare import Comparison, SpecDifference, WorstRow
-from forwardpass.render.drawing import number
+from forwardpass.render.numerals import number
 
 _SHOWN_CHARACTERS: Final = 60
 _SHOWN_INPUTS: Final = 8

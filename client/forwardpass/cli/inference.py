@@ -1,15 +1,13 @@
 """The commands that compute: predict and trace."""
 
-import shutil
-import sys
 from typing import Annotated
 
 import typer
 
-from forwardpass import render
-from forwardpass.cli import bulk, output, profiles, reading, writing
+from forwardpass import Client, Trace, render, spec
+from forwardpass.cli import bulk, output, pictures, profiles, reading, writing
 from forwardpass.cli.common import Json, Name, Version, client_of
-from forwardpass.errors import QuotaExceededError
+from forwardpass.errors import PermissionDeniedError, QuotaExceededError
 
 Rows = Annotated[
     str | None,
@@ -80,21 +78,37 @@ def trace(
     contributions: Annotated[
         bool, typer.Option("--contributions", help="Show what each input contributes to each node.")
     ] = False,
+    out: pictures.Out = None,
+    theme: pictures.Theme = "auto",
     as_json: Json = False,
 ) -> None:
-    """Compute a network's outputs and show every node on the way."""
+    """Compute a network's outputs and show every node on the way; with --out as a picture with its weights."""
+    if out is not None:
+        pictures.check_out(out)
+        contributions = True
     with client_of(context) as client:
         given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
         traced = client.trace(
             name, given, version=version, layers=layer or (), contributions=contributions, percentiles=True
         )
+        network = None if out is None else _described(client, traced)
     if as_json:
         output.print_json(traced)
         return
     if row >= len(traced.outputs):
         raise typer.BadParameter(f"there are {len(traced.outputs)} rows, counted from 0", param_hint="--row")
-    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    width = max(40, shutil.get_terminal_size((100, 24)).columns)
-    output.echo(render.text(traced, row=row, width=width, ascii_only=not unicode), lines=True)
+    if out is not None:
+        pictures.write(render.draw_trace(traced, row=row, network=network), out, theme)
+    else:
+        picture = render.draw_trace(traced, row=row)
+        output.echo(picture.text(width=output.terminal_width(), ascii_only=not output.is_unicode()), lines=True)
     profiles.print_unusual(traced, row)
     output.print_warnings(traced)
+
+
+def _described(client: Client, traced: Trace) -> spec.NetworkSpec | None:
+    """Return the spec of a traced version; None where the caller may trace it, but not ask for that."""
+    try:
+        return client.spec(traced.network, version=traced.version)
+    except PermissionDeniedError:
+        return None

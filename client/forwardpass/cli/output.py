@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,12 +14,12 @@ from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
-from forwardpass.cli.printable import printable, printable_json
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
 from forwardpass.merges import reading
 from forwardpass.models import AliasMove, FeatureInfo, NetworkInfo, Prediction, ShadowReport, Trace, VersionInfo
-from forwardpass.render.drawing import number
+from forwardpass.printable import printable, printable_json
+from forwardpass.render.numerals import number
 from forwardpass.spec import NetworkSpec, Output, to_json
 from forwardpass.spec.feature_kinds import range_words
 
@@ -48,6 +49,16 @@ def echo(text: str = "", *, lines: bool = False, err: bool = False) -> None:
         err: Whether it goes to stderr.
     """
     print(printable(text, lines=lines), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def is_unicode() -> bool:
+    """Return whether standard output takes any character."""
+    return (sys.stdout.encoding or "").lower().startswith("utf")
+
+
+def terminal_width() -> int:
+    """Return how many characters a line of the terminal has; 100 where there is none."""
+    return max(40, shutil.get_terminal_size((100, 24)).columns)
 
 
 def print_json(value: object, *, lines: bool = False) -> None:

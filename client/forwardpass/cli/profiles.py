@@ -14,7 +14,7 @@ from forwardpass.cli.tables import Part, Table, open_table
 from forwardpass.errors import ForwardpassError
 from forwardpass.models import Trace
 from forwardpass.profiles import Distribution, Profile, UnusualValue
-from forwardpass.render.drawing import number
+from forwardpass.render.numerals import number
 
 _SHOWN_VALUES: Final = 5
 """The unusual values of a trace that are printed."""

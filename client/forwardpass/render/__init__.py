@@ -1,5 +1,11 @@
-"""Pictures of traces: `layout` arranges names and numbers, `drawing` draws them."""
+"""Pictures of networks, traces and attributions, as SVG, PNG and text.
 
-from forwardpass.render.drawing import text
+`graphs` says what a picture shows, `layout` where its blocks stand, `scene` where everything stands, and `ink` writes
+it to a file; `characters` draws with characters.
+"""
 
-__all__ = ["text"]
+from forwardpass.render.draw import draw_network, draw_trace
+from forwardpass.render.palette import PALETTE, Theme
+from forwardpass.render.picture import Picture
+
+__all__ = ["PALETTE", "Picture", "Theme", "draw_network", "draw_trace"]

@@ -285,6 +285,11 @@ class NetworkSpec(PicklableValue):
         """The number of weights, biases and all other numbers in the layers' arrays."""
         return sum(int(array.size) for layer in self.layers for array in layer.arrays.values())
 
+    def _repr_svg_(self) -> str:
+        from forwardpass.render import draw_network  # noqa: PLC0415 - only when a picture is drawn
+
+        return draw_network(self).svg()
+
     def __repr__(self) -> str:
         layers = " -> ".join(f"{layer.name}({layer.outputs}, {layer.activation})" for layer in self.layers)
         if not self.is_chain:

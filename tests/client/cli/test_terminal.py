@@ -9,7 +9,7 @@ import forwardpass.cli
 import grpc
 import pytest
 from forwardpass import Client, spec
-from forwardpass.cli.printable import printable, printable_json
+from forwardpass.printable import printable, printable_json
 from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st

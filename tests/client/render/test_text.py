@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from forwardpass import render
 from forwardpass.models import LayerTrace, Trace
+from forwardpass.render import draw_trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,7 +96,7 @@ def test_a_graph_is_a_list_with_the_sources_of_each_layer() -> None:
         "transactions = 182",
     )
     graph = replace(whole, layers=(hidden, replace(output, merge="sum")))
-    assert render.text(graph, ascii_only=True).splitlines() == list(lines)
+    assert draw_trace(graph).text(ascii_only=True).splitlines() == list(lines)
 
 
 @given(
@@ -110,7 +110,7 @@ def test_a_graph_is_a_list_with_the_sources_of_each_layer() -> None:
 def test_no_line_is_wider_than_asked(
     sizes: list[int], width: int, seed: int, ascii_only: bool, explained: bool
 ) -> None:
-    drawn = render.text(traced(sizes, seed, explained=explained), row=1, width=width, ascii_only=ascii_only)
+    drawn = draw_trace(traced(sizes, seed, explained=explained), row=1).text(width=width, ascii_only=ascii_only)
     assert all(len(line) <= width for line in drawn.splitlines())
     if ascii_only:
         assert drawn.isascii()
@@ -120,7 +120,7 @@ def test_no_line_is_wider_than_asked(
 @settings(max_examples=40)
 def test_a_small_network_shows_every_node_with_its_numbers(sizes: list[int], seed: int) -> None:
     trace = traced(sizes, seed)
-    drawn = render.text(trace, row=0, width=400)
+    drawn = draw_trace(trace).text(width=400)
     for shown in trace.layers:
         for node, name in enumerate(shown.nodes):
             parts = drawn.replace("│", "\n").splitlines()
@@ -131,7 +131,7 @@ def test_a_small_network_shows_every_node_with_its_numbers(sizes: list[int], see
 
 def test_a_wide_network_shows_its_largest_nodes() -> None:
     trace = traced([30, 64, 32, 1])
-    drawn = render.text(trace)
+    drawn = draw_trace(trace).text()
     assert "58 more, none of them larger" in drawn
     largest = int(np.argmax(trace.layers[0].activation[0]))
     assert f"layer_1_{largest} " in drawn
@@ -139,11 +139,11 @@ def test_a_wide_network_shows_its_largest_nodes() -> None:
 
 
 def test_contributions_are_shown_and_add_up() -> None:
-    drawn = render.text(traced([5, 2], explained=True))
+    drawn = draw_trace(traced([5, 2], explained=True)).text()
     assert drawn.count("others") == 2
 
 
 @pytest.mark.parametrize(("row", "width", "error"), [(2, 100, IndexError), (-1, 100, IndexError), (0, 39, ValueError)])
 def test_a_row_or_width_that_cannot_be_drawn(row: int, width: int, error: type[Exception]) -> None:
     with pytest.raises(error):
-        render.text(traced([2, 1]), row=row, width=width)
+        draw_trace(traced([2, 1]), row=row).text(width=width)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from forwardpass.predictions import TraceValues
-from forwardpass.render.layout import Cell, Column, columns
+from forwardpass.render.characters.columns import Cell, Column, columns
+from forwardpass.render.numerals import number, signed
 
 MAX_IN_BOXES: Final = 12
 MAX_IN_LIST: Final = 6
@@ -29,7 +30,7 @@ UNICODE: Final = Ink(top="┌─┐", side="│", bottom="└─┘", flow=" ─
 ASCII: Final = Ink(top="+-+", side="|", bottom="+-+", flow=" -> ", turn="->", back="<-", more="...")
 
 
-def text(trace: TraceValues, *, row: int = 0, width: int = 100, ascii_only: bool = False) -> str:
+def trace_text(trace: TraceValues, *, row: int = 0, width: int = 100, ascii_only: bool = False) -> str:
     """Draw one row of a trace.
 
     A node shows its pre-activation and, where the activation function changed it, an arrow to
@@ -61,7 +62,7 @@ def text(trace: TraceValues, *, row: int = 0, width: int = 100, ascii_only: bool
     if len(trace.outputs) > 1:
         title += f", row {row} of {len(trace.outputs)}"
     outputs = _outputs(trace, row)
-    return "\n".join(_cut(line, width, ink) for line in [title, "", *lines, *outputs])
+    return "\n".join(cut(line, width, ink) for line in [title, "", *lines, *outputs])
 
 
 def _boxes(shown: Sequence[Column], width: int, ink: Ink) -> list[str] | None:
@@ -112,13 +113,13 @@ def _parts(cell: Cell) -> Iterator[str]:
         return
     names = max(len(contribution.name) for contribution in cell.contributions)
     for contribution in cell.contributions:
-        yield f"{contribution.name.ljust(names)}  {_signed(contribution.amount)}"
+        yield f"{contribution.name.ljust(names)}  {signed(contribution.amount)}"
     assert cell.before is not None  # noqa: S101 - only nodes of layers have contributions
     rest = cell.before - sum(contribution.amount for contribution in cell.contributions) - (cell.bias or 0.0)
     if abs(rest) > 1e-5 * max(1.0, abs(cell.before)):
-        yield f"{'others'.ljust(names)}  {_signed(rest)}"
+        yield f"{'others'.ljust(names)}  {signed(rest)}"
     if cell.bias:
-        yield f"{'bias'.ljust(names)}  {_signed(cell.bias)}"
+        yield f"{'bias'.ljust(names)}  {signed(cell.bias)}"
 
 
 def _aligned(cells: Sequence[Cell], ink: Ink) -> list[str]:
@@ -144,14 +145,6 @@ def _outputs(trace: TraceValues, row: int) -> Iterator[str]:
         yield f"class {said.label!r} with probability {number(said.probability)}"
 
 
-def number(value: float) -> str:
-    """Return a number in its shortest form of at most six digits."""
-    return f"{value + 0.0:.6g}"  # adding zero turns -0 into 0
-
-
-def _signed(value: float) -> str:
-    return f"{value + 0.0:+.6g}"
-
-
-def _cut(line: str, width: int, ink: Ink) -> str:
+def cut(line: str, width: int, ink: Ink) -> str:
+    """Return a line of at most a width."""
     return line if len(line) <= width else line[: width - len(ink.more)] + ink.more

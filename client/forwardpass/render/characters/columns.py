@@ -1,6 +1,6 @@
-"""The layout of a picture of one row's trace: columns of named values, one for each layer.
+"""The columns of one row's trace in characters: named values, one column for each layer.
 
-This module has names and numbers only; `drawing` draws them.
+This module has names and numbers only; `traces` draws them.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""Scenes as files: SVG, and PNG made of it."""
