@@ -8,6 +8,8 @@ Each function is stable over the whole range of finite numbers: it returns the m
 represent it, and infinity only where the value is too large.
 
 The first line of each docstring is the row of the function in docs/reference/activations.md.
+
+`GRADIENTS`, at the end, has the derivative of each function.
 """
 
 from collections.abc import Callable, Mapping
@@ -267,3 +269,106 @@ ACTIVATIONS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
     }
 )
 """Each activation function by its name in a spec."""
+
+
+def _through(slope: Callable[..., npt.NDArray[Any]]) -> Callable[..., Array]:
+    """Return the vector-Jacobian product of a function of each node by itself, from its derivative at `z`."""
+
+    @np.errstate(all="ignore")
+    def multiply(gradient: Array, z: Array, **parameters: float) -> Array:
+        return gradient * slope(z, **parameters).astype(z.dtype, copy=False)
+
+    return multiply
+
+
+def _exp_below(z: Array) -> Array:
+    """Return `exp(min(z, 0))`."""
+    return np.exp(np.minimum(z, 0))
+
+
+def _bell(z: Array) -> Array:
+    """Return the derivative of sigmoid, `s(z) * s(-z)`, which keeps the digits of both tails."""
+    small = _small(z)
+    return small / np.square(1 + small)
+
+
+def _gelu_slope(z: Array) -> Array:
+    """Return `Phi(z) + z * phi(z)`, with the normal distribution and its density."""
+    wide = z.astype(np.float64)
+    return 0.5 * erfc(wide * -sqrt(0.5)) + wide * np.exp(-0.5 * wide * wide) / sqrt(2 * pi)
+
+
+def _gelu_tanh_slope(z: Array) -> Array:
+    """Return `s(u) + z * s'(u) * u'`, the function being `z * s(u)` with the sigmoid s."""
+    wide, factor = z.astype(np.float64), 2 * sqrt(2 / pi)
+    u = factor * wide * (1 + 0.044715 * wide * wide)
+    bell = _bell(u)
+    # Where the bell has vanished, infinity times 0 would have no value.
+    inner = np.where(bell > 0, wide * factor * (1 + 3 * 0.044715 * wide * wide), 0)
+    return sigmoid(u) + bell * inner
+
+
+def _silu_slope(z: Array) -> Array:
+    """Return `s(z) + z * s'(z)`."""
+    return sigmoid(z) + z * _bell(z)
+
+
+def _mish_slope(z: Array) -> Array:
+    """Return `tanh(p) + z * sech(p)^2 * s(z)` with the softplus p and the sigmoid s."""
+    soft = softplus(z, beta=1.0)
+    return np.tanh(soft) + z * (4 * _bell(2 * soft) * sigmoid(z))
+
+
+@np.errstate(all="ignore")
+def _softmax_gradient(gradient: Array, z: Array) -> Array:
+    """Return `s * (g - sum(g * s))` over the nodes, with the softmax s."""
+    share = softmax(z)
+    result: Array = share * (gradient - (gradient * share).sum(axis=-1, keepdims=True))
+    return result
+
+
+@np.errstate(all="ignore")
+def _log_softmax_gradient(gradient: Array, z: Array) -> Array:
+    """Return `g - s * sum(g)` over the nodes, with the softmax s."""
+    result: Array = gradient - softmax(z) * gradient.sum(axis=-1, keepdims=True)
+    return result
+
+
+GRADIENTS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
+    {
+        "identity": _through(np.ones_like),
+        "relu": _through(lambda z: z > 0),
+        "leaky_relu": _through(lambda z, negative_slope: np.where(z > 0, 1, negative_slope)),
+        "prelu": _through(lambda z, slope: np.where(z > 0, 1, slope)),
+        "relu6": _through(lambda z: (z > 0) & (z < 6)),
+        "elu": _through(lambda z, alpha: np.where(z > 0, 1, alpha * _exp_below(z))),
+        "selu": _through(lambda z: np.where(z > 0, 1.0507009873554805, 1.7580993408473766 * _exp_below(z))),
+        "celu": _through(lambda z, alpha: _exp_below(z / z.dtype.type(alpha))),
+        "gelu": _through(_gelu_slope),
+        "gelu_tanh": _through(_gelu_tanh_slope),
+        "silu": _through(_silu_slope),
+        "mish": _through(_mish_slope),
+        "softplus": _through(lambda z, beta: sigmoid(z.dtype.type(beta) * z)),
+        "softsign": _through(lambda z: 1 / np.square(1 + np.abs(z))),
+        "tanh": _through(lambda z: 4 * _bell(2 * z)),
+        "sigmoid": _through(_bell),
+        "hard_sigmoid": _through(lambda z: np.where((z > -3) & (z < 3), 1 / 6, 0)),
+        "hard_tanh": _through(lambda z, min_value, max_value: (z > min_value) & (z < max_value)),
+        "hard_swish": _through(lambda z: np.where(z <= -3, 0, np.where(z < 3, z / 3 + 0.5, 1))),
+        "log_sigmoid": _through(lambda z: sigmoid(-z)),
+        "softmax": _softmax_gradient,
+        "log_softmax": _log_softmax_gradient,
+        "exp": _through(np.exp),
+        "sin": _through(np.cos),
+        "cos": _through(lambda z: -np.sin(z)),
+        "gaussian": _through(lambda z: z * (-2 * gaussian(z))),
+        "step": _through(lambda z, threshold: np.zeros_like(z)),
+        "square": _through(lambda z: 2 * z),
+    }
+)
+"""The vector-Jacobian product of each function of `ACTIVATIONS`: called with the gradient at the activations, the
+pre-activations `z`, both `(rows, nodes)`, and the parameters, it returns the gradient at the pre-activations.
+
+Where a function has a kink, the slope is the one that PyTorch takes: 0 at the kinks of relu, relu6, hard_sigmoid and
+hard_tanh; that of the side below at 0 of leaky_relu, prelu, elu, selu and celu.
+"""

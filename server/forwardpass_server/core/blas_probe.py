@@ -6,7 +6,7 @@ is compiled.
 
 import functools
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -28,21 +28,29 @@ _MIN_TRANSPOSED_WEIGHTS: Final = 2**14
 
 
 @functools.lru_cache(maxsize=4096)
-def find_blocking(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> Blocking:
+def find_blocking(
+    dtype: "np.dtype[Any]", inputs: int, outputs: int, order: Literal["C", "F"] | None = None
+) -> Blocking:
     """Find the fastest blocking in which each row of a layer's product has the same bits in every batch.
 
     Where no height passes, the height is 1: one row at a time is slow, and the same everywhere.
+
+    Args:
+        dtype: Of rows and weights.
+        inputs: The number of values of a row.
+        outputs: The number of values of a row of the product.
+        order: The memory order of the weights, where they are given in one; else they get the order of the blocking.
     """
-    rows, weights = _random_operands(dtype, *_probed_shape(inputs, outputs))
+    rows, weights = _random_operands(dtype, *_probed_shape(inputs, outputs), order)
     if HEIGHTS[0] * _K_BLOCK * outputs <= SMALL_PRODUCTS and _has_small_kernels(rows, weights):
         # All k-blocks but the last have the same shape, so two are probed for all.
-        two_blocks = _random_operands(dtype, _K_BLOCK + inputs % _K_BLOCK, outputs)
+        two_blocks = _random_operands(dtype, _K_BLOCK + inputs % _K_BLOCK, outputs, order)
         for blocking in _invariant_blockings(*two_blocks, Blocking(k_block=_K_BLOCK)):
             if (blocking.heights[0], blocking.heights[-1]) == (HEIGHTS[0], HEIGHTS[-1]):
                 return blocking
     found = _invariant_blockings(rows, weights, Blocking())
     highest = max((blocking.heights[-1] for blocking in found), default=1)
-    if highest < HEIGHTS[-1] and weights.size >= _MIN_TRANSPOSED_WEIGHTS:
+    if order != "C" and highest < HEIGHTS[-1] and weights.size >= _MIN_TRANSPOSED_WEIGHTS:
         found += _invariant_blockings(rows, np.asfortranarray(weights), Blocking(transposed=True))
     # The highest blocks are the fastest for many rows; of several, the first has the least to pad.
     return max(found, key=lambda blocking: blocking.heights[-1], default=Blocking())
@@ -56,10 +64,12 @@ def _probed_shape(inputs: int, outputs: int) -> tuple[int, int]:
     return inputs, outputs
 
 
-def _random_operands(dtype: "np.dtype[Any]", inputs: int, outputs: int) -> tuple[Array, Array]:
+def _random_operands(
+    dtype: "np.dtype[Any]", inputs: int, outputs: int, order: Literal["C", "F"] | None
+) -> tuple[Array, Array]:
     """Make random rows and weights of a shape, the same ones every time."""
     random = np.random.default_rng(seed=inputs * 65_537 + outputs)
-    weights = random.standard_normal((inputs, outputs)).astype(dtype)
+    weights = random.standard_normal((inputs, outputs)).astype(dtype, order=order or "C")
     return random.standard_normal((2 * HEIGHTS[-1], inputs)).astype(dtype), weights
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import pi, sqrt
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from forwardpass_server.core.activations import relu, sigmoid, softplus
+from forwardpass_server.core.activations import GRADIENTS, relu, sigmoid, softplus
 from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.erf import erf, erfc
 
@@ -32,6 +33,7 @@ class Elementwise:
     def __init__(self, tree: Tree, dtype: "np.dtype[Any]") -> None:
         """Compile a tree to steps; constants are rounded to the dtype."""
         self._dtype = dtype
+        self._tree = tree
         self._steps: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
         self._places: list[Any] = [None, None]  # a constant, or the dtype of the buffer that a chunk needs
         self._free: dict[object, list[int]] = {dtype: [], np.dtype(bool): []}
@@ -56,6 +58,43 @@ class Elementwise:
             for function, operands, target in self._steps:
                 function(*[values[operand] for operand in operands], out=values[target])
         return result
+
+    @np.errstate(all="ignore")
+    def gradient(self, gradient: Array, z: Array) -> Array:
+        """Return the gradient at `z` of a gradient at the function of `z`, both `(rows, nodes)`.
+
+        Each part of the expression gets its value and its derivative, from the inside out: differentiation in forward
+        mode (Wengert, 1964). A condition has no derivative, and `where` takes that of the chosen operand alone.
+        """
+        result = np.empty_like(z)
+        height = max(CHUNK_NUMBERS // max(z.shape[1], 1), 1)
+        for start in range(0, len(z), height):
+            rows = slice(start, start + height)
+            _, slope = self._differentiate(self._tree, z[rows])
+            result[rows] = gradient[rows] * (0 if slope is None else slope)
+        return result
+
+    def _differentiate(self, tree: Tree, x: Array) -> tuple[Any, Any]:
+        """Return the value of a tree and its derivative, None where that is 0 everywhere."""
+        if isinstance(tree, str):
+            return x, np.ones_like(x)
+        if not isinstance(tree, tuple):
+            return tree if isinstance(tree, bool) else self._dtype.type(tree), None
+        name, *parts = tree
+        values, slopes = zip(*(self._differentiate(part, x) for part in parts), strict=True)
+        value = np.empty(x.shape, bool if name in _CONDITIONS else x.dtype)
+        FUNCTIONS[name](*values, out=value)
+        if name in _CONDITIONS or all(slope is None for slope in slopes):
+            return value, None
+        if name == "where":
+            condition, chosen, other = values[0], slopes[1], slopes[2]
+            return value, np.where(condition, *(x.dtype.type(0) if one is None else one for one in (chosen, other)))
+        terms = [
+            np.where(slope == 0, 0, partial(*values, value) * slope).astype(x.dtype, copy=False)
+            for partial, slope in zip(DERIVATIVES[name], slopes, strict=True)
+            if slope is not None
+        ]
+        return value, sum(terms[1:], start=terms[0])
 
     def _place(self, tree: Tree) -> int:
         """Append the steps of a tree, and return the index of its value."""
@@ -149,3 +188,56 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
 """Each function by its name in an expression. It may write its result over an operand."""
 
 _CONDITIONS: Final = frozenset({"or", "and", "not", "<", "<=", ">", ">=", "==", "!="})
+
+_BELL_HEIGHT: Final = 2 / sqrt(pi)
+
+_Partials: TypeAlias = tuple[Callable[..., Any], ...]
+
+
+def _of_base(base: Array, exponent: Array, _: Array) -> Array:
+    return np.where(np.equal(exponent, 0), 0, exponent * np.power(base, exponent - 1)).astype(base.dtype)
+
+
+def _of_exponent(base: Array, exponent: Array, power: Array) -> Array:
+    return np.where(np.equal(base, 0) & np.greater_equal(exponent, 0), 0, power * np.log(base)).astype(power.dtype)
+
+
+def _share(is_chosen: Callable[..., npt.NDArray[np.bool_]]) -> Callable[..., Any]:
+    """Return the derivative by an operand of a minimum or maximum: 1 where it is chosen, 1/2 where both are equal."""
+    return lambda x, y, value: np.where(np.equal(x, y), 0.5, is_chosen(x, y)).astype(value.dtype)
+
+
+DERIVATIVES: Final[Mapping[str, _Partials]] = MappingProxyType(
+    {
+        "+": (lambda x, y, value: np.ones_like(value), lambda x, y, value: np.ones_like(value)),
+        "-": (lambda x, y, value: np.ones_like(value), lambda x, y, value: -np.ones_like(value)),
+        "*": (lambda x, y, value: y, lambda x, y, value: x),
+        "/": (lambda x, y, value: 1 / y, lambda x, y, value: -value / y),
+        "**": (_of_base, _of_exponent),
+        "neg": (lambda x, value: -np.ones_like(value),),
+        "min": (_share(np.less), _share(np.greater)),
+        "max": (_share(np.greater), _share(np.less)),
+        "clip": (
+            lambda x, low, high, value: (x >= low) & (x <= high),
+            lambda x, low, high, value: (x < low) & (low <= high),
+            lambda x, low, high, value: (x > high) | (high < low),
+        ),
+        "abs": (lambda x, value: np.sign(x),),
+        "sqrt": (lambda x, value: 0.5 / value,),
+        "exp": (lambda x, value: value,),
+        "expm1": (lambda x, value: np.exp(x),),
+        "log": (lambda x, value: 1 / x,),
+        "log1p": (lambda x, value: 1 / (1 + x),),
+        "sin": (lambda x, value: np.cos(x),),
+        "cos": (lambda x, value: -np.sin(x),),
+        "tanh": (lambda x, value: GRADIENTS["tanh"](np.ones_like(x), x),),
+        "erf": (lambda x, value: _BELL_HEIGHT * np.exp(-x * x),),
+        "erfc": (lambda x, value: -_BELL_HEIGHT * np.exp(-x * x),),
+        "relu": (lambda x, value: x > 0,),
+        "sigmoid": (lambda x, value: GRADIENTS["sigmoid"](np.ones_like(x), x),),
+        "softplus": (lambda x, value: sigmoid(x),),
+    }
+)
+"""The derivative of each function by each operand, from the operands and the value. Where one has a kink, PyTorch's
+choice: 0 at the kinks of abs and relu, 1 at the bounds of clip, 1/2 for each of two equal operands of min and max.
+`where` and the conditions need none."""

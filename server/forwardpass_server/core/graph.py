@@ -4,8 +4,9 @@ In a chain every layer reads the layer before it, and nothing is kept. In a grap
 whose activations are read later than by the next layer, has `Edges`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,46 @@ _ELEMENTWISE: Final[Mapping[str, np.ufunc]] = {
     "multiply": np.multiply,
     "mean": np.add,
     "max": np.maximum,
+}
+
+
+def merge_gradients(gradient: Array, arrays: Sequence[Array], how: str) -> Sequence[Array]:
+    """Return the gradient at each of the merged arrays: the vector-Jacobian product of `merge`.
+
+    Equal largest values get equal shares, as of `torch.amax`.
+
+    Args:
+        gradient: At what `merge` returned.
+        arrays: What was merged.
+        how: How it was merged.
+    """
+    return _GRADIENTS[how](gradient, arrays)
+
+
+def _split(gradient: Array, arrays: Sequence[Array]) -> Sequence[Array]:
+    return np.split(gradient, list(accumulate(array.shape[1] for array in arrays[:-1])), axis=1)
+
+
+def _times_the_others(gradient: Array, arrays: Sequence[Array]) -> Sequence[Array]:
+    """Multiply by all arrays before each, and all after it: dividing by the array itself would fail where it is 0."""
+    before = accumulate(arrays[:-1], np.multiply, initial=gradient)
+    after = [*accumulate(arrays[:0:-1], np.multiply, initial=np.ones_like(gradient))]
+    return [one * other for one, other in zip(before, reversed(after), strict=True)]
+
+
+def _to_the_largest(gradient: Array, arrays: Sequence[Array]) -> Sequence[Array]:
+    largest = reduce(np.maximum, arrays)
+    is_largest = [array == largest for array in arrays]
+    share = gradient / np.sum(is_largest, axis=0, dtype=gradient.dtype)
+    return [share * mask for mask in is_largest]
+
+
+_GRADIENTS: Final[Mapping[str, Callable[[Array, Sequence[Array]], Sequence[Array]]]] = {
+    "concatenate": _split,
+    "sum": lambda gradient, arrays: [gradient] * len(arrays),
+    "multiply": _times_the_others,
+    "mean": lambda gradient, arrays: [gradient / len(arrays)] * len(arrays),
+    "max": _to_the_largest,
 }
 
 

@@ -9,10 +9,12 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from forwardpass_server.core import activations, operations
 from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.batch_invariant import Blocking, fast_blocking, matmul
 from forwardpass_server.core.blas_probe import find_blocking
+from forwardpass_server.core.elementwise import Elementwise
 from forwardpass_server.core.operations import OPERATIONS
 
 MAX_BIAS_NUMBERS: Final = 2**11
@@ -37,7 +39,7 @@ class _AnyLayer:
     name: str
     activation: str = "identity"
     parameters: Mapping[str, float] = field(default_factory=dict)
-    expression: Callable[..., Array] | None = None
+    expression: Elementwise | None = None
     from_: tuple[str, ...] = ()
     merge: str | None = None
     function: Callable[..., Array] = field(init=False, repr=False)
@@ -51,8 +53,18 @@ class _AnyLayer:
     def pre_activation(self, values: Array, out: Array | None = None) -> Array:
         """Return the pre-activations, `(rows, outputs)`, of values `(rows, inputs)`, in a new array or in `out`."""
 
+    def activation_gradient(self, gradient: Array, z: Array) -> Array:
+        """Return the gradient at pre-activations `z` of a gradient at their activations; all `(rows, outputs)`."""
+        if self.expression is not None:
+            return self.expression.gradient(gradient, z)
+        return activations.GRADIENTS[self.activation](gradient, z, **self.parameters)
+
+    @abstractmethod
+    def pre_activation_gradient(self, gradient: Array, values: Array) -> Array:
+        """Return the gradient at the values read, `(rows, inputs)`, of one at pre-activations, `(rows, outputs)`."""
+
     def _bind_function(self) -> None:
-        function = self.expression or ACTIVATIONS[self.activation]
+        function: Callable[..., Array] = self.expression or ACTIVATIONS[self.activation]
         object.__setattr__(self, "function", partial(function, **self.parameters) if self.parameters else function)
 
 
@@ -124,6 +136,24 @@ class Dense(_AnyLayer):
             _add_bias(z, biases)
         return z
 
+    @property
+    def gradient_blocking(self) -> Blocking:
+        """How the product of a gradient with the weights is cut into blocks."""
+        if self.fast:
+            return fast_blocking(*self.weights.shape)
+        order = "C" if self.blocking.transposed else "F"
+        return find_blocking(self.weights.dtype, *self.weights.shape, order=order)
+
+    def pre_activation_gradient(self, gradient: Array, values: Array) -> Array:
+        """Return `gradient x weights`, `(rows, inputs)`.
+
+        Args:
+            gradient: `(rows, outputs)`, padded to a multiple of the lowest block height of `gradient_blocking`.
+            values: Not read.
+        """
+        del values
+        return matmul(np.ascontiguousarray(gradient), self.weights, self.gradient_blocking)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Operation(_AnyLayer):
@@ -170,6 +200,10 @@ class Operation(_AnyLayer):
             return result
         out[...] = result
         return out
+
+    def pre_activation_gradient(self, gradient: Array, values: Array) -> Array:
+        """Return the gradient at the values read, `(rows, inputs)`, of one at the operation, `(rows, outputs)`."""
+        return operations.GRADIENTS[self.kind](**self.arguments)(gradient, values)
 
 
 Layer: TypeAlias = Dense | Operation

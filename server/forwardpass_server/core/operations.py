@@ -4,17 +4,21 @@ Each function takes the arrays and settings of its kind. It returns a function o
 that returns a new contiguous array `(rows, outputs)` of the same dtype. A row's bits do not depend on other rows:
 everything goes value by value, or along the values of one row, which numpy sums in the same order for any number of
 rows.
+
+`GRADIENTS`, at the end, has the derivative of each kind.
 """
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from forwardpass_server.core.arrays import Array, canonicalize
 
 _Function: TypeAlias = Callable[[Array], Array]
+_Gradient: TypeAlias = Callable[[Array, Array], Array]
 
 
 def scale_shift(*, scale: Array, shift: Array) -> _Function:
@@ -24,9 +28,13 @@ def scale_shift(*, scale: Array, shift: Array) -> _Function:
 
 def batch_norm(*, mean: Array, variance: Array, gamma: Array, beta: Array, epsilon: float) -> _Function:
     """Compute `gamma * (x - mean) / sqrt(variance + epsilon) + beta` (Ioffe & Szegedy, 2015); all `(inputs,)`."""
-    wide = variance.astype(np.float64) + epsilon
-    factor = (gamma / np.sqrt(wide)).astype(mean.dtype)
+    factor = _batch_norm_factor(variance, gamma, epsilon)
     return lambda values: (values - mean) * factor + beta
+
+
+def _batch_norm_factor(variance: Array, gamma: Array, epsilon: float) -> Array:
+    factor: Array = (gamma / np.sqrt(variance.astype(np.float64) + epsilon)).astype(gamma.dtype)
+    return factor
 
 
 def layer_norm(*, gamma: Array, beta: Array, epsilon: float) -> _Function:
@@ -152,3 +160,145 @@ OPERATIONS: Final[Mapping[str, Callable[..., _Function]]] = MappingProxyType(
     }
 )
 """The formula of each kind of layer but dense, by its name in a spec."""
+
+
+def _factor_gradient(factor: Array) -> _Gradient:
+    return lambda gradient, _: gradient * factor
+
+
+def _layer_norm_gradient(*, gamma: Array, beta: Array, epsilon: float) -> _Gradient:
+    """Return `(h - mean(h) - n * mean(h * n)) / s` with h = gradient * gamma, the normalized n and the deviation s."""
+    del beta
+
+    def compute(gradient: Array, values: Array) -> Array:
+        around = values - values.mean(axis=1, keepdims=True)
+        deviation = np.sqrt((around * around).mean(axis=1, keepdims=True) + values.dtype.type(epsilon))
+        normalized, scaled = around / deviation, gradient * gamma
+        along = (scaled * normalized).mean(axis=1, keepdims=True)
+        result: Array = (scaled - scaled.mean(axis=1, keepdims=True) - normalized * along) / deviation
+        return result
+
+    return compute
+
+
+def _no_gradient(**arguments: object) -> _Gradient:
+    """Return 0: between its jumps, the operation is constant."""
+    del arguments
+    return lambda _, values: np.zeros_like(values)
+
+
+def _clip_gradient(*, low: Array | None = None, high: Array | None = None) -> _Gradient:
+    def compute(gradient: Array, values: Array) -> Array:
+        within = np.ones(values.shape, bool) if low is None else values >= low
+        return gradient * (within if high is None else within & (values <= high))
+
+    return compute
+
+
+def _impute_gradient(*, values: Array, missing: float = np.nan) -> _Gradient:
+    if np.isnan(missing):
+        return lambda gradient, found: gradient * ~np.isnan(found)
+    absent = values.dtype.type(missing)
+    return lambda gradient, found: gradient * (found != absent)
+
+
+def _take_gradient(*, indices: Array) -> _Gradient:
+    places = Places(indices)
+    return lambda gradient, values: places.add_up(gradient, values.shape[1])
+
+
+def _pool_gradient(*, windows: Array, reduce: str) -> _Gradient:
+    places, indices = Places(windows.ravel()), windows.astype(np.intp)
+    share = _WINDOW_SHARES[reduce]
+
+    def compute(gradient: Array, values: Array) -> Array:
+        shares = gradient[:, :, np.newaxis] * share(np.take(values, indices, axis=1))
+        return places.add_up(shares.reshape(len(values), -1), values.shape[1])
+
+    return compute
+
+
+class Places:
+    """The indices that a layer reads, by which gradients are added up where several read the same value.
+
+    Args:
+        indices: `(reads,)`.
+    """
+
+    def __init__(self, indices: npt.NDArray[Any]) -> None:
+        places = indices.astype(np.intp)
+        self._order = np.argsort(places, kind="stable")
+        self._read, self._starts = np.unique(places[self._order], return_index=True)
+
+    def add_up(self, gradient: Array, inputs: int) -> Array:
+        """Return the gradient at the inputs, `(rows, inputs)`, of that at the reads, `(rows, reads)`."""
+        result = np.zeros((len(gradient), inputs), gradient.dtype)
+        result[:, self._read] = np.add.reduceat(gradient[:, self._order], self._starts, axis=1)
+        return result
+
+
+def _share_of_ties(extreme: Array, windows: Array) -> Array:
+    is_extreme = windows == extreme
+    share: Array = (is_extreme / is_extreme.sum(axis=2, keepdims=True)).astype(windows.dtype)
+    return share
+
+
+_WINDOW_SHARES: Final[Mapping[str, Callable[[Array], Array]]] = MappingProxyType(
+    {
+        "max": lambda windows: _share_of_ties(windows.max(axis=2, keepdims=True), windows),
+        "mean": lambda windows: np.full_like(windows, 1 / windows.shape[2]),
+        "sum": np.ones_like,
+        "min": lambda windows: _share_of_ties(windows.min(axis=2, keepdims=True), windows),
+    }
+)
+
+GRADIENTS: Final[Mapping[str, Callable[..., _Gradient]]] = MappingProxyType(
+    {
+        "scale_shift": lambda *, scale, shift: _factor_gradient(scale),
+        "batch_norm": lambda *, mean, variance, gamma, beta, epsilon: _factor_gradient(
+            _batch_norm_factor(variance, gamma, epsilon)
+        ),
+        "layer_norm": _layer_norm_gradient,
+        "embedding": _no_gradient,
+        "one_hot": _no_gradient,
+        "bucketize": _no_gradient,
+        "lookup": _no_gradient,
+        "clip": _clip_gradient,
+        "impute": _impute_gradient,
+        "dropout": lambda *, rate: lambda gradient, _: gradient,
+        "take": _take_gradient,
+        "pool": _pool_gradient,
+    }
+)
+"""The vector-Jacobian product of each kind of `OPERATIONS`: it takes the same arrays and settings, and returns a
+function of the gradient at the pre-activations, `(rows, outputs)`, and of the values that the layer read, `(rows,
+inputs)`. That returns the gradient at those values, `(rows, inputs)`.
+
+At kinks and ties PyTorch's choice: 1 at the bounds of clip, as `torch.clamp`; equal shares for all largest or smallest
+values of a pool, as `torch.amax`. Kinds that jump have no gradient: embedding, one_hot, bucketize, lookup.
+"""
+
+JUMPS: Final = frozenset({"embedding", "one_hot", "bucketize", "lookup", "impute"})
+"""The kinds whose values jump where those that they read change by little."""
+
+
+def _each(inputs: int, **_: object) -> npt.NDArray[np.intp]:
+    return np.arange(inputs)
+
+
+ORIGINS: Final[Mapping[str, Callable[..., npt.NDArray[np.intp]]]] = MappingProxyType(
+    {
+        "scale_shift": _each,
+        "batch_norm": _each,
+        "embedding": lambda inputs, *, table: np.repeat(np.arange(inputs), table.shape[1]),
+        "one_hot": lambda _, *, indices, **_arguments: indices.astype(np.intp),
+        "bucketize": _each,
+        "lookup": _each,
+        "clip": _each,
+        "impute": _each,
+        "dropout": _each,
+        "take": lambda _, *, indices: indices.astype(np.intp),
+    }
+)
+"""The kinds whose nodes each read one value: from the number of values and the arguments, the index of that value of
+each node, `(outputs,)`."""

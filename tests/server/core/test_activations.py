@@ -9,6 +9,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 from forwardpass_server.core import ACTIVATIONS
+from forwardpass_server.core.activations import GRADIENTS
 from forwardpass_server.core.erf import erfc
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +102,63 @@ def test_matches_fifty_digits(name: str, dtype: type[np.floating]) -> None:
                 assert abs(mp.mpf(got) - want) <= bound, (name, value, got, want)
             else:
                 assert got == math.inf
+
+
+SLOPES_THROUGH_ZERO = {"sin", "cos", "gelu", "gelu_tanh", "silu", "mish", "hard_swish"}
+"""Here the error of the slope is absolute."""
+KINKS = (0.0, 1.0, -1.0, 3.0, -3.0, 6.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", sorted(set(EXACT) - {"step"}))
+def test_the_gradient_is_the_derivative_to_many_digits(name: str, dtype: type[np.floating]) -> None:
+    z = points(dtype)
+    z = z[~np.isin(z, KINKS) & (np.abs(z) > 1e-10)]
+    found = GRADIENTS[name](np.ones_like(z), z, **default_parameters(name))
+    assert found.dtype == dtype
+    tiny, eps = float(np.finfo(dtype).tiny), float(np.finfo(dtype).eps)
+    with mp.workdps(60):
+        for value, got in zip(z[::3].tolist(), found[::3].tolist(), strict=True):
+            want = mp.diff(EXACT[name], mp.mpf(value), h=mp.mpf(10) ** -20)
+            slack = 8 * eps * max(1.0, abs(value) ** 2 if name in {"gaussian", "gelu", "gelu_tanh"} else abs(value))
+            bound = slack * (1 if name in SLOPES_THROUGH_ZERO else abs(want)) + tiny
+            if abs(want) <= float(np.finfo(dtype).max):
+                assert abs(mp.mpf(got) - want) <= bound + 1e-35, (name, value, got, want)
+
+
+@pytest.mark.parametrize(("name", "kinks"), [
+    ("relu", {0: 0}), ("relu6", {0: 0, 6: 0}), ("leaky_relu", {0: 0.01}), ("prelu", {0: 0.25}), ("elu", {0: 1}),
+    ("selu", {0: 1.7580993408473766}), ("celu", {0: 1}), ("hard_tanh", {-1: 0, 1: 0}), ("hard_sigmoid", {-3: 0, 3: 0}),
+    ("hard_swish", {-3: 0, 3: 1}), ("softsign", {0: 1}), ("step", {0: 0}),
+])  # fmt: skip
+def test_the_slope_at_a_kink_is_the_one_of_pytorch(name: str, kinks: dict[float, float]) -> None:
+    z = np.array([[*kinks]], float)
+    assert GRADIENTS[name](np.ones_like(z), z, **default_parameters(name)).tolist() == [[*kinks.values()]]
+
+
+def test_every_function_has_a_gradient() -> None:
+    assert list(GRADIENTS) == list(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", sorted(ROW_WISE))
+def test_the_gradient_of_all_nodes_is_the_derivative(name: str) -> None:
+    rng = np.random.default_rng(0)
+    z, gradient = rng.standard_normal((2, 5, 4))
+    found = GRADIENTS[name](gradient, z)
+    for node in range(4):
+        step = np.eye(4)[node] * 1e-6
+        change = (apply(name, z + step) - apply(name, z - step)) / 2e-6
+        np.testing.assert_allclose(found[:, node], (gradient * change).sum(axis=1), atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_gradients_of_the_whole_range_of_finite_numbers(name: str, dtype: type[np.floating]) -> None:
+    top = np.finfo(dtype).max
+    z = np.array([[-top, -1e30, -1e10, -100, -1, 0, 1, 100, 1e10, 1e30, top]], dtype=dtype)
+    found = GRADIENTS[name](np.ones_like(z), z, **default_parameters(name))
+    assert found.dtype == dtype
+    assert not np.isnan(found).any()
 
 
 @pytest.mark.parametrize("name", EXACT)

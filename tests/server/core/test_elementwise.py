@@ -10,7 +10,7 @@ import pytest
 from forwardpass.spec import expressions
 from forwardpass.spec.activations import ACTIVATIONS as VOCABULARY
 from forwardpass_server.core import ACTIVATIONS, Elementwise
-from forwardpass_server.core.elementwise import CHUNK_NUMBERS
+from forwardpass_server.core.elementwise import CHUNK_NUMBERS, DERIVATIVES, FUNCTIONS
 from forwardpass_server.core.erf import erf
 from hypothesis import given, reject, settings
 
@@ -286,3 +286,65 @@ def test_erf_matches_the_standard_library() -> None:
     found = erf(x)
     assert np.max(np.abs(found - want) / np.maximum(np.abs(want), 1e-300)) < 1e-15
     assert np.isnan(erf(np.array([np.nan]))[0])
+
+
+CONDITIONS = {"or", "and", "not", "<", "<=", ">", ">=", "==", "!="}
+
+
+def test_every_function_has_a_derivative() -> None:
+    assert [name for name in FUNCTIONS if name not in {*CONDITIONS, "where"}] == list(DERIVATIVES)
+    assert set(FUNCTIONS) > CONDITIONS
+
+
+@given(text=texts())
+@settings(max_examples=150)
+def test_the_gradient_is_the_slope_between_near_points(text: str) -> None:
+    try:
+        compiled = function(text, "float64")
+    except expressions.ExpressionError:
+        reject()
+    z = np.random.default_rng(0).uniform(-2, 2, (40, 3))
+    found = compiled.gradient(np.ones_like(z), z)
+    with np.errstate(all="ignore"):
+        slopes = [(compiled(z + step) - compiled(z - step)) / (2 * step) for step in (2e-5, 1e-5)]
+        # Where both slopes agree, there is no kink or jump nearby, and rounding does not matter.
+        near = np.abs(slopes[0] - slopes[1]) <= 1e-5 * np.maximum(np.abs(slopes[1]), 1)
+        near &= np.abs(slopes[1]) < 1e3
+        if "**" in text:  # a part without a value may have a power that is 1
+            near &= ~np.isnan(found)
+        assert np.all(np.abs(found - slopes[1])[near] <= 1e-4 * np.maximum(np.abs(slopes[1]), 1)[near])
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "slope"),
+    [
+        ("max(x, 0)", 0.0, 0.5),
+        ("min(x, 2 * x)", 0.0, 1.5),
+        ("clip(x, 0, 1)", 1.0, 1.0),
+        ("abs(x)", 0.0, 0.0),
+        ("relu(x)", 0.0, 0.0),
+        ("where(x > 0, sqrt(x), 2 * x)", -1.0, 2.0),
+        ("where(x > 0, log(x), 3)", 0.0, 0.0),
+        ("x ** 3", -2.0, 12.0),
+        ("2 ** x", 1.0, 2 * math.log(2)),
+        ("x ** x", 1.0, 1.0),
+        ("clip(2, x, 3 * x)", 1.0, 0.0),
+        ("clip(5, x, 3 * x)", 1.0, 3.0),
+        ("clip(0, x, 3 * x)", 1.0, 1.0),
+    ],
+)
+def test_slopes_at_kinks_and_of_powers(text: str, x: float, slope: float) -> None:
+    z = np.array([[x]])
+    assert function(text, "float64").gradient(np.ones_like(z), z) == pytest.approx(slope)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_gradient_has_the_same_bits_beside_other_rows(dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    compiled = function("where(x > 0, x * sigmoid(x), tanh(x) ** 3) / (2 + cos(x)) + exp(-x * x)", dtype)
+    z, gradient = rng.standard_normal((2, 2 * CHUNK_NUMBERS // 7, 7)).astype(dtype)
+    whole = compiled.gradient(gradient, z)
+    assert whole.dtype == z.dtype
+    for row in (0, 1, 100, len(z) - 1):
+        part = slice(row, row + 1)
+        assert compiled.gradient(gradient[part].copy(), z[part].copy()).tobytes() == whole[part].tobytes()

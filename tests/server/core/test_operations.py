@@ -8,7 +8,7 @@ import pytest
 from forwardpass import spec
 from forwardpass.spec.layers import ARRAYS, KINDS
 from forwardpass_server.core import Operation, forward, trace
-from forwardpass_server.core.operations import OPERATIONS
+from forwardpass_server.core.operations import GRADIENTS, JUMPS, OPERATIONS, ORIGINS
 from forwardpass_server.registry.compile import compile_plan
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +27,8 @@ def alone(layer: dict[str, Any], inputs: int, dtype: str = "float64") -> spec.Ne
 
 def test_the_tables_are_complete() -> None:
     assert set(KINDS) == {"dense", *OPERATIONS} == {*SMOOTH, *STEPS}
+    assert list(GRADIENTS) == list(OPERATIONS)
+    assert set(STEPS) == JUMPS <= set(ORIGINS) <= set(OPERATIONS)
     for kind, arrays in ARRAYS.items():
         assert set(arrays) <= set(KINDS[kind].model_fields)
 
