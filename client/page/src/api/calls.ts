@@ -4,6 +4,7 @@ import type { Cell } from "../network/features";
 import { type Version, versionOf } from "../network/version";
 import type { Send } from "./http";
 import type {
+  ExplainResponse,
   NetworkMessage,
   PredictResponse,
   SpecMessage,
@@ -24,7 +25,26 @@ interface GetNetworkResponse {
   spec?: SpecMessage;
 }
 
-export type PredictResult = { response?: PredictResponse; error?: StatusMessage };
+export interface PredictResult {
+  response?: PredictResponse;
+  error?: StatusMessage;
+  /** Why a row was not even sent. */
+  unsent?: string;
+}
+
+/** How an output is divided among the inputs, by Captum's names. */
+export const METHODS = [
+  "integrated_gradients",
+  "shapley_values",
+  "feature_ablation",
+  "input_x_gradient",
+  "gradient",
+] as const;
+export type Method = (typeof METHODS)[number];
+
+const WITHOUT_BASELINE: readonly Method[] = ["input_x_gradient", "gradient"];
+/** Enough for a picture, at a small part of the work. */
+const COMPLETENESS = 1e-3;
 
 export interface Calls {
   networks(): Promise<NetworkMessage[]>;
@@ -35,6 +55,8 @@ export interface Calls {
   /** Predict each row on its own: a row that is rejected leaves the others alone. */
   predictEach(version: Version, rows: readonly (readonly Cell[])[]): Promise<PredictResult[]>;
   trace(version: Version, rows: readonly (readonly Cell[])[], layers?: readonly string[]): Promise<TraceResponse>;
+  /** Divide the outputs of a row, or its chosen class, among the inputs. */
+  explain(version: Version, row: readonly Cell[], method: Method): Promise<ExplainResponse>;
 }
 
 export function callsBy(send: Send): Calls {
@@ -58,13 +80,23 @@ export function callsBy(send: Send): Calls {
     predict: (version, rows) =>
       send(`${path(version.network)}:predict`, { ...which(version), ...topK(version), ...inputsOf(version, rows) }),
     async predictEach(version, rows) {
-      const requests = rows.map((row) => ({
-        network: version.network,
-        ...which(version),
-        ...inputsOf(version, [row]),
-      }));
+      const found: PredictResult[] = rows.map(() => ({}));
+      const requests: unknown[] = [];
+      const places: number[] = [];
+      rows.forEach((row, index) => {
+        try {
+          requests.push({ network: version.network, ...which(version), ...inputsOf(version, [row]) });
+          places.push(index);
+        } catch (error) {
+          found[index] = { unsent: error instanceof Error ? error.message : String(error) };
+        }
+      });
+      if (requests.length === 0) return found;
       const { results = [] } = await send<{ results?: PredictResult[] }>("v1/networks:predictMany", { requests });
-      return results;
+      results.forEach((result, index) => {
+        found[places[index] ?? 0] = result;
+      });
+      return found;
     },
     trace: (version, rows, layers = []) =>
       send(`${path(version.network)}:trace`, {
@@ -72,6 +104,14 @@ export function callsBy(send: Send): Calls {
         ...topK(version),
         layers,
         ...inputsOf(version, rows),
+      }),
+    explain: (version, row, method) =>
+      send(`${path(version.network)}:explain`, {
+        ...which(version),
+        ...inputsOf(version, [row]),
+        method: `ATTRIBUTION_METHOD_${method.toUpperCase()}`,
+        ...(WITHOUT_BASELINE.includes(method) ? {} : { baseline: { standard: "STANDARD_BASELINE_MEANS" } }),
+        ...(method === "integrated_gradients" ? { tolerance: COMPLETENESS } : {}),
       }),
   };
 }

@@ -146,6 +146,14 @@ export interface TraceResponse extends PredictResponse {
   layers?: LayerTraceMessage[];
 }
 
+export interface ExplainResponse {
+  outputNames?: string[];
+  attributions?: Tensor;
+  explainedOutputs?: number[];
+  explainedValues?: Tensor;
+  baselineOutputs?: Tensor;
+}
+
 export interface StatusMessage {
   code?: number;
   message?: string;

@@ -53,11 +53,21 @@ export function sumOf(version: Version, values: Values, layer: number, node: num
     name,
     terms: isSum ? terms : [],
     bias: weights?.bias(node) ?? 0,
-    formula: isSum ? undefined : weights?.formula?.(node, read),
+    formula: isSum ? undefined : (categoryFormula(version, layer, node) ?? weights?.formula?.(node, read)),
     before,
     activation: version.layers[layer]?.activation ?? "identity",
     value,
   };
+}
+
+/** Return what a one-hot node of a categorical input says, by the category's name. */
+function categoryFormula(version: Version, layer: number, node: number): string | undefined {
+  const weights = version.weights?.[layer];
+  const [link] = weights?.links(node, inputsOf(version, layer)) ?? [];
+  const [origin] = link === undefined ? [] : originsOf(version, layer, link.input);
+  const feature = origin?.layer === INPUTS ? version.features[origin.node] : undefined;
+  const category = feature?.categories[weights?.category?.(node) ?? Number.NaN];
+  return category === undefined ? undefined : `1 if ${feature?.name} is “${category}”, else 0`;
 }
 
 function joinedNames(version: Version, layer: number, names: readonly string[]): string {

@@ -16,6 +16,10 @@ export interface Weights {
   readonly bias: (node: number) => number;
   /** The pre-activation in words, where it is no weighted sum; `x` are the values that the node reads. */
   readonly formula: ((node: number, x: readonly number[]) => string) | undefined;
+  /** Of a dense layer, all weights, row-major: a row for each node. */
+  readonly matrix?: Float64Array;
+  /** Of a layer that compares its values with categories, the one of a node. */
+  readonly category?: (node: number) => number;
   /** All numbers that training found, for statistics. */
   readonly parameters: Float64Array;
 }
@@ -32,6 +36,7 @@ const KINDS: Record<string, (layer: LayerMessage) => Weights> = {
         Array.from({ length: inputs }, (_, input) => ({ input, weight: weights[node * inputs + input] ?? 0 })),
       bias: (node) => bias[node] ?? 0,
       formula: undefined,
+      matrix: weights,
       parameters: joined(weights, bias),
     };
   },
@@ -78,6 +83,7 @@ const KINDS: Record<string, (layer: LayerMessage) => Weights> = {
       links: (node) => [{ input: indices[node] ?? 0, weight: undefined }],
       bias: WITHOUT_BIAS,
       formula: (node, [x]) => `1 if ${x} equals ${categories[node]}, else 0`,
+      category: (node) => categories[node] ?? Number.NaN,
       parameters: new Float64Array(),
     };
   },

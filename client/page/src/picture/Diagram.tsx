@@ -1,6 +1,6 @@
 // The picture of a network, with the values of a row.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { cellInShort } from "../api/rows";
 import type { Cell } from "../network/features";
 import { markOf } from "../network/marks";
@@ -31,21 +31,16 @@ export interface DiagramProps {
 }
 
 const MAX_EDGES_OF_NODE = 64;
+const MAX_BUTTONS = 64;
 const MAX_WEIGHT_LABELS = 6;
 const MAX_WEIGHT_LABELS_OF_NODE = 4;
 
 export function Diagram(props: DiagramProps) {
   const { version, values, layout, scale, selected, label } = props;
   const pathOf = useMemo(() => pathsIn(layout), [layout]);
-  const edges = edgesOf(version, values, selected);
+  const edges = useMemo(() => edgesOf(version, values, selected), [version, values, selected]);
   const [focused, setFocused] = useState<Place>({ layer: INPUTS, node: 0 });
   const drawn = useRef<SVGSVGElement>(null);
-  const shouldFocus = useRef(false);
-  useEffect(() => {
-    if (!shouldFocus.current) return;
-    shouldFocus.current = false;
-    drawn.current?.querySelector<SVGElement>('[tabindex="0"]')?.focus();
-  });
 
   const at = (event: Event): Place | undefined => {
     const element = (event.target as Element).closest<SVGElement>("[data-node]");
@@ -62,9 +57,11 @@ export function Diagram(props: DiagramProps) {
     const next = nextNode(layout, place, event.key);
     if (next === undefined) return;
     event.preventDefault();
-    shouldFocus.current = true;
+    // At once: the next key may come before the picture is drawn anew.
+    const element = drawn.current?.querySelector<SVGElement>(`[data-layer="${next.layer}"][data-node="${next.node}"]`);
+    element?.setAttribute("tabindex", "-1");
+    element?.focus();
     setFocused(next);
-    props.onPoint(next);
   };
   const onClick = (event: Event) => {
     const place = at(event);
@@ -217,14 +214,16 @@ function lookOf(
   };
 }
 
-function buttonOf(look: Look, { focused, selected }: BlockProps) {
+/** What makes a node a button. Its name is the text inside; `label` names one that has none. */
+function buttonOf(look: Look, { focused, selected }: BlockProps, label?: string) {
   return {
     "data-layer": look.place.layer,
     "data-node": look.place.node,
     role: "button",
     tabindex: isSame(look.place, focused) ? 0 : -1,
     "aria-pressed": isSame(look.place, selected),
-    "aria-label": [`${look.name}: ${look.text || "not shown"}`, look.mark].filter(Boolean).join(", "),
+    ...(label ? { "aria-label": label } : {}),
+    ...(look.mark ? { "aria-description": look.mark } : {}),
   } as const;
 }
 
@@ -268,9 +267,11 @@ function caption({ version, values, layout }: BlockProps, { layer, node }: Place
   const words = sumInWords(sum, { terms: 4, digits: 3 }).replaceAll(" × ", "×");
   const cutAt = words.lastIndexOf(" = ");
   const [products, total, activation] = [words.slice(0, cutAt), words.slice(cutAt + 1), activationInWords(sum, 3)];
+  const fits = 5.6 * products.length <= room;
   const totals = layout.isNarrow ? [total, activation] : [[total, activation].filter(Boolean).join(", ")];
-  const lines = [5.6 * products.length <= room ? products : "", ...totals].filter(Boolean);
-  return lines.map((line, index) => (
+  // Where the sum has no room, neither has its beginning: the tooltip has it whole.
+  const lines = fits ? [products, ...totals] : [activation];
+  return lines.filter(Boolean).map((line, index) => (
     <text key={line} class="sum halo" x={x} y={y + (index + 1) * LINE}>
       {cut(line, room, 5.6)}
     </text>
@@ -280,20 +281,51 @@ function caption({ version, values, layout }: BlockProps, { layer, node }: Place
 function strip(props: BlockProps) {
   const { block, values } = props;
   const largest = largestOf(block, values);
-  const isLabelled = block.labels === "left" || block.labels === "right";
-  const cells = block.nodes.map(({ x, y }, node) => {
-    const look = lookOf(props, node, largest, 3);
-    const box = { x: x - block.half.x, y: y - block.half.y, width: 2 * block.half.x, height: 2 * block.half.y };
-    return (
-      <g key={node} class={`node cell ${look.classes}`} {...buttonOf(look, props)}>
-        <rect class="body" {...box} />
-        <rect class="tint" {...box} fill-opacity={(0.06 + 0.94 * look.share).toFixed(2)} />
-        {look.classes.includes("differs") && <rect class="ring" {...box} />}
-        {isLabelled && labelsOf(block, look, x, y)}
-      </g>
-    );
-  });
-  return [...cells, block.labels === "below" && <Strongest key="strongest" {...props} />];
+  if (block.labels === "left" || block.labels === "right") {
+    return block.nodes.map((_, node) => <LabelledCell key={node} {...props} node={node} largest={largest} />);
+  }
+  return [...block.nodes.map((_, node) => cell(props, node, largest)), <Strongest key="strongest" {...props} />];
+}
+
+function boxOf({ block }: BlockProps, node: number) {
+  const { x, y } = block.nodes[node] ?? { x: 0, y: 0 };
+  return { x: x - block.half.x, y: y - block.half.y, width: 2 * block.half.x, height: 2 * block.half.y };
+}
+
+function LabelledCell(props: BlockProps & { node: number; largest: number }) {
+  const { block, node, largest } = props;
+  const look = lookOf(props, node, largest, 3);
+  const box = boxOf(props, node);
+  return (
+    <g class={`node cell ${look.classes}`} {...buttonOf(look, props)}>
+      <rect class="body" {...box} />
+      <rect class="tint" {...box} fill-opacity={opacityOf(look)} />
+      {look.classes.includes("differs") && <rect class="ring" {...box} />}
+      {labelsOf(block, look, box.x + block.half.x, box.y + block.half.y)}
+    </g>
+  );
+}
+
+/** A cell without a label, as one element: a picture may have thousands. Of very many, only the focused one is a button. */
+function cell(props: BlockProps, node: number, largest: number) {
+  const look = lookOf(props, node, largest, 3);
+  const isButton = props.block.nodes.length <= MAX_BUTTONS || isSame(look.place, props.focused);
+  const attributes = isButton
+    ? buttonOf(look, props, `${look.name}: ${look.text || "not shown"}`)
+    : { "data-layer": look.place.layer, "data-node": node };
+  return (
+    <rect
+      key={node}
+      class={`node bare ${look.classes}`}
+      {...boxOf(props, node)}
+      fill-opacity={opacityOf(look)}
+      {...attributes}
+    />
+  );
+}
+
+function opacityOf(look: Look): string {
+  return (0.06 + 0.94 * look.share).toFixed(2);
 }
 
 function labelsOf(block: Block, look: Look, x: number, y: number) {

@@ -2,6 +2,7 @@
 
 import { inputsOf, mergedValue, originsOf, type Values, valueAt } from "../network/values";
 import type { Version } from "../network/version";
+import { Strongest } from "./strongest";
 
 export interface Edge {
   readonly from: { readonly layer: number; readonly node: number };
@@ -36,50 +37,87 @@ export function edgesOutOf(version: Version, values: Values, layer: number, node
   if (version.weights === undefined) return [];
   return version.layers.flatMap((reader, index) => {
     if (!reader.sources.some((source) => source.layer === layer)) return [];
-    const every = allEdges(version, values, index, reader.nodes.keys());
-    return kept(every, most, (edge) => edge.from.layer === layer && edge.from.node === node);
+    const isRead = Array.from({ length: inputsOf(version, index) }, (_, input) =>
+      originsOf(version, index, input).some((origin) => origin.layer === layer && origin.node === node),
+    );
+    const [kept, every] = [new Strongest<Product>(most), new Strongest<Product>(1)];
+    for (const product of products(version, values, index, reader.nodes.keys(), ALL)) {
+      every.add(product);
+      if (isRead[product.input]) kept.add(product);
+    }
+    kept.largest = every.largest;
+    return scaled(kept, (product) => edgesOf(version, values, index, product)).filter(
+      ({ from }) => from.layer === layer && from.node === node,
+    );
   });
 }
 
 type Unscaled = Omit<Edge, "strength">;
 
-function strongest(version: Version, values: Values, layer: number, nodes: Iterable<number>, most: number): Edge[] {
-  return kept(allEdges(version, values, layer, nodes), most, () => true);
+/** A product of a layer: which node reads which value. */
+interface Product {
+  readonly node: number;
+  readonly input: number;
+  readonly amount: number;
+  readonly weight: number | undefined;
 }
 
-function* allEdges(version: Version, values: Values, layer: number, nodes: Iterable<number>): Generator<Unscaled> {
+function strongest(version: Version, values: Values, layer: number, nodes: Iterable<number>, most: number): Edge[] {
+  const kept = new Strongest<Product>(most);
+  for (const product of products(version, values, layer, nodes, kept)) kept.add(product);
+  return scaled(kept, (product) => edgesOf(version, values, layer, product));
+}
+
+/** Yield the products of a layer, of dense layers only those that `kept` may want. */
+function* products(
+  version: Version,
+  values: Values,
+  layer: number,
+  nodes: Iterable<number>,
+  kept: Strongest<Product>,
+): Generator<Product> {
   const inputs = inputsOf(version, layer);
-  const origins = Array.from({ length: inputs }, (_, input) => originsOf(version, layer, input));
-  const merged = Array.from({ length: inputs }, (_, input) => mergedValue(version, values, layer, input));
+  const merged = Float64Array.from({ length: inputs }, (_, input) => mergedValue(version, values, layer, input));
+  const weights = version.weights?.[layer];
   for (const node of nodes) {
-    for (const { input, weight } of version.weights?.[layer]?.links(node, inputs) ?? []) {
-      for (const from of origins[input] ?? []) {
-        // Of a merge, each source has its own share; a sum's shares add up to the product.
-        const value = (origins[input]?.length ?? 0) > 1 ? valueAt(values, from.layer, from.node) : (merged[input] ?? 0);
-        yield { from, to: { layer, node }, weight, amount: (weight ?? 1) * value };
+    if (weights?.matrix !== undefined) {
+      const row = weights.matrix.subarray(node * inputs, (node + 1) * inputs);
+      for (let input = 0; input < inputs; input++) {
+        const [weight, value] = [row[input] ?? 0, merged[input] ?? 0];
+        if (kept.wants(weight * value)) yield { node, input, amount: weight * value, weight };
+      }
+    } else {
+      for (const { input, weight } of weights?.links(node, inputs) ?? []) {
+        yield { node, input, amount: (weight ?? 1) * (merged[input] ?? Number.NaN), weight };
       }
     }
   }
 }
 
-/** Return the edges of the largest size that are wanted, weakest first, so that the strongest are drawn on top. */
-function kept(edges: Iterable<Unscaled>, most: number, wanted: (edge: Unscaled) => boolean): Edge[] {
-  const found: Unscaled[] = [];
-  let largest = 0;
-  for (const edge of edges) {
-    if (Number.isFinite(edge.amount)) largest = Math.max(largest, Math.abs(edge.amount));
-    if (wanted(edge)) found.push(edge);
-    if (found.length >= 4 * most + 1024) keepLargest(found, most);
-  }
-  const isCrowded = found.length > most;
-  keepLargest(found, most);
-  // Where only some are shown, one that adds nothing is none of them.
-  const shown = isCrowded ? found.filter((edge) => edge.amount !== 0) : found;
-  return shown.reverse().map((edge) => ({ ...edge, strength: largest > 0 ? Math.abs(edge.amount) / largest : 0 }));
+/** Return the edges of a product: one, or where several layers are merged one from each of them. */
+function edgesOf(
+  version: Version,
+  values: Values,
+  layer: number,
+  { node, input, amount, weight }: Product,
+): Unscaled[] {
+  const origins = originsOf(version, layer, input);
+  return origins.map((from) => {
+    // Of a merge, each source has its own share; a sum's shares add up to the product.
+    const own = origins.length > 1 ? (weight ?? 1) * valueAt(values, from.layer, from.node) : amount;
+    return { from, to: { layer, node }, weight, amount: own };
+  });
 }
 
-function keepLargest(edges: Unscaled[], most: number): void {
-  const size = (edge: Unscaled) => (Number.isNaN(edge.amount) ? -1 : Math.abs(edge.amount));
-  edges.sort((one, other) => size(other) - size(one));
-  edges.length = Math.min(edges.length, most);
+/** Return kept products as edges, weakest first, so that the strongest are drawn on top. */
+function scaled(kept: Strongest<Product>, edges: (product: Product) => Unscaled[]): Edge[] {
+  // Where only some are shown, one that adds nothing is none of them.
+  const shown = kept.isCrowded ? kept.items().filter((product) => product.amount !== 0) : kept.items();
+  const size = ({ amount }: Unscaled) => (Number.isFinite(amount) ? Math.abs(amount) : 0);
+  const all = shown.reverse().flatMap(edges);
+  const largest = Math.max(kept.largest, ...all.map(size));
+  return all.map((edge) => ({ ...edge, strength: largest > 0 ? size(edge) / largest : 0 }));
 }
+
+/** Wants every product. */
+const ALL = new Strongest<Product>(Infinity);

@@ -8,7 +8,9 @@ import { type Cell, initialCell } from "../network/features";
 import { type Values, valuesOf } from "../network/values";
 import { INPUTS, layerName, nodeName, type Version } from "../network/version";
 import { type Address, type Comparison, readAddress, type Tab, writeAddress } from "./address";
+import { Explanation } from "./explanation";
 import { Latest } from "./latest";
+import { Rows } from "./rows";
 
 export interface NodeRef {
   readonly layer: number;
@@ -47,7 +49,13 @@ export class Store {
 
   readonly network = computed(() => this.version.value?.network ?? "");
 
-  readonly calls: Calls = callsBy(sender(() => this.token.peek()));
+  /** The address of the gRPC server, for programs. */
+  readonly target = signal(`${location.hostname}:50051`);
+
+  readonly #send = sender(() => this.token.peek());
+  readonly calls: Calls = callsBy(this.#send);
+  readonly rows = new Rows(this);
+  readonly explanation = new Explanation(this);
   readonly #tracing = new Latest();
   #opening = 0;
   #addressTimer: ReturnType<typeof setTimeout> | undefined;
@@ -56,10 +64,18 @@ export class Store {
   async start(): Promise<void> {
     effect(() => this.#trace(this.version.value, this.row.value, this.comparison.value));
     effect(() => this.#writeAddress());
+    this.rows.start();
+    this.explanation.start();
+    void this.#readConfiguration();
     addEventListener("hashchange", () => {
       if (location.hash !== writeAddress(this.#address())) void this.open(readAddress(location.hash));
     });
     await this.reload();
+  }
+
+  async #readConfiguration(): Promise<void> {
+    const { target = "" } = await this.#send<{ target?: string }>("config.json").catch(() => ({ target: "" }));
+    if (target) this.target.value = target;
   }
 
   async reload(): Promise<void> {

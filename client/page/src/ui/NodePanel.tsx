@@ -6,6 +6,7 @@ import { layerName, nodeName, type Version } from "../network/version";
 import { edgesOutOf } from "../picture/edges";
 import type { NodeRef, Store, Traced } from "../state/store";
 import { Bar } from "./Bar";
+import { Distribution } from "./Distribution";
 
 const MAX_TERMS = 12;
 
@@ -51,6 +52,9 @@ function HowToRead({ traced }: { traced?: Traced }) {
 function Selected({ store, traced, place }: { store: Store; traced: Traced; place: NodeRef }) {
   const { version, values } = traced;
   const sum = sumOf(version, values, place.layer, place.node);
+  const known = store.rows.nodeValues.value;
+  const isSame = known?.version === version && known.node.layer === place.layer && known.node.node === place.node;
+  const spread = isSame ? known : undefined;
   return (
     <>
       <div class="card-head">
@@ -64,6 +68,7 @@ function Selected({ store, traced, place }: { store: Store; traced: Traced; plac
         {sumInWords(sum, { terms: 4 })}
         {activationInWords(sum) && <span>{activationInWords(sum)}</span>}
       </p>
+      {spread && <Distribution values={spread.values} value={sum.value} />}
       {sum.terms.length > 0 && <Incoming sum={sum} />}
       <Outgoing traced={traced} place={place} />
     </>
@@ -77,7 +82,7 @@ function Incoming({ sum }: { sum: NodeSum }) {
   const rest = sum.terms.filter((term) => !shown.includes(term));
   const most = Math.max(...sum.terms.map((term) => Math.abs(term.product)), Math.abs(sum.bias));
   return (
-    <table class="terms">
+    <table class="terms sums">
       <caption>What it reads</caption>
       <thead>
         <tr>
@@ -131,7 +136,7 @@ function Outgoing({ traced, place }: { traced: Traced; place: NodeRef }) {
   if (edges.length === 0) return null;
   const most = Math.max(...edges.map((edge) => Math.abs(edge.amount)));
   return (
-    <table class="terms">
+    <table class="terms sums">
       <caption>What reads it</caption>
       <thead>
         <tr>

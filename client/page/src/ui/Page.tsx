@@ -1,12 +1,15 @@
+import { useEffect } from "preact/hooks";
 import type { Store } from "../state/store";
 import { Header } from "./Header";
 import { InputForm } from "./InputForm";
 import { NodePanel } from "./NodePanel";
+import { SharesPanel } from "./SharesPanel";
 import { Stage } from "./Stage";
 import { Tabs } from "./Tabs";
 
 export function Page({ store }: { store: Store }) {
   const version = store.version.value;
+  useFileDrop(store);
   return (
     <>
       <Header store={store} />
@@ -24,10 +27,13 @@ export function Page({ store }: { store: Store }) {
               <h1>{version.network}</h1>
               <p>{version.description}</p>
             </div>
-            <div class="stage">
+            <div class={store.comparison.value ? "stage comparing" : "stage"}>
               <InputForm store={store} version={version} />
               <Stage store={store} version={version} />
-              <NodePanel store={store} version={version} />
+              <div class="side">
+                <NodePanel store={store} version={version} />
+                <SharesPanel store={store} version={version} />
+              </div>
             </div>
             <Tabs store={store} version={version} />
           </>
@@ -50,4 +56,24 @@ function Empty({ store }: { store: Store }) {
       </p>
     </div>
   );
+}
+
+/** Load a file that is dropped anywhere on the page. */
+function useFileDrop(store: Store): void {
+  useEffect(() => {
+    const onDragOver = (event: DragEvent) => event.preventDefault();
+    const onDrop = (event: DragEvent) => {
+      event.preventDefault();
+      const file = event.dataTransfer?.files[0];
+      if (file === undefined) return;
+      store.tab.value = "rows";
+      void store.rows.load(file);
+    };
+    addEventListener("dragover", onDragOver);
+    addEventListener("drop", onDrop);
+    return () => {
+      removeEventListener("dragover", onDragOver);
+      removeEventListener("drop", onDrop);
+    };
+  }, [store]);
 }

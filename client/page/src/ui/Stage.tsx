@@ -28,16 +28,20 @@ export function Stage({ store, version }: { store: Store; version: Version }) {
       )}
       {shown !== undefined && (
         <>
-          {other && <PaneHeading traced={shown} other={other} />}
-          <Outputs version={version} values={shown.values} />
-          <Pane store={store} traced={shown} {...(other ? { other } : {})} />
-          {other && (
-            <>
-              <PaneHeading traced={other} other={shown} />
-              <Outputs version={other.version} values={other.values} />
-              <Pane store={store} traced={other} other={shown} />
-            </>
-          )}
+          <div class="panes">
+            <div class="pane">
+              {other && <PaneHeading traced={shown} other={other} />}
+              <Outputs version={version} values={shown.values} />
+              <Pane store={store} traced={shown} {...(other ? { other } : {})} />
+            </div>
+            {other && (
+              <div class="pane">
+                <PaneHeading traced={other} other={shown} />
+                <Outputs version={other.version} values={other.values} />
+                <Pane store={store} traced={other} other={shown} />
+              </div>
+            )}
+          </div>
           <Legend version={version} isComparing={other !== undefined} />
         </>
       )}
@@ -65,23 +69,30 @@ function Pane({ store, traced, other }: { store: Store; traced: Traced; other?: 
   const layout = useMemo(() => layoutOf(version, width), [version, width]);
   // A picture that is a little too wide is drawn smaller; what is left is scrolled.
   const scale = Math.max(MIN_SCALE, Math.min(1, width / layout.width));
-  const differing = other && differingNodes(traced, other);
+  const selected = store.node.value;
+  // Drawn anew when a value changes, not when the mouse moves.
+  const picture = useMemo(() => {
+    const differing = other && differingNodes(traced, other);
+    return (
+      <Diagram
+        version={version}
+        values={values}
+        row={row}
+        layout={layout}
+        scale={scale}
+        label={`${version.network} version ${version.number}: ${counted(version.layers.length, "layer")}`}
+        selected={selected}
+        onSelect={(place) => (store.node.value = place)}
+        onPoint={setPointed}
+        differs={differing && (({ layer, node }) => differing.has(`${layer}/${node}`))}
+      />
+    );
+  }, [store, traced, other, layout, scale, selected]);
   return (
     <div class="frame" ref={frame}>
       {width > 0 && (
         <div class="canvas">
-          <Diagram
-            version={version}
-            values={values}
-            row={row}
-            layout={layout}
-            scale={scale}
-            label={`${version.network} version ${version.number}: ${counted(version.layers.length, "layer")}`}
-            selected={store.node.value}
-            onSelect={(place) => (store.node.value = place)}
-            onPoint={setPointed}
-            differs={differing && (({ layer, node }) => differing.has(`${layer}/${node}`))}
-          />
+          {picture}
           {pointed && <Tooltip traced={traced} place={pointed} layout={layout} scale={scale} />}
         </div>
       )}

@@ -4,7 +4,11 @@ import type { ComponentType } from "preact";
 import type { Version } from "../network/version";
 import { TABS, type Tab } from "../state/address";
 import type { Store } from "../state/store";
+import { CompareTab } from "./CompareTab";
+import { RowsTab } from "./RowsTab";
+import { TakeTab } from "./TakeTab";
 import { ValuesTable } from "./ValuesTable";
+import { VersionsTab } from "./VersionsTab";
 
 export interface TabProps {
   store: Store;
@@ -19,25 +23,28 @@ const TITLES: Record<Tab, string> = {
   take: "Take it with you",
 };
 
-const PANELS: Partial<Record<Tab, ComponentType<TabProps>>> = {
+const PANELS: Record<Tab, ComponentType<TabProps>> = {
+  rows: RowsTab,
+  compare: CompareTab,
+  versions: VersionsTab,
   table: ValuesTable,
+  take: TakeTab,
 };
 
 export function Tabs({ store, version }: TabProps) {
-  const tabs = TABS.filter((tab) => PANELS[tab] !== undefined);
-  const chosen = tabs.includes(store.tab.value) ? store.tab.value : (tabs[0] ?? "table");
-  const Panel = PANELS[chosen] ?? ValuesTable;
+  const chosen = store.tab.value;
+  const Panel = PANELS[chosen];
   const onKeyDown = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
-    const next = tabs[(tabs.indexOf(chosen) + step + tabs.length) % tabs.length] ?? chosen;
+    const next = TABS[(TABS.indexOf(chosen) + step + TABS.length) % TABS.length] ?? chosen;
     store.tab.value = next;
     document.getElementById(`tab-${next}`)?.focus();
   };
   return (
     <section class="card tabs">
       <div role="tablist" aria-label="More about this network" onKeyDown={onKeyDown}>
-        {tabs.map((tab) => (
+        {TABS.map((tab) => (
           <button
             key={tab}
             type="button"

@@ -30,7 +30,7 @@ export function Tooltip({ traced: { version, values }, place, layout, scale }: T
   return (
     <div class="tooltip" role="status" style={{ left: `${left}px`, width: `${WIDTH}px`, ...top }}>
       <strong>{sum.name}</strong> <span class="muted">{layerName(version, place.layer)}</span>
-      <p class="sum">{sumInWords(sum)}</p>
+      <p class="sum">{sumInWords(sum, { terms: 4 })}</p>
       {activationInWords(sum) && <p class="sum">{activationInWords(sum)}</p>}
       {mark === "dead" && <p class="note">Dead for this row: it passes nothing on.</p>}
       {mark === "saturated" && <p class="note">Saturated: at the end of what {sum.activation} can return.</p>}

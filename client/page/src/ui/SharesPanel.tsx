@@ -1,0 +1,116 @@
+// Why the output is what it is: the share of each input.
+
+import { useState } from "preact/hooks";
+import { METHODS, type Method } from "../api/calls";
+import { short, signed } from "../network/numbers";
+import type { Shares } from "../network/shares";
+import type { Version } from "../network/version";
+import type { Store } from "../state/store";
+import { Bar } from "./Bar";
+
+const MAX_SHARES = 10;
+
+export function SharesPanel({ store, version }: { store: Store; version: Version }) {
+  const { explanation } = store;
+  const [chosen, setChosen] = useState(0);
+  if (!explanation.isAvailable.value) return null;
+  const found = explanation.found.value;
+  const all = found?.version === version ? found.shares : [];
+  const shares = all[chosen] ?? all[0];
+  if (shares === undefined && explanation.error.value === "") return null;
+  return (
+    <section class="card shares" aria-labelledby="shares-heading">
+      <h2 id="shares-heading">Why{shares ? ` ${shares.output}` : ""}?</h2>
+      <div class="toolbar">
+        <label>
+          <span class="hidden">Method</span>
+          <select
+            value={explanation.method.value}
+            onChange={(event) => (explanation.method.value = event.currentTarget.value as Method)}
+          >
+            {METHODS.map((method) => (
+              <option key={method} value={method}>
+                {method.replaceAll("_", " ")}
+              </option>
+            ))}
+          </select>
+        </label>
+        {all.length > 1 && (
+          <label>
+            <span class="hidden">Output</span>
+            <select value={String(chosen)} onChange={(event) => setChosen(Number(event.currentTarget.value))}>
+              {all.map(({ output }, index) => (
+                <option key={output} value={String(index)}>
+                  {output}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+      </div>
+      {explanation.error.value && <p class="note warn">{explanation.error.value}</p>}
+      {shares && <SharesTable shares={shares} />}
+    </section>
+  );
+}
+
+function SharesTable({ shares: { shares, value, baseline, unit } }: { shares: Shares }) {
+  const shown = shares.slice(0, MAX_SHARES);
+  const rest = shares.slice(MAX_SHARES);
+  const most = Math.max(...shares.map((share) => Math.abs(share.amount)));
+  return (
+    <table class="terms">
+      <caption class="hidden">The share of each input</caption>
+      <thead>
+        <tr>
+          <th scope="col">input</th>
+          <th scope="col" class="number">
+            share
+          </th>
+          <th scope="col">
+            <span class="hidden">bar</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {baseline !== undefined && <Total name="at the means" value={baseline} unit={unit} />}
+        {shown.map((share) => (
+          <tr key={share.name}>
+            <th scope="row" title={share.name}>
+              {share.name}
+            </th>
+            <td class="number">{signed(share.amount, 3)}</td>
+            <td>
+              <Bar amount={share.amount} most={most} />
+            </td>
+          </tr>
+        ))}
+        {rest.length > 0 && (
+          <tr>
+            <th scope="row">{`${rest.length} more`}</th>
+            <td class="number">
+              {signed(
+                rest.reduce((sum, share) => sum + share.amount, 0),
+                3,
+              )}
+            </td>
+            <td />
+          </tr>
+        )}
+        <Total name={baseline === undefined ? "output" : "for this row"} value={value} unit={unit} />
+      </tbody>
+    </table>
+  );
+}
+
+function Total({ name, value, unit }: { name: string; value: number; unit: string }) {
+  return (
+    <tr class="total">
+      <th scope="row">{name}</th>
+      <td class="number">
+        {short(value)} {unit}
+      </td>
+      <td />
+    </tr>
+  );
+}

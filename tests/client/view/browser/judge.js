@@ -1,0 +1,47 @@
+// Judges the page by axe, in every tab, light and dark, on a desk and on a phone; keeps screenshots.
+"use strict";
+
+const { join } = require("node:path");
+const { run, node, violations } = require("./opened.js");
+
+const VIEWPORTS = { desk: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
+const TABS = ["rows", "compare", "versions", "table", "take"];
+
+run({
+  async axe(open, { network, rows, folder }) {
+    const found = [];
+    for (const [size, viewport] of Object.entries(VIEWPORTS)) {
+      for (const colorScheme of ["light", "dark"]) {
+        const page = await open(`#network=${network}`, { viewport, colorScheme });
+        await page.locator("svg.diagram").waitFor();
+        await page.setInputFiles("input[type=file]", rows);
+        await page.locator("table.rows").waitFor();
+        await page.click(node(0, 0));
+        for (const tab of TABS) {
+          await page.click(`#tab-${tab}`);
+          if (tab === "compare") await page.getByRole("button", { name: "Keep this row" }).click();
+          await page.waitForFunction(() => document.querySelectorAll("#tab-panel > *").length > 0);
+          for (const violation of await violations(page)) found.push(`${size}, ${colorScheme}, ${tab}: ${violation}`);
+        }
+        if (folder) await page.screenshot({ path: join(folder, `${size}-${colorScheme}.png`), fullPage: true });
+        await page.context().close();
+      }
+    }
+    return { found };
+  },
+
+  // Whatever is wider than the page: nothing, on a desk and on a phone.
+  async width(open, { networks }) {
+    const found = [];
+    for (const network of networks) {
+      for (const [size, viewport] of Object.entries(VIEWPORTS)) {
+        const page = await open(`#network=${network}`, { viewport });
+        await page.locator("svg.diagram").waitFor();
+        const width = await page.evaluate(() => document.documentElement.scrollWidth);
+        if (width > viewport.width) found.push(`${network}, ${size}: ${width}`);
+        await page.context().close();
+      }
+    }
+    return { found };
+  },
+});

@@ -1,0 +1,95 @@
+// Uses the page as a person would: picks a network, drags, points, walks by keyboard, follows a link.
+"use strict";
+
+const { run, node, outputs } = require("./opened.js");
+
+run({
+  // Pick a network, change a value, point at a node; then open the link of what one sees.
+  async pick(open) {
+    const page = await open();
+    await outputs(page, "182");
+    const networks = await page.locator("header select").first().locator("option").allTextContents();
+    await page.selectOption("header select >> nth=0", "article-1-hidden");
+    await outputs(page, "9");
+    await page.hover(node(0, 0));
+    const tooltip = await page.locator(".tooltip").textContent();
+    await page.fill("#input-0", "4");
+    await outputs(page, "14");
+    await page.locator("input[type=range]").nth(1).focus();
+    await page.keyboard.press("ArrowRight");
+    await outputs(page, "16");
+    await page.click(node(0, 1));
+    const panel = await page.locator(".node-panel").textContent();
+    await page.waitForFunction(() => location.hash.includes("node="));
+    const link = page.url();
+    const again = await open(link.slice(link.indexOf("#")));
+    await outputs(again, "16");
+    const panelAgain = await again.locator(".node-panel").textContent();
+    return { networks, tooltip, panel, panelAgain, link };
+  },
+
+  // Walk from node to node and from tab to tab without a mouse.
+  async keyboard(open) {
+    const page = await open("#network=article-1-hidden");
+    await outputs(page, "9");
+    await page.locator(node(-1, 0)).focus();
+    for (const key of ["ArrowDown", "ArrowRight", "ArrowUp"]) await page.keyboard.press(key);
+    const tooltip = await page.locator(".tooltip").textContent();
+    await page.keyboard.press("Escape");
+    const isHidden = (await page.locator(".tooltip").count()) === 0;
+    await page.keyboard.press("Enter");
+    const heading = await page.locator("#node-heading").textContent();
+    await page.locator("#tab-rows").focus();
+    await page.keyboard.press("ArrowRight");
+    const tab = await page.locator("[role=tab][aria-selected=true]").textContent();
+    return { tooltip, isHidden, heading, tab };
+  },
+
+  // Choose categories, what is unknown and what is missing; leave a range.
+  async features(open) {
+    const page = await open("#network=insurance");
+    await page.fill("#input-0", "55");
+    await page.selectOption("#input-2", { label: "south" });
+    await page.selectOption("#input-3", { label: "yes" });
+    await page.fill("#input-1", "32");
+    await outputs(page, "7250");
+    await page.fill("#input-1", "70");
+    const warning = await page.locator(".results .warn").textContent();
+    await page.check(".missing input");
+    await page.locator(".results .warn").waitFor({ state: "detached" });
+    const missing = await page.locator(".results dd").textContent();
+    await page.selectOption("#input-2", { label: "any other (taken as no value)" });
+    await page.waitForFunction((before) => document.querySelector(".results dd").textContent !== before, missing);
+    const unknown = await page.locator(".results dd").textContent();
+    return { warning, missing, unknown, names: await page.locator("svg.diagram .value").allTextContents() };
+  },
+
+  // A name that is markup is shown as it is.
+  async hostile(open, { network }) {
+    const page = await open(`#network=${network}`);
+    await page.locator("svg.diagram .node").first().waitFor();
+    const isTouched = await page.evaluate(() => "touched" in globalThis);
+    return { isTouched, labels: await page.locator(".field > label").allTextContents(), output: await page.locator(".results dt").textContent() };
+  },
+
+  // Ask for a token; see outputs with one scope, and everything with another.
+  async tokens(open, { few, all }) {
+    const page = await open();
+    await page.locator("input[name=token]").waitFor();
+    const use = async (token) => {
+      await page.fill("input[name=token]", token);
+      await page.click("form.token button");
+    };
+    await use("wrong");
+    const refused = await page.locator("[role=alert]").textContent();
+    await use(few);
+    await outputs(page, "182");
+    const limited = await page.locator(".picture > .note").textContent();
+    await page.click(".token-button");
+    await use(all);
+    await page.locator(".picture > .note").waitFor({ state: "detached" });
+    await page.locator(node(0, 0), { hasText: "26" }).waitFor();
+    const stored = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href]);
+    return { refused, limited, stored };
+  },
+});
