@@ -15,10 +15,10 @@ def is_local(address: str) -> bool:
     if scheme in {"unix", "unix-abstract"}:
         return True
     places = (rest if scheme in _SCHEMES else address).rpartition("/")[2].split(",")
-    return all(is_loopback(place.rpartition(":")[0].strip("[]")) for place in places)
+    return all(is_loopback_host(place.rpartition(":")[0].strip("[]")) for place in places)
 
 
-def is_loopback(host: str) -> bool:
+def is_loopback_host(host: str) -> bool:
     """Return whether a host is this machine alone."""
     try:
         return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback

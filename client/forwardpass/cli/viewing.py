@@ -5,12 +5,11 @@ from typing import Annotated, Final
 
 import typer
 
-from forwardpass._transport.addresses import is_loopback
 from forwardpass._transport.endpoint import Endpoint, endpoint
 from forwardpass.cli import output
 from forwardpass.cli.common import connection_options
 from forwardpass.extras import require
-from forwardpass.listening import ListenError, is_host_and_port
+from forwardpass.listening import ListenError, is_host_and_port, is_loopback
 
 _STOP_SECONDS: Final = 3.0
 """Seconds in which responses that are being sent may end."""
@@ -32,7 +31,7 @@ def view(
     if not is_host_and_port(listen):
         raise typer.BadParameter("must be HOST:PORT, with a port from 0 to 65535", param_hint="--listen")
     options = connection_options(context)
-    if options.token is not None and not is_loopback(listen.rpartition(":")[0].strip("[]")):
+    if options.token is not None and not is_loopback(listen):
         raise typer.BadParameter(
             "must be on loopback, for example 127.0.0.1:0, with a token: all who reach the page would have its "
             "rights; without --token, each of them enters a token of their own",

@@ -12,7 +12,7 @@ from grpc import StatusCode
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from forwardpass._version import __version__
@@ -20,8 +20,9 @@ from forwardpass.http_server.connected import while_connected
 from forwardpass.view.bindings import Binding, bindings
 from forwardpass.view.browser_rules import check_host, check_origin
 from forwardpass.view.caller import REQUEST_ID, caller_of, request_id_of
-from forwardpass.view.capacity import Capacity
+from forwardpass.view.capacity import Capacity, Share
 from forwardpass.view.errors import GatewayError, error_response
+from forwardpass.view.responses import NO_STORE, JsonResponse, LinesResponse
 from forwardpass.view.static_files import INDEX, load_static_files
 from forwardpass.view.transcoding import read_request, to_json
 from forwardpass.view.upstream import Upstream
@@ -30,15 +31,19 @@ from forwardpass.view.watch import WATCH, first_of, lines
 log = logging.getLogger(__name__)
 
 MAX_REQUESTS: Final = 64
-"""Requests in progress at once, besides watches."""
+"""Requests whose bodies have arrived, in progress at once."""
 MAX_WATCHES: Final = 100
 """Watches at once."""
+MAX_BYTES: Final = 256 * 2**20
+"""Bytes that all requests hold at once, by estimate."""
+BODY_COST: Final = 8
+"""Bytes that a request holds for each byte of its body, as JSON, as objects of Python and as a message."""
+RESPONSE_COST: Final = 3
+"""Bytes that a request holds for each byte of the response's message, the message and its JSON."""
 INLINE_BYTES: Final = 16 * 1024
 """Bytes of the largest message that the event loop converts; threads convert larger ones."""
 BODY_SECONDS: Final = 60.0
 """Seconds in which a body must arrive."""
-
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -47,17 +52,18 @@ Handler = Callable[[Request], Awaitable[Response]]
 class ViewApp:
     """The page and its API as an ASGI application. Made inside the event loop."""
 
-    def __init__(self, upstream: Upstream, *, listen_host: str, max_request_bytes: int) -> None:
+    def __init__(self, upstream: Upstream, *, listen_host: str | None, max_request_bytes: int) -> None:
         """Make an application.
 
         Args:
             upstream: The server whose networks are shown.
-            listen_host: The host of the address at which the application is served.
+            listen_host: The host at which the application is served, if only this machine can reach it, else None.
             max_request_bytes: The largest body in bytes.
         """
         self._upstream = upstream
         self._listen_host = listen_host
         self._max_request_bytes = max_request_bytes
+        self._bytes = Capacity(MAX_BYTES, of="bytes")
         self._requests = Capacity(MAX_REQUESTS, of="requests")
         self._watches = Capacity(MAX_WATCHES, of="watches")
         self._ending = asyncio.Event()
@@ -96,7 +102,8 @@ class ViewApp:
         async def handle(request: Request) -> Response:
             request_id = request.state.request_id = request_id_of(request.headers)
             try:
-                check_host(request.headers, self._listen_host)
+                if self._listen_host is not None:
+                    check_host(request.headers, self._listen_host)
                 if is_api:
                     check_origin(request.headers)
                 response = await handler(request)
@@ -116,32 +123,41 @@ class ViewApp:
 
     async def _call(self, binding: Binding, request: Request) -> Response:
         """Call a method that has one response."""
-        with self._requests.hold():
-            caller = caller_of(request.headers, request.state.request_id)
-            body = await self._body(request) if binding.has_body else b""
-            query = request.query_params.multi_items()
-            message = await self._in_thread(len(body), lambda: read_request(binding, request.path_params, query, body))
-            response = await while_connected(request, self._upstream.call(binding.method, message, caller))
-            content = await self._in_thread(response.ByteSize(), lambda: to_json(response))
-        return Response(content, headers=_NO_STORE, media_type="application/json")
+        caller = caller_of(request.headers, request.state.request_id)
+        query = request.query_params.multi_items()
+        sending = self._bytes.share()
+        with self._bytes.share() as share:
+            body = await self._body(request, share) if binding.has_body else b""
+            with self._requests.share(1):
+                share.take((BODY_COST - 1) * len(body))
+                message = await self._in_thread(
+                    len(body), lambda: read_request(binding, request.path_params, query, body)
+                )
+                response = await while_connected(request, self._upstream.call(binding.method, message, caller))
+                size = response.ByteSize()
+                sending.take(RESPONSE_COST * size)
+                try:
+                    return JsonResponse(await self._in_thread(size, lambda: to_json(response)), sending)
+                except BaseException:
+                    sending.give_back()
+                    raise
 
     async def _watch(self, request: Request) -> Response:
         """Send every network, then every change, as lines of JSON."""
         caller = caller_of(request.headers, request.state.request_id)
         message = read_request(WATCH, {}, request.query_params.multi_items(), b"")
         changes = self._upstream.stream(WATCH.method, message, caller)
-        with self._watches.hold():
+        share = self._watches.share(1)
+        try:
             # So that an error is the response, and not a line.
             first = await while_connected(request, first_of(changes))
+        except BaseException:
+            share.give_back()
+            raise
         if request.method == "HEAD":
             await changes.aclose()
-            return Response(headers=_NO_STORE, media_type="application/jsonl")
-
-        return StreamingResponse(
-            self._watches.while_iterating(lines(first, changes, self._ending)),
-            headers=_NO_STORE,
-            media_type="application/jsonl",
-        )
+            first = None
+        return LinesResponse(lines(first, changes, self._ending), share)
 
     async def _reject_write(self, binding: Binding, _: Request) -> Response:
         """Reject a method that changes something."""
@@ -160,7 +176,7 @@ class ViewApp:
             "target": self._upstream.name,
             "hasToken": self._upstream.has_token,
         }
-        return Response(json.dumps(document), headers=_NO_STORE, media_type="application/json")
+        return Response(json.dumps(document), headers=NO_STORE, media_type="application/json")
 
     async def _static(self, request: Request) -> Response:
         """Send a file of the page."""
@@ -169,8 +185,8 @@ class ViewApp:
             raise GatewayError(StatusCode.NOT_FOUND, f"there is nothing at {request.url.path!r:.80}")
         return file.response(request)
 
-    async def _body(self, request: Request) -> bytes:
-        """Receive a body."""
+    async def _body(self, request: Request, share: Share) -> bytes:
+        """Receive a body; the share takes its bytes as they come."""
         limit = self._max_request_bytes
         too_large = GatewayError(
             StatusCode.RESOURCE_EXHAUSTED,
@@ -184,6 +200,7 @@ class ViewApp:
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 async for chunk in request.stream():
+                    share.take(len(chunk))
                     body += chunk
                     if len(body) > limit:
                         raise too_large

@@ -10,7 +10,7 @@ from typing import Final
 
 from grpc import StatusCode
 
-from forwardpass._transport.addresses import is_loopback
+from forwardpass._transport.addresses import is_loopback_host
 from forwardpass.view.errors import GatewayError
 
 HEADERS: Final[Mapping[str, str]] = MappingProxyType(
@@ -30,15 +30,17 @@ _OWN_SITES: Final = frozenset({"same-origin", "none"})
 
 
 def check_host(headers: Mapping[str, str], listen_host: str) -> None:
-    """Check the header `Host` of a request to a server that listens on loopback; elsewhere any name is right.
+    """Check the header `Host` of a request to a server that listens on loopback.
+
+    Args:
+        headers: The headers of the request.
+        listen_host: The host at which the server listens, a name for this machine too.
 
     Raises:
         GatewayError: It names another host, as after DNS rebinding.
     """
-    if not is_loopback(listen_host):
-        return
     host = _host_of(headers.get("host", ""))
-    if not is_loopback(host) and host != listen_host.lower():
+    if not is_loopback_host(host) and host != listen_host.lower():
         raise GatewayError(
             StatusCode.PERMISSION_DENIED,
             f"the request is for the host {host!r:.80}; the page listens on loopback and is served for localhost only",

@@ -1,8 +1,6 @@
-"""Bound on what is in progress at once."""
+"""Bounds on what is in progress at once: requests, watches, and the bytes that they hold."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from typing import Self
 
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
@@ -10,46 +8,81 @@ from grpc import StatusCode
 
 from forwardpass.view.errors import GatewayError
 
-T = TypeVar("T")
-
 
 class Capacity:
-    """Bound on the number of things in progress; one more is rejected."""
+    """Number of things that may be in progress at once; what goes beyond it is rejected."""
 
     def __init__(self, limit: int, *, of: str) -> None:
-        """Make a bound.
+        """Make a capacity of which nothing is taken.
 
         Args:
-            limit: The most things at once.
+            limit: The number of things.
             of: Their name in the plural, for the error.
         """
         self._limit = limit
         self._of = of
-        self._count = 0
+        self._taken = 0
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Count one more while the context lasts.
+    @property
+    def taken(self) -> int:
+        """The number of things in progress."""
+        return self._taken
+
+    def share(self, amount: int = 0) -> "Share":
+        """Return a share, with some taken already.
 
         Raises:
-            GatewayError: There are as many as there may be.
+            GatewayError: There are not as many left.
         """
-        if self._count >= self._limit:
-            error = GatewayError(StatusCode.UNAVAILABLE, f"{self._limit} {self._of} are in progress; try again")
+        share = Share(self)
+        share.take(amount)
+        return share
+
+    def take(self, amount: int) -> None:
+        """Take some.
+
+        Raises:
+            GatewayError: There are not as many left.
+        """
+        if self._taken + amount > self._limit:
+            error = GatewayError(
+                StatusCode.UNAVAILABLE,
+                f"the page has as many {self._of} in progress as it may, {self._limit:,}; try again",
+            )
             error.status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=1)))
             raise error
-        self._count += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
+        self._taken += amount
 
-    async def while_iterating(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Yield the items of an iterator, and count one more until its end.
+    def give_back(self, amount: int) -> None:
+        """Give some back."""
+        self._taken -= amount
+
+
+class Share:
+    """What one request has taken of a capacity; a context gives it back at its end."""
+
+    __slots__ = ("_capacity", "_taken")
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._taken = 0
+
+    def take(self, amount: int) -> None:
+        """Take more.
 
         Raises:
-            GatewayError: There are as many as there may be.
+            GatewayError: There are not as many left.
         """
-        with self.hold():
-            async for item in items:
-                yield item
+        self._capacity.take(amount)
+        self._taken += amount
+
+    def give_back(self) -> None:
+        """Give everything back."""
+        self._capacity.give_back(self._taken)
+        self._taken = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()

@@ -5,6 +5,7 @@ from typing import Final
 
 from forwardpass._transport.endpoint import Endpoint, endpoint
 from forwardpass.http_server import HttpServer
+from forwardpass.listening import is_loopback
 from forwardpass.view.app import ViewApp
 from forwardpass.view.browser_rules import HEADERS
 from forwardpass.view.upstream import Upstream
@@ -48,7 +49,9 @@ class ViewServer:
         """
         self._upstream = Upstream(endpoint, name=name)
         host = address.rpartition(":")[0].strip("[]")
-        self._app = ViewApp(self._upstream, listen_host=host, max_request_bytes=max_request_bytes)
+        self._app = ViewApp(
+            self._upstream, listen_host=host if is_loopback(address) else None, max_request_bytes=max_request_bytes
+        )
         self._server = HttpServer(self._app, address, certificate=certificate, key=key, headers=HEADERS)
 
     async def start(self) -> str:

@@ -15,7 +15,7 @@ from forwardpass._transport.methods import methods
 from forwardpass.view.caller import AUTHORIZATION, REQUEST_ID, Caller
 from forwardpass.view.errors import GatewayError, from_rpc_error
 
-MAX_RESPONSE_BYTES: Final = 128 * 2**20
+MAX_RESPONSE_BYTES: Final = 64 * 2**20
 """Bytes of the largest response that is received; as JSON it is a third larger."""
 
 _MAX_RECEIVED: Final = "grpc.max_receive_message_length"
