@@ -26,7 +26,6 @@ from forwardpass.profiles.percentiles import find_unusual
 from forwardpass.profiles.values import ProfileSummary, UnusualValue
 from forwardpass.spec.feature_kinds import FeatureKind, OutOfRange
 from forwardpass.spec.network import Output
-from forwardpass.tensors import Array
 
 __all__ = [
     "AliasMove",
@@ -84,17 +83,7 @@ class Trace(TraceValues):
         Raises:
             IndexError: The trace has no such row.
         """
-        if not 0 <= row < len(self.outputs):
-            raise IndexError(f"row is {row}; the trace has {len(self.outputs)} rows, counted from 0")
-
-        def of_row(ranks: Array | None) -> Array | None:
-            return None if ranks is None else ranks[row]
-
-        parts: list[tuple[str, tuple[str, ...], Array, Array | None]] = []
-        parts += [("inputs", self.input_names, self.inputs[row], of_row(self.input_percentiles))]
-        parts += [(layer.name, layer.nodes, layer.activation[row], of_row(layer.percentiles)) for layer in self.layers]
-        parts += [("outputs", self.output_names, self.outputs[row], of_row(self.output_percentiles))]
-        return find_unusual(parts)
+        return find_unusual(self, row)
 
     def __str__(self) -> str:
         """Draw the first row's way through the network."""

@@ -13,7 +13,7 @@ from forwardpass.cli.reading import invalid
 from forwardpass.cli.tables import Part, Table, open_table
 from forwardpass.errors import ForwardpassError
 from forwardpass.models import Trace
-from forwardpass.profiles import Distribution, Profile, UnusualValue
+from forwardpass.profiles import Distribution, Profile, describe
 from forwardpass.render.numerals import number
 
 _SHOWN_VALUES: Final = 5
@@ -74,18 +74,13 @@ def print_unusual(trace: Trace, row: int) -> None:
         output.echo(f"usual: every value is within those of 99 % of the {trace.profile_rows:,} rows of the profile")
         return
     output.echo(f"unusual, compared with the {trace.profile_rows:,} rows of the profile:")
-    rows = [[value.layer, value.node, number(value.value), _words(value)] for value in unusual[:_SHOWN_VALUES]]
+    rows = [
+        [value.layer, value.node, number(value.value), describe(value, trace.profile_rows)]
+        for value in unusual[:_SHOWN_VALUES]
+    ]
     output.print_table(["layer", "node", "value", "is"], rows)
     if len(unusual) > _SHOWN_VALUES:
         output.echo(f"and {len(unusual) - _SHOWN_VALUES} more")
-
-
-def _words(value: UnusualValue) -> str:
-    high = value.percentile > 50
-    if value.is_outside:
-        return "above all of them" if high else "below all of them"
-    share = min(value.percentile, 100 - value.percentile)
-    return f"in the {'highest' if high else 'lowest'} {share:.2g} %"
 
 
 def _profile_table(

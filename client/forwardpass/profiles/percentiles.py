@@ -1,10 +1,11 @@
 """How usual values are: their percentiles in a profile."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
+from forwardpass.predictions import TraceValues
 from forwardpass.profiles.values import Distribution, Profile, UnusualValue
 from forwardpass.tensors import Array
 
@@ -43,21 +44,44 @@ def percentiles(profile: Profile, distribution: Distribution, values: Array) -> 
     return found
 
 
-def find_unusual(
-    parts: Sequence[tuple[str, Sequence[str], Array, Array | None]],
-) -> tuple[UnusualValue, ...]:
-    """Return the unusual values of one row, the most unusual first.
+def find_unusual(trace: TraceValues, row: int) -> tuple[UnusualValue, ...]:
+    """Return the unusual values of a row of a trace, the most unusual first; without percentiles none.
 
-    Args:
-        parts: For the inputs, each layer and the outputs: a name, the nodes' names, the values `(nodes,)` and their
-            percentiles `(nodes,)`, if there are any.
+    Raises:
+        IndexError: The trace has no such row.
     """
+    if not 0 <= row < len(trace.outputs):
+        raise IndexError(f"row is {row}; the trace has {len(trace.outputs)} rows, counted from 0")
+    parts = [("inputs", trace.input_names, trace.inputs, trace.input_percentiles)]
+    parts += [(layer.name, layer.nodes, layer.activation, layer.percentiles) for layer in trace.layers]
+    parts += [("outputs", trace.output_names, trace.outputs, trace.output_percentiles)]
 
     def found() -> Iterator[UnusualValue]:
         for layer, nodes, values, ranks in parts:
             if ranks is not None:
-                for node in np.flatnonzero(np.minimum(ranks, 100 - ranks) <= TAIL).tolist():
-                    rank = float(ranks[node])
-                    yield UnusualValue(layer=layer, node=nodes[node], value=float(values[node]), percentile=rank)
+                for node in np.flatnonzero(np.minimum(ranks[row], 100 - ranks[row]) <= TAIL).tolist():
+                    rank = float(ranks[row, node])
+                    yield UnusualValue(layer=layer, node=nodes[node], value=float(values[row, node]), percentile=rank)
 
     return tuple(sorted(found(), key=lambda value: min(value.percentile, 100 - value.percentile)))
+
+
+def describe(value: UnusualValue, rows: int) -> str:
+    """Return how unusual a value is, in words.
+
+    Args:
+        value: The value.
+        rows: The number of rows of the profile.
+    """
+    high = value.percentile > 50
+    if value.is_outside:
+        return f"{'above' if high else 'below'} all {rows:,} rows"
+    return f"in the {'highest' if high else 'lowest'} {min(value.percentile, 100 - value.percentile):.2g} %"
+
+
+def marks_of(trace: TraceValues, row: int) -> dict[str, dict[str, str]]:
+    """Return the unusual values of a row in words, by layer and node, for a picture."""
+    marks: dict[str, dict[str, str]] = {}
+    for value in find_unusual(trace, row):
+        marks.setdefault(value.layer, {})[value.node] = f"unusual: {describe(value, trace.profile_rows)} of the profile"
+    return marks

@@ -1,6 +1,7 @@
 """The pictures: of a row's way through a network, of a network."""
 
 from forwardpass.predictions import TraceValues
+from forwardpass.profiles.percentiles import marks_of
 from forwardpass.render.characters import network_text, trace_text
 from forwardpass.render.graphs.choice import choose
 from forwardpass.render.graphs.compose import Marks, compose
@@ -32,7 +33,8 @@ def draw_trace(
         row: The index of the row.
         network: The version's spec (`Client.spec`), for weights, units and categories; or its `VersionInfo`, without
             weights.
-        marks: For nodes to mark, by layer and node, the reason.
+        marks: For nodes to mark, by layer and node, the reason; None marks the unusual values of a trace with
+            percentiles.
         max_nodes: A layer of at most as many nodes shows all of them.
 
     Raises:
@@ -42,7 +44,7 @@ def draw_trace(
     _check_nodes(max_nodes)
     source = of_trace(trace, row, network)
     return Picture(
-        lambda: _scene(source, marks, max_nodes),
+        lambda: _scene(source, marks_of(trace, row) if marks is None else marks, max_nodes),
         lambda width, ascii_only: trace_text(trace, row=row, width=width, ascii_only=ascii_only),
     )
 

@@ -51,8 +51,8 @@ def test_profile_and_trace(run: Run, name: str, csv: Path) -> None:
     assert usual.endswith("usual: every value is within those of 99 % of the 2,000 rows of the profile\n")
     far = run("trace", name, "[[40, 3], [90, 3]]", "--row", "1").stdout
     assert "unusual, compared with the 2,000 rows of the profile:" in far
-    assert re.search(r"inputs +age +90 +above all of them", far)
-    assert re.search(r"outputs +risk +93 +above all of them", far)
+    assert re.search(r"inputs +age +90 +above all 2,000 rows", far)
+    assert re.search(r"outputs +risk +93 +above all 2,000 rows", far)
     assert re.search(r"profile +2,000 rows, since 20", run("show", name).stdout)
     assert run("profile", name, "--delete").stdout == f"{name} version 1 has no profile\n"
     run("profile", name, code=3)
