@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,6 +40,9 @@ OPTIONS: Final = (
     ("grpc.server_handshake_timeout_ms", 5_000),
     ("grpc.enable_channelz", 0),
 )
+
+MAX_PATH_BYTES: Final = 103
+"""Bytes of the path of a Unix socket; Linux has room for four more than macOS, whose limit this is."""
 
 Stop: TypeAlias = Callable[[float], Awaitable[None]]
 """Stops a server that still sends responses, within a number of seconds."""
@@ -99,10 +103,20 @@ class Server:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def private_address(self) -> str:
-        """Return the address of a Unix socket on which `start` listens too, without TLS; only this user may connect."""
+        """Return the address of a Unix socket on which `start` listens too, without TLS; only this user may connect.
+
+        Raises:
+            ListenError: The folder of temporary files has too long a path.
+        """
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="forwardpass-")
-        return f"{UNIX}{self._folder.name}/grpc"
+        path = f"{self._folder.name}/grpc"
+        if len(os.fsencode(path)) > MAX_PATH_BYTES:
+            raise ListenError(
+                f"cannot listen on {UNIX}{path}: the path has more than {MAX_PATH_BYTES} bytes; set the variable "
+                "TMPDIR to a folder with a shorter one"
+            )
+        return f"{UNIX}{path}"
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
         """Listen on `HOST:PORT` or `unix:PATH`; return the address with the real port.
