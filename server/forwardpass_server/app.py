@@ -107,6 +107,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             store,
             max_networks=settings.max_networks,
             max_versions=settings.max_versions,
+            max_example_gflop=settings.max_gflop_per_call,
             plan_cache_bytes=settings.plan_cache_bytes,
             preload=settings.preload_references,
             numerics=settings.numerics,

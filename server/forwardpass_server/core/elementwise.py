@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from forwardpass_server.core import costs
 from forwardpass_server.core.activations import GRADIENTS, relu, sigmoid, softplus
 from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.erf import erf, erfc
@@ -28,10 +29,14 @@ class Elementwise:
 
     It is called with `z`, `(rows, nodes)` in that dtype, and perhaps `out`, like the functions of `ACTIVATIONS`. Where
     the expression has no value, the result is NaN; where the value is too large, it is infinity.
+
+    Attributes:
+        flops: What it costs for one number, in floating-point operations.
     """
 
     def __init__(self, tree: Tree, dtype: "np.dtype[Any]") -> None:
         """Compile a tree to steps; constants are rounded to the dtype."""
+        self.flops = 0
         self._dtype = dtype
         self._tree = tree
         self._steps: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
@@ -43,6 +48,11 @@ class Elementwise:
             self._steps.append((function, operands, _OUT))
         else:
             self._steps.append((_copy, (result,), _OUT))
+
+    @property
+    def steps(self) -> int:
+        """The calls of numpy for a chunk."""
+        return len(self._steps)
 
     @np.errstate(all="ignore")
     def __call__(self, z: Array, *, out: Array | None = None) -> Array:
@@ -104,6 +114,7 @@ class Elementwise:
             self._places.append(tree if isinstance(tree, bool) else self._dtype.type(tree))
             return len(self._places) - 1
         name, *parts = tree
+        self.flops += costs.EXPRESSION.get(name, costs.FUNCTION)
         operands = tuple(map(self._place, parts))
         for operand in operands:
             dtype = self._places[operand]

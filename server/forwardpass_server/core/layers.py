@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from forwardpass_server.core import activations, operations
+from forwardpass_server.core import activations, costs, operations
 from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.batch_invariant import Blocking, fast_blocking, matmul
@@ -63,6 +63,18 @@ class _AnyLayer:
     def pre_activation_gradient(self, gradient: Array, values: Array) -> Array:
         """Return the gradient at the values read, `(rows, inputs)`, of one at pre-activations, `(rows, outputs)`."""
 
+    @property
+    def function_flops(self) -> int:
+        """What the activation costs for one number."""
+        if isinstance(self.expression, Elementwise):
+            return self.expression.flops
+        return costs.ACTIVATIONS.get(self.activation, costs.FUNCTION)
+
+    @property
+    def steps(self) -> int:
+        """The calls of numpy of one forward pass, about."""
+        return self.expression.steps + 2 if isinstance(self.expression, Elementwise) else 4
+
     def _bind_function(self) -> None:
         function: Callable[..., Array] = self.expression or ACTIVATIONS[self.activation]
         object.__setattr__(self, "function", partial(function, **self.parameters) if self.parameters else function)
@@ -113,8 +125,8 @@ class Dense(_AnyLayer):
 
     @property
     def flops(self) -> int:
-        """The multiplications and additions of one row."""
-        return 2 * self.weights.size
+        """The operations of one row: multiplications, additions and the activation."""
+        return 2 * self.weights.size + self.outputs * self.function_flops
 
     @property
     def arrays(self) -> tuple[Array, ...]:
@@ -186,7 +198,9 @@ class Operation(_AnyLayer):
     def flops(self) -> int:
         """About the operations of one row."""
         windows = self.arguments.get("windows")
-        return 4 * (self.inputs + self.outputs) + (0 if windows is None else int(windows.size))
+        of_input, of_output = costs.OPERATIONS[self.kind]
+        of_windows = 0 if windows is None else costs.WINDOW * int(windows.size)
+        return self.inputs * of_input + self.outputs * (of_output + self.function_flops) + of_windows
 
     @property
     def arrays(self) -> tuple[Array, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from forwardpass_server.core import costs
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.batch_invariant import HEIGHTS
 from forwardpass_server.core.graph import Edges, find_edges, max_held_values, merge_flops, reads_inputs
@@ -41,6 +42,8 @@ class Plan:
         edges: The edges of each layer, None for a layer that is like one of a chain; computed.
         is_chain: Whether no layer has edges; computed.
         keeps_inputs: Whether a layer reads the inputs by an edge; computed.
+        flops_per_call: What a forward pass costs beside its rows, in floating-point operations; 0 where that is little;
+            computed.
     """
 
     dtype: "np.dtype[Any]"
@@ -57,6 +60,7 @@ class Plan:
     edges: tuple[Edges | None, ...] = field(init=False, repr=False)
     is_chain: bool = field(init=False, repr=False)
     keeps_inputs: bool = field(init=False, repr=False)
+    flops_per_call: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Freeze the arrays, find the edges, and size the steps."""
@@ -69,6 +73,8 @@ class Plan:
         object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "is_chain", not any(edges))
         object.__setattr__(self, "keeps_inputs", reads_inputs(edges))
+        steps = sum(layer.steps for layer in self.layers)
+        object.__setattr__(self, "flops_per_call", costs.STEP * steps if steps >= costs.MIN_COUNTED_STEPS else 0)
         held = max_held_values(self.layers, edges, self.inputs)
         object.__setattr__(self, "max_step_rows", self._find_max_step_rows(held))
         for name in ("mean", "scale", "output_scale", "output_shift"):
@@ -93,7 +99,7 @@ class Plan:
 
     @property
     def flops_per_row(self) -> int:
-        """The multiplications and additions of one row."""
+        """The operations of one row: multiplications, additions, and what else costs as much time as they do."""
         return sum(layer.flops + merge_flops(layer) for layer in self.layers)
 
     def _find_max_step_rows(self, held: int) -> int:

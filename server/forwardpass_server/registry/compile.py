@@ -1,20 +1,24 @@
 """Compilation of a spec to a plan, and verification of the spec's examples."""
 
+from collections.abc import Callable
+from math import inf
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from forwardpass.differences import TOLERANCE
-from forwardpass.errors import ExampleFailedError, Fault
+from forwardpass.errors import DeadlineExceededError, ExampleFailedError, Fault, QuotaExceededError
 from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, NetworkSpec, expressions
 from forwardpass.spec import network as spec_values
 from forwardpass.spec.network import DENSE
 from forwardpass.tensors import Array
 
-from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward, validate_and_fill
+from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward_steps, validate_and_fill
 from forwardpass_server.registry.typed_features import typed_features
 
+STEP_FLOPS: Final = 100_000_000
+"""Floating-point operations between two looks at whether an example is still wanted: some milliseconds."""
 MAX_FAULTS: Final = 100
 """The number of failed examples that an error lists."""
 
@@ -73,16 +77,35 @@ def _own_function(activation: Activation, dtype: str) -> Elementwise | None:
     return Elementwise(expressions.fold(tree, activation.parameters, dtype), np.dtype(dtype))
 
 
-def check_examples(spec: NetworkSpec, plan: Plan) -> None:
+def check_examples(
+    spec: NetworkSpec, plan: Plan, *, max_gflop: float = inf, is_wanted: Callable[[], bool] = lambda: True
+) -> None:
     """Compute every example and compare its outputs.
 
     Differences up to the example's tolerance are accepted; without one, up to `TOLERANCE` times `max(1, |expected|)`.
 
+    Args:
+        spec: The spec.
+        plan: Its plan.
+        max_gflop: The most arithmetic that the examples may need, in 1e9 floating-point operations.
+        is_wanted: Called between steps of some milliseconds; where it returns False, the rest is not computed.
+
     Raises:
         ExampleFailedError: Examples do not hold; `faults` has each of them, with its worst output.
+        QuotaExceededError: The examples need too much arithmetic.
+        DeadlineExceededError: The examples are not wanted any more.
     """
     if not spec.examples:
         return
+    gflop = len(spec.examples) * plan.flops_per_row / 1e9
+    if gflop > max_gflop:
+        raise QuotaExceededError(
+            f"the spec's {len(spec.examples)} examples need {gflop:,.0f} billion floating-point operations; the "
+            f"server's limit is {max_gflop:,g} (setting `max_gflop_per_call`); give fewer examples",
+            quotaValue=gflop,
+            quotaLimit=max_gflop,
+            setting="max_gflop_per_call",
+        )
     given = np.array([example.inputs for example in spec.examples], dtype=np.float64)
     expected = np.array([example.outputs for example in spec.examples], dtype=np.float64)
     tolerance = TOLERANCE[spec.dtype] * np.maximum(1.0, np.abs(expected))
@@ -91,7 +114,7 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
             tolerance[row] = example.tolerance
     with np.errstate(all="ignore"):
         inputs, rejected = _validate_and_fill(spec, given.astype(plan.dtype))
-        actual = forward(plan, inputs).astype(np.float64)
+        actual = _compute(plan, inputs, is_wanted).astype(np.float64)
         excess = np.abs(actual - expected) - tolerance
     # NaN is the worst, and so is an input that a prediction would reject.
     excess[np.isnan(excess)] = np.inf
@@ -122,6 +145,15 @@ def check_examples(spec: NetworkSpec, plan: Plan) -> None:
         tolerance=f"{tolerance[first, column]:.17g}",
         failedCount=len(failed),
     )
+
+
+def _compute(plan: Plan, inputs: Array, is_wanted: Callable[[], bool]) -> Array:
+    """Return the outputs, `(examples, outputs)`."""
+    outputs = np.empty((len(inputs), plan.outputs), dtype=plan.dtype)
+    for _ in forward_steps(plan, inputs, outputs, max(STEP_FLOPS // max(plan.flops_per_row, 1), 1)):
+        if not is_wanted():
+            raise DeadlineExceededError("the caller stopped waiting while the examples were computed")
+    return outputs
 
 
 def _validate_and_fill(spec: NetworkSpec, inputs: Array) -> tuple[Array, npt.NDArray[np.bool_]]:

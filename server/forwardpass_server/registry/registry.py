@@ -4,7 +4,7 @@ Writes go through one lock: to the store first, and into a new snapshot once the
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from forwardpass.errors import ForwardpassError, StoreUnavailableError
@@ -36,11 +36,14 @@ class Registry(RegistryReader):
         profiles: The profiles of versions.
     """
 
-    def __init__(self, catalog: Catalog, *, max_networks: int, max_versions: int, numerics: Numerics) -> None:
+    def __init__(
+        self, catalog: Catalog, *, max_networks: int, max_versions: int, max_example_gflop: float, numerics: Numerics
+    ) -> None:
         super().__init__(catalog)
         self._store = catalog.store
         self._max_networks = max_networks
         self._max_versions = max_versions
+        self._max_example_gflop = max_example_gflop
         self._numerics = numerics
         self._follower: Follower | None = None
         self.rollout = Rollout(catalog, self)
@@ -53,6 +56,7 @@ class Registry(RegistryReader):
         *,
         max_networks: int = 100_000,
         max_versions: int = 1_000,
+        max_example_gflop: float = 1_000.0,
         plan_cache_bytes: int = 2**30,
         preload: Iterable[tuple[str, str]] = (),
         numerics: Numerics = "exact",
@@ -63,6 +67,7 @@ class Registry(RegistryReader):
             store: The store.
             max_networks: The highest number of networks.
             max_versions: The highest number of versions of one network.
+            max_example_gflop: The most arithmetic that the examples of a spec may need, in 1e9 operations.
             plan_cache_bytes: The memory for loaded versions; the least recently used ones are evicted.
             preload: Names and references; an empty reference means `latest`. The versions that they name, now and
                 later, are loaded before they are called, and stay in memory.
@@ -83,7 +88,13 @@ class Registry(RegistryReader):
             frozenset((name, reference or LATEST) for name, reference in preload),
         )
         seed_builtin_networks(catalog, known=networks.keys() | stored.deleted, max_networks=max_networks)
-        registry = cls(catalog, max_networks=max_networks, max_versions=max_versions, numerics=numerics)
+        registry = cls(
+            catalog,
+            max_networks=max_networks,
+            max_versions=max_versions,
+            max_example_gflop=max_example_gflop,
+            numerics=numerics,
+        )
         registry._preload()
         return registry
 
@@ -133,7 +144,13 @@ class Registry(RegistryReader):
         on_refreshed(error)
 
     def register(
-        self, name: str, spec: NetworkSpec, *, validate_only: bool = False, keep_latest: bool = False
+        self,
+        name: str,
+        spec: NetworkSpec,
+        *,
+        validate_only: bool = False,
+        keep_latest: bool = False,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> Registered:
         """Register a spec, or find the version that has its content.
 
@@ -145,9 +162,11 @@ class Registry(RegistryReader):
             spec: The content.
             validate_only: Check everything and write nothing; the number of a new version is 0 then.
             keep_latest: Do not move `latest`; the first version of a network becomes the latest in any case.
+            is_wanted: Returns whether the caller still waits; called while examples are computed.
 
         Raises:
             InvalidFieldError: The name has a wrong form.
+            DeadlineExceededError: The caller has stopped waiting.
             ExampleFailedError: An example of the spec does not hold.
             QuotaExceededError: The number of networks or versions has reached its limit.
             StoreUnavailableError: The store cannot be written now; the snapshot stays as it is.
@@ -164,7 +183,7 @@ class Registry(RegistryReader):
         if known is not None and self._contents.is_intact(known):
             return Registered(version=known, summary=summary, created=False, revision=snapshot.revision)
         plan = compile_plan(spec, self._numerics)
-        check_examples(spec, plan)
+        check_examples(spec, plan, max_gflop=self._max_example_gflop, is_wanted=is_wanted)
         if validate_only:
             if known is None:
                 self._check_quota(name)

@@ -46,17 +46,22 @@ class NetworkService:
         self._broadcast = broadcast
         self._limits = limits
         self._uploads = uploads
-        # Of its own, so that calls waiting for a slow disk leave other threads free.
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="registry", initializer=lower_priority)
+        # Threads of their own, so that calls waiting for a slow disk leave other threads free; and two kinds, so that
+        # registrations, which may compute for long, keep no other call waiting.
+        self._threads, self._registrations = (
+            ThreadPoolExecutor(max_workers=4, thread_name_prefix=name, initializer=lower_priority)
+            for name in ("registry", "registration")
+        )
 
     def close(self) -> None:
         """Wait for what the threads have begun."""
         self._threads.shutdown(wait=True)
+        self._registrations.shutdown(wait=True)
 
     async def register_network(self, request: v1.RegisterNetworkRequest, _: RpcContext) -> v1.RegisterNetworkResponse:
         """Register a spec that came as a message."""
 
-        def register() -> Registered:
+        def register(is_wanted: Callable[[], bool]) -> Registered:
             spec.check_name(request.network)
             if not request.HasField("spec"):
                 raise _invalid("spec", "is not set; send the network's spec")
@@ -65,9 +70,10 @@ class NetworkService:
                 spec.from_message(request.spec, limits=self._limits),
                 validate_only=request.validate_only,
                 keep_latest=request.keep_latest,
+                is_wanted=is_wanted,
             )
 
-        return v1.RegisterNetworkResponse(**self._registered(await self._in_thread(register)))
+        return v1.RegisterNetworkResponse(**self._registered(await self._register(register)))
 
     async def upload_network(
         self, requests: AsyncIterator[v1.UploadNetworkRequest], call: RpcContext
@@ -99,15 +105,16 @@ class NetworkService:
         if size != header.size_bytes:
             raise _invalid("chunk", f"the file has {size} bytes so far; the header says {header.size_bytes}")
 
-        def register() -> Registered:
+        def register(is_wanted: Callable[[], bool]) -> Registered:
             return self._registry.register(
                 header.network,
                 spec.from_safetensors(b"".join(chunks), limits=self._limits),
                 validate_only=header.validate_only,
                 keep_latest=header.keep_latest,
+                is_wanted=is_wanted,
             )
 
-        return v1.UploadNetworkResponse(**self._registered(await self._in_thread(register)))
+        return v1.UploadNetworkResponse(**self._registered(await self._register(register)))
 
     async def _receive_chunks(
         self, requests: AsyncIterator[v1.UploadNetworkRequest], size: int, call: RpcContext
@@ -392,6 +399,15 @@ class NetworkService:
             network = self._registry.network(done.version.network)
         version = version_message(done.version, done.summary, network)
         return {"version": version, "created": done.created, "revision": done.revision}
+
+    async def _register(self, register: Callable[[Callable[[], bool]], Registered]) -> Registered:
+        """Register in a thread; it ends soon after the caller stops waiting, if examples are computed."""
+        waiting = True
+        work = functools.partial(register, lambda: waiting)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._registrations, work)
+        finally:
+            waiting = False
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

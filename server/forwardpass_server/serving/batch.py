@@ -87,6 +87,7 @@ class Batch(NamedTuple):
         if len(members) > 1:
             requests = [*chain.from_iterable([member.requests for member in members])]
             flops = sum([member.flops * len(member.requests) for member in members])
+        flops += first.loaded.plan.flops_per_call
         return cls(members, requests, first.version, first.loaded, first.snapshot, first.options.computation, flops)
 
     def matrix(self) -> "Array":

@@ -18,7 +18,8 @@ class WorkLimits:
 
     Attributes:
         max_rows: Rows.
-        max_gflop_per_call: Arithmetic: rows times twice the network's weights, in 1e9 floating-point operations.
+        max_gflop_per_call: Arithmetic: rows times what one takes, twice the weights and the functions, in 1e9
+            floating-point operations.
         max_response_bytes: Bytes of the numbers in the response.
         max_requests: Requests of one PredictMany.
     """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from forwardpass_server.core import Dense, Plan, empty_trace, forward, forward_steps, trace, trace_steps
+from forwardpass_server.core import Dense, Plan, costs, empty_trace, forward, forward_steps, trace, trace_steps
 from forwardpass_server.core.graph import merge
 from forwardpass_server.core.plan import MAX_VALUES_OF_FULL_STEPS
 from forwardpass_server.registry.compile import compile_plan
@@ -145,9 +145,10 @@ def test_merges_are_part_of_the_cost() -> None:
     chain = Plan(dtype=np.dtype("float64"), layers=(first, second))
     plan = Plan(dtype=np.dtype("float64"), layers=(first, second, dense("sum", 3, 1, both, "sum")))
     beside = Plan(dtype=np.dtype("float64"), layers=(first, second, dense("beside", 6, 1, both, "concatenate")))
-    assert chain.flops_per_row == 2 * (9 + 9)
-    assert plan.flops_per_row == 2 * (9 + 9 + 3) + 6
-    assert beside.flops_per_row == 2 * (9 + 9 + 6) + 6
+    tanh = costs.FUNCTION
+    assert chain.flops_per_row == 2 * (9 + 9) + 6 * tanh
+    assert plan.flops_per_row == 2 * (9 + 9 + 3) + 6 + 7 * tanh
+    assert beside.flops_per_row == 2 * (9 + 9 + 6) + 6 + 7 * tanh
 
 
 def test_a_chain_keeps_nothing() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from forwardpass import spec
-from forwardpass.errors import ExampleFailedError
+from forwardpass.errors import DeadlineExceededError, ExampleFailedError, QuotaExceededError
 from forwardpass.numerics import Numerics
+from forwardpass.spec import NetworkSpec
 from forwardpass_server.core import forward
 from forwardpass_server.registry import LoadedVersion
 from forwardpass_server.registry.builtin import builtin_networks
@@ -180,3 +181,26 @@ def test_long_lists_of_faults_are_cut() -> None:
         check(tiny(1, examples=said))
     assert len(failed.value.faults) == MAX_FAULTS + 1
     assert failed.value.faults[-1].message.startswith("7 more")
+
+
+def _slow(examples: int) -> NetworkSpec:
+    """A network of which an example takes some milliseconds."""
+    layers = [{"weights": [[0.5]] * 20_000}, {"kind": "dropout", "rate": 0.5, "activation": {"expression": "sin(x)"}}]
+    given = [{"inputs": [index / 10], "outputs": [0] * 20_000, "tolerance": 1e9} for index in range(examples)]
+    return spec.parse({"format": "forwardpass.network/1", "inputs": 1, "layers": layers, "examples": given})
+
+
+def test_examples_end_soon_after_they_are_not_wanted() -> None:
+    network, looks = _slow(200), iter([True, False])
+    with pytest.raises(DeadlineExceededError):
+        check_examples(network, compile_plan(network), is_wanted=lambda: next(looks))
+    assert next(looks, None) is None
+
+
+def test_examples_that_take_too_much_are_not_begun() -> None:
+    network = _slow(3)
+    plan = compile_plan(network)
+    gflop = 3 * plan.flops_per_row / 1e9
+    check_examples(network, plan, max_gflop=1.01 * gflop)
+    with pytest.raises(QuotaExceededError, match="max_gflop_per_call"):
+        check_examples(network, plan, max_gflop=0.99 * gflop, is_wanted=lambda: False)

@@ -100,13 +100,13 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(name=NAMES, weight=WEIGHTS, keep_latest=st.booleans(), validate_only=st.booleans())
     def register(self, name: str, weight: int, *, keep_latest: bool, validate_only: bool) -> None:
-        model, options = self.model, {"keep_latest": keep_latest, "validate_only": validate_only}
+        model = self.model
         weights = model.weights.get(name, {})
         found = next((number for number, other in weights.items() if other == weight), None)
         if found is None and len(weights) >= MAX_VERSIONS:
             self.expect(QuotaExceededError, self.registry.register, name, tiny(weight))
             return
-        done = self.registry.register(name, tiny(weight), **options)
+        done = self.registry.register(name, tiny(weight), keep_latest=keep_latest, validate_only=validate_only)
         created = found is None and not validate_only
         number = found or (0 if validate_only else model.next.get(name, 1))
         assert (done.version.number, done.created) == (number, created)

@@ -1,0 +1,60 @@
+"""What arithmetic costs, in floating-point operations of a matrix product that take as long.
+
+A number costs one to a thousand of them: measured with numpy 2.4 on x86-64 with AVX2, of which a core does about 20
+in a nanosecond. They need to be right to a factor of a few, since they decide what is long, and what is too long.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+STEP: Final = 20_000
+"""What a call of numpy costs, however few numbers it computes: about a microsecond."""
+
+MIN_COUNTED_STEPS: Final = 256
+"""Calls of numpy from which they are counted; fewer take no longer than a third of a millisecond."""
+
+FUNCTION: Final = 40
+"""What most functions cost for a number: exp, a division and some sums."""
+_SUM: Final = 10
+_COMPARISON: Final = 30
+_SINE: Final = 150
+_POWER: Final = 100
+_ERF: Final = 1_400
+
+ACTIVATIONS: Final[Mapping[str, int]] = MappingProxyType(
+    {"identity": 0, "relu": 4, "square": 4, "step": 5, "gelu": 1_200, "sin": _SINE, "cos": _SINE}
+)
+"""What an activation function costs for a number, where it is not `FUNCTION`."""
+
+EXPRESSION: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        **dict.fromkeys(("+", "-", "*", "/", "neg", "abs", "min", "max", "relu", "clip"), _SUM),
+        **dict.fromkeys(("or", "and", "not", "<", "<=", ">", ">=", "==", "!=", "where"), _COMPARISON),
+        **dict.fromkeys(("sin", "cos"), _SINE),
+        "**": _POWER,
+        **dict.fromkeys(("erf", "erfc"), _ERF),
+    }
+)
+"""What a function of an expression costs for a number, where it is not `FUNCTION`."""
+
+OPERATIONS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
+    {
+        "scale_shift": (15, 0),
+        "batch_norm": (60, 0),
+        "layer_norm": (40, 0),
+        "embedding": (160, 20),
+        "one_hot": (0, 20),
+        "bucketize": (200, 0),
+        "lookup": (250, 0),
+        "clip": (20, 0),
+        "impute": (20, 0),
+        "dropout": (4, 0),
+        "take": (0, 10),
+        "pool": (0, 20),
+    }
+)
+"""What a layer of each kind but dense costs for a value that it reads, and for one that it returns."""
+
+WINDOW: Final = 160
+"""What a pooling layer costs for a value of one of its windows."""
