@@ -43,6 +43,14 @@ test("of many products the largest are spelled out, and the rest adds up", () =>
   expect(terms).toBe(36);
 });
 
+test("a large product is spelled out also behind many zeros", () => {
+  const names = Array.from({ length: 9 }, (_, index) => `x${index}`);
+  const version = network(names, [{ name: "sum", from: ["inputs"], weights: [names.map(() => 1)] }]);
+  const inputs = [0, 0, 0, 0, 0, 0, 0, 5, -7];
+  const sum = sumOf(version, { ...VALUES, inputs, before: [[-2]], after: [[0]] }, 0, 0);
+  expect(sumInWords(sum, { terms: 3 })).toBe("0 × 1 + 5 × 1 − 7 × 1 + 0 (6 more) = −2");
+});
+
 test("a bias stands at the end", () => {
   const version = versionOf(
     { inputs: { width: "1" }, layers: [{ name: "l", kind: "dense", width: "1", nodes: ["n"] }] },

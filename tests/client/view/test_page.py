@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from forwardpass import Client, spec
 
 from tests.client.view.conftest import VIEW
 from tests.support.browser import drive
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, wait_until
 
 HERE = Path(__file__).parent / "browser"
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -74,8 +75,8 @@ def network(widths: list[int]) -> Any:
     return {"format": spec.FORMAT, "inputs": widths[0], "layers": layers}
 
 
-def test_pick_change_point_and_follow_the_link(page: Callable[..., Any]) -> None:
-    found = page("use", "pick")
+def test_pick_change_point_and_follow_the_link(view_server: ServerProcess) -> None:
+    found = shown(view_server, "use", "pick")
     assert {"article-1-hidden", "article-2-hidden", "article-linear"} <= set(found["networks"])
     assert "2 × 1 + 3 × 1 = 5" in found["tooltip"]
     assert "relu → 5" in found["tooltip"]
@@ -100,6 +101,23 @@ def test_categories_missing_and_unknown_values(page: Callable[..., Any]) -> None
     assert found["missing"] == "6250 EUR"
     assert found["unknown"] == "6500 EUR"
     assert found["names"][:4] == ["55", "–", "?", "yes"]
+
+
+@pytest.mark.prove
+def test_a_new_version_is_shown_as_soon_as_it_is_registered(
+    page: Callable[..., Any], known: Client, tmp_path: Path
+) -> None:
+    def document(weight: int) -> Any:
+        examples = [{"inputs": [1], "outputs": [weight]}]
+        return {"format": spec.FORMAT, "inputs": ["a"], "layers": [{"weights": [[weight]]}], "examples": examples}
+
+    known.register("live", document(111))
+    ready = tmp_path / "ready"
+    with ThreadPoolExecutor() as pool:
+        shown = pool.submit(page, "use", "live", network="live", words={"file": str(ready), "after": "222"})
+        wait_until(lambda: ready.exists() or shown.done())
+        known.register("live", document(222))
+        assert shown.result()["version"] == "latest (2)"
 
 
 @pytest.mark.prove
@@ -226,6 +244,17 @@ def test_axe_finds_nothing(page: Callable[..., Any], tmp_path: Path) -> None:
     with rows.open("w") as file:
         csv.writer(file).writerows([["age", "bmi", "region", "smoker", "target"], [55, 32, "south", "true", 7000]])
     assert page("judge", "axe", network="insurance", rows=str(rows))["found"] == []
+
+
+@pytest.mark.prove
+def test_the_pictures_of_the_docs(page: Callable[..., Any], tmp_path: Path) -> None:
+    """Draws them into build/page, from where a change of the page takes them to docs/how-to/view."""
+    folder = Path(__file__).parents[3] / "build" / "page"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = tmp_path / "rows.csv"
+    write_rows(path, *cancer_rows())
+    page("judge", "pictures", folder=str(folder), rows=str(path), network="cancer")
+    assert {file.name for file in folder.glob("*.png")} >= {"desk.png", "phone.png", "rows.png", "compare.png"}
 
 
 @pytest.mark.prove

@@ -102,8 +102,9 @@ export function callsBy(send: Send): Calls {
       send(`${path(version.network)}:trace`, {
         ...which(version),
         ...topK(version),
-        layers,
         ...inputsOf(version, rows),
+        layers,
+        ...(version.profileRows > 0 ? { percentiles: true } : {}),
       }),
     explain: (version, row, method) =>
       send(`${path(version.network)}:explain`, {

@@ -52,7 +52,8 @@ export function sender(token: () => string): Send {
   };
 }
 
-function errorOf(content: StatusMessage, status: number): ApiError {
+/** Return the error that a status tells of. */
+export function errorOf(content: StatusMessage, status: number): ApiError {
   const info = content.details?.find((detail) => detail["@type"]?.endsWith("google.rpc.ErrorInfo"));
   return new ApiError(content.message || `The server returned HTTP ${status}.`, status, info?.reason ?? "");
 }

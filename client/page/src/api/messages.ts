@@ -74,6 +74,7 @@ export interface VersionMessage {
   outputLayers?: string[];
   outputs?: OutputMessage[];
   thresholds?: number[];
+  profile?: { rows?: string };
 }
 
 /** A layer with its arrays. The fields of each kind stand in `protos/forwardpass/v1/network.proto`. */
@@ -144,6 +145,7 @@ export interface TraceResponse extends PredictResponse {
   inputs?: Tensor;
   inputNames?: string[];
   layers?: LayerTraceMessage[];
+  percentiles?: { rows?: string; inputs?: Tensor; layers?: Tensor[] };
 }
 
 export interface ExplainResponse {

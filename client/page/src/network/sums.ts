@@ -94,9 +94,9 @@ export function activationInWords(sum: NodeSum, digits = 4): string {
 /** Return the terms of the largest size, in their order. */
 export function largest(terms: readonly Term[], most: number): readonly Term[] {
   if (terms.length <= most) return terms;
-  const sizes = terms.map((term) => Math.abs(term.product)).sort((one, other) => other - one);
-  const smallest = sizes[most - 1] ?? 0;
-  return terms.filter((term) => Math.abs(term.product) >= smallest).slice(0, most);
+  const bySize = [...terms].sort((one, other) => Math.abs(other.product) - Math.abs(one.product));
+  const kept = new Set(bySize.slice(0, most));
+  return terms.filter((term) => kept.has(term));
 }
 
 export function total(terms: readonly Term[]): number {

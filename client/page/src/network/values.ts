@@ -2,6 +2,7 @@
 
 import type { ClassificationMessage, TraceResponse } from "../api/messages";
 import { type Matrix, matrixOf, rowOf } from "../api/tensors";
+import type { Percentiles } from "./usual";
 import { INPUTS, type Version } from "./version";
 
 /** The values of one row. A layer that was not traced has none. */
@@ -13,6 +14,8 @@ export interface Values {
   readonly outputs: ArrayLike<number>;
   readonly classification: ClassificationMessage | undefined;
   readonly warnings: readonly string[];
+  /** How usual the values are, where the version has a profile. */
+  readonly percentiles?: Percentiles;
 }
 
 const NOTHING: ArrayLike<number> = [];
@@ -22,6 +25,11 @@ export function valuesOf(version: Version, trace: TraceResponse, row = 0): Value
   const layers = new Map(trace.layers?.map((layer) => [layer.name, layer]));
   const traced = version.layers.map((layer) => layers.get(layer.name));
   const numbers = (matrix: Matrix) => (matrix.rows > row ? rowOf(matrix, row) : NOTHING);
+  const percentiles = trace.percentiles && {
+    rows: Number(trace.percentiles.rows ?? 0),
+    inputs: numbers(matrixOf(trace.percentiles.inputs)),
+    layers: (trace.percentiles.layers ?? []).map((layer) => numbers(matrixOf(layer))),
+  };
   return {
     inputs: numbers(matrixOf(trace.inputs)),
     before: traced.map((layer) => numbers(matrixOf(layer?.preActivation))),
@@ -31,12 +39,18 @@ export function valuesOf(version: Version, trace: TraceResponse, row = 0): Value
     warnings: (trace.warnings ?? [])
       .filter((warning) => Number(warning.row ?? 0) === row)
       .map((warning) => warning.message ?? ""),
+    ...(percentiles ? { percentiles } : {}),
   };
 }
 
 /** Return a node's value: its activation, or an input after standardization; NaN where it was not traced. */
 export function valueAt(values: Values, layer: number, node: number): number {
   return (layer === INPUTS ? values.inputs[node] : values.after[layer]?.[node]) ?? Number.NaN;
+}
+
+/** Return the percentile of a node's value in the version's profile; NaN where there is none. */
+export function percentileAt({ percentiles }: Values, layer: number, node: number): number {
+  return (layer === INPUTS ? percentiles?.inputs[node] : percentiles?.layers[layer]?.[node]) ?? Number.NaN;
 }
 
 export interface Origin {

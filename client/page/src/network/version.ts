@@ -58,6 +58,8 @@ export interface Version {
   readonly metadata: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
   readonly createTime: string;
+  /** The number of rows of the version's profile; 0 where it has none. */
+  readonly profileRows: number;
   /** Why the version serves no requests, or empty. */
   readonly obstacle: string;
   /** The arrays of each layer, or undefined where the spec was not read. */
@@ -89,6 +91,7 @@ export function versionOf(message: VersionMessage, spec?: SpecMessage): Version 
     metadata: message.metadata ?? {},
     tags: message.tags ?? [],
     createTime: message.createTime ?? "",
+    profileRows: Number(message.profile?.rows ?? 0),
     obstacle: message.corrupt ? "its content is damaged" : message.outOfService ? "it is out of service" : "",
     weights: spec?.layers?.map((layer, index) => weightsOf(layers[index]?.kind ?? "", layer)),
     examples: (spec?.examples ?? []).map((example) => (example.inputs ?? []).map(Number)),

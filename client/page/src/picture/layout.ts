@@ -77,7 +77,7 @@ interface Shape {
 /** Lay out a network for a picture that is to be `available` pixels wide; it is wider where it must be. */
 export function layoutOf(version: Version, available: number): Layout {
   const isDetailed = isSmall(version);
-  const isNarrow = available < 560;
+  const isNarrow = available < 520;
   const columnOf = columns(version);
   const items = arranged(version, columnOf, (layer) => shapeOf(version, layer, { isDetailed, isNarrow }));
   const widths = items.map((column) => Math.max(...column.map((item) => item.shape.width)));

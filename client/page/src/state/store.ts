@@ -9,6 +9,7 @@ import { type Values, valuesOf } from "../network/values";
 import { INPUTS, layerName, nodeName, type Version } from "../network/version";
 import { type Address, type Comparison, readAddress, type Tab, writeAddress } from "./address";
 import { Explanation } from "./explanation";
+import { follow } from "./follow";
 import { Latest } from "./latest";
 import { Rows } from "./rows";
 
@@ -58,6 +59,7 @@ export class Store {
   readonly explanation = new Explanation(this);
   readonly #tracing = new Latest();
   #opening = 0;
+  #following = new AbortController();
   #addressTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** Read the address, load what it names, and follow every change from then on. */
@@ -79,8 +81,11 @@ export class Store {
   }
 
   async reload(): Promise<void> {
+    this.#following.abort();
     await this.#guarded(async () => {
       this.networks.value = await this.calls.networks();
+      this.#following = new AbortController();
+      void follow(this, this.token.value, this.#following.signal);
       const address = readAddress(location.hash);
       const first = preferred(this.networks.value);
       await this.open(address.network ? address : { ...address, network: first });
@@ -109,6 +114,20 @@ export class Store {
         this.isTraceDenied.value = false;
         this.error.value = version.obstacle && `Version ${version.number} cannot be computed: ${version.obstacle}.`;
       });
+    });
+  }
+
+  /** Take in that a network was changed or deleted. */
+  async onChange(network: NetworkMessage, isDeleted: boolean): Promise<void> {
+    const others = this.networks.value.filter(({ name }) => name !== network.name);
+    const all = isDeleted ? others : [...others, network];
+    this.networks.value = all.sort((one, other) => ((one.name ?? "") < (other.name ?? "") ? -1 : 1));
+    const shown = this.version.value;
+    if (shown === undefined || network.name !== shown.network || isDeleted) return;
+    const named = this.chosen.value === "" ? network.latestVersion : network.aliases?.[this.chosen.value];
+    if (named !== undefined && Number(named) !== shown.number) return this.open(this.#address());
+    await this.#guarded(async () => {
+      this.versions.value = await this.calls.versions(shown.network);
     });
   }
 

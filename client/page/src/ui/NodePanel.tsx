@@ -2,6 +2,8 @@
 
 import { short } from "../network/numbers";
 import { activationInWords, largest, type NodeSum, sumInWords, sumOf, total } from "../network/sums";
+import { isUnusual, usualInWords } from "../network/usual";
+import { percentileAt } from "../network/values";
 import { layerName, nodeName, type Version } from "../network/version";
 import { edgesOutOf } from "../picture/edges";
 import type { NodeRef, Store, Traced } from "../state/store";
@@ -52,6 +54,8 @@ function HowToRead({ traced }: { traced?: Traced }) {
 function Selected({ store, traced, place }: { store: Store; traced: Traced; place: NodeRef }) {
   const { version, values } = traced;
   const sum = sumOf(version, values, place.layer, place.node);
+  const percentile = percentileAt(values, place.layer, place.node);
+  const usual = usualInWords(percentile, values.percentiles?.rows ?? 0);
   const known = store.rows.nodeValues.value;
   const isSame = known?.version === version && known.node.layer === place.layer && known.node.node === place.node;
   const spread = isSame ? known : undefined;
@@ -68,6 +72,7 @@ function Selected({ store, traced, place }: { store: Store; traced: Traced; plac
         {sumInWords(sum, { terms: 4 })}
         {activationInWords(sum) && <span>{activationInWords(sum)}</span>}
       </p>
+      {usual && <p class={isUnusual(percentile) ? "unusual" : "note"}>{usual}</p>}
       {spread && <Distribution values={spread.values} value={sum.value} />}
       {sum.terms.length > 0 && <Incoming sum={sum} />}
       <Outgoing traced={traced} place={place} />

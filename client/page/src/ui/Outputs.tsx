@@ -13,7 +13,7 @@ export function Outputs({ version, values }: { version: Version; values: Values 
       {said !== undefined ? (
         <ClassOutputs version={version} values={values} />
       ) : (
-        <dl class="outputs">
+        <dl class={version.outputs.length > 3 ? "outputs many" : "outputs"}>
           {version.outputs.slice(0, MAX_OUTPUTS).map((output, index) => (
             <div key={output.name} title={output.description || undefined}>
               <dt>{output.name}</dt>
@@ -23,6 +23,12 @@ export function Outputs({ version, values }: { version: Version; values: Values 
               </dd>
             </div>
           ))}
+          {version.outputs.length > MAX_OUTPUTS && (
+            <div>
+              <dt>and</dt>
+              <dd>{`${version.outputs.length - MAX_OUTPUTS} more`}</dd>
+            </div>
+          )}
         </dl>
       )}
       {values.warnings.map((warning) => (

@@ -10,6 +10,9 @@ import { Tabs } from "./Tabs";
 export function Page({ store }: { store: Store }) {
   const version = store.version.value;
   useFileDrop(store);
+  useEffect(() => {
+    document.title = version ? `${version.network} · forwardpass` : "forwardpass";
+  }, [version]);
   return (
     <>
       <Header store={store} />

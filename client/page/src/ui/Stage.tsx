@@ -107,6 +107,7 @@ function Legend({ version, isComparing }: { version: Version; isComparing: boole
       <span class="key negative">negative</span>
       <span class="key dead">dead: passes nothing on</span>
       {isComparing && <span class="key differs">differs</span>}
+      {!isComparing && version.profileRows > 0 && <span class="key differs">unusual</span>}
       <span>
         {version.weights === undefined
           ? "The network is too large to draw its edges."

@@ -2,6 +2,8 @@
 
 import { markOf } from "../network/marks";
 import { activationInWords, sumInWords, sumOf } from "../network/sums";
+import { usualInWords } from "../network/usual";
+import { percentileAt } from "../network/values";
 import { INPUTS, layerName } from "../network/version";
 import type { Layout } from "../picture/layout";
 import type { Place } from "../picture/walk";
@@ -23,6 +25,7 @@ export function Tooltip({ traced: { version, values }, place, layout, scale }: T
   if (block === undefined || point === undefined) return null;
   const sum = sumOf(version, values, place.layer, place.node);
   const mark = place.layer === INPUTS ? "" : markOf(sum.activation, sum.before, sum.value);
+  const usual = usualInWords(percentileAt(values, place.layer, place.node), values.percentiles?.rows ?? 0);
   const [x, y, width, height] = [point.x, point.y, layout.width, layout.height].map((length) => length * scale) as Four;
   const left = Math.max(0, Math.min(x - WIDTH / 2, width - WIDTH));
   const distance = block.half.y * scale + 10;
@@ -32,6 +35,7 @@ export function Tooltip({ traced: { version, values }, place, layout, scale }: T
       <strong>{sum.name}</strong> <span class="muted">{layerName(version, place.layer)}</span>
       <p class="sum">{sumInWords(sum, { terms: 4 })}</p>
       {activationInWords(sum) && <p class="sum">{activationInWords(sum)}</p>}
+      {usual && <p class="note">{usual}</p>}
       {mark === "dead" && <p class="note">Dead for this row: it passes nothing on.</p>}
       {mark === "saturated" && <p class="note">Saturated: at the end of what {sum.activation} can return.</p>}
     </div>

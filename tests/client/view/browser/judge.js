@@ -30,6 +30,35 @@ run({
     return { found };
   },
 
+  // The pictures of docs/how-to/view.md.
+  async pictures(open, { folder, rows, network }) {
+    const keep = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
+    const settled = (page) => page.waitForTimeout(1_000);
+    for (const [size, viewport] of Object.entries(VIEWPORTS)) {
+      const page = await open("#network=article-2-hidden", { viewport });
+      await page.locator(node(0, 0), { hasText: "26" }).waitFor();
+      await settled(page);
+      await keep(page, size);
+    }
+    const tall = { viewport: { width: 1280, height: 1240 } };
+    const page = await open(`#network=${network}`, tall);
+    await page.locator("svg.diagram").waitFor();
+    await page.setInputFiles("input[type=file]", rows);
+    await page.locator("progress").waitFor({ state: "detached" });
+    await page.locator("label", { hasText: "Order" }).locator("select").selectOption("error");
+    await page.locator("table.rows tbody button").first().click();
+    await page.click(node(1, 1));
+    await page.locator(".node-panel .quantiles").waitFor();
+    await page.mouse.move(0, 0);
+    await settled(page);
+    await keep(page, "rows");
+    const dark = await open("#network=article-2-hidden&tab=compare&with_row=[3,5]&row=[1,6]", { colorScheme: "dark" });
+    await dark.locator("svg.diagram").nth(1).waitFor();
+    await settled(dark);
+    await keep(dark, "compare");
+    return {};
+  },
+
   // Whatever is wider than the page: nothing, on a desk and on a phone.
   async width(open, { networks }) {
     const found = [];

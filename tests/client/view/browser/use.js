@@ -64,6 +64,15 @@ run({
     return { warning, missing, unknown, names: await page.locator("svg.diagram .value").allTextContents() };
   },
 
+  // Wait for a version that is registered meanwhile; the first line that is printed says that the page is there.
+  async live(open, { network, words }) {
+    const page = await open(`#network=${network}`);
+    await page.locator("svg.diagram").waitFor();
+    require("node:fs").writeFileSync(words.file, "");
+    await outputs(page, words.after);
+    return { version: await page.locator("header select").nth(1).locator("option").first().textContent() };
+  },
+
   // A name that is markup is shown as it is.
   async hostile(open, { network }) {
     const page = await open(`#network=${network}`);
