@@ -11,5 +11,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     target: "es2022",
   },
+  // `npm run dev` takes the networks from a server with `--view-listen 127.0.0.1:8080`.
+  server: { proxy: { "/v1": "http://127.0.0.1:8080", "/config.json": "http://127.0.0.1:8080" } },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
 });

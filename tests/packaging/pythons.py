@@ -58,7 +58,7 @@ def main(versions: Sequence[str], arguments: Sequence[str]) -> int:
             print(f"Python {version} is not on this machine: left out", flush=True)
             continue
         print(f"Python {version}: {python}", flush=True)
-        tests = [environment(version, python), "-m", "tests.packaging.run", *arguments]
+        tests: list[str | Path] = [environment(version, python), "-m", "tests.packaging.run", *arguments]
         code = subprocess.run(tests, cwd=ROOT, check=False).returncode or code
     return code
 
