@@ -134,6 +134,17 @@ class Explanation(ExplanationValues):
         warning_count: How many such numbers there are in all.
     """
 
+    def __str__(self) -> str:
+        """Draw the shares of the inputs of the first row."""
+        from forwardpass.render import draw_attributions  # noqa: PLC0415 - only when a picture is drawn
+
+        return draw_attributions(self).text()
+
+    def _repr_svg_(self) -> str:
+        from forwardpass.render import draw_attributions  # noqa: PLC0415 - only when a picture is drawn
+
+        return draw_attributions(self).svg()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeatureInfo:
@@ -302,6 +313,12 @@ class VersionInfo(Value):
     shadow_of: tuple[Shadow, ...] = ()
     output_metadata: tuple[Output, ...] = ()
     thresholds: tuple[float, ...] = ()
+
+    def _repr_svg_(self) -> str:
+        from forwardpass.render import draw_network  # noqa: PLC0415 - only when a picture is drawn
+
+        return draw_network(self).svg()
+
     profile: ProfileSummary | None = None
 
 
@@ -328,6 +345,15 @@ class NetworkInfo(Value):
     update_time: datetime
     description: str
     shadows: tuple[Shadow, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from forwardpass.render.numerals import count  # noqa: PLC0415 - only when a table is shown
+        from forwardpass.render.tables import html_table  # noqa: PLC0415
+
+        changed = self.update_time.isoformat(sep=" ", timespec="seconds")
+        facts = [count(self.version_count, "version"), f"changed {changed}", self.description]
+        rows = [(alias, str(version)) for alias, version in sorted(self.aliases.items())]
+        return html_table(self.name, ("alias", "version"), rows, " · ".join(filter(None, facts)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

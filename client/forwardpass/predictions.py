@@ -83,6 +83,11 @@ class Prediction(Value):
         """For a classifier, the class of each row; otherwise empty."""
         return tuple(classification.label for classification in self.classifications)
 
+    def _repr_html_(self) -> str:
+        from forwardpass.render.tables import prediction_table  # noqa: PLC0415 - only when a table is shown
+
+        return prediction_table(self)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class LayerTrace(Value):

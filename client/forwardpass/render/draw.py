@@ -1,17 +1,23 @@
-"""The pictures: of a row's way through a network, of a network."""
+"""The pictures: of a row's way through a network, of a network, of two rows, of attributions."""
 
-from forwardpass.predictions import TraceValues
-from forwardpass.profiles.percentiles import marks_of
-from forwardpass.render.characters import network_text, trace_text
+from collections.abc import Sequence
+from typing import Final
+
+from forwardpass.predictions import ExplanationValues, TraceValues
+from forwardpass.render.characters import attributions_text, network_text, trace_text
+from forwardpass.render.graphs.attributions import waterfalls
 from forwardpass.render.graphs.choice import choose
-from forwardpass.render.graphs.compose import Marks, compose
-from forwardpass.render.graphs.sources import Described, Source, of_network, of_trace
+from forwardpass.render.graphs.compose import compose
+from forwardpass.render.graphs.difference import compose_both
+from forwardpass.render.graphs.sources import Described, Marks, Source, of_network, of_trace
 from forwardpass.render.picture import Picture
 from forwardpass.render.scene.diagram import draw_graph
 from forwardpass.render.scene.frame import frame, legend_of
 from forwardpass.render.scene.shapes import Scene
+from forwardpass.render.scene.waterfall import draw_waterfalls
 
-MAX_NODES = 12
+MAX_NODES: Final = 12
+"""A layer of at most as many nodes shows all of them, unless a call says otherwise."""
 
 
 def draw_trace(
@@ -42,9 +48,9 @@ def draw_trace(
         ValueError: `network` is not the version that the trace is of, or `max_nodes` is less than 1.
     """
     _check_nodes(max_nodes)
-    source = of_trace(trace, row, network)
+    source = of_trace(trace, row, network, marks)
     return Picture(
-        lambda: _scene(source, marks_of(trace, row) if marks is None else marks, max_nodes),
+        lambda: _scene(source, max_nodes),
         lambda width, ascii_only: trace_text(trace, row=row, width=width, ascii_only=ascii_only),
     )
 
@@ -63,8 +69,84 @@ def draw_network(network: Described, *, title: str = "", max_nodes: int = MAX_NO
     _check_nodes(max_nodes)
     source = of_network(network, title)
     return Picture(
-        lambda: _scene(source, None, max_nodes),
+        lambda: _scene(source, max_nodes),
         lambda width, ascii_only: network_text(source, width=width, ascii_only=ascii_only),
+    )
+
+
+def draw_difference(
+    first: TraceValues,
+    second: TraceValues,
+    *,
+    rows: tuple[int, int] = (0, 0),
+    networks: tuple[Described | None, Described | None] = (None, None),
+    max_nodes: int = MAX_NODES,
+) -> Picture:
+    """Draw two rows beside each other, of one version or of two, and mark the nodes that differ.
+
+    Layers with the same name and nodes show the same nodes; the second picture has their differences.
+
+    Args:
+        first: A trace.
+        second: Another one, or the same one for another row.
+        rows: The index of the row in each.
+        networks: The spec or version of each, as for `draw_trace`.
+        max_nodes: A layer of at most as many nodes shows all of them.
+
+    Raises:
+        IndexError: A trace has no such row.
+        ValueError: A network is not the version of its trace, or `max_nodes` is less than 1.
+    """
+    _check_nodes(max_nodes)
+    sources = of_trace(first, rows[0], networks[0], {}), of_trace(second, rows[1], networks[1], {})
+
+    def build() -> Scene:
+        graphs = compose_both(*sources, max_nodes)
+        lines = [(f"{graph.title}: {graph.facts}".removesuffix(": "), draw_graph(graph)) for graph in graphs]
+        legend = list(dict.fromkeys(entry for graph in graphs for entry in legend_of(graph, "differs")))
+        notes = list(dict.fromkeys(note for graph in graphs for note in graph.notes))
+        title = f"{first.network} version {first.version}: two rows"
+        return frame(title if first.digest == second.digest else "Two versions", "", lines, legend, notes)
+
+    def write(width: int, ascii_only: bool) -> str:  # noqa: FBT001 - called by Picture alone
+        texts = [
+            trace_text(trace, row=row, width=width, ascii_only=ascii_only)
+            for trace, row in zip((first, second), rows, strict=True)
+        ]
+        return "\n\n".join(texts)
+
+    return Picture(build, write)
+
+
+def draw_attributions(
+    explanation: ExplanationValues,
+    *,
+    row: int = 0,
+    outputs: Sequence[str] | None = None,
+    network: Described | None = None,
+) -> Picture:
+    """Draw how the inputs share an output: bars from the output of the baseline to that of the row.
+
+    Shares of a method without a baseline do not add up, and all begin at 0. The largest twelve have bars of their own.
+
+    Args:
+        explanation: From `Client.explain`.
+        row: The index of the row.
+        outputs: The names of explained outputs; those with the largest shares if left out.
+        network: The spec or version, for units.
+
+    Raises:
+        IndexError: The explanation has no such row.
+        ValueError: An output is not among those that are explained.
+    """
+    found = waterfalls(explanation, row, outputs, network)
+    title = f"{explanation.network} version {explanation.version}"
+    if len(explanation.attributions) > 1:
+        title += f", row {row} of {len(explanation.attributions)}"
+    facts = explanation.method.replace("_", " ") + (", in logits" if explanation.scale == "logits" else "")
+    return Picture(
+        lambda: frame(title, facts, [("", draw_waterfalls(found))], [("positive", "adds"), ("negative", "takes away")]),
+        lambda width, ascii_only: attributions_text(f"{title}: {facts}", found, width=width, ascii_only=ascii_only),
     )
 
 
@@ -73,6 +155,7 @@ def _check_nodes(max_nodes: int) -> None:
         raise ValueError(f"max_nodes is {max_nodes}; must be at least 1")
 
 
-def _scene(source: Source, marks: Marks | None, max_nodes: int) -> Scene:
-    graph = compose(source, choose(source, max_nodes), marks)
-    return frame(graph.title, graph.facts, [("", draw_graph(graph))], legend_of(graph), graph.notes)
+def _scene(source: Source, max_nodes: int) -> Scene:
+    graph = compose(source, choose(source, max_nodes))
+    legend = legend_of(graph, "unusual in its profile")
+    return frame(graph.title, graph.facts, [("", draw_graph(graph))], legend, graph.notes)

@@ -1,7 +1,6 @@
 """From a source to the content of its picture: which nodes, which texts, which edges."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
 from forwardpass.render.graphs import words
 from forwardpass.render.graphs.bundles import bundles_of, strongest
@@ -20,37 +19,29 @@ from forwardpass.render.graphs.summaries import (
 from forwardpass.render.graphs.values import Block, Bundle, Graph, Heat
 from forwardpass.render.numerals import count, percent
 
-Marks = Mapping[str, Mapping[str, str]]
-"""By layer and node: why a node is marked."""
 
-
-def compose(source: Source, choice: Choice, marks: Marks | None = None) -> Graph:
+def compose(source: Source, choice: Choice) -> Graph:
     """Return the content of a picture.
 
     Args:
         source: The network, and a row's values.
         choice: Which nodes are shown.
-        marks: For nodes to mark, by layer and node, the reason.
     """
     bundles, dropped = strongest(tuple(bundles_of(source, choice)))
     return Graph(
         title=source.title,
         facts=_outcome(source),
-        blocks=tuple(_block(source, stage, choice, (marks or {}).get(stage.title, {})) for stage in source.stages),
+        blocks=tuple(_block(source, stage, choice) for stage in source.stages),
         bundles=bundles,
         notes=tuple(_notes(source, choice, bundles, dropped)),
         measure=_measure(source, bundles),
     )
 
 
-def _block(source: Source, stage: Stage, choice: Choice, marks: Mapping[str, str]) -> Block:
+def _block(source: Source, stage: Stage, choice: Choice) -> Block:
     width, shown = len(stage.names), choice.shown[stage.key]
     is_cut = not choice.by_layer and len(shown) < width
-    nodes = [] if choice.by_layer else list(nodes_of(source, stage, choice))
-    for place, index in enumerate(shown):
-        said = marks.get(stage.names[index])
-        if said is not None:
-            nodes[place] = replace(nodes[place], mark=said, detail=f"{nodes[place].detail}\n{said}")
+    nodes = () if choice.by_layer else tuple(nodes_of(source, stage, choice))
     rest = None
     if is_cut:
         rest = rest_of_names(width, shown) if stage.after is None else rest_of_values(stage.after, shown)
@@ -60,7 +51,7 @@ def _block(source: Source, stage: Stage, choice: Choice, marks: Mapping[str, str
         kind=stage.kind,
         title=stage.title,
         subtitle=" · ".join(part for part in (stage.what, count(width, noun) if width else "") if part),
-        nodes=tuple(nodes),
+        nodes=nodes,
         rest=rest,
         heat=_heat(stage, is_strip=choice.by_layer) if is_cut or (choice.by_layer and width > 1) else None,
         facts=_facts(source, stage),

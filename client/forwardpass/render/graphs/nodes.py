@@ -40,6 +40,7 @@ def nodes_of(source: Source, stage: Stage, choice: Choice) -> Iterator[Node]:
             detail="\n".join(_detail(source, stage, index, after, stages)),
             tone=0.0 if stage.kind == "inputs" else float(colours[index]),
             state=states[index],
+            mark=_mark(source, stage, index),
             chosen=_is_chosen(source, stage, index),
         )
 
@@ -57,6 +58,12 @@ def _name(source: Source, stage: Stage, index: int) -> str:
     if stage.kind == "outputs" and len(source.classes) == len(stage.names):
         return source.classes[index]
     return "" if stage.kind == "merge" and stage.after is not None else stage.names[index]
+
+
+def _mark(source: Source, stage: Stage, index: int) -> str:
+    """Return why a node is marked, empty where it is not."""
+    group = stage.kind if stage.kind in {"inputs", "outputs"} else stage.title
+    return source.marks.get(group, {}).get(stage.names[index], "")
 
 
 def _is_chosen(source: Source, stage: Stage, index: int) -> bool:
@@ -88,6 +95,7 @@ def feature_of(source: Source, stage: Stage, index: int) -> "AnyFeature | None":
 def _detail(source: Source, stage: Stage, index: int, after: float, stages: Mapping[str, Stage]) -> Iterator[str]:
     """Yield the sum of a node spelled out, line by line."""
     yield f"{words.clip(stage.title)}: {words.clip(stage.names[index])}"
+    yield from filter(None, [_mark(source, stage, index)])
     if stage.kind == "inputs":
         yield words.input_value(after, feature_of(source, stage, index))
         if source.features:

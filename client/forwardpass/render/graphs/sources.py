@@ -1,12 +1,13 @@
 """The three sources of a picture: a trace of a row, the spec of a network, a version without its weights."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 import numpy as np
 
 from forwardpass.predictions import LayerTrace, TraceValues
+from forwardpass.profiles.percentiles import marks_of
 from forwardpass.render.graphs.stages import INPUTS, LayerView, OutputView, Stage, build_stages
 from forwardpass.spec import digest
 from forwardpass.spec.network import Feature, Layer, NetworkSpec, Output
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 Described: TypeAlias = Union[NetworkSpec, "VersionInfo"]
 """What says more of a network than a trace does: its spec, or its version without weights."""
+
+Marks: TypeAlias = Mapping[str, Mapping[str, str]]
+"""By layer, `inputs` or `outputs`, and node: why the node is marked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -36,6 +40,7 @@ class Source:
         label: The class that is chosen, or empty.
         probability: The probability of that class.
         is_standardized: Whether the inputs may be other numbers than the caller's, which are not known.
+        marks: By layer and node, why a node is marked.
     """
 
     title: str
@@ -48,15 +53,17 @@ class Source:
     label: str = ""
     probability: float = 0.0
     is_standardized: bool = False
+    marks: Marks = field(default_factory=dict)
 
 
-def of_trace(trace: TraceValues, row: int, network: Described | None) -> Source:
+def of_trace(trace: TraceValues, row: int, network: Described | None, marks: Marks | None = None) -> Source:
     """Return the source of one row of a trace.
 
     Args:
         trace: The trace.
         row: The index of the row.
         network: The spec or the version that computed it, for what the trace does not have.
+        marks: By layer and node, why a node is marked; None marks the unusual ones.
 
     Raises:
         IndexError: The trace has no such row.
@@ -89,7 +96,7 @@ def of_trace(trace: TraceValues, row: int, network: Described | None) -> Source:
                 changed=_is_changed(metadata),
             ),
         ),
-        features=() if network is None else _features(network),
+        features=() if network is None else features_of(network),
         output_metadata=metadata,
         classes=() if network is None else _classes(network),
         has_row=True,
@@ -97,6 +104,7 @@ def of_trace(trace: TraceValues, row: int, network: Described | None) -> Source:
         label="" if said is None else said.label,
         probability=0.0 if said is None else said.probability,
         is_standardized=network is None,
+        marks=marks_of(trace, row) if marks is None else marks,
     )
 
 
@@ -122,7 +130,7 @@ def of_network(network: Described, title: str) -> Source:
                 changed=_is_changed(network.output_metadata),
             ),
         ),
-        features=_features(network),
+        features=features_of(network),
         output_metadata=network.output_metadata,
         classes=_classes(network),
         has_weights=is_spec,
@@ -140,7 +148,8 @@ def _check_same(trace: TraceValues, network: Described | None) -> None:
         )
 
 
-def _features(network: Described) -> "tuple[AnyFeature, ...]":
+def features_of(network: Described) -> "tuple[AnyFeature, ...]":
+    """Return the features of a network, none where its inputs have no names."""
     return network.inputs.features if isinstance(network, NetworkSpec) else network.features
 
 

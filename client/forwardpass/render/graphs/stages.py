@@ -1,7 +1,7 @@
 """Traces, specs and versions as stages: each with its nodes, its values and its connections to the stages it reads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Final
 
@@ -283,19 +283,7 @@ def _add_outputs(builder: _Builder, layers: Sequence[LayerView], outputs: Output
     fits = fits and len(known) == len(names) and sum(widths) == len(outputs.names)
     if fits and len(known) == 1 and not outputs.changed and not _differs(builder.stages[known[0]].after, outputs):
         last = builder.stages.pop(known[0])
-        builder.stages[known[0]] = Stage(
-            key=last.key,
-            kind="outputs",
-            title=last.title,
-            what=last.what,
-            function=last.function,
-            names=outputs.names,
-            reads=last.reads,
-            before=last.before,
-            after=last.after,
-            bias=last.bias,
-            layer=last.layer,
-        )
+        builder.stages[last.key] = replace(last, kind="outputs", names=outputs.names)
         return
     numbers: Array | float = np.inf
     if fits and not outputs.changed and outputs.values is not None and not _differs(builder.values_of(known), outputs):

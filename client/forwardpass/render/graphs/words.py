@@ -63,8 +63,12 @@ def input_value(value: float, feature: "AnyFeature | None") -> str:
         return short(value)
     if math.isnan(value):
         return "missing"
-    raw = value * feature.scale + feature.mean
-    return _FEATURE_KINDS[feature.kind](raw, feature)
+    return raw_value(value * feature.scale + feature.mean, feature)
+
+
+def raw_value(value: float, feature: "AnyFeature") -> str:
+    """Return an input before standardization with its unit, as a category, as true or false."""
+    return _FEATURE_KINDS[feature.kind](value, feature)
 
 
 def _number(raw: float, feature: "AnyFeature") -> str:

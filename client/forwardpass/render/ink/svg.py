@@ -46,9 +46,7 @@ def escape(text: str, *, lines: bool = False) -> str:
 
 def _style(theme: Theme) -> str:
     root = f".fp-{theme}"
-    text = (
-        f"{root} text{{font-family:{FAMILY}}}{root} .halo{{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}}"
-    )
+    text = f"{root} text{{font-family:{FAMILY}}}"
     colours = _colours(root, "light" if theme == "auto" else theme)
     dark = f"@media (prefers-color-scheme:dark){{{_colours(root, 'dark')}}}" if theme == "auto" else ""
     return text + colours + dark
@@ -59,7 +57,7 @@ def _colours(root: str, theme: str) -> str:
         f"{root} .f-{role}{{fill:{colour}}}{root} .s-{role}{{stroke:{colour}}}"
         for role, colour in PALETTE[theme].items()
     ]
-    return "".join(rules) + f"{root} .halo{{stroke:{PALETTE[theme]['background']}}}"
+    return "".join(rules)
 
 
 def _attributes(**values: object) -> str:
@@ -111,7 +109,7 @@ def _text(shape: Text) -> Iterator[str]:
     if not shape.text:
         return
     named = _attributes(
-        **{"class": _classes(f"f-{shape.fill}", "halo" if shape.has_halo else None)},
+        **{"class": f"f-{shape.fill}"},
         x=number_text(shape.x),
         y=number_text(shape.y),
         font_size=number_text(shape.size),

@@ -9,7 +9,7 @@ from forwardpass.render.graphs.values import Bundle, Edge, Graph
 from forwardpass.render.layout import Arrangement, Route, Vertex, arrange
 from forwardpass.render.scene import curves
 from forwardpass.render.scene.blocks import PAD, PlacedBlock, draw_block, draw_summary
-from forwardpass.render.scene.shapes import Box, Drawing, Group, Path, Shape, Text
+from forwardpass.render.scene.shapes import Box, Drawing, Group, Path, Rect, Shape, Text
 
 if TYPE_CHECKING:
     from forwardpass.render.palette import Role
@@ -66,8 +66,9 @@ def draw_graph(graph: Graph) -> Drawing:
     edges = list(_edges(placed)) if not swap else list(_arrows(placed))
     labels = list(_labels(placed, boxes))
     boxes += [label.box for label in labels]
+    pills = [_pill(label.box) for label in labels]
     width, height = (layout.height, layout.width) if swap else (layout.width, layout.height)
-    return Drawing(width=width, height=height, items=(*panels, *edges, *cards, *labels), boxes=tuple(boxes))
+    return Drawing(width=width, height=height, items=(*panels, *edges, *cards, *pills, *labels), boxes=tuple(boxes))
 
 
 def _vertex(key: str, drawing: Drawing, *, swap: bool) -> Vertex:
@@ -182,13 +183,18 @@ def _labels(placed: _Placed, boxes: Sequence[Box]) -> Iterator[Text]:
         role: Role = "negative" if (edge.strength or 0) < 0 else "positive" if edge.strength else "muted"
         for spot in spots:
             x, y = curves.along(points, spot)
-            text = Text(
-                x=x, y=y + 3.5, text=edge.label, size=_LABEL, fill=role, is_bold=True, anchor="middle", has_halo=True
-            )
+            text = Text(x=x, y=y + 3.5, text=edge.label, size=_LABEL, fill=role, is_bold=True, anchor="middle")
             if edge.label and not any(text.box.overlaps(other) for other in taken):
                 taken.append(text.box)
                 yield text
                 break
+
+
+def _pill(box: Box) -> Rect:
+    """Return what separates a label from the edges below it."""
+    return Rect(
+        x=box.x - 2, y=box.y + 1, width=box.width + 4, height=box.height - 2, radius=5, fill="background", opacity=0.9
+    )
 
 
 def _clearance(point: curves.Point, others: Sequence[curves.Point]) -> float:

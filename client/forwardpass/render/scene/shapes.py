@@ -48,7 +48,6 @@ class Text:
         fill: The colour.
         is_bold: Whether it is bold.
         anchor: What `x` means.
-        has_halo: Whether lines below it fade, for a text on edges.
     """
 
     x: float
@@ -58,7 +57,6 @@ class Text:
     fill: Role = "text"
     is_bold: bool = False
     anchor: Literal["start", "middle", "end"] = "start"
-    has_halo: bool = False
 
     @property
     def box(self) -> "Box":
