@@ -9,6 +9,7 @@ from forwardpass._requests.networks import SpecLike
 from forwardpass._requests.streams import Progress
 from forwardpass._transport.endpoint import Timeout, Tls
 from forwardpass._version import __version__ as __version__
+from forwardpass.attribution import AttributionMethod, AttributionScale, StandardBaseline
 from forwardpass.errors import (
     AccessError,
     AliasMovedError,
@@ -79,6 +80,8 @@ __all__ = [
     "AliasMovedError",
     "AliasNotFoundError",
     "AsyncClient",
+    "AttributionMethod",
+    "AttributionScale",
     "ClassProbability",
     "Classification",
     "Client",
@@ -130,6 +133,7 @@ __all__ = [
     "ShadowReport",
     "ShapeMismatchError",
     "SpecLike",
+    "StandardBaseline",
     "StoreUnavailableError",
     "StreamRequest",
     "Timeout",

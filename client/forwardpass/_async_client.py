@@ -28,9 +28,11 @@ from forwardpass._transport.connections import AsyncConnection, Interrupted
 from forwardpass._transport.endpoint import UNSET, Timeout, Tls
 from forwardpass._transport.memory import AsyncByteLimit, NoRoomError, large_bytes
 from forwardpass._transport.retries import Retries
+from forwardpass.attribution import AttributionMethod, AttributionScale, StandardBaseline
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import (
     AliasMove,
+    Explanation,
     NetworkChange,
     NetworkInfo,
     Prediction,
@@ -192,6 +194,41 @@ class AsyncClient(BaseClient):
             contributions=contributions,
             percentiles=percentiles,
             top_k=top_k,
+        )
+        return await self._call_with_rows(rows, build, timeout)
+
+    async def explain(
+        self,
+        name: str,
+        rows: RowsLike,
+        *,
+        version: str | int = "",
+        method: AttributionMethod = "integrated_gradients",
+        outputs: str | Iterable[str] = (),
+        layers: str | Iterable[str] = (),
+        baseline: StandardBaseline | RowsLike = "zeros",
+        scale: AttributionScale = "outputs",
+        tolerance: float | None = None,
+        max_steps: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
+        timeout: Timeout = UNSET,
+    ) -> Explanation:
+        """Compute the same as `predict`, and the share of every input in the outputs."""
+        build = partial(
+            predictions.explain,
+            name,
+            rows,
+            version=version,
+            method=method,
+            outputs=outputs,
+            layers=layers,
+            baseline=baseline,
+            scale=scale,
+            tolerance=tolerance,
+            max_steps=max_steps,
+            samples=samples,
+            seed=seed,
         )
         return await self._call_with_rows(rows, build, timeout)
 

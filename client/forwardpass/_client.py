@@ -25,9 +25,11 @@ from forwardpass._transport.connections import Connection, Interrupted
 from forwardpass._transport.endpoint import UNSET, Timeout, Tls
 from forwardpass._transport.memory import ByteLimit, NoRoomError, large_bytes
 from forwardpass._transport.retries import Retries
+from forwardpass.attribution import AttributionMethod, AttributionScale, StandardBaseline
 from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
 from forwardpass.models import (
     AliasMove,
+    Explanation,
     NetworkChange,
     NetworkInfo,
     Prediction,
@@ -289,6 +291,69 @@ class Client(BaseClient):
             contributions=contributions,
             percentiles=percentiles,
             top_k=top_k,
+        )
+        return self._call_with_rows(rows, build, timeout)
+
+    def explain(
+        self,
+        name: str,
+        rows: RowsLike,
+        *,
+        version: str | int = "",
+        method: AttributionMethod = "integrated_gradients",
+        outputs: str | Iterable[str] = (),
+        layers: str | Iterable[str] = (),
+        baseline: StandardBaseline | RowsLike = "zeros",
+        scale: AttributionScale = "outputs",
+        tolerance: float | None = None,
+        max_steps: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
+        timeout: Timeout = UNSET,
+    ) -> Explanation:
+        """Compute the same as `predict`, and the share of every input in the outputs.
+
+        Args:
+            name: The network's name.
+            rows: As for `predict`.
+            version: A version's number or an alias; empty means `latest`.
+            method: `integrated_gradients`, `layer_conductance` or `shapley_values`, whose shares add up to the
+                difference between the output and that of the baseline; `feature_ablation`; or `gradient` or
+                `input_x_gradient`, which have no baseline.
+            outputs: The names of the outputs to explain. Empty means all outputs, but of a network with an output for
+                each class the chosen class of each row.
+            layers: The names of layers whose nodes get shares too, by `integrated_gradients` and `layer_conductance`;
+                the latter takes all layers if none is named.
+            baseline: What the rows are compared with: `zeros`, `means`, or a row or several in every form that `rows`
+                has. Of several, the shares are the mean.
+            scale: `outputs`, or `logits`: what the last layer computes before its sigmoid or softmax.
+            tolerance: Of `integrated_gradients` and `layer_conductance`, the largest completeness error, as a part of
+                the difference between the output and that of the baseline; None for 0.001.
+            max_steps: Of the same, the most gradients of a row, an output and a baseline; None for 1,024.
+            samples: Of `shapley_values` of more than 12 inputs, the pairs of orders that are drawn; None for 128.
+            seed: Of the same, what the draws begin with; the same seed gives the same bits.
+            timeout: Seconds, or None for no limit.
+
+        Raises:
+            InvalidFieldError: The network has no output of one of the names, or no logits; or an option is out of its
+                range or has no effect on the method.
+            LayerNotFoundError: The network has no layer of one of the names.
+            QuotaExceededError: The method needs more arithmetic than the server allows for a call.
+        """
+        build = partial(
+            predictions.explain,
+            name,
+            rows,
+            version=version,
+            method=method,
+            outputs=outputs,
+            layers=layers,
+            baseline=baseline,
+            scale=scale,
+            tolerance=tolerance,
+            max_steps=max_steps,
+            samples=samples,
+            seed=seed,
         )
         return self._call_with_rows(rows, build, timeout)
 

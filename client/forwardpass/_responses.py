@@ -1,6 +1,6 @@
 """Messages of the server as the values of `forwardpass.models`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from forwardpass import profiles
 from forwardpass._errors import error_of_status
+from forwardpass.attribution import METHOD_NAMES, SCALE_NAMES
 from forwardpass.errors import ForwardpassError, InternalError
 from forwardpass.merges import MERGE_WORDS
 from forwardpass.models import (
@@ -17,8 +18,10 @@ from forwardpass.models import (
     Classification,
     ClassProbability,
     Event,
+    Explanation,
     FeatureInfo,
     InputWarning,
+    LayerAttributions,
     LayerInfo,
     LayerTrace,
     NetworkChange,
@@ -43,6 +46,7 @@ from forwardpass.v1.network_service_pb2 import (
     NETWORK_EVENT_DELETED,
     NETWORK_EVENT_SYNCED,
 )
+from forwardpass.v1.tensor_pb2 import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -160,6 +164,56 @@ def trace(response: prediction_service_pb2.TraceResponse) -> Trace:
         profile_rows=ranks.rows,
         input_percentiles=from_tensor(ranks.inputs, path="percentiles.inputs") if ranks.rows else None,
         output_percentiles=from_tensor(ranks.outputs, path="percentiles.outputs") if ranks.rows else None,
+    )
+
+
+def explanation(response: prediction_service_pb2.ExplainResponse) -> Explanation:
+    """Return the explanation of a response of Explain."""
+    attributions = from_tensor(response.attributions, path="attributions")
+    rows, explained = attributions.shape[:2]
+    one = explained == 1
+
+    def array(tensor: Tensor, path: str) -> Array:
+        """Return an array without the axis of explained outputs if there is one of each row."""
+        found = from_tensor(tensor, path=path)
+        return found[:, 0] if one else found
+
+    def of_each_row(values: Sequence[Result]) -> tuple[tuple[Result, ...], ...]:
+        return tuple(tuple(values[row * explained : (row + 1) * explained]) for row in range(rows if values else 0))
+
+    optional = {
+        name: array(getattr(response, name), name)
+        for name in ("baseline_outputs", "completeness_error", "standard_error")
+        if response.HasField(name)
+    }
+    names = tuple(response.output_names)
+    return Explanation(
+        attributions=array(response.attributions, "attributions"),
+        method=METHOD_NAMES.get(response.method, "integrated_gradients"),
+        scale=SCALE_NAMES.get(response.scale, "outputs"),
+        outputs=from_tensor(response.outputs, path="outputs"),
+        network=response.network,
+        version=response.version,
+        digest=response.digest,
+        output_names=names,
+        classifications=_classifications(response.classifications),
+        input_names=tuple(response.input_names),
+        input_values=from_tensor(response.input_values, path="input_values"),
+        categories={each.feature: tuple(each.values) for each in response.category_values},
+        explained_outputs=of_each_row([names[place] for place in response.explained_outputs]),
+        explained_values=array(response.explained_values, "explained_values"),
+        steps=of_each_row(response.steps),
+        converged=of_each_row(response.converged),
+        layers=tuple(
+            LayerAttributions(
+                name=layer.name, nodes=tuple(layer.nodes), attributions=array(layer.attributions, "attributions")
+            )
+            for layer in response.layers
+        ),
+        numerics=read_numerics(response.numerics),
+        warnings=_warnings(response.warnings),
+        warning_count=response.warning_count,
+        **optional,
     )
 
 

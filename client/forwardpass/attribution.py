@@ -5,7 +5,7 @@ from typing import Final, Literal, TypeAlias
 
 from forwardpass.v1 import attribution_pb2 as v1
 
-Method: TypeAlias = Literal[
+AttributionMethod: TypeAlias = Literal[
     "gradient",
     "input_x_gradient",
     "integrated_gradients",
@@ -15,13 +15,13 @@ Method: TypeAlias = Literal[
 ]
 """How an output is divided among the inputs; docs/how-to/explain.md compares the methods."""
 
-Scale: TypeAlias = Literal["outputs", "logits"]
+AttributionScale: TypeAlias = Literal["outputs", "logits"]
 """`outputs`: the outputs of a prediction. `logits`: what the last layer computes before its sigmoid or softmax."""
 
 StandardBaseline: TypeAlias = Literal["zeros", "means"]
 """`zeros`: every input is 0. `means`: every input is the mean that standardization subtracts."""
 
-METHODS: Final[Mapping[Method, v1.AttributionMethod]] = {
+METHODS: Final[Mapping[AttributionMethod, v1.AttributionMethod]] = {
     "gradient": v1.ATTRIBUTION_METHOD_GRADIENT,
     "input_x_gradient": v1.ATTRIBUTION_METHOD_INPUT_X_GRADIENT,
     "integrated_gradients": v1.ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS,
@@ -31,7 +31,7 @@ METHODS: Final[Mapping[Method, v1.AttributionMethod]] = {
 }
 """The value of the enum `AttributionMethod` for each name."""
 
-SCALES: Final[Mapping[Scale, v1.AttributionScale]] = {
+SCALES: Final[Mapping[AttributionScale, v1.AttributionScale]] = {
     "outputs": v1.ATTRIBUTION_SCALE_OUTPUTS,
     "logits": v1.ATTRIBUTION_SCALE_LOGITS,
 }
@@ -43,8 +43,8 @@ STANDARD_BASELINES: Final[Mapping[StandardBaseline, v1.StandardBaseline]] = {
 }
 """The value of the enum `StandardBaseline` for each name."""
 
-METHOD_NAMES: Final[Mapping[int, Method]] = {number: name for name, number in METHODS.items()}
+METHOD_NAMES: Final[Mapping[int, AttributionMethod]] = {number: name for name, number in METHODS.items()}
 """The name of each value of the enum `AttributionMethod`."""
 
-SCALE_NAMES: Final[Mapping[int, Scale]] = {number: name for name, number in SCALES.items()}
+SCALE_NAMES: Final[Mapping[int, AttributionScale]] = {number: name for name, number in SCALES.items()}
 """The name of each value of the enum `AttributionScale`."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forwardpass._values import Value
-from forwardpass.attribution import Method, Scale
+from forwardpass.attribution import AttributionMethod, AttributionScale
 from forwardpass.numerics import Numerics
 from forwardpass.tensors import Array
 
@@ -175,8 +175,8 @@ class ExplanationValues(Value):
     """The values of an explanation, which `models.Explanation` documents and draws."""
 
     attributions: Array
-    method: Method
-    scale: Scale = "outputs"
+    method: AttributionMethod
+    scale: AttributionScale = "outputs"
     outputs: Array
     network: str
     version: int

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from forwardpass import Prediction, StreamRequest, errors, spec
 from forwardpass.tensors import from_tensor
+from forwardpass.v1 import attribution_pb2 as attribution_v1
 from forwardpass.v1 import network_service_pb2 as networks_v1
 
 from tests.support.client_factory import ClientFactory
@@ -138,6 +139,87 @@ class TestTrace:
         version = client.register("leaky", {**DOCUMENT, "layers": [layer]}).info
         assert version.layers[0].function == "leaky_relu(negative_slope=0.1)"
         assert version.layers[0].parameters == {"negative_slope": 0.1}
+
+
+class TestExplain:
+    def test_has_an_axis_of_outputs_where_several_are_explained(self, client: Any) -> None:
+        one = client.explain(NAME, ROWS)
+        assert one.attributions.shape == (3, 2)
+        assert one.explained_outputs == (ARTICLE[NAME].outputs,) * 3
+        assert one.explained_values.tolist() == [row[0] for row in outputs_of(ARTICLE[NAME], ROWS)]
+        assert one.baseline_outputs.tolist() == [0.0] * 3
+        assert one.input_values.tolist() == ROWS
+        assert one.input_names == ("children", "accounts")
+        assert (one.completeness_error, one.standard_error, one.steps, one.converged) == (None, None, (), ())
+        client.register("pair", {**DOCUMENT, "layers": [{"weights": [[1.0, 2.0], [3.0, 4.0]]}]})
+        two = client.explain("pair", [1.0, 10.0])
+        assert two.attributions.tolist() == [[[1.0, 20.0], [3.0, 40.0]]]
+        assert two.explained_values.tolist() == [[21.0, 43.0]]
+        assert two.baseline_outputs.shape == (1, 2)
+        assert len(two.explained_outputs[0]) == 2
+
+    def test_sends_what_is_named(self, client: Any, fake: FakeServer) -> None:
+        explanation = client.explain(
+            NAME,
+            ROWS,
+            version=3,
+            method="layer_conductance",
+            outputs="output",
+            layers=["hidden_1"],
+            baseline="means",
+            scale="logits",
+            tolerance=0.5,
+            max_steps=64,
+        )
+        (layer,) = explanation.layers
+        assert (layer.name, layer.attributions.shape) == ("hidden_1", (3, 2))
+        assert (explanation.method, explanation.scale) == ("layer_conductance", "logits")
+        sent = fake.calls[0].requests[0]
+        assert (sent.version, [*sent.outputs], [*sent.layers]) == ("3", ["output"], ["hidden_1"])
+        assert sent.baseline.standard == attribution_v1.STANDARD_BASELINE_MEANS
+        assert (sent.tolerance, sent.max_steps, sent.HasField("samples"), sent.HasField("seed")) == (
+            0.5,
+            64,
+            False,
+            False,
+        )
+
+    def test_a_default_is_not_sent(self, client: Any, fake: FakeServer) -> None:
+        client.explain(NAME, ROWS, baseline="zeros")
+        assert not fake.calls[0].requests[0].HasField("baseline")
+
+    @pytest.mark.parametrize(
+        ("baseline", "field"), [([1.0, 2.0], "tensor"), (NAMED[0], "rows"), (pd.DataFrame(NAMED), "columns")]
+    )
+    def test_a_baseline_has_every_form_of_rows(self, client: Any, fake: FakeServer, baseline: Any, field: str) -> None:
+        client.explain(NAME, ROWS, baseline=baseline, method="shapley_values", samples=9, seed=7)
+        sent = fake.calls[0].requests[0]
+        assert sent.baseline.WhichOneof("inputs") == field
+        assert (sent.samples, sent.seed) == (9, 7)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"method": "magic"},
+            {"method": 3},
+            {"method": []},
+            {"scale": "decibels"},
+            {"baseline": "ones"},
+            {"outputs": [3]},
+            {"layers": [None]},
+            {"tolerance": "small"},
+            {"tolerance": True},
+            {"samples": 1.5},
+            {"max_steps": 2**63},
+            {"seed": True},
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be_sent_is_an_error(self, client: Any, fake: FakeServer, options: dict[str, Any]) -> None:
+        with pytest.raises(errors.InvalidFieldError) as invalid:
+            client.explain(NAME, ROWS, **options)
+        assert [fault.path for fault in invalid.value.faults] == [*options]
+        assert fake.calls == []
 
 
 class TestRegister:
@@ -333,6 +415,7 @@ class TestRetries:
             pytest.param(lambda client: client.predict(NAME, ROWS), "both", id="Predict"),
             pytest.param(lambda client: client.predict_many([REQUEST]), "both", id="PredictMany"),
             pytest.param(lambda client: client.trace(NAME, ROWS), "both", id="Trace"),
+            pytest.param(lambda client: client.explain(NAME, ROWS), "both", id="Explain"),
             pytest.param(lambda client: client.network(NAME), "both", id="GetNetwork"),
             pytest.param(lambda client: list(client.networks()), "both", id="ListNetworks"),
             pytest.param(lambda client: next(client.watch()), "both", id="WatchNetworks"),

@@ -36,6 +36,7 @@ def test_reads_name_the_seen_revision_and_predictions_the_written_one() -> None:
     assert revisions.stamp("Predict", predictions.PredictRequest()).min_revision == 5
     assert revisions.stamp("Trace", predictions.TraceRequest()).min_revision == 5
     assert revisions.stamp("GetProfile", networks.GetProfileRequest()).min_revision == 5
+    assert revisions.stamp("Explain", predictions.ExplainRequest()).min_revision == 5
     assert [one.min_revision for one in revisions.stamp("PredictMany", many(3)).requests] == [5, 5, 5]
     stream = revisions.stamp("PredictStream", iter([predictions.PredictStreamRequest(id="a")]))
     assert [message.request.min_revision for message in stream] == [5]

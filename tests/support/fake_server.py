@@ -15,6 +15,7 @@ from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import DATA_TYPES, from_tensor, to_tensor
 from forwardpass.v1 import network_service_pb2 as networks_v1
 from forwardpass.v1 import prediction_service_pb2 as predictions_v1
+from forwardpass.v1.attribution_pb2 import LayerAttributions
 from forwardpass.v1.network_pb2 import Activation, LayerSummary, Network, NetworkVersion
 from forwardpass.v1.network_service_pb2_grpc import (
     NetworkServiceServicer,
@@ -273,6 +274,43 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
             inputs=to_tensor(rows),
             input_names=network.inputs.names,
             layers=layers,
+        )
+
+    def Explain(self, request: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        """Explain all outputs by ablation, whatever the method: what each changes where an input becomes 0."""
+        self._begin("Explain", context, request)
+        network = self._find(request.network, context)
+        rows = _rows(request, network)
+        outputs = outputs_of(network, rows)
+        inputs = range(network.inputs.width)
+        ablated = [outputs_of(network, [[*row[:place], 0.0, *row[place + 1 :]] for place in inputs]) for row in rows]
+        shares = [
+            [[whole - part[column] for part in parts] for column, whole in enumerate(row)]
+            for row, parts in zip(outputs, ablated, strict=True)
+        ]
+        return predictions_v1.ExplainResponse(
+            outputs=to_tensor(outputs),
+            network=request.network,
+            version=1,
+            digest=spec.digest(network),
+            output_names=network.outputs,
+            input_values=to_tensor(rows),
+            input_names=network.inputs.names,
+            attributions=to_tensor(shares),
+            explained_outputs=[*range(len(network.outputs))] * len(rows),
+            explained_values=to_tensor(outputs),
+            baseline_outputs=to_tensor([outputs_of(network, [[0.0] * len(inputs)])[0]] * len(rows)),
+            method=request.method,
+            scale=request.scale,
+            layers=[
+                LayerAttributions(
+                    name=layer.name,
+                    nodes=layer.nodes,
+                    attributions=to_tensor([[[0.0] * layer.outputs] * len(network.outputs)] * len(rows)),
+                )
+                for layer in network.layers
+                if layer.name in request.layers
+            ],
         )
 
     # Networks

@@ -1,6 +1,12 @@
 """Fields that several requests have, checked before they are sent."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from forwardpass.errors import Fault, InvalidFieldError
+
+Name = TypeVar("Name", bound=str)
+Value = TypeVar("Value")
 
 
 def text(value: str, name: str) -> str:
@@ -45,6 +51,29 @@ def class_count(top_k: int) -> int:
     if type(top_k) is not int or not 0 <= top_k < 2**31:
         raise invalid("top_k", f"is {top_k!r}; must be a number of classes, or 0")
     return top_k
+
+
+def optional_integer(value: int | None, name: str) -> int | None:
+    """Return an integer of 64 bits, or None.
+
+    Raises:
+        InvalidFieldError: The value is neither.
+    """
+    if value is None or (type(value) is int and -(2**63) <= value < 2**63):
+        return value
+    raise invalid(name, f"is {value!r}; must be a whole number of 64 bits, or None")
+
+
+def choice(name: str, field: str, values: Mapping[Name, Value]) -> Value:
+    """Return the value of an enum by its name.
+
+    Raises:
+        InvalidFieldError: The enum has no such name.
+    """
+    try:
+        return values[name]  # type: ignore[index] # a name that is not there is what is tested
+    except (KeyError, TypeError):
+        raise invalid(field, f"is {name!r}; must be one of {', '.join(map(str, values))}") from None
 
 
 def version_reference(version: str | int) -> str:

@@ -1,21 +1,34 @@
 """Requests of the prediction service."""
 
 from collections.abc import AsyncIterable, Iterable
+from typing import Final
 
 from forwardpass import _responses
 from forwardpass._requests import fields
 from forwardpass._requests.call import Call
 from forwardpass._requests.replay import AsyncReplay, Replay
 from forwardpass._requests.streams import PredictionStream
+from forwardpass.attribution import (
+    METHODS,
+    SCALES,
+    STANDARD_BASELINES,
+    AttributionMethod,
+    AttributionScale,
+    StandardBaseline,
+)
 from forwardpass.errors import ForwardpassError
-from forwardpass.models import Prediction, Trace
+from forwardpass.models import Explanation, Prediction, Trace
 from forwardpass.rows import Readable, RowsLike, StreamRequest, to_inputs
+from forwardpass.v1.attribution_pb2 import Baseline
 from forwardpass.v1.prediction_service_pb2 import (
+    ExplainRequest,
     PredictManyRequest,
     PredictManyResponse,
     PredictRequest,
     TraceRequest,
 )
+
+DEFAULT_BASELINE: Final = "zeros"
 
 
 def predict(network: str, rows: RowsLike, *, version: str | int, top_k: int) -> Call[Prediction]:
@@ -67,23 +80,63 @@ def trace(
     rows: Readable,
     *,
     version: str | int,
-    layers: Iterable[str] = (),
+    layers: str | Iterable[str] = (),
     contributions: bool = False,
     percentiles: bool = False,
     top_k: int = 0,
 ) -> Call[Trace]:
     """Request the outputs for rows and the values of every node."""
-    names = [layers] if isinstance(layers, str) else [fields.text(name, "layers") for name in layers]
     request = TraceRequest(
         network=fields.text(network, "network"),
         version=fields.version_reference(version),
-        layers=names,
+        layers=_names(layers, "layers"),
         contributions=contributions,
         percentiles=percentiles,
         top_k=fields.class_count(top_k),
         **to_inputs(rows),
     )
     return Call(method="Trace", request=request, parse=_responses.trace)
+
+
+def explain(
+    network: str,
+    rows: RowsLike,
+    *,
+    version: str | int,
+    method: AttributionMethod,
+    outputs: str | Iterable[str],
+    layers: str | Iterable[str],
+    baseline: StandardBaseline | RowsLike,
+    scale: AttributionScale,
+    tolerance: float | None,
+    max_steps: int | None,
+    samples: int | None,
+    seed: int | None,
+) -> Call[Explanation]:
+    """Request the shares of the inputs in the outputs for rows."""
+    request = ExplainRequest(
+        network=fields.text(network, "network"),
+        version=fields.version_reference(version),
+        method=fields.choice(method, "method", METHODS),
+        outputs=_names(outputs, "outputs"),
+        layers=_names(layers, "layers"),
+        scale=fields.choice(scale, "scale", SCALES),
+        tolerance=None if tolerance is None else fields.number(tolerance, "tolerance"),
+        max_steps=fields.optional_integer(max_steps, "max_steps"),
+        samples=fields.optional_integer(samples, "samples"),
+        seed=fields.optional_integer(seed, "seed"),
+        **to_inputs(rows),
+    )
+    if not isinstance(baseline, str):
+        request.baseline.CopyFrom(Baseline(**to_inputs(baseline)))
+    elif baseline != DEFAULT_BASELINE:  # the default, which methods without a baseline would reject
+        request.baseline.standard = fields.choice(baseline, "baseline", STANDARD_BASELINES)
+    return Call(method="Explain", request=request, parse=_responses.explanation)
+
+
+def _names(names: str | Iterable[str], field: str) -> list[str]:
+    """Return names, of which one may stand alone."""
+    return [names] if isinstance(names, str) else [fields.text(name, field) for name in names]
 
 
 def _predict_request(network: str, rows: Readable, version: str | int, top_k: int) -> PredictRequest:

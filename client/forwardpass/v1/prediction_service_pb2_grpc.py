@@ -35,6 +35,11 @@ class PredictionServiceStub(object):
                 request_serializer=forwardpass_dot_v1_dot_prediction__service__pb2.TraceRequest.SerializeToString,
                 response_deserializer=forwardpass_dot_v1_dot_prediction__service__pb2.TraceResponse.FromString,
                 )
+        self.Explain = channel.unary_unary(
+                '/forwardpass.v1.PredictionService/Explain',
+                request_serializer=forwardpass_dot_v1_dot_prediction__service__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=forwardpass_dot_v1_dot_prediction__service__pb2.ExplainResponse.FromString,
+                )
 
 
 class PredictionServiceServicer(object):
@@ -72,6 +77,13 @@ class PredictionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Computes the same as Predict, and the share of every input in the outputs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
                     servicer.Trace,
                     request_deserializer=forwardpass_dot_v1_dot_prediction__service__pb2.TraceRequest.FromString,
                     response_serializer=forwardpass_dot_v1_dot_prediction__service__pb2.TraceResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=forwardpass_dot_v1_dot_prediction__service__pb2.ExplainRequest.FromString,
+                    response_serializer=forwardpass_dot_v1_dot_prediction__service__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -171,5 +188,22 @@ class PredictionService(object):
         return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.PredictionService/Trace',
             forwardpass_dot_v1_dot_prediction__service__pb2.TraceRequest.SerializeToString,
             forwardpass_dot_v1_dot_prediction__service__pb2.TraceResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/forwardpass.v1.PredictionService/Explain',
+            forwardpass_dot_v1_dot_prediction__service__pb2.ExplainRequest.SerializeToString,
+            forwardpass_dot_v1_dot_prediction__service__pb2.ExplainResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

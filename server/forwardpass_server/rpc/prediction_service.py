@@ -14,7 +14,7 @@ from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.rpc.streams import respond_to_each
-from forwardpass_server.serving import PREDICT, PREDICT_MANY, TRACE
+from forwardpass_server.serving import EXPLAIN, PREDICT, PREDICT_MANY, TRACE
 
 SERVICE: Final = DESCRIPTOR.services_by_name["PredictionService"]
 
@@ -53,5 +53,5 @@ class PredictionService:
 
 def prediction_service(transport: AsyncioTransport) -> Service:
     """Make the service; its unary methods are hot."""
-    hot = (PREDICT, TRACE, PREDICT_MANY)
+    hot = (PREDICT, TRACE, EXPLAIN, PREDICT_MANY)
     return Service(SERVICE, PredictionService(transport), {method.name: method for method in hot})

@@ -6,10 +6,11 @@ The transports are in `rpc`; `dispatcher` and `predictor` lead from one stage to
 """
 
 from forwardpass_server.serving.batching_policy import BatchingPolicy
-from forwardpass_server.serving.decode import PREDICT, PREDICT_MANY, TRACE
+from forwardpass_server.serving.decode import EXPLAIN, PREDICT, PREDICT_MANY, TRACE
 from forwardpass_server.serving.dispatcher import Dispatcher, Transport
 from forwardpass_server.serving.predictor import Predictor
 from forwardpass_server.serving.requests import (
+    Computation,
     Computed,
     InferenceRequest,
     Method,
@@ -23,10 +24,12 @@ from forwardpass_server.serving.tasks import Workers, lower_priority
 from forwardpass_server.serving.work_limits import WorkLimits
 
 __all__ = [
+    "EXPLAIN",
     "PREDICT",
     "PREDICT_MANY",
     "TRACE",
     "BatchingPolicy",
+    "Computation",
     "Computed",
     "Dispatcher",
     "InferenceRequest",

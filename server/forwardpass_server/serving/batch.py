@@ -14,7 +14,7 @@ from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.core import validate_and_fill
 from forwardpass_server.serving.inputs import overflows
-from forwardpass_server.serving.work_limits import WorkLimits, response_bytes_per_row
+from forwardpass_server.serving.work_limits import WorkLimits, request_flops, response_bytes_per_row
 
 if TYPE_CHECKING:
     from forwardpass.tensors import Array
@@ -114,7 +114,7 @@ def read_rows(resolved: "ResolvedRequest", limits: WorkLimits, policy: "Batching
         raise
     warnings = b"" if read.warnings is None else inference.encode_warnings(read.warnings)
     of_row = response_bytes_per_row(loaded, options.computation) + options.row_bytes
-    flops = rows * (loaded.plan.flops_per_row + policy.flops_per_response_byte * of_row)
+    flops = request_flops(loaded, options.computation, rows) + rows * policy.flops_per_response_byte * of_row
     return RequestRows([request], version, loaded, snapshot, options, warnings, rows, flops, read.matrix)
 
 

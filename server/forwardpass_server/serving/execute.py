@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from forwardpass_server.core import empty_trace, forward, forward_steps, trace, trace_steps
+from forwardpass_server.serving.explanations import ExplainOptions, empty_explanation, explain, explain_steps
 from forwardpass_server.serving.tasks import next_turn
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class ExecutedBatch(NamedTuple):
 
     Attributes:
         matrix: Its rows, shape `(rows, inputs)`.
-        computed: The outputs, shape `(rows, outputs)`, or a trace.
+        computed: The outputs, shape `(rows, outputs)`, or a trace or an explanation.
         begun: When it was begun, in seconds of `time.monotonic()`.
         seconds: How long computing it took.
     """
@@ -39,6 +40,8 @@ def execute(batch: "Batch") -> ExecutedBatch:
     computed: Computed
     if options is None:
         computed = forward(plan, matrix)
+    elif isinstance(options, ExplainOptions):
+        computed = explain(plan, matrix, options)
     else:
         computed = trace(plan, matrix, layers=options.layers or None, contributions=options.contributions)
     return ExecutedBatch(matrix, computed, begun, monotonic() - begun)
@@ -54,6 +57,9 @@ async def execute_in_steps(batch: "Batch", policy: "BatchingPolicy") -> Executed
     if options is None:
         computed = np.empty((len(matrix), plan.outputs), dtype=plan.dtype)
         steps = forward_steps(plan, matrix, computed, rows)
+    elif isinstance(options, ExplainOptions):
+        computed = empty_explanation(plan, matrix, options)
+        steps = explain_steps(plan, computed, options, policy.step_flops)
     else:
         computed = empty_trace(plan, len(matrix), layers=options.layers or None, contributions=options.contributions)
         steps = trace_steps(plan, matrix, computed, rows)

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from forwardpass.errors import DeadlineExceededError
 
-from forwardpass_server.core import Trace
 from forwardpass_server.registry import Registry, Snapshot
 from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches, read_prepared_rows, read_rows
 from forwardpass_server.serving.batching_policy import BatchingPolicy
@@ -274,9 +274,9 @@ def _encoded(batch: Batch, executed: ExecutedBatch, read_seconds: float) -> Infe
 
 
 def _live_rows(batch: Batch, executed: ExecutedBatch) -> Sequence[LiveRows]:
-    """Return the rows of a batch if its version has shadows; a trace is for looking at and no traffic."""
+    """Return the rows of a batch if its version has shadows; only predictions are traffic."""
     loaded, computed = batch.loaded, executed.computed
     shadowings = batch.snapshot.shadowed.get((loaded.name, loaded.version), ())
-    if not shadowings or isinstance(computed, Trace):
+    if not shadowings or not isinstance(computed, np.ndarray):
         return ()
     return (LiveRows(loaded=loaded, shadowings=shadowings, inputs=executed.matrix, outputs=computed),)

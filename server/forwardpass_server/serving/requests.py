@@ -1,8 +1,8 @@
 """The values that pass between the stages: raw requests and responses, decoded requests, and how methods differ.
 
 A `Method` tells how the requests of an RPC are decoded. An `InferenceRequest` is a request that was decoded; all that
-differs between Predict, Trace and the Open Inference Protocol's ModelInfer is in its methods. The stages after that are
-the same code for all, so that requests of different methods may share a matrix.
+differs between Predict, Trace, Explain and the Open Inference Protocol's ModelInfer is in its methods. The stages after
+that are the same code for all, so that requests of different methods may share a matrix.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from forwardpass_server import core
     from forwardpass_server.registry import LoadedVersion, Snapshot, VersionState
+    from forwardpass_server.serving.explanations import ExplainOptions, Explanation
     from forwardpass_server.serving.inputs import CheckedInputs, InputWarnings
 
 
@@ -71,11 +72,11 @@ class TraceOptions:
     contributions: bool = False
 
 
-Computation: TypeAlias = TraceOptions | None
+Computation: TypeAlias = "TraceOptions | ExplainOptions | None"
 """What is computed besides the outputs; None for nothing. Requests with an equal one may share a matrix."""
 
-Computed: TypeAlias = "Array | core.Trace"
-"""The outputs of some rows, shape `(rows, outputs)`, or a trace of them."""
+Computed: TypeAlias = "Array | core.Trace | Explanation"
+"""The outputs of some rows, shape `(rows, outputs)`, or a trace or an explanation of them."""
 
 ResponseEncoder: TypeAlias = (
     "Callable[[LoadedVersion, Computed, Sequence[RawRequest], Sequence[int], int], list[bytes]]"

@@ -1,15 +1,24 @@
 """The work that a request is, and the limits for it; checked before anything is computed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forwardpass.errors import QuotaExceededError
 
 from forwardpass_server.core import Dense
+from forwardpass_server.serving.explanations import ExplainOptions
+from forwardpass_server.serving.requests import TraceOptions
 
 if TYPE_CHECKING:
     from forwardpass_server.registry import LoadedVersion
-    from forwardpass_server.serving.requests import OutputOptions, TraceOptions
+    from forwardpass_server.serving.requests import Computation, OutputOptions
+
+
+_FEWER_FLOPS: Final[Mapping[type, str]] = {
+    ExplainOptions: ", explain fewer outputs, or lower `max_steps`, `samples` or the number of baselines"
+}
+"""What else makes a call with some computation cheaper."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +28,7 @@ class WorkLimits:
     Attributes:
         max_rows: Rows.
         max_gflop_per_call: Arithmetic: rows times what one takes, twice the weights and the functions, in 1e9
-            floating-point operations.
+            floating-point operations. A row of an explanation takes what its method computes at most.
         max_response_bytes: Bytes of the numbers in the response.
         max_requests: Requests of one PredictMany.
     """
@@ -37,10 +46,14 @@ class WorkLimits:
         """
         if rows > self.max_rows:
             raise _quota_exceeded("rows", rows, self.max_rows, "max_rows")
-        gflop = rows * loaded.plan.flops_per_row / 1e9
+        gflop = request_flops(loaded, options.computation, rows) / 1e9
         if gflop > self.max_gflop_per_call:
             raise _quota_exceeded(
-                "billion floating-point operations", gflop, self.max_gflop_per_call, "max_gflop_per_call"
+                "billion floating-point operations",
+                gflop,
+                self.max_gflop_per_call,
+                "max_gflop_per_call",
+                "send fewer rows in each call" + _FEWER_FLOPS.get(type(options.computation), ""),
             )
         self.check_response_bytes(rows * (response_bytes_per_row(loaded, options.computation) + options.row_bytes))
 
@@ -63,23 +76,33 @@ class WorkLimits:
             raise _quota_exceeded("requests", count, self.max_requests, "max_requests")
 
 
-def response_bytes_per_row(loaded: "LoadedVersion", trace: "TraceOptions | None") -> int:
+def request_flops(loaded: "LoadedVersion", computation: "Computation", rows: int) -> int:
+    """Return the most floating-point operations that computing some rows takes."""
+    if isinstance(computation, ExplainOptions):
+        return computation.flops(loaded.plan, rows)
+    return rows * loaded.plan.flops_per_row
+
+
+def response_bytes_per_row(loaded: "LoadedVersion", computation: "Computation") -> int:
     """Return the bytes of a row's numbers in a response."""
     plan = loaded.plan
     numbers = plan.outputs
-    if trace is not None:
+    if isinstance(computation, TraceOptions):
         numbers += plan.inputs
         for layer in plan.layers:
-            if not trace.layers or layer.name in trace.layers:
+            if not computation.layers or layer.name in computation.layers:
                 numbers += 2 * layer.outputs + (layer.inputs if layer.merge else 0)
-                numbers += layer.weights.size if trace.contributions and isinstance(layer, Dense) else 0
+                numbers += layer.weights.size if computation.contributions and isinstance(layer, Dense) else 0
+    elif computation is not None:
+        numbers += computation.numbers_per_row(plan)
     return numbers * plan.dtype.itemsize
 
 
-def _quota_exceeded(what: str, value: float, limit: float, setting: str) -> QuotaExceededError:
+def _quota_exceeded(
+    what: str, value: float, limit: float, setting: str, remedy: str = "send fewer rows in each call"
+) -> QuotaExceededError:
     return QuotaExceededError(
-        f"the call needs {value:,} {what}; the server's limit is {limit:,} (setting `{setting}`); "
-        "send fewer rows in each call",
+        f"the call needs {value:,} {what}; the server's limit is {limit:,} (setting `{setting}`); {remedy}",
         quotaValue=value,
         quotaLimit=limit,
         setting=setting,

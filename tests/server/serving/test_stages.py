@@ -12,10 +12,16 @@ from forwardpass.errors import (
     RevisionAheadError,
     StoreUnavailableError,
 )
-from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictResponse, TraceRequest, TraceResponse
-from forwardpass_server.core import Trace, forward
+from forwardpass.v1.prediction_service_pb2 import (
+    ExplainRequest,
+    PredictRequest,
+    PredictResponse,
+    TraceRequest,
+    TraceResponse,
+)
+from forwardpass_server.core import forward
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.serving import PREDICT, TRACE, BatchingPolicy, RawRequest, WorkLimits
+from forwardpass_server.serving import EXPLAIN, PREDICT, TRACE, BatchingPolicy, RawRequest, WorkLimits
 from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches, read_prepared_rows, read_rows
 from forwardpass_server.serving.decode import PreparedRequest, PreparedRequestCache
 from forwardpass_server.serving.encode import encode_batch
@@ -60,8 +66,9 @@ def registry() -> Iterator[SharedRegistry]:
 
 def raw(*numbers: float, network: str = "net", method: Any = PREDICT, **fields: Any) -> RawRequest:
     request = number_request(network, *numbers)
-    if method is TRACE:
-        return RawRequest(TRACE, TraceRequest(network=network, tensor=request.tensor, **fields).SerializeToString())
+    other = {TRACE: TraceRequest, EXPLAIN: ExplainRequest}.get(method)
+    if other is not None:
+        return RawRequest(method, other(network=network, tensor=request.tensor, **fields).SerializeToString())
     for name, value in fields.items():
         setattr(request, name, value)
     return RawRequest(PREDICT, request.SerializeToString())
@@ -176,7 +183,7 @@ class TestBatch:
 
 
 class TestExecute:
-    @pytest.mark.parametrize("method", [PREDICT, TRACE], ids=["predict", "trace"])
+    @pytest.mark.parametrize("method", [PREDICT, TRACE, EXPLAIN], ids=["predict", "trace", "explain"])
     def test_steps_change_no_bit(self, registry: Registry, method: Any) -> None:
         batch = Batch.of([rows_of(registry, raw(*range(50), method=method)), rows_of(registry, raw(7, method=method))])
         at_once = execute(batch)
@@ -184,7 +191,7 @@ class TestExecute:
         assert at_once.matrix.tobytes() == stepped.matrix.tobytes() == batch.matrix().tobytes()
         expected = forward(batch.loaded.plan, batch.matrix())
         for executed in (at_once, stepped):
-            outputs = executed.computed.outputs if isinstance(executed.computed, Trace) else executed.computed
+            outputs = executed.computed if isinstance(executed.computed, np.ndarray) else executed.computed.outputs
             assert outputs.tobytes() == expected.tobytes()
 
 

@@ -1,4 +1,4 @@
-"""The inputs of a Predict or Trace as one matrix, whatever form they have in the request."""
+"""The inputs of a Predict, Trace or Explain as one matrix, whatever form they have in the request."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -27,12 +27,15 @@ from forwardpass_server.serving.inputs.checks import (
 )
 
 if TYPE_CHECKING:
-    from forwardpass.v1.prediction_service_pb2 import PredictRequest, TraceRequest
+    from forwardpass.v1.attribution_pb2 import Baseline
+    from forwardpass.v1.prediction_service_pb2 import ExplainRequest, PredictRequest, TraceRequest
 
     from forwardpass_server.registry import LoadedVersion
 
+    WithInputs: TypeAlias = PredictRequest | TraceRequest | ExplainRequest | Baseline
 
-def read_inputs(request: "PredictRequest | TraceRequest", loaded: "LoadedVersion") -> CheckedInputs:
+
+def read_inputs(request: "WithInputs", loaded: "LoadedVersion") -> CheckedInputs:
     """Return the request's inputs, shape `(rows, inputs)`, in the dtype of the network, and the warnings about them.
 
     Raises:
@@ -108,11 +111,11 @@ def _check_integers(numbers: Array, loaded: "LoadedVersion", origin: Origin, err
         raise rejection(kind, numbers, np.argwhere(lost), loaded, origin)
 
 
-def _matrix_of_tensor(request: "PredictRequest | TraceRequest", loaded: "LoadedVersion") -> tuple[Array, Origin]:
+def _matrix_of_tensor(request: "WithInputs", loaded: "LoadedVersion") -> tuple[Array, Origin]:
     return _as_matrix(from_tensor(request.tensor), loaded), matrix_origin("tensor")
 
 
-_Reader: TypeAlias = "Callable[[PredictRequest | TraceRequest, LoadedVersion], tuple[Array, Origin]]"
+_Reader: TypeAlias = "Callable[[WithInputs, LoadedVersion], tuple[Array, Origin]]"
 
 _READERS: Final[Mapping[str, _Reader]] = {
     "tensor": _matrix_of_tensor,
