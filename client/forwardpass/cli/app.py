@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from forwardpass import __version__, errors
-from forwardpass.cli import files, inference, networks, output, pictures, profiles, rollout, viewing
+from forwardpass.cli import explain, files, inference, networks, output, pictures, profiles, rollout, viewing
 from forwardpass.cli.common import ConnectionOptions
 from forwardpass.extras import MissingExtraError
 
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (files, networks, inference, pictures, profiles, rollout, viewing):
+for module in (files, networks, inference, explain, pictures, profiles, rollout, viewing):
     module.add_to(app)
 
 

@@ -17,7 +17,16 @@ from rich.text import Text
 from forwardpass.importers.certificate import PREFIX as PARITY
 from forwardpass.importers.certificate import Certificate
 from forwardpass.merges import reading
-from forwardpass.models import AliasMove, FeatureInfo, NetworkInfo, Prediction, ShadowReport, Trace, VersionInfo
+from forwardpass.models import (
+    AliasMove,
+    Explanation,
+    FeatureInfo,
+    NetworkInfo,
+    Prediction,
+    ShadowReport,
+    Trace,
+    VersionInfo,
+)
 from forwardpass.printable import printable, printable_json
 from forwardpass.render.numerals import number
 from forwardpass.spec import NetworkSpec, Output, to_json
@@ -73,13 +82,17 @@ def print_spec(network: NetworkSpec) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; numbers are aligned by the caller's format."""
+    """Print a table, its lines without spaces at their ends; numbers are aligned by the caller's format."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(_cell(column), no_wrap=column != "description")
     for row in rows:
         table.add_row(*map(_cell, row))
-    Console().print(table)
+    console = Console()
+    with console.capture() as printed:
+        console.print(table)
+    for line in printed.get().splitlines():
+        print(line.rstrip())
 
 
 def progress_bar(*columns: ProgressColumn) -> Progress:
@@ -93,6 +106,11 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
 def _cell(text: str, *, lines: bool = False) -> Text:
     """Return a table's cell, whose text is neither obeyed by the terminal nor read as rich's markup."""
     return Text(printable(text, lines=lines))
+
+
+def bar_characters() -> tuple[str, str]:
+    """Return the block and the axis to draw bars with, in ASCII where the terminal has no others."""
+    return ("█", "│") if (sys.stdout.encoding or "").lower().startswith("utf") else ("#", "|")
 
 
 def print_networks(networks: Iterable[NetworkInfo]) -> None:
@@ -218,7 +236,7 @@ def print_prediction(prediction: Prediction) -> None:
     print_warnings(prediction)
 
 
-def print_warnings(response: Prediction | Trace) -> None:
+def print_warnings(response: Prediction | Trace | Explanation) -> None:
     """Print on stderr which numbers are out of range."""
     for warning in response.warnings:
         echo(f"warning: row {warning.row}: {warning.message}", err=True)
