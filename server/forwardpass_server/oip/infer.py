@@ -15,6 +15,7 @@ from forwardpass.errors import (
 from google.protobuf.message import DecodeError
 
 from forwardpass_server.memory import check_field_count, nesting_of
+from forwardpass_server.oip.attributions import BASELINE
 from forwardpass_server.oip.datatypes import DATATYPES
 from forwardpass_server.oip.inputs import INPUTS, read_inputs
 from forwardpass_server.oip.outputs import output_options
@@ -84,6 +85,8 @@ class ModelInferInference:
     def tensor_data(self) -> "tuple[bytes, np.dtype[Any]] | None":
         """Return the raw contents and dtype of the only tensor, or None if it is not `inputs` as FP32 or FP64."""
         message = self.message
+        if BASELINE in message.parameters:  # read, its rows can be much larger than the request, so it is not kept
+            return None
         if len(message.inputs) != 1 or len(message.raw_input_contents) != 1:
             return None
         tensor = message.inputs[0]

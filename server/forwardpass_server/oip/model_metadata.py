@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from forwardpass.attribution import METHODS
+
 from forwardpass_server.oip.datatypes import DATATYPE_NAMES
 from forwardpass_server.oip.inputs import INPUTS
 from forwardpass_server.oip.outputs import LABEL, LAYER_PARTS, standard
@@ -64,6 +66,7 @@ def configuration(loaded: "LoadedVersion", versions: "Iterable[VersionState]", m
         "single_outputs": _listed(loaded.output_names),
         "layer_outputs": _listed(layers),
         "classes": _listed(loaded.classes),
+        "attribution_methods": _listed([*METHODS]),
     }
     in_service = {version.number: version.in_service for version in versions}
     policy = config.ModelVersionPolicy(all=config.ModelVersionPolicy.All())

@@ -1,9 +1,9 @@
 """The requested outputs of a ModelInfer request, and the encoder of their responses.
 
 `outputs` is all outputs, `label` the class of each row, `LAYER.pre_activation` and `LAYER.activation` the values of a
-layer in a trace, and the name of an output this output alone. With the parameter `classification`, an output becomes
-its largest elements as `VALUE:INDEX:LABEL`. If a network has two classes and one output, the probability of the second
-class, `outputs` then has both probabilities.
+layer in a trace, the name of an output this output alone, and `attributions` the shares of the inputs. With the
+parameter `classification`, an output becomes its largest elements as `VALUE:INDEX:LABEL`. If a network has two classes
+and one output, the probability of the second class, `outputs` then has both probabilities.
 """
 
 import re
@@ -17,13 +17,15 @@ import numpy as np
 from forwardpass.errors import Fault, InvalidFieldError, PermissionDeniedError
 
 from forwardpass_server.core import Trace
+from forwardpass_server.oip.attributions import ATTRIBUTIONS, read_explain_options
 from forwardpass_server.oip.datatypes import DATATYPE_NAMES, raw_texts
 from forwardpass_server.oip.parameters import check_parameters
 from forwardpass_server.oip.request_id import id_field
 from forwardpass_server.oip.v2.inference_pb2 import InferParameter, ModelInferResponse
-from forwardpass_server.serving import Computed, OutputOptions, TraceOptions
+from forwardpass_server.serving import Computation, Computed, OutputOptions, TraceOptions
 from forwardpass_server.serving.encode.classifications import classify
 from forwardpass_server.serving.encode.wire import data_of, field
+from forwardpass_server.serving.explanations import Explanation
 
 if TYPE_CHECKING:
     from forwardpass.tensors import Array
@@ -54,6 +56,7 @@ class RequestedOutput:
         part: The values of the layer, one of `LAYER_PARTS`.
         column: The index of a single output, or None for all.
         top: The number of largest elements to name, or 0 for the numbers themselves.
+        is_attributions: Whether it shows the shares of the inputs in the network's outputs.
     """
 
     name: str
@@ -61,6 +64,7 @@ class RequestedOutput:
     part: str = ""
     column: int | None = None
     top: int = 0
+    is_attributions: bool = False
 
 
 def output_options(
@@ -76,7 +80,8 @@ def output_options(
 
     Raises:
         InvalidFieldError: An output is unknown or requested twice, or has a parameter that is rejected.
-        PermissionDeniedError: The caller requests the values of a layer and may not see them.
+        InvalidRequestError: What the caller wants explained is not possible; `read_explain_options` says why.
+        PermissionDeniedError: The caller requests the values of a layer or attributions, and may not see them.
     """
     if request.outputs:
         outputs = tuple(_output(tensor, loaded, layer_access=layer_access) for tensor in request.outputs)
@@ -84,8 +89,21 @@ def output_options(
             raise _wrong("outputs", f"an output is requested twice of model '{loaded.name}'")
     else:
         outputs = standard(loaded)
+    computation = _computation(outputs, request, loaded)
+    return OutputOptions(computation, ModelInferEncoder(outputs, own_id))
+
+
+def _computation(
+    outputs: "Sequence[RequestedOutput]", request: "ModelInferRequest", loaded: "LoadedVersion"
+) -> Computation:
+    """Return what is computed besides the network's outputs."""
     layers = frozenset(output.layer for output in outputs if output.layer)
-    return OutputOptions(TraceOptions(layers=layers) if layers else None, ModelInferEncoder(outputs, own_id))
+    if not any(output.is_attributions for output in outputs):
+        return TraceOptions(layers=layers) if layers else None
+    if layers:
+        what = f"output '{ATTRIBUTIONS}' of model '{loaded.name}' does not go together with the values of layers"
+        raise _wrong(ATTRIBUTIONS, f"{what}; send two requests")
+    return read_explain_options(request.parameters, loaded)
 
 
 def standard(loaded: "LoadedVersion") -> tuple[RequestedOutput, ...]:
@@ -104,11 +122,17 @@ def _output(
             f"output '{name}' of model '{loaded.name}' shows a layer's values; the token lacks the scope 'trace'",
             scope="trace",
         )
+    is_attributions = name == ATTRIBUTIONS and name not in loaded.output_names
+    if is_attributions and not layer_access:
+        what = f"output '{name}' of model '{loaded.name}' shows the shares of the inputs"
+        raise PermissionDeniedError(f"{what}; the token lacks the scope 'trace'", scope="trace")
     widths = {known.name: known.outputs for known in loaded.plan.layers}
     if name == OUTPUTS:
         output, width = RequestedOutput(name=name), max(loaded.plan.outputs, len(loaded.classes))
     elif name == LABEL and loaded.classes:
         output, width = RequestedOutput(name=name), 0
+    elif is_attributions:
+        output, width = RequestedOutput(name=name, is_attributions=True), 0
     elif part in LAYER_PARTS and layer in widths:
         output, width = RequestedOutput(name=name, layer=layer, part=part), widths[layer]
     elif name in loaded.output_names:
@@ -119,7 +143,7 @@ def _output(
         what = f"it has '{OUTPUTS}'" + (f", '{LABEL}'" if loaded.classes else "")
         if layer_access:
             layers = ", ".join(f"'{known}.activation'" for known in list(widths)[:4])
-            what += f", and of its layers {layers} ..."
+            what += f", '{ATTRIBUTIONS}', and of its layers {layers} ..."
         raise _wrong(name, f"unexpected inference output '{name}' for model '{loaded.name}'; {what}")
     return _with_parameters(output, tensor, width)
 
@@ -185,16 +209,21 @@ class ModelInferEncoder:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """An output of numbers: its name and datatype, the bytes of all rows, and the width and bytes of a row."""
+    """An output of numbers: its name and datatype, the bytes of all rows, and the shape and bytes of a row."""
 
     name: str
     datatype: str
     data: bytes
-    width: int
+    shape: tuple[int, ...]
     size: int
 
+    @classmethod
+    def of(cls, name: str, numbers: "Array") -> "_Numbers":
+        """Return an output of numbers, `(rows, ...)`."""
+        return cls(name, DATATYPE_NAMES[numbers.dtype.name], data_of(numbers), numbers.shape[1:], numbers[:1].nbytes)
+
     def described(self, rows: int) -> bytes:
-        return _described(self.name, self.datatype, (rows, self.width))
+        return _described(self.name, self.datatype, (rows, *self.shape))
 
     def raw(self, start: int, end: int) -> tuple[bytes, bytes]:
         data = self.data[start * self.size : end * self.size]
@@ -218,7 +247,10 @@ class _Texts:
 
 def _column(output: RequestedOutput, loaded: "LoadedVersion", computed: Computed) -> _Numbers | _Texts:
     """Return an output of all rows of a batch."""
-    outputs = computed.outputs if isinstance(computed, Trace) else computed
+    outputs = computed if isinstance(computed, np.ndarray) else computed.outputs
+    if output.is_attributions and isinstance(computed, Explanation):
+        values = computed.attributions.values
+        return _Numbers.of(output.name, values[:, 0] if values.shape[1] == 1 else values)
     if output.name == LABEL and not output.layer and output.column is None:
         return _Texts(output.name, [[found.label.encode()] for found in classify(loaded, outputs)])
     numbers = outputs
@@ -231,8 +263,7 @@ def _column(output: RequestedOutput, loaded: "LoadedVersion", computed: Computed
         if len(labels) > numbers.shape[1]:
             numbers = np.concatenate([1 - numbers, numbers], axis=1)
         return _Texts(output.name, _largest(numbers, output.top, labels))
-    width = numbers.shape[1]
-    return _Numbers(output.name, DATATYPE_NAMES[numbers.dtype.name], data_of(numbers), width, width * numbers.itemsize)
+    return _Numbers.of(output.name, numbers)
 
 
 def _largest(numbers: "Array", top: int, labels: Sequence[str]) -> list[list[bytes]]:

@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
 Owner: TypeAlias = Literal["request", "input", "output"]
 
+EXPLAIN: Final = frozenset(
+    f"explain_{field}"
+    for field in ("method", "outputs", "baseline", "scale", "tolerance", "max_steps", "samples", "seed")
+)
+"""Parameters of the output `attributions`, each named after the field of an `ExplainRequest` that it stands for."""
+
 EFFECTIVE: Final[Mapping[Owner, frozenset[str]]] = {
-    "request": frozenset({"binary_data_output", "timeout"}),
+    "request": frozenset({"binary_data_output", "timeout"}) | EXPLAIN,
     "input": frozenset({"binary_data_size"}),
     "output": frozenset({"binary_data", "binary_data_output", "classification"}),
 }
-"""Parameters that have an effect; all but `classification` have it over HTTP only."""
+"""Parameters that have an effect; all but `classification` and `EXPLAIN` have it over HTTP only."""
 
 SEQUENCE: Final = frozenset({"sequence_end", "sequence_id", "sequence_start"})
 SHARED_MEMORY: Final = frozenset({"shared_memory_byte_size", "shared_memory_offset", "shared_memory_region"})
