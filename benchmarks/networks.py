@@ -5,8 +5,9 @@ from typing import Final
 
 import numpy as np
 from forwardpass import spec
+from forwardpass.attribution import METHODS, AttributionMethod
 from forwardpass.tensors import Array, to_tensor
-from forwardpass.v1.prediction_service_pb2 import PredictRequest
+from forwardpass.v1.prediction_service_pb2 import ExplainRequest, PredictRequest
 from forwardpass_server.core import Dense, Plan
 from forwardpass_server.oip.v2.inference_pb2 import ModelInferRequest
 
@@ -66,6 +67,13 @@ def rows(sizes: Sizes, count: int, dtype: str = "float32") -> Array:
 def request(sizes: Sizes, count: int = 1) -> bytes:
     """Serialize a `PredictRequest` for a network registered under its label; it is a valid `TraceRequest` too."""
     return PredictRequest(network=f"net-{label(sizes)}", tensor=to_tensor(rows(sizes, count))).SerializeToString()
+
+
+def explain_request(sizes: Sizes, method: AttributionMethod, count: int = 1) -> bytes:
+    """Serialize an `ExplainRequest` for the same rows."""
+    return ExplainRequest(
+        network=f"net-{label(sizes)}", tensor=to_tensor(rows(sizes, count)), method=METHODS[method]
+    ).SerializeToString()
 
 
 def infer_request(sizes: Sizes, count: int = 1) -> bytes:

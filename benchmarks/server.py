@@ -19,6 +19,7 @@ from benchmarks.lab import SERVER_CORE, Lab, pinned
 
 PREDICT: Final = "/forwardpass.v1.PredictionService/Predict"
 TRACE: Final = "/forwardpass.v1.PredictionService/Trace"
+EXPLAIN: Final = "/forwardpass.v1.PredictionService/Explain"
 INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
 ARTICLE: Final = "article-2-hidden"
 MIB: Final = 2**20

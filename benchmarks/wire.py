@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from forwardpass.attribution import AttributionMethod
 from forwardpass_server.core import forward
 
 from benchmarks import networks
@@ -11,11 +12,13 @@ from benchmarks.ceiling import Ceiling
 from benchmarks.lab import SERVER_CORE, Lab, on_core
 from benchmarks.load import load
 from benchmarks.needs import GRPC_CPP, LOAD, NATIVE
-from benchmarks.server import INFER, PREDICT, TRACE, Server, call
+from benchmarks.server import EXPLAIN, INFER, PREDICT, TRACE, Server, call
 from benchmarks.table import Finding, Goal, Row, ratio
 from benchmarks.timing import best
 
 BATCH: Final = 1000
+EXPLAINED: Final[Mapping[AttributionMethod, float]] = {"gradient": 0.3, "integrated_gradients": 0.03}
+"""The methods of Explain that are measured, and the wanted part of Trace's rate."""
 
 
 def ceiling(lab: Lab, *, streams: int) -> Mapping[str, Finding]:
@@ -72,6 +75,17 @@ def traces(lab: Lab) -> Mapping[str, Finding]:
     return {"": ratio(traced, predicted, trace_calls_per_s=traced, predict_calls_per_s=predicted)}
 
 
+def explanations(lab: Lab) -> Mapping[str, Finding]:
+    """Compare Explain, by each of some methods, with Trace on one server."""
+    findings: dict[str, Finding] = {}
+    with Server(lab, networks.MIDDLE) as server:
+        traced = load(lab, server.address, TRACE, networks.request(networks.MIDDLE)).rate
+        for method in EXPLAINED:
+            explained = load(lab, server.address, EXPLAIN, networks.explain_request(networks.MIDDLE, method)).rate
+            findings[method] = ratio(explained, traced, explain_calls_per_s=explained, trace_calls_per_s=traced)
+    return findings
+
+
 def inferences(lab: Lab) -> Mapping[str, Finding]:
     """Compare the Open Inference Protocol's ModelInfer with Predict on one server."""
     with Server(lab, networks.MIDDLE) as server:
@@ -121,6 +135,15 @@ ROWS: Final = (
         number=14,
         goals={"": Goal(title="ModelInfer / Predict, one row, 30-64-32-1, 4 x 16", wanted=0.8)},
         measure=inferences,
+        needs=LOAD,
+    ),
+    Row(
+        number=17,
+        goals={
+            method: Goal(title=f"Explain by {method} / Trace, one row, 30-64-32-1, 4 x 16", wanted=wanted)
+            for method, wanted in EXPLAINED.items()
+        },
+        measure=explanations,
         needs=LOAD,
     ),
 )
