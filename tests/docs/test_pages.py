@@ -11,6 +11,7 @@ from tests.support.snippets import run, snippets
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md",
+    "docs/how-to/explain.md",
     "docs/how-to/pictures.md",
     "docs/how-to/profile.md",
     "docs/how-to/python-client.md",
