@@ -14,6 +14,9 @@ from forwardpass.v1 import profile_pb2 as v1
 MAX_PROFILE_BYTES: Final = 2**20
 """Bytes of the largest profile that is kept: the drivers of databases block other threads while they copy it."""
 
+MAX_ROWS: Final = 2**53
+"""The most rows of a profile: a float64 holds every number up to it exactly."""
+
 MAX_PROBABILITIES: Final = 1_001
 """The most quantiles of a node."""
 
@@ -71,8 +74,8 @@ def from_message(message: v1.Profile, subject: Subject) -> Profile:
     Raises:
         InvalidRequestError: The message is no profile; the error names the field.
     """
-    if message.rows < 1:
-        raise _invalid("profile.rows", f"is {message.rows}; a profile needs at least one row")
+    if not 1 <= message.rows <= MAX_ROWS:
+        raise _invalid("profile.rows", f"is {message.rows:,}; must be from 1 to {MAX_ROWS:,}")
     if not 0 <= message.rank_error <= 1:
         raise _invalid("profile.rank_error", f"is {message.rank_error}; must be a share of the rows, from 0 to 1")
     probabilities = np.array(message.probabilities, dtype=np.float64)

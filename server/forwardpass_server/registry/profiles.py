@@ -1,7 +1,7 @@
 """Profiles of versions: the usual distribution of their values."""
 
 from forwardpass.errors import ProfileNotFoundError
-from forwardpass.profiles import Profile, Subject, check_nodes, from_message, to_message
+from forwardpass.profiles import Profile, Subject, check_nodes, check_size, from_message, to_message
 from forwardpass.v1.profile_pb2 import Profile as ProfileMessage
 
 from forwardpass_server.registry.catalog import Catalog
@@ -39,6 +39,7 @@ class Profiles:
             NetworkCorruptError: The version is damaged.
             StoreUnavailableError: The store cannot be used now.
         """
+        check_size(message)  # before anything is made of it
         version = self._reader.version(name, reference)
         summary = self._reader.read_intact_summary(version)
         profile = from_message(message, Subject(name, version.number, version.digest))

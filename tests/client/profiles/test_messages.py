@@ -71,6 +71,7 @@ FINE = [1.0, 2.0, 3.0]
     ("change", "words"),
     [
         pytest.param(lambda message: message.ClearField("rows"), "profile.rows is 0", id="rows"),
+        pytest.param(lambda message: setattr(message, "rows", 2**60), "profile.rows is 1,152,9", id="many rows"),
         pytest.param(lambda message: setattr(message, "rank_error", 2), "profile.rank_error is 2", id="error"),
         pytest.param(lambda message: setattr(message, "rank_error", np.nan), "profile.rank_error is nan", id="nan"),
         pytest.param(set_probabilities(), "must ascend from 0 to 1", id="none"),
