@@ -95,6 +95,18 @@ def test_every_control_by_keyboard(page: Callable[..., Any]) -> None:
 
 
 @pytest.mark.prove
+def test_the_pass_is_played(page: Callable[..., Any]) -> None:
+    found = page("use", "play")
+    assert found["said"] == [
+        "The inputs go in.",
+        "Each node of hidden_0 adds up value × weight, then applies relu.",
+        "Each node of hidden_1 adds up value × weight, then applies relu.",
+        "Each node of output adds up value × weight.",
+    ]
+    assert found["later"] == 0
+
+
+@pytest.mark.prove
 def test_categories_missing_and_unknown_values(page: Callable[..., Any]) -> None:
     found = page("use", "features")
     assert found["warning"] == "'bmi' is 70 kg/m2, which is out of range: from 12 to 60 is in range"

@@ -23,6 +23,8 @@ export interface DiagramProps {
   scale: number;
   label: string;
   selected: Place | undefined;
+  /** The number of columns that are shown, while the pass is played; all where it is undefined. */
+  revealed?: number | undefined;
   /** Whether a node's value is to be marked, since it differs from the other picture's. */
   differs?: ((place: Place) => boolean) | undefined;
   onSelect: (place: Place | undefined) => void;
@@ -86,7 +88,7 @@ export function Diagram(props: DiagramProps) {
         {edges.map((edge, index) => (
           <path
             key={index}
-            class={`edge ${signOf(edge.weight === undefined ? 0 : edge.amount)}`}
+            class={`edge ${signOf(edge.weight === undefined ? 0 : edge.amount)}${isLater(props, edge.to.layer) ? " later" : ""}`}
             d={pathOf(edge)}
             stroke-width={(0.75 + 5.25 * edge.strength).toFixed(2)}
             stroke-opacity={(0.22 + 0.6 * edge.strength).toFixed(2)}
@@ -97,10 +99,17 @@ export function Diagram(props: DiagramProps) {
         <BlockOfNodes key={block.layer} block={block} focused={focused} {...props} />
       ))}
       {hasWeightLabels(layout, version, selected) && (
-        <g aria-hidden="true">{edges.map((edge) => weightLabel(layout, edge))}</g>
+        <g aria-hidden="true">
+          {edges.filter((edge) => !isLater(props, edge.to.layer)).map((edge) => weightLabel(layout, edge))}
+        </g>
       )}
     </svg>
   );
+}
+
+/** Return whether the pass, while it is played, has not come to a layer yet. */
+export function isLater({ layout, revealed }: DiagramProps, layer: number): boolean {
+  return revealed !== undefined && (layout.columnOf.get(layer) ?? 0) >= revealed;
 }
 
 function edgesOf(version: Version, values: Values, selected: Place | undefined): Edge[] {

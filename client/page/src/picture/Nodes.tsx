@@ -7,7 +7,7 @@ import { activationInWords, sumInWords, sumOf } from "../network/sums";
 import { isUnusual } from "../network/usual";
 import { percentileAt, type Values, valueAt } from "../network/values";
 import { INPUTS, nodeName } from "../network/version";
-import type { DiagramProps } from "./Diagram";
+import { type DiagramProps, isLater } from "./Diagram";
 import { type Block, LINE, STRONGEST } from "./layout";
 import { cut, isSame, signOf } from "./looks";
 import type { Place } from "./walk";
@@ -28,7 +28,7 @@ export function BlockOfNodes(props: BlockProps) {
   const edge =
     block.labels === "left" ? middle + block.half.x : block.labels === "right" ? middle - block.half.x : middle;
   return (
-    <g>
+    <g class={isLater(props, block.layer) ? "later" : ""}>
       <text class={`title ${anchor}`} x={edge} y={block.y - 28}>
         {cut(block.title, Math.max(block.width, 80), 7.5)}
       </text>

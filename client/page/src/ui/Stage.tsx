@@ -10,6 +10,7 @@ import { layoutOf } from "../picture/layout";
 import type { Place } from "../picture/walk";
 import type { Store, Traced } from "../state/store";
 import { Outputs } from "./Outputs";
+import { Play } from "./Play";
 import { Tooltip } from "./Tooltip";
 
 const MIN_SCALE = 0.72;
@@ -70,6 +71,7 @@ function Pane({ store, traced, other }: { store: Store; traced: Traced; other?: 
   // A picture that is a little too wide is drawn smaller; what is left is scrolled.
   const scale = Math.max(MIN_SCALE, Math.min(1, width / layout.width));
   const selected = store.node.value;
+  const [revealed, setRevealed] = useState<number>();
   // Drawn anew when a value changes, not when the mouse moves.
   const picture = useMemo(() => {
     const differing = other && differingNodes(traced, other);
@@ -82,21 +84,25 @@ function Pane({ store, traced, other }: { store: Store; traced: Traced; other?: 
         scale={scale}
         label={`${version.network} version ${version.number}: ${counted(version.layers.length, "layer")}`}
         selected={selected}
+        revealed={revealed}
         onSelect={(place) => (store.node.value = place)}
         onPoint={setPointed}
         differs={differing && (({ layer, node }) => differing.has(`${layer}/${node}`))}
       />
     );
-  }, [store, traced, other, layout, scale, selected]);
+  }, [store, traced, other, layout, scale, selected, revealed]);
   return (
-    <div class="frame" ref={frame}>
-      {width > 0 && (
-        <div class="canvas">
-          {picture}
-          {pointed && <Tooltip traced={traced} place={pointed} layout={layout} scale={scale} />}
-        </div>
-      )}
-    </div>
+    <>
+      <div class="frame" ref={frame}>
+        {width > 0 && (
+          <div class="canvas">
+            {picture}
+            {pointed && <Tooltip traced={traced} place={pointed} layout={layout} scale={scale} />}
+          </div>
+        )}
+      </div>
+      {other === undefined && <Play version={version} layout={layout} revealed={revealed} onReveal={setRevealed} />}
+    </>
   );
 }
 

@@ -45,6 +45,20 @@ run({
     return { tooltip, isHidden, heading, tab };
   },
 
+  // Play the pass to its end.
+  async play(open) {
+    const page = await open("#network=article-2-hidden");
+    await outputs(page, "182");
+    await page.getByRole("button", { name: "Play the pass" }).click();
+    const said = [];
+    for (const words of ["The inputs", "hidden_0", "hidden_1", "output"]) {
+      await page.locator(".play [role=status]", { hasText: words }).waitFor();
+      said.push(await page.locator(".play [role=status]").textContent());
+    }
+    await page.getByRole("button", { name: "Play the pass" }).waitFor();
+    return { said, later: await page.locator("svg.diagram .later").count() };
+  },
+
   // Choose categories, what is unknown and what is missing; leave a range.
   async features(open) {
     const page = await open("#network=insurance");
