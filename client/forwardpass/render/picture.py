@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from forwardpass.render.ink.png import to_png
 from forwardpass.render.ink.svg import to_svg
 from forwardpass.render.palette import Theme
@@ -29,7 +31,9 @@ class Picture:
     def scene(self) -> Scene:
         """The shapes with their places."""
         if self._scene is None:
-            self._scene = self._build()
+            # Values may be infinite or NaN; what is computed from them is drawn as that.
+            with np.errstate(all="ignore"):
+                self._scene = self._build()
         return self._scene
 
     def svg(self, *, theme: Theme = "auto") -> str:
@@ -50,6 +54,8 @@ class Picture:
 
         Raises:
             MissingExtraError: The extra `png` is not installed.
+            RuntimeError: The machine has no font.
+            ValueError: `scale` is no number greater than 0, or there is no such theme.
         """
         chosen: Theme = "light" if check_theme(theme) == "auto" else theme
         return to_png(to_svg(self.scene, chosen), self.scene.width, self.scene.height, scale)

@@ -86,6 +86,18 @@ NETWORKS: dict[str, Callable[[], NetworkSpec]] = {
 }
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e308, 1e-320, 0.0])
+@pytest.mark.parametrize("sizes", [(2, 2, 1), (40, 30, 20)])
+def test_any_value_is_drawn(value: float, sizes: tuple[int, ...]) -> None:
+    network = chain(*sizes, dtype="float64", allow_non_finite_inputs=True)
+    rows = [[value, *([-value] * (sizes[0] - 1))]]
+    with np.errstate(all="ignore"):
+        trace = trace_of(network, rows)
+    for drawn in (draw_trace(trace), draw_trace(trace, network=network)):
+        check_geometry(drawn)
+        assert drawn.svg().startswith("<svg")
+
+
 def test_a_graph_of_100_layers() -> None:
     network = residual(100)
     drawn = draw_trace(trace_of(network, random_rows(network, 1, 0)), network=network)

@@ -94,7 +94,7 @@ def _notes(source: Source, choice: Choice, bundles: Sequence[Bundle], dropped: i
     elif bands and not source.has_weights:
         yield "Bands: the weights were not read." + (" A trace with contributions has them." if source.has_row else "")
     elif bands:
-        yield "Bands: the weights of these edges were not read, or they have none."
+        yield "Bands: the edges of these layers were not read."
     if dropped:
         yield f"{count(dropped, 'weaker edge')} not drawn."
     if source.is_standardized:

@@ -185,9 +185,24 @@ def split(connections: Connections | None, widths: Sequence[int]) -> list[Connec
     return parts
 
 
+def add(one: Connections | None, other: Connections | None) -> Connections | None:
+    """Return the edges of two readings of one stage together, or None where they are not both known."""
+    if isinstance(one, Full) and isinstance(other, Full):
+        numbers = [part.numbers if part.mask is None else part.numbers * part.mask for part in (one, other)]
+        masks = [np.ones(part.numbers.shape) if part.mask is None else part.mask for part in (one, other)]
+        return Full(numbers[0] + numbers[1], None if one.mask is None else np.maximum(*masks))
+    if isinstance(one, Listed) and isinstance(other, Listed):
+        return Listed(
+            np.concatenate([one.targets, other.targets]),
+            np.concatenate([one.sources, other.sources]),
+            np.concatenate([one.numbers, other.numbers]),
+            one.source_count,
+        )
+    return None
+
+
 def _full(layer: Layer, values: Array | None) -> Full:
-    with np.errstate(all="ignore"):
-        return Full(layer.weights if values is None else layer.weights * values, layer.arrays.get("mask"))
+    return Full(layer.weights if values is None else layer.weights * values, layer.arrays.get("mask"))
 
 
 def _chosen(layer: Layer, values: Array | None) -> Listed:
@@ -212,14 +227,15 @@ def _windows(layer: Layer, values: Array | None) -> Listed:
     windows = layer.arrays["windows"].astype(np.intp)
     count, size = windows.shape
     reduce = str(layer.settings["reduce"])
-    factor = {"mean": 1 / size, "sum": 1.0}.get(reduce, np.inf)
-    numbers = np.full(windows.shape, factor)
+    factor = {"mean": 1 / size, "sum": 1.0}.get(reduce)
+    numbers = np.full(windows.shape, np.inf if factor is None else factor)
     if values is not None:
         read = values[windows].astype(np.float64)
-        numbers = read * factor
-        if not np.isfinite(factor):
+        if factor is None:
             best = read.max(axis=1, keepdims=True) if reduce == "max" else read.min(axis=1, keepdims=True)
             numbers = np.where(read == best, read, 0.0)
+        else:
+            numbers = read * factor
     return Listed(np.repeat(np.arange(count), size), windows.ravel(), numbers.ravel(), layer.inputs)
 
 

@@ -56,6 +56,7 @@ class Source:
     marks: Marks = field(default_factory=dict)
 
 
+@np.errstate(all="ignore")
 def of_trace(trace: TraceValues, row: int, network: Described | None, marks: Marks | None = None) -> Source:
     """Return the source of one row of a trace.
 
@@ -108,6 +109,7 @@ def of_trace(trace: TraceValues, row: int, network: Described | None, marks: Mar
     )
 
 
+@np.errstate(all="ignore")
 def of_network(network: Described, title: str) -> Source:
     """Return the source of a network without a row.
 

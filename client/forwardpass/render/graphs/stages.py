@@ -7,7 +7,16 @@ from typing import Final
 
 import numpy as np
 
-from forwardpass.render.graphs.connections import Connections, Full, Listed, is_one_to_one, of_layer, one_to_one, split
+from forwardpass.render.graphs.connections import (
+    Connections,
+    Full,
+    Listed,
+    add,
+    is_one_to_one,
+    of_layer,
+    one_to_one,
+    split,
+)
 from forwardpass.render.graphs.values import BlockKind
 from forwardpass.spec.network import DENSE, Layer
 from forwardpass.tensors import Array
@@ -142,15 +151,18 @@ class _Builder:
         keys = [key for source in sources for key in self.segments[source]]
         widths = [self.width(key) for key in keys]
         known = 0 not in widths
-        if len(set(keys)) < len(keys):
-            known = False  # One stage twice: its edges would lie upon each other.
-            keys, widths = list(dict.fromkeys(keys)), []
-        parts = split(connections if known else None, widths or [0] * len(keys))
-        weight_parts = split(weights if known else None, widths or [0] * len(keys))
-        return [
-            Read(source=key, connections=part, weights=weight)
-            for key, part, weight in zip(keys, parts, weight_parts, strict=True)
-        ]
+        parts = split(connections if known else None, widths)
+        weight_parts = split(weights if known else None, widths)
+        reads: dict[str, Read] = {}
+        for key, part, weight in zip(keys, parts, weight_parts, strict=True):
+            before = reads.get(key)
+            # A stage that is read twice has edges whose numbers are the sums of both.
+            reads[key] = Read(
+                source=key,
+                connections=part if before is None else add(before.connections, part),
+                weights=weight if before is None else add(before.weights, weight),
+            )
+        return list(reads.values())
 
 
 def build_stages(

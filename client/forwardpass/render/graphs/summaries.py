@@ -66,14 +66,16 @@ def rest_of_values(values: Array, shown: Sequence[int]) -> Rest:
     if not len(finite):
         return Rest(label=label, bars=(), low="", high="", detail=f"{count(len(left), 'node')} without a number")
     low, high = float(finite.min()), float(finite.max())
-    bars = np.histogram(finite, bins=_BARS, range=(low, high) if high > low else (low - 0.5, low + 0.5))[0]
+    # As shares of the range, each end divided first: the range of finite numbers may be infinite.
+    shares = (finite / 2 - low / 2) / (high / 2 - low / 2) if high > low else np.full(len(finite), 0.5)
+    bars = np.histogram(np.clip(shares, 0, 1), bins=_BARS, range=(0, 1))[0]
     zeros = int((finite == 0).sum())
     detail = f"{count(len(left), 'node')} from {short(low)} to {short(high)}, mean {short(float(finite.mean()))}"
     return Rest(
         label=label,
         bars=tuple(bars.tolist()),
         low=short(low),
-        high=short(high),
+        high=short(high) if high > low else "",
         detail=detail + (f"; {zeros:,} of them 0" if zeros else ""),
     )
 
