@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
+from forwardpass import render
 from forwardpass.attribution import METHODS, SCALES, STANDARD_BASELINES
-from forwardpass.cli import output, reading
+from forwardpass.cli import output, pictures, reading
 from forwardpass.cli.common import Json, Name, Version, client_of
 from forwardpass.cli.inference import Csv, Rows
 from forwardpass.models import Explanation
@@ -50,12 +51,17 @@ def explain(
     max_steps: Annotated[int | None, typer.Option(help="The most gradients of a row.")] = None,
     samples: Annotated[int | None, typer.Option(help="Pairs of orders that shapley_values draws.")] = None,
     seed: Annotated[int | None, typer.Option(help="What the draws begin with.")] = None,
-    out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Write all rows as JSON: .json.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="Draw to a .svg, .png or .txt file, or write all rows to .json."),
+    ] = None,
+    theme: pictures.Theme = "auto",
     as_json: Json = False,
 ) -> None:
     """Compute a network's outputs and show what each input contributes to them."""
-    if out is not None and not out.lower().endswith(".json"):
-        raise typer.BadParameter(f"{out}: the file's name must end in .json", param_hint="--out")
+    is_picture = out is not None and not out.lower().endswith(".json")
+    if out is not None and is_picture:
+        pictures.check_out(out, others=(".json",))
     with client_of(context) as client:
         given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
         options: dict[str, Any] = {"method": method, "scale": scale, "baseline": _baseline(baseline)}
@@ -71,14 +77,26 @@ def explain(
             seed=seed,
             **options,
         )
+        described = client.version(name, version=str(explanation.version)) if is_picture else None
     if row >= len(explanation.outputs):
         raise typer.BadParameter(f"there are {len(explanation.outputs)} rows, counted from 0", param_hint="--row")
-    if out is not None:
-        Path(out).write_text(json.dumps(output.plain(explanation), ensure_ascii=False), encoding="utf-8")
+    if out is not None and is_picture:
+        pictures.write(render.draw_attributions(explanation, row=row, network=described), out, theme)
+    elif out is not None:
+        _write_json(explanation, out)
     elif as_json:
         output.print_json(explanation)
     else:
         print_explanation(explanation, row)
+
+
+def _write_json(explanation: Explanation, path: str) -> None:
+    text = json.dumps(output.plain(explanation), ensure_ascii=False)
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise reading.invalid(path, f"cannot be written: {error.strerror}") from None
+    output.echo(path)
 
 
 def print_explanation(explanation: Explanation, row: int) -> None:
@@ -160,7 +178,7 @@ def _signed(value: float) -> str:
 
 def _bar(share: float, largest: float) -> str:
     """Draw a share to the right of an axis, or to the left of it if it is negative."""
-    block, axis = output.bar_characters()
+    block, axis = ("█", "│") if output.is_unicode() else ("#", "|")
     length = round(_HALF_BAR * abs(share) / largest) if largest and np.isfinite(share) else 0
     drawn = block * length
     return f"{drawn if share < 0 else '':>{_HALF_BAR}}{axis}{drawn if share >= 0 else ''}"

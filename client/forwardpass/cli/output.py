@@ -108,11 +108,6 @@ def _cell(text: str, *, lines: bool = False) -> Text:
     return Text(printable(text, lines=lines))
 
 
-def bar_characters() -> tuple[str, str]:
-    """Return the block and the axis to draw bars with, in ASCII where the terminal has no others."""
-    return ("█", "│") if (sys.stdout.encoding or "").lower().startswith("utf") else ("#", "|")
-
-
 def print_networks(networks: Iterable[NetworkInfo]) -> None:
     """Print one line for each network."""
     rows = [

@@ -53,8 +53,12 @@ def draw(
         write(picture, out, theme)
 
 
-def check_out(path: str) -> None:
+def check_out(path: str, others: tuple[str, ...] = ()) -> None:
     """Check that a picture can be written to a file of this name, before any work is done.
+
+    Args:
+        path: The name of the file.
+        others: Suffixes that the command accepts for what is no picture, named by the error.
 
     Raises:
         BadParameter: The suffix is that of no picture.
@@ -62,7 +66,8 @@ def check_out(path: str) -> None:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise typer.BadParameter(f"must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}", param_hint="--out")
+        known = (*SUFFIXES, *others)
+        raise typer.BadParameter(f"must end in {', '.join(known[:-1])} or {known[-1]}", param_hint="--out")
     if suffix == ".png":
         require(extra_of("resvg_py"), needed_by="a picture as PNG")
 

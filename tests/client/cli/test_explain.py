@@ -76,15 +76,24 @@ def test_json(run: Run, tmp_path: Path) -> None:
     printed = json.loads(run("explain", NAME, "[[2, 3]]", "--json", "--method", "shapley_values").stdout)
     assert (printed["attributions"], printed["explained_outputs"]) == ([[5.0, 4.0]], [["transactions"]])
     out = tmp_path / "out.json"
-    assert run("explain", NAME, "[[2, 3]]", "--method", "shapley_values", "--out", str(out)).stdout == ""
+    assert run("explain", NAME, "[[2, 3]]", "--method", "shapley_values", "--out", str(out)).stdout == f"{out}\n"
     assert json.loads(out.read_text()) == printed
+
+
+def test_a_picture(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out.svg"
+    assert run("explain", NAME, "[[0, 1], [2, 3]]", "--row", "1", "--out", str(out)).stdout == f"{out}\n"
+    drawn = out.read_text()
+    assert drawn.startswith("<svg")
+    assert "children" in drawn
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["--row", "1"], 2, "there are 1 rows"),
-        (["--out", "x.gif"], 2, "--out"),
+        (["--out", "x.gif"], 2, "must end in .svg, .png, .txt or .json"),
+        (["--out", "/nowhere/x.json"], 1, "cannot be written"),
         (["--method", "magic"], 1, "method is 'magic'; must be one of gradient, "),
         (["--baseline", "ones"], 1, "baseline is 'ones'"),
         (["--baseline", "[1,"], 1, "JSON"),
