@@ -148,7 +148,7 @@ async def _serve(
     policy = BatchingPolicy()
     workers = Workers(policy.workers(os.cpu_count() or 1))
     predictor = Predictor(registry, settings.work_limits, policy)
-    dispatcher = Dispatcher(predictor, Shadows(registry, policy), workers, policy)
+    dispatcher = Dispatcher(predictor, Shadows(registry, policy), workers, policy, max_in_flight=settings.max_in_flight)
 
     error_mapper, in_flight, broadcast = ErrorMapper(), InFlight(settings.max_in_flight), Broadcast()
     unsubscribe = registry.subscribe(lambda change: broadcast.publish(change.name))

@@ -71,15 +71,14 @@ def test_an_open_server_that_is_allowed_warns_at_every_start(start_server: Calla
     server = start_server(*OPEN, "--insecure", "--log-level=warning")
     for starts in (1, 2):
         warnings = [line for line in server.log.read_text().splitlines() if '"level": "warning"' in line]
-        assert len(warnings) == starts
-        assert "everyone who reaches it may do everything" in warnings[-1]
+        assert sum("everyone who reaches it may do everything" in line for line in warnings) == starts
         assert server.stop() == 0
         server.start()
 
 
 def test_a_closed_server_may_be_open_to_others(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
     server = start_server(*OPEN, f"--tokens-file={tokens_file(tmp_path, 'read')}", "--log-level=warning")
-    assert server.log.read_text() == ""
+    assert "who reaches it" not in server.log.read_text()
 
 
 def test_a_tokens_file_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -60,17 +60,22 @@ def respond(predictor: Predictor, requests: Sequence[RawRequest], policy: Batchi
     read = predictor.read(requests)
     responses: dict[int, RawResponse] = {id(request): error for request, error in read.rejected}
     for unresolved in read.unresolved:
-        (responses[id(unresolved.request)],) = finish(predictor.infer_unresolved(unresolved)).responses
+        (responses[id(unresolved.request)],) = finish(predictor.infer_unresolved(unresolved, _take_on)).responses
     for batch in assemble_batches(read.rows, policy):
         responses |= zip(map(id, batch.requests), predictor.infer(batch, read.seconds).responses, strict=True)
     assert len(responses) == len(requests)
     return [responses[id(request)] for request in requests]
 
 
+def _take_on(flops: int, version: object) -> None:
+    """Take on work of any size."""
+
+
 class KeepingTransport:
     """A transport that keeps the responses in the order in which they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, inline_flops: int = POLICY.step_flops) -> None:
+        self.inline_flops = inline_flops
         self.sent: list[tuple[Any, RawResponse]] = []
 
     def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
@@ -80,6 +85,11 @@ class KeepingTransport:
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Fail: no request of the tests has an error that is only a part of it."""
         raise AssertionError((request, error))
+
+    def caller_of(self, request: RawRequest) -> str:
+        """Return the same caller for all requests."""
+        del request
+        return "test"
 
     @property
     def keys(self) -> list[Any]:

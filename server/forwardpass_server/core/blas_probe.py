@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.random  # numpy loads it at its first use, and a process without a free descriptor could not
 
 from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.batch_invariant import HEIGHTS, SMALL_PRODUCTS, Blocking, matmul

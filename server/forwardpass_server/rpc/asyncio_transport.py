@@ -19,6 +19,7 @@ class _Call:
     response: "asyncio.Future[RawResponse]"
     request_id: str
     token: str | None
+    peer: str
 
 
 class AsyncioTransport:
@@ -26,11 +27,13 @@ class AsyncioTransport:
 
     Attributes:
         error_mapper: Maps errors to statuses.
+        inline_flops: The floating-point operations up to which a batch is computed in the event loop.
         max_stream_requests: Requests of one stream that may be computed at once.
     """
 
     def __init__(self, dispatcher: Dispatcher, guard: Guard, error_mapper: ErrorMapper, policy: BatchingPolicy) -> None:
         self.error_mapper = error_mapper
+        self.inline_flops = min(policy.event_loop_flops, policy.step_flops)
         self.max_stream_requests = policy.max_stream_requests
         self._dispatcher = dispatcher
         self._guard = guard
@@ -39,14 +42,14 @@ class AsyncioTransport:
         self._gathered: list[RawRequest] = []
 
     async def call(
-        self, method: Method, data: bytes, *, request_id: str, token: str | None, expires: float = inf
+        self, method: Method, data: bytes, *, request_id: str, token: str | None, peer: str, expires: float = inf
     ) -> bytes:
         """Make a call, whose token was found to allow its method, and wait for the response.
 
         Raises:
             Exception: The error that the response is.
         """
-        call = _Call(self._loop.create_future(), request_id, token)
+        call = _Call(self._loop.create_future(), request_id, token, peer)
         if not self._gathered:
             self._loop.call_soon(self._flush)
         method = self._guard.method_for(method, token)
@@ -72,6 +75,10 @@ class AsyncioTransport:
         shown = self._guard.without_names(error, request.key.token)
         status: bytes = self.error_mapper.map(shown, request.key.request_id).status.SerializeToString()
         return status
+
+    def caller_of(self, request: RawRequest) -> str:
+        """Return who sent a request: a token, else an address."""
+        return self._guard.caller(request.key.token, request.key.peer)
 
     def _flush(self) -> None:
         # A caller who no longer waits has cancelled its future; its rows are not computed.

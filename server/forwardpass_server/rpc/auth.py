@@ -108,6 +108,14 @@ class Guard:
         if self._tokens is not None:
             self._check_scope(READ, method, token)
 
+    def caller(self, token: str | None, peer: str) -> str:
+        """Return who makes a call, as far as the server's time is shared: a token, else an address."""
+        if self._tokens is not None and token:
+            known = self._find(token)
+            if known is not None:
+                return f"token:{known.sha256.hex()[:16]}"
+        return peer.rpartition(":")[0]
+
     def without_names(self, error: Exception, token: str | None) -> Exception:
         """Return an error as a caller may see it: the names of other networks are for callers with the scope `read`."""
         if self._tokens is None or not isinstance(error, NetworkNotFoundError) or not error.facts.get("nearest"):

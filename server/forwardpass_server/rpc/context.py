@@ -20,6 +20,7 @@ class RpcContext:
         method: The full name, for example `/forwardpass.v1.PredictionService/Predict`.
         request_id: The caller's `x-request-id`, or a new one.
         token: The bearer token, or None.
+        peer: Where the call came from, as gRPC writes it: `ipv4:192.0.2.1:50000`.
         streaming: Whether the call may stay open: then no server's deadline applies.
         expires: When the caller's deadline passes, in seconds of `time.monotonic()`; or infinity.
         servicer: gRPC's own context; None for a call that came over plain HTTP.
@@ -28,6 +29,7 @@ class RpcContext:
     method: str
     request_id: str
     token: str | None
+    peer: str = ""
     streaming: bool = False
     expires: float = inf
     servicer: grpc.aio.ServicerContext[Any, Any] | None = None
@@ -41,6 +43,7 @@ class RpcContext:
             method=method,
             request_id=request_id,
             token=token,
+            peer=context.peer(),
             streaming=streaming,
             expires=inf if remaining is None else time.monotonic() + remaining,
             servicer=context,

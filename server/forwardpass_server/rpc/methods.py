@@ -93,7 +93,12 @@ def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around)
                 if request is None:
                     raise no_request(path)
                 return await transport.call(
-                    method, request, request_id=call.request_id, token=call.token, expires=call.expires
+                    method,
+                    request,
+                    request_id=call.request_id,
+                    token=call.token,
+                    peer=call.peer,
+                    expires=call.expires,
                 )
         raise AssertionError("an interceptor swallowed an exception")
 

@@ -33,6 +33,11 @@ _PROBE_SECONDS: Final = 1.0
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}  # noqa: S104 - to connect, not to listen
 """The addresses that reach a server which listens on all addresses of a machine."""
 
+_REJECTING_SECONDS: Final = 0.02
+"""How long after a rejection the server counts as overloaded."""
+_GATHERING_SECONDS: Final = 0.004
+"""How long an overloaded server lets calls gather before it takes them."""
+
 Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
 """The front's details of a call: metadata, peer, and the seconds until the caller's deadline."""
 
@@ -66,7 +71,11 @@ def cores() -> int:
 
 
 class NativeTransport:
-    """Takes hot calls from a front and responds to them."""
+    """Takes hot calls from a front and responds to them.
+
+    Attributes:
+        inline_flops: The floating-point operations up to which a batch is computed in its thread.
+    """
 
     def __init__(
         self,
@@ -104,6 +113,7 @@ class NativeTransport:
         self._error_mapper = error_mapper
         self._in_flight = in_flight
         self._watch = watch
+        self.inline_flops = policy.step_flops
         self._max_gathered = policy.max_gathered_requests
         self._max_request_bytes = max_request_bytes
         self._call_timeout = call_timeout
@@ -165,8 +175,13 @@ class NativeTransport:
         status: bytes = self._error_mapper.map(shown, request_id).status.SerializeToString()
         return status
 
+    def caller_of(self, request: RawRequest) -> str:
+        """Return who sent a request: a token, else an address."""
+        metadata, peer, _ = request.details
+        return self._guard.caller(read_metadata(metadata)[1] if self._guard.closed else None, peer)
+
     def _serve(self) -> None:
-        take = self._front.recv_batch_details
+        take, admission = self._front.recv_batch_details, self._dispatcher.admission
         while (events := take(self._max_gathered)) is not None:
             try:
                 self._take(events)
@@ -174,6 +189,9 @@ class NativeTransport:
                 for _, number, _, _, _, details in events:
                     if details is not None:
                         self._reject(number, details, error)
+            if time.monotonic() - admission.rejected < _REJECTING_SECONDS:
+                # Calls that are rejected together take less of the time that the workers need.
+                time.sleep(_GATHERING_SECONDS)
 
     def _take(self, events: Sequence[Any]) -> None:
         if self._watch.armed:

@@ -43,6 +43,7 @@ class PredictionService:
                 request.request.SerializeToString(),
                 request_id=call.request_id,
                 token=call.token,
+                peer=call.peer,
                 expires=call.expires,
             )
         except Exception as error:  # noqa: BLE001 - becomes the response to this request

@@ -51,6 +51,12 @@ class RequestRows(NamedTuple):
     flops: int
     matrix: "Array"
 
+    def at(self, places: Sequence[int]) -> "RequestRows":
+        """Return the rows of the requests at some places."""
+        by_request = self.matrix.reshape(len(self.requests), self.rows, -1)
+        matrix = by_request[[*places]].reshape(len(places) * self.rows, -1)
+        return self._replace(requests=[self.requests[place] for place in places], matrix=matrix)
+
     @property
     def response_bytes(self) -> int:
         """The bytes of all responses, at most."""

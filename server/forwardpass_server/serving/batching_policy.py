@@ -18,6 +18,11 @@ class BatchingPolicy:
         step_flops: Floating-point operations that are done at once: about a millisecond on one core of 2020. A batch
             that takes no more is computed in the transport's thread; a larger one goes to the workers, who cut it into
             steps of this size and take turns.
+        event_loop_flops: Floating-point operations up to which a batch is computed in the event loop, which has every
+            connection of its engine to serve; more would keep calls waiting that could join the batch.
+        joining_flops: Floating-point operations from which a batch joins one of its kind that waits for the workers,
+            since rows cost less together; a smaller one is computed at once.
+        max_joined_flops: Floating-point operations up to which batches join: some ten steps.
         flops_per_response_byte: Floating-point operations that take as long as encoding one byte of a response.
         own_batch_rows: Rows from which a request gets a batch of its own: they are computed as quickly alone as
             together with others, no other request waits for them, and they need not be copied.
@@ -37,6 +42,9 @@ class BatchingPolicy:
     inline_request_bytes: int = 256 * 1024
     inline_body_bytes: int = 16 * 1024
     step_flops: int = 20_000_000
+    event_loop_flops: int = 2_000_000
+    joining_flops: int = 2_000_000
+    max_joined_flops: int = 320_000_000
     flops_per_response_byte: int = 8
     own_batch_rows: int = 128
     max_workers: int = 4

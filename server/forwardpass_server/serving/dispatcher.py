@@ -4,25 +4,30 @@
 
 A transport hands over the requests that wait, without a timer or a setting: an idle server responds to a lone
 request at once, and a busy one batches by itself. What is short is done before `take` returns; what is long, or has to
-wait, is a task for the workers.
+wait, is a task for the workers, if it can end before its caller stops waiting.
 """
 
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any, Protocol
 
-from forwardpass_server.serving.batch import assemble_batches
+from forwardpass_server.serving.admission import Admission, Work
+from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches
 from forwardpass_server.serving.batching_policy import BatchingPolicy
 from forwardpass_server.serving.decode import PREDICT_MANY
 from forwardpass_server.serving.predictor import Inferred, Predictor, deadline_passed
 from forwardpass_server.serving.requests import RawRequest, RawResponse
 from forwardpass_server.serving.shadows import Shadows
-from forwardpass_server.serving.tasks import Suspension, Task, Workers
+from forwardpass_server.serving.tasks import Suspension, Task, Workers, next_turn
 
 
 class Transport(Protocol):
     """A source of requests that sends the responses. Its functions are called in any thread and must not raise."""
+
+    @property
+    def inline_flops(self) -> int:
+        """The floating-point operations up to which a batch is computed in this transport's thread."""
 
     def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
         """Send the responses to requests of this transport."""
@@ -30,11 +35,51 @@ class Transport(Protocol):
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the `google.rpc.Status` for an error of one of the requests in a request."""
 
+    def caller_of(self, request: RawRequest) -> str:
+        """Return who sent a request, as far as the workers' time is shared: a token, else an address."""
+
+
+class _OpenBatch:
+    """A batch that waits for the workers; until they begin it, requests of the same caller may join it.
+
+    Attributes:
+        key: What is the same for all batches that may join.
+        members: The rows.
+        requests: The requests, in the order of their rows.
+        work: What it is to the workers.
+    """
+
+    __slots__ = ("key", "members", "requests", "work")
+
+    def __init__(self, key: Hashable, batch: Batch, work: Work) -> None:
+        self.key = key
+        self.members = [*batch.members]
+        self.requests = [*batch.requests]
+        self.work = work
+
 
 class Dispatcher:
     """Responds to the requests of one or more transports. All methods may be called in any thread."""
 
-    def __init__(self, predictor: Predictor, shadows: Shadows, workers: Workers, policy: BatchingPolicy) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        shadows: Shadows,
+        workers: Workers,
+        policy: BatchingPolicy,
+        *,
+        max_in_flight: int = 1_000,
+    ) -> None:
+        """Make a dispatcher.
+
+        Args:
+            predictor: Computes requests.
+            shadows: Compute the same rows as live versions.
+            workers: Run what is long.
+            policy: What is long.
+            max_in_flight: Requests that may wait for the workers.
+        """
+        self.admission = Admission(workers.count, policy, max_in_flight)
         self._predictor = predictor
         self._shadows = shadows
         self._workers = workers
@@ -42,10 +87,12 @@ class Dispatcher:
         self._lock = threading.Lock()
         # The keys of requests that tasks compute.
         self._waiting: set[Any] = set()
+        # Batches that are not begun, by what may join them.
+        self._open: dict[Hashable, _OpenBatch] = {}
 
     def take(self, requests: Sequence[RawRequest], transport: Transport) -> None:
         """Respond to requests: now if that is short, else by tasks."""
-        predictor, policy = self._predictor, self._policy
+        predictor, policy, inline_flops = self._predictor, self._policy, transport.inline_flops
         short = []
         for request in requests:
             if request.method is PREDICT_MANY or len(request.data) > policy.inline_request_bytes:
@@ -56,10 +103,11 @@ class Dispatcher:
         if read.rejected:
             transport.send([request for request, _ in read.rejected], [error for _, error in read.rejected])
         for unresolved in read.unresolved:
-            self._start([unresolved.request], predictor.infer_unresolved(unresolved), transport)
+            work, declare = self._begin(unresolved.request, transport)
+            self._start([unresolved.request], predictor.infer_unresolved(unresolved, declare), transport, work)
         for batch in assemble_batches(read.rows, policy):
-            if batch.flops > policy.step_flops:
-                self._start(batch.requests, predictor.infer_in_steps(batch, read.seconds), transport)
+            if batch.flops > inline_flops or (self._open and batch.flops > policy.joining_flops):
+                self._start_in_steps(batch, read.seconds, transport)
                 continue
             try:
                 responses, live = predictor.infer(batch, read.seconds)
@@ -92,13 +140,72 @@ class Dispatcher:
         def encode_status(error: Exception) -> bytes:
             return transport.encode_status(request, error)
 
-        self._start([request], self._predictor.infer_alone(request, encode_status), transport)
+        work, declare = self._begin(request, transport)
+        self._start([request], self._predictor.infer_alone(request, encode_status, declare), transport, work)
+
+    def _begin(self, request: RawRequest, transport: Transport) -> tuple[Work, Callable[[int, Hashable], None]]:
+        """Take on a request; its work is declared when it is known."""
+        admission = self.admission
+        work = admission.begin(transport.caller_of(request))
+
+        def declare(flops: int, version: Hashable) -> None:
+            admission.declare(work, flops, version, request.expires)
+
+        return work, declare
+
+    def _start_in_steps(self, batch: Batch, read_seconds: float, transport: Transport) -> None:
+        """Start to compute those requests of a batch that can end in time, and reject the others."""
+        requests = batch.requests
+        callers = [transport.caller_of(request) for request in requests]
+        key = self._key(batch, callers, transport)
+        with self._lock:
+            into = self._open.get(key)
+            if into is not None and into.work.flops + batch.flops > self._policy.max_joined_flops:
+                into = None
+            work, errors = self.admission.admit(
+                callers,
+                [request.expires for request in requests],
+                [member.flops for member in batch.members for _ in member.requests],
+                batch.loaded,
+                into=None if into is None else into.work,
+            )
+            rejected = [pair for pair in zip(requests, errors, strict=True) if pair[1] is not None]
+            if work is not None:
+                admitted = _admitted(batch, errors) if rejected else batch
+                self._waiting.update([request.key for request in admitted.requests])
+                if into is not None:
+                    into.members += admitted.members
+                    into.requests += admitted.requests
+                else:
+                    opened = _OpenBatch(key, admitted, work)
+                    if key is not None:
+                        self._open[key] = opened
+        if rejected:
+            transport.send([request for request, _ in rejected], [error for _, error in rejected if error is not None])
+        if work is not None and into is None:
+            self._start(opened.requests, self._infer_open(opened, read_seconds), transport, work, opened)
+
+    def _key(self, batch: Batch, callers: Sequence[str], transport: Transport) -> Hashable:
+        """Return what batches that may join one another have in common; None for one that no other may join."""
+        first, policy = batch.members[0], self._policy
+        if first.rows >= policy.own_batch_rows or first.flops > policy.step_flops or len({*callers}) > 1:
+            return None
+        return transport, callers[0], batch.loaded, first.options.computation, batch.snapshot.revision
+
+    async def _infer_open(self, opened: _OpenBatch, read_seconds: float) -> Inferred:
+        """Compute a batch with all requests that have joined it until then."""
+        await next_turn()  # not in the thread that took the requests
+        with self._lock:
+            self._close(opened)
+        return await self._predictor.infer_in_steps(Batch.of(opened.members), read_seconds)
 
     def _start(
         self,
         requests: Sequence[RawRequest],
         coroutine: Coroutine[Suspension | None, None, Inferred],
         transport: Transport,
+        work: Work,
+        opened: _OpenBatch | None = None,
     ) -> None:
         """Do the first step of a task, and leave the rest to the workers."""
 
@@ -110,7 +217,11 @@ class Dispatcher:
             self._respond(requests, [error] * len(requests), transport)
 
         task = Task(
-            coroutine, on_done=on_done, on_error=on_error, is_wanted=lambda: self._is_wanted(requests, transport)
+            coroutine,
+            on_done=on_done,
+            on_error=on_error,
+            is_wanted=lambda: self._is_wanted(requests, transport, opened),
+            work=work,
         )
         with self._lock:
             self._waiting.update([request.key for request in requests])
@@ -118,14 +229,24 @@ class Dispatcher:
         if not task.is_done:
             self._workers.add(task, suspension)
 
-    def _is_wanted(self, requests: Sequence[RawRequest], transport: Transport) -> bool:
+    def _is_wanted(
+        self, requests: Sequence[RawRequest], transport: Transport, opened: _OpenBatch | None = None
+    ) -> bool:
         """Return whether a caller still waits; tell those whose deadline has passed."""
         now = time.monotonic()
         late = [request for request in requests if request.expires <= now]
         if late:
             self._respond(late, [deadline_passed()] * len(late), transport)
         with self._lock:
-            return any(request.key in self._waiting for request in requests)
+            wanted = any(request.key in self._waiting for request in requests)
+            if opened is not None and not wanted:
+                self._close(opened)
+            return wanted
+
+    def _close(self, opened: _OpenBatch) -> None:
+        """Let no more requests join a batch; the lock is held."""
+        if self._open.get(opened.key) is opened:
+            del self._open[opened.key]
 
     def _respond(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse], transport: Transport) -> None:
         """Send the responses to those of the requests that were neither responded to nor cancelled meanwhile."""
@@ -134,3 +255,16 @@ class Dispatcher:
             self._waiting.difference_update([request.key for request, _ in pairs])
         if pairs:
             transport.send([request for request, _ in pairs], [response for _, response in pairs])
+
+
+def _admitted(batch: Batch, errors: Sequence[Exception | None]) -> Batch:
+    """Return a batch without the requests that have errors; the errors are in the order of the requests."""
+    members: list[RequestRows] = []
+    start = 0
+    for member in batch.members:
+        end = start + len(member.requests)
+        places = [place for place, error in enumerate(errors[start:end]) if error is None]
+        if places:
+            members.append(member.at(places))
+        start = end
+    return Batch.of(members)

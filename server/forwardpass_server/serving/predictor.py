@@ -14,6 +14,7 @@ import numpy as np
 from forwardpass.errors import DeadlineExceededError
 
 from forwardpass_server.registry import Registry, Snapshot
+from forwardpass_server.serving.admission import Declare
 from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches, read_prepared_rows, read_rows
 from forwardpass_server.serving.batching_policy import BatchingPolicy
 from forwardpass_server.serving.decode import PREDICT, PREDICT_MANY, PreparedRequest, PreparedRequestCache
@@ -131,36 +132,40 @@ class Predictor:
         """Compute a batch with turns for other tasks, and encode the responses; the arguments are as for `infer`."""
         return _encoded(batch, await execute_in_steps(batch, self._policy), read_seconds)
 
-    async def infer_unresolved(self, unresolved: UnresolvedRequest) -> Inferred:
-        """Compute a request that has to wait for its version."""
-        return await self._infer_read([unresolved.request], ReadRequests((), [unresolved], (), 0.0))
+    async def infer_unresolved(self, unresolved: UnresolvedRequest, declare: Declare) -> Inferred:
+        """Compute a request that has to wait for its version; `declare` is as for `infer_alone`."""
+        return await self._infer_read([unresolved.request], ReadRequests((), [unresolved], (), 0.0), declare)
 
-    async def infer_alone(self, request: RawRequest, encode_status: Callable[[Exception], bytes]) -> Inferred:
+    async def infer_alone(
+        self, request: RawRequest, encode_status: Callable[[Exception], bytes], declare: Declare
+    ) -> Inferred:
         """Compute a request that is large, or several in one.
 
         Args:
             request: The request.
             encode_status: Serializes the `google.rpc.Status` of an error of one of several requests.
+            declare: Called with the amount of work, if that is long.
 
         Raises:
             MalformedRequestError: It is a PredictMany that is not a valid message.
             InvalidFieldError: It is a PredictMany without requests.
             QuotaExceededError: There are too many of them, or the response would be too large.
+            OverloadedError: Its work would end too late.
         """
         if len(request.data) > self._policy.inline_request_bytes:
             await next_turn()
         if request.method is not PREDICT_MANY:
-            return await self._infer_read([request], self.read([request]))
+            return await self._infer_read([request], self.read([request]), declare)
         parts = split(request.data)
         self._limits.check_requests(len(parts))
         requests = [
             RawRequest(PREDICT, part, request.expires, place, arrived=request.arrived)
             for place, part in enumerate(parts)
         ]
-        responses, live = await self._infer_read(requests, self.read(requests))
+        responses, live = await self._infer_read(requests, self.read(requests), declare)
         return Inferred([join(responses, encode_status)], live)
 
-    async def _infer_read(self, requests: Sequence[RawRequest], read: ReadRequests) -> Inferred:
+    async def _infer_read(self, requests: Sequence[RawRequest], read: ReadRequests, declare: Declare) -> Inferred:
         """Compute requests whose responses are sent together, waiting for what has to be waited for."""
         rows, rejected = [*read.rows], [*read.rejected]
         if read.unresolved:
@@ -170,7 +175,10 @@ class Predictor:
         self._limits.check_response_bytes(sum([member.response_bytes for member in rows]))
         responses: dict[int, RawResponse] = {id(request): error for request, error in rejected}
         live: list[LiveRows] = []
-        for batch in assemble_batches(rows, self._policy):
+        batches = assemble_batches(rows, self._policy)
+        if (flops := sum([batch.flops for batch in batches])) > self._policy.step_flops:
+            declare(flops, batches[0].loaded)
+        for batch in batches:
             if batch.flops > self._policy.step_flops:
                 inferred = await self.infer_in_steps(batch, read.seconds)
             else:

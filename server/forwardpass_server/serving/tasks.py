@@ -1,7 +1,8 @@
-"""Cooperative tasks: work that is too long for a transport's thread, done in turns by a few worker threads.
+"""Cooperative tasks: work that is too long for a transport's thread, done step by step by a few worker threads.
 
 A task is a coroutine. Where it awaits `next_turn()`, other tasks run before it goes on; where it awaits `until(event)`,
-it goes on after the event. Short work therefore never waits for long work. This is asyncio's idea without its
+it goes on after the event. Which task is next is for a fair queue to say: callers take turns, short work passes long
+work, and of works of one size the older one is finished first. This is asyncio's idea without its
 loop: each step of a task may run in another thread.
 
     async def work() -> list[bytes]:
@@ -16,16 +17,24 @@ loop: each step of a task may run in another thread.
 import logging
 import os
 import threading
-from collections import deque
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+
+from forwardpass_server.serving.fair_queue import FairQueue
+
+if TYPE_CHECKING:
+    from forwardpass_server.serving.admission import Work
 
 log = logging.getLogger(__name__)
 
 NICENESS: Final = 10
 """By how much workers have less priority than the threads that take requests and send responses."""
+TURN_SECONDS: Final = 0.05
+"""How long a caller's tasks are done before those of another, if both wait; most tasks are done in one turn."""
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
@@ -76,9 +85,10 @@ class Task(Generic[Result]):
 
     Attributes:
         is_done: Whether there are no more steps.
+        work: What it is to the workers, or None where it is not known.
     """
 
-    __slots__ = ("_coroutine", "_is_wanted", "_on_done", "_on_error", "is_done")
+    __slots__ = ("_coroutine", "_is_wanted", "_on_done", "_on_error", "is_done", "work")
 
     def __init__(
         self,
@@ -87,6 +97,7 @@ class Task(Generic[Result]):
         on_done: Callable[[Result], None],
         on_error: Callable[[Exception], None],
         is_wanted: Callable[[], bool] = lambda: True,
+        work: "Work | None" = None,
     ) -> None:
         """Make a task.
 
@@ -95,30 +106,46 @@ class Task(Generic[Result]):
             on_done: Called with its result.
             on_error: Called with the exception that ended it.
             is_wanted: Called before each step; where it returns False, the task ends, and nothing is called.
+            work: What it is to the workers; it is counted out when the task ends.
         """
         self._coroutine = coroutine
         self._on_done = on_done
         self._on_error = on_error
         self._is_wanted = is_wanted
+        self.work = work
         self.is_done = False
 
     def run(self) -> Suspension | None:
         """Do a step. Return what the task waits for then, or None if it is done or may go on at once."""
         if not self._is_wanted():
-            self.is_done = True
+            self._end(done=False)
             self._coroutine.close()
             return None
+        begun = time.monotonic()
         try:
-            return self._coroutine.send(None)
+            suspension = self._coroutine.send(None)
         except StopIteration as end:  # how Python ends a coroutine
             result = end.value
         except Exception as error:  # noqa: BLE001 - handed to `on_error`
-            self.is_done = True
+            self._end(done=False)
             self._on_error(error)
             return None
-        self.is_done = True
+        else:
+            self._spend(time.monotonic() - begun)
+            return suspension
+        self._spend(time.monotonic() - begun)
+        self._end(done=True)
         self._on_done(result)
         return None
+
+    def _spend(self, seconds: float) -> None:
+        if self.work is not None:
+            self.work.admission.spend(self.work, seconds)
+
+    def _end(self, *, done: bool) -> None:
+        self.is_done = True
+        if self.work is not None:
+            self.work.admission.end(self.work, done=done)
 
 
 def lower_priority() -> None:
@@ -128,13 +155,19 @@ def lower_priority() -> None:
 
 
 class Workers:
-    """Threads of low priority that run tasks in turns: each does one step of a task, then of the next."""
+    """Threads of low priority that run tasks: each does one step of a task, then of the one whose turn it is.
 
-    def __init__(self, count: int) -> None:
-        self._tasks: deque[Task[Any]] = deque()
+    Attributes:
+        count: How many threads there are.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.count = number
+        self._tasks: FairQueue[Task[Any]] = FairQueue(TURN_SECONDS)
+        self._orders = count()
         self._changed = threading.Condition()
         self._closed = False
-        self._threads = [threading.Thread(target=self._run, name=f"worker-{n}", daemon=True) for n in range(count)]
+        self._threads = [threading.Thread(target=self._run, name=f"worker-{n}", daemon=True) for n in range(number)]
         for thread in self._threads:
             thread.start()
 
@@ -149,7 +182,7 @@ class Workers:
             suspension(partial(self.add, task))
             return
         with self._changed:
-            self._tasks.append(task)
+            self._push(task)
             self._changed.notify()
 
     def close(self) -> None:
@@ -168,11 +201,31 @@ class Workers:
                     if self._closed:
                         return
                     self._changed.wait()
-                task = self._tasks.popleft()
+                task = self._tasks.pop()
+            begun = time.monotonic()
             try:
                 suspension = task.run()
             except Exception:
                 log.exception("the end of a task failed")
                 continue
+            finally:
+                self._charge(task, time.monotonic() - begun)
             if not task.is_done:
                 self.add(task, suspension)
+
+    def _push(self, task: Task[Any]) -> None:
+        work = task.work
+        if work is None:
+            self._tasks.push(task, caller="", size=0, order=next(self._orders))
+        else:
+            # Works of a size that is not known take turns.
+            order = next(self._orders) if work.order is None else work.order
+            self._tasks.push(task, caller=work.caller, size=work.size, order=order)
+
+    def _charge(self, task: Task[Any], seconds: float) -> None:
+        with self._changed:
+            if task.work is None:
+                self._tasks.charge("", 0, seconds)
+            else:
+                for caller, share in task.work.shares.items():
+                    self._tasks.charge(caller, task.work.size, seconds * share)

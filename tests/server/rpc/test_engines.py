@@ -203,8 +203,11 @@ def test_a_deadline_ends_the_call_and_its_work(start_server: Callable[..., Serve
     server = start_server("--max-gflop-per-call=1e9", "--drain-timeout=60")
     with grpc.insecure_channel(server.address) as channel:
         start = heavy(channel)
+        # The first one is taken on, since nothing is known of it; those behind it would end too late.
         late = [start(timeout=1.0) for _ in range(8)]
-        assert [future.code() for future in late] == [Code.DEADLINE_EXCEEDED] * 8
+        codes = {future.code() for future in late}
+        assert Code.DEADLINE_EXCEEDED in codes
+        assert codes <= {Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE}
         call(channel, PREDICT, predict_request("article-linear", [1, 2]))
         assert_the_work_ended(server, start)
     # Were any call still in flight, the drain would wait for it until its timeout and say so.
@@ -325,7 +328,7 @@ def test_a_second_server_of_any_engine_cannot_have_the_port(server: ServerProces
 def test_an_address_that_cannot_be_bound_is_one_sentence(
     tmp_path: Path, engine: str, address: str, reason: str
 ) -> None:
-    ended = serve(tmp_path, f"--engine={engine}", f"--listen={address}")
+    ended = serve(tmp_path, f"--engine={engine}", f"--listen={address}", "--insecure", "--log-level=error")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"forwardpass-server: cannot listen on {address}: {reason}\n"
 

@@ -232,7 +232,7 @@ class TransportsMachine(RuleBasedStateMachine):
         expires = float("inf") if sent.remaining is None else time.monotonic() + sent.remaining
         try:
             return await self.asyncio_transport.call(
-                sent.method, sent.request, request_id="id", token=None, expires=expires
+                sent.method, sent.request, request_id="id", token=None, peer="peer", expires=expires
             )
         finally:
             self.in_flight.leave()
@@ -508,3 +508,60 @@ def test_a_call_that_breaks_the_reading_fails_alone() -> None:
         "broken": ZeroDivisionError,
         "after": bytes,
     }
+
+
+JOINING = BatchingPolicy(step_flops=3_000, joining_flops=10, max_joined_flops=100_000)
+
+
+def test_requests_join_a_batch_that_waits_for_the_workers(registry: Registry) -> None:
+    registry.register("other", identity())
+    dispatcher, transport = make_dispatcher(registry, JOINING), KeepingTransport(inline_flops=3_000)
+    may_go_on, sizes = threading.Event(), []
+
+    def wait(values: Any, out: Any = None) -> Any:  # noqa: ARG001 - an activation's signature
+        assert may_go_on.wait(20)
+        return values
+
+    def count(values: Any, out: Any = None) -> Any:  # noqa: ARG001 - an activation's signature
+        sizes.append(len(values))
+        return values
+
+    spoil(registry, "other", wait)
+    spoil(registry, "same", count)
+    busy = RawRequest(PREDICT, number_request("other", *[1.0] * 1_000).SerializeToString(), key="busy")
+    dispatcher.take([busy], transport)
+    dispatcher.take([predict(f"first {number}") for number in range(100)], transport)
+    dispatcher.take([predict("joins")], transport)
+    assert dispatcher.cancel("first 0")
+    dispatcher.take([predict("late")._replace(expires=time.monotonic() - 1)], transport)
+    assert transport.keys == ["late"]
+    may_go_on.set()
+    dispatcher.close()
+    assert sorted(transport.keys) == sorted(["busy", "late", "joins", *(f"first {n}" for n in range(1, 100))])
+    assert sum(isinstance(response, bytes) for response in transport.responses) == 101
+    assert 101 <= sum(sizes) <= 104, "one batch, in blocks of eight rows"
+    assert not dispatcher._open
+    assert not dispatcher._waiting
+    assert dispatcher.admission.seconds == 0
+
+
+def test_a_batch_whose_callers_have_gone_takes_no_one_along(registry: Registry) -> None:
+    registry.register("other", identity())
+    dispatcher, transport = make_dispatcher(registry, JOINING), KeepingTransport(inline_flops=3_000)
+    may_go_on = threading.Event()
+
+    def wait(values: Any, out: Any = None) -> Any:  # noqa: ARG001 - an activation's signature
+        assert may_go_on.wait(20)
+        return values
+
+    spoil(registry, "other", wait)
+    busy = RawRequest(PREDICT, number_request("other", *[1.0] * 1_000).SerializeToString(), key="busy")
+    dispatcher.take([busy], transport)
+    gone = [f"gone {number}" for number in range(100)]
+    dispatcher.take([predict(key) for key in gone], transport)
+    assert [dispatcher.cancel(key) for key in gone] == [True] * len(gone)
+    may_go_on.set()
+    wait_until(lambda: not dispatcher._open)
+    dispatcher.take([predict("after")], transport)
+    dispatcher.close()
+    assert sorted(transport.keys) == ["after", "busy"]

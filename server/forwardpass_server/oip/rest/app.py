@@ -105,6 +105,7 @@ class RestApp:
                 message.SerializeToString(),
                 request_id=call.request_id,
                 token=call.token,
+                peer=call.peer,
                 expires=expires(message),
             )
             encoded = await self._in_thread(
@@ -142,7 +143,12 @@ class RestApp:
     async def _around(self, request: Request, method: str, inside: Sequence[Interceptor], work: Work) -> Response:
         """Respond to a request by doing some work inside the interceptors; an error becomes the response."""
         request_id, token = read_metadata(request.headers.items())
-        call = RpcContext(method=f"/{self._service.descriptor.full_name}/{method}", request_id=request_id, token=token)
+        call = RpcContext(
+            method=f"/{self._service.descriptor.full_name}/{method}",
+            request_id=request_id,
+            token=token,
+            peer=_peer(request),
+        )
         try:
             async with around_all(self._outside, call):
                 body = await self._body(request)
@@ -226,3 +232,11 @@ class RestApp:
         if size <= self._inline_body_bytes:
             return work(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments))
+
+
+def _peer(request: Request) -> str:
+    """Return where a request came from, as gRPC writes it."""
+    if request.client is None:
+        return ""
+    host, port = request.client
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"

@@ -1,0 +1,295 @@
+"""Goodput and latency beyond a server's capacity: `python -m benchmarks.overload`.
+
+Calls leave at a rate, whatever comes back, as those of many independent callers do, each with a deadline of a second.
+Goodput is the number of calls a second whose response comes before the deadline. The peak is what 16 callers get who
+wait for each response; loads are multiples of it. Meanwhile other processes ask for the server's health and list its
+networks. The server runs on core 0 and everything else on core 1.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import numpy as np
+from forwardpass import spec
+from forwardpass.v1.prediction_service_pb2 import PredictRequest
+from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT32, Tensor
+
+from benchmarks import machine, plots
+from benchmarks.lab import LOAD_CORE, Lab, on_core
+from benchmarks.server import PREDICT, Server
+
+LOADS: Final = (0.5, 1, 2, 5, 10)
+DEADLINE: Final = 1.0
+CONNECTIONS: Final = 8
+CALLERS: Final = 16
+WIDTH: Final = 1_000
+LAYERS: Final = 6
+ROWS: Final = 6
+"""A call computes six rows of six layers of 1,000 nodes, 72 million operations: about 10 ms of a core."""
+PROBES: Final = {"health": "/grpc.health.v1.Health/Check", "list": "/forwardpass.v1.NetworkService/ListNetworks"}
+FIGURES: Final = Path(__file__).parents[1] / "docs" / "explanation" / "performance"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of the calls of one load; times in milliseconds.
+
+    Attributes:
+        load: The load, as a multiple of the peak; 0 for callers who wait.
+        rate: Calls sent a second.
+        goodput: Calls a second that ended in time.
+        rejected: The share of calls that were rejected as overloaded.
+        late: The share of calls that got nothing in time.
+        p50: The median time of the calls that ended in time.
+        p99: The 99th percentile of these.
+        rejection_p99: The 99th percentile of the time to a rejection.
+        health_p99: That of a health check meanwhile.
+        list_p99: That of listing the networks meanwhile.
+    """
+
+    load: float
+    rate: float
+    goodput: float
+    rejected: float
+    late: float
+    p50: float
+    p99: float
+    rejection_p99: float
+    health_p99: float = 0.0
+    list_p99: float = 0.0
+
+
+def network() -> spec.NetworkSpec:
+    """Make the network that is called."""
+    rng = np.random.default_rng(0)
+    hidden = {"weights": rng.standard_normal((WIDTH, WIDTH)) / 30, "activation": "relu"}
+    layers = [
+        {"weights": rng.standard_normal((WIDTH, 4))},
+        *[hidden] * LAYERS,
+        {"weights": rng.standard_normal((1, WIDTH))},
+    ]
+    return spec.parse({"format": spec.FORMAT, "dtype": "float32", "inputs": 4, "layers": layers})
+
+
+def request() -> bytes:
+    """Make the request that is sent."""
+    data = np.full((ROWS, 4), 0.1, "<f4").tobytes()
+    tensor = Tensor(dtype=DATA_TYPE_FLOAT32, shape=[ROWS, 4], data=data)
+    return PredictRequest(network="overload", tensor=tensor).SerializeToString()
+
+
+class Callers:
+    """Callers on some connections, and what became of their calls."""
+
+    def __init__(self, address: str) -> None:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self._channels = [grpc.insecure_channel(address, options=options) for _ in range(CONNECTIONS)]
+        self._calls: list[Any] = [channel.unary_unary(PREDICT) for channel in self._channels]
+        self._request = request()
+        self._lock = threading.Lock()
+        self._times: dict[str, list[float]] = {"OK": [], "UNAVAILABLE": []}
+        self._counts: Counter[str] = Counter()
+        self._open = 0
+
+    def wait(self, seconds: float) -> Outcome:
+        """Let some callers wait for each response."""
+        end = time.monotonic() + seconds
+
+        def caller(number: int) -> None:
+            while time.monotonic() < end:
+                self._send(number, timeout=60.0).exception()
+
+        threads = [threading.Thread(target=caller, args=(number,)) for number in range(CALLERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return self._outcome(0, seconds)
+
+    def flood(self, load: float, rate: float, seconds: float) -> Outcome:
+        """Send calls at a rate, whatever comes back."""
+        begun = time.monotonic()
+        sent = 0
+        while (now := time.monotonic() - begun) < seconds:
+            while sent < now * rate:
+                self._send(sent, timeout=DEADLINE)
+                sent += 1
+            time.sleep(0.001)
+        while self._open:
+            time.sleep(0.01)
+        return self._outcome(load, seconds)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for channel in self._channels:
+            channel.close()
+
+    def _send(self, number: int, timeout: float) -> Any:
+        begun = time.monotonic()
+
+        def ended(call: Any) -> None:
+            code = call.code().name
+            with self._lock:
+                self._open -= 1
+                self._counts[code] += 1
+                if code in self._times:
+                    self._times[code].append(time.monotonic() - begun)
+
+        with self._lock:
+            self._open += 1
+        call = self._calls[number % CONNECTIONS].future(self._request, timeout=timeout)
+        call.add_done_callback(ended)
+        return call
+
+    def _outcome(self, load: float, seconds: float) -> Outcome:
+        with self._lock:
+            times, counts = self._times, self._counts
+            self._times, self._counts = {"OK": [], "UNAVAILABLE": []}, Counter()
+        sent = max(sum(counts.values()), 1)
+        in_time = [each for each in times["OK"] if not load or each <= DEADLINE]
+        return Outcome(
+            load=load,
+            rate=round(sent / seconds, 1),
+            goodput=round(len(in_time) / seconds, 1),
+            rejected=round(counts["UNAVAILABLE"] / sent, 3),
+            late=round((sent - counts["UNAVAILABLE"] - len(in_time)) / sent, 3),
+            p50=_percentile(in_time, 50),
+            p99=_percentile(in_time, 99),
+            rejection_p99=_percentile(times["UNAVAILABLE"], 99),
+        )
+
+
+def _percentile(seconds: Sequence[float], percent: float) -> float:
+    return round(float(np.percentile(seconds, percent)) * 1000, 1) if seconds else 0.0
+
+
+@contextmanager
+def _probe(address: str, name: str) -> Iterator[dict[str, float]]:
+    """Make a call every 20 ms from a process of its own; at the end the figures are in what is yielded."""
+    command = [sys.executable, "-m", "benchmarks.overload", "--probe", address, name]
+    figures: dict[str, float] = {}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        yield figures
+        out, _ = process.communicate("")
+        figures.update(json.loads(out))
+
+
+def _run_probe(address: str, name: str) -> None:
+    ended = threading.Event()
+    times = []
+    with grpc.insecure_channel(address) as channel:
+        call: Any = channel.unary_unary(PROBES[name])
+        call(b"", timeout=60)
+        print("begun", flush=True)
+
+        def wait_for_the_end() -> None:
+            sys.stdin.read()
+            ended.set()
+
+        threading.Thread(target=wait_for_the_end, daemon=True).start()
+        while not ended.wait(0.02):
+            begun = time.monotonic()
+            call(b"", timeout=60)
+            times.append(time.monotonic() - begun)
+    print(json.dumps({"p99": _percentile(times, 99)}))
+
+
+def measure(engine: str, seconds: float, loads: Sequence[float] = LOADS) -> list[Outcome]:
+    """Measure a server's peak, and the loads after it; the first outcome is the peak's."""
+    outcomes = []
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab(folder=Path(folder), engine=engine, seconds=int(seconds))
+        with Server(lab, specs={"overload": network()}) as server, on_core(LOAD_CORE):
+            callers = Callers(server.address)
+            callers.wait(1.0)
+            peak = callers.wait(seconds)
+            outcomes.append(peak)
+            for load in loads:
+                with _probe(server.address, "health") as health, _probe(server.address, "list") as listing:
+                    outcome = callers.flood(load, load * peak.goodput, seconds)
+                figures = asdict(outcome) | {"health_p99": health["p99"], "list_p99": listing["p99"]}
+                outcomes.append(Outcome(**figures))
+            callers.close()
+    return outcomes
+
+
+def table(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return the outcomes as a table in Markdown."""
+    peak = outcomes[0].goodput
+    lines = [
+        "| load | sent/s | goodput/s | of peak | rejected | late | p50 | p99 | rejection p99 | health p99 | list p99 |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for each in outcomes:
+        name = f"{each.load:g} x" if each.load else f"{CALLERS} who wait"
+        probes = (f"{each.health_p99:g} ms", f"{each.list_p99:g} ms") if each.load else ("", "")
+        cells = [name, f"{each.rate:,.0f}", f"{each.goodput:,.0f}", f"{each.goodput / peak:.0%}"]
+        cells += [f"{each.rejected:.0%}", f"{each.late:.1%}", f"{each.p50:g} ms", f"{each.p99:g} ms"]
+        cells += [f"{each.rejection_p99:g} ms" if each.rejected else "", *probes]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def draw(by_engine: dict[str, list[Outcome]]) -> None:
+    """Write the curves for the documentation."""
+    loads = {engine: outcomes[1:] for engine, outcomes in by_engine.items()}
+    goodput = plots.Plot(
+        title="goodput by load",
+        x="calls sent, as a multiple of the peak",
+        y="calls in time, per cent of the peak",
+        lines={
+            engine: [(each.load, 100 * each.goodput / by_engine[engine][0].goodput) for each in outcomes]
+            for engine, outcomes in loads.items()
+        },
+        log_y=False,
+    )
+    latency = plots.Plot(
+        title="p99 by load",
+        x="calls sent, as a multiple of the peak",
+        y="milliseconds",
+        lines={
+            f"{engine}{what}": [(each.load, max(getattr(each, name), 0.1)) for each in outcomes]
+            for engine, outcomes in loads.items()
+            for what, name in ((", calls", "p99"), (", health", "health_p99"))
+        },
+    )
+    (FIGURES / "overload-goodput.svg").write_text(plots.svg(goodput))
+    (FIGURES / "overload-p99.svg").write_text(plots.svg(latency))
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
+    parser.add_argument("--engine", choices=("native", "grpcio"), action="append", help="default: both")
+    parser.add_argument("--seconds", type=float, default=8.0, help="duration of each load (default: %(default)s)")
+    parser.add_argument("--write-docs", action="store_true", help="write the curves of docs/explanation/overload.md")
+    parser.add_argument("--probe", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.probe:
+        _run_probe(*options.probe)
+        return
+    print(f"{machine.describe()['cpu']}; other processes use {machine.busy():.0%} of the cores")
+    by_engine = {}
+    for engine in options.engine or ("native", "grpcio"):
+        by_engine[engine] = measure(engine, options.seconds)
+        print("", f"engine {engine}", "", *table(by_engine[engine]), sep="\n")
+    if options.write_docs:
+        draw(by_engine)
+
+
+if __name__ == "__main__":
+    main()
