@@ -14,7 +14,7 @@ import nbclient
 import nbformat
 
 FOLDER: Final = Path(__file__).parent
-SOURCES: Final = ("article.py", "scikit_learn.py")
+SOURCES: Final = ("article.py", "scikit_learn.py", "why_no.py")
 DIGEST: Final = "source_sha256"
 """The key of a notebook's metadata that has the SHA-256 of its source."""
 

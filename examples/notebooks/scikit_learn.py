@@ -95,6 +95,9 @@ probabilities = np.array([row.probability for row in prediction.classifications]
 print("probability of the class that it chose, where it is wrong:", probabilities[wrong].round(2).tolist())
 print("and where it is right, the median:", np.median(probabilities[~wrong]).round(3))
 
+# %% [markdown]
+# Next: [why did it say no?](why_no.ipynb)
+
 # %%
 client.close()
 server.terminate()
