@@ -5,7 +5,7 @@
 
 from forwardpass.profiles.builder import ProfileBuilder
 from forwardpass.profiles.messages import MAX_PROFILE_BYTES, Subject, check_nodes, check_size, from_message, to_message
-from forwardpass.profiles.percentiles import describe, find_unusual, percentiles
+from forwardpass.profiles.percentiles import describe, find_unusual, mean_ranks, percentiles
 from forwardpass.profiles.values import Distribution, Profile, ProfileSummary, UnusualValue
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "describe",
     "find_unusual",
     "from_message",
+    "mean_ranks",
     "percentiles",
     "to_message",
 ]

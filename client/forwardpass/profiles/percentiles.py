@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from forwardpass.predictions import TraceValues
 from forwardpass.profiles.values import Distribution, Profile, UnusualValue
@@ -11,6 +12,9 @@ from forwardpass.tensors import Array
 
 TAIL: Final = 0.5
 """A percentile is unusual if it is at most this far from 0 or 100, so that one value in a hundred is."""
+
+_COMPARED: Final = 2**18
+"""The comparisons of quantiles and numbers that are held in memory."""
 
 
 def percentiles(profile: Profile, distribution: Distribution, values: Array) -> Array:
@@ -20,28 +24,47 @@ def percentiles(profile: Profile, distribution: Distribution, values: Array) -> 
     (the mean rank), interpolated between the quantiles. 0 is below and 100 above all that was seen, and no other value
     has them. NaN where a value is not finite, or the node had no finite values.
     """
-    quantiles = distribution.quantiles.astype(np.float64, copy=False)
+    return mean_ranks(profile, distribution.quantiles, values)
+
+
+def mean_ranks(profile: Profile, quantiles: Array, values: Array) -> Array:
+    """Return what `percentiles` does, for the nodes of one distribution or of several side by side.
+
+    Args:
+        profile: The profile.
+        quantiles: `(probabilities, nodes)`: the quantiles of the nodes, or NaN.
+        values: `(rows, nodes)`.
+    """
+    quantiles, numbers = (array.astype(np.float64, copy=False) for array in (quantiles, values))
     probabilities, last = profile.probabilities, len(profile.probabilities) - 1
-    numbers = values.astype(np.float64, copy=False)
-    smaller = np.zeros(numbers.shape, dtype=np.int64)
-    not_larger = np.zeros(numbers.shape, dtype=np.int64)
-    for quantile in quantiles:
-        smaller += quantile < numbers
-        not_larger += quantile <= numbers
-    low, high = np.clip(smaller - 1, 0, last), np.clip(smaller, 0, last)
-    below, above = np.take_along_axis(quantiles, low, axis=0), np.take_along_axis(quantiles, high, axis=0)
+    smaller, not_larger = _counts(quantiles, numbers)
+    low, high = np.maximum(smaller - 1, 0), np.minimum(smaller, last)
+    columns = np.arange(numbers.shape[1])
+    below, above = quantiles[low, columns] / 2, quantiles[high, columns] / 2
     with np.errstate(all="ignore"):
-        # Halved, since the distance of two finite numbers may be infinite.
-        share = (numbers / 2 - below / 2) / (above / 2 - below / 2)
+        # Of halves, since the distance of two finite numbers may be infinite.
+        share = (numbers / 2 - below) / (above - below)
         between = probabilities[low] + share * (probabilities[high] - probabilities[low])
-    among_equals = (probabilities[high] + probabilities[np.clip(not_larger - 1, 0, last)]) / 2
+    among_equals = (probabilities[high] + probabilities[np.maximum(not_larger - 1, 0)]) / 2
     found: Array = 100 * np.where(not_larger > smaller, among_equals, between)
     half_a_row = min(50 / profile.rows, 50.0)
-    found = np.clip(found, half_a_row, 100 - half_a_row)
-    found[numbers < quantiles[0]] = 0
-    found[numbers > quantiles[-1]] = 100
+    found = np.minimum(np.maximum(found, half_a_row), 100 - half_a_row)
+    found[not_larger == 0] = 0
+    found[smaller > last] = 100
     found[~np.isfinite(numbers) | np.isnan(quantiles[0])] = np.nan
     return found
+
+
+def _counts(quantiles: Array, numbers: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return how many quantiles are smaller than each number, and how many are not larger."""
+    smaller = np.empty(numbers.shape, dtype=np.intp)
+    not_larger = np.empty(numbers.shape, dtype=np.intp)
+    step = max(_COMPARED // quantiles.size, 1) if quantiles.size else len(numbers)
+    for start in range(0, len(numbers), step):
+        rows = slice(start, start + step)
+        smaller[rows] = (quantiles[:, np.newaxis] < numbers[rows]).sum(axis=0)
+        not_larger[rows] = (quantiles[:, np.newaxis] <= numbers[rows]).sum(axis=0)
+    return smaller, not_larger
 
 
 def find_unusual(trace: TraceValues, row: int) -> tuple[UnusualValue, ...]:
