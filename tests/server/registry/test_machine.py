@@ -15,12 +15,14 @@ from forwardpass.errors import (
     VersionInUseError,
     VersionNotFoundError,
 )
+from forwardpass.v1.profile_pb2 import Profile as ProfileMessage
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.support.memory_folder import memory_folder
+from tests.support.profile_messages import profile_message
 from tests.support.sample_networks import BUILTINS, tiny
 
 MAX_VERSIONS = 4
@@ -40,6 +42,8 @@ class Model:
         self.next: dict[str, int] = {}
         # The versions that each alias named, as rollbacks see them; the last one is current.
         self.named: dict[tuple[str, str], list[int]] = {}
+        # The rows of each profile, by name and number.
+        self.profiles: dict[tuple[str, int], int] = {}
         self.revision = len(BUILTINS)
 
     def point(self, name: str, alias: str, number: int) -> None:
@@ -127,6 +131,8 @@ class RegistryMachine(RuleBasedStateMachine):
         revision = self.registry.delete_network(name)
         for alias in [*self.model.aliases[name]]:
             self.model.forget(name, alias)
+        for number in self.model.weights[name]:
+            self.model.profiles.pop((name, number), None)
         del self.model.weights[name], self.model.aliases[name]
         self.changed(name)
         assert revision == self.model.revision
@@ -144,6 +150,7 @@ class RegistryMachine(RuleBasedStateMachine):
             return
         self.registry.delete_version(name, number)
         del weights[number]
+        self.model.profiles.pop((name, number), None)
         if aliases["latest"] == number:
             self.model.point(name, "latest", max(weights))
         self.changed(name)
@@ -192,6 +199,27 @@ class RegistryMachine(RuleBasedStateMachine):
             self.model.forget(name, alias)
             self.changed(name)
 
+    @rule(name=NAMES, number=NUMBERS, rows=st.integers(1, 3))
+    def set_profile(self, name: str, number: int, rows: int) -> None:
+        known = self.model.resolve(name, str(number))
+        if not isinstance(known, int):
+            self.expect(known, self.registry.profiles.set, name, str(number), ProfileMessage())
+            return
+        self.registry.profiles.set(name, str(number), profile_message(self.registry, name, number, rows))
+        if self.model.profiles.get((name, number)) != rows:
+            self.model.profiles[name, number] = rows
+            self.changed(name)
+
+    @rule(name=NAMES, reference=REFERENCES)
+    def delete_profile(self, name: str, reference: str) -> None:
+        number = self.model.resolve(name, reference)
+        if not isinstance(number, int):
+            self.expect(number, self.registry.profiles.delete, name, reference)
+            return
+        assert self.registry.profiles.delete(name, reference)[1] == number
+        if self.model.profiles.pop((name, number), None):
+            self.changed(name)
+
     @rule()
     def reopen(self) -> None:
         self.open()
@@ -210,6 +238,12 @@ class RegistryMachine(RuleBasedStateMachine):
                 for alias, number in network.aliases.items()
             )
             assert list(network.versions) == sorted(weights)
+            for version in network.versions.values():
+                rows = model.profiles.get((name, version.number))
+                row = network.profiles.get(version.number)
+                assert rows == (row.rows if row else None)
+                if rows is not None:
+                    assert registry.profiles.read(version).outputs.maxima.tolist() == [rows]
             for reference in ("", *network.aliases, *map(str, weights)):
                 number = model.resolve(name, reference or "latest")
                 assert isinstance(number, int)

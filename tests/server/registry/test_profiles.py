@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from forwardpass.errors import (
     InvalidFieldError,
@@ -12,7 +11,7 @@ from forwardpass.errors import (
     ProfileNotFoundError,
     VersionNotFoundError,
 )
-from forwardpass.profiles import Distribution, Profile, to_message
+from forwardpass.profiles import to_message
 from forwardpass.v1.profile_pb2 import Profile as ProfileMessage
 from forwardpass_server.registry import (
     CopyError,
@@ -28,30 +27,12 @@ from forwardpass_server.registry.storage.tables import profiles
 from sqlalchemy import create_engine, func, select, text
 
 from tests.server.registry.conftest import Place
+from tests.support.profile_messages import profile_message
 from tests.support.sample_networks import tiny
 
 
 def message(registry: Registry, number: int = 1, rows: int = 5) -> ProfileMessage:
-    """A profile of a version of `net`, with the number of rows as its largest values."""
-    loaded = registry.load(registry.version("net", str(number)))
-
-    def distribution(name: str, nodes: tuple[str, ...]) -> Distribution:
-        ends = np.stack([np.zeros(len(nodes)), np.full(len(nodes), float(rows))])
-        nothing = np.zeros(len(nodes))
-        return Distribution(name=name, nodes=nodes, quantiles=ends, means=nothing, zeros=nothing, non_finite=nothing)
-
-    layers = zip(loaded.plan.layers, loaded.nodes, strict=True)
-    made = Profile(
-        network="net",
-        version=number,
-        digest=loaded.digest,
-        rows=rows,
-        probabilities=np.array([0.0, 1.0]),
-        inputs=distribution("inputs", loaded.input_names),
-        layers=tuple(distribution(layer.name, nodes) for layer, nodes in layers),
-        outputs=distribution("outputs", loaded.output_names),
-    )
-    return to_message(made)
+    return profile_message(registry, "net", number, rows)
 
 
 @pytest.fixture
