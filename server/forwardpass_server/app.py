@@ -50,7 +50,7 @@ from forwardpass_server.rpc import (
     prediction_service,
     reflection_services,
 )
-from forwardpass_server.serving import BatchingPolicy, Dispatcher, Predictor, Shadows, Workers
+from forwardpass_server.serving import BatchingPolicy, Dispatcher, Predictor, Shadows, Workers, lower_priority
 from forwardpass_server.settings import BadSettingsError, Settings
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def _rest(
 def _view(settings: Settings, server: Server) -> "ViewServer | None":
     if settings.view_listen is None:
         return None
-    from forwardpass.view import ViewServer, local_endpoint  # noqa: PLC0415 - an optional dependency
+    from forwardpass.view import ViewLimits, ViewServer, local_endpoint  # noqa: PLC0415 - an optional dependency
 
     return ViewServer(
         local_endpoint(server.private_address(), timeout=settings.call_timeout),
@@ -298,7 +298,8 @@ def _view(settings: Settings, server: Server) -> "ViewServer | None":
         name="",
         certificate=settings.tls_certificate,
         key=settings.tls_key,
-        max_request_bytes=settings.max_request_bytes,
+        limits=ViewLimits(max_request_bytes=settings.max_request_bytes, max_bytes=settings.memory.page),
+        start_thread=lower_priority,
     )
 
 

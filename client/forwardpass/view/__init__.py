@@ -7,6 +7,7 @@ something are not served.
 The static files are built from client/page by `make page`.
 """
 
+from forwardpass.view.limits import ViewLimits
 from forwardpass.view.server import ViewServer, local_endpoint
 
-__all__ = ["ViewServer", "local_endpoint"]
+__all__ = ["ViewLimits", "ViewServer", "local_endpoint"]

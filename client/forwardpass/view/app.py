@@ -22,28 +22,19 @@ from forwardpass.view.browser_rules import check_host, check_origin
 from forwardpass.view.caller import REQUEST_ID, caller_of, request_id_of
 from forwardpass.view.capacity import Capacity, Share
 from forwardpass.view.errors import GatewayError, error_response
+from forwardpass.view.limits import ViewLimits
 from forwardpass.view.responses import NO_STORE, JsonResponse, LinesResponse
 from forwardpass.view.static_files import INDEX, load_static_files
-from forwardpass.view.transcoding import read_request, to_json
+from forwardpass.view.transcoding import estimated_bytes, read_request, to_json
 from forwardpass.view.upstream import Upstream
 from forwardpass.view.watch import WATCH, first_of, lines
 
 log = logging.getLogger(__name__)
 
-MAX_REQUESTS: Final = 64
-"""Requests whose bodies have arrived, in progress at once."""
-MAX_WATCHES: Final = 100
-"""Watches at once."""
-MAX_BYTES: Final = 256 * 2**20
-"""Bytes that all requests hold at once, by estimate."""
-BODY_COST: Final = 8
-"""Bytes that a request holds for each byte of its body, as JSON, as objects of Python and as a message."""
 RESPONSE_COST: Final = 3
 """Bytes that a request holds for each byte of the response's message, the message and its JSON."""
 INLINE_BYTES: Final = 16 * 1024
 """Bytes of the largest message that the event loop converts; threads convert larger ones."""
-BODY_SECONDS: Final = 60.0
-"""Seconds in which a body must arrive."""
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -52,22 +43,30 @@ Handler = Callable[[Request], Awaitable[Response]]
 class ViewApp:
     """The page and its API as an ASGI application. Made inside the event loop."""
 
-    def __init__(self, upstream: Upstream, *, listen_host: str | None, max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        listen_host: str | None,
+        limits: ViewLimits,
+        start_thread: Callable[[], None],
+    ) -> None:
         """Make an application.
 
         Args:
             upstream: The server whose networks are shown.
             listen_host: The host at which the application is served, if only this machine can reach it, else None.
-            max_request_bytes: The largest body in bytes.
+            limits: What requests may hold.
+            start_thread: Called by each thread that converts messages, when it starts.
         """
         self._upstream = upstream
         self._listen_host = listen_host
-        self._max_request_bytes = max_request_bytes
-        self._bytes = Capacity(MAX_BYTES, of="bytes")
-        self._requests = Capacity(MAX_REQUESTS, of="requests")
-        self._watches = Capacity(MAX_WATCHES, of="watches")
+        self._limits = limits
+        self._bytes = Capacity(limits.max_bytes, of="bytes")
+        self._requests = Capacity(limits.max_requests, of="requests")
+        self._watches = Capacity(limits.max_watches, of="watches")
         self._ending = asyncio.Event()
-        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="view")
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="view", initializer=start_thread)
         self._files = load_static_files()
         self._bindings = (WATCH, *bindings())
         self.asgi = Starlette(
@@ -129,7 +128,7 @@ class ViewApp:
         with self._bytes.share() as share:
             body = await self._body(request, share) if binding.has_body else b""
             with self._requests.share(1):
-                share.take((BODY_COST - 1) * len(body))
+                self._take_for_conversion(share, body)
                 message = await self._in_thread(
                     len(body), lambda: read_request(binding, request.path_params, query, body)
                 )
@@ -157,7 +156,7 @@ class ViewApp:
         if request.method == "HEAD":
             await changes.aclose()
             first = None
-        return LinesResponse(lines(first, changes, self._ending), share)
+        return LinesResponse(lines(first, changes, self._ending, self._limits.heartbeat_seconds), share)
 
     async def _reject_write(self, binding: Binding, _: Request) -> Response:
         """Reject a method that changes something."""
@@ -187,36 +186,46 @@ class ViewApp:
 
     async def _body(self, request: Request, share: Share) -> bytes:
         """Receive a body; the share takes its bytes as they come."""
-        limit = self._max_request_bytes
-        too_large = GatewayError(
-            StatusCode.RESOURCE_EXHAUSTED,
-            f"the body has more than {limit:,} bytes, the most that is accepted here; send fewer rows in each request",
-            http_status=413,
-            headers={"connection": "close"},
-        )
+        limit, seconds = self._limits.max_request_bytes, self._limits.body_seconds
         if int(request.headers.get("content-length", "0")) > limit:
-            raise too_large
+            raise _too_large(f"has more than {limit:,} bytes, the most that is")
         body = bytearray()
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(seconds):
                 async for chunk in request.stream():
                     share.take(len(chunk))
                     body += chunk
                     if len(body) > limit:
-                        raise too_large
+                        raise _too_large(f"has more than {limit:,} bytes, the most that is")
         except TimeoutError:
             raise GatewayError(
                 StatusCode.DEADLINE_EXCEEDED,
-                f"the body did not come within {BODY_SECONDS:g} s",
+                f"the body did not come within {seconds:g} s",
                 headers={"connection": "close"},
             ) from None
         return bytes(body)
+
+    def _take_for_conversion(self, share: Share, body: bytes) -> None:
+        """Take what a body needs while it is converted."""
+        size = estimated_bytes(body)
+        if size > self._limits.max_bytes // 2:
+            raise _too_large("has more values than are")
+        share.take(size)
 
     async def _in_thread(self, size: int, work: Callable[[], T]) -> T:
         """Convert a message of a size in bytes: in the event loop if it is small, else in a thread."""
         if size <= INLINE_BYTES:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _too_large(excess: str) -> GatewayError:
+    return GatewayError(
+        StatusCode.RESOURCE_EXHAUSTED,
+        f"the body {excess} accepted here; send fewer rows in each request, or `data` instead of `values`",
+        http_status=413,
+        headers={"connection": "close"},
+    )
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

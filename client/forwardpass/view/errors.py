@@ -84,7 +84,7 @@ def from_rpc_error(error: Any, *, target: str, timeout: float | None, max_respon
     if code is StatusCode.DEADLINE_EXCEEDED:
         within = "in time" if timeout is None else f"within {timeout:g} s"
         return GatewayError(code, f"{target} did not respond {within}")
-    if code is StatusCode.RESOURCE_EXHAUSTED and "Received message larger than max" in (error.details() or ""):
+    if code is StatusCode.RESOURCE_EXHAUSTED and f"vs. {max_response_bytes})" in (error.details() or ""):
         return GatewayError(
             code, f"the response has more than {max_response_bytes:,} bytes, the most that is passed on here"
         )

@@ -1,5 +1,6 @@
 """The page's HTTP server."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -8,10 +9,14 @@ from forwardpass.http_server import HttpServer
 from forwardpass.listening import is_loopback
 from forwardpass.view.app import ViewApp
 from forwardpass.view.browser_rules import HEADERS
+from forwardpass.view.limits import ViewLimits
 from forwardpass.view.upstream import Upstream
 
-MAX_REQUEST_BYTES: Final = 16 * 2**20
-"""Bytes of the largest body, by default."""
+DEFAULT_LIMITS: Final = ViewLimits()
+
+
+def _nothing() -> None:
+    pass
 
 
 def local_endpoint(address: str, *, timeout: float | None) -> Endpoint:
@@ -35,7 +40,8 @@ class ViewServer:
         name: str,
         certificate: Path | None = None,
         key: Path | None = None,
-        max_request_bytes: int = MAX_REQUEST_BYTES,
+        limits: ViewLimits = DEFAULT_LIMITS,
+        start_thread: Callable[[], None] = _nothing,
     ) -> None:
         """Make a server; `start` lets it listen.
 
@@ -45,12 +51,16 @@ class ViewServer:
             name: That server's address as the page says it.
             certificate: The file of the certificate chain, PEM; None without TLS.
             key: The file of its private key, PEM; None without TLS.
-            max_request_bytes: The largest body in bytes.
+            limits: What requests may hold.
+            start_thread: Called by each thread that converts messages, when it starts.
         """
         self._upstream = Upstream(endpoint, name=name)
         host = address.rpartition(":")[0].strip("[]")
         self._app = ViewApp(
-            self._upstream, listen_host=host if is_loopback(address) else None, max_request_bytes=max_request_bytes
+            self._upstream,
+            listen_host=host if is_loopback(address) else None,
+            limits=limits,
+            start_thread=start_thread,
         )
         self._server = HttpServer(self._app, address, certificate=certificate, key=key, headers=HEADERS)
 

@@ -15,6 +15,12 @@ from forwardpass.view.errors import GatewayError
 _BOOLEANS: Final = {"true": True, "false": False}
 _MAX_MESSAGE_LENGTH: Final = 500
 
+# Measured on bodies of such values, in a process that was told to convert them.
+_BYTES_PER_BYTE: Final = 4
+_BYTES_PER_OBJECT: Final = 500
+_BYTES_PER_ARRAY: Final = 150
+_BYTES_PER_VALUE: Final = 100
+
 
 def read_request(binding: Binding, path: Mapping[str, str], query: Iterable[tuple[str, str]], body: bytes) -> Message:
     """Return the request of a method.
@@ -41,6 +47,20 @@ def read_request(binding: Binding, path: Mapping[str, str], query: Iterable[tupl
         if given and given != getattr(message, name):
             raise _invalid(f"the path says that {name} is {value!r:.80}, the body that it is {given!r:.80}")
     return message
+
+
+def estimated_bytes(body: bytes) -> int:
+    """Estimate the bytes that a body of JSON takes while it is converted: as text, as objects of Python, as a message.
+
+    A short text may become a hundred times as large. Most is taken by objects, then arrays, then any other value;
+    commas in texts are counted too.
+    """
+    return (
+        _BYTES_PER_BYTE * len(body)
+        + _BYTES_PER_OBJECT * body.count(b"{")
+        + _BYTES_PER_ARRAY * body.count(b"[")
+        + _BYTES_PER_VALUE * body.count(b",")
+    )
 
 
 def to_json(message: Message) -> bytes:

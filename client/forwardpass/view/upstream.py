@@ -101,4 +101,5 @@ class Upstream:
         return ((AUTHORIZATION, caller.authorization), *request_id)
 
     def _error(self, error: Any, timeout: float | None) -> GatewayError:
-        return from_rpc_error(error, target=self._name, timeout=timeout, max_response_bytes=MAX_RESPONSE_BYTES)
+        target = self._name or "the server"
+        return from_rpc_error(error, target=target, timeout=timeout, max_response_bytes=MAX_RESPONSE_BYTES)

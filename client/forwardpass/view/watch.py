@@ -23,9 +23,6 @@ WATCH: Final = Binding(
 )
 """The one stream. Its proto declares no path, since Envoy would make one JSON array of it, which never ends."""
 
-HEARTBEAT_SECONDS: Final = 15.0
-"""Seconds without a change after which an empty line follows, so that a client that has gone is noticed."""
-
 
 async def first_of(changes: AsyncIterator[Message]) -> Message | None:
     """Return the next change, or None at the end."""
@@ -33,7 +30,7 @@ async def first_of(changes: AsyncIterator[Message]) -> Message | None:
 
 
 async def lines(
-    first: Message | None, changes: AsyncGenerator[Message, None], ending: asyncio.Event
+    first: Message | None, changes: AsyncGenerator[Message, None], ending: asyncio.Event, heartbeat_seconds: float
 ) -> AsyncIterator[bytes]:
     """Yield a line for each change; if the watch fails, the last line is the error.
 
@@ -41,6 +38,7 @@ async def lines(
         first: The first change.
         changes: Those after it.
         ending: Ends the lines when it is set.
+        heartbeat_seconds: Seconds without a change after which an empty line follows.
     """
     ended = asyncio.ensure_future(ending.wait())
     pending: asyncio.Future[Message | None] | None = None
@@ -49,7 +47,7 @@ async def lines(
         while change is not None:
             yield to_json(change) + b"\n"
             pending = asyncio.ensure_future(first_of(changes))
-            while not await _first_done(pending, ended):
+            while not await _is_done(heartbeat_seconds, pending, ended):
                 yield b"\n"
             if ended.done():
                 break
@@ -65,7 +63,7 @@ async def lines(
         await changes.aclose()
 
 
-async def _first_done(*waiting: asyncio.Future[Any]) -> bool:
-    """Wait until one of several is done, or the time for a heartbeat has come; return whether one is done."""
-    done, _ = await asyncio.wait(waiting, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+async def _is_done(seconds: float, *waiting: asyncio.Future[Any]) -> bool:
+    """Wait until one of several is done, or the seconds are over; return whether one is done."""
+    done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)

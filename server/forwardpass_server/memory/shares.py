@@ -31,6 +31,11 @@ class MemoryShares:
         """Bytes of networks that are uploaded: three eighths, since one network may take 285 MB."""
         return 3 * self.max_memory // 8
 
+    @property
+    def page(self) -> int:
+        """Bytes of the requests and responses of the page: a quarter."""
+        return self.max_memory // 4
+
 
 def default_max_memory() -> int:
     """Return a quarter of the container's or machine's memory, from 256 MiB to 1 GiB."""

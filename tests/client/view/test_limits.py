@@ -1,13 +1,14 @@
 """The limits of the page, made small: of what is in progress, of what arrives slowly, and of what is not read."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from forwardpass.view import ViewServer, app, local_endpoint, watch
+from forwardpass.view import ViewLimits, ViewServer, app, local_endpoint, transcoding
 
 from tests.support.plain_http import HttpResponse
 from tests.support.server_process import ServerProcess
@@ -64,9 +65,11 @@ Connect = Callable[[], Any]
 
 
 @asynccontextmanager
-async def viewing(server: ServerProcess) -> AsyncIterator[tuple[Connect, ViewServer]]:
+async def viewing(server: ServerProcess, **limits: Any) -> AsyncIterator[tuple[Connect, ViewServer]]:
     """Serve the page in this process; yield what opens connections to it."""
-    page = ViewServer(local_endpoint(server.address, timeout=60), "127.0.0.1:0", name=server.address)
+    page = ViewServer(
+        local_endpoint(server.address, timeout=60), "127.0.0.1:0", name=server.address, limits=ViewLimits(**limits)
+    )
     port = int((await page.start()).rpartition(":")[2])
     opened: list[Connection] = []
 
@@ -94,11 +97,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_bodies_that_arrive_hold_a_bounded_number_of_bytes(
-    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app, "MAX_BYTES", 100_000)
-    async with viewing(server) as (connect, page):
+async def test_bodies_that_arrive_hold_a_bounded_number_of_bytes(server: ServerProcess) -> None:
+    async with viewing(server, max_bytes=100_000) as (connect, page):
         for _ in range(2):
             await (await connect()).send(PREDICT, b" " * 45_000, missing=1_000)
         await until(lambda: taken(page) == 90_000)
@@ -115,9 +115,8 @@ async def test_bodies_that_arrive_hold_a_bounded_number_of_bytes(
     assert taken(page) == 0
 
 
-async def test_a_body_that_does_not_come_is_given_up(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "BODY_SECONDS", 0.2)
-    async with viewing(server) as (connect, page):
+async def test_a_body_that_does_not_come_is_given_up(server: ServerProcess) -> None:
+    async with viewing(server, body_seconds=0.2) as (connect, page):
         connection = await connect()
         await connection.send(PREDICT, b"{", missing=1)
         response = await connection.response()
@@ -126,14 +125,14 @@ async def test_a_body_that_does_not_come_is_given_up(server: ServerProcess, monk
         assert taken(page) == 0
 
 
-async def test_responses_hold_their_bytes_until_they_are_read(
-    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_responses_hold_their_bytes_until_they_are_read(server: ServerProcess) -> None:
     rows = 100_000
-    large = json.dumps({"tensor": {"shape": [rows, 2], "values": [1] * (2 * rows)}}).encode()
+    data = base64.b64encode(bytes(16 * rows)).decode()
+    large = json.dumps({"tensor": {"dtype": "DATA_TYPE_FLOAT64", "shape": [rows, 2], "data": data}}).encode()
     size = 9 * rows * 8  # of a row: the inputs, the output, and of its three nodes the weighted sum and the activation
-    monkeypatch.setattr(app, "MAX_BYTES", len(large) * app.BODY_COST + size * app.RESPONSE_COST + 10_000)
-    async with viewing(server) as (connect, page):
+    # For one response and a half.
+    room = 2 * transcoding.estimated_bytes(large) + size * app.RESPONSE_COST * 3 // 2
+    async with viewing(server, max_bytes=room) as (connect, page):
         unread = await connect()
         await unread.send(TRACE, large)
         await until(lambda: taken(page) >= size * app.RESPONSE_COST)
@@ -151,9 +150,21 @@ async def test_responses_hold_their_bytes_until_they_are_read(
         await until(lambda: taken(page) == 0)
 
 
-async def test_one_watch_too_many(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "MAX_WATCHES", 1)
-    async with viewing(server) as (connect, _):
+async def test_a_body_that_would_become_too_many_objects(server: ServerProcess) -> None:
+    values = b",".join([b"1"] * 4_000_000)
+    objects = b",".join([b"{}"] * 1_000_000)
+    async with viewing(server) as (connect, page):
+        for body in (b'{"tensor": {"values": [%b]}}' % values, b'{"rows": {"rows": [%b]}}' % objects):
+            connection = await connect()
+            await connection.send(PREDICT, body)
+            response = await connection.response()
+            assert (response.status, response.document["code"]) == (413, 8)
+            assert "more values than are accepted here" in response.document["message"]
+        assert taken(page) == 0
+
+
+async def test_one_watch_too_many(server: ServerProcess) -> None:
+    async with viewing(server, max_watches=1) as (connect, _):
         first, second = await connect(), await connect()
         await first.send(WATCH)
         assert (await first.response()).status == 200
@@ -168,9 +179,8 @@ async def test_one_watch_too_many(server: ServerProcess, monkeypatch: pytest.Mon
         assert response.status == 200
 
 
-async def test_a_watch_without_a_change_has_heartbeats(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "HEARTBEAT_SECONDS", 0.05)
-    async with viewing(server) as (connect, _):
+async def test_a_watch_without_a_change_has_heartbeats(server: ServerProcess) -> None:
+    async with viewing(server, heartbeat_seconds=0.05) as (connect, _):
         connection = await connect()
         await connection.send(WATCH.replace(b":watch", b":watch?namePrefix=nobody-"))
         assert (await connection.response()).status == 200
