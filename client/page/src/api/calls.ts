@@ -55,8 +55,8 @@ export interface Calls {
   /** Predict each row on its own: a row that is rejected leaves the others alone. */
   predictEach(version: Version, rows: readonly (readonly Cell[])[]): Promise<PredictResult[]>;
   trace(version: Version, rows: readonly (readonly Cell[])[], layers?: readonly string[]): Promise<TraceResponse>;
-  /** Divide the outputs of a row, or its chosen class, among the inputs. */
-  explain(version: Version, row: readonly Cell[], method: Method): Promise<ExplainResponse>;
+  /** Divide the outputs of a row, or its chosen class, among the inputs; the baseline is another row, or the means. */
+  explain(version: Version, row: readonly Cell[], method: Method, baseline?: readonly Cell[]): Promise<ExplainResponse>;
 }
 
 export function callsBy(send: Send): Calls {
@@ -106,12 +106,14 @@ export function callsBy(send: Send): Calls {
         layers,
         ...(version.profileRows > 0 ? { percentiles: true } : {}),
       }),
-    explain: (version, row, method) =>
+    explain: (version, row, method, baseline) =>
       send(`${path(version.network)}:explain`, {
         ...which(version),
         ...inputsOf(version, [row]),
         method: `ATTRIBUTION_METHOD_${method.toUpperCase()}`,
-        ...(WITHOUT_BASELINE.includes(method) ? {} : { baseline: { standard: "STANDARD_BASELINE_MEANS" } }),
+        ...(WITHOUT_BASELINE.includes(method)
+          ? {}
+          : { baseline: baseline ? inputsOf(version, [baseline]) : { standard: "STANDARD_BASELINE_MEANS" } }),
         ...(method === "integrated_gradients" ? { tolerance: COMPLETENESS } : {}),
       }),
   };

@@ -176,6 +176,8 @@ function LabelledCell(props: BlockProps & { node: number; largest: number }) {
   const box = boxOf(props, node);
   return (
     <g class={`node cell ${look.classes}`} {...buttonOf(look, props)}>
+      {/* So that its name is as good to point at as its cell. */}
+      <rect x={block.x} width={block.width} y={box.y} height={box.height} fill="none" pointer-events="all" />
       <rect class="body" {...box} />
       <rect class="tint" {...box} fill-opacity={opacityOf(look)} />
       {isRinged(look) && <rect class="ring" {...box} />}

@@ -3,8 +3,10 @@
 import { effect, signal } from "@preact/signals";
 import type { Calls, Method } from "../api/calls";
 import { ApiError } from "../api/http";
+import type { Cell } from "../network/features";
 import { type Shares, sharesOf } from "../network/shares";
 import type { Version } from "../network/version";
+import type { Comparison } from "./address";
 import { Latest } from "./latest";
 import type { Traced } from "./store";
 
@@ -13,11 +15,19 @@ const REST_MS = 150;
 export interface Page {
   readonly calls: Calls;
   readonly traced: { readonly value: Traced | undefined };
+  readonly comparison: { readonly value: Comparison | undefined };
+}
+
+/** The shares of a version's row, and whether its baseline is the row that is compared with it. */
+export interface Found {
+  readonly version: Version;
+  readonly shares: readonly Shares[];
+  readonly isCompared: boolean;
 }
 
 export class Explanation {
   readonly method = signal<Method>("integrated_gradients");
-  readonly found = signal<{ readonly version: Version; readonly shares: readonly Shares[] } | undefined>(undefined);
+  readonly found = signal<Found | undefined>(undefined);
   readonly error = signal("");
   /** Whether the server has the method Explain and the token its scope. */
   readonly isAvailable = signal(true);
@@ -32,18 +42,19 @@ export class Explanation {
 
   start(): void {
     effect(() => {
-      const [traced, method] = [this.#page.traced.value, this.method.value];
+      const [traced, method, comparison] = [this.#page.traced.value, this.method.value, this.#page.comparison.value];
+      const baseline = comparison?.kind === "row" ? comparison.row : undefined;
       clearTimeout(this.#timer);
       if (traced && this.isAvailable.value) {
-        this.#timer = setTimeout(() => this.#explaining.run(() => this.#explain(traced, method)), REST_MS);
+        this.#timer = setTimeout(() => this.#explaining.run(() => this.#explain(traced, method, baseline)), REST_MS);
       }
     });
   }
 
-  async #explain({ version, row }: Traced, method: Method): Promise<void> {
+  async #explain({ version, row }: Traced, method: Method, baseline: readonly Cell[] | undefined): Promise<void> {
     try {
-      const shares = sharesOf(version, await this.#page.calls.explain(version, row, method));
-      this.found.value = { version, shares };
+      const shares = sharesOf(version, await this.#page.calls.explain(version, row, method, baseline));
+      this.found.value = { version, shares, isCompared: baseline !== undefined };
       this.error.value = "";
     } catch (error) {
       this.found.value = undefined;

@@ -72,7 +72,7 @@ function Selected({ store, traced, place }: { store: Store; traced: Traced; plac
         {sumInWords(sum, { terms: 4 })}
         {activationInWords(sum) && <span>{activationInWords(sum)}</span>}
       </p>
-      {usual && <p class={isUnusual(percentile) ? "unusual" : "note"}>{usual}</p>}
+      {usual && <p class={isUnusual(percentile) ? "odd" : "note"}>{usual}</p>}
       {spread && <Distribution values={spread.values} value={sum.value} />}
       {sum.terms.length > 0 && <Incoming sum={sum} />}
       <Outgoing traced={traced} place={place} />

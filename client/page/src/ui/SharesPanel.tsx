@@ -49,12 +49,19 @@ export function SharesPanel({ store, version }: { store: Store; version: Version
         )}
       </div>
       {explanation.error.value && <p class="note warn">{explanation.error.value}</p>}
-      {shares && <SharesTable shares={shares} />}
+      {shares && (
+        <SharesTable shares={shares} baselineName={found?.isCompared ? "for the other row" : "at the means"} />
+      )}
     </section>
   );
 }
 
-function SharesTable({ shares: { shares, value, baseline, unit } }: { shares: Shares }) {
+interface SharesTableProps {
+  shares: Shares;
+  baselineName: string;
+}
+
+function SharesTable({ shares: { shares, value, baseline, unit }, baselineName }: SharesTableProps) {
   const shown = shares.slice(0, MAX_SHARES);
   const rest = shares.slice(MAX_SHARES);
   const most = Math.max(...shares.map((share) => Math.abs(share.amount)));
@@ -73,7 +80,7 @@ function SharesTable({ shares: { shares, value, baseline, unit } }: { shares: Sh
         </tr>
       </thead>
       <tbody>
-        {baseline !== undefined && <Total name="at the means" value={baseline} unit={unit} />}
+        {baseline !== undefined && <Total name={baselineName} value={baseline} unit={unit} />}
         {shown.map((share) => (
           <tr key={share.name}>
             <th scope="row" title={share.name}>

@@ -67,6 +67,8 @@ run({
     await page.selectOption("#input-3", { label: "yes" });
     await page.fill("#input-1", "32");
     await outputs(page, "7250");
+    await page.locator(".shares .total", { hasText: "7250" }).waitFor();
+    const shares = await page.locator(".shares tbody tr").allTextContents();
     await page.fill("#input-1", "70");
     const warning = await page.locator(".results .warn").textContent();
     await page.check(".missing input");
@@ -75,7 +77,21 @@ run({
     await page.selectOption("#input-2", { label: "any other (taken as no value)" });
     await page.waitForFunction((before) => document.querySelector(".results dd").textContent !== before, missing);
     const unknown = await page.locator(".results dd").textContent();
-    return { warning, missing, unknown, names: await page.locator("svg.diagram .value").allTextContents() };
+    return { shares, warning, missing, unknown, names: await page.locator("svg.diagram .value").allTextContents() };
+  },
+
+  // Look at how usual a value is, by the version's profile.
+  async usual(open, { network, value, unusual }) {
+    const page = await open(`#network=${network}`);
+    await page.locator("svg.diagram").waitFor();
+    await page.fill("#input-0", value);
+    await page.click(node(-1, 0));
+    await page.locator(".node-panel .note", { hasText: "of the profile" }).waitFor();
+    const words = await page.locator(".node-panel .note", { hasText: "of the profile" }).textContent();
+    await page.fill("#input-0", unusual);
+    await page.locator(".node-panel .odd").waitFor();
+    const odd = await page.locator(".node-panel .odd").textContent();
+    return { words, odd, marked: await page.locator("svg.diagram .unusual").count() };
   },
 
   // Wait for a version that is registered meanwhile; the first line that is printed says that the page is there.
