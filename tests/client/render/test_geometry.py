@@ -12,6 +12,8 @@ from forwardpass.render.fonts import fit, text_width
 from forwardpass.render.layout import Vertex, arrange
 from forwardpass.render.layout.layering import assign_layers
 from forwardpass.render.layout.ordering import count_crossings, neighbours, order_layers
+from forwardpass.render.scene.curves import way
+from forwardpass.render.scene.folding import fold
 from forwardpass.spec import NetworkSpec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,6 +137,28 @@ def random_edges(rng: random.Random, count: int) -> tuple[list[Vertex], list[tup
         for source in rng.sample(range(target), min(target, rng.randint(0, 3)))
     }
     return vertices, sorted(edges)
+
+
+@pytest.mark.parametrize("depth", [30, 100])
+def test_edges_between_columns_meet_no_vertex(depth: int) -> None:
+    vertices = [Vertex(key=f"v{index}", width=70, height=150) for index in range(depth)]
+    edges = [(f"v{index}", f"v{index + 1}") for index in range(depth - 1)]
+    edges += [(f"v{index}", f"v{index + 3}") for index in range(0, depth - 3, 3)]
+    layout = arrange(vertices, edges, layer_gap=30, gap=16, lane=8)
+    folded = fold(layout, gap=30)
+    assert len(folded.starts) > 1
+    corners = [folded.place(*layout.corners[vertex.key]) for vertex in vertices]
+    assert all(0 <= down <= folded.height - 70 for down, _ in corners)
+    for edge in edges:
+        (along, across), end = layout.corners[edge[0]], layout.corners[edge[1]]
+        points = way((along + 70, across + 75), layout.routes[edge], (end[0], end[1] + 75))
+        for (down, right), (next_down, next_right) in itertools.pairwise(folded.lead(points, edge[0])):
+            if down != next_down and right != next_right:
+                continue  # A bend, which keeps to the gap between two layers.
+            for top, left in corners:
+                above = max(down, next_down) <= top + 1e-6 or min(down, next_down) >= top + 70 - 1e-6
+                beside = max(right, next_right) <= left + 1e-6 or min(right, next_right) >= left + 150 - 1e-6
+                assert above or beside, edge
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40))

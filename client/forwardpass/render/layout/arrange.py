@@ -48,14 +48,14 @@ class Arrangement:
         routes: The way of each edge.
         width: Of the whole, along the flow.
         height: Of the whole, across it.
-        layer_count: How many layers there are.
+        layers: Where each layer begins and ends along the flow.
     """
 
     corners: Mapping[str, tuple[float, float]]
     routes: Mapping[Edge, Route]
     width: float
     height: float
-    layer_count: int
+    layers: tuple[tuple[float, float], ...]
 
 
 def arrange(
@@ -102,5 +102,5 @@ def arrange(
         routes={(source, target): route(source, target) for source, target in edges},
         width=starts[-1] + widths[-1] if starts else 0.0,
         height=max((centers[place] + heights[place] / 2 for place in heights), default=0.0),
-        layer_count=len(order),
+        layers=tuple((start, start + width) for start, width in zip(starts, widths, strict=True)),
     )

@@ -54,17 +54,15 @@ def curve(points: Sequence[Point], *, swap: bool = False, begin: str = "M") -> s
     return "".join(parts)
 
 
-def band(upper: Sequence[Point], lower: Sequence[Point], *, swap: bool = False) -> str:
+def band(upper: Sequence[Point], lower: Sequence[Point]) -> str:
     """Return the path around a band between two ways."""
-    return curve(upper, swap=swap) + curve(list(reversed(lower)), swap=swap, begin="L") + "Z"
+    return curve(upper) + curve(list(reversed(lower)), begin="L") + "Z"
 
 
-def arrow(tip: Point, *, swap: bool = False) -> str:
-    """Return the path of an arrow's head, which points along the flow."""
-    x, y = tip
-    corners = [(x, y), (x - 7, y - 3.5), (x - 7, y + 3.5)]
-    if swap:
-        corners = [(second, first) for first, second in corners]
+def arrow(tip: Point) -> str:
+    """Return the path of an arrow's head that points down, at `(along, across)`."""
+    y, x = tip
+    corners = [(x, y), (x - 3.5, y - 7), (x + 3.5, y - 7)]
     return "M" + "L".join(f"{number_text(first)} {number_text(second)}" for first, second in corners) + "Z"
 
 

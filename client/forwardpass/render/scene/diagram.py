@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 from forwardpass.render.graphs.values import Bundle, Edge, Graph
 from forwardpass.render.layout import Arrangement, Route, Vertex, arrange
 from forwardpass.render.scene import curves
-from forwardpass.render.scene.blocks import PAD, PlacedBlock, draw_block, draw_summary
+from forwardpass.render.scene.blocks import PAD, PlacedBlock, draw_block
+from forwardpass.render.scene.overview import draw_overview
 from forwardpass.render.scene.shapes import Box, Drawing, Group, Path, Rect, Shape, Text
 
 if TYPE_CHECKING:
     from forwardpass.render.palette import Role
 
+_GAP: Final = 22.0
 _LANE: Final = 16.0
 _MIN_WIDTH: Final = 0.75
 _MAX_WIDTH: Final = 6.0
@@ -30,81 +32,40 @@ class _Placed:
     graph: Graph
     blocks: Mapping[str, PlacedBlock]
     layout: Arrangement
-    swap: bool
 
     def corner(self, key: str) -> tuple[float, float]:
         return self.layout.corners[key]
 
-    def side(self, key: str) -> float:
-        """Return the width of a block along the flow."""
-        drawing = self.blocks[key].drawing
-        return drawing.height if self.swap else drawing.width
-
 
 def draw_graph(graph: Graph) -> Drawing:
     """Draw a graph: from left to right with its nodes, or from top to bottom where its blocks have none."""
-    swap = all(not block.nodes and block.rest is None for block in graph.blocks)
-    blocks = {block.key: draw_summary(block) if swap else draw_block(block) for block in graph.blocks}
-    most = max((len(placed.ports) for placed in blocks.values()), default=0)
+    if all(not block.nodes and block.rest is None for block in graph.blocks):
+        return draw_overview(graph)
+    blocks = {block.key: draw_block(block) for block in graph.blocks}
+    most = max(len(placed.ports) for placed in blocks.values())
     layout = arrange(
-        [_vertex(key, placed.drawing, swap=swap) for key, placed in blocks.items()],
+        [Vertex(key=key, width=placed.drawing.width, height=placed.drawing.height) for key, placed in blocks.items()],
         list(dict.fromkeys((bundle.source, bundle.target) for bundle in graph.bundles)),
-        layer_gap=30.0 if swap else min(190.0, 84.0 + 6.0 * most),
-        gap=16.0 if swap else 22.0,
-        lane=_LANE / 2 if swap else _LANE,
+        layer_gap=min(190.0, 84.0 + 6.0 * most),
+        gap=_GAP,
+        lane=_LANE,
     )
-    placed = _Placed(graph=graph, blocks=blocks, layout=layout, swap=swap)
+    placed = _Placed(graph=graph, blocks=blocks, layout=layout)
     panels: list[Shape] = []
     cards: list[Shape] = []
     boxes: list[Box] = []
     for key, block in blocks.items():
-        x, y = placed.corner(key)
-        group, inside = block.drawing.at(*((y, x) if swap else (x, y)))
-        panels += [Group(items=block.panel, x=group.x, y=group.y)] if block.panel else []
+        group, inside = block.drawing.at(*layout.corners[key])
+        panels.append(Group(items=block.panel, x=group.x, y=group.y))
         cards.append(group)
         boxes += inside
-    edges = list(_edges(placed)) if not swap else list(_arrows(placed))
     labels = list(_labels(placed, boxes))
-    boxes += [label.box for label in labels]
-    pills = [_pill(label.box) for label in labels]
-    width, height = (layout.height, layout.width) if swap else (layout.width, layout.height)
-    return Drawing(width=width, height=height, items=(*panels, *edges, *cards, *pills, *labels), boxes=tuple(boxes))
-
-
-def _vertex(key: str, drawing: Drawing, *, swap: bool) -> Vertex:
-    width, height = (drawing.height, drawing.width) if swap else (drawing.width, drawing.height)
-    return Vertex(key=key, width=width, height=height)
-
-
-def _arrows(placed: _Placed) -> Iterator[Shape]:
-    """Yield one line for each bundle, from block to block, with an arrow."""
-    arriving: dict[str, list[Bundle]] = {}
-    for bundle in placed.graph.bundles:
-        arriving.setdefault(bundle.target, []).append(bundle)
-    for target, bundles in arriving.items():
-        x, y = placed.corner(target)
-        height = placed.blocks[target].drawing.width
-        bundles.sort(key=lambda bundle: _arrival(placed, bundle))
-        for index, bundle in enumerate(bundles):
-            share = (index + 1) / (len(bundles) + 1)
-            end = (x - 1, y + height / 2 + (share - 0.5) * height * 0.7)
-            source_x, source_y = placed.corner(bundle.source)
-            start = (
-                source_x + placed.side(bundle.source),
-                source_y + placed.blocks[bundle.source].drawing.width / 2,
-            )
-            route = placed.layout.routes[bundle.source, bundle.target]
-            points = curves.way(start, route, end)
-            shapes = (
-                Path(data=curves.curve([*points[:-1], (end[0] - 5, end[1])], swap=True), stroke="neutral", width=1.5),
-                Path(data=curves.arrow(end, swap=True), fill="neutral"),
-            )
-            yield Group(items=shapes, detail=bundle.detail)
-
-
-def _arrival(placed: _Placed, bundle: Bundle) -> float:
-    route = placed.layout.routes[bundle.source, bundle.target]
-    return route.lanes[-1][2] if route.lanes else placed.corner(bundle.source)[1]
+    return Drawing(
+        width=layout.width,
+        height=layout.height,
+        items=(*panels, *_edges(placed), *cards, *(_pill(label.box) for label in labels), *labels),
+        boxes=(*boxes, *(label.box for label in labels)),
+    )
 
 
 def _edges(placed: _Placed) -> Iterator[Shape]:
@@ -127,7 +88,7 @@ def _ways(placed: _Placed, bundle: Bundle) -> Iterator[tuple[list[curves.Point],
     route = placed.layout.routes[bundle.source, bundle.target]
     source_x, source_y = placed.corner(bundle.source)
     target_x, target_y = placed.corner(bundle.target)
-    right = source_x + placed.side(bundle.source) - PAD
+    right = source_x + placed.blocks[bundle.source].drawing.width - PAD
     for index, edge in enumerate(bundle.edges):
         start = (right, source_y + placed.blocks[bundle.source].ports[edge.source])
         end = (target_x + PAD, target_y + placed.blocks[bundle.target].ports[edge.target])
@@ -170,8 +131,6 @@ def _labels(placed: _Placed, boxes: Sequence[Box]) -> Iterator[Text]:
 
     A label that would lie on a node or another label is left out; its edge has the text for those who point at it.
     """
-    if placed.swap:
-        return
     ways = [(points, edge) for bundle in placed.graph.bundles for points, edge in _ways(placed, bundle)]
     if not any(edge.label for _, edge in ways):
         return
