@@ -4,7 +4,7 @@ There is no timer and no setting: the requests that wait at the same moment are 
 make sure that the bits of a response do not tell which other requests were in its batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.core import validate_and_fill
+from forwardpass_server.serving.explanations import ExplainOptions
 from forwardpass_server.serving.inputs import overflows
 from forwardpass_server.serving.work_limits import WorkLimits, request_flops, response_bytes_per_row
 
@@ -95,6 +96,13 @@ class Batch(NamedTuple):
             flops = sum([member.flops * len(member.requests) for member in members])
         flops += first.loaded.plan.flops_per_call
         return cls(members, requests, first.version, first.loaded, first.snapshot, first.options.computation, flops)
+
+    @property
+    def speed_key(self) -> Hashable:
+        """What computes it, as far as that decides how long a floating-point operation takes."""
+        if isinstance(self.computation, ExplainOptions):  # whose operations are those of the worst case
+            return self.loaded, self.computation.method
+        return self.loaded
 
     def matrix(self) -> "Array":
         """Return the rows of all requests, shape `(rows, inputs)`."""

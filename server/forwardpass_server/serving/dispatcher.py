@@ -166,7 +166,7 @@ class Dispatcher:
                 callers,
                 [request.expires for request in requests],
                 [member.flops for member in batch.members for _ in member.requests],
-                batch.loaded,
+                batch.speed_key,
                 into=None if into is None else into.work,
             )
             rejected = [pair for pair in zip(requests, errors, strict=True) if pair[1] is not None]

@@ -177,7 +177,7 @@ class Predictor:
         live: list[LiveRows] = []
         batches = assemble_batches(rows, self._policy)
         if (flops := sum([batch.flops for batch in batches])) > self._policy.step_flops:
-            declare(flops, batches[0].loaded)
+            declare(flops, batches[0].speed_key)
         for batch in batches:
             if batch.flops > self._policy.step_flops:
                 inferred = await self.infer_in_steps(batch, read.seconds)

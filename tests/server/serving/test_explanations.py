@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from forwardpass.attribution import METHODS
 from forwardpass.tensors import from_tensor, to_tensor
-from forwardpass.v1.prediction_service_pb2 import ExplainRequest, ExplainResponse
+from forwardpass.v1.prediction_service_pb2 import ExplainRequest, ExplainResponse, PredictRequest
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.serving import EXPLAIN, RawRequest
+from forwardpass_server.serving import EXPLAIN, PREDICT, RawRequest
 from forwardpass_server.serving.batch import assemble_batches
 from forwardpass_server.serving.work_limits import response_bytes_per_row
 
@@ -54,6 +54,16 @@ def test_rows_of_a_baseline_are_not_kept(registry: Registry) -> None:
     for request in requests:
         respond(predictor, [request])
     assert [len(member.requests) for member in predictor.read(requests).rows] == [1, 1, 1]
+
+
+def test_admission_learns_the_speed_of_each_method_by_itself(registry: Registry) -> None:
+    predictor = make_predictor(registry)
+    methods = ("integrated_gradients", "shapley_values")
+    requests = [raw([1, 2, 3], method=method) for method in methods for _ in range(2)]
+    predict = PredictRequest(network="small", tensor=to_tensor(np.ones((1, 3))))
+    read = predictor.read([*requests, RawRequest(PREDICT, predict.SerializeToString())])
+    keys = [batch.speed_key for batch in assemble_batches(read.rows, POLICY)]
+    assert len({*keys}) == 3
 
 
 @pytest.mark.parametrize("network", ["small", "many"])
