@@ -17,7 +17,7 @@ from forwardpass.extras import require
 from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import UNBOUNDED, Engine, choose
-from forwardpass_server.memory import Arrivals, MemoryWatch, Sockets, limit_arenas
+from forwardpass_server.memory import Arrivals, ByteBudget, MemoryWatch, Sockets, Unsent, limit_arenas
 from forwardpass_server.oip import INFERENCE_SERVICE, inference_service
 from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.rpc import (
@@ -147,14 +147,14 @@ async def _serve(
 
     policy = BatchingPolicy()
     workers = Workers(policy.workers(os.cpu_count() or 1))
-    predictor = Predictor(registry, settings.work_limits, policy)
+    predictor = Predictor(registry, settings.work_limits, policy, ByteBudget(settings.memory.computing))
     dispatcher = Dispatcher(predictor, Shadows(registry, policy), workers, policy, max_in_flight=settings.max_in_flight)
 
     error_mapper, in_flight, broadcast = ErrorMapper(), InFlight(settings.max_in_flight), Broadcast()
     unsubscribe = registry.subscribe(lambda change: broadcast.publish(change.name))
-    transport = AsyncioTransport(dispatcher, guard, error_mapper, policy)
+    arrivals, uploads, unsent, watch = _memory(settings, registry)
+    transport = AsyncioTransport(dispatcher, guard, error_mapper, policy, unsent)
     health = Health(registry, broadcast, guard, tuple(service.full_name for service in SERVICES))
-    arrivals, uploads, watch = _memory(settings, registry)
     networks = NetworkService(registry, broadcast, settings.spec_limits, uploads)
     inference = inference_service(
         registry,
@@ -198,6 +198,7 @@ async def _serve(
             in_flight=in_flight,
             policy=policy,
             watch=watch,
+            unsent=unsent,
             max_request_bytes=settings.max_request_bytes,
             call_timeout=settings.call_timeout,
         )
@@ -244,18 +245,20 @@ async def _serve(
     log.info("stopped")
 
 
-def _memory(settings: Settings, registry: Registry) -> tuple[Arrivals, Arrivals, MemoryWatch]:
-    """Make what bounds the memory that callers take: requests that arrive, uploads, and all connections."""
-    shares = settings.memory
+def _memory(settings: Settings, registry: Registry) -> tuple[Arrivals, Arrivals, Unsent, MemoryWatch]:
+    """Make what bounds the memory that callers take: requests that arrive, uploads, responses, all connections."""
+    shares, sockets = settings.memory, Sockets()
+    unsent = Unsent(sockets, max_bytes=shares.responses, seconds=settings.send_timeout)
     watch = MemoryWatch(
-        Sockets(),
+        sockets,
+        unsent,
         max_memory=shares.max_memory,
         max_arrivals=shares.arrivals,
         receive_timeout=settings.receive_timeout,
         plan_bytes=lambda: registry.plan_cache_size[1],
     )
     arrivals, uploads = (Arrivals(share, settings.receive_timeout) for share in (shares.arrivals, shares.uploads))
-    return arrivals, uploads, watch
+    return arrivals, uploads, unsent, watch
 
 
 def _rest(

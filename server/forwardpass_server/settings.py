@@ -109,6 +109,10 @@ class Settings(BaseSettings):
     receive_timeout: Annotated[float, Gt(0)] = Field(
         60.0, description="Seconds in which a request, or the next part of an upload, must arrive."
     )
+    send_timeout: Annotated[float, Gt(0)] = Field(
+        30.0,
+        description="Seconds after which a connection is closed that reads nothing of a large response; on Linux only.",
+    )
     max_request_bytes: Count = Field(16 * 2**20, description="Bytes of one request.")
     max_response_bytes: Count = Field(_WORK.max_response_bytes, description="Bytes of the numbers in one response.")
     max_rows: Count = Field(_WORK.max_rows, description="Rows of one call.")

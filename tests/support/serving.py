@@ -4,7 +4,7 @@ import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from forwardpass_server.memory import MemoryWatch, Sockets
+from forwardpass_server.memory import ByteBudget, MemoryWatch, Sockets, Unsent
 from forwardpass_server.registry import Registry
 from forwardpass_server.serving import (
     BatchingPolicy,
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 def make_predictor(registry: Registry, limits: WorkLimits = LIMITS, policy: BatchingPolicy = POLICY) -> Predictor:
     """A predictor of a registry."""
-    return Predictor(registry, limits, policy)
+    return Predictor(registry, limits, policy, ByteBudget(2**30))
 
 
 def make_dispatcher(registry: Registry, policy: BatchingPolicy = POLICY, *, workers: int = 1) -> Dispatcher:
@@ -34,9 +34,16 @@ def make_dispatcher(registry: Registry, policy: BatchingPolicy = POLICY, *, work
     return Dispatcher(make_predictor(registry, policy=policy), Shadows(registry, policy), Workers(workers), policy)
 
 
+def idle_unsent() -> Unsent:
+    """Responses that are not sent, of which there are none."""
+    return Unsent(Sockets(), max_bytes=2**30, seconds=30.0)
+
+
 def idle_watch() -> MemoryWatch:
     """A watch that is not started."""
-    return MemoryWatch(Sockets(), max_memory=2**30, max_arrivals=2**27, receive_timeout=60.0, plan_bytes=lambda: 0)
+    return MemoryWatch(
+        Sockets(), idle_unsent(), max_memory=2**30, max_arrivals=2**27, receive_timeout=60.0, plan_bytes=lambda: 0
+    )
 
 
 def finish(coroutine: Coroutine[Any, Any, Result]) -> Result:

@@ -6,9 +6,11 @@ from forwardpass_server.memory.byte_budget import ByteBudget
 from forwardpass_server.memory.field_count import Nesting, check_field_count, nesting_of
 from forwardpass_server.memory.shares import MemoryShares, default_max_memory
 from forwardpass_server.memory.sockets import Sockets
+from forwardpass_server.memory.unsent import COUNTED_BYTES, Unsent
 from forwardpass_server.memory.watch import MemoryWatch
 
 __all__ = [
+    "COUNTED_BYTES",
     "SOON",
     "Arrival",
     "Arrivals",
@@ -17,6 +19,7 @@ __all__ = [
     "MemoryWatch",
     "Nesting",
     "Sockets",
+    "Unsent",
     "check_field_count",
     "default_max_memory",
     "give_back",

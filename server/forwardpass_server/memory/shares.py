@@ -28,13 +28,23 @@ class MemoryShares:
 
     @property
     def uploads(self) -> int:
-        """Bytes of networks that are uploaded: three eighths, since one network may take 285 MB."""
-        return 3 * self.max_memory // 8
+        """Bytes of networks that are uploaded: 9 of 32 parts, since one network may take 285 MB."""
+        return 9 * self.max_memory // 32
 
     @property
     def page(self) -> int:
         """Bytes of the requests and responses of the page: a quarter."""
         return self.max_memory // 4
+
+    @property
+    def responses(self) -> int:
+        """Bytes of responses that were computed and not yet sent: a quarter."""
+        return self.max_memory // 4
+
+    @property
+    def computing(self) -> int:
+        """Bytes of large responses that are being computed: 3 of 32 parts."""
+        return 3 * self.max_memory // 32
 
 
 def default_max_memory() -> int:

@@ -40,12 +40,22 @@ class Sockets:
 
     def __init__(self) -> None:
         self._ports: set[int] = set()
+        self._known: dict[str, int] = {}
 
     def add_port_of(self, address: str) -> None:
         """Add the port of a listen address, `HOST:PORT`; nothing for a Unix socket, whose clients are local."""
         port = address.rpartition(":")[2]
         if port.isdecimal() and not address.startswith("unix:"):
             self._ports.add(int(port))
+
+    def find(self, peer: str) -> Connection | None:
+        """Return the connection of a client, or None; quick where it was found before."""
+        known = self._known.get(peer)
+        if known is not None:
+            found = self._look_at(known)
+            if found is not None and found.peer == peer:
+                return found
+        return self.connections().get(peer)
 
     def connections(self) -> dict[str, Connection]:
         """Return the connections by the addresses of their clients."""
@@ -54,6 +64,7 @@ class Sockets:
             connection = self._look_at(descriptor)
             if connection is not None:
                 found[connection.peer] = connection
+        self._known = {peer: connection.descriptor for peer, connection in found.items()}
         return found
 
     def close(self, connection: Connection) -> None:

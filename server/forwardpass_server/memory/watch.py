@@ -17,6 +17,7 @@ from typing import Final
 
 from forwardpass_server.memory.allocator import give_back
 from forwardpass_server.memory.sockets import Connection, Sockets
+from forwardpass_server.memory.unsent import Unsent
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ MAX_PAUSE_SECONDS: Final = 8.0
 """Seconds after which it is looked for again, where none was found."""
 CALM_SECONDS: Final = 0.5
 """Seconds without growth after which freed memory is given back."""
+MIN_CLOSED_BYTES: Final = 2**20
+"""Bytes up to which a connection is left alone: closing it would free nothing."""
 CALL_BYTES: Final = 512
 """Bytes that a call takes on the wire beside its message, at most."""
 _STATM: Final = Path("/proc/self/statm")
@@ -53,6 +56,7 @@ class MemoryWatch:
     def __init__(
         self,
         sockets: Sockets,
+        unsent: Unsent,
         *,
         max_memory: int,
         max_arrivals: int,
@@ -63,6 +67,7 @@ class MemoryWatch:
 
         Args:
             sockets: The connections that may be closed.
+            unsent: The responses that are not yet sent; the thread looks what was sent.
             max_memory: The bytes that callers may make the server hold.
             max_arrivals: The bytes of requests that are arriving.
             receive_timeout: Seconds after which a connection is closed that holds bytes and sends nothing.
@@ -70,6 +75,7 @@ class MemoryWatch:
         """
         self.armed = False
         self._sockets = sockets
+        self._unsent = unsent
         self._max_memory = max_memory
         self._max_arrivals = max_arrivals
         self._receive_timeout = receive_timeout
@@ -105,6 +111,7 @@ class MemoryWatch:
         last, since = 0, time.monotonic()
         pause, trim_at = CALM_SECONDS, 0.0
         while not self._stopped.wait(TICK_SECONDS):
+            self._unsent.look()
             now, resident = time.monotonic(), resident_bytes()
             above = resident - self._floor - self._plan_bytes()
             if above > ARMED_BYTES:
@@ -134,9 +141,9 @@ class MemoryWatch:
             if received != connections[peer].received:
                 self._progress[peer] = (connections[peer].received, now)
                 since = now
-            is_stalled = held[peer] > 2**20 and now - since > self._receive_timeout
+            is_stalled = now - since > self._receive_timeout
             is_too_much = min(total, above) > self._max_arrivals or above > self._max_memory
-            if held[peer] and (is_stalled or is_too_much):
+            if held[peer] > MIN_CLOSED_BYTES and (is_stalled or is_too_much):
                 self._close(connections[peer], held[peer])
                 total -= held[peer]
                 above -= held[peer]

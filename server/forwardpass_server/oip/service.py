@@ -19,6 +19,7 @@ from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.rpc.read_at_revision import read_at_revision
+from forwardpass_server.rpc.sending import Counted, count, nothing
 from forwardpass_server.rpc.streams import respond_to_each
 
 SERVICE: Final = v2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -163,7 +164,7 @@ class InferenceService:
             return resident
         return await asyncio.to_thread(self._registry.load, found)
 
-    async def _respond(self, request: v2.ModelInferRequest, call: RpcContext) -> v2.ModelStreamInferResponse:
+    async def _respond(self, request: v2.ModelInferRequest, call: RpcContext) -> Counted[v2.ModelStreamInferResponse]:
         try:
             response = await self._transport.call(
                 INFER,
@@ -173,12 +174,18 @@ class InferenceService:
                 peer=call.peer,
                 expires=call.expires,
             )
+            forget = count(self._transport.unsent, call, len(response))
+            if forget is None:
+                del response  # which the error would keep
+                raise self._transport.unsent.no_room()  # noqa: TRY301 - one way for all errors
         except Exception as error:  # noqa: BLE001 - becomes the response to this request
             message = self._transport.error_mapper.map(error, call.request_id).status.message
-            return v2.ModelStreamInferResponse(
+            failed = v2.ModelStreamInferResponse(
                 error_message=message, infer_response=v2.ModelInferResponse(id=request.id)
             )
-        return v2.ModelStreamInferResponse(infer_response=v2.ModelInferResponse.FromString(response + _FINAL))
+            return Counted(failed, 0, nothing)
+        inferred = v2.ModelInferResponse.FromString(response + _FINAL)
+        return Counted(v2.ModelStreamInferResponse(infer_response=inferred), len(response), forget)
 
 
 def inference_service(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
+from forwardpass_server.memory import Unsent
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.serving import BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
@@ -29,12 +30,16 @@ class AsyncioTransport:
         error_mapper: Maps errors to statuses.
         inline_flops: The floating-point operations up to which a batch is computed in the event loop.
         max_stream_requests: Requests of one stream that may be computed at once.
+        unsent: The responses that are not yet sent.
     """
 
-    def __init__(self, dispatcher: Dispatcher, guard: Guard, error_mapper: ErrorMapper, policy: BatchingPolicy) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, guard: Guard, error_mapper: ErrorMapper, policy: BatchingPolicy, unsent: Unsent
+    ) -> None:
         self.error_mapper = error_mapper
         self.inline_flops = min(policy.event_loop_flops, policy.step_flops)
         self.max_stream_requests = policy.max_stream_requests
+        self.unsent = unsent
         self._dispatcher = dispatcher
         self._guard = guard
         self._loop = asyncio.get_running_loop()

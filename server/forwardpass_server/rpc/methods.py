@@ -7,7 +7,7 @@ message are rejected with our own error and not with gRPC's. Requests of hot met
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,12 +18,13 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from forwardpass_server.memory import check_field_count, nesting_of
+from forwardpass_server.memory import Unsent, check_field_count, nesting_of
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import Interceptor, around_all
 from forwardpass_server.rpc.receiving import Receiver, no_request
+from forwardpass_server.rpc.sending import count_until_sent
 from forwardpass_server.serving import Method
 
 INLINE_BYTES: Final = 256 * 1024
@@ -76,7 +77,7 @@ def handlers(service: Service, transport: AsyncioTransport, around: Around) -> g
         path = f"/{service.descriptor.full_name}/{method.name}"
         if method.name in service.hot:
             return _hot(path, service.hot[method.name], transport, around)
-        return _handler(path, method, service.behaviour(method.name), around)
+        return _handler(path, method, service.behaviour(method.name), transport.unsent, around)
 
     methods = service.descriptor.methods
     return grpc.method_handlers_generic_handler(
@@ -92,7 +93,7 @@ def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around)
             async with around_all(around.inside, call):
                 if request is None:
                     raise no_request(path)
-                return await transport.call(
+                response = await transport.call(
                     method,
                     request,
                     request_id=call.request_id,
@@ -100,13 +101,17 @@ def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around)
                     peer=call.peer,
                     expires=call.expires,
                 )
+                if not count_until_sent(transport.unsent, context, len(response)):
+                    del response  # which the error would keep
+                    raise transport.unsent.no_room()
+                return response
         raise AssertionError("an interceptor swallowed an exception")
 
     return grpc.stream_unary_rpc_method_handler(behaviour)
 
 
-def _handler(path: str, method: MethodDescriptor, behaviour: Any, around: Around) -> Any:
-    receiver, streaming = around.receiver, bool(method.server_streaming)
+def _reader(path: str, method: MethodDescriptor) -> Callable[[bytes | None], Awaitable[Message]]:
+    """Return what parses the requests of a method."""
     nesting = nesting_of(method.input_type)
 
     def parse(data: bytes) -> Message:
@@ -122,6 +127,13 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, around: Around
         # A large one would hold the event loop up, and all calls in it.
         return parse(data) if len(data) <= INLINE_BYTES else await asyncio.to_thread(parse, data)
 
+    return read
+
+
+def _handler(path: str, method: MethodDescriptor, behaviour: Any, unsent: Unsent, around: Around) -> Any:
+    receiver, streaming = around.receiver, bool(method.server_streaming)
+    read = _reader(path, method)
+
     async def read_each(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
         while (data := await receiver.each(context)) is not None:
             yield await read(data)
@@ -133,7 +145,11 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, around: Around
             async with around_all(around.inside, call):
                 request = read_each(context) if method.client_streaming else await read(received)
                 response: Message = await behaviour(request, call)
-                return response.SerializeToString()
+                data = response.SerializeToString()
+                if not count_until_sent(unsent, context, len(data)):
+                    del response, data  # which the error would keep
+                    raise unsent.no_room()
+                return data
         raise AssertionError("an interceptor swallowed an exception")
 
     async def stream(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from forwardpass.errors import ForwardpassError
 
-from forwardpass_server.memory import MemoryWatch
+from forwardpass_server.memory import COUNTED_BYTES, MemoryWatch, Unsent
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import REQUEST_ID, read_metadata
 from forwardpass_server.rpc.error_mapping import STATUS_TRAILER, ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight, too_large
 from forwardpass_server.rpc.listening import UNIX
+from forwardpass_server.rpc.receiving import address_of
 from forwardpass_server.serving import BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class NativeTransport:
         in_flight: InFlight,
         policy: BatchingPolicy,
         watch: MemoryWatch,
+        unsent: Unsent,
         max_request_bytes: int,
         call_timeout: float,
     ) -> None:
@@ -104,6 +106,7 @@ class NativeTransport:
             in_flight: Counts calls.
             policy: How many calls are taken at once.
             watch: Counts the requests that were received, while memory is high.
+            unsent: The responses that are not yet sent.
             max_request_bytes: The largest request.
             call_timeout: Seconds that a call may take at most.
         """
@@ -114,6 +117,7 @@ class NativeTransport:
         self._in_flight = in_flight
         self._watch = watch
         self.inline_flops = policy.step_flops
+        self._unsent = unsent
         self._max_gathered = policy.max_gathered_requests
         self._max_request_bytes = max_request_bytes
         self._call_timeout = call_timeout
@@ -163,10 +167,22 @@ class NativeTransport:
         respond = self._front.respond
         for request, response in zip(requests, responses, strict=True):
             if type(response) is bytes:
-                respond(request.key, response)
+                if len(response) >= COUNTED_BYTES:
+                    self._send_large(request, response)
+                else:
+                    respond(request.key, response)
             else:
                 self._reject(request.key, request.details, response)  # type: ignore[arg-type] # the rest are exceptions
         self._in_flight.leave(len(requests))
+
+    def _send_large(self, request: RawRequest, response: bytes) -> None:
+        """Send a response if there is room for it; the front keeps it until the client has read it."""
+        peer, size = address_of(request.details[1]), len(response)
+        if not self._unsent.take(peer, size):
+            self._reject(request.key, request.details, self._unsent.no_room())
+            return
+        self._front.respond(request.key, response)
+        self._unsent.watch(peer, size)
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of the requests in a request."""
@@ -197,7 +213,7 @@ class NativeTransport:
         if self._watch.armed:
             for _, _, _, request, _, details in events:
                 if details is not None:
-                    self._watch.note_given(details[1], len(request))
+                    self._watch.note_given(address_of(details[1]), len(request))
         calls: list[RawRequest] = []
         now = time.monotonic()
         longest = now + self._call_timeout

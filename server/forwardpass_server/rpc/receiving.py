@@ -109,7 +109,12 @@ class Receiver:
 
 def peer_of(context: grpc.aio.ServicerContext[Any, Any]) -> str:
     """Return the address of the caller: `HOST:PORT`, `[HOST]:PORT`, or that of the private socket."""
-    return unquote(context.peer()).partition(":")[2]
+    return address_of(context.peer())
+
+
+def address_of(peer: str) -> str:
+    """Return an address of gRPC, `ipv4:HOST:PORT` or `ipv6:%5BHOST%5D:PORT`, as `HOST:PORT` or `[HOST]:PORT`."""
+    return unquote(peer).partition(":")[2]
 
 
 def host_of(peer: str) -> str:

@@ -2,15 +2,45 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+from forwardpass_server.rpc.sending import Counted
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
+FIRST_REQUESTS: Final = 2
+"""Requests of a stream that are computed at once before it is known how large the responses are."""
+WINDOW_BYTES: Final = 16 * 2**20
+"""Bytes of responses that a stream computes ahead of the client, if one alone is not larger."""
+
+
+class _Window:
+    """How many requests of a stream may be computed at once: more with each small response, few of large ones."""
+
+    def __init__(self, max_requests: int) -> None:
+        self._max = max_requests
+        self._limit = min(FIRST_REQUESTS, max_requests)
+        self._used = 0
+        self._room = asyncio.Event()
+
+    async def enter(self) -> None:
+        """Wait for room."""
+        while self._used >= self._limit:
+            self._room.clear()
+            await self._room.wait()
+        self._used += 1
+
+    def leave(self, size: int) -> None:
+        """Make room: the client has taken a response of a size in bytes."""
+        self._used -= 1
+        self._limit = max(min(self._limit + 1, self._max, WINDOW_BYTES // max(size, 1)), 1)
+        self._room.set()
+
 
 async def respond_to_each(
     requests: AsyncIterator[Request],
-    respond: Callable[[Request], Coroutine[Any, Any, Response]],
+    respond: Callable[[Request], Coroutine[Any, Any, Counted[Response]]],
     *,
     max_requests: int,
     in_order: bool,
@@ -24,32 +54,43 @@ async def respond_to_each(
         in_order: Whether responses come in the order of their requests, or each as soon as it is ready.
     """
     # Tasks that are done, or in order those that will be; None behind the last.
-    tasks: asyncio.Queue[asyncio.Task[Response] | None] = asyncio.Queue()
-    room = asyncio.Semaphore(max_requests)
-    computing: set[asyncio.Task[Response]] = set()
+    tasks: asyncio.Queue[asyncio.Task[Counted[Response]] | None] = asyncio.Queue()
+    window = _Window(max_requests)
+    # Those whose responses were not yielded yet.
+    begun: set[asyncio.Task[Counted[Response]]] = set()
 
     async def read() -> None:
         try:
             async for request in requests:
-                await room.acquire()
+                await window.enter()
                 task = asyncio.create_task(respond(request))
-                computing.add(task)
-                task.add_done_callback(computing.discard)
+                begun.add(task)
                 if in_order:
                     tasks.put_nowait(task)
                 else:
                     task.add_done_callback(tasks.put_nowait)
-            await asyncio.gather(*computing)
+            await asyncio.gather(*begun)
         finally:
             tasks.put_nowait(None)
 
     reader = asyncio.create_task(read())
     try:
         while (task := await tasks.get()) is not None:
-            yield await task
+            counted = await task
+            yield counted.response
             # Room is made only once the client has taken a response: that is the backpressure.
-            room.release()
+            begun.discard(task)
+            counted.forget()
+            window.leave(counted.size)
         await reader  # raises what ended the reading early
     finally:
-        for unfinished in (reader, *computing):
-            unfinished.cancel()
+        reader.cancel()
+        for task in begun:
+            task.add_done_callback(_forget)
+            task.cancel()
+
+
+def _forget(task: "asyncio.Task[Counted[Response]]") -> None:
+    """Forget a response that is not going to be sent."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().forget()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from forwardpass.errors import DeadlineExceededError
 
+from forwardpass_server.memory import ByteBudget
 from forwardpass_server.registry import Registry, Snapshot
 from forwardpass_server.serving.admission import Declare
 from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches, read_prepared_rows, read_rows
@@ -31,7 +32,7 @@ from forwardpass_server.serving.resolve import (
     resolve_now,
 )
 from forwardpass_server.serving.shadows import LiveRows
-from forwardpass_server.serving.tasks import next_turn
+from forwardpass_server.serving.tasks import next_turn, until
 from forwardpass_server.serving.work_limits import WorkLimits
 
 ReadRequest = RequestRows | UnresolvedRequest | RejectedRequest
@@ -76,10 +77,19 @@ class _Prepared:
 class Predictor:
     """Computes requests with the versions of a registry. May be used by several threads."""
 
-    def __init__(self, registry: Registry, limits: WorkLimits, policy: BatchingPolicy) -> None:
+    def __init__(self, registry: Registry, limits: WorkLimits, policy: BatchingPolicy, computing: ByteBudget) -> None:
+        """Make a predictor.
+
+        Args:
+            registry: The versions.
+            limits: The most that one call may need.
+            policy: What is long.
+            computing: The bytes of responses that are computed in steps at the same time; further ones wait.
+        """
         self._registry = registry
         self._limits = limits
         self._policy = policy
+        self._computing = computing
         self._prepared = _Prepared(None, policy)
 
     def read(self, requests: Sequence[RawRequest]) -> ReadRequests:
@@ -130,7 +140,25 @@ class Predictor:
 
     async def infer_in_steps(self, batch: Batch, read_seconds: float) -> Inferred:
         """Compute a batch with turns for other tasks, and encode the responses; the arguments are as for `infer`."""
-        return _encoded(batch, await execute_in_steps(batch, self._policy), read_seconds)
+        # A caller of its own for each batch, since each may use the whole: the memory is needed until the response is
+        # encoded, not until its client has read it.
+        caller, size = str(id(batch)), sum([member.response_bytes for member in batch.members])
+        taken = False
+
+        def take(resume: Callable[[None], None]) -> None:
+            def on_taken() -> None:
+                nonlocal taken
+                taken = True
+                resume(None)
+
+            self._computing.take_or_wait(caller, size, on_taken)
+
+        try:
+            await until(take)
+            return _encoded(batch, await execute_in_steps(batch, self._policy), read_seconds)
+        finally:
+            if taken:
+                self._computing.give_back(caller, size)
 
     async def infer_unresolved(self, unresolved: UnresolvedRequest, declare: Declare) -> Inferred:
         """Compute a request that has to wait for its version; `declare` is as for `infer_alone`."""

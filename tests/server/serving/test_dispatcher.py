@@ -35,7 +35,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.support.sample_networks import identity, number_request
 from tests.support.server_process import wait_until
-from tests.support.serving import KeepingTransport, idle_watch, make_dispatcher
+from tests.support.serving import KeepingTransport, idle_unsent, idle_watch, make_dispatcher
 
 MANY_BYTES = 4_096
 SMALL = BatchingPolicy(step_flops=3_000, inline_request_bytes=MANY_BYTES)
@@ -209,6 +209,7 @@ class TransportsMachine(RuleBasedStateMachine):
             in_flight=self.in_flight,
             policy=SMALL,
             watch=idle_watch(),
+            unsent=idle_unsent(),
             max_request_bytes=LARGEST_REQUEST,
             call_timeout=60.0,
         )
@@ -223,7 +224,7 @@ class TransportsMachine(RuleBasedStateMachine):
         self.new: list[Sent] = []
 
     async def _asyncio_transport(self) -> AsyncioTransport:
-        return AsyncioTransport(self.dispatcher, Guard(None), self.error_mapper, SMALL)
+        return AsyncioTransport(self.dispatcher, Guard(None), self.error_mapper, SMALL, idle_unsent())
 
     async def _in_loop(self, sent: Sent) -> bytes:
         """RawResponse a call as the interceptors and the handler do."""
