@@ -111,7 +111,7 @@ class MemoryWatch:
         last, since = 0, time.monotonic()
         pause, trim_at = CALM_SECONDS, 0.0
         while not self._stopped.wait(TICK_SECONDS):
-            self._unsent.look()
+            self._unsent.update()
             now, resident = time.monotonic(), resident_bytes()
             above = resident - self._floor - self._plan_bytes()
             if above > ARMED_BYTES:

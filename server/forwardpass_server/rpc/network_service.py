@@ -95,7 +95,7 @@ class NetworkService:
         if header.size_bytes > self._uploads.max_bytes:
             raise QuotaExceededError(
                 f"header.size_bytes is {header.size_bytes:,}; uploads may hold {self._uploads.max_bytes:,} bytes here "
-                "(three eighths of the setting `max_memory`)",
+                "(9 of 32 parts of the setting `max_memory`)",
                 quotaValue=header.size_bytes,
                 quotaLimit=self._uploads.max_bytes,
                 setting="max_memory",

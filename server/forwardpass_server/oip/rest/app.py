@@ -21,12 +21,14 @@ from forwardpass_server.oip.rest.endpoints import ENDPOINTS, Endpoint, of_model
 from forwardpass_server.oip.rest.json_fields import read_object
 from forwardpass_server.oip.rest.requests import (
     HEADER_LENGTH,
+    OutputForm,
     decode_raw_request,
     decode_request,
     expires,
     header_length,
 )
-from forwardpass_server.oip.rest.responses import encode_response
+from forwardpass_server.oip.rest.responses import ResponseBody, encode_response
+from forwardpass_server.oip.rest.sending import PacedResponse
 from forwardpass_server.oip.rest.statuses import error_response, sentence
 from forwardpass_server.oip.v2.inference_pb2 import ModelInferResponse, ModelMetadataRequest
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
@@ -108,17 +110,16 @@ class RestApp:
                 peer=call.peer,
                 expires=expires(message),
             )
-            encoded = await self._in_thread(
-                len(response_bytes), lambda: encode_response(ModelInferResponse.FromString(response_bytes), form)
-            )
+            encoded = await self._in_thread(len(response_bytes), _encode, response_bytes, form)
             if encoded.header_length is None:
-                response = Response(encoded.content, media_type="application/json")
+                response = PacedResponse(encoded.content, media_type="application/json")
             else:
                 headers = {HEADER_LENGTH: str(encoded.header_length)}
-                response = Response(encoded.content, headers=headers, media_type="application/octet-stream")
+                response = PacedResponse(encoded.content, headers=headers, media_type="application/octet-stream")
             # Only here: `tritonclient.http.aio` always accepts gzip, and decompresses no other response.
             await self._compress(request, response)
-            return response
+            del encoded, response_bytes  # which an error would keep
+            return response.count(self._transport.unsent, _peer(request))
 
         return await self._around(request, "ModelInfer", self._inside, work)
 
@@ -193,7 +194,7 @@ class RestApp:
 
         try:
             async with asyncio.timeout(None) as now:
-                arrival = self._arrivals.begin(request.client.host if request.client else "", give_up)
+                arrival = self._arrivals.begin(_peer(request).rpartition(":")[0], give_up)
                 try:
                     async for chunk in request.stream():
                         chunks.append(chunk)
@@ -232,6 +233,10 @@ class RestApp:
         if size <= self._inline_body_bytes:
             return work(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments))
+
+
+def _encode(response: bytes, form: OutputForm) -> ResponseBody:
+    return encode_response(ModelInferResponse.FromString(response), form)
 
 
 def _peer(request: Request) -> str:

@@ -1,0 +1,77 @@
+"""Responses that a client does not read: they are counted until the kernel has sent them, and then for no longer."""
+
+import contextlib
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+from forwardpass_server.memory import Sockets, Unsent
+
+MIB = 2**20
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Sockets, socket.socket, socket.socket, str]]:
+    """The connections of a port, a client, the server's side of it, and the client's address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sockets = Sockets()
+        sockets.add_port_of(f"127.0.0.1:{listener.getsockname()[1]}")
+        with socket.create_connection(listener.getsockname()) as client:
+            accepted, _ = listener.accept()
+            with accepted:
+                host, port = client.getsockname()
+                yield sockets, client, accepted, f"{host}:{port}"
+
+
+def test_one_connection_holds_half_and_small_responses_are_not_counted() -> None:
+    unsent = Unsent(Sockets(), max_bytes=10 * MIB, seconds=30.0)
+    assert unsent.take("a", 5 * MIB)
+    assert not unsent.take("a", MIB)
+    assert unsent.take("a", 1_000)
+    assert unsent.take("b", 5 * MIB)
+    assert not unsent.take("c", MIB)
+    assert "max_memory" in str(unsent.no_room())
+    unsent.give_back("a", 5 * MIB)
+    assert unsent.take("c", MIB)
+    assert unsent.held == 6 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads struct tcp_info")
+def test_a_response_is_counted_until_the_client_has_it(pair: tuple[Sockets, socket.socket, socket.socket, str]) -> None:
+    sockets, client, server, peer = pair
+    unsent = Unsent(sockets, max_bytes=10 * MIB, seconds=30.0)
+    assert unsent.take(peer, MIB)
+    unsent.watch(peer, MIB)
+    unsent.update()
+    assert unsent.held == MIB, "nothing was sent yet"
+    server.setblocking(False)
+    sent = 0
+    while sent < MIB:
+        try:
+            sent += server.send(bytes(MIB - sent))
+        except BlockingIOError:
+            client.recv(MIB)
+    while unsent.held:
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            client.recv(MIB)
+        unsent.update()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads struct tcp_info")
+def test_a_connection_that_reads_nothing_is_closed(pair: tuple[Sockets, socket.socket, socket.socket, str]) -> None:
+    sockets, client, _, peer = pair
+    unsent = Unsent(sockets, max_bytes=10 * MIB, seconds=0.0)
+    assert unsent.take(peer, MIB)
+    unsent.watch(peer, MIB)
+    unsent.update()
+    client.settimeout(30)
+    assert client.recv(1) == b"", "it was closed"
+
+
+def test_where_the_kernel_does_not_tell_nothing_is_held() -> None:
+    unsent = Unsent(Sockets(), max_bytes=10 * MIB, seconds=30.0)
+    assert unsent.take("unknown:1", MIB)
+    unsent.watch("unknown:1", MIB)
+    assert unsent.held == 0
