@@ -76,8 +76,8 @@ class Unsent:
     def no_room(self) -> OverloadedError:
         """Make the error of a response for which there is no room."""
         return OverloadedError(
-            f"responses that were not read yet hold {self._budget.held:,} of {self._budget.max_bytes:,} bytes (a quarter "
-            "of the setting `max_memory`; half of them for one connection); read them, or try again later",
+            f"responses that were not read yet hold {self._budget.held:,} of {self._budget.max_bytes:,} bytes (a "
+            "quarter of the setting `max_memory`; half of them for one connection); read them, or try again later",
             retry_after=1.0,
             quotaLimit=self._budget.max_bytes,
             setting="max_memory",
