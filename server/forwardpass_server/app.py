@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import grpc
+from forwardpass import spec
 from forwardpass.extras import require
 from threadpoolctl import threadpool_limits
 
@@ -20,6 +21,7 @@ from forwardpass_server.engines import UNBOUNDED, Engine, choose
 from forwardpass_server.memory import Arrivals, ByteBudget, MemoryWatch, Sockets, Unsent, limit_arenas
 from forwardpass_server.oip import INFERENCE_SERVICE, inference_service
 from forwardpass_server.registry import Registry, SqlStore
+from forwardpass_server.registry.compile import compile_plan
 from forwardpass_server.rpc import (
     HEALTH_CHECK,
     HEALTH_SCOPES,
@@ -48,7 +50,9 @@ from forwardpass_server.rpc import (
     grpc_server,
     handlers,
     prediction_service,
+    raise_descriptor_limit,
     reflection_services,
+    usable_connections,
 )
 from forwardpass_server.serving import BatchingPolicy, Dispatcher, Predictor, Shadows, Workers, lower_priority
 from forwardpass_server.settings import BadSettingsError, Settings
@@ -97,6 +101,8 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         if getattr(settings, setting) is not None:
             require(extra, needed_by=f"setting {setting}")
     _check_exposure(settings)
+    raise_descriptor_limit()
+    _load_late_modules()
     sys.setswitchinterval(SWITCH_INTERVAL)
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file, declared_scopes(SERVICES) | HEALTH_SCOPES)
@@ -130,6 +136,15 @@ def _check_exposure(settings: Settings) -> None:
     if not settings.insecure:
         raise BadSettingsError(f"{sentence}; set tokens_file, listen on 127.0.0.1, or allow it with --insecure")
     log.warning("%s; this is allowed by the setting insecure", sentence)
+
+
+def _load_late_modules() -> None:
+    """Read a content and compile it once, so that all modules are loaded: Python loads some of them at their first use.
+
+    That takes a descriptor, which the process may not have when the first network is called.
+    """
+    network = spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [{"weights": [[1.0]]}]})
+    compile_plan(spec.from_safetensors(spec.to_safetensors(network)))
 
 
 async def _serve(
@@ -184,6 +199,7 @@ async def _serve(
             ),
             max_request_bytes=settings.max_request_bytes,
             max_connection_age=settings.max_connection_age or 600.0,
+            max_connections=usable_connections(settings.max_connections),
         ),
         health=health,
         in_flight=in_flight,
@@ -212,7 +228,7 @@ async def _serve(
 
     urls = [await rest.start()] if rest else []
     if metrics:
-        urls.append(metrics.start())
+        urls.append(await metrics.start())
     if view:
         urls.append(await view.start())
     address = await server.start(settings.listen, credentials)
@@ -241,7 +257,7 @@ async def _serve(
     networks.close()
     watch.stop()
     if metrics:
-        metrics.stop()
+        await metrics.stop()
     log.info("stopped")
 
 
@@ -287,7 +303,13 @@ def _rest(
         arrivals=arrivals,
         serving=lambda: health.serving,
     )
-    return HttpServer(app, settings.rest_listen, certificate=settings.tls_certificate, key=settings.tls_key)
+    return HttpServer(
+        app,
+        settings.rest_listen,
+        certificate=settings.tls_certificate,
+        key=settings.tls_key,
+        max_connections=usable_connections(settings.max_connections),
+    )
 
 
 def _view(settings: Settings, server: Server) -> "ViewServer | None":

@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         None,
         description="Seconds after which a connection is closed gracefully; engine grpcio only, there 600 if unset.",
     )
+    max_connections: Count = Field(
+        2_000,
+        description="Connections of each listener, fewer where the process may have fewer descriptors; over HTTP one "
+        "address may have half of them. Engine native has no bound.",
+    )
     max_in_flight: Count = Field(1_000, description="Calls in flight; further ones get an error.")
     max_memory: Annotated[int, Ge(32 * 2**20)] | None = Field(
         None,

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import uvicorn
 
+from forwardpass.accepting import MAX_CONNECTIONS, Acceptor
 from forwardpass.http_server.protocol import HttpProtocol
 from forwardpass.listening import ListenError
 
@@ -42,6 +43,7 @@ class HttpServer:
         certificate: Path | None = None,
         key: Path | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Make a server; `start` lets it listen.
 
@@ -51,11 +53,13 @@ class HttpServer:
             certificate: The file of the certificate chain, PEM; None without TLS.
             key: The file of its private key, PEM; None without TLS.
             headers: Headers of every response, also of those to requests that are not HTTP.
+            max_connections: Connections at once; one address may have half of them.
         """
         self._app = app
         self._address = address
         self._tls = {} if certificate is None or key is None else {"ssl_certfile": certificate, "ssl_keyfile": key}
         self._headers = headers
+        self._max_connections = max_connections
 
     async def start(self) -> str:
         """Listen; return the URL with the real port.
@@ -83,8 +87,8 @@ class HttpServer:
         except (OSError, SSLError) as error:
             raise ListenError(f"cannot listen on {self._address}: the TLS files cannot be used: {error}") from None
         listener = _bind(self._address)
-        self._server = _Server(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        self._server = _Server(config, listener, self._max_connections)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[]))
         await self._server.listening.wait()
         scheme = "https" if self._tls else "http"
         return f"{scheme}://{self._address.rpartition(':')[0]}:{listener.getsockname()[1]}"
@@ -114,11 +118,12 @@ def _bind(address: str) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, without its signal handlers, and with an event that it listens."""
+    """uvicorn's server, without its signal handlers, with bounds of connections, and with an event that it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, max_connections: int) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._acceptor = Acceptor(listener, self._protocol, tls=config.ssl, max_connections=max_connections)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -126,4 +131,12 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._acceptor.start()
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._acceptor.stop()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return HttpProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)

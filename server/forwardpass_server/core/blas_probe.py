@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.random  # numpy loads it at its first use, and a process without a free descriptor could not
+from numpy.random import default_rng  # at the start: numpy loads it late, which takes a descriptor
 
 from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.batch_invariant import HEIGHTS, SMALL_PRODUCTS, Blocking, matmul
@@ -69,7 +69,7 @@ def _random_operands(
     dtype: "np.dtype[Any]", inputs: int, outputs: int, order: Literal["C", "F"] | None
 ) -> tuple[Array, Array]:
     """Make random rows and weights of a shape, the same ones every time."""
-    random = np.random.default_rng(seed=inputs * 65_537 + outputs)
+    random = default_rng(seed=inputs * 65_537 + outputs)
     weights = random.standard_normal((inputs, outputs)).astype(dtype, order=order or "C")
     return random.standard_normal((2 * HEIGHTS[-1], inputs)).astype(dtype), weights
 

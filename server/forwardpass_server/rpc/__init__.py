@@ -10,6 +10,7 @@ from forwardpass_server.rpc.health import SCOPES as HEALTH_SCOPES
 from forwardpass_server.rpc.health import SERVICE as HEALTH_SERVICE
 from forwardpass_server.rpc.health import Health
 from forwardpass_server.rpc.interceptors import InFlight, Interceptor, admission, authorization, deadline, errors
+from forwardpass_server.rpc.listening import raise_descriptor_limit, usable_connections
 from forwardpass_server.rpc.methods import Around, Service, UnknownMethods, handlers
 from forwardpass_server.rpc.native_transport import NativeTransport
 from forwardpass_server.rpc.network_service import SERVICE as NETWORK_SERVICE
@@ -50,5 +51,7 @@ __all__ = [
     "grpc_server",
     "handlers",
     "prediction_service",
+    "raise_descriptor_limit",
     "reflection_services",
+    "usable_connections",
 ]

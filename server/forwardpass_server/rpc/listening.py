@@ -1,7 +1,9 @@
 """Listen addresses: whether one can be bound, said in the same sentence for every engine."""
 
+import contextlib
 import errno
 import os
+import resource
 import socket
 import stat
 from pathlib import Path
@@ -14,6 +16,27 @@ UNIX: Final = "unix:"
 
 _ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """Errors that one of a host's several addresses may have, since a machine may have no IPv6."""
+
+
+RESERVED_DESCRIPTORS: Final = 64
+"""Descriptors that are not for connections: files, the database, the event loop."""
+LISTENERS: Final = 3
+"""Listeners that share the descriptors: gRPC, HTTP and the page."""
+
+
+def raise_descriptor_limit() -> None:
+    """Allow this process as many descriptors as the system lets it have; shells and services start it with fewer."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit of its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def usable_connections(wanted: int) -> int:
+    """Return how many connections a listener may have: as many as are wanted, if there are descriptors for them."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, (soft - RESERVED_DESCRIPTORS) // LISTENERS))
 
 
 def check_address(address: str) -> None:

@@ -52,7 +52,11 @@ MakeNativeTransport: TypeAlias = "Callable[[NativeGrpcFront], NativeTransport]"
 
 
 def grpc_server(
-    handlers: Sequence[grpc.GenericRpcHandler], *, max_request_bytes: int, max_connection_age: float
+    handlers: Sequence[grpc.GenericRpcHandler],
+    *,
+    max_request_bytes: int,
+    max_connection_age: float,
+    max_connections: int,
 ) -> grpc.aio.Server:
     """Make a grpc.aio server; to be called inside the event loop.
 
@@ -60,12 +64,14 @@ def grpc_server(
         handlers: The handlers of its services; the first one that has a method wins.
         max_request_bytes: The largest request.
         max_connection_age: Seconds after which a connection is closed, gently.
+        max_connections: Connections at once.
     """
     server = grpc.aio.server(
         options=[
             *OPTIONS,
             ("grpc.max_receive_message_length", max_request_bytes),
             ("grpc.max_connection_age_ms", int(max_connection_age * 1000)),
+            ("grpc.max_allowed_incoming_connections", max_connections),
         ]
     )
     server.add_generic_rpc_handlers(tuple(handlers))
