@@ -160,7 +160,8 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, unsent: Unsent
                 request = read_each(context) if method.client_streaming else await read(received)
                 async with aclosing(behaviour(request, call)) as responses:
                     async for response in responses:
-                        await context.write(response.SerializeToString())
+                        # Watchers share events that are encoded already.
+                        await context.write(response if type(response) is bytes else response.SerializeToString())
 
     return grpc.stream_stream_rpc_method_handler(stream) if streaming else grpc.stream_unary_rpc_method_handler(unary)
 

@@ -34,6 +34,8 @@ from forwardpass_server.serving import lower_priority
 SERVICE: Final = v1.DESCRIPTOR.services_by_name["NetworkService"]
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 1_000
+MAX_CHANGES: Final = 256
+"""Changes of which the event is kept for watchers that were not sent it yet."""
 
 T = TypeVar("T")
 
@@ -46,6 +48,8 @@ class NetworkService:
         self._broadcast = broadcast
         self._limits = limits
         self._uploads = uploads
+        # The event of a network's last change, and the registry's revision at which it was made.
+        self._changes: dict[str, tuple[int, asyncio.Future[bytes]]] = {}
         # Threads of their own, so that calls waiting for a slow disk leave other threads free; and two kinds, so that
         # registrations, which may compute for long, keep no other call waiting.
         self._threads, self._registrations = (
@@ -340,7 +344,7 @@ class NetworkService:
 
     async def watch_networks(
         self, request: v1.WatchNetworksRequest, _: RpcContext
-    ) -> AsyncIterator[v1.WatchNetworksResponse]:
+    ) -> AsyncIterator[v1.WatchNetworksResponse | bytes]:
         """Send every network, then each that changes; a slow watcher gets the latest states only."""
         with self._broadcast.listen() as listener:
             snapshot = await snapshot_at_revision(self._registry, request.min_revision)
@@ -354,7 +358,18 @@ class NetworkService:
                 for name in sorted(names):
                     # The empty name stands for the server's own health.
                     if name and name.startswith(request.name_prefix):
-                        yield await self._in_thread(functools.partial(self._change, name))
+                        yield await self._encoded_change(name)
+
+    async def _encoded_change(self, name: str) -> bytes:
+        """Return the event of a changed network, encoded once for all watchers."""
+        revision = self._registry.revision
+        if name not in self._changes or self._changes[name][0] != revision:
+            if len(self._changes) >= MAX_CHANGES:
+                self._changes.clear()
+            work = functools.partial(self._change, name)
+            self._changes[name] = revision, asyncio.ensure_future(self._in_thread(work))
+        # The first watcher may leave before the others have it.
+        return await asyncio.shield(self._changes[name][1])
 
     def _network(self, network: NetworkState) -> Network:
         """Return a network as a message; this may wait for the store."""
@@ -384,13 +399,13 @@ class NetworkService:
                 messages.append(version_message(version, self._registry.read_summary(version), network))
         return messages
 
-    def _change(self, name: str) -> v1.WatchNetworksResponse:
+    def _change(self, name: str) -> bytes:
         snapshot = self._registry.snapshot
         try:
             network = self._network(snapshot.network(name))
         except NetworkNotFoundError:
-            return _event(v1.NETWORK_EVENT_DELETED, Network(name=name), snapshot.revision)
-        return _event(v1.NETWORK_EVENT_CHANGED, network, snapshot.revision)
+            return _event(v1.NETWORK_EVENT_DELETED, Network(name=name), snapshot.revision).SerializeToString()
+        return _event(v1.NETWORK_EVENT_CHANGED, network, snapshot.revision).SerializeToString()
 
     def _registered(self, done: Registered) -> dict[str, Any]:
         """Return the fields that the responses of both ways to register have in common."""
