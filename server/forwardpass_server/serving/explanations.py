@@ -62,9 +62,9 @@ class ExplainOptions:
         """Return the most floating-point operations that some rows take."""
         any_targets = np.broadcast_to(np.intp(0), (rows, self.explained))
         options = self.attribution_options(plan, any_targets)
-        # Each baseline and each order of the inputs is computed by itself, however small the network is.
+        # Each baseline and each order of the inputs is a pass of its own, however small the network is.
         passes = options.baseline_count * (2 * self.samples if METHODS[self.method].is_sampled(plan.inputs) else 1)
-        return rows * plan.flops_per_row + attribution_flops(plan, rows, options) + passes * PASS_FLOPS
+        return rows * plan.flops_per_row + attribution_flops(plan, rows, options) + (passes - 1) * PASS_FLOPS
 
     def numbers_per_row(self, plan: "Plan") -> int:
         """Return how many numbers a response has of each row besides the outputs."""
