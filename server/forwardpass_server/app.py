@@ -54,7 +54,15 @@ from forwardpass_server.rpc import (
     reflection_services,
     usable_connections,
 )
-from forwardpass_server.serving import BatchingPolicy, Dispatcher, Predictor, Shadows, Workers, lower_priority
+from forwardpass_server.serving import (
+    Admission,
+    BatchingPolicy,
+    Dispatcher,
+    Predictor,
+    Shadows,
+    Workers,
+    lower_priority,
+)
 from forwardpass_server.settings import BadSettingsError, Settings
 
 if TYPE_CHECKING:
@@ -222,7 +230,7 @@ async def _serve(
         else None,
     )
     rest = _rest(settings, inference, transport, outside, inside, health, policy, arrivals)
-    metrics = _metrics(settings, registry, health, in_flight, error_mapper, engine)
+    metrics = _metrics(settings, registry, health, in_flight, dispatcher.admission, error_mapper, engine)
 
     view = _view(settings, server)
 
@@ -333,6 +341,7 @@ def _metrics(
     registry: Registry,
     health: Health,
     in_flight: InFlight,
+    waiting: Admission,
     error_mapper: ErrorMapper,
     engine: Engine,
 ) -> "MetricsEndpoint | None":
@@ -344,6 +353,7 @@ def _metrics(
         registry,
         health=health,
         in_flight=in_flight,
+        admission=waiting,
         error_mapper=error_mapper,
         engine=engine.value,
         version=version("forwardpass"),

@@ -12,6 +12,7 @@ from forwardpass_server.metrics.families import FAMILIES, Family, Value
 from forwardpass_server.metrics.totals import BUCKETS, Totals, TotalsByNetwork
 from forwardpass_server.registry import LATEST, Registry, Snapshot
 from forwardpass_server.rpc import ErrorMapper, Health, InFlight
+from forwardpass_server.serving import Admission
 
 _ByNetwork: TypeAlias = Callable[[str, Totals], list[Value]]
 
@@ -25,6 +26,7 @@ class ServerCollector(Collector):
         *,
         health: Health,
         in_flight: InFlight,
+        admission: Admission,
         error_mapper: ErrorMapper,
         engine: str,
         version: str,
@@ -32,6 +34,7 @@ class ServerCollector(Collector):
         self._registry = registry
         self._health = health
         self._in_flight = in_flight
+        self._admission = admission
         self._error_mapper = error_mapper
         self._build = {"engine": engine, "version": version}
         self._totals = TotalsByNetwork()
@@ -51,6 +54,7 @@ class ServerCollector(Collector):
             families.SERVING: _one(self._health.serving),
             families.IN_FLIGHT: _one(self._in_flight.count),
             families.IN_FLIGHT_LIMIT: _one(self._in_flight.limit),
+            families.WAITING: _one(self._admission.seconds),
             families.ERRORS: _labelled("reason", self._error_mapper.counted(), "_total"),
         }
 

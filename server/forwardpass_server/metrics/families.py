@@ -50,6 +50,11 @@ IN_FLIGHT_LIMIT: Final = Family(
     kind="gauge",
     meaning="The bound on them, the setting `max_in_flight`.",
 )
+WAITING: Final = Family(
+    name="forwardpass_waiting_work_seconds",
+    kind="gauge",
+    meaning="The work that waits for the workers, in seconds of one worker, as admission expects it.",
+)
 ERRORS: Final = Family(
     name="forwardpass_errors",
     kind="counter",
@@ -116,6 +121,7 @@ FAMILIES: Final = (
     SERVING,
     IN_FLIGHT,
     IN_FLIGHT_LIMIT,
+    WAITING,
     ERRORS,
     CALLS,
     FAILED,

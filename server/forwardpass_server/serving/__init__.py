@@ -5,6 +5,7 @@
 The transports are in `rpc`; `dispatcher` and `predictor` lead from one stage to the next.
 """
 
+from forwardpass_server.serving.admission import Admission
 from forwardpass_server.serving.batching_policy import BatchingPolicy
 from forwardpass_server.serving.decode import EXPLAIN, PREDICT, PREDICT_MANY, TRACE
 from forwardpass_server.serving.dispatcher import Dispatcher, Transport
@@ -28,6 +29,7 @@ __all__ = [
     "PREDICT",
     "PREDICT_MANY",
     "TRACE",
+    "Admission",
     "BatchingPolicy",
     "Computation",
     "Computed",

@@ -102,6 +102,7 @@ def test_what_is_counted_is_what_was_called(measured: ServerProcess, client: Cli
     assert value(samples, "serving") == 1
     assert value(samples, "calls_in_flight") == 0
     assert value(samples, "calls_in_flight_limit") == 1000
+    assert value(samples, "waiting_work_seconds") == 0
     assert value(samples, "registry_networks") == len(BUILTINS) + 1
     assert value(samples, "registry_versions", state="in_service") == len(BUILTINS) + 2
     assert value(samples, "registry_versions", state="out_of_service") == 0
