@@ -221,7 +221,7 @@ def _add_layer(builder: _Builder, view: LayerView) -> None:
             key=f"layer/{view.name}",
             kind="layer",
             title=view.name,
-            what=view.function if view.kind == DENSE else f"{view.kind}, {view.function}",
+            what=_what(view),
             function=view.function,
             names=view.nodes,
             reads=tuple(builder.reads(sources, connections, weights)),
@@ -232,6 +232,13 @@ def _add_layer(builder: _Builder, view: LayerView) -> None:
         ),
         view.name,
     )
+
+
+def _what(view: LayerView) -> str:
+    """Return the kind of a layer and its function, each only where it says something."""
+    if view.kind == DENSE:
+        return view.function
+    return view.kind if view.function == "identity" else f"{view.kind}, {view.function}"
 
 
 def _connections(
