@@ -147,7 +147,7 @@ def test_a_new_version_is_shown_as_soon_as_it_is_registered(
 
 
 @pytest.mark.prove
-def test_names_that_are_markup_are_text(page: Callable[..., Any], known: Client) -> None:
+def test_names_that_are_markup_are_text(page: Callable[..., Any], known: Client, tmp_path: Path) -> None:
     attack = "<img src=x onerror=touched=1>"
     output = '"><svg onload=touched=1>'
     layers = [{"name": "hidden", "weights": [[1, 2]], "activation": "relu"}, {"name": "last", "weights": [[1]]}]
@@ -168,6 +168,20 @@ def test_names_that_are_markup_are_text(page: Callable[..., Any], known: Client)
     assert not found["isTouched"]
     assert found["labels"][0] == attack
     assert found["output"] == output
+    saved = page("take", "files", network="hostile", folder=str(tmp_path), words="svg", kinds=["SVG", "Python"])[
+        "saved"
+    ]
+    drawn = ET.parse(saved["SVG"])  # noqa: S314 - our own file
+    assert {element.tag.rpartition("}")[2] for element in drawn.iter()} <= {
+        "svg",
+        "style",
+        "g",
+        "path",
+        "rect",
+        "circle",
+        "text",
+    }
+    compile(Path(saved["Python"]).read_text(), "saved", "exec")
 
 
 @pytest.mark.prove
@@ -232,7 +246,8 @@ def test_two_rows_side_by_side(page: Callable[..., Any]) -> None:
 def test_what_is_taken_along(
     page: Callable[..., Any], known: Client, view_server: ServerProcess, tmp_path: Path
 ) -> None:
-    found = page("take", "files", network="article-2-hidden", folder=str(tmp_path), words="182")
+    kinds = ["SVG", "PNG", "JSON", "Python"]
+    found = page("take", "files", network="article-2-hidden", folder=str(tmp_path), words="182", kinds=kinds)
     files = {kind: Path(path) for kind, path in found["saved"].items()}
     document = json.loads(files["JSON"].read_text())
     trace = known.trace("article-2-hidden", {"children": 3, "accounts": 5})

@@ -1,6 +1,6 @@
 // The selected node: its sum, its edges.
 
-import { short } from "../network/numbers";
+import { compact, short } from "../network/numbers";
 import { activationInWords, largest, type NodeSum, sumInWords, sumOf, total } from "../network/sums";
 import { isUnusual, usualInWords } from "../network/usual";
 import { percentileAt } from "../network/values";
@@ -10,7 +10,7 @@ import type { NodeRef, Store, Traced } from "../state/store";
 import { Bar } from "./Bar";
 import { Distribution } from "./Distribution";
 
-const MAX_TERMS = 12;
+const MAX_TERMS = 8;
 
 export function NodePanel({ store, version }: { store: Store; version: Version }) {
   const traced = store.traced.value;
@@ -109,7 +109,7 @@ function Incoming({ sum }: { sum: NodeSum }) {
             <th scope="row" title={term.name}>
               {term.name}
             </th>
-            <td class="number">{`${short(term.value, 3)} × ${short(term.weight, 3)}`}</td>
+            <td class="number">{`${compact(term.value, 3, 6)} × ${compact(term.weight, 3, 6)}`}</td>
             <td class="number">{short(term.product, 3)}</td>
             <td>
               <Bar amount={term.product} most={most} />

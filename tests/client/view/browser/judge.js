@@ -32,7 +32,7 @@ run({
 
   // The pictures of docs/how-to/view.md.
   async pictures(open, { folder, rows, network }) {
-    const keep = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
+    const keep = (page, name, fullPage = false) => page.screenshot({ path: join(folder, `${name}.png`), fullPage });
     const settled = (page) => page.waitForTimeout(1_000);
     for (const [size, viewport] of Object.entries(VIEWPORTS)) {
       const page = await open("#network=article-2-hidden", { viewport });
@@ -40,8 +40,7 @@ run({
       await settled(page);
       await keep(page, size);
     }
-    const tall = { viewport: { width: 1280, height: 1240 } };
-    const page = await open(`#network=${network}`, tall);
+    const page = await open(`#network=${network}`);
     await page.locator("svg.diagram").waitFor();
     await page.setInputFiles("input[type=file]", rows);
     await page.locator("progress").waitFor({ state: "detached" });
@@ -51,7 +50,7 @@ run({
     await page.locator(".node-panel .quantiles").waitFor();
     await page.mouse.move(0, 0);
     await settled(page);
-    await keep(page, "rows");
+    await keep(page, "rows", true);
     const dark = await open("#network=article-2-hidden&tab=compare&with_row=[3,5]&row=[1,6]", { colorScheme: "dark" });
     await dark.locator("svg.diagram").nth(1).waitFor();
     await settled(dark);

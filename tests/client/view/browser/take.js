@@ -5,11 +5,11 @@ const { join } = require("node:path");
 const { run, outputs } = require("./opened.js");
 
 run({
-  async files(open, { network, folder, words }) {
+  async files(open, { network, folder, words, kinds }) {
     const page = await open(`#network=${network}&tab=take`);
     await outputs(page, words);
     const saved = {};
-    for (const kind of ["SVG", "PNG", "JSON", "Python"]) {
+    for (const kind of kinds) {
       const [download] = await Promise.all([
         page.waitForEvent("download"),
         page.getByRole("button", { name: kind, exact: true }).click(),
