@@ -74,6 +74,9 @@ def trace(
     csv: Csv = None,
     version: Version = "",
     row: Annotated[int, typer.Option(min=0, help="Which row to draw, from 0.")] = 0,
+    beside: Annotated[
+        int | None, typer.Option(min=0, help="With --out, draw this row beside it, and mark where they differ.")
+    ] = None,
     layer: Annotated[list[str] | None, typer.Option(help="Show only this layer; may be repeated.")] = None,
     contributions: Annotated[
         bool, typer.Option("--contributions", help="Show what each input contributes to each node.")
@@ -86,6 +89,8 @@ def trace(
     if out is not None:
         pictures.check_out(out)
         contributions = True
+    elif beside is not None:
+        raise typer.BadParameter("needs --out", param_hint="--beside")
     with client_of(context) as client:
         given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
         traced = client.trace(
@@ -95,9 +100,13 @@ def trace(
     if as_json:
         output.print_json(traced)
         return
-    if row >= len(traced.outputs):
-        raise typer.BadParameter(f"there are {len(traced.outputs)} rows, counted from 0", param_hint="--row")
-    if out is not None:
+    for option, index in (("--row", row), ("--beside", beside or 0)):
+        if index >= len(traced.outputs):
+            raise typer.BadParameter(f"there are {len(traced.outputs)} rows, counted from 0", param_hint=option)
+    if out is not None and beside is not None:
+        both = render.draw_difference(traced, traced, rows=(row, beside), networks=(network, network))
+        pictures.write(both, out, theme)
+    elif out is not None:
         pictures.write(render.draw_trace(traced, row=row, network=network), out, theme)
     else:
         picture = render.draw_trace(traced, row=row)

@@ -15,7 +15,7 @@ from forwardpass.view.errors import GatewayError
 _BOOLEANS: Final = {"true": True, "false": False}
 _MAX_MESSAGE_LENGTH: Final = 500
 
-# Measured on bodies of such values, in a process that was told to convert them.
+# By the growth of a process that converts bodies of such values.
 _BYTES_PER_BYTE: Final = 4
 _BYTES_PER_OBJECT: Final = 500
 _BYTES_PER_ARRAY: Final = 150

@@ -21,6 +21,14 @@ def test_a_trace_in_a_file(run: Run, tmp_path: Path) -> None:
     assert "prefers-color-scheme" not in (tmp_path / "dark.svg").read_text()
 
 
+def test_two_rows(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "rows.svg"
+    run("trace", ARTICLE, "[[3, 5], [1, -1]]", "--beside", "1", "--out", str(out))
+    assert "Δ" in out.read_text()
+    assert "needs --out" in run("trace", ARTICLE, "[3, 5]", "--beside", "0", code=2).stderr
+    assert "--beside" in run("trace", ARTICLE, "[3, 5]", "--beside", "1", "--out", str(out), code=2).stderr
+
+
 def test_a_network(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "network.svg"
     run("draw", ARTICLE, "--out", str(out))

@@ -71,6 +71,16 @@ def test_weights_that_were_not_read_are_not_shown(bank: spec.NetworkSpec) -> Non
     assert any("the weights were not read" in text for text in texts(picture))
 
 
+def test_layers_that_were_not_traced_are_not_made_up() -> None:
+    network = chain(3, 4, 4, 4)
+    part = trace_of(network, [[1, 2, 3]], layers=["hidden_0"])
+    assert "hidden_0 → output" in titles(draw_trace(part)), "a band: the layers between were not read"
+    assert "hidden_0_0 → output_0" not in titles(draw_trace(part))
+    known = draw_trace(part, network=network)
+    assert {"not traced", "hidden_0", "outputs"} <= set(texts(known))
+    assert "hidden_0_0 → output_0" not in titles(known)
+
+
 def test_values_are_those_that_people_know() -> None:
     network = chain(5, 4, 3, last="softmax", inputs=list(FEATURES), classes=["setosa", "versicolor", "virginica"])
     trace = trace_of(network, [[36, 41_000, 2, 1, 3.5]])

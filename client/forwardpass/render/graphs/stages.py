@@ -196,7 +196,7 @@ def build_stages(
     for view in layers:
         for source in view.from_:
             if source not in builder.segments:
-                builder.add(Stage(key=f"missing/{source}", kind="missing", title=source, what="not traced"), source)
+                builder.add(_missing(source), source)
         _add_layer(builder, view)
     _add_outputs(builder, layers, outputs)
     return tuple(builder.stages.values())
@@ -296,16 +296,21 @@ def _segment_reads(builder: _Builder, source: str, width: int, connections: List
 def _add_outputs(builder: _Builder, layers: Sequence[LayerView], outputs: OutputView) -> None:
     """Add the outputs, unless they are just the nodes of the last layer, which then have their names."""
     names = outputs.layers or _unread(layers)
-    known = [f"layer/{name}" for name in names if f"layer/{name}" in builder.stages]
-    widths = [builder.width(key) for key in known]
-    fits = bool(outputs.layers) or len(names) == 1
-    fits = fits and len(known) == len(names) and sum(widths) == len(outputs.names)
-    if fits and len(known) == 1 and not outputs.changed and not _differs(builder.stages[known[0]].after, outputs):
+    for name in names:
+        if name not in builder.segments:
+            builder.add(_missing(name), name)
+    known = [key for name in names for key in builder.segments[name]]
+    is_same = not outputs.changed and not _differs(builder.values_of(known), outputs)
+    # A trace does not say which layers are the outputs, and may lack them; equal values do.
+    fits = sum(map(builder.width, known)) == len(outputs.names) and bool(
+        outputs.layers or (is_same and len(names) == 1)
+    )
+    if fits and is_same and len(known) == 1:
         last = builder.stages.pop(known[0])
         builder.stages[last.key] = replace(last, kind="outputs", names=outputs.names)
         return
     numbers: Array | float = np.inf
-    if fits and not outputs.changed and outputs.values is not None and not _differs(builder.values_of(known), outputs):
+    if fits and is_same and outputs.values is not None:
         numbers = outputs.values
     connections = one_to_one(len(outputs.names), numbers) if fits else None
     builder.add(
@@ -314,10 +319,15 @@ def _add_outputs(builder: _Builder, layers: Sequence[LayerView], outputs: Output
             kind="outputs",
             title="outputs",
             names=outputs.names,
-            reads=tuple(builder.reads([key.removeprefix("layer/") for key in known], connections, None)),
+            reads=tuple(builder.reads(names, connections, None)),
             after=outputs.values,
         )
     )
+
+
+def _missing(name: str) -> Stage:
+    """Return the place of a layer that a trace does not have."""
+    return Stage(key=f"missing/{name}", kind="missing", title=name, what="not traced")
 
 
 def _differs(values: Array | None, outputs: OutputView) -> bool:
