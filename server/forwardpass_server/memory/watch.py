@@ -22,7 +22,9 @@ from forwardpass_server.memory.unsent import Unsent
 log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 0.05
-ARMED_BYTES: Final = 32 * 2**20
+MAX_LOOKING: Final = 20
+"""How many times as long as it has looked at all connections the thread waits before it looks again."""
+ARMED_BYTES: Final = 64 * 2**20
 """Bytes above an idle server from which bytes are counted by connection."""
 SURPLUS_BYTES: Final = 32 * 2**20
 """Bytes above an idle server from which freed memory is looked for, to give it back."""
@@ -109,15 +111,17 @@ class MemoryWatch:
 
     def _run(self) -> None:
         last, since = 0, time.monotonic()
-        pause, trim_at = CALM_SECONDS, 0.0
+        pause, trim_at, look_at = CALM_SECONDS, 0.0, 0.0
         while not self._stopped.wait(TICK_SECONDS):
-            self._unsent.update()
             now, resident = time.monotonic(), resident_bytes()
             above = resident - self._floor - self._plan_bytes()
-            if above > ARMED_BYTES:
-                self._guard(above, now)
-            elif self.armed:
-                self._disarm()
+            if now >= look_at:
+                self._unsent.update()
+                if above > ARMED_BYTES:
+                    self._guard(above, now)
+                elif self.armed:
+                    self._disarm()
+                look_at = now + MAX_LOOKING * (time.monotonic() - now)
             if resident > last + 2**20:
                 last, since, pause = resident, now, CALM_SECONDS
             elif above > SURPLUS_BYTES and now > max(trim_at, since + CALM_SECONDS):
