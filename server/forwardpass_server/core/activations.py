@@ -276,7 +276,9 @@ def _through(slope: Callable[..., npt.NDArray[Any]]) -> Callable[..., Array]:
 
     @np.errstate(all="ignore")
     def multiply(gradient: Array, z: Array, **parameters: float) -> Array:
-        return gradient * slope(z, **parameters).astype(z.dtype, copy=False)
+        product = gradient * slope(z, **parameters).astype(z.dtype, copy=False)
+        # What does not reach the output is 0, even where there is no slope.
+        return np.where(gradient == 0, gradient, product)
 
     return multiply
 

@@ -81,7 +81,8 @@ class Elementwise:
         for start in range(0, len(z), height):
             rows = slice(start, start + height)
             _, slope = self._differentiate(self._tree, z[rows])
-            result[rows] = gradient[rows] * (0 if slope is None else slope)
+            product = gradient[rows] * (0 if slope is None else slope)
+            result[rows] = np.where(gradient[rows] == 0, 0, product)
         return result
 
     def _differentiate(self, tree: Tree, x: Array) -> tuple[Any, Any]:

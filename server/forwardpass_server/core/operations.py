@@ -212,7 +212,8 @@ def _pool_gradient(*, windows: Array, reduce: str) -> _Gradient:
     share = _WINDOW_SHARES[reduce]
 
     def compute(gradient: Array, values: Array) -> Array:
-        shares = gradient[:, :, np.newaxis] * share(np.take(values, indices, axis=1))
+        wide = gradient[:, :, np.newaxis]
+        shares = np.where(wide == 0, 0, wide * share(np.take(values, indices, axis=1)))
         return places.add_up(shares.reshape(len(values), -1), values.shape[1])
 
     return compute

@@ -49,6 +49,9 @@ from forwardpass_server.core.graph import INPUTS
 from forwardpass_server.core.operations import Places
 from forwardpass_server.core.plan import Plan
 
+SHARE_OF_REACH: Final = 0.01
+"""Where an output changes on the path and comes back, the tolerance is relative to this share of its largest change."""
+
 ROUNDINGS: Final = 16
 """The completeness error that counts as rounding, in units of the last place of the outputs."""
 
@@ -62,16 +65,14 @@ class _Paths:
         changes: The values at the end minus those at the beginning.
         targets: `(paths,)`.
         outputs: `(paths, 2)`: what is explained, at the beginning and at the end.
-        rounding: `(paths,)`: the error that counts as rounding.
-        tolerated: `(paths,)`: the completeness error that is tolerated; NaN where an output is not finite.
+        difference: `(paths,)`: the size of the difference between both.
     """
 
     starts: Mapping[str, Array]
     changes: Mapping[str, Array]
     targets: Indices
     outputs: Wide
-    rounding: Wide
-    tolerated: Wide
+    difference: Wide
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,11 +82,13 @@ class _Integrals:
     Attributes:
         shares: By `INPUTS` and each layer whose nodes get shares, `(intervals, width)`.
         error: `(intervals,)`: how far the inputs' shares are from complete, or may be from right.
+        reach: `(intervals,)`: the largest difference of the output from that at the beginning of the path.
         kinks: `(intervals,)`: where to cut each interval, from 0 to 1 of its length.
     """
 
     shares: Mapping[str, Wide]
     error: Wide
+    reach: Wide
     kinks: Wide
 
 
@@ -98,6 +101,7 @@ class _Walk:
         self.encodings = {name: Places(columns) for name, columns in encodings.items()}
         self.multiple = gradient_row_multiple(plan)
         self.intervals_at_once = max(walk_rows(plan, step_flops) // len(PLACES), 1)
+        self.rounding = ROUNDINGS * float(np.finfo(plan.dtype).eps)
         self.narrowest = float(np.finfo(plan.dtype).eps) ** 0.75
         self.baselines = present(options.baselines)
         self.widths = {
@@ -127,15 +131,12 @@ class _Walk:
         changes = {name: stops[name] - starts[name] for name in starts}
         for change in changes.values():
             change[np.isnan(change)] = 0  # a missing input, which only an encoding reads
-        size, change = np.abs(outputs).sum(axis=0), np.abs(outputs[1] - outputs[0])
-        rounding = ROUNDINGS * float(np.finfo(self.plan.dtype).eps) * size
         return _Paths(
             starts=starts,
             changes=changes,
             targets=targets,
             outputs=np.column_stack(outputs),
-            rounding=rounding,
-            tolerated=self.options.tolerance * change + rounding,
+            difference=np.abs(outputs[1] - outputs[0]),
         )
 
     @np.errstate(all="ignore")
@@ -178,19 +179,24 @@ class _Walk:
         return _Integrals(
             shares=shares,
             error=np.maximum(np.abs(rise - shares[INPUTS].sum(axis=1)), find_bends(outputs, slopes, intervals)),
+            reach=np.abs(outputs - paths.outputs[intervals.path, :1]).max(axis=1),
             kinks=find_kinks(rise, slopes, intervals),
         )
 
 
-def _integrate(walk: _Walk, paths: _Paths) -> Generator[None, None, tuple[Mapping[str, Wide], Indices]]:
-    """Return the shares of whole paths, and how many gradients they took; yield after each step."""
+def _integrate(walk: _Walk, paths: _Paths) -> Generator[None, None, tuple[Mapping[str, Wide], Indices, Wide]]:
+    """Integrate over whole paths; yield after each step.
+
+    Returns:
+        The shares, how many gradients they took, `(paths,)`, and which completeness error is tolerated, `(paths,)`.
+    """
     count = len(paths.targets)
     totals = {name: np.zeros((count, width)) for name, width in walk.widths.items()}
     steps = np.zeros(count, np.intp)
-    is_finite = np.isfinite(paths.tolerated)
+    is_finite = np.isfinite(paths.outputs).all(axis=1)
     for total in totals.values():
         total[~is_finite] = np.nan
-    left = paths.tolerated.copy()
+    reach, spent, tolerated = np.zeros((3, count))
     pending = Intervals.first(np.flatnonzero(is_finite))
     while len(pending):
         found = []
@@ -198,16 +204,20 @@ def _integrate(walk: _Walk, paths: _Paths) -> Generator[None, None, tuple[Mappin
             found.append(walk.integrals(paths, pending[some]))
             yield
         steps += POINTS * np.bincount(pending.path, minlength=count)
+        np.fmax.at(reach, pending.path, np.concatenate([integrals.reach for integrals in found]))
+        rounding = walk.rounding * np.fmax(reach, np.abs(paths.outputs).max(axis=1))
+        tolerated = walk.options.tolerance * np.fmax(paths.difference, SHARE_OF_REACH * reach) + rounding
         error = np.concatenate([integrals.error for integrals in found])
-        error[(pending.width <= walk.narrowest) | (error <= paths.rounding[pending.path])] = 0
+        error[(pending.width <= walk.narrowest) | (error <= rounding[pending.path])] = 0
         most = (walk.options.max_steps - steps) // (2 * POINTS)
-        is_rough = find_rough(pending.path, error, left, most)
+        is_rough = find_rough(pending.path, error, tolerated - spent, most)
+        np.add.at(spent, pending.path[~is_rough], error[~is_rough])
         for name, total in totals.items():
             shares = np.concatenate([integrals.shares[name] for integrals in found])
             np.add.at(total, pending.path[~is_rough], shares[~is_rough])
         kinks = np.concatenate([integrals.kinks for integrals in found])
         pending = pending[is_rough].cut(kinks[is_rough])
-    return totals, steps
+    return totals, steps, tolerated
 
 
 def path_steps(
@@ -233,13 +243,13 @@ def path_steps(
                 np.tile(baselines[some], (count, 1)),
                 np.repeat(targets, several),
             )
-            shares, taken = yield from _integrate(walk, paths)
+            shares, taken, allowed = yield from _integrate(walk, paths)
             for index in range(several):  # in order, so that the sum has the same bits however baselines are sliced
                 each = slice(index, None, several)
                 for name, share in shares.items():
                     totals[name] += share[each] / len(baselines)
                 baseline_outputs += paths.outputs[each, 0] / len(baselines)
-                tolerated += paths.tolerated[each] / len(baselines)
+                tolerated += allowed[each] / len(baselines)
                 steps += taken[each]
         values = features.add_up(totals[INPUTS], result.values.shape[2]).astype(plan.dtype)
         result.values[row, place] = values

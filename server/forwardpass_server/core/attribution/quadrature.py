@@ -129,19 +129,31 @@ def find_bends(outputs: Wide, slopes: Wide, intervals: Intervals) -> Wide:
 
 
 def find_kinks(rise: Wide, slopes: Wide, intervals: Intervals) -> Wide:
-    """Return where the tangents at the first and last point meet, from 0 to 1 of an interval; else its middle.
+    """Return where to cut each interval, from 0 to 1 of its width: at its kink, or in the middle.
 
-    That is the kink if there is one between these points and the function is linear on both sides.
+    If the function is linear on both sides of one kink, the tangents at two places around it meet there. The places are
+    the first and last point, if their tangents meet between them; else a point and the end beyond the kink.
 
     Args:
         rise: `(intervals,)`: the function at the end minus that at the start.
         slopes: `(intervals, POINTS + 2)`: its derivative at all places.
         intervals: The intervals.
     """
-    first, last = slopes[:, 1], slopes[:, -2]
-    meeting = (rise / intervals.width - last) / (first - last)
-    is_between = (meeting >= PLACES[1]) & (meeting <= PLACES[-2])
-    return np.where(is_between, meeting, 0.5)
+    found = np.full(len(rise), 0.5)
+    for before, after, low, high in _AROUND_KINKS:
+        first, last = slopes[:, before], slopes[:, after]
+        meeting = (rise / intervals.width - last) / (first - last)
+        found = np.where((meeting > low) & (meeting < high), meeting, found)
+    return found
+
+
+_MARGIN: Final = 1e-2
+_AROUND_KINKS: Final = (
+    (0, -2, _MARGIN, PLACES[1]),
+    (1, -1, PLACES[-2], 1 - _MARGIN),
+    (1, -2, PLACES[1], PLACES[-2]),
+)
+"""Two places, and between which places a kink is found by their tangents; the last that finds one counts."""
 
 
 def find_rough(path: Indices, size: Wide, left: Wide, most: Indices) -> npt.NDArray[np.bool_]:
@@ -152,7 +164,7 @@ def find_rough(path: Indices, size: Wide, left: Wide, most: Indices) -> npt.NDAr
     Args:
         path: `(intervals,)`: the path of each interval.
         size: `(intervals,)`: the size of its error; one that is not a number is no reason to cut.
-        left: `(paths,)`: the tolerance that is left for each path; reduced by the errors of the intervals that stay.
+        left: `(paths,)`: the tolerance that is left for each path.
         most: `(paths,)`: the most intervals of each path that may be cut.
     """
     size = np.nan_to_num(size, nan=0.0, posinf=np.inf)
@@ -164,5 +176,4 @@ def find_rough(path: Indices, size: Wide, left: Wide, most: Indices) -> npt.NDAr
         stays = len(sums) if sums[-1] <= left[one] else int(np.searchsorted(sums, left[one] / 2, side="right"))
         stays = max(stays, len(sums) - max(int(most[one]), 0))
         is_rough[ascending[stays:]] = True
-        left[one] -= sums[stays - 1] if stays else 0.0
     return is_rough

@@ -33,8 +33,8 @@ class AttributionOptions:
         features: The columns of each feature, which get one share together; each column is in exactly one. None where
             each column is a feature.
         layers: The layers whose nodes get shares of `layer_conductance`; empty for all layers.
-        tolerance: The largest completeness error of the methods along a path, relative to the size of the difference
-            between output and baseline output, of several baselines its mean.
+        tolerance: The largest completeness error of the methods along a path, relative to the difference of output and
+            baseline output, or to a hundredth of the largest difference on the path.
         max_steps: The most gradients of one row, target and baseline that a method along a path computes.
         samples: Pairs of permutations of the sampled Shapley values.
         seed: Seed of these permutations.
