@@ -70,7 +70,8 @@ def _times_the_others(gradient: Array, arrays: Sequence[Array]) -> Sequence[Arra
     """Multiply by all arrays before each, and all after it: dividing by the array itself would fail where it is 0."""
     before = accumulate(arrays[:-1], np.multiply, initial=gradient)
     after = [*accumulate(arrays[:0:-1], np.multiply, initial=np.ones_like(gradient))]
-    return [one * other for one, other in zip(before, reversed(after), strict=True)]
+    products = (one * other for one, other in zip(before, reversed(after), strict=True))
+    return [np.where(gradient == 0, gradient, product) for product in products]
 
 
 def _to_the_largest(gradient: Array, arrays: Sequence[Array]) -> Sequence[Array]:

@@ -176,7 +176,7 @@ def _layer_norm_gradient(*, gamma: Array, beta: Array, epsilon: float) -> _Gradi
         normalized, scaled = around / deviation, gradient * gamma
         along = (scaled * normalized).mean(axis=1, keepdims=True)
         result: Array = (scaled - scaled.mean(axis=1, keepdims=True) - normalized * along) / deviation
-        return result
+        return np.where((gradient == 0).all(axis=1, keepdims=True), 0, result)
 
     return compute
 

@@ -56,7 +56,7 @@ def autograd(document: Mapping[str, Any], rows: np.ndarray, output: int) -> np.n
 @pytest.mark.parametrize(("dtype", "count", "tolerance"), [("float64", 600, 1e-10), ("float32", 200, 1e-2)])
 def test_gradients_of_random_graphs(dtype: str, count: int, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
     # PyTorch's own gradients of these have 1/6 and 1 / alpha in float32, whatever the dtype is.
-    functions = {
+    functions: dict[str, Callable[..., torch.Tensor]] = {
         **plain.FUNCTIONS,
         "hard_sigmoid": lambda z: torch.nn.functional.relu6(z + 3) / 6,
         "celu": lambda z, alpha=1.0: torch.where(z > 0, z, alpha * torch.expm1(torch.clamp(z, max=0) / alpha)),
@@ -77,6 +77,8 @@ def test_gradients_of_random_graphs(dtype: str, count: int, tolerance: float, mo
             found = ours.values[:, output]
             # PyTorch multiplies a gradient of 0 with a slope that is infinite or none, of a branch that is not taken.
             known = np.isfinite(theirs) & np.isfinite(ours.outputs).all(axis=1, keepdims=True)
+            # Where a value is missing, ours may have no value that PyTorch drops at a kink.
+            known &= ~(np.isnan(found) & np.isnan(rows).any(axis=1, keepdims=True))
             size = np.maximum(1, np.abs(theirs).max(axis=1, keepdims=True, where=known, initial=1))
             apart = np.abs(found - theirs) / size
             assert np.all(apart[known] <= tolerance), f"network {seed}, output {output}: {apart[known].max():.1e}"

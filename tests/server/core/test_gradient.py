@@ -130,6 +130,25 @@ def test_a_product_with_zeros_keeps_the_gradient() -> None:
     assert [array.tolist() for array in found] == [[[6.0, 0.0]], [[0.0, 0.0]], [[0.0, 0.0]]]
 
 
+def test_what_does_not_reach_the_output_has_no_gradient_even_beside_a_missing_value() -> None:
+    one, two = np.array([[np.nan, 1.0]]), np.array([[2.0, 3.0]])
+    found = merge_gradients(np.array([[0.0, 1.0]]), [one, two], "multiply")
+    assert [array.tolist() for array in found] == [[[0.0, 3.0]], [[0.0, 1.0]]]
+    network = {
+        "format": spec.FORMAT,
+        "inputs": 2,
+        "input_groups": [{"name": "a", "width": 1}, {"name": "b", "width": 1}],
+        "layers": [
+            {"name": "x", "weights": [[2.0]], "activation": "tanh", "from": "a"},
+            {"name": "y", "weights": [[3.0]], "activation": "tanh", "from": "b"},
+        ],
+        "output_layers": ["x", "y"],
+        "allow_non_finite_inputs": True,
+    }
+    found_here = gradients(compile_plan(spec.parse(network)), np.array([[np.nan, 0.0]]))
+    assert found_here[0, 1].tolist() == [0.0, 3.0]
+
+
 def test_the_gradient_at_a_layer_that_is_kept() -> None:
     network = spec.parse(
         {

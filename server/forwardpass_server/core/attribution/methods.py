@@ -21,6 +21,8 @@ from forwardpass_server.core.gradient import walk_bytes, walk_flops, walk_rows
 from forwardpass_server.core.plan import Plan
 
 _STEP_FLOPS: Final = 20_000_000
+_FIXED_BYTES: Final = 2**18
+"""What small arrays and Python's objects take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +161,11 @@ def attribution_bytes(plan: Plan, rows: int, options: AttributionOptions) -> int
         nodes = sum(layer.outputs for layer in plan.layers if layer.name in (options.layers or _names(plan)))
     results = rows * targets * (2 * features + nodes + 6) * plan.dtype.itemsize
     step = walk_rows(plan, _STEP_FLOPS)
-    return results + step * (walk_bytes(plan) + 8 * 4 * (plan.inputs + nodes))
+    shares = 8 * (plan.inputs + nodes)
+    held = step * (walk_bytes(plan) + 4 * shares)
+    if method.chooses_steps:
+        held += max(step // len(PLACES), 1) * (options.max_steps // POINTS) * shares
+    return results + held + _FIXED_BYTES
 
 
 def _names(plan: Plan) -> tuple[str, ...]:

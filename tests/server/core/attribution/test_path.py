@@ -1,6 +1,7 @@
 """Integrated gradients and layer conductance: completeness, fine sums, and the same bits in every batch."""
 
 import itertools
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from forwardpass_server.core.attribution import (
     AttributionOptions,
     Attributions,
     attribute,
+    attribution_bytes,
     attribution_flops,
     attribution_steps,
     baseline_rows,
@@ -312,6 +314,26 @@ def test_the_cost_is_judged_before_work() -> None:
     )
     assert attribution_flops(plan, 5, options) >= 5 * 100 * 3 * plan.flops_per_row
     assert attribution_flops(plan, 10, options) == 2 * attribution_flops(plan, 5, options)
+
+
+@pytest.mark.parametrize("method", ["gradient", "layer_conductance", "feature_ablation", "shapley_values"])
+@pytest.mark.parametrize("sizes", [[30, 64, 32, 1], [200, 300, 5]], ids=str)
+def test_the_memory_is_judged_before_work(sizes: list[int], method: str) -> None:
+    plan = chain(sizes, "relu")
+    rows = np.random.default_rng(1).standard_normal((50, sizes[0]))
+    options = AttributionOptions(
+        method=method,
+        targets=np.zeros((50, 1), int),
+        baselines=baseline_rows(plan, "zeros"),
+        max_steps=200,
+        samples=2,
+    )
+    attribute(plan, rows[:1], replace(options, targets=options.targets[:1]))
+    tracemalloc.start()
+    attribute(plan, rows, options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= attribution_bytes(plan, 50, options)
 
 
 def test_the_rule_integrates_and_differentiates_polynomials() -> None:
