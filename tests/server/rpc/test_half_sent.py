@@ -27,7 +27,7 @@ def half_sent(channel: grpc.Channel, method: str, **options: object) -> grpc.Cal
 
 
 def test_a_request_that_does_not_arrive_is_given_up(start_server: Callable[..., ServerProcess], engine: str) -> None:
-    server = start_server("--receive-timeout=0.3")
+    server = start_server("--receive-timeout=1.5")
     methods = [f"{NETWORKS}ListNetworks"] + [f"{PREDICTIONS}Predict"] * (engine == "grpcio")
     with grpc.insecure_channel(server.address) as channel:
         for method in methods:
@@ -58,7 +58,7 @@ def test_an_upload_that_does_not_go_on_is_given_up(start_server: Callable[..., S
         yield from (part.SerializeToString() for part in first)
         threading.Event().wait(60)
 
-    server = start_server("--receive-timeout=0.3")
+    server = start_server("--receive-timeout=1.5")
     with grpc.insecure_channel(server.address) as channel:
         open_: grpc.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(f"{NETWORKS}UploadNetwork")
         with pytest.raises(grpc.RpcError) as caught:
