@@ -29,6 +29,7 @@ from tests.support.environments import ROOT
 
 DOCS = ROOT / "docs" / "explanation" / "attributions.md"
 ROWS = 5
+torch.set_num_threads(1)  # more cost time with networks as small as these
 
 
 def network_of(seed: int, dtype: str = "float64") -> tuple[NetworkSpec, dict[str, Any], np.ndarray]:
@@ -53,7 +54,7 @@ def autograd(document: Mapping[str, Any], rows: np.ndarray, output: int) -> np.n
     return np.zeros_like(rows) if gradient is None else gradient.numpy()
 
 
-@pytest.mark.parametrize(("dtype", "count", "tolerance"), [("float64", 600, 1e-10), ("float32", 200, 1e-2)])
+@pytest.mark.parametrize(("dtype", "count", "tolerance"), [("float64", 200, 1e-10), ("float32", 100, 1e-2)])
 def test_gradients_of_random_graphs(dtype: str, count: int, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
     # PyTorch's own gradients of these have 1/6 and 1 / alpha in float32, whatever the dtype is.
     functions: dict[str, Callable[..., torch.Tensor]] = {
