@@ -149,6 +149,7 @@ export class Store {
     else sessionStorage.removeItem(TOKEN);
     this.token.value = token;
     this.wantsToken.value = false;
+    this.explanation.isAvailable.value = true;
     void this.reload();
   }
 

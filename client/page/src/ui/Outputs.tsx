@@ -11,7 +11,7 @@ export function Outputs({ version, values }: { version: Version; values: Values 
   return (
     <div class="results">
       {said !== undefined ? (
-        <ClassOutputs version={version} values={values} />
+        <ClassOutputs values={values} />
       ) : (
         <dl class={version.outputs.length > 3 ? "outputs many" : "outputs"}>
           {version.outputs.slice(0, MAX_OUTPUTS).map((output, index) => (
@@ -40,7 +40,7 @@ export function Outputs({ version, values }: { version: Version; values: Values 
   );
 }
 
-function ClassOutputs({ values }: { version: Version; values: Values }) {
+function ClassOutputs({ values }: { values: Values }) {
   const { label = "", probability = 0, top = [], chosen = [] } = values.classification ?? {};
   const others = top.length > 0 ? top : [{ label, probability }];
   return (

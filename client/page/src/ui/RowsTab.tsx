@@ -227,7 +227,7 @@ interface RowProps {
 
 function Row({ row, store, columns, nodeValue }: RowProps) {
   const { rows } = store;
-  const { predictions } = { predictions: rows.predictions.value };
+  const predictions = rows.predictions.value;
   const isWrong = rows.errors.value?.isClasses && rows.errors.value.sizes[row] === 1;
   const error = predictions?.errors.get(row);
   const truth = rows.table.value?.columns.get(rows.truth.value)?.[row];
