@@ -38,23 +38,5 @@ EXPRESSION: Final[Mapping[str, int]] = MappingProxyType(
 )
 """What a function of an expression costs for a number, where it is not `FUNCTION`."""
 
-OPERATIONS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
-    {
-        "scale_shift": (15, 0),
-        "batch_norm": (60, 0),
-        "layer_norm": (40, 0),
-        "embedding": (160, 20),
-        "one_hot": (0, 20),
-        "bucketize": (200, 0),
-        "lookup": (250, 0),
-        "clip": (20, 0),
-        "impute": (20, 0),
-        "dropout": (4, 0),
-        "take": (0, 10),
-        "pool": (0, 20),
-    }
-)
-"""What a layer of each kind but dense costs for a value that it reads, and for one that it returns."""
-
 WINDOW: Final = 160
 """What a pooling layer costs for a value of one of its windows."""

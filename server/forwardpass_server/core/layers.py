@@ -198,7 +198,7 @@ class Operation(_AnyLayer):
     def flops(self) -> int:
         """About the operations of one row."""
         windows = self.arguments.get("windows")
-        of_input, of_output = costs.OPERATIONS[self.kind]
+        of_input, of_output = operations.COSTS[self.kind]
         of_windows = 0 if windows is None else costs.WINDOW * int(windows.size)
         return self.inputs * of_input + self.outputs * (of_output + self.function_flops) + of_windows
 

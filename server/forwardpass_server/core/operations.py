@@ -303,3 +303,22 @@ ORIGINS: Final[Mapping[str, Callable[..., npt.NDArray[np.intp]]]] = MappingProxy
 )
 """The kinds whose nodes each read one value: from the number of values and the arguments, the index of that value of
 each node, `(outputs,)`."""
+
+COSTS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
+    {
+        "scale_shift": (15, 0),
+        "batch_norm": (60, 0),
+        "layer_norm": (40, 0),
+        "embedding": (160, 20),
+        "one_hot": (0, 20),
+        "bucketize": (200, 0),
+        "lookup": (250, 0),
+        "clip": (20, 0),
+        "impute": (20, 0),
+        "dropout": (4, 0),
+        "take": (0, 10),
+        "pool": (0, 20),
+    }
+)
+"""What a layer of each kind but dense costs for a value that it reads, and for one that it returns,
+in floating-point operations (`costs.py`)."""

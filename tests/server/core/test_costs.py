@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from forwardpass_server.core import ACTIVATIONS, Dense, Elementwise, Operation, Plan, costs, forward
 from forwardpass_server.core.elementwise import FUNCTIONS
-from forwardpass_server.core.operations import OPERATIONS
+from forwardpass_server.core.operations import COSTS, OPERATIONS
 
 WIDTH = 2_048
 ONES = np.ones(WIDTH)
@@ -29,7 +29,7 @@ OF_KIND: dict[str, dict[str, Any]] = {
 
 
 def test_every_name_has_a_cost() -> None:
-    assert costs.OPERATIONS.keys() == OPERATIONS.keys() == OF_KIND.keys()
+    assert COSTS.keys() == OPERATIONS.keys() == OF_KIND.keys()
     assert costs.ACTIVATIONS.keys() <= ACTIVATIONS.keys()
     assert costs.EXPRESSION.keys() <= FUNCTIONS.keys()
 
@@ -39,7 +39,7 @@ def test_an_expression_costs_the_sum_of_its_functions() -> None:
     own = Elementwise(tree, np.dtype(np.float64))
     assert (own.flops, own.steps) == (costs.EXPRESSION["+"] + costs.EXPRESSION["sin"] + costs.EXPRESSION["**"], 3)
     layer = Operation(kind="dropout", arguments={"rate": 0.5}, name="a", inputs=100, outputs=100, expression=own)
-    assert layer.flops == 100 * (own.flops + costs.OPERATIONS["dropout"][0])
+    assert layer.flops == 100 * (own.flops + COSTS["dropout"][0])
 
 
 def test_many_calls_of_numpy_are_counted_however_few_numbers_they_compute() -> None:
