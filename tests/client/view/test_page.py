@@ -85,6 +85,15 @@ def test_pick_change_point_and_follow_the_link(view_server: ServerProcess) -> No
 
 
 @pytest.mark.prove
+def test_a_link_to_a_network_that_is_gone_leaves_the_others_to_choose(page: Callable[..., Any]) -> None:
+    found = page("use", "nowhere", rejected=("404",))
+    assert found["error"] == "there is no network 'nobody'"
+    assert found["instead"] == "Choose a network above."
+    assert found["alerts"] == 0
+    assert found["baseline"] == "at zeros"  # this network has no means
+
+
+@pytest.mark.prove
 def test_every_control_by_keyboard(page: Callable[..., Any]) -> None:
     found = page("use", "keyboard")
     assert "2 × 1 + 3 × 1 = 5" in found["tooltip"]

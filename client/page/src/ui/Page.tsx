@@ -50,15 +50,17 @@ function Empty({ store }: { store: Store }) {
   return (
     <div class="empty">
       <h1>forwardpass</h1>
-      <p>
-        {store.isLoading.value
-          ? "Loading…"
-          : store.wantsToken.value
-            ? "Enter a token to see networks."
-            : "No networks."}
-      </p>
+      <p>{whyEmpty(store)}</p>
     </div>
   );
+}
+
+/** Say why no network is shown; the error above says it where there is one. */
+function whyEmpty(store: Store): string {
+  if (store.isLoading.value) return "Loading…";
+  if (store.wantsToken.value) return "Enter a token to see networks.";
+  if (store.networks.value.length > 0) return "Choose a network above.";
+  return store.error.value === "" ? "No networks." : "";
 }
 
 /** Load a file that is dropped anywhere on the page. */

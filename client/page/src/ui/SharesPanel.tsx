@@ -50,10 +50,16 @@ export function SharesPanel({ store, version }: { store: Store; version: Version
       </div>
       {explanation.error.value && <p class="note warn">{explanation.error.value}</p>}
       {shares && (
-        <SharesTable shares={shares} baselineName={found?.isCompared ? "for the other row" : "at the means"} />
+        <SharesTable shares={shares} baselineName={found?.isCompared ? "for the other row" : nameOfMeans(version)} />
       )}
     </section>
   );
+}
+
+/** Name the baseline of means; where no input is standardized and none has categories, it is zeros. */
+function nameOfMeans({ features }: Version): string {
+  const isZeros = features.every(({ kind, mean }) => kind === "number" && mean === 0);
+  return isZeros ? "at zeros" : "at the means";
 }
 
 interface SharesTableProps {

@@ -28,6 +28,17 @@ run({
     return { networks, tooltip, panel, panelAgain, link };
   },
 
+  // Follow a link to a network that is gone; then pick another.
+  async nowhere(open) {
+    const page = await open("#network=nobody");
+    const error = await page.getByRole("alert").textContent();
+    const instead = await page.locator(".empty p").textContent();
+    await page.selectOption("header select >> nth=0", "article-1-hidden");
+    await outputs(page, "9");
+    const baseline = await page.locator(".shares .total th").first().textContent();
+    return { error, instead, baseline, alerts: await page.getByRole("alert").count() };
+  },
+
   // Walk from node to node and from tab to tab without a mouse.
   async keyboard(open) {
     const page = await open("#network=article-1-hidden");
