@@ -16,7 +16,7 @@ from forwardpass.attribution import (
     AttributionScale,
     StandardBaseline,
 )
-from forwardpass.errors import ForwardpassError
+from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.models import Explanation, Prediction, Trace
 from forwardpass.rows import Readable, RowsLike, StreamRequest, to_inputs
 from forwardpass.v1.attribution_pb2 import Baseline
@@ -128,10 +128,20 @@ def explain(
         **to_inputs(rows),
     )
     if not isinstance(baseline, str):
-        request.baseline.CopyFrom(Baseline(**to_inputs(baseline)))
+        request.baseline.CopyFrom(_baseline(baseline))
     elif baseline != DEFAULT_BASELINE:  # the default, which methods without a baseline would reject
         request.baseline.standard = fields.choice(baseline, "baseline", STANDARD_BASELINES)
     return Call(method="Explain", request=request, parse=_responses.explanation)
+
+
+def _baseline(rows: RowsLike) -> Baseline:
+    """Return the rows of a baseline; an error names their place as the server does."""
+    try:
+        return Baseline(**to_inputs(rows))
+    except ForwardpassError as error:
+        error.message = f"baseline: {error.message}"
+        error.faults = tuple(Fault(path=f"baseline.{fault.path}", message=fault.message) for fault in error.faults)
+        raise
 
 
 def _names(names: str | Iterable[str], field: str) -> list[str]:

@@ -53,12 +53,16 @@ def read_rows(rows: str | None, csv_source: str | None, features: Callable[[], I
         raise invalid(csv_source, "is a table for a table; say with --out where the outputs go")
     if csv_source is not None:
         return rows_from_csv(read_text(csv_source), features)
-    text = sys.stdin.read() if rows == "-" else str(rows)
+    return rows_from_json(sys.stdin.read() if rows == "-" else str(rows))
+
+
+def rows_from_json(text: str, place: str = "rows") -> Any:
+    """Read rows from JSON; an error names their place."""
     try:
         return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise invalid(
-            "rows",
+            place,
             f'are not JSON ({error.msg} at character {error.pos}); write [2, 3] or {{"children": 2, ...}}',
         ) from None
 

@@ -85,6 +85,13 @@ class TestByHand:
         assert several.baseline_outputs is not None
         assert several.baseline_outputs.tolist() == [2.0]
 
+    @pytest.mark.parametrize("rows", [[], None, {"children": object()}])
+    def test_an_error_of_a_baseline_names_it(self, client: Client, rows: Any) -> None:
+        with pytest.raises(errors.ForwardpassError, match=r"^baseline: ") as caught:
+            client.explain(NAME, [2, 3], baseline=rows)
+        assert caught.value.faults
+        assert all(fault.path.startswith("baseline.rows") for fault in caught.value.faults)
+
 
 class TestAgainstNumpy:
     def test_tanh(self, client: Client) -> None:
