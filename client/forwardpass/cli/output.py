@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
@@ -33,6 +34,9 @@ from forwardpass.spec import NetworkSpec, Output, to_json
 from forwardpass.spec.feature_kinds import range_words
 
 _SHOWN_MOVES: Final = 5
+_COLUMN_GAP: Final = 2
+_WRAPPED_WIDTH: Final = 20
+"""Of a column that may be wrapped, where the others fill the line."""
 _SEVERAL_LINES: Final = frozenset({"layers", "history"})
 
 
@@ -82,17 +86,30 @@ def print_spec(network: NetworkSpec) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table, its lines without spaces at their ends; numbers are aligned by the caller's format."""
+    """Print a table, its lines without spaces at their ends; numbers are aligned by the caller's format.
+
+    On a terminal, cells are cut at its width. A pipe or a file gets them whole.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(_cell(column), no_wrap=column != "description")
     for row in rows:
         table.add_row(*map(_cell, row))
     console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _whole_width(table))
     with console.capture() as printed:
         console.print(table)
     for line in printed.get().splitlines():
         print(line.rstrip())
+
+
+def _whole_width(table: Table) -> int:
+    """Return the width at which only columns that may be wrapped are narrower than their cells."""
+    gaps = _COLUMN_GAP * (len(table.columns) - 1)
+    whole = [column for column in table.columns if column.no_wrap]
+    wrapped = _WRAPPED_WIDTH * (len(table.columns) - len(whole))
+    return gaps + wrapped + sum(max(cell_len(str(cell)) for cell in (column.header, *column.cells)) for column in whole)
 
 
 def progress_bar(*columns: ProgressColumn) -> Progress:

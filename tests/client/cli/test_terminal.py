@@ -91,3 +91,12 @@ def test_the_command_line_prints_by_these_functions_alone() -> None:
     folder = Path(forwardpass.cli.__file__).parent
     modules = {path.name for path in folder.glob("*.py") if re.search(r"(?<![\w.])print\(", path.read_text())}
     assert modules == {"__init__.py", "output.py"}
+
+
+def test_a_pipe_gets_every_cell_whole(run: Run, server: ServerProcess) -> None:
+    feature = "the number of children " * 5 + "."
+    with Client(server.address) as client:
+        client.register("wide-cells", {"format": spec.FORMAT, "inputs": [feature], "layers": [{"weights": [[1]]}]})
+    shown = run("explain", "wide-cells", "[3]").stdout
+    assert feature in shown
+    assert "…" not in shown
