@@ -245,15 +245,16 @@ class TestErrors:
 
 class TestPatience:
     def test_the_impatient_give_up_by_themselves(self, together: Any, connect: ClientFactory, fake: FakeServer) -> None:
-        fake.delay(0.6)
+        first_hold, hold = fake.hold(), fake.hold()
         with pytest.raises(errors.DeadlineExceededError) as alone:
-            connect(fake.address).predict(NAME, [1.0, 1.0], timeout=0.25)
-        hold = fake.hold()
+            connect(fake.address).predict(NAME, [1.0, 1.0], timeout=1.5)
+        assert len(fake.calls) == 1
+        first_hold.set()
         with ThreadPoolExecutor(4) as threads:
             first = threads.submit(together.predict, NAME, [3.0, 5.0])
             wait_until(lambda: len(fake.calls) == 2)
             waits = threads.submit(together.predict, NAME, [3.0, 5.0])
-            hurries = threads.submit(together.predict, NAME, [3.0, 5.0], timeout=0.25)
+            hurries = threads.submit(together.predict, NAME, [3.0, 5.0], timeout=1.5)
             with pytest.raises(errors.DeadlineExceededError) as caught:
                 hurries.result()
             assert not waits.done()

@@ -37,12 +37,12 @@ async def test_all_listeners_are_notified() -> None:
 
 def test_watchers_are_sent_the_same_event(channel: grpc.Channel) -> None:
     open_: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(f"{NETWORKS}WatchNetworks")
-    watchers = [open_(b"\x0a\x07watched", timeout=60) for _ in range(5)]
+    watchers = [open_(b"\x0a\x09one-event", timeout=60) for _ in range(5)]
     for watcher in watchers:
         next(watcher)  # synced: there is no such network yet
-    register(channel, "watched", network_spec([[2.0]]))
+    register(channel, "one-event", network_spec([[2.0]]))
     events = {next(watcher) for watcher in watchers}
     assert len(events) == 1
-    assert WatchNetworksResponse.FromString(events.pop()).network.name == "watched"
+    assert WatchNetworksResponse.FromString(events.pop()).network.name == "one-event"
     for watcher in watchers:
         watcher.cancel()
