@@ -320,8 +320,8 @@ class Client(BaseClient):
             method: `integrated_gradients`, `layer_conductance` or `shapley_values`, whose shares add up to the
                 difference between the output and that of the baseline; `feature_ablation`; or `gradient` or
                 `input_x_gradient`, which have no baseline.
-            outputs: The names of the outputs to explain. Empty means all outputs, but of a network with an output for
-                each class the chosen class of each row.
+            outputs: The outputs to explain, by their names or the classes that they stand for. Empty means all outputs,
+                but of a network with an output for each class the chosen class of each row.
             layers: The names of layers whose nodes get shares too, by `integrated_gradients` and `layer_conductance`;
                 the latter takes all layers if none is named.
             baseline: What the rows are compared with: `zeros`, `means`, or a row or several in every form that `rows`
@@ -335,8 +335,8 @@ class Client(BaseClient):
             timeout: Seconds, or None for no limit.
 
         Raises:
-            InvalidFieldError: The network has no output of one of the names, or no logits; or an option is out of its
-                range or has no effect on the method.
+            InvalidFieldError: The network has no output or class of one of the names, two outputs for one of them, or
+                no logits; or an option is out of its range or has no effect on the method.
             LayerNotFoundError: The network has no layer of one of the names.
             QuotaExceededError: The method needs more arithmetic than the server allows for a call.
         """

@@ -196,6 +196,7 @@ def explanation(response: prediction_service_pb2.ExplainResponse) -> Explanation
         version=response.version,
         digest=response.digest,
         output_names=names,
+        output_classes=tuple(response.output_classes),
         classifications=_classifications(response.classifications),
         input_names=tuple(response.input_names),
         input_values=from_tensor(response.input_values, path="input_values"),

@@ -114,6 +114,8 @@ class Explanation(ExplanationValues):
         version: The number of the version that computed the outputs.
         digest: That version's SHA-256.
         output_names: A name for each output of the network.
+        output_classes: For a classifier, the class that each output stands for, of two classes with a single output the
+            second; otherwise empty.
         classifications: For a classifier, one for each row; otherwise empty.
         input_names: A name for each input.
         input_values: `(rows, inputs)`: the inputs before standardization, with fill values where values are missing.

@@ -182,6 +182,7 @@ class ExplanationValues(Value):
     version: int
     digest: str
     output_names: tuple[str, ...]
+    output_classes: tuple[str, ...] = ()
     classifications: tuple[Classification, ...] = ()
     input_names: tuple[str, ...]
     input_values: Array
@@ -202,3 +203,20 @@ class ExplanationValues(Value):
     def labels(self) -> tuple[str, ...]:
         """For a classifier, the class of each row; otherwise empty."""
         return tuple(classification.label for classification in self.classifications)
+
+    @property
+    def explained_classes(self) -> tuple[tuple[str, ...], ...]:
+        """For a classifier, the classes that the explained outputs of each row stand for; otherwise empty."""
+        classes = dict(zip(self.output_names, self.output_classes, strict=False))
+        return tuple(tuple(classes[name] for name in names) for names in self.explained_outputs) if classes else ()
+
+    def output_label(self, name: str) -> str:
+        """Return an output in words: of a classifier its class, else its name.
+
+        The output's name follows in parentheses where it is another one, and more than a number: `large (size_l)`.
+        """
+        index = self.output_names.index(name)
+        label = self.output_classes[index] if self.output_classes else name
+        shown = label if label == name or name.endswith(f"_{index}") else f"{label} ({name})"
+        is_of_two = len(self.output_classes) == 1
+        return f"probability of {shown}" if is_of_two and self.scale == "outputs" else shown

@@ -294,6 +294,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
             version=1,
             digest=spec.digest(network),
             output_names=network.outputs,
+            output_classes=network.classes[-len(network.outputs) :],
             input_values=to_tensor(rows),
             input_names=network.inputs.names,
             attributions=to_tensor(shares),

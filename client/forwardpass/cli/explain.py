@@ -38,7 +38,9 @@ def explain(
     method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "integrated_gradients",
     outputs: Annotated[
         list[str] | None,
-        typer.Option("--output", help="Explain this output; may be repeated. All by default, or the chosen class."),
+        typer.Option(
+            "--output", help="Explain this output or class; may be repeated. All by default, or the chosen class."
+        ),
     ] = None,
     layer: Annotated[
         list[str] | None, typer.Option(help="Show the shares of this layer's nodes too; may be repeated.")
@@ -118,7 +120,8 @@ def print_explanation(explanation: Explanation, row: int) -> None:
         if explanation.converged and not explanation.converged[row][place]:
             error = number(float(_of_output(explanation.completeness_error, row, place, axes=1)))
             remedy = "allow more with --max-steps, or a larger error with --tolerance"
-            output.echo(f"warning: the shares of {name} miss {error} of the difference; {remedy}", err=True)
+            label = explanation.output_label(name)
+            output.echo(f"warning: the shares of {label} miss {error} of the difference; {remedy}", err=True)
     output.print_warnings(explanation)
 
 
@@ -137,7 +140,8 @@ def _of_output(array: Array | None, row: int, place: int, *, axes: int) -> Any:
 def _title(explanation: Explanation, row: int, place: int, name: str) -> str:
     """Return for example `price = 9, 9 more than the baseline's 0`."""
     value = float(_of_output(explanation.explained_values, row, place, axes=1))
-    title = f"{f'logit of {name}' if explanation.scale == 'logits' else name} = {number(value)}"
+    label = explanation.output_label(name)
+    title = f"{f'logit of {label}' if explanation.scale == 'logits' else label} = {number(value)}"
     if explanation.baseline_outputs is None:
         return title
     baseline = float(_of_output(explanation.baseline_outputs, row, place, axes=1))

@@ -132,12 +132,12 @@ def draw_attributions(
     Args:
         explanation: From `Client.explain`.
         row: The index of the row.
-        outputs: The names of explained outputs; those with the largest shares if left out.
+        outputs: Explained outputs, by their names or classes; those with the largest shares if left out.
         network: The spec or version, for units.
 
     Raises:
         IndexError: The explanation has no such row.
-        ValueError: An output is not among those that are explained.
+        ValueError: An output is not among those that are explained, or a name stands for two of them.
     """
     found = waterfalls(explanation, row, outputs, network)
     title = f"{explanation.network} version {explanation.version}"

@@ -84,6 +84,11 @@ class LoadedVersion:
         """The version in a sentence: `network 'NAME' version NUMBER`."""
         return f"network {self.name!r} version {self.version}"
 
+    @property
+    def output_classes(self) -> tuple[str, ...]:
+        """For a classifier, the class that each output stands for: of two classes with one output, the second."""
+        return self.classes[-self.plan.outputs :]
+
     def reads(self, layer: Layer) -> tuple[str, ...]:
         """Return a name for each value that a layer reads.
 

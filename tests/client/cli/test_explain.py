@@ -72,6 +72,28 @@ def test_what_is_not_exact_is_said_with_a_remedy_that_helps(run: Run, server: Se
         assert run("explain", "cli-bent", "[1]", *arguments).stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("outputs", "classes", "arguments", "title"),
+    [
+        (["o_0", "o_1"], ["x", "y"], [], "x = 0.5, "),
+        (["o_0", "o_1"], ["x", "y"], ["--output", "y"], "y = 0.5, "),
+        (["small", "y"], ["x", "y"], [], "x (small) = 0.5, "),
+        (["o_0"], ["no", "yes"], [], "probability of yes = 0.5, "),
+        (["risk"], ["no", "yes"], [], "probability of yes (risk) = 0.5, "),
+        (["o_0"], ["no", "yes"], ["--scale", "logits"], "logit of yes = 0, "),
+    ],
+)
+def test_a_class_is_named(
+    run: Run, server: ServerProcess, outputs: list[str], classes: list[str], arguments: list[str], title: str
+) -> None:
+    layer = {"weights": [[0]] * len(outputs), "activation": "softmax" if len(outputs) > 1 else "sigmoid"}
+    document = {"format": spec.FORMAT, "inputs": 1, "outputs": outputs, "classes": classes, "layers": [layer]}
+    with Client(server.address) as client:
+        name = "-".join(["cli", *outputs, *classes])
+        client.register(name, document)
+    assert run("explain", name, "[1]", *arguments).stdout.splitlines()[2].startswith(title)
+
+
 def test_json(run: Run, tmp_path: Path) -> None:
     printed = json.loads(run("explain", NAME, "[[2, 3]]", "--json", "--method", "shapley_values").stdout)
     assert (printed["attributions"], printed["explained_outputs"]) == ([[5.0, 4.0]], [["transactions"]])

@@ -84,6 +84,21 @@ def test_rows_and_outputs_that_are_not_there() -> None:
     assert [each.output for each in waterfalls(given, 0, ["class_1"], None)] == ["class_1"]
 
 
+def test_classes() -> None:
+    given = explanation(3, 2, output_classes=("small", "large"))
+    shown = texts(draw_attributions(given))
+    assert {"small", "large"} <= set(shown)
+    assert not {"class_0", "class_1"} & set(shown)
+    for name in ("large", "class_1"):
+        assert [each.output for each in waterfalls(given, 0, [name], None)] == ["large"]
+    mixed = replace(given, output_classes=("class_1", "large"))
+    with pytest.raises(ValueError, match="the name of an output and the class of another one"):
+        draw_attributions(mixed, outputs=["class_1"])
+    of_two = explanation(3, output_classes=("yes",))
+    assert str(of_two).splitlines()[-1].startswith("probability of yes  ")
+    assert str(replace(of_two, scale="logits")).splitlines()[-1].startswith("yes  ")
+
+
 def test_an_explanation_shows_itself() -> None:
     given = explanation(3)
     assert given._repr_svg_().startswith("<svg")

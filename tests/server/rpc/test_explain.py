@@ -93,6 +93,61 @@ class TestByHand:
         assert all(fault.path.startswith("baseline.rows") for fault in caught.value.faults)
 
 
+def classifier(outputs: list[str], classes: list[str]) -> dict[str, Any]:
+    activation = "sigmoid" if len(outputs) == 1 else "softmax"
+    weights = np.arange(2.0 * len(outputs)).reshape(-1, 2).tolist()
+    layers = [{"weights": weights, "activation": activation}]
+    return {"format": spec.FORMAT, "inputs": 2, "outputs": outputs, "classes": classes, "layers": layers}
+
+
+class TestClasses:
+    def test_a_class_names_the_output_that_stands_for_it(self, client: Client) -> None:
+        client.register("explain-classes", classifier(["o_0", "o_1", "o_2"], ["x", "y", "o_2"]))
+        by_class = client.explain("explain-classes", [1, 2], outputs=["y", "x", "o_2"])
+        by_name = client.explain("explain-classes", [1, 2], outputs=["o_1", "o_0", "o_2"])
+        assert by_class.explained_outputs == by_name.explained_outputs == (("o_1", "o_0", "o_2"),)
+        assert by_class.explained_classes == (("y", "x", "o_2"),)
+        assert by_class.output_classes == ("x", "y", "o_2")
+        assert by_class.attributions.tobytes() == by_name.attributions.tobytes()
+        chosen = client.explain("explain-classes", [[1, 2], [-5, -5]])
+        assert chosen.explained_classes == (("o_2",), ("x",))
+        assert chosen.labels == ("o_2", "x")
+
+    def test_a_single_output_stands_for_the_second_of_two(self, client: Client) -> None:
+        client.register("explain-binary", classifier(["p"], ["no", "yes"]))
+        found = client.explain("explain-binary", [-1, -2], outputs="yes")
+        assert (found.labels, found.explained_outputs, found.explained_classes) == (("no",), (("p",),), (("yes",),))
+        assert client.explain("explain-binary", [-1, -2]).explained_classes == (("yes",),)
+        with pytest.raises(errors.InvalidFieldError, match="explain 'yes': the shares of 'no' are the same"):
+            client.explain("explain-binary", [1, 2], outputs="no")
+
+    def test_no_classes(self, client: Client) -> None:
+        found = client.explain(NAME, [2, 3])
+        assert (found.output_classes, found.explained_classes) == ((), ())
+
+    def test_a_name_of_two_outputs_is_refused(self, client: Client) -> None:
+        client.register("explain-mixed", classifier(["a", "b"], ["b", "c"]))
+        with pytest.raises(
+            errors.InvalidFieldError, match=r"the class of another one, 'a'; say 'c'.* 'a' for"
+        ) as caught:
+            client.explain("explain-mixed", [1, 2], outputs="b")
+        assert caught.value.faults[0].path == "outputs[0]"
+        for remedy, output in (("c", "b"), ("a", "a")):
+            assert client.explain("explain-mixed", [1, 2], outputs=remedy).explained_outputs == ((output,),)
+        client.register("explain-swapped", classifier(["a", "b"], ["b", "a"]))
+        with pytest.raises(errors.InvalidFieldError, match="register the network with another name for the output"):
+            client.explain("explain-swapped", [1, 2], outputs="b")
+
+    def test_names_that_are_wrong(self, client: Client) -> None:
+        client.register("explain-classes", classifier(["o_0", "o_1", "o_2"], ["x", "y", "o_2"]))
+        with pytest.raises(
+            errors.InvalidFieldError, match="no such output or class; it has 'o_0', 'o_1', 'o_2', 'x', 'y'"
+        ):
+            client.explain("explain-classes", [1, 2], outputs="zzz")
+        with pytest.raises(errors.InvalidFieldError, match="is 'x' once more"):
+            client.explain("explain-classes", [1, 2], outputs=["o_0", "x"])
+
+
 class TestAgainstNumpy:
     def test_tanh(self, client: Client) -> None:
         network = random_network([3, 5, 2], ["tanh", "identity"], seed=1)

@@ -47,7 +47,7 @@ class Waterfall:
     """One output.
 
     Attributes:
-        output: Its name.
+        output: Its name, or the class that it stands for.
         baseline: The output of the baseline, or None for a method whose shares do not add up to the output.
         value: The output.
         bars: The largest shares, largest first, and the rest.
@@ -67,31 +67,40 @@ def waterfalls(
     Args:
         explanation: The explanation.
         row: The index of the row.
-        outputs: The names of the outputs to draw, or None for those with the largest shares.
+        outputs: The outputs to draw, by their names or classes, or None for those with the largest shares.
         network: The spec or version, for units.
 
     Raises:
         IndexError: The explanation has no such row.
-        ValueError: An output is not among those that are explained.
+        ValueError: An output is not among those that are explained, or a name stands for two of them.
     """
     if not 0 <= row < len(explanation.attributions):
         raise IndexError(f"row is {row}; the explanation has {len(explanation.attributions)} rows, counted from 0")
     shares = np.atleast_2d(explanation.attributions[row]).astype(np.float64)
     names = explanation.explained_outputs[row]
-    for name in outputs or ():
-        if name not in names:
-            raise ValueError(f"outputs has {name!r}; the explanation has {', '.join(map(repr, names))}")
-    chosen = [names.index(name) for name in outputs] if outputs else _largest(shares)
+    classes = explanation.explained_classes[row] if explanation.explained_classes else names
+    chosen = [_place(name, names, classes) for name in outputs] if outputs else _largest(shares)
     values = _input_values(explanation, row, () if network is None else features_of(network))
     return [
         Waterfall(
-            output=names[index],
+            output=explanation.output_label(names[index]),
             baseline=_one(explanation.baseline_outputs, row, index),
             value=_one(explanation.explained_values, row, index) or 0.0,
             bars=tuple(_bars(explanation, row, index, shares[index], values)),
         )
         for index in chosen
     ]
+
+
+def _place(name: str, names: Sequence[str], classes: Sequence[str]) -> int:
+    """Return the place of an explained output, given its name or class."""
+    places = [place for place, known in enumerate(zip(names, classes, strict=True)) if name in known]
+    if not places:
+        known = dict.fromkeys([*names, *classes])
+        raise ValueError(f"outputs has {name!r}; the explanation has {', '.join(map(repr, known))}")
+    if len(places) > 1:
+        raise ValueError(f"outputs has {name!r}, which is the name of an output and the class of another one")
+    return places[0]
 
 
 def _largest(shares: Array) -> list[int]:

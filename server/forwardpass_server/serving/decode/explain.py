@@ -141,19 +141,47 @@ def _number(request: ExplainRequest, name: str, default: int) -> int:
 
 def _outputs(names: Sequence[str], loaded: "LoadedVersion") -> tuple[int, ...]:
     """Return the indices of the outputs to explain; none for the chosen class of each row."""
-    columns = {name: column for column, name in enumerate(loaded.output_names)}
+    by_name = {name: column for column, name in enumerate(loaded.output_names)}
     if not names:
-        return () if loaded.classes and len(columns) > 1 else tuple(columns.values())
+        return () if loaded.classes and len(by_name) > 1 else tuple(by_name.values())
+    by_class = {label: column for column, label in enumerate(loaded.output_classes)}
+    chosen: dict[int, None] = {}
     for index, name in enumerate(names):
         path = f"outputs[{index}]"
-        if name not in columns:
-            near = get_close_matches(name, columns, n=1)
-            known = ", ".join(map(repr, loaded.output_names[:10]))
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {known}{' ...' if len(columns) > 10 else ''}"
-            raise invalid("outputs", f"is {name!r}; {loaded.display_name} has no such output; {hint}", path)
-        if name in names[:index]:
+        found = {columns[name] for columns in (by_name, by_class) if name in columns}
+        if not found:
+            raise invalid("outputs", f"is {name!r}; {_why_unknown(name, loaded)}", path)
+        if len(found) > 1:
+            other = loaded.output_names[by_class[name]]
+            what = f"is {name!r}, which is the name of an output and the class of another one, {other!r}"
+            raise invalid("outputs", f"{what}; {_remedy(by_name[name], by_class[name], loaded)}", path)
+        column = found.pop()
+        if column in chosen:
             raise invalid("outputs", f"is {name!r} once more; name each output once", path)
-    return tuple(columns[name] for name in names)
+        chosen[column] = None
+    return tuple(chosen)
+
+
+def _why_unknown(name: str, loaded: "LoadedVersion") -> str:
+    """Say why a name stands for no output."""
+    if name in loaded.classes:
+        first, second = loaded.classes
+        remedy = f"explain {second!r}: the shares of {first!r} are the same with the other sign"
+        return f"the single output is the probability of {second!r}; {remedy}"
+    what = "output or class" if loaded.classes else "output"
+    known = list(dict.fromkeys([*loaded.output_names[:10], *loaded.output_classes[:10]]))
+    near = get_close_matches(name, [*loaded.output_names, *loaded.output_classes], n=1)
+    more = " ..." if loaded.plan.outputs > 10 else ""
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(repr, known))}{more}"
+    return f"{loaded.display_name} has no such {what}; {hint}"
+
+
+def _remedy(named: int, classed: int, loaded: "LoadedVersion") -> str:
+    """Say which names tell an output from another one, whose class has the name of the first."""
+    label, name = loaded.output_classes[named], loaded.output_names[classed]
+    if label in loaded.output_names or name in loaded.classes:
+        return "register the network with another name for the output"
+    return f"say {label!r} for the output of that name, {name!r} for the other"
 
 
 def _layers(names: Sequence[str], loaded: "LoadedVersion") -> tuple[str, ...]:

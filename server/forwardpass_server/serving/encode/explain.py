@@ -65,6 +65,7 @@ class ExplainEncoder:
             version=loaded.version,
             digest=loaded.digest,
             output_names=loaded.output_names,
+            output_classes=loaded.output_classes,
             classifications=classify(loaded, explanation.outputs),
             input_values=to_tensor(explanation.inputs),
             input_names=loaded.input_names,
