@@ -12,6 +12,12 @@ test.each<Address>([
   expect(readAddress(writeAddress(address))).toEqual({ ...address, row: address.row?.map((cell) => (Object.is(cell, -0) ? 0 : cell)) });
 });
 
-test.each(["#row=oops&node=[1]&tab=nowhere", "#row={}&with_row=[[]]", "#%%%", ""])("what is wrong is passed over: %s", (hash) => {
+test.each(["#node=[1]&tab=nowhere", "#%%%", ""])("what is wrong is passed over: %s", (hash) => {
   expect(readAddress(hash)).toEqual(NOTHING);
+});
+
+test.each(["#row=oops&node=[1]", "#row={}", "#row=", "#with_row=[[]]"])("a row that cannot be read is said: %s", (hash) => {
+  const { faults, ...rest } = readAddress(hash);
+  expect(rest).toEqual(NOTHING);
+  expect(faults?.join()).toMatch(/^The row .*cannot be read/);
 });

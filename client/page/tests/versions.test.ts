@@ -5,7 +5,7 @@ import { distributionOf, percentileOf } from "../src/network/distribution";
 import { sharesOf } from "../src/network/shares";
 import { isUnusual, usualInWords } from "../src/network/usual";
 import type { Values } from "../src/network/values";
-import { versionOf } from "../src/network/version";
+import { outputLabel, versionOf } from "../src/network/version";
 import { tensorOf } from "../src/api/tensors";
 import { pythonFor } from "../src/state/python";
 import { ARTICLE, network } from "./networks";
@@ -100,6 +100,17 @@ test("shares belong to the explained outputs, the largest first", () => {
   expect(sharesOf(version, response)).toEqual([
     { output: "y", unit: "EUR", value: 7, baseline: 10, shares: [{ name: "b", amount: -4 }, { name: "a", amount: 1 }] },
   ]);
+});
+
+test.each([
+  [["o_0", "o_1"], ["x", "y"], ["x", "y"]],
+  [["small", "y"], ["x", "y"], ["x (small)", "y"]],
+  [["o_0"], ["no", "yes"], ["probability of yes"]],
+  [["cost", "o_1"], [], ["cost", "o_1"]],
+])("outputs %j of classes %j are %j", (outputNames, classLabels, labels) => {
+  const layers = [{ name: "o", kind: "dense", width: String(outputNames.length) }];
+  const version = versionOf({ inputs: { width: "1" }, layers, outputNames, classLabels });
+  expect(version.outputs.map((_, index) => outputLabel(version, index))).toEqual(labels);
 });
 
 test("Python has the row by name, with its own words for true and nothing", () => {

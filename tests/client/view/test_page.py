@@ -94,6 +94,27 @@ def test_a_link_to_a_network_that_is_gone_leaves_the_others_to_choose(page: Call
 
 
 @pytest.mark.prove
+@pytest.mark.parametrize(
+    ("row", "notice"),
+    [
+        ("[1,2,3]", "The row has 3 values for 2 inputs; the page shows another one."),
+        ("oops", "The row in the link cannot be read; the page shows another one."),
+    ],
+)
+def test_a_row_of_a_link_that_is_not_shown_is_said(page: Callable[..., Any], row: str, notice: str) -> None:
+    assert page("use", "misfit", row=row)["notice"] == notice
+
+
+@pytest.mark.prove
+def test_why_names_the_class(known: Client, page: Callable[..., Any]) -> None:
+    for outputs, heading in ((2, "Why y?"), (1, "Why this probability of y?")):
+        layer = {"name": "o", "weights": [[1]] * outputs, "bias": [1, 2][:outputs], "activation": "sigmoid"}
+        name = f"classes-{outputs}"
+        known.register(name, {"format": spec.FORMAT, "inputs": 1, "classes": ["x", "y"], "layers": [layer]})
+        assert page("use", "classes", network=name)["heading"] == heading
+
+
+@pytest.mark.prove
 def test_every_control_by_keyboard(page: Callable[..., Any]) -> None:
     found = page("use", "keyboard")
     assert "2 × 1 + 3 × 1 = 5" in found["tooltip"]
@@ -281,7 +302,7 @@ def test_tokens(start_server: Callable[..., ServerProcess], tmp_path: Path) -> N
     tokens.chmod(0o600)
     server = start_server(*VIEW, "--tokens-file", str(tokens))
     found = shown(server, "use", "tokens", few="few", all="all", rejected=("401 (Unauthorized)", "403 (Forbidden)"))
-    assert "token" in found["refused"]
+    assert found["refused"] == "This server needs a token that it knows: enter one at the top of the page."
     assert "trace" in found["limited"]
     local, session, cookie, address = found["stored"]
     assert (local, session, cookie) == (0, 1, "")

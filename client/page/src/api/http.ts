@@ -52,8 +52,12 @@ export function sender(token: () => string): Send {
   };
 }
 
+/** What a person does where a program sends metadata. */
+const NO_TOKEN = "This server needs a token that it knows: enter one at the top of the page.";
+
 /** Return the error that a status tells of. */
 export function errorOf(content: StatusMessage, status: number): ApiError {
   const info = content.details?.find((detail) => detail["@type"]?.endsWith("google.rpc.ErrorInfo"));
+  if (status === 401) return new ApiError(NO_TOKEN, status, info?.reason ?? "");
   return new ApiError(content.message || `The server returned HTTP ${status}.`, status, info?.reason ?? "");
 }

@@ -2,7 +2,7 @@
 
 import type { ExplainResponse } from "../api/messages";
 import { numbersOf } from "../api/tensors";
-import type { Version } from "./version";
+import { outputLabel, type Version } from "./version";
 
 export interface Share {
   readonly name: string;
@@ -10,7 +10,7 @@ export interface Share {
 }
 
 export interface Shares {
-  /** The output that is divided. */
+  /** The output that is divided, or the class that it stands for. */
   readonly output: string;
   readonly unit: string;
   readonly value: number;
@@ -33,7 +33,7 @@ export function sharesOf(version: Version, response: ExplainResponse): Shares[] 
     }));
     shares.sort((one, other) => Math.abs(other.amount) - Math.abs(one.amount));
     return {
-      output: response.outputNames?.[output] ?? version.outputs[output]?.name ?? "",
+      output: outputLabel(version, output),
       unit: version.outputs[output]?.unit ?? "",
       value: values[index] ?? Number.NaN,
       baseline: baselines[index],

@@ -155,6 +155,22 @@ function outputsOf(message: VersionMessage, layers: readonly Layer[]): Output[] 
   });
 }
 
+/**
+ * Return an output in words: of a classifier its class, else its name. The output's name follows in parentheses where
+ * it is another one, and more than a number.
+ */
+export function outputLabel({ classes, outputs }: Version, index: number): string {
+  const name = outputs[index]?.name ?? "";
+  const label = classes.slice(-outputs.length)[index] ?? name;
+  const shown = label === name || name.endsWith(`_${index}`) ? label : `${label} (${name})`;
+  return isOfTwo({ classes, outputs }) ? `probability of ${shown}` : shown;
+}
+
+/** Whether a single output is the probability of the second of two classes. */
+export function isOfTwo({ classes, outputs }: Pick<Version, "classes" | "outputs">): boolean {
+  return classes.length > 0 && outputs.length === 1;
+}
+
 /** Return the number of nodes of a layer, or of the inputs. */
 export function widthOf(version: Version, layer: number): number {
   return layer === INPUTS ? version.features.length : (version.layers[layer]?.nodes.length ?? 0);

@@ -23,6 +23,8 @@ export interface Address {
   readonly node: NodePlace | undefined;
   readonly comparison: Comparison | undefined;
   readonly tab: Tab;
+  /** Sentences on what cannot be read. */
+  readonly faults?: readonly string[];
 }
 
 export function writeAddress(address: Address): string {
@@ -38,12 +40,16 @@ export function writeAddress(address: Address): string {
   return `#${parameters}`;
 }
 
-/** Read what `writeAddress` wrote; what is wrong in it is passed over. */
+/** Read what `writeAddress` wrote; what is wrong in it is left out, and of rows `faults` says so. */
 export function readAddress(hash: string): Address {
   const parameters = new URLSearchParams(hash.replace(/^#/, ""));
   const [layer, node] = list(parameters.get("node")) ?? [];
   const withRow = row(parameters.get("with_row"));
   const withVersion = parameters.get("with_version");
+  const faults = [
+    ...(isUnreadable(parameters.get("row")) ? ["The row in the link cannot be read; the page shows another one."] : []),
+    ...(isUnreadable(parameters.get("with_row")) ? ["The row to compare with in the link cannot be read."] : []),
+  ];
   const tab = TABS.find((name) => name === parameters.get("tab"));
   return {
     network: parameters.get("network") ?? "",
@@ -52,7 +58,12 @@ export function readAddress(hash: string): Address {
     node: typeof layer === "string" && typeof node === "string" ? { layer, node } : undefined,
     comparison: withVersion ? { kind: "version", version: withVersion } : withRow && { kind: "row", row: withRow },
     tab: tab ?? "rows",
+    ...(faults.length > 0 ? { faults } : {}),
   };
+}
+
+function isUnreadable(text: string | null): boolean {
+  return text !== null && row(text) === undefined;
 }
 
 function row(text: string | null): Cell[] | undefined {

@@ -44,6 +44,8 @@ export class Store {
   readonly token = signal(sessionStorage.getItem(TOKEN) ?? "");
   readonly wantsToken = signal(false);
   readonly error = signal("");
+  /** What of a link is not shown, until the row changes. */
+  readonly notice = signal("");
   /** Whether values inside the network cannot be had, because the token has no scope for traces. */
   readonly isTraceDenied = signal(false);
   readonly isLoading = signal(true);
@@ -109,7 +111,8 @@ export class Store {
         this.version.value = version;
         this.row.value = rowFor(version, address.row);
         this.node.value = address.node && placeOf(version, address.node.layer, address.node.node);
-        this.comparison.value = address.comparison;
+        this.comparison.value = comparisonFor(version, address.comparison);
+        this.notice.value = [...(address.faults ?? []), ...misfits(version, address)].join(" ");
         this.tab.value = address.tab;
         this.isTraceDenied.value = false;
         this.error.value = version.obstacle && `Version ${version.number} cannot be computed: ${version.obstacle}.`;
@@ -141,6 +144,7 @@ export class Store {
   }
 
   setCell(feature: number, cell: Cell): void {
+    this.notice.value = "";
     this.row.value = this.row.value.map((value, index) => (index === feature ? cell : value));
   }
 
@@ -234,6 +238,26 @@ function preferred(networks: readonly NetworkMessage[]): string {
 export function rowFor(version: Version, row: readonly Cell[] | undefined): readonly Cell[] {
   if (row !== undefined && row.length === version.features.length) return row;
   return version.features.map((feature, index) => initialCell(feature, version.examples[0]?.[index]));
+}
+
+function comparisonFor(version: Version, comparison: Comparison | undefined): Comparison | undefined {
+  const isMisfit = comparison?.kind === "row" && comparison.row.length !== version.features.length;
+  return isMisfit ? undefined : comparison;
+}
+
+/** Return sentences on the rows of an address that are not as wide as the inputs. */
+export function misfits(version: Version, { row, comparison }: Pick<Address, "row" | "comparison">): string[] {
+  const width = version.features.length;
+  const has = (values: readonly Cell[]) => `has ${counted(values.length, "value")} for ${counted(width, "input")}`;
+  const other = comparison?.kind === "row" ? comparison.row : undefined;
+  return [
+    ...(row && row.length !== width ? [`The row ${has(row)}; the page shows another one.`] : []),
+    ...(other && other.length !== width ? [`The row to compare with ${has(other)}; it is left out.`] : []),
+  ];
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function placeOf(version: Version, layer: string, node: string): NodeRef | undefined {

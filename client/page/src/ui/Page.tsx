@@ -22,6 +22,11 @@ export function Page({ store }: { store: Store }) {
             {store.error.value}
           </p>
         )}
+        {store.notice.value !== "" && (
+          <p class="note warn" role="status">
+            {store.notice.value}
+          </p>
+        )}
         {version === undefined ? (
           <Empty store={store} />
         ) : (

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { METHODS, type Method } from "../api/calls";
 import { short, signed } from "../network/numbers";
 import type { Shares } from "../network/shares";
-import type { Version } from "../network/version";
+import { isOfTwo, type Version } from "../network/version";
 import type { Store } from "../state/store";
 import { Bar } from "./Bar";
 
@@ -20,7 +20,7 @@ export function SharesPanel({ store, version }: { store: Store; version: Version
   if (shares === undefined && explanation.error.value === "") return null;
   return (
     <section class="card shares" aria-labelledby="shares-heading">
-      <h2 id="shares-heading">Why{shares ? ` ${shares.output}` : ""}?</h2>
+      <h2 id="shares-heading">{shares ? `Why ${isOfTwo(version) ? "this " : ""}${shares.output}?` : "Why?"}</h2>
       <div class="toolbar">
         <label>
           <span class="hidden">Method</span>

@@ -39,6 +39,21 @@ run({
     return { error, instead, baseline, alerts: await page.getByRole("alert").count() };
   },
 
+  // Follow links whose rows do not fit; then change the row.
+  async misfit(open, { row }) {
+    const page = await open(`#network=article-1-hidden&row=${row}`);
+    const notice = await page.locator("main > [role=status]").textContent();
+    await page.locator(".fields input").first().fill("1");
+    await page.getByText(notice).waitFor({ state: "detached" });
+    return { notice };
+  },
+
+  // See why a row has its class.
+  async classes(open, { network }) {
+    const page = await open(`#network=${network}`);
+    return { heading: await page.locator("#shares-heading").textContent() };
+  },
+
   // Walk from node to node and from tab to tab without a mouse.
   async keyboard(open) {
     const page = await open("#network=article-1-hidden");
