@@ -11,9 +11,11 @@ from forwardpass import __version__, errors
 from forwardpass.cli import explain, files, inference, networks, output, pictures, profiles, rollout, viewing
 from forwardpass.cli.common import ConnectionOptions
 from forwardpass.extras import MissingExtraError
+from forwardpass.render import MissingFontError
 
 EXIT_CODES: Final[dict[type[errors.ForwardpassError], int]] = {
     MissingExtraError: 2,
+    MissingFontError: 2,
     errors.NotFoundError: 3,
     errors.UnavailableError: 4,
     errors.DeadlineExceededError: 4,

@@ -54,7 +54,7 @@ class Picture:
 
         Raises:
             MissingExtraError: The extra `png` is not installed.
-            RuntimeError: The machine has no font.
+            MissingFontError: The machine has no font.
             ValueError: `scale` is no number greater than 0, or there is no such theme.
         """
         chosen: Theme = "light" if check_theme(theme) == "auto" else theme
@@ -85,6 +85,7 @@ class Picture:
             ValueError: The suffix is another one.
             OSError: The file cannot be written.
             MissingExtraError: The extra `png` is not installed.
+            MissingFontError: The machine has no font, which a PNG needs.
         """
         Path(path).write_bytes(self.encode(Path(path).suffix, theme=theme))
 
@@ -94,6 +95,7 @@ class Picture:
         Raises:
             ValueError: The suffix is none of `.svg`, `.png` and `.txt`.
             MissingExtraError: The extra `png` is not installed.
+            MissingFontError: The machine has no font, which a PNG needs.
         """
         forms: dict[str, Callable[[], bytes]] = {
             ".svg": lambda: self.svg(theme=theme).encode(),

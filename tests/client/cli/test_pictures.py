@@ -53,6 +53,17 @@ def test_what_is_wrong(run: Run, arguments: tuple[str, ...], code: int, said: st
     assert said in run(*arguments, code=code).stderr
 
 
+def test_png_needs_a_font(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fonts = tmp_path / "fonts.conf"
+    fonts.write_text(f'<?xml version="1.0"?><fontconfig><dir>{tmp_path}</dir></fontconfig>')
+    monkeypatch.setenv("FONTCONFIG_FILE", str(fonts))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    out = str(tmp_path / "picture.png")
+    for arguments in (("draw", ARTICLE), ("trace", ARTICLE, "[3, 5]")):
+        said = run(*arguments, "--out", out, code=2).stderr
+        assert said.startswith("forwardpass: a PNG needs a font, and this machine has none; install one")
+
+
 def test_png_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forwardpass.extras.find_spec", lambda _: None)
     from forwardpass.cli.pictures import check_out

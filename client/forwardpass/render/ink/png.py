@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
+from forwardpass.errors import ForwardpassError
 from forwardpass.extras import load
 from forwardpass.render.fonts import FAMILY
 
@@ -19,6 +20,10 @@ _PROBE: Final = (
 )
 
 
+class MissingFontError(ForwardpassError, RuntimeError):
+    """The machine has no font, so that a picture as PNG would have no letters."""
+
+
 def to_png(svg: str, width: float, height: float, scale: float) -> bytes:
     """Return an SVG document of one theme as PNG.
 
@@ -30,14 +35,14 @@ def to_png(svg: str, width: float, height: float, scale: float) -> bytes:
 
     Raises:
         MissingExtraError: The extra `png` is not installed.
-        RuntimeError: The machine has no font, so that the picture would have no letters.
+        MissingFontError: The machine has no font, so that the picture would have no letters.
         ValueError: `scale` is no number greater than 0.
     """
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale is {scale}; must be a number greater than 0")
     resvg = load("resvg_py", needed_by="a picture as PNG")
     if not _has_font(resvg.svg_to_bytes):
-        raise RuntimeError(
+        raise MissingFontError(
             "a PNG needs a font, and this machine has none; install one, for example the package fonts-dejavu-core of "
             "Debian, or draw an SVG"
         )
