@@ -17,7 +17,7 @@ from forwardpass.exact_numbers import MAX_FLOAT32_INTEGER as MAX_INTEGER
 from forwardpass.exact_numbers import NoNumberError, as_array, is_missing, to_float64
 from forwardpass.frames import read_column
 from forwardpass.v1.tensor_pb2 import Booleans, Column, Columns, Numbers, Texts
-from forwardpass.value_names import describe, text_fault
+from forwardpass.value_names import describe, text_fault, why_unsendable
 
 _MAX_FAULTS: Final = 100
 _SCALARS: Final = frozenset({float, int, bool, str, bytes, NoneType})
@@ -65,7 +65,7 @@ def read_columns(columns: Mapping[Any, Any]) -> Columns:
         if len(faults) >= _MAX_FAULTS:
             break
     if faults:
-        raise FeatureMismatchError(f"the rows have {len(faults)} columns that cannot be sent", faults=faults)
+        raise FeatureMismatchError(why_unsendable("the rows", "columns", faults), faults=faults)
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         some = ", ".join(f"{name!r} has {length}" for name, length in [*lengths.items()][:8])

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forwardpass.errors import Fault, FeatureMismatchError, InvalidTensorError
+from forwardpass.value_names import why_unsendable
 
 
 def read_frame(value: Any) -> Any:
@@ -101,7 +102,7 @@ def _read_columns(frame: Any, *, one_row: bool = True) -> Any:
         except FeatureMismatchError as error:
             faults += error.faults
     if faults:
-        raise FeatureMismatchError(f"the frame has {len(faults)} columns that cannot be sent", faults=faults)
+        raise FeatureMismatchError(why_unsendable("the frame", "columns", faults), faults=faults)
     if are_names:
         return {name: _first(values) for name, values in columns.items()} if one_row and len(frame) == 1 else columns
     unnamed = [*columns.values()]

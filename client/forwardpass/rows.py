@@ -30,7 +30,7 @@ from forwardpass.exact_numbers import (
 from forwardpass.named_values import resolve_names
 from forwardpass.tensors import Packed, as_tensor, pack
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Columns, Rows, Tensor
-from forwardpass.value_names import describe, text_fault
+from forwardpass.value_names import describe, text_fault, why_unsendable
 
 
 class SupportsArray(Protocol):
@@ -213,7 +213,7 @@ def _read_named(rows: Sequence[Any]) -> Rows:
         if len(faults) >= _MAX_FAULTS:
             break
     if faults:
-        raise FeatureMismatchError(f"the rows have {len(faults)} features that cannot be sent", faults=faults)
+        raise FeatureMismatchError(why_unsendable("the rows", "features", faults), faults=faults)
     return message
 
 

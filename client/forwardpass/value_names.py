@@ -1,5 +1,9 @@
 """Descriptions of a caller's values, for error messages."""
 
+from collections.abc import Sequence
+
+from forwardpass.errors import Fault
+
 
 def describe(value: object) -> str:
     """Describe a value in a few words."""
@@ -28,3 +32,10 @@ def text_fault(value: object) -> str:
     except UnicodeEncodeError:
         return f"is {value[:40]!a}, which has a lone surrogate and so is no Unicode text"
     return ""
+
+
+def why_unsendable(subject: str, parts: str, faults: Sequence[Fault]) -> str:
+    """Say that rows cannot be sent: with the fault if there is one alone, else with the number of parts with faults."""
+    if len(faults) == 1:
+        return f"{subject} cannot be sent: {faults[0]}"
+    return f"{subject} cannot be sent: {len(faults)} {parts} have faults"

@@ -61,10 +61,9 @@ def rows_from_json(text: str, place: str = "rows") -> Any:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise invalid(
-            place,
-            f'are not JSON ({error.msg} at character {error.pos}); write [2, 3] or {{"children": 2, ...}}',
-        ) from None
+        rest = text[error.pos :].strip()
+        where = f"from character {error.pos + 1} on, {rest[:20]!r}" if rest else "as they end too early"
+        raise invalid(place, f'are not JSON {where}; write [2, 3] or {{"children": 2, ...}}') from None
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -132,11 +132,12 @@ class Snapshot:
         version = network.versions.get(number)
         if version is None:
             near = sorted(network.versions, key=lambda other: (abs(other - number), other))[:3]
+            nearest = f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(map(str, near))}"
             raise _not_found(
                 VersionNotFoundError,
                 "version",
                 f"{name}/{number}",
-                f"network {name!r} has no version {number}; the nearest are {', '.join(map(str, near))}",
+                f"network {name!r} has no version {number}; {nearest}",
                 [*map(str, near)],
             )
         return version

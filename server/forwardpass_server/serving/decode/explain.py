@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from forwardpass.attribution import METHOD_NAMES, SCALE_NAMES, STANDARD_BASELINES
-from forwardpass.errors import Fault, InvalidFieldError, InvalidRequestError, NonFiniteInputError
+from forwardpass.errors import Fault, InvalidFieldError, InvalidRequestError, NonFiniteInputError, ShapeMismatchError
 from forwardpass.spec.feature_kinds import NAN
 from forwardpass.v1.attribution_pb2 import (
     ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS,
@@ -210,6 +210,8 @@ def _baseline(baseline: "Baseline", loaded: "LoadedVersion") -> "Array | str":
         rows = read_inputs(baseline, loaded).matrix
     except InvalidRequestError as error:
         error.message = f"baseline: {error.message}"
+        if isinstance(error, ShapeMismatchError):
+            error.message += f"; give a row of {loaded.plan.inputs} numbers, several rows, `zeros` or `means`"
         error.faults = tuple(replace(fault, path=f"baseline.{fault.path}") for fault in error.faults)
         raise
     _check_finite(rows, loaded)
