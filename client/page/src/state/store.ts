@@ -45,7 +45,7 @@ export class Store {
   readonly wantsToken = signal(false);
   readonly error = signal("");
   /** What of a link is not shown, until the row changes. */
-  readonly notice = signal("");
+  readonly notice = computed(() => (this.#misfit.value.row === this.row.value ? this.#misfit.value.words : ""));
   /** Whether values inside the network cannot be had, because the token has no scope for traces. */
   readonly isTraceDenied = signal(false);
   readonly isLoading = signal(true);
@@ -55,6 +55,7 @@ export class Store {
   /** The address of the gRPC server, for programs. */
   readonly target = signal(`${location.hostname}:50051`);
 
+  readonly #misfit = signal<{ row: readonly Cell[]; words: string }>({ row: [], words: "" });
   readonly #send = sender(() => this.token.peek());
   readonly calls: Calls = callsBy(this.#send);
   readonly rows = new Rows(this);
@@ -112,7 +113,8 @@ export class Store {
         this.row.value = rowFor(version, address.row);
         this.node.value = address.node && placeOf(version, address.node.layer, address.node.node);
         this.comparison.value = comparisonFor(version, address.comparison);
-        this.notice.value = [...(address.faults ?? []), ...misfits(version, address)].join(" ");
+        const words = [...(address.faults ?? []), ...misfits(version, address)].join(" ");
+        this.#misfit.value = { row: this.row.value, words };
         this.tab.value = address.tab;
         this.isTraceDenied.value = false;
         this.error.value = version.obstacle && `Version ${version.number} cannot be computed: ${version.obstacle}.`;
@@ -144,7 +146,6 @@ export class Store {
   }
 
   setCell(feature: number, cell: Cell): void {
-    this.notice.value = "";
     this.row.value = this.row.value.map((value, index) => (index === feature ? cell : value));
   }
 

@@ -43,7 +43,7 @@ run({
   async misfit(open, { row }) {
     const page = await open(`#network=article-1-hidden&row=${row}`);
     const notice = await page.locator("main > [role=status]").textContent();
-    await page.locator(".fields input").first().fill("1");
+    await page.getByRole("button", { name: "Reset" }).click();
     await page.getByText(notice).waitFor({ state: "detached" });
     return { notice };
   },
