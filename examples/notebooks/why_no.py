@@ -100,8 +100,8 @@ draw_attributions(explanation, network=network)
 
 # %%
 (probability,), (usual,) = explanation.explained_values, explanation.baseline_outputs
-output = explanation.explained_outputs[0][0]
-print(f"probability of {output}: {probability:.1%}; of the average approved applicant: {usual:.1%}")
+label = explanation.explained_classes[0][0]
+print(f"probability of {label}: {probability:.1%}; of the average approved applicant: {usual:.1%}")
 shares = dict(zip(explanation.input_names, explanation.attributions[0], strict=True))
 for name, share in sorted(shares.items(), key=lambda pair: -abs(pair[1])):
     print(f"{name:16} {applicant[name]:>8,} instead of {approved[name]:>8,.1f}: {100 * share:+6.1f} percentage points")
