@@ -1,6 +1,7 @@
 """Settings: their sources and precedence, and the error of a bad one."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import forwardpass_server
 import pytest
 from forwardpass_server.settings import CONFIG_VARIABLE, PREFIX, BadSettingsError, Settings, load, table
+
+from tests.support import fork_server
 
 
 def test_precedence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -44,8 +47,7 @@ def test_precedence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_a_bad_setting_ends_with_one_sentence_and_code_2(flags: list[str], words: str) -> None:
-    command = [sys.executable, "-m", "forwardpass_server", "serve", *flags]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ended = fork_server.run("forwardpass-server", ["serve", *flags], environment=os.environ)
     assert ended.returncode == 2
     assert words in ended.stderr
     assert ended.stderr.count("forwardpass-server: ") == 1

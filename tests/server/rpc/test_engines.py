@@ -26,6 +26,7 @@ from forwardpass_server import engines
 from forwardpass_server.settings import Settings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.support import fork_server
 from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
 from tests.support.server_process import ServerProcess, wait_until
 
@@ -328,7 +329,8 @@ def test_a_second_server_of_any_engine_cannot_have_the_port(server: ServerProces
 def test_an_address_that_cannot_be_bound_is_one_sentence(
     tmp_path: Path, engine: str, address: str, reason: str
 ) -> None:
-    ended = serve(tmp_path, f"--engine={engine}", f"--listen={address}", "--insecure", "--log-level=error")
+    flags = [f"--database=sqlite:///{tmp_path}/own.db", f"--engine={engine}", f"--listen={address}", "--insecure"]
+    ended = fork_server.run("forwardpass-server", ["serve", "--log-level=error", *flags], environment=os.environ)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"forwardpass-server: cannot listen on {address}: {reason}\n"
 

@@ -47,12 +47,14 @@ async def growth(port: int, method: str) -> float:
         return (sizes[-1] - sizes[ROUNDS - 1]) / (ROUNDS * CALLS)
 
 
+@pytest.mark.prove
 @measured
 async def test_grpc_leaks(port: int) -> None:
     lost = await growth(port, heap.PLAIN)
     assert lost > OF_GRPC, f"{lost:.1f} bytes a call: grpc {grpc.__version__} has mended it, rpc/receiving.py can go"
 
 
+@pytest.mark.prove
 @measured
 @pytest.mark.parametrize("method", [f"{PREDICTIONS}Predict", f"{PREDICTIONS}PredictStream", f"{NETWORKS}GetNetwork"])
 async def test_our_handlers_do_not(port: int, method: str) -> None:
