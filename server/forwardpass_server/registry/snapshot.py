@@ -16,7 +16,7 @@ from forwardpass.errors import (
     VersionOutOfServiceError,
 )
 
-from forwardpass_server.registry.state import NetworkState, Shadowing, VersionState
+from forwardpass_server.registry.state import NO_PROFILES, NetworkState, Shadowing, VersionState
 from forwardpass_server.registry.storage.store import NetworkRow, VersionRow
 
 _MAX_COMPARED: Final = 100
@@ -189,7 +189,7 @@ def network_state(row: NetworkRow, known: Mapping[int, VersionState]) -> Network
         update_time=row.update_time,
         shadows=row.shadows,
         revision=row.revision,
-        profiles={profile.number: profile for profile in row.profiles},
+        profiles={profile.number: profile for profile in row.profiles} or NO_PROFILES,
     )
 
 

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 from zlib import crc32
 
 from forwardpass_server.registry.shadow_statistics import ShadowStatistics
@@ -13,6 +15,9 @@ from forwardpass_server.registry.summary import Summary
 
 _CREATION_LOCK = threading.Lock()
 """Held while statistics are created: if two threads created them, the counts of one would be lost."""
+
+NO_PROFILES: Final[Mapping[int, ProfileRow]] = MappingProxyType({})
+"""The profiles of a network without any: one mapping for the thousands of them."""
 
 
 class VersionRuntime:
@@ -135,7 +140,7 @@ class NetworkState:
     update_time: datetime
     revision: int = 0
     shadows: tuple[ShadowRow, ...] = ()
-    profiles: Mapping[int, ProfileRow] = field(default_factory=dict)
+    profiles: Mapping[int, ProfileRow] = field(default_factory=lambda: NO_PROFILES)
     references: Mapping[str, VersionState] = field(init=False, repr=False, compare=False)
     shadowings: tuple[Shadowing, ...] = field(init=False, repr=False, compare=False)
 
