@@ -43,6 +43,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Se
         assert process.stop() == 0
 
 
+@pytest.fixture(autouse=True)
+def _server_runs_the_engine(request: pytest.FixtureRequest) -> None:
+    # Where a file overrides `engine` alone, pytest gives its server to the next file's tests, whatever their engine is.
+    if {"engine", "server"} <= {*request.fixturenames}:
+        server, engine = request.getfixturevalue("server"), request.getfixturevalue("engine")
+        assert getattr(server, "engine", None) in {None, engine}, "override `server` beside `engine`"
+
+
 @pytest.fixture
 def start_server(tmp_path: Path, engine: str) -> Iterator[Callable[..., ServerProcess]]:
     """Start server processes of the test's own, by flags."""

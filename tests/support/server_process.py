@@ -29,6 +29,7 @@ class ServerProcess:
         rest: The URL where it serves HTTP, if `--rest-listen` is among its flags, else empty.
         metrics: The URL of its metrics, if `--metrics-listen` is among its flags, else empty.
         view: The URL of its page, if `--view-listen` is among its flags, else empty.
+        engine: What follows `--engine` among its flags, or None.
         database: The SQLite file.
         log: The file with what it wrote to stderr.
     """
@@ -44,6 +45,7 @@ class ServerProcess:
         self.database = folder / "forwardpass.db"
         self.log = folder / "log"
         self._flags = flags
+        self.engine = flags[flags.index("--engine") + 1] if "--engine" in flags else None
         self._environment = {**os.environ, **(environment or {})}
         self._python = python or ("-m", "forwardpass_server")
         self._fresh = fresh or python is not None or any(name.startswith("PYTHON") for name in environment or {})

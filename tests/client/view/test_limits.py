@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,6 +23,13 @@ SMALL = json.dumps({"tensor": {"values": [2, 3]}}).encode()
 def engine(request: pytest.FixtureRequest) -> str:
     """One engine is enough: these limits are those of the page."""
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[ServerProcess]:
+    """A server of this file's own: pytest would give one of the other tests, on this engine, to their next test."""
+    with ServerProcess(tmp_path_factory.mktemp("server"), "--engine", engine) as process:
+        yield process
 
 
 class Connection:
