@@ -25,7 +25,7 @@ serve: .venv/installed  ## run a server on port 50051, networks kept in forwardp
 	@$(BIN)/forwardpass-server serve --listen 127.0.0.1:50051 --database sqlite:///forwardpass.db
 
 test: .venv/installed  ## run the tests, and print what they cover on Python 3.12 and newer
-	@$(BIN)/python -m tests.packaging.run -n 4 --dist loadfile --ignore tests/clients
+	@$(BIN)/python -m tests.packaging.run -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/clients
 
 check: check-code check-protos check-deploy check-page  ## lint, types, imports, protos, deployment files, the built page
 
