@@ -53,6 +53,7 @@ print(*KINDS[sys.argv[2]](sys.argv[1], 10))
 """
 
 
+@pytest.mark.prove
 @one_engine
 @pytest.mark.parametrize("kind", ["plain", "asyncio"])
 def test_calls_that_are_cut_short_leave_nothing_of_grpc_running(server: ServerProcess, kind: str) -> None:

@@ -437,6 +437,8 @@ def test_draining(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server()
     with grpc.insecure_channel(server.address) as channel:
         slow = slow_calls(channel, 8)
+        # Calls of one connection are taken in their order: once this one is computed, the slow ones are in flight.
+        call(channel, PREDICT, predict_request("article-linear", [2, 3]))
         wait_until(lambda: any(future.done() for future in slow), 120)
         server.process.send_signal(signal.SIGTERM)
         reasons: set[tuple[grpc.StatusCode, str, int]] = set()
