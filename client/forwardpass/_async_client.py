@@ -441,7 +441,7 @@ class AsyncClient(BaseClient):
                     failed = self._failed(call, error)
                     if has_begun:
                         call.check()
-                        raise self._end_of_stream(failed, limit) from error
+                        raise self._end_of_stream(failed, retries) from error
                     await asyncio.sleep(self._pause_before_retry(call, failed, retries))
                 finally:
                     stream = self._connection.running.get(call)

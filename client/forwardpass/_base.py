@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import grpc
 
-from forwardpass._errors import client_closed, cut_short, error_from, not_ready
+from forwardpass._errors import client_closed, cut_short, deadline_exceeded, error_from, is_status_lost, not_ready
 from forwardpass._requests.call import Call
 from forwardpass._requests.revisions import Revisions
 from forwardpass._transport.connections import AsyncConnection, Connection, Interrupted
@@ -77,24 +77,26 @@ class BaseClient:
             if pause is None:
                 raise cut_short(self._endpoint.address) from error
             return pause
-        meant = self._error_of(error, retries.limit)
+        meant = self._error_of(error, retries)
         pause = retries.pause_after(error, meant)
         if pause is None:
             retries.note_on(meant)
             raise meant from error
         return pause
 
-    def _end_of_stream(self, error: Exception, limit: float | None) -> Exception:
+    def _end_of_stream(self, error: Exception, retries: Retries) -> Exception:
         """Return the exception for the error of a stream whose response had begun."""
         if self._connection.is_closed:
             return client_closed()
         if isinstance(error, Interrupted):
             return cut_short(self._endpoint.address, is_stream=True)
-        return self._error_of(error, limit)
+        return self._error_of(error, retries)
 
-    def _error_of(self, error: Exception, limit: float | None) -> ForwardpassError:
+    def _error_of(self, error: Exception, retries: Retries) -> ForwardpassError:
         """Return the exception for a `grpc.RpcError`."""
-        meant = error_from(error, target=self._endpoint.address, timeout=limit)
+        if is_status_lost(error) and retries.is_over():
+            return deadline_exceeded(self._endpoint.address, retries.limit)
+        meant = error_from(error, target=self._endpoint.address, timeout=retries.limit)
         if isinstance(meant, RevisionAheadError):
             self._revisions.forget()
         if isinstance(meant, UnauthenticatedError) and self._has_lost_token:

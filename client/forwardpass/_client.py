@@ -601,7 +601,7 @@ class Client(BaseClient):
                 if has_begun:
                     call.check()
                     failed = Interrupted() if self._connection.was_interrupted(stream) else error
-                    raise self._end_of_stream(failed, limit) from error
+                    raise self._end_of_stream(failed, retries) from error
                 time.sleep(self._pause(call, error if stream is None else stream, retries))
             finally:
                 if stream is not None:

@@ -32,6 +32,9 @@ from forwardpass.reasons import DOMAIN, REASONS
 
 STATUS_HEADER: Final = "grpc-status-details-bin"
 
+_STATUS_LOST: Final = "Internal error from Core"
+"""Details by which grpc.aio reports a call that ended while it sent a request, in place of the call's own status."""
+
 Code = grpc.StatusCode
 
 NEAREST: Final[Mapping[grpc.StatusCode, type[ForwardpassError]]] = {
@@ -92,10 +95,12 @@ def is_stream_reset(error: Any) -> bool:
 def _is_broken_off(code: grpc.StatusCode, details: str) -> bool:
     """Return whether gRPC's own INTERNAL stands for a call that ended with its connection."""
     # What gRPC makes of a reset stream; of a lost connection it makes UNAVAILABLE, as of one that never was.
-    reset = "RST_STREAM" in details
-    # What grpc.aio makes of a call that ended while it sent a request: the call's own status is lost.
-    lost = "Internal error from Core" in details
-    return code is Code.INTERNAL and (reset or lost)
+    return code is Code.INTERNAL and ("RST_STREAM" in details or _STATUS_LOST in details)
+
+
+def is_status_lost(error: Any) -> bool:
+    """Return whether a call ended while it sent a request, so that its status (often of a deadline) is not known."""
+    return error.code() is Code.INTERNAL and _STATUS_LOST in (error.details() or "")
 
 
 def has_server_status(error: Any) -> bool:

@@ -8,9 +8,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from forwardpass import errors
+from forwardpass import Client, errors
 from forwardpass._errors import NEAREST, error_from, error_of_status, is_stream_reset
+from forwardpass._requests.networks import health
 from forwardpass._transport.proxies import proxy_of
+from forwardpass._transport.retries import Retries
 from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.reasons import DOMAIN, REASONS
 from google.protobuf.any_pb2 import Any as Packed
@@ -198,6 +200,19 @@ class TestBrokenOff:
         assert is_stream_reset(error) is expected
         is_internal = type(error_from(error, target="here:1")) is errors.InternalError
         assert is_internal is (code is Code.INTERNAL and not expected)
+
+    @pytest.mark.parametrize(
+        ("seconds_ago", "expected"), [(0.0, errors.UnavailableError), (2.0, errors.DeadlineExceededError)]
+    )
+    def test_a_lost_status_is_that_of_a_deadline_which_is_over(self, seconds_ago: float, expected: type) -> None:
+        empty = grpc.aio.Metadata()
+        error = grpc.aio.AioRpcError(Code.INTERNAL, empty, empty, details="Internal error from Core")
+        begun = time.monotonic() - seconds_ago
+        retries = Retries("PredictStream", 2.0, None, begun=begun, budget=None)
+        client = Client("127.0.0.1:1")
+        assert type(client._end_of_stream(error, retries)) is expected
+        with pytest.raises(expected):
+            client._pause_before_retry(health(), error, retries)
 
 
 class TestProxies:

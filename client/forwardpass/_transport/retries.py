@@ -70,6 +70,10 @@ class Retries:
         """Return the timeout of the next attempt, at least a millisecond; None without a timeout."""
         return None if self.limit is None else max(self._begun + self.limit - time.monotonic(), 0.001)
 
+    def is_over(self) -> bool:
+        """Return whether the timeout of the call has no time left for another attempt."""
+        return self.limit is not None and self._begun + self.limit - time.monotonic() < _SHORTEST_SECONDS
+
     def pause_after_interruption(self) -> float | None:
         """Return the seconds to wait after a fork cut an attempt short; None if the call may not be repeated."""
         self._attempts += 1
