@@ -82,6 +82,7 @@ def test_pick_change_point_and_follow_the_link(view_server: ServerProcess) -> No
     assert "4 × −1 + 4 × 1 = 0" in found["panel"]
     assert found["panelAgain"] == found["panel"]
     assert "network=article-1-hidden" in found["link"]
+    assert found["tokenButtons"] == 0  # the server needs none
 
 
 @pytest.mark.prove

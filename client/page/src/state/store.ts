@@ -43,6 +43,8 @@ export class Store {
   readonly tab = signal<Tab>("rows");
   readonly token = signal(sessionStorage.getItem(TOKEN) ?? "");
   readonly wantsToken = signal(false);
+  /** Whether calls have a token, that of this page or of the command that serves it. */
+  readonly usesTokens = computed(() => this.token.value !== "" || this.#hasUpstreamToken.value);
   readonly error = signal("");
   /** What of a link is not shown, until the row changes. */
   readonly notice = computed(() => (this.#misfit.value.row === this.row.value ? this.#misfit.value.words : ""));
@@ -55,6 +57,7 @@ export class Store {
   /** The address of the gRPC server, for programs. */
   readonly target = signal(`${location.hostname}:50051`);
 
+  readonly #hasUpstreamToken = signal(false);
   readonly #misfit = signal<{ row: readonly Cell[]; words: string }>({ row: [], words: "" });
   readonly #send = sender(() => this.token.peek());
   readonly calls: Calls = callsBy(this.#send);
@@ -79,8 +82,10 @@ export class Store {
   }
 
   async #readConfiguration(): Promise<void> {
-    const { target = "" } = await this.#send<{ target?: string }>("config.json").catch(() => ({ target: "" }));
-    if (target) this.target.value = target;
+    type Configuration = { target?: string; hasToken?: boolean };
+    const found = await this.#send<Configuration>("config.json").catch((): Configuration => ({}));
+    if (found.target) this.target.value = found.target;
+    this.#hasUpstreamToken.value = found.hasToken ?? false;
   }
 
   async reload(): Promise<void> {

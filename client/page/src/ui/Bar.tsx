@@ -3,7 +3,7 @@
 const WIDTH = 40;
 
 export function Bar({ amount, most }: { amount: number; most: number }) {
-  const length = most > 0 && Number.isFinite(amount) ? (Math.abs(amount) / most) * (WIDTH / 2) : 0;
+  const length = most > 0 && Number.isFinite(amount) ? Math.min(Math.abs(amount) / most, 1) * (WIDTH / 2) : 0;
   return (
     <svg class="bar" width={WIDTH} height="12" aria-hidden="true">
       <line x1={WIDTH / 2} x2={WIDTH / 2} y1="0" y2="12" />

@@ -85,6 +85,7 @@ function TokenField({ store }: { store: Store }) {
     store.setToken((field as HTMLInputElement).value.trim());
     setOpen(false);
   };
+  if (!isShown && !store.usesTokens.value) return null;
   return isShown ? (
     <form class="token" onSubmit={submit}>
       <label>

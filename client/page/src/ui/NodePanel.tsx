@@ -7,7 +7,7 @@ import { percentileAt } from "../network/values";
 import { layerName, nodeName, type Version } from "../network/version";
 import { edgesOutOf } from "../picture/edges";
 import type { NodeRef, Store, Traced } from "../state/store";
-import { Bar } from "./Bar";
+import { AmountRow, AmountsTable } from "./AmountsTable";
 import { Distribution } from "./Distribution";
 
 const MAX_TERMS = 8;
@@ -87,53 +87,19 @@ function Incoming({ sum }: { sum: NodeSum }) {
   const rest = sum.terms.filter((term) => !shown.includes(term));
   const most = Math.max(...sum.terms.map((term) => Math.abs(term.product)), Math.abs(sum.bias));
   return (
-    <table class="terms sums">
-      <caption>What it reads</caption>
-      <thead>
-        <tr>
-          <th scope="col">from</th>
-          <th scope="col" class="number">
-            value × weight
-          </th>
-          <th scope="col" class="number">
-            adds
-          </th>
-          <th scope="col">
-            <span class="hidden">bar</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {shown.map((term) => (
-          <tr key={term.name}>
-            <th scope="row" title={term.name}>
-              {term.name}
-            </th>
-            <td class="number">{`${compact(term.value, 3, 6)} × ${compact(term.weight, 3, 6)}`}</td>
-            <td class="number">{short(term.product, 3)}</td>
-            <td>
-              <Bar amount={term.product} most={most} />
-            </td>
-          </tr>
-        ))}
-        {rest.length > 0 && <Rest name={`${rest.length} more`} amount={total(rest)} most={most} />}
-        {sum.bias !== 0 && <Rest name="bias" amount={sum.bias} most={most} />}
-      </tbody>
-    </table>
+    <AmountsTable caption="What it reads" columns={["from", "value × weight", "adds"]} isSum>
+      {shown.map(({ name, value, weight, product }) => {
+        const factors = `${compact(value, 3, 6)} × ${compact(weight, 3, 6)}`;
+        return <AmountRow key={name} name={name} numbers={[factors, short(product, 3)]} amount={product} most={most} />;
+      })}
+      {rest.length > 0 && <Rest name={`${rest.length} more`} amount={total(rest)} most={most} />}
+      {sum.bias !== 0 && <Rest name="bias" amount={sum.bias} most={most} />}
+    </AmountsTable>
   );
 }
 
 function Rest({ name, amount, most }: { name: string; amount: number; most: number }) {
-  return (
-    <tr>
-      <th scope="row">{name}</th>
-      <td />
-      <td class="number">{short(amount, 3)}</td>
-      <td>
-        <Bar amount={amount} most={most} />
-      </td>
-    </tr>
-  );
+  return <AmountRow name={name} numbers={["", short(amount, 3)]} amount={amount} most={most} />;
 }
 
 function Outgoing({ traced, place }: { traced: Traced; place: NodeRef }) {
@@ -141,34 +107,16 @@ function Outgoing({ traced, place }: { traced: Traced; place: NodeRef }) {
   if (edges.length === 0) return null;
   const most = Math.max(...edges.map((edge) => Math.abs(edge.amount)));
   return (
-    <table class="terms sums">
-      <caption>What reads it</caption>
-      <thead>
-        <tr>
-          <th scope="col">node</th>
-          <th scope="col" class="number">
-            weight
-          </th>
-          <th scope="col" class="number">
-            adds
-          </th>
-          <th scope="col">
-            <span class="hidden">bar</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {edges.map((edge) => (
-          <tr key={`${edge.to.layer}/${edge.to.node}`}>
-            <th scope="row">{nodeName(traced.version, edge.to.layer, edge.to.node)}</th>
-            <td class="number">{edge.weight === undefined ? "" : short(edge.weight, 3)}</td>
-            <td class="number">{short(edge.amount, 3)}</td>
-            <td>
-              <Bar amount={edge.amount} most={most} />
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <AmountsTable caption="What reads it" columns={["node", "weight", "adds"]} isSum>
+      {edges.map(({ to, weight, amount }) => (
+        <AmountRow
+          key={`${to.layer}/${to.node}`}
+          name={nodeName(traced.version, to.layer, to.node)}
+          numbers={[weight === undefined ? "" : short(weight, 3), short(amount, 3)]}
+          amount={amount}
+          most={most}
+        />
+      ))}
+    </AmountsTable>
   );
 }

@@ -6,7 +6,7 @@ import { short, signed } from "../network/numbers";
 import type { Shares } from "../network/shares";
 import { isOfTwo, type Version } from "../network/version";
 import type { Store } from "../state/store";
-import { Bar } from "./Bar";
+import { AmountRow, AmountsTable } from "./AmountsTable";
 
 const MAX_SHARES = 10;
 
@@ -70,49 +70,19 @@ interface SharesTableProps {
 function SharesTable({ shares: { shares, value, baseline, unit }, baselineName }: SharesTableProps) {
   const shown = shares.slice(0, MAX_SHARES);
   const rest = shares.slice(MAX_SHARES);
+  const ofRest = rest.reduce((sum, share) => sum + share.amount, 0);
   const most = Math.max(...shares.map((share) => Math.abs(share.amount)));
   return (
-    <table class="terms">
-      <caption class="hidden">The share of each input</caption>
-      <thead>
-        <tr>
-          <th scope="col">input</th>
-          <th scope="col" class="number">
-            share
-          </th>
-          <th scope="col">
-            <span class="hidden">bar</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {baseline !== undefined && <Total name={baselineName} value={baseline} unit={unit} />}
-        {shown.map((share) => (
-          <tr key={share.name}>
-            <th scope="row" title={share.name}>
-              {share.name}
-            </th>
-            <td class="number">{signed(share.amount, 3)}</td>
-            <td>
-              <Bar amount={share.amount} most={most} />
-            </td>
-          </tr>
-        ))}
-        {rest.length > 0 && (
-          <tr>
-            <th scope="row">{`${rest.length} more`}</th>
-            <td class="number">
-              {signed(
-                rest.reduce((sum, share) => sum + share.amount, 0),
-                3,
-              )}
-            </td>
-            <td />
-          </tr>
-        )}
-        <Total name={baseline === undefined ? "output" : "for this row"} value={value} unit={unit} />
-      </tbody>
-    </table>
+    <AmountsTable caption={<span class="hidden">The share of each input</span>} columns={["input", "share"]}>
+      {baseline !== undefined && <Total name={baselineName} value={baseline} unit={unit} />}
+      {shown.map(({ name, amount }) => (
+        <AmountRow key={name} name={name} numbers={[signed(amount, 3)]} amount={amount} most={most} />
+      ))}
+      {rest.length > 0 && (
+        <AmountRow name={`${rest.length} more`} numbers={[signed(ofRest, 3)]} amount={ofRest} most={most} />
+      )}
+      <Total name={baseline === undefined ? "output" : "for this row"} value={value} unit={unit} />
+    </AmountsTable>
   );
 }
 

@@ -21,11 +21,12 @@ run({
     await page.click(node(0, 1));
     const panel = await page.locator(".node-panel").textContent();
     await page.waitForFunction(() => location.hash.includes("node="));
+    const tokenButtons = await page.locator(".token-button").count();
     const link = page.url();
     const again = await open(link.slice(link.indexOf("#")));
     await outputs(again, "16");
     const panelAgain = await again.locator(".node-panel").textContent();
-    return { networks, tooltip, panel, panelAgain, link };
+    return { networks, tooltip, panel, panelAgain, link, tokenButtons };
   },
 
   // Follow a link to a network that is gone; then pick another.
