@@ -103,6 +103,15 @@ CORPUS: Mapping[str, Hostile] = {
     "windows beyond memory": _json(
         lambda: document([{"name": "a", "kind": "pool", "windows": [[10**300]], "reduce": "max"}]), "windows"
     ),
+    "matrices beyond memory": _json(
+        lambda: document([{"name": "a", "kind": "matmul", "rows": 65_536, "inner": 65_536, "columns": 65_536}]), "nodes"
+    ),
+    "matrices of a million digits": _json(
+        lambda: filled('{"kind":"matmul","inner":1,"columns":1,"rows":' + "9" * MILLION + "}"), "layers"
+    ),
+    "elementwise: deep parentheses": _json(
+        lambda: document([{"kind": "elementwise", "expression": "(" * 499 + "x" + ")" * 499}]), "expression"
+    ),
     "expression: deep parentheses": _json(lambda: expression("(" * 499 + "x" + ")" * 499), "activation"),
     "expression: long": _json(lambda: expression("x+" * MILLION + "x"), "activation"),
     "expression: powers of powers": _json(lambda: expression("9**9**9**9**9**9*x"), "activation"),

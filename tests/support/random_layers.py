@@ -10,7 +10,10 @@ from forwardpass.spec import Layer
 STEPS = ("embedding", "one_hot", "bucketize", "lookup", "impute")
 """Kinds with jumps: two roundings of one value may give very different results."""
 
-SMOOTH = ("dense", "scale_shift", "batch_norm", "layer_norm", "clip", "dropout", "take", "pool")
+SMOOTH = (
+    *("dense", "scale_shift", "batch_norm", "layer_norm", "clip", "dropout", "take", "pool"),
+    *("matmul", "elementwise", "group_softmax"),
+)
 
 
 def random_layer(rng: np.random.Generator, kind: str, reads: int, dtype: str, widest: int = 5) -> dict[str, Any]:
@@ -34,7 +37,12 @@ def random_layer(rng: np.random.Generator, kind: str, reads: int, dtype: str, wi
             "beta": numbers(reads),
             "epsilon": 0.1,
         },
-        "layer_norm": lambda: {"gamma": numbers(reads), "beta": numbers(reads), "epsilon": 0.1},
+        "layer_norm": lambda: {
+            "gamma": numbers(reads),
+            "beta": numbers(reads),
+            "epsilon": 0.1,
+            **({"groups": _divisor(rng, reads)} if rng.random() < 0.3 else {}),
+        },
         "embedding": lambda: {"table": numbers(3, size)},
         "one_hot": lambda: {"categories": np.arange(nodes) - 1.0, "indices": rng.integers(0, reads, nodes)},
         "bucketize": lambda: {"boundaries": np.sort(numbers(nodes))},
@@ -47,9 +55,38 @@ def random_layer(rng: np.random.Generator, kind: str, reads: int, dtype: str, wi
             "windows": rng.integers(0, reads, (nodes, size)),
             "reduce": str(rng.choice(["max", "mean", "sum", "min"])),
         },
+        "matmul": lambda: _matrices(rng, reads),
+        "elementwise": lambda: {"expression": str(rng.choice(FUNCTIONS_OF_PARTS[_divisor(rng, reads, most=3)]))},
+        "group_softmax": lambda: {"groups": _divisor(rng, reads)},
     }
+    if kind == "matmul" and reads == 1:
+        kind = "dropout"  # there is no product of less than two values
     said = some[kind]()
     return said if kind == "dense" else {"kind": kind, **said}
+
+
+FUNCTIONS_OF_PARTS = {
+    1: ("tanh(x) * 2", "atan(x) + x / 2"),
+    2: ("x * sigmoid(y)", "where(x > y, x - y, 0)", "x / (1 + abs(y))", "min(x, y)"),
+    3: ("where(x > 0, x * y, x * z)", "x * y + z", "clip(x, min(y, z), max(y, z))"),
+}
+"""Expressions of an elementwise layer, by the number of parts."""
+
+
+def _divisor(rng: np.random.Generator, number: int, most: int = 2**16) -> int:
+    return int(rng.choice([each for each in range(1, min(number, most) + 1) if number % each == 0]))
+
+
+def _matrices(rng: np.random.Generator, reads: int) -> dict[str, Any]:
+    """Return sizes of matrices that have as many values together as are read."""
+    groups = _divisor(rng, reads) if rng.random() < 0.5 else 1
+    groups = groups if reads // groups > 1 else 1
+    inner = _divisor(rng, reads // groups)
+    both = reads // groups // inner
+    if both == 1:
+        inner, both = 1, reads // groups
+    rows = int(rng.integers(1, both))
+    return {"groups": groups, "rows": rows, "inner": inner, "columns": both - rows}
 
 
 def pre_activations(layer: Layer, x: list[float]) -> list[float]:
@@ -69,7 +106,12 @@ def _batch_norm(x: list[float], mean: Any, variance: Any, gamma: Any, beta: Any,
     ]
 
 
-def _layer_norm(x: list[float], gamma: Any, beta: Any, epsilon: float) -> list[float]:
+def _layer_norm(x: list[float], gamma: Any, beta: Any, epsilon: float, groups: int = 1) -> list[float]:
+    if groups > 1:
+        size = len(x) // groups
+        starts = range(0, len(x), size)
+        parts = [[values[at : at + size] for values in (x, gamma, beta)] for at in starts]
+        return [number for v, g, b in parts for number in _layer_norm(v, g, b, epsilon)]
     mean = math.fsum(x) / len(x)
     variance = math.fsum((v - mean) ** 2 for v in x) / len(x)
     return [g * (v - mean) / math.sqrt(variance + epsilon) + b for v, g, b in zip(x, gamma, beta, strict=True)]
@@ -99,6 +141,49 @@ def _lookup(x: list[float], keys: Any, values: Any, default: float = math.nan) -
     return [beside.get(v, default) for v in x]
 
 
+def _matmul(x: list[float], groups: int, rows: int, inner: int, columns: int) -> list[float]:
+    right = groups * rows * inner
+    return [
+        math.fsum(
+            x[(group * rows + row) * inner + place] * x[right + (group * inner + place) * columns + column]
+            for place in range(inner)
+        )
+        for group in range(groups)
+        for row in range(rows)
+        for column in range(columns)
+    ]
+
+
+_WORDS: Mapping[str, Callable[..., Any]] = {
+    "abs": abs,
+    "atan": math.atan,
+    "clip": lambda x, low, high: min(max(x, low), high),
+    "max": max,
+    "min": min,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "tanh": math.tanh,
+    "where": lambda condition, x, y: x if condition else y,
+}
+
+
+def _elementwise(x: list[float], expression: str) -> list[float]:
+    """Compute by Python itself: these expressions are Python too."""
+    parts = next(count for count, known in FUNCTIONS_OF_PARTS.items() if expression in known)
+    size = len(x) // parts
+    columns = zip(*(x[start : start + size] for start in range(0, len(x), size)), strict=True)
+    code = compile(expression, "expression", "eval")
+    return [eval(code, dict(_WORDS), dict(zip("xyz", each, strict=False))) for each in columns]  # noqa: S307 - ours
+
+
+def _group_softmax(x: list[float], groups: int) -> list[float]:
+    size = len(x) // groups
+    found: list[float] = []
+    for start in range(0, len(x), size):
+        powers = [math.exp(v - max(x[start : start + size])) for v in x[start : start + size]]
+        found += [power / math.fsum(powers) for power in powers]
+    return found
+
+
 def _mean(values: list[float]) -> float:
     return math.fsum(values) / len(values)
 
@@ -120,4 +205,7 @@ _FORMULAS: Mapping[str, Callable[..., list[float]]] = {
     "dropout": lambda x, **_: x,
     "take": lambda x, indices: [x[int(place)] for place in indices],
     "pool": lambda x, windows, reduce: [_REDUCTIONS[reduce]([x[int(place)] for place in window]) for window in windows],
+    "matmul": _matmul,
+    "elementwise": _elementwise,
+    "group_softmax": _group_softmax,
 }

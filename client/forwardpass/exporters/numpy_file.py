@@ -19,8 +19,9 @@ from forwardpass.exporters.formula_source import Formulas
 from forwardpass.importers.reference import formulas, functions, walk
 from forwardpass.spec import NetworkSpec, digest, expressions, from_safetensors, to_safetensors
 from forwardpass.spec.faults import Faults
+from forwardpass.spec.fields.formula import OPERANDS, fold_formula
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.network import Activation, Layer
+from forwardpass.spec.network import ELEMENTWISE, Activation, Layer
 
 FIRST_LINE: Final = '"""A network of forwardpass as plain numpy'
 """The first line of an exported file."""
@@ -70,6 +71,7 @@ def _parts(spec: NetworkSpec) -> Iterator[str]:
     own = {layer.name: f"own_{index}" for index, layer in enumerate(with_own)}
     layers = [_layer(layer, own, known) for layer in spec.layers]
     bodies = [_own_function(own[layer.name], layer.activation, spec, known) for layer in with_own]
+    bodies += [_formula(layer, spec, known) for layer in spec.layers if layer.kind == ELEMENTWISE]
     yield templates.HEAD.format(first=FIRST_LINE, digest=digest(spec))
     yield f"DTYPE = np.dtype({spec.dtype!r})\n"
     yield _constant("INPUTS", list(spec.inputs.names))
@@ -83,6 +85,8 @@ def _parts(spec: NetworkSpec) -> Iterator[str]:
     yield f"NON_FINITE = {spec.allow_non_finite_inputs}\n"
     yield f"TOLERANCE = {TOLERANCE[spec.dtype]!r}\n"
     yield known.text()
+    if any(layer.kind == ELEMENTWISE for layer in spec.layers):
+        yield "\n\nFORMULA = {}\n"
     yield from bodies
     yield templates.DECODING
     yield from _predict(spec, layers)
@@ -122,6 +126,8 @@ def _layer(layer: Layer, own: dict[str, str], known: Formulas) -> str:
         if layer.merge != "concatenate":
             known.need("_MERGES", layer.merge)
     settings = "".join(f", {name}={_literal(value)}" for name, value in layer.settings.items())
+    if layer.kind == ELEMENTWISE:
+        settings = f", parts={layer.inputs // layer.outputs}, formula=FORMULA[{layer.name!r}]"
     sums = f"FORMULAS[{layer.kind!r}]({source}, **ARRAYS[{layer.name!r}]{settings})"
     return f"value[{layer.name!r}] = activate({_function(layer, own, known)}, {sums})"
 
@@ -144,10 +150,17 @@ def _own_function(name: str, activation: Activation, spec: NetworkSpec, known: F
     return f"\n\ndef {name}(x):\n    return {body}\n"
 
 
+def _formula(layer: Layer, spec: NetworkSpec, known: Formulas) -> str:
+    """Return the function of an elementwise layer, over its parts."""
+    body = _source(fold_formula(str(layer.settings["expression"]), spec.dtype), known)
+    parts = ", ".join(OPERANDS[: layer.inputs // layer.outputs])
+    return f"\nFORMULA[{layer.name!r}] = lambda {parts}: {body}\n"
+
+
 def _source(tree: Any, known: Formulas) -> str:
     """Return a folded expression as Python source; all of its names are from the grammar."""
     if isinstance(tree, str):
-        return "x"
+        return tree
     if not isinstance(tree, tuple):
         return repr(tree) if isinstance(tree, bool) else f"DTYPE.type({_literal(float(tree))})"
     name, *parts = tree

@@ -51,6 +51,12 @@ _OPERATORS: Final[Mapping[str, str]] = MappingProxyType(
         "sin": "Sin",
         "cos": "Cos",
         "tanh": "Tanh",
+        "asin": "Asin",
+        "acos": "Acos",
+        "atan": "Atan",
+        "floor": "Floor",
+        "ceil": "Ceil",
+        "round": "Round",
         "erf": "Erf",
         "relu": "Relu",
         "sigmoid": "Sigmoid",
@@ -83,18 +89,18 @@ def add_activation(graph: GraphWriter, activation: Activation, x: str, output: s
     if tree == VARIABLE:
         graph.add("Identity", x, output=output)
     else:
-        _add(graph, tree, x)
+        add_expression(graph, tree, x=x)
         graph.call_last(output)
 
 
-def _add(graph: GraphWriter, tree: Any, x: str) -> str:
-    """Add the nodes of a folded expression."""
+def add_expression(graph: GraphWriter, tree: Any, **variables: str) -> str:
+    """Add the nodes of a folded expression of some variables, and return its name."""
     if isinstance(tree, str):
-        return x
+        return variables[tree]
     if not isinstance(tree, tuple):
         return graph.number(tree)
     function, *operands = tree
-    parts = [_add(graph, operand, x) for operand in operands]
+    parts = [add_expression(graph, operand, **variables) for operand in operands]
     if function in _OPERATORS:
         return graph.add(_OPERATORS[function], *parts)
     return _COMPOSED[function](graph, *parts)
@@ -106,6 +112,15 @@ def _different(graph: GraphWriter, x: str, y: str) -> str:
 
 def _clip(graph: GraphWriter, x: str, low: str, high: str) -> str:
     return graph.add("Min", graph.add("Max", x, low), high)
+
+
+def _mod(graph: GraphWriter, x: str, y: str) -> str:
+    """The remainder with the sign of y, from that with the sign of x, which is what `Mod` computes of floats."""
+    rest = graph.add("Mod", x, y, fmod=1)
+    zero = graph.number(0.0)
+    opposite = graph.add("Xor", graph.add("Less", rest, zero), graph.add("Less", y, zero))
+    moved = graph.add("And", opposite, _different(graph, rest, zero))
+    return graph.add("Where", moved, graph.add("Add", rest, y), rest)
 
 
 def _expm1(graph: GraphWriter, x: str) -> str:
@@ -142,6 +157,7 @@ _COMPOSED: Final[Mapping[str, Callable[..., str]]] = MappingProxyType(
     {
         "!=": _different,
         "clip": _clip,
+        "mod": _mod,
         "expm1": _expm1,
         "log1p": _log1p,
         "erfc": _erfc,

@@ -2,13 +2,16 @@
 """The pre-activation of each layer kind as ONNX nodes over rows `(rows, inputs)`; docs/reference/layers.md."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from forwardpass.onnx_form.activations import add_expression
 from forwardpass.onnx_form.graph_writer import GraphWriter
 from forwardpass.spec import Layer
+from forwardpass.spec.fields.formula import OPERANDS, fold_formula
 from forwardpass.spec.layers import FILLS
 from forwardpass.tensors import Array
 
@@ -56,19 +59,26 @@ def _scaled(graph: GraphWriter, x: str, scale: str | None, shift: str | None) ->
 
 def _batch_norm(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
     centred = graph.add("Sub", x, arrays["mean"])
-    return _normal(graph, layer, centred, arrays["variance"], arrays)
+    normal = graph.add("Div", centred, _deviation(graph, layer, arrays["variance"]))
+    return _scaled(graph, normal, arrays.get("gamma"), arrays.get("beta"))
 
 
 def _layer_norm(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
-    centred = graph.add("Sub", x, graph.add("ReduceMean", x, axes=[1], keepdims=1))
-    variance = graph.add("ReduceMean", graph.add("Mul", centred, centred), axes=[1], keepdims=1)
-    return _normal(graph, layer, centred, variance, arrays)
+    groups = int(layer.settings.get("groups", 1))
+    if groups > 1:
+        x = graph.add("Reshape", x, graph.sizes([-1, groups, layer.inputs // groups]))
+    axis = 1 if groups == 1 else 2
+    centred = graph.add("Sub", x, graph.add("ReduceMean", x, axes=[axis], keepdims=1))
+    variance = graph.add("ReduceMean", graph.add("Mul", centred, centred), axes=[axis], keepdims=1)
+    normal = graph.add("Div", centred, _deviation(graph, layer, variance))
+    if groups > 1:
+        normal = graph.add("Reshape", normal, graph.sizes([-1, layer.inputs]))
+    return _scaled(graph, normal, arrays.get("gamma"), arrays.get("beta"))
 
 
-def _normal(graph: GraphWriter, layer: Layer, centred: str, variance: str, arrays: _Arrays) -> str:
+def _deviation(graph: GraphWriter, layer: Layer, variance: str) -> str:
     # The normalization operators have a float32 epsilon, which differs from that of a float64 network.
-    deviation = graph.add("Sqrt", graph.add("Add", variance, graph.number(float(layer.settings["epsilon"]))))
-    return _scaled(graph, graph.add("Div", centred, deviation), arrays.get("gamma"), arrays.get("beta"))
+    return graph.add("Sqrt", graph.add("Add", variance, graph.number(float(layer.settings["epsilon"]))))
 
 
 def _embedding(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
@@ -135,6 +145,32 @@ def _pool(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
     return graph.add(f"Reduce{reduce.capitalize()}", windows, axes=[2], keepdims=0)
 
 
+def _matmul(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    groups, rows, inner, columns = (int(layer.settings[key]) for key in ("groups", "rows", "inner", "columns"))
+    middle, axis = groups * rows * inner, graph.sizes([1])
+    left = graph.add("Slice", x, graph.sizes([0]), graph.sizes([middle]), axis)
+    right = graph.add("Slice", x, graph.sizes([middle]), graph.sizes([layer.inputs]), axis)
+    product = graph.add(
+        "MatMul",
+        graph.add("Reshape", left, graph.sizes([-1, groups, rows, inner])),
+        graph.add("Reshape", right, graph.sizes([-1, groups, inner, columns])),
+    )
+    return graph.add("Reshape", product, graph.sizes([-1, layer.outputs]))
+
+
+def _elementwise(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    tree = fold_formula(str(layer.settings["expression"]), graph.dtype)
+    ends = [graph.sizes([end]) for end in range(0, layer.inputs + 1, layer.outputs)]
+    parts = (graph.add("Slice", x, start, end, graph.sizes([1])) for start, end in pairwise(ends))
+    return graph.add("Identity", add_expression(graph, tree, **dict(zip(OPERANDS, parts, strict=False))))
+
+
+def _group_softmax(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    groups = int(layer.settings["groups"])
+    wide = graph.add("Reshape", x, graph.sizes([-1, groups, layer.inputs // groups]))
+    return graph.add("Reshape", graph.add("Softmax", wide, axis=2), graph.sizes([-1, layer.inputs]))
+
+
 _KINDS: Final[Mapping[str, Callable[[GraphWriter, Layer, str, _Arrays], str]]] = MappingProxyType(
     {
         "dense": _dense,
@@ -150,5 +186,8 @@ _KINDS: Final[Mapping[str, Callable[[GraphWriter, Layer, str, _Arrays], str]]] =
         "dropout": _dropout,
         "take": _take,
         "pool": _pool,
+        "matmul": _matmul,
+        "elementwise": _elementwise,
+        "group_softmax": _group_softmax,
     }
 )

@@ -30,7 +30,8 @@ from forwardpass.spec.fields.arrays import (
     Windows,
 )
 from forwardpass.spec.fields.base import Model, Problem, as_dict
-from forwardpass.spec.fields.scalars import Epsilon, Identifier, Identifiers, Number, Rate, Sources
+from forwardpass.spec.fields.formula import Formula, count_operands
+from forwardpass.spec.fields.scalars import Count, Epsilon, Identifier, Identifiers, Number, Rate, Sources
 from forwardpass.spec.network import DENSE, Activation
 from forwardpass.tensors import Array
 
@@ -86,6 +87,12 @@ class LayerModel(Model):
         return lengths.get("outputs" if cls in _WITH_OUTPUTS else "inputs")
 
     @classmethod
+    def declared_lengths(cls, document: Mapping[Any, object]) -> Mapping[str, int]:
+        """Return the lengths that the settings of a layer's document declare, as far as they are right."""
+        del document
+        return {}
+
+    @classmethod
     def check_declared(cls, given: Mapping[str, object], reads: int | None) -> Iterator[Problem]:
         """Yield each array that this layer lacks, and that others of its kind may leave out.
 
@@ -104,6 +111,11 @@ class LayerModel(Model):
         """
         del inputs
         return iter(())
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings, the numbers and words of the kind that the layer has or that have a default."""
+        values: list[tuple[str, Any]] = [(name, getattr(self, name)) for name in _OWN_FIELDS[type(self)]]
+        return {name: value for name, value in values if isinstance(value, int | float | str)}
 
     @classmethod
     def kind_name(cls) -> str:
@@ -163,7 +175,10 @@ class BatchNormModel(LayerModel):
 
 
 class LayerNormModel(LayerModel):
-    """gamma * (x - m) / sqrt(v + epsilon) + beta, with the moments m and v of the row itself (Ba et al., 2016)."""
+    """gamma * (x - m) / sqrt(v + epsilon) + beta, with the moments m and v of the row itself (Ba et al., 2016).
+
+    With groups, of each group of consecutive values (Wu & He, Group Normalization, 2018).
+    """
 
     kind: Literal["layer_norm"]
     gamma: Annotated[Vector | None, _axes("inputs", fill=1.0)] = Field(
@@ -173,6 +188,11 @@ class LayerNormModel(LayerModel):
         None, description="Added to each value; zeros when left out."
     )
     epsilon: Epsilon = Field(_EPSILON, description="Added to the variance; greater than 0.")
+    groups: Count = Field(1, description="The number of groups of consecutive values, each with its own moments.")
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield a number of groups that does not divide the values."""
+        return _undivided(self.groups, inputs)
 
 
 class EmbeddingModel(LayerModel):
@@ -294,6 +314,82 @@ class PoolModel(LayerModel):
         return _beyond("windows", self.windows, inputs)
 
 
+class MatmulModel(LayerModel):
+    """For each group the product of a matrix, rows x inner, with one of inner x columns; x has all left ones first."""
+
+    kind: Literal["matmul"]
+    groups: Count = Field(1, description="The number of groups, each of which has a product of its own.")
+    rows: Count = Field(description="The rows of a left matrix.")
+    inner: Count = Field(description="The columns of a left matrix, and the rows of a right one.")
+    columns: Count = Field(description="The columns of a right matrix.")
+
+    @classmethod
+    def count_nodes(cls, lengths: Mapping[str, int]) -> int | None:
+        """Return the number of nodes: those of all products."""
+        known = {"groups", "rows", "columns"} <= lengths.keys()
+        return lengths["groups"] * lengths["rows"] * lengths["columns"] if known else None
+
+    @classmethod
+    def declared_lengths(cls, document: Mapping[Any, object]) -> Mapping[str, int]:
+        """Return the sizes of the matrices."""
+        said = {"groups": 1, **document}
+        sizes = {key: _size(said.get(key)) for key in ("groups", "rows", "inner", "columns")}
+        return {key: size for key, size in sizes.items() if size is not None}
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield sizes that need another number of values than the layer reads."""
+        needed = self.groups * self.inner * (self.rows + self.columns)
+        if needed != inputs:
+            shown = f"{self.groups} x ({self.rows} x {self.inner} + {self.inner} x {self.columns})"
+            yield ("inner",), f"makes matrices of {shown} = {needed} values; the layer reads {inputs}"
+
+
+class ElementwiseModel(LayerModel):
+    """A function of one, two or three values: x is cut into equal parts, of which each node takes one value."""
+
+    kind: Literal["elementwise"]
+    expression: Formula = Field(
+        description="An expression over x, y and z, the parts; how many it reads is how many there are."
+    )
+
+    @classmethod
+    def count_nodes(cls, lengths: Mapping[str, int]) -> int | None:
+        """Return the number of nodes: the values of a part."""
+        return lengths["inputs"] // lengths["parts"] if {"inputs", "parts"} <= lengths.keys() else None
+
+    @classmethod
+    def declared_lengths(cls, document: Mapping[Any, object]) -> Mapping[str, int]:
+        """Return the number of parts."""
+        parts = count_operands(document.get("expression"))
+        return {} if parts is None else {"parts": parts}
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield an expression whose parts do not divide the values."""
+        parts = count_operands(self.expression) or 1
+        if inputs % parts:
+            yield ("expression",), f"reads {parts} parts; the layer reads {inputs} values, which is no multiple of it"
+
+
+class GroupSoftmaxModel(LayerModel):
+    """exp(x) / (the sum of exp(x) over the group), for each group of consecutive x (Bridle, 1990)."""
+
+    kind: Literal["group_softmax"]
+    groups: Count = Field(description="The number of groups.")
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield a number of groups that does not divide the values."""
+        return _undivided(self.groups, inputs)
+
+
+def _size(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _undivided(groups: int, inputs: int) -> Iterator[Problem]:
+    if inputs % groups:
+        yield ("groups",), f"is {groups}; must divide the {inputs} values that the layer reads"
+
+
 def _beyond(key: str, places: Array, inputs: int) -> Iterator[Problem]:
     for place in np.argwhere(places >= inputs).tolist():
         yield (key, *place), f"is {places[tuple(place)]:g}; the layer reads {inputs} values, counted from 0"
@@ -313,6 +409,9 @@ _MODELS: Final[tuple[type[LayerModel], ...]] = (
     DropoutModel,
     TakeModel,
     PoolModel,
+    MatmulModel,
+    ElementwiseModel,
+    GroupSoftmaxModel,
 )
 
 KINDS: Final[Mapping[str, type[LayerModel]]] = MappingProxyType({model.kind_name(): model for model in _MODELS})
@@ -361,16 +460,10 @@ def kind_of(layer: object) -> object:
     return layer.get("kind", DENSE) if isinstance(layer, Mapping) else DENSE
 
 
-def settings_of(layer: LayerModel) -> dict[str, float | str]:
-    """Return the settings of a layer, the numbers and words of its kind that it has or that have a default."""
-    values: list[tuple[str, Any]] = [(name, getattr(layer, name)) for name in _OWN_FIELDS[type(layer)]]
-    return {name: value for name, value in values if isinstance(value, float | str)}
-
-
 def default_settings(kind: str) -> dict[str, object]:
     """Return the default of each setting of a kind that has one."""
     declared = KINDS[kind].model_fields
-    return {name: field.default for name, field in declared.items() if isinstance(field.default, float | str)}
+    return {name: field.default for name, field in declared.items() if isinstance(field.default, int | float | str)}
 
 
 def _tag(layer: object) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from forwardpass.tensors import Array
 
 DENSE: Final = "dense"
 """The kind of a layer that does not name one."""
+
+ELEMENTWISE: Final = "elementwise"
+"""The kind whose formula is in its settings, as an expression."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +179,7 @@ class Layer(PicklableValue):
     name: str
     kind: str = DENSE
     arrays: Mapping[str, Array]
-    settings: Mapping[str, float | str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: int
     activation: Activation
     nodes: tuple[str, ...]

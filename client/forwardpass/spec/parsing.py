@@ -28,7 +28,7 @@ from forwardpass.spec.fields.inputs_outputs import (
     build_outputs,
     build_thresholds,
 )
-from forwardpass.spec.layers import ARRAYS, FILLS, KINDS, LayerModel, kind_of, settings_of
+from forwardpass.spec.layers import ARRAYS, FILLS, KINDS, LayerModel, kind_of
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.network import (
     Example,
@@ -222,7 +222,7 @@ def _build_layer(part: LayerModel, outline: LayerOutline, before: str, weights: 
         name=name,
         kind=kind,
         arrays=MappingProxyType({key: given[key] for key in ARRAYS[kind] if key in given}),
-        settings=MappingProxyType(settings_of(part)),
+        settings=MappingProxyType(part.settings()),
         inputs=outline.inputs or 0,
         activation=part.activation,
         nodes=nodes or default_names(name, outline.outputs or 0),

@@ -161,7 +161,7 @@ class Output(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., description: _Optional[str] = ..., scale: _Optional[float] = ..., shift: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("name", "weights", "bias", "activation", "nodes", "merge", "mask", "scale_shift", "batch_norm", "layer_norm", "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take", "pool")
+    __slots__ = ("name", "weights", "bias", "activation", "nodes", "merge", "mask", "scale_shift", "batch_norm", "layer_norm", "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take", "pool", "matmul", "elementwise", "group_softmax")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     BIAS_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +182,9 @@ class Layer(_message.Message):
     DROPOUT_FIELD_NUMBER: _ClassVar[int]
     TAKE_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
+    MATMUL_FIELD_NUMBER: _ClassVar[int]
+    ELEMENTWISE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_SOFTMAX_FIELD_NUMBER: _ClassVar[int]
     name: str
     weights: _tensor_pb2.Tensor
     bias: _tensor_pb2.Tensor
@@ -201,7 +204,10 @@ class Layer(_message.Message):
     dropout: Dropout
     take: Take
     pool: Pool
-    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scale_shift: _Optional[_Union[ScaleShift, _Mapping]] = ..., batch_norm: _Optional[_Union[BatchNorm, _Mapping]] = ..., layer_norm: _Optional[_Union[LayerNorm, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., one_hot: _Optional[_Union[OneHot, _Mapping]] = ..., bucketize: _Optional[_Union[Bucketize, _Mapping]] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., clip: _Optional[_Union[Clip, _Mapping]] = ..., impute: _Optional[_Union[Impute, _Mapping]] = ..., dropout: _Optional[_Union[Dropout, _Mapping]] = ..., take: _Optional[_Union[Take, _Mapping]] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ..., **kwargs) -> None: ...
+    matmul: Matmul
+    elementwise: Elementwise
+    group_softmax: GroupSoftmax
+    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scale_shift: _Optional[_Union[ScaleShift, _Mapping]] = ..., batch_norm: _Optional[_Union[BatchNorm, _Mapping]] = ..., layer_norm: _Optional[_Union[LayerNorm, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., one_hot: _Optional[_Union[OneHot, _Mapping]] = ..., bucketize: _Optional[_Union[Bucketize, _Mapping]] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., clip: _Optional[_Union[Clip, _Mapping]] = ..., impute: _Optional[_Union[Impute, _Mapping]] = ..., dropout: _Optional[_Union[Dropout, _Mapping]] = ..., take: _Optional[_Union[Take, _Mapping]] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ..., matmul: _Optional[_Union[Matmul, _Mapping]] = ..., elementwise: _Optional[_Union[Elementwise, _Mapping]] = ..., group_softmax: _Optional[_Union[GroupSoftmax, _Mapping]] = ..., **kwargs) -> None: ...
 
 class ScaleShift(_message.Message):
     __slots__ = ("scale", "shift")
@@ -226,14 +232,16 @@ class BatchNorm(_message.Message):
     def __init__(self, mean: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., variance: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., gamma: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., beta: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., epsilon: _Optional[float] = ...) -> None: ...
 
 class LayerNorm(_message.Message):
-    __slots__ = ("gamma", "beta", "epsilon")
+    __slots__ = ("gamma", "beta", "epsilon", "groups")
     GAMMA_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
     EPSILON_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     gamma: _tensor_pb2.Tensor
     beta: _tensor_pb2.Tensor
     epsilon: float
-    def __init__(self, gamma: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., beta: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., epsilon: _Optional[float] = ...) -> None: ...
+    groups: int
+    def __init__(self, gamma: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., beta: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., epsilon: _Optional[float] = ..., groups: _Optional[int] = ...) -> None: ...
 
 class Embedding(_message.Message):
     __slots__ = ("table",)
@@ -300,6 +308,30 @@ class Pool(_message.Message):
     windows: _tensor_pb2.Tensor
     reduce: str
     def __init__(self, windows: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., reduce: _Optional[str] = ...) -> None: ...
+
+class Matmul(_message.Message):
+    __slots__ = ("groups", "rows", "inner", "columns")
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    INNER_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    groups: int
+    rows: int
+    inner: int
+    columns: int
+    def __init__(self, groups: _Optional[int] = ..., rows: _Optional[int] = ..., inner: _Optional[int] = ..., columns: _Optional[int] = ...) -> None: ...
+
+class Elementwise(_message.Message):
+    __slots__ = ("expression",)
+    EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    expression: str
+    def __init__(self, expression: _Optional[str] = ...) -> None: ...
+
+class GroupSoftmax(_message.Message):
+    __slots__ = ("groups",)
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    groups: int
+    def __init__(self, groups: _Optional[int] = ...) -> None: ...
 
 class Activation(_message.Message):
     __slots__ = ("name", "parameters", "expression")

@@ -20,6 +20,7 @@ _SUM: Final = 10
 _COMPARISON: Final = 30
 _SINE: Final = 150
 _POWER: Final = 100
+_REMAINDER: Final = 400
 _ERF: Final = 1_400
 
 ACTIVATIONS: Final[Mapping[str, int]] = MappingProxyType(
@@ -31,8 +32,10 @@ EXPRESSION: Final[Mapping[str, int]] = MappingProxyType(
     {
         **dict.fromkeys(("+", "-", "*", "/", "neg", "abs", "min", "max", "relu", "clip"), _SUM),
         **dict.fromkeys(("or", "and", "not", "<", "<=", ">", ">=", "==", "!=", "where"), _COMPARISON),
-        **dict.fromkeys(("sin", "cos"), _SINE),
+        **dict.fromkeys(("sin", "cos", "asin", "acos", "atan"), _SINE),
+        **dict.fromkeys(("floor", "ceil", "round"), _SUM),
         "**": _POWER,
+        "mod": _REMAINDER,
         **dict.fromkeys(("erf", "erfc"), _ERF),
     }
 )
@@ -40,3 +43,9 @@ EXPRESSION: Final[Mapping[str, int]] = MappingProxyType(
 
 WINDOW: Final = 160
 """What a pooling layer costs for a value of one of its windows."""
+
+PRODUCT: Final = 10_000
+"""What a product of two matrices of a row costs beside its multiplications: numpy calls the BLAS for each."""
+
+MULTIPLICATION: Final = 8
+"""What a multiplication of such a product costs: the matrices are small, and not laid out for the BLAS."""

@@ -1,6 +1,6 @@
 """Activation functions that are expressions: a tree of operations, computed on whole arrays one step after another."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import pi, sqrt
 from types import MappingProxyType
@@ -15,17 +15,14 @@ from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.erf import erf, erfc
 
 Tree: TypeAlias = float | bool | str | tuple[Any, ...]
-"""A constant, `"x"`, or a tuple of a name in `FUNCTIONS` and its operands, which are trees too."""
+"""A constant, a variable such as `"x"`, or a tuple of a name in `FUNCTIONS` and its operands, which are trees too."""
 
 CHUNK_NUMBERS: Final = 2**14
 """About how many numbers go through all steps together, so that the values between two steps stay in a core's cache."""
 
-_X, _OUT = 0, 1
-"""The indices of the argument and of the result among the values of a chunk."""
-
 
 class Elementwise:
-    """A compiled expression over `x`, computed number by number in one dtype.
+    """A compiled expression over `x`, or several variables, computed number by number in one dtype.
 
     It is called with `z`, `(rows, nodes)` in that dtype, and perhaps `out`, like the functions of `ACTIVATIONS`. Where
     the expression has no value, the result is NaN; where the value is too large, it is infinity.
@@ -34,74 +31,89 @@ class Elementwise:
         flops: What it costs for one number, in floating-point operations.
     """
 
-    def __init__(self, tree: Tree, dtype: "np.dtype[Any]") -> None:
+    def __init__(self, tree: Tree, dtype: "np.dtype[Any]", variables: Sequence[str] = ("x",)) -> None:
         """Compile a tree to steps; constants are rounded to the dtype."""
         self.flops = 0
         self._dtype = dtype
         self._tree = tree
+        self._variables = tuple(variables)
+        self._out = len(self._variables)
         self._steps: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
-        self._places: list[Any] = [None, None]  # a constant, or the dtype of the buffer that a chunk needs
+        # The variables, the result, and then constants, and the dtypes of the buffers that a chunk needs.
+        self._places: list[Any] = [None] * (self._out + 1)
         self._free: dict[object, list[int]] = {dtype: [], np.dtype(bool): []}
         result = self._place(tree)
         if self._steps:
             function, operands, _ = self._steps.pop()
-            self._steps.append((function, operands, _OUT))
+            self._steps.append((function, operands, self._out))
         else:
-            self._steps.append((_copy, (result,), _OUT))
+            self._steps.append((_copy, (result,), self._out))
 
     @property
     def steps(self) -> int:
         """The calls of numpy for a chunk."""
         return len(self._steps)
 
-    @np.errstate(all="ignore")
     def __call__(self, z: Array, *, out: Array | None = None) -> Array:
         """Return the function of every number of `z`."""
-        result = np.empty_like(z) if out is None else out
-        rows, nodes = z.shape
+        return self.compute((z,), np.empty_like(z) if out is None else out)
+
+    @np.errstate(all="ignore")
+    def compute(self, operands: Sequence[Array], out: Array) -> Array:
+        """Compute the function of the numbers of each variable, `(rows, nodes)` each, into `out`."""
+        rows, nodes = out.shape
         height = min(max(CHUNK_NUMBERS // max(nodes, 1), 1), rows)
         buffers = [np.empty((height, nodes), place) if isinstance(place, np.dtype) else place for place in self._places]
         for start in range(0, rows, max(height, 1)):
-            chunk = result[start : start + height]
+            chunk = out[start : start + height]
             values = [buffer[: len(chunk)] if isinstance(buffer, np.ndarray) else buffer for buffer in buffers]
-            values[_X], values[_OUT] = z[start : start + height], chunk
-            for function, operands, target in self._steps:
-                function(*[values[operand] for operand in operands], out=values[target])
+            values[: self._out] = [operand[start : start + height] for operand in operands]
+            values[self._out] = chunk
+            for function, places, target in self._steps:
+                function(*[values[place] for place in places], out=values[target])
+        return out
+
+    def gradient(self, gradient: Array, z: Array) -> Array:
+        """Return the gradient at `z` of a gradient at the function of `z`, both `(rows, nodes)`."""
+        (result,) = self.gradients(gradient, (z,))
         return result
 
     @np.errstate(all="ignore")
-    def gradient(self, gradient: Array, z: Array) -> Array:
-        """Return the gradient at `z` of a gradient at the function of `z`, both `(rows, nodes)`.
+    def gradients(self, gradient: Array, operands: Sequence[Array]) -> list[Array]:
+        """Return the gradient at each variable of a gradient at the function, all `(rows, nodes)`.
 
         Each part of the expression gets its value and its derivative, from the inside out: differentiation in forward
         mode (Wengert, 1964). A condition has no derivative, and `where` takes that of the chosen operand alone.
         """
-        result = np.empty_like(z)
-        height = max(CHUNK_NUMBERS // max(z.shape[1], 1), 1)
-        for start in range(0, len(z), height):
+        results = [np.empty_like(gradient) for _ in operands]
+        height = max(CHUNK_NUMBERS // max(gradient.shape[1], 1), 1)
+        for start in range(0, len(gradient), height):
             rows = slice(start, start + height)
-            _, slope = self._differentiate(self._tree, z[rows])
-            product = gradient[rows] * (0 if slope is None else slope)
-            result[rows] = np.where(gradient[rows] == 0, 0, product)
-        return result
+            values = dict(zip(self._variables, (operand[rows] for operand in operands), strict=True))
+            for variable, result in zip(self._variables, results, strict=True):
+                _, slope = self._differentiate(self._tree, values, variable)
+                product = gradient[rows] * (0 if slope is None else slope)
+                result[rows] = np.where(gradient[rows] == 0, 0, product)
+        return results
 
-    def _differentiate(self, tree: Tree, x: Array) -> tuple[Any, Any]:
-        """Return the value of a tree and its derivative, None where that is 0 everywhere."""
+    def _differentiate(self, tree: Tree, values: Mapping[str, Array], by: str) -> tuple[Any, Any]:
+        """Return the value of a tree and its derivative by a variable, None where that is 0 everywhere."""
         if isinstance(tree, str):
-            return x, np.ones_like(x)
+            return values[tree], np.ones_like(values[tree]) if tree == by else None
         if not isinstance(tree, tuple):
             return tree if isinstance(tree, bool) else self._dtype.type(tree), None
         name, *parts = tree
-        values, slopes = zip(*(self._differentiate(part, x) for part in parts), strict=True)
+        known, slopes = zip(*(self._differentiate(part, values, by) for part in parts), strict=True)
+        x = values[by]
         value = np.empty(x.shape, bool if name in _CONDITIONS else x.dtype)
-        FUNCTIONS[name](*values, out=value)
+        FUNCTIONS[name](*known, out=value)
         if name in _CONDITIONS or all(slope is None for slope in slopes):
             return value, None
         if name == "where":
-            condition, chosen, other = values[0], slopes[1], slopes[2]
+            condition, chosen, other = known[0], slopes[1], slopes[2]
             return value, np.where(condition, *(x.dtype.type(0) if one is None else one for one in (chosen, other)))
         terms = [
-            np.where(slope == 0, 0, partial(*values, value) * slope).astype(x.dtype, copy=False)
+            np.where(slope == 0, 0, partial(*known, value) * slope).astype(x.dtype, copy=False)
             for partial, slope in zip(DERIVATIVES[name], slopes, strict=True)
             if slope is not None
         ]
@@ -110,7 +122,7 @@ class Elementwise:
     def _place(self, tree: Tree) -> int:
         """Append the steps of a tree, and return the index of its value."""
         if isinstance(tree, str):
-            return _X
+            return self._variables.index(tree)
         if not isinstance(tree, tuple):
             self._places.append(tree if isinstance(tree, bool) else self._dtype.type(tree))
             return len(self._places) - 1
@@ -190,6 +202,13 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "sin": np.sin,
         "cos": np.cos,
         "tanh": np.tanh,
+        "asin": np.arcsin,
+        "acos": np.arccos,
+        "atan": np.arctan,
+        "floor": np.floor,
+        "ceil": np.ceil,
+        "round": np.rint,
+        "mod": np.mod,
         "erf": _erf,
         "erfc": _erfc,
         "relu": relu,
@@ -243,6 +262,11 @@ DERIVATIVES: Final[Mapping[str, _Partials]] = MappingProxyType(
         "sin": (lambda x, value: np.cos(x),),
         "cos": (lambda x, value: -np.sin(x),),
         "tanh": (lambda x, value: GRADIENTS["tanh"](np.ones_like(x), x),),
+        "asin": (lambda x, value: 1 / np.sqrt((1 - x) * (1 + x)),),
+        "acos": (lambda x, value: -1 / np.sqrt((1 - x) * (1 + x)),),
+        "atan": (lambda x, value: 1 / (1 + x * x),),
+        **{name: (lambda x, value: np.zeros_like(value),) for name in ("floor", "ceil", "round")},
+        "mod": (lambda x, y, value: np.ones_like(value), lambda x, y, value: -np.floor(x / y)),
         "erf": (lambda x, value: _BELL_HEIGHT * np.exp(-x * x),),
         "erfc": (lambda x, value: -_BELL_HEIGHT * np.exp(-x * x),),
         "relu": (lambda x, value: x > 0,),

@@ -197,10 +197,10 @@ class Operation(_AnyLayer):
     @property
     def flops(self) -> int:
         """About the operations of one row."""
-        windows = self.arguments.get("windows")
         of_input, of_output = operations.COSTS[self.kind]
-        of_windows = 0 if windows is None else costs.WINDOW * int(windows.size)
-        return self.inputs * of_input + self.outputs * (of_output + self.function_flops) + of_windows
+        work = operations.WORK.get(self.kind)
+        besides = 0 if work is None else work(self.outputs, **self.arguments)
+        return self.inputs * of_input + self.outputs * (of_output + self.function_flops) + besides
 
     @property
     def arrays(self) -> tuple[Array, ...]:

@@ -15,7 +15,11 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from forwardpass_server.core import costs
+from forwardpass_server.core.activations import GRADIENTS as ACTIVATION_GRADIENTS
+from forwardpass_server.core.activations import softmax
 from forwardpass_server.core.arrays import Array, canonicalize
+from forwardpass_server.core.elementwise import Elementwise
 
 _Function: TypeAlias = Callable[[Array], Array]
 _Gradient: TypeAlias = Callable[[Array, Array], Array]
@@ -37,8 +41,13 @@ def _batch_norm_factor(variance: Array, gamma: Array, epsilon: float) -> Array:
     return factor
 
 
-def layer_norm(*, gamma: Array, beta: Array, epsilon: float) -> _Function:
-    """Compute `gamma * (x - m) / sqrt(v + epsilon) + beta`, m and v of the row (Ba et al., 2016); both `(inputs,)`."""
+def layer_norm(*, gamma: Array, beta: Array, epsilon: float, groups: int = 1) -> _Function:
+    """Compute `gamma * (x - m) / sqrt(v + epsilon) + beta`, m and v of the row (Ba et al., 2016); both `(inputs,)`.
+
+    With groups, m and v are those of each group of consecutive values (Wu & He, 2018).
+    """
+    if groups > 1:
+        return _group_norm(gamma, beta, epsilon, groups)
 
     def compute(values: Array) -> Array:
         around: Array = values - values.mean(axis=1, keepdims=True)
@@ -49,6 +58,24 @@ def layer_norm(*, gamma: Array, beta: Array, epsilon: float) -> _Function:
         return around
 
     return compute
+
+
+def _group_norm(gamma: Array, beta: Array, epsilon: float, groups: int) -> _Function:
+    ones = np.ones(gamma.size // groups, gamma.dtype)
+    normal = layer_norm(gamma=ones, beta=np.zeros_like(ones), epsilon=epsilon)
+
+    def compute(values: Array) -> Array:
+        wide = normal(_by_group(values, groups)).reshape(values.shape)
+        wide *= gamma
+        wide += beta
+        return wide
+
+    return compute
+
+
+def _by_group(values: Array, groups: int) -> Array:
+    """Return values `(rows, groups x size)` as `(rows x groups, size)`: a group is a row of its own."""
+    return values.reshape(len(values) * groups, values.shape[1] // groups)
 
 
 def embedding(*, table: Array) -> _Function:
@@ -139,6 +166,47 @@ def pool(*, windows: Array, reduce: str) -> _Function:
     return compute
 
 
+def matmul(*, groups: int, rows: int, inner: int, columns: int) -> _Function:
+    """Multiply for each group a matrix of rows x inner with one of inner x columns; the left ones come first.
+
+    numpy calls the BLAS for each product alone, so that its bits depend on nothing else.
+    """
+
+    def compute(values: Array) -> Array:
+        left, right = _matrices(values, groups, rows, inner, columns)
+        product: Array = np.matmul(left, right).reshape(len(values), groups * rows * columns)
+        return product
+
+    return compute
+
+
+def _matrices(values: Array, groups: int, rows: int, inner: int, columns: int) -> tuple[Array, Array]:
+    """Return the left matrices, `(n, groups, rows, inner)`, and the right ones, `(n, groups, inner, columns)`."""
+    middle = groups * rows * inner
+    left = np.ascontiguousarray(values[:, :middle]).reshape(len(values), groups, rows, inner)
+    right = np.ascontiguousarray(values[:, middle:]).reshape(len(values), groups, inner, columns)
+    return left, right
+
+
+def elementwise(*, formula: Elementwise, parts: int) -> _Function:
+    """Compute a function of the parts of the values, which are of equal width."""
+
+    def compute(values: Array) -> Array:
+        operands = _parts(values, parts)
+        return formula.compute(operands, np.empty_like(operands[0]))
+
+    return compute
+
+
+def _parts(values: Array, parts: int) -> list[Array]:
+    return [values] if parts == 1 else [np.ascontiguousarray(part) for part in np.split(values, parts, axis=1)]
+
+
+def group_softmax(*, groups: int) -> _Function:
+    """Compute `exp(x_i) / sum_j exp(x_j)` over each group of consecutive values, shifted by the largest."""
+    return lambda values: softmax(_by_group(values, groups)).reshape(values.shape)
+
+
 _REDUCTIONS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
     {"max": np.max, "mean": np.mean, "sum": np.sum, "min": np.min}
 )
@@ -157,6 +225,9 @@ OPERATIONS: Final[Mapping[str, Callable[..., _Function]]] = MappingProxyType(
         "dropout": dropout,
         "take": take,
         "pool": pool,
+        "matmul": matmul,
+        "elementwise": elementwise,
+        "group_softmax": group_softmax,
     }
 )
 """The formula of each kind of layer but dense, by its name in a spec."""
@@ -166,9 +237,15 @@ def _factor_gradient(factor: Array) -> _Gradient:
     return lambda gradient, _: gradient * factor
 
 
-def _layer_norm_gradient(*, gamma: Array, beta: Array, epsilon: float) -> _Gradient:
+def _layer_norm_gradient(*, gamma: Array, beta: Array, epsilon: float, groups: int = 1) -> _Gradient:
     """Return `(h - mean(h) - n * mean(h * n)) / s` with h = gradient * gamma, the normalized n and the deviation s."""
     del beta
+    if groups > 1:
+        ones = np.ones(gamma.size // groups, gamma.dtype)
+        alone = _layer_norm_gradient(gamma=ones, beta=ones, epsilon=epsilon)
+        return lambda gradient, values: alone(_by_group(gradient * gamma, groups), _by_group(values, groups)).reshape(
+            values.shape
+        )
 
     def compute(gradient: Array, values: Array) -> Array:
         around = values - values.mean(axis=1, keepdims=True)
@@ -217,6 +294,30 @@ def _pool_gradient(*, windows: Array, reduce: str) -> _Gradient:
         return places.add_up(shares.reshape(len(values), -1), values.shape[1])
 
     return compute
+
+
+def _matmul_gradient(*, groups: int, rows: int, inner: int, columns: int) -> _Gradient:
+    """Return `g right^T` at the left matrices and `left^T g` at the right ones."""
+
+    def compute(gradient: Array, values: Array) -> Array:
+        left, right = _matrices(values, groups, rows, inner, columns)
+        at_product = np.ascontiguousarray(gradient).reshape(len(values), groups, rows, columns)
+        at_left = np.matmul(at_product, right.swapaxes(2, 3))
+        at_right = np.matmul(left.swapaxes(2, 3), at_product)
+        return np.concatenate([part.reshape(len(values), -1) for part in (at_left, at_right)], axis=1)
+
+    return compute
+
+
+def _elementwise_gradient(*, formula: Elementwise, parts: int) -> _Gradient:
+    return lambda gradient, values: np.concatenate(formula.gradients(gradient, _parts(values, parts)), axis=1)
+
+
+def _group_softmax_gradient(*, groups: int) -> _Gradient:
+    softmax_gradient = ACTIVATION_GRADIENTS["softmax"]
+    return lambda gradient, values: softmax_gradient(_by_group(gradient, groups), _by_group(values, groups)).reshape(
+        values.shape
+    )
 
 
 class Places:
@@ -269,6 +370,9 @@ GRADIENTS: Final[Mapping[str, Callable[..., _Gradient]]] = MappingProxyType(
         "dropout": lambda *, rate: lambda gradient, _: gradient,
         "take": _take_gradient,
         "pool": _pool_gradient,
+        "matmul": _matmul_gradient,
+        "elementwise": _elementwise_gradient,
+        "group_softmax": _group_softmax_gradient,
     }
 )
 """The vector-Jacobian product of each kind of `OPERATIONS`: it takes the same arrays and settings, and returns a
@@ -318,7 +422,21 @@ COSTS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
         "dropout": (4, 0),
         "take": (0, 10),
         "pool": (0, 20),
+        "matmul": (10, 0),
+        "elementwise": (10, 0),
+        "group_softmax": (60, 0),
     }
 )
 """What a layer of each kind but dense costs for a value that it reads, and for one that it returns,
 in floating-point operations (`costs.py`)."""
+
+WORK: Final[Mapping[str, Callable[..., int]]] = MappingProxyType(
+    {
+        "pool": lambda outputs, *, windows, reduce: costs.WINDOW * int(windows.size),
+        "matmul": lambda outputs, *, groups, rows, inner, columns: (
+            groups * (costs.PRODUCT + costs.MULTIPLICATION * rows * inner * columns)
+        ),
+        "elementwise": lambda outputs, *, formula, parts: outputs * formula.flops,
+    }
+)
+"""What a layer costs besides, from the number of its nodes and its arguments."""

@@ -11,7 +11,8 @@ from forwardpass.errors import DeadlineExceededError, ExampleFailedError, Fault,
 from forwardpass.numerics import Numerics
 from forwardpass.spec import Activation, NetworkSpec, expressions
 from forwardpass.spec import network as spec_values
-from forwardpass.spec.network import DENSE
+from forwardpass.spec.fields.formula import OPERANDS, fold_formula
+from forwardpass.spec.network import DENSE, ELEMENTWISE
 from forwardpass.tensors import Array
 
 from forwardpass_server.core import Dense, Elementwise, Layer, Operation, Plan, forward_steps, validate_and_fill
@@ -65,8 +66,15 @@ def _compile_layer(layer: spec_values.Layer, dtype: str) -> Layer:
             weights = weights.copy()
         return Dense(weights=weights, bias=layer.bias.copy(), **shared)
     arrays = {key: array.copy() for key, array in layer.arrays.items()}
-    arguments = {**arrays, **layer.settings}
+    arguments = {**arrays, **(_formula(layer, dtype) if layer.kind == ELEMENTWISE else layer.settings)}
     return Operation(kind=layer.kind, arguments=arguments, inputs=layer.inputs, outputs=layer.outputs, **shared)
+
+
+def _formula(layer: spec_values.Layer, dtype: str) -> dict[str, Any]:
+    """Compile the expression of an elementwise layer."""
+    parts = layer.inputs // layer.outputs
+    tree = fold_formula(str(layer.settings["expression"]), dtype)
+    return {"formula": Elementwise(tree, np.dtype(dtype), OPERANDS[:parts]), "parts": parts}
 
 
 def _own_function(activation: Activation, dtype: str) -> Elementwise | None:

@@ -25,6 +25,9 @@ OF_KIND: dict[str, dict[str, Any]] = {
     "dropout": {"rate": 0.5},
     "take": {"indices": np.arange(float(WIDTH))},
     "pool": {"windows": np.arange(float(WIDTH)).reshape(-1, 4), "reduce": "max"},
+    "matmul": {"groups": 8, "rows": 8, "inner": 16, "columns": 8},
+    "elementwise": {"formula": Elementwise(("*", "x", ("tanh", "y")), np.dtype(np.float64), ("x", "y")), "parts": 2},
+    "group_softmax": {"groups": 64},
 }
 
 

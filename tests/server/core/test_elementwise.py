@@ -227,6 +227,8 @@ TEXTS = [
     "log(x) + sqrt(x) ** 1.5 + log1p(x) * sin(x) - cos(x)",
     "where(not x >= 0, expm1(x), softplus(x) + erfc(x) + relu(x) * tanh(x))",
     "2 ** x",
+    "asin(x) - acos(x / 2) * atan(x)",
+    "floor(x) + ceil(x) * 2 - round(x * 3) + mod(x, 0.75)",
 ]
 
 
@@ -269,6 +271,10 @@ def test_no_value_is_nan_and_too_large_is_infinity(dtype: str) -> None:
         ("x ** 0.5", [math.nan, 0, 1, None]),
         ("exp(x)", [None, 1, None, math.inf]),
         ("where(x > 0, log(x), 0)", [0, 0, 0, None]),
+        ("acos(x)", [None, None, 0, math.nan]),
+        ("mod(-x, 0.75)", [0.25, 0, 0.5, None]),
+        ("mod(x, x * 0)", [math.nan, math.nan, math.nan, math.nan]),
+        ("round(x / 2)", [0, 0, 0, None]),
     ):
         found = function(text, dtype)(z)  # warnings are errors here
         for got, value in zip(found[0].tolist(), want, strict=True):
@@ -331,6 +337,9 @@ def test_the_gradient_is_the_slope_between_near_points(text: str) -> None:
         ("clip(2, x, 3 * x)", 1.0, 0.0),
         ("clip(5, x, 3 * x)", 1.0, 3.0),
         ("clip(0, x, 3 * x)", 1.0, 1.0),
+        ("asin(x)", 0.0, 1.0),
+        ("floor(x) + x", 2.0, 1.0),
+        ("mod(7, x)", 2.0, -3.0),
     ],
 )
 def test_slopes_at_kinks_and_of_powers(text: str, x: float, slope: float) -> None:

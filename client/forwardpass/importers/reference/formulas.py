@@ -18,9 +18,11 @@ def _batch_norm(x: Array, mean: Array, variance: Array, gamma: Array, beta: Arra
     return gamma * (x - mean) / deviation + beta
 
 
-def _layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
-    mean, variance = x.mean(axis=1, keepdims=True), x.var(axis=1, keepdims=True)
-    return _batch_norm(x, mean, variance, gamma, beta, epsilon)
+def _layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float, groups: int = 1) -> Array:
+    wide = x.reshape(len(x), groups, -1)
+    mean, variance = wide.mean(axis=2, keepdims=True), wide.var(axis=2, keepdims=True)
+    normal: Array = (wide - mean) / np.sqrt(variance + x.dtype.type(epsilon))
+    return gamma * normal.reshape(x.shape) + beta
 
 
 def _embedding(x: Array, table: Array) -> Array:
@@ -61,6 +63,27 @@ def _pool(x: Array, windows: Array, reduce: str) -> Array:
     return np.stack([_REDUCTIONS[reduce](x[:, window.astype(int)], axis=1) for window in windows], axis=1)
 
 
+def _matmul(x: Array, groups: int, rows: int, inner: int, columns: int) -> Array:
+    middle = groups * rows * inner
+    left = x[:, :middle].reshape(-1, groups, rows, inner)
+    right = x[:, middle:].reshape(-1, groups, inner, columns)
+    products: Array = np.einsum("bgik,bgkj->bgij", left, right)
+    return products.reshape(len(x), -1)
+
+
+def _elementwise(x: Array, parts: int, formula: Callable[..., Any]) -> Array:
+    values = np.split(x, parts, axis=1)
+    result: Array = np.broadcast_to(formula(*values), values[0].shape).astype(x.dtype)
+    return result
+
+
+def _group_softmax(x: Array, groups: int) -> Array:
+    wide = x.reshape(len(x), groups, -1)
+    powers = np.exp(wide - wide.max(axis=2, keepdims=True))
+    shares: Array = powers / powers.sum(axis=2, keepdims=True)
+    return shares.reshape(x.shape)
+
+
 _REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {"max": np.max, "mean": np.mean, "sum": np.sum, "min": np.min}
 )
@@ -80,6 +103,10 @@ FORMULAS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "dropout": lambda x, **_: x,
         "take": lambda x, indices: x[:, indices.astype(int)],
         "pool": _pool,
+        "matmul": _matmul,
+        "elementwise": _elementwise,
+        "group_softmax": _group_softmax,
     }
 )
-"""The formula of each layer kind, called with x and the arrays and settings of the layer."""
+"""The formula of each layer kind, called with x and the arrays and settings of the layer; `elementwise` with the number
+of its parts and a function of them instead of the expression."""

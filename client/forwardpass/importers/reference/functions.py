@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.spec import Activation, expressions
+from forwardpass.spec.fields.formula import OPERANDS, fold_formula
 from forwardpass.tensors import Array
 
 
@@ -19,16 +20,23 @@ def function_of(activation: Activation, dtype: str) -> Callable[[Array], Any]:
     tree = expressions.fold(
         expressions.parse(activation.expression, activation.parameters), activation.parameters, dtype
     )
-    return lambda z: np.broadcast_to(_evaluate(tree, z), z.shape).astype(z.dtype)
+    return lambda z: np.broadcast_to(evaluate(tree, x=z), z.shape).astype(z.dtype)
 
 
-def _evaluate(tree: Any, x: Array) -> Any:
+def evaluate(tree: Any, **values: Array) -> Any:
+    """Compute a folded expression of variables, arrays of one shape and dtype."""
     if isinstance(tree, str):
-        return x
+        return values[tree]
     if not isinstance(tree, tuple):
-        return tree if isinstance(tree, bool) else x.dtype.type(tree)
+        return tree if isinstance(tree, bool) else values["x"].dtype.type(tree)
     name, *parts = tree
-    return _OPERATIONS[name](*[_evaluate(part, x) for part in parts])
+    return _OPERATIONS[name](*[evaluate(part, **values) for part in parts])
+
+
+def formula_of(expression: str, dtype: str) -> Callable[..., Any]:
+    """Return the function of the parts of an elementwise layer, arrays of one shape."""
+    tree = fold_formula(expression, dtype)
+    return lambda *values: evaluate(tree, **dict(zip(OPERANDS, values, strict=False)))
 
 
 def _erf(x: Any) -> Any:
@@ -166,6 +174,13 @@ _OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "sin": np.sin,
         "cos": np.cos,
         "tanh": np.tanh,
+        "asin": np.arcsin,
+        "acos": np.arccos,
+        "atan": np.arctan,
+        "floor": np.floor,
+        "ceil": np.ceil,
+        "round": np.round,
+        "mod": np.mod,
         "erf": _erf,
         "erfc": _erfc,
         "relu": FUNCTIONS["relu"],

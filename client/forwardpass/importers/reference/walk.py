@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.reference.formulas import FORMULAS
-from forwardpass.importers.reference.functions import function_of
-from forwardpass.spec import NetworkSpec
+from forwardpass.importers.reference.functions import formula_of, function_of
+from forwardpass.spec import Layer, NetworkSpec
+from forwardpass.spec.network import ELEMENTWISE
 from forwardpass.tensors import Array
 
 
@@ -30,9 +31,16 @@ def compute(spec: NetworkSpec, rows: Array) -> Array:
             start += group.width
         for layer in spec.layers:
             read = _merged([values[name] for name in layer.from_], layer.merge)
-            sums = FORMULAS[layer.kind](read, **layer.arrays, **layer.settings)
+            sums = FORMULAS[layer.kind](read, **layer.arrays, **_settings(layer, spec.dtype))
             values[layer.name] = function_of(layer.activation, spec.dtype)(sums)
         return _rescaled(spec, np.concatenate([values[name] for name in spec.output_layers], axis=1))
+
+
+def _settings(layer: Layer, dtype: str) -> Mapping[str, Any]:
+    if layer.kind != ELEMENTWISE:
+        return layer.settings
+    expression = str(layer.settings["expression"])
+    return {"parts": layer.inputs // layer.outputs, "formula": formula_of(expression, dtype)}
 
 
 def _rescaled(spec: NetworkSpec, outputs: Array) -> Array:

@@ -142,6 +142,8 @@ def of_layer(layer: Layer, values: Array | None) -> Connections:
         values: `(inputs,)` for weight x value, or None for the weights. An edge has no number where the layer has no
             weight for it, such as that of a lookup.
     """
+    if layer.kind in _KINDS:
+        return _KINDS[layer.kind](layer, values)
     for name, edges in _ARRAYS.items():
         if name in layer.arrays:
             return edges(layer, values)
@@ -239,6 +241,26 @@ def _windows(layer: Layer, values: Array | None) -> Listed:
     return Listed(np.repeat(np.arange(count), size), windows.ravel(), numbers.ravel(), layer.inputs)
 
 
+def _matmul(layer: Layer, values: Array | None) -> Listed:
+    """Return the edges from a row of the left matrix and a column of the right one; with values, of each product."""
+    groups, rows, inner, columns = (int(layer.settings[key]) for key in ("groups", "rows", "inner", "columns"))
+    middle = groups * rows * inner
+    shape = (groups, rows, columns, inner)
+    left = np.arange(middle).reshape(groups, rows, 1, inner)
+    right = np.arange(middle, layer.inputs).reshape(groups, inner, columns).swapaxes(1, 2)[:, None]
+    sources = np.stack([np.broadcast_to(left, shape), np.broadcast_to(right, shape)], axis=-1).reshape(-1, 2)
+    numbers = np.full(len(sources), np.inf) if values is None else values[sources].astype(np.float64).prod(axis=1) / 2
+    targets = np.repeat(np.arange(layer.outputs), 2 * inner)
+    return Listed(targets, sources.ravel(), np.repeat(numbers, 2), layer.inputs)
+
+
+def _parts(layer: Layer, values: Array | None) -> Listed:
+    """Return an edge from the value of each part; no number, since the function is no product."""
+    del values
+    sources = np.arange(layer.inputs)
+    return Listed(sources % layer.outputs, sources, np.full(layer.inputs, np.inf), layer.inputs)
+
+
 def _factors(layer: Layer) -> Array:
     """Return by what each value is multiplied, `(inputs,)`; inf where the formula is no multiple."""
     arrays = layer.arrays
@@ -258,3 +280,9 @@ _ARRAYS: Final[Mapping[str, Callable[[Layer, Array | None], Connections]]] = {
     "table": _table,
 }
 """The edges into a layer that has an array of this name."""
+
+_KINDS: Final[Mapping[str, Callable[[Layer, Array | None], Connections]]] = {
+    "matmul": _matmul,
+    "elementwise": _parts,
+}
+"""The edges into a layer of a kind without arrays whose nodes read several values."""

@@ -177,6 +177,8 @@ def _read_layer(entries: Mapping[object, object], index: int, reads: int | None)
     axes = ARRAYS[kind] if kind is not None else {}
     shapes = {key: _shape(entries[key], len(axes[key])) for key in axes if entries.get(key) is not None}
     lengths = _lengths(kind, shapes, reads)
+    if kind is not None:
+        lengths |= KINDS[kind].declared_lengths(entries)
     return LayerOutline(
         name=f"layer_{index}" if name is None else (name if isinstance(name, str) else None),
         kind=kind,

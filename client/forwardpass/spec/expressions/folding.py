@@ -1,6 +1,6 @@
 """Constant folding: computing the parts of an expression that do not depend on `x`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -22,7 +22,7 @@ from forwardpass.spec.faults import quoted
 from forwardpass.spec.fields.numbers import number_fault
 
 Folded: TypeAlias = float | bool | str | tuple[Any, ...]
-"""A constant, `"x"`, or the name of a function or operator with its folded operands."""
+"""A constant, a variable such as `"x"`, or the name of a function or operator with its folded operands."""
 
 _COMPUTE: Final = {
     **{name: known.compute for name, known in FUNCTIONS.items()},
@@ -30,13 +30,16 @@ _COMPUTE: Final = {
 }
 
 
-def fold(tree: Expression, parameters: Mapping[str, float], dtype: str) -> Folded:
-    """Compute, in float64, every part that does not read `x`.
+def fold(
+    tree: Expression, parameters: Mapping[str, float], dtype: str, variables: Collection[str] = (VARIABLE,)
+) -> Folded:
+    """Compute, in float64, every part that reads no variable.
 
     Args:
         tree: What `parse` gave.
         parameters: A value for each parameter in it.
         dtype: The network's.
+        variables: The names that stay: `x`, or several.
 
     Raises:
         ExpressionError: Such a part has no value that is a finite number of the dtype, or
@@ -46,7 +49,7 @@ def fold(tree: Expression, parameters: Mapping[str, float], dtype: str) -> Folde
 
     def folded(part: Expression) -> Folded:
         if isinstance(part, Name):
-            return part.word if part.word == VARIABLE else values[part.word]
+            return part.word if part.word in variables else values[part.word]
         if isinstance(part, Number):
             return _checked(part, part.value, dtype)
         operands = tuple(map(folded, part.operands))

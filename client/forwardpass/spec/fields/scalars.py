@@ -78,6 +78,13 @@ def _number_that(holds: Callable[[float], bool], must: str) -> PlainValidator:
     return PlainValidator(check)
 
 
+def _count(value: object, info: "ValidationInfo[Context]") -> int:
+    most = info.context.limits.max_width
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        refuse([((), f"is {found(value)}; must be an integer from 1 to {most}")])
+    return value
+
+
 def _tolerance(value: Any) -> float:
     fault = number_fault(value, "float64")  # whatever the network's dtype: it is no part of its arithmetic
     if fault is None and value < 0:
@@ -112,6 +119,11 @@ Text: TypeAlias = Annotated[str, _text(text_fault, "max_text_length"), WithJsonS
 Number: TypeAlias = Annotated[float, PlainValidator(_number), WithJsonSchema(NUMBER)]
 Scale: TypeAlias = Annotated[float, PlainValidator(_scale), WithJsonSchema({**NUMBER, "not": {"const": 0}})]
 Tolerance: TypeAlias = Annotated[float, PlainValidator(_tolerance), WithJsonSchema({**NUMBER, "minimum": 0})]
+Count: TypeAlias = Annotated[
+    int,
+    PlainValidator(_count),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": DEFAULT_LIMITS.max_width}),
+]
 Epsilon: TypeAlias = Annotated[
     float,
     _number_that(lambda number: number > 0, "greater than 0"),
