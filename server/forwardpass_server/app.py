@@ -169,7 +169,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
 
     policy = BatchingPolicy()
-    workers = Workers(policy.workers(os.cpu_count() or 1))
+    workers = Workers(policy.workers(os.cpu_count() or 1), guard.weights)
     predictor = Predictor(registry, settings.work_limits, policy, ByteBudget(settings.memory.computing))
     dispatcher = Dispatcher(predictor, Shadows(registry, policy), workers, policy, max_in_flight=settings.max_in_flight)
 
@@ -178,16 +178,17 @@ async def _serve(
     arrivals, uploads, unsent, watch = _memory(settings, registry)
     transport = AsyncioTransport(dispatcher, guard, error_mapper, policy, unsent)
     health = Health(registry, broadcast, guard, tuple(service.full_name for service in SERVICES))
-    networks = NetworkService(registry, broadcast, settings.spec_limits, uploads)
+    networks = NetworkService(registry, broadcast, settings.spec_limits, uploads, guard)
     inference = inference_service(
         registry,
         transport,
         lambda: health.serving,
+        guard,
         max_rows=settings.work_limits.max_rows,
         limits=settings.spec_limits,
         extensions=["binary_tensor_data"] if settings.rest_listen else [],
     )
-    services = (Service(NETWORK_SERVICE, networks), prediction_service(transport), inference)
+    services = (Service(NETWORK_SERVICE, networks, guard=guard), prediction_service(transport), inference)
 
     # The first interceptor is the outermost. Health responds however busy the server is, and reflection needs no token.
     outside = (errors(error_mapper), authorization(guard))

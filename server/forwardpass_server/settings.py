@@ -82,7 +82,8 @@ class Settings(BaseSettings):
     )
     tokens_file: Path | None = Field(
         None,
-        description="File of token hashes and scopes (docs/explanation/security.md); without it no call needs a token.",
+        description="File of token hashes, their scopes and limits (docs/explanation/security.md); without it no call "
+        "needs a token.",
     )
     insecure: bool = Field(
         False,

@@ -51,6 +51,11 @@ class ModelInferInference:
     layer_access: bool
 
     @property
+    def network(self) -> str:
+        """The name of the model, as the request has it."""
+        return self.message.model_name
+
+    @property
     def min_revision(self) -> int:
         """Return 0, since the protocol has no revisions."""
         return 0

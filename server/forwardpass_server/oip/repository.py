@@ -5,7 +5,7 @@ takes all versions of a network into service.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -37,9 +37,9 @@ def check_repository(name: str) -> None:
         raise _wrong("repository_name", f"there is no repository '{name}'; leave repository_name empty")
 
 
-def index(registry: Registry, *, ready: bool) -> RepositoryIndexResponse:
-    """List every version, or only those that are ready."""
-    entries = (_entry(registry, version) for version in registry.snapshot.versions())
+def index(registry: Registry, *, ready: bool, wanted: Callable[[str], bool] | None = None) -> RepositoryIndexResponse:
+    """List every version, or only those that are ready, of all networks or of those with a wanted name."""
+    entries = (_entry(registry, version) for version in registry.snapshot.versions(wanted))
     return RepositoryIndexResponse(models=(entry for entry in entries if entry.state == READY or not ready))
 
 

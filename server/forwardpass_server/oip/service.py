@@ -16,6 +16,7 @@ from forwardpass_server.oip.statistics import statistics
 from forwardpass_server.oip.v2 import inference_pb2 as v2
 from forwardpass_server.registry import LoadedVersion, Registry, Snapshot, VersionState
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
+from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.rpc.read_at_revision import read_at_revision
@@ -48,6 +49,7 @@ class InferenceService:
         registry: Registry,
         transport: AsyncioTransport,
         is_serving: Callable[[], bool],
+        guard: Guard,
         *,
         max_rows: int,
         limits: Limits,
@@ -58,6 +60,7 @@ class InferenceService:
         self._registry = registry
         self._transport = transport
         self._is_serving = is_serving
+        self._guard = guard
         self._max_rows = max_rows
 
     async def server_live(self, _: v2.ServerLiveRequest, __: RpcContext) -> v2.ServerLiveResponse:
@@ -102,14 +105,20 @@ class InferenceService:
             in_order=True,
         )
 
-    async def model_statistics(self, request: v2.ModelStatisticsRequest, _: RpcContext) -> v2.ModelStatisticsResponse:
+    async def model_statistics(
+        self, request: v2.ModelStatisticsRequest, call: RpcContext
+    ) -> v2.ModelStatisticsResponse:
         """Return the statistics of one version, of all versions of a network, or of all."""
-        return await asyncio.to_thread(self._statistics, request.name, request.version)
+        wanted = self._guard.network_filter(call.token)
+        return await asyncio.to_thread(self._statistics, request.name, request.version, wanted)
 
-    async def repository_index(self, request: v2.RepositoryIndexRequest, _: RpcContext) -> v2.RepositoryIndexResponse:
+    async def repository_index(
+        self, request: v2.RepositoryIndexRequest, call: RpcContext
+    ) -> v2.RepositoryIndexResponse:
         """List all versions, or only those that are ready."""
         repository.check_repository(request.repository_name)
-        return await asyncio.to_thread(repository.index, self._registry, ready=request.ready)
+        wanted = self._guard.network_filter(call.token)
+        return await asyncio.to_thread(repository.index, self._registry, ready=request.ready, wanted=wanted)
 
     async def repository_model_load(
         self, request: v2.RepositoryModelLoadRequest, _: RpcContext
@@ -144,14 +153,16 @@ class InferenceService:
         """Raise an error: the log level is a setting, read when the server starts."""
         raise _not_offered("LogSettings", "the log level is the setting `log_level`, read when the server starts")
 
-    def _statistics(self, name: str, reference: str) -> v2.ModelStatisticsResponse:
+    def _statistics(
+        self, name: str, reference: str, wanted: Callable[[str], bool] | None
+    ) -> v2.ModelStatisticsResponse:
         snapshot = self._registry.snapshot
         if reference:
             versions: Iterable[VersionState] = [find(snapshot, name, reference)]
         elif name:
             versions = all_of(snapshot, name)
         else:
-            versions = snapshot.versions()
+            versions = snapshot.versions(wanted)
         return v2.ModelStatisticsResponse(model_stats=map(statistics, versions))
 
     async def _found(self, name: str, reference: str) -> tuple[Snapshot, VersionState]:
@@ -173,6 +184,7 @@ class InferenceService:
                 token=call.token,
                 peer=call.peer,
                 expires=call.expires,
+                in_stream=True,
             )
             forget = count(self._transport.unsent, call, len(response))
             if forget is None:
@@ -192,6 +204,7 @@ def inference_service(
     registry: Registry,
     transport: AsyncioTransport,
     is_serving: Callable[[], bool],
+    guard: Guard,
     *,
     max_rows: int,
     limits: Limits,
@@ -203,14 +216,15 @@ def inference_service(
         registry: The networks.
         transport: Takes the calls of ModelInfer and ModelStreamInfer.
         is_serving: Returns whether the server takes calls.
+        guard: Who may call which networks.
         max_rows: Rows of one call.
         limits: How large a spec may be.
         extensions: Extensions of the protocol that the server has beside those of gRPC.
     """
     servicer = InferenceService(
-        registry, transport, is_serving, max_rows=max_rows, limits=limits, extensions=extensions
+        registry, transport, is_serving, guard, max_rows=max_rows, limits=limits, extensions=extensions
     )
-    return Service(SERVICE, servicer, {INFER.name: INFER})
+    return Service(SERVICE, servicer, {INFER.name: INFER}, guard)
 
 
 @cache

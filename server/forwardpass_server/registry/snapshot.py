@@ -1,9 +1,10 @@
 """The snapshot: everything that is registered at one revision. It is never changed, only replaced."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import Final, TypeVar
 
 from forwardpass.errors import (
@@ -75,15 +76,27 @@ class Snapshot:
             raise _missing(NetworkNotFoundError, "network", name, "there is", self.names)
         return network
 
-    def list_networks(self, *, after: str = "", limit: int | None = None) -> tuple[NetworkState, ...]:
-        """Return networks sorted by name: all, or at most `limit` of those after a name."""
+    def list_networks(
+        self, *, after: str = "", limit: int | None = None, wanted: Callable[[str], bool] | None = None
+    ) -> tuple[NetworkState, ...]:
+        """Return networks sorted by name.
+
+        Args:
+            after: The name after which they begin.
+            limit: How many there are at most; None for all.
+            wanted: Returns whether a network of a name is among them; None if each is.
+        """
         start = bisect_right(self.names, after)
+        if wanted is not None:
+            names = islice(self.names, start, None)
+            return tuple(map(self.networks.__getitem__, islice(filter(wanted, names), limit)))
         end = None if limit is None else start + limit
         return tuple(map(self.networks.__getitem__, self.names[start:end]))
 
-    def versions(self) -> Iterator[VersionState]:
-        """Iterate over every version of every network, by name and number."""
-        return (version for name in self.names for version in self.networks[name].versions.values())
+    def versions(self, wanted: Callable[[str], bool] | None = None) -> Iterator[VersionState]:
+        """Iterate over the versions of every network, or of those with a wanted name, by name and number."""
+        names = self.names if wanted is None else filter(wanted, self.names)
+        return (version for name in names for version in self.networks[name].versions.values())
 
     def version(self, name: str, reference: str) -> VersionState:
         """Return a version by number or alias; an empty reference means `latest`.

@@ -1,7 +1,7 @@
 """gRPC: the transports of hot calls, servicers for the rest, the error table, interceptors, health."""
 
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
-from forwardpass_server.rpc.auth import Guard, TokensFileError, declared_scopes
+from forwardpass_server.rpc.auth import Guard, declared_scopes
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.descriptors import descriptor_set
 from forwardpass_server.rpc.error_mapping import ErrorMapper
@@ -20,6 +20,7 @@ from forwardpass_server.rpc.prediction_service import prediction_service
 from forwardpass_server.rpc.receiving import Receiver
 from forwardpass_server.rpc.reflection import reflection_services
 from forwardpass_server.rpc.server import Server, grpc_server
+from forwardpass_server.rpc.tokens_file import TokensFileError
 
 __all__ = [
     "HEALTH_CHECK",

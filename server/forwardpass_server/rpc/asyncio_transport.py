@@ -47,13 +47,32 @@ class AsyncioTransport:
         self._gathered: list[RawRequest] = []
 
     async def call(
-        self, method: Method, data: bytes, *, request_id: str, token: str | None, peer: str, expires: float = inf
+        self,
+        method: Method,
+        data: bytes,
+        *,
+        request_id: str,
+        token: str | None,
+        peer: str,
+        expires: float = inf,
+        in_stream: bool = False,
     ) -> bytes:
         """Make a call, whose token was found to allow its method, and wait for the response.
+
+        Args:
+            method: The method.
+            data: The serialized request.
+            request_id: The id of the call.
+            token: The token of the caller.
+            peer: Where the call came from.
+            expires: When the caller stops waiting, in seconds of `time.monotonic()`.
+            in_stream: Whether it is one request of a stream, which counts as a call of its own.
 
         Raises:
             Exception: The error that the response is.
         """
+        if in_stream:
+            self._guard.count_request(token)
         call = _Call(self._loop.create_future(), request_id, token, peer)
         if not self._gathered:
             self._loop.call_soon(self._flush)

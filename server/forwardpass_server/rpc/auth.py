@@ -1,23 +1,28 @@
-"""Authorization: bearer tokens with scopes, kept as hashes.
+"""Authorization: bearer tokens with scopes and limits, kept as hashes.
 
 Without a tokens file every call is allowed. With one, a call needs a token that has the scope of its method,
-which the protos declare (`protos/forwardpass/v1/options.proto`). A method without a scope is denied. Names of networks
-are shown to callers with the scope `read` only.
+which the protos declare (`protos/forwardpass/v1/options.proto`). A method without a scope is denied. A token may be
+limited to some networks; then it allows no call that names another one, whether there is such a network or not, and
+lists show only those. Names of networks are shown to callers with the scope `read` only.
 """
 
 import hashlib
 import hmac
-import re
-import stat
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from forwardpass.errors import NetworkNotFoundError, PermissionDeniedError, UnauthenticatedError
+from forwardpass.errors import (
+    NetworkNotFoundError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    UnauthenticatedError,
+)
 from forwardpass.method_options import path_of, scope_of
 
+from forwardpass_server.rpc.tokens_file import Token, read_tokens
 from forwardpass_server.serving import Method
 
 if TYPE_CHECKING:
@@ -26,7 +31,6 @@ if TYPE_CHECKING:
 OPEN: Final = "open"
 READ: Final = "read"
 TRACE: Final = "trace"
-SCOPES: Final = ("predict", TRACE, READ, "write")
 
 
 def declared_scopes(services: "Iterable[ServiceDescriptor]") -> dict[str, str]:
@@ -34,20 +38,8 @@ def declared_scopes(services: "Iterable[ServiceDescriptor]") -> dict[str, str]:
     return {path_of(method): scope for service in services for method in service.methods if (scope := scope_of(method))}
 
 
-class TokensFileError(Exception):
-    """The tokens file cannot be used; the sentence says which line and why."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Token:
-    """One line of the tokens file: the SHA-256 of a token, and what it allows."""
-
-    sha256: bytes
-    scopes: frozenset[str]
-
-
 class Guard:
-    """Decides whether a call may go on, before anything about its subject is revealed."""
+    """Decides whether a call may go on, before anything about its subject is revealed. May be used in any thread."""
 
     def __init__(self, tokens: tuple[Token, ...] | None, scopes: Mapping[str, str] = MappingProxyType({})) -> None:
         """Make a guard.
@@ -58,126 +50,153 @@ class Guard:
         """
         self._tokens = tokens
         self._scopes = scopes
+        # The methods of tokens that are limited to some networks.
+        self._limited: dict[tuple[Method, Token], Method] = {}
 
     @classmethod
     def from_file(cls, path: Path | None, scopes: Mapping[str, str]) -> "Guard":
-        """Read a tokens file, or with None allow every call.
-
-        Each line is the SHA-256 of a token in hexadecimal, then its scopes, comma-separated:
-        `predict`, `trace`, `read`, `write`. Empty lines and lines that begin with # are skipped.
-
-        Raises:
-            TokensFileError: The file cannot be read, every user of the machine can, or a line is not of that form.
-        """
-        if path is None:
-            return cls(None, scopes)
-        try:
-            _check_private(path.resolve(strict=True))
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise TokensFileError(f"the tokens file {path} cannot be read: {error}") from None
-        return cls(
-            tuple(
-                _token(line, f"{path}:{number}")
-                for number, line in enumerate(lines, start=1)
-                if line.strip() and not line.startswith("#")
-            ),
-            scopes,
-        )
+        """Read a tokens file, or with None allow every call; raises as `read_tokens` does."""
+        return cls(None if path is None else read_tokens(path), scopes)
 
     @property
     def closed(self) -> bool:
         """Whether there are calls that need a token."""
         return self._tokens is not None
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of callers, as `caller` names them; those of all others are 1."""
+        return {_caller(token): token.weight for token in self._tokens or ()}
+
     def check(self, method: str, token: str | None) -> None:
-        """Admit a call that its token allows.
+        """Admit a call that its token allows, and count it.
 
         Raises:
             UnauthenticatedError: There is no token, or none that is known.
             PermissionDeniedError: The token lacks the method's scope.
+            QuotaExceededError: The token has made too many calls.
         """
         if self._tokens is None:
             return
         scope = self._scopes.get(method)
         if scope != OPEN:
-            self._check_scope(scope, method, token)
+            known = self._with_scope(scope, method, token)
+            if known.quota is not None:
+                _count(known)
 
-    def check_read(self, method: str, token: str | None) -> None:
-        """Admit a call that may learn which networks there are; raises as `check` does."""
+    def check_health(self, method: str, network: str, token: str | None) -> None:
+        """Admit a call that learns whether there is a network; raises as `check_network` and `check` do."""
         if self._tokens is not None:
-            self._check_scope(READ, method, token)
+            _check_network(self._with_scope(READ, method, token), method, network)
+
+    def check_network(self, method: str, network: str, token: str | None) -> None:
+        """Admit a call of a network, whose token allows the method; an empty name is for the method to judge.
+
+        Raises:
+            PermissionDeniedError: The token is limited to other networks.
+        """
+        known = self._find(token)
+        if known is not None and network:
+            _check_network(known, method, network)
+
+    def network_filter(self, token: str | None) -> Callable[[str], bool] | None:
+        """Return a function that says which networks a caller may see in lists; None if all."""
+        known = self._find(token)
+        return None if known is None or known.networks is None else known.allows
+
+    def count_request(self, token: str | None) -> None:
+        """Count a request of a stream, whose call was admitted.
+
+        Raises:
+            QuotaExceededError: The token has made too many calls.
+        """
+        known = self._find(token)
+        if known is not None and known.quota is not None:
+            _count(known)
 
     def caller(self, token: str | None, peer: str) -> str:
         """Return who makes a call, as far as the server's time is shared: a token, else an address."""
-        if self._tokens is not None and token:
-            known = self._find(token)
-            if known is not None:
-                return f"token:{known.sha256.hex()[:16]}"
-        return peer.rpartition(":")[0]
+        known = self._find(token)
+        return peer.rpartition(":")[0] if known is None else _caller(known)
 
     def without_names(self, error: Exception, token: str | None) -> Exception:
-        """Return an error as a caller may see it: the names of other networks are for callers with the scope `read`."""
+        """Return an error as a caller may see it: names of other networks are for callers who may list them."""
         if self._tokens is None or not isinstance(error, NetworkNotFoundError) or not error.facts.get("nearest"):
             return error
-        known = self._find(token) if token else None
-        if known is not None and READ in known.scopes:
+        known = self._find(token)
+        if known is not None and READ in known.scopes and all(map(known.allows, error.facts["nearest"].split(", "))):
             return error
         message, _, _ = error.message.rpartition("; did you mean")
         facts: dict[str, Any] = {**error.facts, "nearest": ""}
         return NetworkNotFoundError(message, **facts)
 
-    def _check_scope(self, scope: str | None, method: str, token: str | None) -> None:
-        known = self._find(token) if token else None
+    def method_for(self, method: Method, token: str | None) -> Method:
+        """Return a method as it is for a caller who may call it: of all networks or some, with layers or without."""
+        if self._tokens is None:
+            return method.with_layer_access or method
+        known = self._find(token)
+        if method.with_layer_access is not None and known is not None and TRACE in known.scopes:
+            method = method.with_layer_access
+        if known is None or known.networks is None:
+            return method
+        limited = self._limited.get((method, known))
+        if limited is None:
+            check = partial(_check_network, known, method.name)
+            limited = self._limited.setdefault((method, known), method.limited_by(check))
+        return limited
+
+    def _with_scope(self, scope: str | None, method: str, token: str | None) -> Token:
+        known = self._find(token)
         if known is None:
             raise UnauthenticatedError(
                 "a token is needed: send the metadata `authorization: Bearer TOKEN`", method=method
             )
         if scope not in known.scopes:
             raise PermissionDeniedError(
-                f"the token lacks the scope {scope or 'of this method'!r}", method=method, scope=scope or ""
+                f"the token {known.name} lacks the scope {scope or 'of this method'!r}",
+                method=method,
+                scope=scope or "",
+                token=known.name,
             )
+        return known
 
-    def method_for(self, method: Method, token: str | None) -> Method:
-        """Return a method as it is for a caller who may call it: with access to layers or without."""
-        if method.with_layer_access is None:
-            return method
-        if self._tokens is None:
-            return method.with_layer_access
-        known = self._find(token) if token else None
-        return method.with_layer_access if known is not None and TRACE in known.scopes else method
-
-    def _find(self, token: str) -> Token | None:
+    def _find(self, token: str | None) -> Token | None:
+        if not token or self._tokens is None:
+            return None
         digest = hashlib.sha256(token.encode()).digest()
         found = None
-        for known in self._tokens or ():
+        for known in self._tokens:
             # Every entry is compared, so that the time says nothing about which one matched.
             if hmac.compare_digest(known.sha256, digest):
                 found = known
         return found
 
 
-def _check_private(path: Path) -> None:
-    """Reject a file that every user of the machine can read or write, as its folders permit.
+def _caller(token: Token) -> str:
+    return f"token:{token.name}"
 
-    Raises:
-        TokensFileError: They can.
-        OSError: The file or a folder cannot be looked at.
-    """
-    if not path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        return
-    if all(folder.stat().st_mode & stat.S_IXOTH for folder in path.parents):
-        raise TokensFileError(
-            f"every user of this machine can read or write the tokens file {path}: run `chmod o= {path}`"
+
+def _check_network(token: Token, method: str, network: str) -> None:
+    if not token.allows(network):
+        raise PermissionDeniedError(
+            f"the token {token.name} does not allow the network {network[:100]!r}; its line of the tokens file has "
+            "the networks that it allows",
+            method=method,
+            network=network[:100],
+            token=token.name,
         )
 
 
-def _token(line: str, place: str) -> Token:
-    fields = line.split()
-    if len(fields) != 2 or not re.fullmatch(r"[0-9a-fA-F]{64}", fields[0]):
-        raise TokensFileError(f"{place}: must be the SHA-256 of a token (64 hexadecimal digits) and scopes")
-    scopes = frozenset(fields[1].split(","))
-    if not scopes <= set(SCOPES):
-        unknown = ", ".join(sorted(scopes - set(SCOPES)))
-        raise TokensFileError(f"{place}: unknown scope {unknown}; known are {', '.join(SCOPES)}")
-    return Token(sha256=bytes.fromhex(fields[0]), scopes=scopes)
+def _count(token: Token) -> None:
+    assert token.quota is not None  # noqa: S101 - the callers look
+    seconds = token.quota.take()
+    if seconds > 0.0:
+        rate = token.quota.calls_per_second
+        raise QuotaExceededError(
+            f"the token {token.name} may make {rate:g} calls per second (calls_per_second of its line in the tokens "
+            f"file); try again in {seconds:.3g} s",
+            retry_after=seconds,
+            quotaLimit=rate,
+            setting="tokens_file",
+            token=token.name,
+        )

@@ -40,7 +40,8 @@ SERVICE_UNKNOWN: Final = _STATES.Value("SERVICE_UNKNOWN")
 class Health:
     """Serving status of the server as a whole, of its services, and of each network by its `latest`.
 
-    It needs no token, but that of a network needs the scope `read`, since it tells whether there is such a network.
+    It needs no token, but that of a network needs the scope `read` and a token that allows the network, since it tells
+    whether there is such a network.
     """
 
     def __init__(self, registry: Registry, broadcast: Broadcast, guard: Guard, services: tuple[str, ...]) -> None:
@@ -80,7 +81,7 @@ class Health:
             MalformedRequestError: It is not a valid message.
             NetworkNotFoundError: There is no such service.
             UnauthenticatedError: It is about a network, and there is no token that is known.
-            PermissionDeniedError: It is about a network, and the token lacks the scope `read`.
+            PermissionDeniedError: It is about a network, and the token lacks the scope `read` or does not allow it.
         """
         try:
             service = HealthCheckRequest.FromString(request).service
@@ -124,4 +125,4 @@ class Health:
 
     def _check_access(self, service: str, method: str, token: str | None) -> None:
         if service.startswith(NETWORK_PREFIX):
-            self._guard.check_read(method, token)
+            self._guard.check_health(method, service.removeprefix(NETWORK_PREFIX), token)

@@ -20,12 +20,16 @@ from google.protobuf.message_factory import GetMessageClass
 
 from forwardpass_server.memory import Unsent, check_field_count, nesting_of
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
+from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import Interceptor, around_all
 from forwardpass_server.rpc.receiving import Receiver, no_request
 from forwardpass_server.rpc.sending import count_until_sent
 from forwardpass_server.serving import Method
+
+NETWORK_FIELDS: Final = ("network", "model_name", "name")
+"""The fields of requests that name a network, in our own protocol and in the Open Inference Protocol."""
 
 INLINE_BYTES: Final = 256 * 1024
 """Bytes up to which a request is parsed in the event loop."""
@@ -39,11 +43,13 @@ class Service:
         descriptor: Its methods.
         servicer: Has a function for each method that is not hot.
         hot: The methods whose calls go to the dispatcher as bytes, by their names.
+        guard: Who may call which networks; None where no request names one.
     """
 
     descriptor: ServiceDescriptor
     servicer: object
     hot: Mapping[str, Method] = field(default_factory=dict)
+    guard: Guard | None = None
 
     @property
     def hot_paths(self) -> dict[str, Method]:
@@ -51,8 +57,27 @@ class Service:
         return {f"/{self.descriptor.full_name}/{name}": method for name, method in self.hot.items()}
 
     def behaviour(self, method: str) -> Any:
-        """Return the servicer's function for a method that is not hot; it has the method's name in snake_case."""
-        return getattr(self.servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
+        """Return the servicer's function for a method that is not hot; it has the method's name in snake_case.
+
+        Where a request names a network, it is called if the caller's token allows that network.
+        """
+        function = getattr(self.servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
+        guard, network_field = self.guard, network_field_of(self.descriptor.methods_by_name[method])
+        if guard is None or network_field is None:
+            return function
+
+        def checked(request: Message, call: RpcContext) -> Any:
+            guard.check_network(call.method, getattr(request, network_field), call.token)
+            return function(request, call)
+
+        return checked
+
+
+def network_field_of(method: MethodDescriptor) -> str | None:
+    """Return the field of a method's one request that names a network; None if there is none."""
+    if method.client_streaming:
+        return None
+    return next((name for name in NETWORK_FIELDS if name in method.input_type.fields_by_name), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

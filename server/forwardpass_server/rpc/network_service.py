@@ -24,6 +24,7 @@ from forwardpass.v1.network_pb2 import Network, NetworkVersion
 
 from forwardpass_server.memory import Arrivals
 from forwardpass_server.registry import LATEST, NetworkState, Registered, Registry, VersionState
+from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.convert import move_message, network_message, shadow_report, timestamp, version_message
@@ -43,11 +44,14 @@ T = TypeVar("T")
 class NetworkService:
     """The registry over gRPC. The event loop never waits for the disk: that is done in threads."""
 
-    def __init__(self, registry: Registry, broadcast: Broadcast, limits: spec.Limits, uploads: Arrivals) -> None:
+    def __init__(
+        self, registry: Registry, broadcast: Broadcast, limits: spec.Limits, uploads: Arrivals, guard: Guard
+    ) -> None:
         self._registry = registry
         self._broadcast = broadcast
         self._limits = limits
         self._uploads = uploads
+        self._guard = guard
         # The event of a network's last change, and the registry's revision at which it was made.
         self._changes: dict[str, tuple[int, asyncio.Future[bytes]]] = {}
         # Threads of their own, so that calls waiting for a slow disk leave other threads free; and two kinds, so that
@@ -87,6 +91,7 @@ class NetworkService:
         if first is None or first.WhichOneof("part") != "header":
             raise _invalid("header", "is missing; the first message of an upload has the header")
         header = first.header
+        self._guard.check_network(call.method, header.network, call.token)
         spec.check_name(header.network)
         if not 0 < header.size_bytes <= self._limits.max_network_bytes:
             raise QuotaExceededError(
@@ -179,17 +184,22 @@ class NetworkService:
 
         return await self._in_thread(read)
 
-    async def list_networks(self, request: v1.ListNetworksRequest, _: RpcContext) -> v1.ListNetworksResponse:
+    async def list_networks(self, request: v1.ListNetworksRequest, call: RpcContext) -> v1.ListNetworksResponse:
         """List networks by name, a page at a time; a page begins after the last name of the one before."""
         after = _read_token(request.page_token)
         size = _page_size(request.page_size)
         snapshot = await snapshot_at_revision(self._registry, request.min_revision)
-        networks = snapshot.list_networks(after=after, limit=size + 1)
-        return v1.ListNetworksResponse(
-            networks=await self._in_thread(functools.partial(self._networks, networks[:size])),
-            next_page_token=_token(networks[size - 1].name) if len(networks) > size else "",
-            revision=snapshot.revision,
-        )
+        wanted = self._guard.network_filter(call.token)
+
+        def read() -> v1.ListNetworksResponse:
+            networks = snapshot.list_networks(after=after, limit=size + 1, wanted=wanted)
+            return v1.ListNetworksResponse(
+                networks=self._networks(networks[:size]),
+                next_page_token=_token(networks[size - 1].name) if len(networks) > size else "",
+                revision=snapshot.revision,
+            )
+
+        return await self._in_thread(read)
 
     async def list_versions(self, request: v1.ListVersionsRequest, _: RpcContext) -> v1.ListVersionsResponse:
         """List a network's versions, newest first, a page at a time."""
@@ -343,12 +353,17 @@ class NetworkService:
         return v1.DeleteProfileResponse(version=number, revision=max(network.revision, self._registry.revision))
 
     async def watch_networks(
-        self, request: v1.WatchNetworksRequest, _: RpcContext
+        self, request: v1.WatchNetworksRequest, call: RpcContext
     ) -> AsyncIterator[v1.WatchNetworksResponse | bytes]:
         """Send every network, then each that changes; a slow watcher gets the latest states only."""
+        allows = self._guard.network_filter(call.token)
+
+        def wanted(name: str) -> bool:
+            return name.startswith(request.name_prefix) and (allows is None or allows(name))
+
         with self._broadcast.listen() as listener:
             snapshot = await snapshot_at_revision(self._registry, request.min_revision)
-            networks = [network for network in snapshot.list_networks() if network.name.startswith(request.name_prefix)]
+            networks = await self._in_thread(functools.partial(snapshot.list_networks, wanted=wanted))
             for start in range(0, len(networks), DEFAULT_PAGE):
                 work = functools.partial(self._networks, networks[start : start + DEFAULT_PAGE])
                 for message in await self._in_thread(work):
@@ -357,7 +372,7 @@ class NetworkService:
             while (names := await listener.changed()) is not None:
                 for name in sorted(names):
                     # The empty name stands for the server's own health.
-                    if name and name.startswith(request.name_prefix):
+                    if name and wanted(name):
                         yield await self._encoded_change(name)
 
     async def _encoded_change(self, name: str) -> bytes:

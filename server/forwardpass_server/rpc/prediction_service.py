@@ -46,6 +46,7 @@ class PredictionService:
                 token=call.token,
                 peer=call.peer,
                 expires=call.expires,
+                in_stream=True,
             )
             forget = count(self._transport.unsent, call, len(response))
             if forget is None:

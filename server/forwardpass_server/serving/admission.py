@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cachetools import LRUCache
@@ -82,6 +83,7 @@ class Admission:
         policy: "BatchingPolicy",
         max_requests: int,
         clock: Callable[[], float] = time.monotonic,
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Make an admission.
 
@@ -89,8 +91,9 @@ class Admission:
             workers: How many threads do the work.
             policy: Says how long work usually takes.
             max_requests: Requests that may wait in all. Each of n callers may have one part of n + 1, so that there is
-                room for one more.
+                room for one more; a caller with a weight counts as that many.
             clock: Returns the time in seconds.
+            weights: The weights of callers; those that are not in it have 1.
         """
         self._workers = workers
         self._step_flops = policy.step_flops
@@ -99,6 +102,9 @@ class Admission:
         self._total = 0.0
         self._seconds: dict[str, float] = {}
         self._requests: dict[str, int] = {}
+        self._weights = weights
+        # Of the callers whose requests wait.
+        self._weight = 0.0
         self._clock = clock
         self._idle = clock()
         self.rejected = -BUSY_SECONDS
@@ -220,8 +226,9 @@ class Admission:
     ) -> OverloadedError | None:
         """Return why work of a caller, who waits for some more seconds, is not taken on, or None."""
         own, count_of_own = self._seconds.get(caller, 0.0), self._requests.get(caller, 0) - waiting
-        active = len(self._requests) + (caller not in self._requests)
-        if count_of_own >= max(MIN_REQUESTS, self._max_requests // (active + 1)):
+        weight = self._weights.get(caller, 1.0)
+        active = self._weight + (0.0 if caller in self._requests else weight)
+        if count_of_own >= max(MIN_REQUESTS, int(self._max_requests * weight / (active + 1.0))):
             return OverloadedError(
                 f"{count_of_own} calls of this caller are waiting, which is its share of the {self._max_requests} that "
                 "the server accepts (setting `max_in_flight`); try again later",
@@ -232,7 +239,7 @@ class Admission:
         if self._total <= 0.0:
             self._idle = now
             return None  # nothing stands before it, however slow the version was the last time
-        expected = min(self._total + seconds, (own + seconds) * active) / self._workers
+        expected = min(self._total + seconds, (own + seconds) * (active / weight)) / self._workers
         margin = MARGIN if now - self._idle < BUSY_SECONDS else BUSY_MARGIN
         if expected * margin <= remaining:
             return None
@@ -251,14 +258,17 @@ class Admission:
     def _count(self, caller: str, seconds: float, requests: int) -> None:
         left, before = self._requests.get(caller, 0) + requests, self._seconds.get(caller, 0.0)
         if left > 0:
+            if caller not in self._requests:
+                self._weight += self._weights.get(caller, 1.0)
             self._requests[caller] = left
             after = self._seconds[caller] = max(0.0, before + seconds)
         else:
-            self._requests.pop(caller, None)
+            if self._requests.pop(caller, None) is not None:
+                self._weight -= self._weights.get(caller, 1.0)
             self._seconds.pop(caller, None)
             after = 0.0
         # No rounding stays when nothing waits.
-        self._total = self._total + after - before if self._requests else 0.0
+        self._total, self._weight = (self._total + after - before, self._weight) if self._requests else (0.0, 0.0)
 
 
 Declare: TypeAlias = Callable[[int, Hashable], None]

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from forwardpass_server.serving.admission import Admission, Work
 from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches
 from forwardpass_server.serving.batching_policy import BatchingPolicy
-from forwardpass_server.serving.decode import PREDICT_MANY
 from forwardpass_server.serving.predictor import Inferred, Predictor, deadline_passed
 from forwardpass_server.serving.requests import RawRequest, RawResponse
 from forwardpass_server.serving.shadows import Shadows
@@ -79,7 +78,7 @@ class Dispatcher:
             policy: What is long.
             max_in_flight: Requests that may wait for the workers.
         """
-        self.admission = Admission(workers.count, policy, max_in_flight)
+        self.admission = Admission(workers.count, policy, max_in_flight, weights=workers.weights)
         self._predictor = predictor
         self._shadows = shadows
         self._workers = workers
@@ -95,7 +94,7 @@ class Dispatcher:
         predictor, policy, inline_flops = self._predictor, self._policy, transport.inline_flops
         short = []
         for request in requests:
-            if request.method is PREDICT_MANY or len(request.data) > policy.inline_request_bytes:
+            if request.method.parts is not None or len(request.data) > policy.inline_request_bytes:
                 self._start_alone(request, transport)
             else:
                 short.append(request)

@@ -3,11 +3,13 @@
 A caller that sends much waits for its own work, not others for it. Among the tasks of one caller, those of each size
 take turns too, so that short work passes long work; tasks of one size are done one after the other, since tasks that
 share their time all end late. This is fair queueing by attained service, as Linux schedules processes: the turn goes to
-the caller that has used the least, and lasts for a while, so that tasks of usual length are done in one.
+the caller that has used the least, and lasts for a while, so that tasks of usual length are done in one. The time of a
+caller with weight w counts 1 / w, so that it gets w times the time of others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -17,13 +19,15 @@ Content = TypeVar("Content")
 class FairQueue(Generic[Item]):
     """Items by caller and size. Not for several threads."""
 
-    def __init__(self, turn_seconds: float) -> None:
+    def __init__(self, turn_seconds: float, weights: Mapping[str, float] = MappingProxyType({})) -> None:
         """Make a queue.
 
         Args:
             turn_seconds: By how much a caller may have used more than another before that one has its turn.
+            weights: The weights of callers; those that are not in it have 1.
         """
         self._turn_seconds = turn_seconds
+        self._weights = weights
         self._length = 0
         self._callers = self._turns()
 
@@ -49,7 +53,7 @@ class FairQueue(Generic[Item]):
 
     def charge(self, caller: str, size: int, seconds: float) -> None:
         """Count the time that an item took."""
-        sizes = self._callers.charge(caller, seconds)
+        sizes = self._callers.charge(caller, seconds / self._weights.get(caller, 1.0))
         if sizes is not None:
             sizes.charge(size, seconds)
 

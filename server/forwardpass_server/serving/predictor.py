@@ -18,7 +18,7 @@ from forwardpass_server.registry import Registry, Snapshot
 from forwardpass_server.serving.admission import Declare
 from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches, read_prepared_rows, read_rows
 from forwardpass_server.serving.batching_policy import BatchingPolicy
-from forwardpass_server.serving.decode import PREDICT, PREDICT_MANY, PreparedRequest, PreparedRequestCache
+from forwardpass_server.serving.decode import PreparedRequest, PreparedRequestCache
 from forwardpass_server.serving.encode import encode_batch
 from forwardpass_server.serving.execute import ExecutedBatch, execute, execute_in_steps
 from forwardpass_server.serving.predict_many import join, split
@@ -182,12 +182,13 @@ class Predictor:
         """
         if len(request.data) > self._policy.inline_request_bytes:
             await next_turn()
-        if request.method is not PREDICT_MANY:
+        method = request.method.parts
+        if method is None:
             return await self._infer_read([request], self.read([request]), declare)
         parts = split(request.data)
         self._limits.check_requests(len(parts))
         requests = [
-            RawRequest(PREDICT, part, request.expires, place, arrived=request.arrived)
+            RawRequest(method, part, request.expires, place, arrived=request.arrived)
             for place, part in enumerate(parts)
         ]
         responses, live = await self._infer_read(requests, self.read(requests), declare)

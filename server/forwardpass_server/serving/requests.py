@@ -6,7 +6,7 @@ that are the same code for all, so that requests of different methods may share 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -32,12 +32,34 @@ class Method:
             every request unlike all others; None where requests have none.
         with_layer_access: The same method for callers who may see the values inside networks; None where these have
             a method of their own.
+        parts: The method of the requests that a request consists of; None where it is one.
     """
 
     name: str
     decode: "Callable[[bytes], InferenceRequest] | None" = None
     strip_request_id: Callable[[bytes], bytes] | None = None
     with_layer_access: "Method | None" = None
+    parts: "Method | None" = None
+
+    def limited_by(self, check: Callable[[str], None]) -> "Method":
+        """Return the same method for callers who may not name every network.
+
+        Args:
+            check: Called with the name of the network of each request; raises if it is not allowed.
+        """
+        decode, parts = self.decode, self.parts
+
+        def decode_and_check(data: bytes) -> "InferenceRequest":
+            assert decode is not None  # noqa: S101 - a method without it does not come here
+            inference = decode(data)
+            check(inference.network)
+            return inference
+
+        return replace(
+            self,
+            decode=None if decode is None else decode_and_check,
+            parts=None if parts is None else parts.limited_by(check),
+        )
 
 
 class RawRequest(NamedTuple):
@@ -109,6 +131,10 @@ class InferenceRequest(Protocol):
     @property
     def message(self) -> "Message":
         """The message that was decoded."""
+
+    @property
+    def network(self) -> str:
+        """The name of the network, as the request has it."""
 
     @property
     def min_revision(self) -> int:

@@ -18,10 +18,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from forwardpass_server.serving.fair_queue import FairQueue
@@ -159,11 +160,19 @@ class Workers:
 
     Attributes:
         count: How many threads there are.
+        weights: The weights of callers, by which they share the threads' time.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, weights: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Start threads.
+
+        Args:
+            number: How many.
+            weights: The weights of callers; those that are not in it have 1.
+        """
         self.count = number
-        self._tasks: FairQueue[Task[Any]] = FairQueue(TURN_SECONDS)
+        self.weights = weights
+        self._tasks: FairQueue[Task[Any]] = FairQueue(TURN_SECONDS, weights)
         self._orders = count()
         self._changed = threading.Condition()
         self._closed = False

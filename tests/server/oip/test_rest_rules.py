@@ -24,8 +24,8 @@ from forwardpass.http_server.statuses import STATUSES
 from forwardpass_server.oip import INFERENCE, INFERENCE_SERVICE
 from forwardpass_server.oip.rest.endpoints import ENDPOINTS
 from forwardpass_server.rpc import declared_scopes
-from forwardpass_server.rpc.auth import SCOPES
 from forwardpass_server.rpc.status import CODES
+from forwardpass_server.rpc.tokens_file import SCOPES
 
 from tests.server.oip.conftest import REST
 from tests.support.plain_http import Http, HttpResponse, infer_body

@@ -1,6 +1,7 @@
 """Admission by time, in a world of its own: one worker, a clock, and callers who send more than it can do."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -33,14 +34,15 @@ class World:
     """
 
     max_requests: int = 1_000
+    weights: Mapping[str, float] = field(default_factory=dict)
     now: float = 0.0
     in_time: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.admission = Admission(1, POLICY, self.max_requests, lambda: self.now)
-        self.queue: FairQueue[tuple[Work, float, list[int]]] = FairQueue(0.05)
+        self.admission = Admission(1, POLICY, self.max_requests, lambda: self.now, self.weights)
+        self.queue: FairQueue[tuple[Work, float, list[int]]] = FairQueue(0.05, self.weights)
 
     def call(self, caller: str, deadline: float = DEADLINE) -> OverloadedError | None:
         work, (error,) = self.admission.admit([caller], [self.now + deadline], [FLOPS], "version")
@@ -102,6 +104,18 @@ def test_a_flood_takes_no_other_callers_time() -> None:
     assert world.rejected["polite"] + world.late["polite"] == 0
     assert world.in_time["polite"] >= 0.95 * 0.3 * CAPACITY * 10
     assert world.in_time["flood"] >= 0.6 * CAPACITY * 10
+
+
+def test_floods_get_time_and_places_by_their_weights() -> None:
+    world = World(weights={"heavy": 3.0})
+    world.run(10, {"heavy": 10 * CAPACITY, "other": 10 * CAPACITY})
+    print(f"{world.in_time['heavy']} calls of weight 3 and {world.in_time['other']} of weight 1 in time")
+    assert 2.5 <= world.in_time["heavy"] / world.in_time["other"] <= 3.5
+    assert world.in_time.total() >= 0.9 * CAPACITY * 10
+    assert world.late.total() <= 0.02 * world.in_time.total()
+    full = World(max_requests=100, weights={"heavy": 3.0})
+    full.run(2, {"heavy": 10 * CAPACITY, "other": 10 * CAPACITY}, deadline=300.0)
+    assert full.call("third", deadline=300.0) is None, "there is room for one more"
 
 
 def test_a_flood_without_deadlines_leaves_room_for_others() -> None:

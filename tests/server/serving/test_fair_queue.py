@@ -1,6 +1,8 @@
 """The order of the workers' tasks: every caller gets its share, and what was begun first ends first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from forwardpass_server.serving.fair_queue import FairQueue
 from hypothesis import given
@@ -21,9 +23,11 @@ class Job:
     ended: float = 0.0
 
 
-def run(jobs: list[Job], *, until: float = float("inf")) -> dict[str, float]:
+def run(
+    jobs: list[Job], *, until: float = float("inf"), weights: Mapping[str, float] = MappingProxyType({})
+) -> dict[str, float]:
     """Do the steps of jobs that are all there at the start; return the seconds that each caller got."""
-    queue: FairQueue[Job] = FairQueue(TURN)
+    queue: FairQueue[Job] = FairQueue(TURN, weights)
     used = dict.fromkeys((job.caller for job in jobs), 0.0)
     left = {job: job.steps for job in jobs}
     for job in jobs:
@@ -59,6 +63,16 @@ def test_callers_get_equal_shares_however_much_they_send() -> None:
     jobs = [Job(caller=name, order=n, steps=20) for n in range(400) for name in ("a", "b", "c")[: 1 + n % 3]]
     used = run([Job(caller=job.caller, order=n, steps=job.steps) for n, job in enumerate(jobs)], until=3.0)
     assert max(used.values()) - min(used.values()) <= 2 * TURN
+
+
+def test_callers_get_shares_by_their_weights() -> None:
+    weights = {"double": 2.0, "half": 0.5}
+    jobs = [Job(caller=name, order=n, steps=20) for n in range(400) for name in ("one", "double", "half")]
+    used = run(
+        [Job(caller=job.caller, order=n, steps=job.steps) for n, job in enumerate(jobs)], until=7.0, weights=weights
+    )
+    shares = [used[name] / weights.get(name, 1.0) for name in used]
+    assert max(shares) - min(shares) <= 4 * TURN
 
 
 def test_short_work_passes_long_work_of_the_same_caller() -> None:

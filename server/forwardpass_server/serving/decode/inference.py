@@ -47,6 +47,11 @@ class Inference(Generic[Request]):
     response: ClassVar[type[PredictResponse | TraceResponse | ExplainResponse]]
 
     @property
+    def network(self) -> str:
+        """The name of the network, as the request has it."""
+        return self.message.network
+
+    @property
     def min_revision(self) -> int:
         """The lowest revision of the registry at which the version may be found."""
         return self.message.min_revision

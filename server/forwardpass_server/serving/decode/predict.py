@@ -63,5 +63,5 @@ def _top_k(top_k: int, loaded: "LoadedVersion") -> int:
 
 PREDICT: Final = Method(name="Predict", decode=lambda data: PredictInference(parse(PredictRequest, data, "Predict")))
 TRACE: Final = Method(name="Trace", decode=lambda data: TraceInference(parse(TraceRequest, data, "Trace")))
-PREDICT_MANY: Final = Method(name="PredictMany")
+PREDICT_MANY: Final = Method(name="PredictMany", parts=PREDICT)
 """Several Predict requests in one; `predict_many` splits them."""
