@@ -159,7 +159,7 @@ def test_a_quota_lets_no_more_through_than_its_rate(rate: float, pauses: list[fl
         assert counted <= max(1.0, rate) + rate * (now - 100.0) + 1e-6
         if seconds:
             now += seconds * (1 + 1e-9) + 1e-9
-            assert quota.take() == 0.0, "the caller was told when there is room"
+            assert quota.take() == 0.0, "there is room when it said so"
             counted += 1
 
 
