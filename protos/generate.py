@@ -15,6 +15,7 @@ its own (.venv-proto), made with the first of the two that is found.
 """
 
 import argparse
+import fcntl
 import filecmp
 import shutil
 import subprocess
@@ -36,7 +37,13 @@ TREES = {"forwardpass": ROOT / "client", "forwardpass_server": ROOT / "server"}
 
 
 def generator() -> Path:
-    """The Python of the generator's environment, made if it is not there."""
+    """The Python of the generator's environment, which one process makes where it is missing."""
+    with ENVIRONMENT.with_name(f"{ENVIRONMENT.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _made()
+
+
+def _made() -> Path:
     python = ENVIRONMENT / "bin" / "python"
     stamp = ENVIRONMENT / "installed"
     expected = f"{GENERATOR} {INCLUDES}"
