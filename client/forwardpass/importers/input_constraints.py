@@ -52,6 +52,7 @@ class InputConstraints:
         self.scale: Array = np.ones(width)
         self._shared = np.zeros(width, dtype=bool)
         self._integers = np.zeros(width, dtype=bool)
+        self._minima: Array = np.full(width, -np.inf)
         self._categories: dict[int, Array] = {}
         self._fills: dict[int, str] = {}
         self.categories: dict[int, Category] = {}
@@ -60,7 +61,8 @@ class InputConstraints:
     @property
     def is_plain(self) -> bool:
         """Whether every input takes any number."""
-        return not (self._categories or self._missing or self._integers.any())
+        is_bounded = np.isfinite(self._minima).any()
+        return not (self._categories or self._missing or self._integers.any() or is_bounded)
 
     def mark_shared(self, values: TensorRef) -> None:
         """Note values that several parts read, so that none of these parts may standardize the inputs for all."""
@@ -143,6 +145,8 @@ class InputConstraints:
         rows = generator.normal(size=(count, len(self.mean)))
         rows[1::2] *= _STRETCH
         rows = rows * self.scale + self.mean
+        bounded = np.isfinite(self._minima)
+        rows[:, bounded] = self._minima[bounded] + np.abs(rows[:, bounded] - self._minima[bounded])
         rows[:, self._integers] = np.round(rows[:, self._integers])
         for column, categories in self._categories.items():
             rows[:, column] = generator.choice(categories, size=count)
@@ -154,6 +158,12 @@ class InputConstraints:
         """Note that inputs are integers."""
         if (columns := self._columns(values)) is not None:
             self._integers[columns] = True
+
+    def bound_below(self, values: TensorRef, minimum: float) -> None:
+        """Note that inputs are above a number, before they are standardized."""
+        if (columns := self._columns(values)) is not None:
+            raw = minimum * self.scale[columns] + self.mean[columns]
+            self._minima[columns] = np.maximum(self._minima[columns], raw)
 
     def _columns(self, values: TensorRef) -> Indices | None:
         """Return the columns of values among the inputs, or None where some are no inputs."""

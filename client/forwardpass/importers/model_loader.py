@@ -7,10 +7,10 @@ from types import FunctionType, MappingProxyType
 from typing import Any, Final
 
 from forwardpass.errors import Fault, InvalidFieldError
-from forwardpass.importers import keras, onnx
+from forwardpass.importers import keras, onnx, scikit_learn
 
 FILES: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
-    {".keras": keras.load_model, ".onnx": onnx.load_model}
+    {".keras": keras.load_model, ".onnx": onnx.load_model, ".skops": scikit_learn.load_model}
 )
 """The reader of each kind of file, by its suffix."""
 
@@ -22,7 +22,7 @@ _SAVE_WEIGHTS: Final = (
 )
 _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys((".pkl", ".pickle", ".joblib", ".skops", ".cloudpickle"), _PICKLE + _LOAD_IT),
+        **dict.fromkeys((".pkl", ".pickle", ".joblib", ".cloudpickle"), _PICKLE + _LOAD_IT),
         **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), _PICKLE + _SAVE_WEIGHTS),
         ".pt2": "may have pickles in it; write a module with `program = torch.export.load(FILE)`, and give it as "
         "MODULE:program",

@@ -1,20 +1,25 @@
 """scikit-learn's models as networks, compared with scikit-learn by the importer and by the server's core."""
 
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from forwardpass import spec
 from forwardpass.errors import InvalidTensorError, NonFiniteInputError
 from forwardpass.importers import UnsupportedModelError, import_model
+from forwardpass.importers.model_loader import load_object
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import check_examples, compile_plan
 from sklearn import datasets
 from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, VotingClassifier, VotingRegressor
 from sklearn.impute import MissingIndicator
 from sklearn.linear_model import (
     LinearRegression,
@@ -108,7 +113,7 @@ def fake(name: str, module: str) -> Any:
 
 ENCODED = ColumnTransformer(
     [
-        ("squares", FunctionTransformer(np.square), [0]),
+        ("squares", FunctionTransformer(np.arctan), [0]),
         ("ranks", make_pipeline(StandardScaler(), QuantileTransformer(n_quantiles=10)), [1]),
     ]
 )
@@ -137,15 +142,37 @@ UNSUPPORTED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "trees": (RandomForestClassifier(3), [("model", "is made of trees")]),
     "boosted trees": (GradientBoostingClassifier(n_estimators=2), [("model", "is made of trees")]),
     "a tree": (make_pipeline(DecisionTreeRegressor(max_depth=2)), [("model.steps[0]", "is made of trees")]),
-    "a search": (GridSearchCV(Ridge(), {"alpha": [1, 2]}), [("model", "import its `best_estimator_`")]),
-    "no probabilities": (RidgeClassifier(), [("model", "LogisticRegression does")]),
-    "no probabilities of a vector machine": (LinearSVC(), [("model", "LogisticRegression does")]),
+    "a search over trees": (
+        GridSearchCV(DecisionTreeRegressor(), {"max_depth": [1, 2]}),
+        [("model.best_estimator_", "is made of trees")],
+    ),
+    "no probabilities": (RidgeClassifier(), [("model", "LogisticRegression and CalibratedClassifierCV do")]),
+    "no probabilities of a vector machine": (LinearSVC(), [("model", "CalibratedClassifierCV do")]),
+    "votes": (
+        VotingClassifier([("first", LogisticRegression()), ("second", RidgeClassifier())]),
+        [("model", "fit it with voting='soft'")],
+    ),
+    "every part of an ensemble": (
+        VotingRegressor([("tree", DecisionTreeRegressor()), ("linear", Ridge()), ("same", DecisionTreeRegressor())]),
+        [("model.estimators_[0]", "is made of trees"), ("model.estimators_[2]", "is made of trees")],
+    ),
+    "isotonic calibration": (
+        CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2),
+        [("model", "fit it with method='sigmoid'")],
+    ),
     "hinge loss": (SGDClassifier(), [("model", 'loss="log_loss"')]),
-    "one against the rest": (SGDClassifier(loss="log_loss"), [("model", "divides the classes' single probabilities")]),
     "a custom class": (Doubled(), [("model", "Doubled is no class of scikit-learn's own")]),
-    "a target that is not scaled back": (
-        TransformedTargetRegressor(LinearRegression(), func=np.log1p, inverse_func=np.expm1),
-        [("model.transformer_", "FunctionTransformer calls a function of Python")],
+    "a function with arguments": (
+        make_pipeline(FunctionTransformer(np.square, kw_args={"where": True}), Ridge()),
+        [("model.steps[0] (functiontransformer)", "without arguments, those of numpy are read: absolute, cos")],
+    ),
+    "a target by a function of Python": (
+        TransformedTargetRegressor(LinearRegression(), func=np.tan, inverse_func=np.arctan, check_inverse=False),
+        [("model.transformer_", "(inverse_func), which may compute anything")],
+    ),
+    "a target without an inverse": (
+        TransformedTargetRegressor(LinearRegression(), transformer=PowerTransformer()),
+        [("model.transformer_", "or import the model's `regressor_`")],
     ),
 }
 
@@ -251,20 +278,68 @@ def test_trees_of_other_packages_and_other_objects_are_rejected() -> None:
         import_model({})
 
 
-def test_probabilities_divided_by_their_sum_are_rejected_in_older_versions_too() -> None:
-    model = LogisticRegression().fit(IRIS.x[:, :2], IRIS.y)
-    model.multi_class = "ovr"
-    with pytest.raises(UnsupportedModelError, match="divides the classes' single probabilities"):
-        import_model(model)
+def test_a_strategy_of_older_versions_that_has_other_probabilities_is_rejected() -> None:
     model = LogisticRegression().fit(CANCER.x[:, :2], CANCER.y)
     model.multi_class = "multinomial"
     with pytest.raises(UnsupportedModelError, match="without `multi_class`"):
         import_model(model)
 
 
+def test_all_classes_are_equal_where_each_probability_is_zero() -> None:
+    model = SGDClassifier(loss="log_loss").fit(IRIS.x, IRIS.y)
+    model.intercept_[:] = -1e4
+    network = import_model(model).spec
+    outputs = forward(compile_plan(network), np.zeros((1, 4)))
+    assert outputs.tolist() == model.predict_proba(np.zeros((1, 4))).tolist() == [[1 / 3] * 3]
+
+
+def test_rows_are_made_where_a_function_has_values() -> None:
+    model = make_pipeline(StandardScaler(), FunctionTransformer(np.log1p), Ridge())
+    rows = np.random.default_rng(0).random((50, 3)) * 0.1 + 3
+    with np.errstate(invalid="ignore"):
+        model[0].fit(rows)
+        model[0].mean_ = np.full(3, 2.0)
+        model[1:].fit(model[0].transform(rows), rows.sum(axis=1))
+    assert import_model(model).certificate.random_rows == 1_000
+
+
 def test_sparse_weights_are_read() -> None:
     model = SGDRegressor(random_state=0).fit(StandardScaler().fit_transform(DIABETES.x), DIABETES.y).sparsify()
     assert import_model(model).certificate.relative <= 1e-11
+
+
+class TestSkopsFiles:
+    def test_a_saved_model_is_the_model(self, tmp_path: Path) -> None:
+        model = make_pipeline(StandardScaler(), LogisticRegression()).fit(IRIS.x, IRIS.y)
+        skops.io.dump(model, tmp_path / "iris.skops")
+        found = import_model(load_object(str(tmp_path / "iris.skops")), rows=IRIS.x)
+        assert spec.digest(found.spec) == spec.digest(import_model(model, rows=IRIS.x).spec)
+
+    def test_a_type_that_may_run_code_is_named(self, tmp_path: Path) -> None:
+        skops.io.dump(Doubled().fit(IRIS.x, IRIS.y), tmp_path / "own.skops")
+        with pytest.raises(UnsupportedModelError, match=r"may run any code: .*Doubled; if you trust the file"):
+            load_object(str(tmp_path / "own.skops"))
+
+    def test_a_file_of_another_kind_is_rejected(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.skops"
+        path.write_bytes(b"no archive")
+        with pytest.raises(UnsupportedModelError, match="is no archive that can be read"):
+            load_object(str(path))
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("other.json", "{}")
+        with pytest.raises(UnsupportedModelError, match=r"has no schema\.json"):
+            load_object(str(path))
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("schema.json", '{"__class__": "Ridge"}')
+        with pytest.raises(UnsupportedModelError, match="cannot be read by skops"):
+            load_object(str(path))
+
+    def test_a_bomb_is_rejected_by_its_declared_size(self, tmp_path: Path) -> None:
+        path = tmp_path / "bomb.skops"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("schema.json", bytes(2**26))
+        with pytest.raises(UnsupportedModelError, match=r"schema\.json: has 67,108,864 bytes unpacked; at most"):
+            load_object(str(path))
 
 
 def test_every_class_in_the_tables_exists() -> None:

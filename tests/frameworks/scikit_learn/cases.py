@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn import datasets
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import MissingIndicator, SimpleImputer
@@ -25,10 +27,13 @@ from sklearn.linear_model import (
     MultiTaskLasso,
     PoissonRegressor,
     Ridge,
+    RidgeClassifier,
     SGDClassifier,
     SGDRegressor,
     TweedieRegressor,
 )
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
@@ -43,7 +48,7 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
-from sklearn.svm import LinearSVR
+from sklearn.svm import LinearSVC, LinearSVR
 
 from tests.frameworks.cases import Case, Cases
 
@@ -121,6 +126,58 @@ _MODELS: dict[str, tuple[Any, Data]] = {
     "GammaRegressor": (GammaRegressor(), COUNTS),
     "TweedieRegressor, power 0": (TweedieRegressor(power=0), COUNTS),
     "TweedieRegressor, power 1.5": (TweedieRegressor(power=1.5), COUNTS),
+    "LogisticRegression by grid search": (
+        GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression()), {"logisticregression__C": [0.1, 1.0]}),
+        CANCER,
+    ),
+    "SGDClassifier, log_loss, 3 classes": (
+        make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", alpha=0.1, random_state=0)),
+        WINE,
+    ),
+    "OneVsRestClassifier, 3 classes": (
+        OneVsRestClassifier(make_pipeline(StandardScaler(), LogisticRegression())),
+        WINE,
+    ),
+    "OneVsRestClassifier, multilabel": (
+        make_pipeline(StandardScaler(), OneVsRestClassifier(LogisticRegression())),
+        LABELS,
+    ),
+    "CalibratedClassifierCV of LinearSVC, 2 classes": (
+        CalibratedClassifierCV(make_pipeline(StandardScaler(), LinearSVC(random_state=0)), cv=3),
+        CANCER,
+    ),
+    "CalibratedClassifierCV of RidgeClassifier, 3 classes": (
+        make_pipeline(StandardScaler(), CalibratedClassifierCV(RidgeClassifier(), cv=3)),
+        WINE,
+    ),
+    "CalibratedClassifierCV of MLPClassifier, 3 classes": (
+        make_pipeline(StandardScaler(), CalibratedClassifierCV(mlp(MLPClassifier), cv=2, ensemble=False)),
+        IRIS,
+    ),
+    "VotingClassifier, soft, 3 classes": (
+        VotingClassifier(
+            [
+                ("mlp", make_pipeline(StandardScaler(), mlp(MLPClassifier))),
+                ("linear", make_pipeline(MinMaxScaler(), LogisticRegression())),
+            ],
+            voting="soft",
+            weights=[2, 1],
+        ),
+        WINE,
+    ),
+    "VotingClassifier, soft, 2 classes": (
+        make_pipeline(
+            StandardScaler(),
+            VotingClassifier([("lda", LinearDiscriminantAnalysis()), ("mlp", mlp(MLPClassifier))], voting="soft"),
+        ),
+        CANCER,
+    ),
+    "VotingRegressor": (
+        VotingRegressor([("ridge", Ridge()), ("mlp", make_pipeline(StandardScaler(), mlp(MLPRegressor)))]),
+        DIABETES,
+    ),
+    "FunctionTransformer, log1p": (make_pipeline(FunctionTransformer(np.log1p), Ridge()), IRIS),
+    "target by log and exp": (TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1), COUNTS),
 }
 
 

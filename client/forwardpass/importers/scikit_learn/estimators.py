@@ -8,6 +8,8 @@ import numpy as np
 
 from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.scikit_learn import unsupported
+from forwardpass.importers.scikit_learn.ensembles import normalized
+from forwardpass.importers.scikit_learn.functions import ELEMENTWISE, apply_function
 from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
 from forwardpass.importers.scikit_learn.scalers import affine
 
@@ -54,27 +56,35 @@ def _perceptron(step: PipelineStep, values: TensorRef) -> TensorRef:
     return values
 
 
-def _linear(step: PipelineStep, values: TensorRef) -> TensorRef:
+def _regression(step: PipelineStep, values: TensorRef) -> TensorRef:
+    return _linear(step, "output", values, _inverse_link(step.model))
+
+
+def _scores(step: PipelineStep, values: TensorRef) -> TensorRef:
+    return _linear(step, "scores", values, "identity")
+
+
+def _classification(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Turn scores into probabilities: by `sigmoid` for two classes, else by `softmax` or each against the rest."""
+    step.check_fitted("coef_")
+    strategy, several = getattr(step.model, "multi_class", "auto"), len(step.model.classes_) > 2
+    if step.kind == "SGDClassifier" and step.model.loss != "log_loss":
+        step.reject(unsupported.without_log_loss(step.model.loss))
+    if strategy == "multinomial" and not several:
+        step.reject("with multi_class='multinomial' is of two classes; fit it without `multi_class`")
+    if not several:
+        return _linear(step, "output", values, "sigmoid")
+    if strategy == "ovr" or getattr(step.model, "solver", "") == "liblinear" or step.kind == "SGDClassifier":
+        return normalized(step, _linear(step, "each", values, "sigmoid"))
+    return _linear(step, "output", values, "softmax")
+
+
+def _linear(step: PipelineStep, name: str, values: TensorRef, activation: str) -> TensorRef:
     step.check_fitted("coef_")
     coefficients = step.model.coef_
     weights = np.atleast_2d(coefficients.toarray() if hasattr(coefficients, "toarray") else np.asarray(coefficients))
     bias = np.broadcast_to(np.asarray(step.model.intercept_, dtype=np.float64).ravel(), len(weights)).copy()
-    is_classifier = step.kind in CLASSIFIERS
-    function = _probability(step, len(weights)) if is_classifier else _inverse_link(step.model)
-    return step.graph.add_layer("output", values, len(weights), weights=weights, bias=bias, activation=function)
-
-
-def _probability(step: PipelineStep, outputs: int) -> str:
-    """Return the function that makes a linear classifier's probabilities."""
-    strategy, several = getattr(step.model, "multi_class", "auto"), outputs > 1
-    if step.kind == "SGDClassifier" and step.model.loss != "log_loss":
-        step.reject(unsupported.without_log_loss(step.model.loss))
-    one_by_one = strategy == "ovr" or getattr(step.model, "solver", "") == "liblinear" or step.kind == "SGDClassifier"
-    if several and one_by_one:
-        step.reject("divides the classes' single probabilities by their sum; fit LogisticRegression by 'lbfgs'")
-    if strategy == "multinomial" and not several:
-        step.reject("with multi_class='multinomial' is of two classes; fit it without `multi_class`")
-    return "softmax" if several else "sigmoid"
+    return step.graph.add_layer(name, values, len(weights), weights=weights, bias=bias, activation=activation)
 
 
 def _inverse_link(model: Any) -> str:
@@ -86,10 +96,13 @@ def _inverse_link(model: Any) -> str:
 
 
 def _transformed(step: PipelineStep, values: TensorRef) -> TensorRef:
-    """Scale a regressor's outputs back, as `TransformedTargetRegressor` does."""
+    """Transform a regressor's outputs back, as `TransformedTargetRegressor` does."""
     step.check_fitted("regressor_")
     values = step.reader.estimate(step.model.regressor_, f"{step.path}.regressor_", values)
-    mean, scale = affine(step.reader.scaler(step.model.transformer_, f"{step.path}.transformer_"))
+    target = step.reader.invertible(step.model.transformer_, f"{step.path}.transformer_")
+    if target.kind in ELEMENTWISE:
+        return apply_function(target, "inverse_func", values)
+    mean, scale = affine(target)
     parts: dict[str, Any] = {key: array for key, array in (("scale", scale), ("shift", mean)) if array is not None}
     return step.graph.add_layer("target", values, kind="scale_shift", **parts)
 
@@ -97,8 +110,18 @@ def _transformed(step: PipelineStep, values: TensorRef) -> TensorRef:
 ESTIMATORS: Final[Mapping[str, Transform]] = MappingProxyType(
     {
         **dict.fromkeys(("MLPClassifier", "MLPRegressor"), _perceptron),
-        **dict.fromkeys(REGRESSORS | CLASSIFIERS, _linear),
+        **dict.fromkeys(REGRESSORS, _regression),
+        **dict.fromkeys(CLASSIFIERS, _classification),
         "TransformedTargetRegressor": _transformed,
     }
 )
 """The last step of a pipeline, by class."""
+
+SCORERS: Final[Mapping[str, Transform]] = MappingProxyType(
+    dict.fromkeys(
+        CLASSIFIERS
+        | {"LinearSVC", "RidgeClassifier", "RidgeClassifierCV", "Perceptron", "PassiveAggressiveClassifier"},
+        _scores,
+    )
+)
+"""Classifiers whose scores (`decision_function`) are `coef_ x + intercept_`, by class."""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from forwardpass.importers.input_constraints import Category, with_texts
-from forwardpass.importers.scikit_learn.model_reader import ModelReader
+from forwardpass.importers.scikit_learn.ensembles import ENSEMBLES
+from forwardpass.importers.scikit_learn.model_reader import WRAPPERS, ModelReader
 from forwardpass.importers.source import Source
 from forwardpass.tensors import Array
 
@@ -76,10 +77,12 @@ def _table(rows: Array, names: Any, categories: Mapping[int, Category]) -> Any:
 
 def _is_multilabel(model: Any) -> bool:
     """Return whether each output is an independent probability."""
-    while type(model).__name__ == "Pipeline":
-        model = model.steps[-1][1]
+    while (kind := type(model).__name__) == "Pipeline" or kind in WRAPPERS:
+        model = model.steps[-1][1] if kind == "Pipeline" else getattr(model, WRAPPERS[kind])
+    if kind == "OneVsRestClassifier":
+        return bool(model.multilabel_)
     is_sigmoid = getattr(model, "out_activation_", "") == "logistic"
-    return type(model).__name__ == "MLPClassifier" and is_sigmoid and model.n_outputs_ > 1
+    return kind == "MLPClassifier" and is_sigmoid and model.n_outputs_ > 1
 
 
 def _described(model: Any) -> str:
@@ -92,6 +95,10 @@ def _described(model: Any) -> str:
         parts = tuple(part for _, part, _ in model.transformers_)
     elif kind == "FeatureUnion":
         parts = tuple(part for _, part in model.transformer_list)
+    elif kind in WRAPPERS:
+        parts = (getattr(model, WRAPPERS[kind]),)
+    elif kind in ENSEMBLES and hasattr(model, "estimators_"):
+        parts = tuple(model.estimators_)
     elif kind == "TransformedTargetRegressor":
         parts = model.regressor_, model.transformer_
     said = [_described(part) for part in parts if part is not None and not isinstance(part, str)]

@@ -10,7 +10,9 @@ from forwardpass.importers.input_constraints import InputConstraints
 from forwardpass.importers.scikit_learn import unsupported
 from forwardpass.importers.scikit_learn.column_transformers import CHOICES, is_identity
 from forwardpass.importers.scikit_learn.encoders import ENCODERS
-from forwardpass.importers.scikit_learn.estimators import ESTIMATORS
+from forwardpass.importers.scikit_learn.ensembles import ENSEMBLES
+from forwardpass.importers.scikit_learn.estimators import ESTIMATORS, SCORERS
+from forwardpass.importers.scikit_learn.functions import ELEMENTWISE
 from forwardpass.importers.scikit_learn.imputers import IMPUTERS
 from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
 from forwardpass.importers.scikit_learn.projections import MIXERS
@@ -21,9 +23,24 @@ if TYPE_CHECKING:
     from forwardpass.errors import Fault
 
 TRANSFORMERS: Final[Mapping[str, Transform]] = MappingProxyType(
-    {**SCALERS, **IMPUTERS, **ENCODERS, **CHOICES, **MIXERS}
+    {**SCALERS, **IMPUTERS, **ENCODERS, **CHOICES, **MIXERS, **ELEMENTWISE}
 )
 """By class; they stand before the last step of a pipeline."""
+
+WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"), "best_estimator_"
+        ),
+        "FrozenEstimator": "estimator",
+        "RANSACRegressor": "estimator_",
+    }
+)
+"""The attribute with the model that computes, by the class that wraps it."""
+
+
+INVERTIBLE: Final = (*SCALERS, *ELEMENTWISE)
+"""Classes of transformers that have an inverse."""
 
 
 class ModelReader:
@@ -61,15 +78,31 @@ class ModelReader:
         Raises:
             UnsupportedError: It cannot be expressed.
         """
+        return self._last(model, path, values, {**ESTIMATORS, **ENSEMBLES})
+
+    def decide(self, model: Any, path: str, values: TensorRef) -> TensorRef:
+        """Return the scores of a classifier before they become probabilities, where it has them; else these.
+
+        Raises:
+            UnsupportedError: It cannot be expressed.
+        """
+        return self._last(model, path, values, {**ESTIMATORS, **ENSEMBLES, **SCORERS})
+
+    def _last(self, model: Any, path: str, values: TensorRef, known: Mapping[str, Transform]) -> TensorRef:
+        """Return the outputs of an estimator of the known classes, or of a pipeline that ends with one."""
         step = self._step(model, path, "")
         values = self._fitting(step, values)
         if step.kind == "Pipeline":
             *before, (index, name, last) = _steps(model)
             values = self._chain(before, path, "", values)
-            return self.estimate(last, _place(path, index, name), values)
-        if step.kind not in ESTIMATORS:
+            return self._last(last, _place(path, index, name), values, known)
+        if step.kind in WRAPPERS:
+            attribute = WRAPPERS[step.kind]
+            step.check_fitted(attribute)
+            return self._last(getattr(model, attribute), f"{path}.{attribute}", values, known)
+        if step.kind not in known:
             step.reject(unsupported.of_estimator(step.kind))
-        return ESTIMATORS[step.kind](step, values)
+        return known[step.kind](step, values)
 
     def transform(self, model: Any, path: str, name: str, values: TensorRef) -> TensorRef:
         """Return the outputs of a transformer, or of a pipeline of transformers.
@@ -85,15 +118,15 @@ class ModelReader:
             step.reject(unsupported.of_transformer(step.kind, ", ".join(TRANSFORMERS)))
         return TRANSFORMERS[step.kind](step, values)
 
-    def scaler(self, model: Any, path: str) -> PipelineStep:
+    def invertible(self, model: Any, path: str) -> PipelineStep:
         """Return a step that has an inverse.
 
         Raises:
             UnsupportedError: It has none.
         """
         step = self._step(model, path, "")
-        if step.kind not in SCALERS:
-            step.reject(unsupported.of_transformer(step.kind, ", ".join(SCALERS)))
+        if step.kind not in INVERTIBLE:
+            step.reject(unsupported.of_target(", ".join(INVERTIBLE)))
         return step
 
     def _chain(self, steps: list[tuple[int, str, Any]], path: str, prefix: str, values: TensorRef) -> TensorRef:

@@ -33,7 +33,15 @@ class SubmodelReader(Protocol):
         """
         ...
 
-    def scaler(self, model: Any, path: str) -> "PipelineStep":
+    def decide(self, model: Any, path: str, values: TensorRef) -> TensorRef:
+        """Return the scores of a classifier before they become probabilities, where it has them; else these.
+
+        Raises:
+            UnsupportedError: It cannot be expressed.
+        """
+        ...
+
+    def invertible(self, model: Any, path: str) -> "PipelineStep":
         """Return a step that has an inverse.
 
         Raises:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 _TREES: Final = frozenset(("Tree", "Forest", "Boost", "XGB", "LGBM"))
-_NO_PROBABILITIES: Final = "computes no probabilities; LogisticRegression does"
+_NO_PROBABILITIES: Final = "computes no probabilities; LogisticRegression and CalibratedClassifierCV do"
 _BEFORE: Final = "transform the rows by it before they are sent, and import the steps after it"
 
 ESTIMATORS: Final = "supported are MLPClassifier, MLPRegressor, linear and logistic models, and a Pipeline before them"
@@ -13,15 +13,9 @@ ESTIMATORS: Final = "supported are MLPClassifier, MLPRegressor, linear and logis
 _REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(
-            ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"),
-            "is a search; import its `best_estimator_`",
-        ),
-        "RANSACRegressor": "is a search; import its `estimator_`",
-        **dict.fromkeys(
             ("LinearSVC", "RidgeClassifier", "RidgeClassifierCV", "Perceptron", "PassiveAggressiveClassifier"),
             _NO_PROBABILITIES,
         ),
-        "FunctionTransformer": f"calls a function of Python, which may compute anything; {_BEFORE}",
         "PowerTransformer": f"has another function for each column; {_BEFORE}",
     }
 )
@@ -37,6 +31,18 @@ def of_estimator(kind: str) -> str:
     if any(word in kind for word in _TREES):
         return "is made of trees, which are no layers of a network; use an MLP instead"
     return _REASONS.get(kind, f"is not supported; {ESTIMATORS}")
+
+
+def of_target(known: str) -> str:
+    """Return why a class is not supported as a transformer of the target.
+
+    Args:
+        known: The supported classes.
+    """
+    return (
+        f"has no inverse that is supported; those of {known} are; or import the model's `regressor_`, and transform "
+        "its outputs back where they arrive"
+    )
 
 
 def of_transformer(kind: str, known: str) -> str:

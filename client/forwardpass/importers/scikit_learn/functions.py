@@ -1,0 +1,75 @@
+"""Functions of numpy by which transformers change each number, as activations."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.graph import PASS, TensorRef
+from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
+
+_FUNCTIONS: Final[Mapping[Callable[..., Any], Any]] = MappingProxyType(
+    {
+        np.exp: "exp",
+        np.sin: "sin",
+        np.cos: "cos",
+        np.square: "square",
+        np.tanh: "tanh",
+        np.negative: {"expression": "-x"},
+        np.reciprocal: {"expression": "1 / x"},
+        np.log2: {"expression": "log(x) / log(2)"},
+        np.log10: {"expression": "log(x) / log(10)"},
+        **{
+            function: {"expression": f"{name}(x)"}
+            for name, function in (
+                ("abs", np.abs),
+                ("expm1", np.expm1),
+                ("log", np.log),
+                ("log1p", np.log1p),
+                ("sqrt", np.sqrt),
+            )
+        },
+    }
+)
+"""The activation for each function of numpy."""
+
+_ABOVE: Final[Mapping[Callable[..., Any], float]] = MappingProxyType(
+    {np.log: 0.0, np.log2: 0.0, np.log10: 0.0, np.sqrt: 0.0, np.log1p: -1.0}
+)
+"""The number above which a function has values; elsewhere it has NaN."""
+
+NAMES: Final = ", ".join(sorted(function.__name__ for function in _FUNCTIONS))
+
+
+def apply_function(step: PipelineStep, attribute: str, values: TensorRef) -> TensorRef:
+    """Apply the function of a `FunctionTransformer` to each value.
+
+    Args:
+        step: The transformer.
+        attribute: `func`, or `inverse_func` for the way back.
+        values: What it reads.
+
+    Raises:
+        UnsupportedError: The function is another one, or has arguments.
+    """
+    function = getattr(step.model, attribute)
+    arguments = step.model.kw_args if attribute == "func" else step.model.inv_kw_args
+    if function is None:
+        return values
+    if arguments or not isinstance(function, np.ufunc) or function not in _FUNCTIONS:
+        step.reject(
+            f"calls a function of Python ({attribute}), which may compute anything; without arguments, those of numpy "
+            f"are read: {NAMES}"
+        )
+    if function in _ABOVE:
+        step.reader.inputs.bound_below(values, _ABOVE[function])
+    return step.graph.add_layer(step.name or "target", values, **PASS, activation=_FUNCTIONS[function])
+
+
+def _function(step: PipelineStep, values: TensorRef) -> TensorRef:
+    return apply_function(step, "func", values)
+
+
+ELEMENTWISE: Final[Mapping[str, Transform]] = MappingProxyType({"FunctionTransformer": _function})
+"""By class name."""
