@@ -4,6 +4,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
@@ -15,11 +16,20 @@ import grpc.aio
 
 from forwardpass._base import READY_PAUSE_SECONDS, BaseClient, countdown
 from forwardpass._batching.async_sender import AsyncSender
+from forwardpass._batching.pieces import (
+    MAX_PIECES_IN_FLIGHT,
+    Piece,
+    Pieces,
+    call_or_pieces,
+    held_bytes,
+    pieces_of_rejected,
+)
 from forwardpass._batching.requests import predict_coalesced
 from forwardpass._batching.row_stream import MAX_CHUNKS_IN_FLIGHT, RowStream, chunk_rows
 from forwardpass._errors import client_closed, deadline_exceeded, seconds_left, watch_ended
 from forwardpass._requests import networks, predictions
 from forwardpass._requests.call import Call
+from forwardpass._requests.fields import as_names
 from forwardpass._requests.networks import SpecLike
 from forwardpass._requests.profiling import Profiling
 from forwardpass._requests.streams import Progress
@@ -29,7 +39,7 @@ from forwardpass._transport.endpoint import UNSET, Timeout, Tls
 from forwardpass._transport.memory import AsyncByteLimit, NoRoomError, large_bytes
 from forwardpass._transport.retries import Retries
 from forwardpass.attribution import AttributionMethod, AttributionScale, StandardBaseline
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, QuotaExceededError, UnavailableError
 from forwardpass.models import (
     AliasMove,
     Explanation,
@@ -43,7 +53,7 @@ from forwardpass.models import (
     VersionInfo,
 )
 from forwardpass.profiles import Profile
-from forwardpass.rows import RowsLike, StreamRequest
+from forwardpass.rows import Readable, RowsLike, StreamRequest
 from forwardpass.spec import NetworkSpec
 
 Result = TypeVar("Result")
@@ -125,11 +135,11 @@ class AsyncClient(BaseClient):
     ) -> Prediction:
         """Compute the outputs of a network for one row or many."""
         if self._sender is None or large_bytes(rows):
-            build = partial(predictions.predict, name, rows, version=version, top_k=top_k)
+            build = partial(predictions.predict, name, version=version, top_k=top_k)
             return await self._call_with_rows(rows, build, timeout)
         read = predict_coalesced(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
-            return await self._call(read, timeout)
+            return await self._call_or_cut(read, timeout)
         self._connection.check()
         return await self._sender.predict(*read, self._endpoint.limit(timeout))
 
@@ -188,9 +198,8 @@ class AsyncClient(BaseClient):
         build = partial(
             predictions.trace,
             name,
-            rows,
             version=version,
-            layers=layers,
+            layers=as_names(layers),
             contributions=contributions,
             percentiles=percentiles,
             top_k=top_k,
@@ -218,11 +227,10 @@ class AsyncClient(BaseClient):
         build = partial(
             predictions.explain,
             name,
-            rows,
             version=version,
             method=method,
-            outputs=outputs,
-            layers=layers,
+            outputs=as_names(outputs),
+            layers=as_names(layers),
             baseline=baseline,
             scale=scale,
             tolerance=tolerance,
@@ -410,18 +418,64 @@ class AsyncClient(BaseClient):
         self._revisions.note(call.method, response)
         return call.parse(response)
 
-    async def _call_with_rows(self, rows: object, build: Callable[[], Call[Result]], timeout: Timeout) -> Result:
-        """Make a call; wait for room first if its rows are many."""
+    async def _call_with_rows(
+        self, rows: Readable, build: Callable[[Readable], Call[Result]], timeout: Timeout
+    ) -> Result:
+        """Make a call; if its rows are many, wait for room first, and send them in pieces."""
         size = large_bytes(rows)
         if not size:
-            return await self._call(build(), timeout)
+            return await self._call_or_cut(build(rows), timeout)
         limit = self._endpoint.limit(timeout)
         begun = time.monotonic()
         try:
-            async with self._bytes.hold(size, limit):
-                return await self._call(build(), seconds_left(limit, begun))
+            async with self._bytes.hold(held_bytes(rows, size), limit):
+                call = call_or_pieces(rows, build)
+                if isinstance(call, Pieces):
+                    return await self._call_in_pieces(call, limit, begun)
+                return await self._call_or_cut(call, seconds_left(limit, begun))
         except NoRoomError:
             raise deadline_exceeded(self._endpoint.address, limit) from None
+
+    async def _call_or_cut(self, call: Call[Result], timeout: Timeout) -> Result:
+        """Make a call; if the server rejects it for its size, send its rows in pieces."""
+        begun = time.monotonic()
+        try:
+            return await self._call(call, timeout)
+        except QuotaExceededError as error:
+            pieces = pieces_of_rejected(call, error)
+            if pieces is None:
+                raise
+        return await self._call_in_pieces(pieces, self._endpoint.limit(timeout), begun)
+
+    async def _call_in_pieces(self, pieces: Pieces[Result], limit: float | None, begun: float) -> Result:
+        """Send pieces, a few of them at once, until all have their responses; `begun` and `limit` are of them all."""
+        in_flight: deque[tuple[Piece[Result], asyncio.Task[Any]]] = deque()
+        try:
+            while True:
+                while len(in_flight) < MAX_PIECES_IN_FLIGHT and (piece := pieces.next()) is not None:
+                    in_flight.append((piece, asyncio.create_task(self._receive(piece.call, limit, begun))))
+                if not in_flight:
+                    return pieces.result()
+                piece, receiving = in_flight[0]
+                try:
+                    pieces.add(piece, await receiving)
+                except ForwardpassError as error:
+                    pieces.reject(piece, error)
+                in_flight.popleft()
+        finally:
+            for _, receiving in in_flight:
+                receiving.cancel()
+            await asyncio.gather(*[receiving for _, receiving in in_flight], return_exceptions=True)
+
+    async def _receive(self, call: Call[Any], limit: float | None, begun: float) -> Any:
+        """Make the attempts of a piece; return the message of the response."""
+        retries = self._retries(call, limit, begun)
+        try:
+            response = await self._send(call, retries.left())
+        except (grpc.RpcError, Interrupted) as error:
+            response = await self._send_again(call, error, retries)
+        self._revisions.note(call.method, response)
+        return response
 
     async def _stream(self, call: Call[Result], timeout: float | None) -> AsyncGenerator[Result, None]:
         limit = self._endpoint.limit(timeout)

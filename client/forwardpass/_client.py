@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import partial
@@ -11,12 +12,21 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from forwardpass._base import READY_PAUSE_SECONDS, BaseClient, countdown
+from forwardpass._batching.pieces import (
+    MAX_PIECES_IN_FLIGHT,
+    Piece,
+    Pieces,
+    call_or_pieces,
+    held_bytes,
+    pieces_of_rejected,
+)
 from forwardpass._batching.requests import predict_coalesced
 from forwardpass._batching.row_stream import MAX_CHUNKS_IN_FLIGHT, RowStream, chunk_rows
 from forwardpass._batching.sender import Sender
 from forwardpass._errors import client_closed, deadline_exceeded, seconds_left, watch_ended
 from forwardpass._requests import networks, predictions
 from forwardpass._requests.call import Call
+from forwardpass._requests.fields import as_names
 from forwardpass._requests.networks import SpecLike
 from forwardpass._requests.profiling import Profiling
 from forwardpass._requests.streams import Progress
@@ -26,7 +36,7 @@ from forwardpass._transport.endpoint import UNSET, Timeout, Tls
 from forwardpass._transport.memory import ByteLimit, NoRoomError, large_bytes
 from forwardpass._transport.retries import Retries
 from forwardpass.attribution import AttributionMethod, AttributionScale, StandardBaseline
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, UnavailableError
+from forwardpass.errors import DeadlineExceededError, ForwardpassError, QuotaExceededError, UnavailableError
 from forwardpass.models import (
     AliasMove,
     Explanation,
@@ -40,7 +50,7 @@ from forwardpass.models import (
     VersionInfo,
 )
 from forwardpass.profiles import Profile
-from forwardpass.rows import RowsLike, StreamRequest
+from forwardpass.rows import Readable, RowsLike, StreamRequest
 from forwardpass.spec import NetworkSpec
 
 Result = TypeVar("Result")
@@ -146,6 +156,8 @@ class Client(BaseClient):
     ) -> Prediction:
         """Compute the outputs of a network for one row or many.
 
+        Many rows are sent in pieces, of which all have one version and one timeout; the result is that of one request.
+
         Args:
             name: The network's name.
             rows: An array `(rows, inputs)`, or `(inputs,)` for one row; a dict of named features, a list of dicts, a
@@ -160,7 +172,7 @@ class Client(BaseClient):
             The prediction. Its `outputs` have the shape `(rows, outputs)`, also for one row.
 
         Raises:
-            NotFoundError: There is no such network, version or alias.
+            NotFoundError: There is no such network, version or alias, or it was deleted while the rows were computed.
             ShapeMismatchError: A row has not as many numbers as the network has inputs.
             FeatureMismatchError: A named row lacks a feature, has an unknown one, or one of the wrong kind.
             NonFiniteInputError: An input is NaN or infinity, which the network does not allow.
@@ -169,11 +181,11 @@ class Client(BaseClient):
             OutOfRangeError: A number is out of its feature's range, which the feature does not allow.
         """
         if self._sender is None or large_bytes(rows):
-            build = partial(predictions.predict, name, rows, version=version, top_k=top_k)
+            build = partial(predictions.predict, name, version=version, top_k=top_k)
             return self._call_with_rows(rows, build, timeout)
         read = predict_coalesced(name, rows, version=version, top_k=top_k)
         if isinstance(read, Call):
-            return self._call(read, timeout)
+            return self._call_or_cut(read, timeout)
         if self._connection.is_closed:
             raise client_closed()
         return self._sender.predict(*read, self._endpoint.limit(timeout))
@@ -285,9 +297,8 @@ class Client(BaseClient):
         build = partial(
             predictions.trace,
             name,
-            rows,
             version=version,
-            layers=layers,
+            layers=as_names(layers),
             contributions=contributions,
             percentiles=percentiles,
             top_k=top_k,
@@ -343,11 +354,10 @@ class Client(BaseClient):
         build = partial(
             predictions.explain,
             name,
-            rows,
             version=version,
             method=method,
-            outputs=outputs,
-            layers=layers,
+            outputs=as_names(outputs),
+            layers=as_names(layers),
             baseline=baseline,
             scale=scale,
             tolerance=tolerance,
@@ -569,18 +579,62 @@ class Client(BaseClient):
         self._revisions.note(call.method, response)
         return call.parse(response)
 
-    def _call_with_rows(self, rows: object, build: Callable[[], Call[Result]], timeout: Timeout) -> Result:
-        """Make a call; wait for room first if its rows are many."""
+    def _call_with_rows(self, rows: Readable, build: Callable[[Readable], Call[Result]], timeout: Timeout) -> Result:
+        """Make a call; if its rows are many, wait for room first, and send them in pieces."""
         size = large_bytes(rows)
         if not size:
-            return self._call(build(), timeout)
+            return self._call_or_cut(build(rows), timeout)
         limit = self._endpoint.limit(timeout)
         begun = time.monotonic()
         try:
-            with self._bytes.hold(size, limit):
-                return self._call(build(), seconds_left(limit, begun))
+            with self._bytes.hold(held_bytes(rows, size), limit):
+                call = call_or_pieces(rows, build)
+                if isinstance(call, Pieces):
+                    return self._call_in_pieces(call, limit, begun)
+                return self._call_or_cut(call, seconds_left(limit, begun))
         except NoRoomError:
             raise deadline_exceeded(self._endpoint.address, limit) from None
+
+    def _call_or_cut(self, call: Call[Result], timeout: Timeout) -> Result:
+        """Make a call; if the server rejects it for its size, send its rows in pieces."""
+        begun = time.monotonic()
+        try:
+            return self._call(call, timeout)
+        except QuotaExceededError as error:
+            pieces = pieces_of_rejected(call, error)
+            if pieces is None:
+                raise
+        return self._call_in_pieces(pieces, self._endpoint.limit(timeout), begun)
+
+    def _call_in_pieces(self, pieces: Pieces[Result], limit: float | None, begun: float) -> Result:
+        """Send pieces, a few of them at once, until all have their responses; `begun` and `limit` are of them all."""
+        in_flight: deque[tuple[Piece[Result], Any]] = deque()
+        try:
+            while True:
+                while len(in_flight) < MAX_PIECES_IN_FLIGHT and (piece := pieces.next()) is not None:
+                    in_flight.append((piece, self._start(piece.call, seconds_left(limit, begun))))
+                if not in_flight:
+                    return pieces.result()
+                piece, rpc = in_flight[0]
+                try:
+                    pieces.add(piece, self._receive(piece.call, rpc, limit, begun))
+                except ForwardpassError as error:
+                    pieces.reject(piece, error)
+                in_flight.popleft()
+        finally:
+            for _, rpc in in_flight:
+                rpc.cancel()
+
+    def _receive(self, call: Call[Any], rpc: Any, limit: float | None, begun: float) -> Any:
+        """Wait for the response to a piece, whose attempts after the first are made here; return its message."""
+        try:
+            response = rpc.result()
+        except (grpc.RpcError, grpc.FutureCancelledError):
+            # gRPC's future is its own exception, but raises another one when it was cancelled.
+            error = Interrupted() if self._connection.was_interrupted(rpc) else rpc
+            response = self._send_again(call, error, self._retries(call, limit, begun))
+        self._revisions.note(call.method, response)
+        return response
 
     def _stream(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
         limit = self._endpoint.limit(timeout)

@@ -5,6 +5,7 @@ and its attributes. An error from anywhere else (a proxy, the network, gRPC itse
 decides the nearest class.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -31,6 +32,9 @@ from forwardpass.errors import (
 from forwardpass.reasons import DOMAIN, REASONS
 
 STATUS_HEADER: Final = "grpc-status-details-bin"
+
+_TOO_LARGE: Final = re.compile(r"(Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")
+"""Details by which gRPC rejects a message."""
 
 _STATUS_LOST: Final = "Internal error from Core"
 """Details by which grpc.aio reports a call that ended while it sent a request, in place of the call's own status."""
@@ -77,7 +81,19 @@ def error_from(error: Any, *, target: str, timeout: float | None = None) -> Forw
         sentence = f"the connection to {target} ended in the middle of a call ({details})"
         return UnavailableError(sentence, target=target, code=Code.UNAVAILABLE.name, details=details)
     kind = NEAREST.get(code, ForwardpassError)
-    return kind(_sentence(code, details, target, timeout), target=target, code=code.name, details=details)
+    sentence = _sentence(code, details, target, timeout)
+    meant = kind(sentence, target=target, code=code.name, details=details)
+    meant.facts |= _size_facts(details)
+    return meant
+
+
+def _size_facts(details: str) -> dict[str, str]:
+    """Return the facts of a message that gRPC itself rejects for its size, named as a server of ours names them."""
+    found = _TOO_LARGE.search(details)
+    if found is None:
+        return {}
+    setting = "max_response_bytes" if found[1] == "Sent" else "max_request_bytes"
+    return {"setting": setting, "quotaValue": found[2], "quotaLimit": found[3]}
 
 
 def is_stream_reset(error: Any) -> bool:

@@ -1,12 +1,11 @@
 """Errors on the wire come out as the exceptions that they were, or as the nearest ones."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import grpc
-import numpy as np
 import pytest
 from forwardpass import Client, errors
 from forwardpass._errors import NEAREST, error_from, error_of_status, is_stream_reset
@@ -23,7 +22,6 @@ from google.rpc.status_pb2 import Status
 
 from tests.support.client_factory import ClientFactory
 from tests.support.fake_server import FakeServer
-from tests.support.server_process import ServerProcess
 
 Code = grpc.StatusCode
 
@@ -277,11 +275,3 @@ def test_a_message_that_is_too_large_names_the_setting(
     fake.script.append(lambda context: context.abort(Code.RESOURCE_EXHAUSTED, details))
     with pytest.raises(errors.QuotaExceededError, match=says):
         connect(fake.address).predict("article-linear", [2, 3])
-
-
-def test_a_real_server_that_takes_no_message_so_large(
-    connect: ClientFactory, start_server: Callable[..., ServerProcess]
-) -> None:
-    server = start_server("--max-request-bytes", "10000")
-    with pytest.raises(errors.QuotaExceededError, match="max_request_bytes"):
-        connect(server.address).predict("article-linear", np.ones((5_000, 2)))

@@ -1,6 +1,6 @@
 """Fields that several requests have, checked before they are sent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from forwardpass.errors import Fault, InvalidFieldError
@@ -18,6 +18,11 @@ def text(value: str, name: str) -> str:
     if not isinstance(value, str):
         raise invalid(name, f"is a {type(value).__name__}; must be a text")
     return value
+
+
+def as_names(names: str | Iterable[str]) -> str | Sequence[str]:
+    """Return names that can be read more than once."""
+    return names if isinstance(names, str) else [*names]
 
 
 def number(value: float, name: str) -> float:

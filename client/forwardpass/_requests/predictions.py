@@ -31,7 +31,7 @@ from forwardpass.v1.prediction_service_pb2 import (
 DEFAULT_BASELINE: Final = "zeros"
 
 
-def predict(network: str, rows: RowsLike, *, version: str | int, top_k: int) -> Call[Prediction]:
+def predict(network: str, rows: Readable, *, version: str | int, top_k: int) -> Call[Prediction]:
     """Request the outputs for rows."""
     return Call(method="Predict", request=_predict_request(network, rows, version, top_k), parse=_responses.prediction)
 
@@ -100,7 +100,7 @@ def trace(
 
 def explain(
     network: str,
-    rows: RowsLike,
+    rows: Readable,
     *,
     version: str | int,
     method: AttributionMethod,
