@@ -27,7 +27,9 @@ def blocks(language: str, text: str = SPEC) -> list[str]:
 LAYERS = (ROOT / "docs" / "reference" / "layers.md").read_text()
 
 
-@pytest.mark.parametrize("text", [*blocks("json"), *blocks("json", LAYERS)], ids=["chain", "graph", "layers"])
+@pytest.mark.parametrize(
+    "text", [*blocks("json"), *blocks("json", LAYERS)], ids=["chain", "graph", "layers", "convolutions"]
+)
 def test_the_spec_that_is_shown(text: str) -> None:
     network = spec.from_json(text)
     check_examples(network, compile_plan(network))

@@ -1,5 +1,6 @@
 """Random layers of every kind, and their formulas in plain loops."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ STEPS = ("embedding", "one_hot", "bucketize", "lookup", "impute")
 
 SMOOTH = (
     *("dense", "scale_shift", "batch_norm", "layer_norm", "clip", "dropout", "take", "pool"),
-    *("matmul", "elementwise", "group_softmax"),
+    *("conv", "matmul", "elementwise", "group_softmax"),
 )
 
 
@@ -58,6 +59,7 @@ def random_layer(rng: np.random.Generator, kind: str, reads: int, dtype: str, wi
         "matmul": lambda: _matrices(rng, reads),
         "elementwise": lambda: {"expression": str(rng.choice(FUNCTIONS_OF_PARTS[_divisor(rng, reads, most=3)]))},
         "group_softmax": lambda: {"groups": _divisor(rng, reads)},
+        "conv": lambda: _random_conv(rng, reads, dtype, widest),
     }
     if kind == "matmul" and reads == 1:
         kind = "dropout"  # there is no product of less than two values
@@ -87,6 +89,42 @@ def _matrices(rng: np.random.Generator, reads: int) -> dict[str, Any]:
         inner, both = 1, reads // groups
     rows = int(rng.integers(1, both))
     return {"groups": groups, "rows": rows, "inner": inner, "columns": both - rows}
+
+
+def _random_conv(rng: np.random.Generator, reads: int, dtype: str, widest: int) -> dict[str, Any]:
+    """Return a convolution of one to three axes, often strided, padded, dilated and grouped."""
+    shape = [reads]
+    for _ in range(rng.integers(1, 4)):  # the channels, and some sizes whose product with them is `reads`
+        size = int(rng.choice([number for number in range(1, shape[0] + 1) if shape[0] % number == 0]))
+        shape = [shape[0] // size, size, *shape[1:]]
+    axes = len(shape) - 1
+    kernel = [int(rng.integers(1, min(size, 3) + 1)) for size in shape[1:]]
+    dilations = [
+        int(rng.integers(1, (size - 1) // max(k - 1, 1) + 2)) if k > 1 else 2
+        for size, k in zip(shape[1:], kernel, strict=True)
+    ]
+    dilations = [gap if (k - 1) * gap < size else 1 for size, k, gap in zip(shape[1:], kernel, dilations, strict=True)]
+    pads = rng.integers(0, 2, 2 * axes).tolist()
+    strides = rng.integers(1, 4, axes).tolist()
+    group = int(rng.choice([number for number in (1, 2, 3, shape[0]) if shape[0] % number == 0]))
+    places = math.prod(
+        (size + before + after - (k - 1) * gap - 1) // stride + 1
+        for size, before, after, k, gap, stride in zip(
+            shape[1:], pads[:axes], pads[axes:], kernel, dilations, strides, strict=True
+        )
+    )
+    filters = group * int(rng.integers(1, max(widest // (group * places), 1) + 1))
+    window = shape[0] // group * math.prod(kernel)
+    return {
+        "weights": (rng.standard_normal((filters, window)) / np.sqrt(window)).astype(dtype),
+        **({"bias": rng.standard_normal(filters).astype(dtype)} if rng.random() < 0.8 else {}),
+        "input_shape": shape,
+        "kernel_shape": kernel,
+        "strides": strides,
+        "pads": pads,
+        "dilations": dilations,
+        "group": group,
+    }
 
 
 def pre_activations(layer: Layer, x: list[float]) -> list[float]:
@@ -124,6 +162,41 @@ def _embedding(x: list[float], table: Any) -> list[float]:
 
 def _bucketize(x: list[float], boundaries: Any) -> list[float]:
     return [math.nan if math.isnan(v) else float(sum(boundary <= v for boundary in boundaries)) for v in x]
+
+
+def _conv(
+    x: list[float],
+    weights: Any,
+    bias: Any,
+    input_shape: Any,
+    kernel_shape: Any,
+    strides: Any,
+    pads: Any,
+    dilations: Any,
+    group: int,
+) -> list[float]:
+    axes = len(kernel_shape)
+    image = np.array(x).reshape(input_shape)
+    share, filters = input_shape[0] // group, len(weights) // group
+    starts = [
+        range(
+            -pads[axis],
+            input_shape[axis + 1] + pads[axes + axis] - (kernel_shape[axis] - 1) * dilations[axis],
+            strides[axis],
+        )
+        for axis in range(axes)
+    ]
+    found = []
+    for number, (row, b) in enumerate(zip(weights, bias, strict=True)):
+        channels = image[number // filters * share :][:share]
+        for corner in itertools.product(*starts):
+            terms = [b]
+            for weight, (channel, *place) in zip(row, np.ndindex(share, *kernel_shape), strict=True):
+                at = [c + p * gap for c, p, gap in zip(corner, place, dilations, strict=True)]
+                if all(0 <= a < size for a, size in zip(at, input_shape[1:], strict=True)):
+                    terms.append(weight * float(channels[(channel, *at)]))
+            found.append(math.fsum(terms) if np.isfinite(terms).all() else sum(terms))
+    return found
 
 
 def _clip(x: list[float], low: Any = None, high: Any = None) -> list[float]:
@@ -204,6 +277,7 @@ _FORMULAS: Mapping[str, Callable[..., list[float]]] = {
     "impute": _impute,
     "dropout": lambda x, **_: x,
     "take": lambda x, indices: [x[int(place)] for place in indices],
+    "conv": _conv,
     "pool": lambda x, windows, reduce: [_REDUCTIONS[reduce]([x[int(place)] for place in window]) for window in windows],
     "matmul": _matmul,
     "elementwise": _elementwise,

@@ -6,6 +6,7 @@ from typing import Literal, get_args, get_origin
 
 from forwardpass import spec
 from forwardpass.spec.activations import ACTIVATIONS
+from forwardpass.spec.convolution import FILLS
 from forwardpass.spec.layers import KINDS, Axes, LayerModel
 from forwardpass_server import settings
 from forwardpass_server.core import ACTIVATIONS as FUNCTIONS
@@ -52,6 +53,8 @@ def _field(key: str, field: FieldInfo) -> str:
     shape = f" `[{', '.join(axes.names)}]`" if axes else ""
     if get_origin(field.annotation) is Literal:
         return f"`{key}`: {', '.join(f'`{word}`' for word in get_args(field.annotation))}"
+    if key in FILLS:
+        return f"`{key}` ({['zeros', 'ones'][FILLS[key]]})"
     if field.is_required():
         return f"`{key}`{shape}"
     fill = None if axes is None else axes.fill

@@ -183,7 +183,7 @@ def _constant(name: str, value: list[str]) -> str:
     return f"{name} = {pformat(value, width=110, compact=True)}\n"
 
 
-def _literal(value: float | str) -> str:
-    """Return a number or text as Python source."""
-    plain = isinstance(value, str) or value - value == 0
+def _literal(value: float | str | tuple[int, ...]) -> str:
+    """Return a number, a text or a tuple of integers as Python source."""
+    plain = isinstance(value, str | tuple) or value - value == 0
     return repr(value) if plain else f"float({str(value)!r})"

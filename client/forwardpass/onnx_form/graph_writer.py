@@ -61,6 +61,10 @@ class GraphWriter:
         """Return a constant of integers, such as a shape or axes."""
         return self._constant(np.array(numbers, np.int64), "sizes")
 
+    def indices(self, numbers: NDArray[Any]) -> str:
+        """Return a constant of indices of any shape."""
+        return self._constant(np.asarray(numbers, np.int64), "indices")
+
     def cast(self, tensor: str, dtype: str) -> str:
         """Return a tensor of another element type."""
         return self.add("Cast", tensor, to=self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def add_layer(graph: GraphWriter, layer: Layer, x: str) -> str:
 
 
 _SILENT: Final = frozenset(
-    (kind, name) for kind in ("dense", "scale_shift", "batch_norm", "layer_norm") for name in FILLS[kind]
+    (kind, name) for kind in ("dense", "scale_shift", "batch_norm", "layer_norm", "conv") for name in FILLS[kind]
 )
 """Arrays that change nothing when they hold only their default."""
 
@@ -171,6 +171,43 @@ def _group_softmax(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) ->
     return graph.add("Reshape", graph.add("Softmax", wide, axis=2), graph.sizes([-1, layer.inputs]))
 
 
+def _conv(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    known = layer.settings
+    group, kernel, channels = known["group"], known["kernel_shape"], known["input_shape"][0]
+    image = graph.add("Reshape", x, graph.sizes([-1, *known["input_shape"]]))
+    bias = [arrays["bias"]] if "bias" in arrays else []
+    if graph.dtype == "float64":  # onnxruntime's Conv is of float32 only
+        product = _conv_by_matmul(graph, layer, image, arrays["weights"])
+        if bias:
+            product = graph.add("Add", product, graph.add("Reshape", bias[0], graph.sizes([group, -1, 1])))
+        return graph.add("Reshape", product, graph.sizes([-1, layer.outputs]))
+    weights = graph.add("Reshape", arrays["weights"], graph.sizes([-1, channels // group, *kernel]))
+    settings: dict[str, Any] = {key: list(known[key]) for key in ("kernel_shape", "strides", "pads", "dilations")}
+    product = graph.add("Conv", image, weights, *bias, group=group, **settings)
+    return graph.add("Reshape", product, graph.sizes([-1, layer.outputs]))
+
+
+def _conv_by_matmul(graph: GraphWriter, layer: Layer, image: str, weights: str) -> str:
+    """Gather the windows axis by axis, and multiply them by the weights; `(rows, groups, filters, positions)`."""
+    known = layer.settings
+    axes, group = len(known["kernel_shape"]), known["group"]
+    before, after = known["pads"][:axes], known["pads"][axes:]
+    if any(known["pads"]):
+        image = graph.add("Pad", image, graph.sizes([0, 0, *before, 0, 0, *after]))
+    for axis, kernel in enumerate(known["kernel_shape"]):
+        gap, stride = known["dilations"][axis], known["strides"][axis]
+        size = before[axis] + known["input_shape"][axis + 1] + after[axis]
+        starts = np.arange(0, size - (kernel - 1) * gap, stride)
+        places = graph.indices(np.arange(kernel)[:, np.newaxis] * gap + starts)
+        image = graph.add("Gather", image, places, axis=2 + 2 * axis)
+    order = [0, 1, *range(2, 2 + 2 * axes, 2), *range(3, 2 + 2 * axes, 2)]
+    windows = graph.add("Transpose", image, perm=order)
+    filters, window = layer.arrays["weights"].shape
+    columns = graph.add("Reshape", windows, graph.sizes([-1, group, window, layer.outputs // filters]))
+    kernels = graph.add("Reshape", weights, graph.sizes([group, -1, window]))
+    return graph.add("MatMul", kernels, columns)
+
+
 _KINDS: Final[Mapping[str, Callable[[GraphWriter, Layer, str, _Arrays], str]]] = MappingProxyType(
     {
         "dense": _dense,
@@ -189,5 +226,6 @@ _KINDS: Final[Mapping[str, Callable[[GraphWriter, Layer, str, _Arrays], str]]] =
         "matmul": _matmul,
         "elementwise": _elementwise,
         "group_softmax": _group_softmax,
+        "conv": _conv,
     }
 )

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, Uni
 import numpy as np
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from forwardpass.spec import convolution
 from forwardpass.spec.activations import ActivationField
+from forwardpass.spec.convolution import Geometry
 from forwardpass.spec.fields.arrays import (
     Ascending,
     Different,
@@ -31,7 +33,18 @@ from forwardpass.spec.fields.arrays import (
 )
 from forwardpass.spec.fields.base import Model, Problem, as_dict
 from forwardpass.spec.fields.formula import Formula, count_operands
-from forwardpass.spec.fields.scalars import Count, Epsilon, Identifier, Identifiers, Number, Rate, Sources
+from forwardpass.spec.fields.scalars import (
+    Count,
+    Epsilon,
+    Identifier,
+    Identifiers,
+    Number,
+    Pads,
+    Rate,
+    Shape,
+    Sizes,
+    Sources,
+)
 from forwardpass.spec.network import DENSE, Activation
 from forwardpass.tensors import Array
 
@@ -390,6 +403,70 @@ def _undivided(groups: int, inputs: int) -> Iterator[Problem]:
         yield ("groups",), f"is {groups}; must divide the {inputs} values that the layer reads"
 
 
+class ConvModel(LayerModel):
+    """For each filter and position the filter's weights times the window there, plus bias; as ONNX's Conv."""
+
+    kind: Literal["conv"]
+    weights: Annotated[Table, _axes("filters", "window")] = Field(
+        description="A row of weights for each filter: those of the channels of its group, each over the kernel."
+    )
+    bias: Annotated[Vector | None, _axes("filters", fill=0.0)] = Field(
+        None, description="A number for each filter; zeros when left out."
+    )
+    input_shape: Shape = Field(
+        description="The channels and then the size of each axis; the layer reads the values in this order."
+    )
+    kernel_shape: Sizes = Field(description="The size of the kernel along each axis; 1 to 3 axes.")
+    strides: Sizes | None = Field(None, description="The distance between windows along each axis; ones when left out.")
+    pads: Pads | None = Field(
+        None, description="The zeros before each axis, then those after each axis; zeros when left out."
+    )
+    dilations: Sizes | None = Field(
+        None, description="The distance between the values of a window along each axis; ones when left out."
+    )
+    group: Count = Field(1, description="The groups of channels, each of which has its share of the filters.")
+
+    @classmethod
+    def count_nodes(cls, lengths: Mapping[str, int]) -> int | None:
+        """Return the number of nodes: one for each filter and position."""
+        return lengths["filters"] * lengths["positions"] if {"filters", "positions"} <= lengths.keys() else None
+
+    @classmethod
+    def declared_lengths(cls, document: Mapping[Any, object]) -> Mapping[str, int]:
+        """Return the numbers of positions, of values of a row with its padding, and of products of each node."""
+        geometry = convolution.read_geometry(document)
+        if geometry is None:
+            return {}
+        return {"positions": geometry.positions, "padded": prod(geometry.padded_shape), "products": geometry.window}
+
+    def settings(self) -> dict[str, Any]:
+        """Return all settings, those that are left out too."""
+        given = {name: value for name in _GEOMETRY if (value := getattr(self, name)) is not None}
+        return {**convolution.filled_lists(given), "group": self.group}
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield what is wrong with the geometry, and between the geometry and the weights."""
+        settings = self.settings()
+        wrong = list(convolution.length_problems({name: settings[name] for name in _GEOMETRY}))
+        if not wrong:
+            geometry = Geometry(**settings)
+            wrong = [*convolution.problems(geometry), *self._fit(geometry, inputs)]
+        yield from wrong
+
+    def _fit(self, geometry: Geometry, inputs: int) -> Iterator[Problem]:
+        filters, window = self.weights.shape
+        if geometry.inputs != inputs:
+            yield ("input_shape",), f"has {geometry.inputs} values together; must have {inputs}, as the layer reads"
+        if filters % geometry.group:
+            yield ("group",), f"is {geometry.group}; must divide the {filters} filters"
+        if geometry.input_shape[0] % geometry.group == 0 and window != geometry.window:
+            what = "one for each channel of a group and place of the kernel"
+            yield ("weights",), f"has {window} numbers in each row; must have {geometry.window}, {what}"
+
+
+_GEOMETRY: Final = ("input_shape", "kernel_shape", "strides", "pads", "dilations")
+
+
 def _beyond(key: str, places: Array, inputs: int) -> Iterator[Problem]:
     for place in np.argwhere(places >= inputs).tolist():
         yield (key, *place), f"is {places[tuple(place)]:g}; the layer reads {inputs} values, counted from 0"
@@ -412,6 +489,7 @@ _MODELS: Final[tuple[type[LayerModel], ...]] = (
     MatmulModel,
     ElementwiseModel,
     GroupSoftmaxModel,
+    ConvModel,
 )
 
 KINDS: Final[Mapping[str, type[LayerModel]]] = MappingProxyType({model.kind_name(): model for model in _MODELS})
@@ -460,10 +538,15 @@ def kind_of(layer: object) -> object:
     return layer.get("kind", DENSE) if isinstance(layer, Mapping) else DENSE
 
 
-def default_settings(kind: str) -> dict[str, object]:
-    """Return the default of each setting of a kind that has one."""
+def own_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a layer that differ from their default, lists as lists."""
     declared = KINDS[kind].model_fields
-    return {name: field.default for name, field in declared.items() if isinstance(field.default, int | float | str)}
+    defaults = {key: field.default for key, field in declared.items() if isinstance(field.default, float | int | str)}
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in settings.items()
+        if not (set(value) == {convolution.FILLS.get(key)} if isinstance(value, tuple) else defaults.get(key) == value)
+    }
 
 
 def _tag(layer: object) -> str:

@@ -13,6 +13,7 @@ class Limits:
         max_width: Inputs of a network, and nodes or inputs of a layer.
         max_parameters: Weights and biases of a network.
         max_held: Values of one row that a network holds at once, some of them waiting for a later layer.
+        max_products: Multiplications of one row in all convolutions of a network.
         max_network_bytes: Bytes of a file, of a JSON text, and of all tensors together.
         max_header_bytes: Bytes of a safetensors file's header: everything but the tensors.
         max_examples: Examples of a network.
@@ -28,6 +29,7 @@ class Limits:
     max_width: int = 65_536
     max_parameters: int = 33_554_432
     max_held: int = 524_288
+    max_products: int = 2_147_483_648
     max_network_bytes: int = 285_212_672
     max_header_bytes: int = 16_777_216
     max_examples: int = 1_000

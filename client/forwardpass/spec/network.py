@@ -168,7 +168,7 @@ class Layer(PicklableValue):
         name: Unique in the network.
         kind: A name in `layers.KINDS`; `dense` is activation(weights x input + bias).
         arrays: The arrays of its kind in the spec's dtype, read-only; an optional array may be missing.
-        settings: The numbers and words of its kind.
+        settings: The numbers, words and tuples of integers of its kind.
         inputs: The number of values that it reads.
         activation: The activation function.
         nodes: A name for each node.

@@ -169,6 +169,8 @@ _NEEDED: Final[Mapping[object, str]] = {
     "inputs": "; must be the number of inputs, or a list",
     "layers": "; must be a list of layers",
     "weights": "; must be a list of rows, one for each node",
+    "input_shape": "; must be a list of the channels and the size of each axis",
+    "kernel_shape": "; must be a list of the size of the kernel along each axis",
     "width": "; must be how many inputs the group has",
     "outputs": "; must be a list of numbers, one for each output",
     "name": "; must be a text",

@@ -49,3 +49,6 @@ PRODUCT: Final = 10_000
 
 MULTIPLICATION: Final = 8
 """What a multiplication of such a product costs: the matrices are small, and not laid out for the BLAS."""
+
+SHARED_WEIGHT: Final = 3
+"""What a convolution costs for each weight of each node: a product and a sum, and a share of copying the windows."""

@@ -13,6 +13,7 @@ depends on the size of the steps or on the other rows (`batch_invariant.py`).
 """
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
 
 import numpy as np
 
@@ -56,23 +57,47 @@ def step_rows(plan: Plan, rows: int) -> int:
 @np.errstate(all="ignore")
 def _compute(plan: Plan, inputs: Array) -> Array:
     """Return the outputs of some rows, followed by those of the padding."""
-    values = pad(standardize(plan, inputs), plan.row_multiple)
+    values, layers = standardize(plan, inputs), plan.layers
+    if plan.is_chain and plan.leading:
+        values, layers = _compute_leading(plan, values), layers[plan.leading :]
     if not plan.is_chain:
         return rescale(plan, _compute_graph(plan, values))
-    for layer in plan.layers:
+    values = pad(values, plan.row_multiple)
+    for layer in layers:
         values = layer(values)
     return rescale(plan, values)
 
 
+def _compute_leading(plan: Plan, values: Array) -> Array:
+    """Return the activations of the last leading layer of a chain, computed some rows at a time."""
+    layers, values = plan.layers[: plan.leading], np.ascontiguousarray(values)
+    if len(values) <= plan.leading_rows:
+        return reduce(lambda read, layer: layer(read), layers, values)
+    result = np.empty((len(values), layers[-1].outputs), values.dtype)
+    for start in range(0, len(values), plan.leading_rows):
+        part = slice(start, start + plan.leading_rows)
+        result[part] = reduce(lambda read, layer: layer(read), layers, values[part])
+    return result
+
+
 def _compute_graph(plan: Plan, values: Array) -> Array:
+    values = pad(values, 1 if plan.leading else plan.row_multiple)
     kept = {INPUTS: values} if plan.keeps_inputs else {}
-    for layer, edges in zip(plan.layers, plan.edges, strict=True):
+    for index, (layer, edges) in enumerate(zip(plan.layers, plan.edges, strict=True)):
+        if index == plan.leading > 0:
+            values, kept = pad_all(plan, values, kept)
         if edges is not None:
             values = edges.read(kept, values)
         values = layer(values)
         if edges is not None:
             edges.keep(kept, values)
     return select_outputs(plan, kept, values)
+
+
+def pad_all(plan: Plan, values: Array, kept: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+    """Return the activations of the last leading layer, and the kept ones, with the padding of the other layers."""
+    padded = {name: pad(array, plan.row_multiple) for name, array in kept.items()}
+    return pad(values, plan.row_multiple), padded
 
 
 def standardize(plan: Plan, inputs: Array) -> Array:

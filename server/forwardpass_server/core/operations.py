@@ -19,7 +19,9 @@ from forwardpass_server.core import costs
 from forwardpass_server.core.activations import GRADIENTS as ACTIVATION_GRADIENTS
 from forwardpass_server.core.activations import softmax
 from forwardpass_server.core.arrays import Array, canonicalize
+from forwardpass_server.core.convolution import conv, conv_gradient
 from forwardpass_server.core.elementwise import Elementwise
+from forwardpass_server.core.pooling import pool
 
 _Function: TypeAlias = Callable[[Array], Array]
 _Gradient: TypeAlias = Callable[[Array, Array], Array]
@@ -154,18 +156,6 @@ def take(*, indices: Array) -> _Function:
     return lambda values: np.take(values, places, axis=1)
 
 
-def pool(*, windows: Array, reduce: str) -> _Function:
-    """Reduce the values of each window; their indices are `(outputs, size)`."""
-    places, reduction = windows.astype(np.intp), _REDUCTIONS[reduce]
-
-    def compute(values: Array) -> Array:
-        reduced: Array = reduction(np.take(values, places, axis=1), axis=2)
-        canonicalize(reduced)
-        return reduced
-
-    return compute
-
-
 def matmul(*, groups: int, rows: int, inner: int, columns: int) -> _Function:
     """Multiply for each group a matrix of rows x inner with one of inner x columns; the left ones come first.
 
@@ -207,10 +197,6 @@ def group_softmax(*, groups: int) -> _Function:
     return lambda values: softmax(_by_group(values, groups)).reshape(values.shape)
 
 
-_REDUCTIONS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
-    {"max": np.max, "mean": np.mean, "sum": np.sum, "min": np.min}
-)
-
 OPERATIONS: Final[Mapping[str, Callable[..., _Function]]] = MappingProxyType(
     {
         "scale_shift": scale_shift,
@@ -228,6 +214,7 @@ OPERATIONS: Final[Mapping[str, Callable[..., _Function]]] = MappingProxyType(
         "matmul": matmul,
         "elementwise": elementwise,
         "group_softmax": group_softmax,
+        "conv": conv,
     }
 )
 """The formula of each kind of layer but dense, by its name in a spec."""
@@ -373,6 +360,7 @@ GRADIENTS: Final[Mapping[str, Callable[..., _Gradient]]] = MappingProxyType(
         "matmul": _matmul_gradient,
         "elementwise": _elementwise_gradient,
         "group_softmax": _group_softmax_gradient,
+        "conv": conv_gradient,
     }
 )
 """The vector-Jacobian product of each kind of `OPERATIONS`: it takes the same arrays and settings, and returns a
@@ -425,6 +413,7 @@ COSTS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
         "matmul": (10, 0),
         "elementwise": (10, 0),
         "group_softmax": (60, 0),
+        "conv": (0, 4),
     }
 )
 """What a layer of each kind but dense costs for a value that it reads, and for one that it returns,
@@ -437,6 +426,7 @@ WORK: Final[Mapping[str, Callable[..., int]]] = MappingProxyType(
             groups * (costs.PRODUCT + costs.MULTIPLICATION * rows * inner * columns)
         ),
         "elementwise": lambda outputs, *, formula, parts: outputs * formula.flops,
+        "conv": lambda outputs, *, weights, **_: costs.SHARED_WEIGHT * outputs * weights.shape[1],
     }
 )
-"""What a layer costs besides, from the number of its nodes and its arguments."""
+"""What a layer costs besides, from the number of its nodes and its arguments, where these say more than its widths."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from forwardpass_server.core import costs
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.batch_invariant import HEIGHTS
 from forwardpass_server.core.graph import Edges, find_edges, max_held_values, merge_flops, reads_inputs
-from forwardpass_server.core.layers import Dense, Layer
+from forwardpass_server.core.layers import Dense, Layer, Operation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,9 @@ class Plan:
         edges: The edges of each layer, None for a layer that is like one of a chain; computed.
         is_chain: Whether no layer has edges; computed.
         keeps_inputs: Whether a layer reads the inputs by an edge; computed.
+        leading: The layers before the first dense one where a convolution is among them, else 0: they compute each row
+            by itself, so that their rows are not padded; computed.
+        leading_rows: How many rows of the leading layers of a chain are computed at once; computed.
         flops_per_call: What a forward pass costs beside its rows, in floating-point operations; 0 where that is little;
             computed.
     """
@@ -60,6 +64,8 @@ class Plan:
     edges: tuple[Edges | None, ...] = field(init=False, repr=False)
     is_chain: bool = field(init=False, repr=False)
     keeps_inputs: bool = field(init=False, repr=False)
+    leading: int = field(init=False, repr=False)
+    leading_rows: int = field(init=False, repr=False)
     flops_per_call: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -73,6 +79,10 @@ class Plan:
         object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "is_chain", not any(edges))
         object.__setattr__(self, "keeps_inputs", reads_inputs(edges))
+        leading = self._find_leading()
+        widest = max((max(layer.inputs, layer.outputs) for layer in leading), default=1)
+        object.__setattr__(self, "leading", len(leading))
+        object.__setattr__(self, "leading_rows", max(STEP_BYTES // (widest * self.dtype.itemsize), 1))
         steps = sum(layer.steps for layer in self.layers)
         object.__setattr__(self, "flops_per_call", costs.STEP * steps if steps >= costs.MIN_COUNTED_STEPS else 0)
         held = max_held_values(self.layers, edges, self.inputs)
@@ -101,6 +111,11 @@ class Plan:
     def flops_per_row(self) -> int:
         """The operations of one row: multiplications, additions, and what else costs as much time as they do."""
         return sum(layer.flops + merge_flops(layer) for layer in self.layers)
+
+    def _find_leading(self) -> tuple[Layer, ...]:
+        leading = tuple(takewhile(lambda layer: isinstance(layer, Operation), self.layers))
+        has_convolution = any(isinstance(layer, Operation) and layer.kind == "conv" for layer in leading)
+        return leading if has_convolution else ()
 
     def _find_max_step_rows(self, held: int) -> int:
         """Return how many rows to compute at once, given how many values of each row are held."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.batch_invariant import pad
-from forwardpass_server.core.forward import rescale, select_outputs, standardize, step_rows
+from forwardpass_server.core.forward import pad_all, rescale, select_outputs, standardize, step_rows
 from forwardpass_server.core.graph import INPUTS
 from forwardpass_server.core.layers import Dense
 from forwardpass_server.core.plan import Plan
@@ -126,9 +126,11 @@ def _compute(
     targets = {layer.name: layer for layer in target.layers} if target else {}
     layers = []
     standardized = standardize(plan, inputs)
-    values = pad(standardized, plan.row_multiple)
+    values = pad(standardized, 1 if plan.leading else plan.row_multiple)
     kept = {INPUTS: values} if plan.keeps_inputs else {}
-    for layer, edges in zip(plan.layers, plan.edges, strict=True):
+    for index, (layer, edges) in enumerate(zip(plan.layers, plan.edges, strict=True)):
+        if index == plan.leading > 0:
+            values, kept = pad_all(plan, values, kept)
         out = targets.get(layer.name)
         read = values if edges is None else edges.read(kept, values)
         z = layer.pre_activation(read, out.pre_activation if out else None)

@@ -156,3 +156,23 @@ def test_rows_and_nodes_that_are_not_there(bank: spec.NetworkSpec) -> None:
         draw_trace(trace, max_nodes=0)
     with pytest.raises(ValueError, match="at least 40"):
         draw_trace(trace).text(width=39)
+
+
+def test_a_convolution_is_drawn_by_its_windows() -> None:
+    layer = {"name": "edge", "kind": "conv", "input_shape": [1, 3], "kernel_shape": [2], "pads": [0, 1]}
+    network = spec.parse(
+        {"format": spec.FORMAT, "inputs": 3, "layers": [{**layer, "weights": [[2, 3], [4, 5]], "bias": [0.25, 0.5]}]}
+    )
+    assert "bias: 0.5" in titles(draw_network(network))
+    drawn = titles(draw_trace(trace_of(network, [[1, 10, 100]]), network=network))
+    assert "input_1 → edge_1\nweight × value: 20\nweight: 2" in drawn
+    assert "input_2 → edge_5\nweight × value: 400\nweight: 4" in drawn
+    assert "input_2 → edge_4\nweight × value: 500\nweight: 5" in drawn
+    assert "input_0 → edge_1" not in drawn
+
+
+def test_a_large_convolution_is_drawn_without_its_edges() -> None:
+    layer = {"name": "wide", "kind": "conv", "input_shape": [4, 64, 64], "kernel_shape": [5, 5]}
+    weights = [[0.5] * 100] * 4
+    network = spec.parse({"format": spec.FORMAT, "inputs": 16_384, "layers": [{**layer, "weights": weights}]})
+    assert "wide" in texts(draw_network(network))

@@ -51,6 +51,10 @@ def test_widths_follow_from_the_sources() -> None:
     assert network.parameter_count == 5
 
 
+def conv(**fields: Any) -> dict[str, Any]:
+    return {"kind": "conv", "weights": [[1, 2]], "input_shape": [1, 3], "kernel_shape": [2], **fields}
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a kind that is not one": (
         {"kind": "batchnorm"},
@@ -119,6 +123,57 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a condition": ({"kind": "elementwise", "expression": "x > 1"}, "expression", "is a condition, not a number"),
     "groups of different sizes": ({"kind": "group_softmax", "groups": 2}, "groups", "is 2; must divide the 3 values"),
     "normalized groups": ({"kind": "layer_norm", "groups": 2}, "groups", "is 2; must divide the 3 values"),
+    "no geometry": (
+        {"kind": "conv", "weights": [[1]], "kernel_shape": [1]},
+        "input_shape",
+        "is missing; must be a list",
+    ),
+    "a kernel of a fraction": (
+        conv(kernel_shape=[1.5]),
+        "kernel_shape",
+        "has at index 0 1.5; must be an integer from 1",
+    ),
+    "no stride": (conv(strides=[0]), "strides", "has at index 0 0; must be an integer from 1 to 65536"),
+    "strides of two axes": (conv(strides=[1, 1]), "strides", "has 2 numbers; must have 1, one for each axis"),
+    "pads of one side": (conv(pads=[1]), "pads", "has 1 numbers; must have 2, one before each axis of the kernel"),
+    "four axes": (
+        conv(input_shape=[3, 1, 1, 1, 1], kernel_shape=[1, 1, 1, 1], weights=[[1, 2, 3]]),
+        "kernel_shape",
+        "has 4 sizes; must have from 1 to 3",
+    ),
+    "seven axes": (conv(pads=[0] * 8), "pads", "has 8 integers; must have from 1 to 6"),
+    "pads that are a number": (conv(pads=1), "pads", "is 1; must be a list of integers"),
+    "another shape than the inputs": (
+        conv(input_shape=[1, 4]),
+        "input_shape",
+        "has 4 values together; must have 3, as",
+    ),
+    "a kernel that does not fit": (
+        conv(kernel_shape=[2], dilations=[3]),
+        "kernel_shape",
+        "spans 4 values along axis 0, which has 3 with its padding; pad the axis",
+    ),
+    "another window": (conv(weights=[[1, 2, 3]]), "weights", "has 3 numbers in each row; must have 2, one for each"),
+    "a group of half a channel": (conv(group=2, weights=[[1, 2], [3, 4]]), "group", "is 2; must divide the 1 channels"),
+    "a group of half a filter": (
+        conv(input_shape=[3, 1], kernel_shape=[1], weights=[[1]], group=3),
+        "group",
+        "is 3; must divide the 1 filters",
+    ),
+    "a bias of another length": (conv(bias=[1, 2]), "bias", "has 2 numbers; must have 1, one for each filter"),
+    "weights by node name": (conv(weights={"a": [1, 2]}), "weights", "is an object; must be a list of rows"),
+    "far too many windows": (
+        conv(input_shape=[1, 65_536], kernel_shape=[1], weights=[[1], [1]]),
+        "",
+        "has 131072 nodes; at most 65536",
+    ),
+    "far too much padding": (
+        conv(
+            pads=[60_000, 60_000, 60_000, 60_000], input_shape=[1, 1, 3], kernel_shape=[1, 2], strides=[65_536, 65_536]
+        ),
+        "pads",
+        "make 14400480003 values of a row with their padding; at most 524288",
+    ),
     "far too wide": ({"kind": "embedding", "table": [[0] * 30_000]}, "", "has 90000 nodes; at most 65536"),
 }
 
@@ -142,6 +197,39 @@ def test_faults_of_a_message() -> None:
         spec.from_message(message)
     message.layers[0].ClearField("bias")
     with pytest.raises(InvalidNetworkError, match=r"high\[1\]: is -1, which is less than the low of 0"):
+        spec.from_message(message)
+
+
+def test_a_geometry_that_is_left_out_is_the_plain_one() -> None:
+    said = conv(strides=[1], pads=[0, 0], dilations=[1], group=1)
+    short, long = spec.parse(document(conv())), spec.parse(document(said))
+    assert short == long
+    assert spec.digest(short) == spec.digest(long)
+    assert "strides" not in spec.to_json(long)
+    assert short.layers[0].settings == {
+        "input_shape": (1, 3),
+        "kernel_shape": (2,),
+        "strides": (1,),
+        "pads": (0, 0),
+        "dilations": (1,),
+        "group": 1,
+    }
+
+
+def test_too_many_products() -> None:
+    wide = conv(input_shape=[8, 8192], kernel_shape=[8192], pads=[4095, 4096], weights=np.ones((8, 65536)))
+    with pytest.raises(InvalidNetworkError, match="multiply 4294967296 times for each row in their convolutions"):
+        spec.parse(document(wide, inputs=65536))
+
+
+def test_weights_at_two_places_of_a_message() -> None:
+    message = spec.to_message(spec.parse(document(conv())))
+    message.layers[0].weights.CopyFrom(message.layers[0].conv.weights)
+    with pytest.raises(InvalidNetworkError, match=r"layers\[0\].weights: is there twice; leave out the one"):
+        spec.from_message(message)
+    message.layers[0].ClearField("weights")
+    message.layers[0].conv.strides.extend([1] * 1_000_000)
+    with pytest.raises(InvalidNetworkError, match="has 1000001 integers; must have from 1 to 6"):
         spec.from_message(message)
 
 

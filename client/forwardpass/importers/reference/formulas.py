@@ -1,6 +1,6 @@
 """The pre-activation of each layer kind for rows `x`, `(rows, inputs)`; formulas: docs/reference/layers.md."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -84,6 +84,34 @@ def _group_softmax(x: Array, groups: int) -> Array:
     return shares.reshape(x.shape)
 
 
+def _conv(
+    x: Array,
+    weights: Array,
+    bias: Array,
+    input_shape: Sequence[int],
+    kernel_shape: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    group: int,
+) -> Array:
+    axes = len(kernel_shape)
+    ends = zip(pads[:axes], pads[axes:], strict=True)
+    padded = np.pad(x.reshape(len(x), *input_shape), [(0, 0), (0, 0), *ends])
+    kernels = weights.reshape(group, len(weights) // group, input_shape[0] // group, *kernel_shape)
+    total: Any = bias.reshape(group, -1, 1)
+    for place in np.ndindex(*kernel_shape):  # the products of one place of the kernel with all windows
+        along = [slice(None), slice(None)]
+        for axis, at in enumerate(place):
+            gap, size = dilations[axis], padded.shape[axis + 2]
+            end = size - (kernel_shape[axis] - 1 - at) * gap
+            along.append(slice(at * gap, end, strides[axis]))
+        values = padded[tuple(along)].reshape(len(x), group, input_shape[0] // group, -1)
+        total = total + kernels[(Ellipsis, *place)] @ values
+    result: Array = total.reshape(len(x), -1)
+    return result
+
+
 _REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {"max": np.max, "mean": np.mean, "sum": np.sum, "min": np.min}
 )
@@ -106,6 +134,7 @@ FORMULAS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "matmul": _matmul,
         "elementwise": _elementwise,
         "group_softmax": _group_softmax,
+        "conv": _conv,
     }
 )
 """The formula of each layer kind, called with x and the arrays and settings of the layer; `elementwise` with the number

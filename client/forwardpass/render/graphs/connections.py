@@ -6,7 +6,9 @@ from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
+from forwardpass.spec.convolution import Geometry
 from forwardpass.spec.layers import KINDS
 from forwardpass.spec.network import Layer
 from forwardpass.tensors import Array
@@ -15,6 +17,10 @@ IntArray: TypeAlias = npt.NDArray[np.intp]
 
 _CHUNK: Final = 1 << 21
 """Numbers of a matrix that are looked at together, so that a large layer needs little memory."""
+
+
+_MAX_EDGES: Final = 1 << 18
+"""The most edges of a convolution that are listed."""
 
 
 class Connections(Protocol):
@@ -134,8 +140,8 @@ class Listed:
         return float(np.abs(finite).max(initial=0.0))
 
 
-def of_layer(layer: Layer, values: Array | None) -> Connections:
-    """Return the edges into a layer of a spec, which follow from its arrays, whatever its kind.
+def of_layer(layer: Layer, values: Array | None) -> Connections | None:
+    """Return the edges into a layer of a spec, which follow from its arrays; None for a convolution of too many.
 
     Args:
         layer: The layer.
@@ -144,6 +150,8 @@ def of_layer(layer: Layer, values: Array | None) -> Connections:
     """
     if layer.kind in _KINDS:
         return _KINDS[layer.kind](layer, values)
+    if layer.kind == "conv":
+        return _convolution(layer, values)
     for name, edges in _ARRAYS.items():
         if name in layer.arrays:
             return edges(layer, values)
@@ -259,6 +267,35 @@ def _parts(layer: Layer, values: Array | None) -> Listed:
     del values
     sources = np.arange(layer.inputs)
     return Listed(sources % layer.outputs, sources, np.full(layer.inputs, np.inf), layer.inputs)
+
+
+def _convolution(layer: Layer, values: Array | None) -> Connections | None:
+    """Return an edge for each weight of each node, but for those that multiply padding."""
+    geometry = Geometry(**layer.settings)
+    filters, window = layer.weights.shape
+    if layer.weights.size * geometry.positions > _MAX_EDGES:
+        return None
+    # The index of the value at each place of each window, `(window, positions)`, and -1 in the padding.
+    places = np.full(geometry.padded_shape, -1, np.intp)
+    ends = zip(geometry.pads, geometry.input_shape[1:], strict=False)
+    places[(slice(None), *(slice(before, before + size) for before, size in ends))] = np.arange(
+        geometry.inputs
+    ).reshape(geometry.input_shape)
+    axes = tuple(range(1, geometry.axes + 1))
+    windows = sliding_window_view(places, geometry.extents, axes)[
+        (
+            slice(None),
+            *(slice(None, None, stride) for stride in geometry.strides),
+            *(slice(None, None, gap) for gap in geometry.dilations),
+        )
+    ]
+    grid = np.moveaxis(windows, axes, range(-geometry.axes, 0)).reshape(geometry.group, window, geometry.positions)
+    sources = np.repeat(grid, filters // geometry.group, axis=0)  # (filters, window, positions)
+    targets = np.arange(layer.outputs).reshape(filters, 1, geometry.positions)
+    read = sources >= 0
+    sources, targets = sources[read], np.broadcast_to(targets, sources.shape)[read]
+    numbers = np.broadcast_to(layer.weights[:, :, np.newaxis], read.shape)[read].astype(np.float64)
+    return Listed(targets, sources, numbers if values is None else numbers * values[sources], layer.inputs)
 
 
 def _factors(layer: Layer) -> Array:

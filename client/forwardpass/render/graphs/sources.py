@@ -213,7 +213,7 @@ def _is_changed(metadata: Sequence[Output]) -> bool:
 
 
 def _of_layer_trace(layer: LayerTrace, row: int, spec: Layer | None, from_: tuple[str, ...]) -> LayerView:
-    bias = layer.bias if layer.bias is not None or spec is None else spec.arrays.get("bias")
+    bias = layer.bias if layer.bias is not None or spec is None else _bias_of(spec)
     return LayerView(
         name=layer.name,
         kind=layer.kind,
@@ -231,8 +231,14 @@ def _of_layer_trace(layer: LayerTrace, row: int, spec: Layer | None, from_: tupl
     )
 
 
+def _bias_of(layer: Layer) -> "Array | None":
+    """Return the bias of each node, `(nodes,)`, or None; all nodes of a filter share one."""
+    bias = layer.arrays.get("bias")
+    return None if bias is None else np.repeat(bias, layer.outputs // len(bias))
+
+
 def _of_layer(layer: "Layer | LayerInfo") -> LayerView:
-    bias: Array | None = layer.arrays.get("bias") if isinstance(layer, Layer) else None
+    bias = _bias_of(layer) if isinstance(layer, Layer) else None
     return LayerView(
         name=layer.name,
         kind=layer.kind,

@@ -11,7 +11,7 @@ from forwardpass.spec.limits import Limits
 from forwardpass.spec.names import identifier_fault
 from forwardpass.spec.network import default_names
 
-_THING_OF_AXIS: Final = {"outputs": "node", "inputs": "value that the layer reads", "keys": "key"}
+_THING_OF_AXIS: Final = {"outputs": "node", "inputs": "value that the layer reads", "keys": "key", "filters": "filter"}
 """What an axis has one number for, in words."""
 
 

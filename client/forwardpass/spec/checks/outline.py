@@ -168,12 +168,12 @@ def _read_layers(layers: Sequence[object], width: int | None, groups: Iterable[G
 def _read_layer(entries: Mapping[object, object], index: int, reads: int | None) -> LayerOutline:
     name = entries.get("name")
     weights = entries.get("weights")
-    named_rows = weights if isinstance(weights, Mapping) else {}
     nodes = _items(entries.get("nodes"))
     sources = entries.get("from")
     merge = entries.get("merge")
     word = entries.get("kind", DENSE)
     kind = word if isinstance(word, str) and word in ARRAYS else None
+    named_rows = weights if isinstance(weights, Mapping) and kind == DENSE else {}
     axes = ARRAYS[kind] if kind is not None else {}
     shapes = {key: _shape(entries[key], len(axes[key])) for key in axes if entries.get(key) is not None}
     lengths = _lengths(kind, shapes, reads)
@@ -188,7 +188,7 @@ def _read_layer(entries: Mapping[object, object], index: int, reads: int | None)
         outputs=None if kind is None else KINDS[kind].count_nodes(lengths),
         nodes=tuple(nodes if nodes is not None else named_rows),
         node_count=None if nodes is None else len(nodes),
-        named_rows=isinstance(weights, Mapping),
+        named_rows=isinstance(weights, Mapping) and kind == DENSE,
         sources=(sources,) if isinstance(sources, str) else _tuple(sources),
         listed_sources=not isinstance(sources, str),
         merge=merge if merge is None or isinstance(merge, str) else "",

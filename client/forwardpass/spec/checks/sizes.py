@@ -90,9 +90,17 @@ def _too_wide(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
                     join(path, key) if key else path,
                     f"has {_shown(count)} {things}; at most {limits.max_width} are allowed",
                 )
+        padded = layer.lengths.get("padded", 0)
+        if padded > limits.max_held:
+            what = f"make {_shown(padded)} values of a row with their padding"
+            yield join(path, "pads"), f"{what}; at most {limits.max_held} are allowed"
 
 
 def _too_heavy(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
+    products = sum((layer.outputs or 0) * layer.lengths.get("products", 0) for layer in outline.layers)
+    if products > limits.max_products:
+        what = f"multiply {_shown(products)} times for each row in their convolutions"
+        yield "spec.layers", f"{what}; at most {limits.max_products} are allowed"
     parameters = sum(map(_parameters, outline.layers))
     if parameters > limits.max_parameters:
         yield (

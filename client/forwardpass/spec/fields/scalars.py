@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 
+from forwardpass.spec import convolution
+from forwardpass.spec.convolution import MAX_AXES
 from forwardpass.spec.faults import found
 from forwardpass.spec.fields.base import Context, Problem, refuse
 from forwardpass.spec.fields.numbers import number_fault, rounded
@@ -85,6 +87,18 @@ def _count(value: object, info: "ValidationInfo[Context]") -> int:
     return value
 
 
+def _integers(least: int) -> PlainValidator:
+    """Make the check of a list of integers of a convolution's geometry."""
+
+    def check(value: object) -> tuple[int, ...]:
+        numbers = convolution.integers(value, least)
+        if isinstance(numbers, str):
+            refuse([((), numbers)])
+        return tuple(numbers)
+
+    return PlainValidator(check)
+
+
 def _tolerance(value: Any) -> float:
     fault = number_fault(value, "float64")  # whatever the network's dtype: it is no part of its arithmetic
     if fault is None and value < 0:
@@ -96,6 +110,13 @@ def _tolerance(value: Any) -> float:
 
 NUMBER: Final[Schema] = {"type": "number"}
 NUMBERS: Final[Schema] = {"type": "array", "items": NUMBER, "minItems": 1}
+
+
+def _integers_schema(least: int, shortest: int, longest: int) -> Schema:
+    number = {"type": "integer", "minimum": least, "maximum": convolution.MAX_NUMBER}
+    return {"type": "array", "items": number, "minItems": shortest, "maxItems": longest}
+
+
 _NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": DEFAULT_LIMITS.max_name_length}
 _UNIT: Final[Schema] = {"type": "string", "maxLength": DEFAULT_LIMITS.max_name_length}
 _TEXT: Final[Schema] = {"type": "string", "maxLength": DEFAULT_LIMITS.max_text_length}
@@ -124,6 +145,10 @@ Count: TypeAlias = Annotated[
     PlainValidator(_count),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": DEFAULT_LIMITS.max_width}),
 ]
+
+Shape: TypeAlias = Annotated[tuple[int, ...], _integers(1), WithJsonSchema(_integers_schema(1, 1, MAX_AXES + 1))]
+Sizes: TypeAlias = Annotated[tuple[int, ...], _integers(1), WithJsonSchema(_integers_schema(1, 1, MAX_AXES))]
+Pads: TypeAlias = Annotated[tuple[int, ...], _integers(0), WithJsonSchema(_integers_schema(0, 2, 2 * MAX_AXES))]
 Epsilon: TypeAlias = Annotated[
     float,
     _number_that(lambda number: number > 0, "greater than 0"),

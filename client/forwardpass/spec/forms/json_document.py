@@ -16,7 +16,7 @@ from forwardpass.spec.faults import Faults
 from forwardpass.spec.feature_kinds import REFUSE
 from forwardpass.spec.fields.document import FORMAT
 from forwardpass.spec.forms.json_text import read_json
-from forwardpass.spec.layers import default_settings
+from forwardpass.spec.layers import own_settings
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 from forwardpass.spec.network import (
     DENSE,
@@ -140,7 +140,7 @@ def _layer(layer: Layer, before: str, *, numbers: bool) -> dict[str, Any]:
             "from": [] if layer.from_ == (before,) else list(layer.from_),
             "merge": layer.merge,
         }
-    ) | {key: value for key, value in layer.settings.items() if default_settings(layer.kind).get(key) != value}
+    ) | own_settings(layer.kind, layer.settings)
 
 
 def _activation(activation: Activation) -> str | dict[str, Any]:

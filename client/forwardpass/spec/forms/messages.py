@@ -1,6 +1,7 @@
 """Convert specs to the message `forwardpass.v1.NetworkSpec` and back. Reading does not copy the bytes of tensors."""
 
 import re
+from collections.abc import MutableSequence
 from typing import Any, Final, cast
 
 from forwardpass.errors import DtypeMismatchError, Fault, InvalidNetworkError, InvalidTensorError
@@ -181,7 +182,10 @@ def _operation(path: str, message: network_pb2.Layer, limits: Limits, faults: Fa
     kind = message.WhichOneof("operation")
     said: list[tuple[str, Any]] = [(key, getattr(message, key)) for key in ARRAYS[DENSE] if message.HasField(key)]
     if kind is not None:
-        said += [(field.name, value) for field, value in getattr(message, kind).ListFields()]
+        own = [(field.name, value) for field, value in getattr(message, kind).ListFields()]
+        for key in {key for key, _ in said} & {key for key, _ in own}:
+            faults.add(f"{path}.{key}", f"is there twice; leave out the one that is not in `{kind}`")
+        said += [(key, list(value) if isinstance(value, MutableSequence) else value) for key, value in own]
     axes = {**ARRAYS[DENSE], **ARRAYS[kind or DENSE]}
     document = {
         key: _tensor(f"{path}.{key}", value, len(axes[key]), limits, faults) if key in axes else value

@@ -1,0 +1,116 @@
+"""Convolutions and pools: in blocks, beside other rows, with and without padding, and how much memory they hold."""
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from forwardpass import spec
+from forwardpass_server.core import Plan, convolution, forward, trace
+from forwardpass_server.core.pooling import pool
+from forwardpass_server.registry.compile import compile_plan
+
+from tests.support.random_layers import pre_activations, random_layer
+
+
+def plan_of(inputs: int, *layers: dict[str, Any], dtype: str = "float32") -> Plan:
+    return compile_plan(spec.parse({"format": spec.FORMAT, "dtype": dtype, "inputs": inputs, "layers": list(layers)}))
+
+
+def small_network(rng: np.random.Generator) -> list[dict[str, Any]]:
+    """A LeNet of 12 x 12 places: two convolutions, two pools, and a dense layer."""
+
+    def numbers(*shape: int) -> Any:
+        return rng.standard_normal(shape).astype(np.float32) / 4
+
+    shared = {"kind": "conv", "kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "activation": "relu"}
+    return [
+        {"name": "one", **shared, "input_shape": [1, 12, 12], "weights": numbers(4, 9), "bias": numbers(4)},
+        {"name": "half", "kind": "pool", "windows": grid(4, 12, 2, 2), "reduce": "max"},
+        {"name": "two", **shared, "input_shape": [4, 6, 6], "weights": numbers(6, 18), "group": 2},
+        {"name": "mean", "kind": "pool", "windows": grid(6, 6, 3, 3), "reduce": "mean"},
+        {"name": "last", "weights": numbers(5, 24), "activation": "softmax"},
+    ]
+
+
+def grid(channels: int, size: int, kernel: int, stride: int) -> Any:
+    """The windows of a pool over squares, `(outputs, kernel * kernel)`."""
+    places = np.arange(channels * size * size).reshape(channels, size, size)
+    starts = range(0, size - kernel + 1, stride)
+    parts = [places[:, row : row + kernel, column : column + kernel] for row in starts for column in starts]
+    return np.stack([part.reshape(channels, -1) for part in parts], axis=1).reshape(-1, kernel * kernel)
+
+
+@pytest.mark.parametrize("numbers", [1, 7, 100])
+def test_blocks_of_positions_give_the_same_values(monkeypatch: pytest.MonkeyPatch, numbers: int) -> None:
+    monkeypatch.setattr(convolution, "MAX_COLUMN_NUMBERS", numbers)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        reads = int(rng.choice([12, 24, 30, 64]))
+        layer = random_layer(rng, "conv", reads, "float64", widest=100)
+        network = spec.parse({"format": spec.FORMAT, "inputs": reads, "layers": [layer]})
+        plan = compile_plan(network)
+        rows = rng.standard_normal((5, reads))
+        expected = [pre_activations(network.layers[0], row) for row in rows.tolist()]
+        np.testing.assert_allclose(forward(plan, rows), expected, rtol=1e-12, atol=1e-12)
+        # The gradient is linear, and each row of this one is a row of the Jacobian.
+        outputs = np.eye(plan.outputs)
+        gradient = plan.layers[0].pre_activation_gradient(outputs, np.zeros((plan.outputs, reads)))
+        bias = forward(plan, np.zeros((1, reads)))
+        np.testing.assert_allclose(rows @ gradient.T + bias, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_rows_have_the_same_bits_alone_together_and_traced() -> None:
+    rng = np.random.default_rng(3)
+    plan = plan_of(144, *small_network(rng))
+    assert (plan.leading, plan.leading_rows > 1) == (4, True)
+    rows = rng.standard_normal((2 * plan.leading_rows + 3, 144)).astype(np.float32)
+    together = forward(plan, rows)
+    for count in (1, 2, 3, 17):
+        assert np.array_equal(forward(plan, rows[:count]), together[:count])
+        traced = trace(plan, rows[-count:])
+        assert np.array_equal(traced.outputs, together[-count:])
+        assert [len(layer.activation) for layer in traced.layers] == [count] * 5
+
+
+def test_a_graph_is_padded_from_its_first_dense_layer_on() -> None:
+    rng = np.random.default_rng(4)
+    one, half, two, mean, last = small_network(rng)
+    side = {"name": "side", "from": "half", "weights": rng.standard_normal((24, 144)).astype(np.float32)}
+    both = {"name": "both", "from": ["side", "mean", "half_again"], "merge": "concatenate", "kind": "dropout"}
+    again = {"name": "half_again", "from": "half", "kind": "dropout"}
+    end = {**last, "weights": rng.standard_normal((5, 192)).astype(np.float32)}
+    plan = plan_of(144, one, half, two, mean, side, again, both, end)
+    assert plan.leading == 4
+    rows = rng.standard_normal((33, 144)).astype(np.float32)
+    together = forward(plan, rows)
+    for count in (1, 2, 5):
+        assert np.array_equal(forward(plan, rows[:count]), together[:count])
+        assert np.array_equal(trace(plan, rows[:count]).outputs, together[:count])
+
+
+def test_a_large_window_at_many_positions_holds_little_memory() -> None:
+    layer = {"kind": "conv", "input_shape": [1, 8192], "kernel_shape": [2048], "weights": np.ones((1, 2048))}
+    plan = plan_of(8192, layer)  # 48 MiB if all windows were copied
+    rows = np.ones((1, 8192), np.float32)
+    tracemalloc.start()
+    outputs = forward(plan, rows)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (outputs == 2048).all()
+    assert held < 4 * 2**20
+
+
+@pytest.mark.parametrize("reduce", ["max", "mean", "sum", "min"])
+def test_pools_of_a_grid_and_of_any_windows(reduce: str) -> None:
+    rng = np.random.default_rng(5)
+    some = [rng.integers(0, 30, (int(rng.integers(1, 6)), int(rng.integers(1, 12)))) for _ in range(30)]
+    grids = [grid(3, 6, 3, 2), grid(2, 4, 2, 2), grid(1, 5, 1, 2), grid(2, 12, 10, 2), grid(4, 7, 7, 7)]
+    for windows in [*some, *grids, grids[0][::-1], grids[1][:, ::-1], rng.permutation(grids[0])]:
+        values = rng.standard_normal((7, int(windows.max()) + 1))
+        compute = pool(windows=windows.astype(float), reduce=reduce)
+        found = compute(values)
+        np.testing.assert_allclose(found, getattr(np, reduce)(values[:, windows], axis=2), rtol=1e-13, atol=1e-13)
+        assert not np.shares_memory(found, values)
+        for count in (0, 1, 3):
+            assert np.array_equal(compute(values[:count]), found[:count])
