@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -114,6 +115,11 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL)
     threadpool_limits(settings.blas_threads, user_api="blas")
     guard = Guard.from_file(settings.tokens_file, declared_scopes(SERVICES) | HEALTH_SCOPES)
+    if guard.knows_certificates and settings.tls_client_ca is None:
+        raise BadSettingsError(
+            f"the tokens file {settings.tokens_file} names certificates of clients; set tls_client_ca to the "
+            "authorities that sign them, or remove those lines"
+        )
     credentials = _credentials(settings)
     store = SqlStore(settings.database, connect_timeout=settings.database_connect_timeout)
     try:
@@ -137,7 +143,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 
 def _check_exposure(settings: Settings) -> None:
     """Warn of addresses at which everybody may do everything, or refuse them."""
-    if settings.tokens_file is not None or not settings.exposed:
+    if settings.tokens_file is not None or settings.tls_client_ca is not None or not settings.exposed:
         return
     where = " and ".join(f"{address} (setting {name})" for name, address in settings.exposed.items())
     sentence = f"other machines can reach {where}, and calls need no token: everyone who reaches it may do everything"
@@ -317,6 +323,7 @@ def _rest(
         settings.rest_listen,
         certificate=settings.tls_certificate,
         key=settings.tls_key,
+        client_ca=settings.tls_client_ca,
         max_connections=usable_connections(settings.max_connections),
     )
 
@@ -332,6 +339,7 @@ def _view(settings: Settings, server: Server) -> "ViewServer | None":
         name="",
         certificate=settings.tls_certificate,
         key=settings.tls_key,
+        client_ca=settings.tls_client_ca,
         limits=ViewLimits(max_request_bytes=settings.max_request_bytes, max_bytes=settings.memory.page),
         start_thread=lower_priority,
     )
@@ -365,8 +373,16 @@ def _metrics(
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
+    authorities = None
     try:
         pair = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
+        if settings.tls_client_ca is not None:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(settings.tls_client_ca)
+            authorities = settings.tls_client_ca.read_bytes()
+    except ssl.SSLError:
+        raise BadSettingsError(
+            f"setting tls_client_ca is {settings.tls_client_ca}: the file has no certificates in PEM"
+        ) from None
     except OSError as error:
         raise BadSettingsError(f"a TLS file cannot be read: {error}") from None
-    return grpc.ssl_server_credentials([pair])
+    return grpc.ssl_server_credentials([pair], authorities, require_client_auth=authorities is not None)

@@ -92,6 +92,11 @@ class Settings(BaseSettings):
     )
     tls_certificate: Path | None = Field(None, description="PEM file of the server's certificate chain; enables TLS.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities that sign the certificates of clients; then a client needs such a "
+        "certificate, and the tokens file may name it (docs/explanation/security.md). Needs `tls_certificate`.",
+    )
     call_timeout: Annotated[float, Gt(0)] = Field(
         300.0,
         description="Seconds after which a unary call ends, if the deadline of its caller is later.",
@@ -254,6 +259,8 @@ def load(flags: dict[str, Any]) -> Settings:
         raise BadSettingsError(f"the settings cannot be read: {error}") from None
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise BadSettingsError("settings tls_certificate and tls_key must be set together; only one of them is set")
+    if settings.tls_client_ca is not None and settings.tls_certificate is None:
+        raise BadSettingsError("setting tls_client_ca needs TLS; set tls_certificate and tls_key too")
     return settings
 
 

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from ssl import SSLError
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -42,6 +42,7 @@ class HttpServer:
         *,
         certificate: Path | None = None,
         key: Path | None = None,
+        client_ca: Path | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
@@ -52,12 +53,18 @@ class HttpServer:
             address: Where to listen, `HOST:PORT`.
             certificate: The file of the certificate chain, PEM; None without TLS.
             key: The file of its private key, PEM; None without TLS.
+            client_ca: The file of the authorities that sign the certificates which clients need, PEM; None if they
+                need none.
             headers: Headers of every response, also of those to requests that are not HTTP.
             max_connections: Connections at once; one address may have half of them.
         """
         self._app = app
         self._address = address
-        self._tls = {} if certificate is None or key is None else {"ssl_certfile": certificate, "ssl_keyfile": key}
+        self._tls: dict[str, Any] = {}
+        if certificate is not None and key is not None:
+            self._tls = {"ssl_certfile": certificate, "ssl_keyfile": key}
+            if client_ca is not None:
+                self._tls |= {"ssl_ca_certs": str(client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
         self._headers = headers
         self._max_connections = max_connections
 
@@ -80,11 +87,11 @@ class HttpServer:
             server_header=False,
             headers=[*self._headers.items()],
             timeout_keep_alive=IDLE_SECONDS,
-            **self._tls,  # type: ignore[arg-type] # the two files
+            **self._tls,
         )
         try:
             config.load()
-        except (OSError, SSLError) as error:
+        except (OSError, ssl.SSLError) as error:
             raise ListenError(f"cannot listen on {self._address}: the TLS files cannot be used: {error}") from None
         listener = _bind(self._address)
         self._server = _Server(config, listener, self._max_connections)

@@ -40,6 +40,7 @@ class ViewServer:
         name: str,
         certificate: Path | None = None,
         key: Path | None = None,
+        client_ca: Path | None = None,
         limits: ViewLimits = DEFAULT_LIMITS,
         start_thread: Callable[[], None] = _nothing,
     ) -> None:
@@ -51,6 +52,8 @@ class ViewServer:
             name: That server's address as the page says it.
             certificate: The file of the certificate chain, PEM; None without TLS.
             key: The file of its private key, PEM; None without TLS.
+            client_ca: The file of the authorities that sign the certificates which browsers need, PEM; None if they
+                need none.
             limits: What requests may hold.
             start_thread: Called by each thread that converts messages, when it starts.
         """
@@ -62,7 +65,9 @@ class ViewServer:
             limits=limits,
             start_thread=start_thread,
         )
-        self._server = HttpServer(self._app, address, certificate=certificate, key=key, headers=HEADERS)
+        self._server = HttpServer(
+            self._app, address, certificate=certificate, key=key, client_ca=client_ca, headers=HEADERS
+        )
 
     async def start(self) -> str:
         """Listen; return the URL with the real port.

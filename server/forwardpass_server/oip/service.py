@@ -109,7 +109,7 @@ class InferenceService:
         self, request: v2.ModelStatisticsRequest, call: RpcContext
     ) -> v2.ModelStatisticsResponse:
         """Return the statistics of one version, of all versions of a network, or of all."""
-        wanted = self._guard.network_filter(call.token)
+        wanted = self._guard.network_filter(call.credential)
         return await asyncio.to_thread(self._statistics, request.name, request.version, wanted)
 
     async def repository_index(
@@ -117,7 +117,7 @@ class InferenceService:
     ) -> v2.RepositoryIndexResponse:
         """List all versions, or only those that are ready."""
         repository.check_repository(request.repository_name)
-        wanted = self._guard.network_filter(call.token)
+        wanted = self._guard.network_filter(call.credential)
         return await asyncio.to_thread(repository.index, self._registry, ready=request.ready, wanted=wanted)
 
     async def repository_model_load(
@@ -181,7 +181,7 @@ class InferenceService:
                 INFER,
                 request.SerializeToString(),
                 request_id=call.request_id,
-                token=call.token,
+                credential=call.credential,
                 peer=call.peer,
                 expires=call.expires,
                 in_stream=True,

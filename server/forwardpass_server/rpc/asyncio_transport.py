@@ -9,6 +9,7 @@ from math import inf
 
 from forwardpass_server.memory import Unsent
 from forwardpass_server.rpc.auth import Guard
+from forwardpass_server.rpc.context import Credential
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.serving import BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
 
@@ -19,7 +20,7 @@ class _Call:
 
     response: "asyncio.Future[RawResponse]"
     request_id: str
-    token: str | None
+    credential: Credential
     peer: str
 
 
@@ -52,18 +53,18 @@ class AsyncioTransport:
         data: bytes,
         *,
         request_id: str,
-        token: str | None,
+        credential: Credential,
         peer: str,
         expires: float = inf,
         in_stream: bool = False,
     ) -> bytes:
-        """Make a call, whose token was found to allow its method, and wait for the response.
+        """Make a call, whose caller was found to be allowed its method, and wait for the response.
 
         Args:
             method: The method.
             data: The serialized request.
             request_id: The id of the call.
-            token: The token of the caller.
+            credential: What says who the caller is.
             peer: Where the call came from.
             expires: When the caller stops waiting, in seconds of `time.monotonic()`.
             in_stream: Whether it is one request of a stream, which counts as a call of its own.
@@ -72,11 +73,11 @@ class AsyncioTransport:
             Exception: The error that the response is.
         """
         if in_stream:
-            self._guard.count_request(token)
-        call = _Call(self._loop.create_future(), request_id, token, peer)
+            self._guard.count_request(credential)
+        call = _Call(self._loop.create_future(), request_id, credential, peer)
         if not self._gathered:
             self._loop.call_soon(self._flush)
-        method = self._guard.method_for(method, token)
+        method = self._guard.method_for(method, credential)
         self._gathered.append(RawRequest(method, data, expires, call, arrived=time.monotonic()))
         try:
             response = await call.response
@@ -85,7 +86,7 @@ class AsyncioTransport:
             raise
         if isinstance(response, bytes):
             return response
-        raise self._guard.without_names(response, token)
+        raise self._guard.without_names(response, credential)
 
     def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
         """Send responses, from any thread."""
@@ -96,13 +97,13 @@ class AsyncioTransport:
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of the requests in a request."""
-        shown = self._guard.without_names(error, request.key.token)
+        shown = self._guard.without_names(error, request.key.credential)
         status: bytes = self.error_mapper.map(shown, request.key.request_id).status.SerializeToString()
         return status
 
     def caller_of(self, request: RawRequest) -> str:
         """Return who sent a request: a token, else an address."""
-        return self._guard.caller(request.key.token, request.key.peer)
+        return self._guard.caller(request.key.credential, request.key.peer)
 
     def _flush(self) -> None:
         # A caller who no longer waits has cancelled its future; its rows are not computed.

@@ -1,9 +1,9 @@
-"""Authorization: bearer tokens with scopes and limits, kept as hashes.
+"""Authorization: bearer tokens, kept as hashes, and client certificates, with scopes and limits.
 
-Without a tokens file every call is allowed. With one, a call needs a token that has the scope of its method,
-which the protos declare (`protos/forwardpass/v1/options.proto`). A method without a scope is denied. A token may be
-limited to some networks; then it allows no call that names another one, whether there is such a network or not, and
-lists show only those. Names of networks are shown to callers with the scope `read` only.
+Without a tokens file every call is allowed. With one, a call needs a token or certificate that has the scope of its
+method, which the protos declare (`protos/forwardpass/v1/options.proto`). A method without a scope is denied. A token
+may be limited to some networks; then it allows no call that names another one, whether there is such a network or not,
+and lists show only those. Names of networks are shown to callers with the scope `read` only.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from forwardpass.errors import (
 )
 from forwardpass.method_options import path_of, scope_of
 
+from forwardpass_server.rpc.context import Credential
 from forwardpass_server.rpc.tokens_file import Token, read_tokens
 from forwardpass_server.serving import Method
 
@@ -49,6 +50,7 @@ class Guard:
             scopes: The scope that each method needs, by its path; a method without one is denied.
         """
         self._tokens = tokens
+        self._by_identity = {token.key: token for token in tokens or () if isinstance(token.key, str)}
         self._scopes = scopes
         # The methods of tokens that are limited to some networks.
         self._limited: dict[tuple[Method, Token], Method] = {}
@@ -64,11 +66,16 @@ class Guard:
         return self._tokens is not None
 
     @property
+    def knows_certificates(self) -> bool:
+        """Whether there are callers who are known by their certificates."""
+        return bool(self._by_identity)
+
+    @property
     def weights(self) -> dict[str, float]:
         """The weights of callers, as `caller` names them; those of all others are 1."""
         return {_caller(token): token.weight for token in self._tokens or ()}
 
-    def check(self, method: str, token: str | None) -> None:
+    def check(self, method: str, credential: Credential) -> None:
         """Admit a call that its token allows, and count it.
 
         Raises:
@@ -80,61 +87,61 @@ class Guard:
             return
         scope = self._scopes.get(method)
         if scope != OPEN:
-            known = self._with_scope(scope, method, token)
+            known = self._with_scope(scope, method, credential)
             if known.quota is not None:
                 _count(known)
 
-    def check_health(self, method: str, network: str, token: str | None) -> None:
+    def check_health(self, method: str, network: str, credential: Credential) -> None:
         """Admit a call that learns whether there is a network; raises as `check_network` and `check` do."""
         if self._tokens is not None:
-            _check_network(self._with_scope(READ, method, token), method, network)
+            _check_network(self._with_scope(READ, method, credential), method, network)
 
-    def check_network(self, method: str, network: str, token: str | None) -> None:
+    def check_network(self, method: str, network: str, credential: Credential) -> None:
         """Admit a call of a network, whose token allows the method; an empty name is for the method to judge.
 
         Raises:
             PermissionDeniedError: The token is limited to other networks.
         """
-        known = self._find(token)
+        known = self._find(credential)
         if known is not None and network:
             _check_network(known, method, network)
 
-    def network_filter(self, token: str | None) -> Callable[[str], bool] | None:
+    def network_filter(self, credential: Credential) -> Callable[[str], bool] | None:
         """Return a function that says which networks a caller may see in lists; None if all."""
-        known = self._find(token)
+        known = self._find(credential)
         return None if known is None or known.networks is None else known.allows
 
-    def count_request(self, token: str | None) -> None:
+    def count_request(self, credential: Credential) -> None:
         """Count a request of a stream, whose call was admitted.
 
         Raises:
             QuotaExceededError: The token has made too many calls.
         """
-        known = self._find(token)
+        known = self._find(credential)
         if known is not None and known.quota is not None:
             _count(known)
 
-    def caller(self, token: str | None, peer: str) -> str:
+    def caller(self, credential: Credential, peer: str) -> str:
         """Return who makes a call, as far as the server's time is shared: a token, else an address."""
-        known = self._find(token)
+        known = self._find(credential)
         return peer.rpartition(":")[0] if known is None else _caller(known)
 
-    def without_names(self, error: Exception, token: str | None) -> Exception:
+    def without_names(self, error: Exception, credential: Credential) -> Exception:
         """Return an error as a caller may see it: names of other networks are for callers who may list them."""
         if self._tokens is None or not isinstance(error, NetworkNotFoundError) or not error.facts.get("nearest"):
             return error
-        known = self._find(token)
+        known = self._find(credential)
         if known is not None and READ in known.scopes and all(map(known.allows, error.facts["nearest"].split(", "))):
             return error
         message, _, _ = error.message.rpartition("; did you mean")
         facts: dict[str, Any] = {**error.facts, "nearest": ""}
         return NetworkNotFoundError(message, **facts)
 
-    def method_for(self, method: Method, token: str | None) -> Method:
+    def method_for(self, method: Method, credential: Credential) -> Method:
         """Return a method as it is for a caller who may call it: of all networks or some, with layers or without."""
         if self._tokens is None:
             return method.with_layer_access or method
-        known = self._find(token)
+        known = self._find(credential)
         if method.with_layer_access is not None and known is not None and TRACE in known.scopes:
             method = method.with_layer_access
         if known is None or known.networks is None:
@@ -145,11 +152,17 @@ class Guard:
             limited = self._limited.setdefault((method, known), method.limited_by(check))
         return limited
 
-    def _with_scope(self, scope: str | None, method: str, token: str | None) -> Token:
-        known = self._find(token)
+    def _with_scope(self, scope: str | None, method: str, credential: Credential) -> Token:
+        known = self._find(credential)
         if known is None:
             raise UnauthenticatedError(
-                "a token is needed: send the metadata `authorization: Bearer TOKEN`", method=method
+                "a token is needed: send the metadata `authorization: Bearer TOKEN`"
+                + (
+                    f", or let the tokens file name the certificate {credential[0]}"
+                    if type(credential) is tuple
+                    else ""
+                ),
+                method=method,
             )
         if scope not in known.scopes:
             raise PermissionDeniedError(
@@ -160,14 +173,16 @@ class Guard:
             )
         return known
 
-    def _find(self, token: str | None) -> Token | None:
-        if not token or self._tokens is None:
+    def _find(self, credential: Credential) -> Token | None:
+        if not credential or self._tokens is None:
             return None
-        digest = hashlib.sha256(token.encode()).digest()
+        if isinstance(credential, tuple):
+            return next(filter(None, map(self._by_identity.get, credential)), None)
+        digest = hashlib.sha256(credential.encode()).digest()
         found = None
         for known in self._tokens:
             # Every entry is compared, so that the time says nothing about which one matched.
-            if hmac.compare_digest(known.sha256, digest):
+            if isinstance(known.key, bytes) and hmac.compare_digest(known.key, digest):
                 found = known
         return found
 

@@ -2,14 +2,23 @@
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import grpc.aio
 
 REQUEST_ID = "x-request-id"
+
+Credential: TypeAlias = str | tuple[str, ...] | None
+"""What says who a caller is: its token; or, if it sends none, the identities of its certificate, as
+`identities_of` returns them; or None."""
+
+_IDENTITIES: Final = {"uri": "peer_uri", "dns": "peer_dns"}
+"""The kinds of identities in the SAN extension of a certificate, and gRPC's names of them."""
+_SAN: Final = "x509_subject_alternative_name"
+_COMMON_NAME: Final = "x509_common_name"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +28,7 @@ class RpcContext:
     Attributes:
         method: The full name, for example `/forwardpass.v1.PredictionService/Predict`.
         request_id: The caller's `x-request-id`, or a new one.
-        token: The bearer token, or None.
+        credential: What says who the caller is.
         peer: Where the call came from, as gRPC writes it: `ipv4:192.0.2.1:50000`.
         streaming: Whether the call may stay open: then no server's deadline applies.
         expires: When the caller's deadline passes, in seconds of `time.monotonic()`; or infinity.
@@ -28,7 +37,7 @@ class RpcContext:
 
     method: str
     request_id: str
-    token: str | None
+    credential: Credential
     peer: str = ""
     streaming: bool = False
     expires: float = inf
@@ -42,7 +51,7 @@ class RpcContext:
         return cls(
             method=method,
             request_id=request_id,
-            token=token,
+            credential=token or identities_of(context.auth_context()),
             peer=context.peer(),
             streaming=streaming,
             expires=inf if remaining is None else time.monotonic() + remaining,
@@ -61,3 +70,20 @@ def read_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[str, str
         elif key == "authorization" and isinstance(value, str) and value[:7].lower() == "bearer ":
             token = value[7:].strip()
     return request_id or secrets.token_hex(8), token
+
+
+def identities_of(auth_context: Mapping[str, Iterable[bytes]]) -> tuple[str, ...] | None:
+    """Return the identities of a client certificate that was verified, or None if there is no certificate.
+
+    Args:
+        auth_context: What gRPC tells of the connection.
+
+    Returns:
+        The names in its SAN extension as `uri:NAME` and `dns:NAME`, or else its common name as `cn:NAME`. The
+        kinds are kept apart, since a certificate authority may check one of them and not another.
+    """
+    if auth_context.get(_SAN):
+        names = {kind: auth_context.get(key, ()) for kind, key in _IDENTITIES.items()}
+    else:
+        names = {"cn": auth_context.get(_COMMON_NAME, ())}
+    return tuple(f"{kind}:{name.decode(errors='replace')}" for kind, some in names.items() for name in some) or None

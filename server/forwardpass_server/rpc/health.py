@@ -17,7 +17,7 @@ from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthChec
 from forwardpass_server.registry import Registry
 from forwardpass_server.rpc.auth import OPEN, Guard
 from forwardpass_server.rpc.broadcast import Broadcast
-from forwardpass_server.rpc.context import RpcContext
+from forwardpass_server.rpc.context import Credential, RpcContext
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
@@ -74,8 +74,8 @@ class Health:
         ready = latest.in_service and not self._registry.is_damaged(latest)
         return SERVING if self.serving and ready else NOT_SERVING
 
-    def respond(self, request: bytes, token: str | None) -> bytes:
-        """Respond to a serialized HealthCheckRequest of a caller with a token, in any thread.
+    def respond(self, request: bytes, credential: Credential) -> bytes:
+        """Respond to a serialized HealthCheckRequest of a caller, in any thread.
 
         Raises:
             MalformedRequestError: It is not a valid message.
@@ -87,7 +87,7 @@ class Health:
             service = HealthCheckRequest.FromString(request).service
         except DecodeError:
             raise MalformedRequestError("the request is not a valid HealthCheckRequest", method=CHECK) from None
-        self._check_access(service, CHECK, token)
+        self._check_access(service, CHECK, credential)
         state = self.state(service)
         if state is None:
             raise NetworkNotFoundError(
@@ -99,11 +99,11 @@ class Health:
 
     async def check(self, request: HealthCheckRequest, call: RpcContext) -> HealthCheckResponse:
         """Respond once."""
-        return HealthCheckResponse.FromString(self.respond(request.SerializeToString(), call.token))
+        return HealthCheckResponse.FromString(self.respond(request.SerializeToString(), call.credential))
 
     async def watch(self, request: HealthCheckRequest, call: RpcContext) -> AsyncIterator[HealthCheckResponse]:
         """Respond now and at each change; end when the server drains."""
-        self._check_access(request.service, WATCH, call.token)
+        self._check_access(request.service, WATCH, call.credential)
         sent = None
         with self._broadcast.listen() as listener:
             while True:
@@ -123,6 +123,6 @@ class Health:
             response.statuses[name].status = self.state(name)
         return cast("Message", response)
 
-    def _check_access(self, service: str, method: str, token: str | None) -> None:
+    def _check_access(self, service: str, method: str, credential: Credential) -> None:
         if service.startswith(NETWORK_PREFIX):
-            self._guard.check_health(method, service.removeprefix(NETWORK_PREFIX), token)
+            self._guard.check_health(method, service.removeprefix(NETWORK_PREFIX), credential)

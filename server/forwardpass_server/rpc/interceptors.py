@@ -130,11 +130,11 @@ def authorization(guard: Guard) -> Interceptor:
 
     @asynccontextmanager
     async def around(call: RpcContext) -> AsyncIterator[None]:
-        guard.check(call.method, call.token)
+        guard.check(call.method, call.credential)
         try:
             yield
         except NetworkNotFoundError as error:
-            raise guard.without_names(error, call.token) from None
+            raise guard.without_names(error, call.credential) from None
 
     return around
 

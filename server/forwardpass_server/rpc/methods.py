@@ -67,7 +67,7 @@ class Service:
             return function
 
         def checked(request: Message, call: RpcContext) -> Any:
-            guard.check_network(call.method, getattr(request, network_field), call.token)
+            guard.check_network(call.method, getattr(request, network_field), call.credential)
             return function(request, call)
 
         return checked
@@ -122,7 +122,7 @@ def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around)
                     method,
                     request,
                     request_id=call.request_id,
-                    token=call.token,
+                    credential=call.credential,
                     peer=call.peer,
                     expires=call.expires,
                 )

@@ -91,7 +91,7 @@ class NetworkService:
         if first is None or first.WhichOneof("part") != "header":
             raise _invalid("header", "is missing; the first message of an upload has the header")
         header = first.header
-        self._guard.check_network(call.method, header.network, call.token)
+        self._guard.check_network(call.method, header.network, call.credential)
         spec.check_name(header.network)
         if not 0 < header.size_bytes <= self._limits.max_network_bytes:
             raise QuotaExceededError(
@@ -189,7 +189,7 @@ class NetworkService:
         after = _read_token(request.page_token)
         size = _page_size(request.page_size)
         snapshot = await snapshot_at_revision(self._registry, request.min_revision)
-        wanted = self._guard.network_filter(call.token)
+        wanted = self._guard.network_filter(call.credential)
 
         def read() -> v1.ListNetworksResponse:
             networks = snapshot.list_networks(after=after, limit=size + 1, wanted=wanted)
@@ -356,7 +356,7 @@ class NetworkService:
         self, request: v1.WatchNetworksRequest, call: RpcContext
     ) -> AsyncIterator[v1.WatchNetworksResponse | bytes]:
         """Send every network, then each that changes; a slow watcher gets the latest states only."""
-        allows = self._guard.network_filter(call.token)
+        allows = self._guard.network_filter(call.credential)
 
         def wanted(name: str) -> bool:
             return name.startswith(request.name_prefix) and (allows is None or allows(name))

@@ -43,7 +43,7 @@ class PredictionService:
                 PREDICT,
                 request.request.SerializeToString(),
                 request_id=call.request_id,
-                token=call.token,
+                credential=call.credential,
                 peer=call.peer,
                 expires=call.expires,
                 in_stream=True,

@@ -1,8 +1,9 @@
 """The tokens file: who may call the server, and what each of them may do.
 
-A line has the SHA-256 of a token, its scopes and, if it is limited, options:
+A line has the SHA-256 of a token or an identity of a client certificate, scopes and, for limits, options:
 
     9f86d0...f00a08 predict,trace name=reporting networks=fraud-*,churn calls_per_second=200 weight=2
+    spiffe://bank/reporting predict,read
 """
 
 import re
@@ -24,6 +25,8 @@ MAX_WEIGHT: Final = 100.0
 MAX_CALLS_PER_SECOND: Final = 1e6
 
 _SHA256: Final = re.compile("[0-9a-fA-F]{64}")
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_IDENTITY: Final = re.compile(r"(dns|cn):\S+")
 _NAME: Final = re.compile("[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _PATTERN: Final = re.compile("[a-z0-9._*-]{1,63}")
 
@@ -34,18 +37,18 @@ class TokensFileError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Token:
-    """One line of the tokens file: the SHA-256 of a token, and what it allows.
+    """One line of the tokens file: a token or certificate, and what it allows.
 
     Attributes:
-        sha256: The SHA-256.
+        key: The SHA-256 of a token; or an identity of a certificate: `uri:NAME`, `dns:NAME` or `cn:NAME`.
         scopes: The scopes of the methods that may be called.
-        name: The name in errors, in metrics and in the log; the first digits of the SHA-256 if the line has none.
+        name: The name in errors; if the line has none, the first digits of the SHA-256, or the identity.
         networks: Matches the names of the networks that may be called; None if all may be.
         quota: Counts the calls; None if there is no limit.
         weight: The share of the server's time, compared with that of other callers.
     """
 
-    sha256: bytes
+    key: bytes | str
     scopes: frozenset[str]
     name: str
     networks: re.Pattern[str] | None = None
@@ -82,7 +85,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
             _check_unlike(token, lines_of)
         except _WrongLineError as error:
             raise TokensFileError(f"{path}:{number}: {error}") from None
-        lines_of |= dict.fromkeys((token.sha256, token.name), number)
+        lines_of |= dict.fromkeys((token.key, token.name), number)
         tokens.append(token)
     return tuple(tokens)
 
@@ -92,17 +95,19 @@ class _WrongLineError(Exception):
 
 
 def _token(line: str) -> Token:
-    digest, *fields = line.split()
-    if not _SHA256.fullmatch(digest) or not fields:
+    credential, *fields = line.split()
+    key = _key(credential)
+    if key is None or not fields:
         raise _WrongLineError(
-            "must be the SHA-256 of a token (64 hexadecimal digits), its scopes, and options like networks=NAME"
+            "must be the SHA-256 of a token (64 hexadecimal digits) or the identity of a certificate (URI, dns:NAME "
+            "or cn:NAME), its scopes, and options like networks=NAME"
         )
     scopes = frozenset(fields[0].split(","))
     if unknown := sorted(scopes - {*SCOPES}):
         raise _WrongLineError(
             f"unknown scope {unknown[0]!r}; known are {', '.join(SCOPES)}, separated by commas without spaces"
         )
-    options: dict[str, Any] = {"name": digest[:16].lower()}
+    options: dict[str, Any] = {"name": credential if isinstance(key, str) else credential[:16].lower()}
     given: set[str] = set()
     for field in fields[1:]:
         option, equals, value = field.partition("=")
@@ -114,11 +119,20 @@ def _token(line: str) -> Token:
         given.add(option)
         name, read = _OPTIONS[option]
         options[name] = read(option, value)
-    return Token(sha256=bytes.fromhex(digest), scopes=scopes, **options)
+    return Token(key=key, scopes=scopes, **options)
+
+
+def _key(credential: str) -> bytes | str | None:
+    if _SHA256.fullmatch(credential):
+        return bytes.fromhex(credential)
+    if _URI.fullmatch(credential):
+        return f"uri:{credential}"
+    return credential if _IDENTITY.fullmatch(credential) else None
 
 
 def _check_unlike(token: Token, lines_of: Mapping[bytes | str, int]) -> None:
-    for key, what in ((token.sha256, "token"), (token.name, f"name {token.name}")):
+    kind = "identity" if isinstance(token.key, str) else "token"
+    for key, what in ((token.key, kind), (token.name, f"name {token.name}")):
         if key in lines_of:
             raise _WrongLineError(f"the {what} is that of line {lines_of[key]}; change or remove one of the two lines")
 

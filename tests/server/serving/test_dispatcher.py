@@ -233,7 +233,7 @@ class TransportsMachine(RuleBasedStateMachine):
         expires = float("inf") if sent.remaining is None else time.monotonic() + sent.remaining
         try:
             return await self.asyncio_transport.call(
-                sent.method, sent.request, request_id="id", token=None, peer="peer", expires=expires
+                sent.method, sent.request, request_id="id", credential=None, peer="peer", expires=expires
             )
         finally:
             self.in_flight.leave()

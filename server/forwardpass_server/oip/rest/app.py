@@ -106,7 +106,7 @@ class RestApp:
                 self._service.hot["ModelInfer"],
                 message.SerializeToString(),
                 request_id=call.request_id,
-                token=call.token,
+                credential=call.credential,
                 peer=call.peer,
                 expires=expires(message),
             )
@@ -147,7 +147,7 @@ class RestApp:
         call = RpcContext(
             method=f"/{self._service.descriptor.full_name}/{method}",
             request_id=request_id,
-            token=token,
+            credential=token,
             peer=_peer(request),
         )
         try:
