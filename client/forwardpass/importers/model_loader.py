@@ -7,7 +7,7 @@ from types import FunctionType, MappingProxyType
 from typing import Any, Final
 
 from forwardpass.errors import Fault, InvalidFieldError
-from forwardpass.importers import keras, onnx, scikit_learn
+from forwardpass.importers import keras, mlflow_models, onnx, scikit_learn
 
 FILES: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
     {".keras": keras.load_model, ".onnx": onnx.load_model, ".skops": scikit_learn.load_model}
@@ -37,14 +37,16 @@ def load_object(name: str) -> Any:
     """Load a model from a file, or import it from a module.
 
     Args:
-        name: A path whose suffix is in `FILES`, or `module:attribute`, both perhaps with dots. A function at that name
-            is called and returns the model.
+        name: A path whose suffix is in `FILES`; `mlflow:` and a folder or URI of MLflow; or `module:attribute`, both
+            perhaps with dots. A function at that name is called and returns the model.
 
     Raises:
         UnsupportedModelError: The file cannot be read, or has another content than its suffix says.
         InvalidFieldError: The name has another form, or names an absent module or attribute or a kind of file that is
             not read, or the code of the module fails.
     """
+    if name.startswith(mlflow_models.PREFIX):
+        return mlflow_models.load_model(name.removeprefix(mlflow_models.PREFIX), FILES)
     if (read := FILES.get(Path(name).suffix.lower())) is not None:
         return read(name)
     module_name, colon, path = name.partition(":")
