@@ -20,9 +20,10 @@ class Certificate:
         given_rows: The number of rows that the caller gave.
         random_rows: The number of random rows.
         absolute: The largest absolute difference.
-        relative: The largest difference relative to the number of the model, or where that is smaller, to the
-            median size of that output's numbers.
+        relative: The largest difference relative to the number of the model, without those that only rounding makes
+            larger than the tolerance.
         tolerance: The largest accepted value of `relative`.
+        rounded_rows: The number of rows with such differences.
         digest: The digest of the compared network, see `content_digest`.
     """
 
@@ -33,13 +34,15 @@ class Certificate:
     absolute: float
     relative: float
     tolerance: float
+    rounded_rows: int
     digest: str
 
     def __str__(self) -> str:
         """Return the certificate as a sentence."""
+        rounded = f", in {self.rounded_rows:,} of them by rounding alone" if self.rounded_rows else ""
         return (
             f"{self.framework}, {self.model}: differs by at most {self.absolute:.1e} ({self.relative:.1e} relative, "
-            f"{self.tolerance:.0e} allowed) on {self.given_rows:,} given and {self.random_rows:,} random rows"
+            f"{self.tolerance:.0e} allowed) on {self.given_rows:,} given and {self.random_rows:,} random rows{rounded}"
         )
 
     def covers(self, spec: NetworkSpec) -> bool:
@@ -56,6 +59,7 @@ class Certificate:
             f"{PREFIX}absolute": repr(self.absolute),
             f"{PREFIX}relative": repr(self.relative),
             f"{PREFIX}tolerance": repr(self.tolerance),
+            f"{PREFIX}rounded rows": str(self.rounded_rows),
             f"{PREFIX}digest": self.digest,
         }
 
@@ -71,6 +75,7 @@ class Certificate:
                 absolute=float(metadata[f"{PREFIX}absolute"]),
                 relative=float(metadata[f"{PREFIX}relative"]),
                 tolerance=float(metadata[f"{PREFIX}tolerance"]),
+                rounded_rows=int(metadata.get(f"{PREFIX}rounded rows", 0)),
                 digest=metadata[f"{PREFIX}digest"],
             )
         except (KeyError, ValueError):

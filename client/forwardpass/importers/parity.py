@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.differences import TOLERANCE, checked_tolerance, differences
+from forwardpass.differences import TOLERANCE, checked_tolerance
 from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.importers.certificate import Certificate, content_digest
+from forwardpass.importers.judgement import Judgement, example_tolerances, judge
 from forwardpass.importers.reference import compute
 from forwardpass.importers.sample_rows import check_finite, nan_columns
 from forwardpass.importers.source import RowSampler, Source
@@ -74,29 +75,29 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
         except Exception as error:
             raise UnsupportedModelError(f"{source.framework} cannot compute the rows: {error!r}") from error
         ours = compute(spec, compared).astype(np.float64)
-    size = _sizes(theirs, np.dtype(spec.dtype))
-    difference = differences(ours, theirs)
-    relative = difference / size
+    judged = judge(spec, compared, ours, theirs, tolerance)
     certificate = Certificate(
         framework=source.framework,
         model=source.model,
         given_rows=len(rows),
         random_rows=len(random),
-        absolute=float(difference.max()),
-        relative=float(relative.max()),
+        absolute=float(judged.difference.max()),
+        relative=float(judged.relative.max()),
         tolerance=tolerance,
+        rounded_rows=judged.rounded_rows,
         digest=content_digest(spec),
     )
-    if not certificate.relative <= tolerance:
-        raise _disparity(certificate, spec, ours, theirs, relative)
+    if judged.refused.any():
+        raise _disparity(certificate, spec, ours, theirs, judged)
     chosen = _choose(theirs, compared, len(rows), nan_columns(spec.inputs.features))
+    tolerances = example_tolerances(spec, compared[chosen], theirs[chosen], tolerance).max(axis=1, initial=0.0)
     examples = tuple(
         Example(
             inputs=tuple(None if np.isnan(number) else number for number in compared[row].tolist()),
             outputs=tuple(theirs[row].tolist()),
-            tolerance=float(tolerance * size[row].max()),
+            tolerance=float(accepted),
         )
-        for row in chosen
+        for row, accepted in zip(chosen, tolerances, strict=True)
     )
     proven = replace(spec, metadata={**spec.metadata, **certificate.metadata()}, examples=examples)
     return Imported(spec=from_safetensors(to_safetensors(proven)), certificate=certificate)  # checked as every spec
@@ -126,15 +127,6 @@ def random_rows(spec: NetworkSpec, rows: Array, sample: RowSampler | None = None
     return random
 
 
-def _sizes(theirs: Array, dtype: "np.dtype[Any]") -> Array:
-    """Return the divisor of each difference: the size of the number, or the median size of its output if larger."""
-    size = np.abs(np.where(np.isfinite(theirs), theirs, 0.0))
-    # Below this, numbers of the dtype have no digits to compare.
-    least = np.finfo(dtype).tiny / np.finfo(dtype).eps
-    sizes: Array = np.maximum(size, np.maximum(np.median(size, axis=0), float(least)))
-    return sizes
-
-
 def _choose(theirs: Array, rows: Array, given: int, missing: Any) -> list[int]:
     """Choose examples spread over the given rows, or over the random rows where none are given."""
     count = min(EXAMPLES, max(1, _MAX_EXAMPLE_NUMBERS // (rows.shape[1] + theirs.shape[1])))
@@ -146,12 +138,14 @@ def _choose(theirs: Array, rows: Array, given: int, missing: Any) -> list[int]:
     return list(map(int, usable[spread]))
 
 
-def _disparity(certificate: Certificate, spec: NetworkSpec, ours: Array, theirs: Array, relative: Array) -> ParityError:
-    worst = np.argsort(relative, axis=None)[::-1][:_MAX_FAULTS]
+def _disparity(
+    certificate: Certificate, spec: NetworkSpec, ours: Array, theirs: Array, judged: Judgement
+) -> ParityError:
+    refused = np.where(judged.refused, judged.relative, -1.0)
     faults = []
-    for place in worst.tolist():
-        row, column = divmod(place, relative.shape[1])
-        if not relative[row, column] > certificate.tolerance:
+    for place in np.argsort(refused, axis=None)[::-1][:_MAX_FAULTS].tolist():
+        row, column = divmod(place, refused.shape[1])
+        if not judged.refused[row, column]:
             break
         kind, number = ("rows", row) if row < certificate.given_rows else ("random_rows", row - certificate.given_rows)
         faults.append(
@@ -160,13 +154,13 @@ def _disparity(certificate: Certificate, spec: NetworkSpec, ours: Array, theirs:
                 message=f"the model computes {theirs[row, column]:.17g}, the network {ours[row, column]:.17g}",
             )
         )
-    count = int((~(relative <= certificate.tolerance)).any(axis=1).sum())
+    count = int(judged.refused.any(axis=1).sum())
     return ParityError(
         f"the network does not compute what the model computes: {count:,} of {len(ours):,} rows differ by more than "
-        f"{certificate.tolerance:g}, the worst by {certificate.relative:.3g} (relative); keep float64, or where such "
-        "a difference is all right, allow it by `tolerance`",
+        f"{certificate.tolerance:g} and than rounding explains, the worst by {refused.max():.3g} (relative); where "
+        "such a difference is all right, allow it by `tolerance`",
         faults=faults,
-        relative=certificate.relative,
+        relative=float(refused.max()),
         absolute=certificate.absolute,
         tolerance=certificate.tolerance,
     )

@@ -5,6 +5,7 @@ and the server checks the examples of the spec, which have the numbers of the fr
 """
 
 from forwardpass.importers.reference.functions import FUNCTIONS
+from forwardpass.importers.reference.rounding import one_error, rounding_bounds, row_sizes
 from forwardpass.importers.reference.walk import compute
 
-__all__ = ["FUNCTIONS", "compute"]
+__all__ = ["FUNCTIONS", "compute", "one_error", "rounding_bounds", "row_sizes"]

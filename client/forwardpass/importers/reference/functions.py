@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -11,32 +11,44 @@ from forwardpass.spec import Activation, expressions
 from forwardpass.spec.fields.formula import OPERANDS, fold_formula
 from forwardpass.tensors import Array
 
+Disturb: TypeAlias = Callable[[Array, Any], Array]
+"""Puts values off by errors relative to the given sizes."""
 
-def function_of(activation: Activation, dtype: str) -> Callable[[Array], Any]:
-    """Return an activation function of pre-activations `(rows, nodes)`."""
+
+def function_of(activation: Activation, dtype: str, disturb: Disturb | None = None) -> Callable[[Array], Any]:
+    """Return an activation function of pre-activations `(rows, nodes)`.
+
+    Args:
+        activation: The activation.
+        dtype: The dtype of the network.
+        disturb: Puts the result of each operation of an expression off.
+    """
     if not activation.expression:
         function = FUNCTIONS[activation.name]
         return lambda z: function(z, **activation.parameters)
     tree = expressions.fold(
         expressions.parse(activation.expression, activation.parameters), activation.parameters, dtype
     )
-    return lambda z: np.broadcast_to(evaluate(tree, x=z), z.shape).astype(z.dtype)
+    return lambda z: np.broadcast_to(evaluate(tree, disturb, x=z), z.shape).astype(z.dtype)
 
 
-def evaluate(tree: Any, **values: Array) -> Any:
-    """Compute a folded expression of variables, arrays of one shape and dtype."""
+def evaluate(tree: Any, disturb: Disturb | None = None, **values: Array) -> Any:
+    """Compute a folded expression of variables, arrays of one shape and dtype; put each result off if need be."""
     if isinstance(tree, str):
         return values[tree]
     if not isinstance(tree, tuple):
         return tree if isinstance(tree, bool) else values["x"].dtype.type(tree)
     name, *parts = tree
-    return _OPERATIONS[name](*[evaluate(part, **values) for part in parts])
+    found = _OPERATIONS[name](*[evaluate(part, disturb, **values) for part in parts])
+    if disturb is None or name in _CHOOSING or np.shape(found) != values["x"].shape or found.dtype == bool:
+        return found
+    return disturb(found, np.abs(found))
 
 
-def formula_of(expression: str, dtype: str) -> Callable[..., Any]:
+def formula_of(expression: str, dtype: str, disturb: Disturb | None = None) -> Callable[..., Any]:
     """Return the function of the parts of an elementwise layer, arrays of one shape."""
     tree = fold_formula(expression, dtype)
-    return lambda *values: evaluate(tree, **dict(zip(OPERANDS, values, strict=False)))
+    return lambda *values: evaluate(tree, disturb, **dict(zip(OPERANDS, values, strict=False)))
 
 
 def _erf(x: Any) -> Any:
@@ -188,3 +200,6 @@ _OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "softplus": FUNCTIONS["softplus"],
     }
 )
+
+_CHOOSING: Final = frozenset({"neg", "where", "min", "max", "clip", "abs", "relu"})
+"""Operations whose results are not rounded."""

@@ -2,15 +2,30 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from forwardpass.importers.reference.formulas import FORMULAS
 from forwardpass.importers.reference.functions import formula_of, function_of
+from forwardpass.importers.reference.magnitudes import sizes_of_sums, sizes_of_values
 from forwardpass.spec import Layer, NetworkSpec
 from forwardpass.spec.network import ELEMENTWISE
 from forwardpass.tensors import Array
+
+
+class Disturbance(Protocol):
+    """Puts numbers off by errors relative to the sizes of what they were added up from.
+
+    The rows are samples of the same rows, one sample after the other.
+    """
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of one sample."""
+
+    def __call__(self, values: Array, sizes: Any) -> Array:
+        """Return the values put off; the sizes are those of all rows, or of the first sample."""
 
 
 def compute(spec: NetworkSpec, rows: Array) -> Array:
@@ -23,36 +38,64 @@ def compute(spec: NetworkSpec, rows: Array) -> Array:
     Returns:
         `(rows, outputs)` in the network's dtype.
     """
+    return walk(spec, rows, None)
+
+
+def walk(spec: NetworkSpec, rows: Array, disturb: Disturbance | None) -> Array:
+    """Compute a network, and put the result of each sum and function off where a disturbance is given."""
     with np.errstate(all="ignore"):
-        values: dict[str, Array] = {"inputs": _standardized(spec, rows.astype(spec.dtype))}
+        values: dict[str, Array] = {"inputs": _standardized(spec, rows.astype(spec.dtype), disturb)}
         start = 0
         for group in spec.inputs.groups:
             values[group.name] = values["inputs"][:, start : start + group.width]
             start += group.width
         for layer in spec.layers:
-            read = _merged([values[name] for name in layer.from_], layer.merge)
-            sums = FORMULAS[layer.kind](read, **layer.arrays, **_settings(layer, spec.dtype))
-            values[layer.name] = function_of(layer.activation, spec.dtype)(sums)
-        return _rescaled(spec, np.concatenate([values[name] for name in spec.output_layers], axis=1))
+            parts = [values[name] for name in layer.from_]
+            read = _merged(parts, layer.merge)
+            if disturb is not None and layer.merge in _ADDING:
+                read = disturb(read, _merged([np.abs(part) for part in parts], layer.merge))
+            if disturb is not None and layer.kind == "bucketize":  # the boundaries are rounded
+                read = disturb(read, np.abs(read))
+            values[layer.name] = _computed(layer, read, spec.dtype, disturb)
+        return _rescaled(spec, np.concatenate([values[name] for name in spec.output_layers], axis=1), disturb)
 
 
-def _settings(layer: Layer, dtype: str) -> Mapping[str, Any]:
+def _computed(layer: Layer, read: Array, dtype: str, disturb: Disturbance | None) -> Array:
+    sums = FORMULAS[layer.kind](read, **layer.arrays, **_settings(layer, dtype, disturb))
+    if disturb is None:
+        values: Array = function_of(layer.activation, dtype)(sums)
+        return values
+    if layer.kind not in _MOVING:
+        sums = disturb(sums, sizes_of_sums(layer, read[: disturb.rows], sums[: disturb.rows]))
+    found = function_of(layer.activation, dtype, disturb)(sums)
+    return found if layer.activation.expression else disturb(found, sizes_of_values(layer.activation, sums, found))
+
+
+def _settings(layer: Layer, dtype: str, disturb: Disturbance | None) -> Mapping[str, Any]:
     if layer.kind != ELEMENTWISE:
         return layer.settings
     expression = str(layer.settings["expression"])
-    return {"parts": layer.inputs // layer.outputs, "formula": formula_of(expression, dtype)}
+    return {"parts": layer.inputs // layer.outputs, "formula": formula_of(expression, dtype, disturb)}
 
 
-def _rescaled(spec: NetworkSpec, outputs: Array) -> Array:
+def _rescaled(spec: NetworkSpec, outputs: Array, disturb: Disturbance | None) -> Array:
+    sizes = np.abs(outputs)
     for column, fact in enumerate(spec.output_metadata):
         outputs[:, column] = outputs[:, column] * fact.scale + fact.shift
-    return outputs
+        sizes[:, column] = sizes[:, column] * abs(fact.scale) + abs(fact.shift)
+    return outputs if disturb is None or not spec.output_metadata else disturb(outputs, sizes)
 
 
-def _standardized(spec: NetworkSpec, values: Array) -> Array:
-    if spec.inputs.mean is not None:
-        values = values - spec.inputs.mean
-    return values if spec.inputs.scale is None else values / spec.inputs.scale
+def _standardized(spec: NetworkSpec, rows: Array, disturb: Disturbance | None) -> Array:
+    mean, scale = spec.inputs.mean, spec.inputs.scale
+    values = rows if mean is None else rows - mean
+    values = values if scale is None else values / scale
+    if disturb is None or values is rows:
+        return values
+    sizes = np.abs(rows) if mean is None else np.abs(rows) + np.abs(mean)
+    # A category has no mean and no scale, and stays what it is.
+    moved = np.broadcast_to((0 if mean is None else mean != 0) | (False if scale is None else scale != 1), sizes.shape)
+    return disturb(values, np.where(moved, sizes if scale is None else sizes / scale, 0.0))
 
 
 def _merged(arrays: Sequence[Array], merge: str | None) -> Array:
@@ -69,3 +112,11 @@ _MERGES: Final[Mapping[str, Callable[[Array], Any]]] = MappingProxyType(
         "max": lambda arrays: arrays.max(axis=0),
     }
 )
+
+_ADDING: Final = frozenset({"sum", "multiply", "mean"})
+"""Merges whose results are rounded."""
+
+_MOVING: Final = frozenset(
+    {ELEMENTWISE, "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take"}
+)
+"""Layer kinds whose results are not rounded, or each operation by itself."""
