@@ -8,7 +8,6 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -26,9 +25,9 @@ from forwardpass_server.registry.compile import compile_plan
 from forwardpass_server.rpc import (
     HEALTH_CHECK,
     HEALTH_SCOPES,
-    HEALTH_SERVICE,
     NETWORK_SERVICE,
     PREDICTION_SERVICE,
+    Administration,
     Around,
     AsyncioTransport,
     Broadcast,
@@ -42,17 +41,15 @@ from forwardpass_server.rpc import (
     Receiver,
     Server,
     Service,
-    UnknownMethods,
     admission,
     authorization,
     deadline,
     declared_scopes,
     errors,
     grpc_server,
-    handlers,
     prediction_service,
     raise_descriptor_limit,
-    reflection_services,
+    server_handlers,
     usable_connections,
 )
 from forwardpass_server.serving import (
@@ -94,7 +91,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     Args:
         settings: The settings.
         ready: Called with each address, its port the real one, when calls are taken: that of gRPC, of HTTP, of the
-            metrics and of the page, in this order.
+            metrics, of the page and of administration, in this order.
 
     Raises:
         StoreOpenError: The database cannot be used.
@@ -184,7 +181,8 @@ async def _serve(
     arrivals, uploads, unsent, watch = _memory(settings, registry)
     transport = AsyncioTransport(dispatcher, guard, error_mapper, policy, unsent)
     health = Health(registry, broadcast, guard, tuple(service.full_name for service in SERVICES))
-    networks = NetworkService(registry, broadcast, settings.spec_limits, uploads, guard)
+    make_networks = partial(NetworkService, registry, broadcast, settings.spec_limits, uploads, guard)
+    networks = make_networks()
     inference = inference_service(
         registry,
         transport,
@@ -203,15 +201,7 @@ async def _serve(
     around = Around(receiver=receiver, outside=outside, inside=inside)
     server = Server(
         grpc_server(
-            (
-                *(handlers(service, transport, around) for service in services),
-                handlers(Service(HEALTH_SERVICE, health), transport, replace(around, inside=())),
-                *(
-                    handlers(service, transport, replace(around, outside=outside[:1], inside=()))
-                    for service in reflection_services(service.full_name for service in (*SERVICES, HEALTH_SERVICE))
-                ),
-                UnknownMethods(error_mapper),
-            ),
+            server_handlers(services, health, transport, around),
             max_request_bytes=settings.max_request_bytes,
             max_connection_age=settings.max_connection_age or 600.0,
             max_connections=usable_connections(settings.max_connections),
@@ -236,16 +226,12 @@ async def _serve(
         if engine is Engine.NATIVE
         else None,
     )
+    admin = _administration(settings, credentials, make_networks, guard, health, broadcast, transport, around)
     rest = _rest(settings, inference, transport, outside, inside, health, policy, arrivals)
     metrics = _metrics(settings, registry, health, in_flight, dispatcher.admission, error_mapper, engine)
 
     view = _view(settings, server)
-
-    urls = [await rest.start()] if rest else []
-    if metrics:
-        urls.append(await metrics.start())
-    if view:
-        urls.append(await view.start())
+    others = [await other.start() for other in (rest, metrics, view, admin) if other]
     address = await server.start(settings.listen, credentials)
     # What there is now stays. Looking through 70,000 objects for garbage would hold every call for 20 milliseconds.
     gc.collect()
@@ -256,9 +242,9 @@ async def _serve(
     if engine is Engine.NATIVE and "listen" in settings.exposed:
         log.warning(UNBOUNDED, address)
     ready(address)
-    for url in urls:
-        log.info("serving HTTP on %s", url)
-        ready(url)
+    for other_address in others:
+        log.info("serving on %s too", other_address)
+        ready(other_address)
     await stop.wait()
     log.info("draining")
     await server.drain(
@@ -266,6 +252,8 @@ async def _serve(
         patience=settings.drain_timeout,
         beside=[beside.stop for beside in (rest, view) if beside],
     )
+    if admin:
+        await admin.stop(settings.drain_timeout)
     unsubscribe()
     dispatcher.abandon()
     dispatcher.close()
@@ -290,6 +278,32 @@ def _memory(settings: Settings, registry: Registry) -> tuple[Arrivals, Arrivals,
     )
     arrivals, uploads = (Arrivals(share, settings.receive_timeout) for share in (shares.arrivals, shares.uploads))
     return arrivals, uploads, unsent, watch
+
+
+def _administration(
+    settings: Settings,
+    credentials: grpc.ServerCredentials | None,
+    make_networks: Callable[[], NetworkService],
+    guard: Guard,
+    health: Health,
+    broadcast: Broadcast,
+    transport: AsyncioTransport,
+    around: Around,
+) -> Administration | None:
+    if settings.admin_listen is None:
+        return None
+    return Administration(
+        settings.admin_listen,
+        credentials,
+        make_networks=make_networks,
+        guard=guard,
+        health=health,
+        broadcast=broadcast,
+        transport=transport,
+        around=around,
+        max_request_bytes=settings.max_request_bytes,
+        call_timeout=settings.call_timeout,
+    )
 
 
 def _rest(

@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         description="Address of the page that shows the networks, `HOST:PORT` (docs/how-to/view.md); off unless set. "
         "Needs the extra `view`.",
     )
+    admin_listen: str | None = Field(
+        None,
+        description="Address of a gRPC listener of its own for administration, `HOST:PORT` or `unix:PATH`: health, "
+        "NetworkService and reflection, however busy `listen` is (docs/explanation/overload.md); off unless set.",
+    )
     database: str = Field(
         "sqlite:///forwardpass.db",
         description="URL of the registry's database: `sqlite:///FILE`, or `postgresql://USER@HOST/DATABASE` for "
@@ -154,9 +159,11 @@ class Settings(BaseSettings):
     )
     drain_timeout: Seconds = Field(30.0, description="Seconds to wait for calls in flight before the server exits.")
 
-    @field_validator("listen")
+    @field_validator("listen", "admin_listen")
     @classmethod
-    def _address(cls, value: str) -> str:
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if not (value.startswith("unix:") and len(value) > len("unix:")) and not is_host_and_port(value):
             raise ValueError("must be HOST:PORT, with a port from 0 to 65535, or unix:PATH")
         return value

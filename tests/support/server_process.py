@@ -29,6 +29,7 @@ class ServerProcess:
         rest: The URL where it serves HTTP, if `--rest-listen` is among its flags, else empty.
         metrics: The URL of its metrics, if `--metrics-listen` is among its flags, else empty.
         view: The URL of its page, if `--view-listen` is among its flags, else empty.
+        admin: Where it listens for administration, if `--admin-listen` is among its flags, else empty.
         engine: What follows `--engine` among its flags, or None.
         database: The SQLite file.
         log: The file with what it wrote to stderr.
@@ -65,6 +66,7 @@ class ServerProcess:
         self.rest = self._url("--rest-listen")
         self.metrics = self._url("--metrics-listen")
         self.view = self._url("--view-listen")
+        self.admin = self._url("--admin-listen")
 
     def _started(self, arguments: list[str]) -> "tuple[subprocess.Popen[bytes] | ForkedProcess, IO[str]]":
         """Start the process; return it and its stdout."""

@@ -1,5 +1,6 @@
 """gRPC: the transports of hot calls, servicers for the rest, the error table, interceptors, health."""
 
+from forwardpass_server.rpc.administration import Administration
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.auth import Guard, declared_scopes
 from forwardpass_server.rpc.broadcast import Broadcast
@@ -20,6 +21,7 @@ from forwardpass_server.rpc.prediction_service import prediction_service
 from forwardpass_server.rpc.receiving import Receiver
 from forwardpass_server.rpc.reflection import reflection_services
 from forwardpass_server.rpc.server import Server, grpc_server
+from forwardpass_server.rpc.server_handlers import server_handlers
 from forwardpass_server.rpc.tokens_file import TokensFileError
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "HEALTH_SERVICE",
     "NETWORK_SERVICE",
     "PREDICTION_SERVICE",
+    "Administration",
     "Around",
     "AsyncioTransport",
     "Broadcast",
@@ -54,5 +57,6 @@ __all__ = [
     "prediction_service",
     "raise_descriptor_limit",
     "reflection_services",
+    "server_handlers",
     "usable_connections",
 ]

@@ -18,8 +18,10 @@ _ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """Errors that one of a host's several addresses may have, since a machine may have no IPv6."""
 
 
-RESERVED_DESCRIPTORS: Final = 64
-"""Descriptors that are not for connections: files, the database, the event loop."""
+ADMIN_CONNECTIONS: Final = 32
+"""Connections of the listener for administration."""
+RESERVED_DESCRIPTORS: Final = 64 + ADMIN_CONNECTIONS
+"""Descriptors that are not for callers' connections: files, the database, the event loop, administration."""
 LISTENERS: Final = 3
 """Listeners that share the descriptors: gRPC, HTTP and the page."""
 
