@@ -75,7 +75,12 @@ def import_(
         str | None, typer.Option("--csv", metavar="FILE", help="Compare on these rows too; - is stdin.")
     ] = None,
     output_names: Annotated[
-        list[str] | None, typer.Option("--output", metavar="NAME", help="An output's name; repeat it for each.")
+        list[str] | None,
+        typer.Option(
+            "--output",
+            metavar="NAME",
+            help="An output's name, or the output of an ONNX file to keep; repeat it for each.",
+        ),
     ] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", metavar="LABEL", help="A class's label; repeat it for each.")
@@ -108,6 +113,8 @@ def import_(
     )
     if not as_json:
         output.echo(f"parity: {imported.certificate}")
+        for note in imported.notes:
+            output.echo(f"note: {note}")
     if out is not None:
         writing.write_network(out, imported.spec)
     if name is not None:

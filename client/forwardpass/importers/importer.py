@@ -46,7 +46,8 @@ def import_model(
         rows: Rows that the model is made for, in every form that `Client.predict` takes.
         features: A name for each input, or a mapping with `name`, `unit` and `description`; those that the model was
             fitted with when left out.
-        outputs: A name for each output; the model's labels when left out.
+        outputs: A name for each output; the model's labels when left out. Names of outputs of an ONNX graph choose
+            these, and leave out the others.
         classes: A label for each class; the model's when left out.
         description: What the network is for.
         metadata: Facts to keep with it; the certificate is added.
@@ -64,7 +65,9 @@ def import_model(
         InvalidTensorError: The rows are no numbers.
         NonFiniteInputError: The rows have NaN or infinity.
     """
-    source = _front_end(model)(model)
+    chosen = _chosen_outputs(model, outputs)
+    source = onnx.read(model, chosen) if chosen else _front_end(model)(model)
+    outputs = () if chosen else outputs
     if source.network is not None:
         changes = {
             "outputs": outputs,
@@ -112,6 +115,13 @@ def _import_exported(
     given = read_sample_rows(rows, spec.inputs.names, non_finite=source.non_finite, features=spec.inputs.features)
     imported = certify(spec, source, given, tolerance)
     return imported if changes else replace(imported, spec=network)
+
+
+def _chosen_outputs(model: Any, outputs: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of outputs of an ONNX graph, where all the given names are such."""
+    graph = getattr(model, "graph", None)
+    declared = {output.name for output in graph.output} if type(model).__name__ == "ModelProto" and graph else set()
+    return tuple(outputs) if outputs and set(outputs) <= declared else ()
 
 
 def _front_end(model: Any) -> Callable[[Any], Source]:

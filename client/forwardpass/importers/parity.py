@@ -19,8 +19,9 @@ from forwardpass.tensors import Array
 RANDOM_ROWS: Final = 1_000
 EXAMPLES: Final = 8
 _MAX_RANDOM_NUMBERS: Final = 4_000_000
+_MAX_PRODUCTS: Final = 4_000_000_000
 _MAX_EXAMPLE_NUMBERS: Final = 100_000
-"""Bounds the random rows and the examples of wide networks."""
+"""Bounds the random rows and the examples of wide and large networks."""
 _MAX_FAULTS: Final = 10
 _STRETCH: Final = 10.0
 """The factor of every other random row, which reaches where activations saturate."""
@@ -37,10 +38,12 @@ class Imported:
     Attributes:
         spec: The network, with the certificate in its metadata and numbers of the model as its examples.
         certificate: How closely the network agrees with the model.
+        notes: A sentence for each thing of the model that was left out or renamed.
     """
 
     spec: NetworkSpec
     certificate: Certificate
+    notes: tuple[str, ...] = ()
 
 
 def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | None) -> Imported:
@@ -100,7 +103,8 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
         for row, accepted in zip(chosen, tolerances, strict=True)
     )
     proven = replace(spec, metadata={**spec.metadata, **certificate.metadata()}, examples=examples)
-    return Imported(spec=from_safetensors(to_safetensors(proven)), certificate=certificate)  # checked as every spec
+    checked = from_safetensors(to_safetensors(proven))  # as every spec
+    return Imported(spec=checked, certificate=certificate, notes=source.notes)
 
 
 def random_rows(spec: NetworkSpec, rows: Array, sample: RowSampler | None = None) -> Array:
@@ -110,7 +114,8 @@ def random_rows(spec: NetworkSpec, rows: Array, sample: RowSampler | None = None
     features, or where these have none, that of the given rows.
     """
     width = spec.inputs.width
-    count = min(RANDOM_ROWS, max(10, _MAX_RANDOM_NUMBERS // width))
+    weights = sum(array.size for layer in spec.layers for array in layer.arrays.values())
+    count = min(RANDOM_ROWS, max(10, _MAX_RANDOM_NUMBERS // width), max(64, _MAX_PRODUCTS // max(weights, 1)))
     generator = np.random.default_rng(0)
     if sample is not None:
         return sample(generator, count)

@@ -35,6 +35,7 @@ class Source:
         dtype: The dtype of the framework, and of the network unless the caller chooses another.
         non_finite: Whether the model takes inputs with NaN.
         network: The network that the model was exported from, or None.
+        notes: A sentence for each thing of the model that was left out or renamed.
     """
 
     framework: str
@@ -54,3 +55,4 @@ class Source:
     dtype: str = "float64"
     non_finite: bool = False
     network: NetworkSpec | None = None
+    notes: tuple[str, ...] = ()

@@ -4,12 +4,16 @@ Protobuf parses a file after its parts were counted, and onnxruntime computes th
 model is run, and of the files that it names only those in its own folder are read.
 """
 
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from forwardpass.importers.onnx.files import load_model
 from forwardpass.importers.onnx.graph_reader import Graph, read_graph
+from forwardpass.importers.onnx.labels import label_of
 from forwardpass.importers.onnx.round_trip import recover_network
 from forwardpass.importers.onnx.runtime import predictor
 from forwardpass.importers.source import RowSampler, Source
@@ -21,8 +25,12 @@ from forwardpass.tensors import Array
 __all__ = ["load_model", "read"]
 
 
-def read(model: Any) -> Source:
+def read(model: Any, outputs: Sequence[str] = ()) -> Source:
     """Read a `ModelProto`.
+
+    Args:
+        model: The model.
+        outputs: The names of the outputs that the network has; all of them when left out.
 
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
@@ -30,7 +38,7 @@ def read(model: Any) -> Source:
     """
     try:
         network = recover_network(model)
-        return _read(model) if network is None else _exported(model, network)
+        return _read(model, outputs) if network is None else _exported(model, network)
     except UnsupportedError as error:
         raise UnsupportedModelError(f"an ONNX model {error}") from None
 
@@ -54,8 +62,32 @@ def _exported(model: Any, network: NetworkSpec) -> Source:
     )
 
 
-def _read(model: Any) -> Source:
-    graph = read_graph(model)
+def _graph(model: Any, outputs: Sequence[str]) -> Graph:
+    """Read a graph; a first axis of fixed size is that of the rows, if the graph treats each row by itself."""
+    sizes = [_first_size(one) for one in model.graph.input]
+    fixed = max(filter(None, sizes), default=0)
+    if not fixed:
+        return read_graph(model, outputs=outputs)
+    try:
+        return read_graph(model, rows=True, outputs=outputs)
+    except UnsupportedModelError:
+        if fixed > 1:
+            with suppress(UnsupportedModelError):
+                whole = read_graph(model, whole=True, outputs=outputs)
+                note = f"the first axis of the inputs, of {fixed} places, is a part of each row"
+                return replace(whole, notes=(*whole.notes, note))
+            raise
+    return read_graph(model, outputs=outputs)
+
+
+def _first_size(declared: Any) -> int | None:
+    """Return the fixed size of the first of several axes, or None."""
+    axes = declared.type.tensor_type.shape.dim
+    return axes[0].dim_value if len(axes) > 1 and axes[0].dim_value > 0 else None
+
+
+def _read(model: Any, outputs: Sequence[str]) -> Source:
+    graph = _graph(model, outputs)
     try:
         framework, compute = predictor(model, graph)
     except ImportError:
@@ -70,7 +102,7 @@ def _read(model: Any) -> Source:
         framework=framework,
         model=f"ONNX graph{producer}, {len(model.graph.node)} nodes",
         width=width,
-        names=tuple(one.name for one in graph.inputs) if single else (),
+        names=tuple(label_of(one.name) for one in graph.inputs) if single else (),
         mean=None,
         scale=None,
         layers=graph.layers,
@@ -82,6 +114,7 @@ def _read(model: Any) -> Source:
         sampler=_sample(graph, width),
         dtype=graph.dtype,
         non_finite=graph.missing,
+        notes=graph.notes,
     )
 
 

@@ -26,6 +26,7 @@ class OnnxGraphBuilder(GraphBuilder):
         values: The numbers that an input may have where a node looks them up, by group and place.
         missing: Whether a node fills in missing values.
         classes: The labels of the classes, or empty.
+        fixed_rows: The size of the first axis in the file, where it is that of the rows, or None.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -36,6 +37,7 @@ class OnnxGraphBuilder(GraphBuilder):
         self.values: dict[tuple[str, int], Sequence[float]] = {}
         self.missing = False
         self.classes: tuple[str, ...] = ()
+        self.fixed_rows: int | None = None
         self._max_layers = 4 * limits.max_layers  # fusion leaves fewer
         self._computed: dict[tuple[object, ...], str] = {}
 

@@ -12,9 +12,12 @@ from forwardpass.importers.graph import PASS
 from forwardpass.importers.graph.passes.fusion import fuse
 from forwardpass.importers.onnx.arrays import kind_of, to_array
 from forwardpass.importers.onnx.attributes import attributes_of
+from forwardpass.importers.onnx.constant_folding import numbers_of
 from forwardpass.importers.onnx.graph_builder import OnnxGraphBuilder
+from forwardpass.importers.onnx.labels import label_of
 from forwardpass.importers.onnx.ml_operators import LABELS
 from forwardpass.importers.onnx.node_context import NodeContext
+from forwardpass.importers.onnx.node_order import dependence, ordered, reads_of
 from forwardpass.importers.onnx.operators import MOVING, NOT_READ, OPERATORS, REASONS
 from forwardpass.importers.onnx.values import Constant, GraphTensor, Label, Value
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
@@ -36,6 +39,7 @@ class GraphInput:
         kind: The element type.
         shape: The shape of one row.
         batched: Whether the first axis is that of the rows.
+        fixed_rows: The size of that axis in the file, or None where it is open.
     """
 
     name: str
@@ -43,6 +47,7 @@ class GraphInput:
     kind: str
     shape: tuple[int, ...]
     batched: bool
+    fixed_rows: int | None = None
 
     @property
     def width(self) -> int:
@@ -64,6 +69,7 @@ class Graph:
         dtype: The dtype that it computes in.
         values: The allowed numbers of some inputs, by their column.
         missing: Whether inputs may be missing.
+        notes: A sentence for each thing that was left out or renamed.
     """
 
     inputs: tuple[GraphInput, ...]
@@ -75,27 +81,31 @@ class Graph:
     dtype: str
     values: Mapping[int, Sequence[float]]
     missing: bool
+    notes: tuple[str, ...]
 
 
-def read_graph(model: Any, *, whole: bool = False) -> Graph:
+def read_graph(model: Any, *, whole: bool = False, rows: bool = False, outputs: Sequence[str] = ()) -> Graph:
     """Read the graph of a `ModelProto`.
 
     Args:
         model: The model.
         whole: Whether the first axis of an input with a fixed shape belongs to the row, whatever its size.
+        rows: Whether the first axis of an input with a fixed shape is that of the rows, where it has another axis.
+        outputs: The names of the outputs that the network has; all of them when left out.
 
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
     """
-    return _GraphReader(model, whole=whole).graph()
+    return _GraphReader(model, whole=whole, rows=rows, outputs=outputs).graph()
 
 
 class _GraphReader:
     """Reads one graph and collects every fault."""
 
-    def __init__(self, model: Any, *, whole: bool) -> None:
+    def __init__(self, model: Any, *, whole: bool, rows: bool, outputs: Sequence[str]) -> None:
         self._proto = model.graph
-        self._whole = whole
+        self._whole, self._rows = whole, rows
+        self._notes: list[str] = []
         self._versions = {_DOMAINS.get(known.domain, known.domain): known.version for known in model.opset_import}
         self._own = {(function.domain, function.name) for function in model.functions}
         self._graph = OnnxGraphBuilder()
@@ -103,15 +113,18 @@ class _GraphReader:
         self._values: dict[str, Value | None] = {}
         self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
         self._makers = {name: node for node in model.graph.node for name in node.output}
+        self._nodes = ordered(model.graph.node)
+        self._wanted = [output for output in model.graph.output if not outputs or output.name in outputs]
 
     def graph(self) -> Graph:
         """Read the whole graph."""
         inputs = self._inputs()
         self._check()
+        self._leave_out({one.name for one in inputs})
         used = self._used_tensors()
-        for place, node in enumerate(self._proto.node):
+        for place, node in self._nodes:
             if used.intersection(node.output):
-                self._node(place, node, used)
+                self._node(f"graph.node[{place}]", node, used)
         self._check()
         outputs = list(self._outputs())
         self._check()
@@ -125,12 +138,47 @@ class _GraphReader:
             layers=tuple(layers),
             output_layers=tuple(name for name, _, _ in outputs),
             tensors=tuple(tensor for _, tensor, _ in outputs),
-            outputs=_named(outputs),
-            classes=self._graph.classes,
+            outputs=self._named(outputs),
+            classes=self._classes(sum(width for _, _, width in outputs)),
             dtype=dtype,
             values={int(starts[group]) + place: numbers for (group, place), numbers in self._graph.values.items()},
             missing=self._graph.missing,
+            notes=tuple(self._notes),
         )
+
+    def _leave_out(self, inputs: set[str]) -> None:
+        """Leave out the outputs that are random or the same for all rows, where there are others."""
+        found = dependence(self._nodes, inputs)
+        right = found.on_inputs - found.on_chance
+        kept = [output for output in self._wanted if output.name in right]
+        if not kept:
+            return
+        for output in self._wanted:
+            if output not in kept:
+                why = "is random" if output.name in found.on_chance else "is the same for all rows"
+                self._notes.append(f"the output {output.name!r} {why}, and is left out")
+        self._wanted = kept
+
+    def _classes(self, width: int) -> tuple[str, ...]:
+        """Return the labels of the classes, where there is one for each output."""
+        classes = self._graph.classes
+        if not classes or width == len(classes) or (width == 1 and len(classes) == 2):
+            return classes
+        self._notes.append(f"the place of the largest of {len(classes)} numbers is left out; the numbers are there")
+        return ()
+
+    def _named(self, outputs: Sequence[tuple[str, str, int]]) -> tuple[str, ...]:
+        """Return the name of each output, after the tensors of the graph."""
+        labels = {tensor: label_of(tensor) for _, tensor, _ in outputs}
+        self._notes.extend(
+            f"the output {tensor!r} is called {label!r}" for tensor, label in labels.items() if tensor != label
+        )
+        names = [
+            labels[tensor] if width == 1 else f"{labels[tensor]}_{place}"
+            for _, tensor, width in outputs
+            for place in range(width)
+        ]
+        return tuple(names) if len(set(names)) == len(names) else ()
 
     def _fault(self, path: str, message: str) -> None:
         self._faults.append(Fault(path=path, message=message))
@@ -159,8 +207,11 @@ class _GraphReader:
                 inputs.append(self._input(one, alone=len(declared) == 1))
             except UnsupportedError as error:
                 self._fault(f"graph.input[{place}] ({one.name})", str(error))
-        if len({one.batched for one in inputs}) > 1:
-            self._fault("graph.input", "have an axis of rows, some of them, and others not; give each one")
+        if len({(one.batched, one.fixed_rows) for one in inputs}) > 1:
+            self._fault(
+                "graph.input",
+                "have an axis of rows, some of them, and others not or one of another size; give each one",
+            )
         return inputs
 
     def _input(self, declared: Any, *, alone: bool) -> GraphInput:
@@ -174,12 +225,13 @@ class _GraphReader:
             raise UnsupportedError(
                 "is of texts; encode them as numbers before they are sent, and import the operators after it"
             )
-        sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
-        batched = bool(sizes) and sizes[0] is None
-        if not (batched or self._whole) and len(sizes) > 1 and sizes[0] != 1:
-            raise UnsupportedError(
-                f"has {sizes[0]} rows; export the model for any number of rows, with a name for that axis, or 1"
-            )
+        # Some exporters write -1 for any number.
+        sizes = [
+            dim.dim_value if dim.HasField("dim_value") and dim.dim_value != -1 else None for dim in tensor.shape.dim
+        ]
+        if len(sizes) == 2 and sizes[1] is None:
+            sizes[1] = self._columns(declared.name)
+        batched = bool(sizes) and (sizes[0] is None or (self._rows and len(sizes) > 1))
         shape = sizes[1:] if batched else sizes
         unknown = [axis for axis, size in enumerate(sizes) if size is None and not (batched and axis == 0)]
         if unknown:
@@ -197,24 +249,44 @@ class _GraphReader:
         self._values[declared.name] = GraphTensor(
             sources=(group,), index=index, row_axis=0 if batched else None, kind=kind
         )
-        return GraphInput(name=declared.name, group=group, kind=kind, shape=tuple(fixed), batched=batched)
+        if batched and sizes[0] is not None:
+            self._graph.fixed_rows = sizes[0]
+        return GraphInput(
+            name=declared.name,
+            group=group,
+            kind=kind,
+            shape=tuple(fixed),
+            batched=batched,
+            fixed_rows=sizes[0] if batched else None,
+        )
+
+    def _columns(self, name: str) -> int | None:
+        """Return the width that the product which reads an input has weights for, or None."""
+        for node in self._proto.node:
+            if node.op_type in {"MatMul", "Gemm"} and len(node.input) > 1 and node.input[0] == name:
+                weights = self._initializers.get(node.input[1])
+                turned = {attribute.name: attribute.i for attribute in node.attribute}
+                if weights is not None and len(weights.dims) == 2 and not turned.get("transA"):
+                    return int(weights.dims[1 if turned.get("transB") else 0])
+        return None
 
     def _used_tensors(self) -> set[str]:
         """Return every tensor that an output depends on."""
-        used = {output.name for output in self._proto.output}
-        for node in reversed(self._proto.node):
+        used = {output.name for output in self._wanted}
+        for _, node in reversed(self._nodes):
             if used.intersection(node.output):
-                used.update(node.input)
+                used.update(reads_of(node))
         return used
 
-    def _node(self, place: int, node: Any, used: set[str]) -> None:
-        path = f"graph.node[{place}] ({node.name or node.op_type})"
+    def _node(self, place: str, node: Any, used: set[str]) -> None:
+        path = f"{place} ({node.name or node.op_type})"
         for name in node.output:
             if name and name in self._values:
                 self._fault(path, f"{node.op_type} makes {name!r}, which was there before")
         try:
             inputs = [self._find(name) if name else None for name in node.input]
-            results: Any = self._read(node, inputs, used)
+            is_branch = node.op_type == "If" and isinstance(inputs[0] if inputs else None, Constant)
+            results: Any = self._branch(path, node, inputs[0]) if is_branch else self._read(node, inputs, used)
         except _Unknown:
             results = None
         except UnsupportedError as error:
@@ -228,6 +300,23 @@ class _GraphReader:
         for name, value in zip(node.output, made, strict=False):
             self._values[name] = replace(value, name=name) if isinstance(value, GraphTensor) else value
 
+    def _branch(self, path: str, node: Any, condition: Any) -> tuple[Value, ...]:
+        """Read the nodes of the branch that a constant condition decides for."""
+        name = "then_branch" if bool(np.ravel(numbers_of(condition))[0]) else "else_branch"
+        branch = next(attribute.g for attribute in node.attribute if attribute.name == name)
+        if twice := next((t.name for t in branch.initializer if t.name in self._initializers), None):
+            raise UnsupportedError(f"has a branch with the tensor {twice!r}, which was there before")
+        self._initializers.update({tensor.name: tensor for tensor in branch.initializer})
+        nodes = ordered(branch.node)
+        used = {output.name for output in branch.output}
+        for _, inner in reversed(nodes):
+            if used.intersection(inner.output):
+                used.update(reads_of(inner))
+        for place, inner in nodes:
+            if used.intersection(inner.output):
+                self._node(f"{path}.{name}.node[{place}]", inner, used)
+        return tuple(self._find(output.name) for output in branch.output)
+
     def _find(self, name: str) -> Value:
         """Return a tensor that an earlier node or initializer defines."""
         if name in self._values:
@@ -236,7 +325,7 @@ class _GraphReader:
                 raise _Unknown
             return value
         if name not in self._initializers:
-            later = " before it is made: the graph has a cycle, or its nodes are in the wrong order"
+            later = " before it is made: the graph has a cycle"
             raise UnsupportedError(f"reads {name!r}{later if name in self._makers else ', which nothing makes'}")
         try:
             value = Constant(array=to_array(self._initializers[name]))
@@ -277,13 +366,13 @@ class _GraphReader:
 
     def _outputs(self) -> Iterator[tuple[str, str, int]]:
         """Yield the layer, the tensor and the size of each output."""
-        values = [(output.name, self._values.get(output.name)) for output in self._proto.output]
+        values = [(output.name, self._values.get(output.name)) for output in self._wanted]
         labels = [value for _, value in values if isinstance(value, Label)]
         scores = [(name, value) for name, value in values if isinstance(value, GraphTensor)]
         for label in labels:
             self._graph.classes = label.labels
-            if not scores:
-                scores = [(label.tensor, label.scores)]
+            if not any(label.tensor == name or label.scores.same_columns(score) for name, score in scores):
+                scores.append((label.tensor, label.scores))
         for name, value in values:
             if isinstance(value, Constant):
                 self._fault(f"graph.output ({name})", "is the same for all rows; leave it out")
@@ -321,9 +410,3 @@ class _GraphReader:
 
 class _Unknown(Exception):  # noqa: N818 - it never leaves this module
     """A node reads the output of a rejected node, which has the fault."""
-
-
-def _named(outputs: Sequence[tuple[str, str, int]]) -> tuple[str, ...]:
-    """Return the name of each output, after the tensors of the graph."""
-    names = [tensor if width == 1 else f"{tensor}_{place}" for _, tensor, width in outputs for place in range(width)]
-    return tuple(names) if len(set(names)) == len(names) else ()

@@ -142,7 +142,13 @@ def _array_feature_extractor(node: NodeContext) -> Result:
 
 
 def _feature_vectorizer(node: NodeContext) -> Result:
-    tensors = [_floats(node, place) for place in range(len(node.inputs))]
+    """Join inputs of any rank side by side; each becomes one row of numbers for every row."""
+    tensors: list[Any] = []
+    for place in range(len(node.inputs)):
+        tensor = _floats(node, place)
+        if tensor.row_axis not in {0, None}:
+            raise UnsupportedError("reads rows along another axis than the first")
+        tensors.append(replace(tensor, index=tensor.index.reshape(1, -1)))
     return joined(node, tensors, 1)
 
 

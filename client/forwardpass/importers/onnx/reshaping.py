@@ -96,6 +96,8 @@ def _reshape(node: NodeContext) -> Result:
     old: list[Any] = list(value.shape)
     if (rows := _rows(value)) is not None:
         old[rows] = ROWS
+        if rows == 0 and sizes and sizes[0] == node.graph.fixed_rows:
+            sizes[0] = ROWS
     if not node.integer("allowzero", 0):
         if any(size == 0 and place >= len(old) for place, size in enumerate(sizes) if size is not ROWS):
             raise UnsupportedError(f"keeps an axis that {_said(value)} does not have")

@@ -249,7 +249,6 @@ def test_an_unsupported_graph_is_rejected(nodes: list[Any], path: str, words: st
 
 
 INPUTS: dict[str, tuple[Any, str]] = {
-    "many rows": (tensor("x", 32, 4), "has 32 rows; export the model for any number of rows"),
     "an open axis": (tensor("x", "rows", "width"), "has axes of no fixed size, [1]"),
     "texts": (tensor("x", "rows", 4, kind=8), "is of texts; encode them as numbers"),
     "no shape": (tensor("x"), "has no shape"),
