@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,24 @@ def let_others_pass(folder: Path) -> None:
         parent.chmod(parent.stat().st_mode | 0o011)
 
 
-def start_python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """Start a Python process with the packages of this checkout; its stdout is a pipe of text lines."""
+def start_python(
+    code: str, *arguments: object, environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
+    """Start a Python process with the packages of this checkout; its stdout is a pipe of text lines.
+
+    Args:
+        code: The program.
+        arguments: Its arguments.
+        environment: Variables beside those of this process.
+        options: Those of `subprocess.Popen`.
+    """
     path = os.pathsep.join([str(ROOT / "client"), str(ROOT / "server"), str(ROOT)])
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
         **options,
     )
 

@@ -122,6 +122,13 @@ def test_trouble_and_recovery(database: Path, trouble: Trouble, cause: str) -> N
         assert Registry.open(store).networks() == after
 
 
+def test_a_database_that_cannot_be_compacted(database: Path) -> None:
+    with SqlStore(f"sqlite:///{database}", lock_timeout=0.0) as store:
+        with locked(store, database), pytest.raises(StoreUnavailableError, match="another process has it locked"):
+            store.database.compact()
+        store.database.compact()
+
+
 @pytest.mark.prove  # `test_trouble_and_recovery` is its short form
 def test_writes_that_fail_at_any_size(database: Path) -> None:
     """Limit the size of files, and raise the limit in small steps until a registration succeeds."""

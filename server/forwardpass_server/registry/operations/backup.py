@@ -7,6 +7,7 @@ always one state of the whole database (https://sqlite.org/backup.html).
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -76,7 +77,8 @@ def back_up(url: str, path: Path) -> BackupReport:
         raise BackupError(f"{source} cannot be copied to {path}: {error}") from error
     finally:
         for left in (part, lock):
-            left.unlink(missing_ok=True)
+            with suppress(OSError):  # the next backup overwrites it
+                left.unlink()
     return report
 
 

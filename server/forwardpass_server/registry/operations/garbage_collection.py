@@ -22,7 +22,7 @@ def collect_garbage(store: SqlStore, keep: int, *, dry_run: bool) -> list[str]:
     if not dry_run:
         for name, number in old:
             store.delete_version(name, number)
-        store.database.backend.compact()
+        store.database.compact()
     return [f"{name}/{number}" for name, number in old]
 
 

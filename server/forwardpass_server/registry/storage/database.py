@@ -97,6 +97,15 @@ class Database:
             yield connection
             self.backend.notify(connection)
 
+    def compact(self) -> None:
+        """Return the space of deleted contents to the disk.
+
+        Raises:
+            StoreUnavailableError: The database cannot be used now.
+        """
+        with self._translated_errors():
+            self.backend.compact()
+
     def close(self) -> None:
         """Close files and connections."""
         self.backend.close()

@@ -97,18 +97,16 @@ class Sqlite:
 
     def read_content(self, connection: Connection, name: str, number: int) -> bytes | None:
         """Read a version's content; it is empty if pages of the file are damaged."""
-        try:
-            found = connection.execute(_CONTENT, {"name": name, "number": number}).one_or_none()
-            if found is not None and found.large:
-                return read_blob(connection, versions.c.content, found.row)
-        except DBAPIError as error:
-            if not _is_damage(error):
-                raise
-            log.exception("the content of network %s version %d cannot be read", name, number)
-            return b""
-        if found is None:
-            return None
-        return found.small if isinstance(found.small, bytes) else b""
+        for is_last in (False, True):
+            try:
+                return _read_content(connection, name, number)
+            except DBAPIError as error:
+                if not _is_damage(error):
+                    raise
+                # SQLite reports an EIO of the disk as damage too. That may pass, but a version found damaged stays so.
+                if is_last:
+                    log.exception("the content of network %s version %d cannot be read", name, number)
+        return b""
 
     def notify(self, connection: Connection) -> None:
         """Do nothing: no other process uses the file."""
@@ -128,12 +126,12 @@ class Sqlite:
         return False
 
     def compact(self) -> None:
-        """Rewrite the file without its free pages. This needs as much free space as the file has."""
-        connection = self.engine.raw_connection()
-        try:
-            connection.cursor().execute("VACUUM")
-        finally:
-            connection.close()
+        """Rewrite the file without its free pages. This needs as much free space as the file has.
+
+        Raises:
+            DBAPIError: The file cannot be written.
+        """
+        execute_alone(self.engine, "VACUUM")
 
     def close(self) -> None:
         """Close the file and release its lock."""
@@ -250,11 +248,36 @@ def use_rollback_journal(engine: Engine) -> None:
 
     SQLite up to 3.51.2 can corrupt a file with a write-ahead log (https://sqlite.org/wal.html#walresetbug).
     """
+    execute_alone(engine, "PRAGMA journal_mode=DELETE")
+
+
+def execute_alone(engine: Engine, statement: str) -> None:
+    """Execute a statement that must not be in a transaction.
+
+    Raises:
+        DBAPIError: It cannot be executed.
+    """
     connection = engine.raw_connection()
     try:
-        connection.cursor().execute("PRAGMA journal_mode=DELETE")
+        connection.cursor().execute(statement)
+    except sqlite3.Error as error:
+        raise DBAPIError(statement, None, error) from error
     finally:
         connection.close()
+
+
+def _read_content(connection: Connection, name: str, number: int) -> bytes | None:
+    """Read a version's content; it is empty if the column has no bytes.
+
+    Raises:
+        DBAPIError: The database cannot be read.
+    """
+    found = connection.execute(_CONTENT, {"name": name, "number": number}).one_or_none()
+    if found is None:
+        return None
+    if found.large:
+        return read_blob(connection, versions.c.content, found.row)
+    return found.small if isinstance(found.small, bytes) else b""
 
 
 def read_blob(connection: Connection, column: Column[Any], row: int) -> bytes:
