@@ -6,11 +6,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Any
+
+import grpc
+from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.memory import Unsent
 from forwardpass_server.rpc.auth import Guard
-from forwardpass_server.rpc.context import Credential
+from forwardpass_server.rpc.context import Credential, identities_of, read_metadata
 from forwardpass_server.rpc.error_mapping import ErrorMapper
+from forwardpass_server.rpc.shedding import LoadShedder
 from forwardpass_server.serving import BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
 
 
@@ -31,6 +36,7 @@ class AsyncioTransport:
         error_mapper: Maps errors to statuses.
         inline_flops: The floating-point operations up to which a batch is computed in the event loop.
         max_stream_requests: Requests of one stream that may be computed at once.
+        shedder: Rejects calls before their requests are received.
         unsent: The responses that are not yet sent.
     """
 
@@ -40,12 +46,35 @@ class AsyncioTransport:
         self.error_mapper = error_mapper
         self.inline_flops = min(policy.event_loop_flops, policy.step_flops)
         self.max_stream_requests = policy.max_stream_requests
+        self.shedder = LoadShedder(dispatcher, guard, error_mapper)
         self.unsent = unsent
         self._dispatcher = dispatcher
         self._guard = guard
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._gathered: list[RawRequest] = []
+
+    async def shed(self, path: str, method: Method, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """End a call before its request is received, if it would be rejected then; called while `shedder` is active.
+
+        Raises:
+            AbortError: It has ended.
+        """
+        request_id, token = read_metadata(context.invocation_metadata() or ())
+        credential: Credential = token
+        if token is None and self._guard.knows_certificates:
+            credential = identities_of(context.auth_context())
+        remaining: float | None = context.time_remaining()  # the stubs do not say that it may be None
+        expires = inf if remaining is None else time.monotonic() + remaining
+        error = self.shedder.judge(method, credential=credential, peer=context.peer(), expires=expires)
+        if error is None:
+            return
+        try:
+            self._guard.check(path, credential)
+        except ForwardpassError:
+            return  # It is rejected for that reason where every call is checked.
+        self.error_mapper.count(error)
+        await context.abort(error.code, error.message, error.trailers(request_id))
 
     async def call(
         self,

@@ -2,10 +2,15 @@
 
 import logging
 import threading
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import grpc
+from forwardpass.errors import ForwardpassError
 from forwardpass.reasons import REASONS
+from google.rpc.error_details_pb2 import RequestInfo
+from google.rpc.status_pb2 import Status
 
 from forwardpass_server.rpc.context import REQUEST_ID
 from forwardpass_server.rpc.status import CODES, MappedError, map_error
@@ -13,6 +18,30 @@ from forwardpass_server.rpc.status import CODES, MappedError, map_error
 log = logging.getLogger(__name__)
 
 STATUS_TRAILER: Final = "grpc-status-details-bin"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedError:
+    """An error that many calls end with, serialized but for the id of the request.
+
+    Attributes:
+        code: The status code.
+        message: The message.
+        reason: The reason, by which errors are counted.
+        details: The serialized `google.rpc.Status` without the `RequestInfo`.
+    """
+
+    code: grpc.StatusCode
+    message: str
+    reason: str
+    details: bytes
+
+    def trailers(self, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
+        """Return the trailing metadata of a call."""
+        # One serialized message after another is both merged, so this adds an element to `details`:
+        # https://protobuf.dev/programming-guides/encoding/#last-one-wins
+        status = self.details + _request_info_prefix(len(request_id)) + request_id.encode()
+        return (STATUS_TRAILER, status), (REQUEST_ID, request_id)
 
 
 class ErrorMapper:
@@ -40,7 +69,30 @@ class ErrorMapper:
             ((STATUS_TRAILER, mapped.status.SerializeToString()), (REQUEST_ID, request_id)),
         )
 
+    def prepare(self, error: ForwardpassError) -> PreparedError:
+        """Serialize an error that many calls are going to end with."""
+        mapped = map_error(error, "")
+        status = Status(code=mapped.status.code, message=mapped.status.message)
+        status.details.extend(each for each in mapped.status.details if not each.Is(RequestInfo.DESCRIPTOR))
+        return PreparedError(
+            code=mapped.code, message=status.message, reason=mapped.reason, details=status.SerializeToString()
+        )
+
+    def count(self, error: PreparedError) -> None:
+        """Count a call that ends with a prepared error."""
+        with self._lock:
+            self._counts[error.reason] += 1
+
     def counted(self) -> dict[str, int]:
         """Return how many errors there were of each reason, those with 0 included."""
         with self._lock:
             return dict(self._counts)
+
+
+@lru_cache(maxsize=256)
+def _request_info_prefix(length: int) -> bytes:
+    """Return how a `Status` begins that has only a `RequestInfo`; the id, of a length in ASCII, is the rest of it."""
+    status = Status()
+    status.details.add().Pack(RequestInfo(request_id="x" * length))
+    serialized: bytes = status.SerializeToString()
+    return serialized[:-length]

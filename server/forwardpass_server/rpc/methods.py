@@ -111,7 +111,11 @@ def handlers(service: Service, transport: AsyncioTransport, around: Around) -> g
 
 
 def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around) -> Any:
+    shedder = transport.shedder
+
     async def behaviour(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        if shedder.active:
+            await transport.shed(path, method, context)
         call = RpcContext.of(path, context, streaming=False)
         async with around_all(around.outside, call):
             request = await around.receiver.one(context)

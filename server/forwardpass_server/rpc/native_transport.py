@@ -20,6 +20,7 @@ from forwardpass_server.rpc.error_mapping import STATUS_TRAILER, ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight, too_large
 from forwardpass_server.rpc.listening import UNIX
 from forwardpass_server.rpc.receiving import address_of
+from forwardpass_server.rpc.shedding import LoadShedder
 from forwardpass_server.serving import BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class NativeTransport:
         self._dispatcher = dispatcher
         self._guard = guard
         self._error_mapper = error_mapper
+        self._shedder = LoadShedder(dispatcher, guard, error_mapper)
         self._in_flight = in_flight
         self._watch = watch
         self.inline_flops = policy.step_flops
@@ -248,8 +250,21 @@ class NativeTransport:
             raise too_large(len(request), self._max_request_bytes)
         return hot
 
+    def _shed(self, call: RawRequest) -> bool:
+        """Reject a call before its request is read, if it would be rejected then; return whether it is."""
+        metadata, peer, _ = call.details
+        request_id, token = read_metadata(metadata)
+        error = self._shedder.judge(call.method, credential=token, peer=peer, expires=call.expires)
+        if error is None:
+            return False
+        self._error_mapper.count(error)
+        self._front.fail(call.key, error.code.value[0], error.message, [*error.trailers(request_id)])
+        return True
+
     def _admitted(self, calls: list[RawRequest]) -> list[RawRequest]:
         """Count calls in; reject those for which there is no room."""
+        if self._shedder.active:
+            calls = [call for call in calls if not self._shed(call)]
         try:
             room = self._in_flight.enter(len(calls))
         except ForwardpassError as error:

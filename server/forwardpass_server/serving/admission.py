@@ -168,6 +168,19 @@ class Admission:
         self._declare(work, total, whole, version)
         return work, errors
 
+    def retry_after(self, caller: str, flops: int, version: Hashable, expires: float) -> float | None:
+        """Return the seconds after which to send a request again that would be rejected now; None if it would not."""
+        now = self._clock()
+        with self._lock:
+            seconds, remaining = flops * self._speed(version), expires - now
+            if self._share_is_used(caller, 0):
+                return _retry_after(self._seconds[caller] / self._workers)
+            expected = self._expected(caller, seconds, now)
+            if expected is None or expected * self._margin(now) <= remaining:
+                return None
+            self.rejected = now
+            return _retry_after(expected * self._margin(now) - remaining)
+
     def begin(self, caller: str) -> Work:
         """Take on a request whose work is not known yet."""
         with self._lock:
@@ -225,10 +238,8 @@ class Admission:
         self, caller: str, seconds: float, remaining: float, now: float, waiting: int = 0
     ) -> OverloadedError | None:
         """Return why work of a caller, who waits for some more seconds, is not taken on, or None."""
-        own, count_of_own = self._seconds.get(caller, 0.0), self._requests.get(caller, 0) - waiting
-        weight = self._weights.get(caller, 1.0)
-        active = self._weight + (0.0 if caller in self._requests else weight)
-        if count_of_own >= max(MIN_REQUESTS, int(self._max_requests * weight / (active + 1.0))):
+        if self._share_is_used(caller, waiting):
+            own, count_of_own = self._seconds[caller], self._requests[caller] - waiting
             return OverloadedError(
                 f"{count_of_own} calls of this caller are waiting, which is its share of the {self._max_requests} that "
                 "the server accepts (setting `max_in_flight`); try again later",
@@ -236,12 +247,8 @@ class Admission:
                 quotaLimit=self._max_requests,
                 setting="max_in_flight",
             )
-        if self._total <= 0.0:
-            self._idle = now
-            return None  # nothing stands before it, however slow the version was the last time
-        expected = min(self._total + seconds, (own + seconds) * (active / weight)) / self._workers
-        margin = MARGIN if now - self._idle < BUSY_SECONDS else BUSY_MARGIN
-        if expected * margin <= remaining:
+        expected, margin = self._expected(caller, seconds, now), self._margin(now)
+        if expected is None or expected * margin <= remaining:
             return None
         self.rejected = now
         return OverloadedError(
@@ -250,6 +257,28 @@ class Admission:
             retry_after=_retry_after(expected * margin - remaining),
             waitSeconds=round(expected, 3),
         )
+
+    def _share_is_used(self, caller: str, waiting: int) -> bool:
+        """Return whether as many calls of a caller wait as may, without some of them."""
+        weight, active = self._shares(caller)
+        share = max(MIN_REQUESTS, int(self._max_requests * weight / (active + 1.0)))
+        return self._requests.get(caller, 0) - waiting >= share
+
+    def _expected(self, caller: str, seconds: float, now: float) -> float | None:
+        """Return how long work of a caller would take with what stands before it; None if nothing does."""
+        if self._total <= 0.0:
+            self._idle = now
+            return None  # however slow the version was the last time
+        own, (weight, active) = self._seconds.get(caller, 0.0), self._shares(caller)
+        return min(self._total + seconds, (own + seconds) * (active / weight)) / self._workers
+
+    def _shares(self, caller: str) -> tuple[float, float]:
+        """Return the weight of a caller, and that of all who have a share, with this one."""
+        weight = self._weights.get(caller, 1.0)
+        return weight, self._weight + (0.0 if caller in self._requests else weight)
+
+    def _margin(self, now: float) -> float:
+        return MARGIN if now - self._idle < BUSY_SECONDS else BUSY_MARGIN
 
     def _speed(self, version: Hashable) -> float:
         """Return the seconds of a floating-point operation."""

@@ -16,8 +16,9 @@ from forwardpass_server.serving.admission import Admission, Work
 from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches
 from forwardpass_server.serving.batching_policy import BatchingPolicy
 from forwardpass_server.serving.predictor import Inferred, Predictor, deadline_passed
-from forwardpass_server.serving.requests import RawRequest, RawResponse
+from forwardpass_server.serving.requests import Method, RawRequest, RawResponse
 from forwardpass_server.serving.shadows import Shadows
+from forwardpass_server.serving.shedding import Shedding
 from forwardpass_server.serving.tasks import Suspension, Task, Workers, next_turn
 
 
@@ -79,6 +80,7 @@ class Dispatcher:
             max_in_flight: Requests that may wait for the workers.
         """
         self.admission = Admission(workers.count, policy, max_in_flight, weights=workers.weights)
+        self._shedding = Shedding(self.admission)
         self._predictor = predictor
         self._shadows = shadows
         self._workers = workers
@@ -107,15 +109,23 @@ class Dispatcher:
         for batch in assemble_batches(read.rows, policy):
             if batch.flops > inline_flops or (self._open and batch.flops > policy.joining_flops):
                 self._start_in_steps(batch, read.seconds, transport)
-                continue
-            try:
-                responses, live = predictor.infer(batch, read.seconds)
-            except Exception as error:  # noqa: BLE001 - every caller must hear of it
-                transport.send(batch.requests, [error] * len(batch.requests))
             else:
-                transport.send(batch.requests, responses)
-                if live:
-                    self._shadows.offer(live)
+                self._compute(batch, read.seconds, transport)
+
+    @property
+    def sheds(self) -> bool:
+        """Whether there are calls that `shed` rejects."""
+        return self._shedding.active
+
+    def shed(self, caller: str, method: Method, expires: float) -> float | None:
+        """Return when a call that is rejected before it is read may come again, in seconds; None if it is to be read.
+
+        Args:
+            caller: Whose it is, as `Transport.caller_of` says.
+            method: The method that is called.
+            expires: When its caller stops waiting, in seconds of `time.monotonic()`.
+        """
+        return self._shedding.judge(caller, method.name, expires)
 
     def cancel(self, key: object) -> bool:
         """Forget a request whose caller no longer waits; return False if the response was sent already."""
@@ -134,6 +144,20 @@ class Dispatcher:
         """Finish the tasks whose callers still wait, and end the threads."""
         self._workers.close()
         self._shadows.close()
+
+    def _compute(self, batch: Batch, read_seconds: float, transport: Transport) -> None:
+        """Compute a short batch in this thread."""
+        try:
+            responses, live = self._predictor.infer(batch, read_seconds)
+        except Exception as error:  # noqa: BLE001 - every caller must hear of it
+            transport.send(batch.requests, [error] * len(batch.requests))
+        else:
+            transport.send(batch.requests, responses)
+            if live:
+                self._shadows.offer(live)
+        if self._shedding.active:
+            for request in batch.requests:
+                self._shedding.note_short(transport.caller_of(request), request.method.name)
 
     def _start_alone(self, request: RawRequest, transport: Transport) -> None:
         def encode_status(error: Exception) -> bytes:
@@ -161,14 +185,20 @@ class Dispatcher:
             into = self._open.get(key)
             if into is not None and into.work.flops + batch.flops > self._policy.max_joined_flops:
                 into = None
+            flops = [member.flops for member in batch.members for _ in member.requests]
             work, errors = self.admission.admit(
                 callers,
                 [request.expires for request in requests],
-                [member.flops for member in batch.members for _ in member.requests],
+                flops,
                 batch.speed_key,
                 into=None if into is None else into.work,
             )
             rejected = [pair for pair in zip(requests, errors, strict=True) if pair[1] is not None]
+            if rejected or self._shedding.active:
+                for caller, request, operations, error in zip(callers, requests, flops, errors, strict=True):
+                    self._shedding.note_long(
+                        caller, request.method.name, operations, batch.speed_key, rejected=error is not None
+                    )
             if work is not None:
                 admitted = _admitted(batch, errors) if rejected else batch
                 self._waiting.update([request.key for request in admitted.requests])
