@@ -2,11 +2,13 @@
 
 Calls leave at a rate, whatever comes back, as those of many independent callers do, each with a deadline of a second.
 Goodput is the number of calls a second whose response comes before the deadline. The peak is what 16 callers get who
-wait for each response; loads are multiples of it. Meanwhile other processes ask for the server's health and list its
-networks. The server runs on core 0 and everything else on core 1.
+wait for each response; loads are multiples of it. Meanwhile other processes ask for the server's health, list its
+networks, and predict with a token of their own: the healthy caller. The server runs on core 0, everything else on core
+1. With `--envoy`, calls go through Envoy with deploy/envoy.yaml, on core 1 too.
 """
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -15,8 +17,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +40,19 @@ WIDTH: Final = 1_000
 LAYERS: Final = 6
 ROWS: Final = 6
 """A call computes six rows of six layers of 1,000 nodes, 72 million operations: about 10 ms of a core."""
-PROBES: Final = {"health": "/grpc.health.v1.Health/Check", "list": "/forwardpass.v1.NetworkService/ListNetworks"}
+PROBES: Final = {
+    "health": "/grpc.health.v1.Health/Check",
+    "list": "/forwardpass.v1.NetworkService/ListNetworks",
+    "healthy": PREDICT,
+}
+PROBE_SECONDS: Final = {"health": 0.02, "list": 0.02, "healthy": 0.1}
+"""How long each probe waits between its calls."""
+TOKENS: Final = ("flood", "healthy")
+"""The tokens of the callers and of the healthy one; probes have the latter."""
+COLUMNS: Final = (
+    *("load", "sent/s", "goodput/s", "of peak", "rejected", "late", "p50", "p99", "rejection p99", "its CPU"),
+    *("health p99", "list p99", "healthy caller in time", "its p99"),
+)
 FIGURES: Final = Path(__file__).parents[1] / "docs" / "explanation" / "performance"
 
 
@@ -55,8 +69,11 @@ class Outcome:
         p50: The median time of the calls that ended in time.
         p99: The 99th percentile of these.
         rejection_p99: The 99th percentile of the time to a rejection.
-        health_p99: That of a health check meanwhile.
+        rejection_us: The server's processor time of a rejected call, in microseconds.
+        health_p99: The 99th percentile of the time of a health check meanwhile.
         list_p99: That of listing the networks meanwhile.
+        healthy: The share of the healthy caller's calls that ended in time.
+        healthy_p99: The 99th percentile of their time.
     """
 
     load: float
@@ -67,8 +84,11 @@ class Outcome:
     p50: float
     p99: float
     rejection_p99: float
+    rejection_us: float = 0.0
     health_p99: float = 0.0
     list_p99: float = 0.0
+    healthy: float = 0.0
+    healthy_p99: float = 0.0
 
 
 def network() -> spec.NetworkSpec:
@@ -149,7 +169,8 @@ class Callers:
 
         with self._lock:
             self._open += 1
-        call = self._calls[number % CONNECTIONS].future(self._request, timeout=timeout)
+        metadata = _metadata(TOKENS[0])
+        call = self._calls[number % CONNECTIONS].future(self._request, timeout=timeout, metadata=metadata)
         call.add_done_callback(ended)
         return call
 
@@ -192,8 +213,18 @@ def _run_probe(address: str, name: str) -> None:
     ended = threading.Event()
     times = []
     with grpc.insecure_channel(address) as channel:
-        call: Any = channel.unary_unary(PROBES[name])
-        call(b"", timeout=60)
+        multicallable: Any = channel.unary_unary(PROBES[name])
+        data = request() if PROBES[name] == PREDICT else b""
+        deadline = DEADLINE if PROBES[name] == PREDICT else 60.0
+
+        def call(timeout: float) -> bool:
+            try:
+                multicallable(data, timeout=timeout, metadata=_metadata(TOKENS[1]))
+            except grpc.RpcError:
+                return False
+            return True
+
+        call(60.0)
         print("begun", flush=True)
 
         def wait_for_the_end() -> None:
@@ -201,45 +232,98 @@ def _run_probe(address: str, name: str) -> None:
             ended.set()
 
         threading.Thread(target=wait_for_the_end, daemon=True).start()
-        while not ended.wait(0.02):
+        made = 0
+        while not ended.wait(PROBE_SECONDS[name]):
             begun = time.monotonic()
-            call(b"", timeout=60)
-            times.append(time.monotonic() - begun)
-    print(json.dumps({"p99": _percentile(times, 99)}))
+            made += 1
+            if call(deadline):
+                times.append(time.monotonic() - begun)
+    print(json.dumps({"p99": _percentile(times, 99), "in_time": len(times) / max(made, 1)}))
 
 
-def measure(engine: str, seconds: float, loads: Sequence[float] = LOADS) -> list[Outcome]:
+def measure(engine: str, seconds: float, loads: Sequence[float] = LOADS, *, envoy: bool = False) -> list[Outcome]:
     """Measure a server's peak, and the loads after it; the first outcome is the peak's."""
     outcomes = []
-    with tempfile.TemporaryDirectory() as folder:
-        lab = Lab(folder=Path(folder), engine=engine, seconds=int(seconds))
-        with Server(lab, specs={"overload": network()}) as server, on_core(LOAD_CORE):
-            callers = Callers(server.address)
-            callers.wait(1.0)
-            peak = callers.wait(seconds)
-            outcomes.append(peak)
-            for load in loads:
-                with _probe(server.address, "health") as health, _probe(server.address, "list") as listing:
-                    outcome = callers.flood(load, load * peak.goodput, seconds)
-                figures = asdict(outcome) | {"health_p99": health["p99"], "list_p99": listing["p99"]}
-                outcomes.append(Outcome(**figures))
-            callers.close()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        tokens = folder / "tokens"
+        tokens.touch(mode=0o600)
+        lines = [f"{hashlib.sha256(token.encode()).hexdigest()} predict,read,write\n" for token in TOKENS]
+        tokens.write_text("".join(lines))
+        lab = Lab(folder=folder, engine=engine, seconds=int(seconds))
+        flags = ["--tokens-file", str(tokens)]
+        server = stack.enter_context(Server(lab, specs={"overload": network()}, flags=flags, token=TOKENS[1]))
+        stack.enter_context(on_core(LOAD_CORE))
+        address = stack.enter_context(_behind_envoy(server.address, folder)) if envoy else server.address
+        callers = Callers(address)
+        stack.callback(callers.close)
+        callers.wait(1.0)
+        used = server.processor_seconds()
+        peak = callers.wait(seconds)
+        # What a call costs that is computed.
+        cost = (server.processor_seconds() - used) / max(peak.goodput * seconds, 1)
+        outcomes.append(peak)
+        for load in loads:
+            with ExitStack() as probing:
+                probes = {name: probing.enter_context(_probe(address, name)) for name in PROBES}
+                used = server.processor_seconds()
+                outcome = callers.flood(load, load * peak.goodput, seconds)
+                used = server.processor_seconds() - used
+            healthy = probes["healthy"]
+            rejected = outcome.rejected * outcome.rate * seconds
+            computed = (outcome.goodput + healthy["in_time"] / PROBE_SECONDS["healthy"]) * seconds
+            outcomes.append(
+                replace(
+                    outcome,
+                    rejection_us=round(max(used - computed * cost, 0.0) / rejected * 1e6) if rejected else 0.0,
+                    health_p99=probes["health"]["p99"],
+                    list_p99=probes["list"]["p99"],
+                    healthy=healthy["in_time"],
+                    healthy_p99=healthy["p99"],
+                )
+            )
     return outcomes
+
+
+@contextmanager
+def _behind_envoy(address: str, folder: Path) -> Iterator[str]:
+    """Run Envoy in front of a server, with the configuration of `deploy`; yield its address."""
+    # It is installed by the tests of that configuration.
+    from tests.clients.environments import ENVIRONMENTS, envoy  # noqa: PLC0415
+    from tests.deploy.edge.envoy import ROOT, Edge, configuration, located, servers  # noqa: PLC0415
+    from tests.support.environments import made  # noqa: PLC0415
+
+    document = located(
+        configuration(), descriptors=ROOT / "build" / "protos.binpb", port=int(address.rpartition(":")[2])
+    )
+    (endpoint,) = servers(document)["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    endpoint["endpoint"]["address"]["socket_address"]["address"] = "localhost"
+    with Edge(envoy(made(ENVIRONMENTS["envoy"])), folder, document) as edge:
+        edge.wait_for(address)
+        yield edge.address
+
+
+def _metadata(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)
 
 
 def table(outcomes: Sequence[Outcome]) -> list[str]:
     """Return the outcomes as a table in Markdown."""
     peak = outcomes[0].goodput
     lines = [
-        "| load | sent/s | goodput/s | of peak | rejected | late | p50 | p99 | rejection p99 | health p99 | list p99 |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{'---|' * len(COLUMNS)}",
     ]
     for each in outcomes:
         name = f"{each.load:g} x" if each.load else f"{CALLERS} who wait"
-        probes = (f"{each.health_p99:g} ms", f"{each.list_p99:g} ms") if each.load else ("", "")
+        probes = [""] * 4
+        if each.load:
+            probes = [f"{each.health_p99:g} ms", f"{each.list_p99:g} ms", f"{each.healthy:.1%}"]
+            probes.append(f"{each.healthy_p99:g} ms")
         cells = [name, f"{each.rate:,.0f}", f"{each.goodput:,.0f}", f"{each.goodput / peak:.0%}"]
         cells += [f"{each.rejected:.0%}", f"{each.late:.1%}", f"{each.p50:g} ms", f"{each.p99:g} ms"]
-        cells += [f"{each.rejection_p99:g} ms" if each.rejected else "", *probes]
+        cells += [f"{each.rejection_p99:g} ms", f"{each.rejection_us:.0f} us"] if each.rejected else ["", ""]
+        cells += probes
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -276,6 +360,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
     parser.add_argument("--engine", choices=("native", "grpcio"), action="append", help="default: both")
     parser.add_argument("--seconds", type=float, default=8.0, help="duration of each load (default: %(default)s)")
+    parser.add_argument("--envoy", action="store_true", help="call through Envoy (first: make descriptors)")
     parser.add_argument("--write-docs", action="store_true", help="write the curves of docs/explanation/overload.md")
     parser.add_argument("--probe", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -285,7 +370,7 @@ def main() -> None:
     print(f"{machine.describe()['cpu']}; other processes use {machine.busy():.0%} of the cores")
     by_engine = {}
     for engine in options.engine or ("native", "grpcio"):
-        by_engine[engine] = measure(engine, options.seconds)
+        by_engine[engine] = measure(engine, options.seconds, envoy=options.envoy)
         print("", f"engine {engine}", "", *table(by_engine[engine]), sep="\n")
     if options.write_docs:
         draw(by_engine)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -53,6 +53,11 @@ class Process:
         """Return the seconds since the process was started."""
         return time.perf_counter() - self._begun
 
+    def processor_seconds(self) -> float:
+        """Return the processor time of the process; see proc(5), fields 14 and 15."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self) -> float:
         """Return the resident memory in MiB."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
@@ -89,6 +94,8 @@ class Server(Process):
         module: The program; by default the server itself.
         database: The SQLite file; by default a new one.
         specs: Other networks to register, by name.
+        flags: Further arguments of the program.
+        token: The token with which the networks are registered.
     """
 
     def __init__(
@@ -99,15 +106,17 @@ class Server(Process):
         module: str = "forwardpass_server",
         database: Path | None = None,
         specs: Mapping[str, spec.NetworkSpec] = MappingProxyType({}),
+        flags: Sequence[str] = (),
+        token: str | None = None,
     ) -> None:
         folder = Path(tempfile.mkdtemp(dir=lab.folder))
         database = database or folder / "forwardpass.sqlite3"
-        flags = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{database}", "--lame-duck", "0"]
+        flags = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{database}", "--lame-duck", "0", *flags]
         flags += ["--engine", engine or lab.engine]
         super().__init__(folder / "log", sys.executable, "-m", module, "serve", *flags)
         to_register = {**{f"net-{networks.label(each)}": networks.network(each) for each in sizes}, **specs}
         if to_register:
-            with Client(self.address, timeout=60) as client:
+            with Client(self.address, timeout=60, token=token) as client:
                 for name, network in to_register.items():
                     client.register(name, network)
 
