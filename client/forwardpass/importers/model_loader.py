@@ -20,10 +20,19 @@ _SAVE_WEIGHTS: Final = (
     "save its numbers by `safetensors.torch.save_model(module, FILE)`, and import that file with --architecture "
     "MODULE:ATTRIBUTE; or write a module that loads it, and give that as MODULE:ATTRIBUTE"
 )
+_HDF5: Final = (
+    "is a file of HDF5, which may have Python code in it; if you trust it, write a module with "
+    "`model = keras.saving.load_model(FILE, compile=False)`, and give it as MODULE:model"
+)
 _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys((".pkl", ".pickle", ".joblib", ".cloudpickle"), _PICKLE + _LOAD_IT),
         **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), _PICKLE + _SAVE_WEIGHTS),
+        **dict.fromkeys((".h5", ".hdf5"), _HDF5),
+        ".tflite": "is of TensorFlow; convert it by `python -m tf2onnx.convert --tflite FILE --output FILE.onnx`, and "
+        "import that file",
+        ".pb": "is of TensorFlow; convert its folder by `python -m tf2onnx.convert --saved-model FOLDER --output "
+        "FILE.onnx`, and import that file",
         ".pt2": "may have pickles in it; write a module with `program = torch.export.load(FILE)`, and give it as "
         "MODULE:program",
         ".safetensors": "has numbers only; name the module that they belong to by --architecture MODULE:ATTRIBUTE, or "

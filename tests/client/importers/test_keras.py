@@ -170,7 +170,7 @@ def rounded(group: Any) -> None:
 
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "no configuration": ({"without": "config.json"}, "has no config.json"),
-    "Keras 2": ({"version": "2.15.0"}, "was written by Keras 2.15.0; load it in Keras 3"),
+    "Keras 2": ({"version": "2.15.0"}, "was written by Keras 2.15.0; save it by Keras 2's own package"),
     "a bomb of zeros": ({"config": "0" * 100_000_000}, "has 100,000,000 bytes unpacked; at most"),
     "a bomb of lists": ({"config": "[" * 2_000_000}, "has more than 131,072 lists and objects"),
     "a deep nest": ({"config": '{"a":' * 100_000}, "is not JSON"),
@@ -216,6 +216,14 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "a terabyte of numbers": ({"weights": weights(huge)}, "with which there are more than 33,554,432"),
     "rounded weights": ({"weights": weights(rounded)}, "of int8; float32 or float64 is needed"),
 }
+
+
+def test_a_file_of_hdf5_is_rejected_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with h5py.File(path, "w"):
+        pass
+    with pytest.raises(UnsupportedModelError, match=r"in spite of its name; rename it to FILE\.h5"):
+        load_object(str(path))
 
 
 @pytest.mark.parametrize(("parts", "words"), HOSTILE.values(), ids=HOSTILE)

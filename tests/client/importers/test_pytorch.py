@@ -211,6 +211,9 @@ def test_every_module_calls_operations_that_are_read() -> None:
         ("model.pt2", "torch.export.load(FILE)"),
         ("model.safetensors", "--architecture MODULE:ATTRIBUTE"),
         ("model.joblib", "is a pickle"),
+        *((f"model{suffix}", "keras.saving.load_model(FILE, compile=False)") for suffix in (".h5", ".HDF5")),
+        ("model.tflite", "tf2onnx.convert --tflite FILE"),
+        ("saved_model.pb", "tf2onnx.convert --saved-model FOLDER"),
     ],
 )
 def test_an_unsupported_file_is_rejected_with_what_to_do(file: str, words: str) -> None:

@@ -24,6 +24,8 @@ _MAX_MEMBERS: Final = 1_000
 _MAX_CONTAINERS: Final = 131_072
 """Lists and objects in a JSON text; a layer has about twenty."""
 _DEEPEST: Final = 200
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
+"""The first bytes of a file of HDF5."""
 _STORED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAX_TEXT: Final = DEFAULT_LIMITS.max_header_bytes
 _MAX_BYTES: Final = DEFAULT_LIMITS.max_network_bytes
@@ -56,6 +58,12 @@ def open_archive(path: str | PathLike[str]) -> Archive:
         UnsupportedModelError: It is no `.keras` file, or too large.
     """
     file = Path(path)
+    if _is_hdf5(file):
+        raise unsupported_model(
+            file.name,
+            "is a file of HDF5 in spite of its name; rename it to FILE.h5, write a module with "
+            "`model = keras.saving.load_model('FILE.h5', compile=False)`, and give it as MODULE:model",
+        )
     try:
         with zipfile.ZipFile(file) as archive:
             members = _members(archive)
@@ -72,6 +80,11 @@ def open_archive(path: str | PathLike[str]) -> Archive:
             )
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise unsupported_model(file.name, f"is no archive that can be read: {error}") from error
+
+
+def _is_hdf5(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(_HDF5)) == _HDF5
 
 
 def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
