@@ -275,6 +275,7 @@ def _memory(settings: Settings, registry: Registry) -> tuple[Arrivals, Arrivals,
         max_arrivals=shares.arrivals,
         receive_timeout=settings.receive_timeout,
         plan_bytes=lambda: registry.plan_cache_size[1],
+        max_connections=usable_connections(settings.max_connections),
     )
     arrivals, uploads = (Arrivals(share, settings.receive_timeout) for share in (shares.arrivals, shares.uploads))
     return arrivals, uploads, unsent, watch

@@ -112,8 +112,8 @@ class Settings(BaseSettings):
     )
     max_connections: Count = Field(
         2_000,
-        description="Connections of each listener, fewer where the process may have fewer descriptors; over HTTP one "
-        "address may have half of them. Engine native has no bound.",
+        description="Connections of each listener, fewer where the process may have fewer descriptors; one address may "
+        "have half of them. Engine native has this bound on Linux only.",
     )
     max_in_flight: Count = Field(1_000, description="Calls in flight; further ones get an error.")
     max_memory: Annotated[int, Ge(32 * 2**20)] | None = Field(

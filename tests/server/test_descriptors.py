@@ -77,6 +77,33 @@ def test_connections_are_bounded(start_server: Callable[..., ServerProcess]) -> 
     assert server.stop() == 0
 
 
+def test_grpc_connections_are_bounded(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server("--max-connections=20")
+    with grpc.insecure_channel(server.address) as channel:
+        call(channel, "/grpc.health.v1.Health/Check", b"")
+        known = len(descriptors(server))
+        with flood(f"http://{server.address}", 60):
+            wait_until(lambda: "or more than half of that from one address" in server.log.read_text())
+            wait_until(lambda: len(descriptors(server)) <= known + 10)
+            call(channel, "/grpc.health.v1.Health/Check", b"")
+    assert server.stop() == 0
+
+
+def test_a_flood_that_takes_all_descriptors_is_ended(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server("--max-connections=20")
+    with grpc.insecure_channel(server.address) as channel:
+        call(channel, "/grpc.health.v1.Health/Check", b"")
+        known = len(descriptors(server))
+        limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (max(descriptors(server)) + 16, limits[1]))
+        with flood(f"http://{server.address}", 40):
+            wait_until(lambda: "or more than half of that from one address" in server.log.read_text())
+            wait_until(lambda: len(descriptors(server)) <= known + 10)
+            call(channel, f"{PREDICTIONS}Predict", predict_request("article-linear", [1, 2]))
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+    assert server.stop() == 0
+
+
 def test_the_limit_of_descriptors_is_raised(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server()
     limits = Path(f"/proc/{server.process.pid}/limits").read_text()

@@ -42,7 +42,13 @@ def idle_unsent() -> Unsent:
 def idle_watch() -> MemoryWatch:
     """A watch that is not started."""
     return MemoryWatch(
-        Sockets(), idle_unsent(), max_memory=2**30, max_arrivals=2**27, receive_timeout=60.0, plan_bytes=lambda: 0
+        Sockets(),
+        idle_unsent(),
+        max_memory=2**30,
+        max_arrivals=2**27,
+        receive_timeout=60.0,
+        plan_bytes=lambda: 0,
+        max_connections=1_000,
     )
 
 

@@ -4,9 +4,14 @@ No engine tells how much it holds for a connection, and pygrpc-native cannot clo
 bytes of every socket, and a process may shut down each of its own.
 """
 
+import errno
 import os
+import resource
 import socket
+import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -70,7 +75,7 @@ class Sockets:
     def close(self, connection: Connection) -> None:
         """Shut a connection down both ways; its engine then frees what it holds for it."""
         try:
-            with socket.socket(fileno=os.dup(connection.descriptor)) as same:
+            with _borrowed(connection.descriptor) as same:
                 if _address(same.getpeername()) == connection.peer:
                     same.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -78,7 +83,7 @@ class Sockets:
 
     def _look_at(self, descriptor: int) -> Connection | None:
         try:
-            with socket.socket(fileno=os.dup(descriptor)) as same:
+            with _borrowed(descriptor) as same:
                 if same.family not in {socket.AF_INET, socket.AF_INET6} or same.type != socket.SOCK_STREAM:
                     return None
                 if same.getsockname()[1] not in self._ports:
@@ -93,11 +98,45 @@ class Sockets:
         return Connection(peer=peer, descriptor=descriptor, received=received, acked=acked)
 
 
+def descriptor_count() -> int:
+    """Return how many file descriptors this process has; where it has as many as it may, that number; else 0."""
+    try:
+        return len(os.listdir(_DESCRIPTORS))  # noqa: PTH208 - names only, and many
+    except OSError as error:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if error.errno == errno.EMFILE else 0
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """Provide a socket by its descriptor; the descriptor stays open and its owner's."""
+    try:
+        copy = os.dup(descriptor)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        # There is no descriptor for another one. That of the owner may be closed and used again meanwhile, which
+        # shuts a wrong connection down in the worst case.
+        same = socket.socket(fileno=descriptor)
+        try:
+            yield same
+        finally:
+            same.detach()
+        return
+    try:
+        same = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+    with same:
+        yield same
+
+
 def _socket_descriptors() -> list[int]:
     try:
         names = os.listdir(_DESCRIPTORS)  # noqa: PTH208 - names only, and many
-    except OSError:
-        return []
+    except OSError as error:
+        # Listing takes a descriptor. Where there is none left, all numbers are in use.
+        return [*filter(_is_socket, range(descriptor_count()))] if error.errno == errno.EMFILE else []
     found = []
     for name in names:
         try:
@@ -106,6 +145,13 @@ def _socket_descriptors() -> list[int]:
         except OSError:
             continue
     return found
+
+
+def _is_socket(descriptor: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
 
 
 def _address(name: tuple[object, ...]) -> str:

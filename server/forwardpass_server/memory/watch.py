@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from forwardpass_server.memory.allocator import give_back
+from forwardpass_server.memory.connection_limit import ConnectionLimit
 from forwardpass_server.memory.sockets import Connection, Sockets
 from forwardpass_server.memory.unsent import Unsent
 
@@ -64,6 +65,7 @@ class MemoryWatch:
         max_arrivals: int,
         receive_timeout: float,
         plan_bytes: Callable[[], int],
+        max_connections: int,
     ) -> None:
         """Make a watch; `start` starts its thread.
 
@@ -74,6 +76,7 @@ class MemoryWatch:
             max_arrivals: The bytes of requests that are arriving.
             receive_timeout: Seconds after which a connection is closed that holds bytes and sends nothing.
             plan_bytes: Returns the bytes of the plans in memory.
+            max_connections: Connections at once; one address may have half of them.
         """
         self.armed = False
         self._sockets = sockets
@@ -82,6 +85,7 @@ class MemoryWatch:
         self._max_arrivals = max_arrivals
         self._receive_timeout = receive_timeout
         self._plan_bytes = plan_bytes
+        self._limit = ConnectionLimit(sockets, max_connections=max_connections)
         self._given: Counter[str] = Counter()
         self._baseline: dict[str, int] = {}
         self._progress: dict[str, tuple[int, float]] = {}
@@ -113,6 +117,7 @@ class MemoryWatch:
         last, since = 0, time.monotonic()
         pause, trim_at, look_at = CALM_SECONDS, 0.0, 0.0
         while not self._stopped.wait(TICK_SECONDS):
+            self._limit.enforce()
             now, resident = time.monotonic(), resident_bytes()
             above = resident - self._floor - self._plan_bytes()
             if now >= look_at:
