@@ -81,7 +81,7 @@ def jumping(faults: Faults) -> Iterator[None]:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The address of a listener that accepts connections and never answers."""
+    """The address of a listener that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
