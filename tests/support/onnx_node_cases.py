@@ -111,7 +111,7 @@ def read(case: Any) -> Read | str:
             raise AssertionError(f"{case.name}: {error}") from error
         given = [value for place, value in enumerate(inputs) if place not in constants]
         count = len(given[0]) if batched else 1
-        rows = _rows(given, count)
+        rows = _rows(_without_texts(given, graph, count), count)
         expected = dict(zip((output.name for output in model.graph.output), outputs, strict=True))
         numbers = [expected[name] for name in graph.tensors if name in expected]
         labels = [value for name, value in expected.items() if name not in graph.tensors]
@@ -166,6 +166,24 @@ def _document(graph: Graph) -> dict[str, Any]:
 def _array(value: Any) -> Array:
     array: Array = onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
     return array
+
+
+def _without_texts(arrays: list[Array], graph: Graph, count: int) -> list[Array]:
+    """Replace texts by their indices among the categories of their column."""
+    found, start = [], 0
+    for array in arrays:
+        flat: Any = array.reshape(count, -1)
+        if array.dtype.kind not in "biuf":
+            known = [graph.categories[start + column].categories for column in range(flat.shape[1])]
+            flat = np.array(
+                [
+                    [names.index(text) if text in names else np.nan for names, text in zip(known, row, strict=True)]
+                    for row in flat.tolist()
+                ]
+            )
+        found.append(flat)
+        start += flat.shape[1]
+    return found
 
 
 def _rows(arrays: list[Array], count: int) -> Array:

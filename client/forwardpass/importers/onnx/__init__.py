@@ -16,6 +16,7 @@ from forwardpass.importers.onnx.graph_reader import Graph, read_graph
 from forwardpass.importers.onnx.labels import label_of
 from forwardpass.importers.onnx.round_trip import recover_network
 from forwardpass.importers.onnx.runtime import predictor
+from forwardpass.importers.onnx.texts import feature_documents, sample_texts
 from forwardpass.importers.source import RowSampler, Source
 from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
 from forwardpass.onnx_form import computed_by, runner
@@ -111,6 +112,7 @@ def _read(model: Any, outputs: Sequence[str]) -> Source:
         compute=compute,
         groups=() if alone else tuple({"name": one.group, "width": one.width} for one in graph.inputs),
         output_layers=graph.output_layers,
+        features=feature_documents(graph.categories, _kinds(graph), missing=graph.missing),
         sampler=_sample(graph, width),
         dtype=graph.dtype,
         non_finite=graph.missing,
@@ -118,9 +120,14 @@ def _read(model: Any, outputs: Sequence[str]) -> Source:
     )
 
 
+def _kinds(graph: Graph) -> list[str]:
+    """Return the element type of each input of the network."""
+    return [one.kind for one in graph.inputs for _ in range(one.width)]
+
+
 def _sample(graph: Graph, width: int) -> RowSampler | None:
     """Return a sampler of rows that the model can read, or None where it takes any numbers."""
-    kinds = [one.kind for one in graph.inputs for _ in range(one.width)]
+    kinds = _kinds(graph)
     if not graph.values and not graph.missing and {*kinds} <= {"float32", "float64"}:
         return None
 
@@ -128,7 +135,9 @@ def _sample(graph: Graph, width: int) -> RowSampler | None:
         rows = generator.normal(size=(count, width))
         rows[1::2] *= 10
         for place, kind in enumerate(kinds):
-            if place in graph.values:
+            if place in graph.categories:
+                rows[:, place] = sample_texts(generator, graph.categories[place], count)
+            elif place in graph.values:
                 rows[:, place] = generator.choice(np.array(graph.values[place], np.float64), count)
             elif kind == "bool":
                 rows[:, place] = rows[:, place] > 0

@@ -40,6 +40,10 @@ _FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 """The field with the numbers of each element type; the other types are in `int32_data`."""
 
 
+BFLOAT16: Final = 16
+"""The number of the element type whose numbers are the upper halves of those of float32."""
+
+
 def kind_of(number: int) -> str:
     """Return the name of an element type.
 
@@ -54,12 +58,18 @@ def kind_of(number: int) -> str:
 
 
 def to_array(tensor: Any) -> Array:
-    """Return a `TensorProto` as an array.
+    """Return a `TensorProto` as an array; one of bfloat16 as float32, which has all of its numbers.
 
     Raises:
         UnsupportedError: It is too large, its type is not read, or its bytes are more or fewer than its shape needs.
     """
-    kind = kind_of(tensor.data_type)
+    is_short = tensor.data_type == BFLOAT16
+    kind = "uint16" if is_short else kind_of(tensor.data_type)
+    array = _read(tensor, kind)
+    return (array.astype(np.uint32) << 16).view(np.float32) if is_short else array
+
+
+def _read(tensor: Any, kind: str) -> Array:
     shape = tuple(tensor.dims)
     if any(size < 0 for size in shape):
         raise UnsupportedError(f"has the shape {list(shape)[:8]}, which is invalid")

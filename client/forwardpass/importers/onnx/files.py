@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.errors import Fault
-from forwardpass.importers.onnx.arrays import kind_of
+from forwardpass.importers.onnx.arrays import BFLOAT16, kind_of
 from forwardpass.importers.onnx.protobuf_limits import check_field_count
 from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
 from forwardpass.onnx_form import import_package
@@ -85,7 +85,7 @@ def _tensors(graph: Any) -> Iterator[Any]:
 
 
 def _bytes_of(tensor: Any) -> int:
-    kind = kind_of(tensor.data_type)
+    kind = "uint16" if tensor.data_type == BFLOAT16 else kind_of(tensor.data_type)
     if kind == "str" or min(tensor.dims, default=0) < 0:
         raise UnsupportedError("has texts, or a shape that is invalid, in another file")
     return int(math.prod(tensor.dims)) * np.dtype(kind).itemsize

@@ -11,6 +11,7 @@ from forwardpass.importers.graph.builder import Ref
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.pending_functions import PendingFunction, X, scaled
 from forwardpass.importers.onnx.size_budget import SizeBudget
+from forwardpass.importers.onnx.texts import TEXT, KnownTexts
 from forwardpass.importers.onnx.values import GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
@@ -26,6 +27,7 @@ class OnnxGraphBuilder(GraphBuilder):
         values: The numbers that an input may have where a node looks them up, by group and place.
         missing: Whether a node fills in missing values.
         classes: The labels of the classes, or empty.
+        texts: The texts that nodes know of the inputs.
         fixed_rows: The size of the first axis in the file, where it is that of the rows, or None.
     """
 
@@ -38,6 +40,7 @@ class OnnxGraphBuilder(GraphBuilder):
         self.missing = False
         self.classes: tuple[str, ...] = ()
         self.fixed_rows: int | None = None
+        self.texts = KnownTexts()
         self._max_layers = 4 * limits.max_layers  # fusion leaves fewer
         self._computed: dict[tuple[object, ...], str] = {}
 
@@ -52,6 +55,15 @@ class OnnxGraphBuilder(GraphBuilder):
             for source, place in self.origins(tensor):
                 if self.is_input(source):
                     self.values.setdefault((source, place), values)
+
+    def note_texts(self, tensor: GraphTensor, texts: Sequence[str], *, others: bool) -> list[list[float]]:
+        """Note the texts that a node knows of each element of a tensor, and return their indices for each element."""
+        found = []
+        for origin in self.origins(tensor):
+            if tensor.kind != TEXT or not self.is_input(origin[0]):
+                raise UnsupportedError("looks up texts that are no inputs of the graph")
+            found.append(self.texts.note(origin, texts, others=others))
+        return found
 
     def all_of(self, tensor: GraphTensor) -> GraphTensor:
         """Return all nodes of a tensor's sources, as a tensor of one axis."""

@@ -10,6 +10,7 @@ import numpy as np
 from forwardpass.errors import Fault
 from forwardpass.importers.graph import PASS
 from forwardpass.importers.graph.passes.fusion import fuse
+from forwardpass.importers.input_constraints import Category
 from forwardpass.importers.onnx.arrays import kind_of, to_array
 from forwardpass.importers.onnx.attributes import attributes_of
 from forwardpass.importers.onnx.constant_folding import numbers_of
@@ -19,6 +20,7 @@ from forwardpass.importers.onnx.ml_operators import LABELS
 from forwardpass.importers.onnx.node_context import NodeContext
 from forwardpass.importers.onnx.node_order import dependence, ordered, reads_of
 from forwardpass.importers.onnx.operators import MOVING, NOT_READ, OPERATORS, REASONS
+from forwardpass.importers.onnx.texts import READERS, TEXT
 from forwardpass.importers.onnx.values import Constant, GraphTensor, Label, Value
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
 
@@ -69,6 +71,7 @@ class Graph:
         dtype: The dtype that it computes in.
         values: The allowed numbers of some inputs, by their column.
         missing: Whether inputs may be missing.
+        categories: The texts of some inputs, by their column.
         notes: A sentence for each thing that was left out or renamed.
     """
 
@@ -81,6 +84,7 @@ class Graph:
     dtype: str
     values: Mapping[int, Sequence[float]]
     missing: bool
+    categories: Mapping[int, Category]
     notes: tuple[str, ...]
 
 
@@ -143,6 +147,7 @@ class _GraphReader:
             dtype=dtype,
             values={int(starts[group]) + place: numbers for (group, place), numbers in self._graph.values.items()},
             missing=self._graph.missing,
+            categories=self._graph.texts.by_column({group: int(start) for group, start in starts.items()}),
             notes=tuple(self._notes),
         )
 
@@ -221,10 +226,6 @@ class _GraphReader:
         if not tensor.HasField("shape"):
             raise UnsupportedError("has no shape; export the model with the shapes of its inputs")
         kind = kind_of(tensor.elem_type)
-        if kind == "str":
-            raise UnsupportedError(
-                "is of texts; encode them as numbers before they are sent, and import the operators after it"
-            )
         # Some exporters write -1 for any number.
         sizes = [
             dim.dim_value if dim.HasField("dim_value") and dim.dim_value != -1 else None for dim in tensor.shape.dim
@@ -345,6 +346,8 @@ class _GraphReader:
             )
         if node.op_type in LABELS and isinstance(inputs[0] if inputs else None, Label):
             return inputs[0]
+        if node.op_type not in READERS and any(isinstance(one, GraphTensor) and one.kind == TEXT for one in inputs):
+            raise UnsupportedError("computes with texts; encode them as numbers before they are sent")
         step = NodeContext(
             op=node.op_type,
             version=self._versions[domain],
@@ -378,6 +381,9 @@ class _GraphReader:
                 self._fault(f"graph.output ({name})", "is the same for all rows; leave it out")
         taken: set[str] = set()
         for name, value in scores:
+            if value.kind == TEXT:
+                self._fault(f"graph.output ({name})", "is of texts; a network's outputs are numbers")
+                continue
             if value.row_axis not in {0, None}:
                 self._fault(f"graph.output ({name})", "has its rows along another axis than the first")
                 continue

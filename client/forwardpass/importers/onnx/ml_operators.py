@@ -1,6 +1,6 @@
 """Operators of ai.onnx.ml, as exported scikit-learn models have them, and operators between scores and labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -59,23 +59,32 @@ def _one_hot_encoder(node: NodeContext) -> Result:
     """Return one number for each category of each element, along a new last axis."""
     tensor = node.tensor(0)
     if "cats_strings" in node.attributes:
-        raise UnsupportedError(
-            "tells texts apart; encode them as numbers before they are sent, and import the operators after it"
-        )
+        texts = _listed(node, "cats")
+        found = node.graph.note_texts(tensor, texts, others=bool(node.integer("zeros", 1)))
+        return _one_hot_each(node, tensor, found)
     categories = [int(category) for category in node.attributes.get("cats_int64s", ())]
     return one_hot(node, tensor, categories)
 
 
 def one_hot(node: NodeContext, tensor: GraphTensor, categories: list[int]) -> GraphTensor:
     """Compare each element with each category, along a new last axis."""
-    width = tensor.index.size * len(categories)
-    node.graph.budget.claim_elements(width)
     node.graph.note_values(tensor, categories)
-    indices = np.repeat(np.arange(tensor.index.size), len(categories))
+    return _one_hot_each(node, tensor, [categories] * tensor.index.size)
+
+
+def _one_hot_each(node: NodeContext, tensor: GraphTensor, categories: Sequence[Sequence[float]]) -> GraphTensor:
+    """Compare each element with categories of its own, along a new last axis."""
+    count = len(categories[0])
+    node.graph.budget.claim_elements(tensor.index.size * count)
     name = node.graph.layer(
-        node.hint, [tensor], width, kind="one_hot", categories=categories * tensor.index.size, indices=indices.tolist()
+        node.hint,
+        [tensor],
+        tensor.index.size * count,
+        kind="one_hot",
+        categories=[number for each in categories for number in each],
+        indices=np.repeat(np.arange(tensor.index.size), count).tolist(),
     )
-    return node.graph.nodes(name, (*tensor.shape, len(categories)), tensor.row_axis, "float32")
+    return node.graph.nodes(name, (*tensor.shape, count), tensor.row_axis, "float32")
 
 
 def _one_hot(node: NodeContext) -> Result:
@@ -101,11 +110,14 @@ def _label_encoder(node: NodeContext) -> Result:
         known = dict(zip(map(str, keys), map(str, values), strict=True))
         return replace(value, labels=tuple(known.get(label, str(default)) for label in value.labels))
     tensor = node.tensor(0)
-    if any(isinstance(word, str) for word in (*keys, *values)):
-        raise UnsupportedError(
-            "looks texts up; encode them as numbers before they are sent, and import the operators after it"
-        )
-    node.graph.note_values(tensor, keys)
+    if any(isinstance(word, str) for word in values):
+        raise UnsupportedError("gives texts, which a network's layers cannot hold; import the operators after it")
+    if any(isinstance(word, str) for word in keys):
+        keys, *others = node.graph.note_texts(tensor, keys, others=True)
+        if any(other != keys for other in others):
+            raise UnsupportedError("looks up texts of inputs of which other nodes know other texts")
+    else:
+        node.graph.note_values(tensor, keys)
     default = float(np.ravel(default)[0])
     absent = {} if np.isnan(default) else {"default": default}
     looked_up = layered(

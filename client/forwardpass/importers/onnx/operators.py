@@ -11,12 +11,13 @@ from forwardpass.importers.onnx.ml_operators import LABELLING, ML
 from forwardpass.importers.onnx.node_context import NodeReader
 from forwardpass.importers.onnx.normalization import NORMALIZATION
 from forwardpass.importers.onnx.pooling import POOLING
+from forwardpass.importers.onnx.quantization import QUANTIZATION, QUANTIZED
 from forwardpass.importers.onnx.reshaping import STRUCTURE
 
 OPERATORS: Final[Mapping[tuple[str, str], NodeReader]] = MappingProxyType(
     {
         ("", op): reader
-        for table in (STRUCTURE, ELEMENTWISE, MERGING, LINEAR, NORMALIZATION, POOLING, LABELLING)
+        for table in (STRUCTURE, ELEMENTWISE, MERGING, LINEAR, NORMALIZATION, POOLING, LABELLING, QUANTIZATION)
         for op, reader in table.items()
     }
     | {("ai.onnx.ml", op): reader for op, reader in ML.items()}
@@ -24,11 +25,10 @@ OPERATORS: Final[Mapping[tuple[str, str], NodeReader]] = MappingProxyType(
 )
 """The reader of each operator, by its domain and name."""
 
-MOVING: Final = frozenset({*STRUCTURE, "Cast", "ZipMap", "ArgMax", "LabelEncoder"})
+MOVING: Final = frozenset({*STRUCTURE, *QUANTIZATION, "Cast", "ZipMap", "ArgMax", "LabelEncoder"})
 """Operators that compute no numbers, so that their element types do not count."""
 
 _TREES: Final = "is made of trees, which are no layers of a network; use an MLP instead"
-_QUANTIZED: Final = "computes in whole numbers; export the model before it is quantized"
 _RECURRENT: Final = "keeps a state from node to node; a feed-forward network has none"
 _FLOW: Final = "has a graph of its own; export the model with that branch or loop taken, as torch.export does"
 _VECTORS: Final = "sums over support vectors; use a linear model or an MLP instead"
@@ -39,10 +39,10 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"), _TREES),
         **dict.fromkeys(
-            ("QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger", "QuantizeLinear", "DequantizeLinear"),
-            _QUANTIZED,
+            ("QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger", "QuantizeLinear"),
+            QUANTIZED,
         ),
-        "DynamicQuantizeLinear": _QUANTIZED,
+        "DynamicQuantizeLinear": QUANTIZED,
         **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURRENT),
         **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), _FLOW),
         **dict.fromkeys(

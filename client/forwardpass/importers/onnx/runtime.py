@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forwardpass.importers.onnx.graph_reader import Graph, GraphInput
+from forwardpass.importers.onnx.graph_reader import Graph
 from forwardpass.importers.onnx.node_order import ordered, reads_of
+from forwardpass.importers.onnx.texts import TEXT, texts_of
 from forwardpass.onnx_form import Runner, import_package, runner
 from forwardpass.tensors import Array
 
@@ -93,13 +94,14 @@ def _parts(found: Runner, graph: Graph, rows: Array, size: int, *, whole: bool) 
         part = rows[start : start + size]
         missing = size - len(part) if whole else 0
         filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        yield _outputs(found.run(_feed(graph.inputs, filled)), filled)[: len(part)]
+        yield _outputs(found.run(_feed(graph, filled)), filled)[: len(part)]
 
 
-def _feed(inputs: Sequence[GraphInput], rows: Array) -> dict[str, NDArray[Any]]:
+def _feed(graph: Graph, rows: Array) -> dict[str, NDArray[Any]]:
     feed, start = {}, 0
-    for one in inputs:
-        part = rows[:, start : start + one.width].astype(one.kind)
+    for one in graph.inputs:
+        part: Any = rows[:, start : start + one.width]
+        part = texts_of(part, start, graph.categories) if one.kind == TEXT else part.astype(one.kind)
         feed[one.name] = part.reshape((len(rows), *one.shape) if one.batched else one.shape)
         start += one.width
     return feed

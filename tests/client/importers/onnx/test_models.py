@@ -8,6 +8,7 @@ import pytest
 from forwardpass import spec
 from forwardpass.importers import Imported, UnsupportedModelError, import_model, load_object
 from forwardpass_server.registry.compile import check_examples, compile_plan
+from onnx import TensorProto
 
 from tests.support.onnx_models import DOUBLE, INT64, constant, ml, model, node, numbers, tensor
 
@@ -148,6 +149,38 @@ def test_half_precision_weights_that_are_cast_first() -> None:
     assert layers(imported) == [("y", "dense", "identity", "inputs")]
 
 
+def test_bfloat16_weights_that_are_cast_first() -> None:
+    weights = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32).view(np.uint32) >> 16
+    short = TensorProto(name="w16", data_type=TensorProto.BFLOAT16, dims=[4, 2])
+    short.raw_data = weights.astype("<u2").tobytes()
+    imported = import_model(
+        model([node("Cast", "w16", "w", to=1), node("MatMul", "x w", "y")], short, inputs=[X], outputs=[Y])
+    )
+    assert layers(imported) == [("y", "dense", "identity", "inputs")]
+    np.testing.assert_array_equal(imported.spec.layers[0].weights.T, (weights << 16).view(np.float32))
+
+
+@pytest.mark.parametrize("axis", [0, 1, None], ids=str)
+def test_quantized_weights_are_the_numbers_that_they_stand_for(axis: int | None) -> None:
+    random = np.random.default_rng(0)
+    whole = random.integers(-128, 128, (4, 2)).astype(np.int8)
+    count = () if axis is None else (whole.shape[axis],)
+    scale, zero = random.random(count).astype(np.float32), random.integers(-9, 9, count).astype(np.int8)
+    attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
+    imported = import_model(
+        model(
+            [
+                node("DequantizeLinear", "q scale zero", "w", **attributes),
+                node("MatMul", "x w", "y"),
+            ],
+            *map(constant, ("q", "scale", "zero"), (whole, scale, zero)),
+            inputs=[X],
+            outputs=[Y],
+        )
+    )
+    assert layers(imported) == [("y", "dense", "identity", "inputs")]
+
+
 def classifier(*, zipped: bool) -> Any:
     made = model(
         [
@@ -211,6 +244,14 @@ UNSUPPORTED: dict[str, tuple[Any, str, str]] = {
     ),
     "a convolution": ([node("Conv", "x w", "y")], "graph.node[0] (Conv)", "works on images"),
     "a rounding": ([node("Floor", "x", "y")], "graph.node[0] (Floor)", "do it before the rows are sent"),
+    "quantized values": (
+        [
+            node("QuantizeLinear", "x half", "q"),
+            node("DequantizeLinear", "q half", "y"),
+        ],
+        "graph.node[0] (QuantizeLinear)",
+        "export the model before it is quantized",
+    ),
     "an unknown operator": ([node("Fancy", "x", "y", "acme")], "graph.node[0] (Fancy)", "is not supported"),
     "softmax over rows": ([node("Softmax", "x", "y", axis=0)], "graph.node[0] (Softmax)", "along the axis of the rows"),
     "a sum over rows": ([node("ReduceSum", "x", "y")], "graph.node[0] (ReduceSum)", "along the axis of the rows"),
@@ -250,7 +291,6 @@ def test_an_unsupported_graph_is_rejected(nodes: list[Any], path: str, words: st
 
 INPUTS: dict[str, tuple[Any, str]] = {
     "an open axis": (tensor("x", "rows", "width"), "has axes of no fixed size, [1]"),
-    "texts": (tensor("x", "rows", 4, kind=8), "is of texts; encode them as numbers"),
     "no shape": (tensor("x"), "has no shape"),
 }
 
