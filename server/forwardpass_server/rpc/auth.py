@@ -50,7 +50,9 @@ class Guard:
             scopes: The scope that each method needs, by its path; a method without one is denied.
         """
         self._tokens = tokens
+        self._by_digest = [(token.key, token) for token in tokens or () if isinstance(token.key, bytes)]
         self._by_identity = {token.key: token for token in tokens or () if isinstance(token.key, str)}
+        self._limits_networks = any(token.networks is not None for token in tokens or ())
         self._scopes = scopes
         # The methods of tokens that are limited to some networks.
         self._limited: dict[tuple[Method, Token], Method] = {}
@@ -83,13 +85,12 @@ class Guard:
             PermissionDeniedError: The token lacks the method's scope.
             QuotaExceededError: The token has made too many calls.
         """
-        if self._tokens is None:
-            return
-        scope = self._scopes.get(method)
-        if scope != OPEN:
-            known = self._with_scope(scope, method, credential)
-            if known.quota is not None:
-                _count(known)
+        self._admit(method, credential)
+
+    def admit(self, path: str, method: Method, credential: Credential) -> Method:
+        """Admit a call of a hot method as `check` does; return the method as it is for the caller."""
+        known = self._admit(path, credential)
+        return method if known is None else self._method_of(known, method)
 
     def check_health(self, method: str, network: str, credential: Credential) -> None:
         """Admit a call that learns whether there is a network; raises as `check_network` and `check` do."""
@@ -141,10 +142,24 @@ class Guard:
         """Return a method as it is for a caller who may call it: of all networks or some, with layers or without."""
         if self._tokens is None:
             return method.with_layer_access or method
+        if method.with_layer_access is None and not self._limits_networks:
+            return method
         known = self._find(credential)
-        if method.with_layer_access is not None and known is not None and TRACE in known.scopes:
+        return method if known is None else self._method_of(known, method)
+
+    def _admit(self, path: str, credential: Credential) -> Token | None:
+        scope = self._scopes.get(path)
+        if self._tokens is None or scope == OPEN:
+            return None
+        known = self._with_scope(scope, path, credential)
+        if known.quota is not None:
+            _count(known)
+        return known
+
+    def _method_of(self, known: Token, method: Method) -> Method:
+        if method.with_layer_access is not None and TRACE in known.scopes:
             method = method.with_layer_access
-        if known is None or known.networks is None:
+        if known.networks is None:
             return method
         limited = self._limited.get((method, known))
         if limited is None:
@@ -180,9 +195,9 @@ class Guard:
             return next(filter(None, map(self._by_identity.get, credential)), None)
         digest = hashlib.sha256(credential.encode()).digest()
         found = None
-        for known in self._tokens:
+        for key, known in self._by_digest:
             # Every entry is compared, so that the time says nothing about which one matched.
-            if isinstance(known.key, bytes) and hmac.compare_digest(known.key, digest):
+            if hmac.compare_digest(key, digest):
                 found = known
         return found
 

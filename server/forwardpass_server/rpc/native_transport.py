@@ -244,8 +244,10 @@ class NativeTransport:
         """Reject a call that may not be made, or whose request is too large; return the method for its caller."""
         if self._guard.closed:
             _, token = read_metadata(details[0])
-            self._guard.check(path, token)
-            hot = hot and self._guard.method_for(hot, token)
+            if hot is None:
+                self._guard.check(path, token)
+            else:
+                hot = self._guard.admit(path, hot, token)
         if len(request) > self._max_request_bytes:
             raise too_large(len(request), self._max_request_bytes)
         return hot
