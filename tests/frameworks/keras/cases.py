@@ -216,6 +216,14 @@ def worded() -> Any:
     return keras.Model([word, length], layers.Dense(2)(layers.Concatenate()(parts)))
 
 
+def worded_without_unknown() -> Any:
+    word, length = keras.Input((1,), name="word", dtype="string"), keras.Input((2,), name="length")
+    known = {"vocabulary": ["setosa", "versicolor", "virginica"], "num_oov_indices": 0}
+    hot, index = layers.StringLookup(output_mode="one_hot", **known), layers.StringLookup(output_mode="int", **known)
+    parts = [hot(word), layers.Flatten()(layers.Embedding(3, 2)(index(word))), length]
+    return keras.Model([word, length], layers.Dense(2)(layers.Concatenate()(parts)))
+
+
 def predicted_of_words(model: Any, frame: Any) -> Any:
     words = keras.ops.convert_to_tensor(frame[["word"]].to_numpy(dtype=str))
     return np.asarray(model([words, keras.ops.convert_to_tensor(frame[["length_0", "length_1"]].to_numpy())]))
@@ -298,6 +306,7 @@ _IN_FLOAT32: dict[str, tuple[Callable[[], Any], Any]] = {
 
 CASES: Cases = {
     "StringLookup, one-hot and embedded": Case(make=worded, predict=predicted_of_words, rows=WORDS),
+    "StringLookup, no unknown words": Case(make=worded_without_unknown, predict=predicted_of_words, rows=WORDS),
     **{name: Case(make=make, predict=predicted, rows=rows) for name, (make, rows) in _MODELS.items()},
     **{
         f"{name}, in float32": Case(make=partial(in_float32, make), predict=predicted, rows=rows, tolerance=1e-4)

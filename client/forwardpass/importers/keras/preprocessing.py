@@ -53,7 +53,8 @@ def _string_lookup(call: LayerCall) -> TensorRef:
     words, values = [str(word) for word in words_of(call)], call.input
     if call.config.get("mask_token") is not None:
         raise UnsupportedError("has a mask token, which is not supported; use mask_token=None")
-    found = [call.constraints.categorize(values, place, words, "nan") for place in range(values.size)]
+    unknown = "nan" if call.integer("num_oov_indices", 1) else "refuse"
+    found = [call.constraints.categorize(values, place, words, unknown) for place in range(values.size)]
     keys = found[0]
     if keys is None or any(other is None or (other != keys).any() for other in found):
         raise UnsupportedError("reads texts that are no inputs, or several of which other layers know other words")

@@ -58,6 +58,7 @@ class OnnxGraphBuilder(GraphBuilder):
 
     def note_texts(self, tensor: GraphTensor, texts: Sequence[str], *, others: bool) -> list[list[float]]:
         """Note the texts that a node knows of each element of a tensor, and return their indices for each element."""
+        self.budget.claim_constant(tensor.size * len(texts))
         found = []
         for origin in self.origins(tensor):
             if tensor.kind != TEXT or not self.is_input(origin[0]):

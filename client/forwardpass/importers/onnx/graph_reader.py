@@ -118,6 +118,11 @@ class _GraphReader:
         self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
         self._makers = {name: node for node in model.graph.node for name in node.output}
         self._nodes = ordered(model.graph.node)
+        self._products = {
+            node.input[0]: node
+            for node in model.graph.node
+            if node.op_type in {"MatMul", "Gemm"} and len(node.input) > 1
+        }
         self._wanted = [output for output in model.graph.output if not outputs or output.name in outputs]
 
     def graph(self) -> Graph:
@@ -153,6 +158,8 @@ class _GraphReader:
 
     def _leave_out(self, inputs: set[str]) -> None:
         """Leave out the outputs that are random or the same for all rows, where there are others."""
+        if len(self._wanted) < 2:
+            return
         found = dependence(self._nodes, inputs)
         right = found.on_inputs - found.on_chance
         kept = [output for output in self._wanted if output.name in right]
@@ -263,13 +270,12 @@ class _GraphReader:
 
     def _columns(self, name: str) -> int | None:
         """Return the width that the product which reads an input has weights for, or None."""
-        for node in self._proto.node:
-            if node.op_type in {"MatMul", "Gemm"} and len(node.input) > 1 and node.input[0] == name:
-                weights = self._initializers.get(node.input[1])
-                turned = {attribute.name: attribute.i for attribute in node.attribute}
-                if weights is not None and len(weights.dims) == 2 and not turned.get("transA"):
-                    return int(weights.dims[1 if turned.get("transB") else 0])
-        return None
+        node = self._products.get(name)
+        weights = None if node is None else self._initializers.get(node.input[1])
+        if node is None or weights is None or len(weights.dims) != 2:
+            return None
+        turned = {attribute.name: attribute.i for attribute in node.attribute}
+        return None if turned.get("transA") else int(weights.dims[1 if turned.get("transB") else 0])
 
     def _used_tensors(self) -> set[str]:
         """Return every tensor that an output depends on."""
@@ -374,7 +380,8 @@ class _GraphReader:
         scores = [(name, value) for name, value in values if isinstance(value, GraphTensor)]
         for label in labels:
             self._graph.classes = label.labels
-            if not any(label.tensor == name or label.scores.same_columns(score) for name, score in scores):
+            # The numbers that a label is chosen by may be an output after another node, such as a Normalizer.
+            if not any(score.size == label.scores.size for _, score in scores):
                 scores.append((label.tensor, label.scores))
         for name, value in values:
             if isinstance(value, Constant):

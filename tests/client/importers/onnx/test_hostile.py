@@ -49,6 +49,23 @@ def sizes(name: str, *numbers: int) -> Any:
     return helper.make_tensor(name, TensorProto.INT64, [len(numbers)], list(numbers))
 
 
+def texts(op: str, **attributes: Any) -> bytes:
+    made = onnx.ModelProto.FromString(model([node(op, "x", domain="ai.onnx.ml", **attributes)], shape=("rows", 50_000)))
+    made.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
+    made.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    content: bytes = made.SerializeToString()
+    return content
+
+
+def branches(levels: int) -> list[Any]:
+    """Return an `If` in an `If`, and so on; the condition of each is decided."""
+    inner = [node("Floor", "x")]
+    for _ in range(levels):
+        graph = helper.make_graph(inner, "b", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+        inner = [node("If", "yes", then_branch=graph, else_branch=graph)]
+    return inner
+
+
 def empty(*dims: int) -> Any:
     return TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims)
 
@@ -73,8 +90,8 @@ def deep(levels: int) -> bytes:
     return part(7, content)
 
 
-def node(op: str, *inputs: str, output: str = "y", **attributes: Any) -> Any:
-    return helper.make_node(op, list(inputs), [output], **attributes)
+def node(op: str, *inputs: str, output: str = "y", domain: str = "", **attributes: Any) -> Any:
+    return helper.make_node(op, list(inputs), [output], domain=domain, **attributes)
 
 
 _RELU = part(1, helper.make_node("Relu", ["x"], ["x"]).SerializeToString())
@@ -124,8 +141,29 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         [node("MaxPool", "x", kernel_shape=[60_000], pads=[59_999, 59_999])], shape=("rows", 1, 60_000)
     ),
     "a kernel beyond all": lambda: model([node("AveragePool", "x", kernel_shape=[2**62])], shape=("rows", 1, 60_000)),
+    "5,000 nodes in reverse order": lambda: model(chain("Elu", 5_000)[::-1]),
+    "each node reads all before it": lambda: model(
+        [node("Concat", *(f"t{one}" for one in range(place)), output=f"t{place}", axis=1) for place in range(1, 300)][
+            ::-1
+        ]
+    ),
+    "branches in branches": lambda: model(branches(5), onnx.numpy_helper.from_array(np.array(True), "yes")),
+    "many inputs of open width": lambda: _open_inputs(15_000),
+    "texts for each of 50,000 inputs": lambda: texts("OneHotEncoder", cats_strings=[str(n) for n in range(20_000)]),
+    "texts looked up for each of 50,000 inputs": lambda: texts(
+        "LabelEncoder", keys_strings=[str(n) for n in range(20_000)], values_floats=[0.5] * 20_000
+    ),
     "a layer for each element": lambda: model([node("Softmax", "x", axis=2)], shape=("rows", 60_000, 1)),
 }
+
+
+def _open_inputs(count: int) -> bytes:
+    made = onnx.ModelProto.FromString(model(chain("Elu", count)))
+    for place in range(1, count):
+        made.graph.input.append(helper.make_tensor_value_info(f"i{place}", TensorProto.FLOAT, ["rows", "width"]))
+    content: bytes = made.SerializeToString()
+    return content
+
 
 MEASURED = """
 import sys, time

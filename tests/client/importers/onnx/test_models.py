@@ -214,6 +214,29 @@ def test_a_classifier_of_scikit_learn(*, zipped: bool) -> None:
     assert imported.spec.allow_non_finite_inputs
 
 
+def test_normalized_probabilities_beside_their_label_are_the_only_outputs() -> None:
+    """As skl2onnx writes a LogisticRegression of several classes."""
+    made = model(
+        [
+            ml(
+                "LinearClassifier",
+                "x",
+                "label scores",
+                coefficients=np.random.default_rng(1).normal(size=12).tolist(),
+                intercepts=[0.1, 0.2, 0.3],
+                classlabels_ints=[0, 1, 2],
+                post_transform="SOFTMAX",
+            ),
+            ml("Normalizer", "scores", "probabilities", norm="L1"),
+        ],
+        inputs=[X],
+        outputs=[tensor("label", kind=INT64), tensor("probabilities")],
+    )
+    imported = import_model(made)
+    assert imported.spec.outputs == ("probabilities_0", "probabilities_1", "probabilities_2")
+    assert imported.spec.classes == ("0", "1", "2")
+
+
 def test_categories_and_an_argmax() -> None:
     imported = import_model(
         model(
