@@ -13,7 +13,7 @@ EXTRAS := metrics postgres rest server view
 PYTHONS ?= 3.12 3.13 3.14
 PYTHON_TESTS ?= tests/client tests/server/core tests/server/serving --ignore tests/client/importers
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock bench notebooks page check-page prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock sbom bench notebooks page check-page prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -57,7 +57,13 @@ release: .venv/installed  ## build dist/ from the commit, twice in two places, c
 		(cd build/release/$$place && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) ../../../$(BIN)/python -m hatchling build) || exit 1; done
 	diff --recursive build/release/one/dist build/release/two/dist
 	$(BIN)/twine check --strict build/release/one/dist/*
-	mv build/release/one/dist dist && cd dist && sha256sum *
+	mv build/release/one/dist dist
+	$(MAKE) sbom && mv build/sbom.cdx.json dist && cd dist && sha256sum *
+
+sbom: .venv/installed  ## write build/sbom.cdx.json (CycloneDX): the Python packages of the image, with their hashes
+	@$(BIN)/python -m pip install -qq --group sbom
+	mkdir -p build && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -W ignore -m cyclonedx_py requirements \
+		--pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json server/requirements.lock
 
 proto: .venv/installed  ## generate the code of protos/ again
 	$(BIN)/python protos/generate.py

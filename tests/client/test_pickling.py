@@ -105,7 +105,7 @@ class TestClients:
     @every_way
     def test_keep_their_settings(self, kind: type[Any], way: Callable[[Any], Any]) -> None:
         settings = {"timeout": 3.0, "retries": False, "coalesce": True, "tls": b"PEM", "pickle_token": True}
-        client = kind("example.org:1", token="sesame", **settings)  # noqa: S106 - a test's token
+        client = kind("example.org:1", token="sesame", **settings)  # noqa: S106 - no secret - a test's token
         copied = way(client)
         assert type(copied) is kind
         assert copied._settings == client._settings == {**copied._settings, **settings, "token": "sesame"}
@@ -131,7 +131,7 @@ class TestClients:
 
     @pytest.mark.parametrize("way", ["pickle", "cloudpickle"])
     def test_leave_the_token_behind_by_default(self, fake: FakeServer, way: str) -> None:
-        client = Client(fake.address, token="sesame")  # noqa: S106 - a test's token
+        client = Client(fake.address, token="sesame")  # noqa: S106 - no secret - a test's token
         assert b"sesame" not in pickle.dumps(client)
         with WAYS[way](client) as copied, WAYS[way](copied) as again:
             for each in (copied, again):
@@ -140,13 +140,13 @@ class TestClients:
                     each.predict("article-linear", [2, 3])
                 assert any("pickle_token=True" in note for note in caught.value.__notes__)
         assert "authorization" not in fake.calls[0].metadata
-        with WAYS[way](Client(fake.address, token="sesame", pickle_token=True)) as copied:  # noqa: S106
+        with WAYS[way](Client(fake.address, token="sesame", pickle_token=True)) as copied:  # noqa: S106 - no secret
             copied.predict("article-linear", [2, 3])
         assert fake.calls[-1].metadata["authorization"] == "Bearer sesame"
 
     @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
     def test_copies_in_the_same_process_keep_it(self, fake: FakeServer, way: Callable[[Any], Any]) -> None:
-        with way(Client(fake.address, token="sesame")) as copied:  # noqa: S106 - a test's token
+        with way(Client(fake.address, token="sesame")) as copied:  # noqa: S106 - no secret - a test's token
             copied.predict("article-linear", [2, 3])
         assert fake.calls[0].metadata["authorization"] == "Bearer sesame"
 

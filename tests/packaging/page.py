@@ -64,7 +64,7 @@ def _packages() -> Path:
         NotInstallableError: Node is missing or too old, or npm cannot fetch the packages.
     """
     try:
-        version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S607
+        version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S607 - of the path
     except FileNotFoundError:
         raise NotInstallableError("node is not on this machine") from None
     if tuple(map(int, version.removeprefix("v").split(".")))[:2] < OLDEST_NODE:
@@ -81,7 +81,7 @@ def _without_node(error: NotInstallableError, *, is_check: bool) -> str | None:
 
 def _npm(folder: Path, *arguments: str) -> None:
     environment = {**os.environ, "NO_COLOR": "1", "NODE_ENV": "production"}
-    if subprocess.run(["npm", *arguments], cwd=folder, env=environment, check=False).returncode:  # noqa: S607
+    if subprocess.run(["npm", *arguments], cwd=folder, env=environment, check=False).returncode:  # noqa: S607 - of the path
         raise SystemExit(f"npm {' '.join(arguments)} failed")
 
 

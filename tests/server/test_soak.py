@@ -205,32 +205,57 @@ def sample(server: ServerProcess, requests: int) -> Sample:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Soak:
+    """A run of the callers.
+
+    Attributes:
+        samples: Moments of the server's life.
+        codes: How the calls ended.
+        totals: What the samples come to.
+        streams: The share of calls that were streams and cancelled.
+    """
+
+    samples: list[Sample]
+    codes: Counter[grpc.StatusCode]
+    totals: BatchTotals
+    streams: float
+
+
+def soak(server: ServerProcess, seconds: float) -> Soak:
+    """Call a server for some time."""
+    with grpc.insecure_channel(server.address) as channel:
+        wide = network_spec([[0.5] * 10] * 3_000)
+        wide.layers.append(network_spec([[1.0] * 3_000]).layers[0])
+        register(channel, "wide", wide)
+    callers = [Caller(server.address, seed) for seed in range(CALLERS)]
+    end = time.monotonic() + seconds
+    threads = [threading.Thread(target=caller.go_on_until, args=(end,)) for caller in callers]
+    for thread in threads:
+        thread.start()
+    samples = []
+    while any(thread.is_alive() for thread in threads):
+        samples.append(sample(server, sum(caller.requests for caller in callers)))
+        time.sleep(min(1.0, seconds / 60))
+    codes = sum((caller.codes for caller in callers), Counter[grpc.StatusCode]())
+    streams = sum(caller.cancelled_streams for caller in callers) / sum(codes.values())
+    of_grpc = OF_GRPC_BYTES * streams if server.engine == "grpcio" else 0.0
+    totals = BatchTotals.of(samples, of_grpc=of_grpc)
+    return Soak(samples=samples, codes=codes, totals=totals, streams=streams)
+
+
 @pytest.mark.prove
 def test_a_server_stays_as_it_is(tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
     with ServerProcess(tmp_path, "--engine", engine, "--log-level=warning") as server:
-        with grpc.insecure_channel(server.address) as channel:
-            wide = network_spec([[0.5] * 10] * 3_000)
-            wide.layers.append(network_spec([[1.0] * 3_000]).layers[0])
-            register(channel, "wide", wide)
-        callers = [Caller(server.address, seed) for seed in range(CALLERS)]
         seconds = MINUTES * 60
-        end = time.monotonic() + seconds
-        threads = [threading.Thread(target=caller.go_on_until, args=(end,)) for caller in callers]
-        for thread in threads:
-            thread.start()
-        samples = []
-        while any(thread.is_alive() for thread in threads):
-            samples.append(sample(server, sum(caller.requests for caller in callers)))
-            time.sleep(min(1.0, seconds / 60))
-        codes = sum((caller.codes for caller in callers), Counter[grpc.StatusCode]())
+        done = soak(server, seconds)
+        figures, samples, codes = done.totals, done.samples, done.codes
         total = sum(codes.values())
-        streams = sum(caller.cancelled_streams for caller in callers) / total
-        figures = BatchTotals.of(samples, of_grpc=OF_GRPC_BYTES * streams if engine == "grpcio" else 0.0)
         eighths = [f"{samples[(len(samples) - 1) * part // 8].memory / 2**20:.1f}" for part in range(9)]
         with capsys.disabled():
             print(
                 f"\n{engine}: {total} requests in {seconds:.0f} s, {codes[grpc.StatusCode.CANCELLED] / total:.0%} "
-                f"cancelled, as streams {streams:.0%}; over the second half {figures.bytes_per_request:.1f} bytes "
+                f"cancelled, as streams {done.streams:.0%}; over the second half {figures.bytes_per_request:.1f} bytes "
                 f"a request (allowed {figures.allowed:.1f}); "
                 f"memory by eighths of the time {', '.join(eighths)} MiB; files {figures.files:+}, threads "
                 f"{figures.threads:+} of {samples[-1].files} and {samples[-1].threads}"
@@ -241,6 +266,39 @@ def test_a_server_stays_as_it_is(tmp_path: Path, engine: str, capsys: pytest.Cap
         # grpcio says so where a cancellation comes while the response is being sent.
         log = [line for line in server.log.read_text().splitlines() if "ExecuteBatchError raised in core" not in line]
         assert [line for line in log if "calls in flight" in line or "Traceback" in line] == []
+
+
+LEAKING = """
+import os, threading
+from forwardpass_server import cli
+from forwardpass_server.serving.dispatcher import Dispatcher
+
+take, kept, never = Dispatcher.take, [], threading.Event()
+
+def leaking_take(self, requests, transport):
+    for _ in requests:
+        kept.append(b"x" * 16_384)
+        if len(kept) % 50 == 0:
+            os.dup(2)
+            threading.Thread(target=never.wait, daemon=True).start()
+    return take(self, requests, transport)
+
+Dispatcher.take = leaking_take
+cli.main()
+"""
+"""A server that keeps 16 KiB of each request, and a descriptor and a thread of each fiftieth."""
+
+
+@pytest.mark.prove
+def test_the_soak_finds_a_leak_in_a_server(tmp_path: Path, engine: str) -> None:
+    with ServerProcess(tmp_path, "--engine", engine, "--log-level=warning", python=("-c", LEAKING)) as server:
+        figures = soak(server, 60.0).totals
+    print(
+        f"{engine}: with a leak of 16 KiB a request, {figures.requests} requests found {', '.join(figures.leaks)}: "
+        f"{figures.bytes_per_request:,.0f} bytes a request (allowed {figures.allowed:,.0f}), files {figures.files:+}, "
+        f"threads {figures.threads:+}"
+    )
+    assert figures.leaks == ["memory", "files", "threads"]
 
 
 def life(bytes_per_request: float, *, files: float = 0.0, threads: float = 0.0, seed: int = 0) -> list[Sample]:

@@ -126,7 +126,7 @@ def _activation(activation: Any, z: Tensor) -> Tensor:
         names = {**WORDS, **activation.get("parameters", {}), "x": z}
         # The text is the test's own, and so are all the names that it may use.
         text = ast.fix_missing_locations(_Conditions().visit(ast.parse(activation["expression"], mode="eval")))
-        found = eval(compile(text, "expression", "eval"), {"__builtins__": {}}, names)  # noqa: S307
+        found = eval(compile(text, "expression", "eval"), {"__builtins__": {}}, names)  # noqa: S307 - of our own making
         return torch.as_tensor(found, dtype=z.dtype).expand_as(z)
     parameters = {key: value for key, value in activation.items() if key != "name"}
     return FUNCTIONS[activation["name"]](z, **parameters)
