@@ -25,6 +25,12 @@ class Own(nn.Module):
         return self.function(self, self.layer(x))
 
 
+def _script() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.trace(nn.Linear(4, 2), torch.zeros(2, 4), check_trace=False)
+
+
 def _hooked() -> nn.Module:
     module = nn.Linear(4, 2)
     module.register_forward_hook(lambda _module, _inputs, output: output * 2)
@@ -67,20 +73,29 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "Conv1d is a convolution",
     ),
     "a recurrent layer": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LSTM(4, 4)), "model.1", "LSTM is recurrent"),
-    "attention": (
-        lambda: Own(lambda own, h: own.mix(h.unsqueeze(1)), mix=nn.TransformerEncoderLayer(4, 2)),
+    "a mask of attention that is computed": (
+        lambda: Own(
+            lambda own, h: own.mix(*[h[:, None]] * 3, attn_mask=h.mean(1)[:, None, None])[0],
+            mix=nn.MultiheadAttention(4, 1, batch_first=True),
+        ),
         "model.mix",
-        "TransformerEncoderLayer is attention",
+        "is called with masks or keys that depend on the rows",
     ),
-    "a bilinear layer": (
-        lambda: Own(lambda own, h: own.pair(h, h), pair=nn.Bilinear(4, 4, 2)),
-        "model.pair",
-        "Bilinear multiplies two inputs",
+    "an operation that is not read": (
+        lambda: Own(lambda _, h: torch.special.bessel_j0(h)),
+        "model (prove_unsupported.py:",
+        "bessel_j0 is not supported",
     ),
-    "group normalization": (
-        lambda: Own(lambda own, h: own.norm(h), norm=nn.GroupNorm(2, 4)),
-        "model.norm",
-        "use LayerNorm or BatchNorm instead",
+    "rows beside rows of another axis": (
+        lambda: Own(lambda _, h: (h * h.unsqueeze(1)).sum(1)),
+        "model (prove_unsupported.py:",
+        "mul joins rows with rows of another axis",
+    ),
+    "rows at the end": (lambda: Own(lambda _, h: h.transpose(0, 1)), "model", "has its rows not as the first axis"),
+    "TorchScript": (
+        _script,
+        "TopLevelTracedModule",
+        "import the module that it was made of",
     ),
     "batch normalization by the rows themselves": (
         lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)),
@@ -92,19 +107,17 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "model.0",
         "use max_norm=None once it is trained",
     ),
-    "where": (
-        lambda: Own(lambda _, h: torch.where(h > 0, h, h - 1)),
-        "model (prove_unsupported.py:",
-        "gt chooses by what was computed, which no layer does; use `torch.clamp`",
-    ),
-    "places": (lambda: Own(lambda _, h: h.argmax(dim=1)), "model (prove_unsupported.py:", "argmax returns indices"),
     "the mean of all rows": (lambda: Own(lambda _, h: h - h.mean()), "model", "mean works across the rows"),
     "the mean of each column": (lambda: Own(lambda _, h: h - h.mean(dim=0)), "model", "mean works across the rows"),
-    "the first row": (lambda: Own(lambda _, h: h[0]), "model", "leave the first axis whole"),
+    "the first row": (lambda: Own(lambda _, h: h[0]), "model", "leave its axis whole"),
     "rows that change places": (lambda: Own(lambda _, h: h.flip(0)), "model", "flip works across the rows"),
-    "rows that become columns": (lambda: Own(lambda _, h: h.reshape(-1)), "model", "which mixes them"),
+    "rows that become columns": (
+        lambda: Own(lambda _, h: h.reshape(-1)),
+        "model",
+        "has its rows not as the first axis",
+    ),
     "the number of rows": (lambda: Own(lambda _, h: h / h.shape[0]), "model", "with the number of rows"),
-    "weights of the rows": (lambda: Own(lambda _, h: h.unsqueeze(1) @ h.unsqueeze(2)), "model", "no product of rows"),
+    "weights of the rows": (lambda: Own(lambda _, h: h @ h.T), "model", "multiplies rows by other rows"),
     "dropout that is always on": (
         lambda: Own(lambda _, h: functional.dropout(h, 0.5)),
         "model",
@@ -127,11 +140,6 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "numbers that are cut": (lambda: Own(lambda _, h: h.long().float()), "model", "cut to whole numbers"),
     "an input that leads nowhere": (Unread, "model.forward(y)", "leads to no output"),
     "an output that is no tensor": (lambda: Own(lambda _, h: (h, 3)), "model", "its output 'output_1' is no tensor"),
-    "an operation that is not read": (
-        lambda: Own(lambda _, h: functional.normalize(h)),
-        "model (prove_unsupported.py:",
-        "normalize is not supported",
-    ),
     "a shape that nothing tells": (
         lambda: nn.Sequential(nn.ReLU()),
         "Sequential",

@@ -2,6 +2,7 @@
 
 from forwardpass.importers.graph.builder import INPUTS, PASS, GraphBuilder, safe_name
 from forwardpass.importers.graph.operations import Activation, LayerOperations
+from forwardpass.importers.graph.products import attend, einsum, reduce_axes
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef, places_of
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "Indices",
     "LayerOperations",
     "TensorRef",
+    "attend",
+    "einsum",
     "places_of",
+    "reduce_axes",
     "safe_name",
 ]

@@ -88,12 +88,12 @@ class GraphBuilder:
 
     def concatenate(self, tensors: Sequence[TensorRef], axis: int = -1) -> TensorRef:
         """Return tensors joined along an axis that they have; no layer is added."""
-        sources, indices = self._side_by_side(tensors)
+        sources, indices = self.side_by_side(tensors)
         return TensorRef(sources=sources, index=np.concatenate(indices, axis=axis))
 
     def stack(self, tensors: Sequence[TensorRef], axis: int = -1) -> TensorRef:
         """Return tensors joined along a new axis; no layer is added."""
-        sources, indices = self._side_by_side(tensors)
+        sources, indices = self.side_by_side(tensors)
         return TensorRef(sources=sources, index=np.stack(indices, axis=axis))
 
     def all_nodes(self, tensor: Ref) -> tuple[Ref, Indices]:
@@ -151,7 +151,7 @@ class GraphBuilder:
         moves[read] = np.asarray(starts)[read] - self._starts(sources)
         return replace(tensor, sources=sources, index=tensor.index - moves[places].reshape(tensor.shape))
 
-    def _side_by_side(self, tensors: Iterable[TensorRef]) -> tuple[tuple[str, ...], list[Indices]]:
+    def side_by_side(self, tensors: Iterable[TensorRef]) -> tuple[tuple[str, ...], list[Indices]]:
         """Return the sources of several tensors, and the index of each tensor among all of these."""
         tensors = list(tensors)
         sources = tuple(dict.fromkeys(source for tensor in tensors for source in tensor.sources))

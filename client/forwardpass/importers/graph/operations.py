@@ -1,7 +1,8 @@
 """Layer operations on tensor references. They know numpy and the kinds of layers, and no framework."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from forwardpass.importers.graph.tensor_ref import Indices, TensorRef
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.tensors import Array
+
+MAX_SORTED: Final = 16
+"""The most elements that are sorted by layers, of which each needs two."""
 
 Activation: TypeAlias = str | Mapping[str, Any]
 """An activation in the form of a spec."""
@@ -23,12 +27,16 @@ class LayerOperations(GraphBuilder):
 
     Attributes:
         hint: The preferred name of the layers that are added next; the caller sets it for each operation.
+        dtype: The dtype that the model computes in.
+        batch: The number of rows that the model is traced for, None where that may be any.
         categories: The number of categories of each input that is looked up, by its source and place there.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.hint = "layer"
+        self.dtype = "float64"
+        self.batch: int | None = None
         self.categories: dict[tuple[str, int], int] = {}
 
     def activation(self, x: TensorRef, activation: Activation) -> TensorRef:
@@ -82,16 +90,23 @@ class LayerOperations(GraphBuilder):
     def layer_norm(self, x: TensorRef, axes: int, gamma: Array | None, beta: Array | None, epsilon: float) -> TensorRef:
         """Normalize over the last axes, at each place of the other axes."""
         numbers = {key: array.ravel() for key, array in (("gamma", gamma), ("beta", beta)) if array is not None}
-        flat = x.reshape(*x.shape[: len(x.shape) - axes], -1)
-        done = self._along_last(
-            flat, lambda part: self._from_one(part, part.size, kind="layer_norm", epsilon=epsilon, **numbers)
-        )
-        return done.reshape(*x.shape)
+        groups = int(np.prod(x.shape[: len(x.shape) - axes], dtype=int))
+        document: dict[str, Any] = {"groups": groups} if groups > 1 else {}
+        document |= {key: np.tile(array, groups) for key, array in numbers.items()}
+        return self._from_one(x, x.size, kind="layer_norm", epsilon=epsilon, **document).reshape(*x.shape)
+
+    def group_norm(self, x: TensorRef, groups: int, epsilon: float) -> TensorRef:
+        """Normalize each of several groups of consecutive elements of a row by its own moments."""
+        return self._from_one(x, x.size, kind="layer_norm", epsilon=epsilon, groups=groups).reshape(*x.shape)
 
     def softmax(self, x: TensorRef, axis: int, activation: Activation) -> TensorRef:
         """Apply an activation that reads the elements along an axis together."""
         last = x.with_index(np.moveaxis(x.index, axis, -1))
-        done = self._along_last(last, lambda part: self._from_one(part, part.size, **PASS, activation=activation))
+        groups = x.size // last.shape[-1]
+        if activation == "softmax" and groups > 1:
+            done = self._from_one(last, last.size, kind="group_softmax", groups=groups).reshape(*last.shape)
+        else:
+            done = self._along_last(last, lambda part: self._from_one(part, part.size, **PASS, activation=activation))
         return done.with_index(np.moveaxis(done.index, -1, axis))
 
     def pool(self, x: TensorRef, windows: Indices, reduce: str) -> TensorRef:
@@ -100,6 +115,72 @@ class LayerOperations(GraphBuilder):
         inputs = places[windows].reshape(-1, windows.shape[-1])
         pooled = self.add_layer(self.hint, nodes, len(inputs), kind="pool", windows=inputs.tolist(), reduce=reduce)
         return pooled.reshape(*windows.shape[:-1])
+
+    def matmul(self, left: TensorRef, right: TensorRef) -> TensorRef:
+        """Multiply matrices `(groups, rows, inner)` by others, `(groups, inner, columns)`."""
+        groups, rows, inner = left.shape
+        columns = right.shape[-1]
+        flat = self.concatenate([left.reshape(-1), right.reshape(-1)])
+        sizes: dict[str, Any] = {"groups": groups, "rows": rows, "inner": inner, "columns": columns}
+        return self.add_layer(self.hint, flat, groups * rows * columns, kind="matmul", **sizes).reshape(
+            groups, rows, columns
+        )
+
+    def elementwise(self, expression: str, *tensors: TensorRef) -> TensorRef:
+        """Compute an expression over x, y and z, which are one to three tensors that broadcast."""
+        shape = _common_shape(*(x.shape for x in tensors))
+        wide = [x.with_index(np.broadcast_to(x.index, shape)) for x in tensors]
+        if all(np.array_equal(x.index, wide[0].index) and x.sources == wide[0].sources for x in wide):
+            alone = re.sub(r"\b[yz]\b", "x", expression)
+            return self.activation(wide[0], {"expression": alone})
+        flat = self.concatenate([x.reshape(-1) for x in wide])
+        return self.add_layer(self.hint, flat, wide[0].size, kind="elementwise", expression=expression).reshape(*shape)
+
+    def constants(self, like: TensorRef, numbers: Array) -> TensorRef:
+        """Return numbers that are the same for every row, by layers that read an element of a tensor."""
+        flat = np.asarray(numbers, np.float64).ravel()
+        first = like.with_index(np.repeat(like.columns[:1], flat.size))
+        zeros = self._from_one(first, flat.size, kind="lookup", keys=[0.0], values=[0.0], default=0.0)
+        return self._from_one(zeros, flat.size, **PASS, shift=flat).reshape(*np.shape(numbers))
+
+    def accumulate(self, x: TensorRef, axis: int, merge: str) -> TensorRef:
+        """Return the running `sum` or `multiply` along an axis, in steps that double (Hillis & Steele, 1986)."""
+        moved = x.with_index(np.moveaxis(x.index, axis, -1))
+        step, length = 1, moved.shape[-1]
+        while step < length:
+            joined = self.merge([moved.take(range(step, length), -1), moved.take(range(length - step), -1)], merge)
+            moved = self.concatenate([moved.take(range(step), -1), joined], -1)
+            step *= 2
+        return moved.with_index(np.moveaxis(moved.index, -1, axis))
+
+    def product(self, x: TensorRef, axis: int) -> TensorRef:
+        """Multiply the elements along an axis, by halves."""
+        moved = x.with_index(np.moveaxis(x.index, axis, -1))
+        while (length := moved.shape[-1]) > 1:
+            half = length // 2
+            joined = self.merge([moved.take(range(half), -1), moved.take(range(half, 2 * half), -1)], "multiply")
+            rest = [moved.take(range(2 * half, length), -1)] if length % 2 else []
+            moved = self.concatenate([joined, *rest], -1)
+        return moved.with_index(moved.index[..., 0])
+
+    def sort_along(self, x: TensorRef, axis: int) -> TensorRef:
+        """Sort the few elements along an axis, ascending, by exchanges of neighbours (odd-even transposition)."""
+        moved = x.with_index(np.moveaxis(x.index, axis, -1))
+        length = moved.shape[-1]
+        if length > MAX_SORTED:
+            raise UnsupportedError(f"sorts {length} elements; at most {MAX_SORTED} are sorted by layers")
+        for start in (turn % 2 for turn in range(length)):
+            pairs = range(start, length - 1, 2)
+            if not pairs:
+                continue
+            low, high = moved.take(pairs, -1), moved.take([place + 1 for place in pairs], -1)
+            less, more = self.elementwise("min(x, y)", low, high), self.elementwise("max(x, y)", low, high)
+            end = start + 2 * len(pairs)
+            both = self.stack([less, more], -1)
+            both = both.reshape(*both.shape[:-2], -1)
+            ends = [moved.take(range(start), -1), both, moved.take(range(end, length), -1)]
+            moved = self.concatenate([part for part in ends if part.size], -1)
+        return moved.with_index(np.moveaxis(moved.index, -1, axis))
 
     def embedding(self, x: TensorRef, table: Array) -> TensorRef:
         """Replace each category by its row of a table, `(categories, size)`."""

@@ -27,6 +27,8 @@ def of_rows(constant: Any, rows: TensorRef) -> Array:
         UnsupportedError: It has numbers for several rows.
     """
     found = array_of(constant)
+    if found.ndim == len(rows.shape) + 1:
+        found = one_row(found, 0)
     if found.ndim > len(rows.shape):
         if found.ndim > len(rows.shape) + 1 or found.shape[0] != 1:
             raise UnsupportedError(
@@ -34,6 +36,12 @@ def of_rows(constant: Any, rows: TensorRef) -> Array:
             )
         found = found[0]
     return found
+
+
+def one_row(array: Array, axis: int) -> Array:
+    """Return one row of an array whose rows are alike, as a model has that is traced for several; else the array."""
+    first = array.take([0], axis)
+    return first if array.shape[axis] > 1 and bool((array == first).all()) else array
 
 
 def is_number(constant: Any) -> bool:

@@ -4,14 +4,17 @@ A number or a constant tensor becomes a layer's scale, shift or bound, or a cons
 depends on the rows becomes a merge.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import numpy as np
 
 from forwardpass.importers.graph import LayerOperations, TensorRef
 from forwardpass.importers.pytorch.constants import is_number, number_of, of_rows, text
+from forwardpass.importers.pytorch.integers import BooleanRef
+from forwardpass.importers.pytorch.rows_axis import MovedRef, aligned, arranged, whole
 from forwardpass.importers.unsupported import UnsupportedError
 
 _EXACT_SOFTPLUS: Final = 45.0
@@ -36,6 +39,19 @@ EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "sinh": "(exp(x) - exp(-x)) / 2",
         "cosh": "(exp(x) + exp(-x)) / 2",
         "tanhshrink": "x - tanh(x)",
+        **dict.fromkeys(("asin", "arcsin"), "asin(x)"),
+        **dict.fromkeys(("acos", "arccos"), "acos(x)"),
+        **dict.fromkeys(("atan", "arctan"), "atan(x)"),
+        **dict.fromkeys(("asinh", "arcsinh"), "where(x < 0, -1, 1) * log1p(abs(x) + x * x / (1 + sqrt(1 + x * x)))"),
+        **dict.fromkeys(("acosh", "arccosh"), "log1p(x - 1 + sqrt((x - 1) * (x + 1)))"),
+        **dict.fromkeys(("atanh", "arctanh"), "0.5 * log1p(2 * x / (1 - x))"),
+        "floor": "floor(x)",
+        "ceil": "ceil(x)",
+        **dict.fromkeys(("trunc", "fix"), "where(x < 0, ceil(x), floor(x))"),
+        "frac": "x - where(x < 0, ceil(x), floor(x))",
+        **dict.fromkeys(("sign", "sgn"), "where(x > 0, 1, where(x < 0, -1, 0))"),
+        "logit": "log(x / (1 - x))",
+        "positive": "x",
     }
 )
 """Functions without an activation name, as expressions."""
@@ -92,9 +108,12 @@ def mul(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
 
 
 def div(graph: LayerOperations, x: Any, y: Any, *, rounding_mode: str | None = None) -> TensorRef:
-    """Divide; a division by a tensor is a product with its reciprocal."""
+    """Divide, and round where a mode is given."""
     if rounding_mode is not None:
-        raise UnsupportedError(f"rounds by {rounding_mode!r}, which no layer does")
+        rounding = {"floor": "floor(x)", "trunc": _TRUNCATED}[rounding_mode]
+        return graph.activation(div(graph, x, y), {"expression": rounding})
+    if isinstance(x, TensorRef) and isinstance(y, TensorRef):
+        return graph.elementwise("x / y", x, y)
     if isinstance(y, TensorRef):
         if is_number(x):
             return graph.activation(y, {"expression": f"{text(x)} / x"})
@@ -105,13 +124,91 @@ def div(graph: LayerOperations, x: Any, y: Any, *, rounding_mode: str | None = N
 
 
 def power(graph: LayerOperations, x: Any, exponent: Any) -> TensorRef:
-    """Raise to a constant power, or a constant to a power."""
+    """Raise to a power."""
     if isinstance(x, TensorRef) and is_number(exponent):
         same: str | Mapping[str, Any] = {"expression": f"x ** {text(exponent)}"}
         return graph.activation(x, "square" if number_of(exponent) == 2 else same)
     if isinstance(exponent, TensorRef) and is_number(x):
         return graph.activation(exponent, {"expression": f"{text(x)} ** x"})
-    raise UnsupportedError("raises to a power that is no number; use `exp(y * log(x))` instead")
+    return binary(graph, "x ** y", x, exponent)
+
+
+def binary(graph: LayerOperations, expression: str, x: Any, y: Any) -> TensorRef:
+    """Compute an expression of two operands, of which one may be a number or constant."""
+    if not isinstance(x, TensorRef):
+        x = graph.constants(y, of_rows(x, y))
+    if not isinstance(y, TensorRef):
+        if is_number(y):
+            return graph.activation(x, {"expression": re.sub(r"\by\b", text(y), expression)})
+        y = graph.constants(x, of_rows(y, x))
+    return graph.elementwise(expression, x, y)
+
+
+def _binary(expression: str) -> Callable[..., TensorRef]:
+    def apply(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
+        return binary(graph, expression, x, y)
+
+    return apply
+
+
+def _condition(expression: str) -> Callable[..., TensorRef]:
+    """Return an operation of two operands whose values are 1 and 0."""
+
+    def apply(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
+        return _boolean(binary(graph, f"where({expression}, 1, 0)", x, y))
+
+    return apply
+
+
+def _test(expression: str) -> Callable[..., TensorRef]:
+    """Return an operation of one operand whose values are 1 and 0."""
+
+    def apply(graph: LayerOperations, x: TensorRef) -> TensorRef:
+        return _boolean(graph.activation(x, {"expression": f"where({expression}, 1, 0)"}))
+
+    return apply
+
+
+def _boolean(x: TensorRef) -> TensorRef:
+    return BooleanRef(sources=x.sources, index=x.index)
+
+
+def where(graph: LayerOperations, condition: Any, x: Any, y: Any) -> TensorRef:
+    """Choose between two by a condition."""
+    if not isinstance(condition, TensorRef):
+        like = x if isinstance(x, TensorRef) else y
+        condition = graph.constants(like, of_rows(condition, like))
+    tensors, names = [condition], ["x"]
+    words = []
+    for value in (x, y):
+        if not isinstance(value, TensorRef) and is_number(value):
+            words.append(_literal(number_of(value)))
+            continue
+        known = value if isinstance(value, TensorRef) else graph.constants(condition, of_rows(value, condition))
+        words.append("yz"[len(names) - 1])
+        names.append(words[-1])
+        tensors.append(known)
+    return graph.elementwise(f"where(x != 0, {words[0]}, {words[1]})", *tensors)
+
+
+def _literal(number: float) -> str:
+    """Return a number as the text of an expression in which x is finite."""
+    infinite = {np.inf: "1 / (x - x)", -np.inf: "-1 / (x - x)"}
+    return infinite.get(number) or ("0 / (x - x)" if np.isnan(number) else text(number))
+
+
+def masked_fill(graph: LayerOperations, x: Any, mask: Any, value: Any) -> TensorRef:
+    """Replace numbers where a mask holds."""
+    return where(graph, mask, value, x)
+
+
+def nan_to_num(graph: LayerOperations, x: TensorRef, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Any:
+    """Replace NaN and infinities by numbers."""
+    largest = float(np.finfo(graph.dtype).max)
+    known = [text(default if value is None else value) for value, default in ((nan, 0.0), (posinf, largest))]
+    known.append(text(-largest if neginf is None else neginf))
+    infinite = f"where(x > 0, {known[1]}, {known[2]})"
+    return graph.activation(x, {"expression": f"where(x != x, {known[0]}, where(x - x != 0, {infinite}, x))"})
 
 
 def maximum(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
@@ -123,20 +220,45 @@ def maximum(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
 
 
 def minimum(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
-    """Return the smaller of two, as the negative maximum of the negatives."""
+    """Return the smaller of two tensors, or of a tensor and a constant."""
     if isinstance(x, TensorRef) and isinstance(y, TensorRef):
-        return _negative(graph, graph.merge([_negative(graph, x), _negative(graph, y)], "max"))
+        return graph.elementwise("min(x, y)", x, y)
     rows, constant = (x, y) if isinstance(x, TensorRef) else (y, x)
     return graph.clip(rows, None, of_rows(constant, rows))
 
 
 def clamp(graph: LayerOperations, x: TensorRef, min: Any = None, max: Any = None) -> TensorRef:  # noqa: A002 - torch's words
-    """Bound by constants."""
+    """Bound each element."""
     if isinstance(min, TensorRef) or isinstance(max, TensorRef):
-        raise UnsupportedError("has bounds that depend on the rows; use `torch.maximum` and `torch.minimum` instead")
+        above = x if min is None else maximum(graph, x, min)
+        return above if max is None else minimum(graph, above, max)
     if min is not None and max is not None and (of_rows(min, x) > of_rows(max, x)).any():
         raise UnsupportedError("has a lower bound above the upper one")
     return graph.clip(x, *(None if bound is None else of_rows(bound, x) for bound in (min, max)))
+
+
+def lerp(graph: LayerOperations, start: Any, end: Any, weight: Any) -> TensorRef:
+    """Compute `start + weight * (end - start)`."""
+    return add(graph, start, mul(graph, sub(graph, end, start), weight))
+
+
+def addcmul(graph: LayerOperations, x: Any, one: Any, other: Any, *, value: float = 1) -> TensorRef:
+    """Compute `x + value * one * other`."""
+    product = mul(graph, one, other)
+    return add(graph, x, product if value == 1 else mul(graph, product, value))
+
+
+def addcdiv(graph: LayerOperations, x: Any, one: Any, other: Any, *, value: float = 1) -> TensorRef:
+    """Compute `x + value * one / other`."""
+    quotient = div(graph, one, other)
+    return add(graph, x, quotient if value == 1 else mul(graph, quotient, value))
+
+
+def rounded(graph: LayerOperations, x: TensorRef, *, decimals: int = 0) -> TensorRef:
+    """Round to whole numbers."""
+    if decimals:
+        raise UnsupportedError("rounds to decimals; round to whole numbers")
+    return graph.activation(x, {"expression": "round(x)"})
 
 
 def leaky_relu(graph: LayerOperations, x: TensorRef, negative_slope: float = 0.01, inplace: bool = False) -> TensorRef:
@@ -242,16 +364,48 @@ def channels(numbers: Any, x: TensorRef) -> Any:
     return np.asarray(numbers).reshape(-1, *[1] * (len(x.shape) - 1))
 
 
-def reject_choice(*_: Any, **__: Any) -> NoReturn:
-    """Reject conditions on computed numbers."""
-    raise UnsupportedError(
-        "chooses by what was computed, which no layer does; use `torch.clamp`, `torch.maximum` or an activation instead"
-    )
+def join(graph: LayerOperations, function: Callable[..., TensorRef], *args: Any, **options: Any) -> TensorRef:
+    """Apply an elementwise operation to tensors whose rows are the same axis, wherever that is.
+
+    Raises:
+        UnsupportedError: Their rows are different axes.
+    """
+    tensors = [part for part in (*args, *options.values()) if isinstance(part, TensorRef)]
+    from_right, before, after = aligned(tensors)
+    if not any(isinstance(part, MovedRef) for part in tensors):
+        return function(graph, *args, **options)
+    if function is prelu:
+        raise UnsupportedError("gets its rows not as the first axis; bring them there, as by `movedim`")
+
+    def with_all_axes(part: Any) -> Any:
+        if isinstance(part, TensorRef):
+            return whole(part).tensor
+        shape = getattr(part, "shape", ())
+        if len(shape) >= from_right and shape[len(shape) - from_right] != 1:
+            raise UnsupportedError(f"gets a constant of shape {list(shape)}, which is of several rows")
+        return part
+
+    named = {key: with_all_axes(part) for key, part in options.items()}
+    result = function(graph, *map(with_all_axes, args), **named)
+    return arranged(result, result.index, len(result.shape) - from_right, before, after)
 
 
-def _negative(graph: LayerOperations, x: TensorRef) -> TensorRef:
-    return graph.activation(x, {"expression": "-x"})
+_TRUNCATED: Final = "where(x < 0, ceil(x), floor(x))"
+_REMAINDER: Final = "where(x < 0, -mod(-x, abs(y)), mod(x, abs(y)))"
 
+_COMPARISONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
+)
+_LONG_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {"gt": "greater", "ge": "greater_equal", "lt": "less", "le": "less_equal", "ne": "not_equal"}
+)
+_LOGIC: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "and": "x != 0 and y != 0",
+        "or": "x != 0 or y != 0",
+        "xor": "x != 0 and y == 0 or x == 0 and y != 0",
+    }
+)
 
 ELEMENTWISE: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
@@ -287,7 +441,31 @@ ELEMENTWISE: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "threshold": threshold,
         **dict.fromkeys(("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"), dropout),
         **dict.fromkeys(("dropout1d", "dropout2d", "dropout3d"), dropout),
-        **dict.fromkeys(("where", "gt", "ge", "lt", "le", "eq", "ne", "masked_fill", "bool"), reject_choice),
+        **{name: _condition(f"x {symbol} y") for name, symbol in _COMPARISONS.items()},
+        **{long: _condition(f"x {_COMPARISONS[name]} y") for name, long in _LONG_NAMES.items()},
+        **{
+            name: _condition(condition)
+            for word, condition in _LOGIC.items()
+            for name in (f"logical_{word}", f"bitwise_{word}", f"{word}_", f"__{word}__", word)
+        },
+        **dict.fromkeys(("logical_not", "bitwise_not", "invert"), _test("x == 0")),
+        "bool": _test("x != 0"),
+        "isnan": _test("x != x"),
+        "isinf": _test("x == x and x - x != 0"),
+        "isfinite": _test("x - x == 0"),
+        "where": where,
+        "masked_fill": masked_fill,
+        "nan_to_num": nan_to_num,
+        "remainder": _binary("mod(x, y)"),
+        "mod": _binary("mod(x, y)"),
+        "fmod": _binary(_REMAINDER),
+        "floor_divide": _binary("floor(x / y)"),
+        "floordiv": _binary("floor(x / y)"),
+        "hypot": _binary("sqrt(x * x + y * y)"),
+        "round": rounded,
+        "lerp": lerp,
+        "addcmul": addcmul,
+        "addcdiv": addcdiv,
     }
 )
 """The function for each operation, by its name in torch."""

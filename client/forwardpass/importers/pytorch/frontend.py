@@ -14,6 +14,7 @@ from forwardpass.importers.pytorch.graph_interpreter import GraphInterpreter
 from forwardpass.importers.pytorch.input_shapes import ModuleInput
 from forwardpass.importers.pytorch.integers import IntegerRef
 from forwardpass.importers.pytorch.program import Program, unsupported_module
+from forwardpass.importers.pytorch.rows_axis import MovedRef
 from forwardpass.importers.pytorch.tracer import trace
 from forwardpass.importers.source import RowSampler, Source
 from forwardpass.importers.unsupported import unsupported_parts
@@ -88,6 +89,10 @@ def _named(outputs: Any) -> dict[str, TensorRef]:
     if not outputs or wrong is not None:
         what = "what it returns" if wrong is None else f"its output {wrong!r}"
         message = f"{what} is no tensor of numbers that depend on the rows; return tensors, a tuple or a dict of them"
+        raise unsupported_module("model", message)
+    moved = next((name for name, value in outputs.items() if isinstance(value, MovedRef)), None)
+    if moved is not None:
+        message = f"its output {moved!r} has its rows not as the first axis; bring them there, as by `movedim`"
         raise unsupported_module("model", message)
     found: dict[str, TensorRef] = outputs
     return found

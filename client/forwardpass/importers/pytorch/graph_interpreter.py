@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from forwardpass.errors import Fault
 from forwardpass.importers.graph import LayerOperations, TensorRef
-from forwardpass.importers.pytorch.integers import RowCount
+from forwardpass.importers.pytorch.integers import RowCount, RowPlaces
 from forwardpass.importers.pytorch.modules import MODULES
 from forwardpass.importers.pytorch.operations import changes_its_input, name_of, operate
 from forwardpass.importers.pytorch.program import Program
@@ -35,6 +35,7 @@ class GraphInterpreter:
         names = [each.name for each in program.inputs]
         self.groups = {each.name: _free_name(each.name, len(names)) for each in program.inputs}
         self.graph = LayerOperations()
+        self.graph.dtype, self.graph.batch = program.dtype, program.batch
         self._inputs = {
             each.name: self.graph.add_inputs(prod(each.shape), self.groups[each.name]).reshape(*each.shape)
             for each in program.inputs
@@ -97,12 +98,10 @@ class GraphInterpreter:
         if name.removeprefix("aten.") in _CHECKS:
             return None
         parts = list(_leaves((args, options)))
-        if not any(isinstance(part, TensorRef | RowCount) for part in parts):
+        if not any(isinstance(part, TensorRef | RowCount | RowPlaces) for part in parts):
             return _computed(node, args, options)
         if not any(isinstance(part, TensorRef) for part in parts):
-            if name == "getitem":
-                return args[0][args[1]]
-            raise UnsupportedError(f"{name} computes with the number of rows, which no row knows")
+            return _of_count(node, name.removeprefix("aten."), args, options)
         value = operate(self.graph, name, tuple(args), options)
         if changes_its_input(name, options) and node.args and not isinstance(node.args[0], list | tuple):
             self._values[node.args[0]] = value
@@ -139,6 +138,39 @@ class GraphInterpreter:
         if isinstance(part, Mapping):
             return {key: self._given(value) for key, value in part.items()}
         return self._values[part] if hasattr(part, "graph") and hasattr(part, "op") else part
+
+
+def _of_count(node: Any, name: str, args: Any, options: Mapping[str, Any]) -> Any:
+    """Compute with the number of rows what may stand in a shape."""
+    if name == "getitem":
+        return args[0][args[1]]
+    if name in {"mul", "floordiv"} and sum(isinstance(part, RowCount) for part in args) == 1:
+        count, number = args if isinstance(args[0], RowCount) else (args[1], args[0])
+        if name == "mul":
+            return RowCount(count.factor * number)
+        if args[0] is count and count.factor % number == 0:
+            return RowCount(count.factor // number)
+    if name in {"arange", "arange.start_step"} and len(args) == 3 and args[0] == 0 and args[1] == RowCount(args[2]):
+        return RowPlaces(args[2])
+    if name in _MAKES_ROWS:  # one row, which broadcasts
+        return _computed(node, _with_one_row(args), _with_one_row(options))
+    raise UnsupportedError(f"{name} computes with the number of rows, which no row knows")
+
+
+_MAKES_ROWS: Final = frozenset(
+    {"expand", "repeat", "tile", "zeros", "ones", "full", "new_zeros", "new_ones", "new_full", "broadcast_to", "view"}
+)
+"""Operations that make constants with as many rows as there are."""
+
+
+def _with_one_row(part: Any) -> Any:
+    if isinstance(part, RowCount):
+        if part.factor != 1:
+            raise UnsupportedError(f"makes constants for {part}")
+        return 1
+    if isinstance(part, tuple | list):
+        return type(part)(map(_with_one_row, part))
+    return {key: _with_one_row(value) for key, value in part.items()} if isinstance(part, Mapping) else part
 
 
 def _computed(node: Any, args: Any, options: Mapping[str, Any]) -> Any:

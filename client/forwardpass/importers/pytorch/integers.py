@@ -11,13 +11,36 @@ class IntegerRef(TensorRef):
     """A tensor that the module converts to integers; only operations that look up categories may read it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BooleanRef(TensorRef):
+    """A tensor of truth values: 1 and 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class RowCount:
-    """The number of rows, which a module may put into a shape but not compute with."""
+    """The number of rows, or a multiple of it, which a module may put into a shape but not compute with.
+
+    Attributes:
+        factor: By what the number is multiplied.
+    """
+
+    factor: int = 1
 
     def __repr__(self) -> str:
         """Return `rows`."""
-        return "rows"
+        return "rows" if self.factor == 1 else f"{self.factor} * rows"
+
+
+@dataclass(frozen=True, slots=True)
+class RowPlaces:
+    """The places 0, step, 2 * step and so on, one for each row, where a traced graph has bags begin.
+
+    Attributes:
+        step: The size of a bag.
+    """
+
+    step: int
 
 
 ROW_COUNT: Final = RowCount()
-"""The first size of the shape of every tensor."""
+"""The size of the axis of the rows in a shape."""

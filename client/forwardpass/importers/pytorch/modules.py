@@ -73,11 +73,103 @@ def _embedding_bag(call: Call, module: Any, x: TensorRef, *others: Any) -> Any:
     )
 
 
+def _group_norm(call: Call, module: Any, x: TensorRef) -> Any:
+    return call("group_norm", x, module.num_groups, module.weight, module.bias, module.eps)
+
+
+def _instance_norm(call: Call, module: Any, x: TensorRef) -> Any:
+    own = not module.track_running_stats
+    running = () if own else (module.running_mean, module.running_var)
+    names = {} if running else {"use_input_stats": True}
+    return call("instance_norm", x, *running, weight=module.weight, bias=module.bias, eps=module.eps, **names)
+
+
+def _bilinear(call: Call, module: Any, x: TensorRef, other: TensorRef) -> Any:
+    return call("bilinear", x, other, module.weight, module.bias)
+
+
+def _attention(call: Call, module: Any, query: Any, key: Any, value: Any, *args: Any, **options: Any) -> Any:
+    names = ("key_padding_mask", "need_weights", "attn_mask", "average_attn_weights", "is_causal")
+    given = {**dict(zip(names, args, strict=False)), **options}
+    own = ("in_proj_weight", "in_proj_bias", "q_proj_weight", "k_proj_weight", "v_proj_weight", "bias_k", "bias_v")
+    numbers = {name: getattr(module, name) for name in own}
+    return call(
+        "multi_head_attention",
+        query,
+        key,
+        value,
+        num_heads=module.num_heads,
+        batch_first=module.batch_first,
+        add_zero_attn=module.add_zero_attn,
+        out_proj_weight=module.out_proj.weight,
+        out_proj_bias=module.out_proj.bias,
+        **numbers,
+        **given,
+    )
+
+
+def _encoder_layer(
+    call: Call,
+    module: Any,
+    x: TensorRef,
+    src_mask: Any = None,
+    src_key_padding_mask: Any = None,
+    is_causal: bool = False,
+) -> Any:
+    """Read a block of self-attention and an MLP, each with a skip and normalized before or after it."""
+
+    def attend(rows: Any) -> Any:
+        masks = {"attn_mask": src_mask, "key_padding_mask": src_key_padding_mask, "is_causal": is_causal}
+        return _attention(call, module.self_attn, rows, rows, rows, need_weights=False, **masks)[0]
+
+    def feed_forward(rows: Any) -> Any:
+        hidden = _linear(call, module.linear1, rows)
+        return _linear(call, module.linear2, _function_of(call, module.activation, hidden))
+
+    if module.norm_first:
+        x = call("add", x, attend(_normalize(call, module.norm1, x)))
+        return call("add", x, feed_forward(_normalize(call, module.norm2, x)))
+    x = _normalize(call, module.norm1, call("add", x, attend(x)))
+    return _normalize(call, module.norm2, call("add", x, feed_forward(x)))
+
+
+def _encoder(
+    call: Call,
+    module: Any,
+    x: TensorRef,
+    mask: Any = None,
+    src_key_padding_mask: Any = None,
+    is_causal: Any = None,
+) -> Any:
+    for layer in module.layers:
+        x = _encoder_layer(call, layer, x, mask, src_key_padding_mask, bool(is_causal))
+    return x if module.norm is None else _normalize(call, module.norm, x)
+
+
+def _normalize(call: Call, module: Any, x: TensorRef) -> Any:
+    return MODULES[type(module).__name__](call, module, x)
+
+
+def _function_of(call: Call, function: Any, x: TensorRef) -> Any:
+    """Apply an activation that is a module or a function of torch."""
+    name = getattr(function, "__name__", None)
+    return call(name, x) if name is not None else MODULES[type(function).__name__](call, function, x)
+
+
 def _named(name: str, *attributes: str) -> Callable[..., Any]:
     """Return the reader of a module that is one operation, with these attributes as its arguments."""
 
     def apply(call: Call, module: Any, x: TensorRef) -> Any:
         return call(name, x, *(getattr(module, attribute) for attribute in attributes))
+
+    return apply
+
+
+def _named_pair(name: str, *attributes: str) -> Callable[..., Any]:
+    """Return the reader of a module of two inputs."""
+
+    def apply(call: Call, module: Any, x1: TensorRef, x2: TensorRef) -> Any:
+        return call(name, x1, x2, *(getattr(module, attribute) for attribute in attributes))
 
     return apply
 
@@ -106,6 +198,14 @@ MODULES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), _batch_norm),
         "LayerNorm": _layer_norm,
         "RMSNorm": _rms_norm,
+        "GroupNorm": _group_norm,
+        **dict.fromkeys(("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"), _instance_norm),
+        "Bilinear": _bilinear,
+        "CosineSimilarity": _named_pair("cosine_similarity", "dim", "eps"),
+        "PairwiseDistance": _named_pair("pairwise_distance", "norm", "eps", "keepdim"),
+        "MultiheadAttention": _attention,
+        "TransformerEncoderLayer": _encoder_layer,
+        "TransformerEncoder": _encoder,
         "Embedding": _embedding,
         "EmbeddingBag": _embedding_bag,
         **dict.fromkeys(("Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"), _same),

@@ -6,21 +6,30 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.importers.graph import LayerOperations
-from forwardpass.importers.pytorch.elementwise import ELEMENTWISE
+from forwardpass.importers.pytorch.elementwise import ELEMENTWISE, join
 from forwardpass.importers.pytorch.integers import IntegerRef
-from forwardpass.importers.pytorch.reductions import REDUCTIONS
+from forwardpass.importers.pytorch.products import PRODUCTS
+from forwardpass.importers.pytorch.reductions import POOLS, REDUCTIONS
 from forwardpass.importers.pytorch.reshaping import RESHAPING
+from forwardpass.importers.pytorch.rows_axis import MovedRef
 from forwardpass.importers.pytorch.unsupported import REASONS, UNKNOWN
 from forwardpass.importers.pytorch.weighted import CATEGORICAL, WEIGHTED
 from forwardpass.importers.unsupported import UnsupportedError
 
 OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
-    {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **WEIGHTED}
+    {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **PRODUCTS, **WEIGHTED}
 )
 """The function for each operation; it gets the builder and the operation's arguments."""
 
+_ANY_ROWS: Final = frozenset(
+    {*RESHAPING, *(REDUCTIONS.keys() - POOLS.keys()), *PRODUCTS}
+    | {*("linear", "addmm", "layer_norm", "rms_norm", "embedding_bag", "to", "_to_copy", "type", "type_as")}
+    | {*("float", "double", "long", "int", "short")}
+)
+"""Operations of tensors whose rows may be any axis."""
+
 _PACKAGES: Final = frozenset({"torch", "_operator", "math", "builtins"})
-_IN_PLACE_OPERATORS: Final = frozenset({"iadd", "isub", "imul", "itruediv", "ipow"})
+_IN_PLACE_OPERATORS: Final = frozenset({"iadd", "isub", "imul", "itruediv", "ipow", "iand", "ior", "ixor"})
 _FIRST: Final = ("input", "self")
 _WORDS: Final[Mapping[str, str]] = MappingProxyType({"other": "y", "axis": "dim", "keepdims": "keepdim"})
 
@@ -50,6 +59,12 @@ def changes_its_input(name: str, options: Mapping[str, Any]) -> bool:
     return in_place or plain in _IN_PLACE_OPERATORS or bool(options.get("inplace"))
 
 
+def _check_rows(parts: list[Any]) -> None:
+    """Reject a tensor whose rows are not its first axis, or that axis with others."""
+    if any(isinstance(part, MovedRef) for part in parts):
+        raise UnsupportedError("gets its rows elsewhere than as the first axis; bring them there, as by `movedim`")
+
+
 def operate(graph: LayerOperations, name: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     """Apply an operation to tensors.
 
@@ -73,6 +88,10 @@ def operate(graph: LayerOperations, name: str, args: tuple[Any, ...], options: M
     except TypeError as error:
         raise UnsupportedError(f"{plain} is called in a way that is not supported: {error}") from None
     try:
+        if plain in ELEMENTWISE:
+            return join(graph, operation, *bound.args[1:], **bound.kwargs)
+        if plain not in _ANY_ROWS:
+            _check_rows([*bound.args[1:], *bound.kwargs.values()])
         return operation(*bound.args, **bound.kwargs)
     except UnsupportedError as error:
         raise UnsupportedError(f"{plain} {error}") from None

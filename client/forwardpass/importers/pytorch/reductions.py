@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.graph import Indices, LayerOperations, TensorRef, places_of
-from forwardpass.importers.pytorch.elementwise import maximum, minimum
-from forwardpass.importers.pytorch.reshaping import axes_of, axis_of, chunk
+from forwardpass.importers.graph import Indices, LayerOperations, TensorRef, places_of, reduce_axes
+from forwardpass.importers.pytorch.elementwise import add, join, maximum, minimum, mul, sub
+from forwardpass.importers.pytorch.reshaping import chunk, squeeze
+from forwardpass.importers.pytorch.rows_axis import MIXES, WholeTensor, arranged, whole
 from forwardpass.importers.unsupported import UnsupportedError
 
 _RAGGED: Final = "has windows of different sizes, for which a mean is not the same; choose sizes that divide the length"
@@ -17,16 +18,18 @@ _RAGGED: Final = "has windows of different sizes, for which a mean is not the sa
 def pool_axes(
     graph: LayerOperations, x: TensorRef, axes: Sequence[int], reduce: str, *, keepdim: bool = False
 ) -> TensorRef:
-    """Reduce a tensor along some axes."""
-    if not axes:
-        raise UnsupportedError("reduces no axis")
-    places = places_of(x.shape)
-    moved = np.moveaxis(places, axes, range(-len(axes), 0))
-    left = moved.shape[: moved.ndim - len(axes)]
-    pooled = graph.pool(x, moved.reshape(*left, -1), reduce)
+    """Reduce a tensor along some axes, counted with that of the rows."""
+    known = whole(x)
+    pooled = reduce_axes(graph, known.tensor, axes, reduce)
+    return _reduced(known, pooled, axes, keepdim=keepdim)
+
+
+def _reduced(known: WholeTensor, result: TensorRef, axes: Sequence[int], *, keepdim: bool) -> TensorRef:
+    """Return what lacks some axes of a tensor, or has length 1 there."""
     if keepdim:
-        return pooled.with_index(np.expand_dims(pooled.index, tuple(axes)))
-    return pooled
+        return known.like(result.with_index(np.expand_dims(result.index, tuple(axes))))
+    rows = known.rows - sum(axis < known.rows for axis in axes)
+    return arranged(result, result.index, rows, known.before, known.after)
 
 
 def _reduction(reduce: str) -> Callable[..., TensorRef]:
@@ -34,7 +37,7 @@ def _reduction(reduce: str) -> Callable[..., TensorRef]:
         graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     ) -> TensorRef:
         _reject_dtype(dtype)
-        return pool_axes(graph, x, axes_of(x, dim), reduce, keepdim=keepdim)
+        return pool_axes(graph, x, whole(x).axes(dim), reduce, keepdim=keepdim)
 
     return apply
 
@@ -44,8 +47,8 @@ def _extreme(reduce: str, merge: Callable[..., TensorRef]) -> Callable[..., Any]
 
     def apply(graph: LayerOperations, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
         if not isinstance(dim, int | None):
-            return merge(graph, x, dim)
-        return pool_axes(graph, x, axes_of(x, dim), reduce, keepdim=keepdim), PLACES
+            return join(graph, merge, x, dim)
+        return pool_axes(graph, x, whole(x).axes(dim), reduce, keepdim=keepdim), PLACES
 
     return apply
 
@@ -54,12 +57,158 @@ PLACES: Final = object()
 """The places of the largest elements, which nothing can read."""
 
 
+def _moments(
+    graph: LayerOperations, x: TensorRef, dim: Any = None, unbiased: Any = None, keepdim: bool = False, **options: Any
+) -> tuple[TensorRef, TensorRef]:
+    """Return the variance and the mean along axes."""
+    correction = options.get("correction")
+    if isinstance(dim, bool):
+        raise UnsupportedError(f"{MIXES}; name the axes, `dim=1` and so on")
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    keepdim = bool(options.get("keepdim", keepdim))
+    known = whole(x)
+    axes = known.axes(dim)
+    count = int(np.prod([known.index.shape[axis] for axis in axes]))
+    if count <= correction:
+        raise UnsupportedError(f"divides the squares of {count} elements by {count - correction}")
+    mean = reduce_axes(graph, known.tensor, axes, "mean")
+    wide = mean.with_index(np.expand_dims(mean.index, axes))
+    around = graph.merge([known.tensor, graph.activation(wide, {"expression": "-x"})], "sum")
+    squares = reduce_axes(graph, graph.activation(around, "square"), axes, "mean")
+    variance = squares if correction == 0 else graph.scale_shift(squares, np.array(count / (count - correction)), None)
+    return _reduced(known, variance, axes, keepdim=keepdim), _reduced(known, mean, axes, keepdim=keepdim)
+
+
+def _root(graph: LayerOperations, x: TensorRef) -> TensorRef:
+    return _each(graph, x, {"expression": "sqrt(x)"})
+
+
+def _each(graph: LayerOperations, x: TensorRef, activation: Any) -> TensorRef:
+    known = whole(x)
+    return known.like(graph.activation(known.tensor, activation))
+
+
+def variance(graph: LayerOperations, x: TensorRef, *args: Any, **options: Any) -> TensorRef:
+    """Return the variance along axes."""
+    return _moments(graph, x, *args, **options)[0]
+
+
+def deviation(graph: LayerOperations, x: TensorRef, *args: Any, **options: Any) -> TensorRef:
+    """Return the standard deviation along axes."""
+    return _root(graph, variance(graph, x, *args, **options))
+
+
+def deviation_and_mean(graph: LayerOperations, x: TensorRef, *args: Any, **options: Any) -> tuple[TensorRef, TensorRef]:
+    """Return the standard deviation and the mean along axes."""
+    found, mean = _moments(graph, x, *args, **options)
+    return _root(graph, found), mean
+
+
+def norm(
+    graph: LayerOperations, x: TensorRef, p: Any = 2, dim: Any = None, keepdim: bool = False, **options: Any
+) -> TensorRef:
+    """Return the p-norm along axes: the root of the sum of powers, or the largest size."""
+    p = options.get("ord", p)
+    order = 2.0 if p in {None, "fro"} else float(p)
+    known = whole(x)
+    axes = known.axes(dim)
+    if order == np.inf:
+        return pool_axes(graph, _each(graph, x, {"expression": "abs(x)"}), axes, "max", keepdim=keepdim)
+    if order <= 0 or not np.isfinite(order):
+        raise UnsupportedError(f"has the norm of order {order:g}; a finite one above 0 is needed, or infinity")
+    powers = {1.0: "abs(x)", 2.0: "x * x"}.get(order, f"abs(x) ** {order!r}")
+    total = pool_axes(graph, _each(graph, x, {"expression": powers}), axes, "sum", keepdim=keepdim)
+    root = {1.0: "", 2.0: "sqrt(x)"}.get(order, f"x ** {1 / order!r}")
+    return _each(graph, total, {"expression": root}) if root else total
+
+
+def log_sum_exp(graph: LayerOperations, x: TensorRef, dim: Any, keepdim: bool = False) -> TensorRef:
+    """Return the logarithm of the sum of exponentials along axes, shifted by the largest."""
+    known = whole(x)
+    axes = known.axes(dim)
+    largest = pool_axes(graph, x, axes, "max", keepdim=True)
+    powers = _each(graph, join(graph, sub, x, largest), "exp")
+    total = _each(graph, pool_axes(graph, powers, axes, "sum", keepdim=True), {"expression": "log(x)"})
+    whole_sum = join(graph, add, total, largest)
+    return whole_sum if keepdim else squeeze(graph, whole_sum, list(axes))
+
+
+def _accumulated(merge: str) -> Callable[..., TensorRef]:
+    def apply(graph: LayerOperations, x: TensorRef, dim: int, *, dtype: Any = None) -> TensorRef:
+        _reject_dtype(dtype)
+        known = whole(x)
+        return known.like(graph.accumulate(known.tensor, known.axis(dim), merge))
+
+    return apply
+
+
+def product(graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Multiply the elements along an axis."""
+    _reject_dtype(dtype)
+    known = whole(x)
+    (axis,) = known.axes(dim)
+    return _reduced(known, graph.product(known.tensor, axis), [axis], keepdim=keepdim)
+
+
+def median(graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False) -> tuple[TensorRef, object]:
+    """Return the lower of the middle elements along an axis."""
+    known = whole(x)
+    (axis,) = known.axes(dim)
+    ordered = graph.sort_along(known.tensor, axis)
+    middle = ordered.take((known.index.shape[axis] - 1) // 2, axis)
+    return _reduced(known, middle, [axis], keepdim=keepdim), PLACES
+
+
+def top_k(
+    graph: LayerOperations,
+    x: TensorRef,
+    k: int,
+    dim: int = -1,
+    largest: bool = True,
+    sorted: bool = True,  # noqa: A002 - torch's word
+) -> tuple[TensorRef, object]:
+    """Return the largest or smallest elements along an axis."""
+    known = whole(x)
+    axis = known.axis(dim)
+    ordered = graph.sort_along(known.tensor, axis)
+    length = known.index.shape[axis]
+    places = range(length - 1, length - 1 - k, -1) if largest else range(k)
+    return known.like(ordered.take(list(places), axis)), PLACES
+
+
+def sort_along(
+    graph: LayerOperations, x: TensorRef, dim: int = -1, descending: bool = False, **_: Any
+) -> tuple[Any, object]:
+    """Sort the elements along an axis."""
+    known = whole(x)
+    return top_k(graph, x, known.index.shape[known.axis(dim)], dim, largest=descending)
+
+
+def _place_of(reduce: str) -> Callable[..., TensorRef]:
+    """Return the place of the first largest or smallest element along an axis, as a number."""
+
+    def apply(graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False) -> TensorRef:
+        known = whole(x)
+        (axis,) = known.axes(dim)
+        length = known.index.shape[axis]
+        best = reduce_axes(graph, known.tensor, [axis], reduce)
+        wide = best.with_index(np.expand_dims(best.index, axis))
+        others = graph.elementwise("where(x == y, 0, 1)", known.tensor, wide)
+        places = np.arange(float(length)).reshape(-1, *[1] * (known.rank - axis - 1))
+        counted = graph.scale_shift(others, np.array(float(length)), places)
+        return _reduced(known, reduce_axes(graph, counted, [axis], "min"), [axis], keepdim=keepdim)
+
+    return apply
+
+
 def softmax(
     graph: LayerOperations, x: TensorRef, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any
 ) -> TensorRef:
     """Apply `softmax` along an axis."""
     _reject_dtype(dtype)
-    return graph.softmax(x, _softmax_axis(x, dim), "softmax")
+    known = whole(x)
+    return known.like(graph.softmax(known.tensor, _softmax_axis(x, dim), "softmax"))
 
 
 def log_softmax(
@@ -67,22 +216,24 @@ def log_softmax(
 ) -> TensorRef:
     """Apply `log_softmax` along an axis."""
     _reject_dtype(dtype)
-    return graph.softmax(x, _softmax_axis(x, dim), "log_softmax")
+    known = whole(x)
+    return known.like(graph.softmax(known.tensor, _softmax_axis(x, dim), "log_softmax"))
 
 
 def softmin(
     graph: LayerOperations, x: TensorRef, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any
 ) -> TensorRef:
     """Apply `softmax` to the negatives."""
-    return softmax(graph, graph.activation(x, {"expression": "-x"}), dim, dtype=dtype)
+    return softmax(graph, _each(graph, x, {"expression": "-x"}), dim, dtype=dtype)
 
 
 def glu(graph: LayerOperations, x: TensorRef, dim: int = -1) -> TensorRef:
     """Multiply one half by the sigmoid of the other."""
-    if x.shape[axis_of(x, dim)] % 2:
+    known = whole(x)
+    if known.index.shape[known.axis(dim)] % 2:
         raise UnsupportedError("halves an axis of odd length")
     value, gate = chunk(graph, x, 2, dim)
-    return graph.merge([value, graph.activation(gate, "sigmoid")], "multiply")
+    return join(graph, mul, value, _each(graph, gate, "sigmoid"))
 
 
 def max_pool(
@@ -156,8 +307,8 @@ def _windows(
     if ceil_mode:
         raise UnsupportedError("has windows that reach over the end; use ceil_mode=False")
     _needs_axes(x, axes)
-    sizes, pads, gaps = (_each(number, axes) for number in (kernel, padding, dilation))
-    steps = sizes if stride is None or stride == [] else _each(stride, axes)
+    sizes, pads, gaps = (_numbers(number, axes) for number in (kernel, padding, dilation))
+    steps = sizes if stride is None or stride == [] else _numbers(stride, axes)
     before = [(0, 0)] * (len(x.shape) - axes)
     places = np.pad(places_of(x.shape), [*before, *((pad, pad) for pad in pads)], constant_values=-1)
     spans = [(size - 1) * gap + 1 for size, gap in zip(sizes, gaps, strict=True)]
@@ -170,7 +321,7 @@ def _windows(
     return chosen.reshape(*chosen.shape[: chosen.ndim - axes], -1)
 
 
-def _each(number: Any, axes: int) -> list[int]:
+def _numbers(number: Any, axes: int) -> list[int]:
     numbers = [number] if isinstance(number, int) else list(number)
     return numbers * axes if len(numbers) == 1 else numbers
 
@@ -183,7 +334,7 @@ def _needs_axes(x: TensorRef, axes: int) -> None:
 def _softmax_axis(x: TensorRef, dim: int | None) -> int:
     if dim is None:
         raise UnsupportedError("does not say its axis; say dim=-1")
-    return axis_of(x, dim)
+    return whole(x).axis(dim)
 
 
 def _reject_places(*, return_indices: bool) -> None:
@@ -224,6 +375,9 @@ def _bound(function: Callable[..., TensorRef], **known: Any) -> Callable[..., Te
     return apply
 
 
+POOLS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(_pools())
+"""Pooling in windows, of tensors whose rows are the first axis."""
+
 REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
         "sum": _reduction("sum"),
@@ -236,7 +390,23 @@ REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "log_softmax": log_softmax,
         "softmin": softmin,
         "glu": glu,
-        **_pools(),
+        "var": variance,
+        "std": deviation,
+        "var_mean": _moments,
+        "std_mean": deviation_and_mean,
+        **dict.fromkeys(("norm", "vector_norm", "linalg_vector_norm", "linalg_norm"), norm),
+        "logsumexp": log_sum_exp,
+        "cumsum": _accumulated("sum"),
+        "cumprod": _accumulated("multiply"),
+        "prod": product,
+        "median": median,
+        "topk": top_k,
+        "sort": sort_along,
+        "argmax": _place_of("max"),
+        "argmin": _place_of("min"),
+        "any": _reduction("max"),
+        "all": _reduction("min"),
+        **POOLS,
     }
 )
 """The function for each operation, by its name in torch."""

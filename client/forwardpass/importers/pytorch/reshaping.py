@@ -1,4 +1,4 @@
-"""Operations that only rearrange elements, done by numpy on the index; the axis of the rows stays first."""
+"""Operations that only rearrange elements, done by numpy on the index; the rows may be any axis."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -6,70 +6,48 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.graph import LayerOperations, TensorRef
-from forwardpass.importers.pytorch.constants import array_of
+from forwardpass.importers.graph import Indices, LayerOperations, TensorRef
+from forwardpass.importers.pytorch.constants import array_of, one_row
 from forwardpass.importers.pytorch.integers import ROW_COUNT, RowCount
+from forwardpass.importers.pytorch.rows_axis import MIXES, aligned, arranged, reshaped, whole
 from forwardpass.importers.unsupported import UnsupportedError
 
-_MIXES: Final = "works across the rows, each of which a network computes for itself"
 _LARGE: Final = 2**62
 """A traced graph writes an open end of a slice as a number above this."""
 
 
-def axis_of(rows: TensorRef, dim: int, *, new: int = 0) -> int:
-    """Return the axis of one row for an axis of a tensor.
-
-    Args:
-        rows: The tensor.
-        dim: The axis, from the end where negative.
-        new: The number of axes that are added.
-
-    Raises:
-        UnsupportedError: It is the axis of the rows, or absent.
-    """
-    rank = len(rows.shape) + 1 + new
-    if not -rank <= dim < rank:
-        raise UnsupportedError(f"works on axis {dim} of a tensor with {rank}")
-    if dim % rank == 0:
-        raise UnsupportedError(_MIXES)
-    return dim % rank - 1
-
-
-def axes_of(rows: TensorRef, dims: int | Sequence[int] | None) -> tuple[int, ...]:
-    """Return the axes of one row for axes of a tensor; None, for all axes, includes that of the rows."""
-    if dims is None:
-        raise UnsupportedError(f"{_MIXES}; name the axes, `dim=1` and so on")
-    return tuple(axis_of(rows, dim) for dim in ([dims] if isinstance(dims, int) else dims))
-
-
 def reshape(graph: LayerOperations, x: TensorRef, *shape: Any) -> TensorRef:
-    """Give each row another shape: `view`, `reshape`."""
+    """Give a tensor another shape: `view`, `reshape`."""
     requested = list(shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
     if any(not isinstance(size, int | RowCount) for size in requested) or not requested:
         raise UnsupportedError(f"has a shape that depends on the rows: {requested}")
-    sizes = [size for size in requested[1:] if isinstance(size, int)]
-    if len(sizes) < len(requested) - 1:
-        raise UnsupportedError(_MIXES)
-    # The first axis is that of the rows where the other axes hold one row.
-    known = int(np.prod([size for size in sizes if size != -1], dtype=int))
-    fits = known == x.size if -1 not in sizes else known > 0 and x.size % known == 0
-    if not fits or (requested[0] == -1 and -1 in sizes):
-        raise UnsupportedError(f"makes {requested} of rows of shape {list(x.shape)}, which mixes them")
-    return x.with_index(x.index.reshape(sizes))
+    return reshaped(x, requested, graph.batch)
+
+
+def reshape_as(graph: LayerOperations, x: TensorRef, other: TensorRef) -> TensorRef:
+    """Give a tensor the shape of another one."""
+    return reshaped(x, _shape(other))
 
 
 def flatten(graph: LayerOperations, x: TensorRef, start_dim: int = 0, end_dim: int = -1) -> TensorRef:
     """Flatten several axes into one."""
+    known = whole(x)
     if not x.shape and start_dim in {1, -1}:
         raise UnsupportedError("flattens an axis that is not there")
-    start, end = axis_of(x, start_dim), axis_of(x, end_dim)
-    return x.with_index(x.index.reshape(*x.shape[:start], -1, *x.shape[end + 1 :]))
+    start, end = known.any_axis(start_dim), known.any_axis(end_dim)
+    if start <= known.rows <= end:
+        raise UnsupportedError(MIXES)
+    shape = known.index.shape
+    index = known.index.reshape(*shape[:start], -1, *shape[end + 1 :])
+    return known.arranged(index, known.rows - (end - start if end < known.rows else 0))
 
 
 def unflatten(graph: LayerOperations, x: TensorRef, dim: int, sizes: Sequence[int]) -> TensorRef:
     """Split one axis into several."""
-    axis = axis_of(x, dim)
-    return x.with_index(x.index.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+    known = whole(x)
+    axis, shape = known.axis(dim), known.index.shape
+    index = known.index.reshape(*shape[:axis], *sizes, *shape[axis + 1 :])
+    return known.arranged(index, known.rows + (len(sizes) - 1 if axis < known.rows else 0))
 
 
 def squeeze(graph: LayerOperations, x: TensorRef, dim: int | Sequence[int] | None = None) -> TensorRef:
@@ -78,82 +56,129 @@ def squeeze(graph: LayerOperations, x: TensorRef, dim: int | Sequence[int] | Non
         raise UnsupportedError(
             "leaves out the axis of the rows too where there is one row; name the axis, `squeeze(1)`"
         )
-    axes = tuple(axis for axis in axes_of(x, dim) if x.shape[axis] == 1)
-    return x.with_index(x.index.squeeze(axes))
+    known = whole(x)
+    axes = tuple(axis for axis in known.axes(dim) if known.index.shape[axis] == 1)
+    return known.without(axes, known.index.squeeze(axes))
 
 
 def unsqueeze(graph: LayerOperations, x: TensorRef, dim: int) -> TensorRef:
     """Add an axis of length 1."""
-    return x.with_index(np.expand_dims(x.index, axis_of(x, dim, new=1)))
+    known = whole(x)
+    axis = known.any_axis(dim, new=1)
+    return known.arranged(np.expand_dims(known.index, axis), known.rows + (axis <= known.rows))
 
 
 def permute(graph: LayerOperations, x: TensorRef, *dims: Any) -> TensorRef:
     """Put the axes in another order."""
-    order = list(dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims)
-    rank = len(x.shape) + 1
-    order = [dim % rank for dim in order]
-    if order[0] != 0:
-        raise UnsupportedError(_MIXES)
-    return x.with_index(x.index.transpose([dim - 1 for dim in order[1:]]))
+    known = whole(x)
+    given = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims
+    order = [known.any_axis(dim) for dim in given]
+    return known.arranged(known.index.transpose(order), order.index(known.rows))
 
 
 def transpose(graph: LayerOperations, x: TensorRef, dim0: int, dim1: int) -> TensorRef:
     """Exchange two axes."""
-    return x.with_index(np.swapaxes(x.index, axis_of(x, dim0), axis_of(x, dim1)))
+    known = whole(x)
+    order = list(range(known.rank))
+    one, other = known.any_axis(dim0), known.any_axis(dim1)
+    order[one], order[other] = other, one
+    return permute(graph, x, order)
+
+
+def turned(graph: LayerOperations, x: TensorRef) -> TensorRef:
+    """Exchange the last two axes: `.mT`, and `.T` of a matrix."""
+    return transpose(graph, x, -1, -2) if whole(x).rank > 1 else x
+
+
+def movedim(graph: LayerOperations, x: TensorRef, source: Any, destination: Any) -> TensorRef:
+    """Move axes to other places."""
+    known = whole(x)
+    pairs = zip(*([each] if isinstance(each, int) else list(each) for each in (source, destination)), strict=True)
+    moved = {known.any_axis(to): known.any_axis(start) for start, to in pairs}
+    left = iter([axis for axis in range(known.rank) if axis not in moved.values()])
+    return permute(graph, x, [moved[place] if place in moved else next(left) for place in range(known.rank)])
 
 
 def expand(graph: LayerOperations, x: TensorRef, *sizes: Any) -> TensorRef:
     """Repeat along axes of length 1."""
+    known = whole(x)
     requested = list(sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes)
-    inner = requested[1:]
-    if len(requested) != len(x.shape) + 1 or any(isinstance(size, RowCount) for size in inner):
+    new = len(requested) - known.rank
+    inner = [size for place, size in enumerate(requested) if place != known.rows + new]
+    if new < 0 or any(not isinstance(size, int) for size in inner):
         raise UnsupportedError(f"makes {requested} of rows of shape {list(x.shape)}")
-    shape = [known if size == -1 else size for size, known in zip(inner, x.shape, strict=True)]
-    return x.with_index(np.broadcast_to(x.index, shape))
+    index = known.index.reshape((1,) * new + known.index.shape)
+    shape = [
+        length if place == known.rows + new or size == -1 else size
+        for place, (size, length) in enumerate(zip(requested, index.shape, strict=True))
+    ]
+    return known.arranged(np.broadcast_to(index, shape), known.rows + new)
+
+
+def expand_as(graph: LayerOperations, x: TensorRef, other: TensorRef) -> TensorRef:
+    """Repeat a tensor to the shape of another one."""
+    aligned([x, other])
+    return expand(graph, x, _shape(other))
 
 
 def repeat(graph: LayerOperations, x: TensorRef, *sizes: Any) -> TensorRef:
     """Repeat each row's numbers."""
+    known = whole(x)
     requested = list(sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes)
-    if len(requested) != len(x.shape) + 1 or requested[0] != 1:
-        raise UnsupportedError(_MIXES)
-    return x.with_index(np.tile(x.index, requested[1:]))
+    new = len(requested) - known.rank
+    if new < 0 or requested[known.rows + new] != 1:
+        raise UnsupportedError(MIXES)
+    index = np.tile(known.index.reshape((1,) * new + known.index.shape), requested)
+    return known.arranged(index, known.rows + new)
+
+
+def repeat_interleave(graph: LayerOperations, x: TensorRef, repeats: int, dim: int | None = None) -> TensorRef:
+    """Repeat each element along an axis."""
+    known = whole(x)
+    (axis,) = known.axes(dim)
+    return known.arranged(np.repeat(known.index, int(repeats), axis))
 
 
 def flip(graph: LayerOperations, x: TensorRef, *dims: Any) -> TensorRef:
     """Reverse axes."""
+    known = whole(x)
     named = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims
-    return x.with_index(np.flip(x.index, axes_of(x, named)))
+    return known.arranged(np.flip(known.index, known.axes(named)))
 
 
 def roll(graph: LayerOperations, x: TensorRef, shifts: Any, dims: Any = None) -> TensorRef:
     """Rotate elements along axes."""
-    return x.with_index(np.roll(x.index, shifts, axes_of(x, dims)))
+    known = whole(x)
+    return known.arranged(np.roll(known.index, shifts, known.axes(dims)))
 
 
 def split(graph: LayerOperations, x: TensorRef, split_size_or_sections: Any, dim: int = 0) -> tuple[TensorRef, ...]:
     """Split an axis into pieces of one size, or of the given sizes."""
-    axis, sizes = axis_of(x, dim), split_size_or_sections
-    length = x.shape[axis]
+    known, sizes = whole(x), split_size_or_sections
+    axis = known.axis(dim)
+    length = known.index.shape[axis]
     if isinstance(sizes, int):
         sizes = [min(sizes, length - start) for start in range(0, length, sizes)]
-    return tuple(map(x.with_index, np.split(x.index, np.cumsum(sizes)[:-1], axis)))
+    return tuple(map(known.arranged, np.split(known.index, np.cumsum(sizes)[:-1], axis)))
 
 
 def chunk(graph: LayerOperations, x: TensorRef, chunks: int, dim: int = 0) -> tuple[TensorRef, ...]:
     """Split an axis into a number of pieces; the last may be smaller."""
-    return split(graph, x, -(-x.shape[axis_of(x, dim)] // chunks), dim)
+    known = whole(x)
+    return split(graph, x, -(-known.index.shape[known.axis(dim)] // chunks), dim)
 
 
 def tensor_split(graph: LayerOperations, x: TensorRef, indices_or_sections: Any, dim: int = 0) -> tuple[TensorRef, ...]:
     """Split an axis into a number of pieces, or at indices."""
-    return tuple(map(x.with_index, np.array_split(x.index, indices_or_sections, axis_of(x, dim))))
+    known = whole(x)
+    return tuple(map(known.arranged, np.array_split(known.index, indices_or_sections, known.axis(dim))))
 
 
 def unbind(graph: LayerOperations, x: TensorRef, dim: int = 0) -> tuple[TensorRef, ...]:
     """Return the slice at each index of an axis."""
-    axis = axis_of(x, dim)
-    return tuple(x.with_index(np.take(x.index, place, axis)) for place in range(x.shape[axis]))
+    known = whole(x)
+    axis = known.axis(dim)
+    return tuple(select(graph, x, axis, place) for place in range(known.index.shape[axis]))
 
 
 def narrow(graph: LayerOperations, x: TensorRef, dim: int, start: int, length: int) -> TensorRef:
@@ -165,22 +190,26 @@ def slice_(
     graph: LayerOperations, x: TensorRef, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
 ) -> TensorRef:
     """Return a slice of an axis; a full slice of the rows changes nothing."""
+    known = whole(x)
     end = None if end is None or end is ROW_COUNT or end > _LARGE else end
-    if dim % (len(x.shape) + 1) == 0 and (start or 0, end, step) == (0, None, 1):
+    if known.any_axis(dim) == known.rows and (start or 0, end, step) == (0, None, 1):
         return x
-    cut: list[Any] = [slice(None)] * len(x.shape)
-    cut[axis_of(x, dim)] = slice(start, end, step)
-    return x.with_index(x.index[tuple(cut)])
+    cut: list[Any] = [slice(None)] * known.rank
+    cut[known.axis(dim)] = slice(start, end, step)
+    return known.arranged(known.index[tuple(cut)])
 
 
 def select(graph: LayerOperations, x: TensorRef, dim: int, index: Any) -> TensorRef:
     """Return the slice at one index of an axis."""
-    return x.with_index(np.take(x.index, int(index), axis_of(x, dim)))
+    known = whole(x)
+    axis = known.axis(dim)
+    return known.without([axis], np.take(known.index, int(index), axis))
 
 
 def index_select(graph: LayerOperations, x: TensorRef, dim: int, index: Any) -> TensorRef:
     """Return the slices at some indices of an axis."""
-    return x.with_index(np.take(x.index, _places(index), axis_of(x, dim)))
+    known = whole(x)
+    return known.arranged(np.take(known.index, _places(index), known.axis(dim)))
 
 
 def index(graph: LayerOperations, x: TensorRef, indices: Sequence[Any]) -> TensorRef:
@@ -193,50 +222,102 @@ def getitem(graph: LayerOperations, x: Any, item: Any) -> Any:
     """Return an element of a tuple, or index a tensor."""
     if not isinstance(x, TensorRef):
         return x[item]
+    known = whole(x)
     parts = list(item) if isinstance(item, tuple) else [item]
-    first = parts[0] if parts else slice(None)
-    if first is Ellipsis:
-        count = sum(part is not None and part is not Ellipsis for part in parts)
-        if count > len(x.shape):
-            raise UnsupportedError(_MIXES)
-        return x.with_index(x.index[tuple(map(_place, parts))])
-    if not isinstance(first, slice) or first != slice(None):
-        raise UnsupportedError(f"{_MIXES}; leave the first axis whole, `x[:, ...]`")
-    return x.with_index(x.index[tuple(map(_place, parts[1:]))])
+    if any(part is Ellipsis for part in parts):
+        place = next(at for at, part in enumerate(parts) if part is Ellipsis)
+        missing = known.rank - sum(part is not None and part is not Ellipsis for part in parts)
+        if missing < 0:
+            raise UnsupportedError(MIXES)
+        parts[place : place + 1] = [slice(None)] * missing
+    axis, rows = 0, None
+    cut: list[Any] = []
+    picked: list[bool] = []
+    for part in parts:
+        if part is not None and axis == known.rows and not (isinstance(part, slice) and part == slice(None)):
+            raise UnsupportedError(f"{MIXES}; leave its axis whole, `x[:, ...]`")
+        if part is not None and axis == known.rows:
+            rows = len(cut)
+        axis += part is not None
+        cut.append(_place(part))
+        picked.append(part is not None and not isinstance(part, slice))
+    if axis > known.rank:
+        raise UnsupportedError(f"indexes {axis} axes of a tensor with {known.rank}")
+    rows = len(cut) + known.rows - axis if rows is None else rows
+    places = [at for at, is_picked in enumerate(picked) if is_picked]
+    arrays = [at for at in places if not isinstance(cut[at], int)]
+    if arrays and any(at > rows for at in places) and any(at < rows for at in places):
+        raise UnsupportedError("takes places before and behind the rows; do one after the other")
+    shift = sum(at < rows for at in places)
+    if arrays and arrays[0] < rows:
+        shift -= np.ndim(np.broadcast_arrays(*(cut[at] for at in places))[0])
+    return known.arranged(known.index[tuple(cut)], rows - shift)
+
+
+def _shape(x: TensorRef) -> list[Any]:
+    known = whole(x)
+    shape: list[Any] = list(known.index.shape)
+    shape[known.rows] = ROW_COUNT if known.before * known.after == 1 else RowCount(known.before * known.after)
+    return shape
 
 
 def size(graph: LayerOperations, x: TensorRef, dim: int | None = None) -> Any:
     """Return the shape, or one size of it."""
-    shape = (ROW_COUNT, *x.shape)
-    return shape if dim is None else shape[dim]
+    return tuple(_shape(x)) if dim is None else _shape(x)[dim]
+
+
+def numel(graph: LayerOperations, x: TensorRef) -> RowCount:
+    """Return the number of elements."""
+    return RowCount(x.size)
+
+
+def full_like(graph: LayerOperations, x: TensorRef, fill_value: Any, **_: Any) -> Any:
+    """Return one number as a constant of the shape of a tensor of one row."""
+    return np.full([1] * whole(x).rank, float(fill_value))
 
 
 def rank(graph: LayerOperations, x: TensorRef) -> int:
     """Return the number of axes."""
-    return len(x.shape) + 1
+    return whole(x).rank
 
 
 def attribute(graph: LayerOperations, x: Any, name: str) -> Any:
-    """Return an attribute of a tensor that does not depend on its numbers."""
-    if name == "shape":
-        return size(graph, x)
-    if name == "ndim":
-        return rank(graph, x)
+    """Return an attribute of a tensor that does not depend on its numbers, or a part of a tuple."""
+    if isinstance(x, TensorRef) and name in _ATTRIBUTES:
+        return _ATTRIBUTES[name](graph, x)
+    if isinstance(x, tuple) and name in {"values", "indices"}:
+        return x[name == "indices"]
     raise UnsupportedError(f"reads `.{name}`, which is not followed")
 
 
+_ATTRIBUTES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {"shape": size, "ndim": rank, "T": turned, "mT": turned}
+)
+
+
 def cat(graph: LayerOperations, tensors: Sequence[Any], dim: int = 0) -> TensorRef:
-    """Join tensors along an axis."""
-    parts = _all_rows(tensors)
-    axis = axis_of(parts[0], dim)
-    return graph.concatenate(parts, axis)
+    """Join tensors along an axis; constants are numbers of each row."""
+    parts = _all_tensors(graph, tensors)
+    known = list(map(whole, parts))
+    return _joined(graph, parts, lambda indices: np.concatenate(indices, known[0].axis(dim)), known[0].rows)
 
 
 def stack(graph: LayerOperations, tensors: Sequence[Any], dim: int = 0) -> TensorRef:
-    """Join tensors along a new axis."""
-    parts = _all_rows(tensors)
-    axis = axis_of(parts[0], dim, new=1)
-    return graph.stack(parts, axis)
+    """Join tensors along a new axis, which may stand before the rows."""
+    parts = _all_tensors(graph, tensors)
+    known = whole(parts[0])
+    axis = known.any_axis(dim, new=1)
+    return _joined(graph, parts, lambda indices: np.stack(indices, axis), known.rows + (axis <= known.rows))
+
+
+def _joined(
+    graph: LayerOperations, parts: Sequence[TensorRef], join: Callable[[list[Indices]], Indices], rows: int
+) -> TensorRef:
+    _, before, after = aligned(parts)
+    side_by_side = [TensorRef(sources=part.sources, index=whole(part).index) for part in parts]
+    sources, indices = graph.side_by_side(side_by_side)
+    index = join(indices)
+    return arranged(TensorRef(sources=sources, index=index), index, rows, before, after)
 
 
 def same(graph: LayerOperations, x: Any, *_: Any, **__: Any) -> Any:
@@ -244,15 +325,45 @@ def same(graph: LayerOperations, x: Any, *_: Any, **__: Any) -> Any:
     return x
 
 
-def _all_rows(tensors: Sequence[Any]) -> list[TensorRef]:
-    parts = [part for part in tensors if isinstance(part, TensorRef)]
-    if len(parts) < len(tensors):
-        raise UnsupportedError("puts constants beside what depends on the rows; use a bias of the next layer instead")
+def pad(graph: LayerOperations, x: TensorRef, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Any:
+    """Put constants, or the elements nearest or mirrored, around the last axes."""
+    known = whole(x)
+    pairs = [(int(pad[at]), int(pad[at + 1])) for at in range(0, len(pad), 2)][::-1]
+    widths = [(0, 0)] * (known.rank - len(pairs)) + pairs
+    if widths[known.rows] != (0, 0) or min(map(min, widths)) < 0:
+        raise UnsupportedError(f"pads by {list(pad)}, which adds rows or takes elements away")
+    if mode != "constant":
+        return known.arranged(np.pad(known.index, widths, mode=_PADDINGS[mode]))
+    constant = graph.constants(known.ref, np.array([0.0 if value is None else float(value)]))
+    sources, (index, (filled,)) = graph.side_by_side([TensorRef(sources=x.sources, index=known.index), constant])
+    padded = np.pad(index, widths, constant_values=int(filled))
+    return arranged(TensorRef(sources=sources, index=padded), padded, known.rows, known.before, known.after)
+
+
+_PADDINGS: Final[Mapping[str, Any]] = MappingProxyType({"replicate": "edge", "reflect": "reflect", "circular": "wrap"})
+
+
+def _all_tensors(graph: LayerOperations, tensors: Sequence[Any]) -> list[TensorRef]:
+    """Return tensors; a constant, of one row, becomes numbers that are the same for all rows."""
+    computed = [part for part in tensors if isinstance(part, TensorRef)]
+    first = whole(computed[0])
+    parts = []
+    for part in tensors:
+        if not isinstance(part, TensorRef):
+            array = array_of(part)
+            if array.ndim == first.rank and first.before * first.after == 1:
+                array = one_row(array, first.rows)
+            if array.ndim != first.rank or array.shape[first.rows] != 1:
+                raise UnsupportedError("puts constants of several rows beside what is computed")
+            part = arranged(  # noqa: PLW2901 - as a tensor
+                constant := graph.constants(first.ref, array), constant.index, first.rows
+            )
+        parts.append(part)
     return parts
 
 
 def _place(part: Any) -> Any:
-    return part if part is None or part is Ellipsis or isinstance(part, slice | int) else _places(part)
+    return part if part is None or isinstance(part, slice | int) else _places(part)
 
 
 def _places(index: Any) -> Any:
@@ -265,6 +376,7 @@ def _places(index: Any) -> Any:
 RESHAPING: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
         **dict.fromkeys(("reshape", "view", "_unsafe_view"), reshape),
+        **dict.fromkeys(("reshape_as", "view_as"), reshape_as),
         "flatten": flatten,
         "unflatten": unflatten,
         "squeeze": squeeze,
@@ -273,8 +385,16 @@ RESHAPING: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "transpose": transpose,
         "swapaxes": transpose,
         "swapdims": transpose,
+        "t": turned,
+        "numpy_T": turned,
+        "mT": turned,
+        "movedim": movedim,
+        "moveaxis": movedim,
         "expand": expand,
+        "expand_as": expand_as,
         "repeat": repeat,
+        "tile": repeat,
+        "repeat_interleave": repeat_interleave,
         "flip": flip,
         "roll": roll,
         "split": split,
@@ -288,6 +408,10 @@ RESHAPING: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "index_select": index_select,
         "index": index,
         "getitem": getitem,
+        **dict.fromkeys(("numel", "sym_numel", "nelement"), numel),
+        "zeros_like": lambda graph, x, **_: full_like(graph, x, 0.0),
+        "ones_like": lambda graph, x, **_: full_like(graph, x, 1.0),
+        "full_like": full_like,
         "size": size,
         "sym_size": size,
         "dim": rank,
@@ -296,6 +420,8 @@ RESHAPING: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "concat": cat,
         "concatenate": cat,
         "stack": stack,
+        "pad": pad,
+        "constant_pad_nd": lambda graph, x, pad_, value=0: pad(graph, x, pad_, "constant", value),
         **dict.fromkeys(("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "cpu"), same),
     }
 )

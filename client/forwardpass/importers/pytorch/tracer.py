@@ -31,6 +31,7 @@ def trace(model: Any) -> Program:
 
     if isinstance(model, torch.export.ExportedProgram):
         return exported(model)
+    model = _unwrapped(model)
     model_name = type(model).__name__
     try:
         module = _copied(model).eval().requires_grad_(requires_grad=False)
@@ -67,6 +68,32 @@ def trace(model: Any) -> Program:
         restore_outputs=lambda outputs: outputs,
         dtype=dtype,
     )
+
+
+def _unwrapped(model: Any) -> Any:
+    """Return the module inside the wrappers of torch.compile and of computing on several devices.
+
+    Raises:
+        UnsupportedModelError: It is a TorchScript, or has quantized parts.
+    """
+    import torch
+
+    while (inner := _WRAPPERS.get(type(model).__name__)) and type(model).__module__.startswith("torch."):
+        model = getattr(model, inner)
+    if isinstance(model, torch.jit.ScriptModule):
+        message = "is TorchScript, which hides its layers; import the module that it was made of"
+        raise unsupported_module(type(model).__name__, message)
+    quantized = next((path for path, part in model.named_modules() if ".quantized." in type(part).__module__), None)
+    if quantized is not None:
+        message = "computes in whole numbers; import the module as it was before it was quantized"
+        raise unsupported_module(f"model.{quantized}", message)
+    return model
+
+
+_WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
+    {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+)
+"""The attribute with the module inside a wrapper, by the wrapper's class."""
 
 
 def _copied(model: Any) -> Any:

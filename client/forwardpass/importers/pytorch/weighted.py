@@ -4,38 +4,36 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
+
 from forwardpass.importers.graph import LayerOperations, TensorRef
 from forwardpass.importers.pytorch.constants import array_of
-from forwardpass.importers.pytorch.elementwise import channels, reject_training
-from forwardpass.importers.pytorch.integers import IntegerRef
+from forwardpass.importers.pytorch.elementwise import ELEMENTWISE, channels, join, mul, reject_training
+from forwardpass.importers.pytorch.integers import ROW_COUNT, BooleanRef, IntegerRef, RowPlaces
+from forwardpass.importers.pytorch.products import batched_sum, outer_linear
 from forwardpass.importers.pytorch.reductions import pool_axes
 from forwardpass.importers.pytorch.reshaping import RESHAPING
+from forwardpass.importers.pytorch.rows_axis import MIXES, MovedRef, arranged, reshaped, whole
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
 
 
 def linear(graph: LayerOperations, x: Any, weight: Any, bias: Any = None, *, mask: Any = None) -> TensorRef:
     """Compute `x @ weight.T + bias`."""
-    if not isinstance(x, TensorRef) or any(isinstance(part, TensorRef) for part in (weight, bias)):
-        raise UnsupportedError("has weights that depend on the rows, which is attention and no feed-forward layer")
-    return graph.dense(x, array_of(weight), _optional(bias), _optional(mask))
-
-
-def matmul(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
-    """Multiply rows by a constant matrix."""
-    if not isinstance(x, TensorRef) or isinstance(y, TensorRef):
-        raise UnsupportedError("is no product of rows with a constant matrix behind them, `x @ weights`")
-    matrix = array_of(y)
-    if matrix.ndim == 1:
-        result = graph.dense(x, matrix[None], None)
-        return result.with_index(result.index[..., 0])
-    if matrix.ndim != 2:
-        raise UnsupportedError(f"multiplies by a constant of shape {list(matrix.shape)}; a matrix is needed")
-    return graph.dense(x, matrix.T, None)
+    if any(isinstance(part, TensorRef) for part in (weight, bias)) and mask is None:
+        return outer_linear(graph, x, weight, bias)
+    if not isinstance(x, TensorRef):
+        raise UnsupportedError("reads a constant, where rows are needed")
+    known = whole(x)
+    if known.rows == known.rank - 1:
+        raise UnsupportedError(MIXES)
+    return known.like(graph.dense(known.tensor, array_of(weight), _optional(bias), _optional(mask)))
 
 
 def addmm(graph: LayerOperations, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha: float = 1) -> TensorRef:
     """Compute `bias + x @ matrix`."""
+    if isinstance(matrix, TensorRef) or isinstance(bias, TensorRef):
+        return batched_sum(graph, bias, x, matrix, beta=beta, alpha=alpha)
     if beta != 1 or alpha != 1 or array_of(bias).ndim != 1:
         raise UnsupportedError("adds something else than one bias; use `torch.nn.Linear` instead")
     return linear(graph, x, array_of(matrix).T, bias)
@@ -90,21 +88,65 @@ def layer_norm(
     *_: Any,
 ) -> TensorRef:
     """Normalize over the last axes."""
-    shape = tuple(normalized_shape)
-    if x.shape[len(x.shape) - len(shape) :] != shape:
+    known, shape = whole(x), tuple(normalized_shape)
+    first = known.rank - len(shape)
+    if known.index.shape[first:] != shape or known.rows >= first:
         raise UnsupportedError(f"is made for {list(shape)} and gets rows of shape {list(x.shape)}")
-    return graph.layer_norm(x, len(shape), _optional(weight), _optional(bias), eps)
+    return known.like(graph.layer_norm(known.tensor, len(shape), _optional(weight), _optional(bias), eps))
+
+
+def group_norm(
+    graph: LayerOperations,
+    x: TensorRef,
+    num_groups: int,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    *_: Any,
+) -> TensorRef:
+    """Normalize each group of channels by its own moments (Wu & He, 2018)."""
+    if not x.shape or x.shape[0] % num_groups:
+        raise UnsupportedError(f"makes {num_groups} groups of rows of shape {list(x.shape)}")
+    normal = graph.group_norm(x, num_groups, eps)
+    numbers = [None if known is None else channels(array_of(known), x) for known in (weight, bias)]
+    return normal if weight is None and bias is None else graph.scale_shift(normal, *numbers)
+
+
+def instance_norm(
+    graph: LayerOperations,
+    x: TensorRef,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *_: Any,
+) -> TensorRef:
+    """Normalize each channel by its own moments."""
+    if not use_input_stats or running_mean is not None:
+        return batch_norm(graph, x, running_mean, running_var, weight, bias, eps=eps)
+    return group_norm(graph, x, x.shape[0], weight, bias, eps)
 
 
 def rms_norm(
     graph: LayerOperations, x: TensorRef, normalized_shape: Sequence[int], weight: Any = None, eps: Any = None
 ) -> TensorRef:
-    """Divide by the root of the mean square of the last axis: square, mean, expression, product."""
-    if len(normalized_shape) != 1 or eps is None:
-        raise UnsupportedError("needs one axis, and `eps` said")
-    mean = pool_axes(graph, graph.activation(x, "square"), (len(x.shape) - 1,), "mean", keepdim=True)
-    normal = graph.merge([x, graph.activation(mean, {"expression": f"1 / sqrt(x + {eps!r})"})], "multiply")
-    return normal if weight is None else graph.scale_shift(normal, array_of(weight), None)
+    """Divide by the root of the mean square of the last axes: square, mean, expression, product."""
+    known = whole(x)
+    first = known.rank - len(normalized_shape)
+    if eps is None:
+        eps = float(np.finfo(graph.dtype).eps)
+    square = known.like(graph.activation(known.tensor, "square"))
+    mean = pool_axes(graph, square, tuple(range(first, known.rank)), "mean", keepdim=True)
+    inverse = join(graph, _inverse_root, mean, eps=eps)
+    normal = join(graph, mul, x, inverse)
+    return normal if weight is None else join(graph, mul, normal, array_of(weight))
+
+
+def _inverse_root(graph: LayerOperations, x: TensorRef, *, eps: float) -> TensorRef:
+    return graph.activation(x, {"expression": f"1 / sqrt(x + {eps!r})"})
 
 
 def embedding(
@@ -144,7 +186,34 @@ def embedding_bag(
     """Look the categories of a row up and reduce their vectors to one."""
     if offsets is not None or per_sample_weights is not None or padding_idx is not None:
         raise UnsupportedError("has bags of different sizes, or weights; bags of one size are read")
-    return pool_axes(graph, embedding(graph, x, weight, max_norm=max_norm), (0,), mode)
+    return pool_axes(graph, embedding(graph, x, weight, max_norm=max_norm), (1,), mode)
+
+
+def aten_embedding_bag(
+    graph: LayerOperations,
+    weight: Any,
+    x: TensorRef,
+    offsets: Any,
+    scale_grad: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    weights: Any = None,
+    include_last_offset: bool = False,
+    padding_idx: Any = None,
+) -> tuple[TensorRef, ...]:
+    """Reduce bags of one size, which a traced graph has in one axis, `(rows * size,)`, with their places."""
+    known = whole(x)
+    if isinstance(offsets, RowPlaces):
+        fits = offsets.step == known.after
+    else:
+        fits = np.array_equal(array_of(offsets), np.arange(len(offsets)) * known.after)
+    if known.rank != 1 or known.before > 1 or not fits:
+        raise UnsupportedError("has bags of different sizes; bags of one size are read")
+    if weights is not None or padding_idx not in {None, -1} or include_last_offset:
+        raise UnsupportedError("has weights or padding; bags of one size are read")
+    rows = reshaped(x, [ROW_COUNT, known.after])
+    vectors = embedding(graph, rows, weight)
+    return (pool_axes(graph, vectors, (1,), ("sum", "mean", "max")[mode]), *[vectors] * 3)
 
 
 def one_hot(graph: LayerOperations, x: TensorRef, num_classes: int = -1) -> TensorRef:
@@ -156,21 +225,29 @@ def one_hot(graph: LayerOperations, x: TensorRef, num_classes: int = -1) -> Tens
 
 def to(graph: LayerOperations, x: TensorRef, *targets: Any, **options: Any) -> TensorRef:
     """Convert to the dtype of the network, to integers for categories, or to another device."""
+    if isinstance(x, BooleanRef):
+        return TensorRef(sources=x.sources, index=x.index)
     for each in (*targets, *options.values()):
         word = str(each)
+        if word == "torch.bool":
+            return join(graph, ELEMENTWISE["bool"], x)
         if word.startswith("torch.") and word.removeprefix("torch.") in _INTEGER_DTYPES:
             return to_integers(graph, x)
         if isinstance(x, IntegerRef) and word in {"torch.float32", "torch.float64"}:
             raise UnsupportedError(
                 "makes numbers of what was cut to whole numbers; only categories that are looked up may be"
             )
-        if word in {"torch.float16", "torch.half", "torch.bfloat16", "torch.bool"}:
+        if word in {"torch.float16", "torch.half", "torch.bfloat16"}:
             raise UnsupportedError(f"converts to {word}, in which no network computes")
     return x
 
 
 def to_integers(graph: LayerOperations, x: TensorRef) -> TensorRef:
     """Mark a tensor as integers, which only lookups may read."""
+    if isinstance(x, BooleanRef):
+        return TensorRef(sources=x.sources, index=x.index)
+    if isinstance(x, MovedRef):
+        return arranged(IntegerRef(sources=x.sources, index=x.index), x.index, x.rows, x.before, x.after)
     return IntegerRef(sources=x.sources, index=x.index)
 
 
@@ -188,17 +265,18 @@ CATEGORICAL: Final = frozenset(
 WEIGHTED: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
         "linear": linear,
-        "matmul": matmul,
-        "mm": matmul,
         "addmm": addmm,
         "batch_norm": batch_norm,
         "aten.batch_norm": aten_batch_norm,
         "layer_norm": layer_norm,
         "rms_norm": rms_norm,
+        "group_norm": group_norm,
+        "instance_norm": instance_norm,
         "embedding": embedding,
         "aten.embedding": aten_embedding,
         "one_hot": one_hot,
         "embedding_bag": embedding_bag,
+        "aten.embedding_bag": aten_embedding_bag,
         "to": to,
         "_to_copy": to,
         "type": to,

@@ -1,0 +1,145 @@
+"""Products of tensors: sums over the axes that two operands share, as `numpy.einsum` names them; and attention."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Final
+
+import numpy as np
+
+from forwardpass.importers.graph.operations import LayerOperations
+from forwardpass.importers.graph.tensor_ref import TensorRef
+from forwardpass.importers.unsupported import UnsupportedError
+from forwardpass.spec.limits import DEFAULT_LIMITS
+from forwardpass.tensors import Array
+
+MASKED: Final = -1e30
+"""Added to the score of a masked place: softmax makes 0 of it in float32 too."""
+
+
+def einsum(
+    graph: LayerOperations,
+    one: tuple[str, TensorRef],
+    other: tuple[str, TensorRef | Array],
+    result: str,
+) -> TensorRef:
+    """Multiply two tensors and sum over the axes that the result lacks.
+
+    Args:
+        graph: The builder.
+        one: A letter for each axis, and a tensor that is computed.
+        other: The same of the second operand, which is computed or constant.
+        result: The letters of the result, which are letters of the operands.
+    """
+    left_letters, left = _summed_tensor(graph, *one, keep=set(other[0]) | set(result))
+    right_letters, right = _summed(graph, *other, keep=set(left_letters) | set(result))
+    sizes = dict(zip(left_letters, left.shape, strict=True))
+    for letter, size in zip(right_letters, right.shape, strict=True):
+        if sizes.setdefault(letter, size) != size:
+            raise UnsupportedError(f"multiplies axes of the lengths {sizes[letter]} and {size}")
+    shared = [letter for letter in left_letters if letter in right_letters]
+    batch = [letter for letter in shared if letter in result]
+    inner = [letter for letter in shared if letter not in result]
+    rows = [letter for letter in left_letters if letter not in shared]
+    columns = [letter for letter in right_letters if letter not in shared]
+    left = left.with_index(_ordered(left.index, left_letters, batch + rows + inner))
+    shape = [sizes[letter] for letter in batch + rows + columns]
+    counts = [prod(sizes[letter] for letter in letters) for letters in (batch, rows, inner, columns)]
+    if isinstance(right, TensorRef):
+        right = right.with_index(_ordered(right.index, right_letters, batch + inner + columns))
+        whole = _computed(graph, left, right, counts)
+    else:
+        whole = _constant(graph, left, _ordered(right, right_letters, batch + inner + columns), counts)
+    whole = whole.reshape(*shape)
+    return whole.with_index(_ordered(whole.index, "".join(batch + rows + columns), list(result)))
+
+
+def _computed(graph: LayerOperations, left: TensorRef, right: TensorRef, counts: Sequence[int]) -> TensorRef:
+    groups, rows, inner, columns = counts
+    if inner == 1:
+        outer = [left.reshape(groups, rows, 1), right.reshape(groups, 1, columns)]
+        return graph.merge(outer, "multiply")
+    return graph.matmul(left.reshape(groups, rows, inner), right.reshape(groups, inner, columns))
+
+
+def _constant(graph: LayerOperations, left: TensorRef, right: Array, counts: Sequence[int]) -> TensorRef:
+    groups, rows, inner, columns = counts
+    weights = right.reshape(groups, inner, columns)
+    if groups == 1:
+        return graph.dense(left.reshape(rows, inner), weights[0].T, None)
+    if inner == columns == 1:
+        return graph.scale_shift(left.reshape(groups, rows), weights[:, :, 0], None)
+    if groups**2 * rows**2 * inner * columns > DEFAULT_LIMITS.max_parameters:
+        raise UnsupportedError(f"has {groups} matrices of weights at {rows} places, which makes too large a layer")
+    blocks = np.zeros((groups, rows, columns, groups, rows, inner), weights.dtype)
+    for group in range(groups):
+        for row in range(rows):
+            blocks[group, row, :, group, row] = weights[group].T
+    return graph.dense(left.reshape(-1), blocks.reshape(groups * rows * columns, -1), None)
+
+
+def _summed(
+    graph: LayerOperations, letters: str, operand: TensorRef | Array, keep: set[str]
+) -> tuple[str, TensorRef | Array]:
+    """Take the diagonal of repeated axes, and sum the axes that nothing else has."""
+    if isinstance(operand, TensorRef):
+        return _summed_tensor(graph, letters, operand, keep)
+    letters, array = _diagonal(letters, operand)
+    alone = tuple(place for place, letter in enumerate(letters) if letter not in keep)
+    return "".join(letter for letter in letters if letter in keep), array.sum(axis=alone)
+
+
+def _summed_tensor(graph: LayerOperations, letters: str, x: TensorRef, keep: set[str]) -> tuple[str, TensorRef]:
+    letters, index = _diagonal(letters, x.index)
+    alone = [place for place, letter in enumerate(letters) if letter not in keep]
+    left = "".join(letter for letter in letters if letter in keep)
+    x = x.with_index(index)
+    return left, reduce_axes(graph, x, alone, "sum") if alone else x
+
+
+def _diagonal(letters: str, array: Array) -> tuple[str, Array]:
+    """Take the diagonal along axes with the same letter, which becomes the last axis."""
+    for letter in set(letters):
+        while letters.count(letter) > 1:
+            first, second = letters.index(letter), letters.rindex(letter)
+            array = np.diagonal(array, axis1=first, axis2=second)
+            letters = "".join(each for place, each in enumerate(letters) if place not in {first, second}) + letter
+    return letters, array
+
+
+def reduce_axes(graph: LayerOperations, x: TensorRef, axes: Sequence[int], reduce: str) -> TensorRef:
+    """Reduce axes of a row by `sum`, `mean`, `max` or `min`."""
+    places = np.arange(x.size).reshape(x.shape)
+    moved = np.moveaxis(places, axes, range(-len(axes), 0))
+    return graph.pool(x, moved.reshape(*moved.shape[: moved.ndim - len(axes)], -1), reduce)
+
+
+def _ordered(index: Array, letters: str, order: Sequence[str]) -> Array:
+    return index.transpose([letters.index(letter) for letter in order])
+
+
+def attend(
+    graph: LayerOperations,
+    query: TensorRef,
+    key: TensorRef,
+    value: TensorRef,
+    *,
+    scale: float | None = None,
+    mask: Array | None = None,
+) -> tuple[TensorRef, TensorRef]:
+    """Return `softmax(query @ key.T * scale + mask) @ value` and the softmax (Vaswani et al., 2017).
+
+    Args:
+        graph: The builder.
+        query: `(heads, places, size)`.
+        key: `(heads, others, size)`.
+        value: `(heads, others, width)`.
+        scale: The factor of the scores; `1 / sqrt(size)` when left out.
+        mask: Added to the scores, `(places, others)` or `(heads, places, others)`; None for nothing.
+    """
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = einsum(graph, ("hqd", query), ("hkd", key), "hqk")
+    scores = graph.scale_shift(scores, np.array(factor), None)
+    if mask is not None:
+        scores = graph.scale_shift(scores, None, np.where(np.isneginf(mask), MASKED, mask))
+    weights = graph.softmax(scores, 2, "softmax")
+    return einsum(graph, ("hqk", weights), ("hkv", value), "hqv"), weights
