@@ -84,6 +84,10 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
+LARGE_REQUEST_BYTES: Final = 16 * 2**20
+"""Bytes of a request of 100,000 rows at once, which our own client would cut."""
+
+
 class Server(Process):
     """`forwardpass-server serve`.
 
@@ -112,7 +116,7 @@ class Server(Process):
         folder = Path(tempfile.mkdtemp(dir=lab.folder))
         database = database or folder / "forwardpass.sqlite3"
         flags = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{database}", "--lame-duck", "0", *flags]
-        flags += ["--engine", engine or lab.engine]
+        flags += ["--engine", engine or lab.engine, "--max-request-bytes", str(LARGE_REQUEST_BYTES)]
         super().__init__(folder / "log", sys.executable, "-m", module, "serve", *flags)
         to_register = {**{f"net-{networks.label(each)}": networks.network(each) for each in sizes}, **specs}
         if to_register:

@@ -133,7 +133,7 @@ class Client(BaseClient):
     ) -> Registered:
         """Register a network, or a new version of one; for known content, find its version.
 
-        The client checks the spec first. A spec above 8 MiB is uploaded in chunks.
+        The client checks the spec first. A spec above 2 MiB is uploaded in chunks.
 
         Args:
             name: The network's name, `[a-z]([a-z0-9._-]{0,61}[a-z0-9])?`.
@@ -243,7 +243,8 @@ class Client(BaseClient):
             rows: Rows in every form that `predict` accepts, each item one row or many; may be endless.
             version: A version's number or an alias; empty means `latest`.
             batch_rows: The number of rows of a chunk, and so of a prediction. The last chunk may have fewer, and so may
-                a chunk before rows of another dtype, another width or with names.
+                a chunk before rows of another dtype, another width or with names, and one that would have more than
+                2 MiB. A network with thousands of outputs needs fewer rows, since a server bounds its responses.
             top_k: As for `predict`.
             timeout: Seconds for the whole stream; None, the default, is no limit.
 

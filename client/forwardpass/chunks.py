@@ -18,6 +18,9 @@ from forwardpass.rows import Row, UnreadableRows, read_rows
 from forwardpass.tensors import DTYPES, Packed
 from forwardpass.v1.tensor_pb2 import Column, Columns, Rows
 
+MAX_CHUNK_BYTES: Final = 2 * 2**20
+"""Bytes of a chunk of several rows at most: half of what a server accepts in a request by default."""
+
 _NO_FRAMES: Final = frozenset({list, tuple, np.ndarray, float, int, bool, str, NoneType})
 
 Chunk: TypeAlias = Row | UnreadableRows
@@ -27,8 +30,9 @@ Chunk: TypeAlias = Row | UnreadableRows
 class Chunks:
     """Gathers rows into chunks of at most `size` rows.
 
-    A chunk ends early where the next rows cannot be joined to it: where they change from numbers to names, or have
-    another width or dtype. Rows that cannot be read are a chunk by themselves, and count as one row.
+    A chunk ends early where it would have more than `MAX_CHUNK_BYTES`, and where the next rows cannot be joined to it:
+    where they change from numbers to names, or have another width or dtype. Rows that cannot be read are a chunk by
+    themselves, and count as one row.
 
     Args:
         size: The rows of a chunk.
@@ -65,12 +69,15 @@ class Chunks:
 
     def _append(self, piece: Row) -> Iterator[tuple[int, Chunk]]:
         start, count = 0, count_rows(piece)
+        size = rows_of_chunk(self._size, _bytes(piece) / count)
+        if self._held >= size:
+            yield from self.rest()
         while start < count:
-            end = min(count, start + self._size - self._held)
+            end = min(count, start + size - self._held)
             self._pieces.append(piece if end - start == count else slice_rows(piece, start, end))
             self._held += end - start
             start = end
-            if self._held == self._size:
+            if self._held == size:
                 yield from self.rest()
 
 
@@ -80,6 +87,11 @@ def chunk_rows(rows: Iterable[Any], size: int) -> Iterator[tuple[int, Chunk]]:
     for item in items_of(rows):
         yield from chunks.add(item)
     yield from chunks.rest()
+
+
+def rows_of_chunk(size: int, row_bytes: float) -> int:
+    """Return the rows of a chunk of at most `size` rows, given the bytes of a row."""
+    return max(min(size, int(MAX_CHUNK_BYTES / max(row_bytes, 1))), 1)
 
 
 def items_of(rows: Any) -> Iterable[Any]:
@@ -95,6 +107,10 @@ def count_rows(rows: Row) -> int:
     if isinstance(rows, Rows):
         return len(rows.rows)
     return len(_values(rows.columns[0]))
+
+
+def _bytes(rows: Row) -> int:
+    return len(rows.data) if isinstance(rows, Packed) else rows.ByteSize()
 
 
 def slice_rows(rows: Row, start: int, end: int) -> Row:

@@ -129,7 +129,7 @@ class Settings(BaseSettings):
         30.0,
         description="Seconds after which a connection is closed that reads nothing of a large response; on Linux only.",
     )
-    max_request_bytes: Count = Field(16 * 2**20, description="Bytes of one request.")
+    max_request_bytes: Count = Field(4 * 2**20, description="Bytes of one request.")
     max_response_bytes: Count = Field(_WORK.max_response_bytes, description="Bytes of the numbers in one response.")
     max_rows: Count = Field(_WORK.max_rows, description="Rows of one call.")
     max_gflop_per_call: Annotated[float, Gt(0)] = Field(

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from forwardpass import AsyncClient, Prediction, errors, spec
+from forwardpass import AsyncClient, Prediction, chunks, errors, spec
 from forwardpass._batching.row_stream import MAX_CHUNKS_IN_FLIGHT
 from forwardpass.chunks import Chunks, chunk_rows, count_rows, row_values
 from forwardpass.rows import UnreadableRows, read_rows
+from forwardpass.tensors import Packed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,8 +26,12 @@ FRAME = pd.DataFrame(ROWS, columns=["children", "accounts"])
 
 
 def _chunks(items: Any, size: int) -> list[tuple[int, Any]]:
-    chunks = Chunks(size)
-    return [*itertools.chain.from_iterable(map(chunks.add, items)), *chunks.rest()]
+    gathered = Chunks(size)
+    return [*itertools.chain.from_iterable(map(gathered.add, items)), *gathered.rest()]
+
+
+def _bytes(chunk: Any) -> int:
+    return len(chunk.data) if isinstance(chunk, Packed) else chunk.ByteSize()
 
 
 class TestChunks:
@@ -44,6 +49,19 @@ class TestChunks:
         assert all(count_rows(chunk) == size for _, chunk in found[:-1])
         rows = [row_values(chunk, index) for _, chunk in found for index in range(count_rows(chunk))]
         assert [[*row.values()] if isinstance(row, dict) else row for row in rows] == whole.tolist()
+
+    def test_are_bounded_in_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows = np.arange(100.0).reshape(50, 2)
+        named = [{"a": a, "b": b} for a, b in rows.tolist()]
+        for limit, form in ((160, rows), (160, [*rows]), (160, named), (160, [named]), (1, rows)):
+            monkeypatch.setattr(chunks, "MAX_CHUNK_BYTES", limit)
+            found = _chunks([form] if form is rows else form, 20)
+            sizes = [count_rows(chunk) for _, chunk in found]
+            assert [first for first, _ in found] == [0, *itertools.accumulate(sizes)][:-1]
+            assert (sum(sizes), max(sizes) < 20) == (50, True)
+            assert max(_bytes(chunk) for _, chunk in found) <= max(limit, 16)
+            read = [row_values(chunk, index) for _, chunk in found for index in range(count_rows(chunk))]
+            assert [[*row.values()] if isinstance(row, dict) else row for row in read] == rows.tolist()
 
     def test_change_where_the_rows_do(self) -> None:
         one = np.ones(2, np.float32)

@@ -16,6 +16,7 @@ from forwardpass import AsyncClient, ForwardpassError, Prediction, errors, spec
 from forwardpass._batching.coalescing import (
     MAX_BYTES,
     MAX_IN_FLIGHT,
+    MAX_RESPONSE_BYTES,
     MAX_ROWS,
     Batch,
     Coalescer,
@@ -23,7 +24,8 @@ from forwardpass._batching.coalescing import (
     batch_key,
 )
 from forwardpass.rows import read_rows
-from forwardpass.tensors import from_tensor
+from forwardpass.tensors import from_tensor, to_tensor
+from forwardpass.v1.prediction_service_pb2 import PredictResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,6 +115,19 @@ class TestCoalescer:
         assert batch is not None
         assert len(batch.requests) == most
         assert coalescer.take(coalescer.finish(batch)) is not None
+
+    def test_a_batch_is_bounded_by_its_response_once_a_row_of_one_is_known(self) -> None:
+        coalescer = Coalescer()
+        requests = [_pending("n", np.zeros(2)) for _ in range(20)]
+        coalescer.add(requests[0])
+        first = coalescer.take(requests[0].key)
+        assert first is not None
+        for request in requests[1:]:
+            coalescer.add(request)
+        first.split_response(PredictResponse(outputs=to_tensor(np.zeros((1, MAX_RESPONSE_BYTES // 40)))))
+        second = coalescer.take(coalescer.finish(first))
+        assert second is not None
+        assert len(second.requests) == 5
 
     def test_the_most_patient_decides_how_long(self) -> None:
         requests = [_pending("n", [1.0, 2.0]) for _ in range(3)]

@@ -309,10 +309,20 @@ class TestLimits:
             client.register("too-wide", chain([2, 2_600]))
             client.predict("too-wide", rows)
         assert rejected.value.facts["setting"] == "max_response_bytes"
-        requests = [StreamRequest(network="article-linear", rows=np.ones((9_000, 2)))]
+        client.register("deep", chain([3, 1_200, 2]))
+        with pytest.raises(errors.QuotaExceededError, match="fewer `layers`, or trace without `contributions`"):
+            client.trace("deep", ROWS[0], contributions=True)
+        assert len(client.trace("deep", ROWS[0]).layers) == 2
+        last = client.version("deep").layers[1].name
+        assert len(client.trace("deep", ROWS[0], layers=[last], contributions=True).layers) == 1
+        with pytest.raises(errors.QuotaExceededError, match="send fewer rows in each call"):
+            list(client.predict_batches("response", ROWS, batch_rows=100))
+        assert sum(len(part.outputs) for part in client.predict_batches("response", ROWS, batch_rows=20)) == len(ROWS)
+        requests = [StreamRequest(network="request", rows=np.ones((60, 60)))] * 5
         with pytest.raises(errors.QuotaExceededError, match="max_request_bytes") as rejected:
             client.predict_many(requests)
         assert (rejected.value.facts["setting"], rejected.value.facts["quotaLimit"]) == ("max_request_bytes", "140000")
+        assert [len(fewer.outputs) for fewer in client.predict_many(requests[:4])] == [60] * 4
 
 
 class TestFailures:

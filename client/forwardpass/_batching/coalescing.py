@@ -33,6 +33,9 @@ MAX_ROWS: Final = 1024
 MAX_BYTES: Final = 256 * 1024
 """Bytes of the rows of a batch; servers compute larger requests apart from others."""
 
+MAX_RESPONSE_BYTES: Final = 2 * 2**20
+"""Bytes of the outputs of a batch, once those of a row are known."""
+
 CONTENT_ERRORS: Final = (InvalidRequestError, QuotaExceededError, InternalError)
 """Errors that the row of one caller or the number of rows can cause; all others concern every caller."""
 
@@ -104,11 +107,13 @@ class Batch:
         requests: The requests of the callers, in the order of the rows.
         call: The call in flight, which can be cancelled; None before it starts.
         abandoned: The number of callers who no longer wait.
+        row_bytes: The bytes of the outputs of a row; 0 before the response.
     """
 
     requests: Sequence[PendingRequest]
     call: Any = None
     abandoned: int = 0
+    row_bytes: int = 0
 
     def timeout(self, now: float) -> float | None:
         """Return the longest time that a caller still waits, in seconds, or None."""
@@ -140,6 +145,7 @@ class Batch:
             InternalError: The response has not one row of outputs for each row.
         """
         whole = _responses.prediction(response)
+        self.row_bytes = whole.outputs[:1].nbytes
         if len(self.requests) == 1:
             return [whole]
         if len(whole.outputs) != len(self.requests):
@@ -166,6 +172,7 @@ class Batch:
 class _Queue:
     waiting: deque[PendingRequest] = field(default_factory=deque)
     in_flight: int = 0
+    row_bytes: int = 0
 
 
 class Coalescer:
@@ -187,7 +194,7 @@ class Coalescer:
         queue = self._queues.get(key)
         if queue is None or queue.in_flight >= MAX_IN_FLIGHT:
             return None
-        most = max(1, min(MAX_ROWS, MAX_BYTES // (8 * key.width or 256)))
+        most = max(1, min(MAX_ROWS, MAX_BYTES // (8 * key.width or 256), MAX_RESPONSE_BYTES // (queue.row_bytes or 1)))
         requests: list[PendingRequest] = []
         while queue.waiting and len(requests) < most:
             request = queue.waiting.popleft()
@@ -206,7 +213,9 @@ class Coalescer:
     def finish(self, batch: Batch) -> BatchKey:
         """Count a batch as no longer in flight; return its key, of which the next batch can be sent."""
         key = batch.requests[0].key
-        self._queues[key].in_flight -= 1
+        queue = self._queues[key]
+        queue.in_flight -= 1
+        queue.row_bytes = batch.row_bytes or queue.row_bytes
         return key
 
     def drain(self) -> list[PendingRequest]:

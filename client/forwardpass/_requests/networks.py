@@ -27,7 +27,7 @@ from forwardpass.v1 import network_service_pb2 as networks_v1
 SpecLike = spec.NetworkSpec | Mapping[str, object] | str | PathLike[str]
 """A spec, the dict of its JSON form, or the path of a JSON or safetensors file."""
 
-MAX_MESSAGE_BYTES: Final = 8 * 2**20
+MAX_MESSAGE_BYTES: Final = 2 * 2**20
 """Bytes of the largest spec that is registered in one message; a larger one is uploaded."""
 
 # The server judges by its own limits, which may differ from ours, and it has accepted what it sends.

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from forwardpass import Client
 from forwardpass.cli import output
 from forwardpass.cli.reading import invalid
-from forwardpass.cli.tables import PART_ROWS, Part, Table, open_table
+from forwardpass.cli.tables import Part, Table, open_table, part_rows
 from forwardpass.cli.writing import open_out
 from forwardpass.errors import ForwardpassError
 
@@ -42,7 +42,7 @@ def predict_table(
         count = odd = 0
         try:
             for prediction in client.predict_batches(
-                name, _numbers(table, away), version=info.number, batch_rows=PART_ROWS
+                name, _numbers(table, away), version=info.number, batch_rows=part_rows(info)
             ):
                 write(prediction, away.popleft())
                 count += len(prediction.outputs)

@@ -7,7 +7,7 @@ import typer
 from forwardpass import Client, Trace, render, spec
 from forwardpass.cli import bulk, output, pictures, profiles, reading, writing
 from forwardpass.cli.common import Json, Name, Version, client_of
-from forwardpass.errors import PermissionDeniedError, QuotaExceededError
+from forwardpass.errors import PermissionDeniedError
 
 Rows = Annotated[
     str | None,
@@ -52,12 +52,7 @@ def predict(
         raise typer.BadParameter("needs --csv and --out", param_hint="--append" if append else "--ignore-extra")
     with client_of(context) as client:
         given = reading.read_rows(rows, csv, lambda: reading.features_of(client, name, version))
-        try:
-            prediction = client.predict(name, given, version=version, top_k=top_k)
-        except QuotaExceededError as error:
-            if csv is not None:
-                error.message += "; for a table of this size name --out FILE, which is computed part by part"
-            raise
+        prediction = client.predict(name, given, version=version, top_k=top_k)
     if out is not None:
         with writing.open_out(out, prediction.output_names, labels=bool(prediction.labels)) as write:
             write(prediction, None)

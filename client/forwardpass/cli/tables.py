@@ -12,13 +12,19 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forwardpass.chunks import rows_of_chunk
 from forwardpass.cli.cells import PLAIN, input_readers, integer_of, misfit
 from forwardpass.cli.reading import check_names, invalid, is_number
 from forwardpass.exact_numbers import MAX_FLOAT32_INTEGER
 from forwardpass.models import FeatureInfo, VersionInfo
 
 PART_ROWS: Final = 1024
-"""Rows of a part, and of a request."""
+"""Rows of a part, and of a request, at most."""
+
+
+def part_rows(version: VersionInfo) -> int:
+    """Return the rows of a part: fewer where a network has many inputs or outputs."""
+    return rows_of_chunk(PART_ROWS, 8 * max(version.inputs, len(version.output_names)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -153,7 +159,7 @@ def _csv_parts(
     version: VersionInfo,
     name: str,
 ) -> Iterator[Part]:
-    readers = input_readers(version.features, version.inputs)
+    readers, size = input_readers(version.features, version.inputs), part_rows(version)
     texts = {column for column, feature in zip(inputs, version.features, strict=False) if feature.kind == "category"}
     numbers: list[list[float]] = []
     rows: list[list[str]] = []
@@ -180,7 +186,7 @@ def _csv_parts(
             raise invalid(f"{name} line {place}", next(filter(None, words))) from None
         rows.append(cells)
         places.append(place)
-        if len(rows) == PART_ROWS:
+        if len(rows) == size:
             yield part()
             numbers, rows, places = [], [], []
     if rows:
@@ -200,7 +206,8 @@ def _open_parquet(source: str, version: VersionInfo, ignore_extra: bool) -> Iter
 
     def parts() -> Iterator[Part]:
         nonlocal read
-        for batch in _even(arrow, file.iter_batches(batch_size=PART_ROWS)):
+        size = part_rows(version)
+        for batch in _even(arrow, file.iter_batches(batch_size=size), size):
             places = range(read + 1, read + batch.num_rows + 1)
             numbers = [
                 _parquet_numbers(arrow, batch.column(column), feature, version, _Place(source, places, names[column]))
@@ -282,15 +289,15 @@ def _reject_texts(arrow: Any, schema: Any, inputs: Sequence[int], features: Sequ
             raise invalid(source, f"has {kind} in column {name!r}; numbers are needed")
 
 
-def _even(arrow: Any, batches: Iterator[Any]) -> Iterator[Any]:
-    """Yield tables of `PART_ROWS` rows each, and a last one with the rest."""
+def _even(arrow: Any, batches: Iterator[Any], size: int) -> Iterator[Any]:
+    """Yield tables of `size` rows each, and a last one with the rest."""
     held = None
     for batch in batches:
         table = arrow.Table.from_batches([batch])
         held = table if held is None else arrow.concat_tables([held, table])
-        while held.num_rows >= PART_ROWS:
-            yield held.slice(0, PART_ROWS)
-            held = held.slice(PART_ROWS)
+        while held.num_rows >= size:
+            yield held.slice(0, size)
+            held = held.slice(size)
     if held is not None and held.num_rows:
         yield held
 

@@ -20,6 +20,12 @@ _FEWER_FLOPS: Final[Mapping[type, str]] = {
 }
 """What else makes a call with some computation cheaper."""
 
+_FEWER_BYTES: Final[Mapping[type, str]] = {
+    TraceOptions: ", name fewer `layers`, or trace without `contributions`",
+    ExplainOptions: ", explain fewer outputs, or name fewer `layers`",
+}
+"""What else makes the response of such a call smaller."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkLimits:
@@ -35,7 +41,7 @@ class WorkLimits:
 
     max_rows: int = 1_000_000
     max_gflop_per_call: float = 1_000.0
-    max_response_bytes: int = 64 * 2**20
+    max_response_bytes: int = 16 * 2**20
     max_requests: int = 10_000
 
     def check(self, loaded: "LoadedVersion", options: "OutputOptions", rows: int) -> None:
@@ -55,16 +61,23 @@ class WorkLimits:
                 "max_gflop_per_call",
                 "send fewer rows in each call" + _FEWER_FLOPS.get(type(options.computation), ""),
             )
-        self.check_response_bytes(rows * (response_bytes_per_row(loaded, options.computation) + options.row_bytes))
+        size = rows * (response_bytes_per_row(loaded, options.computation) + options.row_bytes)
+        self.check_response_bytes(size, options.computation)
 
-    def check_response_bytes(self, size: int) -> None:
+    def check_response_bytes(self, size: int, computation: "Computation" = None) -> None:
         """Reject a call whose response would be too large.
 
         Raises:
             QuotaExceededError: It would be.
         """
         if size > self.max_response_bytes:
-            raise _quota_exceeded("bytes in the response", size, self.max_response_bytes, "max_response_bytes")
+            raise _quota_exceeded(
+                "bytes in the response",
+                size,
+                self.max_response_bytes,
+                "max_response_bytes",
+                "send fewer rows in each call" + _FEWER_BYTES.get(type(computation), ""),
+            )
 
     def check_requests(self, count: int) -> None:
         """Reject a PredictMany with too many requests.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from forwardpass import Client, errors, spec
+from forwardpass import Client, chunks, errors, spec
 from forwardpass._batching.row_stream import MAX_CHUNKS_IN_FLIGHT
 from forwardpass.cli import bulk
 from forwardpass.cli.app import EXIT_CODES, app
@@ -226,6 +226,31 @@ class TestTables:
                 away.popleft()
                 assert len(away) <= MAX_CHUNKS_IN_FLIGHT + 2
                 assert read <= done + 1 + MAX_CHUNKS_IN_FLIGHT + 2
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_wide_table_goes_in_smaller_parts(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(chunks, "MAX_CHUNK_BYTES", 160)  # ten rows of two numbers
+    source, out = tmp_path / f"rows.{suffix}", tmp_path / "out.csv"
+    frame = pd.DataFrame(np.arange(74.0).reshape(37, 2), columns=["children", "accounts"])
+
+    def predict(frame: pd.DataFrame) -> None:
+        frame.to_csv(source, index=False) if suffix == "csv" else frame.to_parquet(source, index=False)
+        with Client(server.address) as client:
+            bulk.predict_table(
+                client, "article-linear", str(source), str(out), version="", ignore_extra=False, append=True
+            )
+
+    predict(frame)
+    written = pd.read_csv(out)
+    assert written[["children", "accounts"]].equals(frame)
+    with Client(server.address) as client:
+        assert written.iloc[:, 2].tolist() == client.predict("article-linear", frame).outputs[:, 0].tolist()
+    frame.iloc[33, 1] = np.inf
+    with pytest.raises(errors.NonFiniteInputError, match="line 35:" if suffix == "csv" else "row 34:"):
+        predict(frame)
 
 
 def test_json_with_a_name_twice_is_rejected(run: Run) -> None:

@@ -91,7 +91,7 @@ def test_errors_of_envoy_itself_can_be_read_too(
 
 
 def test_a_body_beyond_the_limit_is_rejected(edge: Edge) -> None:
-    response = ask(edge.address, PREDICT, b" " * (50 * 2**20))
+    response = ask(edge.address, PREDICT, b" " * (13 * 2**20))
     assert (response.status, status(response).code) == (413, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
 
 

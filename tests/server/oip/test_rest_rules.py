@@ -143,12 +143,15 @@ def test_only_responses_of_infer_are_compressed(http: Http, rest_channel: grpc.C
     assert response.headers["content-encoding"] == "gzip"
 
 
+LARGE_REQUESTS = "--max-request-bytes=16777216"
+
+
 @pytest.fixture(scope="session")
 def slow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with the network `slow`: 100,000 rows are 360 GFLOP, some ten seconds."""
     spec = network_spec([[1.0] * 10] * 60_000)
     spec.layers.append(network_spec([[1.0] * 60_000] * 20).layers[0])
-    with ServerProcess(tmp_path_factory.mktemp("slow"), "--engine=grpcio") as server:
+    with ServerProcess(tmp_path_factory.mktemp("slow"), "--engine=grpcio", LARGE_REQUESTS) as server:
         with grpc.insecure_channel(server.address) as channel:
             register(channel, "slow", spec)
         assert server.stop() == 0
@@ -159,7 +162,7 @@ def slow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start_slow(slow_database: Path, start_server: Start, tmp_path: Path) -> Start:
     """Start a server that has that network, by flags."""
     shutil.copy(slow_database, tmp_path)
-    return functools.partial(start_server, *REST, "--max-gflop-per-call=1e9")
+    return functools.partial(start_server, *REST, "--max-gflop-per-call=1e9", LARGE_REQUESTS)
 
 
 @pytest.fixture

@@ -171,6 +171,10 @@ def test_an_unknown_method_is_named(channel: grpc.Channel) -> None:
         assert error.details["ResourceInfo"].resource_name == path
 
 
+HEAVY = ("--max-gflop-per-call=1e9", "--max-request-bytes=16777216")
+"""Flags of a server that takes what `heavy` does."""
+
+
 def heavy(channel: grpc.Channel) -> Callable[..., Any]:
     """Register a slow network; return what calls it: with 100,000 rows it has 360 GFLOP to do, some ten seconds."""
     spec = network_spec([[1.0] * 10] * 60_000)
@@ -201,7 +205,7 @@ def rests(server: ServerProcess) -> bool:
 
 
 def test_a_deadline_ends_the_call_and_its_work(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server("--max-gflop-per-call=1e9", "--drain-timeout=60")
+    server = start_server(*HEAVY, "--drain-timeout=60")
     with grpc.insecure_channel(server.address) as channel:
         start = heavy(channel)
         # The first one is taken on, since nothing is known of it; those behind it would end too late.
@@ -217,7 +221,7 @@ def test_a_deadline_ends_the_call_and_its_work(start_server: Callable[..., Serve
 
 
 def test_a_cancelled_call_frees_the_workers(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server("--max-gflop-per-call=1e9", "--max-in-flight=8", "--drain-timeout=60")
+    server = start_server(*HEAVY, "--max-in-flight=8", "--drain-timeout=60")
     with grpc.insecure_channel(server.address) as channel:
         start = heavy(channel)
         # More than there is room for, since a call of `overloaded` may have a place for a moment.
@@ -243,7 +247,7 @@ def overloaded(channel: grpc.Channel) -> bool:
 
 
 def test_a_drain_ends_at_its_timeout_whatever_is_computed(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server("--max-gflop-per-call=1e9", "--drain-timeout=0.5")
+    server = start_server(*HEAVY, "--drain-timeout=0.5")
     with grpc.insecure_channel(server.address) as channel:
         future = heavy(channel)()
         wait_until(lambda: cpu_seconds(server) > 2.0, 300)
