@@ -23,7 +23,7 @@ pytestmark = pytest.mark.prove
 
 @pytest.mark.parametrize("path", [HOT, COLD], ids=["hot", "cold"])
 def test_half_sent_requests(start_server: Callable[..., ServerProcess], engine: str, path: str) -> None:
-    server = start_server(f"--max-memory={256 * MIB}")
+    server = start_server(f"--max-memory={256 * MIB}", f"--max-request-bytes={16 * MIB}")
     before, peak, sent = server.memory(), 0, 0
     with Client(server.address) as others:
         connections = [RawConnection(server.address) for _ in range(4)]
