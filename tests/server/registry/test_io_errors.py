@@ -66,7 +66,7 @@ def test_the_library_fails_the_call_that_is_meant(
     faults: Faults, variables: dict[str, str], folder: Path, watched: Path
 ) -> None:
     """A control: errors that never come would prove everything."""
-    code = "import sys; open(sys.argv[1], 'wb').write(b'x' * 10); open(sys.argv[2], 'wb').write(b'y')"
+    code = "import os, sys; [os.write(os.open(path, os.O_RDWR | os.O_CREAT), b'x' * 10) for path in sys.argv[1:]]"
     for number, (expected, written) in {1: ("Input/output error", 0), 2: ("", 10)}.items():
         faults.arm(number, Call.WRITE, errno.EIO)
         with start_python(code, watched / "in", folder / "out", environment=variables) as process:
