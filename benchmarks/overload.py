@@ -15,8 +15,9 @@ import sys
 import tempfile
 import threading
 import time
+import timeit
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ import numpy as np
 from forwardpass import spec
 from forwardpass.v1.prediction_service_pb2 import PredictRequest
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT32, Tensor
+from forwardpass_server.serving import Admission, BatchingPolicy
+from forwardpass_server.serving.shedding import Shedding
 
 from benchmarks import machine, plots
 from benchmarks.lab import LOAD_CORE, Lab, on_core
@@ -50,7 +53,19 @@ PROBE_SECONDS: Final = {"health": 0.02, "list": 0.02, "healthy": 0.1}
 TOKENS: Final = ("flood", "healthy")
 """The tokens of the callers and of the healthy one; probes have the latter."""
 COLUMNS: Final = (
-    *("load", "sent/s", "goodput/s", "of peak", "rejected", "late", "p50", "p99", "rejection p99", "its CPU"),
+    *(
+        "load",
+        "sent/s",
+        "goodput/s",
+        "of peak",
+        "useful CPU",
+        "rejected",
+        "late",
+        "p50",
+        "p99",
+        "rejection p99",
+        "its CPU",
+    ),
     *("health p99", "list p99", "healthy caller in time", "its p99"),
 )
 FIGURES: Final = Path(__file__).parents[1] / "docs" / "explanation" / "performance"
@@ -69,7 +84,9 @@ class Outcome:
         p50: The median time of the calls that ended in time.
         p99: The 99th percentile of these.
         rejection_p99: The 99th percentile of the time to a rejection.
-        rejection_us: The server's processor time of a rejected call, in microseconds.
+        useful: The share of the server's processor time that calls took which ended in time. Beyond the capacity it is
+            what goodput is of the peak on a machine that does nothing else.
+        rejection_us: The rest of it for each rejected call, in microseconds; the calls of the probes are in it too.
         health_p99: The 99th percentile of the time of a health check meanwhile.
         list_p99: That of listing the networks meanwhile.
         healthy: The share of the healthy caller's calls that ended in time.
@@ -84,6 +101,7 @@ class Outcome:
     p50: float
     p99: float
     rejection_p99: float
+    useful: float = 0.0
     rejection_us: float = 0.0
     health_p99: float = 0.0
     list_p99: float = 0.0
@@ -241,6 +259,40 @@ def _run_probe(address: str, name: str) -> None:
     print(json.dumps({"p99": _percentile(times, 99), "in_time": len(times) / max(made, 1)}))
 
 
+def admission_costs() -> dict[str, float]:
+    """Measure the microseconds that a call pays for being admitted, in process, by the way that it takes."""
+    admission = Admission(1, BatchingPolicy(), 1_000)
+    idle, shedding = Shedding(admission), Shedding(admission, lambda: 0.0)
+
+    def short() -> None:
+        assert not idle.active
+
+    def long() -> None:
+        work, _ = admission.admit(["caller"], [time.monotonic() + DEADLINE], [10**8], "version")
+        assert work is not None
+        admission.spend(work, 0.004)
+        admission.end(work, done=True)
+
+    def rejected() -> None:
+        work, _ = admission.admit(["caller"], [time.monotonic() + DEADLINE], [10**11], "version")
+        assert work is None
+
+    def unread() -> None:
+        assert shedding.judge("caller", "Predict", time.monotonic() + DEADLINE) is not None
+
+    costs = {"computed at once": _microseconds(short), "given to the workers": _microseconds(long)}
+    admission.admit(["caller"], [time.monotonic() + DEADLINE], [10**11], "version")
+    costs["rejected"] = _microseconds(rejected)
+    shedding.note_long("caller", "Predict", 10**11, "version", rejected=True)
+    shedding.judge("caller", "Predict", time.monotonic() + DEADLINE)
+    costs["rejected unread"] = _microseconds(unread)
+    return costs
+
+
+def _microseconds(function: Callable[[], None], number: int = 1_000) -> float:
+    return min(timeit.repeat(function, number=number, repeat=50)) / number * 1e6
+
+
 def measure(engine: str, seconds: float, loads: Sequence[float] = LOADS, *, envoy: bool = False) -> list[Outcome]:
     """Measure a server's peak, and the loads after it; the first outcome is the peak's."""
     outcomes = []
@@ -275,6 +327,7 @@ def measure(engine: str, seconds: float, loads: Sequence[float] = LOADS, *, envo
             outcomes.append(
                 replace(
                     outcome,
+                    useful=round(min(computed * cost / used, 1.0), 3),
                     rejection_us=round(max(used - computed * cost, 0.0) / rejected * 1e6) if rejected else 0.0,
                     health_p99=probes["health"]["p99"],
                     list_p99=probes["list"]["p99"],
@@ -321,7 +374,13 @@ def table(outcomes: Sequence[Outcome]) -> list[str]:
             probes = [f"{each.health_p99:g} ms", f"{each.list_p99:g} ms", f"{each.healthy:.1%}"]
             probes.append(f"{each.healthy_p99:g} ms")
         cells = [name, f"{each.rate:,.0f}", f"{each.goodput:,.0f}", f"{each.goodput / peak:.0%}"]
-        cells += [f"{each.rejected:.0%}", f"{each.late:.1%}", f"{each.p50:g} ms", f"{each.p99:g} ms"]
+        cells += [
+            f"{each.useful:.0%}" if each.load else "",
+            f"{each.rejected:.0%}",
+            f"{each.late:.1%}",
+            f"{each.p50:g} ms",
+            f"{each.p99:g} ms",
+        ]
         cells += [f"{each.rejection_p99:g} ms", f"{each.rejection_us:.0f} us"] if each.rejected else ["", ""]
         cells += probes
         lines.append(f"| {' | '.join(cells)} |")
@@ -332,11 +391,11 @@ def draw(by_engine: dict[str, list[Outcome]]) -> None:
     """Write the curves for the documentation."""
     loads = {engine: outcomes[1:] for engine, outcomes in by_engine.items()}
     goodput = plots.Plot(
-        title="goodput by load",
+        title="useful processor time by load",
         x="calls sent, as a multiple of the peak",
-        y="calls in time, per cent of the peak",
+        y="for calls in time, per cent",
         lines={
-            engine: [(each.load, 100 * each.goodput / by_engine[engine][0].goodput) for each in outcomes]
+            engine: [(each.load, 100 * each.useful) for each in outcomes if each.load >= 1]
             for engine, outcomes in loads.items()
         },
         log_y=False,
@@ -368,6 +427,8 @@ def main() -> None:
         _run_probe(*options.probe)
         return
     print(f"{machine.describe()['cpu']}; other processes use {machine.busy():.0%} of the cores")
+    costs = [f"{way} {cost:.1f} us" for way, cost in admission_costs().items()]
+    print(f"admission costs a call, by its way: {', '.join(costs)}")
     by_engine = {}
     for engine in options.engine or ("native", "grpcio"):
         by_engine[engine] = measure(engine, options.seconds, envoy=options.envoy)
