@@ -239,6 +239,7 @@ _BOTH: Final[Mapping[str, Callable[[NodeContext, GraphTensor, GraphTensor], Grap
         "Sub": lambda node, one, other: _merged(node, "sum", [one, _minus(node, other)]),
         "Mul": lambda node, one, other: _merged(node, "multiply", [one, other]),
         "Div": lambda node, one, other: _merged(node, "multiply", [one, applied(node, other, "1 / x")]),
+        "Pow": lambda node, one, other: _joined_by(node, "x ** y", [one, other]),
         "Max": lambda node, one, other: _merged(node, "max", [one, other]),
         "Min": lambda node, one, other: _minus(node, _merged(node, "max", [_minus(node, one), _minus(node, other)])),
         "And": lambda node, one, other: _merged(node, "multiply", [one, other]),
@@ -252,8 +253,15 @@ _BOTH: Final[Mapping[str, Callable[[NodeContext, GraphTensor, GraphTensor], Grap
 def _compared(node: NodeContext, op: str, one: GraphTensor, other: GraphTensor) -> GraphTensor:
     if op not in _COMPARISONS:
         raise UnsupportedError(f"joins two tensors by {op}, for which there is no layer")
-    difference = _merged(node, "sum", [one, _minus(node, other)])
-    return applied(node, difference, f"x {_SYMBOLS[op]} 0", kind="bool")
+    return _joined_by(node, f"where(x {_SYMBOLS[op]} y, 1, 0)", [one, other], "bool")
+
+
+def _joined_by(node: NodeContext, expression: str, tensors: Sequence[GraphTensor], kind: str = "") -> GraphTensor:
+    """Compute an expression over x, y and z of two or three tensors of one shape by one layer."""
+    parts = [node.graph.materialize(tensor, node.hint) for tensor in tensors]
+    width = tensors[0].index.size
+    name = node.graph.layer(node.hint, parts, width, merge="concatenate", kind="elementwise", expression=expression)
+    return node.graph.like(name, tensors[0], kind)
 
 
 def _clip(node: NodeContext) -> Result:
@@ -301,12 +309,26 @@ def _where(node: NodeContext) -> Result:
         elif value.same_columns(first):
             parts.append(value.pending or IDENTITY)
         else:
-            raise UnsupportedError("chooses between tensors of different nodes, for which there is no layer")
+            return _chosen_by(node, values)
     function = call("where", as_condition(parts[0]), as_number(parts[1]), as_number(parts[2]))
     if function.parts > MAX_PARTS:
         raise UnsupportedError("chooses between functions that are too long for one expression")
     kind = next((value.kind for value in values[1:] if isinstance(value, GraphTensor)), values[1].kind)
     return replace(first, pending=function, kind=kind)
+
+
+def _chosen_by(node: NodeContext, values: Sequence[Constant | GraphTensor]) -> GraphTensor:
+    """Select one of two by a condition, each of other nodes or a single number."""
+    tensors = _fitting(node, [value for value in values if isinstance(value, GraphTensor)])
+    letters = iter("xyz")
+    words = []
+    for value in values:
+        number = None if isinstance(value, GraphTensor) else _only(numbers_of(value))
+        words.append(next(letters) if number is None else repr(number).removesuffix(".0"))
+    if isinstance(values[0], Constant):
+        raise UnsupportedError("chooses by constants between a tensor and numbers that differ")
+    kind = next((value.kind for value in values[1:] if isinstance(value, GraphTensor)), values[1].kind)
+    return _joined_by(node, f"where({words[0]} != 0, {words[1]}, {words[2]})", tensors, kind)
 
 
 def _chosen(node: NodeContext, condition: Array, tensors: Sequence[GraphTensor]) -> GraphTensor:

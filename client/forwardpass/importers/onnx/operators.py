@@ -48,7 +48,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(
             ("Conv", "ConvTranspose", "DeformConv", "Resize", "Upsample", "GridSample", "RoiAlign"), _IMAGES
         ),
-        **dict.fromkeys(("Floor", "Ceil", "Round", "Mod"), _STEPS),
+        "Mod": _STEPS,
         "Attention": "multiplies tensors that all depend on the row's sequence; a network's rows have no sequence",
         **dict.fromkeys(("SVMClassifier", "SVMRegressor"), _VECTORS),
         "TopK": "sorts elements, which no layer does; sort the outputs in the client",

@@ -59,7 +59,7 @@ def texts(op: str, **attributes: Any) -> bytes:
 
 def branches(levels: int) -> list[Any]:
     """Return an `If` in an `If`, and so on; the condition of each is decided."""
-    inner = [node("Floor", "x")]
+    inner = [node("Det", "x")]
     for _ in range(levels):
         graph = helper.make_graph(inner, "b", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
         inner = [node("If", "yes", then_branch=graph, else_branch=graph)]

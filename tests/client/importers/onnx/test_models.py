@@ -266,7 +266,7 @@ UNSUPPORTED: dict[str, tuple[Any, str, str]] = {
         "made of trees, which are no layers of a network; use an MLP instead",
     ),
     "a convolution": ([node("Conv", "x w", "y")], "graph.node[0] (Conv)", "works on images"),
-    "a rounding": ([node("Floor", "x", "y")], "graph.node[0] (Floor)", "do it before the rows are sent"),
+    "a remainder": ([node("Mod", "x x", "y")], "graph.node[0] (Mod)", "do it before the rows are sent"),
     "quantized values": (
         [
             node("QuantizeLinear", "x half", "q"),
@@ -326,10 +326,10 @@ def test_unsupported_inputs_are_rejected(given: Any, words: str) -> None:
 
 
 def test_every_fault_is_told_at_once() -> None:
-    nodes = [node("Floor", "x", "a"), node("Relu", "a", "b"), node("Ceil", "x", "c"), node("Add", "b c", "y")]
+    nodes = [node("Det", "x", "a"), node("Relu", "a", "b"), node("Hardmax", "x", "c"), node("Add", "b c", "y")]
     with pytest.raises(UnsupportedModelError, match="2 of its parts cannot be expressed") as caught:
         import_model(model(nodes, inputs=[X], outputs=[Y]))
-    assert [fault.path for fault in caught.value.faults] == ["graph.node[0] (Floor)", "graph.node[2] (Ceil)"]
+    assert [fault.path for fault in caught.value.faults] == ["graph.node[0] (Det)", "graph.node[2] (Hardmax)"]
 
 
 def test_a_file_is_read_and_a_certificate_kept(tmp_path: Path) -> None:
