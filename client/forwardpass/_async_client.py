@@ -86,6 +86,7 @@ class AsyncClient(BaseClient):
         allow_insecure_token: bool = False,
         retries: bool = True,
         coalesce: bool = False,
+        connections: int = 1,
         pickle_token: bool = False,
     ) -> None:
         super().__init__(
@@ -96,6 +97,7 @@ class AsyncClient(BaseClient):
             allow_insecure_token=allow_insecure_token,
             retries=retries,
             coalesce=coalesce,
+            connections=connections,
             pickle_token=pickle_token,
         )
         self._connection: AsyncConnection = AsyncConnection(self._endpoint, self._reset)

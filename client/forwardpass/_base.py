@@ -36,6 +36,7 @@ class BaseClient:
         allow_insecure_token: bool = False,
         retries: bool = True,
         coalesce: bool = False,
+        connections: int = 1,
         pickle_token: bool = False,
     ) -> None:
         self._settings: dict[str, Any] = {
@@ -46,10 +47,16 @@ class BaseClient:
             "allow_insecure_token": allow_insecure_token,
             "retries": retries,
             "coalesce": coalesce,
+            "connections": connections,
             "pickle_token": pickle_token,
         }
         self._endpoint = endpoint(
-            address, timeout=timeout, token=token, tls=tls, allow_insecure_token=allow_insecure_token
+            address,
+            timeout=timeout,
+            token=token,
+            tls=tls,
+            allow_insecure_token=allow_insecure_token,
+            connections=connections,
         )
         self._budget = RetryBudget() if retries else None
         self._revisions = Revisions()

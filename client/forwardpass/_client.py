@@ -78,10 +78,12 @@ class Client(BaseClient):
         retries: Whether calls that may be repeated are repeated.
         coalesce: Whether concurrent calls of `predict` with one row each share requests. Each call has its own
             response, error and timeout all the same.
+        connections: How many connections calls take turns on. A server of several processes gives each connection to
+            one of them, so that a client with one connection uses one process.
         pickle_token: Whether a pickle of the client contains the token, which everyone with the pickle can read.
 
     Raises:
-        InvalidFieldError: The address, timeout or token is not valid.
+        InvalidFieldError: The address, timeout, token or number of connections is not valid.
 
     Example:
         >>> with Client("localhost:50051") as client:  # doctest: +SKIP
@@ -99,6 +101,7 @@ class Client(BaseClient):
         allow_insecure_token: bool = False,
         retries: bool = True,
         coalesce: bool = False,
+        connections: int = 1,
         pickle_token: bool = False,
     ) -> None:
         super().__init__(
@@ -109,6 +112,7 @@ class Client(BaseClient):
             allow_insecure_token=allow_insecure_token,
             retries=retries,
             coalesce=coalesce,
+            connections=connections,
             pickle_token=pickle_token,
         )
         self._connection: Connection = Connection(self._endpoint, self._reset)

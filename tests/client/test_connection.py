@@ -25,6 +25,31 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class TestSeveralConnections:
+    def test_calls_take_turns(self, connect: ClientFactory, fake: FakeServer) -> None:
+        client = connect(fake.address, connections=3)
+        for _ in range(9):
+            assert client.predict(NAME, ROW).outputs == 9
+        peers = [received.peer for received in fake.calls if received.method == "Predict"]
+        assert len({*peers}) == 3
+        assert peers == peers[:3] * 3
+        assert list(client.predict_batches(NAME, [ROW])) != []
+        client.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            client.predict(NAME, ROW)
+
+    def test_one_is_the_default(self, connect: ClientFactory, fake: FakeServer) -> None:
+        client = connect(fake.address)
+        for _ in range(5):
+            client.predict(NAME, ROW)
+        assert len({received.peer for received in fake.calls}) == 1
+
+    @pytest.mark.parametrize("count", [0, -1, 1_001, 2.0, True, "4", None])
+    def test_the_number_is_checked(self, connect: ClientFactory, count: object) -> None:
+        with pytest.raises(errors.InvalidFieldError, match=r"connections is .*; must be a whole number from 1 to 1000"):
+            connect("127.0.0.1:1", connections=count)
+
+
 class TestReadiness:
     def test_a_server_that_serves_is_ready(self, client: Any) -> None:
         assert client.ready() is True

@@ -105,6 +105,7 @@ class TestClients:
     @every_way
     def test_keep_their_settings(self, kind: type[Any], way: Callable[[Any], Any]) -> None:
         settings = {"timeout": 3.0, "retries": False, "coalesce": True, "tls": b"PEM", "pickle_token": True}
+        settings["connections"] = 2
         client = kind("example.org:1", token="sesame", **settings)  # noqa: S106 - no secret - a test's token
         copied = way(client)
         assert type(copied) is kind

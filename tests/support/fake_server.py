@@ -63,6 +63,7 @@ class Received:
     method: str
     metadata: Mapping[str, str]
     seconds_left: float | None
+    peer: str
     requests: list[Any] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -185,7 +186,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
 
     def _begin(self, method: str, context: grpc.ServicerContext, request: Any = None) -> Received:
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        call = Received(method=method, metadata=metadata, seconds_left=context.time_remaining())
+        call = Received(method=method, metadata=metadata, seconds_left=context.time_remaining(), peer=context.peer())
         if request is not None:
             call.requests.append(request)
         context.add_callback(call.ended.set)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import grpc
+import grpc.aio
 
 from forwardpass._transport.addresses import check_address, is_local
+from forwardpass._transport.channel_pool import AsyncChannelPool, ChannelPool
 from forwardpass._version import __version__
 from forwardpass.errors import Fault, InvalidFieldError
 
@@ -33,6 +35,9 @@ Timeout: TypeAlias = float | Literal[Unset.UNSET] | None
 Tls: TypeAlias = bool | bytes | str | PathLike[str] | grpc.ChannelCredentials
 """False is no TLS, True trusts gRPC's root certificates, bytes are root certificates in PEM, a path is a file of these,
 and `grpc.ChannelCredentials` are anything else, such as a certificate of the client."""
+
+MAX_CONNECTIONS: Final = 1_000
+"""Connections of one client."""
 
 _OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_receive_message_length", -1),  # the server bounds its responses; a trace may be large
@@ -59,6 +64,7 @@ class Endpoint:
         options: The arguments of the channel.
         headers: The metadata of every call; not in the repr, since it has the token.
         timeout: The default timeout in seconds, or None.
+        connections: The number of connections between which calls take turns.
     """
 
     address: str
@@ -66,9 +72,16 @@ class Endpoint:
     options: tuple[tuple[str, str | int], ...] = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     timeout: float | None
+    connections: int = 1
 
     def open_channel(self, library: Any) -> Any:
-        """Open a channel of `grpc` or of `grpc.aio`, whose functions are the same."""
+        """Open a channel of `grpc` or of `grpc.aio`, whose functions are the same, or a pool of several."""
+        if self.connections == 1:
+            return self._open_channel(library)
+        pool = AsyncChannelPool if library is grpc.aio else ChannelPool
+        return pool(lambda: self._open_channel(library), self.connections)
+
+    def _open_channel(self, library: Any) -> Any:
         if self.credentials is None:
             return library.insecure_channel(self.address, options=self.options)
         return library.secure_channel(self.address, self.credentials, options=self.options)
@@ -95,15 +108,18 @@ def endpoint(
     token: str | None,
     tls: Tls,
     allow_insecure_token: bool,
+    connections: object = 1,
 ) -> Endpoint:
     """Check the settings of a client.
 
     Raises:
         InvalidFieldError: The address has no port or is a URL, the timeout is not a positive number, the token
-            cannot be sent, or it would be sent unencrypted over a network.
+            cannot be sent, or it would be sent unencrypted over a network, or the number of connections is not valid.
         OSError: The file of root certificates cannot be read.
     """
     check_address(address)
+    if isinstance(connections, bool) or not isinstance(connections, int) or not 1 <= connections <= MAX_CONNECTIONS:
+        raise _invalid("connections", f"is {connections!r}; must be a whole number from 1 to {MAX_CONNECTIONS}")
     credentials = _credentials(tls)
     headers = () if token is None else (("authorization", f"Bearer {_checked_token(token)}"),)
     local = is_local(address)
@@ -130,6 +146,7 @@ def endpoint(
         options=tuple(options),
         headers=headers,
         timeout=checked_timeout(timeout),
+        connections=connections,
     )
 
 
