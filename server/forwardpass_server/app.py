@@ -1,32 +1,25 @@
 """The composition root: the one place where the classes of a server are named and put together."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
 import ssl
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import grpc
-from forwardpass import spec
 from forwardpass.extras import require
-from threadpoolctl import threadpool_limits
 
 from forwardpass_server.engines import UNBOUNDED, Engine, choose
-from forwardpass_server.memory import Arrivals, ByteBudget, MemoryWatch, Sockets, Unsent, limit_arenas
-from forwardpass_server.oip import INFERENCE_SERVICE, inference_service
+from forwardpass_server.memory import Arrivals, ByteBudget, limit_arenas
+from forwardpass_server.oip import inference_service
 from forwardpass_server.registry import Registry, SqlStore
-from forwardpass_server.registry.compile import compile_plan
 from forwardpass_server.rpc import (
     HEALTH_CHECK,
-    HEALTH_SCOPES,
     NETWORK_SERVICE,
-    PREDICTION_SERVICE,
     Administration,
     Around,
     AsyncioTransport,
@@ -44,11 +37,10 @@ from forwardpass_server.rpc import (
     admission,
     authorization,
     deadline,
-    declared_scopes,
     errors,
     grpc_server,
     prediction_service,
-    raise_descriptor_limit,
+    read_tokens_file,
     server_handlers,
     usable_connections,
 )
@@ -62,24 +54,16 @@ from forwardpass_server.serving import (
     lower_priority,
 )
 from forwardpass_server.settings import BadSettingsError, Settings
+from forwardpass_server.startup import SERVICES, freeze_garbage, make_guard, memory_bounds, open_registry, prepare
 
 if TYPE_CHECKING:
     from forwardpass.http_server import HttpServer
     from forwardpass.view import ViewServer
 
     from forwardpass_server.metrics import MetricsEndpoint
+    from forwardpass_server.processes import ProcessPool
 
 log = logging.getLogger(__name__)
-
-SERVICES: Final = (NETWORK_SERVICE, PREDICTION_SERVICE, INFERENCE_SERVICE)
-"""The services whose methods are declared in our protos."""
-
-SWITCH_INTERVAL: Final = 0.0005
-"""Seconds after which a thread that computes in Python gives way to one that wants to; 0.005 by default, which
-is longer than most calls take altogether."""
-
-COLLECT_AFTER: Final = 20_000
-"""The surplus of new objects over freed ones at which Python collects young cycles; 700 by default."""
 
 EXTRAS: Final = {"rest_listen": "rest", "metrics_listen": "metrics", "view_listen": "view"}
 """The extra that a setting needs which is set."""
@@ -107,11 +91,9 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         if getattr(settings, setting) is not None:
             require(extra, needed_by=f"setting {setting}")
     _check_exposure(settings)
-    raise_descriptor_limit()
-    _load_late_modules()
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    threadpool_limits(settings.blas_threads, user_api="blas")
-    guard = Guard.from_file(settings.tokens_file, declared_scopes(SERVICES) | HEALTH_SCOPES)
+    prepare(settings)
+    tokens = None if settings.tokens_file is None else read_tokens_file(settings.tokens_file)
+    guard = make_guard(settings, tokens)
     if guard.knows_certificates and settings.tls_client_ca is None:
         raise BadSettingsError(
             f"the tokens file {settings.tokens_file} names certificates of clients; set tls_client_ca to the "
@@ -120,18 +102,9 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     credentials = _credentials(settings)
     store = SqlStore(settings.database, connect_timeout=settings.database_connect_timeout)
     try:
-        registry = Registry.open(
-            store,
-            max_networks=settings.max_networks,
-            max_versions=settings.max_versions,
-            max_example_gflop=settings.max_gflop_per_call,
-            plan_cache_bytes=settings.plan_cache_bytes,
-            preload=settings.preload_references,
-            numerics=settings.numerics,
-        )
-        registry.follow(poll_seconds=settings.database_poll)
+        registry = open_registry(settings, store)
         try:
-            asyncio.run(_serve(settings, engine, registry, guard, credentials, ready))
+            asyncio.run(_serve(settings, engine, registry, guard, tokens, credentials, ready))
         finally:
             registry.close()
     finally:
@@ -149,20 +122,12 @@ def _check_exposure(settings: Settings) -> None:
     log.warning("%s; this is allowed by the setting insecure", sentence)
 
 
-def _load_late_modules() -> None:
-    """Read a content and compile it once, so that all modules are loaded: Python loads some of them at their first use.
-
-    That takes a descriptor, which the process may not have when the first network is called.
-    """
-    network = spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [{"weights": [[1.0]]}]})
-    compile_plan(spec.from_safetensors(spec.to_safetensors(network)))
-
-
 async def _serve(
     settings: Settings,
     engine: Engine,
     registry: Registry,
     guard: Guard,
+    tokens: str | None,
     credentials: grpc.ServerCredentials | None,
     ready: Callable[[str], None],
 ) -> None:
@@ -176,12 +141,14 @@ async def _serve(
     predictor = Predictor(registry, settings.work_limits, policy, ByteBudget(settings.memory.computing))
     dispatcher = Dispatcher(predictor, Shadows(registry, policy), workers, policy, max_in_flight=settings.max_in_flight)
 
-    error_mapper, in_flight, broadcast = ErrorMapper(), InFlight(settings.max_in_flight), Broadcast()
+    error_mapper, broadcast = ErrorMapper(), Broadcast()
+    in_flight, processes = _processes(settings, registry, guard, tokens, error_mapper)
+    collect_counts = processes.collect if processes else _nothing
     unsubscribe = registry.subscribe(lambda change: broadcast.publish(change.name))
-    arrivals, uploads, unsent, watch = _memory(settings, registry)
+    arrivals, uploads, unsent, watch = memory_bounds(settings, registry)
     transport = AsyncioTransport(dispatcher, guard, error_mapper, policy, unsent)
     health = Health(registry, broadcast, guard, tuple(service.full_name for service in SERVICES))
-    make_networks = partial(NetworkService, registry, broadcast, settings.spec_limits, uploads, guard)
+    make_networks = partial(NetworkService, registry, broadcast, settings.spec_limits, uploads, guard, collect_counts)
     networks = make_networks()
     inference = inference_service(
         registry,
@@ -191,6 +158,7 @@ async def _serve(
         max_rows=settings.work_limits.max_rows,
         limits=settings.spec_limits,
         extensions=["binary_tensor_data"] if settings.rest_listen else [],
+        collect_counts=collect_counts,
     )
     services = (Service(NETWORK_SERVICE, networks, guard=guard), prediction_service(transport), inference)
 
@@ -223,20 +191,18 @@ async def _serve(
             max_request_bytes=settings.max_request_bytes,
             call_timeout=settings.call_timeout,
         )
-        if engine is Engine.NATIVE
+        if engine is Engine.NATIVE and processes is None
         else None,
+        processes=processes,
     )
     admin = _administration(settings, credentials, make_networks, guard, health, broadcast, transport, around)
     rest = _rest(settings, inference, transport, outside, inside, health, policy, arrivals)
-    metrics = _metrics(settings, registry, health, in_flight, dispatcher.admission, error_mapper, engine)
+    metrics = _metrics(settings, registry, health, in_flight, dispatcher.admission, error_mapper, engine, processes)
 
     view = _view(settings, server)
     others = [await other.start() for other in (rest, metrics, view, admin) if other]
     address = await server.start(settings.listen, credentials)
-    # What there is now stays. Looking through 70,000 objects for garbage would hold every call for 20 milliseconds.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+    freeze_garbage()
     watch.start(address)
     log.info("serving %d networks on %s with engine %s", len(registry.networks()), address, engine.value)
     if engine is Engine.NATIVE and "listen" in settings.exposed:
@@ -264,21 +230,29 @@ async def _serve(
     log.info("stopped")
 
 
-def _memory(settings: Settings, registry: Registry) -> tuple[Arrivals, Arrivals, Unsent, MemoryWatch]:
-    """Make what bounds the memory that callers take: requests that arrive, uploads, responses, all connections."""
-    shares, sockets = settings.memory, Sockets()
-    unsent = Unsent(sockets, max_bytes=shares.responses, seconds=settings.send_timeout)
-    watch = MemoryWatch(
-        sockets,
-        unsent,
-        max_memory=shares.max_memory,
-        max_arrivals=shares.arrivals,
-        receive_timeout=settings.receive_timeout,
-        plan_bytes=lambda: registry.plan_cache_size[1],
-        max_connections=usable_connections(settings.max_connections),
+def _processes(
+    settings: Settings, registry: Registry, guard: Guard, tokens: str | None, error_mapper: ErrorMapper
+) -> "tuple[InFlight, ProcessPool | None]":
+    """Make what counts the calls in flight, and the worker processes if there are several."""
+    count = settings.process_count
+    if count == 1:
+        return InFlight(settings.max_in_flight), None
+    from forwardpass_server.processes import (  # noqa: PLC0415 - seldom used
+        ProcessPool,
+        SharedCounts,
+        SharedInFlight,
+        SharedQuotas,
     )
-    arrivals, uploads = (Arrivals(share, settings.receive_timeout) for share in (shares.arrivals, shares.uploads))
-    return arrivals, uploads, unsent, watch
+
+    quotas = SharedQuotas.create(guard.token_count)
+    guard.share_quotas(quotas.quota)
+    counts = SharedCounts.create(count)
+    pool = ProcessPool(count, settings.model_dump_json(), tokens, registry, error_mapper, counts=counts, quotas=quotas)
+    return SharedInFlight(settings.max_in_flight, counts), pool
+
+
+def _nothing() -> None:
+    """Collect no counts: there is no other process."""
 
 
 def _administration(
@@ -368,6 +342,7 @@ def _metrics(
     waiting: Admission,
     error_mapper: ErrorMapper,
     engine: Engine,
+    processes: "ProcessPool | None",
 ) -> "MetricsEndpoint | None":
     if settings.metrics_listen is None:
         return None
@@ -381,6 +356,7 @@ def _metrics(
         error_mapper=error_mapper,
         engine=engine.value,
         version=version("forwardpass"),
+        processes=processes,
     )
     return MetricsEndpoint(collector, settings.metrics_listen)
 

@@ -5,6 +5,7 @@ behind it for all others. `grpcio` is grpc.aio alone. docs/explanation/engines.m
 """
 
 import importlib.util
+import sys
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -37,8 +38,16 @@ def choose(settings: "Settings") -> Engine:
     """Return the engine to run; `auto` is native if it is installed, safe here, and can do what the settings need.
 
     Raises:
-        EngineError: The setting is `native`, and that engine cannot do what another setting needs.
+        EngineError: The setting is `native`, and that engine cannot do what another setting needs; or several processes
+            cannot serve.
     """
+    engine = _choose(settings)
+    if settings.process_count > 1:
+        _check_processes(settings, engine)
+    return engine
+
+
+def _choose(settings: "Settings") -> Engine:
     if settings.engine == Engine.GRPCIO.value:
         return Engine.GRPCIO
     obstacle = _obstacle(settings)
@@ -47,6 +56,23 @@ def choose(settings: "Settings") -> Engine:
     if settings.engine == Engine.NATIVE.value:
         raise EngineError(f"engine native: {obstacle}; remove that setting, or use --engine grpcio")
     return Engine.GRPCIO
+
+
+def _check_processes(settings: "Settings", engine: Engine) -> None:
+    """Reject settings with which several processes cannot serve.
+
+    Raises:
+        EngineError: They cannot; the sentence says what to do.
+    """
+    count = f"processes {settings.processes}"
+    if sys.platform != "linux":
+        raise EngineError(f"{count}: this system does not share a port fairly between processes; leave it out")
+    if engine is not Engine.NATIVE:
+        raise EngineError(f"{count}: engine grpcio serves in one process; use --engine native, or --processes 1")
+    if settings.listen.startswith("unix:"):
+        raise EngineError(f"{count}: processes cannot share a Unix socket; listen on HOST:PORT, or use --processes 1")
+    if settings.database.rstrip("/").endswith(":") or settings.database.endswith(":memory:"):
+        raise EngineError(f"{count}: processes cannot share a database in memory; use sqlite:///FILE")
 
 
 def _obstacle(settings: "Settings") -> str | None:

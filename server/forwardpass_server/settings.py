@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from forwardpass.errors import InvalidFieldError
 from forwardpass.listening import is_host_and_port, is_loopback
 from forwardpass.numerics import Numerics
 from forwardpass.spec import DEFAULT_LIMITS, Limits, check_name
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,6 +22,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from forwardpass_server.cores import available_cores
 from forwardpass_server.memory import MemoryShares, default_max_memory
 from forwardpass_server.serving import WorkLimits
 
@@ -81,6 +82,11 @@ class Settings(BaseSettings):
     engine: Literal["auto", "native", "grpcio"] = Field(
         "auto",
         description="gRPC server (docs/explanation/engines.md); `auto` is native if installed and able.",
+    )
+    processes: Annotated[int, Ge(1), Le(1_000)] | Literal["auto"] = Field(
+        1,
+        description="Worker processes that share the port and respond to calls, or `auto` for one on each core "
+        "(docs/explanation/scaling.md); 1 serves in one process. Needs engine native, and Linux.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important level that is logged, as JSON lines on stderr."
@@ -159,6 +165,14 @@ class Settings(BaseSettings):
     )
     drain_timeout: Seconds = Field(30.0, description="Seconds to wait for calls in flight before the server exits.")
 
+    @field_validator("processes", mode="wrap")
+    @classmethod
+    def _processes(cls, value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError("must be a number from 1 to 1000, or auto") from None
+
     @field_validator("listen", "admin_listen")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
@@ -207,6 +221,11 @@ class Settings(BaseSettings):
         names = [name for name in Settings.model_fields if name.endswith("listen") and name != "metrics_listen"]
         addresses: dict[str, str | None] = {name: getattr(self, name) for name in names}
         return {name: address for name, address in addresses.items() if address and not is_loopback(address)}
+
+    @property
+    def process_count(self) -> int:
+        """The number of worker processes; 1 means none beside the process itself."""
+        return available_cores() if self.processes == "auto" else self.processes
 
     @property
     def memory(self) -> MemoryShares:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -13,6 +13,9 @@ from forwardpass_server.metrics.totals import BUCKETS, Totals, TotalsByNetwork
 from forwardpass_server.registry import LATEST, Registry, Snapshot
 from forwardpass_server.rpc import ErrorMapper, Health, InFlight
 from forwardpass_server.serving import Admission
+
+if TYPE_CHECKING:
+    from forwardpass_server.processes import ProcessPool
 
 _ByNetwork: TypeAlias = Callable[[str, Totals], list[Value]]
 
@@ -30,6 +33,7 @@ class ServerCollector(Collector):
         error_mapper: ErrorMapper,
         engine: str,
         version: str,
+        processes: "ProcessPool | None" = None,
     ) -> None:
         self._registry = registry
         self._health = health
@@ -37,10 +41,13 @@ class ServerCollector(Collector):
         self._admission = admission
         self._error_mapper = error_mapper
         self._build = {"engine": engine, "version": version}
+        self._processes = processes
         self._totals = TotalsByNetwork()
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families with their values."""
+        if self._processes is not None:
+            self._processes.collect()
         values = self._of_server() | self._of_registry(self._registry.snapshot)
         return (family.metric(values[family]) for family in FAMILIES)
 
@@ -49,12 +56,13 @@ class ServerCollector(Collector):
         return [family.metric([]) for family in FAMILIES]
 
     def _of_server(self) -> dict[Family, list[Value]]:
+        waiting = self._admission.seconds + (self._processes.waiting_seconds if self._processes else 0.0)
         return {
             families.BUILD: [("_info", self._build, 1)],
             families.SERVING: _one(self._health.serving),
-            families.IN_FLIGHT: _one(self._in_flight.count),
+            families.IN_FLIGHT: _one(self._in_flight.total),
             families.IN_FLIGHT_LIMIT: _one(self._in_flight.limit),
-            families.WAITING: _one(self._admission.seconds),
+            families.WAITING: _one(waiting),
             families.ERRORS: _labelled("reason", self._error_mapper.counted(), "_total"),
         }
 
@@ -62,6 +70,9 @@ class ServerCollector(Collector):
         totals = self._totals.update(snapshot)
         named = sorted(self._totals.named() & snapshot.networks.keys())
         count, size = self._registry.plan_cache_size
+        if self._processes is not None:
+            more, bytes_more = self._processes.plans
+            count, size = count + more, size + bytes_more
         states = [version.in_service for network in snapshot.networks.values() for version in network.versions.values()]
         in_service = sum(states)
         versions = {"in_service": in_service, "out_of_service": len(states) - in_service}

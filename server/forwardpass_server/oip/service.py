@@ -54,6 +54,7 @@ class InferenceService:
         max_rows: int,
         limits: Limits,
         extensions: Sequence[str],
+        collect_counts: Callable[[], None],
     ) -> None:
         self._extensions = sorted({*EXTENSIONS, *extensions})
         self._limits = limits
@@ -62,6 +63,7 @@ class InferenceService:
         self._is_serving = is_serving
         self._guard = guard
         self._max_rows = max_rows
+        self._collect_counts = collect_counts
 
     async def server_live(self, _: v2.ServerLiveRequest, __: RpcContext) -> v2.ServerLiveResponse:
         """Return that the server runs."""
@@ -156,6 +158,7 @@ class InferenceService:
     def _statistics(
         self, name: str, reference: str, wanted: Callable[[str], bool] | None
     ) -> v2.ModelStatisticsResponse:
+        self._collect_counts()
         snapshot = self._registry.snapshot
         if reference:
             versions: Iterable[VersionState] = [find(snapshot, name, reference)]
@@ -209,6 +212,7 @@ def inference_service(
     max_rows: int,
     limits: Limits,
     extensions: Sequence[str] = (),
+    collect_counts: Callable[[], None] = lambda: None,
 ) -> Service:
     """Make the service.
 
@@ -220,9 +224,17 @@ def inference_service(
         max_rows: Rows of one call.
         limits: How large a spec may be.
         extensions: Extensions of the protocol that the server has beside those of gRPC.
+        collect_counts: Adds what other processes have counted to the statistics; may wait for them.
     """
     servicer = InferenceService(
-        registry, transport, is_serving, guard, max_rows=max_rows, limits=limits, extensions=extensions
+        registry,
+        transport,
+        is_serving,
+        guard,
+        max_rows=max_rows,
+        limits=limits,
+        extensions=extensions,
+        collect_counts=collect_counts,
     )
     return Service(SERVICE, servicer, {INFER.name: INFER}, guard)
 

@@ -19,7 +19,12 @@ from forwardpass_server.registry.state import (
     VersionRuntime,
     VersionState,
 )
-from forwardpass_server.registry.statistics import BatchTotals, CollectedStatistics, Statistics
+from forwardpass_server.registry.statistics import (
+    EMPTY_STATISTICS,
+    BatchTotals,
+    CollectedStatistics,
+    Statistics,
+)
 from forwardpass_server.registry.storage.sql_store import SqlStore
 from forwardpass_server.registry.storage.store import (
     LATEST,
@@ -32,6 +37,7 @@ from forwardpass_server.registry.storage.store import (
 from forwardpass_server.registry.summary import LayerSummary, Summary
 
 __all__ = [
+    "EMPTY_STATISTICS",
     "LATEST",
     "AliasMoveRow",
     "BackupError",

@@ -206,6 +206,29 @@ class Registry(RegistryReader):
                 self._catalog.apply(result, state)
         return Registered(version=state, summary=summary, created=result.created, revision=result.revision)
 
+    def note_damage(self, name: str, number: int, digest: str, revision: int) -> None:
+        """Record that another process has found a version damaged, so that registering it again repairs it.
+
+        This takes no lock and notifies nobody; `announce` does.
+
+        Args:
+            name: The network's name.
+            number: The version's number.
+            digest: Its digest.
+            revision: The registry's revision there; if the network has changed since, the version may be repaired.
+        """
+        network = self.snapshot.networks.get(name)
+        if network is None or network.revision > revision:
+            return
+        version = network.versions.get(number)
+        if version and version.digest == digest and not version.runtime.damaged:
+            version.runtime.damaged = True
+            self._plans.delete(version.runtime)
+
+    def announce(self, name: str) -> None:
+        """Notify subscribers of the current state of a network, after all changes before it."""
+        self._catalog.announce(name)
+
     def delete_network(self, name: str) -> int:
         """Delete a network with its versions and aliases; return the revision.
 

@@ -46,6 +46,20 @@ class ShadowTotals:
     worst_absolute: float = 0.0
     failure: str = ""
 
+    def since(self, before: "ShadowTotals") -> "ShadowTotals":
+        """Return what was counted after an earlier moment, with the largest difference of all time."""
+        counts = {name: getattr(self, name) - getattr(before, name) for name in _COUNTS}
+        return replace(self, **counts)
+
+    def __add__(self, other: "ShadowTotals") -> "ShadowTotals":
+        counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        worst = max(self.worst_absolute, other.worst_absolute)
+        return replace(self, **counts, worst_absolute=worst, failure=other.failure or self.failure)
+
+
+_COUNTS: Final = ("rows", "sampled", "compared", "dropped", "failed", "beyond", "relabeled")
+"""The fields of `ShadowTotals` that count rows."""
+
 
 class ShadowStatistics:
     """Samples rows for a shadow and counts their comparisons. May be used by several threads."""
@@ -62,6 +76,7 @@ class ShadowStatistics:
         self._lock = threading.Lock()
         self._totals = ShadowTotals()
         self._rows = 0
+        self._elsewhere = ShadowTotals()
         # The next sampled rows, counted from the first row ever; never empty.
         self._positions = self._draw_positions(-1)
         self._next = int(self._positions[0])
@@ -111,10 +126,15 @@ class ShadowStatistics:
                 worst_absolute=max(totals.worst_absolute, worst),
             )
 
+    def add(self, totals: ShadowTotals) -> None:
+        """Count what another process has counted of the same shadow."""
+        with self._lock:
+            self._elsewhere += totals
+
     def collect(self) -> ShadowTotals:
         """Return the totals as they are now."""
         with self._lock:
-            return replace(self._totals, rows=self._rows)
+            return replace(self._totals, rows=self._rows) + self._elsewhere
 
     def _draw_positions(self, last: int) -> npt.NDArray[np.int64]:
         """Draw the sampled rows after `last`, always the same number of them, whatever the size of the batches."""

@@ -40,6 +40,9 @@ class BatchTotals:
     def __add__(self, other: "BatchTotals") -> "BatchTotals":
         return BatchTotals(*(getattr(self, name) + getattr(other, name) for name in _FIELDS))
 
+    def __sub__(self, other: "BatchTotals") -> "BatchTotals":
+        return BatchTotals(*(getattr(self, name) - getattr(other, name) for name in _FIELDS))
+
 
 _FIELDS: Final = tuple(field.name for field in fields(BatchTotals))
 
@@ -64,6 +67,17 @@ class CollectedStatistics:
     def all_sizes(self) -> BatchTotals:
         """The totals of all sizes together."""
         return sum(self.sizes.values(), BatchTotals())
+
+    def since(self, before: "CollectedStatistics") -> "CollectedStatistics":
+        """Return what was counted after an earlier moment."""
+        none = BatchTotals()
+        differences = {size: totals - before.sizes.get(size, none) for size, totals in self.sizes.items()}
+        return CollectedStatistics(
+            sizes={size: totals for size, totals in differences.items() if totals.batches},
+            errors=self.errors - before.errors,
+            error_seconds=self.error_seconds - before.error_seconds,
+            last_time=self.last_time,
+        )
 
 
 EMPTY_STATISTICS: Final = CollectedStatistics(sizes={}, errors=0, error_seconds=0.0, last_time=0.0)
@@ -117,6 +131,17 @@ class Statistics:
         with self._lock:
             self._errors += 1
             self._error_seconds += now - arrived
+
+    def add(self, collected: CollectedStatistics) -> None:
+        """Count what another process has counted of the same version."""
+        last_time = time.monotonic() - (time.time() - collected.last_time)
+        with self._lock:
+            for size, totals in collected.sizes.items():
+                self._sizes[size] = self._sizes.get(size, BatchTotals()) + totals
+            self._errors += collected.errors
+            self._error_seconds += collected.error_seconds
+            if collected.last_time:
+                self._last_time = max(self._last_time, last_time)
 
     def collect(self) -> CollectedStatistics:
         """Return the statistics as they are now."""

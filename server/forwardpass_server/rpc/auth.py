@@ -9,6 +9,7 @@ and lists show only those. Names of networks are shown to callers with the scope
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +29,8 @@ from forwardpass_server.serving import Method
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
+
+    from forwardpass_server.rpc.call_quota import CallQuota
 
 OPEN: Final = "open"
 READ: Final = "read"
@@ -61,6 +64,23 @@ class Guard:
     def from_file(cls, path: Path | None, scopes: Mapping[str, str]) -> "Guard":
         """Read a tokens file, or with None allow every call; raises as `read_tokens` does."""
         return cls(None if path is None else read_tokens(path), scopes)
+
+    def share_quotas(self, share: "Callable[[int, CallQuota], CallQuota]") -> None:
+        """Replace the quotas of tokens by those that several processes share; before the first call.
+
+        Args:
+            share: Returns the quota, given the token's place in the file and its own quota.
+        """
+        self._tokens = self._tokens and tuple(
+            token if token.quota is None else replace(token, quota=share(place, token.quota))
+            for place, token in enumerate(self._tokens)
+        )
+        self._by_identity = {token.key: token for token in self._tokens or () if isinstance(token.key, str)}
+
+    @property
+    def token_count(self) -> int:
+        """The number of tokens that are known."""
+        return len(self._tokens or ())
 
     @property
     def closed(self) -> bool:

@@ -35,10 +35,13 @@ class CallQuota:
             0 if it is counted, else the seconds until there is room.
         """
         with self._lock:
-            now = self._clock()
-            self._left = min(self._max_left, self._left + (now - self._filled) * self.calls_per_second)
-            self._filled = now
-            if self._left < 1.0:
-                return (1.0 - self._left) / self.calls_per_second
-            self._left -= 1.0
-            return 0.0
+            return self._take()
+
+    def _take(self) -> float:
+        now = self._clock()
+        self._left = min(self._max_left, self._left + (now - self._filled) * self.calls_per_second)
+        self._filled = now
+        if self._left < 1.0:
+            return (1.0 - self._left) / self.calls_per_second
+        self._left -= 1.0
+        return 0.0

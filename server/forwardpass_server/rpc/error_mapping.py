@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -82,6 +83,12 @@ class ErrorMapper:
         """Count a call that ends with a prepared error."""
         with self._lock:
             self._counts[error.reason] += 1
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        """Count the errors that another process has counted, by reason."""
+        with self._lock:
+            for reason, count in counts.items():
+                self._counts[reason] += count
 
     def counted(self) -> dict[str, int]:
         """Return how many errors there were of each reason, those with 0 included."""

@@ -57,6 +57,11 @@ class InFlight:
             self.count += room
         return room
 
+    @property
+    def total(self) -> int:
+        """The calls in flight of the whole server."""
+        return self.count
+
     def overloaded(self) -> OverloadedError:
         """Make the error of a call for which there is no room."""
         return OverloadedError(
@@ -73,7 +78,7 @@ class InFlight:
 
     async def idle(self) -> None:
         """Wait until no call is in flight."""
-        while self.count:  # noqa: ASYNC110 - calls end in other threads
+        while self.total:  # noqa: ASYNC110 - calls end in other threads
             await asyncio.sleep(0.005)
 
 

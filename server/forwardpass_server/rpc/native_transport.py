@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _PROBE: Final = "/forwardpass.v1.Nothing/RelayAll"
 """A method that there is not; every call of it goes through the front to the grpc.aio server and back."""
+_OWN_PROBE: Final = "/forwardpass.v1.Nothing/Process{}"
+"""A method that a process responds to which shares its port: a call of it tells which process a connection is to."""
+_MAX_CONNECTIONS: Final = 16
+"""Connections that are tried for each process that shares the port, until one is to this process."""
 _PROBES: Final = 3
 """Calls that `relay_all` makes one after the other: the front's tasks may overtake one another by one turn each."""
 _PROBE_SECONDS: Final = 1.0
@@ -44,8 +48,12 @@ Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
 """The front's details of a call: metadata, peer, and the seconds until the caller's deadline."""
 
 
-def open_front(address: str) -> "NativeGrpcFront":
+def open_front(address: str, *, sharing: int = 0) -> "NativeGrpcFront":
     """Bind a front to `HOST:PORT` or `unix:PATH`. Needs the package.
+
+    Args:
+        address: The address.
+        sharing: The processes that share the port and the cores; 0 if the port is of this process alone.
 
     Raises:
         OSError: The address is in use or not of this machine.
@@ -55,13 +63,14 @@ def open_front(address: str) -> "NativeGrpcFront":
     return NativeGrpcFront(
         address,
         [],
-        io_threads=max(1, min(2, cores() - 1)),
+        io_threads=max(1, min(2, cores() // max(sharing, 1) - 1)),
         call_details=True,
         keepalive_time_ms=60_000,
         keepalive_timeout_ms=10_000,
         keepalive_permit_without_calls=True,
         max_concurrent_streams=100,
         max_metadata_size=16 * 1024,
+        reuse_port=sharing > 0,
     )
 
 
@@ -94,6 +103,7 @@ class NativeTransport:
         unsent: Unsent,
         max_request_bytes: int,
         call_timeout: float,
+        sharing: int = 0,
     ) -> None:
         """Make a transport; `start` lets it take calls.
 
@@ -110,7 +120,9 @@ class NativeTransport:
             unsent: The responses that are not yet sent.
             max_request_bytes: The largest request.
             call_timeout: Seconds that a call may take at most.
+            sharing: The processes that share the port; 0 if it is of this process alone.
         """
+        self._sharing = sharing
         self._front = front
         self._dispatcher = dispatcher
         self._guard = guard
@@ -127,6 +139,8 @@ class NativeTransport:
         for path, number in zip(hot, front.add_methods([(path, False) for path in hot]), strict=True):
             # For callers with a token, `_check` finds out which.
             self._methods[number] = (path, hot[path] if guard.closed else guard.method_for(hot[path], None), None)
+        if sharing:
+            direct = {**direct, _own_probe(): lambda _, __: b""}
         for path, number in zip(direct, front.add_methods([(path, False) for path in direct]), strict=True):
             self._methods[number] = (path, None, direct[path])
         self._thread = threading.Thread(target=self._serve, name="front", daemon=True)
@@ -148,16 +162,16 @@ class NativeTransport:
         """
         host, _, port = address.rpartition(":")
         target = address if address.startswith(UNIX) else f"{_LOOPBACK.get(host, host)}:{port}"
-        async with grpc.aio.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
-            probe: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
-                "/forwardpass.v1.Nothing/RelayAll"
-            )
-            for _ in range(_PROBES):
-                try:
-                    await probe(b"", timeout=_PROBE_SECONDS)
-                except grpc.aio.AioRpcError as error:
-                    if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+        options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+        for _ in range(max(1, self._sharing * _MAX_CONNECTIONS)):
+            async with grpc.aio.insecure_channel(target, options=options) as channel:
+                # Of a port that is shared, most connections are to other processes, which pass this on.
+                if self._sharing and await _probe(channel, _own_probe()) is grpc.StatusCode.UNIMPLEMENTED:
+                    continue
+                for _ in range(_PROBES):
+                    if await _probe(channel, _PROBE) is not grpc.StatusCode.UNIMPLEMENTED:
                         return
+                return
 
     def close(self) -> None:
         """End every connection and the thread."""
@@ -291,3 +305,17 @@ class NativeTransport:
         mapped = self._error_mapper.map(self._guard.without_names(error, token), request_id)
         trailers = [(STATUS_TRAILER, mapped.status.SerializeToString()), (REQUEST_ID, request_id)]
         self._front.fail(number, mapped.code.value[0], mapped.status.message, trailers)
+
+
+def _own_probe() -> str:
+    return _OWN_PROBE.format(os.getpid())
+
+
+async def _probe(channel: grpc.aio.Channel, path: str) -> grpc.StatusCode:
+    """Call a method without a request; return the status."""
+    probe: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+    try:
+        await probe(b"", timeout=_PROBE_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK

@@ -45,13 +45,20 @@ class NetworkService:
     """The registry over gRPC. The event loop never waits for the disk: that is done in threads."""
 
     def __init__(
-        self, registry: Registry, broadcast: Broadcast, limits: spec.Limits, uploads: Arrivals, guard: Guard
+        self,
+        registry: Registry,
+        broadcast: Broadcast,
+        limits: spec.Limits,
+        uploads: Arrivals,
+        guard: Guard,
+        collect_counts: Callable[[], None] = lambda: None,
     ) -> None:
         self._registry = registry
         self._broadcast = broadcast
         self._limits = limits
         self._uploads = uploads
         self._guard = guard
+        self._collect_counts = collect_counts
         # The event of a network's last change, and the registry's revision at which it was made.
         self._changes: dict[str, tuple[int, asyncio.Future[bytes]]] = {}
         # Threads of their own, so that calls waiting for a slow disk leave other threads free; and two kinds, so that
@@ -307,6 +314,7 @@ class NetworkService:
             lambda snapshot: snapshot.network(request.network),
             min_revision=request.min_revision,
         )
+        await self._in_thread(self._collect_counts)
         reports = map(shadow_report, network.shadowings)
         return v1.ListShadowsResponse(reports=reports, revision=snapshot.revision)
 

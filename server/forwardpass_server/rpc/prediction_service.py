@@ -18,6 +18,8 @@ from forwardpass_server.rpc.streams import respond_to_each
 from forwardpass_server.serving import EXPLAIN, PREDICT, PREDICT_MANY, TRACE
 
 SERVICE: Final = DESCRIPTOR.services_by_name["PredictionService"]
+HOT: Final = {method.name: method for method in (PREDICT, TRACE, EXPLAIN, PREDICT_MANY)}
+"""The unary methods of the service by name; all are hot."""
 
 
 class PredictionService:
@@ -61,5 +63,4 @@ class PredictionService:
 
 def prediction_service(transport: AsyncioTransport) -> Service:
     """Make the service; its unary methods are hot."""
-    hot = (PREDICT, TRACE, EXPLAIN, PREDICT_MANY)
-    return Service(SERVICE, PredictionService(transport), {method.name: method for method in hot})
+    return Service(SERVICE, PredictionService(transport), HOT)

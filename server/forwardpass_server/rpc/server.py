@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import grpc
 from forwardpass.listening import ListenError
@@ -51,6 +51,30 @@ MakeNativeTransport: TypeAlias = "Callable[[NativeGrpcFront], NativeTransport]"
 """Makes the transport of hot calls on engine native, given the front that listens."""
 
 
+class HotProcesses(Protocol):
+    """Processes that share a port, respond to the hot calls and pass all others on."""
+
+    def start(self, address: str, fallback: str) -> int:
+        """Start them; return when all of them take calls.
+
+        Args:
+            address: Where they listen, `HOST:PORT`.
+            fallback: The path of the Unix socket to which they pass on all other calls.
+
+        Returns:
+            The real port.
+
+        Raises:
+            ListenError: The address is in use or not of this machine.
+        """
+
+    def relay_all(self) -> None:
+        """Wait until they have passed on all that was sent through the Unix socket; see `NativeTransport.relay_all`."""
+
+    def stop(self) -> None:
+        """End them, once no call is in flight."""
+
+
 def grpc_server(
     handlers: Sequence[grpc.GenericRpcHandler],
     *,
@@ -89,6 +113,7 @@ class Server:
         in_flight: InFlight,
         broadcast: Broadcast,
         make_native_transport: "MakeNativeTransport | None",
+        processes: HotProcesses | None = None,
     ) -> None:
         """Make a server; `start` lets it listen.
 
@@ -99,12 +124,14 @@ class Server:
             broadcast: Ends the watches when the server drains.
             make_native_transport: On engine native, makes what takes the hot calls; `server` then takes all others,
                 behind a private Unix socket. None on engine grpcio.
+            processes: Take the hot calls instead; `server` then takes all others, behind the same socket.
         """
         self._server = server
         self._health = health
         self._in_flight = in_flight
         self._broadcast = broadcast
         self._make_native_transport = make_native_transport
+        self._processes = processes
         self._native: NativeTransport | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -131,7 +158,11 @@ class Server:
             ListenError: The address is in use or not of this machine.
         """
         check_address(address)
-        if self._make_native_transport is None:
+        if self._processes is not None:
+            behind = self.private_address()
+            await self._start_grpcio(behind, None)
+            port = await asyncio.to_thread(self._processes.start, address, behind.removeprefix(UNIX))
+        elif self._make_native_transport is None:
             if self._folder is not None:
                 self._server.add_insecure_port(self.private_address())
             port = await self._start_grpcio(address, credentials)
@@ -158,14 +189,18 @@ class Server:
         try:
             await asyncio.wait_for(self._in_flight.idle(), patience)
         except TimeoutError:
-            log.warning("stopping with %d calls in flight", self._in_flight.count)
+            log.warning("stopping with %d calls in flight", self._in_flight.total)
         await asyncio.gather(*(stop(max(0.5, end - time.monotonic())) for stop in beside))
         self._broadcast.close()
         if self._native is not None:
             await self._native.relay_all(self._address)
+        if self._processes is not None:
+            await asyncio.to_thread(self._processes.relay_all)
         await self._server.stop(0.5)
         if self._native is not None:
             self._native.close()
+        if self._processes is not None:
+            await asyncio.to_thread(self._processes.stop)
         if self._folder is not None:
             self._folder.cleanup()
 

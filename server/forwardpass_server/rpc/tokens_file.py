@@ -64,20 +64,32 @@ class Token:
 
 
 def read_tokens(path: Path) -> tuple[Token, ...]:
-    """Read a tokens file. Empty lines and lines that begin with # are skipped.
+    """Read and parse a tokens file; raises as `read_text` and `parse_tokens` do."""
+    return parse_tokens(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a tokens file.
 
     Raises:
-        TokensFileError: The file cannot be read, every user of the machine can read or write it, a line is wrong, or
-            two lines have the same token or name.
+        TokensFileError: The file cannot be read, or every user of the machine can read or write it.
     """
     try:
         _check_private(path.resolve(strict=True))
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TokensFileError(f"the tokens file {path} cannot be read: {error}") from None
+
+
+def parse_tokens(text: str, path: Path) -> tuple[Token, ...]:
+    """Parse the text of a tokens file. Empty lines and lines that begin with # are skipped.
+
+    Raises:
+        TokensFileError: A line is wrong, or two lines have the same token or name.
+    """
     tokens: list[Token] = []
     lines_of: dict[bytes | str, int] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         try:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from forwardpass_server.registry.storage.postgres import Postgres
@@ -61,16 +61,17 @@ class Backend(Protocol):
         """Close files and connections."""
 
 
-_BACKENDS: Final[Mapping[str, Callable[[URL, float], Backend]]] = {"sqlite": Sqlite, "postgresql": Postgres}
+_BACKENDS: Final[Mapping[str, Callable[..., Backend]]] = {"sqlite": Sqlite, "postgresql": Postgres}
 _FORMS: Final = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
-def backend_for(url: str, *, lock_timeout: float) -> Backend:
+def backend_for(url: str, *, lock_timeout: float, read_only: bool = False) -> Backend:
     """Create the backend for a database URL; nothing is read or written yet.
 
     Args:
         url: SQLAlchemy's URL. It never appears in a message, since it may contain a password.
         lock_timeout: Seconds to wait for a lock that another process holds.
+        read_only: Whether this is a worker process, which only reads what its owner writes.
 
     Raises:
         StoreOpenError: The URL has no known form, or another process uses the file.
@@ -82,4 +83,4 @@ def backend_for(url: str, *, lock_timeout: float) -> Backend:
         raise StoreOpenError(f"the database URL is not of the form {_FORMS}") from None
     if kind not in _BACKENDS:
         raise StoreOpenError(f"a database of the kind {kind!r} is not supported; use {_FORMS}")
-    return _BACKENDS[kind](address, lock_timeout)
+    return _BACKENDS[kind](address, lock_timeout, read_only=read_only)

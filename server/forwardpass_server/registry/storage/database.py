@@ -36,9 +36,9 @@ class Database:
         backend: Everything that depends on the kind of database.
     """
 
-    def __init__(self, url: str, *, lock_timeout: float, connect_timeout: float) -> None:
+    def __init__(self, url: str, *, lock_timeout: float, connect_timeout: float, read_only: bool = False) -> None:
         """Open the database and bring its schema up to date; the arguments and errors are those of `SqlStore`."""
-        self.backend = backend_for(url, lock_timeout=lock_timeout)
+        self.backend = backend_for(url, lock_timeout=lock_timeout, read_only=read_only)
         self._engine = self.backend.engine
         self._last_logged = "", 0.0
         try:

@@ -87,7 +87,8 @@ _JOIN: Final = (
 class Postgres:
     """The backend of a PostgreSQL database; see `backends.Backend`."""
 
-    def __init__(self, address: URL, lock_timeout: float) -> None:
+    def __init__(self, address: URL, lock_timeout: float, *, read_only: bool = False) -> None:
+        del read_only  # every server may write
         if find_spec("psycopg") is None:
             raise StoreOpenError(
                 "a database of the kind 'postgresql' needs the extra `postgres`, which is not installed; "

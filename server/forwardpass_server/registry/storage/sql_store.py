@@ -50,19 +50,23 @@ class SqlStore:
         shared: Whether other processes may write too.
     """
 
-    def __init__(self, url: str, *, lock_timeout: float = 5.0, connect_timeout: float = 0.0) -> None:
+    def __init__(
+        self, url: str, *, lock_timeout: float = 5.0, connect_timeout: float = 0.0, read_only: bool = False
+    ) -> None:
         """Open the database and bring its schema up to date.
 
         Args:
             url: `sqlite:///FILE`, `sqlite://` for memory, or `postgresql://USER@HOST/DATABASE`.
             lock_timeout: Seconds to wait for a lock that another process holds.
             connect_timeout: Seconds to keep trying while a database server cannot be reached.
+            read_only: Whether this is a worker process, which only reads what its owner writes: a SQLite file that the
+                owner has open can be opened then.
 
         Raises:
             StoreOpenError: The URL, the folder, the file or its schema cannot be used, or another process has the file
                 open.
         """
-        self.database = Database(url, lock_timeout=lock_timeout, connect_timeout=connect_timeout)
+        self.database = Database(url, lock_timeout=lock_timeout, connect_timeout=connect_timeout, read_only=read_only)
         self._backend = self.database.backend
         self.shared: bool = self._backend.shared
 

@@ -1,4 +1,4 @@
-"""The SQLite backend: a file that one process uses at a time."""
+"""The SQLite backend: a file that one process writes, and its worker processes read."""
 
 import fcntl
 import logging
@@ -32,6 +32,7 @@ from sqlalchemy.types import NullType
 
 from forwardpass_server.registry.storage.store import Notifications, StoreOpenError
 from forwardpass_server.registry.storage.tables import versions
+from forwardpass_server.registry.storage.wakeups import Wakeups
 
 log = logging.getLogger(__name__)
 
@@ -68,23 +69,26 @@ class Sqlite:
     """The backend of a SQLite file, or of memory with `sqlite://`; see `backends.Backend`.
 
     With a rollback journal and `synchronous=EXTRA`, a write is on the disk when it returns, and a power cut cannot undo
-    it. Only one process may open the file, since the registry keeps a snapshot of it in memory.
+    it. Only one process may open the file to write, since the registry keeps a snapshot of it in memory. Its worker
+    processes open it to read.
     """
 
-    def __init__(self, address: URL, lock_timeout: float) -> None:
+    def __init__(self, address: URL, lock_timeout: float, *, read_only: bool = False) -> None:
         address = resolved(address)
         self.display_name = str(address.database)
         self.read_options: Mapping[str, Any] = {"read_only": True}
-        self.shared = False
-        self._locks = lock_files(address)
-        self.engine = make_engine(address, lock_timeout=lock_timeout)
+        self.shared = read_only
+        self._read_only = read_only
+        self._locks = [] if read_only else lock_files(address)
+        self.engine = make_engine(address, lock_timeout=lock_timeout, read_only=read_only)
 
     def lock_for_migration(self, connection: Connection) -> None:
         """Do nothing: a transaction that writes holds the lock already."""
 
     def finish_open(self) -> None:
-        """Switch to the rollback journal."""
-        use_rollback_journal(self.engine)
+        """Switch to the rollback journal, unless the process that writes has done it."""
+        if not self._read_only:
+            use_rollback_journal(self.engine)
 
     def placeholder(self, content: bytes) -> ColumnElement[bytes]:
         """Return as many zeros, which `write_content` overwrites."""
@@ -109,11 +113,11 @@ class Sqlite:
         return b""
 
     def notify(self, connection: Connection) -> None:
-        """Do nothing: no other process uses the file."""
+        """Do nothing: the process that writes tells its worker processes itself."""
 
     def notifications(self) -> Notifications:
-        """Raise: no other process uses the file."""
-        raise NotImplementedError
+        """Return notifications that nobody sends; the process that writes wakes its worker processes itself."""
+        return Wakeups()
 
     def describe_error(self, error: BaseException) -> str:
         """Return in a few words why the database cannot be used; the error's own text goes to the log."""
@@ -214,12 +218,13 @@ def _locked(path: Path, database: Path) -> int:
     return descriptor
 
 
-def make_engine(address: URL, *, lock_timeout: float) -> Engine:
+def make_engine(address: URL, *, lock_timeout: float, read_only: bool = False) -> Engine:
     """Create the engine; nothing is opened yet.
 
     Args:
         address: From `resolved`.
         lock_timeout: Seconds to wait for a lock that another process holds.
+        read_only: Whether connections reject every write.
     """
     arguments: dict[str, Any] = {"timeout": lock_timeout, "check_same_thread": False}
     if address.database:
@@ -233,6 +238,8 @@ def make_engine(address: URL, *, lock_timeout: float) -> Engine:
         connection.text_factory = _text
         connection.execute("PRAGMA synchronous=EXTRA")
         connection.execute("PRAGMA foreign_keys=ON")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
