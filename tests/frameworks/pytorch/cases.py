@@ -1,6 +1,7 @@
 """PyTorch's modules, trained for a moment on scikit-learn's bundled sets."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from tests.frameworks.pytorch.networks import (
     Activations,
     Checked,
     Columns,
+    Digits,
     Gates,
     Heads,
     Pooled,
     Residual,
     Shared,
     WideAndDeep,
+    convolutions,
     mlp,
     normalized,
 )
@@ -128,8 +131,12 @@ def _normal_weights() -> nn.Module:
     return nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), nn.Linear(8, 3))
 
 
-def _exported(module: nn.Module) -> Any:
-    rows = torch.zeros((2, 13), dtype=torch.float64)
+def _images(rows: Any) -> list[Tensor]:
+    return [torch.from_numpy(rows).reshape(-1, 1, 8, 8)]
+
+
+def _exported(module: nn.Module, shape: Sequence[int] = (13,)) -> Any:
+    rows = torch.zeros((2, *shape), dtype=torch.float64)
     return torch.export.export(module, (rows,), dynamic_shapes=({0: torch.export.Dim("rows")},))
 
 
@@ -143,6 +150,10 @@ CASES: Cases = {
     "embedding, bag and one-hot of columns": _case(lambda: Columns(NUMBERS.shape[1], 8), MIXED, _numbers(TARGETS)),
     "3 heads": _case(lambda: Heads(13, 3), _standardized(WINE[0]), _heads),
     "pooling, transposes": _case(lambda: Pooled(10), DIGITS[0] / 16, _labels(DIGITS[1])),
+    "convolutions and pooling": _case(
+        Digits, DIGITS[0] / 16, _labels(DIGITS[1]), split=_images, after=partial(_exported, shape=(1, 8, 8))
+    ),
+    "convolutions of every geometry": _case(convolutions, DIGITS[0] / 16, _labels(DIGITS[1])),
     "gates and arithmetic": _case(lambda: Gates(13, 3), _standardized(WINE[0]), _labels(WINE[1])),
     "shared layers": _case(lambda: Shared(13), _standardized(WINE[0]), lambda response: response.square().mean()),
     "30 activation modules": _case(lambda: Activations(13, 3), _standardized(WINE[0]), _labels(WINE[1])),

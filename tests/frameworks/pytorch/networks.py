@@ -179,3 +179,33 @@ class Activations(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         parts = [function(layer(x)) for layer, function in zip(self.layers, self.functions, strict=True)]
         return self.out(torch.cat(parts, dim=1))
+
+
+class Digits(nn.Module):
+    """The network of PyTorch's basic MNIST example, for images of 8 by 8 points."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 8, 3, 1)
+        self.conv2 = nn.Conv2d(8, 16, 3, 1)
+        self.dropout1 = nn.Dropout(0.25)
+        self.fc1 = nn.Linear(64, 32)
+        self.fc2 = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.conv1(x))
+        x = functional.relu(self.conv2(x))
+        x = self.dropout1(functional.max_pool2d(x, 2))
+        x = functional.relu(self.fc1(torch.flatten(x, 1)))
+        return functional.log_softmax(self.fc2(x), dim=1)
+
+
+def convolutions() -> nn.Sequential:
+    """Convolutions over one to three axes: padded by all modes, strided, dilated, grouped, depthwise, normalized."""
+    return nn.Sequential(
+        *(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3, padding="same", padding_mode="reflect"), nn.BatchNorm2d(4)),
+        *(nn.ReLU6(), nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=4, bias=False), nn.Tanh(), nn.Conv2d(8, 6, 1)),
+        *(nn.Unflatten(1, (2, 3)), nn.Conv3d(2, 3, (2, 3, 3), padding=(1, 0, 1), dilation=(1, 1, 2)), nn.SiLU()),
+        *(nn.Flatten(2), nn.Conv1d(3, 2, 3, padding=2, padding_mode="circular"), nn.AdaptiveAvgPool1d(1)),
+        *(nn.Flatten(), nn.Linear(2, 10)),
+    )

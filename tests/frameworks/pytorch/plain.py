@@ -199,6 +199,23 @@ def _pool(layer: Document, x: Tensor) -> Tensor:
     return REDUCES[layer["reduce"]](x[:, _places(layer["windows"])])
 
 
+def _conv(layer: Document, x: Tensor) -> Tensor:
+    kernel, shape = layer["kernel_shape"], layer["input_shape"]
+    axes, group = len(kernel), layer.get("group", 1)
+    pads = layer.get("pads", [0] * 2 * axes)
+    # The last axis first, with both of its ends.
+    ends = [pads[place] for axis in reversed(range(axes)) for place in (axis, axes + axis)]
+    convolve = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[axes]
+    return convolve(
+        functional.pad(x.reshape(-1, *shape), ends),
+        x.new_tensor(layer["weights"]).reshape(-1, shape[0] // group, *kernel),
+        x.new_tensor(layer["bias"]),
+        stride=layer.get("strides", [1] * axes),
+        dilation=layer.get("dilations", [1] * axes),
+        groups=group,
+    ).flatten(1)
+
+
 KINDS: Mapping[str, Callable[[Document, Tensor], Tensor]] = {
     "dense": _dense,
     "scale_shift": _scale_shift,
@@ -212,5 +229,6 @@ KINDS: Mapping[str, Callable[[Document, Tensor], Tensor]] = {
     "impute": _impute,
     "dropout": lambda _, x: x,
     "pool": _pool,
+    "conv": _conv,
     "take": lambda layer, x: x[:, _places(layer["indices"])],
 }

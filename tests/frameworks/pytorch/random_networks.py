@@ -1,5 +1,6 @@
 """Random networks of every kind of layer, merge and activation, as documents."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -161,6 +162,37 @@ def _pool(random: Random, read: int) -> dict[str, Any]:
     return {"width": outputs, "windows": windows, "reduce": str(random.choice(["max", "mean", "sum", "min"]))}
 
 
+def _conv(random: Random, read: int) -> dict[str, Any]:
+    """Convolve along one to three axes whose product with the channels is what is read."""
+    shape = [read]
+    for _ in range(random.integers(1, 4)):
+        size = int(random.choice([number for number in range(1, shape[0] + 1) if shape[0] % number == 0]))
+        shape = [shape[0] // size, size, *shape[1:]]
+    kernel = [int(random.integers(1, min(size, 3) + 1)) for size in shape[1:]]
+    dilations = [
+        int(random.integers(1, 3)) if (k - 1) * 2 < size else 1 for k, size in zip(kernel, shape[1:], strict=True)
+    ]
+    strides = random.integers(1, 4, size=len(kernel)).tolist()
+    pads = random.integers(0, 3, size=2 * len(kernel)).tolist()
+    group = int(random.choice([number for number in (1, 2, shape[0]) if shape[0] % number == 0]))
+    filters = group * int(random.integers(1, 3))
+    places = 1
+    for axis, (k, gap, stride) in enumerate(zip(kernel, dilations, strides, strict=True)):
+        room = shape[axis + 1] + pads[axis] + pads[len(kernel) + axis] - (k - 1) * gap - 1
+        places *= room // stride + 1
+    return {
+        "width": filters * places,
+        "weights": (random.normal(size=(filters, shape[0] // group * math.prod(kernel))) / 2).tolist(),
+        "bias": random.normal(size=filters).tolist(),
+        "input_shape": shape,
+        "kernel_shape": kernel,
+        "strides": strides,
+        "pads": pads,
+        "dilations": dilations,
+        "group": group,
+    }
+
+
 KINDS: Mapping[str, Callable[[Random, int], dict[str, Any]]] = {
     "dense": _dense,
     "scale_shift": lambda random, read: _some(random, read, "scale", "shift"),
@@ -174,6 +206,7 @@ KINDS: Mapping[str, Callable[[Random, int], dict[str, Any]]] = {
     "impute": _impute,
     "take": _take,
     "pool": _pool,
+    "conv": _conv,
     "dropout": lambda random, read: {"rate": float(random.uniform(0, 0.9))},  # noqa: ARG005
 }
 """The numbers of each kind of layer, and its width where it is not what it reads."""

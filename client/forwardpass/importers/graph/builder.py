@@ -115,6 +115,12 @@ class GraphBuilder:
         total = sum(self._widths[source] for source in tensor.sources)
         return tensor.size == total and bool((tensor.columns == np.arange(total)).all())
 
+    def is_permutation(self, x: TensorRef) -> bool:
+        """Return whether the elements are all nodes of one source, each once, in any order."""
+        if len(x.sources) != 1 or x.size != self.width(x.sources[0]):
+            return False
+        return bool((np.sort(x.index, axis=None) == np.arange(x.size)).all())
+
     def free_name(self, hint: str) -> str:
         """Return a name that no layer or group has, as like the hint as a name may be."""
         name = safe_name(hint)

@@ -1,5 +1,6 @@
 """Layer operations on tensor references. They know numpy and the kinds of layers, and no framework."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -7,6 +8,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from forwardpass.importers.graph.builder import PASS, GraphBuilder
+from forwardpass.importers.graph.convolution import conv_layer
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS
@@ -67,7 +69,7 @@ class LayerOperations(GraphBuilder):
         shape = _common_shape(*(x.shape for x in tensors))
         wide = [x.with_index(np.broadcast_to(x.index, shape)) for x in tensors]
         first = wide[0]
-        if all(self._is_permutation(x) and np.array_equal(x.index, first.index) for x in wide):
+        if all(self.is_permutation(x) and np.array_equal(x.index, first.index) for x in wide):
             sources = self._distinct(self.hint, [x.sources[0] for x in wide])
             return TensorRef(sources=(self._add(self.hint, sources, merge, first.size, PASS),), index=first.index)
         return self.add_layer(self.hint, wide, merge=merge, **PASS).reshape(*shape)
@@ -86,6 +88,23 @@ class LayerOperations(GraphBuilder):
             bias = None if bias is None else np.tile(bias, places)
         numbers = {key: array for key, array in (("bias", bias), ("mask", mask)) if array is not None}
         return self._from_one(x, len(weights), weights=weights, **numbers).reshape(*x.shape[:-1], outputs)
+
+    def conv(
+        self,
+        x: TensorRef,
+        weights: Array,
+        bias: Array | None,
+        *,
+        strides: Sequence[int],
+        pads: Sequence[tuple[int, int]],
+        dilations: Sequence[int],
+        group: int,
+    ) -> TensorRef:
+        """Convolve rows `(channels, *sizes)` by weights `(filters, channels of a group, *kernel)`; see `conv_layer`."""
+        document, shape = conv_layer(
+            x.shape, weights, bias, strides=strides, pads=pads, dilations=dilations, group=group
+        )
+        return self._from_one(x, math.prod(shape), **document).reshape(*shape)
 
     def layer_norm(self, x: TensorRef, axes: int, gamma: Array | None, beta: Array | None, epsilon: float) -> TensorRef:
         """Normalize over the last axes, at each place of the other axes."""
@@ -208,14 +227,8 @@ class LayerOperations(GraphBuilder):
                 raise UnsupportedError("reads categories that are computed; only the model's inputs can be categories")
             self.categories[source, place] = min(count, self.categories.get((source, place), count))
 
-    def _is_permutation(self, x: TensorRef) -> bool:
-        """Return whether the elements are all nodes of one source, each once, in any order."""
-        if len(x.sources) != 1 or x.size != self.width(x.sources[0]):
-            return False
-        return bool((np.sort(x.index, axis=None) == np.arange(x.size)).all())
-
     def _permuted(self, x: TensorRef) -> TensorRef:
-        return x if self._is_permutation(x) else self.materialize(x, f"{self.hint}_input")
+        return x if self.is_permutation(x) else self.materialize(x, f"{self.hint}_input")
 
     def _elementwise(self, x: TensorRef, **document: Any) -> TensorRef:
         """Add a layer that computes each node of a permutation by itself, and return the same permutation of it."""

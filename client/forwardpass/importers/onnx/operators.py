@@ -33,6 +33,10 @@ _RECURRENT: Final = "keeps a state from node to node; a feed-forward network has
 _FLOW: Final = "has a graph of its own; export the model with that branch or loop taken, as torch.export does"
 _VECTORS: Final = "sums over support vectors; use a linear model or an MLP instead"
 _IMAGES: Final = "works on images; a network's layers are of rows of numbers"
+_TRANSPOSED: Final = (
+    "is a transposed convolution, which no layer is; use a Conv of more filters, Reshape and Transpose instead "
+    "(a sub-pixel convolution)"
+)
 _STEPS: Final = "has no value that layers compute; leave it out, and do it before the rows are sent"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -45,9 +49,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "DynamicQuantizeLinear": QUANTIZED,
         **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURRENT),
         **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), _FLOW),
-        **dict.fromkeys(
-            ("Conv", "ConvTranspose", "DeformConv", "Resize", "Upsample", "GridSample", "RoiAlign"), _IMAGES
-        ),
+        **dict.fromkeys(("DeformConv", "Resize", "Upsample", "GridSample", "RoiAlign"), _IMAGES),
+        "ConvTranspose": _TRANSPOSED,
         "Mod": _STEPS,
         "Attention": "multiplies tensors that all depend on the row's sequence; a network's rows have no sequence",
         **dict.fromkeys(("SVMClassifier", "SVMRegressor"), _VECTORS),

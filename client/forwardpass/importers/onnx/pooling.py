@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from forwardpass.importers.graph.convolution import conv_layer
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result, front
@@ -56,6 +57,45 @@ def _global(node: NodeContext) -> Result:
     tensor = node.float_tensor(0)
     _check_layout(tensor)
     return reduced(node, tensor, range(2, len(tensor.shape)), "max" if node.op == "GlobalMaxPool" else "mean")
+
+
+def _conv(node: NodeContext) -> Result:
+    """Convolve over all axes from 2 on, as `conv` does."""
+    tensor, weights = node.float_tensor(0), node.constant(1)
+    _check_layout(tensor)
+    axes = len(tensor.shape) - 2
+    if weights.ndim != axes + 2:
+        raise UnsupportedError(f"has weights of shape {list(weights.shape)} for values of {list(tensor.shape)}")
+    kernel = [int(size) for size in node.attributes.get("kernel_shape", weights.shape[2:])]
+    if kernel != list(weights.shape[2:]):
+        raise UnsupportedError(f"has a kernel_shape {kernel} and weights of shape {list(weights.shape)}")
+    strides, gaps = (_numbers(node, key, axes) for key in ("strides", "dilations"))
+    if min(*strides, *gaps) < 1:
+        raise UnsupportedError("has a stride or dilation below 1")
+    known = zip(range(axes), tensor.shape[2:], kernel, strides, gaps, strict=True)
+    pads = [_padding(node, *one) for one in known]
+    bias = node.constant(2) if node.has(2) else None
+    # Where axis 0 is not that of the rows, a row has several images, which are groups of channels with equal weights.
+    images = tensor.shape[0]
+    node.graph.budget.check_weights(images * len(weights), weights[0].size, expanded=images > 1)
+    document, shape = conv_layer(
+        (images * tensor.shape[1], *tensor.shape[2:]),
+        np.tile(weights, (images, *(1,) * (axes + 1))),
+        None if bias is None else np.tile(bias, images),
+        strides=strides,
+        pads=pads,
+        dilations=gaps,
+        group=images * node.integer("group", 1),
+    )
+    name = node.graph.layer(node.hint, [tensor], math.prod(shape), **document)
+    return node.graph.nodes(name, (images, len(weights), *shape[1:]), tensor.row_axis, tensor.kind)
+
+
+def _numbers(node: NodeContext, key: str, axes: int) -> list[int]:
+    numbers = [int(number) for number in node.attributes.get(key, [1] * axes)]
+    if len(numbers) != axes:
+        raise UnsupportedError(f"has {len(numbers)} {key} for {axes} axes")
+    return numbers
 
 
 def _pool(node: NodeContext) -> Result:
@@ -110,7 +150,7 @@ def _padding(node: NodeContext, axis: int, size: int, kernel: int, stride: int, 
     if mode == "VALID" or not pads:
         return 0, 0
     before, after = pads[axis], pads[len(pads) // 2 + axis]
-    if not 0 <= min(before, after) <= max(before, after) < kernel * pace:
+    if not 0 <= min(before, after) <= max(before, after) < kernel * pace and node.op != "Conv":
         raise UnsupportedError(f"pads by {before} and {after} elements, windows of {kernel}")
     return before, after
 
@@ -156,6 +196,7 @@ POOLING: Final[Mapping[str, NodeReader]] = MappingProxyType(
         **dict.fromkeys(_REDUCTIONS, _reduce),
         **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), _global),
         **dict.fromkeys(("MaxPool", "AveragePool"), _pool),
+        "Conv": _conv,
     }
 )
 """The reader of each reduction or pooling operator."""

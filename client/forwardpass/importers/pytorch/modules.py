@@ -156,6 +156,15 @@ def _function_of(call: Call, function: Any, x: TensorRef) -> Any:
     return call(name, x) if name is not None else MODULES[type(function).__name__](call, function, x)
 
 
+def _conv(call: Call, module: Any, x: TensorRef) -> Any:
+    padding = module.padding
+    if module.padding_mode != "zeros":
+        x = call("pad", x, list(module._reversed_padding_repeated_twice), module.padding_mode)  # noqa: SLF001 - as it does
+        padding = 0
+    name = f"conv{len(module.kernel_size)}d"
+    return call(name, x, module.weight, module.bias, module.stride, padding, module.dilation, module.groups)
+
+
 def _named(name: str, *attributes: str) -> Callable[..., Any]:
     """Return the reader of a module that is one operation, with these attributes as its arguments."""
 
@@ -196,6 +205,7 @@ MODULES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "Linear": _linear,
         "NonDynamicallyQuantizableLinear": _linear,
         **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), _batch_norm),
+        **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d"), _conv),
         "LayerNorm": _layer_norm,
         "RMSNorm": _rms_norm,
         "GroupNorm": _group_norm,

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.importers.graph import LayerOperations
+from forwardpass.importers.pytorch.convolutions import CONVOLUTIONS
 from forwardpass.importers.pytorch.elementwise import ELEMENTWISE, join
 from forwardpass.importers.pytorch.integers import IntegerRef
 from forwardpass.importers.pytorch.products import PRODUCTS
@@ -17,7 +18,7 @@ from forwardpass.importers.pytorch.weighted import CATEGORICAL, WEIGHTED
 from forwardpass.importers.unsupported import UnsupportedError
 
 OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
-    {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **PRODUCTS, **WEIGHTED}
+    {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **PRODUCTS, **WEIGHTED, **CONVOLUTIONS}
 )
 """The function for each operation; it gets the builder and the operation's arguments."""
 

@@ -5,7 +5,11 @@ from types import MappingProxyType
 from typing import Final
 
 _RECURRENT: Final = "is recurrent, and no feed-forward layer"
-_CONVOLUTION: Final = "is a convolution, which is no layer here; compute such features before the rows are sent"
+_TRANSPOSED: Final = (
+    "is a transposed convolution, which no layer is; use one of more filters with `view` and `permute` instead "
+    "(a sub-pixel convolution)"
+)
+_LAZY: Final = "has no weights yet; call the model once, which makes them"
 _CHANCE: Final = "is random, so that there are no outputs to compare; leave it out of inference"
 _DECODER: Final = "makes one output after another; import its encoder, `nn.TransformerEncoder`"
 _CHOSEN: Final = "takes places that are computed; use `torch.where` with a condition instead"
@@ -14,10 +18,10 @@ _PLACES: Final = "returns indices; return the numbers themselves, the client fin
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "lstm", "gru"), _RECURRENT),
+        **dict.fromkeys([f"{kind}{axes}d" for axes in (1, 2, 3) for kind in ("LazyConv",)], _LAZY),
         **dict.fromkeys(
-            [f"{kind}{axes}d" for axes in (1, 2, 3) for kind in ("Conv", "ConvTranspose", "LazyConv")], _CONVOLUTION
+            [f"{kind}{axes}d" for axes in (1, 2, 3) for kind in ("ConvTranspose", "conv_transpose")], _TRANSPOSED
         ),
-        **dict.fromkeys([f"{kind}{axes}d" for axes in (1, 2, 3) for kind in ("conv", "conv_transpose")], _CONVOLUTION),
         **dict.fromkeys(("Transformer", "TransformerDecoder", "TransformerDecoderLayer"), _DECODER),
         **dict.fromkeys(("rand", "randn", "rand_like", "randn_like", "bernoulli", "multinomial", "normal"), _CHANCE),
         "argsort": _PLACES,

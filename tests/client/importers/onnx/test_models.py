@@ -259,13 +259,50 @@ def test_categories_and_an_argmax() -> None:
     assert imported.spec.classes == ("7", "8", "9")
 
 
+def test_a_convolutional_network_of_every_kind_of_padding() -> None:
+    imported = import_model(
+        model(
+            [
+                node("Conv", "x w1 b1", "c1", auto_pad="SAME_UPPER", strides=[2, 1]),
+                node("Relu", "c1", "r1"),
+                node("MaxPool", "r1", "p1", kernel_shape=[2, 2], strides=[1, 2]),
+                node("Conv", "p1 w2", "c2", pads=[0, 1, 2, 0], dilations=[1, 2], group=2, kernel_shape=[2, 2]),
+                node("Tanh", "c2", "r2"),
+                node("Conv", "r2 w3", "c3", auto_pad="VALID"),
+                node("GlobalAveragePool", "c3", "g"),
+                node("Flatten", "g", "f"),
+                node("Gemm", "f w4", "y"),
+            ],
+            numbers("w1", 4, 1, 3, 3),
+            numbers("b1", 4),
+            numbers("w2", 6, 2, 2, 2),
+            numbers("w3", 3, 6, 1, 1),
+            numbers("w4", 3, 2),
+            inputs=[tensor("x", "rows", 1, 7, 6)],
+            outputs=[tensor("y")],
+        )
+    )
+    assert [layer[1:3] for layer in layers(imported)] == [
+        *[("conv", "relu"), ("pool", "identity"), ("conv", "tanh"), ("conv", "identity")],
+        *[("pool", "identity"), ("dense", "identity")],
+    ]
+    first, _, second = imported.spec.layers[:3]
+    assert (first.settings["pads"], second.settings["pads"]) == ((1, 1, 1, 1), (0, 1, 2, 0))
+    assert first.arrays["weights"].shape == (4, 9)
+
+
 UNSUPPORTED: dict[str, tuple[Any, str, str]] = {
     "trees": (
         [ml("TreeEnsembleRegressor", "x", "y")],
         "graph.node[0] (TreeEnsembleRegressor)",
         "made of trees, which are no layers of a network; use an MLP instead",
     ),
-    "a convolution": ([node("Conv", "x w", "y")], "graph.node[0] (Conv)", "works on images"),
+    "a transposed convolution": (
+        [node("ConvTranspose", "x w", "y")],
+        "graph.node[0] (ConvTranspose)",
+        "use a Conv of more filters, Reshape and Transpose instead",
+    ),
+    "a convolution of rows": ([node("Conv", "x w", "y")], "graph.node[0] (Conv)", "needs its rows as axis 0"),
     "a remainder": ([node("Mod", "x x", "y")], "graph.node[0] (Mod)", "do it before the rows are sent"),
     "quantized values": (
         [
