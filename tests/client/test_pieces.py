@@ -359,7 +359,7 @@ class TestFailures:
         for hold in holds:
             hold.set()
         assert all(call.ended.wait(30) for call in fake.calls)
-        assert len(fake.calls) == 1 + pieces.MAX_PIECES_IN_FLIGHT
+        assert len(fake.calls) <= 1 + pieces.MAX_PIECES_IN_FLIGHT
 
     def test_of_one_piece_ends_the_others(self, client: Any, fake: FakeServer) -> None:
         fake.script.append(lambda _: None)

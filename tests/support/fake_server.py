@@ -189,7 +189,8 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         call = Received(method=method, metadata=metadata, seconds_left=context.time_remaining(), peer=context.peer())
         if request is not None:
             call.requests.append(request)
-        context.add_callback(call.ended.set)
+        if not context.add_callback(call.ended.set):  # the call ended before it began here
+            call.ended.set()
         self.calls.append(call)
         if self.script:
             self.script.popleft()(context)
