@@ -1,5 +1,6 @@
 """A small honest server in this process, that computes by plain loops and fails on demand."""
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -218,8 +219,10 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         )
 
     def PredictStream(self, requests: Any, context: Any) -> Any:  # noqa: N802 - the method's name
+        # grpc.aio loses the status of a call that ends while it sends, so a call that fails is received first.
+        first = list(itertools.islice(requests, 1))
         call = self._begin("PredictStream", context)
-        for request in requests:
+        for request in itertools.chain(first, requests):
             call.requests.append(request)
             if request.request.network not in self.networks or not request.request.WhichOneof("inputs"):
                 error = Status(code=grpc.StatusCode.NOT_FOUND.value[0], message="not this one")

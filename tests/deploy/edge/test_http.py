@@ -96,7 +96,7 @@ def test_a_body_beyond_the_limit_is_rejected(edge: Edge) -> None:
 
 
 def test_large_bodies_pass_in_both_directions(edge: Edge) -> None:
-    rows = 200_000
+    rows = 120_000
     values = base64.b64encode(struct.pack("<2d", 3, 5) * rows).decode()
     body = {"tensor": {"dtype": "DATA_TYPE_FLOAT64", "shape": [rows, 2], "data": values}}
     response = ask(edge.address, "/v1/networks/article-2-hidden:trace", body)
