@@ -209,7 +209,7 @@ def test_a_client_that_goes_frees_its_place_and_its_work(start_slow: Start, begi
 
 
 def test_call_timeout(start_slow: Start) -> None:
-    server = start_slow("--max-in-flight=1", "--call-timeout=2")
+    server = start_slow("--max-in-flight=1", "--call-timeout=2", "--receive-timeout=2")
     # Bodies that do not come take no place.
     host, _, port = server.rest.removeprefix("http://").rpartition(":")
     head = f"POST {MODEL}/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode()
