@@ -90,6 +90,40 @@ def test_workers_that_are_forked_from_a_preloaded_program(server: ServerProcess,
     assert run(PREFORK, server.address, parent) == "done\n"
 
 
+DURING_THE_FIRST_CALL = """
+import os, sys, threading
+import grpc
+from forwardpass import Client
+
+opening, forked = threading.Event(), threading.Event()
+insecure_channel = grpc.insecure_channel
+
+def open_slowly(*arguments, **options):
+    opening.set()
+    forked.wait(0.5)  # the fork waits for this thread, so it comes later
+    return insecure_channel(*arguments, **options)
+
+grpc.insecure_channel = open_slowly
+client = Client(sys.argv[1], coalesce=sys.argv[2] == "coalesce")
+first = threading.Thread(target=lambda: print(client.predict("article-linear", [2, 3]).outputs.item(), flush=True))
+first.start()
+opening.wait()
+pid = os.fork()
+if not pid:
+    os._exit(0 if client.predict("article-linear", [2, 3], timeout=30).outputs == 9 else 1)
+forked.set()
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+first.join()
+print("done")
+"""
+
+
+@one_engine
+@pytest.mark.parametrize("kind", ["plain", "coalesce"])
+def test_the_first_call_opens_the_connection_while_the_process_forks(server: ServerProcess, kind: str) -> None:
+    assert run(DURING_THE_FIRST_CALL, server.address, kind) == "9.0\ndone\n"
+
+
 POOL = """
 import multiprocessing, sys
 from concurrent.futures import ProcessPoolExecutor

@@ -66,6 +66,7 @@ class Connection:
         self._channel: Any = None
         self._running: set[Any] = set()
         self._interrupted: WeakSet[Any] = WeakSet()
+        FORKS.watch(self)
 
     def open(self, call: object = None, method: str = "") -> dict[str, Any]:
         """Open the channel for a call that finds none; wait while the process forks.
@@ -81,7 +82,7 @@ class Connection:
             if FORKS.is_unsafe:
                 raise unusable_after_fork(self._endpoint.address)
             if self.methods is None:
-                FORKS.watch(self)
+                FORKS.keep_grpc_up()
                 self._channel = self._endpoint.open_channel(grpc)
                 self.methods = methods(self._channel)
             if call is not None:
@@ -106,10 +107,11 @@ class Connection:
 
     def close(self) -> None:
         """Close the channel; calls in flight raise an error."""
-        self.is_closed = True
-        channel, self._channel, self.methods = self._channel, None, None
-        if channel is not None:
-            channel.close()
+        with FORKS.lock:
+            self.is_closed = True
+            channel, self._channel, self.methods = self._channel, None, None
+            if channel is not None:
+                channel.close()
 
     def suspend(self) -> None:
         """Make new calls wait."""
@@ -179,6 +181,7 @@ class AsyncConnection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._was_open = False
+        FORKS.watch(self)
 
     async def open(self, call: object, method: str) -> dict[str, Any]:
         """Open the channel for a call that finds none; not earlier, since a channel belongs to the running event loop.
@@ -196,7 +199,7 @@ class AsyncConnection:
             if FORKS.is_unsafe:
                 raise unusable_after_fork(self._endpoint.address)
             if self.methods is None:
-                FORKS.watch(self)
+                FORKS.keep_grpc_up()
                 self._thread = threading.get_ident()
                 self._channel = self._endpoint.open_channel(grpc.aio)
                 self.methods = methods(self._channel)
@@ -279,8 +282,9 @@ class AsyncConnection:
         self._reset()
 
     def _loop_goes_on(self) -> bool:
-        running = self._loop is not None and self._loop.is_running()
-        return running and threading.get_ident() != self._thread
+        if self._loop is None:  # its first call is about to begin, in another thread
+            return True
+        return self._loop.is_running() and threading.get_ident() != self._thread
 
 
 def _may_be_repeated(method: str) -> bool:

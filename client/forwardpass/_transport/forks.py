@@ -60,9 +60,11 @@ class _Forks:
         self.is_under_way = False
         self._lock = threading.RLock()
         self._connections: WeakSet[Forkable] = WeakSet()
-        self._register: Callable[..., None] | None = getattr(os, "register_at_fork", None)
         self._were_left = False
         self._anchor: object = None
+        register = getattr(os, "register_at_fork", None)
+        if register is not None:
+            register(before=self._before, after_in_parent=self._in_parent, after_in_child=self._in_child)
 
     @property
     def lock(self) -> Any:
@@ -70,15 +72,18 @@ class _Forks:
         return self._lock
 
     def watch(self, connection: Forkable) -> None:
-        """Close a connection before every later fork."""
+        """Close a connection before every later fork, also while its first call opens it."""
         with self._lock:
             self._connections.add(connection)
-            if self._register is not None:
-                # gRPC shuts down after its last channel, in a separate thread, and a fork at that moment can wait
-                # for ever. A channel that never connects keeps gRPC up.
-                self._anchor = grpc.insecure_channel(_NOWHERE)
-                self._register(before=self._before, after_in_parent=self._in_parent, after_in_child=self._in_child)
-                self._register = None
+
+    def keep_grpc_up(self) -> None:
+        """Keep gRPC up between two channels; the lock is held.
+
+        gRPC shuts down after its last channel, in a separate thread, and a fork at that moment can wait for ever. A
+        channel that never connects keeps it up.
+        """
+        if self._anchor is None:
+            self._anchor = grpc.insecure_channel(_NOWHERE)
 
     def _before(self) -> None:
         self._lock.acquire()
