@@ -13,7 +13,7 @@ EXTRAS := metrics postgres rest server view
 PYTHONS ?= 3.12 3.13 3.14
 PYTHON_TESTS ?= tests/client tests/server/core tests/server/serving --ignore tests/client/importers
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock sbom bench notebooks page check-page prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock sbom bench bench-peers notebooks page check-page prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -85,6 +85,9 @@ descriptors: .venv/installed  ## write build/protos.binpb, by which Envoy makes 
 
 bench: .venv/installed  ## measure, as ratios within one run; for example BENCH="--quick --rows 1,2"
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+bench-peers: .venv/installed  ## measure MLServer, Triton and FastAPI beside this server; each in a .venv-servers-* of its own
+	@$(BIN)/python -m benchmarks.peer_servers $(BENCH)
 
 notebooks: .venv/installed  ## execute the notebooks of examples/notebooks, and write them with their outputs
 	@$(BIN)/python -m pip install -qq --group notebooks

@@ -1,11 +1,14 @@
-"""Load on one unary method, with h2load on the load's core."""
+"""Load on one unary method, or on one path of HTTP/1.1, with h2load on the load's core."""
 
 import re
 import statistics
 import struct
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +16,8 @@ from benchmarks.lab import LOAD_CORE, Lab, pinned
 from benchmarks.server import call
 
 WARM_UP_SECONDS: Final = 1
+GRPC_HEADERS: Final = {"content-type": "application/grpc", "te": "trailers"}
+JSON_HEADERS: Final = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,24 +51,45 @@ def load(
             one is completed.
     """
     response = call(address, method, request)
+    flags = [f"--clients={connections}", f"--max-concurrent-streams={streams}", *([f"--rps={pace}"] if pace else [])]
+    url = f"http://{address}{method}"
+    return _h2load(lab, url, _framed(request), *flags, headers=GRPC_HEADERS, size=len(_framed(response)))
+
+
+def load_json(lab: Lab, address: str, path: str, body: bytes, *, connections: int = 64) -> Load:
+    """Keep one POST with a JSON body in flight on each connection, over HTTP/1.1."""
+    post_json(address, path, body)
+    return _h2load(lab, f"http://{address}{path}", body, "--h1", f"--clients={connections}", headers=JSON_HEADERS)
+
+
+def post_json(address: str, path: str, body: bytes) -> bytes:
+    """POST a JSON body; return the body of the response."""
+    with closing(HTTPConnection(address, timeout=60)) as connection:
+        connection.request("POST", path, body, JSON_HEADERS)
+        response = connection.getresponse()
+        received = response.read()
+    if response.status != 200:
+        raise RuntimeError(f"{address}{path}: {response.status} {received[:200]!r}")
+    return received
+
+
+def _h2load(lab: Lab, url: str, body: bytes, *flags: str, headers: Mapping[str, str], size: int = 0) -> Load:
+    """Run h2load with some flags; `size` is that of the body of a success where its status does not tell it."""
     with tempfile.TemporaryDirectory(dir=lab.folder) as folder:
-        log, body = Path(folder) / "log", Path(folder) / "request"
-        body.write_bytes(_framed(request))
+        log, file = Path(folder) / "log", Path(folder) / "request"
+        file.write_bytes(body)
         ran = subprocess.run(
             pinned(
                 LOAD_CORE,
                 "h2load",
                 "--threads=1",
-                f"--clients={connections}",
-                f"--max-concurrent-streams={streams}",
                 f"--duration={lab.seconds}",
                 f"--warm-up-time={WARM_UP_SECONDS}",
-                *([f"--rps={pace}"] if pace else []),
+                *flags,
                 f"--log-file={log}",
-                f"--data={body}",
-                "--header=content-type: application/grpc",
-                "--header=te: trailers",
-                f"http://{address}{method}",
+                f"--data={file}",
+                *(f"--header={name}: {value}" for name, value in headers.items()),
+                url,
             ),
             check=True,
             capture_output=True,
@@ -72,7 +98,7 @@ def load(
         )
         lines = [line.split("\t") for line in log.read_text().splitlines()]
     times = [int(microseconds) for _, status, microseconds in lines if status == "200"]
-    _check(ran.stdout, lines=len(lines), responses=len(times), size=len(_framed(response)))
+    _check(ran.stdout, lines=len(lines), responses=len(times), size=size)
     cuts = statistics.quantiles(times, n=100)
     return Load(rate=len(times) / lab.seconds, p50=cuts[49], p99=cuts[98])
 
@@ -93,5 +119,5 @@ def _check(report: str, *, lines: int, responses: int, size: int) -> None:
     found = re.search(r"^traffic: .*?\((\d+)\) total, .*?\((\d+)\) headers", report, flags=re.MULTILINE)
     received = int(found[1]) - int(found[2]) if found else 0
     # Half is enough, since h2load may count the bytes of a response before or after the response itself.
-    if received < 0.5 * responses * size:
+    if size and received < 0.5 * responses * size:
         raise RuntimeError(f"h2load: {responses} responses of {size} bytes are more than {received} bytes\n{report}")

@@ -78,7 +78,11 @@ def explain_request(sizes: Sizes, method: AttributionMethod, count: int = 1) -> 
 
 def infer_request(sizes: Sizes, count: int = 1) -> bytes:
     """Serialize the same request in the Open Inference Protocol, with an id as its clients send."""
-    values = rows(sizes, count)
+    return encode_infer(sizes, rows(sizes, count))
+
+
+def encode_infer(sizes: Sizes, values: Array) -> bytes:
+    """Serialize a `ModelInferRequest` for some rows."""
     tensor = ModelInferRequest.InferInputTensor(name="inputs", datatype="FP32", shape=values.shape)
     return ModelInferRequest(
         model_name=f"net-{label(sizes)}", id="request-1", inputs=[tensor], raw_input_contents=[values.tobytes()]

@@ -66,9 +66,8 @@ def fast(plan: Plan, rows: Array) -> Work:
     return partial(forward, networks.plan(sizes, plan.dtype.name, fast=True), rows)
 
 
-def onnxruntime(plan: Plan, rows: Array) -> Work:
-    """Compute with ONNX Runtime: Gemm and Relu, which it fuses."""
-    import onnxruntime as ort  # noqa: PLC0415
+def onnx_model(plan: Plan) -> bytes:
+    """Return the network as an ONNX file: Gemm and Relu, with the input `rows`."""
     from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415
 
     nodes, weights, name = [], [], "rows"
@@ -88,10 +87,19 @@ def onnxruntime(plan: Plan, rows: Array) -> Work:
         [helper.make_tensor_value_info(name, number, [None, plan.outputs])],
         weights,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    model: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+    ).SerializeToString()
+    return model
+
+
+def onnxruntime(plan: Plan, rows: Array) -> Work:
+    """Compute with ONNX Runtime, which fuses each Gemm with its Relu."""
+    import onnxruntime as ort  # noqa: PLC0415
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(onnx_model(plan), options, providers=["CPUExecutionProvider"])
     feed = {"rows": rows}
     return lambda: session.run(None, feed)[0]
 

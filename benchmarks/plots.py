@@ -1,4 +1,4 @@
-"""Line plots as SVG, in colours that are readable on white and on black."""
+"""Plots of lines and of bars as SVG, in colours that are readable on white and on black."""
 
 import itertools
 import math
@@ -10,6 +10,7 @@ from typing import Final
 WIDTH: Final = 640
 HEIGHT: Final = 400
 LEFT, RIGHT, TOP, BOTTOM = 78, 150, 48, 52
+BAR, GAP = 22, 12
 INK: Final = "#808080"
 COLOURS: Final = ("#2f81f7", "#e0702d", "#3fa34d", "#a371f7", "#d64a8b", "#1aa3a3")
 
@@ -35,6 +36,34 @@ class Plot:
     log_y: bool = True
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bars:
+    """A plot of horizontal bars from zero.
+
+    Attributes:
+        title: The heading.
+        values: The length of each bar by its name, from top to bottom.
+    """
+
+    title: str
+    values: Mapping[str, float]
+
+
+def bars(plot: Bars) -> str:
+    """Draw bars, each with its name and its number."""
+    left, right = 210, WIDTH - 70
+    height = TOP + (BAR + GAP) * len(plot.values)
+    scale = (right - left) / max(plot.values.values())
+    parts = _opening(plot.title, height, left=16)
+    for index, (name, value) in enumerate(plot.values.items()):
+        top, length = TOP + (BAR + GAP) * index, max(value * scale, 1)
+        middle = top + BAR / 2 + 4
+        parts.append(_text(left - 10, middle, name, "end"))
+        parts.append(f'<rect x="{left}" y="{top}" width="{length:.1f}" height="{BAR}" fill="{COLOURS[0]}"/>')
+        parts.append(_text(left + length + 8, middle, f"{value:,.0f}", "start"))
+    return "\n".join([*parts, "</g>", "</svg>", ""])
+
+
 def svg(plot: Plot) -> str:
     """Draw a plot."""
     points = [point for line in plot.lines.values() for point in line]
@@ -42,12 +71,7 @@ def svg(plot: Plot) -> str:
     y_ticks = _ticks([y for _, y in points], log=plot.log_y)
     right = _scale(x_ticks, LEFT, WIDTH - RIGHT, log=True)
     up = _scale(y_ticks, HEIGHT - BOTTOM, TOP, log=plot.log_y)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">',
-        f'<g font-family="sans-serif" font-size="12" fill="{INK}">',
-        f"<title>{escape(plot.title)}</title>",
-        f'<text x="{LEFT}" y="24" font-size="15" font-weight="bold">{escape(plot.title)}</text>',
-    ]
+    parts = _opening(plot.title, HEIGHT, left=LEFT)
     for x in x_ticks:
         parts.append(_line(right(x), TOP, right(x), HEIGHT - BOTTOM))
         parts.append(_text(right(x), HEIGHT - BOTTOM + 18, _number(x), "middle"))
@@ -65,6 +89,16 @@ def svg(plot: Plot) -> str:
         place = f'x="{WIDTH - RIGHT + 10}" y="{end + 4:.1f}"'
         parts.append(f'<text {place} fill="{colour}" font-weight="bold">{escape(name)}</text>')
     return "\n".join([*parts, "</g>", "</svg>", ""])
+
+
+def _opening(title: str, height: int, *, left: int) -> list[str]:
+    """Begin a picture and write its heading."""
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">',
+        f'<g font-family="sans-serif" font-size="12" fill="{INK}">',
+        f"<title>{escape(title)}</title>",
+        f'<text x="{left}" y="24" font-size="15" font-weight="bold">{escape(title)}</text>',
+    ]
 
 
 def _ticks(values: Sequence[float], *, log: bool) -> list[float]:

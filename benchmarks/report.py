@@ -65,13 +65,23 @@ def write_docs(
     )
     text = PAGE.read_text()
     if results:
-        text = _replaced(text, f"table {run['engine']}", [conditions, "", *_markdown_rows(results)])
+        text = replaced(text, f"table {run['engine']}", [conditions, "", *_markdown_rows(results)])
     if timings:
-        text = _replaced(text, "peers", [conditions, "", *_markdown_peers(timings)])
+        text = replaced(text, "peers", [conditions, "", *_markdown_peers(timings)])
     PAGE.write_text(text)
     PLOTS.mkdir(exist_ok=True)
     for name, plot in plots:
         (PLOTS / f"{name}.svg").write_text(svg(plot))
+
+
+def replaced(text: str, name: str, lines: Sequence[str]) -> str:
+    """Replace the lines between `<!-- name -->` and `<!-- /name -->`."""
+    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+    section = "\n".join([opening, "", *lines, "", closing])
+    changed, count = re.subn(f"{opening}.*?{closing}", lambda _: section, text, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"{PAGE} has {count} sections {opening}")
+    return changed
 
 
 def _markdown_rows(results: Sequence[Result]) -> Iterator[str]:
@@ -108,16 +118,6 @@ def _grid(timings: Sequence[Timing]) -> _Grid:
         line.setdefault(timing.contender, []).append(timing.microseconds)
     names = list(next(iter(rounds.values()), {}))
     return _Grid(names, [(key, [median(line[name]) for name in names]) for key, line in rounds.items()])
-
-
-def _replaced(text: str, name: str, lines: Sequence[str]) -> str:
-    """Replace the lines between `<!-- name -->` and `<!-- /name -->`."""
-    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-    section = "\n".join([opening, "", *lines, "", closing])
-    changed, count = re.subn(f"{opening}.*?{closing}", lambda _: section, text, flags=re.DOTALL)
-    if count != 1:
-        raise ValueError(f"{PAGE} has {count} sections {opening}")
-    return changed
 
 
 def _goal(goal: Goal) -> str:

@@ -39,6 +39,7 @@ class Process:
             self._process = subprocess.Popen(
                 pinned(SERVER_CORE, *command), stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment()
             )
+        self.pid = self._process.pid
         assert self._process.stdout is not None
         readable, _, _ = select.select([self._process.stdout], [], [], 120)
         line = self._process.stdout.readline() if readable else ""
@@ -47,16 +48,20 @@ class Process:
             self.stop()
             raise RuntimeError(f"no server: {' '.join(command)}: {log.read_text().strip() or line}")
         self.address = address.strip()
-        self.pid = self._process.pid
+
+    def next_address(self) -> str:
+        """Return the address of the next ready line: a server that listens on several prints one for each."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().rpartition(" ready on ")[2].strip()
 
     def age(self) -> float:
         """Return the seconds since the process was started."""
         return time.perf_counter() - self._begun
 
     def processor_seconds(self) -> float:
-        """Return the processor time of the process; see proc(5), fields 14 and 15."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the processor time of the process and its descendants; see proc(5), fields 14 and 15."""
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in family(self.pid)]
+        return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
         """Return the resident memory in MiB."""
@@ -77,6 +82,15 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def family(pid: int) -> list[int]:
+    """Return the ids of a process and its descendants, or nothing if it has ended."""
+    try:
+        tasks = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except FileNotFoundError:
+        return []
+    return [pid, *(each for children in tasks for child in children.split() for each in family(int(child)))]
 
 
 def _environment() -> dict[str, str]:

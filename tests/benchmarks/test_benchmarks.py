@@ -12,9 +12,11 @@ import pytest
 
 from benchmarks.flames import with_title
 from benchmarks.needs import Need, missing
-from benchmarks.plots import Plot, svg
+from benchmarks.peer_servers.contenders import CONTENDERS, HERE, OURS
+from benchmarks.plots import Bars, Plot, bars, svg
 from benchmarks.report import rows
 from benchmarks.run import PARTS, ROWS
+from benchmarks.server import family
 from benchmarks.table import Finding, Goal, Result
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +86,16 @@ def test_plot_is_well_formed(log: bool) -> None:
         assert 0 <= y <= float(root.attrib["height"])
 
 
-@pytest.mark.parametrize("name", ["table native", "table grpcio", "peers"])
+def test_bars_are_as_long_as_their_values() -> None:
+    root = ET.fromstring(bars(Bars(title="calls", values={"a<b": 100, "c": 25, "d": 0})))  # noqa: S314 - it is our own
+    words = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"calls", "a<b", "100", "25", "0"} <= words
+    drawn = [float(each.attrib["width"]) for each in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert drawn[1] == pytest.approx(drawn[0] / 4, abs=0.1)
+    assert drawn[2] == 1
+
+
+@pytest.mark.parametrize("name", ["table native", "table grpcio", "peers", "peer servers"])
 def test_page_has_the_sections_that_a_run_writes(name: str) -> None:
     assert PAGE.count(f"<!-- {name} -->") == PAGE.count(f"<!-- /{name} -->") == 1
 
@@ -103,6 +114,35 @@ def test_flame_graphs_of_the_page(name: str) -> None:
 def test_picture_that_is_not_a_flame_graph() -> None:
     with pytest.raises(ValueError, match="0 titles"):
         with_title("<svg/>", "a title")
+
+
+def test_family_of_a_process() -> None:
+    nested = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
+    with subprocess.Popen([sys.executable, "-c", nested], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        first, second = family(process.pid)
+        assert first == process.pid
+        assert Path(f"/proc/{second}/stat").read_text().rpartition(")")[2].split()[1] == str(first)
+    assert family(process.pid) == []
+
+
+def test_ours_comes_before_the_peers_of_its_protocol() -> None:
+    assert [each.name for each in CONTENDERS if each.environment is None] == [OURS, OURS]
+    assert CONTENDERS[0].name == OURS
+    assert {"mlserver", "pytriton", "fastapi"} == {path.parent.name for path in HERE.glob("*/serve.py")}
+
+
+@pytest.mark.prove
+def test_peer_servers_are_measured() -> None:
+    if shutil.which("h2load") is None:
+        pytest.skip("h2load makes the load, and is not here (Debian: apt-get install nghttp2-client)")
+    command = [sys.executable, "-m", "benchmarks.peer_servers", "--rounds", "1", "--seconds", "1"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1_200, check=False)
+    assert ran.returncode == 0, ran.stderr
+    print(ran.stdout)
+    for contender in CONTENDERS:
+        assert f"| {contender.name} | {contender.protocol.title} |" in ran.stdout or "missing: " in ran.stdout
 
 
 @pytest.mark.prove

@@ -1,0 +1,1 @@
+"""Other servers of models, each with an environment of its own, beside this one: `make bench-peers`."""
