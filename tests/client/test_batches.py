@@ -130,7 +130,7 @@ class TestPredictBatches:
             seen.extend(client.predict_batches(NAME, [ROWS[:20], bad, ROWS[20:]], batch_rows=8))
         assert [len(prediction.outputs) for prediction in seen] == [8, 8, 4]
         assert caught.value.facts["firstRow"] == "20"
-        assert fake.calls[0].ended.wait(5)
+        assert fake.calls[0].ended.wait(60)
 
     def test_raises_what_the_callers_iterator_raised(self, client: Any) -> None:
         def rows() -> Iterator[Any]:
@@ -160,7 +160,7 @@ class TestPredictBatches:
         assert furthest <= (MAX_CHUNKS_IN_FLIGHT + 2) * 50
         assert read <= given_back + (MAX_CHUNKS_IN_FLIGHT + 1) * 50
         predictions.close()
-        assert fake.calls[0].ended.wait(5)
+        assert fake.calls[0].ended.wait(60)
         assert read < 10_000
 
     def test_a_timeout_holds_for_the_whole(self, client: Any) -> None:

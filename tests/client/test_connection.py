@@ -1,7 +1,6 @@
 """Finding a server, following one that drains, TLS, and what belongs to asyncio alone."""
 
 import asyncio
-import socket
 import threading
 import time
 from pathlib import Path
@@ -14,15 +13,11 @@ from forwardpass import AsyncClient, errors
 from tests.support.certificates import self_signed
 from tests.support.client_factory import ClientFactory
 from tests.support.fake_server import FakeServer
+from tests.support.ports import free_port
+from tests.support.server_process import wait_until
 
 NAME = "article-linear"
 ROW = [2.0, 3.0]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class TestSeveralConnections:
@@ -71,17 +66,17 @@ class TestReadiness:
         fake.serve(False)
         timer = threading.Timer(0.3, fake.serve, [True])
         timer.start()
-        client.wait_until_ready(10)
+        client.wait_until_ready(60)
         assert client.predict(NAME, ROW).outputs == 9
         timer.join()
 
     def test_waits_for_a_server_that_starts(self, connect: ClientFactory) -> None:
-        port = _free_port()
+        port = free_port()
         client = connect(f"127.0.0.1:{port}")
         started: list[FakeServer] = []
         timer = threading.Timer(0.3, lambda: started.append(FakeServer(port)))
         timer.start()
-        client.wait_until_ready(10)
+        client.wait_until_ready(60)
         assert client.predict(NAME, ROW).outputs == 9
         timer.join()
         client.close()
@@ -92,12 +87,12 @@ class TestBalancing:
     def test_all_addresses_are_used(self, connect: ClientFactory) -> None:
         with FakeServer() as one, FakeServer() as other:
             client = connect(f"ipv4:{one.address},{other.address}")
+            while not (one.calls and other.calls):  # until both are connected
+                client.predict(NAME, ROW)
+            before = len(one.calls), len(other.calls)
             for _ in range(20):
                 client.predict(NAME, ROW)
-            time.sleep(0.2)  # until both are connected
-            for _ in range(20):
-                client.predict(NAME, ROW)
-            assert min(len(one.calls), len(other.calls)) >= 8
+            assert min(len(one.calls) - before[0], len(other.calls) - before[1]) >= 8
             client.close()
 
     def test_a_server_that_drains_gets_no_more_calls(self, connect: ClientFactory) -> None:
@@ -106,11 +101,15 @@ class TestBalancing:
             while not (one.calls and other.calls):
                 client.predict(NAME, ROW)
             one.serve(False)
-            time.sleep(0.3)
-            before = len(one.calls)
-            for _ in range(20):
-                client.predict(NAME, ROW)
-            assert len(one.calls) == before
+
+            def only_the_other_is_called() -> bool:
+                before = len(one.calls)
+                for _ in range(20):
+                    client.predict(NAME, ROW)
+                return len(one.calls) == before
+
+            wait_until(only_the_other_is_called)
+            assert only_the_other_is_called()
             client.close()
 
     def test_calls_go_on_while_one_server_dies(self, connect: ClientFactory) -> None:
@@ -126,13 +125,13 @@ class TestBalancing:
             client.close()
 
     def test_a_server_that_comes_back_is_found(self, connect: ClientFactory) -> None:
-        port = _free_port()
+        port = free_port()
         with FakeServer(port) as first:
             client = connect(first.address)
             assert client.predict(NAME, ROW).outputs == 9
         assert client.ready() is False
         with FakeServer(port):
-            client.wait_until_ready(10)
+            client.wait_until_ready(60)
             assert client.predict(NAME, ROW).outputs == 9
             client.close()
 
@@ -181,7 +180,7 @@ class TestTls:
 
 class TestAsyncio:
     async def test_a_cancelled_task_ends_its_call(self, fake: FakeServer) -> None:
-        fake.delay(0.5)
+        hold = fake.hold()
         async with AsyncClient(fake.address) as client:
             task = asyncio.create_task(client.predict(NAME, ROW))
             await _called(fake)
@@ -189,7 +188,8 @@ class TestAsyncio:
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert task.cancelled()
-            assert fake.calls[0].ended.wait(5)
+            assert await asyncio.to_thread(fake.calls[0].ended.wait, 60)
+            hold.set()
             assert (await client.predict(NAME, ROW)).outputs == 9
 
     async def test_a_cancelled_watch_ends_its_call(self, fake: FakeServer) -> None:
@@ -205,7 +205,7 @@ class TestAsyncio:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert await asyncio.to_thread(fake.calls[0].ended.wait, 5)
+            assert await asyncio.to_thread(fake.calls[0].ended.wait, 60)
 
     async def test_many_calls_wait_together(self, fake: FakeServer) -> None:
         async with AsyncClient(fake.address) as client:
@@ -213,7 +213,7 @@ class TestAsyncio:
         assert [float(prediction.outputs[0, 0]) for prediction in predictions] == [3.0 * n for n in range(200)]
 
     async def test_asyncios_own_timeout_holds_too(self, fake: FakeServer) -> None:
-        fake.delay(0.5)
+        fake.hold()
         async with AsyncClient(fake.address) as client:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):

@@ -23,7 +23,7 @@ one_engine = pytest.mark.parametrize("engine", ["native"], indirect=True)
 def run(code: str, *arguments: str) -> str:
     """Run a program, since forks in a process with servers of gRPC are not the client's to make safe."""
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -74,7 +74,7 @@ for _ in range(4):
     if not pid:
         # As a worker of gunicorn or celery does: calls for a while, then ends as every process does.
         for _ in range(5):
-            assert client.predict("article-linear", [2, 3], timeout=5).outputs == 9
+            assert client.predict("article-linear", [2, 3], timeout=30).outputs == 9
         sys.exit(7)
     workers.append(pid)
 assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers] == [7] * 4
@@ -132,10 +132,10 @@ from forwardpass import Client
 client = Client(sys.argv[1])
 
 def inherited(number):
-    return client.predict("article-linear", [number, 1.0], timeout=5).outputs.item()
+    return client.predict("article-linear", [number, 1.0], timeout=30).outputs.item()
 
 def passed(given):
-    return given[0].predict("article-linear", [given[1], 1.0], timeout=5).outputs.item()
+    return given[0].predict("article-linear", [given[1], 1.0], timeout=30).outputs.item()
 
 assert inherited(1.0) == 4
 expected = [3.0 * number + 1 for number in range(8)]
@@ -158,7 +158,7 @@ CUT_SHORT = """
 import os, sys, threading, time
 from forwardpass import Client, StreamRequest, UnavailableError
 
-client = Client(sys.argv[1], timeout=30)
+client = Client(sys.argv[1], timeout=100)
 client.predict("article-linear", [2, 3])
 found = {}
 
@@ -177,26 +177,30 @@ def endless():
         yield StreamRequest(network="article-linear", rows=[2, 3])
         time.sleep(0.01)
 
-watched = []
+def until(condition):
+    while not condition():
+        time.sleep(0.01)
+
+watched, predicted = [], []
 threads = [
     call("read", lambda: client.predict("article-linear", [2, 3]).outputs.item()),  # held by the server
     call("write", lambda: client.delete_network("article-linear")),  # held by the server
 ]
-time.sleep(0.5)
+until(lambda: len(client._connection.in_flight) == 2)
 threads += [
     call("watch", lambda: [watched.append(change) for change in client.watch()]),
-    call("stream", lambda: [None for _ in client.predict_stream(endless())]),
+    call("stream", lambda: [predicted.append(one) for one in client.predict_stream(endless())]),
 ]
-time.sleep(0.5)
+until(lambda: len(watched) >= 4 and predicted)
 begun = time.monotonic()
 pid = os.fork()
 if not pid:
-    os._exit(0 if client.predict("article-linear", [2, 3], timeout=5).outputs == 9 else 1)
+    os._exit(0 if client.predict("article-linear", [2, 3], timeout=30).outputs == 9 else 1)
 took = time.monotonic() - begun
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 for thread in threads:
-    thread.join(30)
-print(code, took < 7, found["read"], type(found["write"]).__name__, "cut it short" in str(found["write"]))
+    thread.join(100)
+print(code, took < 50, found["read"], type(found["write"]).__name__, "cut it short" in str(found["write"]))
 print(type(found["watch"]).__name__, "start it again" in str(found["watch"]), len(watched) >= 4)
 print(type(found["stream"]).__name__, "start it again" in str(found["stream"]))
 client.close()
@@ -206,7 +210,7 @@ client.close()
 def test_calls_that_do_not_end_are_cut_short_and_repeated_where_they_may_be(fake: FakeServer) -> None:
     fake.script.append(lambda _: None)
     fake.hold()
-    fake.delay(9)
+    fake.hold()
     # The server lives in this process; the program that forks is another one.
     assert run(CUT_SHORT, fake.address).splitlines() == [
         "0 True 9.0 UnavailableError True",
@@ -249,7 +253,7 @@ from forwardpass import AsyncClient
 client = AsyncClient(sys.argv[1])
 
 async def ask():
-    return (await client.predict("article-linear", [2, 3], timeout=5)).outputs.item()
+    return (await client.predict("article-linear", [2, 3], timeout=30)).outputs.item()
 
 assert asyncio.run(ask()) == 9
 pid = os.fork()

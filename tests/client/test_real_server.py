@@ -241,11 +241,11 @@ def test_a_watch_has_the_state_first(real: Any) -> None:
 
 
 def test_the_server_is_ready(real: Any) -> None:
-    real.wait_until_ready(10)
+    real.wait_until_ready(60)
     assert real.ready()
 
 
 def test_a_list_of_addresses_is_one_target(server: ServerProcess, connect: ClientFactory) -> None:
     client = connect(f"ipv4:{server.address},{server.address}")
-    client.wait_until_ready(10)
+    client.wait_until_ready(60)
     assert client.predict("article-linear", [2, 3]).outputs.tolist() == [[9.0]]

@@ -3,7 +3,6 @@
 import json
 import re
 import secrets
-import socket
 import threading
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from forwardpass.errors import NetworkNotFoundError
 from tests.containers import images, podman
 from tests.containers.composition import Composition
 from tests.deploy.test_observability import QUERIES
+from tests.support.ports import free_port
 from tests.support.sample_networks import tiny
 from tests.support.server_process import wait_until
 
@@ -39,12 +39,6 @@ def substitutes() -> list[str]:
     made = images.make_all()
     print(f"\nsubstitutes: {', '.join(made) or 'none'}; not started: grafana")
     return made
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

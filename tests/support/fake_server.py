@@ -30,6 +30,8 @@ from forwardpass.v1.trace_pb2 import LayerTrace
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.support.ports import free_port
+
 ARTICLE: Mapping[str, NetworkSpec] = {
     "article-linear": spec.from_nodes(
         {"node_0": [1.0, 1.0], "node_1": [-1.0, 1.0], "output": [2.0, -1.0]},
@@ -119,6 +121,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         calls: The calls received, in order.
         script: Functions that run at the start of the next calls, one for each.
         watching: Whether a watch goes on after the state at its start.
+        stream_reads: The requests of a stream that are read before the first response, where there are as many.
     """
 
     def __init__(
@@ -129,6 +132,8 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self.calls: list[Received] = []
         self.script: deque[Behaviour] = deque()
         self.watching = threading.Event()
+        self.stream_reads = 1
+        self._holds: list[threading.Event] = []
         self._server = grpc.server(futures.ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
         self._health = FakeHealth()
         self.serve(serving)
@@ -136,7 +141,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         add_NetworkServiceServicer_to_server(self, self._server)
         add_PredictionServiceServicer_to_server(self, self._server)
         if credentials is None:
-            bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
+            bound = self._server.add_insecure_port(f"127.0.0.1:{port or free_port()}")
         else:
             bound = self._server.add_secure_port(f"localhost:{port}", credentials)
         self.address = f"127.0.0.1:{bound}" if credentials is None else f"localhost:{bound}"
@@ -162,11 +167,12 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self.script.append(lambda _: time.sleep(seconds))
 
     def hold(self) -> threading.Event:
-        """Let the next call wait until the event is set, or 5 seconds."""
+        """Let the next call wait until the event is set, or the server stops."""
         event = threading.Event()
+        self._holds.append(event)
 
         def wait(_: grpc.ServicerContext) -> None:
-            event.wait(5)
+            event.wait()
 
         self.script.append(wait)
         return event
@@ -176,7 +182,8 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         return [call.method for call in self.calls]
 
     def stop(self) -> None:
-        self.watching.set()
+        for event in [self.watching, *self._holds]:
+            event.set()
         self._server.stop(None).wait()
 
     def __enter__(self) -> Self:
@@ -220,7 +227,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
 
     def PredictStream(self, requests: Any, context: Any) -> Any:  # noqa: N802 - the method's name
         # grpc.aio loses the status of a call that ends while it sends, so a call that fails is received first.
-        first = list(itertools.islice(requests, 1))
+        first = list(itertools.islice(requests, self.stream_reads))
         call = self._begin("PredictStream", context)
         for request in itertools.chain(first, requests):
             call.requests.append(request)

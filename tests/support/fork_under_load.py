@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from forwardpass import AsyncClient, Client, UnavailableError
 
-CALL_SECONDS: Final = 5.0
-HANG_SECONDS: Final = 10.0
+CALL_SECONDS: Final = 30.0
+HANG_SECONDS: Final = 60.0
 """A child that lives longer than this hangs: its call ended at least some seconds ago."""
 
 CALLERS: Final = 4

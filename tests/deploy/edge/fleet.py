@@ -4,7 +4,6 @@ Without a flag that says otherwise each has a database of its own. What is writt
 them only, and our client, which accepts no state older than what it saw, would get errors of the others.
 """
 
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Final, Self
 import grpc
 
 from tests.deploy.edge.names import NameServer
+from tests.support.ports import free_port
 from tests.support.raw_grpc import network_spec, register
 from tests.support.server_process import ServerProcess
 
@@ -91,10 +91,3 @@ class Fleet:
 
 def _host(address: str) -> str:
     return address.rpartition(":")[0]
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on, at any address."""
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))  # noqa: S104 - nobody can connect
-        return int(probe.getsockname()[1])

@@ -27,6 +27,7 @@ from forwardpass_server.settings import Settings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support import fork_server
+from tests.support.ports import free_port
 from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
 from tests.support.server_process import ServerProcess, wait_until
 
@@ -399,12 +400,6 @@ def test_any_bytes_on_any_method_get_an_error_in_words(
         print(f"\nrandom requests: {counts}")
     assert server.stop() == 0
     assert "Traceback" not in server.log.read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Load:
