@@ -17,6 +17,7 @@ import onnx
 from forwardpass import spec
 from forwardpass.errors import InvalidNetworkError
 from forwardpass.importers import UnsupportedModelError
+from forwardpass.importers.onnx.function_bodies import FUNCTIONS
 from forwardpass.importers.onnx.graph_reader import Graph, read_graph
 from forwardpass.importers.onnx.operators import OPERATORS
 from forwardpass.tensors import Array
@@ -58,7 +59,7 @@ def some_cases() -> tuple[Any, ...]:
         warnings.simplefilter("ignore")
         from onnx.backend.test.case import node
 
-        operators = {op.lower() for _, op in OPERATORS} - _SLOW
+        operators = {op.lower() for _, op in READ} - _SLOW
         for module in pkgutil.iter_modules(node.__path__):
             if module.name.replace("_", "") in operators:
                 importlib.import_module(f"{node.__name__}.{module.name}")
@@ -71,8 +72,11 @@ def some_cases() -> tuple[Any, ...]:
 
 def _is_read(case: Any) -> bool:
     wrong = _WRONG if onnx.__version__.startswith("1.17.") else frozenset()
-    return _operators(case) <= set(OPERATORS) and case.name not in wrong
+    return _operators(case) <= READ and case.name not in wrong
 
+
+READ = frozenset({*OPERATORS, *(("", op) for op in FUNCTIONS)})
+"""The domain and name of every operator that the importer reads."""
 
 _FEW = 3
 _SLOW = frozenset({"averagepool", "maxpool"})

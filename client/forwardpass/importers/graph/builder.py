@@ -51,6 +51,10 @@ class GraphBuilder:
         """Return whether a source is a group of inputs, or all of them."""
         return source in self._groups
 
+    def first_group(self) -> str:
+        """Return the group of inputs that was declared first."""
+        return next(source for source in self._widths if source in self._groups)
+
     def nodes_of(self, source: str) -> TensorRef:
         """Return all nodes of a layer or group, `(width,)`."""
         return TensorRef(sources=(source,), index=np.arange(self._widths[source]))

@@ -1,5 +1,6 @@
 """Elementwise operators of several tensors or constants."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -12,6 +13,7 @@ from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.constant_folding import folded, numbers_of
 from forwardpass.importers.onnx.elementwise import applied, pending
 from forwardpass.importers.onnx.graph_builder import columns_of
+from forwardpass.importers.onnx.lifting import all_lifted, lifted
 from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
 from forwardpass.importers.onnx.pending_functions import (
     IDENTITY,
@@ -21,13 +23,18 @@ from forwardpass.importers.onnx.pending_functions import (
     as_number,
     call,
     literal,
+    template,
 )
 from forwardpass.importers.onnx.reshaping import broadcast, joined
 from forwardpass.importers.onnx.values import Constant, GraphTensor
+from forwardpass.importers.onnx.whole_numbers import WHOLE, check_whole, wrapped
 from forwardpass.importers.unsupported import UnsupportedError
 
 _ARITHMETIC: Final[Mapping[str, str]] = MappingProxyType(
-    {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Pow": "**", "Max": "max", "Min": "min", "Sum": "+"}
+    {
+        **dict(zip(("Add", "Sub", "Mul", "Div", "Pow", "Sum"), ("+", "-", "*", "/", "**", "+"), strict=True)),
+        **dict(zip(("Max", "Min", "Mod", "FMod"), ("max", "min", "mod", "fmod"), strict=True)),
+    }
 )
 _COMPARISONS: Final[Mapping[str, str]] = MappingProxyType(
     {"Greater": ">", "GreaterOrEqual": ">=", "Less": "<", "LessOrEqual": "<=", "Equal": "=="}
@@ -46,6 +53,11 @@ def _binary(node: NodeContext) -> Result:
     return combined(node, node.op, node.value(0), node.value(1))
 
 
+def _mod(node: NodeContext) -> Result:
+    """`A mod B` with the sign of the divisor, or of the dividend as C's fmod has it."""
+    return combined(node, "FMod" if node.integer("fmod", 0) else "Mod", node.value(0), node.value(1))
+
+
 def _variadic(node: NodeContext) -> Result:
     """Combine any number of tensors; those that depend on the inputs by one layer."""
     values = [node.value(place) for place in range(len(node.inputs))]
@@ -53,7 +65,7 @@ def _variadic(node: NodeContext) -> Result:
     merge = {"Sum": "sum", "Mean": "mean", "Max": "max"}.get(node.op)
     if merge is not None and len(tensors) == len(values) > 2:
         for tensor in tensors:
-            _check_numbers(node.op, tensor)
+            _check_numbers(node, node.op, tensor)
         return _merged(node, merge, _fitting(node, tensors))
     op = "Sum" if node.op == "Mean" else node.op
     whole = reduce(lambda one, other: combined(node, op, one, other), values)
@@ -79,24 +91,33 @@ def combined(
         return _with_constant(node, op, other, numbers_of(one), left=True)
     if isinstance(other, Constant):
         return _with_constant(node, op, one, numbers_of(other), left=False)
-    _check_numbers(op, one)
-    _check_numbers(op, other)
+    _check_numbers(node, op, one)
+    _check_numbers(node, op, other)
     first, second = _fitting(node, [one, other])
+    return wrapped(node, op, _joined_tensors(node, op, first, second))
+
+
+def _joined_tensors(node: NodeContext, op: str, first: GraphTensor, second: GraphTensor) -> GraphTensor:
+    """Combine tensors of one shape."""
     if first.same_columns(second):
         x, y = first.pending or IDENTITY, second.pending or IDENTITY
         function = _function(op, x, y)
         if function.parts <= MAX_PARTS:
             return replace(first, pending=function, kind=_kind(op, first))
+    if op == "Div" and first.kind in WHOLE:
+        return _joined_by(node, "x / y", [first, second])
     return _BOTH[op](node, first, second) if op in _BOTH else _compared(node, op, first, second)
 
 
-def _check_numbers(op: str, tensor: GraphTensor) -> None:
+def _check_numbers(node: NodeContext, op: str, tensor: GraphTensor) -> None:
     if op not in _COMPARISONS and (tensor.kind == "bool") != (op in _LOGICAL):
         raise UnsupportedError(f"computes with {tensor.kind}, which has no such operator")
     if op in {*_ARITHMETIC, "Mean"} and tensor.kind not in FLOATS:
-        raise UnsupportedError(
-            f"computes in {tensor.kind}; networks compute in float32 or float64, cast to one of them"
-        )
+        if tensor.kind not in WHOLE:
+            raise UnsupportedError(
+                f"computes in {tensor.kind}; networks compute in float32 or float64, cast to one of them"
+            )
+        check_whole(node, op, tensor)
 
 
 def _kind(op: str, tensor: GraphTensor) -> str:
@@ -104,8 +125,14 @@ def _kind(op: str, tensor: GraphTensor) -> str:
 
 
 def _function(op: str, one: PendingFunction, other: PendingFunction) -> PendingFunction:
+    if op == "FMod":
+        return template(_FMOD, x=as_number(one), y=as_number(other))
     form = as_condition if op in {"And", "Or"} else as_number
     return call(_SYMBOLS[op], form(one), form(other))
+
+
+_FMOD: Final = "where(x < 0, -mod(abs(x), abs(y)), mod(abs(x), abs(y)))"
+"""The remainder with the sign of the dividend."""
 
 
 def fit(node: NodeContext, tensor: GraphTensor, array: Array) -> GraphTensor:
@@ -121,24 +148,37 @@ def fit(node: NodeContext, tensor: GraphTensor, array: Array) -> GraphTensor:
 
 def _with_constant(node: NodeContext, op: str, tensor: GraphTensor, array: Array, *, left: bool) -> GraphTensor:
     """Combine a tensor with a constant, which is the left or the right operand."""
-    _check_numbers(op, tensor)
+    return wrapped(node, op, _joined_constant(node, op, tensor, array, left=left))
+
+
+def _joined_constant(node: NodeContext, op: str, tensor: GraphTensor, array: Array, *, left: bool) -> GraphTensor:
+    _check_numbers(node, op, tensor)
     tensor = fit(node, tensor, array)
     numbers = columns_of(tensor, array).astype(tensor.kind)
+    if tensor.kind in WHOLE:
+        numbers = numbers.astype(np.float64)
     if not np.isfinite(numbers.astype(np.float64)).all():
         bound = {"Max": -np.inf, "Min": np.inf}.get(op)
         if (numbers == bound).all():
             return tensor
-        raise UnsupportedError("has a constant that is not finite")
-    if op == "Div" and not left and (numbers == 0).any():
+        return _with_lifted(node, op, tensor, array, left=left)
+    if op in {"Div", "Mod", "FMod"} and not left and (numbers == 0).any():
         raise UnsupportedError("divides by a constant that is 0")
     if not (numbers == numbers[:1]).all():
-        if op not in _COLUMNS and op not in _COMPARISONS:
-            raise UnsupportedError(f"joins each element with another constant, which no layer does by {op}")
+        whole = op == "Div" and tensor.kind in WHOLE
+        if whole or (op not in _COLUMNS and op not in _COMPARISONS):
+            return _with_lifted(node, op, tensor, array, left=left)
         return _with_column(node, op, tensor, numbers, left=left)
     constant = literal(float(numbers[0]), tensor.kind)
     return pending(
         node, tensor, lambda x: _function(op, constant, x) if left else _function(op, x, constant), _kind(op, tensor)
     )
+
+
+def _with_lifted(node: NodeContext, op: str, tensor: GraphTensor, array: Array, *, left: bool) -> GraphTensor:
+    """Combine a tensor with a constant as with another tensor."""
+    constant, tensor = _fitting(node, [lifted(node, array.astype(tensor.kind), tensor), tensor])
+    return _joined_tensors(node, op, constant, tensor) if left else _joined_tensors(node, op, tensor, constant)
 
 
 def _with_column(node: NodeContext, op: str, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:
@@ -243,6 +283,8 @@ _BOTH: Final[Mapping[str, Callable[[NodeContext, GraphTensor, GraphTensor], Grap
         "Max": lambda node, one, other: _merged(node, "max", [one, other]),
         "Min": lambda node, one, other: _minus(node, _merged(node, "max", [_minus(node, one), _minus(node, other)])),
         "And": lambda node, one, other: _merged(node, "multiply", [one, other]),
+        "Mod": lambda node, one, other: _joined_by(node, "mod(x, y)", [one, other]),
+        "FMod": lambda node, one, other: _joined_by(node, _FMOD, [one, other]),
         "Or": lambda node, one, other: _merged(node, "max", [one, other]),
         "Xor": lambda node, one, other: applied(node, _merged(node, "sum", [one, other]), "x == 1", kind="bool"),
     }
@@ -291,30 +333,38 @@ def _prelu(node: NodeContext) -> Result:
 
 
 def _where(node: NodeContext) -> Result:
-    """Select one of two by a condition; all depend on the same nodes, or are constants."""
+    """Select one of two by a condition."""
     values = [node.value(place) for place in range(3)]
     tensors = [value for value in values if isinstance(value, GraphTensor)]
     if not tensors:
         condition, one, other = (numbers_of(value) for value in values if isinstance(value, Constant))
+        node.graph.budget.claim_constant(math.prod(np.broadcast_shapes(condition.shape, one.shape, other.shape)))
         return Constant(array=np.where(condition, one, other))
-    if isinstance(values[0], Constant) and len(tensors) == 2:
-        return _chosen(node, numbers_of(values[0]), tensors)
-    sizes = np.broadcast_shapes(*(value.shape for value in values))
-    fitted = [broadcast(node, value, sizes) if isinstance(value, GraphTensor) else value for value in values]
+    if isinstance(values[0], Constant):
+        return _chosen(node, numbers_of(values[0]), all_lifted(node, values[1:]))
+    alone = [
+        value if isinstance(value, GraphTensor) or _is_only(value) else lifted(node, numbers_of(value), tensors[0])
+        for value in values
+    ]
+    sizes = np.broadcast_shapes(*(value.shape for value in alone))
+    fitted = [broadcast(node, value, sizes) if isinstance(value, GraphTensor) else value for value in alone]
     first = next(value for value in fitted if isinstance(value, GraphTensor))
     parts = []
     for value in fitted:
         if isinstance(value, Constant):
-            parts.append(literal(_only(numbers_of(value)), first.kind))
+            parts.append(literal(float(numbers_of(value).ravel()[0]), first.kind))
         elif value.same_columns(first):
             parts.append(value.pending or IDENTITY)
         else:
-            return _chosen_by(node, values)
+            return _chosen_by(node, alone)
     function = call("where", as_condition(parts[0]), as_number(parts[1]), as_number(parts[2]))
     if function.parts > MAX_PARTS:
         raise UnsupportedError("chooses between functions that are too long for one expression")
-    kind = next((value.kind for value in values[1:] if isinstance(value, GraphTensor)), values[1].kind)
-    return replace(first, pending=function, kind=kind)
+    return replace(first, pending=function, kind=_kind_of_choice(values))
+
+
+def _kind_of_choice(values: Sequence[Constant | GraphTensor]) -> str:
+    return next((value.kind for value in values[1:] if isinstance(value, GraphTensor)), values[1].kind)
 
 
 def _chosen_by(node: NodeContext, values: Sequence[Constant | GraphTensor]) -> GraphTensor:
@@ -323,12 +373,9 @@ def _chosen_by(node: NodeContext, values: Sequence[Constant | GraphTensor]) -> G
     letters = iter("xyz")
     words = []
     for value in values:
-        number = None if isinstance(value, GraphTensor) else _only(numbers_of(value))
+        number = None if isinstance(value, GraphTensor) else float(numbers_of(value).ravel()[0])
         words.append(next(letters) if number is None else repr(number).removesuffix(".0"))
-    if isinstance(values[0], Constant):
-        raise UnsupportedError("chooses by constants between a tensor and numbers that differ")
-    kind = next((value.kind for value in values[1:] if isinstance(value, GraphTensor)), values[1].kind)
-    return _joined_by(node, f"where({words[0]} != 0, {words[1]}, {words[2]})", tensors, kind)
+    return _joined_by(node, f"where({words[0]} != 0, {words[1]}, {words[2]})", tensors, _kind_of_choice(values))
 
 
 def _chosen(node: NodeContext, condition: Array, tensors: Sequence[GraphTensor]) -> GraphTensor:
@@ -340,19 +387,17 @@ def _chosen(node: NodeContext, condition: Array, tensors: Sequence[GraphTensor])
     return replace(both, index=np.where(condition, both.index[..., 0], both.index[..., 1]))
 
 
-def _only(array: Array) -> float:
-    numbers = array.astype(np.float64).ravel()
-    if not numbers.size or not (numbers == numbers[0]).all() or not np.isfinite(numbers[0]):
-        raise UnsupportedError(
-            "chooses constants that differ from element to element; only a single finite one can stand there"
-        )
-    return float(numbers[0])
+def _is_only(value: Constant) -> bool:
+    """Return whether a constant is one finite number, once or at every place."""
+    numbers = numbers_of(value).astype(np.float64).ravel()
+    return bool(numbers.size and (numbers == numbers[0]).all() and np.isfinite(numbers[0]))
 
 
 MERGING: Final[Mapping[str, NodeReader]] = MappingProxyType(
     {
         **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", *_COMPARISONS, *_LOGICAL), _binary),
         **dict.fromkeys(("Sum", "Mean", "Max", "Min"), _variadic),
+        "Mod": _mod,
         "Clip": _clip,
         "PRelu": _prelu,
         "Where": _where,

@@ -1,7 +1,7 @@
 """Constant folding: computes operators whose inputs are all constant."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -31,6 +31,11 @@ _FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "Max": np.maximum,
         "Min": np.minimum,
         "Sum": np.add,
+        "Mod": np.mod,
+        "FMod": np.fmod,
+        "Sign": np.sign,
+        "Cos": np.cos,
+        "Sin": np.sin,
         "Greater": np.greater,
         "GreaterOrEqual": np.greater_equal,
         "Less": np.less,
@@ -39,6 +44,16 @@ _FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "And": np.logical_and,
         "Or": np.logical_or,
         "Xor": np.logical_xor,
+    }
+)
+
+
+_REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "ReduceSum": np.add.reduce,
+        "ReduceProd": np.multiply.reduce,
+        "ReduceMax": np.maximum.reduce,
+        "ReduceMin": np.minimum.reduce,
     }
 )
 
@@ -69,6 +84,17 @@ def folded(graph: OnnxGraphBuilder, op: str, *arrays: Array) -> Constant:
     if result.dtype == bool:
         return Constant(array=result)
     return Constant(array=(np.trunc(result) if kind.kind in "iu" else result).astype(kind))  # division truncates
+
+
+def reduced_constant(op: str, array: Array, axes: Sequence[int], *, keep: bool) -> Constant:
+    """Reduce axes of a constant.
+
+    Raises:
+        UnsupportedError: The reduction is not supported, or there are no elements.
+    """
+    if op not in _REDUCTIONS or not array.size:
+        raise UnsupportedError("has constants alone to compute; let the exporter fold them, or onnx-simplifier")
+    return Constant(array=_REDUCTIONS[op](array, axis=tuple(axes), keepdims=keep, dtype=array.dtype))
 
 
 def numbers_of(value: Constant) -> Array:

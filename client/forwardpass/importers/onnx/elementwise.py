@@ -206,7 +206,10 @@ _SOFTMAX: Final = MappingProxyType({"Softmax": "softmax", "LogSoftmax": "log_sof
 
 
 def _cast(node: NodeContext) -> Result:
-    kind = kind_of(node.integer("to", 0))
+    return _cast_to(node, kind_of(node.integer("to", 0)))
+
+
+def _cast_to(node: NodeContext, kind: str) -> Result:
     value = node.value(0)
     if isinstance(value, Constant):
         if value.array.dtype == object:
@@ -237,7 +240,21 @@ def _holds(kind: str, other: str) -> bool:
     return kind in {"int32", "int64"} or (kind[:1] != "f" and np.can_cast(other, kind))
 
 
+def _cast_like(node: NodeContext) -> Result:
+    like = node.value(1)
+    if node.graph.bfloat16 and like.kind == "float32" and isinstance(like, Constant):
+        raise UnsupportedError("casts to what may be bfloat16, which changes values; leave it out")
+    return _cast_to(node, like.kind)
+
+
 ELEMENTWISE: Final[Mapping[str, NodeReader]] = MappingProxyType(
-    {**dict.fromkeys(_UNARY, _unary), "Not": _not, "Gelu": _gelu, **dict.fromkeys(_SOFTMAX, _softmax), "Cast": _cast}
+    {
+        **dict.fromkeys(_UNARY, _unary),
+        **dict.fromkeys(_SOFTMAX, _softmax),
+        "Not": _not,
+        "Gelu": _gelu,
+        "Cast": _cast,
+        "CastLike": _cast_like,
+    }
 )
 """The reader of each operator of one tensor."""

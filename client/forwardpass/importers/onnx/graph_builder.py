@@ -1,8 +1,9 @@
 """The builder of layers for ONNX graphs, whose tensors may have a function that is not computed yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,6 +29,8 @@ class OnnxGraphBuilder(GraphBuilder):
         missing: Whether a node fills in missing values.
         classes: The labels of the classes, or empty.
         texts: The texts that nodes know of the inputs.
+        whole_bits: The bits of the widest whole numbers that nodes compute with.
+        bfloat16: Whether a constant was widened from bfloat16.
         fixed_rows: The size of the first axis in the file, where it is that of the rows, or None.
     """
 
@@ -41,6 +44,10 @@ class OnnxGraphBuilder(GraphBuilder):
         self.classes: tuple[str, ...] = ()
         self.fixed_rows: int | None = None
         self.texts = KnownTexts()
+        self.whole_bits = 0
+        self.bfloat16 = False
+        self._numbers_by_bits: dict[int, tuple[str, int]] = {}
+        self._zeros: str | None = None
         self._max_layers = 4 * limits.max_layers  # fusion leaves fewer
         self._computed: dict[tuple[object, ...], str] = {}
 
@@ -86,6 +93,42 @@ class OnnxGraphBuilder(GraphBuilder):
         """Return all nodes of a layer as a tensor of the shape of another one."""
         return self.nodes(name, tensor.shape, tensor.row_axis, kind or tensor.kind)
 
+    def constants(self, numbers: Array, row_axis: int | None, kind: str) -> GraphTensor:
+        """Return numbers that are the same for every row, as nodes of layers; each number is one node.
+
+        Args:
+            numbers: The numbers, `(...)`, with 1 for the axis of the rows.
+            row_axis: The axis of the rows, or None.
+            kind: The element type.
+        """
+        self.budget.claim_elements(numbers.size)
+        bits, places = np.unique(numbers.astype(np.float64).ravel().view(np.int64), return_inverse=True)
+        new = [number for number in bits.tolist() if number not in self._numbers_by_bits]
+        values = np.array(new, np.int64).view(np.float64)
+        for is_alike, expression in _NOT_FINITE.items():
+            if (alike := is_alike(values)).any():
+                name = self._add("constant", [self._zero()], "", 1, {**PASS, "activation": {"expression": expression}})
+                self._numbers_by_bits.update({new[place]: (name, 0) for place in np.flatnonzero(alike).tolist()})
+        finite = np.flatnonzero(np.isfinite(values))
+        if finite.size:
+            table = values[finite][None]
+            name = self._add("constant", [self._zero()], "", finite.size, {"kind": "embedding", "table": table})
+            self._numbers_by_bits.update({new[place]: (name, node) for node, place in enumerate(finite.tolist())})
+        nodes = [self._numbers_by_bits[number] for number in bits.tolist()]
+        sources = tuple(dict.fromkeys(source for source, _ in nodes))
+        starts = dict(zip(sources, self._starts(sources), strict=True))
+        index = np.array([starts[source] + node for source, node in nodes])[places].reshape(numbers.shape)
+        return GraphTensor(sources=sources, index=index, row_axis=row_axis, kind=kind)
+
+    def _zero(self) -> str:
+        """Return a layer of one node that is 0 for every row."""
+        if self._zeros is None:
+            first = replace(self.nodes_of(self.first_group()), index=np.zeros(1, np.intp))
+            self._zeros = self.add_layer(
+                "zero", first, 1, kind="lookup", keys=[0.0], values=[0.0], default=0.0
+            ).sources[0]
+        return self._zeros
+
     def materialize(self, tensor: Ref, hint: str) -> Ref:
         """Return a tensor as all nodes of one layer, with nothing pending; a layer is added if need be."""
         if not isinstance(tensor, GraphTensor):
@@ -125,6 +168,12 @@ class OnnxGraphBuilder(GraphBuilder):
             raise UnsupportedError(f"needs one layer more than the {len(self.layers):,} before it, which are too many")
         self.budget.claim_elements(width)
         return super()._add(hint, sources, merge, width, document)
+
+
+_NOT_FINITE: Final[Mapping[Callable[[Array], Array], str]] = MappingProxyType(
+    {np.isneginf: "log(x)", np.isposinf: "-log(x)", np.isnan: "log(x - 1)"}
+)
+"""The expression of 0 for each number that no spec holds."""
 
 
 def with_pending(tensor: GraphTensor, function: PendingFunction, kind: str = "") -> GraphTensor:

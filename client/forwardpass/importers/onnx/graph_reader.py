@@ -9,11 +9,12 @@ import numpy as np
 
 from forwardpass.errors import Fault
 from forwardpass.importers.graph import PASS
-from forwardpass.importers.graph.passes.fusion import fuse
+from forwardpass.importers.graph.passes import fuse, without_unread
 from forwardpass.importers.input_constraints import Category
-from forwardpass.importers.onnx.arrays import kind_of, to_array
+from forwardpass.importers.onnx.arrays import BFLOAT16, kind_of, to_array
 from forwardpass.importers.onnx.attributes import attributes_of
 from forwardpass.importers.onnx.constant_folding import numbers_of
+from forwardpass.importers.onnx.function_bodies import FUNCTIONS, body_of
 from forwardpass.importers.onnx.graph_builder import OnnxGraphBuilder
 from forwardpass.importers.onnx.labels import label_of
 from forwardpass.importers.onnx.ml_operators import LABELS
@@ -25,6 +26,7 @@ from forwardpass.importers.onnx.values import Constant, GraphTensor, Label, Valu
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
 
 _MAX_FAULTS: Final = 10
+_FLOAT32_BITS: Final = 24
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """The errors of a node with too few inputs, or attributes of another type or length than its operator."""
 
@@ -133,13 +135,14 @@ class _GraphReader:
         used = self._used_tensors()
         for place, node in self._nodes:
             if used.intersection(node.output):
-                self._node(f"graph.node[{place}]", node, used)
+                self._node(f"graph.node[{place}]", node, used, self._versions)
         self._check()
         outputs = list(self._outputs())
         self._check()
         dtype = self._dtype(inputs)
         self._check()
-        layers = fuse(self._graph.layers, {name for name, _, _ in outputs})
+        names = {name for name, _, _ in outputs}
+        layers = fuse(without_unread(self._graph.layers, names), names)
         self._check_read(inputs, layers)
         starts = dict(zip((one.group for one in inputs), np.cumsum([0, *(one.width for one in inputs)]), strict=False))
         return Graph(
@@ -285,15 +288,14 @@ class _GraphReader:
                 used.update(reads_of(node))
         return used
 
-    def _node(self, place: str, node: Any, used: set[str]) -> None:
+    def _node(self, place: str, node: Any, used: set[str], versions: Mapping[str, int]) -> None:
         path = f"{place} ({node.name or node.op_type})"
         for name in node.output:
             if name and name in self._values:
                 self._fault(path, f"{node.op_type} makes {name!r}, which was there before")
         try:
             inputs = [self._find(name) if name else None for name in node.input]
-            is_branch = node.op_type == "If" and isinstance(inputs[0] if inputs else None, Constant)
-            results: Any = self._branch(path, node, inputs[0]) if is_branch else self._read(node, inputs, used)
+            results = self._results(path, node, inputs, used, versions)
         except _Unknown:
             results = None
         except UnsupportedError as error:
@@ -307,7 +309,31 @@ class _GraphReader:
         for name, value in zip(node.output, made, strict=False):
             self._values[name] = replace(value, name=name) if isinstance(value, GraphTensor) else value
 
-    def _branch(self, path: str, node: Any, condition: Any) -> tuple[Value, ...]:
+    def _results(
+        self, path: str, node: Any, inputs: Sequence[Value | None], used: set[str], versions: Mapping[str, int]
+    ) -> Any:
+        """Return the outputs of a node, by its reader or by the nodes that it stands for."""
+        if node.op_type == "If" and isinstance(inputs[0] if inputs else None, Constant):
+            return self._branch(path, node, inputs[0], versions)
+        if node.op_type in FUNCTIONS and _DOMAINS.get(node.domain, node.domain) == "" and "" in versions:
+            return self._body(path, node, inputs, used, versions)
+        return self._read(node, inputs, used, versions)
+
+    def _body(
+        self, path: str, node: Any, inputs: Sequence[Value | None], used: set[str], versions: Mapping[str, int]
+    ) -> tuple[Value | None, ...]:
+        """Read the nodes of an operator's body."""
+        body = body_of(node, versions[""], inputs)
+        read = used.intersection(node.output)
+        for inner in reversed(body.nodes):
+            if read.intersection(inner.output):
+                read.update(reads_of(inner))
+        for place, inner in enumerate(body.nodes):
+            if read.intersection(inner.output):
+                self._node(f"{path}.body[{place}]", inner, read, body.versions)
+        return tuple(self._find(name) if name in read else None for name in node.output)
+
+    def _branch(self, path: str, node: Any, condition: Any, versions: Mapping[str, int]) -> tuple[Value, ...]:
         """Read the nodes of the branch that a constant condition decides for."""
         name = "then_branch" if bool(np.ravel(numbers_of(condition))[0]) else "else_branch"
         branch = next(attribute.g for attribute in node.attribute if attribute.name == name)
@@ -321,7 +347,7 @@ class _GraphReader:
                 used.update(reads_of(inner))
         for place, inner in nodes:
             if used.intersection(inner.output):
-                self._node(f"{path}.{name}.node[{place}]", inner, used)
+                self._node(f"{path}.{name}.node[{place}]", inner, used, versions)
         return tuple(self._find(output.name) for output in branch.output)
 
     def _find(self, name: str) -> Value:
@@ -336,16 +362,17 @@ class _GraphReader:
             raise UnsupportedError(f"reads {name!r}{later if name in self._makers else ', which nothing makes'}")
         try:
             value = Constant(array=to_array(self._initializers[name]))
+            self._graph.bfloat16 |= self._initializers[name].data_type == BFLOAT16
         except UnsupportedError as error:
             raise UnsupportedError(f"reads the initializer {name!r}, which {error}") from None
         self._graph.budget.allow_constant(value.array.size)
         self._values[name] = value
         return value
 
-    def _read(self, node: Any, inputs: Sequence[Value | None], used: set[str]) -> Any:
+    def _read(self, node: Any, inputs: Sequence[Value | None], used: set[str], versions: Mapping[str, int]) -> Any:
         domain = _DOMAINS.get(node.domain, node.domain)
         reader = OPERATORS.get((domain, node.op_type))
-        if reader is None or domain not in self._versions:
+        if reader is None or domain not in versions:
             own = "is a function of the model's own; put its nodes in its place, by onnx.inliner.inline_local_functions"
             raise UnsupportedError(
                 own if (node.domain, node.op_type) in self._own else REASONS.get(node.op_type, NOT_READ)
@@ -356,7 +383,7 @@ class _GraphReader:
             raise UnsupportedError("computes with texts; encode them as numbers before they are sent")
         step = NodeContext(
             op=node.op_type,
-            version=self._versions[domain],
+            version=versions[domain],
             hint=next((name for name in node.output if name), node.op_type),
             inputs=tuple(inputs),
             reads=tuple(node.input),
@@ -365,6 +392,7 @@ class _GraphReader:
             attributes=attributes_of(node),
             graph=self._graph,
         )
+        self._graph.bfloat16 |= any(attribute.t.data_type == BFLOAT16 for attribute in node.attribute)
         results = reader(step)
         made = results if isinstance(results, tuple) else (results,)
         if node.op_type not in MOVING:
@@ -412,10 +440,18 @@ class _GraphReader:
         return str(maker.input[0]) if maker is not None and maker.op_type == "ZipMap" else name
 
     def _dtype(self, inputs: Sequence[GraphInput]) -> str:
-        kinds = self._graph.kinds or {one.kind for one in inputs} & {"float32", "float64"} or {"float32"}
+        bits = self._graph.whole_bits
+        whole = {"float32" if bits <= _FLOAT32_BITS else "float64"}
+        kinds = self._graph.kinds or {one.kind for one in inputs} & {"float32", "float64"} or whole
         if len(kinds) > 1:
             self._fault("graph", "computes in float32 and float64; a network has one dtype, export the model in one")
         dtype = "float64" if kinds == {"float64"} else "float32"
+        if dtype == "float32" and bits > _FLOAT32_BITS:
+            self._fault(
+                "graph",
+                f"computes in float32, and with whole numbers of {bits} bits, of which float32 holds "
+                f"{_FLOAT32_BITS}; cast them to float32 before they are computed with",
+            )
         if dtype == "float64" and self._graph.narrowed:
             self._fault("graph", "computes in float64 what was cast to float32 before; leave the cast out")
         return dtype

@@ -25,7 +25,7 @@ OPERATORS: Final[Mapping[tuple[str, str], NodeReader]] = MappingProxyType(
 )
 """The reader of each operator, by its domain and name."""
 
-MOVING: Final = frozenset({*STRUCTURE, *QUANTIZATION, "Cast", "ZipMap", "ArgMax", "LabelEncoder"})
+MOVING: Final = frozenset({*STRUCTURE, *QUANTIZATION, "Cast", "CastLike", "ZipMap", "ArgMax", "LabelEncoder"})
 """Operators that compute no numbers, so that their element types do not count."""
 
 _TREES: Final = "is made of trees, which are no layers of a network; use an MLP instead"
@@ -37,7 +37,6 @@ _TRANSPOSED: Final = (
     "is a transposed convolution, which no layer is; use a Conv of more filters, Reshape and Transpose instead "
     "(a sub-pixel convolution)"
 )
-_STEPS: Final = "has no value that layers compute; leave it out, and do it before the rows are sent"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -51,8 +50,6 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), _FLOW),
         **dict.fromkeys(("DeformConv", "Resize", "Upsample", "GridSample", "RoiAlign"), _IMAGES),
         "ConvTranspose": _TRANSPOSED,
-        "Mod": _STEPS,
-        "Attention": "multiplies tensors that all depend on the row's sequence; a network's rows have no sequence",
         **dict.fromkeys(("SVMClassifier", "SVMRegressor"), _VECTORS),
         "TopK": "sorts elements, which no layer does; sort the outputs in the client",
         **dict.fromkeys(("RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"), "is random; a network is not"),

@@ -10,11 +10,13 @@ import numpy as np
 
 from forwardpass.importers.graph.convolution import conv_layer
 from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.constant_folding import numbers_of, reduced_constant
 from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result, front
 from forwardpass.importers.onnx.reductions import pooled, reduced
 from forwardpass.importers.onnx.reshaping import joined
-from forwardpass.importers.onnx.values import GraphTensor
+from forwardpass.importers.onnx.values import Constant, GraphTensor
+from forwardpass.importers.onnx.whole_numbers import WHOLE, check_whole, wrapped
 from forwardpass.importers.unsupported import UnsupportedError
 
 
@@ -42,15 +44,31 @@ _REDUCTIONS: Final[Mapping[str, _Reduction]] = MappingProxyType(
 
 
 def _reduce(node: NodeContext) -> Result:
-    tensor, known = node.float_tensor(0), _REDUCTIONS[node.op]
+    value, known = node.value(0), _REDUCTIONS[node.op]
     given = node.integers("axes", 1)
-    if not given and node.integer("noop_with_empty_axes", 0):
+    empty = not given and bool(node.integer("noop_with_empty_axes", 0))
+    axes = [] if empty else sorted({front(axis, len(value.shape)) for axis in given or range(len(value.shape))})
+    if isinstance(value, Constant):
+        return reduced_constant(node.op, numbers_of(value), axes, keep=bool(node.integer("keepdims", 1)))
+    tensor = _reducible(node, axes)
+    if empty:
         return tensor if not known.each else applied(node, tensor, known.each)
-    axes = sorted({front(axis, len(tensor.shape)) for axis in given or range(len(tensor.shape))})
     if known.each:
         tensor = applied(node, tensor, known.each)
     whole = reduced(node, tensor, axes, known.reduce, keep=bool(node.integer("keepdims", 1)))
-    return applied(node, whole, known.last) if known.last else whole
+    return applied(node, whole, known.last) if known.last else wrapped(node, node.op, whole)
+
+
+def _reducible(node: NodeContext, axes: Sequence[int]) -> GraphTensor:
+    """Return an input of floats, or of whole numbers or booleans where the reduction is exact."""
+    tensor = node.tensor(0)
+    terms = math.prod(tensor.shape[axis] for axis in axes)
+    if tensor.kind == "bool" and node.op in {"ReduceMax", "ReduceMin"}:
+        return tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint)
+    if tensor.kind in WHOLE:
+        check_whole(node, node.op, tensor, terms)
+        return tensor
+    return node.float_tensor(0)
 
 
 def _global(node: NodeContext) -> Result:

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.constant_folding import numbers_of
+from forwardpass.importers.onnx.lifting import all_lifted, padded
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result, front, not_rows
 from forwardpass.importers.onnx.values import ROWS, Constant, GraphTensor, Value
 from forwardpass.importers.unsupported import UnsupportedError
@@ -167,6 +169,9 @@ def _expand(node: NodeContext) -> Result:
     value = node.value(0)
     rows, rank = _rows(value), len(value.shape)
     sizes = node.sizes(1)
+    if isinstance(value, Constant) and ROWS in sizes:
+        value, rank = _for_each_row(node, value, sizes), max(rank, len(sizes))
+        rows = value.row_axis
     shape = (1,) * (len(sizes) - rank) + value.shape
     place = None if rows is None else rows + len(shape) - rank
     sizes = [1] * (len(shape) - len(sizes)) + sizes
@@ -175,6 +180,16 @@ def _expand(node: NodeContext) -> Result:
     if place is not None and sizes[place] is not ROWS and sizes[place] != 1:
         raise UnsupportedError(f"gives the rows the size {sizes[place]}; export the model for any number of rows")
     return broadcast(node, value, [1 if size is ROWS else size for size in sizes])
+
+
+def _for_each_row(node: NodeContext, value: Constant, sizes: Sequence[Any]) -> GraphTensor:
+    """Return a constant as a tensor that is the same for every row."""
+    array = numbers_of(value)
+    array = array.reshape((1,) * (len(sizes) - array.ndim) + array.shape)
+    place = array.ndim - len(sizes) + list(sizes).index(ROWS)
+    if list(sizes).count(ROWS) > 1 or array.shape[place] != 1:
+        raise UnsupportedError(f"repeats {_said(value)} to {list(sizes)}, which do not fit")
+    return node.graph.constants(array, place, str(array.dtype))
 
 
 def broadcast(node: NodeContext, value: Constant | GraphTensor, sizes: Sequence[int]) -> Constant | GraphTensor:
@@ -205,7 +220,12 @@ def _concat(node: NodeContext) -> Result:
     if all(isinstance(value, Constant) for value in values):
         _claim(node, values[0], [sum(math.prod(value.shape) for value in values)])
         return Constant(array=np.concatenate([value.array for value in values if isinstance(value, Constant)], axis))
-    return joined(node, [node.tensor(place) for place in range(len(values))], axis)
+    tensors = [value for value in values if isinstance(value, GraphTensor)]
+    if len(tensors) < len(values) and tensors[0].row_axis is not None:
+        raise UnsupportedError(
+            "puts a constant beside a tensor of any number of rows; repeat it for each row by Expand"
+        )
+    return joined(node, all_lifted(node, values), axis)
 
 
 def joined(node: NodeContext, tensors: Sequence[GraphTensor], axis: int) -> GraphTensor:
@@ -295,9 +315,7 @@ def _embedded(node: NodeContext, table: Array, categories: GraphTensor, axis: in
 def _pad(node: NodeContext) -> Result:
     value = node.value(0)
     mode = node.attributes.get("mode", b"constant").decode()
-    if mode == "constant":
-        raise UnsupportedError("fills up with a constant; pad the inputs before they are sent")
-    pads = node.integers("pads", 1) or []
+    pads = node.integers("pads", 1) or node.attributes.get("paddings", [])
     axes = node.integers("axes", 3) or list(range(len(value.shape)))
     widths = [(0, 0)] * len(value.shape)
     for axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
@@ -306,7 +324,12 @@ def _pad(node: NodeContext) -> Result:
         if before or after:
             widths[not_rows(value, front(axis, len(widths)))] = (before, after)
     _claim(node, value, [size + sum(pad) for size, pad in zip(value.shape, widths, strict=True)])
-    return _moved(node, value, lambda array: np.pad(array, widths, mode=mode), _rows(value))
+    if mode != "constant":
+        return _moved(node, value, lambda array: np.pad(array, widths, mode=mode), _rows(value))
+    filling = node.constant(2) if node.has(2) else np.array(node.number("value", 0.0))
+    if isinstance(value, Constant):
+        return Constant(array=np.pad(numbers_of(value), widths, constant_values=filling.ravel()[0]))
+    return padded(node, value, widths, filling)
 
 
 def _constant(node: NodeContext) -> Result:
@@ -320,9 +343,10 @@ def _constant(node: NodeContext) -> Result:
 
 def _constant_of_shape(node: NodeContext) -> Result:
     sizes = node.sizes(0)
-    if ROWS in sizes:
-        raise UnsupportedError("makes a constant for each row")
     filling = node.attributes.get("value", np.zeros(1, np.float32))
+    if ROWS in sizes:
+        one = _for_each_row(node, Constant(array=filling.reshape(1)), sizes)
+        return broadcast(node, one, [1 if size is ROWS else size for size in sizes])
     _claim(node, Constant(array=filling), sizes)
     return Constant(array=np.full(sizes, filling.ravel()[0]))
 

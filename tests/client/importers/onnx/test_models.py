@@ -303,7 +303,16 @@ UNSUPPORTED: dict[str, tuple[Any, str, str]] = {
         "use a Conv of more filters, Reshape and Transpose instead",
     ),
     "a convolution of rows": ([node("Conv", "x w", "y")], "graph.node[0] (Conv)", "needs its rows as axis 0"),
-    "a remainder": ([node("Mod", "x x", "y")], "graph.node[0] (Mod)", "do it before the rows are sent"),
+    "a remainder of 0": (
+        [node("Mod", "x none", "y", fmod=1)],
+        "graph.node[0] (Mod)",
+        "divides by a constant that is 0",
+    ),
+    "a constant row": (
+        [node("Concat", "row x", "y", axis=1)],
+        "graph.node[0] (Concat)",
+        "repeat it for each row by Expand",
+    ),
     "quantized values": (
         [
             node("QuantizeLinear", "x half", "q"),
@@ -336,6 +345,7 @@ def test_an_unsupported_graph_is_rejected(nodes: list[Any], path: str, words: st
         nodes,
         constant("w", np.ones((1, 1, 1), np.float32)),
         constant("eight", np.array([8])),
+        constant("row", np.ones((1, 4), np.float32)),
         constant("half", np.float32(0.5)),
         constant("yes", np.array(True)),
         constant("none", np.float32(0)),

@@ -4,6 +4,6 @@
 """
 
 from forwardpass.importers.graph.passes.fusion import fuse
-from forwardpass.importers.graph.passes.pass_through import simplify
+from forwardpass.importers.graph.passes.pass_through import simplify, without_unread
 
-__all__ = ["fuse", "simplify"]
+__all__ = ["fuse", "simplify", "without_unread"]

@@ -1,6 +1,6 @@
 """Removes layers that nothing reads, and layers that only pass on what they read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from forwardpass.importers.graph.builder import PASS
@@ -42,6 +42,12 @@ def simplify(layers: Sequence[Mapping[str, Any]], outputs: Sequence[str]) -> tup
     return list(kept.values()), [renamed.get(name, name) for name in outputs]
 
 
+def without_unread(layers: Sequence[Mapping[str, Any]], outputs: Collection[str]) -> list[Mapping[str, Any]]:
+    """Return the layers that lead to an output."""
+    readers = _count_readers(layers, outputs)
+    return [layer for layer in layers if layer["name"] in readers]
+
+
 def _read_through(layer: dict[str, Any], first: Mapping[str, Any], kept: dict[str, dict[str, Any]]) -> None:
     """Let a layer read the sources of its first source, where that one only merges."""
     inner, outer = first.get("merge"), layer.get("merge")
@@ -59,7 +65,7 @@ def passes_on(layer: Mapping[str, Any]) -> bool:
     return layer.get("kind") == PASS["kind"] and "scale" not in layer and "shift" not in layer
 
 
-def _count_readers(layers: Sequence[Mapping[str, Any]], outputs: Sequence[str]) -> dict[str, int]:
+def _count_readers(layers: Sequence[Mapping[str, Any]], outputs: Collection[str]) -> dict[str, int]:
     """Count the readers of each layer that leads to an output; an output counts as one more reader."""
     readers: dict[str, int] = {}
     for name in outputs:
