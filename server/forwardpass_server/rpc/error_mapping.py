@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 from forwardpass.errors import ForwardpassError
@@ -19,6 +19,12 @@ from forwardpass_server.rpc.status import CODES, MappedError, map_error
 log = logging.getLogger(__name__)
 
 STATUS_TRAILER: Final = "grpc-status-details-bin"
+NO_RETRY_TRAILER: Final = ("x-envoy-ratelimited", "true")
+"""Tells Envoy, and meshes that are made of it, not to repeat a call although its status is UNAVAILABLE:
+https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-ratelimited"""
+OVERLOADED: Final = "OVERLOADED"
+
+Trailers: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +43,12 @@ class PreparedError:
     reason: str
     details: bytes
 
-    def trailers(self, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
+    def trailers(self, request_id: str) -> Trailers:
         """Return the trailing metadata of a call."""
         # One serialized message after another is both merged, so this adds an element to `details`:
         # https://protobuf.dev/programming-guides/encoding/#last-one-wins
         status = self.details + _request_info_prefix(len(request_id)) + request_id.encode()
-        return (STATUS_TRAILER, status), (REQUEST_ID, request_id)
+        return _trailers(self.reason, status, request_id)
 
 
 class ErrorMapper:
@@ -64,11 +70,7 @@ class ErrorMapper:
     async def abort(self, context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str) -> None:
         """End a call with an error and all its details."""
         mapped = self.map(error, request_id)
-        await context.abort(
-            mapped.code,
-            mapped.status.message,
-            ((STATUS_TRAILER, mapped.status.SerializeToString()), (REQUEST_ID, request_id)),
-        )
+        await context.abort(mapped.code, mapped.status.message, trailers_of(mapped, request_id))
 
     def prepare(self, error: ForwardpassError) -> PreparedError:
         """Serialize an error that many calls are going to end with."""
@@ -94,6 +96,18 @@ class ErrorMapper:
         """Return how many errors there were of each reason, those with 0 included."""
         with self._lock:
             return dict(self._counts)
+
+
+def trailers_of(mapped: MappedError, request_id: str) -> Trailers:
+    """Return the trailing metadata of a call that ends with an error."""
+    return _trailers(mapped.reason, mapped.status.SerializeToString(), request_id)
+
+
+def _trailers(reason: str, status: bytes, request_id: str) -> Trailers:
+    trailers = (STATUS_TRAILER, status), (REQUEST_ID, request_id)
+    # A proxy that repeats these at once multiplies the load; callers repeat them after the time in `RetryInfo`. What a
+    # server says that stops or lacks its database is true of this server only, so a proxy may try another one.
+    return (*trailers, NO_RETRY_TRAILER) if reason == OVERLOADED else trailers
 
 
 @lru_cache(maxsize=256)

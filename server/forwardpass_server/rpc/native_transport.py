@@ -15,8 +15,8 @@ from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.memory import COUNTED_BYTES, MemoryWatch, Unsent
 from forwardpass_server.rpc.auth import Guard
-from forwardpass_server.rpc.context import REQUEST_ID, read_metadata
-from forwardpass_server.rpc.error_mapping import STATUS_TRAILER, ErrorMapper
+from forwardpass_server.rpc.context import read_metadata
+from forwardpass_server.rpc.error_mapping import ErrorMapper, trailers_of
 from forwardpass_server.rpc.interceptors import InFlight, too_large
 from forwardpass_server.rpc.listening import UNIX
 from forwardpass_server.rpc.receiving import address_of
@@ -303,8 +303,7 @@ class NativeTransport:
     def _reject(self, number: int, details: Details, error: Exception) -> None:
         request_id, token = read_metadata(details[0])
         mapped = self._error_mapper.map(self._guard.without_names(error, token), request_id)
-        trailers = [(STATUS_TRAILER, mapped.status.SerializeToString()), (REQUEST_ID, request_id)]
-        self._front.fail(number, mapped.code.value[0], mapped.status.message, trailers)
+        self._front.fail(number, mapped.code.value[0], mapped.status.message, [*trailers_of(mapped, request_id)])
 
 
 def _own_probe() -> str:

@@ -32,13 +32,15 @@ class Refuser(grpc.GenericRpcHandler):
 
     Attributes:
         code: With which status.
+        trailers: With which trailing metadata.
         seen: What it refused.
         hold: While it is not set, calls get no response at all.
         port: Where it listens.
     """
 
-    def __init__(self, code: grpc.StatusCode) -> None:
+    def __init__(self, code: grpc.StatusCode, *trailers: tuple[str, str]) -> None:
         self.code = code
+        self.trailers = trailers
         self.seen: list[Seen] = []
         self.hold = threading.Event()
         self.hold.set()
@@ -56,6 +58,7 @@ class Refuser(grpc.GenericRpcHandler):
             metadata = {str(key): str(value) for key, value in context.invocation_metadata()}
             self.seen.append(Seen(method=method, seconds=context.time_remaining(), metadata=metadata))
             self.hold.wait(60)
+            context.set_trailing_metadata(self.trailers)
             context.abort(self.code, "refused by the test")
 
         return grpc.stream_stream_rpc_method_handler(refuse)

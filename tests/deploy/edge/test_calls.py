@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 import yaml
 from forwardpass import Client, errors, spec
+from forwardpass.v1.prediction_service_pb2 import PredictRequest
+from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
 from forwardpass_server.oip.v2 import inference_pb2
+from forwardpass_server.rpc.error_mapping import NO_RETRY_TRAILER
 from forwardpass_server.settings import Settings
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
@@ -104,6 +107,36 @@ def test_only_what_may_be_repeated_is_tried_again(before_refuser: Callable[[Refu
     attempts = Counter(seen.method for seen in refuser.seen)
     name = code.name.lower()
     assert attempts == {path_of(method): 4 if name in tried_again_for(method) else 1 for method in METHODS}
+
+
+def test_rejections_by_admission_are_not_tried_again(before_refuser: Callable[[Refuser], Edge]) -> None:
+    with Refuser(Code.UNAVAILABLE, NO_RETRY_TRAILER) as refuser:
+        edge = before_refuser(refuser)
+        with grpc.insecure_channel(edge.address) as channel:
+            for method in METHODS:
+                with pytest.raises(grpc.RpcError) as error:
+                    stub(channel, method)(b"", timeout=60)
+                assert error.value.code() is Code.UNAVAILABLE, path_of(method)
+        assert ask(edge.address, "/v1/networks").status == 503
+    attempts = Counter(seen.method for seen in refuser.seen)
+    assert attempts == Counter(map(path_of, METHODS)) + Counter({f"{NETWORKS}ListNetworks": 1})
+
+
+def test_a_full_server_is_not_asked_again(start_before: Callable[..., Edge], tmp_path: Path, engine: str) -> None:
+    with Fleet(tmp_path, "--engine", engine, "--max-in-flight=1") as fleet:
+        fleet.add(1)
+        edge = start_before(fleet)
+        slow = network_spec([[1.0] * 10] * 2_000)
+        slow.layers.append(network_spec([[1.0] * 2_000]).layers[0])
+        tensor = Tensor(shape=[20_000, 10], data=bytes(20_000 * 80), dtype=DATA_TYPE_FLOAT64)
+        request = PredictRequest(network="slow", tensor=tensor).SerializeToString()
+        with grpc.insecure_channel(edge.address) as channel:
+            register(channel, "slow", slow)
+            predict: Any = channel.unary_unary(f"{PREDICTIONS}Predict")
+            calls = [predict.future(request, timeout=120) for _ in range(8)]
+            codes = Counter(each.code() for each in calls)
+        assert set(codes) == {Code.OK, Code.UNAVAILABLE}
+        assert edge.count("cluster.server.upstream_rq_retry") == 0
 
 
 def test_the_deadline_goes_on_to_the_server(before_refuser: Callable[[Refuser], Edge]) -> None:

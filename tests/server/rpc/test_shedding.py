@@ -28,6 +28,7 @@ from forwardpass_server.rpc import (
     handlers,
     prediction_service,
 )
+from forwardpass_server.rpc.error_mapping import NO_RETRY_TRAILER
 from forwardpass_server.rpc.native_transport import open_front
 from forwardpass_server.rpc.tokens_file import Token
 from forwardpass_server.serving import PREDICT, BatchingPolicy, Dispatcher, shedding
@@ -151,6 +152,8 @@ async def test_a_flood_is_rejected_unread(engine: str, dispatcher: Dispatcher) -
             assert decoded.details["RequestInfo"].request_id == f"call-{number}"
             delay = decoded.details["RetryInfo"].retry_delay.ToTimedelta().total_seconds()
             assert 0 < delay <= MAX_RETRY_SECONDS
+            # Proxies do not repeat it, whether it was read or not.
+            assert decoded.trailers["x-envoy-ratelimited"] == "true"
 
 
 async def test_tokens_have_floods_of_their_own(engine: str, dispatcher: Dispatcher) -> None:
@@ -180,7 +183,8 @@ def test_a_prepared_error_is_the_same_but_for_the_order_of_its_details(length: i
     error = OverloadedError("wait", retry_after=0.7, setting="some")
     mapper, request_id = ErrorMapper(), "x" * length
     prepared, mapped = mapper.prepare(error), mapper.map(error, request_id)
-    (_, serialized), (_, echoed) = prepared.trailers(request_id)
+    (_, serialized), (_, echoed), no_retry = prepared.trailers(request_id)
+    assert no_retry == NO_RETRY_TRAILER
     assert isinstance(serialized, bytes)
     status = Status.FromString(serialized)
     assert (status.code, status.message) == (mapped.status.code, mapped.status.message)
