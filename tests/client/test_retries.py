@@ -78,8 +78,8 @@ class TestRestart:
         restart(fake, self.SECONDS)
         assert client.set_alias(NAME, "stable", 1).name == NAME
 
-    def test_a_write_that_is_not_does_not(self, client: Any, fake: FakeServer, restart: Any) -> None:
-        restart(fake, self.SECONDS)
+    def test_a_write_that_is_not_does_not(self, client: Any, fake: FakeServer) -> None:
+        fake.stop()
         with pytest.raises(errors.UnavailableError):
             client.delete_network(NAME)
 
