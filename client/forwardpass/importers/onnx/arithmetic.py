@@ -66,7 +66,7 @@ def _variadic(node: NodeContext) -> Result:
     if merge is not None and len(tensors) == len(values) > 2:
         for tensor in tensors:
             _check_numbers(node, node.op, tensor)
-        return _merged(node, merge, _fitting(node, tensors))
+        return _merged(node, merge, fitting(node, tensors))
     op = "Sum" if node.op == "Mean" else node.op
     whole = reduce(lambda one, other: combined(node, op, one, other), values)
     if node.op != "Mean" or len(values) == 1:
@@ -93,7 +93,7 @@ def combined(
         return _with_constant(node, op, one, numbers_of(other), left=False)
     _check_numbers(node, op, one)
     _check_numbers(node, op, other)
-    first, second = _fitting(node, [one, other])
+    first, second = fitting(node, [one, other])
     return wrapped(node, op, _joined_tensors(node, op, first, second))
 
 
@@ -105,7 +105,7 @@ def _joined_tensors(node: NodeContext, op: str, first: GraphTensor, second: Grap
         if function.parts <= MAX_PARTS:
             return replace(first, pending=function, kind=_kind(op, first))
     if op == "Div" and first.kind in WHOLE:
-        return _joined_by(node, "x / y", [first, second])
+        return joined_by(node, "x / y", [first, second])
     return _BOTH[op](node, first, second) if op in _BOTH else _compared(node, op, first, second)
 
 
@@ -177,7 +177,7 @@ def _joined_constant(node: NodeContext, op: str, tensor: GraphTensor, array: Arr
 
 def _with_lifted(node: NodeContext, op: str, tensor: GraphTensor, array: Array, *, left: bool) -> GraphTensor:
     """Combine a tensor with a constant as with another tensor."""
-    constant, tensor = _fitting(node, [lifted(node, array.astype(tensor.kind), tensor), tensor])
+    constant, tensor = fitting(node, [lifted(node, array.astype(tensor.kind), tensor), tensor])
     return _joined_tensors(node, op, constant, tensor) if left else _joined_tensors(node, op, tensor, constant)
 
 
@@ -246,7 +246,7 @@ _COLUMNS: Final[Mapping[str, _OnColumns]] = MappingProxyType(
 """The layer that combines each element with its own constant, by operator."""
 
 
-def _fitting(node: NodeContext, tensors: Sequence[GraphTensor]) -> list[GraphTensor]:
+def fitting(node: NodeContext, tensors: Sequence[GraphTensor]) -> list[GraphTensor]:
     """Broadcast tensors to one shape."""
     from_right = {None if tensor.row_axis is None else len(tensor.shape) - tensor.row_axis for tensor in tensors}
     if len(from_right) > 1:
@@ -279,12 +279,12 @@ _BOTH: Final[Mapping[str, Callable[[NodeContext, GraphTensor, GraphTensor], Grap
         "Sub": lambda node, one, other: _merged(node, "sum", [one, _minus(node, other)]),
         "Mul": lambda node, one, other: _merged(node, "multiply", [one, other]),
         "Div": lambda node, one, other: _merged(node, "multiply", [one, applied(node, other, "1 / x")]),
-        "Pow": lambda node, one, other: _joined_by(node, "x ** y", [one, other]),
+        "Pow": lambda node, one, other: joined_by(node, "x ** y", [one, other]),
         "Max": lambda node, one, other: _merged(node, "max", [one, other]),
         "Min": lambda node, one, other: _minus(node, _merged(node, "max", [_minus(node, one), _minus(node, other)])),
         "And": lambda node, one, other: _merged(node, "multiply", [one, other]),
-        "Mod": lambda node, one, other: _joined_by(node, "mod(x, y)", [one, other]),
-        "FMod": lambda node, one, other: _joined_by(node, _FMOD, [one, other]),
+        "Mod": lambda node, one, other: joined_by(node, "mod(x, y)", [one, other]),
+        "FMod": lambda node, one, other: joined_by(node, _FMOD, [one, other]),
         "Or": lambda node, one, other: _merged(node, "max", [one, other]),
         "Xor": lambda node, one, other: applied(node, _merged(node, "sum", [one, other]), "x == 1", kind="bool"),
     }
@@ -295,10 +295,10 @@ _BOTH: Final[Mapping[str, Callable[[NodeContext, GraphTensor, GraphTensor], Grap
 def _compared(node: NodeContext, op: str, one: GraphTensor, other: GraphTensor) -> GraphTensor:
     if op not in _COMPARISONS:
         raise UnsupportedError(f"joins two tensors by {op}, for which there is no layer")
-    return _joined_by(node, f"where(x {_SYMBOLS[op]} y, 1, 0)", [one, other], "bool")
+    return joined_by(node, f"where(x {_SYMBOLS[op]} y, 1, 0)", [one, other], "bool")
 
 
-def _joined_by(node: NodeContext, expression: str, tensors: Sequence[GraphTensor], kind: str = "") -> GraphTensor:
+def joined_by(node: NodeContext, expression: str, tensors: Sequence[GraphTensor], kind: str = "") -> GraphTensor:
     """Compute an expression over x, y and z of two or three tensors of one shape by one layer."""
     parts = [node.graph.materialize(tensor, node.hint) for tensor in tensors]
     width = tensors[0].index.size
@@ -369,18 +369,18 @@ def _kind_of_choice(values: Sequence[Constant | GraphTensor]) -> str:
 
 def _chosen_by(node: NodeContext, values: Sequence[Constant | GraphTensor]) -> GraphTensor:
     """Select one of two by a condition, each of other nodes or a single number."""
-    tensors = _fitting(node, [value for value in values if isinstance(value, GraphTensor)])
+    tensors = fitting(node, [value for value in values if isinstance(value, GraphTensor)])
     letters = iter("xyz")
     words = []
     for value in values:
         number = None if isinstance(value, GraphTensor) else float(numbers_of(value).ravel()[0])
         words.append(next(letters) if number is None else repr(number).removesuffix(".0"))
-    return _joined_by(node, f"where({words[0]} != 0, {words[1]}, {words[2]})", tensors, _kind_of_choice(values))
+    return joined_by(node, f"where({words[0]} != 0, {words[1]}, {words[2]})", tensors, _kind_of_choice(values))
 
 
 def _chosen(node: NodeContext, condition: Array, tensors: Sequence[GraphTensor]) -> GraphTensor:
     """Select elements of two tensors by constants; no layer is needed."""
-    one, other = _fitting(node, [fit(node, tensor, condition) for tensor in tensors])
+    one, other = fitting(node, [fit(node, tensor, condition) for tensor in tensors])
     axis = len(one.shape)
     wide = [replace(tensor, index=tensor.index[..., None]) for tensor in (one, other)]
     both = joined(node, wide, axis)

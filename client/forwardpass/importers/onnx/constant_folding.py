@@ -86,7 +86,7 @@ def folded(graph: OnnxGraphBuilder, op: str, *arrays: Array) -> Constant:
     return Constant(array=(np.trunc(result) if kind.kind in "iu" else result).astype(kind))  # division truncates
 
 
-def reduced_constant(op: str, array: Array, axes: Sequence[int], *, keep: bool) -> Constant:
+def reduced_constant(graph: OnnxGraphBuilder, op: str, array: Array, axes: Sequence[int], *, keep: bool) -> Constant:
     """Reduce axes of a constant.
 
     Raises:
@@ -94,6 +94,7 @@ def reduced_constant(op: str, array: Array, axes: Sequence[int], *, keep: bool) 
     """
     if op not in _REDUCTIONS or not array.size:
         raise UnsupportedError("has constants alone to compute; let the exporter fold them, or onnx-simplifier")
+    graph.budget.claim_constant(array.size)
     return Constant(array=_REDUCTIONS[op](array, axis=tuple(axes), keepdims=keep, dtype=array.dtype))
 
 

@@ -109,12 +109,16 @@ _UNARY: Final[Mapping[str, _Unary]] = MappingProxyType(
         "Log": _Unary(text="log(x)"),
         "Erf": _Unary(text="erf(x)"),
         "IsNaN": _Unary(text="x != x"),
+        "IsInf": _Unary(
+            text="x - x != 0 and (x > 0 and detect_positive != 0 or x < 0 and detect_negative != 0)",
+            defaults={"detect_positive": 1.0, "detect_negative": 1.0},
+        ),
         "Binarizer": _Unary(text="where(x > threshold, 1, 0)", defaults={"threshold": 0.0}),
     }
 )
 """The operators of one float tensor."""
 
-_TRUE: Final = frozenset({"IsNaN"})
+_TRUE: Final = frozenset({"IsNaN", "IsInf"})
 """Operators that return booleans."""
 
 

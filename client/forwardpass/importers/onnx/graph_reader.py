@@ -23,6 +23,7 @@ from forwardpass.importers.onnx.node_order import dependence, ordered, reads_of
 from forwardpass.importers.onnx.operators import MOVING, NOT_READ, OPERATORS, REASONS
 from forwardpass.importers.onnx.texts import READERS, TEXT
 from forwardpass.importers.onnx.values import Constant, GraphTensor, Label, Value
+from forwardpass.importers.onnx.whole_numbers import WHOLE
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
 
 _MAX_FAULTS: Final = 10
@@ -441,7 +442,8 @@ class _GraphReader:
 
     def _dtype(self, inputs: Sequence[GraphInput]) -> str:
         bits = self._graph.whole_bits
-        whole = {"float32" if bits <= _FLOAT32_BITS else "float64"}
+        widest = max(bits, *(WHOLE.get(one.kind, 0) for one in inputs))
+        whole = {"float32" if widest <= _FLOAT32_BITS else "float64"}
         kinds = self._graph.kinds or {one.kind for one in inputs} & {"float32", "float64"} or whole
         if len(kinds) > 1:
             self._fault("graph", "computes in float32 and float64; a network has one dtype, export the model in one")

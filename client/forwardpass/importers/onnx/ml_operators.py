@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.importers.onnx.accumulation import place_of_largest
 from forwardpass.importers.onnx.arithmetic import combined, fit, layered
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.elementwise import applied, cast
@@ -213,12 +214,20 @@ def _zip_map(node: NodeContext) -> Result:
 
 
 def _arg_max(node: NodeContext) -> Result:
+    """Return the class with the largest score, or the places of several largest elements."""
     tensor = node.tensor(0)
-    if node.axis(0, len(tensor.shape)) != len(tensor.shape) - 1 or node.integer("select_last_index", 0):
-        raise UnsupportedError("finds the place of the largest element along another axis than the last")
-    if tensor.index.size != tensor.shape[-1]:
-        raise UnsupportedError("finds the places of several largest elements in each row")
+    axis, last = node.axis(0, len(tensor.shape)), bool(node.integer("select_last_index", 0))
+    if last or axis != len(tensor.shape) - 1 or tensor.index.size != tensor.shape[-1]:
+        tensor = node.float_tensor(0)
+        return place_of_largest(node, tensor, axis, last=last, keep=bool(node.integer("keepdims", 1)))
     return Label(scores=tensor, labels=tuple(map(str, range(tensor.shape[-1]))), tensor=node.reads[0])
+
+
+def _arg_min(node: NodeContext) -> Result:
+    """Return the places of the smallest elements."""
+    tensor = applied(node, node.float_tensor(0), "-x")
+    axis, last = node.axis(0, len(tensor.shape)), bool(node.integer("select_last_index", 0))
+    return place_of_largest(node, tensor, axis, last=last, keep=bool(node.integer("keepdims", 1)))
 
 
 LABELS: Final = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
@@ -240,5 +249,7 @@ ML: Final[Mapping[str, NodeReader]] = MappingProxyType(
 )
 """The reader of each operator of ai.onnx.ml."""
 
-LABELLING: Final[Mapping[str, NodeReader]] = MappingProxyType({"ArgMax": _arg_max, "OneHot": _one_hot})
+LABELLING: Final[Mapping[str, NodeReader]] = MappingProxyType(
+    {"ArgMax": _arg_max, "ArgMin": _arg_min, "OneHot": _one_hot}
+)
 """The readers of the other operators between numbers and labels."""

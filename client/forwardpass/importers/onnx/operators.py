@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from forwardpass.importers.onnx.accumulation import ACCUMULATION
 from forwardpass.importers.onnx.arithmetic import MERGING
 from forwardpass.importers.onnx.elementwise import ELEMENTWISE
+from forwardpass.importers.onnx.indexing import INDEXING
 from forwardpass.importers.onnx.linear import LINEAR
 from forwardpass.importers.onnx.ml_operators import LABELLING, ML
 from forwardpass.importers.onnx.node_context import NodeReader
@@ -14,18 +16,21 @@ from forwardpass.importers.onnx.pooling import POOLING
 from forwardpass.importers.onnx.quantization import QUANTIZATION, QUANTIZED
 from forwardpass.importers.onnx.reshaping import STRUCTURE
 
+_TABLES: Final = (
+    *(STRUCTURE, INDEXING, ELEMENTWISE, MERGING, LINEAR, NORMALIZATION, POOLING),
+    *(ACCUMULATION, LABELLING, QUANTIZATION),
+)
+
 OPERATORS: Final[Mapping[tuple[str, str], NodeReader]] = MappingProxyType(
-    {
-        ("", op): reader
-        for table in (STRUCTURE, ELEMENTWISE, MERGING, LINEAR, NORMALIZATION, POOLING, LABELLING, QUANTIZATION)
-        for op, reader in table.items()
-    }
+    {("", op): reader for table in _TABLES for op, reader in table.items()}
     | {("ai.onnx.ml", op): reader for op, reader in ML.items()}
     | {("ai.onnx.ml", "Binarizer"): ELEMENTWISE["Binarizer"]}
 )
 """The reader of each operator, by its domain and name."""
 
-MOVING: Final = frozenset({*STRUCTURE, *QUANTIZATION, "Cast", "CastLike", "ZipMap", "ArgMax", "LabelEncoder"})
+MOVING: Final = frozenset(
+    {*STRUCTURE, *INDEXING, *QUANTIZATION, "Cast", "CastLike", "ZipMap", "ArgMax", "LabelEncoder"}
+)
 """Operators that compute no numbers, so that their element types do not count."""
 
 _TREES: Final = "is made of trees, which are no layers of a network; use an MLP instead"

@@ -49,7 +49,7 @@ def _reduce(node: NodeContext) -> Result:
     empty = not given and bool(node.integer("noop_with_empty_axes", 0))
     axes = [] if empty else sorted({front(axis, len(value.shape)) for axis in given or range(len(value.shape))})
     if isinstance(value, Constant):
-        return reduced_constant(node.op, numbers_of(value), axes, keep=bool(node.integer("keepdims", 1)))
+        return reduced_constant(node.graph, node.op, numbers_of(value), axes, keep=bool(node.integer("keepdims", 1)))
     tensor = _reducible(node, axes)
     if empty:
         return tensor if not known.each else applied(node, tensor, known.each)

@@ -373,10 +373,10 @@ def test_unsupported_inputs_are_rejected(given: Any, words: str) -> None:
 
 
 def test_every_fault_is_told_at_once() -> None:
-    nodes = [node("Det", "x", "a"), node("Relu", "a", "b"), node("Hardmax", "x", "c"), node("Add", "b c", "y")]
+    nodes = [node("Det", "x", "a"), node("Relu", "a", "b"), node("TopK", "x", "c"), node("Add", "b c", "y")]
     with pytest.raises(UnsupportedModelError, match="2 of its parts cannot be expressed") as caught:
         import_model(model(nodes, inputs=[X], outputs=[Y]))
-    assert [fault.path for fault in caught.value.faults] == ["graph.node[0] (Det)", "graph.node[2] (Hardmax)"]
+    assert [fault.path for fault in caught.value.faults] == ["graph.node[0] (Det)", "graph.node[2] (TopK)"]
 
 
 def test_a_file_is_read_and_a_certificate_kept(tmp_path: Path) -> None:
