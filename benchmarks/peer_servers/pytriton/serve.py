@@ -17,7 +17,7 @@ MAX_BATCH = 64
 
 
 def main(path: str, name: str) -> None:
-    """Serve until the process is told to end."""
+    """Serve until a signal ends the process."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
