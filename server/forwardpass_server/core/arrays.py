@@ -1,5 +1,7 @@
-"""The array type of the core, and two functions that several modules need."""
+"""The array type of the core, and what several modules need for arrays."""
 
+from dataclasses import dataclass
+from math import isnan
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,12 +18,30 @@ def frozen(array: Array) -> Array:
     return view
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """A view of each of some contiguous rows.
+
+    Attributes:
+        shape: The shape of the view of a row.
+        strides: The distance between neighbours, in bytes: between rows first, then along each axis of the shape.
+    """
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def of(self, rows: Array) -> Array:
+        """Return the view of rows that have the same number of values each, `(rows, *shape)`."""
+        return np.ndarray((len(rows), *self.shape), rows.dtype, rows, strides=self.strides)
+
+
 def canonicalize(array: Array) -> None:
     """Replace -0 by 0 and every NaN by the same NaN, in place.
 
     Which of two equal numbers a minimum or maximum keeps depends on their position in a vector instruction.
     """
     array += 0.0
-    is_nan = np.isnan(array)
-    if is_nan.any():
-        array[is_nan] = np.nan
+    flat = array.reshape(-1)
+    square = np.dot(flat, flat)  # NaN only where a value is: no square is negative, so that no infinities cancel out
+    if isnan(square):
+        array[np.isnan(array)] = np.nan

@@ -4,17 +4,20 @@ A row has the values of the first channel, then those of the next; its windows a
 each position, and multiplied by the weights (im2col; Chellapilla, Puri & Simard, 2006). Each row is a product of its
 own, of a shape that does not depend on the number of rows, so that its bits depend on no other row. The columns of a
 large row are made and multiplied in blocks of positions, whose shapes follow from the layer alone.
+
+All that follows from the geometry is computed once, when a network is compiled: a small convolution takes a few
+microseconds, which is as long as numpy needs for a few calls.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from forwardpass_server.core.arrays import Array, frozen
+from forwardpass_server.core.arrays import Array, View, frozen
 
 MAX_COLUMN_NUMBERS: Final = 2**18
 """The most numbers of a block of columns where a window has fewer: 1 MiB of float32, about a core's cache."""
@@ -63,27 +66,20 @@ class Geometry:
         """The number of values of a window."""
         return self.channels // self.group * prod(self.kernel)
 
-    def unpadded(self, padded: Array) -> Array:
-        """Return the values within the padding of `(rows, channels, *padded)` as a view."""
-        inside = (slice(start, start + size) for start, size in zip(self.before, self.sizes, strict=True))
-        return padded[(slice(None), slice(None), *inside)]
+    @property
+    def inside(self) -> tuple[slice, ...]:
+        """The index of the values within the padding of `(rows, channels, *padded)`."""
+        ends = zip(self.before, self.sizes, strict=True)
+        return (slice(None), slice(None), *(slice(start, start + size) for start, size in ends))
 
-    def pad(self, values: Array) -> Array:
-        """Return rows `(rows, inputs)` as `(rows, channels, *padded)`, a view where nothing is padded."""
-        shaped = values.reshape(len(values), self.channels, *self.sizes)
-        if self.padded == self.sizes:
-            return shaped
-        padded = np.zeros((len(values), self.channels, *self.padded), values.dtype)
-        self.unpadded(padded)[...] = shaped
-        return padded
-
-    def windows(self, padded: Array) -> Array:
-        """Return the windows of padded values, contiguous, as a view `(rows, channels, *kernel, *grid)`."""
-        rows, channels, *axes = padded.strides
-        along = tuple(step * gap for step, gap in zip(axes, self.dilations, strict=True))
-        between = tuple(step * stride for step, stride in zip(axes, self.strides, strict=True))
-        shape = (len(padded), self.channels, *self.kernel, *self.grid)
-        return np.ndarray(shape, padded.dtype, padded, strides=(rows, channels, *along, *between))
+    def windows(self, itemsize: int) -> View:
+        """Return the view of padded values as windows, `(channels, *kernel, *grid)`."""
+        shape = (self.channels, *self.padded)
+        row, channel, *axes = (itemsize * prod(shape[index:]) for index in range(len(shape) + 1))
+        along = (step * gap for step, gap in zip(axes, self.dilations, strict=True))
+        between = (step * stride for step, stride in zip(axes, self.strides, strict=True))
+        windows = (self.channels, *self.kernel, *self.grid)
+        return View(shape=windows, strides=(row, channel, *along, *between))
 
     @property
     def is_pointwise(self) -> bool:
@@ -134,36 +130,120 @@ def geometry_of(
 def conv(*, weights: Array, bias: Array, **settings: object) -> Callable[[Array], Array]:
     """Multiply each window by the weights, `(filters, window)`, and add the bias, `(filters,)`."""
     geometry = geometry_of(**settings)  # type: ignore[arg-type] # the settings of the kind, which are checked
-    grouped = frozen(weights.reshape(geometry.group, -1, geometry.window))
-    filters, positions = len(weights), prod(geometry.grid)
-    column = bias.reshape(-1, 1)
-    blocks = geometry.blocks()
-    largest = max(place.stop - place.start for _, place in blocks) * geometry.window * geometry.group
-    height = max(MAX_COLUMN_NUMBERS // largest, 1) if len(blocks) == 1 else 1
+    pad, multiply = _padder(geometry), _multiplier(geometry, weights)
+    filters, positions, group = len(weights), prod(geometry.grid), geometry.group
+    column = frozen(bias.reshape(-1, 1))
 
     def compute(values: Array) -> Array:
         rows = len(values)
         if not rows:  # a view of no rows would begin beyond their end
             return np.empty((0, filters * positions), values.dtype)
-        result = np.empty((rows, geometry.group, filters // geometry.group, positions), values.dtype)
-        padded = geometry.pad(values)
-        if geometry.is_pointwise:
-            np.matmul(grouped, padded.reshape(rows, geometry.group, geometry.window, positions), out=result)
-        else:
-            windows = geometry.windows(padded)
-            scratch = np.empty(height * largest, values.dtype)
-            for start, (block, place) in product(range(0, rows, height), blocks):
-                part = slice(start, start + height)
-                source = windows[part][(..., *block)]
-                copied = scratch[: source.size]
-                np.copyto(copied.reshape(source.shape), source)
-                columns = copied.reshape(len(source), geometry.group, geometry.window, -1)
-                np.matmul(grouped, columns, out=result[part, ..., place])
-        flat = result.reshape(rows, filters, positions)
-        flat += column
-        return flat.reshape(rows, filters * positions)
+        result = np.empty((rows, filters, positions), values.dtype)
+        multiply(pad(values), result.reshape(rows, group, -1, positions))
+        result += column
+        return result.reshape(rows, -1)
 
     return compute
+
+
+def _padder(geometry: Geometry) -> Callable[[Array], Array]:
+    """Return a function of rows `(rows, inputs)` that returns them as `(rows, channels, *padded)`, contiguous."""
+    channels, sizes, padded, inside = geometry.channels, geometry.sizes, geometry.padded, geometry.inside
+    if padded == sizes:
+        return lambda values: values.reshape(-1, channels, *sizes)
+
+    def pad(values: Array) -> Array:
+        result = np.zeros((len(values), channels, *padded), values.dtype)
+        result[inside] = values.reshape(-1, channels, *sizes)
+        return result
+
+    return pad
+
+
+_Multiplier: TypeAlias = Callable[[Array, Array], None]
+"""Multiplies the windows of `(rows, channels, *padded)`, and writes `(rows, group, filters of a group, positions)`."""
+
+
+def _multiplier(geometry: Geometry, weights: Array) -> _Multiplier:
+    """Return the fastest multiplier of a geometry."""
+    if geometry.is_pointwise:
+        return _multiplier_without_copies(geometry, weights)
+    has_lines = prod(geometry.kernel[:-1]) > 1 < geometry.kernel[-1] and geometry.strides[-2] == 1
+    if has_lines and len(geometry.blocks()) == 1:
+        return _multiplier_of_lines(geometry, weights)
+    return _multiplier_of_blocks(geometry, weights)
+
+
+def _multiplier_without_copies(geometry: Geometry, weights: Array) -> _Multiplier:
+    grouped = frozen(weights.reshape(geometry.group, -1, geometry.window))
+
+    def multiply(padded: Array, out: Array) -> None:
+        np.matmul(grouped, padded.reshape(len(padded), geometry.group, geometry.window, -1), out=out)
+
+    return multiply
+
+
+def _multiplier_of_lines(geometry: Geometry, weights: Array) -> _Multiplier:
+    """Return a multiplier that copies windows along the last axis, and makes whole windows of these copies.
+
+    The first copy is a fraction of the second, and the second copies long runs: both take less time than one copy of
+    windows, whose runs are as short as the grid is wide.
+    """
+    *kernel, width = geometry.kernel
+    *strides, stride = geometry.strides
+    *dilations, dilation = geometry.dilations
+    lines = replace(geometry, kernel=(1, 1, width), strides=(1, 1, stride), dilations=(1, 1, dilation))
+    planes = Geometry(
+        channels=geometry.channels * width,
+        sizes=lines.grid,
+        kernel=(*kernel, 1),
+        strides=(*strides, 1),
+        before=(0,) * AXES,
+        after=(0,) * AXES,
+        dilations=(*dilations, 1),
+        group=geometry.group,
+    )
+    line_view, plane_view = lines.windows(weights.itemsize), planes.windows(weights.itemsize)
+    shaped = weights.reshape(-1, geometry.channels // geometry.group, *geometry.kernel)
+    grouped = frozen(np.moveaxis(shaped, -1, 2).reshape(geometry.group, -1, geometry.window))
+    at_once = max(MAX_COLUMN_NUMBERS // prod(plane_view.shape), 1)
+
+    def multiply(padded: Array, out: Array) -> None:
+        rows = min(len(padded), at_once)
+        source = line_view.of(padded)
+        copied = np.empty((rows, *line_view.shape), padded.dtype)
+        windows = plane_view.of(copied)
+        columns = np.empty(windows.shape, padded.dtype)
+        factors = columns.reshape(rows, geometry.group, geometry.window, -1)
+        for start in range(0, len(source), rows):
+            part = source[start : start + rows]
+            count = len(part)
+            np.copyto(copied[:count], part)
+            np.copyto(columns[:count], windows[:count])
+            np.matmul(grouped, factors[:count], out=out[start : start + count])
+
+    return multiply
+
+
+def _multiplier_of_blocks(geometry: Geometry, weights: Array) -> _Multiplier:
+    """Return a multiplier that copies the windows of some positions, or of some rows, at a time."""
+    grouped = frozen(weights.reshape(geometry.group, -1, geometry.window))
+    view, blocks = geometry.windows(weights.itemsize), geometry.blocks()
+    largest = max(place.stop - place.start for _, place in blocks) * geometry.window * geometry.group
+    at_once = max(MAX_COLUMN_NUMBERS // largest, 1) if len(blocks) == 1 else 1
+
+    def multiply(padded: Array, out: Array) -> None:
+        windows = view.of(padded)
+        scratch = np.empty(min(at_once, len(padded)) * largest, padded.dtype)
+        for start, (block, place) in product(range(0, len(padded), at_once), blocks):
+            part = slice(start, start + at_once)
+            source = windows[part][(..., *block)]
+            copied = scratch[: source.size]
+            np.copyto(copied.reshape(source.shape), source)
+            columns = copied.reshape(len(source), geometry.group, geometry.window, -1)
+            np.matmul(grouped, columns, out=out[part, ..., place])
+
+    return multiply
 
 
 def conv_gradient(*, weights: Array, bias: Array, **settings: object) -> Callable[[Array, Array], Array]:
@@ -172,13 +252,13 @@ def conv_gradient(*, weights: Array, bias: Array, **settings: object) -> Callabl
     geometry = geometry_of(**settings)  # type: ignore[arg-type] # the settings of the kind, which are checked
     turned = frozen(weights.reshape(geometry.group, -1, geometry.window).swapaxes(1, 2))
     filters, positions = len(weights), prod(geometry.grid)
-    blocks = geometry.blocks()
+    blocks, view = geometry.blocks(), geometry.windows(weights.itemsize)
 
     def compute(gradient: Array, values: Array) -> Array:
         rows = len(values)
         grouped = gradient.reshape(rows, geometry.group, filters // geometry.group, positions)
         padded = np.zeros((rows, geometry.channels, *geometry.padded), values.dtype)
-        windows = geometry.windows(padded)
+        windows = view.of(padded)
         for row, (block, place) in product(range(rows), blocks):
             columns = np.matmul(turned, np.ascontiguousarray(grouped[row, ..., place]))
             target = windows[row][(..., *block)]
@@ -186,6 +266,6 @@ def conv_gradient(*, weights: Array, bias: Array, **settings: object) -> Callabl
             # The windows overlap, but the values at one place of the kernel do not.
             for at in product(*map(range, geometry.kernel)):
                 target[(slice(None), *at)] += parts[(slice(None), *at)]
-        return np.ascontiguousarray(geometry.unpadded(padded)).reshape(rows, values.shape[1])
+        return np.ascontiguousarray(padded[geometry.inside]).reshape(rows, values.shape[1])
 
     return compute

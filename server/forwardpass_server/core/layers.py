@@ -88,6 +88,7 @@ class Dense(_AnyLayer):
         weights: `(outputs, inputs)` in the plan's dtype.
         bias: `(outputs,)` in the plan's dtype.
         fast: Whether the blocking is the fastest one, without batch invariance.
+        row_by_row: Whether rows are multiplied one by one, which is faster for a lone row and slower for many.
         columns: The weights as `(inputs, outputs)`, in the memory order that the blocking needs; computed.
         biases: The bias repeated, `(some rows, outputs)`; computed.
         blocking: How the product is cut into blocks; computed.
@@ -96,6 +97,7 @@ class Dense(_AnyLayer):
     weights: Array
     bias: Array
     fast: bool = False
+    row_by_row: bool = False
     columns: Array = field(init=False, repr=False)
     biases: Array = field(init=False, repr=False)
     blocking: Blocking = field(init=False, repr=False)
@@ -103,8 +105,7 @@ class Dense(_AnyLayer):
     def __post_init__(self) -> None:
         """Freeze the arrays, find the blocking, and bind the activation."""
         self._bind_function()
-        shape = self.weights.T.shape
-        blocking = fast_blocking(*shape) if self.fast else find_blocking(self.weights.dtype, *shape)
+        blocking = self._find_blocking()
         columns = frozen(self.weights.copy()).T if blocking.transposed else frozen(self.weights.T)
         object.__setattr__(self, "blocking", blocking)
         object.__setattr__(self, "columns", columns)
@@ -112,6 +113,11 @@ class Dense(_AnyLayer):
         object.__setattr__(self, "bias", frozen(self.bias))
         rows = min(max(MAX_BIAS_NUMBERS // len(self.bias), 1), MAX_BIAS_ROWS)
         object.__setattr__(self, "biases", frozen(np.tile(self.bias, (rows, 1))))
+
+    def _find_blocking(self) -> Blocking:
+        if self.fast:
+            return fast_blocking(*self.weights.T.shape)
+        return Blocking() if self.row_by_row else find_blocking(self.weights.dtype, *self.weights.T.shape)
 
     @property
     def inputs(self) -> int:

@@ -23,6 +23,13 @@ FAST_STEP_BYTES: Final = 2**22
 MAX_VALUES_OF_FULL_STEPS: Final = 2**16
 """The most values of a row held at once for which a step has at least as many rows as the highest block."""
 
+MAX_DENSE_SHARE: Final = 0.2
+"""The most operations of dense layers, as a share of those of convolutions, for which rows are multiplied one by one.
+
+A lone row is then not padded to a block, whose 16 rows of a wide layer cost as much as the convolutions. Many rows take
+twice as long as in blocks, which is a small part of the whole.
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Plan:
@@ -70,9 +77,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Freeze the arrays, find the edges, and size the steps."""
-        if self.fast:
-            fast = tuple(replace(layer, fast=True) if isinstance(layer, Dense) else layer for layer in self.layers)
-            object.__setattr__(self, "layers", fast)
+        object.__setattr__(self, "layers", self._choose_products())
         heights = [layer.blocking.heights[0] for layer in self.dense]
         object.__setattr__(self, "row_multiple", 1 if self.fast else max(heights, default=1))
         edges = find_edges(self.layers, self.groups, self.output_layers)
@@ -112,10 +117,20 @@ class Plan:
         """The operations of one row: multiplications, additions, and what else costs as much time as they do."""
         return sum(layer.flops + merge_flops(layer) for layer in self.layers)
 
+    def _choose_products(self) -> tuple[Layer, ...]:
+        """Return the layers, the dense ones with the products that suit the plan."""
+        convolutions = sum(layer.flops for layer in self.layers if _is_convolution(layer))
+        row_by_row = not self.fast and sum(layer.flops for layer in self.dense) < convolutions * MAX_DENSE_SHARE
+        if not (self.fast or row_by_row):
+            return self.layers
+        return tuple(
+            replace(layer, fast=self.fast, row_by_row=row_by_row) if isinstance(layer, Dense) else layer
+            for layer in self.layers
+        )
+
     def _find_leading(self) -> tuple[Layer, ...]:
         leading = tuple(takewhile(lambda layer: isinstance(layer, Operation), self.layers))
-        has_convolution = any(isinstance(layer, Operation) and layer.kind == "conv" for layer in leading)
-        return leading if has_convolution else ()
+        return leading if any(map(_is_convolution, leading)) else ()
 
     def _find_max_step_rows(self, held: int) -> int:
         """Return how many rows to compute at once, given how many values of each row are held."""
@@ -126,3 +141,7 @@ class Plan:
             return max(rows, highest)
         multiple = self.row_multiple
         return max(highest * MAX_VALUES_OF_FULL_STEPS // held // multiple * multiple, multiple)
+
+
+def _is_convolution(layer: Layer) -> bool:
+    return isinstance(layer, Operation) and layer.kind == "conv"

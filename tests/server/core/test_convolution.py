@@ -1,5 +1,6 @@
 """Convolutions and pools: in blocks, beside other rows, with and without padding, and how much memory they hold."""
 
+import math
 import tracemalloc
 from typing import Any
 
@@ -41,7 +42,7 @@ def grid(channels: int, size: int, kernel: int, stride: int) -> Any:
     return np.stack([part.reshape(channels, -1) for part in parts], axis=1).reshape(-1, kernel * kernel)
 
 
-@pytest.mark.parametrize("numbers", [1, 7, 100])
+@pytest.mark.parametrize("numbers", [1, 7, 100, 2**18])
 def test_blocks_of_positions_give_the_same_values(monkeypatch: pytest.MonkeyPatch, numbers: int) -> None:
     monkeypatch.setattr(convolution, "MAX_COLUMN_NUMBERS", numbers)
     for seed in range(20):
@@ -71,6 +72,61 @@ def test_rows_have_the_same_bits_alone_together_and_traced() -> None:
         traced = trace(plan, rows[-count:])
         assert np.array_equal(traced.outputs, together[-count:])
         assert [len(layer.activation) for layer in traced.layers] == [count] * 5
+
+
+GEOMETRIES: dict[str, dict[str, Any]] = {
+    "square": {"input_shape": [4, 7, 6], "kernel_shape": [3, 3]},
+    "padded and dilated": {
+        "input_shape": [2, 9, 8],
+        "kernel_shape": [2, 3],
+        "pads": [1, 0, 2, 3],
+        "dilations": [3, 2],
+    },
+    "strided along the last axis": {"input_shape": [3, 6, 9], "kernel_shape": [4, 2], "strides": [1, 3]},
+    "in groups": {"input_shape": [4, 5, 5], "kernel_shape": [3, 2], "group": 2},
+    "of three axes": {"input_shape": [2, 5, 6, 7], "kernel_shape": [2, 3, 2], "strides": [2, 1, 2], "pads": [1] * 6},
+}
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
+@pytest.mark.parametrize("numbers", [2**18, 2**11])
+def test_copies_of_lines_give_the_same_values(
+    monkeypatch: pytest.MonkeyPatch, geometry: dict[str, Any], numbers: int
+) -> None:
+    rng = np.random.default_rng(6)
+    channels, *sizes = geometry["input_shape"]
+    window = channels // geometry.get("group", 1) * math.prod(geometry["kernel_shape"])
+    weights, bias = rng.standard_normal((4, window)), rng.standard_normal(4)
+    layer = {"kind": "conv", "weights": weights, "bias": bias, **geometry}
+    monkeypatch.setattr(convolution, "MAX_COLUMN_NUMBERS", numbers)  # of several rows, or fewer than of all of them
+    plan = plan_of(channels * math.prod(sizes), layer, dtype="float64")
+    rows = rng.standard_normal((6, plan.inputs))
+    found = forward(plan, rows)
+    monkeypatch.setattr(convolution, "MAX_COLUMN_NUMBERS", 1)
+    in_blocks = plan_of(plan.inputs, layer, dtype="float64")
+    np.testing.assert_allclose(found, forward(in_blocks, rows), rtol=1e-12, atol=1e-12)
+    assert np.array_equal(forward(plan, rows[4:5]), found[4:5])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_few_dense_products_are_computed_row_by_row(dtype: str) -> None:
+    rng = np.random.default_rng(7)
+    first: dict[str, Any] = {"kind": "conv", "input_shape": [1, 30, 30], "kernel_shape": [5, 5], "activation": "relu"}
+    layers: list[dict[str, Any]] = [
+        {**first, "weights": rng.standard_normal((16, 25)).astype(dtype)},
+        {"weights": (rng.standard_normal((3, 16 * 26 * 26)) / 100).astype(dtype), "activation": "tanh"},
+        {"weights": rng.standard_normal((2, 3)).astype(dtype)},
+    ]
+    plan = plan_of(900, *layers, dtype=dtype)
+    assert (plan.row_multiple, [layer.row_by_row for layer in plan.dense]) == (1, [True, True])
+    wide = plan_of(900, layers[0], {"weights": np.ones((99, 16 * 26 * 26), dtype)}, dtype=dtype)
+    assert not wide.dense[0].row_by_row
+    rows = rng.standard_normal((37, 900)).astype(dtype)
+    together = forward(plan, rows)
+    for index in range(len(rows)):
+        assert np.array_equal(forward(plan, rows[index : index + 1]), together[index : index + 1])
+    assert np.array_equal(trace(plan, rows[5:9]).outputs, together[5:9])
+    assert np.array_equal(forward(plan, rows[::-1]), together[::-1])
 
 
 def test_a_graph_is_padded_from_its_first_dense_layer_on() -> None:
