@@ -71,7 +71,9 @@ class SharedCallQuota(CallQuota):
         # Of the bytes of this token; its threads exclude each other by the lock of this object.
         fcntl.lockf(self._descriptor, fcntl.LOCK_EX, _QUOTA_BYTES, self._start)
         try:
-            self._left, self._filled = self._numbers
+            left, filled = self._numbers
+            if filled > 0.0:  # else no process has counted a call, and the quota is as full as it was made
+                self._left, self._filled = left, filled
             seconds = super()._take()
             self._numbers[0], self._numbers[1] = self._left, self._filled
         finally:

@@ -52,9 +52,7 @@ class Guard:
             tokens: The tokens that are known, or None to allow every call.
             scopes: The scope that each method needs, by its path; a method without one is denied.
         """
-        self._tokens = tokens
-        self._by_digest = [(token.key, token) for token in tokens or () if isinstance(token.key, bytes)]
-        self._by_identity = {token.key: token for token in tokens or () if isinstance(token.key, str)}
+        self._keep(tokens)
         self._limits_networks = any(token.networks is not None for token in tokens or ())
         self._scopes = scopes
         # The methods of tokens that are limited to some networks.
@@ -71,11 +69,13 @@ class Guard:
         Args:
             share: Returns the quota, given the token's place in the file and its own quota.
         """
-        self._tokens = self._tokens and tuple(
-            token if token.quota is None else replace(token, quota=share(place, token.quota))
-            for place, token in enumerate(self._tokens)
-        )
-        self._by_identity = {token.key: token for token in self._tokens or () if isinstance(token.key, str)}
+        if self._tokens is not None:
+            self._keep(
+                tuple(
+                    token if token.quota is None else replace(token, quota=share(place, token.quota))
+                    for place, token in enumerate(self._tokens)
+                )
+            )
 
     @property
     def token_count(self) -> int:
@@ -166,6 +166,11 @@ class Guard:
             return method
         known = self._find(credential)
         return method if known is None else self._method_of(known, method)
+
+    def _keep(self, tokens: tuple[Token, ...] | None) -> None:
+        self._tokens = tokens
+        self._by_digest = [(token.key, token) for token in tokens or () if isinstance(token.key, bytes)]
+        self._by_identity = {token.key: token for token in tokens or () if isinstance(token.key, str)}
 
     def _admit(self, path: str, credential: Credential) -> Token | None:
         scope = self._scopes.get(path)

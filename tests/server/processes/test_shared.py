@@ -1,12 +1,15 @@
 """The calls in flight of several processes, and the calls of their tokens, counted in memory that they share."""
 
+import hashlib
 import sys
+from pathlib import Path
 
 import pytest
-from forwardpass.errors import DrainingError
+from forwardpass.errors import DrainingError, QuotaExceededError
 from forwardpass_server.cores import available_cores
 from forwardpass_server.processes import SharedCounts, SharedInFlight, SharedQuotas
-from forwardpass_server.rpc import CallQuota
+from forwardpass_server.processes.quotas import SharedCallQuota
+from forwardpass_server.rpc import CallQuota, Guard, parse_tokens
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are no worker processes elsewhere")
 
@@ -47,6 +50,29 @@ def test_the_quota_of_a_token_is_that_of_all_processes() -> None:
     assert one.take() == 0.0
     assert 0.0 < other.take() <= 1_000.0
     assert quotas.quota(0, CallQuota(0.001)).take() == 0.0, "that of another token"
+
+
+def test_a_quota_is_full_at_first_however_short_the_machine_has_run() -> None:
+    quotas = SharedQuotas.create(1)
+    shared = SharedCallQuota(0.001, memoryview(quotas._memory).cast("d"), quotas.descriptor, 0, lambda: 5.0)
+    assert shared.take() == 0.0
+    assert shared.take() > 0.0
+
+
+@pytest.mark.parametrize(
+    ("line", "credential"),
+    [(hashlib.sha256(b"secret").hexdigest(), "secret"), ("cn:reporting", ("cn:reporting",))],
+    ids=["secret", "certificate"],
+)
+def test_guards_of_all_processes_count_the_calls_of_a_token(line: str, credential: str | tuple[str, ...]) -> None:
+    text = f"{line} predict calls_per_second=0.001\n"
+    one, other = (Guard(parse_tokens(text, Path("tokens")), {"/a/Predict": "predict"}) for _ in range(2))
+    quotas = SharedQuotas.create(one.token_count)
+    for guard in (one, other):
+        guard.share_quotas(quotas.quota)
+    one.check("/a/Predict", credential)
+    with pytest.raises(QuotaExceededError):
+        other.check("/a/Predict", credential)
 
 
 def test_there_is_a_core() -> None:
