@@ -10,10 +10,22 @@ from threadpoolctl import threadpool_limits
 
 from tests.support.postgres import Cluster
 from tests.support.server_process import ServerProcess
+from tests.support.worker_processes import PROCESSES, worker_pids
 
 # How long an example takes says something about the machine only.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what several processes cannot do, where the variable of `PROCESSES` lets all servers have them."""
+    if PROCESSES == 1:
+        return
+    called = getattr(item, "callspec", None)
+    if called is not None and called.params.get("engine") == "grpcio":
+        pytest.skip("engine grpcio serves in one process")
+    for mark in item.iter_markers("one_process"):
+        pytest.skip(*mark.args)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +51,7 @@ def cluster() -> Iterator[Cluster]:
 def server(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[ServerProcess]:
     """One server process for all tests that only add networks of their own."""
     with ServerProcess(tmp_path_factory.mktemp("server"), "--engine", engine) as process:
+        assert len(worker_pids(process)) == (PROCESSES if PROCESSES > 1 else 0)
         yield process
         assert process.stop() == 0
 

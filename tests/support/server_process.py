@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
 from tests.support import fork_server
+from tests.support.worker_processes import PROCESSES, worker_pids
 
 if TYPE_CHECKING:
     from tests.support.fork_server import ForkedProcess
@@ -105,14 +106,18 @@ class ServerProcess:
         return code
 
     def memory(self) -> int:
-        """The resident memory in bytes."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        """The resident memory in bytes, that of its worker processes included."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids())
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def cpu_seconds(self) -> float:
-        """The CPU time that it has taken, its threads and the kernel for it included."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """The CPU time that it has taken, its threads, its worker processes and the kernel for them included."""
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids()]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
+
+    def pids(self) -> list[int]:
+        """Its process id, and those of its worker processes."""
+        return [self.process.pid, *(worker_pids(self) if PROCESSES > 1 or "--processes" in self._flags else [])]
 
     def __enter__(self) -> Self:
         return self

@@ -1,12 +1,18 @@
 """The worker processes of a server process."""
 
 import contextlib
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.support.server_process import ServerProcess
+if TYPE_CHECKING:
+    from tests.support.server_process import ServerProcess
+
+PROCESSES = int(os.environ.get("FORWARDPASS_SERVER_PROCESSES", "1"))
+"""The worker processes of every server that has no flag for them; by this variable the tests run over several."""
 
 
-def worker_pids(server: ServerProcess) -> list[int]:
+def worker_pids(server: "ServerProcess") -> list[int]:
     """The process ids of the worker processes that run now, ascending."""
     return sorted(pid for pid in map(int, _names("/proc")) if _parent(pid) == server.process.pid)
 

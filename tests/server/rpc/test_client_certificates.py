@@ -17,6 +17,8 @@ from forwardpass_server.rpc.context import identities_of
 from tests.support.certificates import Authority, Certificate, self_signed
 from tests.support.server_process import ServerProcess
 
+pytestmark = pytest.mark.one_process("engine grpcio serves in one process, and engine native has no TLS")
+
 LINEAR, HIDDEN = "article-linear", "article-1-hidden"
 SECRET = "a-token"  # noqa: S105 - of a server of this test
 

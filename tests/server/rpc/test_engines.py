@@ -34,6 +34,8 @@ from tests.support.server_process import ServerProcess, wait_until
 Code = grpc.StatusCode
 PREDICT = f"{PREDICTIONS}Predict"
 GARBAGE = 5_000
+GRPCIO = pytest.mark.one_process("engine grpcio serves in one process")
+UNIX_SOCKET = pytest.mark.one_process("processes cannot share a Unix socket")
 WITHOUT_PACKAGE = """
 import importlib.util, sys
 find = importlib.util.find_spec
@@ -94,6 +96,7 @@ def test_what_native_cannot_do_ends_its_start(tmp_path: Path, beyond_native: tup
     assert "--engine grpcio" in sentence
 
 
+@GRPCIO
 @pytest.mark.parametrize("chosen", ["auto", "grpcio"])
 def test_what_native_cannot_do_grpcio_does(tmp_path: Path, beyond_native: tuple[str, list[str]], chosen: str) -> None:
     ended = serve(tmp_path, f"--engine={chosen}", *beyond_native[1])
@@ -105,6 +108,7 @@ def test_auto_is_native_where_it_is_installed(tmp_path: Path) -> None:
     assert first_line(serve(tmp_path).stderr).count("with engine native") == 1
 
 
+@GRPCIO
 def test_auto_without_the_package_is_grpcio(tmp_path: Path) -> None:
     ended = serve(tmp_path, code=WITHOUT_PACKAGE)
     assert ended.returncode == 0
@@ -193,16 +197,16 @@ def heavy(channel: grpc.Channel) -> Callable[..., Any]:
 
 def assert_the_work_ended(server: ServerProcess, start: Callable[..., Any]) -> None:
     """The workers take other work, and rest after far fewer seconds than eight calls of many rows are worth."""
-    before = cpu_seconds(server)
+    before = server.cpu_seconds()
     assert PredictResponse.FromString(start(rows=200).result()).outputs.shape == [200, 1]
     wait_until(lambda: rests(server), 300)
-    assert cpu_seconds(server) - before < 15.0
+    assert server.cpu_seconds() - before < 15.0
 
 
 def rests(server: ServerProcess) -> bool:
-    before = cpu_seconds(server)
+    before = server.cpu_seconds()
     time.sleep(0.5)
-    return cpu_seconds(server) - before < 0.1
+    return server.cpu_seconds() - before < 0.1
 
 
 def test_a_deadline_ends_the_call_and_its_work(start_server: Callable[..., ServerProcess]) -> None:
@@ -251,16 +255,11 @@ def test_a_drain_ends_at_its_timeout_whatever_is_computed(start_server: Callable
     server = start_server(*HEAVY, "--drain-timeout=0.5")
     with grpc.insecure_channel(server.address) as channel:
         future = heavy(channel)()
-        wait_until(lambda: cpu_seconds(server) > 2.0, 300)
+        wait_until(lambda: server.cpu_seconds() > 2.0, 300)
         assert not future.done()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=120) == 0
         assert future.code() in {Code.UNAVAILABLE, Code.CANCELLED}
-
-
-def cpu_seconds(server: ServerProcess) -> float:
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize("method", [PREDICT, f"{NETWORKS}ListNetworks"])
@@ -291,6 +290,7 @@ def test_compressed_requests(server: ServerProcess, engine: str, compression: gr
             call(channel, PREDICT, predict_request("article-linear", [1, 2]))
 
 
+@UNIX_SOCKET
 def test_a_unix_socket(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "socket"
     for _ in range(2):  # the second one finds the file of the first
@@ -304,6 +304,7 @@ def test_a_unix_socket(tmp_path: Path, engine: str) -> None:
             assert server.stop() == 0
 
 
+@UNIX_SOCKET
 def test_the_file_of_a_unix_socket_is_replaced(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as stale:  # what a killed server leaves
@@ -314,7 +315,7 @@ def test_the_file_of_a_unix_socket_is_replaced(tmp_path: Path, engine: str) -> N
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("second", ["native", "grpcio"])
+@pytest.mark.parametrize("second", ["native", pytest.param("grpcio", marks=GRPCIO)])
 def test_a_second_server_of_any_engine_cannot_have_the_port(server: ServerProcess, tmp_path: Path, second: str) -> None:
     ended = serve(tmp_path, f"--engine={second}", f"--listen={server.address}")
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -326,9 +327,9 @@ def test_a_second_server_of_any_engine_cannot_have_the_port(server: ServerProces
     [
         ("192.0.2.1:0", "Cannot assign requested address"),
         ("nothing.invalid:0", "Name or service not known"),
-        ("unix:/nothing/here", "No such file or directory"),
-        (f"unix:/{'long' * 40}", "AF_UNIX path too long"),
-        (f"unix:{__file__}", "Address already in use"),
+        pytest.param("unix:/nothing/here", "No such file or directory", marks=UNIX_SOCKET),
+        pytest.param(f"unix:/{'long' * 40}", "AF_UNIX path too long", marks=UNIX_SOCKET),
+        pytest.param(f"unix:{__file__}", "Address already in use", marks=UNIX_SOCKET),
     ],
 )
 def test_an_address_that_cannot_be_bound_is_one_sentence(
@@ -552,10 +553,10 @@ def test_after_the_drain_there_is_draining_or_no_connection(tmp_path: Path, engi
         ("127.8.8.8:0", False),
         ("[::1]:0", False),
         ("localhost:0", False),
-        ("unix:/run/forwardpass", False),
-        ("0.0.0.0:50051", True),
-        ("[::]:50051", True),
-        ("192.0.2.1:50051", True),
+        pytest.param("unix:/run/forwardpass", False, marks=UNIX_SOCKET),
+        pytest.param("0.0.0.0:50051", True, marks=GRPCIO),
+        pytest.param("[::]:50051", True, marks=GRPCIO),
+        pytest.param("192.0.2.1:50051", True, marks=GRPCIO),
     ],
 )
 def test_an_open_address_gets_the_engine_with_bounds(address: str, opened: bool) -> None:

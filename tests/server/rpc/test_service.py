@@ -428,7 +428,7 @@ def test_a_second_server_cannot_take_the_port_or_the_database(
             "--database",
             database,
         ]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert ended.returncode == 2
         assert word in ended.stderr
         assert "Traceback" not in ended.stderr
