@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from benchmarks import callers, graphs, mixed_load, needs, peers, process, start, wire
+from benchmarks import callers, convolutions, graphs, mixed_load, needs, peers, process, start, wire
 from benchmarks.lab import Lab
 from benchmarks.peers import Timing
 from benchmarks.plots import Plot
 from benchmarks.scaling import CURVES
 from benchmarks.table import Result, Row
 
-_PARTS: Final = (wire, mixed_load, process, callers, start, graphs)
+_PARTS: Final = (wire, mixed_load, process, callers, start, graphs, convolutions)
 ROWS: Final = tuple(sorted((row for part in _PARTS for row in part.ROWS), key=lambda row: row.number))
 PARTS: Final = (*(str(row.number) for row in ROWS), "peers", "curves")
 
