@@ -14,6 +14,9 @@ BAR, GAP = 22, 12
 INK: Final = "#808080"
 COLOURS: Final = ("#2f81f7", "#e0702d", "#3fa34d", "#a371f7", "#d64a8b", "#1aa3a3")
 
+MAX_TICKS: Final = 12
+"""From this number of different x on, the x axis has round numbers instead."""
+
 Point = tuple[float, float]
 
 
@@ -68,6 +71,8 @@ def svg(plot: Plot) -> str:
     """Draw a plot."""
     points = [point for line in plot.lines.values() for point in line]
     x_ticks = sorted({x for x, _ in points})
+    if len(x_ticks) > MAX_TICKS:
+        x_ticks = _ticks(x_ticks, log=True)
     y_ticks = _ticks([y for _, y in points], log=plot.log_y)
     right = _scale(x_ticks, LEFT, WIDTH - RIGHT, log=True)
     up = _scale(y_ticks, HEIGHT - BOTTOM, TOP, log=plot.log_y)

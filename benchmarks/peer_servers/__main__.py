@@ -1,8 +1,9 @@
 """Measure this server and what may be picked instead of it: `make bench-peers`.
 
 MLServer, Triton (by pytriton) and FastAPI are installed into environments of their own, `.venv-servers-*`, on the first
-run. A server has core 0, all its processes together, and h2load has core 1. Each server's outputs are compared with
-ours before it is measured.
+run. A server has core 0, all its processes together, and the load has core 1. Each server's outputs are compared with
+ours before it is measured. The first table has 64 calls in flight; the second has arrivals at rates, and latencies that
+count from the scheduled time.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def main() -> None:
         "--seconds", type=int, default=3, metavar="N", help="duration of each load (default: %(default)s)"
     )
     parser.add_argument(
-        "--write-docs", action="store_true", help="write the table and the plot into docs/explanation/performance.md"
+        "--write-docs", action="store_true", help="write tables and plots into docs/explanation/performance.md"
     )
     options = parser.parse_args()
     lacking = needs.missing([*needs.LOAD, needs.NATIVE])
@@ -48,9 +49,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(folder=Path(folder), engine="native", seconds=options.seconds)
         comparisons = measure(lab, options.rounds, contenders)
-    print("", conditions, "", *report.table(comparisons), sep="\n")
+    print("", conditions, "", *report.table(comparisons), "", *report.latencies(comparisons), sep="\n")
     if options.write_docs:
-        report.write_docs(conditions, comparisons)
+        report.write_docs(conditions, comparisons, busy=busy)
 
 
 if __name__ == "__main__":

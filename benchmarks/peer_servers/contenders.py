@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from benchmarks import networks
 from benchmarks.lab import Lab
 from benchmarks.load import Load, load, load_json, post_json
 from benchmarks.peers import exact, onnx_model
+from benchmarks.raw_connections import Connection, GrpcConnection, HttpConnection
 from benchmarks.server import INFER, Process, Server, call, family
 from tests.support.environments import ROOT, Environment, made, python
 
@@ -44,6 +45,7 @@ class Protocol:
         decode: Parses the outputs, `(rows, outputs)`, of a response.
         call: Makes one call to an address.
         load: Keeps 64 calls in flight to an address.
+        connect: Opens the connections that repeat a request at a rate, as many as `load` has.
     """
 
     title: str
@@ -51,6 +53,7 @@ class Protocol:
     decode: Callable[[bytes], Array]
     call: Callable[[str, bytes], bytes]
     load: Callable[[Lab, str, bytes], Load]
+    connect: Callable[[str, bytes], Sequence[Connection]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,6 +157,7 @@ GRPC: Final = Protocol(
     decode=_infer_outputs,
     call=lambda address, request: call(address, INFER, request),
     load=lambda lab, address, request: load(lab, address, INFER, request),
+    connect=lambda address, request: [GrpcConnection(address, INFER, request) for _ in range(4)],
 )
 REST: Final = Protocol(
     title="HTTP, 64 x 1",
@@ -161,6 +165,7 @@ REST: Final = Protocol(
     decode=_infer_json_outputs,
     call=lambda address, body: post_json(address, INFER_PATH, body),
     load=lambda lab, address, body: load_json(lab, address, INFER_PATH, body),
+    connect=lambda address, body: [HttpConnection(address, INFER_PATH, body) for _ in range(64)],
 )
 ROWS_JSON: Final = Protocol(
     title="HTTP, 64 x 1",
@@ -168,6 +173,7 @@ ROWS_JSON: Final = Protocol(
     decode=_rows_json_outputs,
     call=lambda address, body: post_json(address, "/predict", body),
     load=lambda lab, address, body: load_json(lab, address, "/predict", body),
+    connect=lambda address, body: [HttpConnection(address, "/predict", body) for _ in range(64)],
 )
 
 

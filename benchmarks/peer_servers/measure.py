@@ -2,16 +2,21 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 from benchmarks import networks
-from benchmarks.lab import Lab
+from benchmarks.lab import LOAD_CORE, Lab, on_core
 from benchmarks.load import WARM_UP_SECONDS
+from benchmarks.open_loop import OpenLoop, open_loop
 from benchmarks.peer_servers.contenders import CONTENDERS, OURS, SIZES, Contender
+from benchmarks.raw_connections import Connection
 
 FIGURES: Final = ("rate", "cpu_us", "p50_us", "p99_us")
+SHARES: Final = (0.2, 0.5, 0.8)
+"""The rates of arrivals, as parts of each server's own capacity: its calls per second with 64 in flight."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,12 +28,14 @@ class Round:
         cpu_us: Microseconds of processor time for a call, of all the server's processes.
         p50_us: The median latency in microseconds.
         p99_us: The 99th percentile of the latency.
+        open_loops: The latencies at each of `SHARES`.
     """
 
     rate: float
     cpu_us: float
     p50_us: float
     p99_us: float
+    open_loops: Sequence[OpenLoop]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,14 +77,34 @@ def _round(lab: Lab, contender: Contender) -> Round:
         used = process.processor_seconds()
         measured = protocol.load(lab, address, request)
         used = process.processor_seconds() - used
+        open_loops = _open_loops(lab, protocol.connect(address, request), measured.rate)
     # The warm-up costs processor time too, at the same rate.
     calls = measured.rate * (lab.seconds + WARM_UP_SECONDS)
-    return Round(rate=measured.rate, cpu_us=used / calls * 1e6, p50_us=measured.p50, p99_us=measured.p99)
+    return Round(
+        rate=measured.rate,
+        cpu_us=used / calls * 1e6,
+        p50_us=measured.p50,
+        p99_us=measured.p99,
+        open_loops=open_loops,
+    )
+
+
+def _open_loops(lab: Lab, connections: Sequence[Connection], capacity: float) -> Sequence[OpenLoop]:
+    with ExitStack() as stack:
+        for connection in connections:
+            stack.callback(connection.close)
+        stack.enter_context(on_core(LOAD_CORE))
+        return [open_loop(connections, share * capacity, lab.seconds) for share in SHARES]
 
 
 def _medians(rounds: Sequence[Round]) -> Round:
     rate, cpu, p50, p99 = (median(getattr(each, name) for each in rounds) for name in FIGURES)
-    return Round(rate=rate, cpu_us=cpu, p50_us=p50, p99_us=p99)
+    by_share = zip(*(each.open_loops for each in rounds), strict=True)
+    open_loops = [
+        OpenLoop(**{name: median(getattr(each, name) for each in taken) for name in OpenLoop.__slots__})
+        for taken in by_share
+    ]
+    return Round(rate=rate, cpu_us=cpu, p50_us=p50, p99_us=p99, open_loops=open_loops)
 
 
 def _compared(contenders: Sequence[Contender], figures: Sequence[Round]) -> Iterator[Comparison]:
