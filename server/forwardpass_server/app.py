@@ -141,7 +141,7 @@ async def _serve(
     predictor = Predictor(registry, settings.work_limits, policy, ByteBudget(settings.memory.computing))
     dispatcher = Dispatcher(predictor, Shadows(registry, policy), workers, policy, max_in_flight=settings.max_in_flight)
 
-    error_mapper, broadcast = ErrorMapper(), Broadcast()
+    error_mapper, broadcast = ErrorMapper(guard), Broadcast()
     in_flight, processes = _processes(settings, registry, guard, tokens, error_mapper)
     collect_counts = processes.collect if processes else _nothing
     unsubscribe = registry.subscribe(lambda change: broadcast.publish(change.name))
@@ -197,7 +197,9 @@ async def _serve(
     )
     admin = _administration(settings, credentials, make_networks, guard, health, broadcast, transport, around)
     rest = _rest(settings, inference, transport, outside, inside, health, policy, arrivals)
-    metrics = _metrics(settings, registry, health, in_flight, dispatcher.admission, error_mapper, engine, processes)
+    metrics = _metrics(
+        settings, registry, health, in_flight, dispatcher.admission, error_mapper, guard, engine, processes
+    )
 
     view = _view(settings, server)
     others = [await other.start() for other in (rest, metrics, view, admin) if other]
@@ -247,7 +249,16 @@ def _processes(
     quotas = SharedQuotas.create(guard.token_count)
     guard.share_quotas(quotas.quota)
     counts = SharedCounts.create(count)
-    pool = ProcessPool(count, settings.model_dump_json(), tokens, registry, error_mapper, counts=counts, quotas=quotas)
+    pool = ProcessPool(
+        count,
+        settings.model_dump_json(),
+        tokens,
+        registry,
+        error_mapper,
+        guard.counts,
+        counts=counts,
+        quotas=quotas,
+    )
     return SharedInFlight(settings.max_in_flight, counts), pool
 
 
@@ -341,6 +352,7 @@ def _metrics(
     in_flight: InFlight,
     waiting: Admission,
     error_mapper: ErrorMapper,
+    guard: Guard,
     engine: Engine,
     processes: "ProcessPool | None",
 ) -> "MetricsEndpoint | None":
@@ -354,6 +366,7 @@ def _metrics(
         in_flight=in_flight,
         admission=waiting,
         error_mapper=error_mapper,
+        caller_counts=guard.counts,
         engine=engine.value,
         version=version("forwardpass"),
         processes=processes,

@@ -20,7 +20,7 @@ BURST: Final = 20
 PER_SECOND: Final = 1.0
 """Messages of one place in the code that are written in each second after that."""
 
-_EXTRAS: Final = ("request_id", "suppressed")
+_EXTRAS: Final = ("request_id", "caller", "suppressed")
 
 
 class JsonLines(logging.Formatter):

@@ -93,8 +93,8 @@ class Worker:
         self._dispatcher = Dispatcher(
             predictor, Shadows(registry, policy), workers, policy, max_in_flight=settings.max_in_flight
         )
-        error_mapper = ErrorMapper()
-        self._counter = Counter(registry, error_mapper, self._dispatcher.admission)
+        error_mapper = ErrorMapper(guard)
+        self._counter = Counter(registry, error_mapper, guard.counts, self._dispatcher.admission)
         _, _, unsent, self._watch = memory_bounds(settings, registry)
         hot = Service(PREDICTION_SERVICE, None, HOT_PREDICTIONS), Service(INFERENCE_SERVICE, None, {INFER.name: INFER})
         self._transport_arguments: dict[str, Any] = {

@@ -11,7 +11,7 @@ from forwardpass_server.metrics import families
 from forwardpass_server.metrics.families import FAMILIES, Family, Value
 from forwardpass_server.metrics.totals import BUCKETS, Totals, TotalsByNetwork
 from forwardpass_server.registry import LATEST, Registry, Snapshot
-from forwardpass_server.rpc import ErrorMapper, Health, InFlight
+from forwardpass_server.rpc import CallerCounts, ErrorMapper, Health, InFlight
 from forwardpass_server.serving import Admission
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class ServerCollector(Collector):
         in_flight: InFlight,
         admission: Admission,
         error_mapper: ErrorMapper,
+        caller_counts: CallerCounts,
         engine: str,
         version: str,
         processes: "ProcessPool | None" = None,
@@ -40,6 +41,7 @@ class ServerCollector(Collector):
         self._in_flight = in_flight
         self._admission = admission
         self._error_mapper = error_mapper
+        self._caller_counts = caller_counts
         self._build = {"engine": engine, "version": version}
         self._processes = processes
         self._totals = TotalsByNetwork()
@@ -56,6 +58,7 @@ class ServerCollector(Collector):
         return [family.metric([]) for family in FAMILIES]
 
     def _of_server(self) -> dict[Family, list[Value]]:
+        callers = self._caller_counts.counted()
         waiting = self._admission.seconds + (self._processes.waiting_seconds if self._processes else 0.0)
         return {
             families.BUILD: [("_info", self._build, 1)],
@@ -64,6 +67,11 @@ class ServerCollector(Collector):
             families.IN_FLIGHT_LIMIT: _one(self._in_flight.limit),
             families.WAITING: _one(waiting),
             families.ERRORS: _labelled("reason", self._error_mapper.counted(), "_total"),
+            families.CALLER_CALLS: _labelled("caller", callers.calls, "_total"),
+            families.CALLER_REJECTIONS: [
+                ("_total", {"caller": caller, "reason": reason}, number)
+                for (caller, reason), number in callers.rejections.items()
+            ],
         }
 
     def _of_registry(self, snapshot: Snapshot) -> dict[Family, list[Value]]:

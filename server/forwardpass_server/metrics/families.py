@@ -61,6 +61,19 @@ ERRORS: Final = Family(
     labels=("reason",),
     meaning="Calls and single requests of a call that got an error, by reason (docs/reference/errors.md).",
 )
+CALLER_CALLS: Final = Family(
+    name="forwardpass_caller_calls",
+    kind="counter",
+    labels=("caller",),
+    meaning="Calls of methods that need a scope, and requests of streams, by the name of the token or certificate.",
+)
+CALLER_REJECTIONS: Final = Family(
+    name="forwardpass_caller_rejections",
+    kind="counter",
+    labels=("caller", "reason"),
+    meaning="Those that were rejected because of who makes them, or how much: `OVERLOADED`, `QUOTA_EXCEEDED`, "
+    "`UNAUTHENTICATED` or `PERMISSION_DENIED`.",
+)
 CALLS: Final = Family(
     name="forwardpass_call_seconds",
     kind="summary",
@@ -123,6 +136,8 @@ FAMILIES: Final = (
     IN_FLIGHT_LIMIT,
     WAITING,
     ERRORS,
+    CALLER_CALLS,
+    CALLER_REJECTIONS,
     CALLS,
     FAILED,
     BATCHES,

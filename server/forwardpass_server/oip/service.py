@@ -194,7 +194,7 @@ class InferenceService:
                 del response  # which the error would keep
                 raise self._transport.unsent.no_room()  # noqa: TRY301 - one way for all errors
         except Exception as error:  # noqa: BLE001 - becomes the response to this request
-            message = self._transport.error_mapper.map(error, call.request_id).status.message
+            message = self._transport.error_mapper.map(error, call.request_id, call.credential).status.message
             failed = v2.ModelStreamInferResponse(
                 error_message=message, infer_response=v2.ModelInferResponse(id=request.id)
             )

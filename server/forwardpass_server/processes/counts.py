@@ -13,7 +13,7 @@ from forwardpass_server.registry import (
 )
 
 if TYPE_CHECKING:
-    from forwardpass_server.rpc import ErrorMapper
+    from forwardpass_server.rpc import CallerCounts, ErrorMapper
     from forwardpass_server.serving import Admission
 
 _NO_ROWS = ShadowTotals()
@@ -22,11 +22,15 @@ _NO_ROWS = ShadowTotals()
 class Counter:
     """Collects what a worker process has counted since the last time."""
 
-    def __init__(self, registry: Registry, error_mapper: "ErrorMapper", admission: "Admission") -> None:
+    def __init__(
+        self, registry: Registry, error_mapper: "ErrorMapper", caller_counts: "CallerCounts", admission: "Admission"
+    ) -> None:
         self._registry = registry
         self._error_mapper = error_mapper
         self._admission = admission
+        self._caller_counts = caller_counts
         self._errors = error_mapper.counted()
+        self._callers = caller_counts.counted()
         self._statistics: dict[VersionRuntime, CollectedStatistics] = {}
         self._shadows: dict[ShadowStatistics, ShadowTotals] = {}
 
@@ -50,7 +54,8 @@ class Counter:
             )
             for each in shadowings
         }
-        errors = self._error_mapper.counted()
+        errors, callers = self._error_mapper.counted(), self._caller_counts.counted()
+        new_by_caller, self._callers = callers.since(self._callers), callers
         new_errors = {reason: count - self._errors[reason] for reason, count in errors.items()}
         self._statistics = {runtime: collected for runtime, (_, collected) in called.items()}
         self._shadows, self._errors = shadowed, errors
@@ -59,12 +64,13 @@ class Counter:
             statistics={key: each for key, each in statistics.items() if each.sizes or each.errors},
             shadows={key: each for key, each in shadows.items() if each != _NO_ROWS},
             errors={reason: count for reason, count in new_errors.items() if count},
+            callers=new_by_caller,
             waiting_seconds=self._admission.seconds,
             plans=self._registry.plan_cache_size,
         )
 
 
-def add_counts(counts: Counts, registry: Registry, error_mapper: "ErrorMapper") -> None:
+def add_counts(counts: Counts, registry: Registry, error_mapper: "ErrorMapper", caller_counts: "CallerCounts") -> None:
     """Add the counts of a worker process to those of its owner; those of what was deleted meanwhile are dropped."""
     snapshot = registry.snapshot
     for (name, number), collected in counts.statistics.items():
@@ -77,3 +83,4 @@ def add_counts(counts: Counts, registry: Registry, error_mapper: "ErrorMapper") 
             if shadowing.row.of == of:
                 shadowing.statistics.add(totals)
     error_mapper.add(counts.errors)
+    caller_counts.add(counts.callers)

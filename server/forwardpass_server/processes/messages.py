@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forwardpass_server.registry import CollectedStatistics, ShadowTotals
+from forwardpass_server.rpc import CountsByCaller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +102,7 @@ class Counts:
         statistics: Those of versions, by network and number.
         shadows: Those of shadows, by network, `of` and the number of the live version.
         errors: Errors by reason.
+        callers: Calls and rejections by the caller's name.
         waiting_seconds: The work that waits now.
         plans: The number of compiled versions in its memory, and their bytes.
     """
@@ -109,5 +111,6 @@ class Counts:
     statistics: Mapping[tuple[str, int], CollectedStatistics] = field(default_factory=dict)
     shadows: Mapping[tuple[str, str, int], ShadowTotals] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
+    callers: CountsByCaller = field(default_factory=CountsByCaller)
     waiting_seconds: float = 0.0
     plans: tuple[int, int] = (0, 0)

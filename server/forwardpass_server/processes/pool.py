@@ -33,7 +33,7 @@ from forwardpass_server.processes.messages import (
 from forwardpass_server.processes.quotas import SharedQuotas
 from forwardpass_server.processes.worker_process import WorkerProcess
 from forwardpass_server.registry import NetworkChange, Registry
-from forwardpass_server.rpc import ErrorMapper
+from forwardpass_server.rpc import CallerCounts, ErrorMapper
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ class ProcessPool:
         tokens: str | None,
         registry: Registry,
         error_mapper: ErrorMapper,
+        caller_counts: CallerCounts,
         *,
         counts: SharedCounts,
         quotas: SharedQuotas,
@@ -101,6 +102,7 @@ class ProcessPool:
             tokens: The text of the tokens file; None without one.
             registry: The registry that they follow.
             error_mapper: Counts their errors too.
+            caller_counts: Counts their calls by the caller's name too.
             counts: The calls in flight of all processes.
             quotas: The quotas of tokens, of all processes.
         """
@@ -109,6 +111,7 @@ class ProcessPool:
         self._quotas = quotas
         self._registry = registry
         self._error_mapper = error_mapper
+        self._caller_counts = caller_counts
         self._counts = counts
         self._changed = threading.Condition()
         self._places = [_Place(OWNER + 1 + number) for number in range(processes)]
@@ -247,7 +250,7 @@ class ProcessPool:
 
     def _receive(self, place: _Place, process: WorkerProcess, message: object) -> None:
         if isinstance(message, Counts):
-            add_counts(message, self._registry, self._error_mapper)
+            add_counts(message, self._registry, self._error_mapper, self._caller_counts)
         elif isinstance(message, Damaged):
             self._registry.note_damage(message.network, message.number, message.digest, message.revision)
             process.send(message)

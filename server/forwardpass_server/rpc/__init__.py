@@ -5,6 +5,7 @@ from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.auth import Guard, declared_scopes
 from forwardpass_server.rpc.broadcast import Broadcast
 from forwardpass_server.rpc.call_quota import CallQuota
+from forwardpass_server.rpc.caller_counts import CallerCounts, CountsByCaller
 from forwardpass_server.rpc.descriptors import descriptor_set
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.health import CHECK as HEALTH_CHECK
@@ -39,6 +40,8 @@ __all__ = [
     "AsyncioTransport",
     "Broadcast",
     "CallQuota",
+    "CallerCounts",
+    "CountsByCaller",
     "ErrorMapper",
     "Guard",
     "Health",

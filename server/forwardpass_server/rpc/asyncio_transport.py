@@ -71,9 +71,9 @@ class AsyncioTransport:
             return
         try:
             self._guard.check(path, credential)
-        except ForwardpassError:
-            return  # It is rejected for that reason where every call is checked.
-        self.error_mapper.count(error)
+        except ForwardpassError as not_allowed:
+            await self.error_mapper.abort(context, not_allowed, request_id, credential)
+        self.error_mapper.count(error, credential)
         await context.abort(error.code, error.message, error.trailers(request_id))
 
     async def call(
@@ -127,7 +127,8 @@ class AsyncioTransport:
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of the requests in a request."""
         shown = self._guard.without_names(error, request.key.credential)
-        status: bytes = self.error_mapper.map(shown, request.key.request_id).status.SerializeToString()
+        mapped = self.error_mapper.map(shown, request.key.request_id, request.key.credential)
+        status: bytes = mapped.status.SerializeToString()
         return status
 
     def caller_of(self, request: RawRequest) -> str:

@@ -23,6 +23,7 @@ from forwardpass.errors import (
 )
 from forwardpass.method_options import path_of, scope_of
 
+from forwardpass_server.rpc.caller_counts import ANONYMOUS, REJECTIONS, CallerCounts
 from forwardpass_server.rpc.context import Credential
 from forwardpass_server.rpc.tokens_file import Token, read_tokens
 from forwardpass_server.serving import Method
@@ -43,7 +44,11 @@ def declared_scopes(services: "Iterable[ServiceDescriptor]") -> dict[str, str]:
 
 
 class Guard:
-    """Decides whether a call may go on, before anything about its subject is revealed. May be used in any thread."""
+    """Decides whether a call may go on, before anything about its subject is revealed. May be used in any thread.
+
+    Attributes:
+        counts: The calls of methods that need a scope, and the rejected ones, by the caller's name.
+    """
 
     def __init__(self, tokens: tuple[Token, ...] | None, scopes: Mapping[str, str] = MappingProxyType({})) -> None:
         """Make a guard.
@@ -55,6 +60,7 @@ class Guard:
         self._keep(tokens)
         self._limits_networks = any(token.networks is not None for token in tokens or ())
         self._scopes = scopes
+        self.counts = CallerCounts()
         # The methods of tokens that are limited to some networks.
         self._limited: dict[tuple[Method, Token], Method] = {}
 
@@ -115,7 +121,7 @@ class Guard:
     def check_health(self, method: str, network: str, credential: Credential) -> None:
         """Admit a call that learns whether there is a network; raises as `check_network` and `check` do."""
         if self._tokens is not None:
-            _check_network(self._with_scope(READ, method, credential), method, network)
+            _check_network(_with_scope(self._find(credential), READ, method, credential), method, network)
 
     def check_network(self, method: str, network: str, credential: Credential) -> None:
         """Admit a call of a network, whose token allows the method; an empty name is for the method to judge.
@@ -139,8 +145,18 @@ class Guard:
             QuotaExceededError: The token has made too many calls.
         """
         known = self._find(credential)
+        self.counts.count_calls(_name(known))
         if known is not None and known.quota is not None:
             _count(known)
+
+    def name_of(self, credential: Credential) -> str:
+        """Return the name of a caller's token or certificate; that of all whose is not known is `_anonymous`."""
+        return _name(self._find(credential))
+
+    def count_rejection(self, credential: Credential, reason: str) -> None:
+        """Count a call that ends with an error, if it is rejected because of who makes it, or how much."""
+        if reason in REJECTIONS:
+            self.counts.count_rejection(self.name_of(credential), reason)
 
     def caller(self, credential: Credential, peer: str) -> str:
         """Return who makes a call, as far as the server's time is shared: a token, else an address."""
@@ -174,9 +190,14 @@ class Guard:
 
     def _admit(self, path: str, credential: Credential) -> Token | None:
         scope = self._scopes.get(path)
-        if self._tokens is None or scope == OPEN:
+        if scope == OPEN:
             return None
-        known = self._with_scope(scope, path, credential)
+        if self._tokens is None:
+            self.counts.count_calls(ANONYMOUS)
+            return None
+        known = self._find(credential)
+        self.counts.count_calls(_name(known))
+        known = _with_scope(known, scope, path, credential)
         if known.quota is not None:
             _count(known)
         return known
@@ -191,27 +212,6 @@ class Guard:
             check = partial(_check_network, known, method.name)
             limited = self._limited.setdefault((method, known), method.limited_by(check))
         return limited
-
-    def _with_scope(self, scope: str | None, method: str, credential: Credential) -> Token:
-        known = self._find(credential)
-        if known is None:
-            raise UnauthenticatedError(
-                "a token is needed: send the metadata `authorization: Bearer TOKEN`"
-                + (
-                    f", or let the tokens file name the certificate {credential[0]}"
-                    if type(credential) is tuple
-                    else ""
-                ),
-                method=method,
-            )
-        if scope not in known.scopes:
-            raise PermissionDeniedError(
-                f"the token {known.name} lacks the scope {scope or 'of this method'!r}",
-                method=method,
-                scope=scope or "",
-                token=known.name,
-            )
-        return known
 
     def _find(self, credential: Credential) -> Token | None:
         if not credential or self._tokens is None:
@@ -229,6 +229,27 @@ class Guard:
 
 def _caller(token: Token) -> str:
     return f"token:{token.name}"
+
+
+def _name(token: Token | None) -> str:
+    return ANONYMOUS if token is None else token.name
+
+
+def _with_scope(known: Token | None, scope: str | None, method: str, credential: Credential) -> Token:
+    if known is None:
+        raise UnauthenticatedError(
+            "a token is needed: send the metadata `authorization: Bearer TOKEN`"
+            + (f", or let the tokens file name the certificate {credential[0]}" if type(credential) is tuple else ""),
+            method=method,
+        )
+    if scope not in known.scopes:
+        raise PermissionDeniedError(
+            f"the token {known.name} lacks the scope {scope or 'of this method'!r}",
+            method=method,
+            scope=scope or "",
+            token=known.name,
+        )
+    return known
 
 
 def _check_network(token: Token, method: str, network: str) -> None:

@@ -13,7 +13,8 @@ from forwardpass.reasons import REASONS
 from google.rpc.error_details_pb2 import RequestInfo
 from google.rpc.status_pb2 import Status
 
-from forwardpass_server.rpc.context import REQUEST_ID
+from forwardpass_server.rpc.auth import Guard
+from forwardpass_server.rpc.context import REQUEST_ID, Credential
 from forwardpass_server.rpc.status import CODES, MappedError, map_error
 
 log = logging.getLogger(__name__)
@@ -54,22 +55,32 @@ class PreparedError:
 class ErrorMapper:
     """Maps the errors of one server to statuses, and counts them. May be used in any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Guard) -> None:
+        """Count nothing yet.
+
+        Args:
+            guard: Counts rejections by the caller's name.
+        """
+        self._guard = guard
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(REASONS, 0)
 
-    def map(self, error: Exception, request_id: str) -> MappedError:
+    def map(self, error: Exception, request_id: str, credential: Credential) -> MappedError:
         """Map an exception to the status that the caller gets; log the traceback of an unknown one."""
         if type(error) not in CODES:
-            log.error("call failed", exc_info=error, extra={"request_id": request_id})
+            caller = self._guard.name_of(credential)
+            log.error("call failed", exc_info=error, extra={"request_id": request_id, "caller": caller})
         mapped = map_error(error, request_id)
         with self._lock:
             self._counts[mapped.reason] += 1
+        self._guard.count_rejection(credential, mapped.reason)
         return mapped
 
-    async def abort(self, context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str) -> None:
+    async def abort(
+        self, context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str, credential: Credential
+    ) -> None:
         """End a call with an error and all its details."""
-        mapped = self.map(error, request_id)
+        mapped = self.map(error, request_id, credential)
         await context.abort(mapped.code, mapped.status.message, trailers_of(mapped, request_id))
 
     def prepare(self, error: ForwardpassError) -> PreparedError:
@@ -81,10 +92,11 @@ class ErrorMapper:
             code=mapped.code, message=status.message, reason=mapped.reason, details=status.SerializeToString()
         )
 
-    def count(self, error: PreparedError) -> None:
+    def count(self, error: PreparedError, credential: Credential) -> None:
         """Count a call that ends with a prepared error."""
         with self._lock:
             self._counts[error.reason] += 1
+        self._guard.count_rejection(credential, error.reason)
 
     def add(self, counts: Mapping[str, int]) -> None:
         """Count the errors that another process has counted, by reason."""

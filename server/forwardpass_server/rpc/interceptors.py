@@ -106,7 +106,7 @@ def errors(error_mapper: ErrorMapper) -> Interceptor:
         except Exception as error:
             if call.servicer is None:
                 raise
-            await error_mapper.abort(call.servicer, error, call.request_id)
+            await error_mapper.abort(call.servicer, error, call.request_id, call.credential)
 
     return around
 

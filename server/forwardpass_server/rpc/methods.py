@@ -208,6 +208,6 @@ class UnknownMethods(grpc.GenericRpcHandler):
         async def unknown(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             call = RpcContext.of(path, context, streaming=True)
             error = MethodNotFoundError(f"there is no method {path}", resourceType="method", resourceName=path)
-            await self._error_mapper.abort(context, error, call.request_id)
+            await self._error_mapper.abort(context, error, call.request_id, call.credential)
 
         return grpc.stream_stream_rpc_method_handler(unknown)

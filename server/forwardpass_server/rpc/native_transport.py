@@ -15,6 +15,7 @@ from forwardpass.errors import ForwardpassError
 
 from forwardpass_server.memory import COUNTED_BYTES, MemoryWatch, Unsent
 from forwardpass_server.rpc.auth import Guard
+from forwardpass_server.rpc.caller_counts import ANONYMOUS
 from forwardpass_server.rpc.context import read_metadata
 from forwardpass_server.rpc.error_mapping import ErrorMapper, trailers_of
 from forwardpass_server.rpc.interceptors import InFlight, too_large
@@ -204,7 +205,7 @@ class NativeTransport:
         """Serialize the error of one of the requests in a request."""
         request_id, token = read_metadata(request.details[0])
         shown = self._guard.without_names(error, token)
-        status: bytes = self._error_mapper.map(shown, request_id).status.SerializeToString()
+        status: bytes = self._error_mapper.map(shown, request_id, token).status.SerializeToString()
         return status
 
     def caller_of(self, request: RawRequest) -> str:
@@ -273,12 +274,14 @@ class NativeTransport:
         error = self._shedder.judge(call.method, credential=token, peer=peer, expires=call.expires)
         if error is None:
             return False
-        self._error_mapper.count(error)
+        self._error_mapper.count(error, token)
         self._front.fail(call.key, error.code.value[0], error.message, [*error.trailers(request_id)])
         return True
 
     def _admitted(self, calls: list[RawRequest]) -> list[RawRequest]:
         """Count calls in; reject those for which there is no room."""
+        if not self._guard.closed:
+            self._guard.counts.count_calls(ANONYMOUS, len(calls))
         if self._shedder.active:
             calls = [call for call in calls if not self._shed(call)]
         try:
@@ -302,7 +305,7 @@ class NativeTransport:
 
     def _reject(self, number: int, details: Details, error: Exception) -> None:
         request_id, token = read_metadata(details[0])
-        mapped = self._error_mapper.map(self._guard.without_names(error, token), request_id)
+        mapped = self._error_mapper.map(self._guard.without_names(error, token), request_id, token)
         self._front.fail(number, mapped.code.value[0], mapped.status.message, [*trailers_of(mapped, request_id)])
 
 

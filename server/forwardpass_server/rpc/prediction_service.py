@@ -55,7 +55,7 @@ class PredictionService:
                 del response  # which the error would keep
                 raise self._transport.unsent.no_room()  # noqa: TRY301 - one way for all errors
         except Exception as error:  # noqa: BLE001 - becomes the response to this request
-            mapped = self._transport.error_mapper.map(error, call.request_id)
+            mapped = self._transport.error_mapper.map(error, call.request_id, call.credential)
             return Counted(PredictStreamResponse(id=request.id, error=mapped.status), 0, nothing)
         message = PredictStreamResponse(id=request.id, response=PredictResponse.FromString(response))
         return Counted(message, len(response), forget)

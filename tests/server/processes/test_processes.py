@@ -132,6 +132,8 @@ def test_statistics_and_metrics_are_those_of_all_processes(server: ServerProcess
     assert f'forwardpass_call_seconds_count{{network="counted"}} {CONNECTIONS}.0' in lines
     [errors] = [line for line in lines if line.startswith('forwardpass_errors_total{reason="VERSION_NOT_FOUND"}')]
     assert float(errors.split()[-1]) >= CONNECTIONS
+    [calls] = [line for line in lines if line.startswith('forwardpass_caller_calls_total{caller="_anonymous"}')]
+    assert float(calls.split()[-1]) >= 2 * CONNECTIONS
 
 
 def test_damage_that_one_process_finds_is_repaired_for_all(server: ServerProcess, channels: list[grpc.Channel]) -> None:

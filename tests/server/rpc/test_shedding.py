@@ -92,7 +92,7 @@ async def _native(dispatcher: Dispatcher, guard: Guard) -> AsyncIterator[int]:
         hot={PATH: PREDICT},
         direct={},
         guard=guard,
-        error_mapper=ErrorMapper(),
+        error_mapper=ErrorMapper(guard),
         in_flight=InFlight(1_000),
         policy=SMALL,
         watch=idle_watch(),
@@ -107,7 +107,7 @@ async def _native(dispatcher: Dispatcher, guard: Guard) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def _grpcio(dispatcher: Dispatcher, guard: Guard) -> AsyncIterator[int]:
-    mapper = ErrorMapper()
+    mapper = ErrorMapper(guard)
     transport = AsyncioTransport(dispatcher, guard, mapper, SMALL, idle_unsent())
     receiver = Receiver(Arrivals(2**30, 60.0), idle_watch(), max_request_bytes=2**20)
     around = Around(receiver=receiver, outside=(errors(mapper), authorization(guard)))
@@ -181,8 +181,8 @@ async def test_short_calls_are_computed_all_the_same(engine: str, dispatcher: Di
 @pytest.mark.parametrize("length", [1, 2, 16, 99, 100, 127, 128])
 def test_a_prepared_error_is_the_same_but_for_the_order_of_its_details(length: int) -> None:
     error = OverloadedError("wait", retry_after=0.7, setting="some")
-    mapper, request_id = ErrorMapper(), "x" * length
-    prepared, mapped = mapper.prepare(error), mapper.map(error, request_id)
+    mapper, request_id = ErrorMapper(Guard(None)), "x" * length
+    prepared, mapped = mapper.prepare(error), mapper.map(error, request_id, None)
     (_, serialized), (_, echoed), no_retry = prepared.trailers(request_id)
     assert no_retry == NO_RETRY_TRAILER
     assert isinstance(serialized, bytes)
@@ -192,5 +192,5 @@ def test_a_prepared_error_is_the_same_but_for_the_order_of_its_details(length: i
         each.SerializeToString() for each in mapped.status.details
     )
     assert echoed == request_id
-    mapper.count(prepared)
+    mapper.count(prepared, None)
     assert mapper.counted()["OVERLOADED"] == 2

@@ -196,7 +196,7 @@ class TransportsMachine(RuleBasedStateMachine):
             registry.register(name, identity(description=f"{weight}"))
         spoil(registry, "failing", failing)
         self.in_flight = InFlight(ROOM)
-        self.error_mapper = ErrorMapper()
+        self.error_mapper = ErrorMapper(Guard(None))
         self.dispatcher = make_dispatcher(registry, SMALL)
         self.front = FakeFront()
         self.native_transport = NativeTransport(

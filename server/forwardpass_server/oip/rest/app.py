@@ -160,7 +160,7 @@ class RestApp:
         except HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the response
-            response = error_response(error, self._transport.error_mapper.map(error, request_id), request_id)
+            response = error_response(error, self._transport.error_mapper.map(error, request_id, token), request_id)
         if not self._serving():
             response.headers["connection"] = "close"
         return response
