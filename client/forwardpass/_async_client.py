@@ -263,7 +263,7 @@ class AsyncClient(BaseClient):
         return await self._call(networks.get_profile(name, version), timeout)
 
     async def delete_profile(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> int:
-        """Delete the profile of a version, if it has one; return the version's number."""
+        """Delete the profile of a version, by number or alias; return the version's number."""
         return await self._call(networks.delete_profile(name, version), timeout)
 
     async def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:

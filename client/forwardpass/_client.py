@@ -414,7 +414,11 @@ class Client(BaseClient):
         return self._call(networks.get_profile(name, version), timeout)
 
     def delete_profile(self, name: str, *, version: str | int = "", timeout: Timeout = UNSET) -> int:
-        """Delete the profile of a version, if it has one; return the version's number."""
+        """Delete the profile of a version, by number or alias; return the version's number.
+
+        Raises:
+            ProfileNotFoundError: The version has none.
+        """
         return self._call(networks.delete_profile(name, version), timeout)
 
     def network(self, name: str, *, timeout: Timeout = UNSET) -> NetworkInfo:

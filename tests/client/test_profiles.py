@@ -105,7 +105,8 @@ def test_a_later_profile_replaces_the_earlier_one(real: Any, name: str) -> None:
     after = real.version(name)
     assert (after.digest, after.profile.rows) == (before.digest, 20)
     assert real.delete_profile(name) == 1
-    assert real.delete_profile(name, version="latest") == 1
+    with pytest.raises(errors.ProfileNotFoundError, match="has no profile"):
+        real.delete_profile(name, version="latest")
     with pytest.raises(errors.ProfileNotFoundError, match="has no profile") as caught:
         real.get_profile(name)
     assert isinstance(caught.value, errors.NotFoundError)

@@ -234,7 +234,7 @@ class NetworkServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteProfile(self, request, context):
-        """Deletes the profile of a version, if it has one.
+        """Deletes the profile of a version. NOT_FOUND if it has none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

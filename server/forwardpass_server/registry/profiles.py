@@ -1,12 +1,12 @@
 """Profiles of versions: the usual distribution of their values."""
 
-from forwardpass.errors import ProfileNotFoundError
 from forwardpass.profiles import Profile, Subject, check_nodes, check_size, from_message, to_message
 from forwardpass.v1.profile_pb2 import Profile as ProfileMessage
 
 from forwardpass_server.registry.catalog import Catalog
 from forwardpass_server.registry.reader import RegistryReader
 from forwardpass_server.registry.state import NetworkState, VersionState
+from forwardpass_server.registry.storage.store import profile_not_found
 
 
 class Profiles:
@@ -63,18 +63,14 @@ class Profiles:
         row = network.profiles.get(version.number)
         profile = None if row is None else self._contents.read_profile(version, row)
         if profile is None:
-            raise ProfileNotFoundError(
-                f"network {version.network!r} version {version.number} has no profile; "
-                "compute one with `forwardpass profile`",
-                resourceType="profile",
-                resourceName=f"{version.network}/{version.number}",
-            )
+            raise profile_not_found(version.network, version.number)
         return profile
 
     def delete(self, name: str, reference: str) -> tuple[NetworkState, int]:
-        """Delete the profile of a version, if it has one; return the network, and the version's number.
+        """Delete the profile of a version; return the network, and the version's number.
 
         Raises:
+            ProfileNotFoundError: The version has none.
             NetworkNotFoundError: There is no such network.
             VersionNotFoundError: The network has no version of this number.
             AliasNotFoundError: The network has no alias of the reference's name.

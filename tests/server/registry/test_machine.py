@@ -11,6 +11,7 @@ from forwardpass.errors import (
     InvalidFieldError,
     NetworkNotFoundError,
     NoEarlierVersionError,
+    ProfileNotFoundError,
     QuotaExceededError,
     VersionInUseError,
     VersionNotFoundError,
@@ -216,9 +217,12 @@ class RegistryMachine(RuleBasedStateMachine):
         if not isinstance(number, int):
             self.expect(number, self.registry.profiles.delete, name, reference)
             return
+        if (name, number) not in self.model.profiles:
+            self.expect(ProfileNotFoundError, self.registry.profiles.delete, name, reference)
+            return
         assert self.registry.profiles.delete(name, reference)[1] == number
-        if self.model.profiles.pop((name, number), None):
-            self.changed(name)
+        del self.model.profiles[name, number]
+        self.changed(name)
 
     @rule()
     def reopen(self) -> None:

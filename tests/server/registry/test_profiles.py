@@ -59,7 +59,8 @@ def test_a_profile_is_kept_and_replaced(net: Registry) -> None:
     assert [row.rows for row in replaced.profiles.values()] == [7]
     assert net.profiles.read(version(net)).rows == 7
     assert net.profiles.delete("net", "1")[0].profiles == {}
-    assert net.profiles.delete("net", "1")[1] == 1
+    with pytest.raises(ProfileNotFoundError, match="network 'net' version 1 has no profile"):
+        net.profiles.delete("net", "1")
     assert net.revision == before + 3
     with pytest.raises(ProfileNotFoundError):
         net.profiles.read(version(net))

@@ -30,6 +30,7 @@ from forwardpass_server.registry.storage.store import (
     StoredState,
     WriteResult,
     digest_of,
+    profile_not_found,
 )
 from forwardpass_server.registry.storage.tables import (
     aliases,
@@ -247,9 +248,10 @@ class SqlStore:
     def delete_profile(self, name: str, number: int) -> WriteResult:
         """Delete the profile of a version; see `Store.delete_profile`."""
         with self.database.writing() as connection:
-            changed = number in {row.number for row in _read_network(connection, name).profiles}
+            if number not in {row.number for row in _read_network(connection, name).profiles}:
+                raise profile_not_found(name, number)
             _delete_profile(connection, name, number)
-            return _finish(connection, name, number, changed=changed)
+            return _finish(connection, name, number, changed=True)
 
     def _insert_version(
         self, connection: Connection, name: str, network: NetworkRow | None, digest: str, content: bytes

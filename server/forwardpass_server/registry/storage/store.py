@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from forwardpass.errors import ProfileNotFoundError
+
 LATEST: Final = "latest"
 """The alias that an empty version reference means; every network has it."""
 
@@ -307,10 +309,11 @@ class Store(Protocol):
         """Read the content of a version's profile as far as it can be read; None if the version has none."""
 
     def delete_profile(self, name: str, number: int) -> WriteResult:
-        """Delete the profile of a version; if it has none, nothing changes.
+        """Delete the profile of a version.
 
         Raises:
             NetworkNotFoundError: There is no such network.
+            ProfileNotFoundError: The version has none.
         """
 
     def delete_alias(self, name: str, alias: str) -> WriteResult:
@@ -323,6 +326,15 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close files and connections."""
+
+
+def profile_not_found(name: str, number: int) -> ProfileNotFoundError:
+    """Make the error of a version that has no profile."""
+    return ProfileNotFoundError(
+        f"network {name!r} version {number} has no profile; compute one with `forwardpass profile`",
+        resourceType="profile",
+        resourceName=f"{name}/{number}",
+    )
 
 
 def digest_of(content: bytes) -> str:
