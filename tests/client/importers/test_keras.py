@@ -76,15 +76,19 @@ def sequential(*layers: Any, shape: Any = (None, 4)) -> dict[str, Any]:
     return {"module": "keras", "class_name": "Sequential", "config": {"name": "model", "layers": [given, *layers]}}
 
 
-def weights(fill: Callable[[Any], None] = lambda _: None) -> bytes:
+def weights(fill: Callable[[Any], None] = lambda _: None, kind: str = "dense") -> bytes:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
-        fill(file.create_group("layers/dense/vars"))
+        fill(file.create_group(f"layers/{kind}/vars"))
     return content.getvalue()
 
 
 def dense(group: Any) -> None:
     group["0"], group["1"] = np.ones((4, 2), np.float32), np.zeros(2, np.float32)
+
+
+def kernel(group: Any) -> None:
+    group["0"], group["1"] = np.ones((2, 1, 3), np.float32), np.zeros(3, np.float32)
 
 
 DOWNLOAD = {"module": "keras.utils", "class_name": "get_file", "config": {"origin": "https://example.com"}}
@@ -187,7 +191,42 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "wide windows": (
         {"config": sequential(layer("MaxPooling1D", pool_size=10**9, padding="same"), shape=(None, 4, 1))},
-        "has windows of 1000000000",
+        r"has windows of \[1000000000\]",
+    ),
+    "many wide windows": (
+        {"config": sequential(layer("AveragePooling3D", pool_size=60_000, padding="same"), shape=(None, 2, 2, 2, 1))},
+        "has windows that are too many or too large",
+    ),
+    "wide padding": (
+        {"config": sequential(layer("ZeroPadding2D", padding=10**9), shape=(None, 2, 2, 1))},
+        "nodes; at most 65,536 are allowed",
+    ),
+    "negative cropping": (
+        {"config": sequential(layer("Cropping2D", cropping=[[-1, 0], [0, 0]]), shape=(None, 2, 2, 1))},
+        "where two numbers from 0 on are needed for each of 2 axes",
+    ),
+    "a large enlargement": (
+        {"config": sequential(layer("UpSampling3D", size=[10**9] * 3), shape=(None, 2, 2, 2, 1))},
+        "values for each row; at most",
+    ),
+    "a convolution without strides": (
+        {"config": sequential(layer("Conv1D", strides=[0]), shape=(None, 4, 1)), "weights": weights(kernel, "conv1d")},
+        "has a stride or a dilation below 1",
+    ),
+    "a convolution with a wide gap": (
+        {
+            "config": sequential(layer("Conv1D", dilation_rate=[10**12]), shape=(None, 4, 1)),
+            "weights": weights(kernel, "conv1d"),
+        },
+        "has a kernel_shape that spans",
+    ),
+    "a kernel of another rank": (
+        {"config": sequential(layer("Conv2D"), shape=(None, 2, 2, 1)), "weights": weights(kernel, "conv2d")},
+        r"has a kernel of shape \[2, 1, 3\]; 4 axes are needed",
+    ),
+    "another layout": (
+        {"config": sequential(layer("MaxPooling1D", data_format="rows_last"), shape=(None, 4, 1))},
+        "has data_format='rows_last'; channels_last and channels_first are read",
     ),
     "a circle": ({"config": functional({"a": ["b", "inputlayer"], "b": ["a", "inputlayer"]})}, "needs its own output"),
     "a layer that is not there": ({"config": functional({"a": ["inputlayer", "b"]})}, "has no layer 'b'"),

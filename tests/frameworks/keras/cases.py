@@ -1,7 +1,5 @@
 """Small Keras models, trained on the spot on scikit-learn's bundled sets, in float64 unless stated otherwise."""
 
-import logging
-import os
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -9,53 +7,30 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or it chats
-
 import keras
 import numpy as np
 import pandas as pd
 from forwardpass.importers import load_object
 from keras import Sequential, layers, ops
-from sklearn import datasets
 
 from tests.frameworks.cases import Case, Cases
-
-keras.config.set_floatx("float64")
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it counts models, and warns of many
-
-IRIS, IRIS_KINDS = datasets.load_iris(return_X_y=True)
-WINE, WINE_KINDS = datasets.load_wine(return_X_y=True)
-CANCER, MALIGNANT = datasets.load_breast_cancer(return_X_y=True)
-DIABETES, PROGRESSION = datasets.load_diabetes(return_X_y=True)
-DIGITS, DIGIT = datasets.load_digits(return_X_y=True)
-PIXELS = DIGITS / 16
-WHOLE = np.round(WINE[:, [0, 1, 2, 5, 6]])
-"""Whole numbers, which are categories for some."""
-PROGRESSION = PROGRESSION / 100
-
-
-def trained(model: Any, x: Any, y: Any, loss: str = "mse") -> Any:
-    """Train a little, so that no weight is where it began."""
-    keras.utils.set_random_seed(0)
-    model.compile("adam", loss)
-    model.fit(x, y, epochs=2, verbose=0)
-    return model
-
-
-def classes(model: Any, x: Any, y: Any) -> Any:
-    return trained(model, x, y, "sparse_categorical_crossentropy")
-
-
-def predicted(model: Any, rows: Any) -> Any:
-    """What Keras says of rows whose columns are the inputs side by side."""
-    ends = np.cumsum([int(np.prod(given.shape[1:])) for given in model.inputs])[:-1]
-    parts = [
-        part.reshape(-1, *given.shape[1:]).astype(given.dtype)
-        for part, given in zip(np.split(rows, ends, axis=1), model.inputs, strict=True)
-    ]
-    responses = model.predict(parts if len(parts) > 1 else parts[0], verbose=0)
-    responses = responses if isinstance(responses, list) else [responses]
-    return np.concatenate([np.asarray(response).reshape(len(rows), -1) for response in responses], axis=1)
+from tests.frameworks.keras import convolutional
+from tests.frameworks.keras.training import (
+    CANCER,
+    DIABETES,
+    DIGIT,
+    IRIS,
+    IRIS_KINDS,
+    MALIGNANT,
+    PIXELS,
+    PROGRESSION,
+    WHOLE,
+    WINE,
+    WINE_KINDS,
+    classes,
+    predicted,
+    trained,
+)
 
 
 def perceptron() -> Any:
@@ -296,12 +271,14 @@ _MODELS: dict[str, tuple[Callable[[], Any], Any]] = {
     "Reshape, Permute, 1-D pooling": (pooled, PIXELS),
     "GlobalAveragePooling2D, GlobalMaxPooling2D": (pictures, PIXELS),
     "models within models": (nested, DIABETES),
+    **convolutional.MODELS,
 }
 
 _IN_FLOAT32: dict[str, tuple[Callable[[], Any], Any]] = {
     "Sequential, Dense": (perceptron, IRIS),
     # TensorFlow has the square root of 2 and the slope of 0.2 of these in float32 only.
     "all activation functions": (partial(functions, "gelu", "leaky_relu"), DIABETES),
+    **convolutional.IN_FLOAT32,
 }
 
 CASES: Cases = {

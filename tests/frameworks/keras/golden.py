@@ -8,16 +8,17 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tests.frameworks.keras import cases
+from tests.frameworks.keras import cases, convolutional, training
 from tests.support.environments import ROOT
 
 FOLDER: Final = ROOT / "tests" / "client" / "importers" / "keras_files"
 MODELS: Final[Mapping[str, tuple[Callable[[], Any], Any]]] = {
-    "normalized": (cases.normalized, cases.CANCER),
+    "normalized": (cases.normalized, training.CANCER),
     "prepared": (cases.prepared, cases.PREPARED),
-    "nested": (cases.nested, cases.DIABETES),
-    "several_outputs": (cases.several_outputs, cases.DIABETES),
-    "pooled": (cases.pooled, cases.PIXELS),
+    "nested": (cases.nested, training.DIABETES),
+    "several_outputs": (cases.several_outputs, training.DIABETES),
+    "pooled": (cases.pooled, training.PIXELS),
+    "convolved": (convolutional.branches, training.PIXELS),
 }
 
 
@@ -26,7 +27,7 @@ def main() -> None:
     for name, (make, data) in MODELS.items():
         model, rows = make(), data[::50]
         model.save(FOLDER / f"{name}.keras")
-        known = {"rows": rows.tolist(), "outputs": cases.predicted(model, rows).tolist()}
+        known = {"rows": rows.tolist(), "outputs": training.predicted(model, rows).tolist()}
         (FOLDER / f"{name}.json").write_text(json.dumps(known) + "\n")
 
 

@@ -72,7 +72,18 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
     "a custom layer": (lambda: row(Mine()), r"layers\[mine\]: mine>Mine of .* is no layer of Keras's own"),
     "Lambda": (lambda: row(layers.Lambda(lambda x: x + 1)), r"layers\[lambda\]: Lambda runs code from the file"),
     "a custom model": (subclassed, "Subclass is no Sequential or functional model"),
-    "convolution": (lambda: row(layers.Reshape((4, 1)), layers.Conv1D(2, 2)), "Conv1D moves a kernel over places"),
+    "transposed convolution": (
+        lambda: row(layers.Reshape((4, 1)), layers.Conv1DTranspose(2, 2)),
+        "Conv1DTranspose spreads each place over a window, which is not supported; use UpSampling and Conv",
+    ),
+    "a convolution with softmax of its channels": (
+        lambda: row(layers.Reshape((4, 1)), layers.Conv1D(2, 2, activation="softmax")),
+        "Conv1D has a softmax of each part of a row",
+    ),
+    "an enlargement by interpolation": (
+        lambda: row(layers.Reshape((2, 2, 1)), layers.UpSampling2D(2, interpolation="bilinear")),
+        "use interpolation='nearest'",
+    ),
     "recurrence": (lambda: row(layers.Reshape((4, 1)), layers.LSTM(2)), "LSTM goes through a sequence"),
     "a mask": (masked, "use mask_zero=False"),
     "half precision": (half, "computes in 'float16'; float32 and float64 are read"),

@@ -13,6 +13,8 @@ from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.tensors import Array
 
 _IGNORED = frozenset({"training", "mask", "name"})
+_BY_ELEMENT = frozenset({"scale", "shift", "mean", "variance", "gamma", "beta"})
+"""The arrays of layers that have a number for each element."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +96,14 @@ class LayerCall:
             raise UnsupportedError(f"has {key}={value!r}, where one integer is needed")
         return value
 
+    def integers(self, key: str, count: int, default: int | None = None) -> list[int]:
+        """Return an integer setting for each of some axes, given as a list of them or as one number for all."""
+        value = self.config.get(key, default)
+        numbers = [value] * count if isinstance(value, int) else value
+        if not isinstance(numbers, list) or len(numbers) != count or not all(isinstance(one, int) for one in numbers):
+            raise UnsupportedError(f"has {key}={value!r}, where {count} integers are needed")
+        return numbers
+
     def boolean(self, key: str, default: bool) -> bool:  # noqa: FBT001 - as `number` and its kin
         """Return a boolean setting."""
         return bool(self.get(key, default, bool))
@@ -121,8 +131,18 @@ class LayerCall:
         return self.graph.add_layer(f"{self.name}{hint}", reads, width, **document)
 
     def elementwise(self, values: TensorRef, document: Mapping[str, Any], hint: str = "") -> TensorRef:
-        """Add a layer that computes each element by itself, and return its nodes in the same shape."""
-        return self.layer(values, hint=hint, **document).reshape(*values.shape)
+        """Add a layer that computes each element by itself, and return its nodes in the same shape.
+
+        Args:
+            values: The tensor. If it has all nodes of one layer in another order, the layer keeps the order of these.
+            document: The fields of the layer; its numbers for each element are in C order.
+            hint: The end of the layer's name.
+        """
+        if not self.graph.is_permutation(values):
+            return self.layer(values, hint=hint, **document).reshape(*values.shape)
+        numbers = {key: by_node(values, document[key]) for key in _BY_ELEMENT & document.keys()}
+        nodes = self.graph.nodes_of(values.sources[0])
+        return self.layer(nodes, hint=hint, **{**document, **numbers}).with_index(values.index)
 
 
 LayerReader: TypeAlias = Callable[[LayerCall], TensorRef]
@@ -151,6 +171,13 @@ def along(values: TensorRef, numbers: Array, axis: int = -1) -> Array:
     shape = [1] * len(values.shape)
     shape[axis] = -1
     return np.broadcast_to(numbers.reshape(shape), values.shape).ravel()
+
+
+def by_node(values: TensorRef, numbers: Array) -> Array:
+    """Return numbers that have the elements of a permutation along their last axis, in the order of the nodes."""
+    ordered = np.empty_like(numbers)
+    ordered[..., values.columns] = numbers
+    return ordered
 
 
 def row_axis(axis: int, rank: int) -> int:

@@ -11,6 +11,7 @@ from forwardpass.errors import Fault
 from forwardpass.importers.graph import INPUTS, PASS, GraphBuilder, TensorRef, safe_name
 from forwardpass.importers.input_constraints import InputConstraints
 from forwardpass.importers.keras.activations import FUNCTION_LAYERS, FUNCTION_OPERATIONS
+from forwardpass.importers.keras.convolutions import CONVOLUTIONS
 from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, check_width
 from forwardpass.importers.keras.merging import ARITHMETIC, MERGING
 from forwardpass.importers.keras.model_config import (
@@ -32,7 +33,7 @@ from forwardpass.importers.keras.weights import Weights
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_model, unsupported_parts
 
 LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType(
-    {**WEIGHTED, **FUNCTION_LAYERS, **MERGING, **SHAPING, **POOLING, **ENCODING}
+    {**WEIGHTED, **FUNCTION_LAYERS, **MERGING, **SHAPING, **CONVOLUTIONS, **POOLING, **ENCODING}
 )
 """The reader of each layer, by its class."""
 

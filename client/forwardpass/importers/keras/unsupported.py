@@ -4,20 +4,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-_WINDOWS: Final = "moves a kernel over places, which is not supported; use Dense after Flatten instead"
+_TRANSPOSED: Final = "spreads each place over a window, which is not supported; use UpSampling and Conv"
 _REPEATS: Final = "goes through a sequence call by call, which no feed-forward network does"
 _HASHES: Final = "spreads values over bins by a hash, which is not supported; use IntegerLookup or StringLookup"
 _PICTURES: Final = "works on pictures; prepare them before the rows are sent"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys(
-            (
-                *("Conv1D", "Conv2D", "Conv3D", "SeparableConv1D", "SeparableConv2D", "DepthwiseConv1D"),
-                *("DepthwiseConv2D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
-            ),
-            _WINDOWS,
-        ),
+        **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _TRANSPOSED),
         **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D"), _REPEATS),
         **dict.fromkeys(("CenterCrop", "Resizing", "RandomFlip", "RandomRotation", "RandomZoom"), _PICTURES),
         "Lambda": "runs code from the file, which is never done; use keras.ops or layers",

@@ -8,7 +8,7 @@ import numpy as np
 
 from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.keras.activations import activated, activation_of
-from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, along, check_width, row_axis
+from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, along, by_node, check_width, row_axis
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.tensors import Array
@@ -26,6 +26,9 @@ def _dense(call: LayerCall) -> TensorRef:
     if units * values.size * times > DEFAULT_LIMITS.max_parameters:
         raise UnsupportedError(f"works on {times} places of a row, which are too many weights; put Flatten before it")
     document: dict[str, Any] = {"weights": np.kron(np.eye(times), kernel.T) if times > 1 else kernel.T}
+    if times == 1 and call.graph.is_permutation(values):
+        document["weights"] = by_node(values, kernel.T)
+        values = call.graph.nodes_of(values.sources[0])
     if bias:
         document["bias"] = np.tile(bias[0], times)
     activation = call.config.get("activation")
