@@ -142,10 +142,11 @@ class GraphBuilder:
         straight = self.is_straight(tensor)
         if straight and (alone or len(tensor.sources) == 1):
             return tensor
-        key = tensor.sources, tensor.columns.astype(np.int64).tobytes()
+        columns = tensor.columns.astype(np.int32)  # half the bytes; no tensor has 2^31 elements
+        key = tensor.sources, columns.tobytes()
         if key not in self._gathered:
             merge = "concatenate" if len(tensor.sources) > 1 else ""
-            document = PASS if straight else {"kind": "take", "indices": tensor.columns.tolist()}
+            document = PASS if straight else {"kind": "take", "indices": columns}
             self._gathered[key] = self._add(hint, tensor.sources, merge, tensor.size, document)
         return replace(tensor, sources=(self._gathered[key],), index=np.arange(tensor.size))
 

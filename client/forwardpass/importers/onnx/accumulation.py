@@ -19,6 +19,9 @@ from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.onnx.whole_numbers import WHOLE, check_whole, wrapped
 from forwardpass.importers.unsupported import UnsupportedError
 
+_MAX_RUNNING: Final = 131_072
+"""The elements of all steps of one running sum."""
+
 
 def _running(node: NodeContext) -> Result:
     """Return running sums or products along a constant axis, in steps that double (Hillis & Steele, 1986)."""
@@ -29,6 +32,12 @@ def _running(node: NodeContext) -> Result:
         check_whole(node, node.op, tensor, tensor.shape[axis])
     else:
         tensor = node.float_tensor(0)
+    steps = math.ceil(math.log2(tensor.shape[axis])) if tensor.shape[axis] > 1 else 0
+    if tensor.size * steps > _MAX_RUNNING:
+        raise UnsupportedError(
+            f"runs over {tensor.size:,} elements in {steps} steps, a layer for each; at most {_MAX_RUNNING:,} elements "
+            "of all steps are read"
+        )
     op, first = ("Add", 0.0) if node.op == "CumSum" else ("Mul", 1.0)
     length, is_reverse = tensor.shape[axis], node.integer("reverse", 0)
     if is_reverse:

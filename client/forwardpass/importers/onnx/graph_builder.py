@@ -154,7 +154,7 @@ class OnnxGraphBuilder(GraphBuilder):
         plain = self._without_unread(plain)
         document: dict[str, Any] = dict(PASS)
         if not self.is_straight(plain):
-            document = {"kind": "take", "indices": plain.columns.tolist()}
+            document = {"kind": "take", "indices": plain.columns.astype(np.int32)}
         document["activation"] = pending.document()
         return self._add(hint, plain.sources, "concatenate" if len(plain.sources) > 1 else "", plain.size, document)
 

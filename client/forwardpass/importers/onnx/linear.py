@@ -1,9 +1,10 @@
 """Matrix products: a dense layer for a constant, products and sums for two tensors."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from forwardpass.importers.onnx.arithmetic import combined
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
 from forwardpass.importers.onnx.reductions import pooled
-from forwardpass.importers.onnx.reshaping import broadcast, transposed
+from forwardpass.importers.onnx.reshaping import broadcast, joined, transposed
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
 
@@ -130,9 +131,35 @@ def _times(node: NodeContext, tensor: GraphTensor, weights: Array) -> GraphTenso
 
 
 def _both(node: NodeContext, one: GraphTensor, other: GraphTensor) -> GraphTensor:
-    """Multiply matrices that both depend on the inputs: every product of two elements, then sums of them."""
+    """Multiply matrices that both depend on the inputs."""
     if one.row_axis == len(one.shape) - 1 or other.row_axis == len(other.shape) - 2:
         raise UnsupportedError("sums over the rows; a network computes each row by itself")
+    places = {None if each.row_axis is None else each.row_axis - len(each.shape) for each in (one, other)}
+    if len(places) == 1 and not places & {-1, -2}:
+        return _in_groups(node, one, other)
+    return _summed(node, one, other)
+
+
+def _in_groups(node: NodeContext, one: GraphTensor, other: GraphTensor) -> GraphTensor:
+    """Multiply the matrices of a row, by one layer; the rows are along an axis before them."""
+    (rows, inner), columns = one.shape[-2:], other.shape[-1]
+    try:
+        leads = np.broadcast_shapes(one.shape[:-2], other.shape[:-2])
+    except ValueError:
+        raise UnsupportedError(f"multiplies matrices of the shapes {list(one.shape)} and {list(other.shape)}") from None
+    whole = [broadcast(node, one, (*leads, rows, inner)), broadcast(node, other, (*leads, inner, columns))]
+    flat = [
+        replace(each, index=each.index.reshape(1, -1), row_axis=0) for each in whole if isinstance(each, GraphTensor)
+    ]
+    groups = math.prod(leads)
+    sizes: dict[str, Any] = {"groups": groups, "rows": rows, "inner": inner, "columns": columns}
+    name = node.graph.layer(node.hint, [joined(node, flat, 1)], groups * rows * columns, kind="matmul", **sizes)
+    place = None if one.row_axis is None else one.row_axis - len(one.shape) + len(leads) + 2
+    return node.graph.nodes(name, (*leads, rows, columns), place, one.kind)
+
+
+def _summed(node: NodeContext, one: GraphTensor, other: GraphTensor) -> GraphTensor:
+    """Multiply every two elements, and sum the products."""
     terms = combined(
         node,
         "Mul",

@@ -8,8 +8,9 @@ import numpy as np
 
 from forwardpass.importers.onnx.arithmetic import combined, layered
 from forwardpass.importers.onnx.elementwise import applied
+from forwardpass.importers.onnx.lifting import padded
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result
-from forwardpass.importers.onnx.reductions import grouped, reduced
+from forwardpass.importers.onnx.reductions import grouped, pooled, reduced
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
 
@@ -36,6 +37,39 @@ def _batch(node: NodeContext) -> Result:
 def _epsilon(node: NodeContext) -> float:
     """Return the attribute, a float32 in the file, with its shortest digits."""
     return float(str(np.float32(node.number("epsilon", 1e-5))))
+
+
+def _instance(node: NodeContext) -> Result:
+    """Normalize each channel of each row by its own moments, then scale and shift it."""
+    tensor = node.float_tensor(0)
+    rank = len(tensor.shape)
+    if rank < 3 or tensor.row_axis not in {0, None}:
+        raise UnsupportedError("needs its rows as axis 0, channels as axis 1, and more axes after them")
+    whole = grouped(node, tensor, range(2, rank), kind="layer_norm", epsilon=_epsilon(node))
+    for place, op in enumerate(("Mul", "Add"), start=1):
+        by_channel = node.constant(place).reshape(-1, *(1,) * (rank - 2))
+        whole = _joined(node, op, whole, Constant(array=by_channel))
+    return whole
+
+
+def _response(node: NodeContext) -> Result:
+    """`X / (bias + alpha / size * the sum of X^2 over channels nearby)^beta` (Krizhevsky et al., 2012)."""
+    tensor = node.float_tensor(0)
+    size = node.integer("size", 0)
+    if len(tensor.shape) < 2 or tensor.row_axis not in {0, None} or not 0 < size <= 2 * tensor.shape[1]:
+        raise UnsupportedError("needs its rows as axis 0, channels as axis 1, and a size of at most twice these")
+    before = (size - 1) // 2
+    square = applied(node, tensor, "x * x")
+    widths = [(0, 0), (before, size - 1 - before), *[(0, 0)] * (len(tensor.shape) - 2)]
+    wide = padded(node, square, widths, np.zeros(()))
+    places = np.arange(tensor.shape[1])[:, None] + np.arange(size)
+    windows = np.moveaxis(np.take(wide.index, places, axis=1), 2, -1).reshape(-1, size)
+    total = pooled(node, wide, windows, "sum", tensor.shape, tensor.row_axis)
+    alpha, beta = node.number("alpha", 1e-4), node.number("beta", 0.75)
+    divisor = applied(
+        node, total, "(bias + factor * x) ** beta", bias=node.number("bias", 1.0), factor=alpha / size, beta=beta
+    )
+    return _joined(node, "Div", tensor, divisor)
 
 
 def _layer(node: NodeContext) -> Result:
@@ -103,6 +137,8 @@ NORMALIZATION: Final[Mapping[str, NodeReader]] = MappingProxyType(
     {
         "BatchNormalization": _batch,
         "LayerNormalization": _layer,
+        "InstanceNormalization": _instance,
+        "LRN": _response,
         "RMSNormalization": _root_mean_square,
         "LpNormalization": _to_length_one,
     }

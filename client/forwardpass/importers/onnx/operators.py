@@ -6,6 +6,7 @@ from typing import Final
 
 from forwardpass.importers.onnx.accumulation import ACCUMULATION
 from forwardpass.importers.onnx.arithmetic import MERGING
+from forwardpass.importers.onnx.einsum import EINSUM
 from forwardpass.importers.onnx.elementwise import ELEMENTWISE
 from forwardpass.importers.onnx.indexing import INDEXING
 from forwardpass.importers.onnx.linear import LINEAR
@@ -17,7 +18,7 @@ from forwardpass.importers.onnx.quantization import QUANTIZATION, QUANTIZED
 from forwardpass.importers.onnx.reshaping import STRUCTURE
 
 _TABLES: Final = (
-    *(STRUCTURE, INDEXING, ELEMENTWISE, MERGING, LINEAR, NORMALIZATION, POOLING),
+    *(STRUCTURE, INDEXING, ELEMENTWISE, MERGING, LINEAR, EINSUM, NORMALIZATION, POOLING),
     *(ACCUMULATION, LABELLING, QUANTIZATION),
 )
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -18,10 +19,14 @@ _MAX_GROUPS: Final = 64
 """The largest number of layers for one node."""
 
 
+_IN_GROUPS: Final = MappingProxyType({"softmax": "group_softmax", "layer_norm": "layer_norm"})
+"""The kind of a layer that computes several groups, by an activation or a kind."""
+
+
 def grouped(
     node: NodeContext, tensor: GraphTensor, axes: Sequence[int], activation: str = "identity", **document: Any
 ) -> GraphTensor:
-    """Compute all elements along some axes together, by one layer for each place of the other axes.
+    """Compute all elements along some axes together, by one layer or by one for each place of the other axes.
 
     Args:
         node: The node.
@@ -33,6 +38,15 @@ def grouped(
     tensor = tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint)
     moved, order = _moved(tensor, axes)
     groups = moved.reshape(-1, math.prod(tensor.shape[axis] for axis in axes))
+    known = _IN_GROUPS.get(str(document.get("kind", activation)))
+    if known is not None and len(groups) > 1:
+        flat = replace(tensor, index=groups.reshape(1, -1), row_axis=0)
+        tiled = {key: np.tile(value, len(groups)) for key, value in document.items() if isinstance(value, np.ndarray)}
+        fields: dict[str, Any] = {**document, **tiled, "kind": known, "groups": len(groups)}
+        whole = node.graph.nodes(
+            node.graph.layer(node.hint, [flat], groups.size, **fields), groups.shape, 0, tensor.kind
+        )
+        return _back(whole, moved.shape, order, tensor.row_axis)
     if len(groups) > _MAX_GROUPS:
         raise UnsupportedError(
             f"is computed for {len(groups):,} groups of elements in each row, a layer for each; at most "
@@ -44,8 +58,12 @@ def grouped(
         name = node.graph.layer(node.hint, [part], columns.size, **{**PASS, **document, "activation": activation})
         parts.append(node.graph.nodes(name, (1, columns.size), 0, tensor.kind))
     whole = joined(node, parts, 1)
-    index = whole.index.reshape(moved.shape).transpose(np.argsort(order))
-    return replace(whole, index=index, row_axis=tensor.row_axis)
+    return _back(whole, moved.shape, order, tensor.row_axis)
+
+
+def _back(whole: GraphTensor, shape: Sequence[int], order: Sequence[int], rows: int | None) -> GraphTensor:
+    """Return elements that were moved in the order of the tensor that they came from."""
+    return replace(whole, index=whole.index.reshape(shape).transpose(np.argsort(order)), row_axis=rows)
 
 
 def reduced(

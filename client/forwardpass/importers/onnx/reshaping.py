@@ -221,6 +221,7 @@ def _concat(node: NodeContext) -> Result:
         _claim(node, values[0], [sum(math.prod(value.shape) for value in values)])
         return Constant(array=np.concatenate([value.array for value in values if isinstance(value, Constant)], axis))
     tensors = [value for value in values if isinstance(value, GraphTensor)]
+    values = [value for value in values if isinstance(value, GraphTensor) or value.array.size]
     if len(tensors) < len(values) and tensors[0].row_axis is not None:
         raise UnsupportedError(
             "puts a constant beside a tensor of any number of rows; repeat it for each row by Expand"
@@ -274,7 +275,17 @@ def _split(node: NodeContext) -> Result:
         raise UnsupportedError(f"splits an axis of size {size} into {sizes}, {count} outputs")
     ends = np.cumsum(sizes).tolist()
     parts = [(slice(None),) * axis + (slice(end - part, end),) for part, end in zip(sizes, ends, strict=True)]
-    return tuple(_moved(node, value, lambda array, part=part: array[part], _rows(value)) for part in parts)  # type: ignore[misc]
+    return tuple(
+        _moved(node, value, lambda array, part=part: array[part], _rows(value)) if size else _nothing(value, axis)  # type: ignore[misc]
+        for part, size in zip(parts, sizes, strict=True)
+    )
+
+
+def _nothing(value: Constant | GraphTensor, axis: int) -> Constant:
+    """Return a part of no elements, which may stand beside others."""
+    return Constant(
+        array=np.empty([0 if place == axis else size for place, size in enumerate(value.shape)], value.kind)
+    )
 
 
 def taken(node: NodeContext, value: Constant | GraphTensor, indices: Array, axis: int) -> Constant | GraphTensor:

@@ -33,11 +33,16 @@ ROWS: dict[str, tuple[list[Any], list[Any]]] = {
         [node("ArgMin", "x", "p", axis=2, select_last_index=1), node("Cast", "p", "y", to=1)],
         [],
     ),
+    "each normalized": ([node("InstanceNormalization", "x w b", "y")], [numbers("w", 4), numbers("b", 4)]),
+    "softmax of each": ([node("Softmax", "x", "y", axis=1)], []),
+    "layers of each": ([node("LayerNormalization", "x w b", "y")], [numbers("w", 3), numbers("b", 3)]),
+    "a product of groups": ([node("Transpose", "x", "t", perm=[0, 2, 1]), node("MatMul", "x t", "y")], []),
     "a triangle": ([node("Trilu", "x", "y", upper=0)], []),
     "a higher triangle": ([node("Trilu", "x k", "y")], [constant("k", np.array(1))]),
     "chosen columns": ([node("Compress", "x c", "y", axis=2)], [constant("c", np.array([True, False, True]))]),
 }
 IMAGES = {
+    "channels normalized": [node("LRN", "x", "y", size=3, alpha=0.5, bias=0.7)],
     "depth to space": [node("DepthToSpace", "x", "y", blocksize=2)],
     "depth to space by columns": [node("DepthToSpace", "x", "y", blocksize=2, mode="CRD")],
     "space to depth": [node("SpaceToDepth", "x", "y", blocksize=2)],
@@ -53,6 +58,48 @@ def test_rows_are_computed_as_onnxruntime_does(nodes: list[Any], constants: list
 @pytest.mark.parametrize("nodes", IMAGES.values(), ids=IMAGES)
 def test_images_are_rearranged_as_onnxruntime_does(nodes: list[Any]) -> None:
     import_model(model(nodes, inputs=[tensor("x", "rows", 4, 2, 4)], outputs=[tensor("y")]))
+
+
+EQUATIONS: dict[str, list[tuple[int, ...]]] = {
+    "rij->rji": [(3, 4)],
+    "rij->ri": [(3, 4)],
+    "rii->ri": [(3, 3)],
+    "r...i->r...": [(2, 3, 4)],
+    "rij,rjk->rik": [(3, 4), (4, 2)],
+    "rij,rkj->rik": [(3, 4), (2, 4)],
+    "rhqd,rhkd->rhqk": [(2, 3, 4), (2, 5, 4)],
+    "ri,rj->rij": [(3,), (4,)],
+    "ri,ri->r": [(3,), (3,)],
+    "r...ij,rjk->r...ik": [(2, 3, 4), (4, 2)],
+    "rij,rjk,rkl->ril": [(2, 3), (3, 4), (4, 2)],
+    "rij,rij,rij->rj": [(2, 3), (2, 3), (2, 3)],
+    "aij,jk": [(3, 4), (4, 2)],
+    "rij,kj->rki": [(3, 4), (5, 4)],
+    "ij,rj->ri": [(3, 4), (4,)],
+    "rij,jk,kl->ril": [(2, 3), (3, 4), (4, 2)],
+}
+
+
+@pytest.mark.parametrize("equation", EQUATIONS)
+def test_sums_of_products_are_those_of_numpy(equation: str) -> None:
+    generator, words = np.random.default_rng(0), equation.partition("->")[0].split(",")
+    inputs, constants, feed = [], [], {}
+    for name, word, shape in zip("abc", words, EQUATIONS[equation], strict=False):
+        if word[0] in "ra":
+            inputs.append(tensor(name, "rows", *shape, kind=TensorProto.DOUBLE))
+            feed[name] = generator.normal(size=(5, *shape))
+        else:
+            feed[name] = generator.normal(size=shape)
+            constants.append(constant(name, feed[name]))
+    made = model(
+        [node("Einsum", " ".join("abc"[: len(words)]), "y", equation=equation)],
+        *constants,
+        inputs=inputs,
+        outputs=[tensor("y", kind=TensorProto.DOUBLE)],
+    )
+    right = np.einsum(equation, *feed.values())
+    rows = np.concatenate([feed[one.name].reshape(5, -1) for one in inputs], axis=1)
+    np.testing.assert_allclose(computed(made, rows, whole=False), right.reshape(5, -1), rtol=1e-12, atol=1e-12)
 
 
 WHOLE: dict[str, tuple[list[Any], list[Any]]] = {
@@ -86,13 +133,14 @@ def test_places_are_those_of_onnx(nodes: list[Any], constants: list[Any]) -> Non
     np.testing.assert_array_equal(computed(made, given.reshape(1, -1)), right.reshape(1, -1))
 
 
-def computed(made: Any, rows: Array) -> Array:
-    """Return what the core computes of a model whose inputs are all of one row."""
-    graph = read_graph(made, whole=True)
+def computed(made: Any, rows: Array, *, whole: bool = True) -> Array:
+    """Return what the core computes of a model, whose inputs are all of one row or have an axis of rows."""
+    graph = read_graph(made, whole=whole)
     document = {
         "format": spec.FORMAT,
         "dtype": graph.dtype,
         "inputs": rows.shape[1],
+        "input_groups": [{"name": one.group, "width": one.width} for one in graph.inputs if len(graph.inputs) > 1],
         "layers": list(graph.layers),
         "output_layers": list(graph.output_layers),
         "allow_non_finite_inputs": True,
@@ -152,6 +200,11 @@ def test_whole_numbers_that_are_only_moved_keep_their_values() -> None:
 
 
 REJECTED: dict[str, tuple[Any, str]] = {
+    "products over rows": (node("Einsum", "x x", "y", equation="ri,rj->ij"), "a network computes each row by itself"),
+    "products with other rows": (node("Einsum", "x x", "y", equation="ri,sj->rs"), "multiplies rows with other rows"),
+    "an equation of one": (node("Einsum", "x x", "y", equation="ri->r"), "and 2 operands"),
+    "an equation of more axes": (node("Einsum", "x", "y", equation="rij->r"), "for operands of"),
+    "a result of no operand": (node("Einsum", "x", "y", equation="ri->rk"), "whose result is invalid"),
     "places of a number of rows": (node("GatherElements", "x i", "y"), "has places for a fixed number of rows"),
     "rows added up": (node("CumSum", "x zero", "y"), "works along the axis of the rows"),
     "the largest of rows": (node("ArgMax", "x", "y", axis=0), "works along the axis of the rows"),

@@ -119,18 +119,21 @@ def computed_without_certificate(graph: Any, rows: list[list[float]]) -> Any:
     return forward(compile_plan(spec.parse(document)), np.array(rows, graph.dtype))
 
 
-def test_attention_reads_each_row_by_itself() -> None:
-    """The body of the operator has `Shape` and `Reshape`, in which the number of rows stays open."""
+@pytest.mark.parametrize(
+    ("attributes", "shape"),
+    [({"scale": 0.5}, (2, 4, 3)), ({"is_causal": 1}, (2, 4, 3)), ({"q_num_heads": 2, "kv_num_heads": 2}, (4, 6))],
+)
+def test_attention_of_any_number_of_rows_is_products_and_a_softmax(
+    attributes: dict[str, Any], shape: tuple[int, ...]
+) -> None:
     made = model(
-        [node("Attention", "x k v", "y", scale=0.5)],
-        numbers("k", 1, 2, 5, 3),
-        numbers("v", 1, 2, 5, 4),
-        inputs=[tensor("x", 1, 2, 4, 3)],
-        outputs=[Y],
-        opset=23,
+        [node("Attention", "x x x", "y", **attributes)], inputs=[tensor("x", "rows", *shape)], outputs=[Y], opset=23
     )
     made.ir_version = 11
-    check_examples((imported := import_model(made)).spec, compile_plan(imported.spec))
+    imported = import_model(made)
+    check_examples(imported.spec, compile_plan(imported.spec))
+    kinds = [layer.kind for layer in imported.spec.layers]
+    assert [kind for kind in kinds if kind in {"matmul", "group_softmax"}] == ["matmul", "group_softmax", "matmul"]
 
 
 @pytest.mark.parametrize("op", sorted(FUNCTIONS))

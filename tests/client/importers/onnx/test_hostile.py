@@ -97,6 +97,8 @@ def node(op: str, *inputs: str, output: str = "y", domain: str = "", **attribute
 _RELU = part(1, helper.make_node("Relu", ["x"], ["x"]).SerializeToString())
 _MATMUL = node("MatMul", "x", "w")
 
+_COUNTED = {"zero": 0, "end": 2**50, "one": 1}
+
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "a cycle": lambda: model([node("Relu", "y", output="z"), node("Relu", "z")]),
     "dims of no data": lambda: model([_MATMUL], empty(4, 2**22)),
@@ -153,7 +155,41 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "texts looked up for each of 50,000 inputs": lambda: texts(
         "LabelEncoder", keys_strings=[str(n) for n in range(20_000)], values_floats=[0.5] * 20_000
     ),
-    "a layer for each element": lambda: model([node("Softmax", "x", axis=2)], shape=("rows", 60_000, 1)),
+    "a layer for each element": lambda: model([node("LogSoftmax", "x", axis=2)], shape=("rows", 60_000, 1)),
+    "padded beyond all": lambda: model([node("Pad", "x", "p")], sizes("p", 0, 2**40, 0, 2**40)),
+    "counted beyond all": lambda: model(
+        [node("Range", "zero", "end", "one", output="c"), node("Add", "x", "c")],
+        *(helper.make_tensor(name, TensorProto.INT64, [], [number]) for name, number in _COUNTED.items()),
+    ),
+    "running sums of wide rows": lambda: model(
+        [node("CumSum", f"x{place}" if place else "x", "one", output=f"x{place + 1}") for place in range(200)],
+        sizes("one", 1),
+        shape=("rows", 60_000),
+        output="x200",
+    ),
+    "running sums of rows": lambda: model(
+        [node("CumSum", f"x{place}" if place else "x", "one", output=f"x{place + 1}") for place in range(200)],
+        sizes("one", 1),
+        shape=("rows", 8_000),
+        output="x200",
+    ),
+    "triangles of constants": lambda: model(
+        [
+            node("ConstantOfShape", "r", output="c0"),
+            *(node("Trilu", f"c{place}", output=f"c{place + 1}") for place in range(5_000)),
+            node("Add", "x", "c5000"),
+        ],
+        sizes("r", 600, 600),
+    ),
+    "products of all with all": lambda: model([node("Einsum", "x", "x", equation="ri,rj->rij")], shape=("rows", 4_096)),
+    "products with a constant at all places": lambda: model(
+        [node("Einsum", "x", "w", equation="rij,jk->rik")],
+        onnx.numpy_helper.from_array(np.ones((64, 64), np.float32), "w"),
+        shape=("rows", 1024, 64),
+    ),
+    "a choice of places beyond all": lambda: model(
+        [node("ScatterND", "x", "i", "w")], sizes("i", 2**40), empty(2**20), shape=(4, 4)
+    ),
 }
 
 
