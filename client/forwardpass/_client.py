@@ -543,7 +543,8 @@ class Client(BaseClient):
             timeout: Seconds for the whole watch; None, the default, is no limit.
 
         Raises:
-            UnavailableError: The server stops or cannot be reached; watch again to get the current state.
+            UnavailableError: The server stops or cannot be reached, or the changes are not read fast enough
+                (`OverloadedError`); watch again to get the current state.
         """
         yield from self._stream(networks.watch(prefix), timeout)
         raise watch_ended(self._endpoint.address)

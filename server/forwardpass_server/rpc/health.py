@@ -105,7 +105,9 @@ class Health:
         """Respond now and at each change; end when the server drains."""
         self._check_access(request.service, WATCH, call.credential)
         sent = None
-        with self._broadcast.listen() as listener:
+        # The empty name stands for the server and its database.
+        wanted = {"", request.service.removeprefix(NETWORK_PREFIX)}
+        with self._broadcast.listen(wanted.__contains__) as listener:
             while True:
                 state = self.state(request.service)
                 state = SERVICE_UNKNOWN if state is None else state

@@ -363,13 +363,18 @@ class NetworkService:
     async def watch_networks(
         self, request: v1.WatchNetworksRequest, call: RpcContext
     ) -> AsyncIterator[v1.WatchNetworksResponse | bytes]:
-        """Send every network, then each that changes; a slow watcher gets the latest states only."""
+        """Send every network, then each that changes; a slow watcher gets the latest states only.
+
+        Raises:
+            OverloadedError: The watcher fell too far behind.
+        """
         allows = self._guard.network_filter(call.credential)
 
         def wanted(name: str) -> bool:
-            return name.startswith(request.name_prefix) and (allows is None or allows(name))
+            # The empty name stands for the server's own health.
+            return bool(name) and name.startswith(request.name_prefix) and (allows is None or allows(name))
 
-        with self._broadcast.listen() as listener:
+        with self._broadcast.listen(wanted) as listener:
             snapshot = await snapshot_at_revision(self._registry, request.min_revision)
             networks = await self._in_thread(functools.partial(snapshot.list_networks, wanted=wanted))
             for start in range(0, len(networks), DEFAULT_PAGE):
@@ -379,9 +384,7 @@ class NetworkService:
             yield _event(v1.NETWORK_EVENT_SYNCED, None, snapshot.revision)
             while (names := await listener.changed()) is not None:
                 for name in sorted(names):
-                    # The empty name stands for the server's own health.
-                    if name and wanted(name):
-                        yield await self._encoded_change(name)
+                    yield await self._encoded_change(name)
 
     async def _encoded_change(self, name: str) -> bytes:
         """Return the event of a changed network, encoded once for all watchers."""
