@@ -29,14 +29,14 @@ def create_database(lab: Lab, count: int) -> Path:
         with SqlStore(f"sqlite:///{path}") as store:
             registry = Registry.open(store)
             if count:
-                registry.register(_name(0), _network(0))
+                registry.register(name_of(0), _network(0))
         with closing(sqlite3.connect(path)) as connection:
             _multiply(connection, count)
     return path
 
 
 def _multiply(connection: sqlite3.Connection, count: int) -> None:
-    connection.create_function("name_of", 1, _name)
+    connection.create_function("name_of", 1, name_of)
     connection.create_function("content_of", 1, lambda index: spec.to_safetensors(_network(index)))
     connection.create_function("digest_of", 1, lambda index: spec.digest(_network(index)))
     for table, different in TABLES.items():
@@ -56,7 +56,8 @@ def _first() -> spec.NetworkSpec:
     return networks.network(networks.MIDDLE)
 
 
-def _name(index: int) -> str:
+def name_of(index: int) -> str:
+    """Return the name of a network by its index."""
     return f"net-{index:05d}"
 
 

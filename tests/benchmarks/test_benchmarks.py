@@ -10,7 +10,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from benchmarks import registry_size
 from benchmarks.flames import with_title
+from benchmarks.lab import Lab
 from benchmarks.needs import Need, missing
 from benchmarks.peer_servers.contenders import CONTENDERS, HERE, OURS
 from benchmarks.plots import Bars, Plot, bars, svg
@@ -155,6 +157,14 @@ def test_peer_servers_are_measured() -> None:
         protocol = contender.protocol.title
         for cells in (protocol, f"{protocol.partition(',')[0]} | 80%"):
             assert f"| {contender.name} | {cells} |" in ran.stdout or "missing: " in ran.stdout
+
+
+@pytest.mark.prove
+def test_registry_size_is_measured(tmp_path: Path) -> None:
+    lab = Lab(folder=tmp_path, engine="native")
+    results = registry_size.measure(lab, rounds=1, to_list=1_200, to_start=1_500)
+    assert [result.key for result in results] == list(registry_size.GOALS)
+    assert all(result.median > 0 for result in results)
 
 
 @pytest.mark.prove
