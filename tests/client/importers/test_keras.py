@@ -124,6 +124,21 @@ def test_the_unchanged_file_is_read(write: Callable[..., str]) -> None:
     assert reader.dtypes == {"float32"}
 
 
+def test_a_damaged_archive_is_rejected(write: Callable[..., str]) -> None:
+    path = Path(write())
+    content = path.read_bytes()
+    directory = content.index(b"PK\x01\x02")
+    before_the_file = content[: directory + 42] + b"\xff\xff\xff\x7f" + content[directory + 46 :]  # header offset
+    end = content.rindex(b"PK\x05\x06")
+    shifted = content[: end + 16] + (2**31).to_bytes(4, "little") + content[end + 20 :]  # the directory's offset
+    packed = content.index(b"metadata.json") + len("metadata.json")
+    not_deflated = content[:packed] + b"\xff" * 8 + content[packed + 8 :]
+    for damaged in (before_the_file, shifted, not_deflated):
+        path.write_bytes(damaged)
+        with pytest.raises(UnsupportedModelError, match="is no archive that can be read"):
+            open_archive(path)
+
+
 def test_a_file_that_is_no_archive_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "model.keras").write_bytes(b"PK\x03\x04 is not enough")
     with pytest.raises(UnsupportedModelError, match="is no archive that can be read"):

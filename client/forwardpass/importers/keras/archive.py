@@ -6,14 +6,16 @@ Format: https://keras.io/guides/serialization_and_saving.
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from forwardpass.importers.unsupported import unsupported_model
+from forwardpass.importers.unsupported import UnsupportedModelError, unsupported_model
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 CONFIG: Final = "config.json"
@@ -26,6 +28,11 @@ _MAX_CONTAINERS: Final = 131_072
 _DEEPEST: Final = 200
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 """The first bytes of a file of HDF5."""
+_DAMAGED: Final = (
+    *(EOFError, NotImplementedError, OSError, RuntimeError, ValueError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What zipfile raises for archives that are damaged, or made to look so: OSError where an offset is before the file."""
 _STORED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAX_TEXT: Final = DEFAULT_LIMITS.max_header_bytes
 _MAX_BYTES: Final = DEFAULT_LIMITS.max_network_bytes
@@ -78,7 +85,9 @@ def open_archive(path: str | PathLike[str]) -> Archive:
                 weights=archive.read(WEIGHTS),
                 assets={name: archive.read(name) for name in members if name.startswith(_ASSETS)},
             )
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except UnsupportedModelError:
+        raise
+    except _DAMAGED as error:
         raise unsupported_model(file.name, f"is no archive that can be read: {error}") from error
 
 

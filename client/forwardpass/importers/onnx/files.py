@@ -12,6 +12,7 @@ import numpy as np
 from forwardpass.errors import Fault
 from forwardpass.importers.onnx.arrays import BFLOAT16, kind_of
 from forwardpass.importers.onnx.protobuf_limits import check_field_count
+from forwardpass.importers.onnx.utf8 import check_texts
 from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
 from forwardpass.onnx_form import import_package
 from forwardpass.spec.limits import DEFAULT_LIMITS
@@ -60,6 +61,7 @@ def _load(file: Path) -> Any:
         model = onnx.ModelProto.FromString(content)
     except DecodeError:
         raise UnsupportedError("is no ONNX model: its bytes are another message") from None
+    check_texts(model)
     _bring_in(model, file.resolve().parent, MAX_BYTES - size)
     return model
 

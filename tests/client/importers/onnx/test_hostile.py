@@ -49,6 +49,14 @@ def sizes(name: str, *numbers: int) -> Any:
     return helper.make_tensor(name, TensorProto.INT64, [len(numbers)], list(numbers))
 
 
+def with_input(name: str) -> bytes:
+    """Return a model that adds another input to `x`."""
+    made = onnx.ModelProto.FromString(model([node("Add", "x", name)]))
+    made.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 4]))
+    content: bytes = made.SerializeToString()
+    return content
+
+
 def texts(op: str, **attributes: Any) -> bytes:
     made = onnx.ModelProto.FromString(model([node(op, "x", domain="ai.onnx.ml", **attributes)], shape=("rows", 50_000)))
     made.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
@@ -105,6 +113,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "dims beyond all": lambda: model([_MATMUL], empty(2**40, 2**20)),
     "negative dims": lambda: model([_MATMUL], empty(4, -1)),
     "an input beyond all": lambda: model([node("Relu", "x")], shape=("rows", 2**40)),
+    "an input that is not UTF-8": lambda: with_input("abcd").replace(b"abcd", b"\xff\xfe\xfd\xfc"),
+    "an operator that is not UTF-8": lambda: model([node("Abcd", "x")]).replace(b"Abcd", b"\xff\xfe\xfd\xfc"),
     "cut off": lambda: model([node("Relu", "x")])[:-5],
     "no bytes": lambda: b"",
     "a million of 0": lambda: bytes(1_000_000),
