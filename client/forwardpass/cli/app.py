@@ -1,5 +1,6 @@
 """The application: the options before the command, the commands' modules, and the exit codes."""
 
+import errno
 import os
 import sys
 import traceback
@@ -23,6 +24,8 @@ EXIT_CODES: Final[dict[type[errors.ForwardpassError], int]] = {
     errors.NetworkCorruptError: 5,
 }
 """The exit code of each error; of others it is 1, and 2 of a command line that typer rejects."""
+
+_CANNOT_WRITE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 app = typer.Typer(
     name="forwardpass",
@@ -66,6 +69,7 @@ def run() -> NoReturn:
     """Run the command line; exit with the code that docs/reference/cli.md gives for the outcome."""
     try:
         code: Any = app(prog_name="forwardpass", standalone_mode=False)
+        sys.stdout.flush()
     except typer.Abort:
         code = 130
     except typer.Exit as ended:
@@ -74,8 +78,7 @@ def run() -> NoReturn:
         output.echo(f"forwardpass: {error}", lines=True, err=True)
         code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
     except BrokenPipeError:
-        # The reader closed the pipe. Python would complain again when it flushes the stream at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()  # the reader closed the pipe
         code = 0
     except KeyboardInterrupt:
         code = 130
@@ -83,8 +86,17 @@ def run() -> NoReturn:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # click's own, of a wrong command line
             error.show()
             raise SystemExit(error.exit_code) from None
+        if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:  # errors of other files have become sentences
+            _discard_stdout()
+            output.echo(f"forwardpass: standard output cannot be written: {error.strerror}", err=True)
+            raise SystemExit(1) from None
         output.echo(f"forwardpass: {error!r}: this is a bug, please report it", err=True)
         if os.environ.get("FORWARDPASS_DEBUG"):
             output.echo(traceback.format_exc(), lines=True, err=True)
         code = 5
     raise SystemExit(code or 0)
+
+
+def _discard_stdout() -> None:
+    """Let what is not written yet go nowhere: Python would complain again when it flushes the stream at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -10,7 +9,7 @@ import typer
 
 from forwardpass import render
 from forwardpass.attribution import METHODS, SCALES, STANDARD_BASELINES
-from forwardpass.cli import output, pictures, reading
+from forwardpass.cli import output, pictures, reading, writing
 from forwardpass.cli.common import Json, Name, Version, client_of
 from forwardpass.cli.inference import Csv, Rows
 from forwardpass.models import Explanation
@@ -94,10 +93,8 @@ def explain(
 
 def _write_json(explanation: Explanation, path: str) -> None:
     text = json.dumps(output.plain(explanation), ensure_ascii=False)
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise reading.invalid(path, f"cannot be written: {error.strerror}") from None
+    with writing.open_whole(path) as file:
+        file.write(text.encode())
     output.echo(path)
 
 

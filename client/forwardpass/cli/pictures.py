@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from forwardpass import render
-from forwardpass.cli import output, reading
+from forwardpass.cli import output, reading, writing
 from forwardpass.cli.common import Version, client_of
 from forwardpass.extras import extra_of, require
 from forwardpass.render.picture import SUFFIXES
@@ -74,8 +74,7 @@ def check_out(path: str, others: tuple[str, ...] = ()) -> None:
 
 def write(picture: render.Picture, path: str, theme: render.Theme) -> None:
     """Write a picture to a file, and say so."""
-    try:
-        picture.save(path, theme=theme)
-    except OSError as error:
-        raise reading.invalid(path, f"cannot be written: {error.strerror}") from None
+    content = picture.encode(Path(path).suffix, theme=theme)
+    with writing.open_whole(path) as file:
+        file.write(content)
     output.echo(path)

@@ -1,4 +1,4 @@
-"""Predictions as tables, CSV or Parquet, and specs; a file has its name only once it is whole."""
+"""Files that commands write, for example predictions as CSV or Parquet; each has its name only once it is whole."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, BinaryIO, Self, TypeAlias
 
 from forwardpass import exporters, spec
 from forwardpass.cli.reading import invalid
@@ -39,7 +39,7 @@ def open_out(path: str, output_names: Sequence[str], *, labels: bool, kept: Sequ
         yield _csv_writer(sys.stdout, names, keep=bool(kept))
         return
     arrow = parquet() if is_parquet(path) else None
-    with _whole(path) as file:
+    with open_whole(path) as file:
         if arrow is None:
             text = io.TextIOWrapper(file, encoding="utf-8", newline="")
             yield _csv_writer(text, names, keep=bool(kept))
@@ -58,29 +58,56 @@ def write_network(path: str, network: spec.NetworkSpec) -> None:
         ForwardpassError: The network has something that such a file cannot express.
     """
     content = exporters.export(network, path)
-    with _whole(path) as file:
+    with open_whole(path) as file:
         file.write(content)
 
 
 @contextmanager
-def _whole(path: str) -> Iterator[Any]:
-    """Open a file beside the one that is meant, and give it that one's name when all went well."""
+def open_whole(path: str) -> Iterator[BinaryIO]:
+    """Open a file beside the one that is meant, and give it that one's name when all went well.
+
+    Raises:
+        InvalidFieldError: The file cannot be written; an older one is as it was.
+    """
     target = Path(path).resolve()
     if target.exists() and not target.is_file():  # a pipe, /dev/null: nothing to be replaced
-        with target.open("wb") as file:
+        with _File.open(target, "wb", path) as file:
             yield file
         return
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        file = part.open("xb")
-    except OSError as error:
-        raise invalid(path, f"cannot be written: {error.strerror}") from None
+    file = _File.open(part, "xb", path)
     try:
         with file:
             yield file
-        part.replace(target)
+        with _telling(path):
+            part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+class _File(io.FileIO):
+    """A file whose errors name the path that the user gave; an OSError of another file is not taken for one of this."""
+
+    _shown: str
+
+    @classmethod
+    def open(cls, path: Path, mode: str, shown: str) -> BinaryIO:
+        with _telling(shown):
+            file = cls(path, mode)
+        file._shown = shown
+        return io.BufferedWriter(file)
+
+    def write(self, data: Any) -> int:
+        with _telling(self._shown):
+            return super().write(data)
+
+
+@contextmanager
+def _telling(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise invalid(path, f"cannot be written: {error.strerror}") from None
 
 
 def _csv_writer(file: Any, names: Sequence[str], *, keep: bool) -> Write:
