@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import grpc
@@ -151,6 +152,18 @@ def test_a_wrong_line_is_refused(wrong: str, sentence: str, tmp_path: Path) -> N
     assert sentence in str(caught.value)
 
 
+def test_no_pattern_matches_a_name_that_is_too_long(tmp_path: Path) -> None:
+    (token,) = read_tokens(written(tmp_path, line("some", "read", "networks=*")))
+    assert token.allows("a" * 63)
+    assert not token.allows("a" * 64)
+
+
+def test_a_private_file_may_be_in_a_folder_of_all_users() -> None:
+    with TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        assert len(read_tokens(written(Path(folder), line("some", "read")))) == 1
+
+
 @settings(max_examples=30)
 @given(st.floats(0.001, 1e4), st.lists(st.floats(0, 10) | st.floats(0, 0.01), max_size=50))
 def test_a_quota_lets_no_more_through_than_its_rate(rate: float, pauses: list[float]) -> None:
@@ -166,6 +179,19 @@ def test_a_quota_lets_no_more_through_than_its_rate(rate: float, pauses: list[fl
             now += seconds * (1 + 1e-9) + 1e-9
             assert quota.take() == 0.0, "there is room when it said so"
             counted += 1
+
+
+@pytest.mark.parametrize(("rate", "at_once"), [(4.0, 4), (0.5, 1)])
+def test_a_quota_is_filled_at_its_rate(rate: float, at_once: int) -> None:
+    now = 100.0
+    quota = CallQuota(rate, lambda: now)
+    assert [quota.take() for _ in range(at_once)] == [0.0] * at_once
+    assert quota.take() == 1 / rate
+    now += 0.25 / rate
+    assert quota.take() == 0.75 / rate
+    now += 0.75 / rate
+    assert quota.take() == 0.0
+    assert quota.take() == 1 / rate
 
 
 # The matrix
