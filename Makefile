@@ -12,8 +12,11 @@ EXTRAS := metrics postgres rest server view
 # The Pythons besides .venv's, each with these tests: what is likely to differ between them.
 PYTHONS ?= 3.12 3.13 3.14
 PYTHON_TESTS ?= tests/client tests/server/core tests/server/serving --ignore tests/client/importers
+# For each decoder of `make fuzz`, of CPU; and how many mutants of each area `make mutants` tries.
+SECONDS ?= 60
+COUNT ?= 60
 
-.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock sbom bench bench-peers notebooks page check-page prove reference release docs test-clients test-compose test-deploy test-frameworks test-floors test-pythons
+.PHONY: help demo serve test check check-code check-protos check-deploy proto descriptors lock sbom bench bench-peers notebooks page check-page prove reference release docs fuzz mutants test-clients test-compose test-deploy test-frameworks test-floors test-pythons
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -97,6 +100,12 @@ prove: .venv/installed  ## run the long forms of the proofs, and the whole suite
 	@$(BIN)/python -m pip install -qq --group notebooks
 	$(BIN)/python -m pytest -m prove
 	$(BIN)/python -m tests.packaging.pythons $(PYTHONS) -- -n 2 --dist loadfile
+
+fuzz: .venv/installed  ## fuzz the decoders of what others send, for example SECONDS=600 TARGETS="json onnx"; atheris in a .venv-fuzzing of its own
+	@$(BIN)/python -m tests.fuzzing $(TARGETS) --seconds $(SECONDS)
+
+mutants: .venv/installed  ## change the code of validator, admission, authorization and registry, and see which changes no test notices
+	@$(BIN)/python -m tests.mutants $(AREAS) --count $(COUNT)
 
 test-clients: .venv/installed  ## run the clients of Triton and KServe against real servers, at length; each in a .venv-clients-* of its own
 	$(BIN)/python -m pytest tests/clients -m "prove or not prove"
