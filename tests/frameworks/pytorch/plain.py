@@ -53,7 +53,10 @@ FUNCTIONS: Mapping[str, Callable[..., Tensor]] = {
     "square": torch.square,
 }
 WORDS: Mapping[str, Any] = {
-    **{name: getattr(torch, name) for name in ("abs", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh")},
+    **{
+        name: getattr(torch, name)
+        for name in ("abs", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "atan")
+    },
     "erf": torch.erf,
     "erfc": torch.erfc,
     "relu": torch.relu,
@@ -123,13 +126,16 @@ def _activation(activation: Any, z: Tensor) -> Tensor:
     if isinstance(activation, str):
         return FUNCTIONS[activation](z)
     if "expression" in activation:
-        names = {**WORDS, **activation.get("parameters", {}), "x": z}
-        # The text is the test's own, and so are all the names that it may use.
-        text = ast.fix_missing_locations(_Conditions().visit(ast.parse(activation["expression"], mode="eval")))
-        found = eval(compile(text, "expression", "eval"), {"__builtins__": {}}, names)  # noqa: S307 - of our own making
-        return torch.as_tensor(found, dtype=z.dtype).expand_as(z)
+        return _evaluated(activation["expression"], {**activation.get("parameters", {}), "x": z})
     parameters = {key: value for key, value in activation.items() if key != "name"}
     return FUNCTIONS[activation["name"]](z, **parameters)
+
+
+def _evaluated(expression: str, names: Mapping[str, Any]) -> Tensor:
+    # The text is the test's own, and so are all the names that it may use.
+    text = ast.fix_missing_locations(_Conditions().visit(ast.parse(expression, mode="eval")))
+    found = eval(compile(text, "expression", "eval"), {"__builtins__": {}}, {**WORDS, **names})  # noqa: S307 - ours
+    return torch.as_tensor(found, dtype=names["x"].dtype).expand_as(names["x"])
 
 
 def _numbers(layer: Document, key: str, like: Tensor) -> Tensor | None:
@@ -158,8 +164,11 @@ def _batch_norm(layer: Document, x: Tensor) -> Tensor:
 
 
 def _layer_norm(layer: Document, x: Tensor) -> Tensor:
-    gamma, beta = _numbers(layer, "gamma", x), _numbers(layer, "beta", x)
-    return functional.layer_norm(x, x.shape[1:], gamma, beta, layer.get("epsilon", 1e-5))
+    gamma, beta, groups = _numbers(layer, "gamma", x), _numbers(layer, "beta", x), layer.get("groups", 1)
+    wide = x.unflatten(1, (groups, -1))
+    normal = functional.layer_norm(wide, wide.shape[2:], eps=layer.get("epsilon", 1e-5)).flatten(1)
+    normal = normal if gamma is None else normal * gamma
+    return normal if beta is None else normal + beta
 
 
 def _embedding(layer: Document, x: Tensor) -> Tensor:
@@ -216,6 +225,22 @@ def _conv(layer: Document, x: Tensor) -> Tensor:
     ).flatten(1)
 
 
+def _matmul(layer: Document, x: Tensor) -> Tensor:
+    groups, (rows, inner, columns) = layer.get("groups", 1), (layer[key] for key in ("rows", "inner", "columns"))
+    left, right = x.split([groups * rows * inner, groups * inner * columns], dim=1)
+    return torch.matmul(left.reshape(-1, groups, rows, inner), right.reshape(-1, groups, inner, columns)).flatten(1)
+
+
+def _elementwise(layer: Document, x: Tensor) -> Tensor:
+    names = {node.id for node in ast.walk(ast.parse(layer["expression"])) if isinstance(node, ast.Name)}
+    parts = sorted(names & set("xyz"))
+    return _evaluated(layer["expression"], dict(zip(parts, x.chunk(len(parts), dim=1), strict=True)))
+
+
+def _group_softmax(layer: Document, x: Tensor) -> Tensor:
+    return x.unflatten(1, (layer.get("groups", 1), -1)).softmax(dim=2).flatten(1)
+
+
 KINDS: Mapping[str, Callable[[Document, Tensor], Tensor]] = {
     "dense": _dense,
     "scale_shift": _scale_shift,
@@ -230,5 +255,8 @@ KINDS: Mapping[str, Callable[[Document, Tensor], Tensor]] = {
     "dropout": lambda _, x: x,
     "pool": _pool,
     "conv": _conv,
+    "matmul": _matmul,
+    "elementwise": _elementwise,
+    "group_softmax": _group_softmax,
     "take": lambda layer, x: x[:, _places(layer["indices"])],
 }

@@ -8,6 +8,7 @@ import pytest
 import torch
 from forwardpass.importers import reference
 from forwardpass.spec import parse, to_document
+from forwardpass.spec.layers import KINDS as LAYER_KINDS
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import compile_plan
 
@@ -52,7 +53,7 @@ def test_random_graphs(dtype: str, count: int, tolerance: float) -> None:
             activation = layer.get("activation", "identity")
             seen["expression" if "expression" in activation else "function"] += 1
     assert worst_reference <= tolerance
-    assert set(KINDS) <= set(seen)
+    assert set(LAYER_KINDS) == set(KINDS) <= set(seen)
     assert seen["expression"] > len(EXPRESSIONS)
     print(
         f"\n{dtype}: {count:,} random networks, {numbers:,} outputs, {missing:,} of them NaN: at most {worst:.1e} from "

@@ -32,6 +32,23 @@ EXPRESSIONS = (
     "log1p(abs(x)) + softplus(-x) - erfc(x) / 2",
     "where(x > 0 and not (x >= 1 or x == 0.5), x, clip(x, 0, 1)) + cos(pi * x) * exp(-abs(x))",
 )
+FORMULAS: Mapping[int, tuple[str, ...]] = {
+    1: ("atan(x) - x / 2", "sqrt(x * x + 0.25)"),
+    2: (
+        "x * sigmoid(y)",
+        "where(x > y, x - y, 0) + atan(y)",
+        "x / (1 + abs(y))",
+        "min(x, tanh(y)) + max(x, -y)",
+        "abs(x) ** clip(y, 0.5, 2)",
+    ),
+    3: (
+        "where(x > 0, x * y, x * z)",
+        "tanh(x) * y + z",
+        "clip(x, min(y, z), max(y, z))",
+        "where(not (x > 0 and y > 0) or z > 0, 0, min(x, min(y, -z)))",
+    ),
+}
+"""Expressions of an elementwise layer by the number of their parts. They are continuous, for the same reason."""
 _JUMPS = frozenset({"embedding", "one_hot", "lookup", "bucketize", "impute"})
 """Kinds that compare numbers for equality. They read inputs, since the last bit of a computed number is not fixed."""
 _MERGES = ("sum", "multiply", "mean", "max")
@@ -48,6 +65,7 @@ def random_network(random: Random, *, most_layers: int = 8, widest: int = 6) -> 
         name = f"layer_{len(layers)}"
         kind, sources, merge = _choice(random, widths, unread if len(layers) >= count else [])
         read = sum(widths[source] for source in sources) if merge == "concatenate" else widths[sources[0]]
+        kind = "dense" if kind == "matmul" and read == 1 else kind  # there is no product of one number
         numbers = KINDS[kind](random, read)
         widths[name] = numbers.pop("width", read)
         layer = {"name": name, "kind": kind, **numbers, "activation": _activation(random), "from": sources}
@@ -115,7 +133,8 @@ def _batch_norm(random: Random, read: int) -> dict[str, Any]:
 
 
 def _layer_norm(random: Random, read: int) -> dict[str, Any]:
-    return {**_some(random, read, "gamma", "beta"), "epsilon": 0.1}
+    groups = {"groups": _divisor(random, read)} if random.random() < 0.5 else {}
+    return {**_some(random, read, "gamma", "beta"), "epsilon": 0.1, **groups}
 
 
 def _embedding(random: Random, read: int) -> dict[str, Any]:
@@ -193,6 +212,25 @@ def _conv(random: Random, read: int) -> dict[str, Any]:
     }
 
 
+def _divisor(random: Random, number: int, most: int = 2**16) -> int:
+    return int(random.choice([one for one in range(1, min(number, most) + 1) if number % one == 0]))
+
+
+def _matmul(random: Random, read: int) -> dict[str, Any]:
+    """Multiply matrices whose numbers together are those that are read."""
+    groups = int(random.choice([one for one in range(1, read) if read % one == 0]))
+    inner = int(random.choice([one for one in range(1, read // groups) if read // groups % one == 0]))
+    both = read // groups // inner
+    rows = int(random.integers(1, both))
+    sizes = {"groups": groups, "rows": rows, "inner": inner, "columns": both - rows}
+    return {"width": groups * rows * (both - rows), **sizes}
+
+
+def _elementwise(random: Random, read: int) -> dict[str, Any]:
+    parts = _divisor(random, read, most=3)
+    return {"width": read // parts, "expression": str(random.choice(FORMULAS[parts]))}
+
+
 KINDS: Mapping[str, Callable[[Random, int], dict[str, Any]]] = {
     "dense": _dense,
     "scale_shift": lambda random, read: _some(random, read, "scale", "shift"),
@@ -207,6 +245,9 @@ KINDS: Mapping[str, Callable[[Random, int], dict[str, Any]]] = {
     "take": _take,
     "pool": _pool,
     "conv": _conv,
+    "matmul": _matmul,
+    "elementwise": _elementwise,
+    "group_softmax": lambda random, read: {"groups": _divisor(random, read)},
     "dropout": lambda random, read: {"rate": float(random.uniform(0, 0.9))},  # noqa: ARG005
 }
 """The numbers of each kind of layer, and its width where it is not what it reads."""
