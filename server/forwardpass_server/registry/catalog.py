@@ -68,6 +68,11 @@ class Catalog:
         with self.writing():
             return self.snapshot
 
+    def published(self) -> Snapshot:
+        """Return the snapshot when all subscribers have been notified of it: then all worker processes have it too."""
+        with self._write_lock:
+            return self.snapshot
+
     def reload(self) -> None:
         """Read the changes since the snapshot, also from a store that is not shared; raises as `refresh` does."""
         with self._write_lock:

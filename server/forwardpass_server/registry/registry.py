@@ -176,8 +176,9 @@ class Registry(RegistryReader):
         digest = digest_of(content)
         snapshot = self.snapshot
         known = snapshot.find_by_digest(name, digest)
-        if known is not None and self._store.shared and not validate_only:
-            snapshot = self._catalog.refresh()  # another process may have deleted it
+        if known is not None and not validate_only:
+            # Another process may have deleted it, or not have read it yet.
+            snapshot = self._catalog.refresh() if self._store.shared else self._catalog.published()
             known = snapshot.find_by_digest(name, digest)
         summary = summarize(spec, self._numerics)
         if known is not None and self._contents.is_intact(known):

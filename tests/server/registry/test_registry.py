@@ -1,5 +1,6 @@
 """The registry's rules: versions, digests, aliases, errors and subscribers."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -100,6 +101,27 @@ def test_registering_again_changes_nothing(registry: Registry) -> None:
     assert registry.version("net", "").number == 2, "a late retry does not move latest"
     assert again.revision == registry.revision
     assert not changes
+
+
+def test_registering_again_waits_until_all_have_the_version(registry: Registry) -> None:
+    """Else its caller could not find the version in another worker process, which reads changes as a subscriber."""
+    order: list[str] = []
+    threads: list[threading.Thread] = []
+
+    def register_again() -> None:
+        registry.register("net", tiny(1))
+        order.append("registered again")
+
+    def read_slowly(_: NetworkChange) -> None:
+        threads.append(threading.Thread(target=register_again))
+        threads[-1].start()
+        threads[-1].join(0.5)  # enough for one that does not wait
+        order.append("read")
+
+    registry.subscribe(read_slowly)
+    registry.register("net", tiny(1))
+    threads[0].join()
+    assert order == ["read", "registered again"]
 
 
 def test_validate_only(registry: Registry) -> None:
