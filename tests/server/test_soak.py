@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from tests.support.raw_grpc import NETWORKS, PREDICTIONS, network_spec, predict_
 from tests.support.server_process import ServerProcess
 
 MINUTES = float(os.environ.get("FORWARDPASS_SOAK_MINUTES", "30"))
-"""For each engine."""
+"""For each engine, and for several processes."""
 
 MAX_BYTES = 16.0
 """How much the memory may grow with each request, over the second half of a run."""
@@ -196,12 +197,12 @@ class Caller:
 
 
 def sample(server: ServerProcess, requests: int) -> Sample:
-    process = Path(f"/proc/{server.process.pid}")
+    processes = [Path(f"/proc/{pid}") for pid in server.pids()]
     return Sample(
         requests=requests,
         memory=server.memory(),
-        files=len(list((process / "fd").iterdir())),
-        threads=len(list((process / "task").iterdir())),
+        files=sum(len(list((process / "fd").iterdir())) for process in processes),
+        threads=sum(len(list((process / "task").iterdir())) for process in processes),
     )
 
 
@@ -245,8 +246,23 @@ def soak(server: ServerProcess, seconds: float) -> Soak:
 
 
 @pytest.mark.prove
-def test_a_server_stays_as_it_is(tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with ServerProcess(tmp_path, "--engine", engine, "--log-level=warning") as server:
+@pytest.mark.parametrize(
+    ("engine", "processes"),
+    [
+        ("native", 1),
+        ("grpcio", 1),
+        pytest.param(
+            "native",
+            2,
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be shared fairly"),
+        ),
+    ],
+)
+def test_a_server_stays_as_it_is(
+    tmp_path: Path, engine: str, processes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--engine", engine, "--processes", str(processes), "--log-level=warning")
+    with ServerProcess(tmp_path, *flags) as server:
         seconds = MINUTES * 60
         done = soak(server, seconds)
         figures, samples, codes = done.totals, done.samples, done.codes
@@ -254,7 +270,8 @@ def test_a_server_stays_as_it_is(tmp_path: Path, engine: str, capsys: pytest.Cap
         eighths = [f"{samples[(len(samples) - 1) * part // 8].memory / 2**20:.1f}" for part in range(9)]
         with capsys.disabled():
             print(
-                f"\n{engine}: {total} requests in {seconds:.0f} s, {codes[grpc.StatusCode.CANCELLED] / total:.0%} "
+                f"\n{engine}, processes {processes}: {total} requests in {seconds:.0f} s, "
+                f"{codes[grpc.StatusCode.CANCELLED] / total:.0%} "
                 f"cancelled, as streams {done.streams:.0%}; over the second half {figures.bytes_per_request:.1f} bytes "
                 f"a request (allowed {figures.allowed:.1f}); "
                 f"memory by eighths of the time {', '.join(eighths)} MiB; files {figures.files:+}, threads "
