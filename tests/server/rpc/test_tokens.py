@@ -164,6 +164,13 @@ def test_a_private_file_may_be_in_a_folder_of_all_users() -> None:
         assert len(read_tokens(written(Path(folder), line("some", "read")))) == 1
 
 
+def test_a_file_in_a_private_folder_need_not_be_private(tmp_path: Path) -> None:
+    path = written(tmp_path, line("some", "read"))
+    path.chmod(0o644)
+    tmp_path.chmod(0o700)
+    assert len(read_tokens(path)) == 1
+
+
 @settings(max_examples=30)
 @given(st.floats(0.001, 1e4), st.lists(st.floats(0, 10) | st.floats(0, 0.01), max_size=50))
 def test_a_quota_lets_no_more_through_than_its_rate(rate: float, pauses: list[float]) -> None:
