@@ -7,7 +7,7 @@ from typing import Any
 
 from forwardpass import spec
 from forwardpass.exporters import numpy_file
-from forwardpass.v1.network_pb2 import Activation, Layer, NetworkSpec
+from forwardpass.v1.network_pb2 import Activation, Conv, Layer, NetworkSpec
 
 from tests.hostile.corpus import Hostile
 
@@ -30,6 +30,12 @@ def expression(text: str) -> bytes:
 
 def layer(name: str, *sources: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "weights": [[1]], **({"from": list(sources)} if sources else {}), **fields}
+
+
+def conv(input_shape: list[int], kernel_shape: list[int], **fields: Any) -> bytes:
+    """A convolution of one weight over a geometry that may be beyond memory."""
+    geometry = {"input_shape": input_shape, "kernel_shape": kernel_shape, **fields}
+    return document([{"name": "a", "kind": "conv", "weights": [[1]], **geometry}])
 
 
 def ladder(count: int) -> bytes:
@@ -109,6 +115,17 @@ CORPUS: Mapping[str, Hostile] = {
     "matrices of a million digits": _json(
         lambda: filled('{"kind":"matmul","inner":1,"columns":1,"rows":' + "9" * MILLION + "}"), "layers"
     ),
+    "conv: axes beyond memory": _json(lambda: conv([1, 65_536, 65_536, 65_536], [1, 1, 1]), "multiply"),
+    "conv: more nodes than memory": _json(lambda: conv([1, 1], [1], pads=[65_536, 65_536]), "nodes"),
+    "conv: a kernel beyond memory": _json(lambda: conv([1, 1, 1], [65_536, 65_536], pads=[65_536] * 4), "multiply"),
+    "conv: gaps beyond the axis": _json(lambda: conv([1, 9], [2], dilations=[65_536]), "kernel_shape"),
+    "conv: numbers beyond any size": _json(lambda: conv([1, 1], [1], strides=[10**300]), "strides"),
+    "conv: negative padding": _json(lambda: conv([1, 1], [1], pads=[-(2**62), 2**62]), "pads"),
+    "conv: more groups than channels": _json(lambda: conv([1, 1], [1], group=65_536), "group"),
+    "conv: groups of a million digits": _json(
+        lambda: filled('{"kind":"conv","input_shape":[1,1],"kernel_shape":[1],"group":' + "9" * MILLION + "}"), "layers"
+    ),
+    "conv: many axes": _json(lambda: conv([1] * 100_000, [1] * 100_000), "input_shape"),
     "elementwise: deep parentheses": _json(
         lambda: document([{"kind": "elementwise", "expression": "(" * 499 + "x" + ")" * 499}]), "expression"
     ),
@@ -139,6 +156,13 @@ CORPUS: Mapping[str, Hostile] = {
         make=lambda: NetworkSpec(layers=[Layer(activation=Activation(expression="(" * 100_000))]).SerializeToString(),
         read=read_message,
         words="activation",
+    ),
+    "message: a convolution beyond memory": Hostile(
+        make=lambda: NetworkSpec(
+            layers=[Layer(conv=Conv(input_shape=[1, 2**31 - 1], kernel_shape=[2**31 - 1]))]
+        ).SerializeToString(),
+        read=read_message,
+        words="input_shape",
     ),
     "Python: no network": Hostile(make=lambda: b"x = 1\n" * MILLION, read=numpy_file.read, words="has no network"),
     "Python: a lie in base64": Hostile(
