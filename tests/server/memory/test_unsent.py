@@ -66,7 +66,7 @@ def test_a_connection_that_reads_nothing_is_closed(pair: tuple[Sockets, socket.s
     assert unsent.take(peer, MIB)
     unsent.watch(peer, MIB)
     unsent.update()
-    client.settimeout(30)
+    client.settimeout(60)
     assert client.recv(1) == b"", "it was closed"
 
 

@@ -66,9 +66,12 @@ async def test_a_head_that_does_not_come_ends_the_connection(monkeypatch: pytest
 
 
 async def test_a_second_head_that_does_not_come_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     async with connected() as (connection, _):
-        await asyncio.get_running_loop().sock_sendall(connection, REQUEST + REQUEST[:-2])
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(connection, REQUEST)
+        assert await loop.sock_recv(connection, 1)
+        monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+        await loop.sock_sendall(connection, REQUEST[:-2])
         assert await read_to_the_end(connection) > SIZE
 
 
@@ -76,11 +79,11 @@ async def test_a_second_head_that_does_not_come_ends_the_connection(monkeypatch:
 async def test_an_answer_that_is_not_taken_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "UNREAD_SECONDS", 1)
     async with connected() as (connection, server):
-        await asyncio.get_running_loop().sock_sendall(connection, REQUEST)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(connection, REQUEST)
+        assert await loop.sock_recv(connection, 1)
         open_ones = server._server.server_state.connections
         async with asyncio.timeout(60):
-            while not open_ones:
-                await asyncio.sleep(0.01)
             while open_ones:
                 await asyncio.sleep(0.05)
 

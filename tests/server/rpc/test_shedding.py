@@ -58,6 +58,7 @@ def _slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no time pass, as far as shedding goes: tests may take as long as they like."""
     monkeypatch.setattr(shedding, "FLOOD_SECONDS", inf)
     monkeypatch.setattr(shedding, "READ_SECONDS", 3_600.0)
+    monkeypatch.setattr(shedding, "SHORT_SECONDS", 3_600.0)
 
 
 @pytest.fixture

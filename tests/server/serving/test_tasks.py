@@ -84,7 +84,7 @@ def test_short_work_ends_before_long_work_that_was_there_first() -> None:
     workers, added = Workers(1), threading.Event()
 
     async def work(name: str, steps: int) -> str:
-        added.wait(10)
+        assert added.wait(60)
         for _ in range(steps):
             await next_turn()
         return name
