@@ -3,6 +3,7 @@
 import functools
 import gzip
 import hashlib
+import os
 import select
 import shutil
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from forwardpass_server.rpc.status import CODES
 from forwardpass_server.rpc.tokens_file import SCOPES
 
 from tests.server.oip.conftest import REST
+from tests.support import fork_server
 from tests.support.plain_http import Http, HttpResponse, infer_body
 from tests.support.raw_grpc import network_spec, register
 from tests.support.server_process import ServerProcess, wait_until
@@ -75,9 +77,9 @@ def test_without_the_extra_the_start_ends_with_a_sentence(tmp_path: Path) -> Non
 
 
 def test_a_second_server_cannot_take_the_port(rest_server: ServerProcess, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "forwardpass_server", "serve", "--listen=127.0.0.1:0"]
-    command += [f"--database=sqlite:///{tmp_path}/own.db", f"--rest-listen={rest_server.rest.removeprefix('http://')}"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    arguments = ["serve", "--listen=127.0.0.1:0", f"--database=sqlite:///{tmp_path}/own.db"]
+    arguments += [f"--rest-listen={rest_server.rest.removeprefix('http://')}"]
+    ended = fork_server.run("forwardpass-server", arguments, environment=os.environ)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "in use" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -146,18 +148,6 @@ def test_only_responses_of_infer_are_compressed(http: Http, rest_channel: grpc.C
 LARGE_REQUESTS = "--max-request-bytes=16777216"
 
 
-@pytest.fixture(scope="session")
-def slow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the network `slow`: 100,000 rows are 360 GFLOP, some ten seconds."""
-    spec = network_spec([[1.0] * 10] * 60_000)
-    spec.layers.append(network_spec([[1.0] * 60_000] * 20).layers[0])
-    with ServerProcess(tmp_path_factory.mktemp("slow"), "--engine=grpcio", LARGE_REQUESTS) as server:
-        with grpc.insecure_channel(server.address) as channel:
-            register(channel, "slow", spec)
-        assert server.stop() == 0
-    return server.database
-
-
 @pytest.fixture
 def start_slow(slow_database: Path, start_server: Start, tmp_path: Path) -> Start:
     """Start a server that has that network, by flags."""
@@ -208,33 +198,47 @@ def test_a_client_that_goes_frees_its_place_and_its_work(start_slow: Start, begi
     assert "calls in flight" not in server.log.read_text()
 
 
-def test_call_timeout(start_slow: Start) -> None:
-    server = start_slow("--max-in-flight=1", "--call-timeout=2", "--receive-timeout=2")
-    # Bodies that do not come take no place.
+@contextmanager
+def half_sent(server: ServerProcess, count: int) -> Iterator[list[socket.socket]]:
+    """Begin requests whose bodies do not come."""
     host, _, port = server.rest.removeprefix("http://").rpartition(":")
     head = f"POST {MODEL}/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode()
-    waiting = [socket.create_connection((host, int(port)), timeout=120) for _ in range(20)]
-    for connection in waiting:
-        connection.sendall(head)
-    with connect(server) as http:
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=120)) for _ in range(count)
+        ]
+        for connection in connections:
+            connection.sendall(head)
+        yield connections
+
+
+def test_call_timeout(start_slow: Start) -> None:
+    server = start_slow("--max-in-flight=1", "--call-timeout=1")
+    # Bodies that do not come take no place.
+    with half_sent(server, 20), connect(server) as http:
         refused = http.infer("slow", np.zeros((100_000, 10)), binary=(True, True))
         assert refused.status == 504
         assert "call_timeout" in refused.error
         wait_until(lambda: http.infer("article-linear", ROW).status == 200)
-    for connection in waiting:
-        with connection:
+    assert server.stop() == 0
+
+
+def test_a_body_that_does_not_come(start_server: Start) -> None:
+    server = start_server(*REST, "--receive-timeout=0.5")
+    with half_sent(server, 5) as connections:
+        for connection in connections:
             assert connection.recv(65536).startswith(b"HTTP/1.1 504")
     assert server.stop() == 0
 
 
-def test_a_drain_loses_no_call(start_server: Start) -> None:
-    server = start_server(*REST, "--lame-duck=2")
-    all_called = threading.Event()
+def test_callers_leave_a_server_before_it_stops(start_server: Start) -> None:
+    """Each response of a lame duck closes its connection, as load balancers and clients expect."""
+    server = start_server(*REST, "--lame-duck=600")
     strange: list[Any] = []
     counts = [0] * 4
 
     def load(index: int) -> None:
-        """Call until a response closes the connection, as load balancers and clients do."""
+        """Call until a response closes the connection."""
         try:
             with connect(server) as http:
                 response = HttpResponse(200, {}, b"")
@@ -242,8 +246,6 @@ def test_a_drain_loses_no_call(start_server: Start) -> None:
                     response = http.infer("article-linear", ROW, binary=(index % 2 == 0, index % 2 == 1))
                     assert response.output().tolist() == [[9.0]]
                     counts[index] += 1
-                    if counts[index] == 20:
-                        all_called.set()
         except Exception as error:  # noqa: BLE001 - a call that is lost, however
             strange.append(error)
 
@@ -252,29 +254,38 @@ def test_a_drain_loses_no_call(start_server: Start) -> None:
         assert http.get("/v2/health/ready").status == 200
         for thread in threads:
             thread.start()
-        assert all_called.wait(120)
+        wait_until(lambda: strange or min(counts) >= 20, 120)
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: http.get("/v2/health/ready").status == 400)
         assert http.get("/v2/health/live").status == 200
         for thread in threads:
             thread.join()
     assert not strange
-    assert min(counts) > 0
-    assert server.wait() == 0
+    server.kill()
 
 
 def test_calls_in_flight_end_before_the_server_does(start_slow: Start, begin: Begin) -> None:
     server = start_slow("--max-in-flight=2", "--drain-timeout=300")
     idle = Http(server.rest)
     assert idle.get("/v2/health/live").status == 200
-    calls = [begin(server, 4_000) for _ in range(3)]
-    # One is refused: so the other two are in flight.
-    sockets = [call.connection.sock for call in calls]
-    select.select(sockets, [], [], 120)
+
+    def are_in_flight(calls: list[Http]) -> bool:
+        """Whether a third call is refused, and these have no response then; else they are read to their end."""
+        is_refused = begin(server, 2_000).connection.getresponse().status == 503
+        if is_refused and not select.select([call.connection.sock for call in calls], [], [], 0)[0]:
+            return True
+        for call in calls:
+            call.connection.getresponse().read()
+        return False
+
+    # On a busy machine they may be done before it is known that they have begun.
+    calls = [begin(server, 2_000) for _ in range(2)]
+    while not are_in_flight(calls):
+        calls = [begin(server, 2_000) for _ in range(2)]
     server.process.send_signal(signal.SIGTERM)
     responses = [call.connection.getresponse() for call in calls]
-    assert sorted(response.status for response in responses) == [200, 200, 503]
-    assert all(len(response.read()) > 4_000 * 8 for response in responses if response.status == 200)
+    assert [response.status for response in responses] == [200, 200]
+    assert all(len(response.read()) > 2_000 * 8 for response in responses)
     assert server.wait() == 0
     assert "calls in flight" not in server.log.read_text()
     idle.close()
