@@ -102,9 +102,9 @@ class Health:
         return HealthCheckResponse.FromString(self.respond(request.SerializeToString(), call.credential))
 
     async def watch(self, request: HealthCheckRequest, call: RpcContext) -> AsyncIterator[HealthCheckResponse]:
-        """Respond now and at each change; end when the server drains."""
+        """Respond now and at each change; end when the server drains, after NOT_SERVING."""
         self._check_access(request.service, WATCH, call.credential)
-        sent = None
+        sent, ended = None, False
         # The empty name stands for the server and its database.
         wanted = {"", request.service.removeprefix(NETWORK_PREFIX)}
         with self._broadcast.listen(wanted.__contains__) as listener:
@@ -114,8 +114,10 @@ class Health:
                 if state != sent:
                     yield HealthCheckResponse(status=state)
                     sent = state
-                if await listener.changed() is None:
+                if ended:
                     return
+                # The last change may come with the end: a lame duck may have no time, or this task got none.
+                ended = await listener.changed() is None
 
     async def list(self, _: object, __: RpcContext) -> Message:
         """Respond for the server, its services and the database; a network has to be named in a check."""

@@ -2,10 +2,9 @@
 
 import hashlib
 import math
+import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,8 +30,9 @@ from google.protobuf.struct_pb2 import Struct
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from tests.support import fork_server
 from tests.support.raw_grpc import PREDICTIONS, call, network_spec, predict_request, refused, register
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVICES = (NETWORK_SERVICE, PREDICTION_SERVICE, INFERENCE_SERVICE)
@@ -277,7 +277,7 @@ def test_a_stream_responds_to_every_id_and_survives_errors(channel: grpc.Channel
             name = "article-linear" if index % 7 else "missing"
             yield predictions.PredictStreamRequest(id=f"{index}", request=predict_request(name, [index, 1.0]))
 
-    responses = list(PredictionServiceStub(channel).PredictStream(requests(), timeout=30))
+    responses = list(PredictionServiceStub(channel).PredictStream(requests(), timeout=120))
     assert sorted(int(response.id) for response in responses) == list(range(500))
     for response in responses:
         index = int(response.id)
@@ -314,7 +314,7 @@ def test_stream_ends_on_a_malformed_message(channel: grpc.Channel) -> None:
 def test_watch_tells_the_state_and_each_change(channel: grpc.Channel) -> None:
     stub = NetworkServiceStub(channel)
     register(channel, "watched-a", network_spec([[1.0]]))
-    stream = stub.WatchNetworks(networks.WatchNetworksRequest(name_prefix="watched-"), timeout=30)
+    stream = stub.WatchNetworks(networks.WatchNetworksRequest(name_prefix="watched-"), timeout=120)
     current, synced = next(stream), next(stream)
     assert (current.event, current.network.name) == (networks.NETWORK_EVENT_CURRENT, "watched-a")
     assert synced.event == networks.NETWORK_EVENT_SYNCED
@@ -376,38 +376,49 @@ def test_the_documented_scopes_are_those_of_the_protos() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_drain_loses_nothing(start_server: Callable[..., ServerProcess], number: signal.Signals) -> None:
-    server = start_server("--lame-duck=0.3")
+def test_a_lame_duck_serves(start_server: Callable[..., ServerProcess], number: signal.Signals) -> None:
+    server = start_server("--lame-duck=600")
     failures: list[grpc.StatusCode] = []
-    served = 0
+    served = [0] * 4
     stopping = threading.Event()
 
-    def load() -> None:
-        nonlocal served
+    def load(index: int) -> None:
         with grpc.insecure_channel(server.address) as channel:
             while not stopping.is_set():
                 try:
                     call(channel, f"{PREDICTIONS}Predict", predict_request("article-linear", [2, 3]))
-                    served += 1
+                    served[index] += 1
                 except grpc.RpcError as error:
                     failures.append(error.code())
                     return
 
+    threads = [threading.Thread(target=load, args=[index]) for index in range(len(served))]
     with grpc.insecure_channel(server.address) as channel:
         watch = health_stub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        threads = [threading.Thread(target=load) for _ in range(4)]
         for thread in threads:
             thread.start()
         server.process.send_signal(number)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        before = min(served)
+        wait_until(lambda: failures or min(served) > before + 5)
         stopping.set()
         for thread in threads:
             thread.join()
-        assert not failures
-        assert list(watch) == []
+    assert not failures
+    server.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_drain_ends_streams_in_order(start_server: Callable[..., ServerProcess], number: signal.Signals) -> None:
+    server = start_server()
+    with grpc.insecure_channel(server.address) as channel:
+        watch = health_stub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        server.process.send_signal(number)
+        assert [state.status for state in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]
+        assert watch.code() is grpc.StatusCode.OK
     assert server.wait() == 0
-    assert served
 
 
 def test_a_second_server_cannot_take_the_port_or_the_database(
@@ -418,17 +429,8 @@ def test_a_second_server_cannot_take_the_port_or_the_database(
         (server.address, f"sqlite:///{tmp_path}/other.db", "in use"),
         ("127.0.0.1:0", f"sqlite:///{server.database}", "in use"),
     ):
-        command = [
-            sys.executable,
-            "-m",
-            "forwardpass_server",
-            "serve",
-            "--listen",
-            listen,
-            "--database",
-            database,
-        ]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        arguments = ["serve", "--listen", listen, "--database", database]
+        ended = fork_server.run("forwardpass-server", arguments, environment=os.environ)
         assert ended.returncode == 2
         assert word in ended.stderr
         assert "Traceback" not in ended.stderr
