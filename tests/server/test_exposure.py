@@ -137,11 +137,11 @@ def test_health_of_networks_is_for_callers_who_may_read(
                 metadata = [("authorization", f"Bearer {token}")] if token else []
                 assert refused(channel, HEALTH, request, metadata=metadata).reason == reason
                 with pytest.raises(grpc.RpcError) as caught:
-                    next(stub.Watch(request, metadata=metadata, timeout=20))
+                    next(stub.Watch(request, metadata=metadata, timeout=60))
                 code: Any = caught.value
                 assert code.code().name == reason
             metadata = [("authorization", "Bearer read")]
-            state = next(stub.Watch(request, metadata=metadata, timeout=20)).status
+            state = next(stub.Watch(request, metadata=metadata, timeout=60)).status
             known = network == "article-linear"
             service = health_pb2.HealthCheckResponse
             assert state == (service.SERVING if known else service.SERVICE_UNKNOWN)

@@ -5,6 +5,7 @@ import logging
 import re
 import socket
 import struct
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from forwardpass_server import command
 from forwardpass_server.cli import main
-from forwardpass_server.logs import BURST, MAX_CHARACTERS, JsonLines, RateLimit
+from forwardpass_server.logs import BURST, MAX_CHARACTERS, PER_SECOND, JsonLines, RateLimit
 from forwardpass_server.rpc.context import read_metadata
 
 from tests.support.raw_grpc import NETWORKS
@@ -51,7 +52,7 @@ def test_a_message_is_one_short_line_of_ascii() -> None:
 
 def test_what_callers_send_does_not_fill_the_log(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server("--rest-listen=127.0.0.1:0", fresh=True)
-    before = len(server.log.read_text().splitlines())
+    before, begun = len(server.log.read_text().splitlines()), time.monotonic()
     host, _, port = server.address.rpartition(":")
     grpc_port, rest_port = int(port), urlsplit(server.rest).port or 0
     hostile = [
@@ -63,7 +64,7 @@ def test_what_callers_send_does_not_fill_the_log(start_server: Callable[..., Ser
     for _ in range(CALLS):
         with ExitStack() as stack:
             for place, sent in hostile:
-                connection = stack.enter_context(socket.create_connection((host, place), timeout=20))
+                connection = stack.enter_context(socket.create_connection((host, place), timeout=60))
                 connection.sendall(sent)
                 connection.recv(65_536)
     assert server.stop() == 0
@@ -71,8 +72,10 @@ def test_what_callers_send_does_not_fill_the_log(start_server: Callable[..., Ser
     for line in written:
         assert line.isprintable(), line
         assert isinstance(json.loads(line), dict)
-    assert len(written) < 2 * BURST
-    assert sum(map(len, written)) < 20_000
+    # Of two places in the code, and a busy machine takes some time for this.
+    allowed = 2 * (BURST + PER_SECOND * (time.monotonic() - begun))
+    assert len(written) < allowed
+    assert sum(map(len, written)) < 500 * allowed
 
 
 @pytest.mark.parametrize("given", ["é", "a\x1b[2Jb", "x" * 129, ""], ids=["latin", "escape", "long", "empty"])

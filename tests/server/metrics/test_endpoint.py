@@ -1,5 +1,6 @@
 """The metrics of a real server, as Prometheus reads them, against calls whose number is known."""
 
+import os
 import re
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from forwardpass_server.metrics import families, table
 from forwardpass_server.metrics.families import FAMILIES
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support import fork_server
+from tests.support.ports import free_port
 from tests.support.postgres import Cluster
 from tests.support.sample_networks import BUILTINS, tiny
 from tests.support.server_process import ServerProcess, wait_until
@@ -81,6 +84,8 @@ def test_what_is_counted_is_what_was_called(measured: ServerProcess, client: Cli
     client.register("mine", tiny(2.0))
     client.predict("mine", [1])
 
+    # A call is counted out after its response is sent.
+    wait_until(lambda: value(scrape(measured), "calls_in_flight") == 0)
     samples = scrape(measured)
     calls = {"article-linear": 4, "article-2-hidden": 1, "mine": 1}
     rows = {"article-linear": 305, "article-2-hidden": 1, "mine": 1}
@@ -134,6 +139,7 @@ def test_metrics_are_read_while_calls_are_answered(measured: ServerProcess, clie
         seen = [read.result() for read in [threads.submit(counted) for _ in range(8)]]
         for call in calls:
             call.result()
+    wait_until(lambda: counted() >= 201)
     assert max(seen) <= counted() == 201
 
 
@@ -144,17 +150,18 @@ def test_a_drain_is_seen(start_server: Callable[..., ServerProcess]) -> None:
     server.kill()
 
 
-def test_the_port_is_the_servers_until_it_ends(measured: ServerProcess, tmp_path: Path) -> None:
+def test_the_port_is_the_servers_until_it_ends(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    measured = start_server(f"--metrics-listen=127.0.0.1:{free_port()}")
     address = measured.metrics.removeprefix("http://").removesuffix("/metrics")
-    command = [sys.executable, "-m", "forwardpass_server", "serve", "--listen=127.0.0.1:0"]
-    command += [f"--metrics-listen={address}", f"--database=sqlite:///{tmp_path}/second.db"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    arguments = ["serve", "--listen=127.0.0.1:0", f"--metrics-listen={address}"]
+    arguments += [f"--database=sqlite:///{tmp_path}/second.db"]
+    ended = fork_server.run("forwardpass-server", arguments, environment=os.environ)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert f"cannot listen on {address}: " in ended.stderr
     assert measured.stop() == 0
     host, _, port = address.rpartition(":")
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, int(port)), timeout=10)
+        socket.create_connection((host, int(port)), timeout=60)
 
 
 def test_without_the_extra_the_start_ends_with_a_sentence(tmp_path: Path) -> None:

@@ -128,8 +128,8 @@ def test_statistics_and_metrics_are_those_of_all_processes(server: ServerProcess
     wait_until(lambda: counted() == (CONNECTIONS, CONNECTIONS), 120)
     # A call is counted out after its response is sent.
     wait_until(lambda: "forwardpass_calls_in_flight 0.0" in scrape(server), 120)
+    wait_until(lambda: f'forwardpass_call_seconds_count{{network="counted"}} {CONNECTIONS}.0' in scrape(server), 120)
     lines = scrape(server)
-    assert f'forwardpass_call_seconds_count{{network="counted"}} {CONNECTIONS}.0' in lines
     [errors] = [line for line in lines if line.startswith('forwardpass_errors_total{reason="VERSION_NOT_FOUND"}')]
     assert float(errors.split()[-1]) >= CONNECTIONS
     [calls] = [line for line in lines if line.startswith('forwardpass_caller_calls_total{caller="_anonymous"}')]

@@ -28,7 +28,8 @@ class Place:
     def open(self) -> Store:
         """Open the store, after closing it if it is open."""
         self.close()
-        return self._open.enter_context(SqlStore(self.url))
+        # On a busy machine a thread may hold a lock for seconds.
+        return self._open.enter_context(SqlStore(self.url, lock_timeout=60))
 
     def close(self) -> None:
         self._open.close()

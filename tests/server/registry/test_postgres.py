@@ -99,10 +99,11 @@ def test_migrations_create_the_tables(url: str) -> None:
     ],
 )
 def test_rejected_urls(address: str, words: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(StoreOpenError) as refused:
-        SqlStore(address.format(port=port), connect_timeout=0.2)
+    with socket.socket() as bound:  # and does not listen
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        with pytest.raises(StoreOpenError) as refused:
+            SqlStore(address.format(port=port), connect_timeout=0.2)
     sentence = str(refused.value)
     assert words.format(port=port) in sentence
     assert "\n" not in sentence
@@ -130,12 +131,16 @@ def test_without_the_driver() -> None:
 def test_database_starts_later(mortal: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     url = mortal.new_database()
     mortal.stop()
-    late = threading.Timer(0.5, mortal.start)
+
+    def start_when_missed() -> None:
+        wait_until(lambda: "trying again" in caplog.text)
+        mortal.start()
+
+    late = threading.Thread(target=start_when_missed)
     late.start()
     with SqlStore(url, connect_timeout=60) as store:
         assert len(Registry.open(store).networks()) == len(BUILTINS)
     late.join()
-    assert "trying again" in caplog.text
 
 
 def test_newer_schema_is_rejected(url: str) -> None:

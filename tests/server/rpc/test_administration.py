@@ -64,7 +64,7 @@ def flood(address: str, count: int) -> Iterator[None]:
     host, _, port = address.rpartition(":")
     with ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
         yield
 
 
@@ -72,8 +72,8 @@ def flood(address: str, count: int) -> Iterator[None]:
 def test_it_responds_while_the_main_listener_has_no_room(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server("--admin-listen=127.0.0.1:0", "--max-connections=3")
     with flood(server.address, 40), grpc.insecure_channel(server.admin) as admin:
-        assert call(admin, HEALTH, b"", timeout=20) == b"\x08\x01"
-        call(admin, f"{NETWORKS}ListNetworks", b"", timeout=20)
+        assert call(admin, HEALTH, b"", timeout=60) == b"\x08\x01"
+        call(admin, f"{NETWORKS}ListNetworks", b"", timeout=60)
     assert server.stop() == 0
 
 

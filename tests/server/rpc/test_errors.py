@@ -6,14 +6,13 @@ import math
 import signal
 import sqlite3
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from forwardpass import errors
+from forwardpass import errors, spec
 from forwardpass.reasons import REASONS
 from forwardpass.v1 import error_reason_pb2, network_pb2
 from forwardpass.v1 import network_service_pb2 as networks
@@ -24,6 +23,7 @@ from forwardpass_server.rpc.status import CODES, UNKNOWN_ERROR, map_error
 from google.protobuf.struct_pb2 import Struct
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.support.plain_http import Http
 from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
 from tests.support.server_process import ServerProcess, wait_until
 
@@ -64,12 +64,6 @@ def graph() -> network_pb2.NetworkSpec:
     getattr(spec.layers[0], "from").append("layer_1")
     getattr(spec.layers[1], "from").extend(["inputs", "layer_9"])
     spec.layers[1].merge = network_pb2.MERGE_MEAN
-    return spec
-
-
-def slow_network() -> network_pb2.NetworkSpec:
-    spec = network_spec([[1.0] * 10] * 2_000)
-    spec.layers.append(network_spec([[1.0] * 2_000]).layers[0])
     return spec
 
 
@@ -421,46 +415,65 @@ def test_locked_database_is_unavailable_and_predictions_go_on(
         assert register(channel, "waiting", network_spec([[1.0]])).created
 
 
-def slow_calls(channel: grpc.Channel, count: int) -> list[Any]:
-    """Calls under way that take up to a good part of a second each; the first is the shortest."""
-    register(channel, "slow", slow_network())
-    predict: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(PREDICT)
-    calls = []
-    for rows in range(40_000 // count, 40_001, 40_000 // count):
-        tensor = Tensor(shape=[rows, 10], data=bytes(rows * 80), dtype=DATA_TYPE_FLOAT64)
-        request = predictions.PredictRequest(network="slow", tensor=tensor).SerializeToString()
-        calls.append(predict.future(request, timeout=60))
-    return calls
+ONE_CALL = ("--max-in-flight=1", "--receive-timeout=600", "--metrics-listen=127.0.0.1:0")
+"""Flags of a server for `call_in_flight`."""
+
+
+@contextlib.contextmanager
+def call_in_flight(server: ServerProcess, channel: grpc.Channel) -> Iterator[Callable[[], Any]]:
+    """Hold a call in flight, an upload whose content does not come, until the function is called for its response."""
+    content = spec.to_safetensors(spec.parse({"format": spec.FORMAT, "inputs": 1, "layers": [{"weights": [[5.0]]}]}))
+    may_end = threading.Event()
+
+    def parts() -> Iterator[networks.UploadNetworkRequest]:
+        yield networks.UploadNetworkRequest(header=networks.UploadHeader(network="held", size_bytes=len(content)))
+        may_end.wait()
+        yield networks.UploadNetworkRequest(chunk=content)
+
+    upload: Any = NetworkServiceStub(channel).UploadNetwork.future(parts(), timeout=300)
+
+    def end() -> Any:
+        may_end.set()
+        return upload.result()
+
+    with contextlib.closing(Http(server.metrics.removesuffix("/metrics"))) as http:
+        wait_until(lambda: b"\nforwardpass_calls_in_flight 1.0\n" in http.get("/metrics").body)
+    try:
+        yield end
+    finally:
+        may_end.set()
+
+
+def reason_of_a_call(channel: grpc.Channel) -> str:
+    """Why a call is rejected, or that it is not."""
+    try:
+        call(channel, PREDICT, predict_request("article-linear", [2, 3]))
+    except grpc.RpcError as error:
+        assert error.code() is Code.UNAVAILABLE
+        details = decode(error).details
+        assert "RetryInfo" in details
+        return str(details["ErrorInfo"].reason)
+    return "OK"
 
 
 def test_draining(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server()
-    with grpc.insecure_channel(server.address) as channel:
-        slow = slow_calls(channel, 8)
-        # Calls of one connection are taken in their order: once this one is computed, the slow ones are in flight.
-        call(channel, PREDICT, predict_request("article-linear", [2, 3]))
-        wait_until(lambda: any(future.done() for future in slow), 120)
+    server = start_server(*ONE_CALL, "--drain-timeout=600")
+    with grpc.insecure_channel(server.address) as channel, call_in_flight(server, channel) as end:
         server.process.send_signal(signal.SIGTERM)
-        reasons: set[tuple[grpc.StatusCode, str, int]] = set()
-        end = time.monotonic() + 20
-        while not reasons and time.monotonic() < end:
-            with contextlib.suppress(AssertionError):  # still served
-                error = refused(channel, PREDICT, predict_request("article-linear", [2, 3]))
-                reasons.add((error.code, error.reason, error.details["RetryInfo"].retry_delay.seconds))
-        assert reasons == {(Code.UNAVAILABLE, "DRAINING", 1)}
-        assert [future.exception() for future in slow] == [None] * 8
+        wait_until(lambda: reason_of_a_call(channel) == "DRAINING")
+        error = refused(channel, PREDICT, predict_request("article-linear", [2, 3]))
+        assert (error.code, error.reason) == (Code.UNAVAILABLE, "DRAINING")
+        assert error.details["RetryInfo"].retry_delay.seconds == 1
+        assert end().created, "the call in flight has its response"
     assert server.wait() == 0
 
 
 def test_overloaded(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server("--max-in-flight=1")
-    with grpc.insecure_channel(server.address) as channel:
-        slow = slow_calls(channel, 4)
-        rejections = [decode(future) for future in slow if future.code() is not Code.OK]
-        assert 1 <= len(rejections) < 4
-        for error in rejections:
-            assert (error.code, error.reason) == (Code.UNAVAILABLE, "OVERLOADED")
-            assert "RetryInfo" in error.details
+    server = start_server(*ONE_CALL)
+    with grpc.insecure_channel(server.address) as channel, call_in_flight(server, channel) as end:
+        assert reason_of_a_call(channel) == "OVERLOADED"
+        assert end().created
+        wait_until(lambda: reason_of_a_call(channel) == "OK")
 
 
 def test_the_table_is_complete() -> None:
@@ -494,7 +507,7 @@ def test_internal_and_deadline_have_rows() -> None:
 
 
 def test_deadline_of_the_server(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server("--call-timeout=0.01")
+    server = start_server("--call-timeout=0.000001")
     with grpc.insecure_channel(server.address) as channel:
         register_request = networks.RegisterNetworkRequest(network="slow", spec=network_spec([[1.0] * 300] * 300))
         error = refused(channel, REGISTER, register_request)

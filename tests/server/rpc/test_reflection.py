@@ -21,7 +21,7 @@ def ask(request: pytest.FixtureRequest, channel: grpc.Channel) -> Any:
     )
 
     def ask(*fields: dict[str, Any]) -> list[messages.ServerReflectionResponse]:
-        return list(stream((messages.ServerReflectionRequest(**each) for each in fields), timeout=20))
+        return list(stream((messages.ServerReflectionRequest(**each) for each in fields), timeout=60))
 
     return ask
 
