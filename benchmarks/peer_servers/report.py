@@ -29,7 +29,7 @@ def conditions(rounds: int, seconds: int, busy: float) -> str:
     found = f"{machine.describe()['cpu']}, {os.cpu_count()} cores"
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, commit {machine.commit()}, {found}; "
-        f"{share}medians of {rounds} rounds of {seconds} s; {', '.join(versions)}."
+        f"{share}medians of {rounds} round{'s' * (rounds > 1)} of {seconds} s; {', '.join(versions)}."
     )
 
 
