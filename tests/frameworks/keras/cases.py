@@ -278,7 +278,7 @@ _IN_FLOAT32: dict[str, tuple[Callable[[], Any], Any]] = {
     "Sequential, Dense": (perceptron, IRIS),
     # TensorFlow has the square root of 2 and the slope of 0.2 of these in float32 only.
     "all activation functions": (partial(functions, "gelu", "leaky_relu"), DIABETES),
-    **convolutional.IN_FLOAT32,
+    convolutional.MNIST: convolutional.MODELS[convolutional.MNIST],
 }
 
 CASES: Cases = {

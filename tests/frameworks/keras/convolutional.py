@@ -61,22 +61,6 @@ def sequences() -> Any:
     return classes(keras.Model(inputs, outputs), PIXELS.reshape(-1, 8, 8), DIGIT)
 
 
-def volumes() -> Any:
-    model = Sequential(
-        [
-            keras.Input((4, 4, 4, 1)),
-            layers.ZeroPadding3D(((1, 0), (0, 1), (1, 1))),
-            layers.Conv3D(4, (2, 3, 2), activation="relu"),
-            layers.AveragePooling3D((2, 1, 2), padding="same"),
-            layers.UpSampling3D((1, 2, 1)),
-            layers.MaxPooling3D((1, 2, 2)),
-            layers.GlobalAveragePooling3D(),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
-    return classes(model, PIXELS.reshape(-1, 4, 4, 4, 1), DIGIT)
-
-
 def residual() -> Any:
     """Return a model of residual blocks with batch normalization, as those of ResNet."""
     inputs = keras.Input((8, 8, 1))
@@ -96,10 +80,3 @@ MODELS: dict[str, tuple[Callable[[], Any], Any]] = {
     "residual convolutions, BatchNormalization": (residual, PIXELS),
 }
 """The maker of each model and its rows, by architecture."""
-
-IN_FLOAT32: dict[str, tuple[Callable[[], Any], Any]] = {
-    MNIST: MODELS[MNIST],
-    # TensorFlow pools three axes in float32 only.
-    "convolutions of three axes": (volumes, PIXELS),
-}
-"""The models that are made in float32."""
