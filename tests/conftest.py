@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
 from tests.support.postgres import Cluster
@@ -13,8 +13,14 @@ from tests.support.server_process import ServerProcess
 from tests.support.worker_processes import PROCESSES, worker_pids
 
 # How long an example takes says something about the machine only.
-settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same examples", settings.get_profile("any machine"), derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let `make test` try the same examples each time, so that it fails by no chance; `make prove` tries new ones."""
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("same examples" if config.option.markexpr == "not prove" else "any machine")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
