@@ -4,7 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.support.fake_server import FakeServer
@@ -183,15 +186,15 @@ def until(condition):
 
 watched, predicted = [], []
 threads = [
-    call("read", lambda: client.predict("article-linear", [2, 3]).outputs.item()),  # held by the server
-    call("write", lambda: client.delete_network("article-linear")),  # held by the server
-]
-until(lambda: len(client._connection.in_flight) == 2)
-threads += [
     call("watch", lambda: [watched.append(change) for change in client.watch()]),
     call("stream", lambda: [predicted.append(one) for one in client.predict_stream(endless())]),
 ]
 until(lambda: len(watched) >= 4 and predicted)
+threads += [
+    call("read", lambda: client.predict("article-linear", [2, 3]).outputs.item()),
+    call("write", lambda: client.delete_network("article-linear")),
+]
+until(lambda: len(os.listdir(sys.argv[2])) == 2)  # the server holds both
 begun = time.monotonic()
 pid = os.fork()
 if not pid:
@@ -207,16 +210,20 @@ client.close()
 """
 
 
-def test_calls_that_do_not_end_are_cut_short_and_repeated_where_they_may_be(fake: FakeServer) -> None:
-    fake.script.append(lambda _: None)
-    fake.hold()
-    fake.hold()
+def test_calls_that_do_not_end_are_cut_short_and_repeated_where_they_may_be(fake: FakeServer, tmp_path: Path) -> None:
+    released = threading.Event()
+
+    def hold(context: grpc.ServicerContext) -> None:
+        (tmp_path / str(id(context))).touch()
+        released.wait()
+
+    fake.script.extend([lambda _: None] * 3 + [hold] * 2)
     # The server lives in this process; the program that forks is another one.
-    assert run(CUT_SHORT, fake.address).splitlines() == [
-        "0 True 9.0 UnavailableError True",
-        "UnavailableError True True",
-        "UnavailableError True",
-    ]
+    try:
+        lines = run(CUT_SHORT, fake.address, str(tmp_path)).splitlines()
+    finally:
+        released.set()
+    assert lines == ["0 True 9.0 UnavailableError True", "UnavailableError True True", "UnavailableError True"]
 
 
 IN_LOOP = """
