@@ -117,8 +117,8 @@ def trailers_of(mapped: MappedError, request_id: str) -> Trailers:
 
 def _trailers(reason: str, status: bytes, request_id: str) -> Trailers:
     trailers = (STATUS_TRAILER, status), (REQUEST_ID, request_id)
-    # A proxy that repeats these at once multiplies the load; callers repeat them after the time in `RetryInfo`. What a
-    # server says that stops or lacks its database is true of this server only, so a proxy may try another one.
+    # A proxy that repeats a rejection at once multiplies the load; callers repeat it after the time in `RetryInfo`. A
+    # server that stops or lacks its database is only one of several, so there a proxy may try another.
     return (*trailers, NO_RETRY_TRAILER) if reason == OVERLOADED else trailers
 
 
