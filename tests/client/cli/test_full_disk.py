@@ -42,13 +42,15 @@ WRITES = """if True:
     import pyarrow.parquet
 
     # Python ignores the signal, so that a write fails with EFBIG, as it fails with ENOSPC on a full disk.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     for path, write in writers.items():
         try:
             write(path)
             print(path, "was written")
         except InvalidFieldError as error:
             print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))  # what measures coverage writes at the end
 """
 
 
