@@ -31,12 +31,7 @@ def _batch(node: NodeContext) -> Result:
         name: np.broadcast_to(node.constant(place).reshape(channels), tensor.shape).ravel()
         for place, name in enumerate(names, start=1)
     }
-    return layered(node, tensor, kind="batch_norm", epsilon=_epsilon(node), **numbers)
-
-
-def _epsilon(node: NodeContext) -> float:
-    """Return the attribute, a float32 in the file, with its shortest digits."""
-    return float(str(np.float32(node.number("epsilon", 1e-5))))
+    return layered(node, tensor, kind="batch_norm", epsilon=node.number("epsilon", 1e-5), **numbers)
 
 
 def _instance(node: NodeContext) -> Result:
@@ -45,7 +40,7 @@ def _instance(node: NodeContext) -> Result:
     rank = len(tensor.shape)
     if rank < 3 or tensor.row_axis not in {0, None}:
         raise UnsupportedError("needs its rows as axis 0, channels as axis 1, and more axes after them")
-    whole = grouped(node, tensor, range(2, rank), kind="layer_norm", epsilon=_epsilon(node))
+    whole = grouped(node, tensor, range(2, rank), kind="layer_norm", epsilon=node.number("epsilon", 1e-5))
     for place, op in enumerate(("Mul", "Add"), start=1):
         by_channel = node.constant(place).reshape(-1, *(1,) * (rank - 2))
         whole = _joined(node, op, whole, Constant(array=by_channel))
@@ -82,13 +77,13 @@ def _layer(node: NodeContext) -> Result:
         for place, name in enumerate(("gamma", "beta"), start=1)
         if node.has(place)
     }
-    whole = grouped(node, tensor, axes, kind="layer_norm", epsilon=_epsilon(node), **numbers)
+    whole = grouped(node, tensor, axes, kind="layer_norm", epsilon=node.number("epsilon", 1e-5), **numbers)
     if not any(node.used[1:]):
         return whole
     mean = reduced(node, tensor, axes, "mean")
     deviation = _joined(node, "Sub", tensor, mean)
     variance = reduced(node, applied(node, deviation, "x * x"), axes, "mean")
-    return whole, mean, applied(node, variance, "1 / sqrt(x + epsilon)", epsilon=_epsilon(node))
+    return whole, mean, applied(node, variance, "1 / sqrt(x + epsilon)", epsilon=node.number("epsilon", 1e-5))
 
 
 def _root_mean_square(node: NodeContext) -> Result:
@@ -96,7 +91,7 @@ def _root_mean_square(node: NodeContext) -> Result:
     tensor = node.float_tensor(0)
     axes = range(node.axis(-1, len(tensor.shape)), len(tensor.shape))
     square = reduced(node, applied(node, tensor, "x * x"), axes, "mean")
-    root = applied(node, square, "sqrt(x + epsilon)", epsilon=_epsilon(node))
+    root = applied(node, square, "sqrt(x + epsilon)", epsilon=node.number("epsilon", 1e-5))
     return combined(node, "Mul", _joined(node, "Div", tensor, root), node.value(1))
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from forwardpass.importers.reference.magnitudes import size_of_value
 from forwardpass.spec import Activation, expressions
 from forwardpass.spec.fields.formula import OPERANDS, fold_formula
 from forwardpass.tensors import Array
@@ -39,10 +40,11 @@ def evaluate(tree: Any, disturb: Disturb | None = None, **values: Array) -> Any:
     if not isinstance(tree, tuple):
         return tree if isinstance(tree, bool) else values["x"].dtype.type(tree)
     name, *parts = tree
-    found = _OPERATIONS[name](*[evaluate(part, disturb, **values) for part in parts])
+    operands = [evaluate(part, disturb, **values) for part in parts]
+    found = _OPERATIONS[name](*operands)
     if disturb is None or name in _CHOOSING or np.shape(found) != values["x"].shape or found.dtype == bool:
         return found
-    return disturb(found, np.abs(found))
+    return disturb(found, size_of_value(name, operands[0], found))
 
 
 def formula_of(expression: str, dtype: str, disturb: Disturb | None = None) -> Callable[..., Any]:

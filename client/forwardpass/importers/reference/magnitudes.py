@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.reference.formulas import FORMULAS
-from forwardpass.spec import Activation, Layer
+from forwardpass.spec import Layer
 from forwardpass.tensors import Array
 
 _MULTIPLIED: Final = frozenset({"weights", "bias", "scale", "shift"})
@@ -55,11 +55,17 @@ _SPECIAL: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
 )
 
 
-def sizes_of_values(activation: Activation, z: Array, values: Array) -> Any:
-    """Return the size of what each value of an activation was added up from; 0 where the function is exact."""
-    if activation.name in _EXACT:
+def size_of_value(function: str, z: Any, values: Array) -> Any:
+    """Return the size of what each value of a function was added up from; 0 where the function is exact.
+
+    Args:
+        function: The name of an activation, or of a function or operator in an expression.
+        z: What the function was applied to.
+        values: What it returned.
+    """
+    if function in _EXACT:
         return np.zeros_like(values)
-    least = _LEAST.get(activation.name)
+    least = _LEAST.get(function)
     return np.abs(values) if least is None else np.fmax(np.abs(values), least(z))
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.reference.walk import walk
-from forwardpass.spec import NetworkSpec
+from forwardpass.spec import Activation, NetworkSpec, expressions
 from forwardpass.tensors import Array
 
 _SAMPLES: Final = 8
@@ -97,12 +97,19 @@ def row_sizes(spec: NetworkSpec, outputs: Array) -> Array:
     start = 0
     for name in spec.output_layers:
         own = sizes[:, start : start + layers[name].outputs]
-        if layers[name].activation.name in _PROBABILITIES:
+        if _outermost(layers[name].activation) in _PROBABILITIES:
             own[:] = 1.0
         else:
             own[:] = np.minimum(own.max(axis=1, keepdims=True), own.max(axis=0))
         start += layers[name].outputs
     return sizes
+
+
+def _outermost(activation: Activation) -> str:
+    """Return the name of an activation, or of the function that an expression applies last."""
+    if not activation.expression:
+        return activation.name
+    return getattr(expressions.parse(activation.expression, activation.parameters), "function", "")
 
 
 _PROBABILITIES: Final = frozenset({"softmax", "sigmoid"})

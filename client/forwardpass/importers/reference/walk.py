@@ -8,7 +8,7 @@ import numpy as np
 
 from forwardpass.importers.reference.formulas import FORMULAS
 from forwardpass.importers.reference.functions import formula_of, function_of
-from forwardpass.importers.reference.magnitudes import sizes_of_sums, sizes_of_values
+from forwardpass.importers.reference.magnitudes import size_of_value, sizes_of_sums
 from forwardpass.spec import Layer, NetworkSpec
 from forwardpass.spec.network import ELEMENTWISE
 from forwardpass.tensors import Array
@@ -68,7 +68,7 @@ def _computed(layer: Layer, read: Array, dtype: str, disturb: Disturbance | None
     if layer.kind not in _MOVING:
         sums = disturb(sums, sizes_of_sums(layer, read[: disturb.rows], sums[: disturb.rows]))
     found = function_of(layer.activation, dtype, disturb)(sums)
-    return found if layer.activation.expression else disturb(found, sizes_of_values(layer.activation, sums, found))
+    return found if layer.activation.expression else disturb(found, size_of_value(layer.activation.name, sums, found))
 
 
 def _settings(layer: Layer, dtype: str, disturb: Disturbance | None) -> Mapping[str, Any]:
