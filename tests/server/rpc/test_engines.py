@@ -231,9 +231,14 @@ def test_a_cancelled_call_frees_the_workers(start_slow: Callable[..., ServerProc
     server = start_slow("--max-in-flight=8", "--drain-timeout=60")
     with grpc.insecure_channel(server.address) as channel:
         start = heavy(channel)
-        # More than there is room for, since a call of `overloaded` may have a place for a moment.
-        calls = [start() for _ in range(12)]
-        wait_until(lambda: overloaded(channel) and overloaded(channel), 120)
+        calls: list[Any] = []
+
+        def is_full() -> bool:
+            # A call of `overloaded` may have the last place for a moment, for which a heavy one is rejected.
+            calls.extend(start() for _ in range(8 - sum(not future.done() for future in calls)))
+            return overloaded(channel) and overloaded(channel)
+
+        wait_until(is_full, 300)
         gone = [future for future in calls if not future.done()]
         assert gone
         for future in gone:
