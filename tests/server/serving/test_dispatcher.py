@@ -415,7 +415,7 @@ class TransportsMachine(RuleBasedStateMachine):
 
 
 TransportsMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=40, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
 )
 TestTransportsMachine = TransportsMachine.TestCase
 
