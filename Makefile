@@ -28,7 +28,8 @@ serve: .venv/installed  ## run a server on port 50051, networks kept in forwardp
 	@$(BIN)/forwardpass-server serve --listen 127.0.0.1:50051 --database sqlite:///forwardpass.db
 
 test: .venv/installed  ## run the tests, and print what they cover on Python 3.12 and newer
-	@$(BIN)/python -m tests.packaging.run -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/clients
+	@$(BIN)/python -m tests.packaging.run -n 4 --dist loadfile --no-loadscope-reorder \
+		--ignore tests/clients --ignore tests/docs/test_tutorial.py
 
 check: check-code check-protos check-deploy check-page  ## lint, types, imports, protos, deployment files, the built page
 
@@ -79,9 +80,10 @@ lock: .venv/installed  ## pin what is in the image, by hashes, to what is newest
 	$(LOCK) --upgrade --output-file server/requirements.lock pyproject.toml $(EXTRAS:%=--extra %)
 	$(LOCK) --upgrade --output-file server/build.lock --group build
 
-docs: .venv/installed  ## build the documentation site into build/site; a warning fails
+docs: .venv/installed  ## build the documentation site into build/site, where a warning fails; run its tutorial
 	@$(BIN)/python -m pip install -qq --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@$(BIN)/python -m pytest -q tests/docs/test_tutorial.py
 
 descriptors: .venv/installed  ## write build/protos.binpb, by which Envoy makes gRPC of JSON
 	mkdir -p build && $(BIN)/python protos/generate.py --descriptors $(DESCRIPTORS)
