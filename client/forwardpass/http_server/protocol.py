@@ -10,6 +10,8 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 """Bytes of a request's line and headers, not counting those that arrive with the first of them."""
 HEAD_SECONDS: Final = 60.0
 """Seconds in which a request's line and headers must arrive."""
+CLIENT_CERTIFICATE: Final = "forwardpass.client_certificate"
+"""The key in an ASGI scope of the verified certificate of the client, as `ssl.SSLSocket.getpeercert` returns it."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -33,6 +35,9 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Note that a head has begun."""
         super().on_message_begin()
+        certificate = self.transport.get_extra_info("peercert")
+        if certificate:
+            self.scope[CLIENT_CERTIFICATE] = certificate  # type: ignore[typeddict-unknown-key] # a key of our own
         self._await_head()
         self._in_head = True
 

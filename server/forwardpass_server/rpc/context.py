@@ -87,3 +87,16 @@ def identities_of(auth_context: Mapping[str, Iterable[bytes]]) -> tuple[str, ...
     else:
         names = {"cn": auth_context.get(_COMMON_NAME, ())}
     return tuple(f"{kind}:{name.decode(errors='replace')}" for kind, some in names.items() for name in some) or None
+
+
+def certificate_identities(certificate: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the identities of a client certificate as `identities_of` does.
+
+    Args:
+        certificate: A certificate that was verified, as `ssl.SSLSocket.getpeercert` returns it.
+    """
+    if "subjectAltName" in certificate:
+        names = [(kind.lower(), name) for kind, name in certificate["subjectAltName"]]
+        return tuple(f"{kind}:{name}" for wanted in _IDENTITIES for kind, name in names if kind == wanted) or None
+    subject = [pair for part in certificate.get("subject", ()) for pair in part]
+    return tuple(f"cn:{name}" for kind, name in subject if kind == "commonName") or None

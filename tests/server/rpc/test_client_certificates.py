@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import json
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +13,7 @@ import grpc
 import pytest
 from forwardpass import Client
 from forwardpass.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
-from forwardpass_server.rpc.context import identities_of
+from forwardpass_server.rpc.context import certificate_identities, identities_of
 
 from tests.support.certificates import Authority, Certificate, self_signed
 from tests.support.server_process import ServerProcess
@@ -108,24 +109,30 @@ def test_without_a_certificate_of_the_authority_there_is_no_connection(
             client.predict(LINEAR, [1.0, 2.0])
 
 
-def test_http_needs_a_certificate_and_a_token(
+def test_http_callers_are_who_their_certificates_say(
     secured: ServerProcess, authority: Authority, flags: list[str], tmp_path: Path
 ) -> None:
-    own = authority.issue("plain")
-    (tmp_path / "own.pem").write_bytes(own.key + own.certificate)
     host, _, port = secured.rest.removeprefix("https://").rpartition(":")
 
-    def get(context: ssl.SSLContext, **headers: str) -> int:
+    def infer(certificate: Certificate | None, model: str = LINEAR, **headers: str) -> int:
+        context = ssl.create_default_context(cafile=flags[0].partition("=")[2])
+        if certificate is not None:
+            (tmp_path / "own.pem").write_bytes(certificate.key + certificate.certificate)
+            context.load_cert_chain(tmp_path / "own.pem")
+        body = json.dumps({"inputs": [{"name": "inputs", "shape": [1, 2], "datatype": "FP64", "data": [2, 3]}]})
         with closing(http.client.HTTPSConnection(host, int(port), context=context, timeout=60)) as connection:
-            connection.request("GET", f"/v2/models/{LINEAR}/ready", headers=headers)
+            connection.request("POST", f"/v2/models/{model}/infer", body, headers)
             return connection.getresponse().status
 
-    context = ssl.create_default_context(cafile=flags[0].partition("=")[2])
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        get(context)
-    context.load_cert_chain(tmp_path / "own.pem")
-    assert get(context) == 401
-    assert get(context, authorization=f"Bearer {SECRET}") == 403, "known, and lacks the scope read"
+        infer(None, authorization=f"Bearer {SECRET}")
+    reporting = authority.issue("plain", "URI:spiffe://bank/reporting,DNS:other.bank")
+    assert infer(reporting) == infer(authority.issue("plain"), HIDDEN) == 200
+    assert infer(reporting, HIDDEN) == 403, "the line of the certificate allows other networks"
+    nobody = authority.issue("plain", "DNS:spiffe://bank/reporting")
+    assert infer(nobody) == 401
+    assert infer(nobody, authorization=f"Bearer {SECRET}") == 200, "a token counts too"
+    assert infer(reporting, authorization=f"Bearer wr{SECRET}") == 401, "a token is judged alone"
 
 
 def test_settings_that_lack_something_end_the_start(tmp_path: Path, authority: Authority, flags: list[str]) -> None:
@@ -150,3 +157,12 @@ def test_identities_are_told_apart_by_their_kind() -> None:
     assert identities_of({**names, "peer_uri": [b"dns:a"], "peer_dns": [b"a"]}) == ("uri:dns:a", "dns:a")
     assert identities_of({"x509_common_name": [b"uri:dns:a"]}) == ("cn:uri:dns:a",)
     assert identities_of({"transport_security_type": [b"insecure"]}) is None
+
+
+def test_the_identities_of_a_certificate_are_the_same_over_http() -> None:
+    subject = ((("countryName", "CH"),), (("commonName", "plain"),))
+    names = (("DNS", "a"), ("IP Address", "192.0.2.1"), ("URI", "dns:a"))
+    assert certificate_identities({"subject": subject, "subjectAltName": names}) == ("uri:dns:a", "dns:a")
+    assert certificate_identities({"subject": subject, "subjectAltName": names[1:2]}) is None
+    assert certificate_identities({"subject": subject}) == ("cn:plain",)
+    assert certificate_identities({}) is None

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
+from forwardpass.http_server import CLIENT_CERTIFICATE
 from forwardpass.http_server.connected import while_connected
 from google.protobuf.message_factory import GetMessageClass
 from starlette.applications import Starlette
@@ -32,7 +33,7 @@ from forwardpass_server.oip.rest.sending import PacedResponse
 from forwardpass_server.oip.rest.statuses import error_response, sentence
 from forwardpass_server.oip.v2.inference_pb2 import ModelInferResponse, ModelMetadataRequest
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
-from forwardpass_server.rpc.context import RpcContext, read_metadata
+from forwardpass_server.rpc.context import RpcContext, certificate_identities, read_metadata
 from forwardpass_server.rpc.interceptors import Interceptor, around_all, too_large
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.serving import lower_priority
@@ -144,10 +145,11 @@ class RestApp:
     async def _around(self, request: Request, method: str, inside: Sequence[Interceptor], work: Work) -> Response:
         """Respond to a request by doing some work inside the interceptors; an error becomes the response."""
         request_id, token = read_metadata(request.headers.items())
+        credential = token or certificate_identities(request.scope.get(CLIENT_CERTIFICATE, {}))
         call = RpcContext(
             method=f"/{self._service.descriptor.full_name}/{method}",
             request_id=request_id,
-            credential=token,
+            credential=credential,
             peer=_peer(request),
         )
         try:
@@ -160,7 +162,8 @@ class RestApp:
         except HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the response
-            response = error_response(error, self._transport.error_mapper.map(error, request_id, token), request_id)
+            mapped = self._transport.error_mapper.map(error, request_id, credential)
+            response = error_response(error, mapped, request_id)
         if not self._serving():
             response.headers["connection"] = "close"
         return response
