@@ -33,7 +33,7 @@ AREAS: Final[Mapping[str, Area]] = {
         ),
         tests=tuple(
             f"{_TESTS}/serving/test_{name}.py"
-            for name in ("admission", "fair_queue", "shedding", "stages", "dispatcher", "explanations")
+            for name in ("admission", "fair_queue", "shedding", "work_limits", "stages", "dispatcher", "explanations")
         ),
     ),
     "authorization": Area(

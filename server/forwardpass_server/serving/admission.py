@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -74,7 +75,7 @@ class Admission:
     """The work that waits for the workers, by caller. May be used by several threads.
 
     Attributes:
-        rejected: When a call was rejected last, by the clock.
+        rejected: When a call was rejected last, by the clock; minus infinity if none was.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Admission:
         self._weight = 0.0
         self._clock = clock
         self._idle = clock()
-        self.rejected = -BUSY_SECONDS
+        self.rejected = -inf
         self._speeds: LRUCache[Hashable, float] = LRUCache(MAX_VERSIONS)
 
     @property

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 import pytest
 from forwardpass.errors import OverloadedError
@@ -127,8 +128,16 @@ def test_a_flood_without_deadlines_leaves_room_for_others() -> None:
     assert world.in_time["other"] >= 0.4 * CAPACITY * 2
 
 
+def test_a_caller_gets_its_share_of_the_places_and_no_more() -> None:
+    world = World(max_requests=120)
+    assert sum(world.call("one", deadline=1e9) is None for _ in range(120)) == 60, "half if it is alone"
+    assert sum(world.call("two", deadline=1e9) is None for _ in range(120)) == 40, "a third beside another"
+    assert world.call("one", deadline=1e9) is not None
+
+
 def test_a_rejection_says_when_to_come_back() -> None:
     world = World()
+    assert world.admission.rejected == -inf
     world.run(3, {"one": 10 * CAPACITY})
     error = next(error for error in iter(lambda: world.call("one"), None))
     assert isinstance(error, OverloadedError)

@@ -100,6 +100,44 @@ def test_time_in_which_a_caller_sent_nothing_is_not_saved_up() -> None:
     assert abs(got["busy"] - got["late"]) <= 2 * TURN / STEP
 
 
+def serve_once(queue: FairQueue[str], name: str, seconds: float) -> None:
+    """Let a caller that has used less than the others do one short job."""
+    queue.push(name, caller=name, size=0, order=0)
+    assert queue.pop() == name
+    queue.charge(name, 0, seconds)
+
+
+def queue_with_waiting(count: int) -> FairQueue[str]:
+    """A queue in which some callers wait that have used a second each."""
+    queue: FairQueue[str] = FairQueue(TURN)
+    for number in range(count):
+        for order in range(2):
+            queue.push(f"waiting-{number}", caller=f"waiting-{number}", size=0, order=order)
+    for _ in range(count):
+        queue.charge(queue.pop(), 0, 1.0)
+    return queue
+
+
+def test_callers_who_have_gone_are_forgotten_once_there_are_many() -> None:
+    queue = queue_with_waiting(20)
+    for number in range(36):
+        serve_once(queue, f"gone-{number}", 0.0)
+    assert len(queue._callers._contents) == 56, "two for each that waits, and 16, are kept"
+    for number in range(1_000):
+        serve_once(queue, f"more-{number}", 0.0)
+    assert len(queue._callers._contents) <= 57
+
+
+def test_the_time_of_the_last_job_counts_however_many_callers_there_were() -> None:
+    queue = queue_with_waiting(1)
+    for number in range(50):
+        serve_once(queue, f"gone-{number}", 0.0)
+    serve_once(queue, "one", 0.5)
+    for name in ("one", "other"):
+        queue.push(name, caller=name, size=0, order=1)
+    assert [queue.pop(), queue.pop()] == ["other", "one"]
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 3), st.integers(1, 8)), max_size=60), st.randoms())
 def test_everything_comes_out_once_and_in_its_order(given: list[tuple[str, int, int]], random: st.DataObject) -> None:
     queue: FairQueue[Job] = FairQueue(TURN)
