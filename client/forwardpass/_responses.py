@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from forwardpass import profiles
@@ -59,11 +58,14 @@ EVENTS: Final[Mapping[int, Event]] = {
 }
 """Name of each value of the enum `NetworkEvent`."""
 
-_SHARED_FIELDS: Final = tuple(
-    field.name
-    for field in fields(Prediction)
-    if field.name not in {"outputs", "classifications", "warnings", "warning_count"}
-)
+_SETTERS: Final = {field.name: getattr(Prediction, field.name).__set__ for field in fields(Prediction)}
+"""Setters of a prediction's fields; a frozen dataclass's constructor takes three times as long as they do."""
+
+_SHARED_SETTERS: Final = {
+    name: setter
+    for name, setter in _SETTERS.items()
+    if name not in {"outputs", "classifications", "warnings", "warning_count"}
+}
 
 _COUNTS: Final = tuple(field.name for field in fields(ShadowReport) if field.name != "shadow")
 
@@ -125,22 +127,23 @@ def split_rows(whole: Prediction) -> list[Prediction]:
     """
     if whole.warning_count > len(whole.warnings):
         raise InternalError(f"the server listed {len(whole.warnings)} of {whole.warning_count} warnings")
-    outputs, classifications = whole.outputs, whole.classifications
-    data, dtype, shape, size = outputs.tobytes(), outputs.dtype, (1, *outputs.shape[1:]), outputs[:1].nbytes
-    shared = {name: getattr(whole, name) for name in _SHARED_FIELDS}
-    warnings: list[list[InputWarning]] = [[] for _ in outputs]
+    warnings: list[list[InputWarning]] = [[] for _ in whole.outputs] if whole.warnings else []
     for warning in whole.warnings:
         warnings[warning.row].append(replace(warning, row=0))
-    return [
-        Prediction(
-            outputs=np.frombuffer(data[index * size : index * size + size], dtype).reshape(shape),
-            classifications=classifications[index : index + 1],
-            warnings=tuple(warnings[index]),
-            warning_count=len(warnings[index]),
-            **shared,
-        )
-        for index in range(len(outputs))
-    ]
+    shared = [(setter, getattr(whole, name)) for name, setter in _SHARED_SETTERS.items()]
+    predictions = []
+    for index in range(len(whole.outputs)):
+        outputs = whole.outputs[index : index + 1].copy()
+        outputs.flags.writeable = False
+        row = object.__new__(Prediction)
+        _SETTERS["outputs"](row, outputs)
+        _SETTERS["classifications"](row, whole.classifications[index : index + 1])
+        _SETTERS["warnings"](row, tuple(warnings[index]) if warnings else ())
+        _SETTERS["warning_count"](row, len(warnings[index]) if warnings else 0)
+        for setter, value in shared:
+            setter(row, value)
+        predictions.append(row)
+    return predictions
 
 
 def trace(response: prediction_service_pb2.TraceResponse) -> Trace:

@@ -67,7 +67,7 @@ Row: TypeAlias = Packed | Rows | Columns
 """Rows that were read: by position, by names row by row, or by names column by column."""
 
 _MAX_FAULTS: Final = 100
-_FLOATS: Final = frozenset({float})
+_FLOATS: Final = frozenset({float, np.float64})
 _NUMBERS: Final = frozenset({float, int})
 
 

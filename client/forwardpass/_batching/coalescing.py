@@ -22,7 +22,7 @@ from forwardpass.models import Prediction
 from forwardpass.rows import Row, inputs_of
 from forwardpass.tensors import Packed
 from forwardpass.v1.prediction_service_pb2 import PredictManyRequest, PredictRequest, PredictResponse
-from forwardpass.v1.tensor_pb2 import Columns, DataType, Rows
+from forwardpass.v1.tensor_pb2 import DataType, Rows
 
 MAX_IN_FLIGHT: Final = 1
 """Requests of one key in flight at once."""
@@ -65,13 +65,13 @@ class BatchKey(NamedTuple):
 
 def batch_key(network: str, version: str, row: Row, top_k: int = 0) -> BatchKey | None:
     """Return the key of the batches that a row may join; None for several rows, and for columns."""
-    if isinstance(row, Columns):
-        return None
+    if isinstance(row, Packed):
+        shape = row.shape
+        is_one = len(shape) == 1 or shape[0] == 1
+        return BatchKey(network, version, row.dtype, shape[-1], row.exact_integers, top_k) if is_one else None
     if isinstance(row, Rows):
         return BatchKey(network, version, None, 0, row.exact_integers, top_k) if len(row.rows) == 1 else None
-    if len(row.shape) == 2 and row.shape[0] != 1:
-        return None
-    return BatchKey(network, version, row.dtype, row.shape[-1], row.exact_integers, top_k)
+    return None
 
 
 @dataclass(slots=True, eq=False)

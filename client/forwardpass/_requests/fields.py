@@ -87,6 +87,8 @@ def version_reference(version: str | int) -> str:
     Raises:
         InvalidFieldError: The value is neither a number nor a text.
     """
+    if type(version) is str:
+        return version
     if isinstance(version, bool) or not isinstance(version, str | int):
         raise invalid("version", f"is {version!r}; must be a version's number, an alias, or nothing for latest")
     return str(version)
