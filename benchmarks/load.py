@@ -5,7 +5,7 @@ import statistics
 import struct
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -36,7 +36,15 @@ class Load:
 
 
 def load(
-    lab: Lab, address: str, method: str, request: bytes, *, connections: int = 4, streams: int = 16, pace: int = 0
+    lab: Lab,
+    address: str,
+    method: str,
+    request: bytes,
+    *,
+    connections: int = 4,
+    streams: int = 16,
+    pace: int = 0,
+    on_its_core: bool = True,
 ) -> Load:
     """Keep `connections` times `streams` calls in flight.
 
@@ -49,17 +57,22 @@ def load(
         streams: Calls in flight on each connection; with a pace, the highest number of them.
         pace: Calls that each connection starts per second, however long responses take; 0 starts the next call when
             one is completed.
+        on_its_core: Whether h2load runs on the load's core; otherwise it runs on any.
     """
     response = call(address, method, request)
     flags = [f"--clients={connections}", f"--max-concurrent-streams={streams}", *([f"--rps={pace}"] if pace else [])]
     url = f"http://{address}{method}"
-    return _h2load(lab, url, _framed(request), *flags, headers=GRPC_HEADERS, size=len(_framed(response)))
+    program = pinned(LOAD_CORE, "h2load") if on_its_core else ["h2load"]
+    return _h2load(
+        lab, url, _framed(request), *flags, program=program, headers=GRPC_HEADERS, size=len(_framed(response))
+    )
 
 
 def load_json(lab: Lab, address: str, path: str, body: bytes, *, connections: int = 64) -> Load:
     """Keep one POST with a JSON body in flight on each connection, over HTTP/1.1."""
     post_json(address, path, body)
-    return _h2load(lab, f"http://{address}{path}", body, "--h1", f"--clients={connections}", headers=JSON_HEADERS)
+    flags, program = ("--h1", f"--clients={connections}"), pinned(LOAD_CORE, "h2load")
+    return _h2load(lab, f"http://{address}{path}", body, *flags, program=program, headers=JSON_HEADERS)
 
 
 def post_json(address: str, path: str, body: bytes) -> bytes:
@@ -73,15 +86,22 @@ def post_json(address: str, path: str, body: bytes) -> bytes:
     return received
 
 
-def _h2load(lab: Lab, url: str, body: bytes, *flags: str, headers: Mapping[str, str], size: int = 0) -> Load:
+def _h2load(
+    lab: Lab,
+    url: str,
+    body: bytes,
+    *flags: str,
+    program: Sequence[str],
+    headers: Mapping[str, str],
+    size: int = 0,
+) -> Load:
     """Run h2load with some flags; `size` is that of the body of a success where its status does not tell it."""
     with tempfile.TemporaryDirectory(dir=lab.folder) as folder:
         log, file = Path(folder) / "log", Path(folder) / "request"
         file.write_bytes(body)
         ran = subprocess.run(
-            pinned(
-                LOAD_CORE,
-                "h2load",
+            [
+                *program,
                 "--threads=1",
                 f"--duration={lab.seconds}",
                 f"--warm-up-time={WARM_UP_SECONDS}",
@@ -90,7 +110,7 @@ def _h2load(lab: Lab, url: str, body: bytes, *flags: str, headers: Mapping[str, 
                 f"--data={file}",
                 *(f"--header={name}: {value}" for name, value in headers.items()),
                 url,
-            ),
+            ],
             check=True,
             capture_output=True,
             text=True,

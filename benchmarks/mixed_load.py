@@ -1,4 +1,4 @@
-"""The row of mixed load: the latency of small calls while large calls keep the server busy.
+"""The rows of mixed load: the latency of small calls while large calls keep the server busy.
 
 The small calls are paced at 1,000 a second whatever happens, so that those that arrive during a pause are counted too;
 a load that waits for its responses would hardly notice a pause.
@@ -14,7 +14,7 @@ from typing import Final
 from benchmarks import networks
 from benchmarks.lab import BACKGROUND_CORE, Lab, pinned
 from benchmarks.load import Load, load
-from benchmarks.needs import LOAD
+from benchmarks.needs import LOAD, NATIVE
 from benchmarks.server import PREDICT, Server
 from benchmarks.table import Finding, Goal, Row, ratio
 
@@ -24,9 +24,18 @@ PACE: Final = 250
 BACKGROUND: Final = {"upload": "a 50 MB network is registered", "predict": "100,000-row calls run"}
 
 
-def measure(lab: Lab) -> Mapping[str, Finding]:
+def one_process(lab: Lab) -> Mapping[str, Finding]:
     """Compare small calls beside large ones with small calls on an otherwise idle server."""
-    with Server(lab, networks.MIDDLE) as server:
+    return _measure(lab, lab.engine, 1)
+
+
+def two_processes(lab: Lab) -> Mapping[str, Finding]:
+    """Compare the same on engine native with two server processes on the one core."""
+    return _measure(lab, "native", 2)
+
+
+def _measure(lab: Lab, engine: str, processes: int) -> Mapping[str, Finding]:
+    with Server(lab, networks.MIDDLE, engine=engine, flags=["--processes", str(processes)]) as server:
         idle = _paced(lab, server.address)
         busy = {}
         for name in BACKGROUND:
@@ -60,14 +69,14 @@ def _background_load(address: str, name: str) -> Iterator[None]:
             process.kill()
 
 
+def _goals(wanted: float, suffix: str = "") -> Mapping[str, Goal]:
+    return {
+        name: Goal(title=f"p99 of one-row calls while {what} / alone{suffix}", wanted=wanted, at_most=True)
+        for name, what in BACKGROUND.items()
+    }
+
+
 ROWS: Final = (
-    Row(
-        number=3,
-        goals={
-            name: Goal(title=f"p99 of one-row calls while {what} / alone", wanted=3, at_most=True)
-            for name, what in BACKGROUND.items()
-        },
-        measure=measure,
-        needs=LOAD,
-    ),
+    Row(number=3, goals=_goals(3), measure=one_process, needs=LOAD),
+    Row(number=20, goals=_goals(2, ", --processes 2"), measure=two_processes, needs=(*LOAD, NATIVE)),
 )

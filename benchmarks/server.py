@@ -68,6 +68,11 @@ class Process:
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / MIB
 
+    def unpin(self) -> None:
+        """Let every thread of the process run on every core."""
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), os.sched_getaffinity(0))
+
     def stop(self) -> None:
         """End the process."""
         self._process.kill()

@@ -10,7 +10,7 @@ from forwardpass_server.core import forward
 from benchmarks import networks
 from benchmarks.ceiling import Ceiling
 from benchmarks.lab import SERVER_CORE, Lab, on_core
-from benchmarks.load import load
+from benchmarks.load import Load, load
 from benchmarks.needs import GRPC_CPP, LOAD, NATIVE
 from benchmarks.server import EXPLAIN, INFER, PREDICT, TRACE, Server, call
 from benchmarks.table import Finding, Goal, Row, ratio
@@ -30,6 +30,28 @@ def ceiling(lab: Lab, *, streams: int) -> Mapping[str, Finding]:
     with Ceiling(lab, response) as server:
         theirs = load(lab, server.address, PREDICT, request, streams=streams).rate
     return {"": ratio(ours, theirs, calls_per_s=ours, ceiling_calls_per_s=theirs)}
+
+
+def free_threads(lab: Lab) -> Mapping[str, Finding]:
+    """Compare callers who wait for each response with the C++ server's, with all threads on any core."""
+    request = networks.request(networks.MIDDLE)
+    with Server(lab, networks.MIDDLE) as server:
+        response = call(server.address, PREDICT, request)
+        server.unpin()
+        lone, four = (_unpinned(lab, server.address, request, callers) for callers in (1, 4))
+    with Ceiling(lab, response) as server:
+        server.unpin()
+        lone_ceiling, four_ceiling = (_unpinned(lab, server.address, request, callers) for callers in (1, 4))
+    return {
+        "1 x 1": ratio(lone.p50, lone_ceiling.p50, p50_us=lone.p50, ceiling_p50_us=lone_ceiling.p50, p99_us=lone.p99),
+        "4 x 1": ratio(
+            four.rate, four_ceiling.rate, calls_per_s=four.rate, ceiling_calls_per_s=four_ceiling.rate, p99_us=four.p99
+        ),
+    }
+
+
+def _unpinned(lab: Lab, address: str, request: bytes, callers: int) -> Load:
+    return load(lab, address, PREDICT, request, connections=callers, streams=1, on_its_core=False)
 
 
 def engines(lab: Lab) -> Mapping[str, Finding]:
@@ -145,5 +167,14 @@ ROWS: Final = (
         },
         measure=explanations,
         needs=LOAD,
+    ),
+    Row(
+        number=22,
+        goals={
+            "1 x 1": Goal(title="p50 of one caller, threads on any core / C++ ceiling", wanted=1.3, at_most=True),
+            "4 x 1": Goal(title="Predict, 4 x 1, threads on any core / C++ ceiling", wanted=0.5),
+        },
+        measure=free_threads,
+        needs=(*LOAD, GRPC_CPP),
     ),
 )
