@@ -1,10 +1,10 @@
 """Goodput and latency beyond a server's capacity: `python -m benchmarks.overload`.
 
 Calls leave at a rate, whatever comes back, as those of many independent callers do, each with a deadline of a second.
-Goodput is the number of calls a second whose response comes before the deadline. The peak is what 16 callers get who
-wait for each response; loads are multiples of it. Meanwhile other processes ask for the server's health, list its
-networks, and predict with a token of their own: the healthy caller. The server runs on core 0, everything else on core
-1. With `--envoy`, calls go through Envoy with deploy/envoy.yaml, on core 1 too.
+The peak is what 16 callers get who wait for each response; loads are multiples of it. Meanwhile other processes ask for
+the server's health, list its networks, and predict with a token of their own: the healthy caller. Goodput is the number
+of calls a second whose response comes before the deadline, the healthy caller's among them. The server runs on core 0,
+everything else on core 1. With `--envoy`, calls go through Envoy with deploy/envoy.yaml, on core 1 too.
 """
 
 import argparse
@@ -42,7 +42,7 @@ CALLERS: Final = 16
 WIDTH: Final = 1_000
 LAYERS: Final = 6
 ROWS: Final = 6
-"""A call computes six rows of six layers of 1,000 nodes, 72 million operations: about 10 ms of a core."""
+"""Rows of a call: six layers of 1,000 nodes for each row, 72 million operations for six, are 4 to 10 ms of a core."""
 PROBES: Final = {
     "health": "/grpc.health.v1.Health/Check",
     "list": "/forwardpass.v1.NetworkService/ListNetworks",
@@ -121,21 +121,21 @@ def network() -> spec.NetworkSpec:
     return spec.parse({"format": spec.FORMAT, "dtype": "float32", "inputs": 4, "layers": layers})
 
 
-def request() -> bytes:
+def request(rows: int) -> bytes:
     """Make the request that is sent."""
-    data = np.full((ROWS, 4), 0.1, "<f4").tobytes()
-    tensor = Tensor(dtype=DATA_TYPE_FLOAT32, shape=[ROWS, 4], data=data)
+    data = np.full((rows, 4), 0.1, "<f4").tobytes()
+    tensor = Tensor(dtype=DATA_TYPE_FLOAT32, shape=[rows, 4], data=data)
     return PredictRequest(network="overload", tensor=tensor).SerializeToString()
 
 
 class Callers:
     """Callers on some connections, and what became of their calls."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, rows: int) -> None:
         options = [("grpc.use_local_subchannel_pool", 1)]
         self._channels = [grpc.insecure_channel(address, options=options) for _ in range(CONNECTIONS)]
         self._calls: list[Any] = [channel.unary_unary(PREDICT) for channel in self._channels]
-        self._request = request()
+        self._request = request(rows)
         self._lock = threading.Lock()
         self._times: dict[str, list[float]] = {"OK": [], "UNAVAILABLE": []}
         self._counts: Counter[str] = Counter()
@@ -215,9 +215,9 @@ def _percentile(seconds: Sequence[float], percent: float) -> float:
 
 
 @contextmanager
-def _probe(address: str, name: str) -> Iterator[dict[str, float]]:
+def _probe(address: str, name: str, rows: int) -> Iterator[dict[str, float]]:
     """Make a call every 20 ms from a process of its own; at the end the figures are in what is yielded."""
-    command = [sys.executable, "-m", "benchmarks.overload", "--probe", address, name]
+    command = [sys.executable, "-m", "benchmarks.overload", "--rows", str(rows), "--probe", address, name]
     figures: dict[str, float] = {}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -227,12 +227,12 @@ def _probe(address: str, name: str) -> Iterator[dict[str, float]]:
         figures.update(json.loads(out))
 
 
-def _run_probe(address: str, name: str) -> None:
+def _run_probe(address: str, name: str, *, rows: int) -> None:
     ended = threading.Event()
     times = []
     with grpc.insecure_channel(address) as channel:
         multicallable: Any = channel.unary_unary(PROBES[name])
-        data = request() if PROBES[name] == PREDICT else b""
+        data = request(rows) if PROBES[name] == PREDICT else b""
         deadline = DEADLINE if PROBES[name] == PREDICT else 60.0
 
         def call(timeout: float) -> bool:
@@ -250,13 +250,14 @@ def _run_probe(address: str, name: str) -> None:
             ended.set()
 
         threading.Thread(target=wait_for_the_end, daemon=True).start()
-        made = 0
+        made, first = 0, time.monotonic()
         while not ended.wait(PROBE_SECONDS[name]):
             begun = time.monotonic()
             made += 1
             if call(deadline):
                 times.append(time.monotonic() - begun)
-    print(json.dumps({"p99": _percentile(times, 99), "in_time": len(times) / max(made, 1)}))
+        rate = len(times) / (time.monotonic() - first)
+    print(json.dumps({"p99": _percentile(times, 99), "in_time": len(times) / max(made, 1), "rate": rate}))
 
 
 def admission_costs() -> dict[str, float]:
@@ -293,7 +294,9 @@ def _microseconds(function: Callable[[], None], number: int = 1_000) -> float:
     return min(timeit.repeat(function, number=number, repeat=50)) / number * 1e6
 
 
-def measure(engine: str, seconds: float, loads: Sequence[float] = LOADS, *, envoy: bool = False) -> list[Outcome]:
+def measure(
+    engine: str, seconds: float, loads: Sequence[float] = LOADS, *, rows: int = ROWS, envoy: bool = False
+) -> list[Outcome]:
     """Measure a server's peak, and the loads after it; the first outcome is the peak's."""
     outcomes = []
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -307,7 +310,7 @@ def measure(engine: str, seconds: float, loads: Sequence[float] = LOADS, *, envo
         server = stack.enter_context(Server(lab, specs={"overload": network()}, flags=flags, token=TOKENS[1]))
         stack.enter_context(on_core(LOAD_CORE))
         address = stack.enter_context(_behind_envoy(server.address, folder)) if envoy else server.address
-        callers = Callers(address)
+        callers = Callers(address, rows)
         stack.callback(callers.close)
         callers.wait(1.0)
         used = server.processor_seconds()
@@ -317,16 +320,18 @@ def measure(engine: str, seconds: float, loads: Sequence[float] = LOADS, *, envo
         outcomes.append(peak)
         for load in loads:
             with ExitStack() as probing:
-                probes = {name: probing.enter_context(_probe(address, name)) for name in PROBES}
+                probes = {name: probing.enter_context(_probe(address, name, rows)) for name in PROBES}
                 used = server.processor_seconds()
                 outcome = callers.flood(load, load * peak.goodput, seconds)
                 used = server.processor_seconds() - used
             healthy = probes["healthy"]
             rejected = outcome.rejected * outcome.rate * seconds
-            computed = (outcome.goodput + healthy["in_time"] / PROBE_SECONDS["healthy"]) * seconds
+            goodput = outcome.goodput + healthy["rate"]
+            computed = goodput * seconds
             outcomes.append(
                 replace(
                     outcome,
+                    goodput=goodput,
                     useful=round(min(computed * cost / used, 1.0), 3),
                     rejection_us=round(max(used - computed * cost, 0.0) / rejected * 1e6) if rejected else 0.0,
                     health_p99=probes["health"]["p99"],
@@ -419,19 +424,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
     parser.add_argument("--engine", choices=("native", "grpcio"), action="append", help="default: both")
     parser.add_argument("--seconds", type=float, default=8.0, help="duration of each load (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows of a call (default: %(default)s)")
     parser.add_argument("--envoy", action="store_true", help="call through Envoy (first: make descriptors)")
     parser.add_argument("--write-docs", action="store_true", help="write the curves of docs/explanation/overload.md")
     parser.add_argument("--probe", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.probe:
-        _run_probe(*options.probe)
+        _run_probe(*options.probe, rows=options.rows)
         return
     print(f"{machine.describe()['cpu']}; other processes use {machine.busy():.0%} of the cores")
     costs = [f"{way} {cost:.1f} us" for way, cost in admission_costs().items()]
     print(f"admission costs a call, by its way: {', '.join(costs)}")
     by_engine = {}
     for engine in options.engine or ("native", "grpcio"):
-        by_engine[engine] = measure(engine, options.seconds, envoy=options.envoy)
+        by_engine[engine] = measure(engine, options.seconds, rows=options.rows, envoy=options.envoy)
         print("", f"engine {engine}", "", *table(by_engine[engine]), sep="\n")
     if options.write_docs:
         draw(by_engine)
