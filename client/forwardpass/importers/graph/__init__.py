@@ -2,7 +2,7 @@
 
 from forwardpass.importers.graph.builder import INPUTS, PASS, GraphBuilder, safe_name
 from forwardpass.importers.graph.operations import Activation, LayerOperations
-from forwardpass.importers.graph.products import attend, einsum, reduce_axes
+from forwardpass.importers.graph.products import attend, matmul_letters, multiply_all, reduce_axes
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef, places_of
 
 __all__ = [
@@ -14,7 +14,8 @@ __all__ = [
     "LayerOperations",
     "TensorRef",
     "attend",
-    "einsum",
+    "matmul_letters",
+    "multiply_all",
     "places_of",
     "reduce_axes",
     "safe_name",

@@ -11,11 +11,13 @@ from forwardpass.importers.graph.builder import PASS, GraphBuilder
 from forwardpass.importers.graph.convolution import conv_layer
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef
 from forwardpass.importers.unsupported import UnsupportedError
-from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.tensors import Array
 
 MAX_SORTED: Final = 16
 """The most elements that are sorted by layers, of which each needs two."""
+
+MAX_REPEATED_WEIGHTS: Final = 2**12
+"""The most weights of a dense layer that repeats a matrix for each place; of more, a convolution shares the matrix."""
 
 Activation: TypeAlias = str | Mapping[str, Any]
 """An activation in the form of a spec."""
@@ -49,20 +51,25 @@ class LayerOperations(GraphBuilder):
         """Compute `x * scale + shift`, by numbers of the shape of one row or of one that broadcasts with it."""
         numbers = {key: array for key, array in (("scale", scale), ("shift", shift)) if array is not None}
         shape = _common_shape(x.shape, *(array.shape for array in numbers.values()))
-        x = self._permuted(x.with_index(np.broadcast_to(x.index, shape)))
-        return self._elementwise(x, **PASS, **{key: self._by_node(x, array) for key, array in numbers.items()})
+        return self.by_element(x.with_index(np.broadcast_to(x.index, shape)), **PASS, **numbers)
 
     def clip(self, x: TensorRef, low: Array | None, high: Array | None) -> TensorRef:
         """Bound each element by numbers of a shape that broadcasts to one row."""
-        x = self._permuted(x)
-        bounds = {key: self._by_node(x, array) for key, array in (("low", low), ("high", high)) if array is not None}
-        return self._elementwise(x, kind="clip", **bounds)
+        bounds = {key: array for key, array in (("low", low), ("high", high)) if array is not None}
+        return self.by_element(x, kind="clip", **bounds)
 
     def batch_norm(self, x: TensorRef, *, epsilon: float, **numbers: Array | None) -> TensorRef:
         """Normalize by `mean`, `variance`, `gamma` and `beta`, each of a shape that broadcasts to one row."""
+        given = {key: array for key, array in numbers.items() if array is not None}
+        return self.by_element(x, kind="batch_norm", epsilon=epsilon, **given)
+
+    def by_element(self, x: TensorRef, **document: Any) -> TensorRef:
+        """Add a layer that computes each element by itself, with arrays of the shape of one row."""
         x = self._permuted(x)
-        given = {key: self._by_node(x, array) for key, array in numbers.items() if array is not None}
-        return self._elementwise(x, kind="batch_norm", epsilon=epsilon, **given)
+        given = {
+            key: self._by_node(x, each) if isinstance(each, np.ndarray) else each for key, each in document.items()
+        }
+        return self._elementwise(x, **given)
 
     def merge(self, tensors: Sequence[TensorRef], merge: str) -> TensorRef:
         """Merge tensors element by element; different shapes broadcast."""
@@ -80,14 +87,50 @@ class LayerOperations(GraphBuilder):
         if not x.shape or x.shape[-1] != inputs:
             raise UnsupportedError(f"reads {inputs} numbers and gets rows of shape {list(x.shape)}")
         places = x.size // inputs
+        if places > 1 and places**2 * weights.size > MAX_REPEATED_WEIGHTS:
+            known = weights if mask is None else np.where(mask, weights, 0).astype(weights.dtype)
+            return self._shared(x.reshape(places, inputs), known, bias).reshape(*x.shape[:-1], outputs)
         if places > 1:
-            if places**2 * weights.size > DEFAULT_LIMITS.max_parameters:
-                raise UnsupportedError(f"is computed at {places} places of each row, which makes too large a layer")
             each = np.eye(places, dtype=weights.dtype)
             weights, mask = np.kron(each, weights), None if mask is None else np.kron(each, mask)
             bias = None if bias is None else np.tile(bias, places)
         numbers = {key: array for key, array in (("bias", bias), ("mask", mask)) if array is not None}
-        return self._from_one(x, len(weights), weights=weights, **numbers).reshape(*x.shape[:-1], outputs)
+        return self._from_one(x, len(weights), kind="dense", weights=weights, **numbers).reshape(*x.shape[:-1], outputs)
+
+    def _shared(self, x: TensorRef, weights: Array, bias: Array | None) -> TensorRef:
+        """Multiply the numbers at each place, `(places, inputs)`, by the same weights: windows of one place each."""
+        channels = x.with_index(x.index.T)
+        if self.is_straight(channels):
+            kernel: tuple[int, ...] = (1,)
+            rows = channels
+        else:
+            kernel, rows = (1, x.shape[1]), x.reshape(1, *x.shape)
+        document, shape = conv_layer(
+            rows.shape,
+            weights.reshape(len(weights), -1, *kernel),
+            bias,
+            strides=[1] * len(kernel),
+            pads=[(0, 0)] * len(kernel),
+            dilations=[1] * len(kernel),
+        )
+        done = self._from_one(rows, math.prod(shape), **document).reshape(len(weights), -1)
+        return done.with_index(done.index.T)
+
+    def grouped_dense(self, x: TensorRef, weights: Array) -> TensorRef:
+        """Multiply matrices `(groups, rows, inner)` by the weights of each group, `(groups, inner, columns)`."""
+        groups, rows, inner = x.shape
+        columns = weights.shape[-1]
+        if (groups * rows) ** 2 * inner * columns <= MAX_REPEATED_WEIGHTS:
+            blocks = np.zeros((groups, rows, columns, groups, rows, inner), weights.dtype)
+            for group, row in np.ndindex(groups, rows):
+                blocks[group, row, :, group, row] = weights[group].T
+            flat = self.dense(x.reshape(-1), blocks.reshape(groups * rows * columns, -1), None)
+            return flat.reshape(groups, rows, columns)
+        filters = weights.swapaxes(1, 2).reshape(groups * columns, inner, 1)
+        channels = x.with_index(x.index.swapaxes(1, 2)).reshape(groups * inner, rows)
+        done = self.conv(channels, filters, None, strides=[1], pads=[(0, 0)], dilations=[1], group=groups)
+        done = done.reshape(groups, columns, rows)
+        return done.with_index(done.index.swapaxes(1, 2))
 
     def conv(
         self,

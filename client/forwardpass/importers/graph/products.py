@@ -43,6 +43,10 @@ def einsum(
     columns = [letter for letter in right_letters if letter not in shared]
     left = left.with_index(_ordered(left.index, left_letters, batch + rows + inner))
     shape = [sizes[letter] for letter in batch + rows + columns]
+    if prod(shape) > DEFAULT_LIMITS.max_width:
+        raise UnsupportedError(
+            f"makes {prod(shape):,} elements for each row; at most {DEFAULT_LIMITS.max_width:,} are allowed"
+        )
     counts = [prod(sizes[letter] for letter in letters) for letters in (batch, rows, inner, columns)]
     if isinstance(right, TensorRef):
         right = right.with_index(_ordered(right.index, right_letters, batch + inner + columns))
@@ -51,6 +55,51 @@ def einsum(
         whole = _constant(graph, left, _ordered(right, right_letters, batch + inner + columns), counts)
     whole = whole.reshape(*shape)
     return whole.with_index(_ordered(whole.index, "".join(batch + rows + columns), list(result)))
+
+
+def multiply_all(graph: LayerOperations, operands: Sequence[tuple[str, TensorRef | Array]], result: str) -> TensorRef:
+    """Multiply any number of labelled operands, of which one is computed at least, and sum as `einsum` does."""
+    computed = [(letters, part) for letters, part in operands if isinstance(part, TensorRef)]
+    (letters, tensor), *others = computed
+    rest: list[tuple[str, TensorRef | Array]] = [*others]
+    rest += [(word, part) for word, part in operands if not isinstance(part, TensorRef)]
+    if not rest:
+        letters, tensor = _summed_tensor(graph, letters, tensor, keep=set(result))
+        return tensor.with_index(_ordered(tensor.index, letters, result))
+    for place, (word, other) in enumerate(rest, start=1):
+        left = {each for those, _ in rest[place:] for each in those} | set(result)
+        between = result if place == len(rest) else "".join(sorted(left & (set(letters) | set(word))))
+        tensor, letters = einsum(graph, (letters, tensor), (word, other), between), between
+    return tensor
+
+
+def matmul_letters(one: Sequence[int], other: Sequence[int]) -> tuple[list[str], list[list[int]], str]:
+    """Label the axes of two operands of `numpy.matmul`, by their shapes.
+
+    Returns:
+        A letter for each axis of each operand, the axes of length 1 of each that are repeated, and the letters of the
+        product.
+    """
+    own = ("mk" if len(one) > 1 else "k"), ("kn" if len(other) > 1 else "k")
+    leads = [shape[: max(len(shape) - 2, 0)] for shape in (one, other)]
+    letters = _LEADS[: max(map(len, leads))]
+    words = [letters[len(letters) - len(lead) :] for lead in leads]
+    sizes: dict[str, int] = {}
+    for word, lead in zip(words, leads, strict=True):
+        for letter, size in zip(word, lead, strict=True):
+            sizes[letter] = max(sizes.get(letter, 1), size)
+    repeated = [
+        [axis for axis, (letter, size) in enumerate(zip(word, lead, strict=True)) if size == 1 < sizes[letter]]
+        for word, lead in zip(words, leads, strict=True)
+    ]
+    return (
+        [word + each for word, each in zip(words, own, strict=True)],
+        repeated,
+        letters + "".join(own).replace("k", ""),
+    )
+
+
+_LEADS: Final = "ABCDEFGHIJ"
 
 
 def _computed(graph: LayerOperations, left: TensorRef, right: TensorRef, counts: Sequence[int]) -> TensorRef:
@@ -68,13 +117,7 @@ def _constant(graph: LayerOperations, left: TensorRef, right: Array, counts: Seq
         return graph.dense(left.reshape(rows, inner), weights[0].T, None)
     if inner == columns == 1:
         return graph.scale_shift(left.reshape(groups, rows), weights[:, :, 0], None)
-    if groups**2 * rows**2 * inner * columns > DEFAULT_LIMITS.max_parameters:
-        raise UnsupportedError(f"has {groups} matrices of weights at {rows} places, which makes too large a layer")
-    blocks = np.zeros((groups, rows, columns, groups, rows, inner), weights.dtype)
-    for group in range(groups):
-        for row in range(rows):
-            blocks[group, row, :, group, row] = weights[group].T
-    return graph.dense(left.reshape(-1), blocks.reshape(groups * rows * columns, -1), None)
+    return graph.grouped_dense(left.reshape(groups, rows, inner), weights)
 
 
 def _summed(

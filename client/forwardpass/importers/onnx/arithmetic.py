@@ -196,8 +196,11 @@ def scaled(node: NodeContext, tensor: GraphTensor, **numbers: Array) -> GraphTen
 
 
 def layered(node: NodeContext, tensor: GraphTensor, **document: Any) -> GraphTensor:
-    """Add a layer with one node for each element, and return its nodes in the same shape."""
-    return node.graph.like(node.graph.layer(node.hint, [tensor], tensor.index.size, **document), tensor)
+    """Add a layer that computes each element by itself, with arrays of a number for each, and return its nodes."""
+    shaped = {
+        key: value.reshape(tensor.shape) if isinstance(value, np.ndarray) else value for key, value in document.items()
+    }
+    return node.graph.tensor(node.graph.by_element(node.graph.plain(tensor), **shaped), tensor.row_axis, tensor.kind)
 
 
 def _add(node: NodeContext, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:  # noqa: ARG001 - either side is the same
@@ -263,9 +266,8 @@ def fitting(node: NodeContext, tensors: Sequence[GraphTensor]) -> list[GraphTens
 
 def _merged(node: NodeContext, merge: str, tensors: Sequence[GraphTensor]) -> GraphTensor:
     """Merge tensors element by element by one layer."""
-    materialized = [node.graph.materialize(tensor, node.hint) for tensor in tensors]
-    name = node.graph.layer(node.hint, materialized, tensors[0].index.size, merge=merge, kind="scale_shift")
-    return node.graph.like(name, tensors[0])
+    whole = node.graph.merge([node.graph.plain(tensor) for tensor in tensors], merge)
+    return node.graph.tensor(whole, tensors[0].row_axis, tensors[0].kind)
 
 
 def _minus(node: NodeContext, tensor: GraphTensor) -> GraphTensor:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.graph import PASS, GraphBuilder
+from forwardpass.importers.graph import PASS, LayerOperations, TensorRef
 from forwardpass.importers.graph.builder import Ref
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.pending_functions import PendingFunction, X, scaled
@@ -18,7 +18,7 @@ from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 
 
-class OnnxGraphBuilder(GraphBuilder):
+class OnnxGraphBuilder(LayerOperations):
     """A builder within a size budget, which also collects what the nodes say of the inputs and outputs.
 
     Attributes:
@@ -78,6 +78,20 @@ class OnnxGraphBuilder(GraphBuilder):
         width = sum(self.width(source) for source in tensor.sources)
         return replace(tensor, index=np.arange(width), row_axis=None, pending=None)
 
+    def plain(self, tensor: GraphTensor) -> TensorRef:
+        """Return a tensor with nothing pending, as one of all its axes, that of the rows among them."""
+        done = self.without_pending(tensor)
+        return TensorRef(sources=done.sources, index=done.index)
+
+    def without_pending(self, tensor: GraphTensor) -> GraphTensor:
+        """Return a tensor with nothing pending; all nodes of one layer are computed in their order there."""
+        if tensor.pending is None:
+            return tensor
+        if not self.is_permutation(tensor):
+            return self.materialize(tensor, self.hint)
+        in_order = replace(tensor, index=np.arange(tensor.size))
+        return replace(tensor, sources=self.materialize(in_order, self.hint).sources, pending=None)
+
     def layer(
         self, hint: str, tensors: Sequence[GraphTensor], width: int, *, merge: str | None = None, **document: Any
     ) -> str:
@@ -89,11 +103,15 @@ class OnnxGraphBuilder(GraphBuilder):
         index = np.arange(self.width(name)).reshape(shape)
         return GraphTensor(sources=(name,), index=index, row_axis=row_axis, kind=kind)
 
+    def tensor(self, ref: TensorRef, row_axis: int | None, kind: str) -> GraphTensor:
+        """Return a tensor of all its axes as one of the graph."""
+        return GraphTensor(sources=ref.sources, index=ref.index, row_axis=row_axis, kind=kind)
+
     def like(self, name: str, tensor: GraphTensor, kind: str = "") -> GraphTensor:
         """Return all nodes of a layer as a tensor of the shape of another one."""
         return self.nodes(name, tensor.shape, tensor.row_axis, kind or tensor.kind)
 
-    def constants(self, numbers: Array, row_axis: int | None, kind: str) -> GraphTensor:
+    def nodes_of_constants(self, numbers: Array, row_axis: int | None, kind: str) -> GraphTensor:
         """Return numbers that are the same for every row, as nodes of layers; each number is one node.
 
         Args:

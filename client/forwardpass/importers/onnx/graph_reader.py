@@ -394,6 +394,7 @@ class _GraphReader:
             graph=self._graph,
         )
         self._graph.bfloat16 |= any(attribute.t.data_type == BFLOAT16 for attribute in node.attribute)
+        self._graph.hint = step.hint
         results = reader(step)
         made = results if isinstance(results, tuple) else (results,)
         if node.op_type not in MOVING:

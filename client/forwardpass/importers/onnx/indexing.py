@@ -105,7 +105,7 @@ def _replaced(node: NodeContext, places: tuple[Array, ...], shape: Sequence[int]
         array[places] = numbers_of(updates)
         return Constant(array=array)
     tensors = all_lifted(node, [value, updates])
-    plain = [tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint) for tensor in tensors]
+    plain = [node.graph.without_pending(tensor) for tensor in tensors]
     if any(tensor.row_axis is not None for tensor in plain):
         raise UnsupportedError("has places for a fixed number of rows; a network computes each row by itself")
     sources, (index, other) = node.graph.side_by_side(plain)

@@ -23,7 +23,7 @@ def lifted(node: NodeContext, array: Array, like: GraphTensor) -> GraphTensor:
     if array.dtype.kind not in "biuf":
         raise UnsupportedError("joins texts with elements that depend on the inputs")
     rows = array.ndim - from_right if from_right else None
-    return node.graph.constants(array, rows, str(array.dtype))
+    return node.graph.nodes_of_constants(array, rows, str(array.dtype))
 
 
 def all_lifted(node: NodeContext, values: Sequence[Constant | GraphTensor]) -> list[GraphTensor]:
@@ -54,7 +54,7 @@ def padded(node: NodeContext, tensor: GraphTensor, widths: Sequence[tuple[int, i
 
 def _beside(node: NodeContext, tensor: GraphTensor, filling: Array) -> tuple[tuple[str, ...], list[Array]]:
     """Return the sources of a tensor and a number, and the places of their elements among these."""
-    tensor = tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint)
-    number = node.graph.constants(filling.reshape(()).astype(tensor.kind), None, tensor.kind)
+    tensor = node.graph.without_pending(tensor)
+    number = node.graph.nodes_of_constants(filling.reshape(()).astype(tensor.kind), None, tensor.kind)
     sources, (index, other) = node.graph.side_by_side([tensor, number])
     return sources, [index, other]

@@ -64,7 +64,7 @@ def _reducible(node: NodeContext, axes: Sequence[int]) -> GraphTensor:
     tensor = node.tensor(0)
     terms = math.prod(tensor.shape[axis] for axis in axes)
     if tensor.kind == "bool" and node.op in {"ReduceMax", "ReduceMin"}:
-        return tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint)
+        return node.graph.without_pending(tensor)
     if tensor.kind in WHOLE:
         check_whole(node, node.op, tensor, terms)
         return tensor

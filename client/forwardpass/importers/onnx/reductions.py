@@ -35,7 +35,7 @@ def grouped(
         activation: The activation of the layers.
         document: The other fields of each layer in a spec.
     """
-    tensor = tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint)
+    tensor = node.graph.without_pending(tensor)
     moved, order = _moved(tensor, axes)
     groups = moved.reshape(-1, math.prod(tensor.shape[axis] for axis in axes))
     known = _IN_GROUPS.get(str(document.get("kind", activation)))

@@ -189,7 +189,7 @@ def _for_each_row(node: NodeContext, value: Constant, sizes: Sequence[Any]) -> G
     place = array.ndim - len(sizes) + list(sizes).index(ROWS)
     if list(sizes).count(ROWS) > 1 or array.shape[place] != 1:
         raise UnsupportedError(f"repeats {_said(value)} to {list(sizes)}, which do not fit")
-    return node.graph.constants(array, place, str(array.dtype))
+    return node.graph.nodes_of_constants(array, place, str(array.dtype))
 
 
 def broadcast(node: NodeContext, value: Constant | GraphTensor, sizes: Sequence[int]) -> Constant | GraphTensor:
@@ -240,7 +240,7 @@ def joined(node: NodeContext, tensors: Sequence[GraphTensor], axis: int) -> Grap
         ]:
             raise UnsupportedError(f"puts {_said(first)} and {_said(tensor)} side by side, which do not fit")
     node.graph.budget.claim_elements(sum(tensor.index.size for tensor in tensors))
-    plain = [tensor if tensor.pending is None else node.graph.materialize(tensor, node.hint) for tensor in tensors]
+    plain = [node.graph.without_pending(tensor) for tensor in tensors]
     whole = node.graph.concatenate(plain, axis)
     return GraphTensor(sources=whole.sources, index=whole.index, row_axis=first.row_axis, kind=first.kind)
 

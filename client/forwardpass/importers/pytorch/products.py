@@ -1,13 +1,19 @@
 """Products of tensors, attention among them, and distances, which are made of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.graph import LayerOperations, TensorRef, attend, reduce_axes
-from forwardpass.importers.graph import einsum as multiply_and_sum
+from forwardpass.importers.graph import (
+    LayerOperations,
+    TensorRef,
+    attend,
+    matmul_letters,
+    multiply_all,
+    reduce_axes,
+)
 from forwardpass.importers.pytorch.constants import array_of, of_rows
 from forwardpass.importers.pytorch.elementwise import add, clamp, div, join, mul, sub
 from forwardpass.importers.pytorch.reductions import norm, pool_axes
@@ -29,14 +35,9 @@ def _labelled(graph: LayerOperations, operands: list[tuple[str, Any]], result: s
     before, after = {(part.before, part.after) for _, part in known}.pop()
     tensors = [(letters, part.tensor) for letters, part in known]
     fixed = [(letters, part) for letters, part in operands if not isinstance(part, TensorRef)]
-    constants = [_of_one_row(letters, array_of(part), row) for letters, part in fixed]
-    letters, tensor = tensors[0]
-    others: list[tuple[str, TensorRef | Array]] = [*tensors[1:], *constants] or [("", np.ones(()))]
-    for place, (theirs, other) in enumerate(others):
-        left = {each for those, _ in others[place + 1 :] for each in those} | set(result)
-        last = place == len(others) - 1
-        between = result if last else "".join(sorted(left & (set(letters) | set(theirs))))
-        tensor, letters = multiply_and_sum(graph, (letters, tensor), (theirs, other), between), between
+    tensor = multiply_all(
+        graph, [*tensors, *(_of_one_row(letters, array_of(part), row) for letters, part in fixed)], result
+    )
     return arranged(tensor, tensor.index, result.index(row), before, after)
 
 
@@ -51,39 +52,21 @@ def _of_one_row(letters: str, array: Array, row: str) -> tuple[str, Array]:
 
 def matmul(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
     """Multiply matrices, of which the axes before the last two broadcast."""
-    ranks = [whole(part).rank if isinstance(part, TensorRef) else array_of(part).ndim for part in (x, y)]
-    left = "k" if ranks[0] == 1 else "mk"
-    right = "k" if ranks[1] == 1 else "kn"
-    batches = [max(rank - 2, 0) for rank in ranks]
-    letters = "ABCDEFGH"[: max(batches)]
-    names = [letters[len(letters) - count :] for count in batches]
-    operands: list[tuple[str, Any]] = []
-    sizes: dict[str, int] = {}
-    for part, batch in zip((x, y), names, strict=True):
-        shape = whole(part).index.shape if isinstance(part, TensorRef) else array_of(part).shape
-        for letter, size in zip(batch, shape, strict=False):
-            sizes[letter] = max(sizes.get(letter, 1), size)
-    for part, batch, own in zip((x, y), names, (left, right), strict=True):
-        operands.append(_without_repeated(part, batch + own, sizes))
-    return _labelled(graph, operands, letters + left.replace("k", "") + right.replace("k", ""))
+    shapes = [whole(part).index.shape if isinstance(part, TensorRef) else array_of(part).shape for part in (x, y)]
+    words, repeated, result = matmul_letters(*shapes)
+    parts = zip((x, y), words, repeated, strict=True)
+    return _labelled(graph, [_without_repeated(part, word, axes) for part, word, axes in parts], result)
 
 
-def _without_repeated(part: Any, letters: str, sizes: Mapping[str, int]) -> tuple[str, Any]:
-    """Leave out the axes of length 1 that broadcast to a longer one."""
+def _without_repeated(part: Any, letters: str, axes: Sequence[int]) -> tuple[str, Any]:
+    """Leave out the axes of length 1 that broadcast to a longer one, but for that of the rows."""
     if isinstance(part, TensorRef):
         known = whole(part)
-        short = _shorter(known.index.shape, letters, sizes)
-        axes = [axis for axis in short if axis != known.rows]
+        axes = [axis for axis in axes if axis != known.rows]
         part = known.without(axes, known.index.squeeze(tuple(axes)))
     else:
-        part = array_of(part)
-        axes = _shorter(part.shape, letters, sizes)
-        part = part.squeeze(tuple(axes))
+        part = array_of(part).squeeze(tuple(axes))
     return "".join(letter for axis, letter in enumerate(letters) if axis not in axes), part
-
-
-def _shorter(shape: tuple[int, ...], letters: str, sizes: Mapping[str, int]) -> list[int]:
-    return [axis for axis, letter in enumerate(letters) if shape[axis] < sizes.get(letter, 1)]
 
 
 def einsum(graph: LayerOperations, equation: str, *given: Any, **_: Any) -> TensorRef:

@@ -143,7 +143,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     ),
     "a product beyond all": lambda: model(
         [_MATMUL],
-        onnx.numpy_helper.from_array(np.ones((64, 64), np.float32), "w"),
+        onnx.numpy_helper.from_array(np.ones((64, 128), np.float32), "w"),
         shape=("rows", 1024, 64),
     ),
     "a product of two": lambda: model(
@@ -194,7 +194,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "products of all with all": lambda: model([node("Einsum", "x", "x", equation="ri,rj->rij")], shape=("rows", 4_096)),
     "products with a constant at all places": lambda: model(
         [node("Einsum", "x", "w", equation="rij,jk->rik")],
-        onnx.numpy_helper.from_array(np.ones((64, 64), np.float32), "w"),
+        onnx.numpy_helper.from_array(np.ones((64, 128), np.float32), "w"),
         shape=("rows", 1024, 64),
     ),
     "a choice of places beyond all": lambda: model(

@@ -43,6 +43,11 @@ def _fused(before: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any
     if only_shift and before["kind"] == "dense" and "bias" not in before:
         own.pop("kind")
         return {**before, "bias": own.pop("shift"), **own, "name": layer["name"]}
+    if only_shift and before["kind"] == "conv" and "bias" not in before:
+        by_filter = own["shift"].reshape(len(before["weights"]), -1)
+        if (by_filter == by_filter[:, :1]).all():
+            del own["kind"], own["shift"]
+            return {**before, "bias": by_filter[:, 0], **own, "name": layer["name"]}
     if only_shift and before["kind"] == "scale_shift" and "shift" not in before:
         return {**before, **own, "name": layer["name"]}
     return None
