@@ -192,7 +192,7 @@ def _rest(content: bytes) -> bytes:
 
 def _onnx(path: Path) -> object:
     model = onnx_importer.load_model(path)
-    return recover_network(model) or [read_graph(model), read_graph(model, rows=True)]
+    return recover_network(model) or [read_graph(model), read_graph(model, rows_axis=0)]
 
 
 def _as_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:

@@ -105,7 +105,7 @@ def read(case: Any) -> Read | str:
         if model is None:
             continue
         try:
-            graph = read_graph(model, whole=not batched)
+            graph = read_graph(model)
             network = spec.parse(_document(graph))
         except UnsupportedModelError as error:
             if len(constants) >= len(inputs) - 1 and 0 not in constants:  # what comes first is mostly no parameter

@@ -86,6 +86,12 @@ def import_(
         list[str] | None, typer.Option("--class", metavar="LABEL", help="A class's label; repeat it for each.")
     ] = None,
     description: Annotated[str, typer.Option("--description", help="What the network is for.")] = "",
+    rows_axis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXIS", help="The axis of an ONNX file's inputs that has the rows, from 0 on; or none, for one row."
+        ),
+    ] = None,
     dtype: Annotated[
         str | None, typer.Option("--dtype", help="float64 or float32; the framework's if left out.")
     ] = None,
@@ -108,6 +114,7 @@ def import_(
         outputs=output_names or (),
         classes=classes or (),
         description=description,
+        rows_axis=int(rows_axis) if rows_axis is not None and rows_axis.isdecimal() else rows_axis,
         dtype=dtype,
         tolerance=tolerance,
     )

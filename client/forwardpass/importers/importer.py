@@ -31,6 +31,7 @@ def import_model(
     description: str = "",
     metadata: Mapping[str, str] | None = None,
     tags: Sequence[str] = (),
+    rows_axis: int | str | None = None,
     dtype: str | None = None,
     tolerance: float | None = None,
 ) -> Imported:
@@ -52,12 +53,15 @@ def import_model(
         description: What the network is for.
         metadata: Facts to keep with it; the certificate is added.
         tags: Words to find it by.
+        rows_axis: The axis of the inputs of an ONNX graph that has the rows, or `none` where all axes are of one row.
+            When left out, the first axis, unless it is of a fixed size and the graph mixes its places.
         dtype: `float64` or `float32`; the arithmetic of the framework when left out, which is float64 in scikit-learn.
         tolerance: The largest accepted relative difference; 1e-9 in float64 and 1e-4 in float32 when left out.
 
     Raises:
         UnsupportedModelError: Something in the model cannot be expressed; `faults` has each place.
-        InvalidFieldError: There are more or fewer features than the model reads, or the tolerance is negative.
+        InvalidFieldError: There are more or fewer features than the model reads, the tolerance is negative, or the
+            axis of the rows is no axis, or of another model than an ONNX graph.
         ParityError: The spec computes something else than the model.
         InvalidNetworkError: A name, label or number is not valid in a spec.
         FeatureMismatchError: A row lacks a feature.
@@ -65,8 +69,10 @@ def import_model(
         InvalidTensorError: The rows are no numbers.
         NonFiniteInputError: The rows have NaN or infinity.
     """
+    read = _front_end(model)
+    _check_rows_axis(rows_axis, is_onnx=read is onnx.read)
     chosen = _chosen_outputs(model, outputs)
-    source = onnx.read(model, chosen) if chosen else _front_end(model)(model)
+    source = onnx.read(model, chosen, rows_axis) if read is onnx.read else read(model)
     outputs = () if chosen else outputs
     if source.network is not None:
         changes = {
@@ -115,6 +121,18 @@ def _import_exported(
     given = read_sample_rows(rows, spec.inputs.names, non_finite=source.non_finite, features=spec.inputs.features)
     imported = certify(spec, source, given, tolerance)
     return imported if changes else replace(imported, spec=network)
+
+
+def _check_rows_axis(axis: object, *, is_onnx: bool) -> None:
+    if axis is None:
+        return
+    message = ""
+    if axis != onnx.ALL_ONE_ROW and (not isinstance(axis, int) or isinstance(axis, bool) or axis < 0):
+        message = f"is {axis!r}; must be the number of an axis, from 0 on, or {onnx.ALL_ONE_ROW!r}"
+    elif not is_onnx:
+        message = "is for ONNX files; the models of other frameworks say which axis has the rows"
+    if message:
+        raise InvalidFieldError(f"rows_axis: {message}", faults=[Fault(path="rows_axis", message=message)])
 
 
 def _chosen_outputs(model: Any, outputs: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from forwardpass import Client
 from forwardpass.importers import Certificate
+from onnx.parser import parse_model
 
 from tests.client.cli.conftest import Run
 from tests.support.server_process import ServerProcess
@@ -46,3 +47,13 @@ def python(code: str, folder: Path) -> str:
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
+
+
+def test_the_axis_of_the_rows_is_said_by_an_option(run: Run, tmp_path: Path) -> None:
+    """The error names the option."""
+    graph = parse_model('<ir_version: 8, opset_import: ["" : 17]> g (float[3,N] x) => (float[3,N] y) { y = Tanh(x) }')
+    (tmp_path / "columns.onnx").write_bytes(graph.SerializeToString())
+    arguments = ["import", "columns.onnx", "--out", "columns.json"]
+    rejected = run(*arguments, cwd=tmp_path, code=1)
+    assert "--rows-axis 1" in " ".join(rejected.stderr.split())
+    assert "parity: onnxruntime" in run(*arguments, "--rows-axis", "1", cwd=tmp_path).stdout

@@ -7,7 +7,7 @@ model is run, and of the files that it names only those in its own folder are re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,23 +23,27 @@ from forwardpass.onnx_form import computed_by, runner
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
-__all__ = ["load_model", "read"]
+__all__ = ["ALL_ONE_ROW", "load_model", "read"]
+
+ALL_ONE_ROW: Final = "none"
+"""The axis of the rows of a graph whose inputs are one row of the network."""
 
 
-def read(model: Any, outputs: Sequence[str] = ()) -> Source:
+def read(model: Any, outputs: Sequence[str] = (), rows_axis: int | str | None = None) -> Source:
     """Read a `ModelProto`.
 
     Args:
         model: The model.
         outputs: The names of the outputs that the network has; all of them when left out.
+        rows_axis: The axis of the inputs that has the rows, or `ALL_ONE_ROW`; seen in the graph when left out.
 
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
         MissingExtraError: onnx or onnxruntime is not installed.
     """
     try:
-        network = recover_network(model)
-        return _read(model, outputs) if network is None else _exported(model, network)
+        network = None if rows_axis is not None else recover_network(model)
+        return _read(model, outputs, rows_axis) if network is None else _exported(model, network)
     except UnsupportedError as error:
         raise UnsupportedModelError(f"an ONNX model {error}") from None
 
@@ -63,22 +67,40 @@ def _exported(model: Any, network: NetworkSpec) -> Source:
     )
 
 
-def _graph(model: Any, outputs: Sequence[str]) -> Graph:
+def _graph(model: Any, outputs: Sequence[str], rows_axis: int | str | None) -> Graph:
     """Read a graph; a first axis of fixed size is that of the rows, if the graph treats each row by itself."""
+    if rows_axis == ALL_ONE_ROW:
+        return _one_row(read_graph(model, outputs=outputs))
+    if isinstance(rows_axis, int):
+        return read_graph(model, rows_axis=rows_axis, outputs=outputs)
     sizes = [_first_size(one) for one in model.graph.input]
     fixed = max(filter(None, sizes), default=0)
     if not fixed:
         return read_graph(model, outputs=outputs)
     try:
-        return read_graph(model, rows=True, outputs=outputs)
+        return read_graph(model, rows_axis=0, outputs=outputs)
     except UnsupportedModelError:
         if fixed > 1:
             with suppress(UnsupportedModelError):
-                whole = read_graph(model, whole=True, outputs=outputs)
+                whole = read_graph(model, outputs=outputs)
                 note = f"the first axis of the inputs, of {fixed} places, is a part of each row"
                 return replace(whole, notes=(*whole.notes, note))
             raise
     return read_graph(model, outputs=outputs)
+
+
+def _one_row(graph: Graph) -> Graph:
+    """Return a graph; its inputs must have no axis of rows.
+
+    Raises:
+        UnsupportedError: One has.
+    """
+    if name := next((one.name for one in graph.inputs if one.row_axis is not None), ""):
+        raise UnsupportedError(
+            f"has the input {name!r}, whose first axis is open; give it a size, by "
+            "onnx.tools.update_model_dims.update_inputs_outputs_dims, where it is a part of a row"
+        )
+    return graph
 
 
 def _first_size(declared: Any) -> int | None:
@@ -87,8 +109,8 @@ def _first_size(declared: Any) -> int | None:
     return axes[0].dim_value if len(axes) > 1 and axes[0].dim_value > 0 else None
 
 
-def _read(model: Any, outputs: Sequence[str]) -> Source:
-    graph = _graph(model, outputs)
+def _read(model: Any, outputs: Sequence[str], rows_axis: int | str | None) -> Source:
+    graph = _graph(model, outputs, rows_axis)
     try:
         framework, compute = predictor(model, graph)
     except ImportError:

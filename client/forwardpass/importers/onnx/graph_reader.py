@@ -31,6 +31,7 @@ _FLOAT32_BITS: Final = 24
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """The errors of a node with too few inputs, or attributes of another type or length than its operator."""
 
+_SAY_AXIS: Final = "--rows-axis {0} (rows_axis={0})"
 _DOMAINS: Final[Mapping[str, str]] = {"ai.onnx": ""}
 
 
@@ -43,7 +44,7 @@ class GraphInput:
         group: The group of inputs in the network.
         kind: The element type.
         shape: The shape of one row.
-        batched: Whether the first axis is that of the rows.
+        row_axis: The axis of the rows, or None where the whole tensor is of one row.
         fixed_rows: The size of that axis in the file, or None where it is open.
     """
 
@@ -51,7 +52,7 @@ class GraphInput:
     group: str
     kind: str
     shape: tuple[int, ...]
-    batched: bool
+    row_axis: int | None
     fixed_rows: int | None = None
 
     @property
@@ -69,6 +70,7 @@ class Graph:
         layers: The layers in the form that `spec.parse` reads.
         output_layers: The layers that are outputs.
         tensors: The names of these outputs in the graph.
+        row_axes: The axis of the rows of each, or None.
         outputs: A name for each output.
         classes: A label for each class, or empty.
         dtype: The dtype that it computes in.
@@ -82,6 +84,7 @@ class Graph:
     layers: tuple[Mapping[str, Any], ...]
     output_layers: tuple[str, ...]
     tensors: tuple[str, ...]
+    row_axes: tuple[int | None, ...]
     outputs: tuple[str, ...]
     classes: tuple[str, ...]
     dtype: str
@@ -91,27 +94,27 @@ class Graph:
     notes: tuple[str, ...]
 
 
-def read_graph(model: Any, *, whole: bool = False, rows: bool = False, outputs: Sequence[str] = ()) -> Graph:
+def read_graph(model: Any, *, rows_axis: int | None = None, outputs: Sequence[str] = ()) -> Graph:
     """Read the graph of a `ModelProto`.
 
     Args:
         model: The model.
-        whole: Whether the first axis of an input with a fixed shape belongs to the row, whatever its size.
-        rows: Whether the first axis of an input with a fixed shape is that of the rows, where it has another axis.
+        rows_axis: The axis of the inputs that is that of the rows, open or of a fixed size; when left out, the first
+            axis of an input where it is open, and none of an input with a fixed shape.
         outputs: The names of the outputs that the network has; all of them when left out.
 
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
     """
-    return _GraphReader(model, whole=whole, rows=rows, outputs=outputs).graph()
+    return _GraphReader(model, rows_axis=rows_axis, outputs=outputs).graph()
 
 
 class _GraphReader:
     """Reads one graph and collects every fault."""
 
-    def __init__(self, model: Any, *, whole: bool, rows: bool, outputs: Sequence[str]) -> None:
+    def __init__(self, model: Any, *, rows_axis: int | None, outputs: Sequence[str]) -> None:
         self._proto = model.graph
-        self._whole, self._rows = whole, rows
+        self._rows_axis = rows_axis
         self._notes: list[str] = []
         self._versions = {_DOMAINS.get(known.domain, known.domain): known.version for known in model.opset_import}
         self._own = {(function.domain, function.name) for function in model.functions}
@@ -142,17 +145,18 @@ class _GraphReader:
         self._check()
         dtype = self._dtype(inputs)
         self._check()
-        names = {name for name, _, _ in outputs}
+        names = {name for name, *_ in outputs}
         layers = fuse(without_unread(self._graph.layers, names), names)
         self._check_read(inputs, layers)
         starts = dict(zip((one.group for one in inputs), np.cumsum([0, *(one.width for one in inputs)]), strict=False))
         return Graph(
             inputs=tuple(inputs),
             layers=tuple(layers),
-            output_layers=tuple(name for name, _, _ in outputs),
+            output_layers=tuple(name for name, *_ in outputs),
             tensors=tuple(tensor for _, tensor, _ in outputs),
+            row_axes=tuple(value.row_axis for *_, value in outputs),
             outputs=self._named(outputs),
-            classes=self._classes(sum(width for _, _, width in outputs)),
+            classes=self._classes(sum(value.size for *_, value in outputs)),
             dtype=dtype,
             values={int(starts[group]) + place: numbers for (group, place), numbers in self._graph.values.items()},
             missing=self._graph.missing,
@@ -183,16 +187,16 @@ class _GraphReader:
         self._notes.append(f"the place of the largest of {len(classes)} numbers is left out; the numbers are there")
         return ()
 
-    def _named(self, outputs: Sequence[tuple[str, str, int]]) -> tuple[str, ...]:
+    def _named(self, outputs: Sequence[tuple[str, str, GraphTensor]]) -> tuple[str, ...]:
         """Return the name of each output, after the tensors of the graph."""
         labels = {tensor: label_of(tensor) for _, tensor, _ in outputs}
         self._notes.extend(
             f"the output {tensor!r} is called {label!r}" for tensor, label in labels.items() if tensor != label
         )
         names = [
-            labels[tensor] if width == 1 else f"{labels[tensor]}_{place}"
-            for _, tensor, width in outputs
-            for place in range(width)
+            labels[tensor] if value.size == 1 else f"{labels[tensor]}_{place}"
+            for _, tensor, value in outputs
+            for place in range(value.size)
         ]
         return tuple(names) if len(set(names)) == len(names) else ()
 
@@ -223,12 +227,21 @@ class _GraphReader:
                 inputs.append(self._input(one, alone=len(declared) == 1))
             except UnsupportedError as error:
                 self._fault(f"graph.input[{place}] ({one.name})", str(error))
-        if len({(one.batched, one.fixed_rows) for one in inputs}) > 1:
+        self._check_rows(inputs)
+        return inputs
+
+    def _check_rows(self, inputs: Sequence[GraphInput]) -> None:
+        """Add a fault where the inputs have different numbers of rows."""
+        sizes = sorted({one.fixed_rows for one in inputs if one.fixed_rows})
+        if len({one.row_axis for one in inputs}) > 1:
+            alone = next(one.name for one in inputs if one.row_axis is None)
             self._fault(
                 "graph.input",
-                "have an axis of rows, some of them, and others not or one of another size; give each one",
+                f"have an axis of rows, but for {alone!r} with its fixed shape; if its first axis is that of the rows "
+                f"too, say so by {_SAY_AXIS.format(0)}, and else make it an initializer",
             )
-        return inputs
+        elif len(sizes) > 1:
+            self._fault("graph.input", f"have different numbers of rows, {', '.join(map(str, sizes))}")
 
     def _input(self, declared: Any, *, alone: bool) -> GraphInput:
         if declared.type.WhichOneof("value") != "tensor_type":
@@ -243,13 +256,13 @@ class _GraphReader:
         ]
         if len(sizes) == 2 and sizes[1] is None:
             sizes[1] = self._columns(declared.name)
-        batched = bool(sizes) and (sizes[0] is None or (self._rows and len(sizes) > 1))
-        shape = sizes[1:] if batched else sizes
-        unknown = [axis for axis, size in enumerate(sizes) if size is None and not (batched and axis == 0)]
+        rows = self._rows_axis if self._rows_axis is not None or not sizes or sizes[0] is not None else 0
+        if rows is not None and rows >= len(sizes):
+            raise UnsupportedError(f"has {len(sizes)} axes, and none numbered {rows}, which should be that of the rows")
+        unknown = [axis for axis, size in enumerate(sizes) if size is None and axis != rows]
         if unknown:
-            raise UnsupportedError(
-                f"has axes of no fixed size, {unknown}; only the first one, of the rows, may be open"
-            )
+            raise UnsupportedError(_open_axes(unknown, beside_rows=rows is not None and sizes[rows] is None))
+        shape = [size for axis, size in enumerate(sizes) if axis != rows]
         fixed = tuple(int(size) for size in shape if size is not None)
         width = math.prod(fixed)
         if width < 1:
@@ -257,19 +270,18 @@ class _GraphReader:
         self._graph.budget.claim_elements(width)
         group = "inputs" if alone else self._graph.free_name(declared.name)
         self._graph.add_inputs(width, group)
-        index = np.arange(width).reshape((1, *fixed) if batched else fixed)
-        self._values[declared.name] = GraphTensor(
-            sources=(group,), index=index, row_axis=0 if batched else None, kind=kind
-        )
-        if batched and sizes[0] is not None:
-            self._graph.fixed_rows = sizes[0]
+        index = np.arange(width).reshape(fixed if rows is None else (*fixed[:rows], 1, *fixed[rows:]))
+        self._values[declared.name] = GraphTensor(sources=(group,), index=index, row_axis=rows, kind=kind)
+        fixed_rows = None if rows is None else sizes[rows]
+        if fixed_rows is not None:
+            self._graph.fixed_rows = fixed_rows
         return GraphInput(
             name=declared.name,
             group=group,
             kind=kind,
-            shape=tuple(fixed),
-            batched=batched,
-            fixed_rows=sizes[0] if batched else None,
+            shape=fixed,
+            row_axis=rows,
+            fixed_rows=fixed_rows,
         )
 
     def _columns(self, name: str) -> int | None:
@@ -403,8 +415,8 @@ class _GraphReader:
                     self._graph.note_kind(value.kind)
         return results
 
-    def _outputs(self) -> Iterator[tuple[str, str, int]]:
-        """Yield the layer, the tensor and the size of each output."""
+    def _outputs(self) -> Iterator[tuple[str, str, GraphTensor]]:
+        """Yield the layer, the name and the tensor of each output."""
         values = [(output.name, self._values.get(output.name)) for output in self._wanted]
         labels = [value for _, value in values if isinstance(value, Label)]
         scores = [(name, value) for name, value in values if isinstance(value, GraphTensor)]
@@ -421,11 +433,8 @@ class _GraphReader:
             if value.kind == TEXT:
                 self._fault(f"graph.output ({name})", "is of texts; a network's outputs are numbers")
                 continue
-            if value.row_axis not in {0, None}:
-                self._fault(f"graph.output ({name})", "has its rows along another axis than the first")
-                continue
             try:
-                yield self._output(name, value, taken), self._tensor(name), value.index.size
+                yield self._output(name, value, taken), self._tensor(name), value
             except UnsupportedError as error:
                 self._fault(f"graph.output ({name})", str(error))
 
@@ -458,6 +467,18 @@ class _GraphReader:
         if dtype == "float64" and self._graph.narrowed:
             self._fault("graph", "computes in float64 what was cast to float32 before; leave the cast out")
         return dtype
+
+
+def _open_axes(axes: Sequence[int], *, beside_rows: bool) -> str:
+    """Return why open axes that are not that of the rows cannot be read, and what to do."""
+    found = f"has axes of no fixed size, {list(axes)}"
+    if len(axes) == 1 and not beside_rows:
+        return f"{found}; if this is the axis of the rows, say so by {_SAY_AXIS.format(axes[0])}"
+    found += ", beside that of the rows" if beside_rows else ""
+    return (
+        f"{found}; give each of them but that of the rows its size, by "
+        "onnx.tools.update_model_dims.update_inputs_outputs_dims"
+    )
 
 
 class _Unknown(Exception):  # noqa: N818 - it never leaves this module

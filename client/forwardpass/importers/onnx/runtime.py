@@ -27,7 +27,7 @@ def predictor(model: Any, graph: Graph) -> tuple[str, Callable[[Array], Array]]:
         graph: The graph that was read, with the names of the outputs.
     """
     fixed = next((one.fixed_rows for one in graph.inputs if one.fixed_rows), None)
-    size = _MAX_AT_ONCE if graph.inputs[0].batched else 1
+    size = 1 if graph.inputs[0].row_axis is None else _MAX_AT_ONCE
     found = runner(_with_outputs(model, graph, is_open=fixed is not None))
 
     def compute(rows: Array) -> Array:
@@ -64,10 +64,10 @@ def _with_outputs(model: Any, graph: Graph, *, is_open: bool) -> Any:
         output = copy.graph.output.add(name=name)
         if name in known:
             output.type.tensor_type.elem_type = known[name].type.tensor_type.elem_type
-    names = {one.name for one in graph.inputs}
+    axes = {one.name: one.row_axis for one in graph.inputs}
     for declared in copy.graph.input:
-        if declared.name in names:
-            declared.type.tensor_type.shape.dim[0].dim_param = "rows"
+        if (axis := axes.get(declared.name)) is not None:
+            declared.type.tensor_type.shape.dim[axis].dim_param = "rows"
     return copy
 
 
@@ -94,7 +94,7 @@ def _parts(found: Runner, graph: Graph, rows: Array, size: int, *, whole: bool) 
         part = rows[start : start + size]
         missing = size - len(part) if whole else 0
         filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        yield _outputs(found.run(_feed(graph, filled)), filled)[: len(part)]
+        yield _outputs(found.run(_feed(graph, filled)), graph, len(filled))[: len(part)]
 
 
 def _feed(graph: Graph, rows: Array) -> dict[str, NDArray[Any]]:
@@ -102,10 +102,14 @@ def _feed(graph: Graph, rows: Array) -> dict[str, NDArray[Any]]:
     for one in graph.inputs:
         part: Any = rows[:, start : start + one.width]
         part = texts_of(part, start, graph.categories) if one.kind == TEXT else part.astype(one.kind)
-        feed[one.name] = part.reshape((len(rows), *one.shape) if one.batched else one.shape)
+        shaped = part.reshape((-1, *one.shape) if one.row_axis is not None else one.shape)
+        feed[one.name] = np.moveaxis(shaped, 0, one.row_axis) if one.row_axis else shaped
         start += one.width
     return feed
 
 
-def _outputs(outputs: Sequence[NDArray[Any]], rows: Array) -> Array:
-    return np.concatenate([output.reshape(len(rows), -1).astype(np.float64) for output in outputs], axis=1)
+def _outputs(outputs: Sequence[NDArray[Any]], graph: Graph, rows: int) -> Array:
+    first = (
+        np.moveaxis(output, axis, 0) if axis else output for output, axis in zip(outputs, graph.row_axes, strict=True)
+    )
+    return np.concatenate([output.reshape(rows, -1).astype(np.float64) for output in first], axis=1)

@@ -99,7 +99,7 @@ def test_sums_of_products_are_those_of_numpy(equation: str) -> None:
     )
     right = np.einsum(equation, *feed.values())
     rows = np.concatenate([feed[one.name].reshape(5, -1) for one in inputs], axis=1)
-    np.testing.assert_allclose(computed(made, rows, whole=False), right.reshape(5, -1), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(computed(made, rows), right.reshape(5, -1), rtol=1e-12, atol=1e-12)
 
 
 WHOLE: dict[str, tuple[list[Any], list[Any]]] = {
@@ -133,9 +133,9 @@ def test_places_are_those_of_onnx(nodes: list[Any], constants: list[Any]) -> Non
     np.testing.assert_array_equal(computed(made, given.reshape(1, -1)), right.reshape(1, -1))
 
 
-def computed(made: Any, rows: Array, *, whole: bool = True) -> Array:
+def computed(made: Any, rows: Array) -> Array:
     """Return what the core computes of a model, whose inputs are all of one row or have an axis of rows."""
-    graph = read_graph(made, whole=whole)
+    graph = read_graph(made)
     document = {
         "format": spec.FORMAT,
         "dtype": graph.dtype,

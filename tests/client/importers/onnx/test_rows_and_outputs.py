@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from forwardpass.errors import InvalidFieldError, InvalidRequestError
 from forwardpass.importers import Imported, ParityError, UnsupportedModelError, import_model
 from forwardpass_server.registry.compile import check_examples, compile_plan
 from onnx import helper, numpy_helper
+from onnx.tools import update_model_dims
+from sklearn.dummy import DummyRegressor
 
 from tests.support.onnx_models import ml, model, node, numbers, tensor
 
@@ -200,3 +203,92 @@ def test_two_rows_axes_are_never_joined() -> None:
     )
     with pytest.raises((UnsupportedModelError, ParityError), match="not the same axis"):
         import_model(made)
+
+
+AXES: dict[str, tuple[str, int, tuple[int, int]]] = {
+    "columns of an open axis": ("g (float[3,N] x) => (float[4,N] y) { t = Transpose(w) y = MatMul(t, x) }", 1, (3, 4)),
+    "columns that become rows": (
+        "g (float[3,N] x) => (float[N,4] y) { t = Transpose(x) h = MatMul(t, w) y = Relu(h) }",
+        1,
+        (3, 4),
+    ),
+    "steps before rows": (
+        "g (float[5,N,3] x) => (float[N,4] y) { h = MatMul(x, w) s = Relu(h) y = ReduceMean<axes=[0], keepdims=0>(s) }",
+        1,
+        (15, 4),
+    ),
+    "steps before rows of a fixed number": (
+        "g (float[5,2,3] x) => (float[5,2,4] y) { h = MatMul(x, w) y = Softmax<axis=0>(h) }",
+        1,
+        (15, 20),
+    ),
+    "rows of one number": ("g (float[4] x) => (float[4] y) { y = Tanh(x) }", 0, (1, 1)),
+    "an open and a fixed number of rows": (
+        (
+            "g (float[N,3] x, float[4] s) => (float[N,4] y) "
+            "{ h = MatMul(x, w) a = Constant<value_ints=[1]>() c = Unsqueeze(s, a) y = Mul(h, c) }"
+        ),
+        0,
+        (4, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize(("graph", "axis", "sizes"), AXES.values(), ids=AXES)
+def test_the_axis_of_the_rows_can_be_said(graph: str, axis: int, sizes: tuple[int, int]) -> None:
+    imported = import_model(text(graph), rows_axis=axis)
+    width, outputs = layers(imported)
+    assert (width, len(outputs)) == sizes
+    assert imported.certificate.random_rows == 1_000
+
+
+@pytest.mark.parametrize("place", [0, 2, 5])
+def test_an_axis_that_cannot_be_seen_is_rejected_with_the_remedy(place: int) -> None:
+    graph, axis, _ = list(AXES.values())[place]
+    with pytest.raises(UnsupportedModelError) as caught:
+        import_model(text(graph))
+    assert f"--rows-axis {axis} (rows_axis={axis})" in str(caught.value)
+
+
+def test_a_fixed_graph_can_be_read_as_one_row() -> None:
+    graph = "g (float[2,3] x) => (float[2,4] y) { y = MatMul(x, w) }"
+    assert layers(import_model(text(graph)))[0] == 3
+    assert layers(import_model(text(graph), rows_axis="none"))[0] == 6
+
+
+@pytest.mark.parametrize(
+    ("graph", "axis", "said"),
+    [
+        (LINEAR, 2, "has 2 axes, and none numbered 2"),
+        (
+            "g (float[N,M] x) => (float[N,M] y) { y = Relu(x) }",
+            None,
+            r"of no fixed size, \[1\], beside that of the rows; give each",
+        ),
+        (LINEAR, 1, r"has axes of no fixed size, \[0\]; if this is the axis of the rows, say so by --rows-axis 0"),
+        (LINEAR, "none", "has the input 'x', whose first axis is open"),
+        (LINEAR, "first", "is 'first'; must be the number of an axis"),
+        (LINEAR, -1, "is -1; must be the number of an axis"),
+        (LINEAR, True, "is True; must be the number of an axis"),
+        (
+            "g (float[4,3] x, float[2,3] z) => (float[4,3] y) { y = Add(x, z) }",
+            0,
+            "have different numbers of rows, 2, 4",
+        ),
+        ("g (float[2,3] x) => (float[2,3] y) { y = Softmax<axis=0>(x) }", 0, "Softmax"),
+    ],
+)
+def test_an_axis_that_does_not_have_the_rows_is_rejected(graph: str, axis: int | str | None, said: str) -> None:
+    with pytest.raises(InvalidRequestError, match=said):
+        import_model(text(graph), rows_axis=axis)
+
+
+def test_only_onnx_files_need_the_axis() -> None:
+    with pytest.raises(InvalidFieldError, match="rows_axis: is for ONNX files"):
+        import_model(DummyRegressor(), rows_axis=0)
+
+
+def test_an_open_axis_gets_its_size_by_the_tool_that_the_error_names() -> None:
+    made = text("g (float[N,M] x) => (float[N,M] y) { y = Relu(x) }")
+    update_model_dims.update_inputs_outputs_dims(made, {"x": ["N", 3]}, {"y": ["N", 3]})
+    assert layers(import_model(made))[0] == 3
