@@ -1,9 +1,11 @@
 """Tensor references that are taken, concatenated and reshaped have the numbers that numpy computes."""
 
+from typing import Any
+
 import numpy as np
 from forwardpass import spec
 from forwardpass.importers import reference
-from forwardpass.importers.graph import GraphBuilder, TensorRef, safe_name
+from forwardpass.importers.graph import GraphBuilder, LayerOperations, TensorRef, safe_name
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +70,13 @@ def test_names_are_free_and_may_be_names() -> None:
     ]
     assert names == ["a_b_c", "a_b_c_2", "one_2", "inputs_2", "layer"]
     assert len(safe_name("x" * 500)) <= 128
+
+
+def test_a_number_alone_is_one_for_each_element() -> None:
+    graph = LayerOperations()
+    two: Any = np.float64(2.0)
+    x = graph.add_inputs(3)
+    x = graph.scale_shift(x.take([2, 0, 1]), two, np.array(1.0))
+    graph.output(graph.clip(x, -two / 2, None), ())
+    network = spec.parse({"format": spec.FORMAT, "inputs": 3, "layers": graph.layers})
+    np.testing.assert_array_equal(reference.compute(network, ROWS[:, :3]), np.maximum(2 * ROWS[:, [2, 0, 1]] + 1, -1))

@@ -49,18 +49,18 @@ class LayerOperations(GraphBuilder):
 
     def scale_shift(self, x: TensorRef, scale: Array | None, shift: Array | None) -> TensorRef:
         """Compute `x * scale + shift`, by numbers of the shape of one row or of one that broadcasts with it."""
-        numbers = {key: array for key, array in (("scale", scale), ("shift", shift)) if array is not None}
+        numbers = {key: np.asarray(array) for key, array in (("scale", scale), ("shift", shift)) if array is not None}
         shape = _common_shape(x.shape, *(array.shape for array in numbers.values()))
         return self.by_element(x.with_index(np.broadcast_to(x.index, shape)), **PASS, **numbers)
 
     def clip(self, x: TensorRef, low: Array | None, high: Array | None) -> TensorRef:
         """Bound each element by numbers of a shape that broadcasts to one row."""
-        bounds = {key: array for key, array in (("low", low), ("high", high)) if array is not None}
+        bounds = {key: np.asarray(array) for key, array in (("low", low), ("high", high)) if array is not None}
         return self.by_element(x, kind="clip", **bounds)
 
     def batch_norm(self, x: TensorRef, *, epsilon: float, **numbers: Array | None) -> TensorRef:
         """Normalize by `mean`, `variance`, `gamma` and `beta`, each of a shape that broadcasts to one row."""
-        given = {key: array for key, array in numbers.items() if array is not None}
+        given = {key: np.asarray(array) for key, array in numbers.items() if array is not None}
         return self.by_element(x, kind="batch_norm", epsilon=epsilon, **given)
 
     def by_element(self, x: TensorRef, **document: Any) -> TensorRef:
