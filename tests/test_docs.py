@@ -28,7 +28,7 @@ LAYERS = (ROOT / "docs" / "reference" / "layers.md").read_text()
 
 
 @pytest.mark.parametrize(
-    "text", [*blocks("json"), *blocks("json", LAYERS)], ids=["chain", "graph", "layers", "convolutions"]
+    "text", [*blocks("json"), *blocks("json", LAYERS)], ids=["chain", "graph", "layers", "convolutions", "steps"]
 )
 def test_the_spec_that_is_shown(text: str) -> None:
     network = spec.from_json(text)

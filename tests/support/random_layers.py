@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from forwardpass.spec import Layer
+from forwardpass.spec.recurrence import GATES, STATES
 
 STEPS = ("embedding", "one_hot", "bucketize", "lookup", "impute")
 """Kinds with jumps: two roundings of one value may give very different results."""
 
 SMOOTH = (
     *("dense", "scale_shift", "batch_norm", "layer_norm", "clip", "dropout", "take", "pool"),
-    *("conv", "matmul", "elementwise", "group_softmax"),
+    *("conv", "matmul", "elementwise", "group_softmax", "recurrent"),
 )
 
 
@@ -60,6 +61,7 @@ def random_layer(rng: np.random.Generator, kind: str, reads: int, dtype: str, wi
         "elementwise": lambda: {"expression": str(rng.choice(FUNCTIONS_OF_PARTS[_divisor(rng, reads, most=3)]))},
         "group_softmax": lambda: {"groups": _divisor(rng, reads)},
         "conv": lambda: _random_conv(rng, reads, dtype, widest),
+        "recurrent": lambda: _random_recurrent(rng, reads, dtype, widest),
     }
     if kind == "matmul" and reads == 1:
         kind = "dropout"  # there is no product of less than two values
@@ -124,6 +126,33 @@ def _random_conv(rng: np.random.Generator, reads: int, dtype: str, widest: int) 
         "pads": pads,
         "dilations": dilations,
         "group": group,
+    }
+
+
+def _random_recurrent(rng: np.random.Generator, reads: int, dtype: str, widest: int) -> dict[str, Any]:
+    """Return a recurrent layer of any cell, which often reads its initial state."""
+    cell = str(rng.choice(list(GATES)))
+    states = STATES[cell]
+    has_state = reads > states and rng.random() < 0.4
+    units = int(rng.integers(1, min((reads - 1) // states, widest) + 1)) if has_state else int(rng.integers(1, widest))
+    read = reads - states * units if has_state else reads
+    steps = _divisor(rng, read, most=max(widest // units, 1))
+    gates = GATES[cell] * units
+
+    def numbers(*shape: int) -> Any:
+        return (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(dtype)
+
+    return {
+        "cell": cell,
+        "steps": steps,
+        "weights": numbers(gates, read // steps),
+        "recurrent_weights": numbers(gates, units),
+        **({"bias": numbers(gates)} if rng.random() < 0.7 else {}),
+        **({"recurrent_bias": numbers(gates)} if rng.random() < 0.5 else {}),
+        **({"gate_activation": "hard_sigmoid"} if rng.random() < 0.2 else {}),
+        **({"state_activation": str(rng.choice(["softsign", "relu", "sigmoid"]))} if rng.random() < 0.3 else {}),
+        **({"reset": "before"} if rng.random() < 0.5 else {}),
+        **({"final_cell": True} if cell == "lstm" and rng.random() < 0.4 else {}),
     }
 
 
@@ -257,6 +286,63 @@ def _group_softmax(x: list[float], groups: int) -> list[float]:
     return found
 
 
+def _recurrent(
+    x: list[float],
+    weights: Any,
+    recurrent_weights: Any,
+    bias: Any,
+    recurrent_bias: Any,
+    cell: str,
+    steps: int,
+    gate_activation: str,
+    state_activation: str,
+    reset: str,
+    final_cell: bool,
+) -> list[float]:
+    units, features = len(recurrent_weights[0]), len(weights[0])
+    rest = x[steps * features :] or [0.0] * (units * STATES[cell])
+    h, c = rest[:units], rest[units:]
+    gate, state = _CELL_FUNCTIONS[gate_activation], _CELL_FUNCTIONS[state_activation]
+
+    def of(rows: Any, values: list[float], biases: Any, unit: int) -> float:
+        return math.fsum([*(w * v for w, v in zip(rows[unit], values, strict=True)), biases[unit]])
+
+    found: list[float] = []
+    for step in range(steps):
+        values, old = x[step * features : (step + 1) * features], h
+        read = [of(weights, values, bias, unit) for unit in range(len(weights))]
+        kept = [of(recurrent_weights, old, recurrent_bias, unit) for unit in range(len(weights))]
+        sums = [a + b for a, b in zip(read, kept, strict=True)]
+        if cell == "rnn":
+            h = [state(z) for z in sums]
+        elif cell == "lstm":
+            i, o, f, n = (sums[at : at + units] for at in range(0, 4 * units, units))
+            c = [gate(f[u]) * c[u] + gate(i[u]) * state(n[u]) for u in range(units)]
+            h = [gate(o[u]) * state(c[u]) for u in range(units)]
+        else:
+            r = [gate(z) for z in sums[units : 2 * units]]
+            was_reset = [r[u] * old[u] for u in range(units)]
+            inner = [
+                r[u] * kept[2 * units + u]
+                if reset == "after"
+                else of(recurrent_weights, was_reset, recurrent_bias, 2 * units + u)
+                for u in range(units)
+            ]
+            new = [state(read[2 * units + u] + inner[u]) for u in range(units)]
+            h = [(1 - gate(sums[u])) * new[u] + gate(sums[u]) * old[u] for u in range(units)]
+        found += h
+    return found + c if final_cell else found
+
+
+_CELL_FUNCTIONS: Mapping[str, Callable[[float], float]] = {
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "hard_sigmoid": lambda x: min(max(x + 3, 0), 6) / 6,
+    "tanh": math.tanh,
+    "softsign": lambda x: x / (1 + abs(x)),
+    "relu": lambda x: max(x, 0.0),
+}
+
+
 def _mean(values: list[float]) -> float:
     return math.fsum(values) / len(values)
 
@@ -282,4 +368,5 @@ _FORMULAS: Mapping[str, Callable[..., list[float]]] = {
     "matmul": _matmul,
     "elementwise": _elementwise,
     "group_softmax": _group_softmax,
+    "recurrent": _recurrent,
 }

@@ -21,7 +21,7 @@ from forwardpass.spec import NetworkSpec, digest, expressions, from_safetensors,
 from forwardpass.spec.faults import Faults
 from forwardpass.spec.fields.formula import OPERANDS, fold_formula
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
-from forwardpass.spec.network import ELEMENTWISE, Activation, Layer
+from forwardpass.spec.network import ELEMENTWISE, RECURRENT, Activation, Layer
 
 FIRST_LINE: Final = '"""A network of forwardpass as plain numpy'
 """The first line of an exported file."""
@@ -125,7 +125,14 @@ def _layer(layer: Layer, own: dict[str, str], known: Formulas) -> str:
         known.need_function("_merged")
         if layer.merge != "concatenate":
             known.need("_MERGES", layer.merge)
-    settings = "".join(f", {name}={_literal(value)}" for name, value in layer.settings.items())
+    words = {name: _literal(value) for name, value in layer.settings.items()}
+    if layer.kind == RECURRENT:
+        for name in ("gate", "state"):
+            function = str(layer.settings[f"{name}_activation"])
+            known.need("FUNCTIONS", function)
+            del words[f"{name}_activation"]
+            words[name] = f"FUNCTIONS[{function!r}]"
+    settings = "".join(f", {name}={word}" for name, word in words.items())
     if layer.kind == ELEMENTWISE:
         settings = f", parts={layer.inputs // layer.outputs}, formula=FORMULA[{layer.name!r}]"
     sums = f"FORMULAS[{layer.kind!r}]({source}, **ARRAYS[{layer.name!r}]{settings})"

@@ -10,6 +10,7 @@ import numpy as np
 
 from forwardpass.onnx_form.activations import add_expression
 from forwardpass.onnx_form.graph_writer import GraphWriter
+from forwardpass.onnx_form.recurrence import add_recurrent
 from forwardpass.spec import Layer
 from forwardpass.spec.fields.formula import OPERANDS, fold_formula
 from forwardpass.spec.layers import FILLS
@@ -227,5 +228,6 @@ _KINDS: Final[Mapping[str, Callable[[GraphWriter, Layer, str, _Arrays], str]]] =
         "elementwise": _elementwise,
         "group_softmax": _group_softmax,
         "conv": _conv,
+        "recurrent": add_recurrent,
     }
 )

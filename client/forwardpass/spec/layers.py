@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, Uni
 import numpy as np
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from forwardpass.spec import convolution
+from forwardpass.spec import convolution, recurrence
 from forwardpass.spec.activations import ActivationField
 from forwardpass.spec.convolution import Geometry
 from forwardpass.spec.fields.arrays import (
@@ -49,6 +49,14 @@ from forwardpass.spec.network import DENSE, Activation
 from forwardpass.tensors import Array
 
 _EPSILON: Final = 1e-5
+
+Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
+"""The cells of recurrent layers."""
+
+CellActivation: TypeAlias = Literal[
+    "identity", "relu", "relu6", "selu", "gelu", "silu", "softsign", "tanh", "sigmoid", "hard_sigmoid"
+]
+"""The functions within a cell: activations without parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,6 +475,66 @@ class ConvModel(LayerModel):
 _GEOMETRY: Final = ("input_shape", "kernel_shape", "strides", "pads", "dilations")
 
 
+class RecurrentModel(LayerModel):
+    """For each step the state of a cell, from the values of the step and the state before; as ONNX's RNN, GRU, LSTM.
+
+    The layer reads the values of the first step, then those of the next, and perhaps the initial state after them.
+    """
+
+    kind: Literal["recurrent"]
+    weights: Annotated[Table, _axes("gates", "features")] = Field(
+        description="A row for each unit of each gate, which multiplies the values of a step; gates as ONNX has them."
+    )
+    recurrent_weights: Annotated[Table, _axes("gates", "units")] = Field(
+        description="A row for each unit of each gate, which multiplies the hidden state before."
+    )
+    bias: Annotated[Vector | None, _axes("gates", fill=0.0)] = Field(
+        None, description="A number for each unit of each gate; zeros when left out."
+    )
+    recurrent_bias: Annotated[Vector | None, _axes("gates", fill=0.0)] = Field(
+        None, description="Added to the product with the state; zeros when left out."
+    )
+    cell: Cell = Field(description="What a step computes: rnn (Elman, 1990), gru (Cho et al., 2014) or lstm.")
+    steps: Count = Field(description="The number of steps.")
+    gate_activation: CellActivation = Field("sigmoid", description="The function of the gates of gru and lstm.")
+    state_activation: CellActivation = Field("tanh", description="The function of the new state.")
+    reset: Literal["after", "before"] = Field(
+        "after", description="Whether the reset gate of gru multiplies the product with the state, or the state itself."
+    )
+    final_cell: bool = Field(
+        False,
+        description="Whether the cell state of lstm after the last step follows the hidden states.",
+        json_schema_extra={"default": False},
+    )
+
+    @classmethod
+    def count_nodes(cls, lengths: Mapping[str, int]) -> int | None:
+        """Return the number of nodes: a hidden state for each step, and perhaps the cell state."""
+        known = {"units", "states"} <= lengths.keys()
+        return lengths["units"] * lengths["states"] if known else None
+
+    @classmethod
+    def declared_lengths(cls, document: Mapping[Any, object]) -> Mapping[str, int]:
+        """Return how many states the nodes are."""
+        steps = _size(document.get("steps"))
+        return {} if steps is None else {"states": steps + (document.get("final_cell") is True)}
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield what is wrong between the arrays, the cell and the values that the layer reads."""
+        (gates, features), units = self.weights.shape, self.recurrent_weights.shape[1]
+        needed = recurrence.GATES[self.cell] * units
+        if gates != needed:
+            what = f"{recurrence.GATES[self.cell]} gates of {units} units in a cell {self.cell}"
+            yield ("weights",), f"has {gates} rows; must have {needed}, of {what}"
+        own = self.steps * features
+        with_state = own + recurrence.STATES[self.cell] * units
+        if inputs not in {own, with_state}:
+            made = f"makes {self.steps} x {features} = {own} values, or {with_state} with the initial state"
+            yield ("steps",), f"{made}; the layer reads {inputs}"
+        if self.final_cell and self.cell != "lstm":
+            yield ("final_cell",), f"is true; a cell {self.cell} has no cell state"
+
+
 def _beyond(key: str, places: Array, inputs: int) -> Iterator[Problem]:
     for place in np.argwhere(places >= inputs).tolist():
         yield (key, *place), f"is {places[tuple(place)]:g}; the layer reads {inputs} values, counted from 0"
@@ -490,6 +558,7 @@ _MODELS: Final[tuple[type[LayerModel], ...]] = (
     ElementwiseModel,
     GroupSoftmaxModel,
     ConvModel,
+    RecurrentModel,
 )
 
 KINDS: Final[Mapping[str, type[LayerModel]]] = MappingProxyType({model.kind_name(): model for model in _MODELS})

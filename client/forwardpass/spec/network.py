@@ -22,6 +22,9 @@ DENSE: Final = "dense"
 ELEMENTWISE: Final = "elementwise"
 """The kind whose formula is in its settings, as an expression."""
 
+RECURRENT: Final = "recurrent"
+"""The kind whose settings name functions."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Activation(PicklableValue):

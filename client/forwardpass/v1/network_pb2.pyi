@@ -161,7 +161,7 @@ class Output(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., description: _Optional[str] = ..., scale: _Optional[float] = ..., shift: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("name", "weights", "bias", "activation", "nodes", "merge", "mask", "scale_shift", "batch_norm", "layer_norm", "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take", "pool", "matmul", "elementwise", "group_softmax", "conv")
+    __slots__ = ("name", "weights", "bias", "activation", "nodes", "merge", "mask", "scale_shift", "batch_norm", "layer_norm", "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take", "pool", "matmul", "elementwise", "group_softmax", "conv", "recurrent")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     BIAS_FIELD_NUMBER: _ClassVar[int]
@@ -186,6 +186,7 @@ class Layer(_message.Message):
     ELEMENTWISE_FIELD_NUMBER: _ClassVar[int]
     GROUP_SOFTMAX_FIELD_NUMBER: _ClassVar[int]
     CONV_FIELD_NUMBER: _ClassVar[int]
+    RECURRENT_FIELD_NUMBER: _ClassVar[int]
     name: str
     weights: _tensor_pb2.Tensor
     bias: _tensor_pb2.Tensor
@@ -209,7 +210,8 @@ class Layer(_message.Message):
     elementwise: Elementwise
     group_softmax: GroupSoftmax
     conv: Conv
-    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scale_shift: _Optional[_Union[ScaleShift, _Mapping]] = ..., batch_norm: _Optional[_Union[BatchNorm, _Mapping]] = ..., layer_norm: _Optional[_Union[LayerNorm, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., one_hot: _Optional[_Union[OneHot, _Mapping]] = ..., bucketize: _Optional[_Union[Bucketize, _Mapping]] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., clip: _Optional[_Union[Clip, _Mapping]] = ..., impute: _Optional[_Union[Impute, _Mapping]] = ..., dropout: _Optional[_Union[Dropout, _Mapping]] = ..., take: _Optional[_Union[Take, _Mapping]] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ..., matmul: _Optional[_Union[Matmul, _Mapping]] = ..., elementwise: _Optional[_Union[Elementwise, _Mapping]] = ..., group_softmax: _Optional[_Union[GroupSoftmax, _Mapping]] = ..., conv: _Optional[_Union[Conv, _Mapping]] = ..., **kwargs) -> None: ...
+    recurrent: Recurrent
+    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scale_shift: _Optional[_Union[ScaleShift, _Mapping]] = ..., batch_norm: _Optional[_Union[BatchNorm, _Mapping]] = ..., layer_norm: _Optional[_Union[LayerNorm, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., one_hot: _Optional[_Union[OneHot, _Mapping]] = ..., bucketize: _Optional[_Union[Bucketize, _Mapping]] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., clip: _Optional[_Union[Clip, _Mapping]] = ..., impute: _Optional[_Union[Impute, _Mapping]] = ..., dropout: _Optional[_Union[Dropout, _Mapping]] = ..., take: _Optional[_Union[Take, _Mapping]] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ..., matmul: _Optional[_Union[Matmul, _Mapping]] = ..., elementwise: _Optional[_Union[Elementwise, _Mapping]] = ..., group_softmax: _Optional[_Union[GroupSoftmax, _Mapping]] = ..., conv: _Optional[_Union[Conv, _Mapping]] = ..., recurrent: _Optional[_Union[Recurrent, _Mapping]] = ..., **kwargs) -> None: ...
 
 class ScaleShift(_message.Message):
     __slots__ = ("scale", "shift")
@@ -354,6 +356,30 @@ class Conv(_message.Message):
     dilations: _containers.RepeatedScalarFieldContainer[int]
     group: int
     def __init__(self, weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_shape: _Optional[_Iterable[int]] = ..., kernel_shape: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., pads: _Optional[_Iterable[int]] = ..., dilations: _Optional[_Iterable[int]] = ..., group: _Optional[int] = ...) -> None: ...
+
+class Recurrent(_message.Message):
+    __slots__ = ("weights", "recurrent_weights", "bias", "recurrent_bias", "cell", "steps", "gate_activation", "state_activation", "reset", "final_cell")
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    RECURRENT_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    BIAS_FIELD_NUMBER: _ClassVar[int]
+    RECURRENT_BIAS_FIELD_NUMBER: _ClassVar[int]
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    GATE_ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    STATE_ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
+    FINAL_CELL_FIELD_NUMBER: _ClassVar[int]
+    weights: _tensor_pb2.Tensor
+    recurrent_weights: _tensor_pb2.Tensor
+    bias: _tensor_pb2.Tensor
+    recurrent_bias: _tensor_pb2.Tensor
+    cell: str
+    steps: int
+    gate_activation: str
+    state_activation: str
+    reset: str
+    final_cell: bool
+    def __init__(self, weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., recurrent_weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., recurrent_bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., cell: _Optional[str] = ..., steps: _Optional[int] = ..., gate_activation: _Optional[str] = ..., state_activation: _Optional[str] = ..., reset: _Optional[str] = ..., final_cell: bool = ...) -> None: ...
 
 class Activation(_message.Message):
     __slots__ = ("name", "parameters", "expression")

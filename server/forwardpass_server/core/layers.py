@@ -73,7 +73,12 @@ class _AnyLayer:
     @property
     def steps(self) -> int:
         """The calls of numpy of one forward pass, about."""
-        return self.expression.steps + 2 if isinstance(self.expression, Elementwise) else 4
+        return self.own_calls + (self.expression.steps + 2 if isinstance(self.expression, Elementwise) else 4)
+
+    @property
+    def own_calls(self) -> int:
+        """The calls of numpy that follow from the settings of the layer, where they are many."""
+        return 0
 
     def _bind_function(self) -> None:
         function: Callable[..., Array] = self.expression or ACTIVATIONS[self.activation]
@@ -207,6 +212,12 @@ class Operation(_AnyLayer):
         work = operations.WORK.get(self.kind)
         besides = 0 if work is None else work(self.outputs, **self.arguments)
         return self.inputs * of_input + self.outputs * (of_output + self.function_flops) + besides
+
+    @property
+    def own_calls(self) -> int:
+        """The calls of numpy that follow from the settings of the layer, where they are many."""
+        calls = operations.CALLS.get(self.kind)
+        return 0 if calls is None else calls(**self.arguments)
 
     @property
     def arrays(self) -> tuple[Array, ...]:

@@ -22,6 +22,8 @@ from forwardpass_server.core.arrays import Array, canonicalize
 from forwardpass_server.core.convolution import conv, conv_gradient
 from forwardpass_server.core.elementwise import Elementwise
 from forwardpass_server.core.pooling import pool
+from forwardpass_server.core.recurrence import NUMPY_CALLS, recurrent, recurrent_flops
+from forwardpass_server.core.recurrence_gradient import recurrent_gradient
 
 _Function: TypeAlias = Callable[[Array], Array]
 _Gradient: TypeAlias = Callable[[Array, Array], Array]
@@ -215,6 +217,7 @@ OPERATIONS: Final[Mapping[str, Callable[..., _Function]]] = MappingProxyType(
         "elementwise": elementwise,
         "group_softmax": group_softmax,
         "conv": conv,
+        "recurrent": recurrent,
     }
 )
 """The formula of each kind of layer but dense, by its name in a spec."""
@@ -361,6 +364,7 @@ GRADIENTS: Final[Mapping[str, Callable[..., _Gradient]]] = MappingProxyType(
         "elementwise": _elementwise_gradient,
         "group_softmax": _group_softmax_gradient,
         "conv": conv_gradient,
+        "recurrent": recurrent_gradient,
     }
 )
 """The vector-Jacobian product of each kind of `OPERATIONS`: it takes the same arrays and settings, and returns a
@@ -414,6 +418,7 @@ COSTS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
         "elementwise": (10, 0),
         "group_softmax": (60, 0),
         "conv": (0, 4),
+        "recurrent": (4, 4),
     }
 )
 """What a layer of each kind but dense costs for a value that it reads, and for one that it returns,
@@ -427,6 +432,12 @@ WORK: Final[Mapping[str, Callable[..., int]]] = MappingProxyType(
         ),
         "elementwise": lambda outputs, *, formula, parts: outputs * formula.flops,
         "conv": lambda outputs, *, weights, **_: costs.SHARED_WEIGHT * outputs * weights.shape[1],
+        "recurrent": lambda outputs, **arguments: recurrent_flops(**arguments),
     }
 )
 """What a layer costs besides, from the number of its nodes and its arguments, where these say more than its widths."""
+
+CALLS: Final[Mapping[str, Callable[..., int]]] = MappingProxyType(
+    {"recurrent": lambda *, steps, **_: NUMPY_CALLS * steps}
+)
+"""The calls of numpy of one forward pass, about, from the arguments of a layer; few of a kind that is not here."""

@@ -51,6 +51,11 @@ def test_widths_follow_from_the_sources() -> None:
     assert network.parameter_count == 5
 
 
+def rnn(**changed: Any) -> dict[str, Any]:
+    known = {"kind": "recurrent", "cell": "rnn", "steps": 3, "weights": [[1]], "recurrent_weights": [[1]]}
+    return {**known, **changed}
+
+
 def conv(**fields: Any) -> dict[str, Any]:
     return {"kind": "conv", "weights": [[1, 2]], "input_shape": [1, 3], "kernel_shape": [2], **fields}
 
@@ -123,6 +128,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a condition": ({"kind": "elementwise", "expression": "x > 1"}, "expression", "is a condition, not a number"),
     "groups of different sizes": ({"kind": "group_softmax", "groups": 2}, "groups", "is 2; must divide the 3 values"),
     "normalized groups": ({"kind": "layer_norm", "groups": 2}, "groups", "is 2; must divide the 3 values"),
+    "gates of another cell": (
+        rnn(cell="lstm"),
+        "weights",
+        "has 1 rows; must have 4, of 4 gates of 1 units in a cell lstm",
+    ),
+    "a cell of another name": (rnn(cell="LSTM"), "cell", 'is "LSTM"; must be "rnn", "gru" or "lstm"'),
+    "another number of steps": (
+        rnn(steps=4),
+        "steps",
+        "makes 4 x 1 = 4 values, or 5 with the initial state; the layer reads 3",
+    ),
+    "no steps": (rnn(steps=0), "steps", "is 0; must be an integer from 1"),
+    "a cell state of a cell without one": (rnn(final_cell=True), "final_cell", "a cell rnn has no cell state"),
+    "a function with parameters": (rnn(state_activation="elu"), "state_activation", 'is "elu"; must be "identity"'),
+    "far too many steps": (
+        rnn(steps=3, weights=[[1]] * 70_000, recurrent_weights=[[0] * 30_000]),
+        "",
+        "has 90000 nodes; at most 65536",
+    ),
     "no geometry": (
         {"kind": "conv", "weights": [[1]], "kernel_shape": [1]},
         "input_shape",

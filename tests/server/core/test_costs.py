@@ -38,6 +38,14 @@ OF_KIND: dict[str, dict[str, Any]] = {
         "dilations": (1, 1),
         "group": 1,
     },
+    "recurrent": {
+        "weights": np.ones((4 * 32, 64)),
+        "recurrent_weights": np.ones((4 * 32, 32)),
+        "bias": np.ones(4 * 32),
+        "recurrent_bias": np.ones(4 * 32),
+        "cell": "lstm",
+        "steps": 32,
+    },
 }
 
 

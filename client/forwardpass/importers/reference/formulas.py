@@ -113,6 +113,51 @@ def _conv(
     return result
 
 
+def _recurrent(
+    x: Array,
+    weights: Array,
+    recurrent_weights: Array,
+    bias: Array,
+    recurrent_bias: Array,
+    cell: str,
+    steps: int,
+    reset: str,
+    final_cell: object,
+    gate: Callable[[Array], Any],
+    state: Callable[[Array], Any],
+    off: Callable[..., Any] = lambda values, *_: values,
+) -> Array:
+    """`gate` and `state` are the functions of the cell; `off` puts a sum off, given the parts that are added up."""
+    units, features = recurrent_weights.shape[1], weights.shape[1]
+    hidden = c = np.zeros((len(x), units), x.dtype)
+    if x.shape[1] > steps * features:
+        hidden, *rest = np.split(x[:, steps * features :], 2 if cell == "lstm" else 1, axis=1)
+        c = rest[0] if rest else c
+    found = []
+    for step in range(steps):
+        read = x[:, step * features : (step + 1) * features]
+        one = off(read @ weights.T + bias, np.abs(read) @ np.abs(weights).T, bias)
+        two = off(hidden @ recurrent_weights.T + recurrent_bias, np.abs(hidden) @ np.abs(recurrent_weights).T, bias)
+        if cell == "rnn":
+            hidden = state(off(one + two, one, two))
+        elif cell == "lstm":
+            i, o, f, n = np.split(off(one + two, one, two), 4, axis=1)
+            kept, new = gate(f) * c, gate(i) * state(n)
+            c = off(kept + new, kept, new)
+            hidden = gate(o) * state(c)
+        else:
+            z, r = np.split(gate(off(one + two, one, two)[:, : 2 * units]), 2, axis=1)
+            if reset == "before":
+                rows = recurrent_weights[2 * units :]
+                inner = off((r * hidden) @ rows.T + recurrent_bias[2 * units :], np.abs(r * hidden) @ np.abs(rows).T)
+            else:
+                inner = r * two[:, 2 * units :]
+            new = state(off(one[:, 2 * units :] + inner, one[:, 2 * units :], inner))
+            hidden = off((1 - z) * new + z * hidden, new, hidden)
+        found.append(hidden)
+    return np.concatenate([*found, c] if final_cell else found, axis=1)
+
+
 _REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {"max": np.max, "mean": np.mean, "sum": np.sum, "min": np.min}
 )
@@ -136,7 +181,8 @@ FORMULAS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "elementwise": _elementwise,
         "group_softmax": _group_softmax,
         "conv": _conv,
+        "recurrent": _recurrent,
     }
 )
 """The formula of each layer kind, called with x and the arrays and settings of the layer; `elementwise` with the number
-of its parts and a function of them instead of the expression."""
+of its parts and a function of them instead of the expression, `recurrent` with functions instead of their names."""

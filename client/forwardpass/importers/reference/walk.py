@@ -7,10 +7,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from forwardpass.importers.reference.formulas import FORMULAS
-from forwardpass.importers.reference.functions import formula_of, function_of
+from forwardpass.importers.reference.functions import FUNCTIONS, formula_of, function_of
 from forwardpass.importers.reference.magnitudes import size_of_value, sizes_of_sums
 from forwardpass.spec import Layer, NetworkSpec
-from forwardpass.spec.network import ELEMENTWISE
+from forwardpass.spec.network import ELEMENTWISE, RECURRENT
 from forwardpass.tensors import Array
 
 
@@ -72,10 +72,28 @@ def _computed(layer: Layer, read: Array, dtype: str, disturb: Disturbance | None
 
 
 def _settings(layer: Layer, dtype: str, disturb: Disturbance | None) -> Mapping[str, Any]:
+    if layer.kind == RECURRENT:
+        return _cell_settings(layer, disturb)
     if layer.kind != ELEMENTWISE:
         return layer.settings
     expression = str(layer.settings["expression"])
     return {"parts": layer.inputs // layer.outputs, "formula": formula_of(expression, dtype, disturb)}
+
+
+def _cell_settings(layer: Layer, disturb: Disturbance | None) -> Mapping[str, Any]:
+    """Return the settings of a recurrent layer with its functions, which put their values off, as do the sums."""
+    known = dict(layer.settings)
+    names = {"gate": known.pop("gate_activation"), "state": known.pop("state_activation")}
+    if disturb is None:
+        return {**known, **{key: FUNCTIONS[name] for key, name in names.items()}}
+
+    def function(name: str) -> Callable[[Array], Any]:
+        return lambda z: disturb(value := FUNCTIONS[name](z), size_of_value(name, z, value))
+
+    def off(values: Array, *parts: Array) -> Array:
+        return disturb(values, np.fmax(sum(map(np.abs, parts)), np.abs(values)))
+
+    return {**known, **{key: function(name) for key, name in names.items()}, "off": off}
 
 
 def _rescaled(spec: NetworkSpec, outputs: Array, disturb: Disturbance | None) -> Array:
@@ -117,6 +135,6 @@ _ADDING: Final = frozenset({"sum", "multiply", "mean"})
 """Merges whose results are rounded."""
 
 _MOVING: Final = frozenset(
-    {ELEMENTWISE, "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take"}
+    {ELEMENTWISE, RECURRENT, "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take"}
 )
 """Layer kinds whose results are not rounded, or each operation by itself."""

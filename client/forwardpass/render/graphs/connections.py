@@ -141,7 +141,7 @@ class Listed:
 
 
 def of_layer(layer: Layer, values: Array | None) -> Connections | None:
-    """Return the edges into a layer of a spec, which follow from its arrays; None for a convolution of too many.
+    """Return the edges into a layer of a spec, which follow from its arrays; None where there are too many.
 
     Args:
         layer: The layer.
@@ -298,6 +298,26 @@ def _convolution(layer: Layer, values: Array | None) -> Connections | None:
     return Listed(targets, sources, numbers if values is None else numbers * values[sources], layer.inputs)
 
 
+def _steps(layer: Layer, values: Array | None) -> Listed | None:
+    """Return an edge from each value of a step to each state after it; no number, since the functions are no products.
+
+    The initial state leads to the first step, and the last step to the cell state.
+    """
+    del values
+    units, steps = layer.arrays["recurrent_weights"].shape[1], int(layer.settings["steps"])
+    features = layer.weights.shape[1]
+    if steps * units * features > _MAX_EDGES:
+        return None
+    nodes = np.arange(layer.outputs)
+    at = np.minimum(nodes // units, steps - 1)
+    targets = np.repeat(nodes, features)
+    sources = (at[:, np.newaxis] * features + np.arange(features)).ravel()
+    given = np.arange(steps * features, layer.inputs)
+    targets = np.concatenate([targets, (given - steps * features) % units])
+    sources = np.concatenate([sources, given])
+    return Listed(targets, sources, np.full(len(sources), np.inf), layer.inputs)
+
+
 def _factors(layer: Layer) -> Array:
     """Return by what each value is multiplied, `(inputs,)`; inf where the formula is no multiple."""
     arrays = layer.arrays
@@ -318,8 +338,9 @@ _ARRAYS: Final[Mapping[str, Callable[[Layer, Array | None], Connections]]] = {
 }
 """The edges into a layer that has an array of this name."""
 
-_KINDS: Final[Mapping[str, Callable[[Layer, Array | None], Connections]]] = {
+_KINDS: Final[Mapping[str, Callable[[Layer, Array | None], Connections | None]]] = {
     "matmul": _matmul,
     "elementwise": _parts,
+    "recurrent": _steps,
 }
-"""The edges into a layer of a kind without arrays whose nodes read several values."""
+"""The edges into a layer of a kind whose nodes read several values, and whose arrays do not list them."""
