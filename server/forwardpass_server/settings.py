@@ -153,8 +153,9 @@ class Settings(BaseSettings):
     )
     max_layers: Count = Field(DEFAULT_LIMITS.max_layers, description="Layers of one network.")
     max_width: Count = Field(DEFAULT_LIMITS.max_width, description="Inputs of a network, or nodes of one layer.")
-    max_parameters: Count = Field(DEFAULT_LIMITS.max_parameters, description="Weights and biases of one network.")
-    max_network_bytes: Count = Field(DEFAULT_LIMITS.max_network_bytes, description="Bytes of one network's content.")
+    max_network_bytes: Count = Field(
+        DEFAULT_LIMITS.max_network_bytes, description="Bytes of one network's file, and of its weights and biases."
+    )
     numerics: Numerics = Field(
         "exact",
         description="Numerics of networks whose spec does not set them: `exact` or `fast` (docs/reference/spec.md).",
@@ -238,7 +239,6 @@ class Settings(BaseSettings):
         return Limits(
             max_layers=self.max_layers,
             max_width=self.max_width,
-            max_parameters=self.max_parameters,
             max_network_bytes=self.max_network_bytes,
         )
 

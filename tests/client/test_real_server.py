@@ -1,5 +1,6 @@
 """Both clients against the real server: a network's life, and the same bits by every road."""
 
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -249,3 +250,26 @@ def test_a_list_of_addresses_is_one_target(server: ServerProcess, connect: Clien
     client = connect(f"ipv4:{server.address},{server.address}")
     client.wait_until_ready(60)
     assert client.predict("article-linear", [2, 3]).outputs.tolist() == [[9.0]]
+
+
+@pytest.mark.prove
+def test_a_network_of_58_million_weights_that_are_mostly_zero(real: Any, name: str) -> None:
+    random = np.random.default_rng(0)
+    layers: list[dict[str, Any]] = []
+    for place, (inputs, outputs) in enumerate([(4000, 7000), (7000, 4000), (4000, 500)]):
+        weights = np.zeros((outputs, inputs), np.float32)
+        places = random.integers(0, weights.size, weights.size // 20)
+        weights.ravel()[places] = random.normal(size=len(places)) / np.sqrt(inputs / 20)
+        layers.append({"name": f"layer-{place}", "weights": weights, "activation": "relu"})
+    network = spec.parse({"format": spec.FORMAT, "dtype": "float32", "inputs": 4000, "layers": layers})
+    started = time.perf_counter()
+    real.register(name, network, timeout=300)
+    print(
+        f"{sum(layer['weights'].size for layer in layers):,} weights: {time.perf_counter() - started:.1f} s to register"
+    )
+    rows = random.normal(size=(2, 4000)).astype(np.float32)
+    expected = rows
+    for layer in layers:
+        expected = np.maximum(expected @ layer["weights"].T, 0)
+    computed = real.predict(name, rows, timeout=300).outputs
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

@@ -11,10 +11,9 @@ class Limits:
     Attributes:
         max_layers: Layers of a network.
         max_width: Inputs of a network, and nodes or inputs of a layer.
-        max_parameters: Weights and biases of a network.
         max_held: Values of one row that a network holds at once, some of them waiting for a later layer.
         max_products: Multiplications of one row in all convolutions of a network.
-        max_network_bytes: Bytes of a file, of a JSON text, and of all tensors together.
+        max_network_bytes: Bytes of a file, of a JSON text, and of all weights and biases together.
         max_header_bytes: Bytes of a safetensors file's header: everything but the tensors.
         max_examples: Examples of a network.
         max_name_length: Characters of a name, label, tag, unit or metadata key.
@@ -27,7 +26,6 @@ class Limits:
 
     max_layers: int = 256
     max_width: int = 65_536
-    max_parameters: int = 33_554_432
     max_held: int = 524_288
     max_products: int = 2_147_483_648
     max_network_bytes: int = 285_212_672
@@ -41,6 +39,11 @@ class Limits:
     max_categories: int = 65_536
 
     @property
+    def max_parameters(self) -> int:
+        """The most weights and biases, in float32, the smaller of the two dtypes."""
+        return self.max_network_bytes // 4
+
+    @property
     def max_objects(self) -> int:
         """The most objects of a JSON text, or of a safetensors header, that keeps to the other limits.
 
@@ -51,4 +54,4 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
-"""256 layers of 65,536 nodes, 33.5 million parameters (256 MiB of float64 and 16 MiB of header)."""
+"""256 layers of 65,536 nodes; 256 MiB of content, which are 67 million parameters in float32, and 16 MiB of header."""

@@ -267,7 +267,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "a link": ({"weights": weights(soft_link)}, "is a link to elsewhere, which is not followed"),
     "a link to a file": ({"weights": weights(external_link)}, "is a link to elsewhere, which is not followed"),
     "numbers in another file": ({"weights": weights(external_numbers)}, "whose numbers are in other files"),
-    "a terabyte of numbers": ({"weights": weights(huge)}, "with which there are more than 33,554,432"),
+    "a terabyte of numbers": ({"weights": weights(huge)}, "with which there are more than 71,303,168"),
     "rounded weights": ({"weights": weights(rounded)}, "of int8; float32 or float64 is needed"),
 }
 

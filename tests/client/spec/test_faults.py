@@ -295,10 +295,24 @@ def test_declared_sizes_are_checked_before_allocation() -> None:
 
 
 def test_limits() -> None:
-    small = spec.Limits(max_layers=1, max_parameters=8)
+    small = spec.Limits(max_layers=1, max_network_bytes=64)
     with pytest.raises(InvalidNetworkError) as refused:
         spec.parse(document(), limits=small)
     assert "spec.layers" in {fault.path for fault in refused.value.faults}
+
+
+def test_the_limit_of_content_is_in_bytes() -> None:
+    small = spec.Limits(max_network_bytes=40)
+    layer = {"name": "out", "weights": [[0.0] * 9], "bias": [0.0]}
+    known: dict[str, Any] = {"format": spec.FORMAT, "inputs": 9, "layers": [layer]}
+    assert spec.parse({**known, "dtype": "float32"}, limits=small).dtype == "float32"
+    with pytest.raises(InvalidNetworkError) as caught:
+        spec.parse({**known, "dtype": "float64"}, limits=small)
+    (fault,) = caught.value.faults
+    assert fault.message == (
+        "have 10 weights and biases, 80 bytes of float64; at most 40 are allowed (`max_network_bytes`); "
+        "in float32 they have half as many"
+    )
 
 
 READERS: dict[str, Callable[[bytes], object]] = {"json": spec.from_json, "safetensors": spec.from_safetensors}

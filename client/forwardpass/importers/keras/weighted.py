@@ -10,8 +10,10 @@ from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.keras.activations import activated, activation_of
 from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, along, by_node, check_width, row_axis
 from forwardpass.importers.unsupported import UnsupportedError
-from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.tensors import Array
+
+_MAX_REPEATED_WEIGHTS: Final = 2**25
+"""The most weights of a kernel that is repeated at each place of a row; a file of a few bytes could ask for more."""
 
 
 def _dense(call: LayerCall) -> TensorRef:
@@ -23,7 +25,7 @@ def _dense(call: LayerCall) -> TensorRef:
         raise UnsupportedError(f"has a kernel of shape {list(kernel.shape)} for values of {list(values.shape)}")
     units, times = kernel.shape[1], values.size // values.shape[-1]
     check_width(units * times)
-    if units * values.size * times > DEFAULT_LIMITS.max_parameters:
+    if units * values.size * times > _MAX_REPEATED_WEIGHTS:
         raise UnsupportedError(f"works on {times} places of a row, which are too many weights; put Flatten before it")
     document: dict[str, Any] = {"weights": np.kron(np.eye(times), kernel.T) if times > 1 else kernel.T}
     if times == 1 and call.graph.is_permutation(values):

@@ -102,14 +102,11 @@ def _too_heavy(outline: Outline, limits: Limits) -> Iterator[tuple[str, str]]:
         what = f"multiply {_shown(products)} times for each row in their convolutions"
         yield "spec.layers", f"{what}; at most {limits.max_products} are allowed"
     parameters = sum(map(_parameters, outline.layers))
-    if parameters > limits.max_parameters:
-        yield (
-            "spec.layers",
-            f"have {parameters} weights and biases; at most {limits.max_parameters} are allowed",
-        )
     size = parameters * np.dtype(outline.dtype).itemsize
     if size > limits.max_network_bytes:
-        yield "spec.layers", f"have {size} bytes of {outline.dtype}; at most {limits.max_network_bytes} are allowed"
+        what = f"have {parameters} weights and biases, {size} bytes of {outline.dtype}"
+        half = "; in float32 they have half as many" if outline.dtype == "float64" else ""
+        yield "spec.layers", f"{what}; at most {limits.max_network_bytes} are allowed (`max_network_bytes`){half}"
 
 
 def _parameters(layer: LayerOutline) -> int:

@@ -77,7 +77,7 @@ def read_tensors(
 def _read_header(content: memoryview, limits: Limits, faults: Faults) -> dict[str, Any] | None:
     size = len(content)
     if size > limits.max_network_bytes:
-        faults.add("file", f"has {size} bytes; at most {limits.max_network_bytes} are allowed")
+        faults.add("file", f"has {size} bytes; at most {limits.max_network_bytes} are allowed (`max_network_bytes`)")
         return None
     if size < _LENGTH:
         faults.add("file", f"has {size} bytes; a safetensors file begins with 8 bytes that are its header's length")
@@ -128,7 +128,9 @@ def _read_entry(name: str, value: object, size: int, limits: Limits, faults: Fau
         faults.add(f"{path}.data_offsets", f"spans {end - begin} bytes; shape {list(shape)} of {code} needs {needed}")
     elif prod(shape) > limits.max_parameters:
         # The sum over all layers is checked with the spec; this tensor is too large by itself.
-        faults.add(path, f"has {prod(shape)} numbers; at most {limits.max_parameters} are allowed")
+        faults.add(
+            path, f"has {prod(shape)} numbers; at most {limits.max_parameters} are allowed (`max_network_bytes`)"
+        )
     else:
         return _Entry(name=name, code=code, shape=shape, begin=begin, end=end)
     return Unreadable(shape=shape)
