@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import isnan
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +35,16 @@ class View:
         return np.ndarray((len(rows), *self.shape), rows.dtype, rows, strides=self.strides)
 
 
+_ZEROS: Final = {code: np.zeros((), code) for code in "fd"}
+"""A zero of each dtype, as an array: numpy converts a Python number at each call."""
+
+
 def canonicalize(array: Array) -> None:
     """Replace -0 by 0 and every NaN by the same NaN, in place.
 
     Which of two equal numbers a minimum or maximum keeps depends on their position in a vector instruction.
     """
-    array += 0.0
+    np.add(array, _ZEROS[array.dtype.char], out=array)
     flat = array.reshape(-1)
     square = np.dot(flat, flat)  # NaN only where a value is: no square is negative, so that no infinities cancel out
     if isnan(square):

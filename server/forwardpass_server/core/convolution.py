@@ -13,14 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from forwardpass_server.core.arrays import Array, View, frozen
+from forwardpass_server.core.scratch import scratch
 
-MAX_COLUMN_NUMBERS: Final = 2**18
-"""The most numbers of a block of columns where a window has fewer: 1 MiB of float32, about a core's cache."""
+MAX_COLUMN_NUMBERS: Final = 2**17
+"""The most numbers of a block of columns where a window has fewer: 512 KiB of float32, half of a core's cache."""
 
 AXES: Final = 3
 """The axes of the grid; a layer with fewer gets others of size 1 before them."""
@@ -129,19 +130,32 @@ def geometry_of(
 
 def conv(*, weights: Array, bias: Array, **settings: object) -> Callable[[Array], Array]:
     """Multiply each window by the weights, `(filters, window)`, and add the bias, `(filters,)`."""
+    multiply, column = products(weights=weights, **settings), frozen(bias.reshape(-1, 1))
+
+    def compute(values: Array) -> Array:
+        result = multiply(values)
+        result += column
+        return result.reshape(len(values), -1)
+
+    return compute
+
+
+def products(*, weights: Array, **settings: object) -> Callable[[Array], Array]:
+    """Return a function of rows `(rows, inputs)` that returns the sums of a convolution without its bias.
+
+    They are a new array, `(rows, filters, positions)`.
+    """
     geometry = geometry_of(**settings)  # type: ignore[arg-type] # the settings of the kind, which are checked
     pad, multiply = _padder(geometry), _multiplier(geometry, weights)
     filters, positions, group = len(weights), prod(geometry.grid), geometry.group
-    column = frozen(bias.reshape(-1, 1))
+    of_group = filters // group
 
     def compute(values: Array) -> Array:
         rows = len(values)
-        if not rows:  # a view of no rows would begin beyond their end
-            return np.empty((0, filters * positions), values.dtype)
-        result = np.empty((rows, filters, positions), values.dtype)
-        multiply(pad(values), result.reshape(rows, group, -1, positions))
-        result += column
-        return result.reshape(rows, -1)
+        result = np.empty((rows, group, of_group, positions), values.dtype)
+        if rows:  # a view of no rows would begin beyond their end
+            multiply(pad(values), result)
+        return result.reshape(rows, filters, positions)
 
     return compute
 
@@ -169,9 +183,7 @@ def _multiplier(geometry: Geometry, weights: Array) -> _Multiplier:
     if geometry.is_pointwise:
         return _multiplier_without_copies(geometry, weights)
     has_lines = prod(geometry.kernel[:-1]) > 1 < geometry.kernel[-1] and geometry.strides[-2] == 1
-    if has_lines and len(geometry.blocks()) == 1:
-        return _multiplier_of_lines(geometry, weights)
-    return _multiplier_of_blocks(geometry, weights)
+    return _multiplier_of_lines(geometry, weights) if has_lines else _multiplier_of_windows(geometry, weights)
 
 
 def _multiplier_without_copies(geometry: Geometry, weights: Array) -> _Multiplier:
@@ -179,6 +191,20 @@ def _multiplier_without_copies(geometry: Geometry, weights: Array) -> _Multiplie
 
     def multiply(padded: Array, out: Array) -> None:
         np.matmul(grouped, padded.reshape(len(padded), geometry.group, geometry.window, -1), out=out)
+
+    return multiply
+
+
+def _multiplier_of_windows(geometry: Geometry, weights: Array) -> _Multiplier:
+    """Return a multiplier that copies the windows of some positions, or of some rows, at a time."""
+    blocks = _Blocks(geometry, geometry.windows(weights.itemsize), weights)
+    view, at_once = blocks.view, blocks.at_once
+
+    def multiply(padded: Array, out: Array) -> None:
+        windows = view.of(padded)
+        (columns,) = scratch(blocks, lambda block: (blocks.columns_in(block),), blocks.size_bytes)
+        for start in range(0, len(windows), at_once):
+            blocks.multiply(windows[start : start + at_once], columns, out[start : start + at_once])
 
     return multiply
 
@@ -203,47 +229,69 @@ def _multiplier_of_lines(geometry: Geometry, weights: Array) -> _Multiplier:
         dilations=(*dilations, 1),
         group=geometry.group,
     )
-    line_view, plane_view = lines.windows(weights.itemsize), planes.windows(weights.itemsize)
     shaped = weights.reshape(-1, geometry.channels // geometry.group, *geometry.kernel)
-    grouped = frozen(np.moveaxis(shaped, -1, 2).reshape(geometry.group, -1, geometry.window))
-    at_once = max(MAX_COLUMN_NUMBERS // prod(plane_view.shape), 1)
+    blocks = _Blocks(planes, planes.windows(weights.itemsize), np.moveaxis(shaped, -1, 2))
+    view, at_once = lines.windows(weights.itemsize), blocks.at_once
+    numbers = at_once * prod(view.shape)
+
+    def copies(block: Array) -> tuple[Array, Array, Array]:
+        copied = block.view(weights.dtype)[:numbers].reshape(at_once, *view.shape)
+        return copied, blocks.view.of(copied), blocks.columns_in(block[-(-copied.nbytes // block.itemsize) :])
+
+    size_bytes = numbers * weights.itemsize + np.dtype(np.float64).itemsize + blocks.size_bytes
 
     def multiply(padded: Array, out: Array) -> None:
-        rows = min(len(padded), at_once)
-        source = line_view.of(padded)
-        copied = np.empty((rows, *line_view.shape), padded.dtype)
-        windows = plane_view.of(copied)
-        columns = np.empty(windows.shape, padded.dtype)
-        factors = columns.reshape(rows, geometry.group, geometry.window, -1)
-        for start in range(0, len(source), rows):
-            part = source[start : start + rows]
+        source = view.of(padded)
+        copied, windows, columns = scratch(copies, copies, size_bytes)
+        for start in range(0, len(source), at_once):
+            part = source[start : start + at_once]
             count = len(part)
             np.copyto(copied[:count], part)
-            np.copyto(columns[:count], windows[:count])
-            np.matmul(grouped, factors[:count], out=out[start : start + count])
+            blocks.multiply(windows[:count], columns, out[start : start + count])
 
     return multiply
 
 
-def _multiplier_of_blocks(geometry: Geometry, weights: Array) -> _Multiplier:
-    """Return a multiplier that copies the windows of some positions, or of some rows, at a time."""
-    grouped = frozen(weights.reshape(geometry.group, -1, geometry.window))
-    view, blocks = geometry.windows(weights.itemsize), geometry.blocks()
-    largest = max(place.stop - place.start for _, place in blocks) * geometry.window * geometry.group
-    at_once = max(MAX_COLUMN_NUMBERS // largest, 1) if len(blocks) == 1 else 1
+class _Blocks:
+    """The products of windows in blocks of positions, or of several rows where one block has all positions of each.
 
-    def multiply(padded: Array, out: Array) -> None:
-        windows = view.of(padded)
-        scratch = np.empty(min(at_once, len(padded)) * largest, padded.dtype)
-        for start, (block, place) in product(range(0, len(padded), at_once), blocks):
-            part = slice(start, start + at_once)
-            source = windows[part][(..., *block)]
-            copied = scratch[: source.size]
-            np.copyto(copied.reshape(source.shape), source)
-            columns = copied.reshape(len(source), geometry.group, geometry.window, -1)
-            np.matmul(grouped, columns, out=out[part, ..., place])
+    Attributes:
+        view: The view of a row as windows.
+        at_once: The most rows of a product.
+        size_bytes: The size of the largest block of columns.
+    """
 
-    return multiply
+    def __init__(self, geometry: Geometry, view: View, weights: Array) -> None:
+        self.view = view
+        self._blocks: list[tuple[tuple[Any, ...], slice]] = [
+            ((Ellipsis, *block), place) for block, place in geometry.blocks()
+        ]
+        self._shape = geometry.group, geometry.window, -1
+        self._weights = frozen(weights.reshape(geometry.group, -1, geometry.window))
+        positions = max(place.stop - place.start for _, place in self._blocks)
+        largest = positions * geometry.window * geometry.group
+        self._is_one = len(self._blocks) == 1
+        self.at_once = max(MAX_COLUMN_NUMBERS // largest, 1) if self._is_one else 1
+        self.size_bytes = self.at_once * largest * weights.itemsize
+
+    def columns_in(self, block: Array) -> Array:
+        """Return the memory of the columns, at the start of a block of scratch memory."""
+        columns = block.view(self._weights.dtype)[: self.size_bytes // self._weights.itemsize]
+        return columns.reshape(self.at_once, *self.view.shape) if self._is_one else columns
+
+    def multiply(self, windows: Array, columns: Array, out: Array) -> None:
+        """Multiply the windows of at most `at_once` rows, and write `(rows, group, filters of a group, positions)`."""
+        rows = len(windows)
+        if self._is_one:
+            copied = columns[:rows]
+            np.copyto(copied, windows)
+            np.matmul(self._weights, copied.reshape(rows, *self._shape), out=out)
+            return
+        for block, place in self._blocks:
+            source = windows[block]
+            copied = columns[: source.size].reshape(source.shape)
+            np.copyto(copied, source)
+            np.matmul(self._weights, copied.reshape(rows, *self._shape), out=out[..., place])
 
 
 def conv_gradient(*, weights: Array, bias: Array, **settings: object) -> Callable[[Array, Array], Array]:

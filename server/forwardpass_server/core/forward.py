@@ -13,7 +13,6 @@ depends on the size of the steps or on the other rows (`batch_invariant.py`).
 """
 
 from collections.abc import Iterator, Mapping
-from functools import reduce
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def step_rows(plan: Plan, rows: int) -> int:
 def _compute(plan: Plan, inputs: Array) -> Array:
     """Return the outputs of some rows, followed by those of the padding."""
     values, layers = standardize(plan, inputs), plan.layers
-    if plan.is_chain and plan.leading:
+    if plan.leading_steps:
         values, layers = _compute_leading(plan, values), layers[plan.leading :]
     if not plan.is_chain:
         return rescale(plan, _compute_graph(plan, values))
@@ -70,13 +69,17 @@ def _compute(plan: Plan, inputs: Array) -> Array:
 
 def _compute_leading(plan: Plan, values: Array) -> Array:
     """Return the activations of the last leading layer of a chain, computed some rows at a time."""
-    layers, values = plan.layers[: plan.leading], np.ascontiguousarray(values)
-    if len(values) <= plan.leading_rows:
-        return reduce(lambda read, layer: layer(read), layers, values)
-    result = np.empty((len(values), layers[-1].outputs), values.dtype)
-    for start in range(0, len(values), plan.leading_rows):
-        part = slice(start, start + plan.leading_rows)
-        result[part] = reduce(lambda read, layer: layer(read), layers, values[part])
+    values, step = np.ascontiguousarray(values), plan.leading_rows
+    if len(values) <= step:
+        for compute in plan.leading_steps:
+            values = compute(values)
+        return values
+    result = np.empty((len(values), plan.layers[plan.leading - 1].outputs), values.dtype)
+    for start in range(0, len(values), step):
+        part = values[start : start + step]
+        for compute in plan.leading_steps:
+            part = compute(part)
+        result[start : start + step] = part
     return result
 
 

@@ -1,6 +1,6 @@
 """A network that is ready to compute: frozen, and shared by all requests."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from forwardpass_server.core import costs
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.batch_invariant import HEIGHTS
+from forwardpass_server.core.fusion import fuse
 from forwardpass_server.core.graph import Edges, find_edges, max_held_values, merge_flops, reads_inputs
 from forwardpass_server.core.layers import Dense, Layer, Operation
 
@@ -53,6 +54,8 @@ class Plan:
         leading: The layers before the first dense one where a convolution is among them, else 0: they compute each row
             by itself, so that their rows are not padded; computed.
         leading_rows: How many rows of the leading layers of a chain are computed at once; computed.
+        leading_steps: What computes the leading layers of a chain, several of them in one step where that gives the
+            same bits; computed.
         flops_per_call: What a forward pass costs beside its rows, in floating-point operations; 0 where that is little;
             computed.
     """
@@ -73,6 +76,7 @@ class Plan:
     keeps_inputs: bool = field(init=False, repr=False)
     leading: int = field(init=False, repr=False)
     leading_rows: int = field(init=False, repr=False)
+    leading_steps: tuple[Callable[[Array], Array], ...] = field(init=False, repr=False)
     flops_per_call: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +92,7 @@ class Plan:
         widest = max((max(layer.inputs, layer.outputs) for layer in leading), default=1)
         object.__setattr__(self, "leading", len(leading))
         object.__setattr__(self, "leading_rows", max(STEP_BYTES // (widest * self.dtype.itemsize), 1))
+        object.__setattr__(self, "leading_steps", fuse(leading) if self.is_chain else ())
         steps = sum(layer.steps for layer in self.layers)
         object.__setattr__(self, "flops_per_call", costs.STEP * steps if steps >= costs.MIN_COUNTED_STEPS else 0)
         held = max_held_values(self.layers, edges, self.inputs)

@@ -1,8 +1,9 @@
 """Pooling: a window of values becomes one value. Windows that form a grid are read as strided views, without copies."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,26 +24,50 @@ _REDUCTIONS: Final[Mapping[str, np.ufunc]] = MappingProxyType(
 
 def pool(*, windows: Array, reduce: str) -> Callable[[Array], Array]:
     """Reduce the values of each window; their indices are `(outputs, size)`."""
-    places, ufunc = windows.astype(np.intp), _REDUCTIONS[reduce]
-    read = _grid_reader(places) or _copier(places)
+    reduced, size = reducer(windows=windows, reduce=reduce), windows.shape[1]
 
     def compute(values: Array) -> Array:
-        if not len(values):  # a view of no rows would begin beyond their end
-            return np.empty((0, len(places)), values.dtype)
-        view, axes = read(values)
-        for axis in axes:
-            view = _reduced(ufunc, view, axis)
-        reduced = np.array(view, order="C", copy=None if axes else True).reshape(len(values), len(places))
+        result = reduced(values)
         if reduce == "mean":
-            reduced /= places.shape[1]
-        canonicalize(reduced)
-        return reduced
+            result /= size
+        canonicalize(result)
+        return result
 
     return compute
 
 
-_Reader: TypeAlias = Callable[[Array], tuple[Array, tuple[int, ...]]]
-"""A function of values `(rows, inputs)` that returns their windows, and the axes to reduce one after the other."""
+def reducer(*, windows: Array, reduce: str) -> Callable[[Array], Array]:
+    """Return a function of values `(rows, inputs)` that reduces each window, a mean to its sum.
+
+    It returns a new contiguous array, `(rows, outputs)`, where zeros and NaN are not canonical.
+    """
+    places, ufunc = windows.astype(np.intp), _REDUCTIONS[reduce]
+    read = _grid_reader(places) or _copier(places)
+    outputs, steps = len(places), tuple(_reduction(ufunc, axis, size) for axis, size in read.axes)
+
+    def compute(values: Array) -> Array:
+        rows = len(values)
+        if not rows:  # a view of no rows would begin beyond their end
+            return np.empty((0, outputs), values.dtype)
+        view = read.view(values)
+        for step in steps:
+            view = step(view)
+        return np.array(view, order="C", copy=None if steps else True).reshape(rows, outputs)
+
+    return compute
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reader:
+    """A reader of windows.
+
+    Attributes:
+        view: Returns the windows of values `(rows, inputs)`, with further axes for each window.
+        axes: The axes to reduce one after the other, each with its size.
+    """
+
+    view: Callable[[Array], Array]
+    axes: tuple[tuple[int, int], ...]
 
 
 def _grid_reader(places: _Indices) -> _Reader | None:
@@ -52,23 +77,23 @@ def _grid_reader(places: _Indices) -> _Reader | None:
     if outer is None or inner is None or not (places == places[:, :1] + (places[0] - start)).all():
         return None
     shape, steps = [size for size, _ in (*outer, *inner)], [step for _, step in (*outer, *inner)]
-    # The outermost axis of a window first: its values are then often whole runs of neighbours.
-    axes = (1 + len(outer),) * len(inner)
 
-    def read(values: Array) -> tuple[Array, tuple[int, ...]]:
+    def view(values: Array) -> Array:
         size = values.itemsize
-        strides = (values.shape[1] * size, *(step * size for step in steps))
-        return np.ndarray((len(values), *shape), values.dtype, values, start * size, strides), axes
+        strides = (values.shape[1] * size, *[step * size for step in steps])
+        return np.ndarray((len(values), *shape), values.dtype, values, start * size, strides)
 
-    return read
+    # The outermost axis of a window first: its values are then often whole runs of neighbours.
+    return _Reader(view=view, axes=tuple((1 + len(outer), size) for size, _ in inner))
 
 
 def _copier(places: _Indices) -> _Reader:
     """Return a reader that copies the windows: value by value where few are reduced, else window by window."""
-    if places.shape[1] <= _MAX_LOOP:
+    size = places.shape[1]
+    if size <= _MAX_LOOP:
         columns = np.ascontiguousarray(places.T)
-        return lambda values: (np.take(values, columns, axis=1), (1,))
-    return lambda values: (np.take(values, places, axis=1), (2,))
+        return _Reader(view=lambda values: np.take(values, columns, axis=1), axes=((1, size),))
+    return _Reader(view=lambda values: np.take(values, places, axis=1), axes=((2, size),))
 
 
 def _axes_of(indices: _Indices) -> _Axes | None:
@@ -88,14 +113,16 @@ def _axes_of(indices: _Indices) -> _Axes | None:
     return axes
 
 
-def _reduced(ufunc: np.ufunc, view: Array, axis: int) -> Array:
-    size = view.shape[axis]
+def _reduction(ufunc: np.ufunc, axis: int, size: int) -> Callable[[Array], Array]:
+    """Return a function that reduces an axis of this size."""
     if size > _MAX_LOOP:
-        whole: Array = ufunc.reduce(view, axis=axis)
-        return whole
-    before: tuple[Any, ...] = (slice(None),) * axis
-    result: Array = view[(*before, 0)]
-    for index in range(1, size):
-        part = view[(*before, index)]
-        result = ufunc(result, part, out=result if index > 1 else None, order="C")
-    return result
+        return lambda view: ufunc.reduce(view, axis=axis)
+    first, *others = ((slice(None),) * axis + (index,) for index in range(size))
+
+    def reduce(view: Array) -> Array:
+        result, out = view[first], None
+        for index in others:
+            result = out = ufunc(result, view[index], out=out, order="C")
+        return result
+
+    return reduce

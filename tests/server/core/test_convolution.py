@@ -2,6 +2,7 @@
 
 import math
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,43 @@ def test_rows_have_the_same_bits_alone_together_and_traced() -> None:
         traced = trace(plan, rows[-count:])
         assert np.array_equal(traced.outputs, together[-count:])
         assert [len(layer.activation) for layer in traced.layers] == [count] * 5
+
+
+@pytest.mark.parametrize(
+    ("pool_windows", "reduce", "activation", "steps"),
+    [
+        pytest.param(grid(4, 10, 2, 2), "max", "relu", 2, id="maxima"),
+        pytest.param(grid(4, 10, 3, 1), "min", "identity", 2, id="minima of overlapping windows"),
+        pytest.param(grid(4, 10, 2, 2), "mean", "relu", 3, id="means"),
+        pytest.param(grid(4, 10, 2, 2), "max", "silu", 3, id="an activation that falls"),
+        pytest.param([[0, 100], [99, 399]], "max", "relu", 3, id="windows over several filters"),
+    ],
+)
+def test_a_pool_of_a_convolution_in_one_step_has_the_bits_of_two(
+    pool_windows: Any, reduce: str, activation: str, steps: int
+) -> None:
+    rng = np.random.default_rng(8)
+    weights, bias = rng.standard_normal((4, 9)).astype(np.float32), np.array([0.1, -0.0, 0, -7], np.float32)
+    conv = {"kind": "conv", "input_shape": [1, 12, 12], "kernel_shape": [3, 3], "weights": weights, "bias": bias}
+    pools = {"kind": "pool", "windows": pool_windows, "reduce": reduce}
+    plan = plan_of(144, {**conv, "activation": activation}, pools, {"kind": "dropout"})
+    assert len(plan.leading_steps) == steps
+    rows = rng.standard_normal((40, 144)).astype(np.float32)
+    rows[3] = 0
+    rows[4:6, 50] = np.inf, np.nan
+    outputs = forward(plan, rows)
+    assert outputs.tobytes() == trace(plan, rows).outputs.tobytes()
+    assert outputs[7:9].tobytes() == forward(plan, rows[7:9]).tobytes()
+
+
+def test_threads_that_compute_at_once_give_the_same_bits() -> None:
+    rng = np.random.default_rng(9)
+    plans = [plan_of(144, *small_network(rng)) for _ in range(4)]
+    rows = rng.standard_normal((50, 144)).astype(np.float32)
+    expected = [forward(plan, rows) for plan in plans]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda index: forward(plans[index % 4], rows), range(40)))
+    assert all(np.array_equal(outputs, expected[index % 4]) for index, outputs in enumerate(found))
 
 
 GEOMETRIES: dict[str, dict[str, Any]] = {

@@ -1,0 +1,57 @@
+"""Layers that one step computes: a convolution, an activation that never falls, and a pool of maxima or minima.
+
+A sum with a constant and such an activation keep the order of the values, and rounding does too. So the largest value
+of a window is computed from the largest product: the bias and the activation are applied to a number for each window,
+not to each value of it. Every bit stays the same.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from forwardpass_server.core.arrays import Array, canonicalize, frozen
+from forwardpass_server.core.convolution import products
+from forwardpass_server.core.layers import Layer, Operation
+from forwardpass_server.core.pooling import reducer
+
+_RISING: Final = frozenset({"identity", "relu"})
+_ORDERED: Final = frozenset({"max", "min"})
+
+
+def fuse(layers: Sequence[Layer]) -> tuple[Callable[[Array], Array], ...]:
+    """Return functions that compute a chain of layers one after the other, some of them several layers."""
+    steps: list[Callable[[Array], Array]] = []
+    for before, layer in zip((None, *layers), layers, strict=False):
+        fused = None if before is None else _fused(before, layer)
+        if fused is None:
+            steps.append(layer)
+        else:
+            steps[-1] = fused
+    return tuple(steps)
+
+
+def _fused(before: Layer, layer: Layer) -> Callable[[Array], Array] | None:
+    """Return a function that computes a convolution and the pool after it, or None for other layers."""
+    if not (isinstance(before, Operation) and isinstance(layer, Operation)):
+        return None
+    if (before.kind, layer.kind) != ("conv", "pool") or layer.arguments["reduce"] not in _ORDERED:
+        return None
+    if before.expression is not None or before.activation not in _RISING:
+        return None
+    settings = {**before.arguments}
+    bias = settings.pop("bias")
+    filters = layer.arguments["windows"].astype(np.intp) // (before.outputs // len(bias))
+    if (filters != filters[:, :1]).any():
+        return None
+    multiply, reduce = products(**settings), reducer(**layer.arguments)
+    biases, rise, function = frozen(bias[filters[:, 0]]), before.function, layer.function
+
+    def compute(values: Array) -> Array:
+        z = reduce(multiply(values).reshape(len(values), -1))
+        z += biases
+        rise(z, out=z)
+        canonicalize(z)
+        return function(z, out=z)
+
+    return compute
