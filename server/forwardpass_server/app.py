@@ -70,7 +70,7 @@ EXTRAS: Final = {"rest_listen": "rest", "metrics_listen": "metrics", "view_liste
 
 
 def serve(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain.
+    """Serve until SIGTERM or SIGINT, then drain; SIGHUP restarts worker processes one after another.
 
     Args:
         settings: The settings.
@@ -131,11 +131,7 @@ async def _serve(
     credentials: grpc.ServerCredentials | None,
     ready: Callable[[str], None],
 ) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
+    stop = _stop_signal()
     policy = BatchingPolicy()
     workers = Workers(policy.workers(os.cpu_count() or 1), guard.weights)
     predictor = Predictor(registry, settings.work_limits, policy, ByteBudget(settings.memory.computing))
@@ -204,6 +200,8 @@ async def _serve(
     view = _view(settings, server)
     others = [await other.start() for other in (rest, metrics, view, admin) if other]
     address = await server.start(settings.listen, credentials)
+    if processes:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, processes.restart)
     freeze_garbage()
     watch.start(address)
     log.info("serving %d networks on %s with engine %s", len(registry.networks()), address, engine.value)
@@ -232,6 +230,14 @@ async def _serve(
     log.info("stopped")
 
 
+def _stop_signal() -> asyncio.Event:
+    """Return the event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
 def _processes(
     settings: Settings, registry: Registry, guard: Guard, tokens: str | None, error_mapper: ErrorMapper
 ) -> "tuple[InFlight, ProcessPool | None]":
@@ -258,6 +264,7 @@ def _processes(
         guard.counts,
         counts=counts,
         quotas=quotas,
+        patience=settings.drain_timeout,
     )
     return SharedInFlight(settings.max_in_flight, counts), pool
 

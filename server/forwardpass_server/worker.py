@@ -5,6 +5,7 @@ it.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from forwardpass_server.memory import ByteBudget, limit_arenas
 from forwardpass_server.oip import INFER, INFERENCE_SERVICE
 from forwardpass_server.processes import (
     Collect,
+    ConnectionDrain,
     Counter,
     Damaged,
     Failed,
@@ -27,6 +29,8 @@ from forwardpass_server.processes import (
     Followed,
     Opened,
     Relay,
+    Retire,
+    Retired,
     Serving,
     SharedCounts,
     SharedInFlight,
@@ -130,6 +134,9 @@ class Worker:
                 if self._transport is not None:
                     asyncio.run(self._transport.relay_all(self._start.address))
                 self._send(message)
+            elif isinstance(message, Retire):
+                # Beside the changes, for which callers wait.
+                threading.Thread(target=self._retire, args=[message.patience], name="retire", daemon=True).start()
             elif isinstance(message, Stop):
                 self._send(self._counter.collect(0))
                 self._stop()
@@ -154,6 +161,14 @@ class Worker:
         self._transport.start()
         freeze_garbage()
         self._watch.start(self._start.address)
+
+    def _retire(self, patience: float) -> None:
+        """Let go of all connections, and say so; the owner responds with `Stop`."""
+        left = 0
+        if self._transport is not None:
+            left = ConnectionDrain(self._start.address).run(patience)
+        with contextlib.suppress(OSError):  # the owner has ended, and so does this process
+            self._send(Retired(connections=left))
 
     def _stop(self) -> None:
         if self._transport is not None:
@@ -193,7 +208,7 @@ def main(socket: str, counts: str, quotas: str) -> None:
         quotas: The file descriptor of the shared quotas.
     """
     # The owner says when to end; a terminal and service managers signal all processes of a server.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     owner = Connection(int(socket))
     try:

@@ -11,7 +11,7 @@ import socket
 import stat
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,14 +72,39 @@ class Sockets:
         self._known = {peer: connection.descriptor for peer, connection in found.items()}
         return found
 
+    def listeners(self) -> list[int]:
+        """Return the descriptors of the sockets that take connections to the ports."""
+        return [descriptor for descriptor in _socket_descriptors() if self._listens(descriptor)]
+
     def close(self, connection: Connection) -> None:
         """Shut a connection down both ways; its engine then frees what it holds for it."""
+        with self.borrow(connection) as same, suppress(OSError):
+            if same is not None:
+                same.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def borrow(self, connection: Connection) -> Iterator[socket.socket | None]:
+        """Provide the socket of a connection, which stays its engine's; None if it has ended."""
+        with ExitStack() as stack:
+            same: socket.socket | None
+            try:
+                same = stack.enter_context(_borrowed(connection.descriptor))
+                if _address(same.getpeername()) != connection.peer:
+                    same = None
+            except OSError:
+                same = None
+            yield same
+
+    def _listens(self, descriptor: int) -> bool:
         try:
-            with _borrowed(connection.descriptor) as same:
-                if _address(same.getpeername()) == connection.peer:
-                    same.shutdown(socket.SHUT_RDWR)
+            with _borrowed(descriptor) as same:
+                return (
+                    same.family in {socket.AF_INET, socket.AF_INET6}
+                    and bool(same.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+                    and same.getsockname()[1] in self._ports
+                )
         except OSError:
-            pass  # it has ended
+            return False
 
     def _look_at(self, descriptor: int) -> Connection | None:
         try:

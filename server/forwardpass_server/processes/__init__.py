@@ -1,5 +1,6 @@
 """Worker processes: they share a port, respond to hot calls, and follow the process that owns the registry."""
 
+from forwardpass_server.processes.connection_drain import ConnectionDrain
 from forwardpass_server.processes.counts import Counter
 from forwardpass_server.processes.in_flight import SharedCounts, SharedInFlight
 from forwardpass_server.processes.messages import (
@@ -11,6 +12,8 @@ from forwardpass_server.processes.messages import (
     Followed,
     Opened,
     Relay,
+    Retire,
+    Retired,
     Serving,
     Start,
     Stop,
@@ -20,6 +23,7 @@ from forwardpass_server.processes.quotas import SharedQuotas
 
 __all__ = [
     "Collect",
+    "ConnectionDrain",
     "Counter",
     "Counts",
     "Damaged",
@@ -29,6 +33,8 @@ __all__ = [
     "Opened",
     "ProcessPool",
     "Relay",
+    "Retire",
+    "Retired",
     "Serving",
     "SharedCounts",
     "SharedInFlight",

@@ -29,9 +29,9 @@ class SharedCounts:
 
     @classmethod
     def create(cls, processes: int) -> "SharedCounts":
-        """Make the memory for an owner and some worker processes, all zero."""
+        """Make the memory for an owner, some worker processes and one that takes the place of another, all zero."""
         descriptor = os.memfd_create("forwardpass-in-flight")
-        os.ftruncate(descriptor, (OWNER + 1 + processes) * _ITEM_BYTES)
+        os.ftruncate(descriptor, (OWNER + 1 + processes + 1) * _ITEM_BYTES)
         return cls(descriptor)
 
     @property

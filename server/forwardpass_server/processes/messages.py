@@ -2,7 +2,8 @@
 
 The owner sends `Start`, and the worker opens the registry and responds with `Opened`, or with `Failed`. From then on
 every change waits for the worker: `Follow`, to which it responds with `Followed`. After the first one it listens and
-says `Serving`. `Collect` and `Relay` have responses too, `Stop` ends it. `Counts` and `Damaged` may come unasked.
+says `Serving`. `Collect`, `Relay` and `Retire` have responses too, `Stop` ends it. `Counts` and `Damaged` may come
+unasked.
 """
 
 from collections.abc import Mapping
@@ -50,6 +51,24 @@ class Collect:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relay:
     """The worker has to pass on all that the owner has sent through it, and respond with this message."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retire:
+    """Another process has taken the worker's place: it takes no new connections, and lets go of those it has.
+
+    Attributes:
+        patience: Seconds to wait for the clients of its connections.
+    """
+
+    patience: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retired:
+    """The response to `Retire`, with the number of connections whose clients have not closed them in time."""
+
+    connections: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

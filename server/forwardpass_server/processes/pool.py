@@ -21,15 +21,15 @@ from forwardpass_server.processes.messages import (
     Collect,
     Counts,
     Damaged,
-    Failed,
     Follow,
-    Followed,
     Opened,
     Relay,
-    Serving,
+    Retire,
+    Retired,
     Start,
     Stop,
 )
+from forwardpass_server.processes.place import Place
 from forwardpass_server.processes.quotas import SharedQuotas
 from forwardpass_server.processes.worker_process import WorkerProcess
 from forwardpass_server.registry import NetworkChange, Registry
@@ -48,37 +48,6 @@ PAUSES: Final = (0.0, 0.1, 0.5, 1.0, 5.0)
 SOON_SECONDS: Final = 10.0
 
 
-class _Place:
-    """A place for a worker process, and what is known of the one that is there now; `ProcessPool` has the lock.
-
-    Attributes:
-        number: Its place in the shared counts.
-        process: The process; None between two of them.
-        opened: Whether it has the registry, so that changes wait for it.
-        serving: Whether it takes calls.
-        relayed: Whether it has passed on everything at the end.
-        followed: The revision up to which it has responded.
-        collected: The number of the last `Collect` to which it has responded.
-        failure: Why the last one could not start.
-        waiting_seconds: The work that waited there when it last reported.
-        plans: Its compiled versions and their bytes at that time.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.thread: threading.Thread | None = None
-        self.failure = ""
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget the process."""
-        self.process: WorkerProcess | None = None
-        self.opened = self.serving = self.relayed = False
-        self.followed = self.collected = -1
-        self.waiting_seconds = 0.0
-        self.plans = (0, 0)
-
-
 class ProcessPool:
     """The worker processes of a server. All methods may be called in any thread."""
 
@@ -93,6 +62,7 @@ class ProcessPool:
         *,
         counts: SharedCounts,
         quotas: SharedQuotas,
+        patience: float,
     ) -> None:
         """Make a pool; `start` starts the processes.
 
@@ -105,6 +75,7 @@ class ProcessPool:
             caller_counts: Counts their calls by the caller's name too.
             counts: The calls in flight of all processes.
             quotas: The quotas of tokens, of all processes.
+            patience: Seconds that the connections of a process have to end that is restarted.
         """
         self._settings = settings
         self._tokens = tokens
@@ -114,9 +85,14 @@ class ProcessPool:
         self._caller_counts = caller_counts
         self._counts = counts
         self._changed = threading.Condition()
-        self._places = [_Place(OWNER + 1 + number) for number in range(processes)]
+        self._processes = processes
+        # One more, for a process that is to take the place of another.
+        self._places = [Place(OWNER + 1 + number) for number in range(processes + 1)]
         self._numbers = count(1)
+        self._patience = patience
         self._stopping = False
+        self._restart_wanted = False
+        self._restarting = False
         self._unsubscribe: Callable[[], None] | None = None
 
     @property
@@ -136,18 +112,29 @@ class ProcessPool:
         self._address = f"{address.rpartition(':')[0]}:{port}"
         self._fallback = fallback
         self._unsubscribe = self._registry.subscribe(self._publish)
-        for place in self._places:
-            place.thread = threading.Thread(target=self._keep, args=[place], name="process", daemon=True)
-            place.thread.start()
+        places = self._places[: self._processes]
+        for place in places:
+            self._fill(place)
         with self._changed:
             self._changed.wait_for(
-                lambda: all(place.serving or place.failure for place in self._places), timeout=START_SECONDS
+                lambda: all(place.serving or place.failure for place in places), timeout=START_SECONDS
             )
-            failures = [place.failure or "it takes too long" for place in self._places if not place.serving]
+            failures = [place.failure or "it takes too long" for place in places if not place.serving]
         if failures:
             self.stop()
             raise ListenError(f"a worker process cannot start: {failures[0]}")
         return port
+
+    def restart(self) -> None:
+        """Replace the processes one after another, without a lost call; again if that goes on already.
+
+        A new process takes calls before an old one lets go of its connections. It returns at once.
+        """
+        with self._changed:
+            self._restart_wanted = True
+            if not self._restarting and not self._stopping:
+                self._restarting = True
+                threading.Thread(target=self._restart, name="restart", daemon=True).start()
 
     def relay_all(self) -> None:
         """Wait until all have passed on what was sent through them; see `rpc.server.HotProcesses`."""
@@ -167,8 +154,7 @@ class ProcessPool:
             process.send(Stop())
         end = time.monotonic() + STOP_SECONDS
         for place in self._places:
-            if place.thread is not None:
-                place.thread.join(max(0.0, end - time.monotonic()))
+            place.join(max(0.0, end - time.monotonic()))
         for process in processes:
             process.kill()
         if self._unsubscribe is not None:
@@ -198,7 +184,7 @@ class ProcessPool:
                 log.error("worker process %d does not follow changes; another one is started", process.pid)
                 process.kill()
 
-    def _send_all(self, message: object, is_meant: Callable[[_Place], bool]) -> Sequence[_Place]:
+    def _send_all(self, message: object, is_meant: Callable[[Place], bool]) -> Sequence[Place]:
         """Send a message to the processes that it is meant for; return their places."""
         with self._changed:
             meant = [(place, place.process) for place in self._places if is_meant(place)]
@@ -207,13 +193,54 @@ class ProcessPool:
                 process.send(message)
         return [place for place, _ in meant]
 
-    def _keep(self, place: _Place) -> None:
-        """Keep a place filled until the server stops."""
+    def _restart(self) -> None:
+        while True:
+            with self._changed:
+                if self._stopping or not self._restart_wanted:
+                    self._restarting = False
+                    return
+                self._restart_wanted = False
+                places = [place for place in self._places if place.is_filled]
+            if all(map(self._replace, places)):
+                log.info("%d worker processes are restarted", len(places))
+
+    def _replace(self, old: Place) -> bool:
+        """Start another process, then let an old one go; return whether that was done."""
+        new = next(place for place in self._places if not place.is_filled)
+        self._fill(new)
+        with self._changed:
+            self._changed.wait_for(lambda: bool(new.serving or new.failure or self._stopping), timeout=START_SECONDS)
+            done = new.serving and not self._stopping
+            if not done and not self._stopping:
+                log.error("worker processes are not restarted: %s", new.failure or "a new one takes too long")
+        self._retire(old if done else new)
+        return done
+
+    def _retire(self, place: Place) -> None:
+        """Wait until a process has let go of its connections and has ended; it is not replaced."""
+        with self._changed:
+            place.retiring = True
+            process = place.process
+            self._changed.notify_all()
+        if process is not None:
+            process.send(Retire(patience=self._patience))
+        place.join(self._patience + STOP_SECONDS)
+        if process is not None:
+            process.kill()
+        place.join()
+
+    def _fill(self, place: Place) -> None:
+        """Start a process in a place, and keep the place filled until it retires or the server stops."""
+        place.failure, place.retiring = "", False
+        place.thread = threading.Thread(target=self._keep, args=[place], name="process", daemon=True)
+        place.thread.start()
+
+    def _keep(self, place: Place) -> None:
         quick_ends = 0
         while True:
             started = time.monotonic()
             with self._changed:
-                if self._stopping:
+                if self._is_over(place):
                     return
                 try:
                     place.process = process = WorkerProcess(self._counts.descriptor, self._quotas.descriptor)
@@ -221,7 +248,7 @@ class ProcessPool:
                     log.error("a worker process cannot be started: %s", error)  # noqa: TRY400 - the sentence says it
                     place.failure = str(error)
                     self._changed.notify_all()
-                    self._changed.wait_for(lambda: self._stopping, timeout=PAUSES[-1])
+                    self._changed.wait_for(partial(self._is_over, place), timeout=PAUSES[-1])
                     continue
                 place.failure = ""
             process.send(
@@ -230,7 +257,7 @@ class ProcessPool:
                     tokens=self._tokens,
                     address=self._address,
                     fallback=self._fallback,
-                    processes=len(self._places),
+                    processes=self._processes,
                     place=place.number,
                 )
             )
@@ -241,14 +268,18 @@ class ProcessPool:
                 place.clear()
                 self._counts.set(place.number, 0)
                 self._changed.notify_all()
-                if self._stopping:
+                if self._is_over(place):
                     return
                 quick_ends = quick_ends + 1 if time.monotonic() - started < SOON_SECONDS else 0
                 pause = PAUSES[min(quick_ends, len(PAUSES) - 1)]
                 log.error("worker process %d ended with code %d; another one is started", process.pid, code)
-                self._changed.wait_for(lambda: self._stopping, timeout=pause)
+                self._changed.wait_for(partial(self._is_over, place), timeout=pause)
 
-    def _receive(self, place: _Place, process: WorkerProcess, message: object) -> None:
+    def _is_over(self, place: Place) -> bool:
+        """Whether no other process will be in a place."""
+        return self._stopping or place.retiring
+
+    def _receive(self, place: Place, process: WorkerProcess, message: object) -> None:
         if isinstance(message, Counts):
             add_counts(message, self._registry, self._error_mapper, self._caller_counts)
         elif isinstance(message, Damaged):
@@ -257,24 +288,15 @@ class ProcessPool:
             # Not in this thread: a change may hold the registry while it waits for this process.
             threading.Thread(target=self._registry.announce, args=[message.network], daemon=True).start()
         with self._changed:
-            if isinstance(message, Opened):
-                place.opened = True
-                place.followed = message.revision
-            elif isinstance(message, Followed):
-                place.followed = max(place.followed, message.revision)
-            elif isinstance(message, Serving):
-                place.serving = True
-            elif isinstance(message, Relay):
-                place.relayed = True
-            elif isinstance(message, Failed):
-                place.failure = message.sentence
-            elif isinstance(message, Counts):
-                place.collected = max(place.collected, message.number)
-                place.waiting_seconds, place.plans = message.waiting_seconds, message.plans
+            place.note(message)
             self._changed.notify_all()
         if isinstance(message, Opened):
             # Every change after this one waits for the process.
             process.send(Follow(revision=self._registry.revision))
+        elif isinstance(message, Retired):
+            if message.connections:
+                log.warning("worker process %d ends with %d open connections", process.pid, message.connections)
+            process.send(Stop())
 
 
 def _reserve(address: str) -> tuple[socket.socket, int]:

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -165,8 +165,9 @@ def test_where_several_processes_cannot_serve(tmp_path: Path, flags: list[str], 
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_a_process_that_is_killed_is_replaced_and_all_end_with_their_owner(server: ServerProcess) -> None:
-    """Callers repeat what was broken off. This is the last test of the file, since it kills the server."""
+@contextmanager
+def predictions(server: ServerProcess) -> Iterator[list[ForwardpassError]]:
+    """Predict with our client in some threads meanwhile; provide the errors that come in spite of its retries."""
     failed: list[ForwardpassError] = []
     stopped = threading.Event()
 
@@ -177,17 +178,42 @@ def test_a_process_that_is_killed_is_replaced_and_all_end_with_their_owner(serve
             except ForwardpassError as error:
                 failed.append(error)
 
-    before = worker_pids(server)
     with ExitStack() as stack:
         clients = [stack.enter_context(Client(server.address, timeout=120)) for _ in range(4)]
         threads = [threading.Thread(target=predict_until_stopped, args=[client]) for client in clients]
         for thread in threads:
             thread.start()
+        try:
+            yield failed
+        finally:
+            stopped.set()
+            for thread in threads:
+                thread.join()
+
+
+def test_processes_are_restarted_one_after_another(server: ServerProcess, channels: list[grpc.Channel]) -> None:
+    register(channels[0], "kept", network_spec([[5.0]]))
+    before = {*worker_pids(server)}
+    running: set[int] = set()
+    with predictions(server) as failed:
+        server.process.send_signal(signal.SIGHUP)
+
+        def restarted() -> bool:
+            running.add(len(pids := worker_pids(server)))
+            return len(pids) == 2 and not before & {*pids}
+
+        wait_until(restarted, 300)
+    assert not failed
+    assert running <= {2, 3}, "a new process serves before an old one ends"
+    assert {code_of(channel, "kept") for channel in channels} == {grpc.StatusCode.OK}
+
+
+def test_a_process_that_is_killed_is_replaced_and_all_end_with_their_owner(server: ServerProcess) -> None:
+    """Callers repeat what was broken off. This is the last test of the file, since it kills the server."""
+    before = worker_pids(server)
+    with predictions(server) as failed:
         os.kill(before[0], signal.SIGKILL)
         wait_until(lambda: len({*worker_pids(server)} - {*before}) == 1, 120)
-        stopped.set()
-        for thread in threads:
-            thread.join()
     assert not failed
     pids = worker_pids(server)
     assert len(pids) == 2

@@ -1,5 +1,6 @@
 """The promises of a server of several processes, in their long form: processes are killed, and drained, under load."""
 
+import json
 import os
 import random
 import signal
@@ -33,6 +34,22 @@ pytestmark = [
 
 FLAGS = ("--engine", "native", "--processes", "2")
 CYCLES = 50
+RESTARTS = 20
+RETRIES = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+"""A service config of gRPC, as its documentation has it."""
 COMPARISONS = 10_000
 
 
@@ -109,6 +126,80 @@ def test_processes_are_killed_under_load(tmp_path: Path, capsys: pytest.CaptureF
                 f"registrations; {lost} lost, {load.wrong} wrong, {len(load.failed)} failed after retries"
             )
         assert (lost, load.wrong, load.failed) == (0, 0, [])
+        assert server.stop() == 0
+
+
+class StockClient:
+    """A grpcio client that predicts in a thread until it is stopped.
+
+    Attributes:
+        calls: The calls that were responded to.
+        failed: The errors of the others.
+    """
+
+    def __init__(self, address: str, *, retries: bool, calls_per_channel: int = 1_000_000_000) -> None:
+        self._address = address
+        self._options: list[tuple[str, str | int]] = [("grpc.use_local_subchannel_pool", 1)]
+        if retries:
+            self._options.append(("grpc.service_config", json.dumps(RETRIES)))
+        self._calls_per_channel = calls_per_channel
+        self._stopped = threading.Event()
+        self.calls = 0
+        self.failed: list[str] = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            with grpc.insecure_channel(self._address, self._options) as channel:
+                stub = PredictionServiceStub(channel)
+                for _ in range(self._calls_per_channel):
+                    if self._stopped.is_set():
+                        break
+                    try:
+                        stub.Predict(predict_request("article-linear", [2.0, 3.0]), timeout=300)
+                        self.calls += 1
+                    except grpc.RpcError as error:
+                        self.failed.append(f"{error.code()}: {error.details()}")
+
+
+def test_processes_are_restarted_under_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ServerProcess(tmp_path, *FLAGS, "--max-versions", "100000") as server:
+        stock = {
+            "grpcio that retries UNAVAILABLE": [StockClient(server.address, retries=True) for _ in range(2)],
+            "grpcio without retries": [StockClient(server.address, retries=False) for _ in range(2)],
+            "grpcio without retries, a connection for five calls": [
+                StockClient(server.address, retries=False, calls_per_channel=5)
+            ],
+        }
+        with Load(server.address) as load:
+            for _ in range(RESTARTS):
+                pids = {*worker_pids(server)}
+                server.process.send_signal(signal.SIGHUP)
+                wait_until(lambda pids=pids: len(now := worker_pids(server)) == 2 and not pids & {*now}, 300)
+            for clients in stock.values():
+                for client in clients:
+                    client.stop()
+        lost = load.lost()
+        results = {
+            name: (sum(each.calls for each in clients), [error for each in clients for error in each.failed])
+            for name, clients in stock.items()
+        }
+        with capsys.disabled():
+            print(
+                f"\n{RESTARTS} restarts of both worker processes: {load.predicted} predictions of our client, "
+                f"{len(load.acknowledged)} registrations; {lost} lost, {load.wrong} wrong, {len(load.failed)} failed "
+                "after retries"
+            )
+            for name, (calls, failed) in results.items():
+                print(f"{name}: {calls} calls, {len(failed)} failed", *failed, sep="\n    ")
+        assert (lost, load.wrong, load.failed) == (0, 0, [])
+        assert results["grpcio that retries UNAVAILABLE"][1] == []
+        assert all(calls > RESTARTS for calls, _ in results.values())
         assert server.stop() == 0
 
 
