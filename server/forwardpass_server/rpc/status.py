@@ -105,6 +105,9 @@ _REASON_OF: Final = {error: reason for reason, error in REASONS.items()}
 # Trailers travel in HTTP/2 headers, which proxies and clients bound (8 KiB is common): details in base64, and the
 # message once more, where what is not ASCII takes three bytes for one.
 _MAX_DETAIL_BYTES: Final = 5_000
+_MAX_WIRE_BYTES: Final = 7_700
+"""Bytes of the message and the details in the trailers. Where all trailers take more than 8,192, gRPC's soft limit of
+metadata, a client replaces some errors, chosen at random, by one of its own."""
 _MAX_TEXT_BYTES: Final = (1_000, 250, 60)
 """The most bytes of a single text; the next smaller bound holds where all texts together are too long."""
 
@@ -129,7 +132,7 @@ def map_error(error: Exception, request_id: str) -> MappedError:
         for detail in _details(error, request_id, most):
             status.details.add().CopyFrom(_packed(detail))
         _fit(status, error)
-        if status.ByteSize() <= _MAX_DETAIL_BYTES:
+        if status.ByteSize() <= _MAX_DETAIL_BYTES and _wire_bytes(status) <= _MAX_WIRE_BYTES:
             break
     return MappedError(code=code, reason=_REASON_OF[type(error)], status=status)
 
@@ -198,6 +201,16 @@ def _shortened(text: str, most: int) -> str:
     if len(encoded) <= most:
         return text
     return encoded[: most - len("…".encode())].decode(errors="ignore") + "…"
+
+
+def _wire_bytes(status: Status) -> int:
+    """Return the bytes that a status takes in the trailers, at most.
+
+    Its message is percent-encoded there, and all of it once more in base64.
+    """
+    text = status.message
+    plain = text.isascii() and text.isprintable() and "%" not in text
+    return len(text.encode(errors="replace")) * (1 if plain else 3) + status.ByteSize() * 4 // 3
 
 
 def _fit(status: Status, error: ForwardpassError) -> None:

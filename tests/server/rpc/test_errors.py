@@ -1,5 +1,6 @@
 """Every row of the error table, provoked over the wire with raw calls."""
 
+import base64
 import contextlib
 import hashlib
 import math
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -26,6 +28,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.support.plain_http import Http
 from tests.support.raw_grpc import NETWORKS, PREDICTIONS, call, decode, network_spec, predict_request, refused, register
 from tests.support.server_process import ServerProcess, wait_until
+
+SENT_AS_IT_IS = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+"""The characters of a status message that gRPC does not percent-encode."""
 
 Code = grpc.StatusCode
 PREDICT = f"{PREDICTIONS}Predict"
@@ -489,6 +494,19 @@ def test_the_table_is_complete() -> None:
         children = {child for child in parent.__subclasses__() if child.__module__ == errors.__name__}
         assert children or parent in subclasses, f"{parent} has no row"
         abstract |= children
+
+
+@pytest.mark.parametrize("text", ["x", "é", "%", "\x1b", "😀", 'a"é'], ids=ascii)
+def test_trailers_stay_below_the_soft_limit_of_grpc(text: str) -> None:
+    long = text * 1_000
+    faults = [errors.Fault(path=f"{long}[{place}]", message=long) for place in range(9)]
+    error = errors.InvalidFieldError(long, faults=faults, field=long)
+    status = map_error(error, "x" * 128).status
+    message = quote(status.message, safe=SENT_AS_IT_IS)
+    wire = len(message) + len(base64.b64encode(status.SerializeToString()))
+    assert wire + 500 <= 8_192, "500 for all other trailers"
+    assert status.message
+    assert status.details
 
 
 def test_an_unknown_exception_leaves_as_a_constant_sentence() -> None:
