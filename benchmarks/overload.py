@@ -269,20 +269,20 @@ def admission_costs() -> dict[str, float]:
         assert not idle.active
 
     def long() -> None:
-        work, _ = admission.admit(["caller"], [time.monotonic() + DEADLINE], [10**8], "version")
+        work, _ = admission.admit(["caller"], [time.monotonic() + DEADLINE], [10**8], "version", [1_000])
         assert work is not None
         admission.spend(work, 0.004)
         admission.end(work, done=True)
 
     def rejected() -> None:
-        work, _ = admission.admit(["caller"], [time.monotonic() + DEADLINE], [10**11], "version")
+        work, _ = admission.admit(["caller"], [time.monotonic() + DEADLINE], [10**11], "version", [1_000])
         assert work is None
 
     def unread() -> None:
         assert shedding.judge("caller", "Predict", time.monotonic() + DEADLINE) is not None
 
     costs = {"computed at once": _microseconds(short), "given to the workers": _microseconds(long)}
-    admission.admit(["caller"], [time.monotonic() + DEADLINE], [10**11], "version")
+    admission.admit(["caller"], [time.monotonic() + DEADLINE], [10**11], "version", [1_000])
     costs["rejected"] = _microseconds(rejected)
     shedding.note_long("caller", "Predict", 10**11, "version", rejected=True)
     shedding.judge("caller", "Predict", time.monotonic() + DEADLINE)

@@ -14,7 +14,7 @@ import grpc
 from forwardpass.extras import require
 
 from forwardpass_server.engines import UNBOUNDED, Engine, choose
-from forwardpass_server.memory import Arrivals, ByteBudget, limit_arenas
+from forwardpass_server.memory import Arrivals, limit_arenas
 from forwardpass_server.oip import inference_service
 from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.rpc import (
@@ -47,14 +47,19 @@ from forwardpass_server.rpc import (
 from forwardpass_server.serving import (
     Admission,
     BatchingPolicy,
-    Dispatcher,
-    Predictor,
-    Shadows,
     Workers,
     lower_priority,
 )
 from forwardpass_server.settings import BadSettingsError, Settings
-from forwardpass_server.startup import SERVICES, freeze_garbage, make_guard, memory_bounds, open_registry, prepare
+from forwardpass_server.startup import (
+    SERVICES,
+    freeze_garbage,
+    make_dispatcher,
+    make_guard,
+    memory_bounds,
+    open_registry,
+    prepare,
+)
 
 if TYPE_CHECKING:
     from forwardpass.http_server import HttpServer
@@ -134,14 +139,13 @@ async def _serve(
     stop = _stop_signal()
     policy = BatchingPolicy()
     workers = Workers(policy.workers(os.cpu_count() or 1), guard.weights)
-    predictor = Predictor(registry, settings.work_limits, policy, ByteBudget(settings.memory.computing))
-    dispatcher = Dispatcher(predictor, Shadows(registry, policy), workers, policy, max_in_flight=settings.max_in_flight)
+    arrivals, uploads, unsent, watch = memory_bounds(settings, registry)
+    dispatcher = make_dispatcher(settings, registry, unsent, workers)
 
     error_mapper, broadcast = ErrorMapper(guard), Broadcast()
     in_flight, processes = _processes(settings, registry, guard, tokens, error_mapper)
     collect_counts = processes.collect if processes else _nothing
     unsubscribe = registry.subscribe(lambda change: broadcast.publish(change.name))
-    arrivals, uploads, unsent, watch = memory_bounds(settings, registry)
     transport = AsyncioTransport(dispatcher, guard, error_mapper, policy, unsent)
     health = Health(registry, broadcast, guard, tuple(service.full_name for service in SERVICES))
     make_networks = partial(NetworkService, registry, broadcast, settings.spec_limits, uploads, guard, collect_counts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from forwardpass import spec
 from threadpoolctl import threadpool_limits
 
-from forwardpass_server.memory import Arrivals, MemoryWatch, Sockets, Unsent
+from forwardpass_server.memory import Arrivals, ByteBudget, MemoryWatch, Sockets, Unsent
 from forwardpass_server.oip import INFERENCE_SERVICE
 from forwardpass_server.registry import Registry, SqlStore
 from forwardpass_server.registry.compile import compile_plan
@@ -21,6 +21,7 @@ from forwardpass_server.rpc import (
     raise_descriptor_limit,
     usable_connections,
 )
+from forwardpass_server.serving import BatchingPolicy, Dispatcher, Predictor, Shadows, Workers
 
 if TYPE_CHECKING:
     from forwardpass_server.settings import Settings
@@ -93,6 +94,22 @@ def memory_bounds(settings: "Settings", registry: Registry) -> tuple[Arrivals, A
     )
     arrivals, uploads = (Arrivals(share, settings.receive_timeout) for share in (shares.arrivals, shares.uploads))
     return arrivals, uploads, unsent, watch
+
+
+def make_dispatcher(settings: "Settings", registry: Registry, unsent: Unsent, workers: Workers) -> Dispatcher:
+    """Make what computes requests, by the bounds of the settings."""
+    policy = BatchingPolicy()
+    computing = settings.memory.computing
+    budget = ByteBudget(computing, max_of_caller=computing)
+    return Dispatcher(
+        Predictor(registry, settings.work_limits, policy, budget),
+        Shadows(registry, policy),
+        workers,
+        policy,
+        unsent,
+        max_in_flight=settings.max_in_flight,
+        max_waiting_bytes=settings.memory.waiting,
+    )
 
 
 def freeze_garbage() -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from forwardpass.listening import ListenError
 
 from forwardpass_server import logs
-from forwardpass_server.memory import ByteBudget, limit_arenas
+from forwardpass_server.memory import limit_arenas
 from forwardpass_server.oip import INFER, INFERENCE_SERVICE
 from forwardpass_server.processes import (
     Collect,
@@ -49,9 +49,16 @@ from forwardpass_server.rpc import (
     cores,
     open_front,
 )
-from forwardpass_server.serving import BatchingPolicy, Dispatcher, Predictor, Shadows, Workers
+from forwardpass_server.serving import BatchingPolicy, Workers
 from forwardpass_server.settings import Settings
-from forwardpass_server.startup import freeze_garbage, make_guard, memory_bounds, open_registry, prepare
+from forwardpass_server.startup import (
+    freeze_garbage,
+    make_dispatcher,
+    make_guard,
+    memory_bounds,
+    open_registry,
+    prepare,
+)
 
 log = logging.getLogger(__name__)
 
@@ -92,14 +99,11 @@ class Worker:
         self._known = threading.Event()
         registry.subscribe(self._report_damage)
         policy = BatchingPolicy()
-        predictor = Predictor(registry, settings.work_limits, policy, ByteBudget(settings.memory.computing))
+        _, _, unsent, self._watch = memory_bounds(settings, registry)
         workers = Workers(policy.workers(-(-cores() // start.processes)), guard.weights)
-        self._dispatcher = Dispatcher(
-            predictor, Shadows(registry, policy), workers, policy, max_in_flight=settings.max_in_flight
-        )
+        self._dispatcher = make_dispatcher(settings, registry, unsent, workers)
         error_mapper = ErrorMapper(guard)
         self._counter = Counter(registry, error_mapper, guard.counts, self._dispatcher.admission)
-        _, _, unsent, self._watch = memory_bounds(settings, registry)
         hot = Service(PREDICTION_SERVICE, None, HOT_PREDICTIONS), Service(INFERENCE_SERVICE, None, {INFER.name: INFER})
         self._transport_arguments: dict[str, Any] = {
             "hot": {path: method for service in hot for path, method in service.hot_paths.items()},

@@ -1,12 +1,13 @@
 """The stages of serving put together for tests, without a transport or with one that keeps what it is sent."""
 
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from forwardpass_server.memory import ByteBudget, MemoryWatch, Sockets, Unsent
+from forwardpass_server.memory import ByteBudget, Claim, MemoryWatch, Sockets, Unsent
 from forwardpass_server.registry import Registry
 from forwardpass_server.serving import (
+    NO_CLAIMS,
     BatchingPolicy,
     Dispatcher,
     Predictor,
@@ -29,9 +30,14 @@ def make_predictor(registry: Registry, limits: WorkLimits = LIMITS, policy: Batc
     return Predictor(registry, limits, policy, ByteBudget(2**30))
 
 
-def make_dispatcher(registry: Registry, policy: BatchingPolicy = POLICY, *, workers: int = 1) -> Dispatcher:
+def make_dispatcher(
+    registry: Registry, policy: BatchingPolicy = POLICY, *, workers: int = 1, unsent: Unsent | None = None
+) -> Dispatcher:
     """A dispatcher of a registry, with threads of its own; close it."""
-    return Dispatcher(make_predictor(registry, policy=policy), Shadows(registry, policy), Workers(workers), policy)
+    shadows = Shadows(registry, policy)
+    return Dispatcher(
+        make_predictor(registry, policy=policy), shadows, Workers(workers), policy, unsent or idle_unsent()
+    )
 
 
 def idle_unsent() -> Unsent:
@@ -80,7 +86,7 @@ def respond(predictor: Predictor, requests: Sequence[RawRequest], policy: Batchi
     return [responses[id(request)] for request in requests]
 
 
-def _take_on(flops: int, version: object) -> None:
+async def _take_on(response_bytes: int, flops: int, version: object) -> None:
     """Take on work of any size."""
 
 
@@ -90,9 +96,13 @@ class KeepingTransport:
     def __init__(self, inline_flops: int = POLICY.step_flops) -> None:
         self.inline_flops = inline_flops
         self.sent: list[tuple[Any, RawResponse]] = []
+        self.claims: dict[Any, Claim] = {}
 
-    def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
-        """Keep responses by the keys of their requests."""
+    def send(
+        self, requests: Sequence[RawRequest], responses: Sequence[RawResponse], claims: Mapping[Any, Claim] = NO_CLAIMS
+    ) -> None:
+        """Keep responses, and what was reserved for them, by the keys of their requests."""
+        self.claims |= claims
         self.sent += zip([request.key for request in requests], responses, strict=True)
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:

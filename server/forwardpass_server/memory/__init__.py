@@ -2,7 +2,7 @@
 
 from forwardpass_server.memory.allocator import give_back, limit_arenas
 from forwardpass_server.memory.arrivals import SOON, Arrival, Arrivals
-from forwardpass_server.memory.byte_budget import ByteBudget
+from forwardpass_server.memory.byte_budget import ByteBudget, Claim
 from forwardpass_server.memory.field_count import Nesting, check_field_count, nesting_of
 from forwardpass_server.memory.shares import MemoryShares, default_max_memory
 from forwardpass_server.memory.sockets import Sockets
@@ -15,6 +15,7 @@ __all__ = [
     "Arrival",
     "Arrivals",
     "ByteBudget",
+    "Claim",
     "MemoryShares",
     "MemoryWatch",
     "Nesting",

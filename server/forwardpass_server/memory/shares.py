@@ -33,13 +33,18 @@ class MemoryShares:
 
     @property
     def page(self) -> int:
-        """Bytes of the requests and responses of the page: a quarter."""
-        return self.max_memory // 4
+        """Bytes of the requests and responses of the page: 6 of 32 parts."""
+        return 6 * self.max_memory // 32
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of requests that wait for the workers: an eighth."""
+        return self.max_memory // 8
 
     @property
     def responses(self) -> int:
-        """Bytes of responses that were computed and not yet sent: a quarter."""
-        return self.max_memory // 4
+        """Bytes of responses from before they are computed until they are sent: 6 of 32 parts."""
+        return 6 * self.max_memory // 32
 
     @property
     def computing(self) -> int:

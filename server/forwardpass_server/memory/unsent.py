@@ -1,8 +1,9 @@
 """Responses that were computed and not yet sent: how many bytes they hold, and for how long.
 
 An engine takes a response of any size and keeps it until the client reads it. A client that does not read must not make
-the server hold more and more, so each response is counted before it is handed over. gRPC tells when a response of its
-own has been sent; of pygrpc-native's, the kernel does: it counts the bytes that the client's system has received.
+the server hold more and more, so a response is counted before it is computed, by the estimate of its request, and waits
+until there is room to send it. gRPC tells when a response of its own has been sent; of pygrpc-native's, the kernel
+does: it counts the bytes that the client's system has received.
 """
 
 import logging
@@ -14,15 +15,17 @@ from typing import Final
 
 from forwardpass.errors import OverloadedError
 
-from forwardpass_server.memory.byte_budget import ByteBudget
+from forwardpass_server.memory.byte_budget import ByteBudget, Claim
 from forwardpass_server.memory.sockets import Connection, Sockets
 
 log = logging.getLogger(__name__)
 
 COUNTED_BYTES: Final = 64 * 1024
 """Bytes from which a response is counted; the number of calls bounds the others."""
+WAITING_SECONDS: Final = 5.0
+"""Seconds for which a request waits for room to send its response."""
 IMPATIENT_SECONDS: Final = 2.0
-"""Seconds without progress after which a connection is closed when others have no room."""
+"""Seconds without progress after which a connection is closed when other callers have no room."""
 
 
 @dataclass(slots=True)
@@ -32,12 +35,12 @@ class _Progress:
     Attributes:
         acked: The bytes that its system has received in all.
         since: When that was last more than before.
-        waiting: Responses as bytes and the number of acked bytes at which they have been sent, oldest first.
+        waiting: Responses and the number of acked bytes at which they have been sent, oldest first.
     """
 
     acked: int
     since: float
-    waiting: deque[tuple[int, int]]
+    waiting: deque[tuple[Claim, int]]
 
 
 class Unsent:
@@ -48,14 +51,15 @@ class Unsent:
 
         Args:
             sockets: The connections.
-            max_bytes: The bytes that unsent responses may hold; those of one connection half of them.
+            max_bytes: The bytes that unsent responses may hold; those of one caller half of them.
             seconds: Seconds after which a connection is closed that receives nothing of what it is sent.
         """
         self._sockets = sockets
         self._seconds = seconds
         self._budget = ByteBudget(max_bytes)
         self._progress: dict[str, _Progress] = {}
-        self._crowded = False
+        # The callers for whose responses there was no room since the last update.
+        self._without_room: set[str] = set()
         self._lock = threading.Lock()
 
     @property
@@ -63,43 +67,53 @@ class Unsent:
         """The bytes that unsent responses hold."""
         return self._budget.held
 
-    def take(self, peer: str, size: int) -> bool:
-        """Count a response that is about to be handed over; return whether there is room for it.
+    def take(self, caller: str, size: int) -> Claim | None:
+        """Count a response that is about to be handed over, if there is room for it.
 
         It is no error that is raised here, since an error keeps the frames it came through, and a response in one.
         """
-        if size < COUNTED_BYTES or self._budget.take(peer, size):
-            return True
-        self._crowded = True
-        return False
+        claim = Claim(caller=caller, size=size)
+        if self._budget.take(claim):
+            return claim
+        self._without_room.add(caller)
+        return None
+
+    def reserve(self, claim: Claim) -> bool:
+        """Count a response before it is computed; return whether there is room, or else resume the claim later.
+
+        It is resumed without its bytes when it is released, when it expires, or after `WAITING_SECONDS`.
+        """
+        claim.expires = min(claim.expires, time.monotonic() + WAITING_SECONDS)
+        return self._budget.take_or_wait(claim)
 
     def no_room(self) -> OverloadedError:
         """Make the error of a response for which there is no room."""
         return OverloadedError(
             f"responses that were not read yet hold {self._budget.held:,} of {self._budget.max_bytes:,} bytes (a "
-            "quarter of the setting `max_memory`; half of them for one connection); read them, or try again later",
+            "part of the setting `max_memory`; half of them for one caller); read them, or try again later",
             retry_after=1.0,
             quotaLimit=self._budget.max_bytes,
             setting="max_memory",
         )
 
-    def give_back(self, peer: str, size: int) -> None:
-        """Forget a response that was sent."""
-        if size >= COUNTED_BYTES:
-            self._budget.give_back(peer, size)
+    def release(self, claim: Claim) -> None:
+        """Forget a response that was sent, or is not going to be."""
+        self._budget.release(claim)
 
-    def watch(self, peer: str, size: int) -> None:
-        """Forget a response when the kernel has sent it; it was handed over just now."""
-        if size < COUNTED_BYTES:
-            return
+    def resize(self, claim: Claim, size: int) -> None:
+        """Note the true size of a response for which room was reserved."""
+        self._budget.resize(claim, size)
+
+    def watch(self, claim: Claim, peer: str) -> None:
+        """Forget a response when the kernel has sent it to a connection; it was handed over just now."""
         connection = self._sockets.find(peer)
         if connection is None:
-            self.give_back(peer, size)
+            self.release(claim)
             return
         with self._lock:
             progress = self._progress.setdefault(peer, _Progress(connection.acked, time.monotonic(), deque()))
-            ahead = sum(each for each, _ in progress.waiting)
-            progress.waiting.append((size, connection.acked + ahead + size))
+            ahead = sum(each.size for each, _ in progress.waiting)
+            progress.waiting.append((claim, connection.acked + ahead + claim.size))
 
     def seconds_for(self, size: int) -> float:
         """Return the seconds in which a response must be sent: those without progress, and one for each MiB."""
@@ -114,27 +128,30 @@ class Unsent:
 
     def update(self) -> None:
         """Forget what was sent, and close connections that receive nothing; to be called again and again."""
+        now = time.monotonic()
+        self._budget.end_late(now)
         if not self._progress:
             return
-        now, connections = time.monotonic(), self._sockets.connections()
-        sent: list[tuple[str, int]] = []
+        connections = self._sockets.connections()
+        sent: list[Claim] = []
+        without_room, self._without_room = self._without_room | self._budget.waiting, set()
         with self._lock:
             for peer, progress in [*self._progress.items()]:
                 connection = connections.get(peer)
                 if connection is not None and connection.acked != progress.acked:
                     progress.acked, progress.since = connection.acked, now
                 while progress.waiting and (connection is None or progress.waiting[0][1] <= progress.acked):
-                    sent.append((peer, progress.waiting.popleft()[0]))
+                    sent.append(progress.waiting.popleft()[0])
                 if not progress.waiting:
                     del self._progress[peer]
                 elif connection is not None:
-                    self._end_if_stuck(connection, now - progress.since)
-            self._crowded = False
-        for peer, size in sent:
-            self.give_back(peer, size)
+                    others_wait = bool(without_room - {progress.waiting[0][0].caller})
+                    self._end_if_stuck(connection, now - progress.since, others_wait=others_wait)
+        for claim in sent:
+            self.release(claim)
 
-    def _end_if_stuck(self, connection: Connection, seconds: float) -> None:
-        if seconds > (IMPATIENT_SECONDS if self._crowded else self._seconds):
+    def _end_if_stuck(self, connection: Connection, seconds: float, *, others_wait: bool) -> None:
+        if seconds > (IMPATIENT_SECONDS if others_wait else self._seconds):
             message = "closed the connection of %s, which read nothing of its responses for %.0f s"
             log.warning(message, connection.peer, seconds)
             self._sockets.close(connection)

@@ -20,7 +20,7 @@ from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.methods import Service
 from forwardpass_server.rpc.read_at_revision import read_at_revision
-from forwardpass_server.rpc.sending import Counted, count, nothing
+from forwardpass_server.rpc.sending import Counted, nothing, peer_of_call, timed
 from forwardpass_server.rpc.streams import respond_to_each
 
 SERVICE: Final = v2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -180,7 +180,7 @@ class InferenceService:
 
     async def _respond(self, request: v2.ModelInferRequest, call: RpcContext) -> Counted[v2.ModelStreamInferResponse]:
         try:
-            response = await self._transport.call(
+            counted = await self._transport.call(
                 INFER,
                 request.SerializeToString(),
                 request_id=call.request_id,
@@ -189,18 +189,16 @@ class InferenceService:
                 expires=call.expires,
                 in_stream=True,
             )
-            forget = count(self._transport.unsent, call, len(response))
-            if forget is None:
-                del response  # which the error would keep
-                raise self._transport.unsent.no_room()  # noqa: TRY301 - one way for all errors
         except Exception as error:  # noqa: BLE001 - becomes the response to this request
-            message = self._transport.error_mapper.map(error, call.request_id, call.credential).status.message
+            text = self._transport.error_mapper.map(error, call.request_id, call.credential).status.message
             failed = v2.ModelStreamInferResponse(
-                error_message=message, infer_response=v2.ModelInferResponse(id=request.id)
+                error_message=text, infer_response=v2.ModelInferResponse(id=request.id)
             )
             return Counted(failed, 0, nothing)
-        inferred = v2.ModelInferResponse.FromString(response + _FINAL)
-        return Counted(v2.ModelStreamInferResponse(infer_response=inferred), len(response), forget)
+        inferred = v2.ModelInferResponse.FromString(counted.response + _FINAL)
+        message = v2.ModelStreamInferResponse(infer_response=inferred)
+        response = Counted(message, counted.size, counted.forget)
+        return timed(self._transport.unsent, peer_of_call(call), response)
 
 
 def inference_service(

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -11,22 +11,24 @@ from typing import Any
 import grpc
 from forwardpass.errors import ForwardpassError
 
-from forwardpass_server.memory import Unsent
+from forwardpass_server.memory import COUNTED_BYTES, Claim, Unsent
 from forwardpass_server.rpc.auth import Guard
-from forwardpass_server.rpc.context import Credential, identities_of, read_metadata
+from forwardpass_server.rpc.context import Credential, RpcContext, identities_of, read_metadata
 from forwardpass_server.rpc.error_mapping import ErrorMapper
+from forwardpass_server.rpc.sending import Counted, count, nothing
 from forwardpass_server.rpc.shedding import LoadShedder
-from forwardpass_server.serving import BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
+from forwardpass_server.serving import NO_CLAIMS, BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Call:
-    """A call whose response is awaited."""
+    """A call whose response is awaited; with it comes the room that was reserved for the response."""
 
     response: "asyncio.Future[RawResponse]"
     request_id: str
     credential: Credential
     peer: str
+    claim: Claim | None = None
 
 
 class AsyncioTransport:
@@ -86,7 +88,7 @@ class AsyncioTransport:
         peer: str,
         expires: float = inf,
         in_stream: bool = False,
-    ) -> bytes:
+    ) -> Counted[bytes]:
         """Make a call, whose caller was found to be allowed its method, and wait for the response.
 
         Args:
@@ -98,7 +100,11 @@ class AsyncioTransport:
             expires: When the caller stops waiting, in seconds of `time.monotonic()`.
             in_stream: Whether it is one request of a stream, which counts as a call of its own.
 
+        Returns:
+            The response, which is counted until it is sent.
+
         Raises:
+            OverloadedError: There is no room for the response.
             Exception: The error that the response is.
         """
         if in_stream:
@@ -112,17 +118,39 @@ class AsyncioTransport:
             response = await call.response
         except asyncio.CancelledError:
             self._dispatcher.cancel(call)
+            if call.claim is not None:
+                self.unsent.release(call.claim)
             raise
         if isinstance(response, bytes):
-            return response
+            if call.claim is None and len(response) < COUNTED_BYTES:
+                return Counted(response, 0, nothing)
+            counted = count(self.unsent, self._guard.caller(credential, peer), response, call.claim)
+            if counted is not None:
+                return counted
+            response = self.unsent.no_room()
+        elif call.claim is not None:
+            self.unsent.release(call.claim)
         raise self._guard.without_names(response, credential)
 
-    def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
+    def count(self, response: bytes, call: RpcContext) -> Counted[bytes] | None:
+        """Count the response to a call of a method that is not hot; return None if there is no room for it."""
+        return count(self.unsent, self.caller(call), response)
+
+    def caller(self, call: RpcContext) -> str:
+        """Return who makes a call: a token, else an address."""
+        return self._guard.caller(call.credential, call.peer)
+
+    def send(
+        self,
+        requests: Sequence[RawRequest],
+        responses: Sequence[RawResponse],
+        claims: Mapping[_Call, Claim] = NO_CLAIMS,
+    ) -> None:
         """Send responses, from any thread."""
         if threading.get_ident() == self._thread:
-            self._resolve(requests, responses)
+            self._resolve(requests, responses, claims)
         else:
-            self._loop.call_soon_threadsafe(self._resolve, requests, responses)
+            self._loop.call_soon_threadsafe(self._resolve, requests, responses, claims)
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of the requests in a request."""
@@ -141,7 +169,13 @@ class AsyncioTransport:
         self._gathered.clear()
         self._dispatcher.take(requests, self)
 
-    def _resolve(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
+    def _resolve(
+        self, requests: Sequence[RawRequest], responses: Sequence[RawResponse], claims: Mapping[_Call, Claim]
+    ) -> None:
         for request, response in zip(requests, responses, strict=True):
-            if not request.key.response.done():
-                request.key.response.set_result(response)
+            call: _Call = request.key
+            if not call.response.done():
+                call.claim = claims.get(call)
+                call.response.set_result(response)
+            elif call in claims:
+                self.unsent.release(claims[call])

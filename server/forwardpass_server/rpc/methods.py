@@ -18,14 +18,14 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from forwardpass_server.memory import Unsent, check_field_count, nesting_of
+from forwardpass_server.memory import check_field_count, nesting_of
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import Interceptor, around_all
 from forwardpass_server.rpc.receiving import Receiver, no_request
-from forwardpass_server.rpc.sending import count_until_sent
+from forwardpass_server.rpc.sending import forget_when_sent
 from forwardpass_server.serving import Method
 
 NETWORK_FIELDS: Final = ("network", "model_name", "name")
@@ -102,7 +102,7 @@ def handlers(service: Service, transport: AsyncioTransport, around: Around) -> g
         path = f"/{service.descriptor.full_name}/{method.name}"
         if method.name in service.hot:
             return _hot(path, service.hot[method.name], transport, around)
-        return _handler(path, method, service.behaviour(method.name), transport.unsent, around)
+        return _handler(path, method, service.behaviour(method.name), transport, around)
 
     methods = service.descriptor.methods
     return grpc.method_handlers_generic_handler(
@@ -122,7 +122,7 @@ def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around)
             async with around_all(around.inside, call):
                 if request is None:
                     raise no_request(path)
-                response = await transport.call(
+                counted = await transport.call(
                     method,
                     request,
                     request_id=call.request_id,
@@ -130,10 +130,8 @@ def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around)
                     peer=call.peer,
                     expires=call.expires,
                 )
-                if not count_until_sent(transport.unsent, context, len(response)):
-                    del response  # which the error would keep
-                    raise transport.unsent.no_room()
-                return response
+                forget_when_sent(transport.unsent, context, counted)
+                return counted.response
         raise AssertionError("an interceptor swallowed an exception")
 
     return grpc.stream_unary_rpc_method_handler(behaviour)
@@ -159,7 +157,7 @@ def _reader(path: str, method: MethodDescriptor) -> Callable[[bytes | None], Awa
     return read
 
 
-def _handler(path: str, method: MethodDescriptor, behaviour: Any, unsent: Unsent, around: Around) -> Any:
+def _handler(path: str, method: MethodDescriptor, behaviour: Any, transport: AsyncioTransport, around: Around) -> Any:
     receiver, streaming = around.receiver, bool(method.server_streaming)
     read = _reader(path, method)
 
@@ -174,11 +172,12 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, unsent: Unsent
             async with around_all(around.inside, call):
                 request = read_each(context) if method.client_streaming else await read(received)
                 response: Message = await behaviour(request, call)
-                data = response.SerializeToString()
-                if not count_until_sent(unsent, context, len(data)):
-                    del response, data  # which the error would keep
-                    raise unsent.no_room()
-                return data
+                counted = transport.count(response.SerializeToString(), call)
+                if counted is None:
+                    del response  # which the error would keep
+                    raise transport.unsent.no_room()
+                forget_when_sent(transport.unsent, context, counted)
+                return counted.response
         raise AssertionError("an interceptor swallowed an exception")
 
     async def stream(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from forwardpass.errors import ForwardpassError
 
-from forwardpass_server.memory import COUNTED_BYTES, MemoryWatch, Unsent
+from forwardpass_server.memory import COUNTED_BYTES, Claim, MemoryWatch, Unsent
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.caller_counts import ANONYMOUS
 from forwardpass_server.rpc.context import read_metadata
@@ -22,7 +22,7 @@ from forwardpass_server.rpc.interceptors import InFlight, too_large
 from forwardpass_server.rpc.listening import UNIX
 from forwardpass_server.rpc.receiving import address_of
 from forwardpass_server.rpc.shedding import LoadShedder
-from forwardpass_server.serving import BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
+from forwardpass_server.serving import NO_CLAIMS, BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
 
 if TYPE_CHECKING:
     from pygrpc_native import NativeGrpcFront
@@ -179,27 +179,43 @@ class NativeTransport:
         self._front.close()
         self._thread.join()
 
-    def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
+    def send(
+        self, requests: Sequence[RawRequest], responses: Sequence[RawResponse], claims: Mapping[int, Claim] = NO_CLAIMS
+    ) -> None:
         """Send responses, from any thread."""
         respond = self._front.respond
         for request, response in zip(requests, responses, strict=True):
             if type(response) is bytes:
                 if len(response) >= COUNTED_BYTES:
-                    self._send_large(request, response)
+                    self._send_large(request, response, claims.get(request.key))
                 else:
                     respond(request.key, response)
             else:
                 self._reject(request.key, request.details, response)  # type: ignore[arg-type] # the rest are exceptions
+        if claims:
+            self._release_unused(requests, responses, claims)
         self._in_flight.leave(len(requests))
 
-    def _send_large(self, request: RawRequest, response: bytes) -> None:
-        """Send a response if there is room for it; the front keeps it until the client has read it."""
-        peer, size = address_of(request.details[1]), len(response)
-        if not self._unsent.take(peer, size):
-            self._reject(request.key, request.details, self._unsent.no_room())
+    def _release_unused(
+        self, requests: Sequence[RawRequest], responses: Sequence[RawResponse], claims: Mapping[int, Claim]
+    ) -> None:
+        """Release the room that was reserved for responses which are errors or small."""
+        for request, response in zip(requests, responses, strict=True):
+            if request.key in claims and not (isinstance(response, bytes) and len(response) >= COUNTED_BYTES):
+                self._unsent.release(claims[request.key])
+
+    def _send_large(self, request: RawRequest, response: bytes, claim: Claim | None) -> None:
+        """Send a response for which room was reserved, or else if there is; the front keeps it until it was read."""
+        unsent, size = self._unsent, len(response)
+        if claim is not None:
+            unsent.resize(claim, size)
+        elif (claim := unsent.take(self.caller_of(request), size)) is None:
+            self._reject(request.key, request.details, unsent.no_room())
             return
-        self._front.respond(request.key, response)
-        self._unsent.watch(peer, size)
+        if self._front.respond(request.key, response):
+            unsent.watch(claim, address_of(request.details[1]))
+        else:
+            unsent.release(claim)
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of the requests in a request."""

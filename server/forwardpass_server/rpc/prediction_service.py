@@ -13,7 +13,7 @@ from forwardpass.v1.prediction_service_pb2 import (
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.context import RpcContext
 from forwardpass_server.rpc.methods import Service
-from forwardpass_server.rpc.sending import Counted, count, nothing
+from forwardpass_server.rpc.sending import Counted, nothing, peer_of_call, timed
 from forwardpass_server.rpc.streams import respond_to_each
 from forwardpass_server.serving import EXPLAIN, PREDICT, PREDICT_MANY, TRACE
 
@@ -41,7 +41,7 @@ class PredictionService:
 
     async def _respond(self, request: PredictStreamRequest, call: RpcContext) -> Counted[PredictStreamResponse]:
         try:
-            response = await self._transport.call(
+            counted = await self._transport.call(
                 PREDICT,
                 request.request.SerializeToString(),
                 request_id=call.request_id,
@@ -50,15 +50,12 @@ class PredictionService:
                 expires=call.expires,
                 in_stream=True,
             )
-            forget = count(self._transport.unsent, call, len(response))
-            if forget is None:
-                del response  # which the error would keep
-                raise self._transport.unsent.no_room()  # noqa: TRY301 - one way for all errors
         except Exception as error:  # noqa: BLE001 - becomes the response to this request
             mapped = self._transport.error_mapper.map(error, call.request_id, call.credential)
             return Counted(PredictStreamResponse(id=request.id, error=mapped.status), 0, nothing)
-        message = PredictStreamResponse(id=request.id, response=PredictResponse.FromString(response))
-        return Counted(message, len(response), forget)
+        message = PredictStreamResponse(id=request.id, response=PredictResponse.FromString(counted.response))
+        response = Counted(message, counted.size, counted.forget)
+        return timed(self._transport.unsent, peer_of_call(call), response)
 
 
 def prediction_service(transport: AsyncioTransport) -> Service:

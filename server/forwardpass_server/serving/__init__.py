@@ -8,7 +8,7 @@ The transports are in `rpc`; `dispatcher` and `predictor` lead from one stage to
 from forwardpass_server.serving.admission import Admission
 from forwardpass_server.serving.batching_policy import BatchingPolicy
 from forwardpass_server.serving.decode import EXPLAIN, PREDICT, PREDICT_MANY, TRACE
-from forwardpass_server.serving.dispatcher import Dispatcher, Transport
+from forwardpass_server.serving.dispatcher import NO_CLAIMS, Dispatcher, Transport
 from forwardpass_server.serving.predictor import Predictor
 from forwardpass_server.serving.requests import (
     Computation,
@@ -26,6 +26,7 @@ from forwardpass_server.serving.work_limits import WorkLimits
 
 __all__ = [
     "EXPLAIN",
+    "NO_CLAIMS",
     "PREDICT",
     "PREDICT_MANY",
     "TRACE",

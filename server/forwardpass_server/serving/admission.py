@@ -8,7 +8,7 @@ caller can try elsewhere. A caller waits for its own work, and for others' as fa
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import inf
@@ -47,6 +47,7 @@ class Work:
         admission: Counts it.
         shares: The part of each caller in it; the parts sum up to 1. It is done in the turn of the first caller.
         requests: The requests of each caller in it; empty when it is counted out.
+        bytes: The bytes of them.
         size: The class of its size; 0 as long as that is not known.
         order: Its place among works of its caller and size; None as long as its size is not known.
         flops: Its floating-point operations.
@@ -58,6 +59,7 @@ class Work:
     admission: "Admission"
     shares: Mapping[str, float]
     requests: Mapping[str, int]
+    bytes: Mapping[str, int]
     size: int = 0
     order: int | None = None
     flops: int = 0
@@ -85,6 +87,7 @@ class Admission:
         max_requests: int,
         clock: Callable[[], float] = time.monotonic,
         weights: Mapping[str, float] = MappingProxyType({}),
+        max_bytes: int = 2**30,
     ) -> None:
         """Make an admission.
 
@@ -95,14 +98,18 @@ class Admission:
                 room for one more; a caller with a weight counts as that many.
             clock: Returns the time in seconds.
             weights: The weights of callers; those that are not in it have 1.
+            max_bytes: Bytes of requests that may wait in all, of which callers have such parts too.
         """
         self._workers = workers
         self._step_flops = policy.step_flops
         self._max_requests = max_requests
+        self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._total = 0.0
         self._seconds: dict[str, float] = {}
         self._requests: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
+        self._total_bytes = 0
         self._weights = weights
         # Of the callers whose requests wait.
         self._weight = 0.0
@@ -122,6 +129,7 @@ class Admission:
         expires: Sequence[float],
         flops: Sequence[int],
         version: Hashable,
+        sizes: Sequence[int],
         *,
         into: Work | None = None,
     ) -> tuple[Work | None, list[OverloadedError | None]]:
@@ -132,6 +140,7 @@ class Admission:
             expires: When the caller of each stops waiting, in seconds of `time.monotonic()`.
             flops: The floating-point operations of each.
             version: What computes them.
+            sizes: The bytes of each request.
             into: Work of the same caller and version, not begun, which those that are taken on join.
 
         Returns:
@@ -140,17 +149,19 @@ class Admission:
         now = self._clock()
         seconds: dict[str, float] = {}
         requests: dict[str, int] = {}
+        held: dict[str, int] = {}
         errors: list[OverloadedError | None] = []
         total = 0
         with self._lock:
             speed = self._speed(version)
-            for caller, end, operations in zip(callers, expires, flops, strict=True):
+            for caller, end, operations, size in zip(callers, expires, flops, sizes, strict=True):
                 own = operations * speed
-                error = self._rejection(caller, own, end - now, now)
+                error = self._rejection(caller, own, end - now, now, size)
                 if error is None:
-                    self._count(caller, own, 1)
+                    self._count(caller, own, 1, size)
                     seconds[caller] = seconds.get(caller, 0.0) + own
                     requests[caller] = requests.get(caller, 0) + 1
+                    held[caller] = held.get(caller, 0) + size
                     total += operations
                 errors.append(error)
             if not seconds:
@@ -160,12 +171,13 @@ class Admission:
             if into is not None:
                 (caller,) = seconds
                 into.requests = {caller: into.requests[caller] + requests[caller]}
+                into.bytes = {caller: into.bytes[caller] + held[caller]}
                 into.flops += total
                 into.seconds_left += seconds[caller]
                 return into, errors
         whole = sum(seconds.values())
         shares = {first: seconds[first] / whole} | {caller: part / whole for caller, part in seconds.items()}
-        work = Work(admission=self, shares=shares, requests=requests)
+        work = Work(admission=self, shares=shares, requests=requests, bytes=held)
         self._declare(work, total, whole, version)
         return work, errors
 
@@ -174,7 +186,7 @@ class Admission:
         now = self._clock()
         with self._lock:
             seconds, remaining = flops * self._speed(version), expires - now
-            if self._share_is_used(caller, 0):
+            if self._requests_are_used(caller, 0):
                 return _retry_after(self._seconds[caller] / self._workers)
             expected = self._expected(caller, seconds, now)
             if expected is None or expected * self._margin(now) <= remaining:
@@ -182,11 +194,17 @@ class Admission:
             self.rejected = now
             return _retry_after(expected * self._margin(now) - remaining)
 
-    def begin(self, caller: str) -> Work:
-        """Take on a request whose work is not known yet."""
+    def begin(self, caller: str, size: int) -> Work:
+        """Take on a request of some bytes whose work is not known yet.
+
+        Raises:
+            OverloadedError: Too many bytes wait.
+        """
         with self._lock:
-            self._count(caller, 0.0, 1)
-        return Work(admission=self, shares={caller: 1.0}, requests={caller: 1})
+            if self._bytes_are_used(caller, size):
+                raise self._no_room_for_bytes(caller)
+            self._count(caller, 0.0, 1, size)
+        return Work(admission=self, shares={caller: 1.0}, requests={caller: 1}, bytes={caller: size})
 
     def declare(self, work: Work, flops: int, version: Hashable, expires: float) -> None:
         """Say how much work that was begun is.
@@ -200,7 +218,7 @@ class Admission:
             error = self._rejection(work.caller, seconds, expires - now, now, waiting=1)
             if error is not None:
                 raise error
-            self._count(work.caller, seconds, 0)
+            self._count(work.caller, seconds)
         self._declare(work, flops, seconds, version)
 
     def spend(self, work: Work, seconds: float) -> None:
@@ -211,7 +229,7 @@ class Admission:
             with self._lock:
                 work.seconds_left -= spent
                 for caller, share in work.shares.items():
-                    self._count(caller, -spent * share, 0)
+                    self._count(caller, -spent * share)
 
     def end(self, work: Work, *, done: bool) -> None:
         """Count work out; may be called more than once.
@@ -224,7 +242,7 @@ class Admission:
             left, work.seconds_left = work.seconds_left, 0.0
             requests, work.requests = work.requests, {}
             for caller, number in requests.items():
-                self._count(caller, -left * work.shares[caller], -number)
+                self._count(caller, -left * work.shares[caller], -number, -work.bytes[caller])
             if done and requests and work.flops:
                 measured, known = max(work.seconds_spent, 1e-9) / work.flops, self._speeds.get(work.version)
                 self._speeds[work.version] = measured if known is None else known + WEIGHT * (measured - known)
@@ -236,10 +254,12 @@ class Admission:
         work.order = next(_orders)
 
     def _rejection(
-        self, caller: str, seconds: float, remaining: float, now: float, waiting: int = 0
+        self, caller: str, seconds: float, remaining: float, now: float, size: int = 0, waiting: int = 0
     ) -> OverloadedError | None:
         """Return why work of a caller, who waits for some more seconds, is not taken on, or None."""
-        if self._share_is_used(caller, waiting):
+        if self._bytes_are_used(caller, size):
+            return self._no_room_for_bytes(caller)
+        if self._requests_are_used(caller, waiting):
             own, count_of_own = self._seconds[caller], self._requests[caller] - waiting
             return OverloadedError(
                 f"{count_of_own} calls of this caller are waiting, which is its share of the {self._max_requests} that "
@@ -259,7 +279,25 @@ class Admission:
             waitSeconds=round(expected, 3),
         )
 
-    def _share_is_used(self, caller: str, waiting: int) -> bool:
+    def _no_room_for_bytes(self, caller: str) -> OverloadedError:
+        return OverloadedError(
+            f"requests of this caller that wait hold {self._bytes.get(caller, 0):,} bytes, its share of the "
+            f"{self._max_bytes:,} that the server accepts (an eighth of the setting `max_memory`); try again later, or "
+            "send smaller calls",
+            retry_after=_retry_after(self._seconds.get(caller, 0.0) / self._workers),
+            quotaLimit=self._max_bytes,
+            setting="max_memory",
+        )
+
+    def _bytes_are_used(self, caller: str, size: int) -> bool:
+        """Return whether as many bytes of a caller wait as may; one that has none waiting may send any request."""
+        own = self._bytes.get(caller, 0)
+        if not own or not size:
+            return False
+        weight, active = self._shares(caller)
+        return own + size > self._max_bytes * weight / (active + 1.0) or self._total_bytes + size > self._max_bytes
+
+    def _requests_are_used(self, caller: str, waiting: int) -> bool:
         """Return whether as many calls of a caller wait as may, without some of them."""
         weight, active = self._shares(caller)
         share = max(MIN_REQUESTS, int(self._max_requests * weight / (active + 1.0)))
@@ -285,7 +323,10 @@ class Admission:
         """Return the seconds of a floating-point operation."""
         return self._speeds.get(version, 1e-3 / self._step_flops)
 
-    def _count(self, caller: str, seconds: float, requests: int) -> None:
+    def _count(self, caller: str, seconds: float, requests: int = 0, size: int = 0) -> None:
+        if size:
+            self._total_bytes += size
+            self._bytes[caller] = self._bytes.get(caller, 0) + size
         left, before = self._requests.get(caller, 0) + requests, self._seconds.get(caller, 0.0)
         if left > 0:
             if caller not in self._requests:
@@ -296,13 +337,16 @@ class Admission:
             if self._requests.pop(caller, None) is not None:
                 self._weight -= self._weights.get(caller, 1.0)
             self._seconds.pop(caller, None)
+            self._total_bytes -= self._bytes.pop(caller, 0)
             after = 0.0
         # No rounding stays when nothing waits.
         self._total, self._weight = (self._total + after - before, self._weight) if self._requests else (0.0, 0.0)
 
 
-Declare: TypeAlias = Callable[[int, Hashable], None]
-"""Says the floating-point operations of a request and what computes it; raises if it would end too late."""
+Admit: TypeAlias = Callable[[int, int, Hashable], Awaitable[None]]
+"""Takes on a request, given the bytes of its response, its floating-point operations and what computes it.
+
+It waits until there is room to send the response, and raises if the request would end too late."""
 
 
 def _retry_after(seconds: float) -> float:

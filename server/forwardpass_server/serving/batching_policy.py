@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from forwardpass_server.memory import COUNTED_BYTES
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchingPolicy:
@@ -24,6 +26,8 @@ class BatchingPolicy:
             since rows cost less together; a smaller one is computed at once.
         max_joined_flops: Floating-point operations up to which batches join: some ten steps.
         flops_per_response_byte: Floating-point operations that take as long as encoding one byte of a response.
+        counted_response_bytes: Bytes of a response from which it is computed when there is room to send it; the number
+            of calls bounds the others.
         own_batch_rows: Rows from which a request gets a batch of its own: they are computed as quickly alone as
             together with others, no other request waits for them, and they need not be copied.
         max_workers: Threads for what is not computed in a transport's thread.
@@ -46,6 +50,7 @@ class BatchingPolicy:
     joining_flops: int = 2_000_000
     max_joined_flops: int = 320_000_000
     flops_per_response_byte: int = 8
+    counted_response_bytes: int = COUNTED_BYTES
     own_batch_rows: int = 128
     max_workers: int = 4
     max_stream_requests: int = 64

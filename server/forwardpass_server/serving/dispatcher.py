@@ -9,17 +9,24 @@ wait, is a task for the workers, if it can end before its caller stops waiting.
 
 import threading
 import time
-from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
-from forwardpass_server.serving.admission import Admission, Work
+from forwardpass.errors import OverloadedError
+
+from forwardpass_server.memory import Claim, Unsent
+from forwardpass_server.serving.admission import Admission, Admit, Work
 from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches
 from forwardpass_server.serving.batching_policy import BatchingPolicy
 from forwardpass_server.serving.predictor import Inferred, Predictor, deadline_passed
 from forwardpass_server.serving.requests import Method, RawRequest, RawResponse
 from forwardpass_server.serving.shadows import Shadows
 from forwardpass_server.serving.shedding import Shedding
-from forwardpass_server.serving.tasks import Suspension, Task, Workers, next_turn
+from forwardpass_server.serving.tasks import Suspension, Task, Workers, next_turn, until
+
+NO_CLAIMS: Final[Mapping[Any, Claim]] = MappingProxyType({})
 
 
 class Transport(Protocol):
@@ -29,8 +36,17 @@ class Transport(Protocol):
     def inline_flops(self) -> int:
         """The floating-point operations up to which a batch is computed in this transport's thread."""
 
-    def send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse]) -> None:
-        """Send the responses to requests of this transport."""
+    def send(
+        self, requests: Sequence[RawRequest], responses: Sequence[RawResponse], claims: Mapping[Any, Claim] = NO_CLAIMS
+    ) -> None:
+        """Send the responses to requests of this transport.
+
+        Args:
+            requests: The requests.
+            responses: The response to each.
+            claims: The room that was reserved for some of the responses, by the keys of their requests; to be released
+                when they are sent.
+        """
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the `google.rpc.Status` for an error of one of the requests in a request."""
@@ -67,8 +83,10 @@ class Dispatcher:
         shadows: Shadows,
         workers: Workers,
         policy: BatchingPolicy,
+        unsent: Unsent,
         *,
         max_in_flight: int = 1_000,
+        max_waiting_bytes: int = 2**27,
     ) -> None:
         """Make a dispatcher.
 
@@ -77,17 +95,26 @@ class Dispatcher:
             shadows: Compute the same rows as live versions.
             workers: Run what is long.
             policy: What is long.
+            unsent: The room for responses.
             max_in_flight: Requests that may wait for the workers.
+            max_waiting_bytes: The bytes of them.
         """
-        self.admission = Admission(workers.count, policy, max_in_flight, weights=workers.weights)
+        self.admission = Admission(
+            workers.count, policy, max_in_flight, weights=workers.weights, max_bytes=max_waiting_bytes
+        )
         self._shedding = Shedding(self.admission)
         self._predictor = predictor
         self._shadows = shadows
         self._workers = workers
         self._policy = policy
+        self._unsent = unsent
+        # What encoding the smallest response takes for which room is reserved.
+        self._counted_flops = policy.counted_response_bytes * policy.flops_per_response_byte
         self._lock = threading.Lock()
         # The keys of requests that tasks compute.
         self._waiting: set[Any] = set()
+        # The room that is reserved for their responses, or waited for.
+        self._claims: dict[Any, Claim] = {}
         # Batches that are not begun, by what may join them.
         self._open: dict[Hashable, _OpenBatch] = {}
 
@@ -104,9 +131,14 @@ class Dispatcher:
         if read.rejected:
             transport.send([request for request, _ in read.rejected], [error for _, error in read.rejected])
         for unresolved in read.unresolved:
-            work, declare = self._begin(unresolved.request, transport)
-            self._start([unresolved.request], predictor.infer_unresolved(unresolved, declare), transport, work)
-        for batch in assemble_batches(read.rows, policy):
+            self._start_single(unresolved.request, partial(predictor.infer_unresolved, unresolved), transport)
+        for assembled in assemble_batches(read.rows, policy):
+            batch = assembled
+            if assembled.flops > self._counted_flops:
+                some = self._reserve(assembled, read.seconds, transport)
+                if some is None:
+                    continue
+                batch = some
             if batch.flops > inline_flops or (self._open and batch.flops > policy.joining_flops):
                 self._start_in_steps(batch, read.seconds, transport)
             else:
@@ -133,12 +165,19 @@ class Dispatcher:
             if key not in self._waiting:
                 return False
             self._waiting.discard(key)
-            return True
+            claim = self._claims.pop(key, None)
+        if claim is not None:
+            self._unsent.release(claim)
+        return True
 
     def abandon(self) -> None:
         """Forget every request, since no caller waits any more; tasks end at their next step."""
         with self._lock:
             self._waiting.clear()
+            claims = [*self._claims.values()]
+            self._claims.clear()
+        for claim in claims:
+            self._unsent.release(claim)
 
     def close(self) -> None:
         """Finish the tasks whose callers still wait, and end the threads."""
@@ -150,9 +189,9 @@ class Dispatcher:
         try:
             responses, live = self._predictor.infer(batch, read_seconds)
         except Exception as error:  # noqa: BLE001 - every caller must hear of it
-            transport.send(batch.requests, [error] * len(batch.requests))
+            self._send(batch.requests, [error] * len(batch.requests), transport)
         else:
-            transport.send(batch.requests, responses)
+            self._send(batch.requests, responses, transport)
             if live:
                 self._shadows.offer(live)
         if self._shedding.active:
@@ -163,18 +202,94 @@ class Dispatcher:
         def encode_status(error: Exception) -> bytes:
             return transport.encode_status(request, error)
 
-        work, declare = self._begin(request, transport)
-        self._start([request], self._predictor.infer_alone(request, encode_status, declare), transport, work)
+        self._start_single(request, partial(self._predictor.infer_alone, request, encode_status), transport)
 
-    def _begin(self, request: RawRequest, transport: Transport) -> tuple[Work, Callable[[int, Hashable], None]]:
-        """Take on a request; its work is declared when it is known."""
+    def _start_single(
+        self,
+        request: RawRequest,
+        infer: Callable[[Admit], Coroutine[Suspension | None, None, Inferred]],
+        transport: Transport,
+    ) -> None:
+        """Start to compute a request whose work, and the size of whose response, are declared when they are known."""
         admission = self.admission
-        work = admission.begin(transport.caller_of(request))
+        try:
+            work = admission.begin(transport.caller_of(request), len(request.data))
+        except OverloadedError as error:
+            self._send([request], [error], transport)
+            return
 
-        def declare(flops: int, version: Hashable) -> None:
-            admission.declare(work, flops, version, request.expires)
+        async def admit(response_bytes: int, flops: int, version: Hashable) -> None:
+            if response_bytes >= self._policy.counted_response_bytes:
+                claim = await until(self._room(request, response_bytes, transport))
+                if not claim.taken:
+                    raise self._unsent.no_room()
+            if flops > self._policy.step_flops:
+                admission.declare(work, flops, version, request.expires)
 
-        return work, declare
+        self._start([request], infer(admit), transport, work)
+
+    def _reserve(self, batch: Batch, read_seconds: float, transport: Transport) -> Batch | None:
+        """Reserve room to send the responses to a batch.
+
+        Requests for which there is no room wait by themselves, since a caller that does not read its responses must not
+        keep those of others from being computed.
+
+        Returns:
+            The requests for which there is room, or None if there is none.
+        """
+        members: list[RequestRows] = []
+        for member in batch.members:
+            size = member.response_bytes // len(member.requests)
+            if size < self._policy.counted_response_bytes:
+                members.append(member)
+                continue
+            places = []
+            for place, request in enumerate(member.requests):
+                claim = self._unsent.take(transport.caller_of(request), size)
+                if claim is not None:
+                    with self._lock:
+                        self._claims[request.key] = claim
+                    places.append(place)
+                else:
+                    self._start_with_room(member.at([place]), size, read_seconds, transport)
+            if len(places) == len(member.requests):
+                members.append(member)
+            elif places:
+                members.append(member.at(places))
+        return Batch.of(members) if members else None
+
+    def _start_with_room(self, rows: RequestRows, size: int, read_seconds: float, transport: Transport) -> None:
+        """Start to compute a request as soon as there is room to send its response."""
+        (request,), batch = rows.requests, Batch.of([rows])
+
+        async def infer(admit: Admit) -> Inferred:
+            await admit(size, batch.flops, batch.speed_key)
+            return await self._predictor.infer_in_steps(batch, read_seconds)
+
+        self._start_single(request, infer, transport)
+
+    def _room(self, request: RawRequest, size: int, transport: Transport) -> Callable[[Callable[[Claim], None]], None]:
+        """Return the event that there is room to send a response, or that it is not waited for any more."""
+        claim = Claim(caller=transport.caller_of(request), size=size, expires=request.expires)
+
+        def event(call_back: Callable[[Claim], None]) -> None:
+            claim.resume = partial(call_back, claim)
+            with self._lock:
+                goes_on = request.key not in self._waiting
+                if not goes_on:
+                    self._claims[request.key] = claim
+                    goes_on = self._unsent.reserve(claim)
+            if goes_on:
+                call_back(claim)
+
+        return event
+
+    def _take_claims(self, requests: Sequence[RawRequest]) -> Mapping[Any, Claim]:
+        """Return the room that was reserved for the responses to requests, and forget it; the lock is held."""
+        if not self._claims:
+            return NO_CLAIMS
+        found = [(request.key, self._claims.pop(request.key, None)) for request in requests]
+        return {key: claim for key, claim in found if claim is not None}
 
     def _start_in_steps(self, batch: Batch, read_seconds: float, transport: Transport) -> None:
         """Start to compute those requests of a batch that can end in time, and reject the others."""
@@ -191,6 +306,7 @@ class Dispatcher:
                 [request.expires for request in requests],
                 flops,
                 batch.speed_key,
+                [len(request.data) for request in requests],
                 into=None if into is None else into.work,
             )
             rejected = [pair for pair in zip(requests, errors, strict=True) if pair[1] is not None]
@@ -210,7 +326,9 @@ class Dispatcher:
                     if key is not None:
                         self._open[key] = opened
         if rejected:
-            transport.send([request for request, _ in rejected], [error for _, error in rejected if error is not None])
+            self._send(
+                [request for request, _ in rejected], [error for _, error in rejected if error is not None], transport
+            )
         if work is not None and into is None:
             self._start(opened.requests, self._infer_open(opened, read_seconds), transport, work, opened)
 
@@ -282,8 +400,18 @@ class Dispatcher:
         with self._lock:
             pairs = [pair for pair in zip(requests, responses, strict=True) if pair[0].key in self._waiting]
             self._waiting.difference_update([request.key for request, _ in pairs])
+            claims = self._take_claims([request for request, _ in pairs])
         if pairs:
-            transport.send([request for request, _ in pairs], [response for _, response in pairs])
+            transport.send([request for request, _ in pairs], [response for _, response in pairs], claims)
+
+    def _send(self, requests: Sequence[RawRequest], responses: Sequence[RawResponse], transport: Transport) -> None:
+        """Send the responses to requests that no task computes."""
+        if not self._claims:
+            transport.send(requests, responses)
+            return
+        with self._lock:
+            claims = self._take_claims(requests)
+        transport.send(requests, responses, claims)
 
 
 def _admitted(batch: Batch, errors: Sequence[Exception | None]) -> Batch:

@@ -8,14 +8,15 @@ the dispatcher gives to the workers: `infer_in_steps`, `infer_unresolved`, `infe
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from forwardpass.errors import DeadlineExceededError
 
-from forwardpass_server.memory import ByteBudget
+from forwardpass_server.memory import ByteBudget, Claim
 from forwardpass_server.registry import Registry, Snapshot
-from forwardpass_server.serving.admission import Declare
+from forwardpass_server.serving.admission import Admit
 from forwardpass_server.serving.batch import Batch, RequestRows, assemble_batches, read_prepared_rows, read_rows
 from forwardpass_server.serving.batching_policy import BatchingPolicy
 from forwardpass_server.serving.decode import PreparedRequest, PreparedRequestCache
@@ -140,39 +141,34 @@ class Predictor:
 
     async def infer_in_steps(self, batch: Batch, read_seconds: float) -> Inferred:
         """Compute a batch with turns for other tasks, and encode the responses; the arguments are as for `infer`."""
-        # A caller of its own for each batch, since each may use the whole: the memory is needed until the response is
-        # encoded, not until its client has read it.
-        caller, size = str(id(batch)), sum([member.response_bytes for member in batch.members])
-        taken = False
+        # All share it as one caller: room to send the responses was reserved for each caller before, and the memory is
+        # needed until they are encoded, not until their clients have read them.
+        claim = Claim(caller="", size=sum([member.response_bytes for member in batch.members]))
 
         def take(resume: Callable[[None], None]) -> None:
-            def on_taken() -> None:
-                nonlocal taken
-                taken = True
+            claim.resume = partial(resume, None)
+            if self._computing.take_or_wait(claim):
                 resume(None)
-
-            self._computing.take_or_wait(caller, size, on_taken)
 
         try:
             await until(take)
             return _encoded(batch, await execute_in_steps(batch, self._policy), read_seconds)
         finally:
-            if taken:
-                self._computing.give_back(caller, size)
+            self._computing.release(claim)
 
-    async def infer_unresolved(self, unresolved: UnresolvedRequest, declare: Declare) -> Inferred:
-        """Compute a request that has to wait for its version; `declare` is as for `infer_alone`."""
-        return await self._infer_read([unresolved.request], ReadRequests((), [unresolved], (), 0.0), declare)
+    async def infer_unresolved(self, unresolved: UnresolvedRequest, admit: Admit) -> Inferred:
+        """Compute a request that has to wait for its version; `admit` is as for `infer_alone`."""
+        return await self._infer_read([unresolved.request], ReadRequests((), [unresolved], (), 0.0), admit)
 
     async def infer_alone(
-        self, request: RawRequest, encode_status: Callable[[Exception], bytes], declare: Declare
+        self, request: RawRequest, encode_status: Callable[[Exception], bytes], admit: Admit
     ) -> Inferred:
         """Compute a request that is large, or several in one.
 
         Args:
             request: The request.
             encode_status: Serializes the `google.rpc.Status` of an error of one of several requests.
-            declare: Called with the amount of work, if that is long.
+            admit: Called with the size of the response and the amount of work, before anything is computed.
 
         Raises:
             MalformedRequestError: It is a PredictMany that is not a valid message.
@@ -184,29 +180,30 @@ class Predictor:
             await next_turn()
         method = request.method.parts
         if method is None:
-            return await self._infer_read([request], self.read([request]), declare)
+            return await self._infer_read([request], self.read([request]), admit)
         parts = split(request.data)
         self._limits.check_requests(len(parts))
         requests = [
             RawRequest(method, part, request.expires, place, arrived=request.arrived)
             for place, part in enumerate(parts)
         ]
-        responses, live = await self._infer_read(requests, self.read(requests), declare)
+        responses, live = await self._infer_read(requests, self.read(requests), admit)
         return Inferred([join(responses, encode_status)], live)
 
-    async def _infer_read(self, requests: Sequence[RawRequest], read: ReadRequests, declare: Declare) -> Inferred:
+    async def _infer_read(self, requests: Sequence[RawRequest], read: ReadRequests, admit: Admit) -> Inferred:
         """Compute requests whose responses are sent together, waiting for what has to be waited for."""
         rows, rejected = [*read.rows], [*read.rejected]
         if read.unresolved:
             resolved = await resolve(read.unresolved, self._registry)
             more = _sorted(map(self._read_resolved, resolved), rows, 0.0)
             rows, rejected = [*more.rows], [*rejected, *more.rejected]
-        self._limits.check_response_bytes(sum([member.response_bytes for member in rows]))
+        response_bytes = sum([member.response_bytes for member in rows])
+        self._limits.check_response_bytes(response_bytes)
         responses: dict[int, RawResponse] = {id(request): error for request, error in rejected}
         live: list[LiveRows] = []
         batches = assemble_batches(rows, self._policy)
-        if (flops := sum([batch.flops for batch in batches])) > self._policy.step_flops:
-            declare(flops, batches[0].speed_key)
+        if batches:
+            await admit(response_bytes, sum([batch.flops for batch in batches]), batches[0].speed_key)
         for batch in batches:
             if batch.flops > self._policy.step_flops:
                 inferred = await self.infer_in_steps(batch, read.seconds)

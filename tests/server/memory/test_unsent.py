@@ -24,16 +24,16 @@ def pair() -> Iterator[tuple[Sockets, socket.socket, socket.socket, str]]:
                 yield sockets, client, accepted, f"{host}:{port}"
 
 
-def test_one_connection_holds_half_and_small_responses_are_not_counted() -> None:
+def test_one_caller_holds_half() -> None:
     unsent = Unsent(Sockets(), max_bytes=10 * MIB, seconds=30.0)
-    assert unsent.take("a", 5 * MIB)
-    assert not unsent.take("a", MIB)
-    assert unsent.take("a", 1_000)
-    assert unsent.take("b", 5 * MIB)
-    assert not unsent.take("c", MIB)
+    first = unsent.take("a", 5 * MIB)
+    assert first is not None
+    assert unsent.take("a", MIB) is None
+    assert unsent.take("b", 5 * MIB) is not None
+    assert unsent.take("c", MIB) is None
     assert "max_memory" in str(unsent.no_room())
-    unsent.give_back("a", 5 * MIB)
-    assert unsent.take("c", MIB)
+    unsent.release(first)
+    assert unsent.take("c", MIB) is not None
     assert unsent.held == 6 * MIB
 
 
@@ -41,8 +41,9 @@ def test_one_connection_holds_half_and_small_responses_are_not_counted() -> None
 def test_a_response_is_counted_until_the_client_has_it(pair: tuple[Sockets, socket.socket, socket.socket, str]) -> None:
     sockets, client, server, peer = pair
     unsent = Unsent(sockets, max_bytes=10 * MIB, seconds=30.0)
-    assert unsent.take(peer, MIB)
-    unsent.watch(peer, MIB)
+    claim = unsent.take("caller", MIB)
+    assert claim is not None
+    unsent.watch(claim, peer)
     unsent.update()
     assert unsent.held == MIB, "nothing was sent yet"
     server.setblocking(False)
@@ -63,8 +64,9 @@ def test_a_response_is_counted_until_the_client_has_it(pair: tuple[Sockets, sock
 def test_a_connection_that_reads_nothing_is_closed(pair: tuple[Sockets, socket.socket, socket.socket, str]) -> None:
     sockets, client, _, peer = pair
     unsent = Unsent(sockets, max_bytes=10 * MIB, seconds=0.0)
-    assert unsent.take(peer, MIB)
-    unsent.watch(peer, MIB)
+    claim = unsent.take("caller", MIB)
+    assert claim is not None
+    unsent.watch(claim, peer)
     unsent.update()
     client.settimeout(60)
     assert client.recv(1) == b"", "it was closed"
@@ -72,6 +74,7 @@ def test_a_connection_that_reads_nothing_is_closed(pair: tuple[Sockets, socket.s
 
 def test_where_the_kernel_does_not_tell_nothing_is_held() -> None:
     unsent = Unsent(Sockets(), max_bytes=10 * MIB, seconds=30.0)
-    assert unsent.take("unknown:1", MIB)
-    unsent.watch("unknown:1", MIB)
+    claim = unsent.take("caller", MIB)
+    assert claim is not None
+    unsent.watch(claim, "unknown:1")
     assert unsent.held == 0

@@ -134,7 +134,7 @@ async def response(
 def fill(dispatcher: Dispatcher, caller: str) -> None:
     """Let work of a caller wait that takes an hour."""
     speed = 1e-3 / SMALL.step_flops
-    work, _ = dispatcher.admission.admit([caller], [time.monotonic() + 1e9], [int(3_600 / speed)], "other")
+    work, _ = dispatcher.admission.admit([caller], [time.monotonic() + 1e9], [int(3_600 / speed)], "other", [0])
     assert work is not None
 
 

@@ -1,6 +1,7 @@
-"""A client that does not read its responses is rejected, and others are served."""
+"""Responses to a client that does not read them are not computed until there is room, and others are served."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -15,8 +16,8 @@ from tests.support.server_process import ServerProcess
 CALLS = 12
 
 
-def test_responses_beyond_the_bound_are_rejected(start_server: Callable[..., ServerProcess]) -> None:
-    # Responses may hold 8 MiB, those of one connection 4 MiB; a trace has 2 MiB.
+def test_responses_beyond_the_bound_wait_until_there_is_room(start_server: Callable[..., ServerProcess]) -> None:
+    # Responses may hold 6 MiB, those of one caller 3 MiB; a trace has 2 MiB.
     server = start_server(f"--max-memory={32 * 2**20}", "--send-timeout=60")
     layers = [np.ones((512, 2)), np.ones((512, 512)), np.ones((1, 512))]
     spec = {"format": "forwardpass.network/1", "inputs": 2, "layers": [{"weights": w.tolist()} for w in layers]}
@@ -29,7 +30,9 @@ def test_responses_beyond_the_bound_are_rejected(start_server: Callable[..., Ser
             # A stream of responses is not read before the caller asks for the next one.
             calls = [open_(iter([request.SerializeToString()]), timeout=60) for _ in range(CALLS)]
             client.predict("wide", [1, 2])
-            codes = [_outcome(call) for call in calls]
+            with ThreadPoolExecutor(CALLS) as threads:
+                codes = [*threads.map(_outcome, calls)]
+    # A slow machine may read them too late.
     assert set(codes) <= {"OK", "UNAVAILABLE"}
     assert codes.count("OK") >= 1
 

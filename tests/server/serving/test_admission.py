@@ -46,7 +46,7 @@ class World:
         self.queue: FairQueue[tuple[Work, float, list[int]]] = FairQueue(0.05, self.weights)
 
     def call(self, caller: str, deadline: float = DEADLINE) -> OverloadedError | None:
-        work, (error,) = self.admission.admit([caller], [self.now + deadline], [FLOPS], "version")
+        work, (error,) = self.admission.admit([caller], [self.now + deadline], [FLOPS], "version", [0])
         if work is None:
             self.rejected[caller] += 1
         else:
@@ -163,7 +163,7 @@ def test_what_nothing_stands_before_is_taken_on_however_slow_it_was() -> None:
 def test_a_request_whose_work_is_told_later_is_judged_then() -> None:
     world = World()
     world.run(3, {"one": 10 * CAPACITY})
-    work = world.admission.begin("one")
+    work = world.admission.begin("one", 0)
     with pytest.raises(OverloadedError):
         world.admission.declare(work, 100 * FLOPS, "version", world.now + DEADLINE)
     world.admission.declare(work, FLOPS, "version", world.now + 100)
@@ -186,7 +186,9 @@ def test_nothing_is_counted_when_nothing_waits(given: list[tuple[list[str], floa
     world, begun = World(max_requests=4 * MIN_REQUESTS), []
     for callers, deadline, seconds, ends in given:
         count = len(callers)
-        work, errors = world.admission.admit(callers, [world.now + deadline] * count, [FLOPS] * count, "version")
+        work, errors = world.admission.admit(
+            callers, [world.now + deadline] * count, [FLOPS] * count, "version", [0] * count
+        )
         assert len(errors) == count
         assert (work is None) == all(error is not None for error in errors)
         if work is not None:
@@ -202,3 +204,23 @@ def test_nothing_is_counted_when_nothing_waits(given: list[tuple[list[str], floa
     assert world.admission.seconds == 0
     assert not world.admission._seconds
     assert not world.admission._requests
+
+
+def test_a_caller_gets_its_share_of_the_bytes_and_all_get_the_whole() -> None:
+    admission = Admission(1, POLICY, 1_000, lambda: 0.0, max_bytes=120)
+
+    def count(caller: str, size: int) -> int:
+        return sum(
+            admission.admit([caller], [1e9], [FLOPS], "version", [size])[0] is not None for _ in range(120 // size)
+        )
+
+    assert count("one", 10) == 6, "half if it is alone"
+    assert count("two", 10) == 4, "a third beside another"
+    assert count("three", 10) == 2, "no more than all"
+    assert count("four", 60) == 1, "who has none waiting may send any request"
+    with pytest.raises(OverloadedError, match="max_memory"):
+        admission.begin("one", 1)
+    work = admission.begin("five", 1)
+    admission.declare(work, FLOPS, "version", 1e9)
+    admission.end(work, done=True)
+    assert count("five", 60) == 1, "its bytes were counted out"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forwardpass.errors import OverloadedError
 from forwardpass.reasons import REASONS
 from forwardpass.v1.prediction_service_pb2 import (
     PredictManyRequest,
@@ -19,13 +20,14 @@ from forwardpass.v1.prediction_service_pb2 import (
     TraceRequest,
     TraceResponse,
 )
+from forwardpass_server.memory import Sockets, Unsent
 from forwardpass_server.registry import LoadedVersion, Registry, SqlStore, VersionState
 from forwardpass_server.rpc.asyncio_transport import AsyncioTransport
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.error_mapping import ErrorMapper
 from forwardpass_server.rpc.interceptors import InFlight
 from forwardpass_server.rpc.native_transport import NativeTransport
-from forwardpass_server.serving import PREDICT, PREDICT_MANY, TRACE, BatchingPolicy, Method, RawRequest
+from forwardpass_server.serving import PREDICT, PREDICT_MANY, TRACE, BatchingPolicy, Dispatcher, Method, RawRequest
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
@@ -234,9 +236,11 @@ class TransportsMachine(RuleBasedStateMachine):
             raise self.in_flight.overloaded()
         expires = float("inf") if sent.remaining is None else time.monotonic() + sent.remaining
         try:
-            return await self.asyncio_transport.call(
+            counted = await self.asyncio_transport.call(
                 sent.method, sent.request, request_id="id", credential=None, peer="peer", expires=expires
             )
+            counted.forget()
+            return counted.response
         finally:
             self.in_flight.leave()
 
@@ -578,3 +582,89 @@ def test_a_batch_whose_callers_have_gone_takes_no_one_along(registry: Registry) 
     dispatcher.take([predict("after")], transport)
     dispatcher.close()
     assert sorted(transport.keys) == ["after", "busy"]
+
+
+COUNTING = BatchingPolicy(counted_response_bytes=1_000)
+"""Responses of this size are counted here."""
+ROWS = 1_000
+RESPONSE_BYTES = 8 * ROWS
+
+
+def make_narrow(registry: Registry, responses: float) -> tuple[Dispatcher, KeepingTransport, Unsent]:
+    """A dispatcher with room for some responses of one caller."""
+    unsent = Unsent(Sockets(), max_bytes=int(2 * responses * RESPONSE_BYTES), seconds=30.0)
+    return make_dispatcher(registry, COUNTING, unsent=unsent), KeepingTransport(), unsent
+
+
+def test_a_response_is_computed_when_there_is_room_to_send_it(registry: Registry) -> None:
+    dispatcher, transport, unsent = make_narrow(registry, 2.5)
+    keys = [f"large {number}" for number in range(5)]
+    for request in [*(predict(key, ROWS) for key in keys), predict("small")]:
+        dispatcher.take([request], transport)
+    wait_until(lambda: len(transport.sent) == 3)
+    assert sorted(transport.keys) == [*keys[:2], "small"]
+    assert unsent.held == 2 * RESPONSE_BYTES
+    for count, key in enumerate(keys, 1):
+        wait_until(lambda key=key: key in transport.claims)
+        unsent.release(transport.claims[key])
+        wait_until(lambda count=count: len(transport.sent) == min(count + 3, 6))
+    assert all(isinstance(response, bytes) for response in transport.responses)
+    assert unsent.held == 0
+    dispatcher.close()
+
+
+def test_what_waits_for_room_can_be_cancelled(registry: Registry) -> None:
+    dispatcher, transport, unsent = make_narrow(registry, 1)
+    many = PredictManyRequest(requests=[PredictRequest.FromString(predict("", ROWS).data)]).SerializeToString()
+    dispatcher.take([predict("first", ROWS)], transport)
+    dispatcher.take([predict("second", ROWS), RawRequest(PREDICT_MANY, many, key="many")], transport)
+    wait_until(lambda: transport.keys == ["first"])
+    for key in ("second", "many"):
+        wait_until(lambda key=key: key in dispatcher._claims)
+        assert dispatcher.cancel(key)
+    unsent.release(transport.claims["first"])
+    dispatcher.close()
+    assert transport.keys == ["first"]
+    assert (unsent.held, dispatcher._claims, dispatcher.admission.seconds) == (0, {}, 0.0)
+
+
+def test_who_waits_for_room_too_long_is_told_to_come_back(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forwardpass_server.memory.unsent.WAITING_SECONDS", 0.0)
+    dispatcher, transport, unsent = make_narrow(registry, 1)
+    dispatcher.take([predict("first", ROWS)], transport)
+    dispatcher.take([predict("second", ROWS)], transport)
+    wait_until(lambda: "first" in transport.keys and "second" in dispatcher._claims)
+    unsent.update()
+    wait_until(lambda: len(transport.sent) == 2)
+    error = dict(transport.sent)["second"]
+    assert isinstance(error, OverloadedError)
+    assert error.facts["setting"] == "max_memory"
+    for claim in transport.claims.values():
+        unsent.release(claim)
+    assert unsent.held == 0
+    dispatcher.close()
+
+
+def test_room_is_free_again_when_the_response_is_an_error(registry: Registry) -> None:
+    dispatcher, transport, _ = make_narrow(registry, 3)
+
+    def fail(values: Any, out: Any = None) -> Any:  # noqa: ARG001 - an activation's signature
+        raise ZeroDivisionError
+
+    spoil(registry, "same", fail)
+    dispatcher.take([predict(f"large {number}", ROWS) for number in range(3)], transport)
+    wait_until(lambda: len(transport.sent) == 3)
+    assert all(isinstance(response, Exception) for response in transport.responses)
+    assert len(transport.claims) == 3, "the transport releases them"
+    dispatcher.close()
+
+
+def test_too_many_bytes_that_wait_are_rejected_each_by_itself(registry: Registry) -> None:
+    dispatcher, transport = make_dispatcher(registry), KeepingTransport()
+    dispatcher.admission._max_bytes = 1
+    held = dispatcher.admission.begin("test", 1)
+    dispatcher.take([predict("large", 40_000), predict("small")], transport)
+    errors = {key: type(response) for key, response in transport.sent}
+    assert errors == {"large": OverloadedError, "small": bytes}
+    dispatcher.admission.end(held, done=False)
+    dispatcher.close()

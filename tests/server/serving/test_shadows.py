@@ -25,7 +25,7 @@ from forwardpass_server.serving import (
 from forwardpass_server.serving import shadows as shadows_module
 
 from tests.support.sample_networks import chain, number_request
-from tests.support.serving import POLICY, KeepingTransport, make_predictor
+from tests.support.serving import POLICY, KeepingTransport, idle_unsent, make_predictor
 
 SECONDS = 60.0
 
@@ -37,7 +37,9 @@ class Bench:
         self.registry = registry
         self.shadows = Shadows(registry, policy)
         self.workers = Workers(1)
-        self.dispatcher = Dispatcher(make_predictor(registry, policy=policy), self.shadows, self.workers, policy)
+        self.dispatcher = Dispatcher(
+            make_predictor(registry, policy=policy), self.shadows, self.workers, policy, idle_unsent()
+        )
         self.transport = KeepingTransport()
 
     def ask(self, rows: "np.ndarray[Any, Any]", method: Any = PREDICT) -> None:
@@ -243,7 +245,7 @@ def test_typed_features(registry: Registry) -> None:
         registry.register("typed", parse(document))
     registry.rollout.set_shadow("typed", "latest", "1", share=1.0)
     shadows = Shadows(registry, POLICY)
-    dispatcher = Dispatcher(make_predictor(registry), shadows, Workers(1), POLICY)
+    dispatcher = Dispatcher(make_predictor(registry), shadows, Workers(1), POLICY, idle_unsent())
     request = number_request("typed", float("nan"), 3.0).SerializeToString()
     dispatcher.take([RawRequest(PREDICT, request, key=object())], KeepingTransport())
     assert shadows.wait_until_idle(SECONDS)

@@ -25,7 +25,7 @@ class World:
 
     def read(self, caller: str, flops: int = FLOPS) -> bool:
         """Read a long call, and note it as the dispatcher does; return whether it is rejected."""
-        work, _ = self.admission.admit([caller], [self.now + DEADLINE], [flops], "version")
+        work, _ = self.admission.admit([caller], [self.now + DEADLINE], [flops], "version", [0])
         if work is None or self.shedding.active:
             self.shedding.note_long(caller, "Predict", flops, "version", rejected=work is None)
         return work is None
@@ -124,7 +124,7 @@ def test_what_is_shed_would_be_rejected(calls: list[tuple[str, float, int, float
         flood = world.shedding._floods.get((caller, "Predict"))
         if world.shedding.judge(caller, "Predict", expires) is not None:
             assert flood is not None
-            work, _ = world.admission.admit([caller], [expires], [flood.flops], flood.version)
+            work, _ = world.admission.admit([caller], [expires], [flood.flops], flood.version, [0])
             assert work is None
         else:
             world.read(caller, size * FLOPS)

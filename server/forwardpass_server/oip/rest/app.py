@@ -103,7 +103,7 @@ class RestApp:
                 message, form = decode_raw_request(body, name, version, metadata)
             else:
                 message, form = await self._in_thread(length, decode_request, body, length, name, version)
-            response_bytes = await self._transport.call(
+            counted = await self._transport.call(
                 self._service.hot["ModelInfer"],
                 message.SerializeToString(),
                 request_id=call.request_id,
@@ -111,18 +111,26 @@ class RestApp:
                 peer=call.peer,
                 expires=expires(message),
             )
-            encoded = await self._in_thread(len(response_bytes), _encode, response_bytes, form)
-            if encoded.header_length is None:
-                response = PacedResponse(encoded.content, media_type="application/json")
-            else:
-                headers = {HEADER_LENGTH: str(encoded.header_length)}
-                response = PacedResponse(encoded.content, headers=headers, media_type="application/octet-stream")
-            # Only here: `tritonclient.http.aio` always accepts gzip, and decompresses no other response.
-            await self._compress(request, response)
-            del encoded, response_bytes  # which an error would keep
-            return response.count(self._transport.unsent, _peer(request))
+            try:
+                response = await self._encode(request, counted.response, form)
+            except BaseException:
+                counted.forget()
+                raise
+            return response.count(counted, self._transport.unsent, self._transport.caller(call))
 
         return await self._around(request, "ModelInfer", self._inside, work)
+
+    async def _encode(self, request: Request, message: bytes, form: OutputForm) -> PacedResponse:
+        """Encode a serialized response."""
+        encoded = await self._in_thread(len(message), _encode, message, form)
+        if encoded.header_length is None:
+            response = PacedResponse(encoded.content, media_type="application/json")
+        else:
+            headers = {HEADER_LENGTH: str(encoded.header_length)}
+            response = PacedResponse(encoded.content, headers=headers, media_type="application/octet-stream")
+        # Only here: `tritonclient.http.aio` always accepts gzip, and decompresses no other response.
+        await self._compress(request, response)
+        return response
 
     async def _endpoint(self, endpoint: Endpoint, request: Request) -> Response:
         async def work(call: RpcContext, body: bytes) -> Response:

@@ -6,7 +6,8 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from forwardpass_server.memory import Unsent
+from forwardpass_server.memory import COUNTED_BYTES, Claim, Unsent
+from forwardpass_server.rpc.sending import Counted
 
 PIECE_BYTES: Final = 64 * 1024
 """Bytes that are handed to the connection at once; it takes the next when the client has read most of them."""
@@ -15,16 +16,27 @@ PIECE_BYTES: Final = 64 * 1024
 class PacedResponse(Response):
     """A response whose body is sent in pieces; the connection is closed if its client reads them too slowly."""
 
-    def count(self, unsent: Unsent, client: str) -> "PacedResponse":
+    _claim: Claim | None
+
+    def count(self, counted: Counted[bytes], unsent: Unsent, caller: str) -> "PacedResponse":
         """Count the body until it is sent; return this response.
+
+        Args:
+            counted: The response from which the body was made.
+            unsent: The responses that are not yet sent.
+            caller: Whose it is.
 
         Raises:
             OverloadedError: There is no room for it; the body is deleted.
         """
-        self._unsent, self._client, self._size = unsent, client, len(self.body)
-        if not unsent.take(client, self._size):
-            self.body = b""
-            raise unsent.no_room()
+        self._unsent, self._size, self._claim = unsent, len(self.body), counted.claim
+        if counted.claim is not None:
+            unsent.resize(counted.claim, self._size)
+        elif self._size >= COUNTED_BYTES:
+            self._claim = unsent.take(caller, self._size)
+            if self._claim is None:
+                self.body = b""
+                raise unsent.no_room()
         return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,4 +53,5 @@ class PacedResponse(Response):
         except TimeoutError:
             pass
         finally:
-            self._unsent.give_back(self._client, self._size)
+            if self._claim is not None:
+                self._unsent.release(self._claim)
