@@ -210,7 +210,8 @@ def _wire_bytes(status: Status) -> int:
     """
     text = status.message
     plain = text.isascii() and text.isprintable() and "%" not in text
-    return len(text.encode(errors="replace")) * (1 if plain else 3) + status.ByteSize() * 4 // 3
+    size: int = status.ByteSize()
+    return len(text.encode(errors="replace")) * (1 if plain else 3) + size * 4 // 3
 
 
 def _fit(status: Status, error: ForwardpassError) -> None:
