@@ -94,6 +94,7 @@ def kernel(group: Any) -> None:
 DOWNLOAD = {"module": "keras.utils", "class_name": "get_file", "config": {"origin": "https://example.com"}}
 ELSEWHERE = {"module": "subprocess", "class_name": "run", "config": {}}
 DENSE = layer("Dense", units=2, activation="relu")
+HALF = layer("InputLayer", batch_shape=[None, 4], dtype="float16")
 
 
 @pytest.fixture
@@ -162,6 +163,19 @@ def functional(calls: dict[str, list[str]]) -> dict[str, Any]:
     return {"module": "keras", "class_name": "Functional", "config": {"name": "model", "layers": layers, **ends}}
 
 
+def test_outputs_that_a_feature_space_joins_are_one_layer(write: Callable[..., str]) -> None:
+    """The layers of a FeatureSpace are registered by their names."""
+    config = functional({"a": ["inputlayer", "inputlayer"], "b": ["a", "inputlayer"], "c": ["a", "b"]})
+    config["config"]["layers"][-1] |= {
+        "module": "keras.src.layers.preprocessing.feature_space",
+        "class_name": "TFDConcat",
+        "registered_name": "TFDConcat",
+    }
+    _, reader, (output,) = follow(open_archive(write(config=config)))
+    assert [each["name"] for each in reader.graph.layers] == ["a", "a_2", "b", "output"]
+    assert (output.sources, output.size) == (("output",), 8)
+
+
 def soft_link(group: Any) -> None:
     dense(group)
     del group["0"]
@@ -195,6 +209,26 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "a deep nest": ({"config": '{"a":' * 100_000}, "is not JSON"),
     "a million layers": ({"config": sequential(*[{}] * 1_000_000)}, "has more than 131,072 lists and objects"),
     "many layers": ({"config": sequential(*[DENSE] * 5_000)}, "has 5,001 layers; at most 1,024 are read"),
+    "a FeatureSpace": (
+        {"config": {"module": "keras.utils", "class_name": "FeatureSpace", "config": {}}},
+        "is a FeatureSpace alone; write a module with",
+    ),
+    "a class that is named as one of a FeatureSpace": (
+        {"config": sequential({**layer("TFDConcat"), "module": "mine", "registered_name": "TFDConcat"})},
+        "TFDConcat of mine is no layer of Keras's own",
+    ),
+    "a quantized layer": (
+        {"config": sequential({**DENSE, "config": {**DENSE["config"], "dtype": {"config": {"mode": "int8"}}}})},
+        "Dense is quantized; import the model as it was before",
+    ),
+    "a dtype that is none": (
+        {"config": sequential({**DENSE, "config": {**DENSE["config"], "dtype": {"config": [1]}}})},
+        "Dense computes in None; float32 and float64 are read",
+    ),
+    "inputs of half precision": (
+        {"config": {**sequential(), "config": {"name": "model", "layers": [HALF, DENSE]}}},
+        "InputLayer takes float16, which rounds the rows; build the model in float32",
+    ),
     "no layers": ({"config": {"module": "keras", "class_name": "Sequential", "config": {"layers": []}}}, "no layers"),
     "layers that are none": ({"config": sequential(1, "a")}, "a configuration that Keras 3 does not write"),
     "wide inputs": ({"config": sequential(DENSE, shape=(None, 10**9))}, "has 1,000,000,000 values for each row"),

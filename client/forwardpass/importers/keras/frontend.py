@@ -1,18 +1,22 @@
 """Reads a Keras model, or its file, into a source."""
 
+import re
 import tempfile
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.keras import runtime
 from forwardpass.importers.keras.archive import Archive, open_archive
 from forwardpass.importers.keras.model_config import ModelConfig, check_modules, parse_config, tensors_in
-from forwardpass.importers.keras.model_reader import ModelReader
+from forwardpass.importers.keras.model_reader import KerasInput, ModelReader
 from forwardpass.importers.keras.weights import Weights
 from forwardpass.importers.source import Source
 from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError, unsupported_model
+
+_MADE_NAME: Final = re.compile(r"(keras_tensor|input_layer|input|inputs)(_\d+)?")
+"""Names that Keras gives to inputs without one."""
 
 
 def load_model(path: str | PathLike[str]) -> Any:
@@ -30,11 +34,13 @@ def load_model(path: str | PathLike[str]) -> Any:
 
 
 def read(model: Any) -> Source:
-    """Read a model as the file that Keras makes of it.
+    """Read a model, or a FeatureSpace, as the file that Keras makes of it.
 
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
     """
+    if type(model).__name__ == "FeatureSpace":
+        model = runtime.import_keras().Model(model.get_inputs(), model.get_encoded_features())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         try:
@@ -42,8 +48,7 @@ def read(model: Any) -> Source:
         except Exception as error:
             raise UnsupportedModelError(f"Keras cannot save the model: {error!r}") from error
         structure, reader, outputs = follow(open_archive(path))
-    if len(reader.dtypes) > 1:
-        raise unsupported_model("model", "computes some layers in float32 and some in float64; build it in one of them")
+    _check_dtypes(reader)
     constraints, several = reader.constraints, len(reader.inputs) > 1
     names = [name for each in reader.inputs for name in _names(each.name, each.width)]
     groups = [{"name": each.group, "width": each.width} for each in reader.inputs]
@@ -51,7 +56,7 @@ def read(model: Any) -> Source:
         framework=f"keras {runtime.import_keras().__version__}",
         model=_described(structure),
         width=len(constraints.mean),
-        names=tuple(names) if several else (),
+        names=tuple(names) if several or _is_named(reader.inputs[0]) else (),
         mean=constraints.mean if constraints.mean.any() else None,
         scale=constraints.scale if (constraints.scale != 1).any() else None,
         layers=tuple(reader.graph.layers),
@@ -82,6 +87,28 @@ def follow(archive: Archive) -> tuple[ModelConfig, ModelReader, list[TensorRef]]
     except UnsupportedError as error:
         raise unsupported_model("config.json", str(error)) from None
     return structure, reader, outputs
+
+
+def _check_dtypes(reader: ModelReader) -> None:
+    """Reject a model of two dtypes.
+
+    Raises:
+        UnsupportedModelError: Its layers have two, or a lesser one rounds what they read.
+    """
+    if len(reader.dtypes) > 1:
+        raise unsupported_model("model", "computes some layers in float32 and some in float64; build it in one of them")
+    for each in reader.inputs:
+        if each.dtype == "float32" and reader.dtypes == {"float64"}:
+            raise unsupported_model(
+                f"model.layers[{each.name}]",
+                "InputLayer takes float32, and the layers compute in float64; make it by "
+                'keras.Input(..., dtype="float64")',
+            )
+
+
+def _is_named(given: KerasInput) -> bool:
+    """Return whether an input is of one number, and has a name that Keras did not make."""
+    return given.width == 1 and not _MADE_NAME.fullmatch(given.name)
 
 
 def _names(name: str, width: int) -> list[str]:

@@ -69,7 +69,8 @@ def _pair(call: LayerCall) -> list[TensorRef]:
 
 
 MERGING: Final[Mapping[str, LayerReader]] = MappingProxyType(
-    {**dict.fromkeys(_MERGES, _merge), "Subtract": _subtract, "Minimum": _minimum, "Concatenate": _concatenate}
+    {**dict.fromkeys(_MERGES, _merge), "Subtract": _subtract, "Minimum": _minimum}
+    | dict.fromkeys(("Concatenate", "TFDConcat"), _concatenate)
 )
 """By class; operations such as `+` have the same class names."""
 

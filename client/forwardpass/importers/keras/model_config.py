@@ -19,6 +19,9 @@ _SETTINGS: Final = (
 _FUNCTION: Final = "keras_history"
 _MAX_LAYERS: Final = 4 * DEFAULT_LIMITS.max_layers
 
+_FEATURE_SPACE: Final = "keras.src.layers.preprocessing.feature_space"
+"""The module of Keras's own layers within a FeatureSpace, which are registered by their names."""
+
 MODELS: Final = ("Functional", "Model", "Sequential")
 
 
@@ -101,6 +104,12 @@ def parse_config(config: Mapping[str, Any], path: str = "model", weights: str = 
     """
     kind, inner = str(config.get("class_name")), config.get("config")
     known = kind in MODELS and _is_own(config) and isinstance(inner, dict)
+    if kind == "FeatureSpace" and config.get("module") == "keras.utils":
+        raise unsupported_model(
+            path,
+            "is a FeatureSpace alone; write a module with `space = keras.saving.load_model(FILE)` and "
+            "`model = keras.Model(space.get_inputs(), space.get_encoded_features())`, and give it as MODULE:model",
+        )
     if not known or not isinstance(inner, dict) or not isinstance(inner.get("layers"), list):
         raise unsupported_model(
             path, f"{kind} is no Sequential or functional model of Keras; build one with the same layers"
@@ -209,6 +218,8 @@ def _is_own(document: Mapping[str, Any]) -> bool:
     module = str(document.get("module"))
     is_operation = module.startswith(("keras.src.ops.", "keras.ops"))
     registered = document.get("registered_name")
+    if module == _FEATURE_SPACE and registered == document.get("class_name"):
+        return True
     return any(module == own or module.startswith(f"{own}.") for own in _MODULES) and (
         registered is None or is_operation or module.startswith("keras.src.models")
     )

@@ -41,6 +41,7 @@ OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType({**ARITHMETIC, *
 """The reader of each operation such as `+`, by its class."""
 
 _DTYPES: Final = ("float32", "float64")
+_HALVES: Final = ("float16", "bfloat16")
 _DEEPEST: Final = 20
 
 
@@ -52,15 +53,23 @@ class KerasInput:
         name: The name of its layer.
         group: The name of the input group.
         shape: The shape of one row.
-        is_integer: Whether its values are integers.
-        is_text: Whether its values are texts.
+        dtype: The dtype of its values, `string` for texts.
     """
 
     name: str
     group: str
     shape: tuple[int, ...]
-    is_integer: bool
-    is_text: bool
+    dtype: str
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether its values are integers."""
+        return self.dtype.startswith(("int", "uint"))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are texts."""
+        return self.dtype == "string"
 
     @property
     def width(self) -> int:
@@ -220,7 +229,11 @@ class ModelReader:
 
     def _note_dtype(self, dtype: Any) -> None:
         """Note the dtype of a layer."""
-        name = dtype.get("config", {}).get("name") if isinstance(dtype, Mapping) else dtype
+        config = dtype.get("config") if isinstance(dtype, Mapping) else None
+        settings = config if isinstance(config, Mapping) else {}
+        if "mode" in settings or "source_name" in settings:
+            raise UnsupportedError("is quantized; import the model as it was before `quantize`")
+        name = settings.get("name") if isinstance(dtype, Mapping) else dtype
         if name not in _DTYPES:
             raise UnsupportedError(f"computes in {name!r}; float32 and float64 are read")
         self.dtypes.add(str(name))
@@ -232,12 +245,11 @@ class ModelReader:
 
     def _settled(self, outputs: list[TensorRef]) -> list[TensorRef]:
         """Return each output as all nodes of its own layer."""
-        names = {layer["name"] for layer in self.graph.layers}
         materialize: list[TensorRef] = []
         for values in outputs:
             found = self.graph.materialize(values, "output")
             taken = {one.sources for one in materialize}
-            if found.sources[0] not in names or found.sources in taken:
+            if self.graph.is_input(found.sources[0]) or found.sources in taken:
                 found = self.graph.add_layer("output", values, **PASS)
             materialize.append(found)
         return materialize
@@ -256,6 +268,8 @@ def _input(part: LayerConfig, *, alone: bool) -> KerasInput:
     if part.kind != "InputLayer":
         raise unsupported_model(place, f"{part.kind} is no InputLayer, and is named as an input")
     dtype = str(part.config.get("dtype"))
+    if dtype in _HALVES:
+        raise unsupported_model(place, f"InputLayer takes {dtype}, which rounds the rows; build the model in float32")
     shape = part.config.get("batch_shape")
     if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape[1:]):
         raise unsupported_model(place, f"InputLayer has the shape {shape!r}; each row needs a fixed number of values")
@@ -267,8 +281,7 @@ def _input(part: LayerConfig, *, alone: bool) -> KerasInput:
         name=part.name,
         group=INPUTS if alone else safe_name(part.name),
         shape=tuple(shape[1:]),
-        is_integer=dtype.startswith(("int", "uint")),
-        is_text=dtype == "string",
+        dtype=dtype,
     )
 
 

@@ -15,7 +15,7 @@ from forwardpass.importers.unsupported import UnsupportedError
 
 _NOTHING: Final = (
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "GaussianNoise"),
-    *("AlphaDropout", "ActivityRegularization", "Identity"),
+    *("AlphaDropout", "ActivityRegularization", "Identity", "TFDIdentity"),
 )
 """Layers that do something in training only."""
 
