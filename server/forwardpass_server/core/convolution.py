@@ -87,6 +87,13 @@ class Geometry:
         """Whether each window is the values at one place, and each place has a window."""
         return self.kernel == self.strides == (1,) * AXES
 
+    @property
+    def is_of_parts(self) -> bool:
+        """Whether the windows are consecutive parts of the row, one after the other: tokens, each read whole."""
+        if self.channels > 1 or self.padded != self.sizes or self.strides != (1,) * AXES:
+            return False
+        return any(self.kernel == ((1,) * axis + self.sizes[axis:]) for axis in range(AXES))
+
     def blocks(self) -> list[tuple[tuple[slice, ...], slice]]:
         """Return the blocks of positions: a slice along each axis, and the places of these among all positions."""
         most = max(MAX_COLUMN_NUMBERS // (self.window * self.group), 1)
@@ -180,10 +187,22 @@ _Multiplier: TypeAlias = Callable[[Array, Array], None]
 
 def _multiplier(geometry: Geometry, weights: Array) -> _Multiplier:
     """Return the fastest multiplier of a geometry."""
+    if geometry.is_of_parts:
+        return _multiplier_of_parts(geometry, weights)
     if geometry.is_pointwise:
         return _multiplier_without_copies(geometry, weights)
     has_lines = prod(geometry.kernel[:-1]) > 1 < geometry.kernel[-1] and geometry.strides[-2] == 1
     return _multiplier_of_lines(geometry, weights) if has_lines else _multiplier_of_windows(geometry, weights)
+
+
+def _multiplier_of_parts(geometry: Geometry, weights: Array) -> _Multiplier:
+    shared, shape = frozen(weights), (prod(geometry.grid), geometry.window)
+
+    def multiply(padded: Array, out: Array) -> None:
+        tokens = padded.reshape(len(padded), 1, *shape)
+        np.matmul(shared, tokens.swapaxes(2, 3), out=out)
+
+    return multiply
 
 
 def _multiplier_without_copies(geometry: Geometry, weights: Array) -> _Multiplier:

@@ -146,6 +146,21 @@ def test_copies_of_lines_give_the_same_values(
     assert np.array_equal(forward(plan, rows[4:5]), found[4:5])
 
 
+@pytest.mark.parametrize("sizes", [(6, 5), (1, 5), (6, 1), (2, 3, 5)])
+def test_tokens_are_multiplied_as_they_stand(sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(8)
+    rows, weights = rng.standard_normal((9, math.prod(sizes))), rng.standard_normal((4, sizes[-1]))
+    kernel = [1] * (len(sizes) - 1) + [sizes[-1]]
+    layer = {"kind": "conv", "weights": weights, "input_shape": [1, *sizes], "kernel_shape": kernel}
+    for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5)):
+        plan = plan_of(math.prod(sizes), layer, dtype=dtype)
+        found = forward(plan, rows.astype(dtype))
+        expected = (rows.reshape(9, -1, sizes[-1]) @ weights.T).swapaxes(1, 2).reshape(9, -1)
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+        for index in range(9):
+            assert np.array_equal(forward(plan, rows[index : index + 1].astype(dtype)), found[index : index + 1])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_few_dense_products_are_computed_row_by_row(dtype: str) -> None:
     rng = np.random.default_rng(7)

@@ -67,6 +67,18 @@ def test_the_same_bits_in_every_batch(kind: str, dtype: str) -> None:
             assert forward(plan, rows[start:end]).tobytes() == together[start:end].tobytes()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["group_softmax", "layer_norm"])
+def test_groups_have_the_same_bits_in_every_batch(kind: str, dtype: str) -> None:
+    for size, groups in ((size, groups) for size in (1, 2, 7, 15, 32, 33) for groups in (1, 2, 3, 8)):
+        arrays = {"gamma": np.full(size * groups, 1.5, dtype), "beta": np.ones(size * groups, dtype), "epsilon": 1e-5}
+        function = OPERATIONS[kind](groups=groups, **(arrays if kind == "layer_norm" else {}))
+        rows = np.random.default_rng(size).standard_normal((9, size * groups)).astype(dtype)
+        together = function(rows)
+        for start, end in [*((row, row + 1) for row in range(9)), (2, 9)]:
+            assert function(rows[start:end]).tobytes() == together[start:end].tobytes()
+
+
 def test_a_masked_weight_counts_as_zero() -> None:
     masked = alone({"weights": [[2, 3], [4, 5]], "mask": [[1, 0], [0, 1]]}, 2)
     assert forward(compile_plan(masked), np.array([[10.0, 100.0]])).tolist() == [[20.0, 500.0]]
