@@ -33,13 +33,20 @@ from forwardpass._requests.fields import as_names
 from forwardpass._requests.networks import SpecLike
 from forwardpass._requests.profiling import Profiling
 from forwardpass._requests.streams import Progress
+from forwardpass._requests.watching import WatchedNetworks
 from forwardpass._responses import Page
 from forwardpass._transport.connections import AsyncConnection, Interrupted
 from forwardpass._transport.endpoint import UNSET, Timeout, Tls
 from forwardpass._transport.memory import AsyncByteLimit, NoRoomError, large_bytes
 from forwardpass._transport.retries import Retries
 from forwardpass.attribution import AttributionMethod, AttributionScale, StandardBaseline
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, QuotaExceededError, UnavailableError
+from forwardpass.errors import (
+    DeadlineExceededError,
+    ForwardpassError,
+    OverloadedError,
+    QuotaExceededError,
+    UnavailableError,
+)
 from forwardpass.models import (
     AliasMove,
     Explanation,
@@ -380,9 +387,16 @@ class AsyncClient(BaseClient):
 
     async def watch(self, *, prefix: str = "", timeout: float | None = None) -> AsyncIterator[NetworkChange]:
         """Watch the networks: yield the current state of each one, then every change, without end."""
-        async for change in self._stream(networks.watch(prefix), timeout):
-            yield change
-        raise watch_ended(self._endpoint.address)
+        limit, begun, watched = self._endpoint.limit(timeout), time.monotonic(), WatchedNetworks()
+        while True:
+            try:
+                async with aclosing(self._stream(networks.watch(prefix), seconds_left(limit, begun))) as changes:
+                    async for change in changes:
+                        for each in watched.report(change):
+                            yield each
+                raise watch_ended(self._endpoint.address)
+            except OverloadedError as error:
+                await asyncio.sleep(self._pause_before_watch(watched, error, seconds_left(limit, begun)))
 
     async def ready(self, *, timeout: Timeout = UNSET) -> bool:
         """Return whether the server can be reached and serves."""

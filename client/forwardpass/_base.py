@@ -10,10 +10,11 @@ import grpc
 from forwardpass._errors import client_closed, cut_short, deadline_exceeded, error_from, is_status_lost, not_ready
 from forwardpass._requests.call import Call
 from forwardpass._requests.revisions import Revisions
+from forwardpass._requests.watching import WatchedNetworks
 from forwardpass._transport.connections import AsyncConnection, Connection, Interrupted
 from forwardpass._transport.endpoint import Tls, endpoint
 from forwardpass._transport.retries import Retries, RetryBudget
-from forwardpass.errors import ForwardpassError, RevisionAheadError, UnauthenticatedError
+from forwardpass.errors import ForwardpassError, OverloadedError, RevisionAheadError, UnauthenticatedError
 
 READY_PAUSE_SECONDS: Final = 0.1
 """Pause between two requests of whether a server is ready."""
@@ -69,6 +70,18 @@ class BaseClient:
 
     def _retries(self, call: Call[Any], limit: float | None, begun: float) -> Retries:
         return Retries(call.method, limit, self._endpoint.timeout, begun=begun, budget=self._budget)
+
+    def _pause_before_watch(self, watched: WatchedNetworks, error: OverloadedError, left: float | None) -> float:
+        """Return the seconds to wait before a watch that fell behind goes on.
+
+        Raises:
+            OverloadedError: It does not go on: it has not begun, the time is over, or the client repeats no calls.
+        """
+        pause = error.retry_after or 0.0
+        if not watched.has_begun or self._budget is None or (left is not None and pause >= left):
+            raise error
+        watched.resume()
+        return pause
 
     def _pause_before_retry(self, call: Call[Any], error: Exception, retries: Retries) -> float:
         """Return the seconds to wait before the next attempt of a call.

@@ -30,13 +30,20 @@ from forwardpass._requests.fields import as_names
 from forwardpass._requests.networks import SpecLike
 from forwardpass._requests.profiling import Profiling
 from forwardpass._requests.streams import Progress
+from forwardpass._requests.watching import WatchedNetworks
 from forwardpass._responses import Page
 from forwardpass._transport.connections import Connection, Interrupted
 from forwardpass._transport.endpoint import UNSET, Timeout, Tls
 from forwardpass._transport.memory import ByteLimit, NoRoomError, large_bytes
 from forwardpass._transport.retries import Retries
 from forwardpass.attribution import AttributionMethod, AttributionScale, StandardBaseline
-from forwardpass.errors import DeadlineExceededError, ForwardpassError, QuotaExceededError, UnavailableError
+from forwardpass.errors import (
+    DeadlineExceededError,
+    ForwardpassError,
+    OverloadedError,
+    QuotaExceededError,
+    UnavailableError,
+)
 from forwardpass.models import (
     AliasMove,
     Explanation,
@@ -538,16 +545,25 @@ class Client(BaseClient):
     def watch(self, *, prefix: str = "", timeout: float | None = None) -> Iterator[NetworkChange]:
         """Watch the networks: yield the current state of each one, then every change, without end.
 
+        Changes that follow each other quickly may come as one, the latest state. A watch whose changes are not read
+        fast enough is ended by the server; then another one goes on from there, and tells what changed meanwhile.
+
         Args:
             prefix: The beginning of the names of the networks to watch; empty for all.
             timeout: Seconds for the whole watch; None, the default, is no limit.
 
         Raises:
-            UnavailableError: The server stops or cannot be reached, or the changes are not read fast enough
-                (`OverloadedError`); watch again to get the current state.
+            UnavailableError: The server stops or cannot be reached; watch again to get the current state.
         """
-        yield from self._stream(networks.watch(prefix), timeout)
-        raise watch_ended(self._endpoint.address)
+        limit, begun, watched = self._endpoint.limit(timeout), time.monotonic(), WatchedNetworks()
+        while True:
+            try:
+                with closing(self._stream(networks.watch(prefix), seconds_left(limit, begun))) as changes:
+                    for change in changes:
+                        yield from watched.report(change)
+                raise watch_ended(self._endpoint.address)
+            except OverloadedError as error:
+                time.sleep(self._pause_before_watch(watched, error, seconds_left(limit, begun)))
 
     def ready(self, *, timeout: Timeout = UNSET) -> bool:
         """Return whether the server can be reached and serves."""

@@ -134,6 +134,7 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         self.watching = threading.Event()
         self.stream_reads = 1
         self._holds: list[threading.Event] = []
+        self._behind: list[Status] = []
         self._server = grpc.server(futures.ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
         self._health = FakeHealth()
         self.serve(serving)
@@ -161,6 +162,10 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
             context.abort(code, status.message if status is not None else "on demand")
 
         self.script.extend([abort] * times)
+
+    def fall_behind(self, status: Status, *, times: int) -> None:
+        """End the next watches after the events of their beginning, one after the other, while networks change."""
+        self._behind = [status] * times
 
     def delay(self, seconds: float) -> None:
         """Let the next call take its time."""
@@ -435,6 +440,10 @@ class FakeServer(NetworkServiceServicer, PredictionServiceServicer):
         yield networks_v1.WatchNetworksResponse(
             event=networks_v1.NETWORK_EVENT_DELETED, network=Network(name="gone"), revision=8
         )
+        if self._behind:
+            status = self._behind.pop()
+            context.set_trailing_metadata(((DETAILS, status.SerializeToString()),))
+            context.abort(grpc.StatusCode.UNAVAILABLE, status.message)
         while not self.watching.wait(0.02) and not call.ended.is_set():
             pass
 

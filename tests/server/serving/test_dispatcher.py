@@ -628,7 +628,7 @@ def test_what_waits_for_room_can_be_cancelled(registry: Registry) -> None:
     assert (unsent.held, dispatcher._claims, dispatcher.admission.seconds) == (0, {}, 0.0)
 
 
-def test_who_waits_for_room_too_long_is_told_to_come_back(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_for_room_too_long_is_asked_to_come_back(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forwardpass_server.memory.unsent.WAITING_SECONDS", 0.0)
     dispatcher, transport, unsent = make_narrow(registry, 1)
     dispatcher.take([predict("first", ROWS)], transport)
