@@ -14,6 +14,7 @@ from forwardpass.numerics import Numerics
 from forwardpass.profiles import Profile, Subject
 from forwardpass.profiles import from_message as profile_of_message
 from forwardpass.spec import Limits, NetworkSpec, from_safetensors
+from forwardpass.spec.forms.safetensors import read_description
 from forwardpass.v1.profile_pb2 import Profile as ProfileMessage
 from google.protobuf.message import DecodeError
 
@@ -49,6 +50,12 @@ _NO_LIMITS: Final = Limits(**{field.name: sys.maxsize for field in fields(Limits
 
 _CONTENT_ERRORS: Final = (ForwardpassError, ArithmeticError, LookupError, TypeError, ValueError)
 """The errors that damaged content may cause; other networks must be served all the same. Not MemoryError."""
+
+_MAX_SMALL_BYTES: Final = 64 * 2**10
+"""The largest content that is read together with others."""
+
+_MAX_READ_AT_ONCE: Final = 50
+"""The most contents that are read in one transaction, for which a writer may wait."""
 
 Value = TypeVar("Value")
 
@@ -132,6 +139,30 @@ class Contents:
         with self._lock:
             digest, profile = self._profiles.get(version.runtime, ("", None))
         return profile if digest == row.digest else None
+
+    def cache_descriptions(self, versions: Iterable[VersionState]) -> None:
+        """Read the descriptions of small versions, many in a transaction and nothing else of their contents.
+
+        What is large, missing or damaged is left to `read_description`.
+
+        Raises:
+            StoreUnavailableError: The store cannot be read now.
+        """
+        with self._lock:
+            unknown = [
+                version
+                for version in versions
+                if version.size_bytes <= _MAX_SMALL_BYTES
+                and not version.runtime.damaged
+                and version.runtime not in self._descriptions
+            ]
+        for start in range(0, len(unknown), _MAX_READ_AT_ONCE):
+            some = unknown[start : start + _MAX_READ_AT_ONCE]
+            contents = self._store.read_contents([(version.network, version.number) for version in some])
+            for version, content in zip(some, contents, strict=True):
+                if content is not None and digest_of(content) == version.digest:
+                    with suppress(*_CONTENT_ERRORS):
+                        self._put(self._descriptions, version, read_description(content))
 
     def read_profile(self, version: VersionState, row: ProfileRow) -> Profile | None:
         """Return the profile of a version from the cache or the store; None if it was deleted meanwhile.

@@ -1,6 +1,6 @@
 """The read side of the registry: the snapshot, and the contents of versions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -134,6 +134,14 @@ class RegistryReader:
                 return self._contents.read_description(version)
         except NetworkCorruptError:
             return ""
+
+    def cache_descriptions(self, versions: Iterable[VersionState]) -> None:
+        """Read the descriptions of many versions, for which `read_description` would take longer.
+
+        Raises:
+            StoreUnavailableError: The store cannot be read now.
+        """
+        self._contents.cache_descriptions(versions)
 
     def read_spec(self, name: str, reference: str) -> NetworkSpec:
         """Read a version's spec from the store; raises as `load_reference` does."""

@@ -80,14 +80,19 @@ class Registry(RegistryReader):
             stored = store.read_state()
         except StoreUnavailableError as error:
             raise StoreOpenError(str(error)) from error
-        networks = {row.name: network_state(row, {}) for row in stored.networks}
+        rows, revision, deleted = [*reversed(stored.networks)], stored.revision, stored.deleted
+        del stored
+        networks: dict[str, NetworkState] = {}
+        while rows:  # each makes room for the next one's state
+            row = rows.pop()
+            networks[row.name] = network_state(row, {})
         catalog = Catalog(
             store,
-            Snapshot.of(networks, stored.revision),
+            Snapshot.of(networks, revision),
             Contents(store, plan_cache_bytes=plan_cache_bytes, numerics=numerics),
             frozenset((name, reference or LATEST) for name, reference in preload),
         )
-        seed_builtin_networks(catalog, known=networks.keys() | stored.deleted, max_networks=max_networks)
+        seed_builtin_networks(catalog, known=networks.keys() | deleted, max_networks=max_networks)
         registry = cls(
             catalog,
             max_networks=max_networks,

@@ -14,7 +14,7 @@ from forwardpass_server.registry.storage.store import LATEST, ProfileRow, Shadow
 from forwardpass_server.registry.summary import Summary
 
 _CREATION_LOCK = threading.Lock()
-"""Held while statistics are created: if two threads created them, the counts of one would be lost."""
+"""Held while a part of a runtime is created: if two threads created statistics, the counts of one would be lost."""
 
 NO_PROFILES: Final[Mapping[int, ProfileRow]] = MappingProxyType({})
 """The profiles of a network without any: one mapping for the thousands of them."""
@@ -26,19 +26,26 @@ class VersionRuntime:
     It lives as long as its version does, so nothing is left of deleted versions. Equal only to itself.
 
     Attributes:
-        loading: Held by the thread that compiles the version.
         damaged: Whether the stored content was found to be damaged.
         pinned: Whether the version stays in memory once it is loaded; set by `PlanCache.pin`.
     """
 
-    __slots__ = ("_shadow_statistics", "_statistics", "damaged", "loading", "pinned")
+    __slots__ = ("_loading", "_shadow_statistics", "_statistics", "damaged", "pinned")
 
     def __init__(self) -> None:
-        self.loading = threading.Lock()
         self.damaged = False
         self.pinned = False
+        self._loading: threading.Lock | None = None
         self._statistics: Statistics | None = None
-        self._shadow_statistics: dict[str, tuple[object, ShadowStatistics]] = {}
+        self._shadow_statistics: dict[str, tuple[object, ShadowStatistics]] | None = None
+
+    @property
+    def loading(self) -> threading.Lock:
+        """Held by the thread that compiles the version; created at the first use, as the statistics are."""
+        if self._loading is None:
+            with _CREATION_LOCK:
+                self._loading = self._loading or threading.Lock()  # type: ignore[redundant-expr]
+        return self._loading
 
     @property
     def statistics(self) -> Statistics:
@@ -61,6 +68,8 @@ class VersionRuntime:
     def shadow_statistics(self, of: str, key: object, create: Callable[[], ShadowStatistics]) -> ShadowStatistics:
         """Return the statistics of the version as the shadow of another; created anew if the key has changed."""
         with _CREATION_LOCK:
+            if self._shadow_statistics is None:
+                self._shadow_statistics = {}
             known = self._shadow_statistics.get(of)
             if known is None or known[0] != key:
                 known = self._shadow_statistics[of] = (key, create())
@@ -129,7 +138,6 @@ class NetworkState:
         revision: The registry's revision after that change.
         shadows: The network's shadows, sorted by `of`.
         profiles: The profile of each version that has one, by number.
-        references: The version for every reference: a number in digits, an alias, or the empty string for `latest`.
         shadowings: Every shadow with the versions that it compares now.
     """
 
@@ -141,21 +149,32 @@ class NetworkState:
     revision: int = 0
     shadows: tuple[ShadowRow, ...] = ()
     profiles: Mapping[int, ProfileRow] = field(default_factory=lambda: NO_PROFILES)
-    references: Mapping[str, VersionState] = field(init=False, repr=False, compare=False)
     shadowings: tuple[Shadowing, ...] = field(init=False, repr=False, compare=False)
+    _references: Mapping[str, VersionState] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Index the versions by reference."""
+        """Find the versions that shadows compare."""
+        shadowings = tuple(
+            Shadowing(row=row, live=self.references[row.of], version=self.versions[row.number])
+            for row in self.shadows
+            if row.of in self.references and row.number in self.versions
+        )
+        object.__setattr__(self, "shadowings", shadowings)
+
+    @property
+    def references(self) -> Mapping[str, VersionState]:
+        """The version for every reference: a number in digits, an alias, or the empty string for `latest`.
+
+        Indexed at the first use, since most of many networks are seldom called.
+        """
+        return self._references or self._index()
+
+    def _index(self) -> Mapping[str, VersionState]:
         references = {str(number): version for number, version in self.versions.items()}
         references |= {alias: self.versions[number] for alias, number in self.aliases.items()}
         references[""] = references[LATEST]
-        object.__setattr__(self, "references", references)
-        shadowings = [
-            Shadowing(row=row, live=references[row.of], version=self.versions[row.number])
-            for row in self.shadows
-            if row.of in references and row.number in self.versions
-        ]
-        object.__setattr__(self, "shadowings", tuple(shadowings))
+        object.__setattr__(self, "_references", references)
+        return references
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

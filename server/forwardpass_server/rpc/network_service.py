@@ -406,6 +406,7 @@ class NetworkService:
         return network_message(network, description)
 
     def _networks(self, networks: Sequence[NetworkState]) -> list[Network]:
+        self._registry.cache_descriptions(network.versions[network.aliases[LATEST]] for network in networks)
         return [*map(self._network, networks)]
 
     def _written(self, write: Callable[[], NetworkState]) -> tuple[Network, int]:

@@ -3,9 +3,12 @@
 import sqlite3
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +20,17 @@ from forwardpass.errors import (
     StoreUnavailableError,
     VersionNotFoundError,
 )
+from forwardpass.spec.forms.safetensors import read_description
 from forwardpass_server.core import forward
 from forwardpass_server.registry import NetworkChange, Registry, SqlStore
+from forwardpass_server.registry.snapshot import network_state
+from forwardpass_server.registry.storage.store import NetworkRow, VersionRow
 
 from tests.support.sample_networks import BUILTINS, tiny
 
 NAMES = ("a", "b", "c", "d")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ONLY_LATEST = {"latest": 1}
 
 
 class CountingStore(SqlStore):
@@ -231,6 +239,62 @@ def test_damaged_version_does_not_prevent_the_start(store: CountingStore, databa
 def damage(database: Path, name: str, number: int) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE versions SET content = x'00' WHERE name = ? AND number = ?", (name, number))
+
+
+def test_descriptions_of_many_versions_are_read_together(store: CountingStore) -> None:
+    registry = Registry.open(store)
+    versions = [network.versions[network.aliases["latest"]] for network in registry.networks()]
+    registry.cache_descriptions(versions)
+    described = {version.network: registry.read_description(version) for version in versions}
+    assert described.items() >= {"a": "a again", "b": "b", "c": "c"}.items()
+    assert store.read == [], "none by itself"
+    assert loaded(registry) == set()
+
+
+@pytest.mark.parametrize(
+    "description", ["", "a b", 'é \u2028 "\\" \n', "x" * 1_000], ids=["none", "plain", "odd", "long"]
+)
+def test_a_description_alone_is_that_of_the_spec(description: str) -> None:
+    network = replace(kilobytes(1, "x"), description=description)
+    assert read_description(spec.to_safetensors(network)) == description
+
+
+def test_a_network_that_is_not_called_takes_little_memory() -> None:
+    """Its objects; the goal of 1 KiB has the rest of the process too."""
+    rows = [
+        NetworkRow(
+            name=f"network-{index}",
+            next_version=2,
+            create_time=EPOCH,
+            update_time=EPOCH,
+            versions=(VersionRow(number=1, digest="0" * 64, create_time=EPOCH, size_bytes=1_000),),
+            aliases=ONLY_LATEST,
+            revision=index,
+        )
+        for index in range(500)
+    ]
+    tracemalloc.start()
+    try:
+        states = [network_state(row, {}) for row in rows]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / len(states) < 640
+
+
+def test_damage_is_found_where_many_descriptions_are_read(
+    store: CountingStore, database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry.open(store)
+    damage(database, "a", 2)
+    version, deleted = registry.version("a", ""), registry.version("c", "")
+    registry.delete_network("c")
+    registry.cache_descriptions([version, deleted, registry.version("b", "")])
+    assert (registry.read_description(version), registry.read_description(registry.version("b", ""))) == ("", "b")
+    assert registry.is_damaged(version)
+    assert "network a version 2 is damaged" in caplog.text
+    with pytest.raises(NetworkNotFoundError):
+        registry.read_description(deleted)
 
 
 def test_damage_is_found_at_first_use(store: CountingStore, database: Path, caplog: pytest.LogCaptureFixture) -> None:

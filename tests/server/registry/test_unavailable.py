@@ -245,6 +245,9 @@ class LosesConfirmations:
     def read_content(self, name: str, number: int) -> bytes | None:
         return self._store.read_content(name, number)
 
+    def read_contents(self, versions: Sequence[tuple[str, int]]) -> list[bytes | None]:
+        return self._store.read_contents(versions)
+
     def register(self, name: str, digest: str, content: bytes, *, keep_latest: bool) -> WriteResult:
         return self._lose(self._store.register(name, digest, content, keep_latest=keep_latest))
 

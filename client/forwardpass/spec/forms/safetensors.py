@@ -62,6 +62,19 @@ def from_safetensors(data: bytes | bytearray | memoryview, *, limits: Limits = D
     return read(_filled(document, tensors, faults), limits=limits, faults=faults)
 
 
+def read_description(content: bytes) -> str:
+    """Read the description in a canonical content, and nothing else: for a caller that has verified its digest.
+
+    Raises:
+        ValueError: The content has no header of JSON.
+        LookupError: The header has no spec.
+        TypeError: The header or the spec has another form.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    document = json.loads(json.loads(content[8:end])[METADATA]["spec"])
+    return str(document.get("description", ""))
+
+
 def _parts(spec: NetworkSpec) -> Iterator[bytes]:
     canonical = json.dumps(to_document(spec, numbers=False), sort_keys=True, separators=(",", ":"), allow_nan=False)
     header: dict[str, Any] = {METADATA: {"format": FORMAT, "spec": canonical}}

@@ -5,10 +5,15 @@ logged; all other rows are served.
 """
 
 import logging
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import groupby
 from math import inf
+from operator import attrgetter
 from typing import Any, Final
 
 from forwardpass.errors import InvalidFieldError
@@ -19,6 +24,8 @@ from forwardpass_server.registry.storage.store import LATEST, NetworkRow, Profil
 from forwardpass_server.registry.storage.tables import aliases, networks, profiles, shadows, versions, withdrawn
 
 log = logging.getLogger(__name__)
+
+_NUMBER: Final = attrgetter("number")
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,7 +47,7 @@ def read_networks(
         versions.c.digest,
         versions.c.create_us,
         versions.c.size_bytes,
-    ).order_by(versions.c.number)
+    ).order_by(versions.c.name, versions.c.number)
     select_withdrawn = select(withdrawn.c.name, withdrawn.c.number)
     select_shadows = select(shadows).order_by(shadows.c.of)
     select_profiles = select(
@@ -57,38 +64,41 @@ def read_networks(
         select_shadows = select_shadows.where(shadows.c.name.in_(names))
         select_profiles = select_profiles.where(profiles.c.name.in_(names))
     out_of_service = {(row.name, row.number) for row in connection.execute(select_withdrawn)}
-    versions_of: dict[object, dict[int, VersionRow]] = defaultdict(dict)
-    for version in connection.execute(select_versions):
-        if valid_count(version.number, default=0):
-            in_service = (version.name, version.number) not in out_of_service
-            versions_of[version.name][version.number] = _version_row(version, in_service=in_service)
-        else:
-            log.error("a version of network %r has a damaged number and is left out", version.name)
+    # A database may have a hundred thousand networks with one version each: what is here for each of them is small.
+    versions_of = {
+        name: tuple(_version_rows(rows, out_of_service))
+        for name, rows in groupby(connection.execute(select_versions), key=attrgetter("name"))
+    }
+    latest_of: dict[object, int] = {}
     aliases_of: dict[object, dict[str, int]] = defaultdict(dict)
     for alias in connection.execute(select_aliases):
-        if isinstance(alias.alias, str) and alias.number in versions_of[alias.name]:
-            aliases_of[alias.name][alias.alias] = alias.number
-        else:
+        if not isinstance(alias.alias, str) or not _has(versions_of.get(alias.name, ()), alias.number):
             log.error("alias %r of network %r names no version and is left out", alias.alias, alias.name)
+        elif alias.alias == LATEST:
+            latest_of[alias.name] = alias.number
+        else:
+            aliases_of[alias.name][alias.alias] = alias.number
     shadows_of: dict[object, list[ShadowRow]] = defaultdict(list)
     for shadow in connection.execute(select_shadows):
         row = _shadow_row(shadow)
-        references = {*map(str, versions_of[shadow.name]), LATEST, *aliases_of[shadow.name]}
-        if row is not None and row.number in versions_of[shadow.name] and row.of in references:
+        numbered = versions_of.get(shadow.name, ())
+        references = {LATEST, *(str(version.number) for version in numbered), *aliases_of.get(shadow.name, ())}
+        if row is not None and _has(numbered, row.number) and row.of in references:
             shadows_of[shadow.name].append(row)
         else:
             log.error("a shadow of network %r is damaged and is left out", shadow.name)
     profiles_of: dict[object, list[ProfileRow]] = defaultdict(list)
     for profile in connection.execute(select_profiles):
-        if profile.number in versions_of[profile.name]:
+        if _has(versions_of.get(profile.name, ()), profile.number):
             profiles_of[profile.name].append(_profile_row(profile))
     return {
         row.name: _network_row(
             row,
-            versions_of[row.name],
-            aliases_of[row.name],
-            tuple(shadows_of[row.name]),
-            tuple(profiles_of[row.name]),
+            versions_of.pop(row.name, ()),
+            latest_of.get(row.name),
+            aliases_of.get(row.name, {}),
+            tuple(shadows_of.get(row.name, ())),
+            tuple(profiles_of.get(row.name, ())),
         )
         for row in connection.execute(select_networks)
         if _is_valid_name(row.name)
@@ -118,24 +128,50 @@ def utc_time(microseconds: object) -> datetime:
 
 def _network_row(
     row: Any,
-    versions: Mapping[int, VersionRow],
+    versions: tuple[VersionRow, ...],
+    latest: int | None,
     aliases: Mapping[str, int],
     shadows: tuple[ShadowRow, ...],
     profiles: tuple[ProfileRow, ...],
 ) -> NetworkRow:
-    newest = max(versions, default=0)
+    newest = versions[-1].number if versions else 0
+    named = _only_latest(newest if latest is None else latest)
+    create_time = utc_time(row.create_us)
     return NetworkRow(
         name=row.name,
         # A number that was given must not be given again, even if this column is damaged.
         next_version=max(valid_count(row.next_version, default=1), newest + 1),
-        create_time=utc_time(row.create_us),
+        # One object for the network and its first version, if it is still there.
+        create_time=versions[0].create_time if versions and versions[0].create_time == create_time else create_time,
         update_time=utc_time(row.update_us),
         revision=valid_count(row.revision, default=0),
-        versions=tuple(versions.values()),
-        aliases={LATEST: newest, **aliases} if versions else {},
+        versions=versions,
+        aliases=({**named, **aliases} if aliases else named) if versions else {},
         shadows=shadows,
         profiles=profiles,
     )
+
+
+@lru_cache
+def _only_latest(number: int) -> Mapping[str, int]:
+    """Return the aliases of a network without others than `latest`: one object for all such networks."""
+    return {LATEST: number}
+
+
+def _version_rows(rows: Iterable[Any], out_of_service: AbstractSet[tuple[object, object]]) -> Iterator[VersionRow]:
+    for row in rows:
+        if valid_count(row.number, default=0):
+            yield _version_row(row, in_service=(row.name, row.number) not in out_of_service)
+        else:
+            log.error("a version of network %r has a damaged number and is left out", row.name)
+
+
+def _has(versions: Sequence[VersionRow], number: object) -> bool:
+    """Return whether a version with this number is among versions in ascending order."""
+    if not isinstance(number, int):
+        return False
+    place = bisect_left(versions, number, key=_NUMBER)
+    return place < len(versions) and versions[place].number == number
 
 
 def _version_row(row: Any, *, in_service: bool) -> VersionRow:

@@ -101,6 +101,11 @@ class SqlStore:
         with self.database.reading() as connection:
             return self._backend.read_content(connection, name, number)
 
+    def read_contents(self, versions: Sequence[tuple[str, int]]) -> list[bytes | None]:
+        """Read the contents of versions; see `Store.read_contents`."""
+        with self.database.reading() as connection:
+            return [self._backend.read_content(connection, name, number) for name, number in versions]
+
     def list_alias_moves(self, name: str, alias: str) -> tuple[AliasMoveRow, ...]:
         """Read the last moves of an alias; see `Store.list_alias_moves`."""
         with self.database.reading() as connection:

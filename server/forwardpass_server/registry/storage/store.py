@@ -210,6 +210,9 @@ class Store(Protocol):
         A damaged content is returned as far as it can be read; it may be empty.
         """
 
+    def read_contents(self, versions: Sequence[tuple[str, int]]) -> list[bytes | None]:
+        """Read the contents of versions by their names and numbers, each as `read_content` does."""
+
     def register(self, name: str, digest: str, content: bytes, *, keep_latest: bool) -> WriteResult:
         """Add a version, or find the version that has this digest and repair it if its content is damaged.
 
