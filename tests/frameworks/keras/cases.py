@@ -39,11 +39,16 @@ def perceptron() -> Any:
 
 
 def in_float32(make: Callable[[], Any]) -> Any:
+    """Make a model whose inputs and layers are of float32; Keras keeps the policy of the first layer beside floatx."""
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
     try:
-        return make()
+        made = make()
     finally:
         keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
+    assert {str(weight.dtype) for weight in made.weights} == {"float32"}
+    return made
 
 
 def saved() -> Any:
