@@ -1,10 +1,20 @@
-"""The parts of docs/reference that are generated from the code: `make reference` writes them, tests compare them."""
+"""The parts of the documentation that are generated from the code: `make reference` writes them, tests compare them."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from forwardpass import spec
+from forwardpass.importers.keras.model_reader import LAYERS as KERAS_LAYERS
+from forwardpass.importers.keras.model_reader import OPERATIONS as KERAS_OPERATIONS
+from forwardpass.importers.onnx.function_bodies import FUNCTIONS as ONNX_FUNCTIONS
+from forwardpass.importers.onnx.operators import OPERATORS as ONNX_OPERATORS
+from forwardpass.importers.pytorch.modules import MODULES
+from forwardpass.importers.pytorch.operations import OPERATIONS
+from forwardpass.importers.scikit_learn.ensembles import ENSEMBLES
+from forwardpass.importers.scikit_learn.estimators import ESTIMATORS, SCORERS
+from forwardpass.importers.scikit_learn.model_reader import TRANSFORMERS, WRAPPERS
 from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.convolution import FILLS
 from forwardpass.spec.layers import KINDS, Axes, LayerModel
@@ -15,6 +25,7 @@ from pydantic.fields import FieldInfo
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 SCHEMA = REFERENCE / "network.schema.json"
 TABLES = {name: REFERENCE / f"{name}.md" for name in ("activations", "layers", "settings")}
+TABLES["operators"] = REFERENCE.parent / "importing" / "operators.md"
 
 
 def schema() -> str:
@@ -66,9 +77,32 @@ def _first_line(documented: object) -> str:
     return (documented.__doc__ or "").split("\n")[0].replace("|", "\\|")
 
 
+def _operators() -> Iterator[str]:
+    """Yield a row for each of the tables by which a framework's front end finds the reader of an operator."""
+    tables: dict[tuple[str, str], Iterable[str]] = {
+        ("ONNX", "operators"): (op for domain, op in ONNX_OPERATORS if not domain),
+        ("ONNX", "operators of `ai.onnx.ml`"): (op for domain, op in ONNX_OPERATORS if domain),
+        ("ONNX", "operators that are read as the nodes of their definition"): ONNX_FUNCTIONS,
+        ("Keras", "layers"): KERAS_LAYERS,
+        ("Keras", "operations of `keras.ops`, and `+ - * /`"): KERAS_OPERATIONS,
+        ("PyTorch", "modules of `torch.nn`"): MODULES,
+        ("PyTorch", "functions, methods and operators, also in place and of `aten`"): {
+            name.removeprefix("aten.") for name in OPERATIONS
+        },
+        ("scikit-learn", "models"): ESTIMATORS,
+        ("scikit-learn", "models of models"): {*ENSEMBLES, *WRAPPERS, "Pipeline"},
+        ("scikit-learn", "transformers"): TRANSFORMERS,
+        ("scikit-learn", "classifiers in `CalibratedClassifierCV`"): SCORERS,
+    }
+    for (framework, what), names in tables.items():
+        listed = ", ".join(f"`{name}`" for name in sorted(names, key=lambda name: (name.lower(), name)))
+        yield f"| {framework} | {what} | {listed} |"
+
+
 _ROWS = {
     "activations": lambda: list(map(_activation, FUNCTIONS)),
     "layers": lambda: list(map(_layer, KINDS)),
+    "operators": lambda: list(_operators()),
     "settings": lambda: settings.table().splitlines()[2:],
 }
 

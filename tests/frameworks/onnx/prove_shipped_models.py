@@ -1,4 +1,4 @@
-"""The models that the package onnx ships are imported and equal, or rejected, as docs/importing/measured.md counts them."""
+"""The models that onnx ships are imported and equal, or rejected, as docs/importing/measured.md counts them."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 """The models that the package onnx ships besides its node tests, counted in docs/importing/measured.md.
 
-`python -m tests.frameworks.onnx.shipped_models` prints the table, with `--write-docs` into the document. Each model that
-is imported is compared by its certificate, and with the outputs that onnx gives for its inputs.
+`python -m tests.frameworks.onnx.shipped_models` prints the table, with `--write-docs` into the document. Each model
+that is imported is compared by its certificate, and with the outputs that onnx gives for its inputs.
 """
 
 import re
