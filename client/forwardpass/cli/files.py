@@ -10,6 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
 from forwardpass import importers, spec
 from forwardpass.cli import output, reading, writing
 from forwardpass.cli.common import Json, Name, Version, client_of
+from forwardpass.cli.import_progress import import_progress
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A .json, .safetensors or exported .py; - is JSON on stdin.")]
 
@@ -108,16 +109,18 @@ def import_(
     if name is None and out is None:
         raise typer.BadParameter("one of the two is needed", param_hint="--name or --out")
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does it
-    imported = importers.import_model(
-        importers.load_weights(model, architecture) if architecture else importers.load_object(model),
-        rows=None if csv is None else reading.read_rows(None, csv, tuple),
-        outputs=output_names or (),
-        classes=classes or (),
-        description=description,
-        rows_axis=int(rows_axis) if rows_axis is not None and rows_axis.isdecimal() else rows_axis,
-        dtype=dtype,
-        tolerance=tolerance,
-    )
+    with import_progress() as progress:
+        imported = importers.import_model(
+            importers.load_weights(model, architecture) if architecture else importers.load_object(model),
+            rows=None if csv is None else reading.read_rows(None, csv, tuple),
+            outputs=output_names or (),
+            classes=classes or (),
+            description=description,
+            rows_axis=int(rows_axis) if rows_axis is not None and rows_axis.isdecimal() else rows_axis,
+            dtype=dtype,
+            tolerance=tolerance,
+            progress=progress,
+        )
     if not as_json:
         output.echo(f"parity: {imported.certificate}")
         for note in imported.notes:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from forwardpass.errors import Fault, InvalidFieldError
 from forwardpass.importers import keras, onnx, pytorch, scikit_learn
 from forwardpass.importers.parity import Imported, certify
+from forwardpass.importers.progress import Progress
 from forwardpass.importers.sample_rows import read_sample_rows
 from forwardpass.importers.source import Source
 from forwardpass.importers.unsupported import UnsupportedModelError
@@ -34,6 +35,7 @@ def import_model(
     rows_axis: int | str | None = None,
     dtype: str | None = None,
     tolerance: float | None = None,
+    progress: Progress | None = None,
 ) -> Imported:
     """Make a spec of a fitted model, and prove it: the model and the spec compute the same rows.
 
@@ -57,6 +59,7 @@ def import_model(
             When left out, the first axis, unless it is of a fixed size and the graph mixes its places.
         dtype: `float64` or `float32`; the arithmetic of the framework when left out, which is float64 in scikit-learn.
         tolerance: The largest accepted relative difference; 1e-9 in float64 and 1e-4 in float32 when left out.
+        progress: Is called with the step of the comparison, the rows that the step has done, and all its rows.
 
     Raises:
         UnsupportedModelError: Something in the model cannot be expressed; `faults` has each place.
@@ -82,7 +85,8 @@ def import_model(
             "metadata": metadata,
             "tags": tags,
         }
-        return _import_exported(source, {key: value for key, value in changes.items() if value}, rows, tolerance)
+        changes = {key: value for key, value in changes.items() if value}
+        return _import_exported(source, changes, rows, tolerance, progress)
     document = {
         "format": FORMAT,
         "dtype": dtype or source.dtype,
@@ -107,11 +111,15 @@ def import_model(
     given = read_sample_rows(
         rows, source.names or spec.inputs.names, non_finite=source.non_finite, features=spec.inputs.features
     )
-    return certify(spec, source, given, tolerance)
+    return certify(spec, source, given, tolerance, progress)
 
 
 def _import_exported(
-    source: Source, changes: Mapping[str, Any], rows: RowsLike | None, tolerance: float | None
+    source: Source,
+    changes: Mapping[str, Any],
+    rows: RowsLike | None,
+    tolerance: float | None,
+    progress: Progress | None,
 ) -> Imported:
     """Return the network that a model was exported from, with the changes that the caller asks for."""
     network = source.network
@@ -119,7 +127,7 @@ def _import_exported(
         raise TypeError("the source has no network")
     spec = parse({**to_document(network), **changes}) if changes else network
     given = read_sample_rows(rows, spec.inputs.names, non_finite=source.non_finite, features=spec.inputs.features)
-    imported = certify(spec, source, given, tolerance)
+    imported = certify(spec, source, given, tolerance, progress)
     return imported if changes else replace(imported, spec=network)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forwardpass.differences import differences
+from forwardpass.importers.progress import Progress
 from forwardpass.importers.reference import one_error, rounding_bounds, row_sizes
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
@@ -33,7 +34,9 @@ class Judgement:
     rounded_rows: int
 
 
-def judge(spec: NetworkSpec, rows: Array, ours: Array, theirs: Array, tolerance: float) -> Judgement:
+def judge(
+    spec: NetworkSpec, rows: Array, ours: Array, theirs: Array, tolerance: float, progress: Progress | None = None
+) -> Judgement:
     """Compare two computations of a network, in the network's dtype.
 
     A difference up to the tolerance, relative to the number of the framework, is accepted. Where it is larger, a
@@ -46,19 +49,27 @@ def judge(spec: NetworkSpec, rows: Array, ours: Array, theirs: Array, tolerance:
         ours: `(rows, outputs)` float64, computed by the reference.
         theirs: `(rows, outputs)` float64, computed by the framework.
         tolerance: The accepted relative difference; 0 accepts no difference at all.
+        progress: Receives how many of the doubtful rows are judged.
     """
     difference = differences(ours, theirs)
     relative = difference / _sizes(theirs, spec.dtype)
     refused = ~(relative <= tolerance)
     doubtful = np.flatnonzero(refused.any(axis=1))
     if len(doubtful):
-        exact, bounds = rounding_bounds(spec, rows[doubtful])
         # A tolerance below the error of one sum also counts relative to the numbers that were added up.
-        bounds *= min(1.0, tolerance / one_error(spec.dtype))
-        ours, theirs_there = ours[doubtful], theirs[doubtful]
-        is_nearer = differences(ours, exact) <= differences(theirs_there, exact)
-        is_right = is_nearer | _near(ours, exact, bounds, spec.dtype)
-        refused[doubtful] &= ~(is_right & _near(theirs_there, exact, bounds, spec.dtype))
+        strictness = min(1.0, tolerance / one_error(spec.dtype))
+
+        def explained(places: NDArray[np.intp], exact: Array, bounds: Array) -> NDArray[np.bool_]:
+            own, other = ours[doubtful[places]], theirs[doubtful[places]]
+            is_nearer = differences(own, exact) <= differences(other, exact)
+            is_right = is_nearer | _near(own, exact, strictness * bounds, spec.dtype)
+            return np.asarray(is_right & _near(other, exact, strictness * bounds, spec.dtype))
+
+        def enough(places: NDArray[np.intp], exact: Array, bounds: Array) -> NDArray[np.bool_]:
+            return np.asarray((explained(places, exact, bounds) | ~refused[doubtful[places]]).all(axis=1))
+
+        exact, bounds = rounding_bounds(spec, rows[doubtful], enough, progress)
+        refused[doubtful] &= ~explained(np.arange(len(doubtful)), exact, bounds)
     floor = np.where(refused, 0.0, row_sizes(spec, theirs))
     return Judgement(
         difference=difference,

@@ -1,6 +1,8 @@
 """The comparison of a network with the model it was imported from."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -9,11 +11,12 @@ from forwardpass.differences import TOLERANCE, checked_tolerance
 from forwardpass.errors import Fault, ForwardpassError
 from forwardpass.importers.certificate import Certificate, content_digest
 from forwardpass.importers.judgement import Judgement, example_tolerances, judge
-from forwardpass.importers.reference import compute
+from forwardpass.importers.progress import Progress, Step
+from forwardpass.importers.reference import compute, rows_at_once
 from forwardpass.importers.sample_rows import check_finite, nan_columns
 from forwardpass.importers.source import RowSampler, Source
 from forwardpass.importers.unsupported import UnsupportedModelError
-from forwardpass.spec import Example, NetworkSpec, from_safetensors, to_safetensors
+from forwardpass.spec import Example, Layer, NetworkSpec, from_safetensors, to_safetensors
 from forwardpass.tensors import Array
 
 RANDOM_ROWS: Final = 1_000
@@ -22,6 +25,10 @@ _MAX_RANDOM_NUMBERS: Final = 4_000_000
 _MAX_PRODUCTS: Final = 4_000_000_000
 _MAX_EXAMPLE_NUMBERS: Final = 100_000
 """Bounds the random rows and the examples of wide and large networks."""
+_MIN_ROWS: Final = 64
+"""Random rows that are compared, however large the network is, so that a difference is found."""
+_MIN_AT_ONCE: Final = 32
+"""Rows that a framework computes together, however wide the layers are."""
 _MAX_FAULTS: Final = 10
 _STRETCH: Final = 10.0
 """The factor of every other random row, which reaches where activations saturate."""
@@ -46,7 +53,9 @@ class Imported:
     notes: tuple[str, ...] = ()
 
 
-def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | None) -> Imported:
+def certify(
+    spec: NetworkSpec, source: Source, rows: Array, tolerance: float | None, progress: Progress | None = None
+) -> Imported:
     """Compare a spec with its source, and add the certificate and examples to it.
 
     Args:
@@ -54,6 +63,7 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
         source: The model it was imported from.
         rows: `(rows, inputs)` float64, the rows that the caller gave; may be empty.
         tolerance: The largest accepted relative difference, or None for the dtype's default.
+        progress: Receives the steps of the comparison.
 
     Raises:
         ParityError: They differ by more.
@@ -74,11 +84,11 @@ def certify(spec: NetworkSpec, source: Source, rows: Array, tolerance: float | N
     compared = np.concatenate([rows, random])
     with np.errstate(all="ignore"):
         try:
-            theirs = source.compute(compared)
+            theirs = _computed(source, compared, max(_MIN_AT_ONCE, rows_at_once(spec)), progress)
         except Exception as error:
             raise UnsupportedModelError(f"{source.framework} cannot compute the rows: {error!r}") from error
-        ours = compute(spec, compared).astype(np.float64)
-    judged = judge(spec, compared, ours, theirs, tolerance)
+        ours = compute(spec, compared, progress).astype(np.float64)
+    judged = judge(spec, compared, ours, theirs, tolerance, progress)
     certificate = Certificate(
         framework=source.framework,
         model=source.model,
@@ -114,8 +124,8 @@ def random_rows(spec: NetworkSpec, rows: Array, sample: RowSampler | None = None
     features, or where these have none, that of the given rows.
     """
     width = spec.inputs.width
-    weights = sum(array.size for layer in spec.layers for array in layer.arrays.values())
-    count = min(RANDOM_ROWS, max(10, _MAX_RANDOM_NUMBERS // width), max(64, _MAX_PRODUCTS // max(weights, 1)))
+    products = sum(_PRODUCTS.get(layer.kind, _one_of_each_weight)(layer) for layer in spec.layers)
+    count = min(RANDOM_ROWS, max(10, _MAX_RANDOM_NUMBERS // width), max(_MIN_ROWS, _MAX_PRODUCTS // max(products, 1)))
     generator = np.random.default_rng(0)
     if sample is not None:
         return sample(generator, count)
@@ -130,6 +140,26 @@ def random_rows(spec: NetworkSpec, rows: Array, sample: RowSampler | None = None
     if mean is not None:
         random += mean
     return random
+
+
+def _one_of_each_weight(layer: Layer) -> int:
+    return sum(array.size for array in layer.arrays.values())
+
+
+_PRODUCTS: Final[Mapping[str, Callable[[Layer], int]]] = MappingProxyType(
+    {
+        "conv": lambda layer: layer.outputs * layer.arrays["weights"].shape[1],
+        "matmul": lambda layer: layer.outputs * int(layer.settings["inner"]),
+        "recurrent": lambda layer: int(layer.settings["steps"]) * _one_of_each_weight(layer),
+    }
+)
+"""The number of products of a row in a layer, of the kinds that use a number more than once."""
+
+
+def _computed(source: Source, rows: Array, size: int, progress: Progress | None) -> Array:
+    """Compute rows by the framework, many at a time but no more than its memory is bounded by."""
+    step = Step(name=f"compute by {source.framework}", rows=len(rows), progress=progress)
+    return np.concatenate([source.compute(rows[part]) for part in step.parts(size)] or [source.compute(rows)])
 
 
 def _choose(theirs: Array, rows: Array, given: int, missing: Any) -> list[int]:

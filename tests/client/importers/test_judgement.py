@@ -1,6 +1,7 @@
 """The certificate accepts what rounding does, and finds a difference in the network itself."""
 
 import itertools
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,40 @@ def perceptron(*sizes: int, seed: int = 0, gain: float = 1.0, dtype: str = "floa
     return {"format": spec.FORMAT, "dtype": dtype, "inputs": sizes[0], "layers": layers}
 
 
+def convnet(side: int, filters: int, hidden: int, *, seed: int = 0, last: str = "log_softmax") -> Any:
+    """Return the document of two convolutions, a pool and two dense layers, as PyTorch's MNIST example has them."""
+    random = np.random.default_rng(seed)
+
+    def uniform(*shape: int) -> Any:
+        bound = shape[-1] ** -0.5
+        return random.uniform(-bound, bound, shape).astype(np.float32)
+
+    middle, half = side - 4, (side - 4) // 2
+    corners = [
+        channel * middle**2 + 2 * row * middle + 2 * column
+        for channel in range(2 * filters)
+        for row in range(half)
+        for column in range(half)
+    ]
+    windows = np.array(corners)[:, np.newaxis] + [0, 1, middle, middle + 1]
+    first = {"input_shape": [1, side, side], "kernel_shape": [3, 3]}
+    second = {"input_shape": [filters, side - 2, side - 2], "kernel_shape": [3, 3]}
+    layers = [
+        {"kind": "conv", "weights": uniform(filters, 9), "bias": uniform(1, filters)[0], "activation": "relu", **first},
+        {
+            "kind": "conv",
+            "weights": uniform(2 * filters, 9 * filters),
+            "bias": uniform(1, 2 * filters)[0],
+            "activation": "relu",
+            **second,
+        },
+        {"kind": "pool", "windows": windows, "reduce": "max"},
+        {"weights": uniform(hidden, len(corners)), "bias": uniform(1, hidden)[0], "activation": "relu"},
+        {"weights": uniform(10, hidden), "bias": uniform(1, 10)[0], "activation": last},
+    ]
+    return {"format": spec.FORMAT, "dtype": "float32", "inputs": side * side, "layers": layers}
+
+
 def computed_by_server(network: NetworkSpec) -> Source:
     """Return a source whose framework is the server's core, which adds up in another order than the reference."""
     plan = compile_plan(network)
@@ -58,6 +93,7 @@ ACCEPTED: dict[str, Any] = {
     "MNIST, logits": perceptron(784, 256, 256, 10, gain=2.0),
     "a controller, six layers": perceptron(5, *[50] * 6, 5),
     "a controller of one output": perceptron(5, *[50] * 6, 1),
+    "a convnet": convnet(10, 4, 16, last="identity"),
     "float64": perceptron(64, 64, 64, 5, dtype="float64", gain=2.0),
 }
 
@@ -124,6 +160,67 @@ def test_planted_differences_are_found_in_many_networks() -> None:
         original = computed_by_server(parse(document))
         certify(parse(document), original, np.empty((0, 784)), None)
         for name, plant in PLANTED.items():
+            try:
+                certify(parse(plant(document)), original, np.empty((0, 784)), None)
+            except ParityError:
+                found[name] += 1
+    print("", *(f"{name}: {count} of {len(networks)}" for name, count in found.items()), sep="\n")
+    assert set(found.values()) == {len(networks)}
+
+
+PLANTED_IN_CONVNETS: Mapping[str, Callable[[Any], Any]] = {
+    "a weight of the last layer by 1e-3": PLANTED["a weight of the last layer by 1e-3"],
+    "a bias by 1e-3": PLANTED["a bias by 1e-3"],
+    "a weight of the first filter by 1e-3": lambda given: layer(given, 0, weights=one(lambda weight: weight + 1e-3)),
+    "a weight of the second convolution by 1e-3": lambda given: layer(
+        given, 1, weights=one(lambda weight: weight + 1e-3)
+    ),
+    "an activation": lambda given: layer(given, 1, activation=lambda _: "leaky_relu"),
+    "a similar activation": lambda given: layer(given, 1, activation=lambda _: "gelu"),
+    "another reduction": lambda given: layer(given, 2, reduce=lambda _: "mean"),
+    "a flipped filter": lambda given: layer(
+        given, 0, weights=lambda weights: np.concatenate([weights[:1, ::-1], weights[1:]])
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a weight of the last layer by 1e-3",
+        "a weight of the second convolution by 1e-3",
+        "an activation",
+        "another reduction",
+    ],
+)
+def test_a_planted_difference_is_found_in_a_convnet(name: str) -> None:
+    document = convnet(10, 4, 16)
+    with pytest.raises(ParityError, match="than rounding explains"):
+        certify(
+            parse(PLANTED_IN_CONVNETS[name](document)), computed_by_server(parse(document)), np.empty((0, 100)), None
+        )
+
+
+@pytest.mark.prove
+def test_planted_differences_are_found_in_the_convnet_of_mnist() -> None:
+    """1,199,882 parameters as in PyTorch's example, and as many filters that only 64 random rows are compared."""
+    networks = [
+        convnet(28, filters, 128, last=last, seed=seed)
+        for filters, last, seed in [
+            (32, "log_softmax", 0),
+            (32, "identity", 1),
+            (32, "softmax", 2),
+            (96, "identity", 0),
+        ]
+    ]
+    found = dict.fromkeys(PLANTED_IN_CONVNETS, 0)
+    for document in networks:
+        network = parse(document)
+        original = computed_by_server(network)
+        began = time.process_time()
+        certificate = certify(network, original, np.empty((0, 784)), None).certificate
+        print(f"\n{network.parameter_count:,} parameters: {time.process_time() - began:.1f} s of CPU; {certificate}")
+        for name, plant in PLANTED_IN_CONVNETS.items():
             try:
                 certify(parse(plant(document)), original, np.empty((0, 784)), None)
             except ParityError:

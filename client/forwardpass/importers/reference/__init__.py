@@ -6,6 +6,6 @@ and the server checks the examples of the spec, which have the numbers of the fr
 
 from forwardpass.importers.reference.functions import FUNCTIONS
 from forwardpass.importers.reference.rounding import one_error, rounding_bounds, row_sizes
-from forwardpass.importers.reference.walk import compute
+from forwardpass.importers.reference.walk import compute, rows_at_once
 
-__all__ = ["FUNCTIONS", "compute", "one_error", "rounding_bounds", "row_sizes"]
+__all__ = ["FUNCTIONS", "compute", "one_error", "rounding_bounds", "row_sizes", "rows_at_once"]

@@ -1,5 +1,6 @@
 """The pre-activation of each layer kind for rows `x`, `(rows, inputs)`; formulas: docs/reference/layers.md."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -27,8 +28,8 @@ def _layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float, groups: int
 
 def _embedding(x: Array, table: Array) -> Array:
     found = np.full((*x.shape, table.shape[1]), np.nan, x.dtype)
-    for category, row in enumerate(table):
-        found[x == category] = row
+    known = (x >= 0) & (x < len(table)) & (x == np.floor(x))
+    found[known] = table[x[known].astype(int)]
     return found.reshape(len(x), -1)
 
 
@@ -60,14 +61,15 @@ def _impute(x: Array, values: Array, missing: float = np.nan) -> Array:
 
 
 def _pool(x: Array, windows: Array, reduce: str) -> Array:
-    return np.stack([_REDUCTIONS[reduce](x[:, window.astype(int)], axis=1) for window in windows], axis=1)
+    places = windows.astype(int)
+    return _in_parts(x, places.size, lambda part: _REDUCTIONS[reduce](part[:, places], axis=2))
 
 
 def _matmul(x: Array, groups: int, rows: int, inner: int, columns: int) -> Array:
     middle = groups * rows * inner
     left = x[:, :middle].reshape(-1, groups, rows, inner)
     right = x[:, middle:].reshape(-1, groups, inner, columns)
-    products: Array = np.einsum("bgik,bgkj->bgij", left, right)
+    products: Array = left @ right
     return products.reshape(len(x), -1)
 
 
@@ -96,21 +98,37 @@ def _conv(
     group: int,
 ) -> Array:
     axes = len(kernel_shape)
-    ends = zip(pads[:axes], pads[axes:], strict=True)
-    padded = np.pad(x.reshape(len(x), *input_shape), [(0, 0), (0, 0), *ends])
-    kernels = weights.reshape(group, len(weights) // group, input_shape[0] // group, *kernel_shape)
-    total: Any = bias.reshape(group, -1, 1)
-    for place in np.ndindex(*kernel_shape):  # the products of one place of the kernel with all windows
-        along = [slice(None), slice(None)]
-        for axis, at in enumerate(place):
-            gap, size = dilations[axis], padded.shape[axis + 2]
-            end = size - (kernel_shape[axis] - 1 - at) * gap
-            along.append(slice(at * gap, end, strides[axis]))
-        values = padded[tuple(along)].reshape(len(x), group, input_shape[0] // group, -1)
-        # Contiguous, since numpy does not pass other matrices to the BLAS, and is several times as slow without it.
-        total = total + np.ascontiguousarray(kernels[(Ellipsis, *place)]) @ values
-    result: Array = total.reshape(len(x), -1)
-    return result
+    ends = [(0, 0), (0, 0), *zip(pads[:axes], pads[axes:], strict=True)]
+    sizes = [size + sum(end) for size, end in zip(input_shape[1:], ends[2:], strict=True)]
+    steps = list(zip(kernel_shape, dilations, strides, strict=True))
+    windows = [(size - (span - 1) * gap - 1) // by + 1 for size, (span, gap, by) in zip(sizes, steps, strict=True)]
+    kernels = weights.reshape(group, len(weights) // group, -1)
+
+    def convolved(part: Array) -> Array:
+        """Lay out the windows as columns, and multiply (Chellapilla et al., 2006)."""
+        padded = np.pad(part.reshape(len(part), *input_shape), ends)
+        columns = np.empty((len(part), input_shape[0], *kernel_shape, *windows), part.dtype)
+        for place in np.ndindex(*kernel_shape):
+            firsts = [at * gap for at, (_, gap, _) in zip(place, steps, strict=True)]
+            along = [
+                slice(first, first + (count - 1) * by + 1, by)
+                for first, count, (_, _, by) in zip(firsts, windows, steps, strict=True)
+            ]
+            columns[(slice(None), slice(None), *place)] = padded[(slice(None), slice(None), *along)]
+        products: Array = kernels @ columns.reshape(len(part), group, kernels.shape[2], -1)
+        return (products + bias.reshape(group, -1, 1)).reshape(len(part), -1)
+
+    return _in_parts(x, input_shape[0] * math.prod((*kernel_shape, *windows)), convolved)
+
+
+def _in_parts(x: Array, numbers: int, function: Callable[[Array], Any]) -> Array:
+    """Compute as many rows at a time as bounds the memory, where each row needs that many numbers in between."""
+    step = max(1, _MAX_PART_NUMBERS // numbers)
+    parts = [function(x[start : start + step]) for start in range(0, max(1, len(x)), step)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+_MAX_PART_NUMBERS: Final = 500_000
 
 
 def _recurrent(

@@ -28,7 +28,7 @@ def sizes_of_sums(layer: Layer, read: Array, sums: Array) -> Any:
         return special(read, sums, **layer.arrays, **layer.settings)
     arrays = {name: np.abs(array) if name in _MULTIPLIED else array for name, array in layer.arrays.items()}
     added = FORMULAS[layer.kind](np.abs(read), **arrays, **layer.settings)
-    growth = max(1.0, (layer.inputs / _SHORT_SUM) ** 0.5) if "weights" in arrays else 1.0
+    growth = max(1.0, (arrays["weights"].shape[1] / _SHORT_SUM) ** 0.5) if "weights" in arrays else 1.0
     # A NaN comes from categories and the like, which are not added up.
     return np.fmax(added * growth, np.abs(sums))
 
@@ -63,13 +63,14 @@ def size_of_value(function: str, z: Any, values: Array) -> Any:
         z: What the function was applied to.
         values: What it returned.
     """
-    if function in _EXACT:
+    if function in EXACT:
         return np.zeros_like(values)
     least = _LEAST.get(function)
     return np.abs(values) if least is None else np.fmax(np.abs(values), least(z))
 
 
-_EXACT: Final = frozenset({"identity", "relu", "relu6", "hard_tanh", "step"})
+EXACT: Final = frozenset({"identity", "relu", "relu6", "hard_tanh", "step"})
+"""Functions whose values are not rounded."""
 _LEAST: Final[Mapping[str, Callable[[Array], Any]]] = MappingProxyType(
     {
         **dict.fromkeys(("elu", "selu", "celu", "softplus", "log_sigmoid", "sin", "cos", "sigmoid"), lambda _: 1.0),

@@ -9,42 +9,70 @@ with the numbers that flow through the network, so that rows far out and outputs
 bounds. Where an error decides about a step, the bound is the height of the step.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from forwardpass.importers.reference.walk import walk
+from forwardpass.differences import differences
+from forwardpass.importers.progress import Progress, Step
+from forwardpass.importers.reference.walk import compute, rows_at_once, walk
 from forwardpass.spec import Activation, NetworkSpec, expressions
 from forwardpass.tensors import Array
 
 _SAMPLES: Final = 8
+_AT_ONCE: Final = 2
+"""Samples that are computed together, after which rows with large enough bounds are left."""
 _UNITS: Final = 8.0
 """The bound of the error of one sum or function, in unit roundoffs; those of frameworks are below 1 nearly always."""
-_MAX_NUMBERS: Final = 8_000_000
-"""Numbers of one layer in all samples, which bounds the memory."""
 _SIGNIFICANT: Final = 2.0**24
 """Whole numbers below are the same in every dtype, and sums and functions of few of them are exact."""
 
 
-def rounding_bounds(spec: NetworkSpec, rows: Array) -> tuple[Array, Array]:
+class Enough(Protocol):
+    """Decides which rows need no larger bounds."""
+
+    def __call__(self, places: NDArray[np.intp], exact: Array, bounds: Array) -> NDArray[np.bool_]:
+        """Return for each row whether its bounds are large enough.
+
+        Args:
+            places: `(rows,)`, the places of the rows among all rows.
+            exact: `(rows, outputs)` float64, their outputs.
+            bounds: `(rows, outputs)` float64, their bounds as far as they are known. They only grow.
+        """
+
+
+def rounding_bounds(
+    spec: NetworkSpec, rows: Array, enough: Enough | None = None, progress: Progress | None = None
+) -> tuple[Array, Array]:
     """Return the outputs in float64, and how far from them rounding in the network's dtype may lead.
 
     Args:
         spec: The network.
         rows: `(rows, inputs)`, in numbers of the network's dtype.
+        enough: Says for which rows smaller bounds do, which take less time; all bounds are whole without it.
+        progress: Receives how many rows have their bounds.
 
     Returns:
         Two arrays `(rows, outputs)` float64.
     """
     wide = replace(spec, dtype="float64")
+    rows = rows.astype(np.float64)
+    exact = compute(wide, rows)
     error = one_error(spec.dtype)
-    widest = max([spec.inputs.width, *(max(layer.inputs, layer.outputs) for layer in spec.layers)])
-    step = max(1, _MAX_NUMBERS // (widest * (_SAMPLES + 1)))
-    parts = [_bounds(wide, rows[start : start + step].astype(np.float64), error) for start in range(0, len(rows), step)]
-    exact = np.concatenate([outputs for outputs, _ in parts])
-    bounds = np.concatenate([bound for _, bound in parts])
-    return exact, np.maximum(bounds, error * row_sizes(spec, exact))
+    bounds = error * row_sizes(spec, exact)
+    random = np.random.default_rng(0)
+    size = max(1, rows_at_once(spec) // (_AT_ONCE + 1))
+    for part in Step(name="bound the rounding", rows=len(rows), progress=progress).parts(size):
+        places = np.arange(len(rows))[part]
+        for _ in range(0, _SAMPLES, _AT_ONCE):
+            if enough is not None:
+                places = places[~enough(places, exact[places], bounds[places])]
+            if len(places):
+                bounds[places] = np.maximum(bounds[places], _moved(wide, rows[places], error, random))
+    return exact, bounds
 
 
 def one_error(dtype: str) -> float:
@@ -52,15 +80,13 @@ def one_error(dtype: str) -> float:
     return _UNITS * float(np.finfo(dtype).eps) / 2
 
 
-def _bounds(spec: NetworkSpec, rows: Array, error: float) -> tuple[Array, Array]:
-    computed = walk(spec, np.tile(rows, (_SAMPLES + 1, 1)), _Rounding(rows=len(rows), error=error))
-    samples = computed.reshape(_SAMPLES + 1, len(rows), -1)
-    exact = samples[0]
-    with np.errstate(all="ignore"):
-        apart = np.abs(samples - exact)
-    apart[(samples == exact) | (np.isnan(samples) & np.isnan(exact))] = 0.0
-    apart[np.isnan(apart)] = np.inf  # rounding decides whether there is a number
-    return exact, apart.max(axis=0)
+def _moved(spec: NetworkSpec, rows: Array, error: float, random: np.random.Generator) -> Array:
+    """Return how far the outputs of some samples are from those of the rows, the largest of each output."""
+    computed = walk(spec, np.tile(rows, (_AT_ONCE + 1, 1)), _Rounding(rows=len(rows), error=error, random=random))
+    samples = computed.reshape(_AT_ONCE + 1, len(rows), -1)
+    # Where both are NaN they agree; where one is, rounding decides whether there is a number.
+    moved: Array = np.stack([differences(sample, samples[0]) for sample in samples[1:]]).max(axis=0)
+    return moved
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,20 +96,29 @@ class _Rounding:
     Attributes:
         rows: The number of rows of a sample.
         error: The error of a number of size 1.
+        random: Draws the signs.
     """
 
     rows: int
     error: float
-    _random: Any = field(default_factory=lambda: np.random.default_rng(0))
+    random: np.random.Generator
 
     def __call__(self, values: Array, sizes: Any) -> Array:
-        exact = (values == np.round(values)) & (np.abs(values) < _SIGNIFICANT) | ~np.isfinite(values)
-        signs = self._random.integers(0, 2, values.shape, dtype=np.int8) * 2.0 - 1.0
-        signs[: self.rows] = 0.0
-        if len(np.atleast_1d(sizes)) == self.rows != len(values):
-            sizes = np.tile(sizes, (len(values) // self.rows, 1))
-        off: Array = np.where(exact, values, values + signs * (self.error * sizes))
+        off = values.copy()
+        for start in range(self.rows, len(values), self.rows):
+            sample = off[start : start + self.rows]
+            own = sizes if len(sizes) == self.rows else sizes[start : start + self.rows]
+            exact = (sample == np.rint(sample)) & (np.abs(sample) < _SIGNIFICANT) | ~np.isfinite(sample)
+            errors = own * self._signs(sample.shape)
+            np.add(sample, errors, out=sample, where=~exact)
         return off
+
+    def _signs(self, shape: tuple[int, ...]) -> Array:
+        """Return the error of a number of size 1, with random signs."""
+        count = prod(shape)
+        bits = np.unpackbits(np.frombuffer(self.random.bytes(-(-count // 8)), np.uint8), count=count)
+        signs: Array = np.array([-self.error, self.error])[bits].reshape(shape)
+        return signs
 
 
 def row_sizes(spec: NetworkSpec, outputs: Array) -> Array:

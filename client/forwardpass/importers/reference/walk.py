@@ -6,18 +6,22 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from forwardpass.importers.progress import Progress, Step
 from forwardpass.importers.reference.formulas import FORMULAS
 from forwardpass.importers.reference.functions import FUNCTIONS, formula_of, function_of
-from forwardpass.importers.reference.magnitudes import size_of_value, sizes_of_sums
+from forwardpass.importers.reference.magnitudes import EXACT, size_of_value, sizes_of_sums
 from forwardpass.spec import Layer, NetworkSpec
 from forwardpass.spec.network import ELEMENTWISE, RECURRENT
 from forwardpass.tensors import Array
+
+_MAX_NUMBERS: Final = 1_000_000
+"""Numbers of one layer in the rows that are computed together."""
 
 
 class Disturbance(Protocol):
     """Puts numbers off by errors relative to the sizes of what they were added up from.
 
-    The rows are samples of the same rows, one sample after the other.
+    The rows are samples of the same rows, one sample after the other; the first one is not put off.
     """
 
     @property
@@ -28,17 +32,27 @@ class Disturbance(Protocol):
         """Return the values put off; the sizes are those of all rows, or of the first sample."""
 
 
-def compute(spec: NetworkSpec, rows: Array) -> Array:
+def compute(spec: NetworkSpec, rows: Array, progress: Progress | None = None) -> Array:
     """Compute a network.
 
     Args:
         spec: The network.
         rows: `(rows, inputs)`; rounded to the network's dtype.
+        progress: Receives how many rows are computed.
 
     Returns:
         `(rows, outputs)` in the network's dtype.
     """
-    return walk(spec, rows, None)
+    step = Step(name="compute the network", rows=len(rows), progress=progress)
+    parts = [walk(spec, rows[part], None) for part in step.parts(rows_at_once(spec))]
+    computed: Array = np.concatenate(parts or [walk(spec, rows, None)])
+    return computed
+
+
+def rows_at_once(spec: NetworkSpec) -> int:
+    """Return the number of rows to compute together, which bounds the memory and keeps a layer in the caches."""
+    widest = max([spec.inputs.width, *(max(layer.inputs, layer.outputs) for layer in spec.layers)])
+    return max(1, _MAX_NUMBERS // widest)
 
 
 def walk(spec: NetworkSpec, rows: Array, disturb: Disturbance | None) -> Array:
@@ -49,7 +63,8 @@ def walk(spec: NetworkSpec, rows: Array, disturb: Disturbance | None) -> Array:
         for group in spec.inputs.groups:
             values[group.name] = values["inputs"][:, start : start + group.width]
             start += group.width
-        for layer in spec.layers:
+        last = {name: place for place, layer in enumerate(spec.layers) for name in layer.from_}
+        for place, layer in enumerate(spec.layers):
             parts = [values[name] for name in layer.from_]
             read = _merged(parts, layer.merge)
             if disturb is not None and layer.merge in _ADDING:
@@ -57,6 +72,9 @@ def walk(spec: NetworkSpec, rows: Array, disturb: Disturbance | None) -> Array:
             if disturb is not None and layer.kind == "bucketize":  # the boundaries are rounded
                 read = disturb(read, np.abs(read))
             values[layer.name] = _computed(layer, read, spec.dtype, disturb)
+            for name in set(layer.from_) - set(spec.output_layers):
+                if last[name] == place:  # nothing else reads it, and wide layers take much memory
+                    del values[name]
         return _rescaled(spec, np.concatenate([values[name] for name in spec.output_layers], axis=1), disturb)
 
 
@@ -65,10 +83,12 @@ def _computed(layer: Layer, read: Array, dtype: str, disturb: Disturbance | None
     if disturb is None:
         values: Array = function_of(layer.activation, dtype)(sums)
         return values
-    if layer.kind not in _MOVING:
+    if layer.kind not in _MOVING and layer.settings.get("reduce") not in _CHOOSING:
         sums = disturb(sums, sizes_of_sums(layer, read[: disturb.rows], sums[: disturb.rows]))
-    found = function_of(layer.activation, dtype, disturb)(sums)
-    return found if layer.activation.expression else disturb(found, size_of_value(layer.activation.name, sums, found))
+    found: Array = function_of(layer.activation, dtype, disturb)(sums)
+    if layer.activation.expression or layer.activation.name in EXACT:
+        return found
+    return disturb(found, size_of_value(layer.activation.name, sums, found))
 
 
 def _settings(layer: Layer, dtype: str, disturb: Disturbance | None) -> Mapping[str, Any]:
@@ -138,3 +158,6 @@ _MOVING: Final = frozenset(
     {ELEMENTWISE, RECURRENT, "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take"}
 )
 """Layer kinds whose results are not rounded, or each operation by itself."""
+
+_CHOOSING: Final = frozenset({"max", "min"})
+"""Reductions of pools whose results are not rounded."""
