@@ -22,7 +22,7 @@ from forwardpass.importers.onnx.node_context import NodeContext
 from forwardpass.importers.onnx.node_order import dependence, ordered, reads_of
 from forwardpass.importers.onnx.operators import MOVING, NOT_READ, OPERATORS, REASONS
 from forwardpass.importers.onnx.texts import READERS, TEXT
-from forwardpass.importers.onnx.values import Constant, GraphTensor, Label, Value
+from forwardpass.importers.onnx.values import Constant, GraphTensor, JoinedRows, Label, Value
 from forwardpass.importers.onnx.whole_numbers import WHOLE
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
 
@@ -428,6 +428,8 @@ class _GraphReader:
         for name, value in values:
             if isinstance(value, Constant):
                 self._fault(f"graph.output ({name})", "is the same for all rows; leave it out")
+            if isinstance(value, JoinedRows):
+                self._fault(f"graph.output ({name})", "has its rows along one axis with others")
         taken: set[str] = set()
         for name, value in scores:
             if value.kind == TEXT:

@@ -1,5 +1,6 @@
 """Products of tensors: matrices, and Einstein sums, which they are cases of."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -13,12 +14,14 @@ from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.constant_folding import numbers_of
 from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
 from forwardpass.importers.onnx.reshaping import transposed
-from forwardpass.importers.onnx.values import Constant, GraphTensor
+from forwardpass.importers.onnx.values import Constant, GraphTensor, JoinedRows
 from forwardpass.importers.unsupported import UnsupportedError
 
 
 def _gemm(node: NodeContext) -> Result:
     """`alpha * A' * B' + beta * C`."""
+    if (together := node.joined_rows(0)) is not None:
+        return _gemm_of_joined(node, together)
     one, other = node.value(0), node.value(1)
     if len(one.shape) != 2 or len(other.shape) != 2:
         raise UnsupportedError("multiplies tensors that are no matrices")
@@ -35,7 +38,41 @@ def _gemm(node: NodeContext) -> Result:
     return combined(node, "Add", whole, addend)
 
 
+def _gemm_of_joined(node: NodeContext, one: JoinedRows) -> JoinedRows:
+    """Multiply a matrix whose rows are one axis with others by constant weights."""
+    weights = node.constant(1)
+    if node.integer("transA", 0) or one.rank != 2 or weights.ndim != 2:
+        raise UnsupportedError("multiplies tensors that are no matrices of rows")
+    whole = _product_of_joined(
+        node, one, weights.T if node.integer("transB", 0) else weights, node.number("alpha", 1.0)
+    )
+    if not node.has(2):
+        return whole
+    bias = node.constant(2)
+    if math.prod(bias.shape[:-1]) != 1:
+        raise UnsupportedError("adds other numbers for each row; a network computes each row alike")
+    shift = Constant(array=bias.reshape(-1) * bias.dtype.type(node.number("beta", 1.0)))
+    shifted = combined(node, "Add", whole.tensor, shift)
+    return replace(whole, tensor=shifted) if isinstance(shifted, GraphTensor) else whole
+
+
+def _product_of_joined(node: NodeContext, one: JoinedRows, weights: Array, factor: float = 1.0) -> JoinedRows:
+    """Multiply by constant weights `(inputs, outputs)` along the last axis, which is not that of the rows."""
+    if weights.ndim != 2 or one.start == one.rank - 1 or one.tensor.shape[-1] != len(weights):
+        raise UnsupportedError(
+            f"multiplies rows of shape {list(one.tensor.shape)}, one axis with others, by {list(weights.shape)}"
+        )
+    letters = _AXES[: len(one.tensor.shape) - 1]
+    operands: list[tuple[str, Constant | GraphTensor]] = [(f"{letters}k", one.tensor), ("kn", Constant(array=weights))]
+    return replace(one, tensor=labelled(node, operands, f"{letters}n", factor))
+
+
+_AXES: Final = "ABCDEFGH"
+
+
 def _matmul(node: NodeContext) -> Result:
+    if (together := node.joined_rows(0)) is not None:
+        return _product_of_joined(node, together, node.constant(1))
     return _product(node, node.value(0), node.value(1))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.constant_folding import numbers_of
 from forwardpass.importers.onnx.graph_builder import OnnxGraphBuilder
-from forwardpass.importers.onnx.values import Constant, GraphTensor, Label, Value
+from forwardpass.importers.onnx.values import Constant, GraphTensor, JoinedRows, Label, Value
 from forwardpass.importers.unsupported import UnsupportedError
 
 FLOATS = frozenset({"float32", "float64"})
@@ -55,7 +55,17 @@ class NodeContext:
             raise UnsupportedError(
                 f"computes with labels, {self.reads[place]!r}; a network's response has them beside its numbers"
             )
+        if isinstance(value, JoinedRows):
+            raise UnsupportedError(
+                f"reads {self.reads[place]!r}, whose rows are one axis with others; only Reshape, Transpose, and Gemm and "
+                "MatMul by constant weights read such a tensor"
+            )
         return value
+
+    def joined_rows(self, place: int) -> JoinedRows | None:
+        """Return an input whose rows are one axis with others, or None where it is another value."""
+        value = self.inputs[place] if place < len(self.inputs) else None
+        return value if isinstance(value, JoinedRows) else None
 
     def tensor(self, place: int) -> GraphTensor:
         """Return an input that depends on the graph's inputs."""

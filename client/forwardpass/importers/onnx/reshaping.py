@@ -12,7 +12,7 @@ from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.constant_folding import numbers_of
 from forwardpass.importers.onnx.lifting import all_lifted, padded
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result, front, not_rows
-from forwardpass.importers.onnx.values import ROWS, Constant, GraphTensor, Value
+from forwardpass.importers.onnx.values import ROWS, Constant, GraphTensor, JoinedRows, Value
 from forwardpass.importers.unsupported import UnsupportedError
 
 
@@ -93,7 +93,8 @@ def reshaped(node: NodeContext, value: Constant | GraphTensor, target: Sequence[
 
 
 def _reshape(node: NodeContext) -> Result:
-    value = node.value(0)
+    together = node.joined_rows(0)
+    value = node.value(0) if together is None else together.tensor
     sizes = [*node.attributes["shape"]] if node.version < 5 else node.sizes(1)
     old: list[Any] = list(value.shape)
     if (rows := _rows(value)) is not None:
@@ -101,10 +102,28 @@ def _reshape(node: NodeContext) -> Result:
         if rows == 0 and sizes and sizes[0] == node.graph.fixed_rows:
             sizes[0] = ROWS
     if not node.integer("allowzero", 0):
-        if any(size == 0 and place >= len(old) for place, size in enumerate(sizes) if size is not ROWS):
+        kept = [place for place, size in enumerate(sizes) if size is not ROWS and size == 0]
+        if kept and together is not None:
+            raise UnsupportedError("keeps axes of a tensor whose rows are one axis with others; give their sizes")
+        if kept and kept[-1] >= len(old):
             raise UnsupportedError(f"keeps an axis that {_said(value)} does not have")
-        sizes = [old[place] if size is not ROWS and size == 0 else size for place, size in enumerate(sizes)]
-    return reshaped(node, value, sizes)
+        sizes = [old[place] if place in kept else size for place, size in enumerate(sizes)]
+    return _joined_rows(node, value, sizes) or reshaped(node, value, sizes)
+
+
+def _joined_rows(node: NodeContext, value: Constant | GraphTensor, sizes: Sequence[Any]) -> JoinedRows | None:
+    """Return a tensor whose axis of size -1 is the rows with other axes beside them, or None where it is not."""
+    rows = _rows(value)
+    if not isinstance(value, GraphTensor) or rows is None or ROWS in sizes or list(sizes).count(-1) != 1:
+        return None
+    place = list(sizes).index(-1)
+    left, right = math.prod(sizes[:place]), math.prod(sizes[place + 1 :])
+    front, behind = math.prod(value.shape[:rows]), math.prod(value.shape[rows + 1 :])
+    if min(left, right) < 1 or front % left or behind % right or (front, behind) == (left, right):
+        return None
+    shape = (*sizes[:place], front // left, 1, behind // right, *sizes[place + 1 :])
+    apart = _moved(node, value, lambda array: array.reshape(shape), place + 1)
+    return JoinedRows(tensor=apart, start=place, count=3) if isinstance(apart, GraphTensor) else None
 
 
 def _flatten(node: NodeContext) -> Result:
@@ -161,6 +180,11 @@ def transposed(node: NodeContext, value: Constant | GraphTensor, order: Sequence
 
 
 def _transpose(node: NodeContext) -> Result:
+    if (together := node.joined_rows(0)) is not None:
+        order = node.attributes.get("perm", range(together.rank)[::-1])
+        if sorted(order) != list(range(together.rank)):
+            raise UnsupportedError(f"orders {together.rank} axes as {list(order)}, which is no order of them")
+        return together.transposed(order)
     value = node.value(0)
     return transposed(node, value, node.attributes.get("perm", range(len(value.shape))[::-1]))
 

@@ -4,7 +4,8 @@ A tensor that depends on the inputs is a reference to the nodes of layers. Opera
 slice, transpose, concatenate) change its index, and add no layer.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -86,4 +87,38 @@ class Label:
     tensor: str
 
 
-Value: TypeAlias = Constant | GraphTensor | Label
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class JoinedRows:
+    """A tensor whose rows are one axis with others, as after a Reshape to `(-1, size)`; few operators read it.
+
+    Attributes:
+        tensor: The tensor with these axes apart.
+        start: The first of the axes that are one.
+        count: The number of these axes.
+    """
+
+    tensor: GraphTensor
+    start: int
+    count: int
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.tensor.shape) - self.count + 1
+
+    def apart(self, axis: int) -> list[int]:
+        """Return the axes of `tensor` that an axis is made of."""
+        if axis == self.start:
+            return list(range(axis, axis + self.count))
+        return [axis if axis < self.start else axis + self.count - 1]
+
+    def transposed(self, order: Sequence[int]) -> "JoinedRows":
+        """Return the tensor with its axes in another order."""
+        axes = [each for axis in order for each in self.apart(axis)]
+        tensor = self.tensor
+        rows = None if tensor.row_axis is None else axes.index(tensor.row_axis)
+        turned = replace(tensor, index=tensor.index.transpose(axes), row_axis=rows)
+        return JoinedRows(tensor=turned, start=list(order).index(self.start), count=self.count)
+
+
+Value: TypeAlias = Constant | GraphTensor | Label | JoinedRows
