@@ -57,8 +57,8 @@ class NodeContext:
             )
         if isinstance(value, JoinedRows):
             raise UnsupportedError(
-                f"reads {self.reads[place]!r}, whose rows are one axis with others; only Reshape, Transpose, and Gemm and "
-                "MatMul by constant weights read such a tensor"
+                f"reads {self.reads[place]!r}, whose rows are one axis with others; only Reshape, Transpose, and Gemm "
+                "and MatMul by constant weights read such a tensor"
             )
         return value
 
