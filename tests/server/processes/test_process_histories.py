@@ -24,6 +24,7 @@ from forwardpass.v1 import network_service_pb2 as networks
 from forwardpass.v1.network_service_pb2_grpc import NetworkServiceStub
 from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
+from tests.server.processes.conftest import Database
 from tests.support.linearizability import Operation, linearizable
 from tests.support.raw_grpc import decode, network_spec, predict_request
 from tests.support.registry_model import IN_USE, NO_ALIAS, NO_NETWORK, NO_VERSION, Call, State, apply
@@ -37,8 +38,8 @@ pytestmark = [
 
 FLAGS = ("--engine", "native", "--processes", "2", "--metrics-listen", "127.0.0.1:0")
 CLIENTS, CALLS, CONNECTIONS = 3, 7, 12
-HISTORIES, KILLED_EACH = 100, 5
-"""The histories, and after how many of them a worker process is killed in the midst of the next one."""
+KILLED_EACH = 5
+"""After how many histories a worker process is killed in the midst of the next one."""
 SECONDS = 120
 OPTIONS = {"timeout": SECONDS, "wait_for_ready": True}
 READS = frozenset({"read", "predict"})
@@ -281,16 +282,18 @@ def violations(server: ServerProcess, histories: range, *, kills: bool) -> tuple
     return found, calls, lost, killed
 
 
-def test_histories_over_several_processes_are_linearizable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with ServerProcess(tmp_path, *FLAGS) as server:
-        found, calls, lost, killed = violations(server, range(HISTORIES), kills=True)
+def test_histories_over_several_processes_are_linearizable(
+    tmp_path: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ServerProcess(tmp_path, *FLAGS, *database.flags) as server:
+        found, calls, lost, killed = violations(server, range(database.histories), kills=True)
         assert server.stop() == 0
     with capsys.disabled():
         print(
-            f"\n{HISTORIES} histories over two processes, {killed} kills of one, {calls} calls, "
-            f"{lost} without a response: {found} violations"
+            f"\n{database.display_name}, {database.histories} histories over two processes, {killed} kills of one, "
+            f"{calls} calls, {lost} without a response: {found} violations"
         )
-    assert calls > 10 * HISTORIES
+    assert calls > 10 * database.histories
     assert found == 0
 
 

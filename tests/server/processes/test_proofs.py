@@ -23,6 +23,7 @@ from forwardpass.v1.prediction_service_pb2 import PredictRequest
 from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from forwardpass.v1.tensor_pb2 import DATA_TYPE_FLOAT64, Tensor
 
+from tests.server.processes.conftest import Database
 from tests.support.raw_grpc import network_spec, predict_request, register
 from tests.support.server_process import ServerProcess, wait_until
 from tests.support.worker_processes import connections, is_running, worker_pids
@@ -33,7 +34,6 @@ pytestmark = [
 ]
 
 FLAGS = ("--engine", "native", "--processes", "2")
-CYCLES = 50
 RESTARTS = 20
 RETRIES = {
     "methodConfig": [
@@ -99,6 +99,13 @@ class Load:
                     self.failed.append(repr(error))
                 self._stopped.wait(0.05)
 
+    def figures(self, lost: int) -> str:
+        """What the callers met."""
+        return (
+            f"{self.predicted} predictions of our client, {len(self.acknowledged)} registrations; "
+            f"{lost} lost, {self.wrong} wrong, {len(self.failed)} failed after retries"
+        )
+
     def lost(self) -> int:
         """The acknowledged versions that are not there, or compute something else."""
         lost = 0
@@ -108,11 +115,13 @@ class Load:
         return lost
 
 
-def test_processes_are_killed_under_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_processes_are_killed_under_load(
+    tmp_path: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
     rng = random.Random(7)
-    with ServerProcess(tmp_path, *FLAGS, "--max-versions", "100000") as server:
+    with ServerProcess(tmp_path, *FLAGS, *database.flags, "--max-versions", "100000") as server:
         with Load(server.address) as load:
-            for _ in range(CYCLES):
+            for _ in range(database.cycles):
                 pids = worker_pids(server)
                 time.sleep(rng.uniform(0.0, 0.5))
                 os.kill(rng.choice(pids), signal.SIGKILL)
@@ -121,10 +130,7 @@ def test_processes_are_killed_under_load(tmp_path: Path, capsys: pytest.CaptureF
                 wait_until(lambda done=done: load.predicted > done + 20, 300)
         lost = load.lost()
         with capsys.disabled():
-            print(
-                f"\n{CYCLES} kills of a worker process: {load.predicted} predictions, {len(load.acknowledged)} "
-                f"registrations; {lost} lost, {load.wrong} wrong, {len(load.failed)} failed after retries"
-            )
+            print(f"\n{database.display_name}, {database.cycles} kills of a worker process: {load.figures(lost)}")
         assert (lost, load.wrong, load.failed) == (0, 0, [])
         assert server.stop() == 0
 
@@ -167,8 +173,11 @@ class StockClient:
                         self.failed.append(f"{error.code()}: {error.details()}")
 
 
-def test_processes_are_restarted_under_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with ServerProcess(tmp_path, *FLAGS, "--max-versions", "100000") as server:
+def test_processes_are_restarted_under_load(
+    tmp_path: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    restarts = min(RESTARTS, database.cycles)
+    with ServerProcess(tmp_path, *FLAGS, *database.flags, "--max-versions", "100000") as server:
         stock = {
             "grpcio that retries UNAVAILABLE": [StockClient(server.address, retries=True) for _ in range(2)],
             "grpcio without retries": [StockClient(server.address, retries=False) for _ in range(2)],
@@ -177,7 +186,7 @@ def test_processes_are_restarted_under_load(tmp_path: Path, capsys: pytest.Captu
             ],
         }
         with Load(server.address) as load:
-            for _ in range(RESTARTS):
+            for _ in range(restarts):
                 pids = {*worker_pids(server)}
                 server.process.send_signal(signal.SIGHUP)
                 wait_until(lambda pids=pids: len(now := worker_pids(server)) == 2 and not pids & {*now}, 300)
@@ -190,25 +199,21 @@ def test_processes_are_restarted_under_load(tmp_path: Path, capsys: pytest.Captu
             for name, clients in stock.items()
         }
         with capsys.disabled():
-            print(
-                f"\n{RESTARTS} restarts of both worker processes: {load.predicted} predictions of our client, "
-                f"{len(load.acknowledged)} registrations; {lost} lost, {load.wrong} wrong, {len(load.failed)} failed "
-                "after retries"
-            )
+            print(f"\n{database.display_name}, {restarts} restarts of both worker processes: {load.figures(lost)}")
             for name, (calls, failed) in results.items():
                 print(f"{name}: {calls} calls, {len(failed)} failed", *failed, sep="\n    ")
         assert (lost, load.wrong, load.failed) == (0, 0, [])
         assert results["grpcio that retries UNAVAILABLE"][1] == []
-        assert all(calls > RESTARTS for calls, _ in results.values())
+        assert all(calls > restarts for calls, _ in results.values())
         assert server.stop() == 0
 
 
-def test_the_owner_is_killed_under_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_owner_is_killed_under_load(tmp_path: Path, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(8)
-    with ServerProcess(tmp_path, *FLAGS, "--max-versions", "100000") as server:
+    with ServerProcess(tmp_path, *FLAGS, *database.flags, "--max-versions", "100000") as server:
         acknowledged: dict[int, float] = {}
         orphans = 0
-        for cycle in range(CYCLES):
+        for cycle in range(database.cycles):
             pids = worker_pids(server)
             with ExitStack() as stack:
                 channel = stack.enter_context(grpc.insecure_channel(server.address))
@@ -225,7 +230,10 @@ def test_the_owner_is_killed_under_load(tmp_path: Path, capsys: pytest.CaptureFi
             for number, value in acknowledged.items():
                 lost += client.predict("crash", [[1]], version=number).outputs.tolist() != [[value]]
         with capsys.disabled():
-            print(f"\n{CYCLES} kills of the owner: {len(acknowledged)} acknowledged, {lost} lost, {orphans} orphans")
+            print(
+                f"\n{database.display_name}, {database.cycles} kills of the owner: {len(acknowledged)} acknowledged, "
+                f"{lost} lost, {orphans} orphans"
+            )
         assert (lost, orphans) == (0, 0)
         assert acknowledged
 
@@ -250,6 +258,35 @@ def channels_to(server: ServerProcess, count: int) -> Iterator[list[grpc.Channel
             grpc.channel_ready_future(channel).result(timeout=60)
         assert all(map(connections, worker_pids(server)))
         yield opened
+
+
+def test_what_is_acknowledged_holds_everywhere(
+    tmp_path: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At once over each connection to a server; on another server of the same database from its revision on."""
+    changes = 5 * database.cycles
+    with ExitStack() as stack:
+        server = stack.enter_context(ServerProcess(tmp_path, *FLAGS, *database.flags, "--max-versions", "100000"))
+        channels = stack.enter_context(channels_to(server, 24))
+        others = []
+        if database.flags:
+            (tmp_path / "other").mkdir()
+            other = stack.enter_context(ServerProcess(tmp_path / "other", *FLAGS, *database.flags))
+            others = stack.enter_context(channels_to(other, 24))
+        read = stale = 0
+        for value in range(1, changes + 1):
+            done = register(channels[value % 24], "net", network_spec([[float(value)]]))
+            request = predict_request("net", [1.0])
+            calls = [PredictionServiceStub(channel).Predict.future(request, timeout=300) for channel in channels]
+            request.min_revision = done.revision
+            calls += [PredictionServiceStub(channel).Predict.future(request, timeout=300) for channel in others]
+            read += len(calls)
+            stale += sum(call.result().version != done.version.version for call in calls)
+        with capsys.disabled():
+            where = f"over {len(channels + others)} connections"
+            print(f"\n{database.display_name}, {changes} changes read {where}: {stale} of {read} stale")
+        assert stale == 0
+        assert server.stop() == 0
 
 
 def test_bits_across_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
