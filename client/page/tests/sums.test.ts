@@ -3,6 +3,7 @@ import { activationInWords, sumInWords, sumOf } from "../src/network/sums";
 import type { Values } from "../src/network/values";
 import { INPUTS, versionOf } from "../src/network/version";
 import { tensorOf } from "../src/api/tensors";
+import { weightsOf } from "../src/network/weights";
 import { ARTICLE, network } from "./networks";
 
 const VALUES: Values = {
@@ -73,4 +74,62 @@ test("each source of a merge has its name in the sum", () => {
   const sum = sumOf(version, values, 2, 0);
   expect(sum.terms.map((term) => term.name)).toEqual(["max(left_0, right_0)"]);
   expect(sumInWords(sum)).toBe("7 × 3 = 21");
+});
+
+test("a node of a convolution reads its window, without the padding", () => {
+  const conv = {
+    weights: tensorOf([1, 2, 3, 4, 5, 6, 7, 8], 1, 8),
+    bias: tensorOf([10], 1, 1),
+    inputShape: ["2", "3", "3"],
+    kernelShape: ["2", "2"],
+    pads: ["1", "1", "0", "0"],
+  };
+  const weights = weightsOf("conv", { conv });
+  expect(weights.links(0, 18)).toEqual([
+    { input: 0, weight: 4 },
+    { input: 9, weight: 8 },
+  ]);
+  expect(weights.links(4, 18)).toEqual(
+    [0, 1, 3, 4, 9, 10, 12, 13].map((input, index) => ({ input, weight: index + 1 })),
+  );
+  expect(weights.bias(8)).toBe(10);
+});
+
+test("a node of a strided and grouped convolution reads the channels of its group", () => {
+  const conv = {
+    weights: tensorOf([1, 2, 3, 4], 2, 2),
+    inputShape: ["2", "5"],
+    kernelShape: ["2"],
+    strides: ["2"],
+    dilations: ["2"],
+    group: "2",
+  };
+  const weights = weightsOf("conv", { conv });
+  expect(weights.links(1, 10)).toEqual([
+    { input: 2, weight: 1 },
+    { input: 4, weight: 2 },
+  ]);
+  expect(weights.links(2, 10)).toEqual([
+    { input: 5, weight: 3 },
+    { input: 7, weight: 4 },
+  ]);
+});
+
+test("a node of a product reads a row and a column", () => {
+  const weights = weightsOf("matmul", { matmul: { groups: "2", rows: "1", inner: "2", columns: "2" } });
+  expect(weights.links(3, 12).map((link) => link.input)).toEqual([2, 3, 9, 11]);
+  expect(weights.formula?.(3, [1, 2, 3, 4])).toBe("1 × 3 + 2 × 4");
+});
+
+test("nodes of functions of values, of groups and of steps read their own", () => {
+  const quotient = weightsOf("elementwise", { elementwise: { expression: "x / max(y, 1)" } });
+  expect(quotient.links(1, 6).map((link) => link.input)).toEqual([1, 4]);
+  expect(quotient.formula?.(1, [8, 2])).toBe("x / max(y, 1) with x = 8, y = 2");
+  const softmax = weightsOf("group_softmax", { groupSoftmax: { groups: "2" } });
+  expect(softmax.links(4, 6).map((link) => link.input)).toEqual([3, 4, 5]);
+  expect(softmax.formula?.(4, [1, 2, 3])).toBe("exp(2) / the sum of exp of 3 values");
+  const [weight, state] = [tensorOf([1, 2, 3, 4], 2, 2), tensorOf([1, 2, 3, 4], 2, 2)];
+  const cell = weightsOf("recurrent", { recurrent: { weights: weight, recurrentWeights: state, cell: "rnn", steps: "3" } });
+  expect(cell.links(3, 6).map((link) => link.input)).toEqual([2, 3]);
+  expect(cell.formula?.(3, [1, 2])).toBe("rnn of 2 values at step 1 and the state before it");
 });

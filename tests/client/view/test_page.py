@@ -107,6 +107,30 @@ def test_a_row_of_a_link_that_is_not_shown_is_said(page: Callable[..., Any], row
 
 
 @pytest.mark.prove
+def test_nodes_of_convolutions_products_and_functions(page: Callable[..., Any], known: Client) -> None:
+    conv = {"weights": [[1, 2, 3, 4]], "bias": [1], "input_shape": [1, 3, 3], "kernel_shape": [2, 2]}
+    layers = [
+        {"name": "maps", "kind": "conv", "activation": "relu", **conv},
+        {"name": "product", "kind": "matmul", "rows": 1, "inner": 2, "columns": 1},
+        {"name": "ratio", "kind": "elementwise", "expression": "x / (y + 1)", "from": ["maps"]},
+        {"name": "shares", "kind": "group_softmax", "groups": 2, "from": ["maps"]},
+    ]
+    outputs = {"output_layers": ["product", "ratio", "shares"]}
+    known.register("convolved", {"format": spec.FORMAT, "inputs": 9, "layers": layers, **outputs})
+    row = [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    places = [["maps", "maps_0"], ["product", "product_0"], ["ratio", "ratio_0"], ["shares", "shares_1"]]
+    found = page("use", "nodes", network="convolved", row=row, nodes=places)
+    sums = [
+        "1 × 1 + 0 × 2 + 0 × 3 + 1 × 4 + 1 = 6",
+        "6 × 3 + 4 × 6 = 42",
+        "x / (y + 1) with x = 6, y = 3 = 1.5",
+        "exp(4) / the sum of exp of 2 values = 0.1192",
+    ]
+    for words, panel in zip(sums, found["panels"], strict=True):
+        assert words in panel
+
+
+@pytest.mark.prove
 def test_why_names_the_class(known: Client, page: Callable[..., Any]) -> None:
     for outputs, heading in ((2, "Why y?"), (1, "Why this probability of y?")):
         layer = {"name": "o", "weights": [[1]] * outputs, "bias": [1, 2][:outputs], "activation": "sigmoid"}

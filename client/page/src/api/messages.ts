@@ -94,6 +94,33 @@ export interface LayerMessage {
   dropout?: { rate?: number };
   take?: { indices?: Tensor };
   pool?: { windows?: Tensor; reduce?: string };
+  matmul?: { groups?: string; rows?: string; inner?: string; columns?: string };
+  elementwise?: { expression?: string };
+  groupSoftmax?: { groups?: string };
+  conv?: ConvMessage;
+  recurrent?: RecurrentMessage;
+}
+
+/** A convolution; the lists have a number for each axis, and are absent where they are of their defaults. */
+export interface ConvMessage {
+  weights?: Tensor;
+  bias?: Tensor;
+  inputShape?: string[];
+  kernelShape?: string[];
+  strides?: string[];
+  pads?: string[];
+  dilations?: string[];
+  inputDilations?: string[];
+  group?: string;
+}
+
+export interface RecurrentMessage {
+  weights?: Tensor;
+  recurrentWeights?: Tensor;
+  bias?: Tensor;
+  recurrentBias?: Tensor;
+  cell?: string;
+  steps?: string;
 }
 
 export interface SpecMessage {

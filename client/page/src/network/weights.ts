@@ -2,6 +2,8 @@
 
 import type { LayerMessage } from "../api/messages";
 import { numbersOf, type Tensor } from "../api/tensors";
+import { short } from "./numbers";
+import { windowsOf } from "./windows";
 
 /** What a node reads: the index of a value of its layer's input, and the weight that multiplies it where there is one. */
 export interface Link {
@@ -130,7 +132,90 @@ const KINDS: Record<string, (layer: LayerMessage) => Weights> = {
       parameters: new Float64Array(),
     };
   },
+  conv({ conv = {} }) {
+    const bias = numbersOf(conv.bias);
+    const { links, filterOf } = windowsOf(conv);
+    return {
+      links,
+      bias: (node) => bias[filterOf(node)] ?? 0,
+      formula: undefined,
+      parameters: joined(numbersOf(conv.weights), bias),
+    };
+  },
+  matmul({ matmul: sizes }) {
+    const [groups, rows] = [Number(sizes?.groups ?? 1), Number(sizes?.rows ?? 1)];
+    const [inner, columns] = [Number(sizes?.inner ?? 1), Number(sizes?.columns ?? 1)];
+    return {
+      links(node) {
+        const [row, column] = [Math.floor(node / columns), node % columns];
+        const right = groups * rows * inner + Math.floor(row / rows) * inner * columns + column;
+        const index = Array.from({ length: inner }, (_, at) => at);
+        const both = [...index.map((at) => row * inner + at), ...index.map((at) => right + at * columns)];
+        return both.map((input) => ({ input, weight: undefined }));
+      },
+      bias: WITHOUT_BIAS,
+      formula: (_, x) => productsInWords(x.slice(0, inner), x.slice(inner)),
+      parameters: new Float64Array(),
+    };
+  },
+  elementwise({ elementwise }) {
+    const expression = elementwise?.expression ?? "x";
+    const names = ["x", "y", "z"].slice(
+      0,
+      1 + Math.max(...[..."xyz"].map((name, at) => (uses(expression, name) ? at : 0))),
+    );
+    return {
+      links: (node, inputs) =>
+        names.map((_, part) => ({ input: node + (part * inputs) / names.length, weight: undefined })),
+      bias: WITHOUT_BIAS,
+      formula: (_, x) =>
+        `${expression} with ${names.map((name, at) => `${name} = ${short(x[at] ?? Number.NaN)}`).join(", ")}`,
+      parameters: new Float64Array(),
+    };
+  },
+  group_softmax({ groupSoftmax }) {
+    const groups = Number(groupSoftmax?.groups ?? 1);
+    return {
+      links(node, inputs) {
+        const size = inputs / groups;
+        const first = Math.floor(node / size) * size;
+        return Array.from({ length: size }, (_, at) => ({ input: first + at, weight: undefined }));
+      },
+      bias: WITHOUT_BIAS,
+      formula: (node, x) => `exp(${short(x[node % x.length] ?? Number.NaN)}) / the sum of exp of ${x.length} values`,
+      parameters: new Float64Array(),
+    };
+  },
+  recurrent({ recurrent: arrays }) {
+    const features = Number(arrays?.weights?.shape?.at(-1) ?? 1);
+    const [units, steps] = [Number(arrays?.recurrentWeights?.shape?.at(-1) ?? 1), Number(arrays?.steps ?? 1)];
+    // The cell state may follow the last step.
+    const stepOf = (node: number) => Math.min(Math.floor(node / units), steps - 1);
+    return {
+      links: (node) =>
+        Array.from({ length: features }, (_, at) => ({ input: stepOf(node) * features + at, weight: undefined })),
+      bias: WITHOUT_BIAS,
+      formula: (node, x) => `${arrays?.cell} of ${x.length} values at step ${stepOf(node)} and the state before it`,
+      parameters: joined(
+        ...[arrays?.weights, arrays?.recurrentWeights, arrays?.bias, arrays?.recurrentBias].map(numbersOf),
+      ),
+    };
+  },
 };
+
+const SHOWN_PRODUCTS = 3;
+
+/** Return a sum of products of two lists in words: `2 × 3 + 1 × 4`. */
+function productsInWords(left: readonly number[], right: readonly number[]): string {
+  const shown = left.slice(0, SHOWN_PRODUCTS).map((value, at) => `${short(value)} × ${short(right[at] ?? Number.NaN)}`);
+  const more = left.length - shown.length;
+  return more > 0 ? `${shown.join(" + ")} + ${more} more` : shown.join(" + ");
+}
+
+/** Return whether an expression names a variable. */
+function uses(expression: string, name: string): boolean {
+  return new RegExp(`\\b${name}\\b`).test(expression);
+}
 
 /** Return the arrays of a layer of a kind; of an unknown kind, arrays by which nothing is drawn. */
 export function weightsOf(kind: string, layer: LayerMessage): Weights {

@@ -49,6 +49,17 @@ run({
     return { notice };
   },
 
+  // Follow links to nodes.
+  async nodes(open, { network, row, nodes }) {
+    const panels = [];
+    for (const place of nodes) {
+      const page = await open(`#network=${network}&row=${JSON.stringify(row)}&node=${JSON.stringify(place)}`);
+      await page.locator("#node-heading", { hasText: place[1] }).waitFor();
+      panels.push(await page.locator(".node-panel").textContent());
+    }
+    return { panels };
+  },
+
   // See why a row has its class.
   async classes(open, { network }) {
     const page = await open(`#network=${network}`);
