@@ -13,6 +13,7 @@ from forwardpass.importers.graph.passes import simplify
 from forwardpass.importers.pytorch.integers import ROW_COUNT
 from forwardpass.importers.pytorch.modules import MODULES
 from forwardpass.importers.pytorch.operations import OPERATIONS, operate
+from forwardpass.importers.pytorch.recurrent import RECURRENT_MODULES
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec import FORMAT, NetworkSpec, parse
 from forwardpass_server.core import forward
@@ -197,7 +198,7 @@ def test_every_module_calls_operations_that_are_read() -> None:
             return [1, 1] if name in {"_reversed_padding_repeated_twice", "kernel_size"} else 1
 
     called: set[str] = set()
-    made_of_others = {"MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer"}
+    made_of_others = {"MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer", *RECURRENT_MODULES}
     for name, read in MODULES.items():
         if name not in made_of_others:
             needed = [

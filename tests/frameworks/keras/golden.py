@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tests.frameworks.keras import cases, convolutional, training
+from tests.frameworks.keras import cases, convolutional, recurrent, training
 from tests.support.environments import ROOT
 
 FOLDER: Final = ROOT / "tests" / "client" / "importers" / "keras_files"
@@ -19,6 +19,8 @@ MODELS: Final[Mapping[str, tuple[Callable[[], Any], Any]]] = {
     "several_outputs": (cases.several_outputs, training.DIABETES),
     "pooled": (cases.pooled, training.PIXELS),
     "convolved": (convolutional.branches, training.PIXELS),
+    "recurrent": (recurrent.rows_of_digits, training.PIXELS[::4]),
+    "translator": (recurrent.translator, training.PIXELS[::4]),
 }
 
 

@@ -84,7 +84,22 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: row(layers.Reshape((2, 2, 1)), layers.UpSampling2D(2, interpolation="bilinear")),
         "use interpolation='nearest'",
     ),
-    "recurrence": (lambda: row(layers.Reshape((4, 1)), layers.LSTM(2)), "LSTM goes through a sequence"),
+    "a state that is kept for the next call": (
+        lambda: Sequential([keras.Input((4, 1), batch_size=2), layers.LSTM(2, stateful=True)]),
+        "LSTM keeps its state for the next call",
+    ),
+    "a cell with another function": (
+        lambda: row(layers.Reshape((4, 1)), layers.LSTM(2, activation="elu")),
+        "LSTM has activation='elu' in its cell",
+    ),
+    "steps that are left out": (
+        lambda: row(layers.Reshape((4, 1)), layers.Masking(), layers.GRU(2)),
+        "send sequences of one length",
+    ),
+    "an open number of steps": (
+        lambda: Sequential([keras.Input((None, 2)), layers.LSTM(2)]),
+        "fix them by `fixed = keras.models.clone_model",
+    ),
     "a mask": (masked, "use mask_zero=False"),
     "half precision": (half, "computes in 'float16'; float32 and float64 are read"),
     "an open length": (

@@ -225,6 +225,28 @@ def _conv(layer: Document, x: Tensor) -> Tensor:
     ).flatten(1)
 
 
+def _recurrent(layer: Document, x: Tensor) -> Tensor:
+    """Go from step to step by the cells of PyTorch, whose gates have another order."""
+    cell, steps = layer["cell"], layer["steps"]
+    order = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 2, 3, 1]}[cell]
+    keys = ("weights", "recurrent_weights", "bias", "recurrent_bias")
+    arrays = []
+    for numbers in (x.new_tensor(layer[key]) for key in keys):
+        gates = numbers.chunk(len(order))
+        arrays.append(torch.cat([gates[place] for place in order]))
+    units, features = arrays[1].shape[1], arrays[0].shape[1]
+    given = x[:, steps * features :]
+    states = given.split(units, dim=1) if given.shape[1] else (x.new_zeros(len(x), units),) * 2
+    found = []
+    for values in x[:, : steps * features].split(features, dim=1):
+        if cell == "lstm":
+            states = torch.lstm_cell(values, states[:2], *arrays)
+        else:
+            states = ({"rnn": torch.rnn_tanh_cell, "gru": torch.gru_cell}[cell](values, states[0], *arrays),)
+        found.append(states[0])
+    return torch.cat([*found, states[1]] if layer.get("final_cell") else found, dim=1)
+
+
 def _matmul(layer: Document, x: Tensor) -> Tensor:
     groups, (rows, inner, columns) = layer.get("groups", 1), (layer[key] for key in ("rows", "inner", "columns"))
     left, right = x.split([groups * rows * inner, groups * inner * columns], dim=1)
@@ -255,6 +277,7 @@ KINDS: Mapping[str, Callable[[Document, Tensor], Tensor]] = {
     "dropout": lambda _, x: x,
     "pool": _pool,
     "conv": _conv,
+    "recurrent": _recurrent,
     "matmul": _matmul,
     "elementwise": _elementwise,
     "group_softmax": _group_softmax,

@@ -72,7 +72,11 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "model.2",
         "Conv1d is a convolution",
     ),
-    "a recurrent layer": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LSTM(4, 4)), "model.1", "LSTM is recurrent"),
+    "a recurrent layer over the rows": (
+        lambda: nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (2, 2)), nn.LSTM(2, 4)),
+        "model.2",
+        "LSTM: lstm goes along the axis of the rows",
+    ),
     "a mask of attention that is computed": (
         lambda: Own(
             lambda own, h: own.mix(*[h[:, None]] * 3, attn_mask=h.mean(1)[:, None, None])[0],

@@ -231,6 +231,30 @@ def _elementwise(random: Random, read: int) -> dict[str, Any]:
     return {"width": read // parts, "expression": str(random.choice(FORMULAS[parts]))}
 
 
+def _recurrent(random: Random, read: int) -> dict[str, Any]:
+    """Go over what is read in steps, or over a part of it, of which the rest is the initial state."""
+    cell = str(random.choice(["rnn", "gru", "lstm"]))
+    gates, states = {"rnn": (1, 1), "gru": (3, 1), "lstm": (4, 2)}[cell]
+    has_state = read > states and random.random() < 0.4
+    units = int(random.integers(1, min((read - 1) // states, 6) + 1 if has_state else 7))
+    values = read - states * units if has_state else read
+    steps = _divisor(random, values)
+    while steps > 8:
+        steps = _divisor(random, values)
+    final = cell == "lstm" and bool(random.random() < 0.4)
+    sizes = (units * gates, values // steps), (units * gates, units)
+    return {
+        "cell": cell,
+        "steps": steps,
+        "weights": (random.normal(size=sizes[0]) / np.sqrt(sizes[0][1])).tolist(),
+        "recurrent_weights": (random.normal(size=sizes[1]) / np.sqrt(units)).tolist(),
+        "bias": random.normal(size=units * gates).tolist(),
+        "recurrent_bias": random.normal(size=units * gates).tolist(),
+        **({"final_cell": True} if final else {}),
+        "width": (steps + final) * units,
+    }
+
+
 KINDS: Mapping[str, Callable[[Random, int], dict[str, Any]]] = {
     "dense": _dense,
     "scale_shift": lambda random, read: _some(random, read, "scale", "shift"),
@@ -245,6 +269,7 @@ KINDS: Mapping[str, Callable[[Random, int], dict[str, Any]]] = {
     "take": _take,
     "pool": _pool,
     "conv": _conv,
+    "recurrent": _recurrent,
     "matmul": _matmul,
     "elementwise": _elementwise,
     "group_softmax": lambda random, read: {"groups": _divisor(random, read)},

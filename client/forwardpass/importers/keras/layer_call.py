@@ -13,6 +13,8 @@ from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.tensors import Array
 
 _IGNORED = frozenset({"training", "mask", "name"})
+_READ = frozenset({"initial_state"})
+"""Options that the reader of a layer reads."""
 _BY_ELEMENT = frozenset({"scale", "shift", "mean", "variance", "gamma", "beta"})
 """The arrays of layers that have a number for each element."""
 
@@ -29,7 +31,7 @@ class LayerCall:
         options: The keyword arguments.
         graph: The builder of the layers.
         constraints: The constraints on the inputs.
-        variables: Reads its weights in the order of Keras.
+        variables: Reads its weights in the order of Keras; those of a layer within it by their path there.
         vocabulary: Reads its adapted vocabulary, or returns None.
     """
 
@@ -40,7 +42,7 @@ class LayerCall:
     options: Mapping[str, Any]
     graph: GraphBuilder
     constraints: InputConstraints
-    variables: Callable[[], list[Array]]
+    variables: Callable[..., list[Array]]
     vocabulary: Callable[[], list[str] | None]
 
     def check_options(self) -> None:
@@ -52,7 +54,7 @@ class LayerCall:
         if self.options.get("training") is True:
             raise UnsupportedError("is called with training=True; call it without, as a served model is")
         for key, value in self.options.items():
-            if value is not None and key not in _IGNORED and key not in self.config:
+            if value is not None and key not in _IGNORED | _READ and key not in self.config:
                 raise UnsupportedError(f"is called with {key}={value!r}, which is not supported; build it without")
         if self.options.get("mask") is not None:
             raise UnsupportedError("is called with a mask, which is not supported; build it without")
@@ -145,8 +147,8 @@ class LayerCall:
         return self.layer(nodes, hint=hint, **{**document, **numbers}).with_index(values.index)
 
 
-LayerReader: TypeAlias = Callable[[LayerCall], TensorRef]
-"""Adds the layers of a call, and returns its output."""
+LayerReader: TypeAlias = Callable[[LayerCall], TensorRef | list[TensorRef]]
+"""Adds the layers of a call, and returns its output, or its outputs."""
 
 
 def check_width(count: int) -> None:

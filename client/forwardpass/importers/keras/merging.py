@@ -68,7 +68,7 @@ def _pair(call: LayerCall) -> list[TensorRef]:
     return several
 
 
-MERGING: Final[Mapping[str, LayerReader]] = MappingProxyType(
+MERGING: Final[Mapping[str, Callable[[LayerCall], TensorRef]]] = MappingProxyType(
     {**dict.fromkeys(_MERGES, _merge), "Subtract": _subtract, "Minimum": _minimum}
     | dict.fromkeys(("Concatenate", "TFDConcat"), _concatenate)
 )

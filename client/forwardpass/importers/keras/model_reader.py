@@ -25,6 +25,7 @@ from forwardpass.importers.keras.model_config import (
 )
 from forwardpass.importers.keras.pooling import POOLING
 from forwardpass.importers.keras.preprocessing import ENCODING
+from forwardpass.importers.keras.recurrent import RECURRENT, time_distributed
 from forwardpass.importers.keras.reshaping import SHAPING
 from forwardpass.importers.keras.unsupported import reason_for
 from forwardpass.importers.keras.vocabulary import vocabulary
@@ -32,9 +33,17 @@ from forwardpass.importers.keras.weighted import WEIGHTED
 from forwardpass.importers.keras.weights import Weights
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_model, unsupported_parts
 
-LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType(
-    {**WEIGHTED, **FUNCTION_LAYERS, **MERGING, **SHAPING, **CONVOLUTIONS, **POOLING, **ENCODING}
-)
+_ALONE: Final = {
+    **WEIGHTED,
+    **FUNCTION_LAYERS,
+    **MERGING,
+    **SHAPING,
+    **CONVOLUTIONS,
+    **POOLING,
+    **ENCODING,
+    **RECURRENT,
+}
+LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType({**_ALONE, "TimeDistributed": time_distributed(_ALONE)})
 """The reader of each layer, by its class."""
 
 OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType({**ARITHMETIC, **FUNCTION_OPERATIONS})
@@ -43,6 +52,10 @@ OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType({**ARITHMETIC, *
 _DTYPES: Final = ("float32", "float64")
 _HALVES: Final = ("float16", "bfloat16")
 _DEEPEST: Final = 20
+_FIX: Final = (
+    ": fix them by `fixed = keras.models.clone_model(model, input_tensors=keras.Input(shape))` and "
+    "`fixed.set_weights(model.get_weights())`"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,7 +184,7 @@ class ModelReader:
         try:
             if part.kind in MODELS and part.is_layer:
                 return self._model(part, call, found, place, f"{name}.", depth)
-            return [self._layer(part, call, found, name)]
+            return self._layer(part, call, found, name)
         except UnsupportedError as error:
             fault = Fault(path=place, message=f"{part.kind} {error}")
             if fault not in self._faults:
@@ -200,12 +213,12 @@ class ModelReader:
 
     def _layer(
         self, part: LayerConfig, node: InboundNode, found: Mapping[Tensor, TensorRef | None], name: str
-    ) -> TensorRef | None:
+    ) -> list[TensorRef | None]:
         table = LAYERS if part.is_layer else OPERATIONS
         if part.kind not in table:
             raise UnsupportedError(reason_for(part.kind, ", ".join(table)))
         if any(found[tensor] is None for tensor in _read(node)):
-            return None
+            return [None]
         if part.is_layer:
             self._note_dtype(part.config.get("dtype"))
         call = LayerCall(
@@ -216,7 +229,9 @@ class ModelReader:
             options={key: _filled(value, found) for key, value in node.options.items()},
             graph=self.graph,
             constraints=self.constraints,
-            variables=lambda: self._weights.of(part.weights, part.name),
+            variables=lambda path="": self._weights.of(
+                f"{part.weights}/{path}".rstrip("/"), None if path else part.name
+            ),
             vocabulary=lambda: vocabulary(self._assets, part.weights),
         )
         call.check_options()
@@ -224,8 +239,10 @@ class ModelReader:
             values = table[part.kind](call)
         except (ValueError, TypeError, IndexError, OverflowError) as error:
             raise UnsupportedError(f"has a configuration or weights that do not fit it: {error}") from error
-        check_width(values.size)
-        return values
+        results = values if isinstance(values, list) else [values]
+        for each in results:
+            check_width(each.size)
+        return list(results)
 
     def _note_dtype(self, dtype: Any) -> None:
         """Note the dtype of a layer."""
@@ -272,7 +289,8 @@ def _input(part: LayerConfig, *, alone: bool) -> KerasInput:
         raise unsupported_model(place, f"InputLayer takes {dtype}, which rounds the rows; build the model in float32")
     shape = part.config.get("batch_shape")
     if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape[1:]):
-        raise unsupported_model(place, f"InputLayer has the shape {shape!r}; each row needs a fixed number of values")
+        message = f"InputLayer has the shape {shape!r}; each row needs a fixed number of values"
+        raise unsupported_model(place, f"{message}{_FIX if isinstance(shape, list) and None in shape[1:] else ''}")
     try:
         check_width(prod(shape[1:]))
     except UnsupportedError as error:

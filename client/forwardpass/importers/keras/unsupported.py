@@ -5,20 +5,20 @@ from types import MappingProxyType
 from typing import Final
 
 _TRANSPOSED: Final = "spreads each place over a window, which is not supported; use UpSampling and Conv"
-_REPEATS: Final = "goes through a sequence call by call, which no feed-forward network does"
+_REPEATS: Final = "is a convolution at each step of a sequence, which is not supported; use Conv2D and LSTM"
 _HASHES: Final = "spreads values over bins by a hash, which is not supported; use IntegerLookup or StringLookup"
 _PICTURES: Final = "works on pictures; prepare them before the rows are sent"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _TRANSPOSED),
-        **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D"), _REPEATS),
+        **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _REPEATS),
         **dict.fromkeys(("CenterCrop", "Resizing", "RandomFlip", "RandomRotation", "RandomZoom"), _PICTURES),
         "Lambda": "runs code from the file, which is never done; use keras.ops or layers",
         **dict.fromkeys(("Hashing", "HashedCrossing"), _HASHES),
         "TextVectorization": "splits texts into words; do that before the rows are sent",
         "MultiHeadAttention": "multiplies tensors with each other, which is not supported",
-        "Masking": "leaves out steps of a sequence, which no feed-forward network has",
+        "Masking": "leaves out steps of a sequence, which is not supported; send sequences of one length",
     }
 )
 """By class name."""

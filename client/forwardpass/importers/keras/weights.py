@@ -40,12 +40,13 @@ class Weights:
         except (OSError, ValueError, RuntimeError) as error:
             raise UnsupportedModelError(f"model.weights.h5 is no HDF5 file: {error}") from error
 
-    def of(self, path: str, layer: str) -> list[Array]:
+    def of(self, path: str, layer: str | None) -> list[Array]:
         """Return the variables of a layer in order, in float64.
 
         Args:
             path: The path of the layer, for example `layers/dense`.
-            layer: The name of the layer; the file must agree where it has names.
+            layer: The name of the layer, with which the file must agree where it has names; None for one within
+                another layer, whose name nothing refers to.
 
         Raises:
             UnsupportedError: The variables are absent, belong to another layer, or cannot be read.
@@ -53,7 +54,7 @@ class Weights:
         try:
             group = self._at(f"{path}/vars")
             name = group.attrs.get("name", layer)
-            if name != layer:
+            if layer is not None and name != layer:
                 raise UnsupportedError(f"has its weights at {path}, where the file has those of {name!r}")
             return [self._read(group, str(index)) for index in range(len(group))]
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:

@@ -15,11 +15,12 @@ from forwardpass.importers.onnx.node_context import NodeReader
 from forwardpass.importers.onnx.normalization import NORMALIZATION
 from forwardpass.importers.onnx.pooling import POOLING
 from forwardpass.importers.onnx.quantization import QUANTIZATION, QUANTIZED
+from forwardpass.importers.onnx.recurrence import RECURRENCE
 from forwardpass.importers.onnx.reshaping import STRUCTURE
 
 _TABLES: Final = (
     *(STRUCTURE, INDEXING, ELEMENTWISE, MERGING, LINEAR, EINSUM, NORMALIZATION, POOLING),
-    *(ACCUMULATION, LABELLING, QUANTIZATION),
+    *(ACCUMULATION, LABELLING, QUANTIZATION, RECURRENCE),
 )
 
 OPERATORS: Final[Mapping[tuple[str, str], NodeReader]] = MappingProxyType(
@@ -35,7 +36,6 @@ MOVING: Final = frozenset(
 """Operators that compute no numbers, so that their element types do not count."""
 
 _TREES: Final = "is made of trees, which are no layers of a network; use an MLP instead"
-_RECURRENT: Final = "keeps a state from node to node; a feed-forward network has none"
 _FLOW: Final = "has a graph of its own; export the model with that branch or loop taken, as torch.export does"
 _VECTORS: Final = "sums over support vectors; use a linear model or an MLP instead"
 _IMAGES: Final = "works on images; a network's layers are of rows of numbers"
@@ -52,7 +52,6 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
             QUANTIZED,
         ),
         "DynamicQuantizeLinear": QUANTIZED,
-        **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURRENT),
         **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), _FLOW),
         **dict.fromkeys(("DeformConv", "Resize", "Upsample", "GridSample", "RoiAlign"), _IMAGES),
         "ConvTranspose": _TRANSPOSED,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from forwardpass.importers.graph import TensorRef
+from forwardpass.importers.pytorch.recurrent import RECURRENT_MODULES
 from forwardpass.importers.unsupported import UnsupportedError
 
 Call: TypeAlias = Callable[..., Any]
@@ -216,6 +217,7 @@ MODULES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "MultiheadAttention": _attention,
         "TransformerEncoderLayer": _encoder_layer,
         "TransformerEncoder": _encoder,
+        **RECURRENT_MODULES,
         "Embedding": _embedding,
         "EmbeddingBag": _embedding_bag,
         **dict.fromkeys(("Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"), _same),

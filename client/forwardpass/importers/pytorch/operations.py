@@ -10,6 +10,7 @@ from forwardpass.importers.pytorch.convolutions import CONVOLUTIONS
 from forwardpass.importers.pytorch.elementwise import ELEMENTWISE, join
 from forwardpass.importers.pytorch.integers import IntegerRef
 from forwardpass.importers.pytorch.products import PRODUCTS
+from forwardpass.importers.pytorch.recurrent import RECURRENT
 from forwardpass.importers.pytorch.reductions import POOLS, REDUCTIONS
 from forwardpass.importers.pytorch.reshaping import RESHAPING
 from forwardpass.importers.pytorch.rows_axis import MovedRef
@@ -18,12 +19,12 @@ from forwardpass.importers.pytorch.weighted import CATEGORICAL, WEIGHTED
 from forwardpass.importers.unsupported import UnsupportedError
 
 OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
-    {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **PRODUCTS, **WEIGHTED, **CONVOLUTIONS}
+    {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **PRODUCTS, **WEIGHTED, **CONVOLUTIONS, **RECURRENT}
 )
 """The function for each operation; it gets the builder and the operation's arguments."""
 
 _ANY_ROWS: Final = frozenset(
-    {*RESHAPING, *(REDUCTIONS.keys() - POOLS.keys()), *PRODUCTS}
+    {*RESHAPING, *RECURRENT, *(REDUCTIONS.keys() - POOLS.keys()), *PRODUCTS}
     | {*("linear", "addmm", "layer_norm", "rms_norm", "embedding_bag", "to", "_to_copy", "type", "type_as")}
     | {*("float", "double", "long", "int", "short")}
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-_RECURRENT: Final = "is recurrent, and no feed-forward layer"
+_PACKED: Final = "packs sequences of several lengths; give sequences of one length as a tensor"
 _TRANSPOSED: Final = (
     "is a transposed convolution, which no layer is; use one of more filters with `view` and `permute` instead "
     "(a sub-pixel convolution)"
@@ -17,7 +17,7 @@ _PLACES: Final = "returns indices; return the numbers themselves, the client fin
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys(("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "lstm", "gru"), _RECURRENT),
+        **dict.fromkeys(("pack_padded_sequence", "pack_sequence", "_pack_padded_sequence"), _PACKED),
         **dict.fromkeys([f"{kind}{axes}d" for axes in (1, 2, 3) for kind in ("LazyConv",)], _LAZY),
         **dict.fromkeys(
             [f"{kind}{axes}d" for axes in (1, 2, 3) for kind in ("ConvTranspose", "conv_transpose")], _TRANSPOSED
