@@ -2,7 +2,7 @@
 
 A corpus is a module beside this one with a table `CORPUS: Mapping[str, Hostile]`: for each title, a function that makes
 the bytes, a function that reads them, and words of the error. To add a case, add a line. To add a corpus, for another
-kind of file, write `tests/hostile/NAME.py` with such a table and add NAME to `CORPORA` in `test_hostile.py`; a
+kind of file, write `tests/hostile/NAME.py` with such a table and add NAME to the parameters in `test_hostile.py`; a
 reader that takes a path becomes one of bytes by `as_file(suffix, read)`.
 
 A case must raise an exception of `forwardpass.errors` within 100 ms of CPU and 50 MB of memory beyond the start.

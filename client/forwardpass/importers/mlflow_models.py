@@ -15,7 +15,9 @@ from forwardpass.importers.unsupported import unsupported_model
 PREFIX: Final = "mlflow:"
 
 DESCRIPTION: Final = "MLmodel"
-_MAX_DESCRIPTION: Final = 2**18
+_MAX_DESCRIPTION: Final = 2**17
+_MAX_NAME: Final = 255
+_MAX_SHOWN: Final = 10
 
 _FILES: Final[Mapping[str, str]] = MappingProxyType(
     {"onnx": "data", "sklearn": "pickled_model", "keras": "data", "tensorflow": "data", "pytorch": "model_data"}
@@ -46,7 +48,7 @@ def load_model(uri: str, readers: Mapping[str, Callable[[str], Any]]) -> Any:
     for path in files:
         if (read := readers.get(path.suffix.lower())) is not None:
             return read(str(path))
-    found = ", ".join(flavors)
+    found = ", ".join(list(flavors)[:_MAX_SHOWN])
     remedy = next((words for flavor, words in _REMEDIES.items() if flavor in flavors), _EXPORT)
     raise unsupported_model(
         uri, f"has the flavors {found}, and no file of {', '.join(readers)} in one of them; {remedy}"
@@ -77,8 +79,9 @@ def _flavors(folder: Path, uri: str) -> Mapping[str, Any]:
     if len(text) > _MAX_DESCRIPTION:
         raise unsupported_model(uri, f"has a file {DESCRIPTION} of more than {_MAX_DESCRIPTION:,} characters")
     try:
-        described = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, RecursionError) as error:
+        # The loader that leaves scalars as texts: a number of 80,000 digits would take a second to read.
+        described = yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise unsupported_model(uri, f"has a file {DESCRIPTION} that is not YAML: {error}") from error
     flavors = described.get("flavors") if isinstance(described, dict) else None
     if not isinstance(flavors, dict):
@@ -89,6 +92,9 @@ def _flavors(folder: Path, uri: str) -> Mapping[str, Any]:
 def _files(folder: Path, flavor: Any, field: str) -> list[Path]:
     """Return the files that a flavor names, none outside the model's folder."""
     named = flavor.get(field) if isinstance(flavor, dict) else None
-    if not isinstance(named, str) or not (path := (folder / named).resolve()).is_relative_to(folder.resolve()):
+    if not isinstance(named, str) or len(named) > _MAX_NAME or "\0" in named:
+        return []
+    path = (folder / named).resolve()
+    if not path.is_relative_to(folder.resolve()):
         return []
     return sorted(path.iterdir()) if path.is_dir() else [path]

@@ -54,9 +54,11 @@ def test_a_model_in_a_folder_within_it(tmp_path: Path) -> None:
         ("flavors: {onnx: {data: ../model.onnx}}", "has the flavors onnx, and no file of"),
         ("flavors: [onnx]", "without `flavors`"),
         ("flavors: {", "is not YAML"),
-        ("a" * 2**21, "of more than 262,144 characters"),
+        ("flavors: {onnx: {data: " + "a" * 300 + "}}", "has the flavors onnx, and no file of"),
+        ('flavors: {onnx: {data: "a\\0b"}}', "has the flavors onnx, and no file of"),
+        ("a" * 2**21, "of more than 131,072 characters"),
     ],
-    ids=["pickle", "other flavor", "outside", "no flavors", "no YAML", "too long"],
+    ids=["pickle", "other flavor", "outside", "no flavors", "no YAML", "long name", "a name with a zero", "too long"],
 )
 def test_what_is_not_read_is_rejected(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "model").mkdir()

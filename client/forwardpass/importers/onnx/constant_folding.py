@@ -81,9 +81,9 @@ def folded(graph: OnnxGraphBuilder, op: str, *arrays: Array) -> Constant:
     kind = arrays[0].dtype
     with np.errstate(all="ignore"):
         result = np.asarray(_FUNCTIONS[op](*arrays))
-    if result.dtype == bool:
-        return Constant(array=result)
-    return Constant(array=(np.trunc(result) if kind.kind in "iu" else result).astype(kind))  # division truncates
+        if result.dtype == bool:
+            return Constant(array=result)
+        return Constant(array=(np.trunc(result) if kind.kind in "iu" else result).astype(kind))  # division truncates
 
 
 def reduced_constant(graph: OnnxGraphBuilder, op: str, array: Array, axes: Sequence[int], *, keep: bool) -> Constant:

@@ -5,18 +5,28 @@ scipy. Declared sizes are checked before it unpacks anything.
 Format: https://skops.readthedocs.io/en/stable/persistence.html.
 """
 
+import struct
 import zipfile
+import zlib
+from collections.abc import Sequence
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from forwardpass.importers.unsupported import unsupported_model
+from forwardpass.importers.unsupported import UnsupportedModelError, unsupported_model
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 SCHEMA: Final = "schema.json"
 _MAX_MEMBERS: Final = 10_000
+_DAMAGED: Final = (
+    *(EOFError, NotImplementedError, OSError, RuntimeError, ValueError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What zipfile raises for archives that are damaged."""
 _MAX_SCHEMA: Final = DEFAULT_LIMITS.max_header_bytes
+_MAX_CONTAINERS: Final = 131_072
+"""Lists and objects in the schema; an estimator has about twenty."""
 _MAX_BYTES: Final = DEFAULT_LIMITS.max_network_bytes
 
 
@@ -52,15 +62,24 @@ def _check_sizes(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+            _check_members(file.name, members)
+            schema = archive.read(SCHEMA)
+    except UnsupportedModelError:
+        raise
+    except _DAMAGED as error:
         raise unsupported_model(file.name, f"is no archive that can be read: {error}") from error
+    if schema.count(b"[") + schema.count(b"{") > _MAX_CONTAINERS:
+        raise unsupported_model(SCHEMA, f"has more than {_MAX_CONTAINERS:,} lists and objects")
+
+
+def _check_members(name: str, members: Sequence[zipfile.ZipInfo]) -> None:
     sizes = {member.filename: member.file_size for member in members}
     if SCHEMA not in sizes:
-        raise unsupported_model(file.name, f"has no {SCHEMA}, so it is no model that skops saved")
+        raise unsupported_model(name, f"has no {SCHEMA}, so it is no model that skops saved")
     if len(members) > _MAX_MEMBERS:
-        raise unsupported_model(file.name, f"has {len(members):,} members; at most {_MAX_MEMBERS:,} are allowed")
+        raise unsupported_model(name, f"has {len(members):,} members; at most {_MAX_MEMBERS:,} are allowed")
     if sizes[SCHEMA] > _MAX_SCHEMA:
         raise unsupported_model(SCHEMA, f"has {sizes[SCHEMA]:,} bytes unpacked; at most {_MAX_SCHEMA:,} are allowed")
     total = sum(member.file_size for member in members)
     if total > _MAX_BYTES:
-        raise unsupported_model(file.name, f"has {total:,} bytes unpacked; at most {_MAX_BYTES:,} are allowed")
+        raise unsupported_model(name, f"has {total:,} bytes unpacked; at most {_MAX_BYTES:,} are allowed")
