@@ -138,6 +138,8 @@ def geometry_of(
 def conv(*, weights: Array, bias: Array, **settings: object) -> Callable[[Array], Array]:
     """Multiply each window by the weights, `(filters, window)`, and add the bias, `(filters,)`."""
     multiply, column = products(weights=weights, **settings), frozen(bias.reshape(-1, 1))
+    if not bias.any():
+        return lambda values: multiply(values).reshape(len(values), -1)
 
     def compute(values: Array) -> Array:
         result = multiply(values)

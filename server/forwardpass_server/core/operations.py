@@ -230,7 +230,6 @@ def group_softmax(*, groups: int) -> _Function:
     return compute
 
 
-@np.errstate(over="ignore")
 def _softmax_of_columns(groups: Array) -> Array:
     """Compute the softmax of small groups column by column: numpy takes longer to begin a sum than to add a few."""
     columns = np.array(groups.T, order="C")

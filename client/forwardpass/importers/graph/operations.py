@@ -182,7 +182,10 @@ class LayerOperations(GraphBuilder):
         """Multiply matrices `(groups, rows, inner)` by others, `(groups, inner, columns)`."""
         groups, rows, inner = left.shape
         columns = right.shape[-1]
-        flat = self.concatenate([left.reshape(-1), right.reshape(-1)])
+        operands = [left.reshape(-1), right.reshape(-1)]
+        if not set(left.sources) & set(right.sources):  # each is moved alone, if at all
+            operands = [self.materialize(each, f"{self.hint}_input") for each in operands]
+        flat = self.concatenate(operands)
         sizes: dict[str, Any] = {"groups": groups, "rows": rows, "inner": inner, "columns": columns}
         return self.add_layer(self.hint, flat, groups * rows * columns, kind="matmul", **sizes).reshape(
             groups, rows, columns
