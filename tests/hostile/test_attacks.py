@@ -180,14 +180,14 @@ def _watched(address: str, act: Callable[[], None]) -> Latencies:
 
 @contextlib.contextmanager
 def _peak(server: ServerProcess) -> Iterator[list[int]]:
-    """Look at the resident memory every 20 milliseconds."""
+    """Measure the resident memory every 20 milliseconds."""
     seen, ended = [server.memory()], threading.Event()
 
-    def look() -> None:
+    def measure() -> None:
         while not ended.wait(0.02):
             seen.append(server.memory())
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=measure)
     thread.start()
     try:
         yield seen
