@@ -16,5 +16,5 @@ def _environment(name: str) -> Environment:
     )
 
 
-ENVIRONMENTS = {name: _environment(name) for name in ("scikit_learn", "keras", "pytorch", "onnx")}
+ENVIRONMENTS = {name: _environment(name) for name in ("scikit_learn", "keras", "pytorch", "onnx", "agents")}
 """By the name of the folder with the framework's `cases.py`, `requirements.txt` and perhaps `prove_*.py`."""

@@ -29,6 +29,8 @@ _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys((".pkl", ".pickle", ".joblib", ".cloudpickle"), _PICKLE + _LOAD_IT),
         **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), _PICKLE + _SAVE_WEIGHTS),
         **dict.fromkeys((".h5", ".hdf5"), _HDF5),
+        ".zip": "may have pickles in it; if it is an agent of Stable-Baselines3 that you trust, write a module with "
+        "`model = stable_baselines3.PPO.load(FILE)` or its class, and give it as MODULE:model",
         ".tflite": "is of TensorFlow; convert it by `python -m tf2onnx.convert --tflite FILE --output FILE.onnx`, and "
         "import that file",
         ".pb": "is of TensorFlow; convert its folder by `python -m tf2onnx.convert --saved-model FOLDER --output "

@@ -16,6 +16,7 @@ from forwardpass.importers.pytorch.integers import IntegerRef
 from forwardpass.importers.pytorch.program import Program, unsupported_module
 from forwardpass.importers.pytorch.rows_axis import MovedRef
 from forwardpass.importers.pytorch.tracer import trace
+from forwardpass.importers.pytorch.wrappers import unwrap
 from forwardpass.importers.source import RowSampler, Source
 from forwardpass.importers.unsupported import unsupported_parts
 from forwardpass.spec.names import identifier_fault
@@ -27,14 +28,14 @@ _STRETCH: Final = 10.0
 
 
 def read(model: Any) -> Source:
-    """Read a module or an exported program.
+    """Read a module, an exported program, or a model around a module.
 
     Raises:
         UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
     """
     import torch
 
-    program = trace(model)
+    program = trace(unwrap(model))
     interpreter = GraphInterpreter(program)
     named = _named(interpreter.follow())
     outputs: list[str] = []

@@ -1,0 +1,143 @@
+"""Models around modules: agents and policies of Stable-Baselines3, and nets of skorch.
+
+Each becomes the module that its predictions come from: of a policy the deterministic action, of a net `predict_proba`.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from forwardpass.importers.pytorch.program import unsupported_module
+
+_BASELINES: Final = "stable_baselines3"
+_SKORCH: Final = "skorch"
+PACKAGES: Final = (_BASELINES, _SKORCH)
+"""The packages whose models are unwrapped."""
+
+
+def unwrap(model: Any) -> Any:
+    """Return the module of an agent, a policy or a net; other models as they are.
+
+    A policy of discrete actions has an output for each: its probability, or its value; the largest is the action. One
+    of continuous actions has these, within the bounds of the action space, as `predict(..., deterministic=True)` does.
+
+    Raises:
+        UnsupportedModelError: It reads observations, or makes actions, that no module can, or is not fitted.
+    """
+    packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    if _SKORCH in packages:
+        return _net(model)
+    if _BASELINES not in packages:
+        return model
+    policy = getattr(model, "policy", model)
+    names = [kind.__name__ for kind in type(policy).__mro__]
+    read = next((_POLICIES[name] for name in names if name in _POLICIES), None)
+    if read is None:
+        known = ", ".join(_POLICIES)
+        raise unsupported_module(type(policy).__name__, f"is no policy that is read; {known} are, and agents with one")
+    return _exported(policy, read(policy))
+
+
+def _exported(policy: Any, parts: list[Any]) -> Any:
+    """Return the program of a policy's parts, for observations of the shape of its space."""
+    import torch
+
+    name, space = type(policy).__name__, policy.observation_space
+    if type(space).__name__ != "Box":
+        raise unsupported_module(name, f"observes a space {type(space).__name__}; only one of numbers, Box, is read")
+    if policy.normalize_images and np.issubdtype(space.dtype, np.uint8) and len(space.shape) == 3:
+        parts = [_element_by_element(lambda x: x / 255.0), *parts]
+    example = torch.zeros((2, *space.shape), dtype=torch.float32)
+    module = torch.nn.Sequential(*parts, *_bounded(policy)).eval().cpu()
+    return torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+
+
+def _bounded(policy: Any) -> list[Any]:
+    """Return the module that brings continuous actions within their bounds."""
+    import torch
+
+    space = policy.action_space
+    if type(space).__name__ != "Box":
+        return []
+    low, high = (torch.tensor(np.nan_to_num(bound), dtype=torch.float32) for bound in (space.low, space.high))
+    if policy.squash_output:
+        return [_element_by_element(lambda x: low + 0.5 * (x + 1.0) * (high - low))]
+    return [_element_by_element(lambda x: torch.maximum(torch.minimum(x, high), low))]
+
+
+def _actor_critic(policy: Any) -> list[Any]:
+    import torch
+
+    kind = type(policy.action_dist).__name__
+    last = {
+        "DiagGaussianDistribution": [],
+        "StateDependentNoiseDistribution": [torch.nn.Tanh()] if policy.squash_output else [],
+        "CategoricalDistribution": [torch.nn.Softmax(dim=-1)],
+        "BernoulliDistribution": [torch.nn.Sigmoid()],
+    }.get(kind)
+    if last is None:
+        message = f"has actions by {kind}; a Discrete, MultiBinary or Box space is read"
+        raise unsupported_module(type(policy).__name__, message)
+    return [policy.pi_features_extractor, policy.mlp_extractor.policy_net, policy.action_net, *last]
+
+
+def _q_network(policy: Any) -> list[Any]:
+    return [policy.q_net.features_extractor, policy.q_net.q_net]
+
+
+def _td3(policy: Any) -> list[Any]:
+    return [policy.actor.features_extractor, policy.actor.mu]
+
+
+def _sac(policy: Any) -> list[Any]:
+    import torch
+
+    return [policy.actor.features_extractor, policy.actor.latent_pi, policy.actor.mu, torch.nn.Tanh()]
+
+
+_POLICIES: Final[Mapping[str, Callable[[Any], list[Any]]]] = MappingProxyType(
+    {"ActorCriticPolicy": _actor_critic, "DQNPolicy": _q_network, "TD3Policy": _td3, "SACPolicy": _sac}
+)
+"""The modules that compute the deterministic action, one after the other, by the class of the policy."""
+
+
+def _net(net: Any) -> Any:
+    """Return the module of a net of skorch, and the function by which it makes probabilities."""
+    import torch
+
+    name, module = type(net).__name__, getattr(net, "module_", None)
+    if module is None:
+        raise unsupported_module(name, "has no module yet; fit it")
+    function = net._get_predict_nonlinearity()  # noqa: SLF001 - there is no other way to learn it
+    word = getattr(getattr(function, "func", function), "__name__", repr(function))
+    then = {
+        "_identity": lambda y: y,
+        "softmax": lambda y: torch.softmax(y, dim=-1),
+        "_sigmoid_then_2d": lambda y: _two_columns(torch.sigmoid(y)),
+        "_make_2d_probs": _two_columns,
+    }.get(word)
+    if then is None:
+        message = f"has {word} for predict_nonlinearity, which may compute anything; import its `module_`"
+        raise unsupported_module(name, message)
+    return torch.nn.Sequential(module, _element_by_element(then)).eval().cpu()
+
+
+def _two_columns(probabilities: Any) -> Any:
+    """Return the probabilities of both classes, as skorch does, of those of the second."""
+    import torch
+
+    second = probabilities.reshape(-1, 1)
+    return torch.cat([1 - second, second], dim=1)
+
+
+def _element_by_element(function: Callable[[Any], Any]) -> Any:
+    """Return a module that applies a function; of several outputs, to the first one."""
+    import torch
+
+    class Applied(torch.nn.Module):  # type: ignore[misc] # torch has no types here
+        def forward(self, x: Any) -> Any:
+            return function(x[0] if isinstance(x, tuple) else x)
+
+    return Applied()
