@@ -1,7 +1,8 @@
 """Runs the snippets of a Markdown page, in order, in one folder, against one server.
 
-A `python` block runs as a script; its first line may name the file that it is kept as (`# bank.py`). The lines of a
-`console` block that begin with `$ ` run as commands. A `text` block right after either is the output.
+A `python` block runs as a script; its first line may name the file that it is kept as (`# bank.py`), and a library that
+other blocks do without (`# with torch: mnist.py`). The lines of a `console` block that begin with `$ ` run as commands.
+A `text` block right after either is the output.
 """
 
 import os
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Final
 
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.DOTALL | re.MULTILINE)
-_FILE: Final = re.compile(r"# (\w+\.py)\n")
-FOREIGN: Final = "# with "
-"""How a block begins that needs another library's client; tests/clients runs those."""
+_FILE: Final = re.compile(r"# (?:with \w+: )?(\w+\.py)\n")
+_FOREIGN: Final = re.compile(r"# with (\w+)")
+"""How a block begins that needs another library: its client, which tests/clients runs, or a framework, which
+tests/frameworks runs."""
 _RUN: Final = {"python", "console"}
 ADDRESS: Final = "localhost:50051"
 """The address at which snippets look for a server."""
@@ -38,13 +40,19 @@ class Snippet:
     output: str | None
 
 
-def snippets(page: str) -> list[Snippet]:
-    """Return the blocks of a page that run."""
+def snippets(page: str, library: str | None = None) -> list[Snippet]:
+    """Return the blocks of a page that run: those that need no other library, and those that need this one."""
     return [
         Snippet(language=language, code=code, output=output or None)
         for language, code, output in _BLOCK.findall(page)
-        if language in _RUN and not code.startswith(FOREIGN)
+        if language in _RUN and _library(code) in {None, library}
     ]
+
+
+def _library(code: str) -> str | None:
+    """Return the library that a block says it needs."""
+    found = _FOREIGN.match(code)
+    return found[1] if found else None
 
 
 def run(snippet: Snippet, folder: Path, address: str) -> str:
@@ -73,6 +81,6 @@ _PROGRAMS: Final = {
 
 def _ran(command: list[str], folder: Path, address: str) -> str:
     environment = {**os.environ, "FORWARDPASS_TARGET": address, "PYTHONPATH": str(folder)}
-    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert ran.returncode == 0, f"{shlex.join(command)}\n{ran.stdout}{ran.stderr}"
     return ran.stdout

@@ -1,0 +1,18 @@
+"""The convolutional network of the tutorial, as a user makes it."""
+
+from pathlib import Path
+
+from tests.support.environments import ROOT
+from tests.support.server_process import ServerProcess
+from tests.support.snippets import run, snippets
+
+PAGE = ROOT / "docs" / "tutorial" / "mnist.md"
+
+
+def test_the_page(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        for snippet in snippets(PAGE.read_text(), "keras"):
+            printed = run(snippet, tmp_path, server.address)
+            if snippet.output is not None:
+                assert printed == snippet.output, snippet.code
+        server.stop()
