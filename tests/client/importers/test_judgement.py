@@ -176,7 +176,7 @@ PLANTED_IN_CONVNETS: Mapping[str, Callable[[Any], Any]] = {
         given, 1, weights=one(lambda weight: weight + 1e-3)
     ),
     "an activation": lambda given: layer(given, 1, activation=lambda _: "leaky_relu"),
-    "a similar activation": lambda given: layer(given, 1, activation=lambda _: "gelu"),
+    "a similar activation": lambda given: layer(given, 1, activation=lambda _: "gelu_tanh"),
     "another reduction": lambda given: layer(given, 2, reduce=lambda _: "mean"),
     "a flipped filter": lambda given: layer(
         given, 0, weights=lambda weights: np.concatenate([weights[:1, ::-1], weights[1:]])
@@ -203,16 +203,8 @@ def test_a_planted_difference_is_found_in_a_convnet(name: str) -> None:
 
 @pytest.mark.prove
 def test_planted_differences_are_found_in_the_convnet_of_mnist() -> None:
-    """1,199,882 parameters as in PyTorch's example, and as many filters that only 64 random rows are compared."""
-    networks = [
-        convnet(28, filters, 128, last=last, seed=seed)
-        for filters, last, seed in [
-            (32, "log_softmax", 0),
-            (32, "identity", 1),
-            (32, "softmax", 2),
-            (96, "identity", 0),
-        ]
-    ]
+    """The network of PyTorch's example. Its first hidden node is not dead: of one that is, a weight changes nothing."""
+    networks = [convnet(28, 32, 128)]
     found = dict.fromkeys(PLANTED_IN_CONVNETS, 0)
     for document in networks:
         network = parse(document)
