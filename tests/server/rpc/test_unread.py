@@ -13,7 +13,7 @@ from forwardpass.v1.tensor_pb2 import Tensor
 from tests.support.raw_grpc import PREDICTIONS, decode
 from tests.support.server_process import ServerProcess
 
-CALLS = 12
+CALLS = 6
 
 
 def test_responses_beyond_the_bound_wait_until_there_is_room(start_server: Callable[..., ServerProcess]) -> None:
