@@ -105,7 +105,7 @@ class Unsent:
         self._budget.resize(claim, size)
 
     def watch(self, claim: Claim, peer: str) -> None:
-        """Forget a response when the kernel has sent it to a connection; it was handed over just now."""
+        """Forget a response when the kernel has sent it to a connection; it is handed over next."""
         connection = self._sockets.find(peer)
         if connection is None:
             self.release(claim)

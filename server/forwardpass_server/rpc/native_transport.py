@@ -212,10 +212,9 @@ class NativeTransport:
         elif (claim := unsent.take(self.caller_of(request), size)) is None:
             self._reject(request.key, request.details, unsent.no_room())
             return
-        if self._front.respond(request.key, response):
-            unsent.watch(claim, address_of(request.details[1]))
-        else:
-            unsent.release(claim)
+        # Before it is sent: what the client has received by then is not part of it.
+        unsent.watch(claim, address_of(request.details[1]))
+        self._front.respond(request.key, response)
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of the requests in a request."""
