@@ -171,6 +171,13 @@ def test_a_convolution_is_drawn_by_its_windows() -> None:
     assert "input_0 → edge_1" not in drawn
 
 
+def test_the_biases_of_gates_are_no_biases_of_nodes() -> None:
+    layer = {"name": "cell", "kind": "recurrent", "cell": "gru", "steps": 3, "bias": [9] * 3}
+    layer |= {"weights": [[1], [2], [3]], "recurrent_weights": [[1], [2], [3]]}
+    network = spec.parse({"format": spec.FORMAT, "inputs": 3, "layers": [layer]})
+    assert "bias" not in titles(draw_network(network))
+
+
 def test_a_large_convolution_is_drawn_without_its_edges() -> None:
     layer = {"name": "wide", "kind": "conv", "input_shape": [4, 64, 64], "kernel_shape": [5, 5]}
     weights = [[0.5] * 100] * 4

@@ -232,9 +232,9 @@ def _of_layer_trace(layer: LayerTrace, row: int, spec: Layer | None, from_: tupl
 
 
 def _bias_of(layer: Layer) -> "Array | None":
-    """Return the bias of each node, `(nodes,)`, or None; all nodes of a filter share one."""
+    """Return the bias of each node, `(nodes,)`, or None; all nodes of a filter share one, and gates are no nodes."""
     bias = layer.arrays.get("bias")
-    return None if bias is None else np.repeat(bias, layer.outputs // len(bias))
+    return None if bias is None or layer.kind == "recurrent" else np.repeat(bias, layer.outputs // len(bias))
 
 
 def _of_layer(layer: "Layer | LayerInfo") -> LayerView:
