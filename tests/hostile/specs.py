@@ -120,6 +120,9 @@ CORPUS: Mapping[str, Hostile] = {
     "conv: a kernel beyond memory": _json(lambda: conv([1, 1, 1], [65_536, 65_536], pads=[65_536] * 4), "multiply"),
     "conv: gaps beyond the axis": _json(lambda: conv([1, 9], [2], dilations=[65_536]), "kernel_shape"),
     "conv: numbers beyond any size": _json(lambda: conv([1, 1], [1], strides=[10**300]), "strides"),
+    "conv: zeros between values beyond memory": _json(
+        lambda: conv([1, 3, 3], [1, 1], input_dilations=[65_536] * 2, strides=[65_536] * 2), "pads"
+    ),
     "conv: negative padding": _json(lambda: conv([1, 1], [1], pads=[-(2**62), 2**62]), "pads"),
     "conv: more groups than channels": _json(lambda: conv([1, 1], [1], group=65_536), "group"),
     "conv: groups of a million digits": _json(

@@ -108,11 +108,12 @@ def _random_conv(rng: np.random.Generator, reads: int, dtype: str, widest: int) 
     dilations = [gap if (k - 1) * gap < size else 1 for size, k, gap in zip(shape[1:], kernel, dilations, strict=True)]
     pads = rng.integers(0, 2, 2 * axes).tolist()
     strides = rng.integers(1, 4, axes).tolist()
+    apart = rng.integers(1, 4, axes).tolist() if rng.random() < 0.3 else [1] * axes
     group = int(rng.choice([number for number in (1, 2, 3, shape[0]) if shape[0] % number == 0]))
     places = math.prod(
-        (size + before + after - (k - 1) * gap - 1) // stride + 1
-        for size, before, after, k, gap, stride in zip(
-            shape[1:], pads[:axes], pads[axes:], kernel, dilations, strides, strict=True
+        ((size - 1) * between + 1 + before + after - (k - 1) * gap - 1) // stride + 1
+        for size, between, before, after, k, gap, stride in zip(
+            shape[1:], apart, pads[:axes], pads[axes:], kernel, dilations, strides, strict=True
         )
     )
     filters = group * int(rng.integers(1, max(widest // (group * places), 1) + 1))
@@ -125,6 +126,7 @@ def _random_conv(rng: np.random.Generator, reads: int, dtype: str, widest: int) 
         "strides": strides,
         "pads": pads,
         "dilations": dilations,
+        "input_dilations": apart,
         "group": group,
     }
 
@@ -202,15 +204,17 @@ def _conv(
     strides: Any,
     pads: Any,
     dilations: Any,
+    input_dilations: Any,
     group: int,
 ) -> list[float]:
     axes = len(kernel_shape)
+    sizes = [(size - 1) * gap + 1 for size, gap in zip(input_shape[1:], input_dilations, strict=True)]
     image = np.array(x).reshape(input_shape)
     share, filters = input_shape[0] // group, len(weights) // group
     starts = [
         range(
             -pads[axis],
-            input_shape[axis + 1] + pads[axes + axis] - (kernel_shape[axis] - 1) * dilations[axis],
+            sizes[axis] + pads[axes + axis] - (kernel_shape[axis] - 1) * dilations[axis],
             strides[axis],
         )
         for axis in range(axes)
@@ -222,8 +226,11 @@ def _conv(
             terms = [b]
             for weight, (channel, *place) in zip(row, np.ndindex(share, *kernel_shape), strict=True):
                 at = [c + p * gap for c, p, gap in zip(corner, place, dilations, strict=True)]
-                if all(0 <= a < size for a, size in zip(at, input_shape[1:], strict=True)):
-                    terms.append(weight * float(channels[(channel, *at)]))
+                if all(0 <= a < size for a, size in zip(at, sizes, strict=True)) and not any(
+                    a % gap for a, gap in zip(at, input_dilations, strict=True)
+                ):
+                    value = channels[(channel, *(a // gap for a, gap in zip(at, input_dilations, strict=True)))]
+                    terms.append(weight * float(value))
             found.append(math.fsum(terms) if np.isfinite(terms).all() else sum(terms))
     return found
 

@@ -175,7 +175,7 @@ def _group_softmax(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) ->
 def _conv(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
     known = layer.settings
     group, kernel, channels = known["group"], known["kernel_shape"], known["input_shape"][0]
-    image = graph.add("Reshape", x, graph.sizes([-1, *known["input_shape"]]))
+    image = _spread(graph, graph.add("Reshape", x, graph.sizes([-1, *known["input_shape"]])), layer)
     bias = [arrays["bias"]] if "bias" in arrays else []
     if graph.dtype == "float64":  # onnxruntime's Conv is of float32 only
         product = _conv_by_matmul(graph, layer, image, arrays["weights"])
@@ -188,6 +188,26 @@ def _conv(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
     return graph.add("Reshape", product, graph.sizes([-1, layer.outputs]))
 
 
+def _spread(graph: GraphWriter, image: str, layer: Layer) -> str:
+    """Put the zeros of `input_dilations` between the values of an image, `(rows, channels, *sizes)`."""
+    channels, *sizes = layer.settings["input_shape"]
+    gaps = layer.settings["input_dilations"]
+    if max(gaps) == 1:
+        return image
+    axes = range(len(sizes))
+    # An axis of size 1 after each, whose end is padded, makes the zeros after each value; those at the end are cut off.
+    apart = [number for size in sizes for number in (size, 1)]
+    zeros = [number for gap in gaps for number in (0, gap - 1)]
+    image = graph.add("Reshape", image, graph.sizes([-1, channels, *apart]))
+    image = graph.add("Pad", image, graph.sizes([0, 0, *[0] * len(apart), 0, 0, *zeros]))
+    known = zip(sizes, gaps, strict=True)
+    image = graph.add("Reshape", image, graph.sizes([-1, channels, *(size * gap for size, gap in known)]))
+    ends = [(size - 1) * gap + 1 for size, gap in zip(sizes, gaps, strict=True)]
+    return graph.add(
+        "Slice", image, graph.sizes([0] * len(sizes)), graph.sizes(ends), graph.sizes([2 + axis for axis in axes])
+    )
+
+
 def _conv_by_matmul(graph: GraphWriter, layer: Layer, image: str, weights: str) -> str:
     """Gather the windows axis by axis, and multiply them by the weights; `(rows, groups, filters, positions)`."""
     known = layer.settings
@@ -197,7 +217,7 @@ def _conv_by_matmul(graph: GraphWriter, layer: Layer, image: str, weights: str) 
         image = graph.add("Pad", image, graph.sizes([0, 0, *before, 0, 0, *after]))
     for axis, kernel in enumerate(known["kernel_shape"]):
         gap, stride = known["dilations"][axis], known["strides"][axis]
-        size = before[axis] + known["input_shape"][axis + 1] + after[axis]
+        size = before[axis] + (known["input_shape"][axis + 1] - 1) * known["input_dilations"][axis] + 1 + after[axis]
         starts = np.arange(0, size - (kernel - 1) * gap, stride)
         places = graph.indices(np.arange(kernel)[:, np.newaxis] * gap + starts)
         image = graph.add("Gather", image, places, axis=2 + 2 * axis)

@@ -30,6 +30,7 @@ class Geometry:
         strides: The distance between neighbouring windows along each axis.
         pads: The zeros before each axis, then those after each axis.
         dilations: The distance between neighbouring elements of a window along each axis.
+        input_dilations: The distance between neighbouring values of the input along each axis, with zeros between them.
         group: The number of groups of channels, each of which has filters of its own.
     """
 
@@ -38,6 +39,7 @@ class Geometry:
     strides: tuple[int, ...]
     pads: tuple[int, ...]
     dilations: tuple[int, ...]
+    input_dilations: tuple[int, ...]
     group: int = 1
 
     @property
@@ -52,10 +54,10 @@ class Geometry:
 
     @property
     def padded_shape(self) -> tuple[int, ...]:
-        """The number of channels, and the size of each axis with its padding."""
+        """The number of channels, and the size of each axis with its padding and the zeros between its values."""
         channels, *sizes = self.input_shape
-        ends = zip(sizes, self.pads, self.pads[self.axes :], strict=False)
-        return channels, *(size + before + after for size, before, after in ends)
+        known = zip(sizes, self.input_dilations, self.pads, self.pads[self.axes :], strict=False)
+        return channels, *((size - 1) * gap + 1 + before + after for size, gap, before, after in known)
 
     @property
     def extents(self) -> tuple[int, ...]:
@@ -79,10 +81,10 @@ class Geometry:
         return self.input_shape[0] // self.group * prod(self.kernel_shape)
 
 
-FILLS: Final[Mapping[str, int]] = {"strides": 1, "pads": 0, "dilations": 1}
+FILLS: Final[Mapping[str, int]] = {"strides": 1, "pads": 0, "dilations": 1, "input_dilations": 1}
 """The number of each axis in a list that is left out."""
 
-_LEAST: Final[Mapping[str, int]] = {"input_shape": 1, "kernel_shape": 1, "strides": 1, "pads": 0, "dilations": 1}
+_LEAST: Final[Mapping[str, int]] = {"input_shape": 1, "kernel_shape": 1, **FILLS}
 
 
 def integers(value: object, least: int, most: int = MAX_NUMBER) -> list[int] | str:
@@ -145,6 +147,7 @@ def length_problems(lists: Mapping[str, tuple[int, ...]]) -> Iterator[Problem]:
         "strides": (axes, "one for each axis of the kernel"),
         "pads": (2 * axes, "one before each axis of the kernel, then one after each"),
         "dilations": (axes, "one for each axis of the kernel"),
+        "input_dilations": (axes, "one for each axis of the kernel"),
     }
     for key, (length, what) in needed.items():
         if len(lists[key]) != length:

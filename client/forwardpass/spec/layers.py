@@ -432,6 +432,11 @@ class ConvModel(LayerModel):
     dilations: Sizes | None = Field(
         None, description="The distance between the values of a window along each axis; ones when left out."
     )
+    input_dilations: Sizes | None = Field(
+        None,
+        description="The distance between neighbouring values of a channel along each axis, with zeros between them; "
+        "ones when left out.",
+    )
     group: Count = Field(1, description="The groups of channels, each of which has its share of the filters.")
 
     @classmethod
@@ -472,7 +477,7 @@ class ConvModel(LayerModel):
             yield ("weights",), f"has {window} numbers in each row; must have {geometry.window}, {what}"
 
 
-_GEOMETRY: Final = ("input_shape", "kernel_shape", "strides", "pads", "dilations")
+_GEOMETRY: Final = ("input_shape", "kernel_shape", "strides", "pads", "dilations", "input_dilations")
 
 
 class RecurrentModel(LayerModel):

@@ -338,7 +338,7 @@ class GroupSoftmax(_message.Message):
     def __init__(self, groups: _Optional[int] = ...) -> None: ...
 
 class Conv(_message.Message):
-    __slots__ = ("weights", "bias", "input_shape", "kernel_shape", "strides", "pads", "dilations", "group")
+    __slots__ = ("weights", "bias", "input_shape", "kernel_shape", "strides", "pads", "dilations", "group", "input_dilations")
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     BIAS_FIELD_NUMBER: _ClassVar[int]
     INPUT_SHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -347,6 +347,7 @@ class Conv(_message.Message):
     PADS_FIELD_NUMBER: _ClassVar[int]
     DILATIONS_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
+    INPUT_DILATIONS_FIELD_NUMBER: _ClassVar[int]
     weights: _tensor_pb2.Tensor
     bias: _tensor_pb2.Tensor
     input_shape: _containers.RepeatedScalarFieldContainer[int]
@@ -355,7 +356,8 @@ class Conv(_message.Message):
     pads: _containers.RepeatedScalarFieldContainer[int]
     dilations: _containers.RepeatedScalarFieldContainer[int]
     group: int
-    def __init__(self, weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_shape: _Optional[_Iterable[int]] = ..., kernel_shape: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., pads: _Optional[_Iterable[int]] = ..., dilations: _Optional[_Iterable[int]] = ..., group: _Optional[int] = ...) -> None: ...
+    input_dilations: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., input_shape: _Optional[_Iterable[int]] = ..., kernel_shape: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., pads: _Optional[_Iterable[int]] = ..., dilations: _Optional[_Iterable[int]] = ..., group: _Optional[int] = ..., input_dilations: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Recurrent(_message.Message):
     __slots__ = ("weights", "recurrent_weights", "bias", "recurrent_bias", "cell", "steps", "gate_activation", "state_activation", "reset", "final_cell")

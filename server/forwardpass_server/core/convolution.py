@@ -39,6 +39,7 @@ class Geometry:
         before: The zeros before each axis.
         after: The zeros after each axis.
         dilations: The distance between neighbouring values of a window along each axis.
+        input_dilations: The distance between neighbouring values of the input along each axis, with zeros between them.
         group: The number of groups of channels.
     """
 
@@ -49,12 +50,14 @@ class Geometry:
     before: tuple[int, ...]
     after: tuple[int, ...]
     dilations: tuple[int, ...]
+    input_dilations: tuple[int, ...]
     group: int
 
     @property
     def padded(self) -> tuple[int, ...]:
-        """The size of each axis with its padding."""
-        return tuple(map(sum, zip(self.before, self.sizes, self.after, strict=True)))
+        """The size of each axis with its padding and the zeros between its values."""
+        known = zip(self.before, self.sizes, self.input_dilations, self.after, strict=True)
+        return tuple(before + (size - 1) * gap + 1 + after for before, size, gap, after in known)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -69,9 +72,10 @@ class Geometry:
 
     @property
     def inside(self) -> tuple[slice, ...]:
-        """The index of the values within the padding of `(rows, channels, *padded)`."""
-        ends = zip(self.before, self.sizes, strict=True)
-        return (slice(None), slice(None), *(slice(start, start + size) for start, size in ends))
+        """The index of the values within `(rows, channels, *padded)`, which has zeros elsewhere."""
+        known = zip(self.before, self.sizes, self.input_dilations, strict=True)
+        along = (slice(start, start + (size - 1) * gap + 1, gap) for start, size, gap in known)
+        return (slice(None), slice(None), *along)
 
     def windows(self, itemsize: int) -> View:
         """Return the view of padded values as windows, `(channels, *kernel, *grid)`."""
@@ -118,6 +122,7 @@ def geometry_of(
     strides: tuple[int, ...],
     pads: tuple[int, ...],
     dilations: tuple[int, ...],
+    input_dilations: tuple[int, ...],
     group: int,
 ) -> Geometry:
     """Return the geometry that the settings of a layer declare, with axes of size 1 before its own."""
@@ -131,6 +136,7 @@ def geometry_of(
         before=(*zeros, *pads[:axes]),
         after=(*zeros, *pads[axes:]),
         dilations=(*ones, *dilations),
+        input_dilations=(*ones, *input_dilations),
         group=group,
     )
 
@@ -248,6 +254,7 @@ def _multiplier_of_lines(geometry: Geometry, weights: Array) -> _Multiplier:
         before=(0,) * AXES,
         after=(0,) * AXES,
         dilations=(*dilations, 1),
+        input_dilations=(1,) * AXES,
         group=geometry.group,
     )
     shaped = weights.reshape(-1, geometry.channels // geometry.group, *geometry.kernel)

@@ -171,6 +171,20 @@ def test_a_convolution_is_drawn_by_its_windows() -> None:
     assert "input_0 → edge_1" not in drawn
 
 
+def test_a_transposed_convolution_is_drawn_without_the_zeros_between_its_values() -> None:
+    layer = {"name": "edge", "kind": "conv", "input_shape": [1, 3], "kernel_shape": [2], "input_dilations": [2]}
+    network = spec.parse({"format": spec.FORMAT, "inputs": 3, "layers": [{**layer, "weights": [[2, 3]]}]})
+    drawn = titles(draw_trace(trace_of(network, [[1, 10, 100]]), network=network))
+    edges = [line for line in drawn.splitlines() if " → edge" in line]
+    assert sorted(edges) == [
+        "input_0 → edge_0",
+        "input_1 → edge_1",
+        "input_1 → edge_2",
+        "input_2 → edge_3",
+    ]
+    assert "input_1 → edge_2\nweight × value: 20\nweight: 2" in drawn
+
+
 def test_the_biases_of_gates_are_no_biases_of_nodes() -> None:
     layer = {"name": "cell", "kind": "recurrent", "cell": "gru", "steps": 3, "bias": [9] * 3}
     layer |= {"weights": [[1], [2], [3]], "recurrent_weights": [[1], [2], [3]]}

@@ -166,6 +166,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "has 4 sizes; must have from 1 to 3",
     ),
     "seven axes": (conv(pads=[0] * 8), "pads", "has 8 integers; must have from 1 to 6"),
+    "input_dilations of two axes": (
+        conv(input_dilations=[2, 2]),
+        "input_dilations",
+        "has 2 numbers; must have 1, one for each axis of the kernel",
+    ),
     "pads that are a number": (conv(pads=1), "pads", "is 1; must be a list of integers"),
     "another shape than the inputs": (
         conv(input_shape=[1, 4]),
@@ -236,6 +241,7 @@ def test_a_geometry_that_is_left_out_is_the_plain_one() -> None:
         "strides": (1,),
         "pads": (0, 0),
         "dilations": (1,),
+        "input_dilations": (1,),
         "group": 1,
     }
 

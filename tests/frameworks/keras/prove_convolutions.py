@@ -67,6 +67,8 @@ def random_model(random: np.random.Generator, dtype: str) -> Any:
 def _convolution(random: np.random.Generator, axes: int, layout: str, dtype: str) -> Any:  # noqa: ARG001 - all alike
     kinds = ["Conv", "Conv", *(["DepthwiseConv", "SeparableConv"] if axes < 3 else [])]
     kind = str(random.choice(kinds))
+    if kind == "Conv" and random.random() < 0.3:
+        return _transposed(random, axes, layout)
     padding = str(random.choice(["valid", "same", *(["causal"] if kind == "Conv" and axes == 1 else [])]))
     # TensorFlow has strides or dilations, and equal strides where each channel is convolved by itself.
     alike = kind != "Conv"
@@ -91,6 +93,24 @@ def _convolution(random: np.random.Generator, axes: int, layout: str, dtype: str
     if kind == "Conv" and random.random() < 0.3:
         settings["groups"] = 2
     return getattr(layers, f"{kind}{axes}D")(**settings)
+
+
+def _transposed(random: np.random.Generator, axes: int, layout: str) -> Any:
+    """Return a transposed convolution; TensorFlow dilates none on a CPU."""
+    kernel, steps = (random.integers(1, 4, axes).tolist() for _ in range(2))
+    padding = str(random.choice(["valid", "same"]))
+    more = [int(random.integers(0, step)) for step in steps]
+    return getattr(layers, f"Conv{axes}DTranspose")(
+        filters=int(random.integers(1, 4)),
+        kernel_size=kernel,
+        strides=steps,
+        padding=padding,
+        output_padding=more if max(steps) > 1 and random.random() < 0.3 else None,
+        data_format=layout,
+        activation=str(random.choice(["relu", "linear"])),
+        use_bias=bool(random.random() < 0.8),
+        bias_initializer=keras.initializers.RandomNormal(stddev=0.5),
+    )
 
 
 def _pooling(random: np.random.Generator, axes: int, layout: str, dtype: str) -> Any:

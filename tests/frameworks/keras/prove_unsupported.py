@@ -72,10 +72,6 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
     "a custom layer": (lambda: row(Mine()), r"layers\[mine\]: mine>Mine of .* is no layer of Keras's own"),
     "Lambda": (lambda: row(layers.Lambda(lambda x: x + 1)), r"layers\[lambda\]: Lambda runs code from the file"),
     "a custom model": (subclassed, "Subclass is no Sequential or functional model"),
-    "transposed convolution": (
-        lambda: row(layers.Reshape((4, 1)), layers.Conv1DTranspose(2, 2)),
-        "Conv1DTranspose spreads each place over a window, which is not supported; use UpSampling and Conv",
-    ),
     "a convolution with softmax of its channels": (
         lambda: row(layers.Reshape((4, 1)), layers.Conv1D(2, 2, activation="softmax")),
         "Conv1D has a softmax of each part of a row",

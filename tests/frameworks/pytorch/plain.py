@@ -214,9 +214,15 @@ def _conv(layer: Document, x: Tensor) -> Tensor:
     pads = layer.get("pads", [0] * 2 * axes)
     # The last axis first, with both of its ends.
     ends = [pads[place] for axis in reversed(range(axes)) for place in (axis, axes + axis)]
+    apart = layer.get("input_dilations", [1] * axes)
+    image = x.reshape(-1, *shape)
+    spread = image.new_zeros(
+        *image.shape[:2], *((size - 1) * gap + 1 for size, gap in zip(shape[1:], apart, strict=True))
+    )
+    spread[(..., *(slice(None, None, gap) for gap in apart))] = image
     convolve = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[axes]
     return convolve(
-        functional.pad(x.reshape(-1, *shape), ends),
+        functional.pad(spread, ends),
         x.new_tensor(layer["weights"]).reshape(-1, shape[0] // group, *kernel),
         x.new_tensor(layer["bias"]),
         stride=layer.get("strides", [1] * axes),

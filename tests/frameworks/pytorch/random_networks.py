@@ -193,11 +193,12 @@ def _conv(random: Random, read: int) -> dict[str, Any]:
     ]
     strides = random.integers(1, 4, size=len(kernel)).tolist()
     pads = random.integers(0, 3, size=2 * len(kernel)).tolist()
+    apart = random.integers(1, 3, size=len(kernel)).tolist() if random.random() < 0.3 else [1] * len(kernel)
     group = int(random.choice([number for number in (1, 2, shape[0]) if shape[0] % number == 0]))
     filters = group * int(random.integers(1, 3))
     places = 1
     for axis, (k, gap, stride) in enumerate(zip(kernel, dilations, strides, strict=True)):
-        room = shape[axis + 1] + pads[axis] + pads[len(kernel) + axis] - (k - 1) * gap - 1
+        room = (shape[axis + 1] - 1) * apart[axis] + 1 + pads[axis] + pads[len(kernel) + axis] - (k - 1) * gap - 1
         places *= room // stride + 1
     return {
         "width": filters * places,
@@ -208,6 +209,7 @@ def _conv(random: Random, read: int) -> dict[str, Any]:
         "strides": strides,
         "pads": pads,
         "dilations": dilations,
+        "input_dilations": apart,
         "group": group,
     }
 

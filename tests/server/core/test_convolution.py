@@ -122,6 +122,12 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
     },
     "strided along the last axis": {"input_shape": [3, 6, 9], "kernel_shape": [4, 2], "strides": [1, 3]},
     "in groups": {"input_shape": [4, 5, 5], "kernel_shape": [3, 2], "group": 2},
+    "with zeros between its values": {
+        "input_shape": [2, 4, 3],
+        "kernel_shape": [3, 2],
+        "pads": [2, 1, 0, 2],
+        "input_dilations": [2, 3],
+    },
     "of three axes": {"input_shape": [2, 5, 6, 7], "kernel_shape": [2, 3, 2], "strides": [2, 1, 2], "pads": [1] * 6},
 }
 

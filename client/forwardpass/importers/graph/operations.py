@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from forwardpass.importers.graph.builder import PASS, GraphBuilder
-from forwardpass.importers.graph.convolution import conv_layer
+from forwardpass.importers.graph.convolution import conv_layer, transposed_conv_layer
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
@@ -148,6 +148,32 @@ class LayerOperations(GraphBuilder):
             x.shape, weights, bias, strides=strides, pads=pads, dilations=dilations, group=group
         )
         return self._from_one(x, math.prod(shape), **document).reshape(*shape)
+
+    def transposed_conv(
+        self,
+        x: TensorRef,
+        weights: Array,
+        bias: Array | None,
+        *,
+        strides: Sequence[int],
+        pads: Sequence[tuple[int, int]],
+        output_padding: Sequence[int],
+        dilations: Sequence[int],
+        group: int,
+    ) -> TensorRef:
+        """Convolve transposed by weights `(channels, filters of a group, *kernel)`; see `transposed_conv_layer`."""
+        document, shape, taken = transposed_conv_layer(
+            x.shape,
+            weights,
+            bias,
+            strides=strides,
+            pads=pads,
+            output_padding=output_padding,
+            dilations=dilations,
+            group=group,
+        )
+        done = self._from_one(x, math.prod(shape), **document).reshape(*shape)
+        return done.with_index(done.index[taken])
 
     def layer_norm(self, x: TensorRef, axes: int, gamma: Array | None, beta: Array | None, epsilon: float) -> TensorRef:
         """Normalize over the last axes, at each place of the other axes."""

@@ -29,11 +29,13 @@ class _Windows:
         strides: The distance between windows along each axis.
         pads: The zeros before and after each axis.
         dilations: The distance between the values of a window along each axis.
+        input_dilations: The distance between the values that are read, with zeros between them; None for ones.
     """
 
     strides: Sequence[int]
     pads: Sequence[tuple[int, int]]
     dilations: Sequence[int]
+    input_dilations: Sequence[int] | None = None
 
 
 def _conv(call: LayerCall) -> TensorRef:
@@ -56,6 +58,37 @@ def _separable(call: LayerCall) -> TensorRef:
     ones = [1] * spatial_axes(call)
     alone = _Windows(strides=ones, pads=[(0, 0)] * len(ones), dilations=ones)
     return _last(call, each, _filters_first(pointwise), bias, alone, group=1)
+
+
+def _transposed(call: LayerCall) -> TensorRef:
+    """Convolve the values with zeros between them by the kernel `(*kernel, filters, channels)` in reverse order."""
+    kernel, *bias = _variables(call, kernels=1)
+    axes = spatial_axes(call)
+    weights = np.flip(_filters_first(kernel.swapaxes(-1, -2)), tuple(range(2, 2 + axes)))
+    strides, dilations = call.integers("strides", axes, 1), call.integers("dilation_rate", axes, 1)
+    if min(*strides, *dilations) < 1:
+        raise UnsupportedError("has a stride or a dilation below 1")
+    given = call.config.get("output_padding")
+    more: list[int | None] = [None] * axes if given is None else [*call.integers("output_padding", axes)]
+    extents = [(size - 1) * gap + 1 for size, gap in zip(weights.shape[2:], dilations, strict=True)]
+    known = zip(extents, strides, more, strict=True)
+    pads = [_transposed_pads(call.text("padding", "valid"), extent, stride, one) for extent, stride, one in known]
+    windows = _Windows(strides=[1] * axes, pads=pads, dilations=dilations, input_dilations=strides)
+    return _last(call, channels_first(call), weights, bias, windows, group=1)
+
+
+def _transposed_pads(padding: str, extent: int, stride: int, output_padding: int | None) -> tuple[int, int]:
+    """Return the zeros before and after an axis, by the sizes that Keras gives the outputs of each mode of padding.
+
+    The same numbers as in `keras.src.backend.common.backend_utils`, which has them for each backend.
+    """
+    if padding == "valid":
+        return extent - 1, extent - 1 + (max(stride - extent, 0) if output_padding is None else output_padding)
+    if padding != "same":
+        raise UnsupportedError(f"has padding={padding!r}; valid, same are read")
+    both = extent - 2 + (stride if output_padding is None else extent % 2 + output_padding)
+    before = min(-(-both // 2), extent - 1)
+    return before, both - before
 
 
 def _variables(call: LayerCall, *, kernels: int) -> list[Array]:
@@ -128,6 +161,7 @@ def _convolved(
         strides=windows.strides,
         pads=windows.pads,
         dilations=windows.dilations,
+        input_dilations=windows.input_dilations,
         group=group,
     )
     return call.layer(x, prod(shape), hint=hint, **document, **more).reshape(*shape)
@@ -136,6 +170,7 @@ def _convolved(
 CONVOLUTIONS: Final[Mapping[str, LayerReader]] = MappingProxyType(
     {
         **{f"Conv{axes}D": _conv for axes in (1, 2, 3)},
+        **{f"Conv{axes}DTranspose": _transposed for axes in (1, 2, 3)},
         **{f"DepthwiseConv{axes}D": _depthwise for axes in (1, 2)},
         **{f"SeparableConv{axes}D": _separable for axes in (1, 2)},
     }

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-_TRANSPOSED: Final = "spreads each place over a window, which is not supported; use UpSampling and Conv"
 _REPEATS: Final = "is a convolution at each step of a sequence, which is not supported; use Conv2D and LSTM"
 _HASHES: Final = "spreads values over bins by a hash, which is not supported; use IntegerLookup or StringLookup"
 _PICTURES: Final = "works on pictures; prepare them before the rows are sent"
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _TRANSPOSED),
         **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _REPEATS),
         **dict.fromkeys(("CenterCrop", "Resizing", "RandomFlip", "RandomRotation", "RandomZoom"), _PICTURES),
         "Lambda": "runs code from the file, which is never done; use keras.ops or layers",

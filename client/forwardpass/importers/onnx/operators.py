@@ -39,10 +39,6 @@ _TREES: Final = "is made of trees, which are no layers of a network; use an MLP 
 _FLOW: Final = "has a graph of its own; export the model with that branch or loop taken, as torch.export does"
 _VECTORS: Final = "sums over support vectors; use a linear model or an MLP instead"
 _IMAGES: Final = "works on images; a network's layers are of rows of numbers"
-_TRANSPOSED: Final = (
-    "is a transposed convolution, which no layer is; use a Conv of more filters, Reshape and Transpose instead "
-    "(a sub-pixel convolution)"
-)
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -54,7 +50,6 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "DynamicQuantizeLinear": QUANTIZED,
         **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), _FLOW),
         **dict.fromkeys(("DeformConv", "Resize", "Upsample", "GridSample", "RoiAlign"), _IMAGES),
-        "ConvTranspose": _TRANSPOSED,
         **dict.fromkeys(("SVMClassifier", "SVMRegressor"), _VECTORS),
         "TopK": "sorts elements, which no layer does; sort the outputs in the client",
         **dict.fromkeys(("RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"), "is random; a network is not"),

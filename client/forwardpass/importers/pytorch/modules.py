@@ -166,6 +166,27 @@ def _conv(call: Call, module: Any, x: TensorRef) -> Any:
     return call(name, x, module.weight, module.bias, module.stride, padding, module.dilation, module.groups)
 
 
+def _conv_transpose(call: Call, module: Any, x: TensorRef, output_size: Any = None) -> Any:
+    more = module.output_padding
+    if output_size is not None:
+        axes = len(module.kernel_size)
+        known = zip(
+            list(output_size)[-axes:],
+            x.shape[1:],
+            module.stride,
+            module.padding,
+            module.dilation,
+            module.kernel_size,
+            strict=True,
+        )
+        more = [
+            wanted - ((size - 1) * stride - 2 * pad + gap * (length - 1) + 1)
+            for wanted, size, stride, pad, gap, length in known
+        ]
+    name, arguments = f"conv_transpose{len(module.kernel_size)}d", (module.stride, module.padding, more)
+    return call(name, x, module.weight, module.bias, *arguments, module.groups, module.dilation)
+
+
 def _named(name: str, *attributes: str) -> Callable[..., Any]:
     """Return the reader of a module that is one operation, with these attributes as its arguments."""
 
@@ -207,6 +228,7 @@ MODULES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "NonDynamicallyQuantizableLinear": _linear,
         **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), _batch_norm),
         **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d"), _conv),
+        **dict.fromkeys(("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"), _conv_transpose),
         "LayerNorm": _layer_norm,
         "RMSNorm": _rms_norm,
         "GroupNorm": _group_norm,

@@ -5,10 +5,6 @@ from types import MappingProxyType
 from typing import Final
 
 _PACKED: Final = "packs sequences of several lengths; give sequences of one length as a tensor"
-_TRANSPOSED: Final = (
-    "is a transposed convolution, which no layer is; use one of more filters with `view` and `permute` instead "
-    "(a sub-pixel convolution)"
-)
 _LAZY: Final = "has no weights yet; call the model once, which makes them"
 _CHANCE: Final = "is random, so that there are no outputs to compare; leave it out of inference"
 _DECODER: Final = "makes one output after another; import its encoder, `nn.TransformerEncoder`"
@@ -18,10 +14,7 @@ _PLACES: Final = "returns indices; return the numbers themselves, the client fin
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(("pack_padded_sequence", "pack_sequence", "_pack_padded_sequence"), _PACKED),
-        **dict.fromkeys([f"{kind}{axes}d" for axes in (1, 2, 3) for kind in ("LazyConv",)], _LAZY),
-        **dict.fromkeys(
-            [f"{kind}{axes}d" for axes in (1, 2, 3) for kind in ("ConvTranspose", "conv_transpose")], _TRANSPOSED
-        ),
+        **dict.fromkeys([f"{kind}{axes}d" for axes in (1, 2, 3) for kind in ("LazyConv", "LazyConvTranspose")], _LAZY),
         **dict.fromkeys(("Transformer", "TransformerDecoder", "TransformerDecoderLayer"), _DECODER),
         **dict.fromkeys(("rand", "randn", "rand_like", "randn_like", "bernoulli", "multinomial", "normal"), _CHANCE),
         "argsort": _PLACES,

@@ -95,18 +95,22 @@ def _conv(
     strides: Sequence[int],
     pads: Sequence[int],
     dilations: Sequence[int],
+    input_dilations: Sequence[int],
     group: int,
 ) -> Array:
     axes = len(kernel_shape)
-    ends = [(0, 0), (0, 0), *zip(pads[:axes], pads[axes:], strict=True)]
-    sizes = [size + sum(end) for size, end in zip(input_shape[1:], ends[2:], strict=True)]
+    spread = [(size - 1) * gap + 1 for size, gap in zip(input_shape[1:], input_dilations, strict=True)]
+    sizes = list(map(sum, zip(pads[:axes], spread, pads[axes:], strict=True)))
+    known = zip(pads, spread, input_dilations, strict=False)
+    inside = [slice(None), slice(None), *(slice(before, before + size, gap) for before, size, gap in known)]
     steps = list(zip(kernel_shape, dilations, strides, strict=True))
     windows = [(size - (span - 1) * gap - 1) // by + 1 for size, (span, gap, by) in zip(sizes, steps, strict=True)]
     kernels = weights.reshape(group, len(weights) // group, -1)
 
     def convolved(part: Array) -> Array:
         """Lay out the windows as columns, and multiply (Chellapilla et al., 2006)."""
-        padded = np.pad(part.reshape(len(part), *input_shape), ends)
+        padded = np.zeros((len(part), input_shape[0], *sizes), part.dtype)
+        padded[tuple(inside)] = part.reshape(len(part), *input_shape)
         columns = np.empty((len(part), input_shape[0], *kernel_shape, *windows), part.dtype)
         for place in np.ndindex(*kernel_shape):
             firsts = [at * gap for at, (_, gap, _) in zip(place, steps, strict=True)]

@@ -270,17 +270,16 @@ def _parts(layer: Layer, values: Array | None) -> Listed:
 
 
 def _convolution(layer: Layer, values: Array | None) -> Connections | None:
-    """Return an edge for each weight of each node, but for those that multiply padding."""
+    """Return an edge for each weight of each node, but for those that multiply padding or zeros between values."""
     geometry = Geometry(**layer.settings)
     filters, window = layer.weights.shape
     if layer.weights.size * geometry.positions > _MAX_EDGES:
         return None
     # The index of the value at each place of each window, `(window, positions)`, and -1 in the padding.
     places = np.full(geometry.padded_shape, -1, np.intp)
-    ends = zip(geometry.pads, geometry.input_shape[1:], strict=False)
-    places[(slice(None), *(slice(before, before + size) for before, size in ends))] = np.arange(
-        geometry.inputs
-    ).reshape(geometry.input_shape)
+    known = zip(geometry.pads, geometry.input_shape[1:], geometry.input_dilations, strict=False)
+    inside = (slice(before, before + (size - 1) * gap + 1, gap) for before, size, gap in known)
+    places[(slice(None), *inside)] = np.arange(geometry.inputs).reshape(geometry.input_shape)
     axes = tuple(range(1, geometry.axes + 1))
     windows = sliding_window_view(places, geometry.extents, axes)[
         (

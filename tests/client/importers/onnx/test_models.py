@@ -297,10 +297,10 @@ UNSUPPORTED: dict[str, tuple[Any, str, str]] = {
         "graph.node[0] (TreeEnsembleRegressor)",
         "made of trees, which are no layers of a network; use an MLP instead",
     ),
-    "a transposed convolution": (
+    "a transposed convolution of rows": (
         [node("ConvTranspose", "x w", "y")],
         "graph.node[0] (ConvTranspose)",
-        "use a Conv of more filters, Reshape and Transpose instead",
+        "needs its rows as axis 0",
     ),
     "a convolution of rows": ([node("Conv", "x w", "y")], "graph.node[0] (Conv)", "needs its rows as axis 0"),
     "a remainder of 0": (
