@@ -7,7 +7,7 @@ import pytest
 from forwardpass.importers import UnsupportedModelError, import_model
 from forwardpass_server.registry.compile import check_examples, compile_plan
 
-from tests.support.onnx_models import constant, ml, model, node, numbers, tensor
+from tests.support.onnx_models import constant, ml, model, node, tensor
 
 STRING = 8
 PORTS, SEXES = ["C", "Q", "S"], ["female", "male"]
@@ -75,7 +75,7 @@ def test_nodes_that_know_different_texts_of_an_input_share_its_categories() -> N
             node("Concat", "a c", "x", axis=1),
             node("Gemm", "x w", "y"),
         ],
-        numbers("w", 4, 1),
+        constant("w", np.array([[1], [2], [3], [4]], np.float32)),
         inputs=[tensor("t", "rows", 2, kind=STRING)],
         outputs=[tensor("y")],
     )
