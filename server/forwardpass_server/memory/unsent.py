@@ -104,16 +104,27 @@ class Unsent:
         """Note the true size of a response for which room was reserved."""
         self._budget.resize(claim, size)
 
-    def watch(self, claim: Claim, peer: str) -> None:
-        """Forget a response when the kernel has sent it to a connection; it is handed over next."""
+    def received(self, peer: str) -> int | None:
+        """Return the bytes that a connection's client has received in all; None where the kernel does not tell."""
         connection = self._sockets.find(peer)
-        if connection is None:
+        return None if connection is None else connection.acked
+
+    def watch(self, claim: Claim, peer: str, received: int | None) -> None:
+        """Forget a response that was handed over, once the kernel has sent it to a connection.
+
+        Args:
+            claim: What the response is counted as.
+            peer: The client's address.
+            received: What the method of this name returned just before the response was handed over.
+        """
+        if received is None:
             self.release(claim)
             return
         with self._lock:
-            progress = self._progress.setdefault(peer, _Progress(connection.acked, time.monotonic(), deque()))
-            ahead = sum(each.size for each, _ in progress.waiting)
-            progress.waiting.append((claim, connection.acked + ahead + claim.size))
+            progress = self._progress.setdefault(peer, _Progress(received, time.monotonic(), deque()))
+            # Not the sum of those before it: a part of them may have been received already.
+            ahead = progress.waiting[-1][1] if progress.waiting else 0
+            progress.waiting.append((claim, max(ahead, received) + claim.size))
 
     def seconds_for(self, size: int) -> float:
         """Return the seconds in which a response must be sent: those without progress, and one for each MiB."""

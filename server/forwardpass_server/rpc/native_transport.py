@@ -212,9 +212,12 @@ class NativeTransport:
         elif (claim := unsent.take(self.caller_of(request), size)) is None:
             self._reject(request.key, request.details, unsent.no_room())
             return
-        # Before it is sent: what the client has received by then is not part of it.
-        unsent.watch(claim, address_of(request.details[1]))
-        self._front.respond(request.key, response)
+        peer = address_of(request.details[1])
+        received = unsent.received(peer)
+        if self._front.respond(request.key, response):
+            unsent.watch(claim, peer, received)
+        else:
+            unsent.release(claim)
 
     def encode_status(self, request: RawRequest, error: Exception) -> bytes:
         """Serialize the error of one of the requests in a request."""

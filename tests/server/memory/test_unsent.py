@@ -43,16 +43,10 @@ def test_a_response_is_counted_until_the_client_has_it(pair: tuple[Sockets, sock
     unsent = Unsent(sockets, max_bytes=10 * MIB, seconds=30.0)
     claim = unsent.take("caller", MIB)
     assert claim is not None
-    unsent.watch(claim, peer)
+    unsent.watch(claim, peer, unsent.received(peer))
     unsent.update()
     assert unsent.held == MIB, "nothing was sent yet"
-    server.setblocking(False)
-    sent = 0
-    while sent < MIB:
-        try:
-            sent += server.send(bytes(MIB - sent))
-        except BlockingIOError:
-            client.recv(MIB)
+    _send(server, client, MIB)
     while unsent.held:
         client.setblocking(False)
         with contextlib.suppress(BlockingIOError):
@@ -61,12 +55,33 @@ def test_a_response_is_counted_until_the_client_has_it(pair: tuple[Sockets, sock
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads struct tcp_info")
+def test_nothing_is_counted_when_the_client_has_several_responses(
+    pair: tuple[Sockets, socket.socket, socket.socket, str],
+) -> None:
+    sockets, client, server, peer = pair
+    unsent = Unsent(sockets, max_bytes=10 * MIB, seconds=30.0)
+    before = unsent.received(peer)
+    assert before is not None
+    for _ in range(3):
+        claim, received = unsent.take("caller", MIB), unsent.received(peer)
+        assert claim is not None
+        _send(server, client, MIB)
+        unsent.watch(claim, peer, received)
+    client.setblocking(False)
+    while (unsent.received(peer) or 0) < before + 3 * MIB:
+        with contextlib.suppress(BlockingIOError):
+            client.recv(MIB)
+    unsent.update()
+    assert unsent.held == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads struct tcp_info")
 def test_a_connection_that_reads_nothing_is_closed(pair: tuple[Sockets, socket.socket, socket.socket, str]) -> None:
     sockets, client, _, peer = pair
     unsent = Unsent(sockets, max_bytes=10 * MIB, seconds=0.0)
     claim = unsent.take("caller", MIB)
     assert claim is not None
-    unsent.watch(claim, peer)
+    unsent.watch(claim, peer, unsent.received(peer))
     unsent.update()
     client.settimeout(60)
     assert client.recv(1) == b"", "it was closed"
@@ -76,5 +91,16 @@ def test_where_the_kernel_does_not_tell_nothing_is_held() -> None:
     unsent = Unsent(Sockets(), max_bytes=10 * MIB, seconds=30.0)
     claim = unsent.take("caller", MIB)
     assert claim is not None
-    unsent.watch(claim, "unknown:1")
+    unsent.watch(claim, "unknown:1", unsent.received("unknown:1"))
     assert unsent.held == 0
+
+
+def _send(server: socket.socket, client: socket.socket, size: int) -> None:
+    """Send bytes to a client, which reads only as many of them as makes room for the others."""
+    server.setblocking(False)
+    sent = 0
+    while sent < size:
+        try:
+            sent += server.send(bytes(size - sent))
+        except BlockingIOError:
+            client.recv(MIB)
