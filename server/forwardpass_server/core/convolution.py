@@ -224,12 +224,12 @@ def _multiplier_without_copies(geometry: Geometry, weights: Array) -> _Multiplie
 
 def _multiplier_of_windows(geometry: Geometry, weights: Array) -> _Multiplier:
     """Return a multiplier that copies the windows of some positions, or of some rows, at a time."""
-    blocks = _Blocks(geometry, geometry.windows(weights.itemsize), weights)
+    blocks, key = _Blocks(geometry, geometry.windows(weights.itemsize), weights), object()
     view, at_once = blocks.view, blocks.at_once
 
     def multiply(padded: Array, out: Array) -> None:
         windows = view.of(padded)
-        (columns,) = scratch(blocks, lambda block: (blocks.columns_in(block),), blocks.size_bytes)
+        (columns,) = scratch(key, lambda block: (blocks.columns_in(block),), blocks.size_bytes)
         for start in range(0, len(windows), at_once):
             blocks.multiply(windows[start : start + at_once], columns, out[start : start + at_once])
 
@@ -259,7 +259,7 @@ def _multiplier_of_lines(geometry: Geometry, weights: Array) -> _Multiplier:
     )
     shaped = weights.reshape(-1, geometry.channels // geometry.group, *geometry.kernel)
     blocks = _Blocks(planes, planes.windows(weights.itemsize), np.moveaxis(shaped, -1, 2))
-    view, at_once = lines.windows(weights.itemsize), blocks.at_once
+    view, at_once, key = lines.windows(weights.itemsize), blocks.at_once, object()
     numbers = at_once * prod(view.shape)
 
     def copies(block: Array) -> tuple[Array, Array, Array]:
@@ -270,7 +270,7 @@ def _multiplier_of_lines(geometry: Geometry, weights: Array) -> _Multiplier:
 
     def multiply(padded: Array, out: Array) -> None:
         source = view.of(padded)
-        copied, windows, columns = scratch(copies, copies, size_bytes)
+        copied, windows, columns = scratch(key, copies, size_bytes)
         for start in range(0, len(source), at_once):
             part = source[start : start + at_once]
             count = len(part)

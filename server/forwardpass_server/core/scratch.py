@@ -32,7 +32,8 @@ def scratch(key: Hashable, make: Callable[[npt.NDArray[np.float64]], _Views], si
     """Return views of this thread's block, which other calls of the thread overwrite.
 
     Args:
-        key: Equal for calls with the same `make` and size only.
+        key: Equal for calls with the same `make` and size only. Threads keep it, so it must not have the weights of a
+            network, which would stay in memory after it.
         make: Returns the views of a block of at least that size.
         size_bytes: How much of the block the views take.
     """

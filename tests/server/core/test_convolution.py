@@ -216,6 +216,23 @@ def test_a_large_window_at_many_positions_holds_little_memory() -> None:
     assert held < 4 * 2**20
 
 
+@pytest.mark.parametrize("kernel", [(3, 3), (3, 1)], ids=["lines", "windows"])
+def test_no_thread_keeps_the_weights_of_a_network_that_is_gone(kernel: tuple[int, int]) -> None:
+    settings = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "input_dilations": (1, 1), "group": 1}
+    tracemalloc.start()
+    try:
+        weights = np.ones((1_024, 64 * math.prod(kernel)))
+        convolution.products(weights=weights, input_shape=(64, 3, 3), kernel_shape=kernel, **settings)(
+            np.ones((1, 576))
+        )
+        size = weights.nbytes
+        del weights
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < size
+
+
 @pytest.mark.parametrize("reduce", ["max", "mean", "sum", "min"])
 def test_pools_of_a_grid_and_of_any_windows(reduce: str) -> None:
     rng = np.random.default_rng(5)
