@@ -201,7 +201,8 @@ def _matrices(values: Array, groups: int, rows: int, inner: int, columns: int) -
     strides = width * size, rows * inner * size, inner * size, size
     left = np.ndarray((len(values), groups, rows, inner), values.dtype, values, 0, strides)
     strides = width * size, inner * columns * size, columns * size, size
-    return left, np.ndarray((len(values), groups, inner, columns), values.dtype, values, middle * size, strides)
+    start = middle * size if len(values) else 0  # a view of no rows would begin beyond their end
+    return left, np.ndarray((len(values), groups, inner, columns), values.dtype, values, start, strides)
 
 
 def elementwise(*, formula: Elementwise, parts: int) -> _Function:

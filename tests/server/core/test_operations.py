@@ -79,6 +79,10 @@ def test_groups_have_the_same_bits_in_every_batch(kind: str, dtype: str) -> None
             assert function(rows[start:end]).tobytes() == together[start:end].tobytes()
 
 
+def test_matrices_of_no_rows_have_no_products() -> None:
+    assert OPERATIONS["matmul"](groups=2, rows=1, inner=3, columns=2)(np.empty((0, 18))).shape == (0, 4)
+
+
 def test_a_masked_weight_counts_as_zero() -> None:
     masked = alone({"weights": [[2, 3], [4, 5]], "mask": [[1, 0], [0, 1]]}, 2)
     assert forward(compile_plan(masked), np.array([[10.0, 100.0]])).tolist() == [[20.0, 500.0]]
