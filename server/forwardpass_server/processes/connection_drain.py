@@ -26,8 +26,8 @@ _LOOK_SECONDS: Final = 0.02
 _SETTINGS_BYTES: Final = 9
 """The least that a server sends before any other frame."""
 _MAX_UNACKED_BYTES: Final = 4096
-"""A client with more unread bytes may be one for which the front has a part of a frame still to send. The kernel asks
-for the rest when a third of a full buffer is read, which is tens of kilobytes."""
+"""While a client's system has more than this to receive, the front may have the rest of a frame to send: it waits when
+the socket's buffer is full, and goes on when a third of that is free, which is tens of kilobytes."""
 
 _SO_ATTACH_FILTER: Final = 26
 _DROP_SYN: Final = (
@@ -84,7 +84,7 @@ class ConnectionDrain:
                 os.dup2(nothing.fileno(), descriptor, inheritable=False)
 
     def send_goaway(self) -> int:
-        """Send the frame to each client that has not got it, and that reads; return the number of open connections."""
+        """Send the frame to each client that has not got it and reads; return the number of open connections."""
         connections = self._sockets.connections()
         self._notified &= connections.keys()
         for peer, connection in connections.items():

@@ -3,7 +3,7 @@
 The owner sends `Start`, and the worker opens the registry and responds with `Opened`, or with `Failed`. From then on
 every change waits for the worker: `Follow`, to which it responds with `Followed`. After the first one it listens and
 says `Serving`. `Collect`, `Relay` and `Retire` have responses too, `Stop` ends it. `Counts` and `Damaged` may come
-unasked.
+at any time.
 """
 
 from collections.abc import Mapping
