@@ -8,16 +8,10 @@ from forwardpass.onnx_form.activations import add_activation
 from forwardpass.onnx_form.graph_writer import GraphWriter
 from forwardpass.spec import Activation, Layer
 
-_FUNCTIONS: Final[Mapping[str, tuple[str, float, float]]] = MappingProxyType(
-    {
-        "identity": ("Affine", 1.0, 0.0),
-        "relu": ("Relu", 0.0, 0.0),
-        "tanh": ("Tanh", 0.0, 0.0),
-        "sigmoid": ("Sigmoid", 0.0, 0.0),
-        "softsign": ("Softsign", 0.0, 0.0),
-    }
+_FUNCTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "softsign": "Softsign"}
 )
-"""The functions of the operators, each with its alpha and beta."""
+"""The functions of the operators that have no parameters, by their names here."""
 
 
 def add_recurrent(graph: GraphWriter, layer: Layer, x: str, arrays: Mapping[str, str]) -> str:
@@ -56,9 +50,7 @@ def _operator(graph: GraphWriter, layer: Layer, x: str, arrays: Mapping[str, str
         bias,
         *(["", *states] if states else []),
         hidden_size=units,
-        activations=[name for name, _, _ in functions],
-        activation_alpha=[alpha for _, alpha, _ in functions],
-        activation_beta=[beta for _, _, beta in functions],
+        activations=functions,
         **options,
     )
     turned = graph.add("Transpose", sequence, perm=[2, 0, 1, 3])

@@ -15,6 +15,7 @@ from forwardpass.onnx_form import runner, write
 from forwardpass.spec import NetworkSpec
 from forwardpass.spec.activations import ACTIVATIONS
 from forwardpass.spec.layers import KINDS
+from forwardpass.spec.recurrence import GATES
 
 from tests.support.random_graphs import random_graph
 from tests.support.random_layers import STEPS, random_layer
@@ -59,6 +60,16 @@ def test_every_kind_of_layer(kind: str, dtype: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     layer = random_layer(rng, kind, 4, dtype, 5)
     check(network(layer, inputs=4, dtype=dtype, allow_non_finite_inputs=True), tmp_path)
+
+
+@pytest.mark.parametrize("cell", GATES)
+def test_cells_whose_state_has_no_function(cell: str, tmp_path: Path) -> None:
+    """The numbers of an operator's functions are those of the functions that need some, not of all."""
+    rng = np.random.default_rng(5)
+    gates = GATES[cell] * 2
+    arrays = {"weights": rng.normal(size=(gates, 3)), "recurrent_weights": rng.normal(size=(gates, 2))}
+    layer = {"kind": "recurrent", "cell": cell, "steps": 2, "state_activation": "identity", **arrays}
+    check(network(layer, inputs=6, dtype="float32"), tmp_path)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
