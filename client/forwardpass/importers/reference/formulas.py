@@ -159,7 +159,8 @@ def _recurrent(
     for step in range(steps):
         read = x[:, step * features : (step + 1) * features]
         one = off(read @ weights.T + bias, np.abs(read) @ np.abs(weights).T, bias)
-        two = off(hidden @ recurrent_weights.T + recurrent_bias, np.abs(hidden) @ np.abs(recurrent_weights).T, bias)
+        own = np.abs(hidden) @ np.abs(recurrent_weights).T
+        two = off(hidden @ recurrent_weights.T + recurrent_bias, own, recurrent_bias)
         if cell == "rnn":
             hidden = state(off(one + two, one, two))
         elif cell == "lstm":
