@@ -141,9 +141,11 @@ def _summed_tensor(graph: LayerOperations, letters: str, x: TensorRef, keep: set
 
 def _diagonal(letters: str, array: Array) -> tuple[str, Array]:
     """Take the diagonal along axes with the same letter, which becomes the last axis."""
-    for letter in set(letters):
+    for letter in sorted(set(letters)):
         while letters.count(letter) > 1:
             first, second = letters.index(letter), letters.rindex(letter)
+            if array.shape[first] != array.shape[second]:
+                raise UnsupportedError(f"takes the diagonal of axes of {array.shape[first]} and {array.shape[second]}")
             array = np.diagonal(array, axis1=first, axis2=second)
             letters = "".join(each for place, each in enumerate(letters) if place not in {first, second}) + letter
     return letters, array

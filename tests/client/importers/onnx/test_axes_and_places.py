@@ -205,6 +205,7 @@ REJECTED: dict[str, tuple[Any, str]] = {
     "an equation of one": (node("Einsum", "x x", "y", equation="ri->r"), "and 2 operands"),
     "an equation of more axes": (node("Einsum", "x", "y", equation="rij->r"), "for operands of"),
     "a result of no operand": (node("Einsum", "x", "y", equation="ri->rk"), "whose result is invalid"),
+    "a diagonal of unequal axes": (node("Einsum", "x i", "y", equation="ri,jj->ri"), "diagonal of axes of 1 and 2"),
     "places of a number of rows": (node("GatherElements", "x i", "y"), "has places for a fixed number of rows"),
     "rows added up": (node("CumSum", "x zero", "y"), "works along the axis of the rows"),
     "the largest of rows": (node("ArgMax", "x", "y", axis=0), "works along the axis of the rows"),
