@@ -29,11 +29,11 @@ def predictor(model: Any, graph: Graph) -> tuple[str, Callable[[Array], Array]]:
     fixed = next((one.fixed_rows for one in graph.inputs if one.fixed_rows), None)
     size = 1 if graph.inputs[0].row_axis is None else _MAX_AT_ONCE
     found = runner(_with_outputs(model, graph, is_open=fixed is not None))
+    if fixed is None or fixed > _MAX_AT_ONCE:
+        return found.name, lambda rows: _in_parts(found, graph, rows, size)
+    as_in_file = runner(_with_outputs(model, graph, is_open=False))
 
     def compute(rows: Array) -> Array:
-        if fixed is None or fixed > _MAX_AT_ONCE:
-            return _in_parts(found, graph, rows, size)
-        as_in_file = runner(_with_outputs(model, graph, is_open=False))
         first = _in_parts(as_in_file, graph, rows[:fixed], fixed, whole=True)
         # A node of the graph may know the number of rows, such as a Reshape.
         with suppress(Exception):
