@@ -13,8 +13,6 @@ from forwardpass.importers.pytorch.program import unsupported_module
 
 _BASELINES: Final = "stable_baselines3"
 _SKORCH: Final = "skorch"
-PACKAGES: Final = (_BASELINES, _SKORCH)
-"""The packages whose models are unwrapped."""
 
 
 def unwrap(model: Any) -> Any:
@@ -47,11 +45,17 @@ def _exported(policy: Any, parts: list[Any]) -> Any:
     name, space = type(policy).__name__, policy.observation_space
     if type(space).__name__ != "Box":
         raise unsupported_module(name, f"observes a space {type(space).__name__}; only one of numbers, Box, is read")
-    if policy.normalize_images and np.issubdtype(space.dtype, np.uint8) and len(space.shape) == 3:
+    if policy.normalize_images and _is_image(space):
         parts = [_element_by_element(lambda x: x / 255.0), *parts]
     example = torch.zeros((2, *space.shape), dtype=torch.float32)
     module = torch.nn.Sequential(*parts, *_bounded(policy)).eval().cpu()
     return torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+
+
+def _is_image(space: Any) -> bool:
+    """Return whether a space is of images, whose numbers a policy divides by 255."""
+    is_bytes = len(space.shape) == 3 and bool(np.issubdtype(space.dtype, np.uint8))
+    return is_bytes and bool((space.low == 0).all() and (space.high == 255).all())
 
 
 def _bounded(policy: Any) -> list[Any]:
