@@ -32,7 +32,8 @@ def unwrap(model: Any) -> Any:
     policy = getattr(model, "policy", model)
     names = [kind.__name__ for kind in type(policy).__mro__]
     read = next((_POLICIES[name] for name in names if name in _POLICIES), None)
-    if read is None:
+    # One that makes its actions in its own way, such as a recurrent policy of sb3_contrib, has other modules too.
+    if read is None or type(policy)._predict.__module__.partition(".")[0] != _BASELINES:  # noqa: SLF001 - SB3's own name
         known = ", ".join(_POLICIES)
         raise unsupported_module(type(policy).__name__, f"is no policy that is read; {known} are, and agents with one")
     return _exported(policy, read(policy))
