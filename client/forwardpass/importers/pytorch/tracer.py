@@ -33,10 +33,7 @@ def trace(model: Any) -> Program:
         return exported(model)
     model = _unwrapped(model)
     model_name = type(model).__name__
-    try:
-        module = _copied(model).eval().requires_grad_(requires_grad=False)
-    except Exception as error:
-        raise unsupported_module(model_name, f"cannot be copied: {error!r}") from error
+    module = copied(model).eval().requires_grad_(requires_grad=False)
     if model_name in MODULES and type(model).__module__.startswith("torch.nn"):
         module = torch.nn.Sequential(module)
     dtype = dtype_of(module.state_dict())
@@ -96,14 +93,21 @@ _WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
 """The attribute with the module inside a wrapper, by the wrapper's class."""
 
 
-def _copied(model: Any) -> Any:
-    """Copy a module; weights that hooks computed are no parameters, and are detached first."""
+def copied(model: Any) -> Any:
+    """Return a copy of a module; weights that hooks computed are no parameters, and are detached first.
+
+    Raises:
+        UnsupportedModelError: It cannot be copied.
+    """
     memo: dict[int, Any] = {}
     for module in model.modules():
         for value in vars(module).values():
             if getattr(value, "grad_fn", None) is not None:
                 memo[id(value)] = value.detach().clone()
-    return copy.deepcopy(model, memo)
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:
+        raise unsupported_module(type(model).__name__, f"cannot be copied: {error!r}") from error
 
 
 def _apply_weight_hooks(module: Any, tracer: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.pytorch.program import unsupported_module
+from forwardpass.importers.pytorch.tracer import copied
 
 _BASELINES: Final = "stable_baselines3"
 _SKORCH: Final = "skorch"
@@ -49,7 +50,7 @@ def _exported(policy: Any, parts: list[Any]) -> Any:
     if policy.normalize_images and _is_image(space):
         parts = [_element_by_element(lambda x: x / 255.0), *parts]
     example = torch.zeros((2, *space.shape), dtype=torch.float32)
-    module = torch.nn.Sequential(*parts, *_bounded(policy)).eval().cpu()
+    module = copied(torch.nn.Sequential(*parts, *_bounded(policy))).eval().cpu()
     return torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
 
 
@@ -126,7 +127,7 @@ def _net(net: Any) -> Any:
     if then is None:
         message = f"has {word} for predict_nonlinearity, which may compute anything; import its `module_`"
         raise unsupported_module(name, message)
-    return torch.nn.Sequential(module, _element_by_element(then)).eval().cpu()
+    return copied(torch.nn.Sequential(module, _element_by_element(then))).eval().cpu()
 
 
 def _two_columns(probabilities: Any) -> Any:
