@@ -54,4 +54,4 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
-"""256 layers of 65,536 nodes; 256 MiB of content, which are 67 million parameters in float32, and 16 MiB of header."""
+"""256 layers of 65,536 nodes; 272 MiB of content, which are 71 million parameters in float32."""
