@@ -42,7 +42,7 @@ CALLERS: Final = 16
 WIDTH: Final = 1_000
 LAYERS: Final = 6
 ROWS: Final = 6
-"""Rows of a call: six layers of 1,000 nodes for each row, 72 million operations for six, are 4 to 10 ms of a core."""
+"""Rows of a call. Each goes through six layers of 1,000 nodes; six are 72 million operations, 4 to 10 ms of a core."""
 PROBES: Final = {
     "health": "/grpc.health.v1.Health/Check",
     "list": "/forwardpass.v1.NetworkService/ListNetworks",

@@ -31,7 +31,7 @@ class OnnxGraphBuilder(LayerOperations):
         texts: The texts that nodes know of the inputs.
         whole_bits: The bits of the widest whole numbers that nodes compute with.
         bfloat16: Whether a constant was widened from bfloat16.
-        fixed_rows: The size of the first axis in the file, where it is that of the rows, or None.
+        fixed_rows: The size of the axis of the rows in the file, or None where it is open.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
