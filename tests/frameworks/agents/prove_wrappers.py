@@ -95,6 +95,10 @@ def test_other_policies_are_rejected_by_their_names() -> None:
         import_model(whole)
     with pytest.raises(UnsupportedModelError, match="is no policy that is read"):
         import_model(AGENTS["TD3"]().critic)
+    own = PPO("MlpPolicy", Space(box(4), DISCRETE), device="cpu")
+    own.policy.mlp_extractor = type("MyExtractor", (type(own.policy.mlp_extractor),), {})(4, [8], nn.ReLU)
+    with pytest.raises(UnsupportedModelError, match="has a MyExtractor for mlp_extractor"):
+        import_model(own)
 
 
 def test_a_file_is_loaded_as_its_error_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

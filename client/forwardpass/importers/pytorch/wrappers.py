@@ -67,7 +67,9 @@ def _bounded(policy: Any) -> list[Any]:
     space = policy.action_space
     if type(space).__name__ != "Box":
         return []
-    low, high = (torch.tensor(np.nan_to_num(bound), dtype=torch.float32) for bound in (space.low, space.high))
+    low, high = (
+        torch.tensor(np.nan_to_num(bound), dtype=torch.float32).reshape(-1) for bound in (space.low, space.high)
+    )
     if policy.squash_output:
         return [_element_by_element(lambda x: low + 0.5 * (x + 1.0) * (high - low))]
     return [_element_by_element(lambda x: torch.maximum(torch.minimum(x, high), low))]
@@ -86,6 +88,9 @@ def _actor_critic(policy: Any) -> list[Any]:
     if last is None:
         message = f"has actions by {kind}; a Discrete, MultiBinary or Box space is read"
         raise unsupported_module(type(policy).__name__, message)
+    if type(policy.mlp_extractor).__name__ != "MlpExtractor":  # which computes `policy_net`; another may not
+        kind = type(policy.mlp_extractor).__name__
+        raise unsupported_module(type(policy).__name__, f"has a {kind} for mlp_extractor; only an MlpExtractor is read")
     return [policy.pi_features_extractor, policy.mlp_extractor.policy_net, policy.action_net, *last]
 
 
