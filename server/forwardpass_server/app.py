@@ -140,7 +140,7 @@ async def _serve(
     policy = BatchingPolicy()
     workers = Workers(policy.workers(os.cpu_count() or 1), guard.weights)
     arrivals, uploads, unsent, watch = memory_bounds(settings, registry)
-    dispatcher = make_dispatcher(settings, registry, unsent, workers)
+    dispatcher = make_dispatcher(settings, registry, unsent, workers, policy)
 
     error_mapper, broadcast = ErrorMapper(guard), Broadcast()
     in_flight, processes = _processes(settings, registry, guard, tokens, error_mapper)

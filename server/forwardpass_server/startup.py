@@ -96,9 +96,10 @@ def memory_bounds(settings: "Settings", registry: Registry) -> tuple[Arrivals, A
     return arrivals, uploads, unsent, watch
 
 
-def make_dispatcher(settings: "Settings", registry: Registry, unsent: Unsent, workers: Workers) -> Dispatcher:
-    """Make what computes requests, by the bounds of the settings."""
-    policy = BatchingPolicy()
+def make_dispatcher(
+    settings: "Settings", registry: Registry, unsent: Unsent, workers: Workers, policy: BatchingPolicy
+) -> Dispatcher:
+    """Make what computes requests, by the bounds of the settings and of the policy."""
     computing = settings.memory.computing
     budget = ByteBudget(computing, max_of_caller=computing)
     return Dispatcher(

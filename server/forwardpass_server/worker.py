@@ -101,7 +101,7 @@ class Worker:
         policy = BatchingPolicy()
         _, _, unsent, self._watch = memory_bounds(settings, registry)
         workers = Workers(policy.workers(-(-cores() // start.processes)), guard.weights)
-        self._dispatcher = make_dispatcher(settings, registry, unsent, workers)
+        self._dispatcher = make_dispatcher(settings, registry, unsent, workers, policy)
         error_mapper = ErrorMapper(guard)
         self._counter = Counter(registry, error_mapper, guard.counts, self._dispatcher.admission)
         hot = Service(PREDICTION_SERVICE, None, HOT_PREDICTIONS), Service(INFERENCE_SERVICE, None, {INFER.name: INFER})
