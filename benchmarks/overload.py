@@ -1,10 +1,10 @@
 """Goodput and latency beyond a server's capacity: `python -m benchmarks.overload`.
 
 Calls leave at a rate, whatever comes back, as those of many independent callers do, each with a deadline of a second.
-The peak is what 16 callers get who wait for each response; loads are multiples of it. Meanwhile other processes ask for
-the server's health, list its networks, and predict with a token of their own: the healthy caller. Goodput is the number
-of calls a second whose response comes before the deadline, the healthy caller's among them. The server runs on core 0,
-everything else on core 1. With `--envoy`, calls go through Envoy with deploy/envoy.yaml, on core 1 too.
+The peak is what 16 callers get who wait for each response; loads are multiples of it. Beside either, other processes
+ask for the server's health, list its networks, and predict with a token of their own: the healthy caller. Goodput is
+the number of calls a second whose response comes before the deadline, the healthy caller's among them. The server runs
+on core 0, everything else on core 1. With `--envoy`, calls go through Envoy with deploy/envoy.yaml, on core 1 too.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -313,34 +314,39 @@ def measure(
         callers = Callers(address, rows)
         stack.callback(callers.close)
         callers.wait(1.0)
-        used = server.processor_seconds()
-        peak = callers.wait(seconds)
-        # What a call costs that is computed.
-        cost = (server.processor_seconds() - used) / max(peak.goodput * seconds, 1)
+        peak, used, _ = _beside_probes(server, address, rows, partial(callers.wait, seconds))
         outcomes.append(peak)
+        # What a call costs that is computed.
+        cost = used / max(peak.goodput * seconds, 1)
         for load in loads:
-            with ExitStack() as probing:
-                probes = {name: probing.enter_context(_probe(address, name, rows)) for name in PROBES}
-                used = server.processor_seconds()
-                outcome = callers.flood(load, load * peak.goodput, seconds)
-                used = server.processor_seconds() - used
-            healthy = probes["healthy"]
+            flood = partial(callers.flood, load, load * peak.goodput, seconds)
+            outcome, used, probes = _beside_probes(server, address, rows, flood)
+            computed = outcome.goodput * seconds
             rejected = outcome.rejected * outcome.rate * seconds
-            goodput = outcome.goodput + healthy["rate"]
-            computed = goodput * seconds
             outcomes.append(
                 replace(
                     outcome,
-                    goodput=goodput,
                     useful=round(min(computed * cost / used, 1.0), 3),
                     rejection_us=round(max(used - computed * cost, 0.0) / rejected * 1e6) if rejected else 0.0,
                     health_p99=probes["health"]["p99"],
                     list_p99=probes["list"]["p99"],
-                    healthy=healthy["in_time"],
-                    healthy_p99=healthy["p99"],
+                    healthy=probes["healthy"]["in_time"],
+                    healthy_p99=probes["healthy"]["p99"],
                 )
             )
     return outcomes
+
+
+def _beside_probes(
+    server: Server, address: str, rows: int, run: Callable[[], Outcome]
+) -> tuple[Outcome, float, dict[str, dict[str, float]]]:
+    """Run callers beside the probes; return the outcome, the server's processor time, and the probes' figures."""
+    with ExitStack() as probing:
+        probes = {name: probing.enter_context(_probe(address, name, rows)) for name in PROBES}
+        used = server.processor_seconds()
+        outcome = run()
+        used = server.processor_seconds() - used
+    return replace(outcome, goodput=outcome.goodput + probes["healthy"]["rate"]), used, probes
 
 
 @contextmanager
