@@ -30,6 +30,11 @@ class Claim:
     expires: float = inf
     taken: bool = False
 
+    def end_waiting(self) -> None:
+        """Resume who waited, and forget them: a claim that keeps who keeps it stays until garbage is collected."""
+        resume, self.resume = self.resume, _nothing
+        resume()
+
 
 class ByteBudget:
     """Bytes that are held, for each caller and in all. May be used in any thread.
@@ -73,6 +78,8 @@ class ByteBudget:
         with self._lock:
             if self._waits(claim.caller) or not self._take(claim):
                 self._waiting.append(claim)
+            else:
+                claim.resume = _nothing
             return claim.taken
 
     def release(self, claim: Claim) -> None:
@@ -88,7 +95,7 @@ class ByteBudget:
             else:
                 return
         for each in ready:
-            each.resume()
+            each.end_waiting()
 
     def resize(self, claim: Claim, size: int) -> None:
         """Let a claim be another number of bytes, whether there are as many left or not; no more if it was released."""
@@ -99,7 +106,7 @@ class ByteBudget:
             claim.size = size
             ready = self._served()
         for each in ready:
-            each.resume()
+            each.end_waiting()
 
     def end_late(self, now: float) -> None:
         """Resume those who have waited until they expired, without their bytes."""
@@ -110,7 +117,7 @@ class ByteBudget:
             for claim in late:
                 self._waiting.remove(claim)
         for claim in late:
-            claim.resume()
+            claim.end_waiting()
 
     def _served(self) -> list[Claim]:
         """Take bytes for those who wait, the oldest first; the lock is held."""

@@ -69,9 +69,11 @@ def timed(unsent: Unsent, peer: str, counted: Counted[Response]) -> Counted[Resp
         return counted
     timer = asyncio.get_running_loop().call_later(unsent.seconds_for(counted.size), unsent.end_slow, peer)
 
+    release = counted.forget  # not `counted`: gRPC keeps `forget` with its call until garbage is collected
+
     def forget() -> None:
         timer.cancel()
-        counted.forget()
+        release()
 
     return counted._replace(forget=forget)
 

@@ -1,5 +1,10 @@
 """Bytes that callers share: who gets them, who waits, and in which order."""
 
+import gc
+import weakref
+from functools import partial
+
+import pytest
 from forwardpass_server.memory import ByteBudget, Claim
 
 
@@ -87,3 +92,27 @@ def test_a_claim_becomes_as_large_as_the_response() -> None:
     budget.release(first)
     budget.resize(first, 90)
     assert budget.held == 10, "it was released"
+
+
+@pytest.mark.parametrize("held", [0, 100], ids=["room at once", "room later"])
+def test_a_caller_is_forgotten_with_its_claim_without_a_collection_of_garbage(held: int) -> None:
+    class Call:
+        def __init__(self) -> None:
+            self.claim = claim("a", 50)
+            self.claim.resume = partial(self.go_on, self.claim)
+
+        def go_on(self, claim: Claim) -> None:
+            assert claim.taken
+
+    budget, before, call = ByteBudget(100), claim("b", held), Call()
+    gc.disable()
+    try:
+        assert budget.take(before)
+        assert budget.take_or_wait(call.claim) is (held == 0)
+        budget.release(before)
+        budget.release(call.claim)
+        kept = weakref.ref(call)
+        del call
+        assert kept() is None, "a request of many megabytes would stay until garbage is collected"
+    finally:
+        gc.enable()
