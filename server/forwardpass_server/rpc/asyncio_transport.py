@@ -130,7 +130,10 @@ class AsyncioTransport:
             response = self.unsent.no_room()
         elif call.claim is not None:
             self.unsent.release(call.claim)
-        raise self._guard.without_names(response, credential)
+        try:
+            raise self._guard.without_names(response, credential)
+        finally:
+            del response, call, data  # which the error would keep, and it them, until garbage is collected
 
     def count(self, response: bytes, call: RpcContext) -> Counted[bytes] | None:
         """Count the response to a call of a method that is not hot; return None if there is no room for it."""

@@ -122,14 +122,17 @@ def _hot(path: str, method: Method, transport: AsyncioTransport, around: Around)
             async with around_all(around.inside, call):
                 if request is None:
                     raise no_request(path)
-                counted = await transport.call(
-                    method,
-                    request,
-                    request_id=call.request_id,
-                    credential=call.credential,
-                    peer=call.peer,
-                    expires=call.expires,
-                )
+                try:
+                    counted = await transport.call(
+                        method,
+                        request,
+                        request_id=call.request_id,
+                        credential=call.credential,
+                        peer=call.peer,
+                        expires=call.expires,
+                    )
+                finally:
+                    del request  # which gRPC would keep with an error, until garbage is collected
                 forget_when_sent(transport.unsent, context, counted)
                 return counted.response
         raise AssertionError("an interceptor swallowed an exception")

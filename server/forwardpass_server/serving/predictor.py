@@ -231,7 +231,7 @@ class Predictor:
                 return resolved
             rows = read_rows(resolved, self._limits, self._policy)
         except Exception as error:  # noqa: BLE001 - becomes the response
-            return RejectedRequest(request, error)
+            return RejectedRequest.of(request, error)
         cache.add(data, inference, resolved.version, rows.options, rows.rows, rows.flops)
         return rows
 
@@ -251,7 +251,7 @@ class Predictor:
             inference = _decode(request)
             loaded = find_loaded(inference, prepared.version, self._registry)
         except Exception as error:  # noqa: BLE001 - becomes the response
-            return RejectedRequest(request, error)
+            return RejectedRequest.of(request, error)
         if loaded is None:
             return UnresolvedRequest(request, inference, prepared.version, snapshot)
         return self._read_resolved(ResolvedRequest(request, inference, prepared.version, loaded, snapshot))
@@ -262,7 +262,7 @@ class Predictor:
         try:
             return read_rows(resolved, self._limits, self._policy)
         except Exception as error:  # noqa: BLE001 - becomes the response
-            return RejectedRequest(resolved.request, error)
+            return RejectedRequest.of(resolved.request, error)
 
 
 def deadline_passed() -> DeadlineExceededError:

@@ -7,7 +7,7 @@ wait waits here: for the registry to catch up with what other servers wrote, and
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from forwardpass.errors import NotFoundError
+from forwardpass.errors import ForwardpassError, NotFoundError
 
 from forwardpass_server.registry import revision_ahead
 from forwardpass_server.serving.tasks import next_turn, until
@@ -56,6 +56,17 @@ class RejectedRequest(NamedTuple):
 
     request: "RawRequest"
     error: Exception
+
+    @classmethod
+    def of(cls, request: "RawRequest", error: Exception) -> "RejectedRequest":
+        """Reject a request with an error that was raised.
+
+        One of ours loses its traceback: the frames in it keep the request, and what they keep leads back to the error,
+        so that requests of megabytes would stay until garbage is collected. An unexpected one is logged with it.
+        """
+        if isinstance(error, ForwardpassError):
+            error.__traceback__ = error.__context__ = None
+        return cls(request, error)
 
 
 def resolve_now(
@@ -112,7 +123,7 @@ def _find_again(
     """Find a version after the registry was refreshed, or was not because of an error."""
     request, inference, _, _ = unresolved
     if error is not None:
-        return RejectedRequest(request, error)
+        return RejectedRequest.of(request, error)
     snapshot = registry.snapshot
     if inference.min_revision > snapshot.revision:
         return RejectedRequest(request, revision_ahead(inference.min_revision, snapshot.revision))
@@ -120,7 +131,7 @@ def _find_again(
         version = inference.find(snapshot)
         loaded = find_loaded(inference, version, registry)
     except Exception as rejection:  # noqa: BLE001 - becomes the response
-        return RejectedRequest(request, rejection)
+        return RejectedRequest.of(request, rejection)
     if loaded is None:
         return UnresolvedRequest(request, inference, version, snapshot)
     return ResolvedRequest(request, inference, version, loaded, snapshot)
@@ -134,4 +145,4 @@ def _load(unresolved: UnresolvedRequest, registry: "Registry") -> ResolvedReques
         load = registry.load_profiled if inference.wants_profile else registry.load
         return ResolvedRequest(request, inference, version, load(version), snapshot)
     except Exception as error:  # noqa: BLE001 - becomes the response
-        return RejectedRequest(request, error)
+        return RejectedRequest.of(request, error)

@@ -1,7 +1,9 @@
 """Any history of calls at both transports: every call gets one response, its own, and nothing is left."""
 
 import asyncio
+import gc
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forwardpass.errors import OverloadedError
+from forwardpass.errors import NotFoundError, OverloadedError
 from forwardpass.reasons import REASONS
 from forwardpass.v1.prediction_service_pb2 import (
     PredictManyRequest,
@@ -444,6 +446,21 @@ def test_closing_finishes_what_was_begun(registry: Registry) -> None:
     dispatcher.close()
     assert sorted(transport.keys) == keys
     assert all(isinstance(response, bytes) for _, response in transport.sent)
+
+
+@pytest.mark.parametrize("rows", [1, 40_000], ids=["read at once", "read by a worker"])
+def test_a_rejected_request_is_forgotten_without_a_collection_of_garbage(registry: Registry, rows: int) -> None:
+    dispatcher, transport = make_dispatcher(registry), KeepingTransport()
+    data = number_request("missing", *[1.0] * rows).SerializeToString()
+    before = sys.getrefcount(data)
+    gc.disable()
+    try:
+        dispatcher.take([RawRequest(PREDICT, data, key="rejected")], transport)
+        dispatcher.close()
+        assert isinstance(dict(transport.sent)["rejected"], NotFoundError)
+        assert sys.getrefcount(data) == before
+    finally:
+        gc.enable()
 
 
 def test_what_is_abandoned_is_not_finished(registry: Registry) -> None:
