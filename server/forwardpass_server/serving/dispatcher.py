@@ -273,10 +273,10 @@ class Dispatcher:
         claim = Claim(caller=transport.caller_of(request), size=size, expires=request.expires)
 
         def event(call_back: Callable[[Claim], None]) -> None:
-            claim.resume = partial(call_back, claim)
             with self._lock:
                 goes_on = request.key not in self._waiting
                 if not goes_on:
+                    claim.resume = partial(call_back, claim)
                     self._claims[request.key] = claim
                     goes_on = self._unsent.reserve(claim)
             if goes_on:
