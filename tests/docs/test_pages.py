@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.server_process import ServerProcess
-from tests.support.snippets import run, snippets
+from tests.support.snippets import follow
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -22,13 +22,7 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES)
 def test_the_snippets(page: str, start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    address = start_server().address
-    shown = snippets((ROOT / page).read_text())
-    assert shown
-    for snippet in shown:
-        printed = run(snippet, tmp_path, address)
-        if snippet.output is not None:
-            assert printed == snippet.output, snippet.code
+    follow(ROOT / page, tmp_path, start_server().address)
 
 
 def test_the_readme_is_short() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.server_process import ServerProcess
-from tests.support.snippets import run, snippets
+from tests.support.snippets import follow
 
 FOLDER = Path(__file__).parents[2] / "docs" / "tutorial"
 
@@ -22,7 +22,4 @@ def test_every_page_is_listed() -> None:
 def test_the_tutorial(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
     address = start_server().address
     for page in pages():
-        for snippet in snippets((FOLDER / page).read_text()):
-            printed = run(snippet, tmp_path, address)
-            if snippet.output is not None:
-                assert printed == snippet.output, f"{page}:\n{snippet.code}"
+        follow(FOLDER / page, tmp_path, address)

@@ -49,6 +49,16 @@ def snippets(page: str, library: str | None = None) -> list[Snippet]:
     ]
 
 
+def follow(page: Path, folder: Path, address: str, library: str | None = None) -> None:
+    """Run the blocks of a page as `snippets` chooses them, and check that each prints what the page shows."""
+    shown = snippets(page.read_text(), library)
+    assert shown, f"{page.name} has no block that runs"
+    for snippet in shown:
+        printed = run(snippet, folder, address)
+        if snippet.output is not None:
+            assert printed == snippet.output, f"{page.name}:\n{snippet.code}"
+
+
 def _library(code: str) -> str | None:
     """Return the library that a block says it needs."""
     found = _FOREIGN.match(code)

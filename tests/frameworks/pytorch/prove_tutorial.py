@@ -4,15 +4,12 @@ from pathlib import Path
 
 from tests.support.environments import ROOT
 from tests.support.server_process import ServerProcess
-from tests.support.snippets import run, snippets
+from tests.support.snippets import follow
 
 PAGE = ROOT / "docs" / "tutorial" / "mnist.md"
 
 
 def test_the_page(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
-        for snippet in snippets(PAGE.read_text(), "torch"):
-            printed = run(snippet, tmp_path, server.address)
-            if snippet.output is not None:
-                assert printed == snippet.output, snippet.code
+        follow(PAGE, tmp_path, server.address, "torch")
         server.stop()
