@@ -5,7 +5,7 @@ Formulas: https://onnx.ai/onnx/operators/onnx__LSTM.html and its kin. The rows a
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -29,6 +29,11 @@ _DEFAULTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 _FUNCTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "softsign": "softsign"}
 )
+_PARAMETERS: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
+    {"hardsigmoid": (0.2, 0.5), "affine": (1.0, 0.0)}
+)
+"""The defaults of alpha and beta of the functions that have them."""
+
 _SIXTH: Final = np.float32(1 / 6)
 
 
@@ -90,27 +95,28 @@ def _functions(node: NodeContext, kind: str, directions: int) -> list[tuple[str,
     ]
     if len(names) != count * directions:
         raise UnsupportedError(f"has {len(names)} activations; {count * directions} are needed")
-    alphas, betas = (list(node.attributes.get(f"activation_{word}", [])) for word in ("alpha", "beta"))
-    # Only functions that have parameters have an entry, in the order of the functions; some files have one for all.
+    # The lists skip functions without parameters.
+    alphas, betas = (iter(node.attributes.get(f"activation_{word}", [])) for word in ("alpha", "beta"))
     known: list[str] = []
-    for place, name in enumerate(names):
-        alpha = alphas[place] if len(alphas) == len(names) else None
-        beta = betas[place] if len(betas) == len(names) else None
-        known.append(_function(name.lower(), alpha, beta, alone=[*alphas[:1], *betas[:1]]))
+    for name in map(str.lower, names):
+        defaults = _PARAMETERS.get(name)
+        given = None if defaults is None else (next(alphas, defaults[0]), next(betas, defaults[1]))
+        known.append(_function(name, given))
     parts = [tuple(known[start : start + count]) for start in range(0, len(known), count)]
     if any(len(part) == 3 and part[1] != part[2] for part in parts):
         raise UnsupportedError("has two functions for its cell state; one function for both is read")
     return parts
 
 
-def _function(name: str, alpha: Any, beta: Any, alone: Sequence[float]) -> str:
+def _function(name: str, parameters: tuple[float, float] | None) -> str:
+    """Return a function of a cell, given alpha and beta where it has them."""
     if name in _FUNCTIONS:
         return _FUNCTIONS[name]
-    if alpha is None and len(alone) == 2:
-        alpha, beta = alone
-    if name == "hardsigmoid" and alpha is not None and abs(np.float32(alpha) - _SIXTH) < 1e-7 and beta == 0.5:
-        return "hard_sigmoid"
-    if name == "affine" and (alpha, beta) == (1.0, 0.0):
+    if name == "hardsigmoid" and parameters is not None:
+        alpha, beta = parameters
+        if abs(np.float32(alpha) - _SIXTH) < 1e-7 and beta == 0.5:
+            return "hard_sigmoid"
+    if name == "affine" and parameters == (1.0, 0.0):
         return "identity"
     raise UnsupportedError(
         f"has the activation {name!r} in its cell; {', '.join(_FUNCTIONS)}, hardsigmoid of 1/6 and 0.5, "

@@ -66,6 +66,17 @@ READ: dict[str, Any] = {
         activation_alpha=[1 / 6, 0.0, 0.0],
         activation_beta=[0.5, 0.0, 0.0],
     ),
+    "alphas and betas that skip functions without them": recurrent(
+        "GRU", activations=["Sigmoid", "HardSigmoid"], activation_alpha=[1 / 6, 0.3], activation_beta=[0.5, 0.1]
+    ),
+    "alphas and betas of two of four functions": recurrent(
+        "GRU",
+        directions=2,
+        direction="bidirectional",
+        activations=["Tanh", "HardSigmoid", "Relu", "Affine"],
+        activation_alpha=[1 / 6, 1.0],
+        activation_beta=[0.5],
+    ),
 }
 
 
@@ -84,6 +95,10 @@ UNREAD: dict[str, tuple[Any, str]] = {
     "coupled gates": (recurrent("LSTM", input_forget=1), "has the attribute input_forget"),
     "sequences of several lengths": (recurrent("GRU", "w r b short"), r"of the lengths \[2, 4\]; sequences of all 4"),
     "another function": (recurrent("GRU", activations=["Elu", "Tanh"]), "has the activation 'elu' in its cell"),
+    "another hard sigmoid": (
+        recurrent("GRU", activations=["Sigmoid", "HardSigmoid"], activation_alpha=[0.3, 1 / 6]),
+        "has the activation 'hardsigmoid' in its cell",
+    ),
 }
 
 
