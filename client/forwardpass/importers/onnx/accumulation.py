@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from forwardpass.importers.onnx.arithmetic import combined, fitting, joined_by
+from forwardpass.importers.onnx.arithmetic import combined
+from forwardpass.importers.onnx.broadcasting import fitting, joined_by
 from forwardpass.importers.onnx.constant_folding import numbers_of, reduced_constant
 from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.lifting import lifted, padded

@@ -1,19 +1,19 @@
 """Elementwise operators of several tensors or constants."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.broadcasting import fit, fitting, joined_by, layered, merged, scaled
 from forwardpass.importers.onnx.constant_folding import folded, numbers_of
 from forwardpass.importers.onnx.elementwise import applied, pending
 from forwardpass.importers.onnx.graph_builder import columns_of
-from forwardpass.importers.onnx.lifting import all_lifted, lifted
+from forwardpass.importers.onnx.lifting import lifted
 from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
 from forwardpass.importers.onnx.pending_functions import (
     IDENTITY,
@@ -25,7 +25,6 @@ from forwardpass.importers.onnx.pending_functions import (
     literal,
     template,
 )
-from forwardpass.importers.onnx.reshaping import broadcast, joined
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.onnx.whole_numbers import WHOLE, check_whole, wrapped
 from forwardpass.importers.unsupported import UnsupportedError
@@ -66,7 +65,7 @@ def _variadic(node: NodeContext) -> Result:
     if merge is not None and len(tensors) == len(values) > 2:
         for tensor in tensors:
             _check_numbers(node, node.op, tensor)
-        return _merged(node, merge, fitting(node, tensors))
+        return merged(node, merge, fitting(node, tensors))
     op = "Sum" if node.op == "Mean" else node.op
     whole = reduce(lambda one, other: combined(node, op, one, other), values)
     if node.op != "Mean" or len(values) == 1:
@@ -135,17 +134,6 @@ _FMOD: Final = "where(x < 0, -mod(abs(x), abs(y)), mod(abs(x), abs(y)))"
 """The remainder with the sign of the dividend."""
 
 
-def fit(node: NodeContext, tensor: GraphTensor, array: Array) -> GraphTensor:
-    """Broadcast a tensor to the shape of a constant, which must be for one row."""
-    from_right = 0 if tensor.row_axis is None else len(tensor.shape) - tensor.row_axis
-    if tensor.row_axis is not None and array.ndim >= from_right and array.shape[-from_right] != 1:
-        raise UnsupportedError(
-            f"has constants of {array.shape[-from_right]} rows; a network computes each row by itself"
-        )
-    wide = broadcast(node, tensor, array.shape)
-    return wide if isinstance(wide, GraphTensor) else tensor
-
-
 def _with_constant(node: NodeContext, op: str, tensor: GraphTensor, array: Array, *, left: bool) -> GraphTensor:
     """Combine a tensor with a constant, which is the left or the right operand."""
     return wrapped(node, op, _joined_constant(node, op, tensor, array, left=left))
@@ -188,19 +176,6 @@ def _with_column(node: NodeContext, op: str, tensor: GraphTensor, numbers: Array
         symbol = _SYMBOLS[_MIRRORED.get(op, op) if left else op]
         return applied(node, difference, f"x {symbol} 0", kind="bool")
     return _COLUMNS[op](node, tensor, numbers, left=left)
-
-
-def scaled(node: NodeContext, tensor: GraphTensor, **numbers: Array) -> GraphTensor:
-    """Multiply by `scale` and add `shift`, arrays with a number for each element; either may be absent."""
-    return layered(node, tensor, kind="scale_shift", **numbers)
-
-
-def layered(node: NodeContext, tensor: GraphTensor, **document: Any) -> GraphTensor:
-    """Add a layer that computes each element by itself, with arrays of a number for each, and return its nodes."""
-    shaped = {
-        key: value.reshape(tensor.shape) if isinstance(value, np.ndarray) else value for key, value in document.items()
-    }
-    return node.graph.tensor(node.graph.by_element(node.graph.plain(tensor), **shaped), tensor.row_axis, tensor.kind)
 
 
 def _add(node: NodeContext, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:  # noqa: ARG001 - either side is the same
@@ -249,46 +224,25 @@ _COLUMNS: Final[Mapping[str, _OnColumns]] = MappingProxyType(
 """The layer that combines each element with its own constant, by operator."""
 
 
-def fitting(node: NodeContext, tensors: Sequence[GraphTensor]) -> list[GraphTensor]:
-    """Broadcast tensors to one shape."""
-    from_right = {None if tensor.row_axis is None else len(tensor.shape) - tensor.row_axis for tensor in tensors}
-    if len(from_right) > 1:
-        raise UnsupportedError("joins tensors whose rows are not the same axis")
-    try:
-        shape = np.broadcast_shapes(*(tensor.shape for tensor in tensors))
-    except ValueError:
-        raise UnsupportedError(
-            f"joins tensors of the shapes {', '.join(str(list(tensor.shape)) for tensor in tensors)}"
-        ) from None
-    fitted = (broadcast(node, tensor, shape) for tensor in tensors)
-    return [tensor for tensor in fitted if isinstance(tensor, GraphTensor)]
-
-
-def _merged(node: NodeContext, merge: str, tensors: Sequence[GraphTensor]) -> GraphTensor:
-    """Merge tensors element by element by one layer."""
-    whole = node.graph.merge([node.graph.plain(tensor) for tensor in tensors], merge)
-    return node.graph.tensor(whole, tensors[0].row_axis, tensors[0].kind)
-
-
 def _minus(node: NodeContext, tensor: GraphTensor) -> GraphTensor:
     return applied(node, tensor, "-x")
 
 
 _BOTH: Final[Mapping[str, Callable[[NodeContext, GraphTensor, GraphTensor], GraphTensor]]] = MappingProxyType(
     {
-        "Add": lambda node, one, other: _merged(node, "sum", [one, other]),
-        "Sum": lambda node, one, other: _merged(node, "sum", [one, other]),
-        "Sub": lambda node, one, other: _merged(node, "sum", [one, _minus(node, other)]),
-        "Mul": lambda node, one, other: _merged(node, "multiply", [one, other]),
-        "Div": lambda node, one, other: _merged(node, "multiply", [one, applied(node, other, "1 / x")]),
+        "Add": lambda node, one, other: merged(node, "sum", [one, other]),
+        "Sum": lambda node, one, other: merged(node, "sum", [one, other]),
+        "Sub": lambda node, one, other: merged(node, "sum", [one, _minus(node, other)]),
+        "Mul": lambda node, one, other: merged(node, "multiply", [one, other]),
+        "Div": lambda node, one, other: merged(node, "multiply", [one, applied(node, other, "1 / x")]),
         "Pow": lambda node, one, other: joined_by(node, "x ** y", [one, other]),
-        "Max": lambda node, one, other: _merged(node, "max", [one, other]),
-        "Min": lambda node, one, other: _minus(node, _merged(node, "max", [_minus(node, one), _minus(node, other)])),
-        "And": lambda node, one, other: _merged(node, "multiply", [one, other]),
+        "Max": lambda node, one, other: merged(node, "max", [one, other]),
+        "Min": lambda node, one, other: _minus(node, merged(node, "max", [_minus(node, one), _minus(node, other)])),
+        "And": lambda node, one, other: merged(node, "multiply", [one, other]),
         "Mod": lambda node, one, other: joined_by(node, "mod(x, y)", [one, other]),
         "FMod": lambda node, one, other: joined_by(node, _FMOD, [one, other]),
-        "Or": lambda node, one, other: _merged(node, "max", [one, other]),
-        "Xor": lambda node, one, other: applied(node, _merged(node, "sum", [one, other]), "x == 1", kind="bool"),
+        "Or": lambda node, one, other: merged(node, "max", [one, other]),
+        "Xor": lambda node, one, other: applied(node, merged(node, "sum", [one, other]), "x == 1", kind="bool"),
     }
 )
 """The layers that combine two tensors of different nodes, by operator."""
@@ -298,14 +252,6 @@ def _compared(node: NodeContext, op: str, one: GraphTensor, other: GraphTensor) 
     if op not in _COMPARISONS:
         raise UnsupportedError(f"joins two tensors by {op}, for which there is no layer")
     return joined_by(node, f"where(x {_SYMBOLS[op]} y, 1, 0)", [one, other], "bool")
-
-
-def joined_by(node: NodeContext, expression: str, tensors: Sequence[GraphTensor], kind: str = "") -> GraphTensor:
-    """Compute an expression over x, y and z of two or three tensors of one shape by one layer."""
-    parts = [node.graph.materialize(tensor, node.hint) for tensor in tensors]
-    width = tensors[0].index.size
-    name = node.graph.layer(node.hint, parts, width, merge="concatenate", kind="elementwise", expression=expression)
-    return node.graph.like(name, tensors[0], kind)
 
 
 def _clip(node: NodeContext) -> Result:
@@ -331,68 +277,7 @@ def _prelu(node: NodeContext) -> Result:
         return applied(node, tensor, "where(x > 0, x, slope * x)", activation=activation, slope=slope)
     tensor = node.graph.materialize(tensor, node.hint)
     below = scaled(node, applied(node, tensor, "min(x, 0)"), scale=numbers)
-    return _merged(node, "sum", [applied(node, tensor, "relu(x)"), below])
-
-
-def _where(node: NodeContext) -> Result:
-    """Select one of two by a condition."""
-    values = [node.value(place) for place in range(3)]
-    tensors = [value for value in values if isinstance(value, GraphTensor)]
-    if not tensors:
-        condition, one, other = (numbers_of(value) for value in values if isinstance(value, Constant))
-        node.graph.budget.claim_constant(math.prod(np.broadcast_shapes(condition.shape, one.shape, other.shape)))
-        return Constant(array=np.where(condition, one, other))
-    if isinstance(values[0], Constant):
-        return _chosen(node, numbers_of(values[0]), all_lifted(node, values[1:]))
-    alone = [
-        value if isinstance(value, GraphTensor) or _is_only(value) else lifted(node, numbers_of(value), tensors[0])
-        for value in values
-    ]
-    sizes = np.broadcast_shapes(*(value.shape for value in alone))
-    fitted = [broadcast(node, value, sizes) if isinstance(value, GraphTensor) else value for value in alone]
-    first = next(value for value in fitted if isinstance(value, GraphTensor))
-    parts = []
-    for value in fitted:
-        if isinstance(value, Constant):
-            parts.append(literal(float(numbers_of(value).ravel()[0]), first.kind))
-        elif value.same_columns(first):
-            parts.append(value.pending or IDENTITY)
-        else:
-            return _chosen_by(node, alone)
-    function = call("where", as_condition(parts[0]), as_number(parts[1]), as_number(parts[2]))
-    if function.parts > MAX_PARTS:
-        raise UnsupportedError("chooses between functions that are too long for one expression")
-    return replace(first, pending=function, kind=_kind_of_choice(values))
-
-
-def _kind_of_choice(values: Sequence[Constant | GraphTensor]) -> str:
-    return next((value.kind for value in values[1:] if isinstance(value, GraphTensor)), values[1].kind)
-
-
-def _chosen_by(node: NodeContext, values: Sequence[Constant | GraphTensor]) -> GraphTensor:
-    """Select one of two by a condition, each of other nodes or a single number."""
-    tensors = fitting(node, [value for value in values if isinstance(value, GraphTensor)])
-    letters = iter("xyz")
-    words = []
-    for value in values:
-        number = None if isinstance(value, GraphTensor) else float(numbers_of(value).ravel()[0])
-        words.append(next(letters) if number is None else repr(number).removesuffix(".0"))
-    return joined_by(node, f"where({words[0]} != 0, {words[1]}, {words[2]})", tensors, _kind_of_choice(values))
-
-
-def _chosen(node: NodeContext, condition: Array, tensors: Sequence[GraphTensor]) -> GraphTensor:
-    """Select elements of two tensors by constants; no layer is needed."""
-    one, other = fitting(node, [fit(node, tensor, condition) for tensor in tensors])
-    axis = len(one.shape)
-    wide = [replace(tensor, index=tensor.index[..., None]) for tensor in (one, other)]
-    both = joined(node, wide, axis)
-    return replace(both, index=np.where(condition, both.index[..., 0], both.index[..., 1]))
-
-
-def _is_only(value: Constant) -> bool:
-    """Return whether a constant is one finite number, once or at every place."""
-    numbers = numbers_of(value).astype(np.float64).ravel()
-    return bool(numbers.size and (numbers == numbers[0]).all() and np.isfinite(numbers[0]))
+    return merged(node, "sum", [applied(node, tensor, "relu(x)"), below])
 
 
 MERGING: Final[Mapping[str, NodeReader]] = MappingProxyType(
@@ -402,7 +287,6 @@ MERGING: Final[Mapping[str, NodeReader]] = MappingProxyType(
         "Mod": _mod,
         "Clip": _clip,
         "PRelu": _prelu,
-        "Where": _where,
     }
 )
 """The reader of each elementwise operator of several tensors."""

@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.onnx.accumulation import place_of_largest
-from forwardpass.importers.onnx.arithmetic import combined, fit, layered
+from forwardpass.importers.onnx.arithmetic import combined
 from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.broadcasting import fit, layered
 from forwardpass.importers.onnx.elementwise import applied, cast
 from forwardpass.importers.onnx.graph_builder import columns_of
 from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result, front

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.onnx.arithmetic import combined, layered
+from forwardpass.importers.onnx.arithmetic import combined
+from forwardpass.importers.onnx.broadcasting import layered
 from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.lifting import padded
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result

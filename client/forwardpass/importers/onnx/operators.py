@@ -17,9 +17,10 @@ from forwardpass.importers.onnx.pooling import POOLING
 from forwardpass.importers.onnx.quantization import QUANTIZATION, QUANTIZED
 from forwardpass.importers.onnx.recurrence import RECURRENCE
 from forwardpass.importers.onnx.reshaping import STRUCTURE
+from forwardpass.importers.onnx.selection import SELECTION
 
 _TABLES: Final = (
-    *(STRUCTURE, INDEXING, ELEMENTWISE, MERGING, LINEAR, EINSUM, NORMALIZATION, POOLING),
+    *(STRUCTURE, INDEXING, ELEMENTWISE, MERGING, SELECTION, LINEAR, EINSUM, NORMALIZATION, POOLING),
     *(ACCUMULATION, LABELLING, QUANTIZATION, RECURRENCE),
 )
 
