@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef
+from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 INPUTS: Final = "inputs"
@@ -19,6 +20,9 @@ PASS: Final[Mapping[str, Any]] = {"kind": "scale_shift"}
 
 _MAX_NAME: Final = DEFAULT_LIMITS.max_name_length - 8
 """Leaves room for the number that makes a name unique."""
+
+_MAX_PLACES: Final = 64 * DEFAULT_LIMITS.max_width
+"""The most places in all windows of a layer."""
 
 Ref = TypeVar("Ref", bound=TensorRef)
 
@@ -124,6 +128,27 @@ class GraphBuilder:
         if len(x.sources) != 1 or x.size != self.width(x.sources[0]):
             return False
         return bool((np.sort(x.index, axis=None) == np.arange(x.size)).all())
+
+    def check_size(self, elements: int) -> None:
+        """Reject more elements in a row of a tensor than a layer may have, before they are made.
+
+        Raises:
+            UnsupportedError: There are more.
+        """
+        if elements > DEFAULT_LIMITS.max_width:
+            raise UnsupportedError(
+                f"has {elements:,} elements for each row; at most {DEFAULT_LIMITS.max_width:,} are allowed"
+            )
+
+    def check_windows(self, windows: int, size: int) -> None:
+        """Reject more windows, or places in them, than a layer may have, before they are made.
+
+        Raises:
+            UnsupportedError: There are more.
+        """
+        self.check_size(windows)
+        if windows * size > _MAX_PLACES:
+            raise UnsupportedError(f"has windows that are too many or too large, {windows:,} of {size:,} places")
 
     def free_name(self, hint: str) -> str:
         """Return a name that no layer or group has, as like the hint as a name may be."""

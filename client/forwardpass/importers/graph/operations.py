@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -42,6 +43,15 @@ class LayerOperations(GraphBuilder):
         self.dtype = "float64"
         self.batch: int | None = None
         self.categories: dict[tuple[str, int], int] = {}
+
+    @contextmanager
+    def suffixed(self, word: str) -> Iterator[None]:
+        """Name the layers that are added meanwhile after the hint and a word."""
+        hint, self.hint = self.hint, f"{self.hint}_{word}"
+        try:
+            yield
+        finally:
+            self.hint = hint
 
     def activation(self, x: TensorRef, activation: Activation) -> TensorRef:
         """Apply an activation to each element."""

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from forwardpass.importers.graph import GraphBuilder, TensorRef
+from forwardpass.importers.graph import LayerOperations, TensorRef
 from forwardpass.importers.input_constraints import InputConstraints
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS
@@ -40,7 +40,7 @@ class LayerCall:
     config: Mapping[str, Any]
     arguments: tuple[Any, ...]
     options: Mapping[str, Any]
-    graph: GraphBuilder
+    graph: LayerOperations
     constraints: InputConstraints
     variables: Callable[..., list[Array]]
     vocabulary: Callable[[], list[str] | None]

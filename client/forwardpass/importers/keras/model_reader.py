@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.errors import Fault
-from forwardpass.importers.graph import INPUTS, PASS, GraphBuilder, TensorRef, safe_name
+from forwardpass.importers.graph import INPUTS, PASS, LayerOperations, TensorRef, safe_name
 from forwardpass.importers.input_constraints import InputConstraints
 from forwardpass.importers.keras.activations import FUNCTION_LAYERS, FUNCTION_OPERATIONS
 from forwardpass.importers.keras.convolutions import CONVOLUTIONS
@@ -102,7 +102,7 @@ class ModelReader:
     """
 
     def __init__(self, structure: ModelConfig, weights: Weights, assets: Mapping[str, bytes]) -> None:
-        self.graph = GraphBuilder()
+        self.graph = LayerOperations()
         self.dtypes: set[str] = set()
         self._structure = structure
         self._weights = weights
@@ -235,6 +235,7 @@ class ModelReader:
             vocabulary=lambda: vocabulary(self._assets, part.weights),
         )
         call.check_options()
+        self.graph.hint = name
         try:
             values = table[part.kind](call)
         except (ValueError, TypeError, IndexError, OverflowError) as error:

@@ -197,6 +197,7 @@ _ON_LAST_AXIS: Final = frozenset({"Dense", "Activation", "Dropout", "ReLU", "Lea
 
 
 def _one(read: Callable[[LayerCall], TensorRef | list[TensorRef]], call: LayerCall) -> TensorRef:
+    call.graph.hint = call.name
     found = read(call)
     if isinstance(found, list):
         raise UnsupportedError("has a layer in it that returns several tensors")

@@ -51,6 +51,10 @@ class OnnxGraphBuilder(LayerOperations):
         self._max_layers = 4 * limits.max_layers  # fusion leaves fewer
         self._computed: dict[tuple[object, ...], str] = {}
 
+    def check_windows(self, windows: int, size: int) -> None:
+        """Check the size of windows, which a small file may ask for."""
+        self.budget.check_weights(windows, size, expanded=True)
+
     def note_kind(self, kind: str) -> None:
         """Note an element type that a node computes in."""
         if kind in {"float32", "float64"}:

@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 
 from forwardpass.importers.graph.convolution import conv_layer, transposed_conv_layer
+from forwardpass.importers.graph.windows import Windows, pool
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.constant_folding import numbers_of, reduced_constant
 from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result, front
-from forwardpass.importers.onnx.reductions import pooled, reduced
-from forwardpass.importers.onnx.reshaping import joined
+from forwardpass.importers.onnx.reductions import reduced
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.onnx.whole_numbers import WHOLE, check_whole, wrapped
 from forwardpass.importers.unsupported import UnsupportedError
@@ -188,39 +188,21 @@ def _pool(node: NodeContext) -> Result:
     _check_layout(tensor)
     if any(node.used[1:]):
         raise UnsupportedError("gives the places of the largest elements, which no layer does")
-    axes = [_along(node, axis, size) for axis, size in enumerate(tensor.shape[2:])]
-    shape = (*tensor.shape[:2], *(len(places) for places in axes))
-    node.graph.budget.check_weights(math.prod(shape), math.prod(places.shape[1] for places in axes), expanded=True)
-    places = _together(axes, tensor.shape[2:])
-    if node.op == "AveragePool" and (places < 0).any():
-        return _averaged(node, tensor, places, shape)
-    # A repeated element changes no maximum.
-    full = np.where(places < 0, places.max(axis=1, keepdims=True), places)
-    channels = tensor.index.reshape(-1, math.prod(tensor.shape[2:]))
-    windows = channels[:, full].reshape(-1, full.shape[1])
-    return pooled(node, tensor, windows, "max" if node.op == "MaxPool" else "mean", shape, tensor.row_axis)
-
-
-def _along(node: NodeContext, axis: int, size: int) -> Array:
-    """Return the windows along one axis, `(outputs, kernel)`: places of elements, -1 in padding, -2 after it."""
-    kernel = int(node.attributes["kernel_shape"][axis])
-    stride = int(node.attributes.get("strides", [1] * (axis + 1))[axis])
-    pace = int(node.attributes.get("dilations", [1] * (axis + 1))[axis])
-    if min(kernel, stride, pace) < 1:
-        raise UnsupportedError("has a kernel, stride or dilation below 1")
-    before, after = _padding(node, axis, size, kernel, stride, pace)
-    room = size + before + after - (kernel - 1) * pace - 1
-    if room < 0:
-        raise UnsupportedError(f"has windows wider than an axis of {size} elements")
-    ceil = bool(node.integer("ceil_mode", 0)) and node.attributes.get("auto_pad", b"NOTSET") in {b"NOTSET", b""}
-    outputs = (-(-room // stride) if ceil else room // stride) + 1
-    if ceil and (outputs - 1) * stride >= size + before:
-        outputs -= 1  # no window begins in the padding at the end
-    node.graph.budget.check_weights(outputs, kernel, expanded=True)
-    places = np.arange(outputs)[:, None] * stride + np.arange(kernel) * pace - before
-    places[(places < 0) | ((places >= size) & (places < size + after))] = -1
-    places[places >= size] = -2
-    return places
+    axes = len(tensor.shape) - 2
+    kernel = _numbers(node, "kernel_shape", axes, 0)
+    strides, gaps = _steps(node, axes)
+    known = zip(tensor.shape[2:], kernel, strides, gaps, strict=True)
+    windows = Windows(
+        kernel=kernel,
+        strides=strides,
+        pads=[_padding(node, axis, *one) for axis, one in enumerate(known)],
+        dilations=gaps,
+        ceil=bool(node.integer("ceil_mode", 0)) and node.attributes.get("auto_pad", b"NOTSET") in {b"NOTSET", b""},
+    )
+    reduce = "max" if node.op == "MaxPool" else "mean"
+    include_pads = bool(node.integer("count_include_pad", 0))
+    done = pool(node.graph, node.graph.plain(tensor), windows, reduce, include_pads=include_pads)
+    return node.graph.tensor(done, tensor.row_axis, tensor.kind)
 
 
 def _padding(node: NodeContext, axis: int, size: int, kernel: int, stride: int, pace: int) -> tuple[int, int]:
@@ -237,37 +219,6 @@ def _padding(node: NodeContext, axis: int, size: int, kernel: int, stride: int, 
     if not 0 <= min(before, after) <= max(before, after) < kernel * pace and node.op != "Conv":
         raise UnsupportedError(f"pads by {before} and {after} elements, windows of {kernel}")
     return before, after
-
-
-def _together(axes: Sequence[Array], sizes: Sequence[int]) -> Array:
-    """Return windows over several axes, `(outputs, elements)`: places in the flattened axes, -1 and -2 as before."""
-    whole = np.zeros((1, 1), np.intp)
-    for places, size in zip(axes, sizes, strict=True):
-        one, other = whole[:, None, :, None], places[None, :, None, :]
-        both = np.where(np.minimum(one, other) < 0, np.minimum(one, other), one * size + other)
-        whole = both.reshape(len(whole) * len(places), -1)
-    return whole
-
-
-def _averaged(node: NodeContext, tensor: GraphTensor, places: Array, shape: Sequence[int]) -> GraphTensor:
-    """Average windows of several sizes, by one layer for each size."""
-    least = -1 if node.integer("count_include_pad", 0) else 0
-    sizes = np.stack([(places >= 0).sum(axis=1), (places >= least).sum(axis=1)], axis=1)
-    channels = tensor.index.reshape(-1, math.prod(tensor.shape[2:]))
-    parts, outputs = [], []
-    for size, divisor in np.unique(sizes, axis=0).tolist():
-        alike = np.flatnonzero((sizes == (size, divisor)).all(axis=1))
-        windows = places[alike][places[alike] >= 0].reshape(len(alike), size)
-        part = channels[:, windows].reshape(-1, size)
-        whole = pooled(node, tensor, part, "mean" if size == divisor else "sum", (1, len(part)), 0)
-        parts.append(whole if size == divisor else applied(node, whole, "x / size", size=divisor))
-        outputs.append(alike)
-    together = joined(node, parts, 1)
-    index = np.empty((len(channels), len(places)), np.intp)
-    ends = np.cumsum([0, *(part.index.size for part in parts)])
-    for alike, start, end in zip(outputs, ends[:-1], ends[1:], strict=True):
-        index[:, alike] = together.columns[start:end].reshape(len(channels), -1)
-    return replace(together, index=index.reshape(shape), row_axis=tensor.row_axis)
 
 
 def _check_layout(tensor: GraphTensor) -> None:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.graph import Indices, LayerOperations, TensorRef, places_of, reduce_axes
+from forwardpass.importers.graph import LayerOperations, TensorRef, reduce_axes
+from forwardpass.importers.graph.windows import Windows, pool, pool_places
 from forwardpass.importers.pytorch.elementwise import add, join, maximum, minimum, mul, sub
 from forwardpass.importers.pytorch.reshaping import chunk, squeeze
 from forwardpass.importers.pytorch.rows_axis import MIXES, WholeTensor, arranged, whole
@@ -250,9 +251,7 @@ def max_pool(
 ) -> TensorRef:
     """Return the largest number of each window."""
     _reject_places(return_indices=return_indices)
-    windows = _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode=ceil_mode)
-    # Padding is replaced by another element of the window, which changes no maximum.
-    return graph.pool(x, np.where(windows < 0, windows.max(axis=-1, keepdims=True), windows), "max")
+    return pool(graph, x, _windows(axes, kernel_size, stride, padding, dilation, ceil_mode=ceil_mode), "max")
 
 
 def avg_pool(
@@ -268,9 +267,10 @@ def avg_pool(
     axes: int,
 ) -> TensorRef:
     """Return the mean of each window."""
-    if divisor_override is not None or np.any(padding):
-        raise UnsupportedError("pads, or divides by something else than the size of its windows; leave that out")
-    return graph.pool(x, _windows(x, axes, kernel_size, stride, 0, 1, ceil_mode=ceil_mode), "mean")
+    if divisor_override is not None:
+        raise UnsupportedError("divides by something else than the size of its windows; leave divisor_override out")
+    windows = _windows(axes, kernel_size, stride, padding, 1, ceil_mode=ceil_mode)
+    return pool(graph, x, windows, "mean", include_pads=count_include_pad)
 
 
 def adaptive_pool(
@@ -287,38 +287,22 @@ def adaptive_pool(
     _needs_axes(x, axes)
     lengths = x.shape[len(x.shape) - axes :]
     requested = [output_size] * axes if isinstance(output_size, int) else list(output_size)
-    counts = [length if count is None else count for count, length in zip(requested, lengths, strict=True)]
-    places = places_of(x.shape)
-    for axis, (length, count) in enumerate(zip(lengths, counts, strict=True), len(x.shape) - axes):
+    along = []
+    for length, count in zip(lengths, requested, strict=True):
+        count = length if count is None else count  # noqa: PLW2901 - all of the axis
         spans = [(place * length // count, -(-(place + 1) * length // count)) for place in range(count)]
         size = max(end - start for start, end in spans)
         if reduce == "mean" and any(end - start < size for start, end in spans):
             raise UnsupportedError(_RAGGED)
         # Shorter windows repeat their last element, which changes no maximum.
-        chosen = np.array([[min(start + step, end - 1) for step in range(size)] for start, end in spans])
-        places = np.moveaxis(np.take(places, chosen, axis), axis + 1, -1)
-    return graph.pool(x, places.reshape(*places.shape[: len(x.shape)], -1), reduce)
+        along.append(np.array([[min(start + step, end - 1) for step in range(size)] for start, end in spans]))
+    return pool_places(graph, x, along, reduce)
 
 
-def _windows(
-    x: TensorRef, axes: int, kernel: Any, stride: Any, padding: Any, dilation: Any, *, ceil_mode: bool
-) -> Indices:
-    """Return the places of each window in the flat row, `(..., size)`, -1 in the padding."""
-    if ceil_mode:
-        raise UnsupportedError("has windows that reach over the end; use ceil_mode=False")
-    _needs_axes(x, axes)
+def _windows(axes: int, kernel: Any, stride: Any, padding: Any, dilation: Any, *, ceil_mode: bool) -> Windows:
     sizes, pads, gaps = (_numbers(number, axes) for number in (kernel, padding, dilation))
     steps = sizes if stride is None or stride == [] else _numbers(stride, axes)
-    before = [(0, 0)] * (len(x.shape) - axes)
-    places = np.pad(places_of(x.shape), [*before, *((pad, pad) for pad in pads)], constant_values=-1)
-    spans = [(size - 1) * gap + 1 for size, gap in zip(sizes, gaps, strict=True)]
-    behind = tuple(range(places.ndim - axes, places.ndim))
-    if any(places.shape[axis] < span for axis, span in zip(behind, spans, strict=True)):
-        raise UnsupportedError(f"has windows that are larger than rows of shape {list(x.shape)}")
-    windows = np.lib.stride_tricks.sliding_window_view(places, spans, behind)
-    cut: Any = (Ellipsis, *(slice(None, None, step) for step in steps), *(slice(None, None, gap) for gap in gaps))
-    chosen: Indices = windows[cut]
-    return chosen.reshape(*chosen.shape[: chosen.ndim - axes], -1)
+    return Windows(kernel=sizes, strides=steps, pads=[(pad, pad) for pad in pads], dilations=gaps, ceil=bool(ceil_mode))
 
 
 def _numbers(number: Any, axes: int) -> list[int]:
