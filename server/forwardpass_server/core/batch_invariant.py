@@ -21,6 +21,9 @@ HEIGHTS: Final = (4, 8, 16, 32, 64, 128)
 SMALL_PRODUCTS: Final = 10**6
 """The multiplications up to which OpenBLAS has kernels for small matrices, which copy nothing, on AVX-512."""
 
+MAX_K_BLOCK_NUMBERS: Final = 2**15
+"""The most numbers of the products of all k-blocks that are computed in one call: those of a lone row, not of many."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocking:
@@ -36,6 +39,10 @@ class Blocking:
     heights: tuple[int, ...] = (1,)
     transposed: bool = False
     k_block: int = sys.maxsize
+
+    def cuts(self, inputs: int) -> bool:
+        """Return whether a layer with this number of inputs is multiplied in several k-blocks."""
+        return inputs > self.k_block
 
 
 def fast_blocking(inputs: int, outputs: int) -> Blocking:
@@ -64,13 +71,26 @@ def matmul(rows: Array, weights: Array, blocking: Blocking, out: Array | None = 
         out: Where to write the product, contiguous; None for a new array.
     """
     k_block = blocking.k_block
-    if rows.shape[1] <= k_block:
+    if not blocking.cuts(rows.shape[1]):
         return _multiply_in_row_blocks(rows, weights, blocking, out)
-    product = _multiply_in_row_blocks(rows[:, :k_block], weights[:k_block], blocking, out)
-    for start in range(k_block, rows.shape[1], k_block):
+    whole = rows.shape[1] // k_block
+    if len(rows) in blocking.heights and whole * len(rows) * weights.shape[1] <= MAX_K_BLOCK_NUMBERS:
+        product, done = _multiply_k_blocks(rows, weights, k_block, out), whole * k_block
+    else:
+        product, done = _multiply_in_row_blocks(rows[:, :k_block], weights[:k_block], blocking, out), k_block
+    for start in range(done, rows.shape[1], k_block):
         end = start + k_block
         product += _multiply_in_row_blocks(rows[:, start:end], weights[start:end], blocking, None)
     return product
+
+
+def _multiply_k_blocks(rows: Array, weights: Array, k_block: int, out: Array | None) -> Array:
+    """Return the sum of the products of all whole k-blocks, added up in order; two calls of numpy instead of many."""
+    whole = rows.shape[1] // k_block
+    parts = rows[:, : whole * k_block].reshape(len(rows), whole, k_block).swapaxes(0, 1)
+    products = np.matmul(parts, weights[: whole * k_block].reshape(whole, k_block, -1))
+    total: Array = np.add.reduce(products, axis=0, out=out)
+    return total
 
 
 def _multiply_in_row_blocks(rows: Array, weights: Array, blocking: Blocking, out: Array | None) -> Array:

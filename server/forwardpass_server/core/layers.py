@@ -21,6 +21,9 @@ MAX_BIAS_NUMBERS: Final = 2**11
 MAX_BIAS_ROWS: Final = 2**10
 """The most numbers and rows of a repeated bias: numpy adds a few long arrays sooner than many short ones."""
 
+MAX_SHORT_OUTPUTS: Final = 16
+"""The most outputs for which a row is multiplied by the weights of one output after the other."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _AnyLayer:
@@ -111,7 +114,8 @@ class Dense(_AnyLayer):
         """Freeze the arrays, find the blocking, and bind the activation."""
         self._bind_function()
         blocking = self._find_blocking()
-        columns = frozen(self.weights.copy()).T if blocking.transposed else frozen(self.weights.T)
+        by_output = blocking.transposed or (self.row_by_row and len(self.bias) <= MAX_SHORT_OUTPUTS)
+        columns = frozen(self.weights.copy()).T if by_output else frozen(self.weights.T)
         object.__setattr__(self, "blocking", blocking)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once
@@ -164,7 +168,7 @@ class Dense(_AnyLayer):
         """How the product of a gradient with the weights is cut into blocks."""
         if self.fast:
             return fast_blocking(*self.weights.shape)
-        order = "C" if self.blocking.transposed else "F"
+        order = "C" if self.weights.flags.c_contiguous else "F"
         return find_blocking(self.weights.dtype, *self.weights.shape, order=order)
 
     def pre_activation_gradient(self, gradient: Array, values: Array) -> Array:

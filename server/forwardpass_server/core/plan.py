@@ -28,7 +28,8 @@ MAX_DENSE_SHARE: Final = 0.2
 """The most operations of dense layers, as a share of those of convolutions, for which rows are multiplied one by one.
 
 A lone row is then not padded to a block, whose 16 rows of a wide layer cost as much as the convolutions. Many rows take
-twice as long as in blocks, which is a small part of the whole.
+twice as long as in blocks, which is a small part of the whole. Layers in k-blocks stay in blocks: those are of 4 rows,
+which cost no more than a lone one.
 """
 
 
@@ -129,7 +130,9 @@ class Plan:
         if not (self.fast or row_by_row):
             return self.layers
         return tuple(
-            replace(layer, fast=self.fast, row_by_row=row_by_row) if isinstance(layer, Dense) else layer
+            replace(layer, fast=self.fast, row_by_row=row_by_row and not layer.blocking.cuts(layer.inputs))
+            if isinstance(layer, Dense)
+            else layer
             for layer in self.layers
         )
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from forwardpass_server.core import blas_probe
+from forwardpass_server.core import batch_invariant, blas_probe
 from forwardpass_server.core.batch_invariant import Blocking, matmul, pad
 from forwardpass_server.core.blas_probe import find_blocking
 
@@ -30,6 +30,22 @@ def test_a_product_in_k_blocks_is_the_product() -> None:
     found = matmul(rows, weights, Blocking(heights=(4, 16), k_block=32), out)
     assert found is out
     np.testing.assert_allclose(found, rows @ weights, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(512, 3), (700, 40), (2304, 1), (2304, 128)], ids=str)
+def test_all_k_blocks_at_once_give_the_bits_of_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], dtype: str
+) -> None:
+    rng = np.random.default_rng(5)
+    rows, weights = (rng.standard_normal(size).astype(dtype) for size in ((4, shape[0]), shape))
+    rows[3, 5] = np.inf
+    blocking = Blocking(heights=(4, 8), k_block=256)
+    at_once = matmul(rows, weights, blocking)
+    out = np.empty_like(at_once)
+    assert matmul(rows, weights, blocking, out) is out
+    monkeypatch.setattr(batch_invariant, "MAX_K_BLOCK_NUMBERS", 0)
+    assert at_once.tobytes() == out.tobytes() == matmul(rows, weights, blocking).tobytes()
 
 
 @pytest.mark.parametrize("transposed", [False, True])
