@@ -247,3 +247,36 @@ def test_an_unsupported_file_is_rejected_with_what_to_do(file: str, words: str) 
     with pytest.raises(InvalidFieldError) as caught:
         load_object(file)
     assert words in str(caught.value)
+
+
+def test_categories_may_be_shifted_and_computed() -> None:
+    graph, x = graph_of((3,))
+    offsets, table = np.array([0, -1, 4]), np.arange(14.0).reshape(7, 2)
+    rows = operate(graph, "embedding", (operate(graph, "add", (x, offsets), {}), table), {})
+    largest = operate(graph, "argmax", (rows, 1), {})
+    chosen = operate(graph, "gather", (rows, 1, operate(graph, "unsqueeze", (largest, 1), {})), {})
+    values = np.array([[3.0, 1.0, 0.0], [6.0, 7.0, 2.0]])
+    looked_up = table[values.astype(int) + offsets]
+    expected = np.take_along_axis(looked_up, looked_up.argmax(1)[:, None], 1)
+    assert (computed(graph, values, chosen).reshape(2, 1, 2) == expected).all()
+    assert graph.whole.categories == {
+        ("inputs", 0): range(7),
+        ("inputs", 1): range(1, 8),
+        ("inputs", 2): range(3),
+    }
+
+
+def test_categories_that_may_be_no_row_of_the_table_are_rejected() -> None:
+    graph, x = graph_of((3,))
+    for places in (operate(graph, "mul", (x, 2), {}), operate(graph, "argmax", (x, 1), {})):
+        with pytest.raises(UnsupportedError, match="may not be from 0 to 1"):
+            operate(graph, "embedding", (places, np.ones((2, 2))), {})
+
+
+@pytest.mark.parametrize(("right", "side"), [(True, "right"), (False, "left")])
+def test_buckets_are_those_of_numpy(right: bool, side: Any) -> None:
+    graph, x = graph_of((4,))
+    boundaries = np.array([-1.0, 0.5, 0.5, 2.0])
+    values = np.array([[-1.0, 0.5, 2.0, 3.0], [-2.0, 0.0, 1.0, np.nextafter(0.5, 1)]])
+    found = operate(graph, "bucketize", (x, boundaries), {"right": right})
+    assert (computed(graph, values, found) == np.searchsorted(boundaries, values, side)).all()

@@ -30,6 +30,15 @@ class Of(nn.Module):
         return self.function(self, self.parts["first"](x))
 
 
+class Lambda(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
 def of(function: Callable[..., Any], outputs: int = 6, **parts: nn.Module) -> Callable[[], nn.Module]:
     return lambda: Of(function, first=nn.Linear(4, outputs), **parts)
 
@@ -78,9 +87,60 @@ class Members(nn.Module):
         return stacked.mean(0), stacked.std(0), stacked.median(0).values
 
 
+class Fields(nn.Module):
+    """Categories of several fields in one table, each field with an offset, as in models of clicks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.last = nn.Embedding(15, 4), nn.Linear(4, 1)
+        self.register_buffer("offsets", torch.tensor([0, 3, 8]))
+
+    def forward(self, categories: Tensor) -> Any:
+        rows = self.table(categories + self.offsets)
+        return self.last(rows.sum(1) ** 2 - (rows**2).sum(1))
+
+
+class Codes(nn.Module):
+    """The nearest vector of a codebook, and the numbers of an element that is looked up by an input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes, self.register = nn.Embedding(5, 4), nn.Parameter(torch.randn(5, 3))
+
+    def forward(self, x: Tensor) -> Any:
+        nearest = torch.cdist(x, self.codes.weight).argmin(1)
+        return self.codes(nearest), self.register[nearest]
+
+
 ROWS = torch.rand(3, 4, dtype=torch.float64)
 CASES: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
     "dot interaction of embeddings": (Interaction, torch.randint(0, 7, (3, 3))),
+    "fields in one table": (Fields, torch.stack([torch.arange(3), torch.arange(3) + 1, torch.arange(3)], 1)),
+    "categories from 1": (
+        lambda: nn.Sequential(Lambda(lambda x: x.long() - 1), nn.Embedding(6, 2), nn.Flatten()),
+        torch.arange(1, 7).reshape(3, 2),
+    ),
+    "a codebook": (Codes, ROWS),
+    "buckets": (
+        of(
+            lambda _, h: functional.one_hot(
+                torch.bucketize(h, torch.tensor([-0.5, 0, 0.5], dtype=torch.float64)), 4
+            ).to(h.dtype)
+        ),
+        ROWS,
+    ),
+    "the weights of the largest": (
+        of(lambda _, h: h.view(-1, 3, 2).gather(1, h[:, :3].max(1)[1][:, None, None].expand(-1, 1, 2)).squeeze(1)),
+        ROWS,
+    ),
+    "elements at constant places": (
+        of(lambda _, h: h.gather(1, torch.tensor([[3, 0, 3]]).expand(h.shape[0], -1))),
+        ROWS,
+    ),
+    "a table at the dtype and device of the rows": (
+        of(lambda _, h: torch.where(h > 0, 1, 0).to(h.dtype) + torch.ones(1).to(h.device).to(h.dtype)),
+        ROWS,
+    ),
     "a transformer over features": (Tokens, ROWS),
     "members of an ensemble along the first axis": (Members, ROWS),
     "attention by hand": (of(lambda _, h: _attention(h.view(-1, 3, 2), h.view(-1, 3, 2) + 1, h.view(-1, 3, 2))), ROWS),

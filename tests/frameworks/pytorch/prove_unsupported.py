@@ -140,7 +140,11 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "nor can torch.export",
     ),
     "a hook": (_hooked, "model.0", "Linear has the hook"),
-    "categories that are computed": (LearnedCategories, "model.table", "only the model's inputs can be categories"),
+    "categories that are computed": (
+        LearnedCategories,
+        "model.table",
+        "categories that are computed, and may not be from 0 to 3",
+    ),
     "numbers that are cut": (lambda: Own(lambda _, h: h.long().float()), "model", "cut to whole numbers"),
     "an input that leads nowhere": (Unread, "model.forward(y)", "leads to no output"),
     "an output that is no tensor": (lambda: Own(lambda _, h: (h, 3)), "model", "its output 'output_1' is no tensor"),

@@ -11,6 +11,7 @@ import numpy as np
 from forwardpass.importers.graph.builder import PASS, GraphBuilder
 from forwardpass.importers.graph.convolution import conv_layer, transposed_conv_layer
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef
+from forwardpass.importers.graph.whole_numbers import WholeNumbers
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
 
@@ -34,7 +35,7 @@ class LayerOperations(GraphBuilder):
         hint: The preferred name of the layers that are added next; the caller sets it for each operation.
         dtype: The dtype that the model computes in.
         batch: The number of rows that the model is traced for, None where that may be any.
-        categories: The number of categories of each input that is looked up, by its source and place there.
+        whole: The inputs that are categories, and the layers of whole numbers that may be looked up.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class LayerOperations(GraphBuilder):
         self.hint = "layer"
         self.dtype = "float64"
         self.batch: int | None = None
-        self.categories: dict[tuple[str, int], int] = {}
+        self.whole = WholeNumbers()
 
     @contextmanager
     def suffixed(self, word: str) -> Iterator[None]:
@@ -285,13 +286,13 @@ class LayerOperations(GraphBuilder):
 
     def embedding(self, x: TensorRef, table: Array) -> TensorRef:
         """Replace each category by its row of a table, `(categories, size)`."""
-        self._note_categories(x, len(table))
+        self.whole.note_look_up(self, x, len(table))
         size = table.shape[1]
         return self._from_one(x, x.size * size, kind="embedding", table=table).reshape(*x.shape, size)
 
     def one_hot(self, x: TensorRef, categories: int) -> TensorRef:
         """Replace each category by one number for every category: 1 for that category, else 0."""
-        self._note_categories(x, categories)
+        self.whole.note_look_up(self, x, categories)
         known, places = np.tile(np.arange(categories), x.size), np.repeat(np.arange(x.size), categories)
         document = {"kind": "one_hot", "categories": known.astype(float), "indices": places.tolist()}
         return self._from_one(x, x.size * categories, **document).reshape(*x.shape, categories)
@@ -302,12 +303,6 @@ class LayerOperations(GraphBuilder):
         if source in others or self.is_input(source):
             return self._add(self.hint, [source], "", x.size, PASS)
         return source
-
-    def _note_categories(self, x: TensorRef, count: int) -> None:
-        for source, place in self.origins(x):
-            if not self.is_input(source):
-                raise UnsupportedError("reads categories that are computed; only the model's inputs can be categories")
-            self.categories[source, place] = min(count, self.categories.get((source, place), count))
 
     def _permuted(self, x: TensorRef) -> TensorRef:
         return x if self.is_permutation(x) else self.materialize(x, f"{self.hint}_input")

@@ -155,7 +155,7 @@ def _condition(expression: str) -> Callable[..., TensorRef]:
     """Return an operation of two operands whose values are 1 and 0."""
 
     def apply(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
-        return _boolean(binary(graph, f"where({expression}, 1, 0)", x, y))
+        return _boolean(graph, binary(graph, f"where({expression}, 1, 0)", x, y))
 
     return apply
 
@@ -164,12 +164,13 @@ def _test(expression: str) -> Callable[..., TensorRef]:
     """Return an operation of one operand whose values are 1 and 0."""
 
     def apply(graph: LayerOperations, x: TensorRef) -> TensorRef:
-        return _boolean(graph.activation(x, {"expression": f"where({expression}, 1, 0)"}))
+        return _boolean(graph, graph.activation(x, {"expression": f"where({expression}, 1, 0)"}))
 
     return apply
 
 
-def _boolean(x: TensorRef) -> TensorRef:
+def _boolean(graph: LayerOperations, x: TensorRef) -> TensorRef:
+    graph.whole.note_computed(x, 2)
     return BooleanRef(sources=x.sources, index=x.index)
 
 

@@ -159,21 +159,24 @@ def _call(program: Program, widths: Sequence[int], rows: Array) -> Array:
     return np.concatenate([leaf.to(torch.float64).reshape(len(rows), -1).numpy() for leaf in leaves], axis=1)
 
 
-def _categories(graph: LayerOperations, sources: Sequence[str], widths: Sequence[int]) -> dict[int, int]:
-    """Return the number of categories of each input that is looked up, by its column."""
+def _categories(graph: LayerOperations, sources: Sequence[str], widths: Sequence[int]) -> dict[int, range]:
+    """Return the categories of each input that is looked up, by its column."""
     starts = dict(zip(sources, [0, *accumulate(widths)], strict=False))
-    return {starts[source] + place: count for (source, place), count in graph.categories.items()}
+    return {starts[source] + place: known for (source, place), known in graph.whole.categories.items()}
 
 
-def _features(categories: Mapping[int, int], width: int) -> tuple[Mapping[str, Any], ...]:
+def _features(categories: Mapping[int, range], width: int) -> tuple[Mapping[str, Any], ...]:
     """Return the range of each input that is looked up. PyTorch rejects other categories; so does the network."""
     if not categories:
         return ()
-    known = {column: {"range": [0, count - 1], "out_of_range": "refuse"} for column, count in categories.items()}
+    known = {
+        column: {"range": [known.start, known.stop - 1], "out_of_range": "refuse"}
+        for column, known in categories.items()
+    }
     return tuple(known.get(column, {}) for column in range(width))
 
 
-def _sample(categories: Mapping[int, int], width: int) -> RowSampler | None:
+def _sample(categories: Mapping[int, range], width: int) -> RowSampler | None:
     """Return a sampler that makes categories where the model looks them up."""
     if not categories:
         return None
@@ -182,7 +185,7 @@ def _sample(categories: Mapping[int, int], width: int) -> RowSampler | None:
         rows = random.normal(size=(count, width))
         rows[1::2] *= _STRETCH
         for column, known in categories.items():
-            rows[:, column] = random.integers(known, size=count)
+            rows[:, column] = random.integers(known.start, known.stop, size=count)
         return rows
 
     return sample

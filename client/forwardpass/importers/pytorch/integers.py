@@ -1,7 +1,9 @@
 """Integers that a traced module computes: categories, which only lookups read, and the number of rows."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from forwardpass.importers.graph import TensorRef
 
@@ -44,3 +46,14 @@ class RowPlaces:
 
 ROW_COUNT: Final = RowCount()
 """The size of the axis of the rows in a shape."""
+
+
+def adds_a_whole_number(*operands: Any) -> bool:
+    """Return whether operands are a tensor that is converted to integers, and whole numbers that are constant."""
+    if len(operands) != 2 or not any(isinstance(part, IntegerRef) for part in operands):
+        return False
+    (constant,) = [part for part in operands if not isinstance(part, IntegerRef)] or [None]
+    if constant is None or isinstance(constant, TensorRef | RowCount):
+        return False
+    numbers = np.asarray(constant.detach().cpu() if hasattr(constant, "detach") else constant)
+    return numbers.dtype.kind in "iu"

@@ -6,25 +6,26 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.importers.graph import LayerOperations
+from forwardpass.importers.pytorch.choosing import CHOOSING
 from forwardpass.importers.pytorch.convolutions import CONVOLUTIONS
 from forwardpass.importers.pytorch.elementwise import ELEMENTWISE, join
-from forwardpass.importers.pytorch.integers import IntegerRef
+from forwardpass.importers.pytorch.integers import IntegerRef, adds_a_whole_number
 from forwardpass.importers.pytorch.products import PRODUCTS
 from forwardpass.importers.pytorch.recurrent import RECURRENT
 from forwardpass.importers.pytorch.reductions import POOLS, REDUCTIONS
 from forwardpass.importers.pytorch.reshaping import RESHAPING
 from forwardpass.importers.pytorch.rows_axis import MovedRef
 from forwardpass.importers.pytorch.unsupported import REASONS, UNKNOWN
-from forwardpass.importers.pytorch.weighted import CATEGORICAL, WEIGHTED
+from forwardpass.importers.pytorch.weighted import CATEGORICAL, WEIGHTED, to_integers
 from forwardpass.importers.unsupported import UnsupportedError
 
 OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
-    {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **PRODUCTS, **WEIGHTED, **CONVOLUTIONS, **RECURRENT}
+    {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **PRODUCTS, **WEIGHTED, **CHOOSING, **CONVOLUTIONS, **RECURRENT}
 )
 """The function for each operation; it gets the builder and the operation's arguments."""
 
 _ANY_ROWS: Final = frozenset(
-    {*RESHAPING, *RECURRENT, *(REDUCTIONS.keys() - POOLS.keys()), *PRODUCTS}
+    {*RESHAPING, *RECURRENT, *(REDUCTIONS.keys() - POOLS.keys()), *PRODUCTS, "gather", "take_along_dim"}
     | {*("linear", "addmm", "layer_norm", "rms_norm", "embedding_bag", "to", "_to_copy", "type", "type_as")}
     | {*("float", "double", "long", "int", "short")}
 )
@@ -81,7 +82,8 @@ def operate(graph: LayerOperations, name: str, args: tuple[Any, ...], options: M
         raise UnsupportedError(f"{plain} {REASONS.get(plain, UNKNOWN)}")
     given = {_WORDS.get(key, key): value for key, value in options.items() if key not in _FIRST}
     first = [options[key] for key in _FIRST if key in options]
-    if plain not in CATEGORICAL and any(isinstance(arg, IntegerRef) for arg in (*first, *args)):
+    is_shifted = plain in {"add", "sub"} and adds_a_whole_number(*first, *args, *given.values())
+    if plain not in CATEGORICAL and not is_shifted and any(isinstance(arg, IntegerRef) for arg in (*first, *args)):
         raise UnsupportedError(
             f"{plain} reads what was cut to whole numbers; only categories that are looked up may be"
         )
@@ -91,7 +93,8 @@ def operate(graph: LayerOperations, name: str, args: tuple[Any, ...], options: M
         raise UnsupportedError(f"{plain} is called in a way that is not supported: {error}") from None
     try:
         if plain in ELEMENTWISE:
-            return join(graph, operation, *bound.args[1:], **bound.kwargs)
+            result = join(graph, operation, *bound.args[1:], **bound.kwargs)
+            return to_integers(graph, result) if is_shifted else result
         if plain not in _ANY_ROWS:
             _check_rows([*bound.args[1:], *bound.kwargs.values()])
         return operation(*bound.args, **bound.kwargs)

@@ -9,6 +9,7 @@ import numpy as np
 from forwardpass.importers.graph import LayerOperations, TensorRef, reduce_axes
 from forwardpass.importers.graph.windows import Windows, pool, pool_places
 from forwardpass.importers.pytorch.elementwise import add, join, maximum, minimum, mul, sub
+from forwardpass.importers.pytorch.later_places import LaterPlaces, reject_places
 from forwardpass.importers.pytorch.reshaping import chunk, squeeze
 from forwardpass.importers.pytorch.rows_axis import MIXES, WholeTensor, arranged, whole
 from forwardpass.importers.unsupported import UnsupportedError
@@ -49,13 +50,14 @@ def _extreme(reduce: str, merge: Callable[..., TensorRef]) -> Callable[..., Any]
     def apply(graph: LayerOperations, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
         if not isinstance(dim, int | None):
             return join(graph, merge, x, dim)
-        return pool_axes(graph, x, whole(x).axes(dim), reduce, keepdim=keepdim), PLACES
+        largest = pool_axes(graph, x, whole(x).axes(dim), reduce, keepdim=keepdim)
+        return largest, LaterPlaces(find=lambda: _place_of(reduce)(graph, x, dim, keepdim))
 
     return apply
 
 
-PLACES: Final = object()
-"""The places of the largest elements, which nothing can read."""
+PLACES: Final = LaterPlaces(find=reject_places)
+"""The places of sorted elements, which nothing can read."""
 
 
 def _moments(
@@ -198,7 +200,9 @@ def _place_of(reduce: str) -> Callable[..., TensorRef]:
         others = graph.elementwise("where(x == y, 0, 1)", known.tensor, wide)
         places = np.arange(float(length)).reshape(-1, *[1] * (known.rank - axis - 1))
         counted = graph.scale_shift(others, np.array(float(length)), places)
-        return _reduced(known, reduce_axes(graph, counted, [axis], "min"), [axis], keepdim=keepdim)
+        found = reduce_axes(graph, counted, [axis], "min")
+        graph.whole.note_computed(found, length)
+        return _reduced(known, found, [axis], keepdim=keepdim)
 
     return apply
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from forwardpass.importers.graph import Indices, LayerOperations, TensorRef
 from forwardpass.importers.pytorch.constants import array_of, one_row
-from forwardpass.importers.pytorch.integers import ROW_COUNT, RowCount
+from forwardpass.importers.pytorch.integers import ROW_COUNT, IntegerRef, RowCount
+from forwardpass.importers.pytorch.later_places import part_of
 from forwardpass.importers.pytorch.rows_axis import MIXES, aligned, arranged, reshaped, whole
 from forwardpass.importers.unsupported import UnsupportedError
 
@@ -214,6 +215,8 @@ def index_select(graph: LayerOperations, x: TensorRef, dim: int, index: Any) -> 
 
 def index(graph: LayerOperations, x: TensorRef, indices: Sequence[Any]) -> TensorRef:
     """Index a tensor, as a traced graph writes `x[:, indices]`."""
+    if not isinstance(x, TensorRef) and all(part is None for part in indices[1:]):
+        indices = indices[:1]
     rows: TensorRef = getitem(graph, x, tuple(slice(None) if part is None else part for part in indices))
     return rows
 
@@ -221,7 +224,7 @@ def index(graph: LayerOperations, x: TensorRef, indices: Sequence[Any]) -> Tenso
 def getitem(graph: LayerOperations, x: Any, item: Any) -> Any:
     """Return an element of a tuple, or index a tensor."""
     if not isinstance(x, TensorRef):
-        return x[item]
+        return _rows_of_constant(graph, x, item) if hasattr(x, "detach") else part_of(x, item)
     known = whole(x)
     parts = list(item) if isinstance(item, tuple) else [item]
     if any(part is Ellipsis for part in parts):
@@ -252,6 +255,15 @@ def getitem(graph: LayerOperations, x: Any, item: Any) -> Any:
     if arrays and arrays[0] < rows:
         shift -= np.ndim(np.broadcast_arrays(*(cut[at] for at in places))[0])
     return known.arranged(known.index[tuple(cut)], rows - shift)
+
+
+def _rows_of_constant(graph: LayerOperations, table: Any, item: Any) -> TensorRef:
+    """Look computed places up in a constant, along its first axis."""
+    place = item[0] if isinstance(item, tuple) and len(item) == 1 else item
+    if not isinstance(place, TensorRef):
+        raise UnsupportedError("takes places that depend on the rows; take those of the first axis, `constant[places]`")
+    numbers = array_of(table)
+    return graph.embedding(place, numbers.reshape(len(numbers), -1)).reshape(*place.shape, *numbers.shape[1:])
 
 
 def _shape(x: TensorRef) -> list[Any]:
@@ -286,12 +298,27 @@ def attribute(graph: LayerOperations, x: Any, name: str) -> Any:
     if isinstance(x, TensorRef) and name in _ATTRIBUTES:
         return _ATTRIBUTES[name](graph, x)
     if isinstance(x, tuple) and name in {"values", "indices"}:
-        return x[name == "indices"]
+        return part_of(x, int(name == "indices"))
     raise UnsupportedError(f"reads `.{name}`, which is not followed")
 
 
+def _dtype(graph: LayerOperations, x: TensorRef) -> Any:
+    """Return the dtype that a tensor is converted to, that of the network or of integers."""
+    import torch
+
+    return torch.int64 if isinstance(x, IntegerRef) else getattr(torch, graph.dtype)
+
+
 _ATTRIBUTES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
-    {"shape": size, "ndim": rank, "T": turned, "mT": turned}
+    {
+        "shape": size,
+        "ndim": rank,
+        "T": turned,
+        "mT": turned,
+        "dtype": _dtype,
+        "device": lambda _, __: "cpu",
+        "data": lambda _, x: x,
+    }
 )
 
 

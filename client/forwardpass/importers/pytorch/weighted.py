@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.graph import LayerOperations, TensorRef
+from forwardpass.importers.pytorch.choosing import CHOOSING
 from forwardpass.importers.pytorch.constants import array_of
 from forwardpass.importers.pytorch.elementwise import ELEMENTWISE, channels, join, mul, reject_training
 from forwardpass.importers.pytorch.integers import ROW_COUNT, BooleanRef, IntegerRef, RowPlaces
@@ -258,7 +259,7 @@ def _optional(constant: Any) -> Array | None:
 _INTEGER_DTYPES: Final = frozenset({"int64", "long", "int32", "int", "int16", "int8", "uint8", "short"})
 
 CATEGORICAL: Final = frozenset(
-    {*RESHAPING, *("embedding", "embedding_bag", "one_hot", "long", "int", "short", "to", "_to_copy")}
+    {*RESHAPING, *CHOOSING, *("embedding", "embedding_bag", "one_hot", "long", "int", "short", "to", "_to_copy")}
 )
 """Operations that may read categories."""
 
