@@ -14,7 +14,7 @@ STEPS = ("embedding", "one_hot", "bucketize", "lookup", "impute")
 
 SMOOTH = (
     *("dense", "scale_shift", "batch_norm", "layer_norm", "clip", "dropout", "take", "pool"),
-    *("conv", "matmul", "elementwise", "group_softmax", "recurrent"),
+    *("conv", "matmul", "elementwise", "group_softmax", "group_sparsemax", "recurrent"),
 )
 
 
@@ -60,6 +60,7 @@ def random_layer(rng: np.random.Generator, kind: str, reads: int, dtype: str, wi
         "matmul": lambda: _matrices(rng, reads),
         "elementwise": lambda: {"expression": str(rng.choice(FUNCTIONS_OF_PARTS[_divisor(rng, reads, most=3)]))},
         "group_softmax": lambda: {"groups": _divisor(rng, reads)},
+        "group_sparsemax": lambda: {"groups": _divisor(rng, reads)},
         "conv": lambda: _random_conv(rng, reads, dtype, widest),
         "recurrent": lambda: _random_recurrent(rng, reads, dtype, widest),
     }
@@ -293,6 +294,19 @@ def _group_softmax(x: list[float], groups: int) -> list[float]:
     return found
 
 
+def _group_sparsemax(x: list[float], groups: int) -> list[float]:
+    size = len(x) // groups
+    return [share for start in range(0, len(x), size) for share in sparsemax(x[start : start + size])]
+
+
+def sparsemax(x: list[float]) -> list[float]:
+    """Return `max(v - t, 0)` for each number; t is found by halving the interval where they add up to 1."""
+    low, high = max(x) - 1, max(x)
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if math.fsum(max(v - middle, 0.0) for v in x) > 1 else (low, middle)
+    return [max(v - high, 0.0) for v in x]
+
+
 def _recurrent(
     x: list[float],
     weights: Any,
@@ -375,5 +389,6 @@ _FORMULAS: Mapping[str, Callable[..., list[float]]] = {
     "matmul": _matmul,
     "elementwise": _elementwise,
     "group_softmax": _group_softmax,
+    "group_sparsemax": _group_sparsemax,
     "recurrent": _recurrent,
 }

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
+
 from forwardpass.onnx_form.graph_writer import GraphWriter
 from forwardpass.spec import Activation, expressions
 from forwardpass.spec.activations import ACTIVATIONS
@@ -65,22 +67,27 @@ _OPERATORS: Final[Mapping[str, str]] = MappingProxyType(
 """The operator for each function of the expression grammar."""
 
 
-def add_activation(graph: GraphWriter, activation: Activation, x: str, output: str) -> None:
+def add_activation(graph: GraphWriter, activation: Activation, x: str, nodes: int, output: str) -> None:
     """Compute an activation of pre-activations.
 
     Args:
         graph: The graph.
         activation: The function.
-        x: The pre-activations.
+        x: The pre-activations, `(rows, nodes)`.
+        nodes: The number of nodes.
         output: The name of the activations.
     """
     if activation.name in _OVER_NODES:
         graph.add(_OVER_NODES[activation.name], x, axis=1, output=output)
         return
+    if activation.name == "sparsemax":
+        add_sparsemax(graph, x, nodes)
+        graph.call_last(output)
+        return
     own = _OPERATORS_OF.get(activation.name) if graph.dtype == "float32" else None
     if own is not None:
         operator, names = own
-        attributes = {theirs: activation.parameters[ours] for theirs, ours in names.items()}
+        attributes: dict[str, Any] = {theirs: activation.parameters[ours] for theirs, ours in names.items()}
         graph.add(operator, x, output=output, **attributes)
         return
     text = activation.expression or ACTIVATIONS[activation.name].expression
@@ -91,6 +98,25 @@ def add_activation(graph: GraphWriter, activation: Activation, x: str, output: s
     else:
         add_expression(graph, tree, x=x)
         graph.call_last(output)
+
+
+def add_sparsemax(graph: GraphWriter, x: str, size: int) -> str:
+    """Add the nodes of sparsemax along the last axis, of a size, and return its name.
+
+    With the distances d below the largest, ascending, it is `max(s - d, 0)` with the smallest of all `s = (1 + d_1 +
+    ... + d_k) / k`.
+    """
+    below = graph.add("Sub", graph.add("ReduceMax", x, axes=[-1], keepdims=1), x)
+    ordered = graph.add("TopK", below, graph.sizes([size]), unread=1, axis=-1, largest=0, sorted=1)
+    sums = graph.add("Add", graph.add("CumSum", ordered, graph.indices(np.array(-1))), graph.number(1.0))
+    thresholds = graph.add("Div", sums, graph.numbers(np.arange(1, size + 1)))
+    least = graph.add("ReduceMin", thresholds, axes=[-1], keepdims=1)
+    # A NaN makes all values NaN; onnxruntime's TopK and ReduceMin may pass over it.
+    unknown = graph.add("Where", graph.add("IsNaN", below), below, graph.number(0.0))
+    least = graph.add("Add", least, graph.add("ReduceSum", unknown, graph.sizes([-1]), keepdims=1))
+    above = graph.add("Sub", least, below)
+    zero = graph.number(0.0)
+    return graph.add("Where", graph.add("Less", above, zero), zero, above)
 
 
 def add_expression(graph: GraphWriter, tree: Any, **variables: str) -> str:

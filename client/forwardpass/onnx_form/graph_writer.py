@@ -29,19 +29,21 @@ class GraphWriter:
         """Start a layer, after which the next tensors are named."""
         self._scope, self._count = scope, 0
 
-    def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node with one output, and return the name of the output.
+    def add(self, op: str, *inputs: str, output: str = "", unread: int = 0, **attributes: Any) -> str:
+        """Add a node, and return the name of its output.
 
         Args:
             op: The operator.
             inputs: The names of its inputs.
             output: The name of its output; a new name when left out.
+            unread: The number of further outputs, which no node reads.
             attributes: The attributes of the operator.
         """
         self._count += 1
         made = output or f"{self._scope}/{self._count}"
         name = f"{self._scope}/{op}_{self._count}"
-        self.nodes.append(self._onnx.helper.make_node(op, list(inputs), [made], name=name, **attributes))
+        outputs = [made, *(f"{made}/unread_{place}" for place in range(unread))]
+        self.nodes.append(self._onnx.helper.make_node(op, list(inputs), outputs, name=name, **attributes))
         return made
 
     def call_last(self, name: str) -> None:
@@ -56,6 +58,10 @@ class GraphWriter:
     def number(self, value: float) -> str:
         """Return a constant of the network's dtype, or a boolean constant."""
         return self._constant(np.array(value, bool if isinstance(value, bool) else self.dtype), "number")
+
+    def numbers(self, values: NDArray[Any]) -> str:
+        """Return a constant array of the network's dtype."""
+        return self._constant(np.asarray(values, self.dtype), "numbers")
 
     def sizes(self, numbers: Sequence[int]) -> str:
         """Return a constant of integers, such as a shape or axes."""

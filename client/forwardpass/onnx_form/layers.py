@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from forwardpass.onnx_form.activations import add_expression
+from forwardpass.onnx_form.activations import add_expression, add_sparsemax
 from forwardpass.onnx_form.graph_writer import GraphWriter
 from forwardpass.onnx_form.recurrence import add_recurrent
 from forwardpass.spec import Layer
@@ -172,6 +172,13 @@ def _group_softmax(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) ->
     return graph.add("Reshape", graph.add("Softmax", wide, axis=2), graph.sizes([-1, layer.inputs]))
 
 
+def _group_sparsemax(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
+    groups = int(layer.settings["groups"])
+    size = layer.inputs // groups
+    wide = graph.add("Reshape", x, graph.sizes([-1, groups, size]))
+    return graph.add("Reshape", add_sparsemax(graph, wide, size), graph.sizes([-1, layer.inputs]))
+
+
 def _conv(graph: GraphWriter, layer: Layer, x: str, arrays: _Arrays) -> str:
     known = layer.settings
     group, kernel, channels = known["group"], known["kernel_shape"], known["input_shape"][0]
@@ -247,6 +254,7 @@ _KINDS: Final[Mapping[str, Callable[[GraphWriter, Layer, str, _Arrays], str]]] =
         "matmul": _matmul,
         "elementwise": _elementwise,
         "group_softmax": _group_softmax,
+        "group_sparsemax": _group_sparsemax,
         "conv": _conv,
         "recurrent": add_recurrent,
     }

@@ -133,7 +133,8 @@ class _Steps:
     def _function(self, setting: str, x: str) -> str:
         values = self._graph.add("Identity", x)
         name = f"{values}/{setting}"
-        add_activation(self._graph, Activation(name=str(self._layer.settings[setting]), parameters={}), values, name)
+        function = Activation(name=str(self._layer.settings[setting]), parameters={})
+        add_activation(self._graph, function, values, self._units, name)
         return name
 
 

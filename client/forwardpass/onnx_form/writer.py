@@ -44,7 +44,7 @@ def write(spec: NetworkSpec) -> Any:
     for layer in spec.layers:
         graph.enter(layer.name)
         read = _merged(graph, [values[name] for name in layer.from_], layer.merge)
-        add_activation(graph, layer.activation, add_layer(graph, layer, read), layer.name)
+        add_activation(graph, layer.activation, add_layer(graph, layer, read), layer.outputs, layer.name)
         values[layer.name] = layer.name
     outputs = _outputs(graph, spec)
     proto = onnx.helper.make_graph(

@@ -77,6 +77,7 @@ ACTIVATIONS: Final[Mapping[str, Function]] = MappingProxyType(
         "log_sigmoid": _function("min(x, 0) - log1p(exp(-abs(x)))"),
         "softmax": _function(""),
         "log_softmax": _function(""),
+        "sparsemax": _function(""),
         "exp": _function("exp(x)"),
         "sin": _function("sin(x)"),
         "cos": _function("cos(x)"),

@@ -402,6 +402,17 @@ class GroupSoftmaxModel(LayerModel):
         return _undivided(self.groups, inputs)
 
 
+class GroupSparsemaxModel(LayerModel):
+    """max(x - t, 0), whose t makes their sum 1, for each group of consecutive x (Martins & Astudillo, 2016)."""
+
+    kind: Literal["group_sparsemax"]
+    groups: Count = Field(description="The number of groups.")
+
+    def check_arrays(self, inputs: int) -> Iterator[Problem]:
+        """Yield a number of groups that does not divide the values."""
+        return _undivided(self.groups, inputs)
+
+
 def _size(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
@@ -562,6 +573,7 @@ _MODELS: Final[tuple[type[LayerModel], ...]] = (
     MatmulModel,
     ElementwiseModel,
     GroupSoftmaxModel,
+    GroupSparsemaxModel,
     ConvModel,
     RecurrentModel,
 )

@@ -161,7 +161,7 @@ class Output(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., description: _Optional[str] = ..., scale: _Optional[float] = ..., shift: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("name", "weights", "bias", "activation", "nodes", "merge", "mask", "scale_shift", "batch_norm", "layer_norm", "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take", "pool", "matmul", "elementwise", "group_softmax", "conv", "recurrent")
+    __slots__ = ("name", "weights", "bias", "activation", "nodes", "merge", "mask", "scale_shift", "batch_norm", "layer_norm", "embedding", "one_hot", "bucketize", "lookup", "clip", "impute", "dropout", "take", "pool", "matmul", "elementwise", "group_softmax", "group_sparsemax", "conv", "recurrent")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     BIAS_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +185,7 @@ class Layer(_message.Message):
     MATMUL_FIELD_NUMBER: _ClassVar[int]
     ELEMENTWISE_FIELD_NUMBER: _ClassVar[int]
     GROUP_SOFTMAX_FIELD_NUMBER: _ClassVar[int]
+    GROUP_SPARSEMAX_FIELD_NUMBER: _ClassVar[int]
     CONV_FIELD_NUMBER: _ClassVar[int]
     RECURRENT_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -209,9 +210,10 @@ class Layer(_message.Message):
     matmul: Matmul
     elementwise: Elementwise
     group_softmax: GroupSoftmax
+    group_sparsemax: GroupSparsemax
     conv: Conv
     recurrent: Recurrent
-    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scale_shift: _Optional[_Union[ScaleShift, _Mapping]] = ..., batch_norm: _Optional[_Union[BatchNorm, _Mapping]] = ..., layer_norm: _Optional[_Union[LayerNorm, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., one_hot: _Optional[_Union[OneHot, _Mapping]] = ..., bucketize: _Optional[_Union[Bucketize, _Mapping]] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., clip: _Optional[_Union[Clip, _Mapping]] = ..., impute: _Optional[_Union[Impute, _Mapping]] = ..., dropout: _Optional[_Union[Dropout, _Mapping]] = ..., take: _Optional[_Union[Take, _Mapping]] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ..., matmul: _Optional[_Union[Matmul, _Mapping]] = ..., elementwise: _Optional[_Union[Elementwise, _Mapping]] = ..., group_softmax: _Optional[_Union[GroupSoftmax, _Mapping]] = ..., conv: _Optional[_Union[Conv, _Mapping]] = ..., recurrent: _Optional[_Union[Recurrent, _Mapping]] = ..., **kwargs) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., weights: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., bias: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., merge: _Optional[_Union[Merge, str]] = ..., mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scale_shift: _Optional[_Union[ScaleShift, _Mapping]] = ..., batch_norm: _Optional[_Union[BatchNorm, _Mapping]] = ..., layer_norm: _Optional[_Union[LayerNorm, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., one_hot: _Optional[_Union[OneHot, _Mapping]] = ..., bucketize: _Optional[_Union[Bucketize, _Mapping]] = ..., lookup: _Optional[_Union[Lookup, _Mapping]] = ..., clip: _Optional[_Union[Clip, _Mapping]] = ..., impute: _Optional[_Union[Impute, _Mapping]] = ..., dropout: _Optional[_Union[Dropout, _Mapping]] = ..., take: _Optional[_Union[Take, _Mapping]] = ..., pool: _Optional[_Union[Pool, _Mapping]] = ..., matmul: _Optional[_Union[Matmul, _Mapping]] = ..., elementwise: _Optional[_Union[Elementwise, _Mapping]] = ..., group_softmax: _Optional[_Union[GroupSoftmax, _Mapping]] = ..., group_sparsemax: _Optional[_Union[GroupSparsemax, _Mapping]] = ..., conv: _Optional[_Union[Conv, _Mapping]] = ..., recurrent: _Optional[_Union[Recurrent, _Mapping]] = ..., **kwargs) -> None: ...
 
 class ScaleShift(_message.Message):
     __slots__ = ("scale", "shift")
@@ -332,6 +334,12 @@ class Elementwise(_message.Message):
     def __init__(self, expression: _Optional[str] = ...) -> None: ...
 
 class GroupSoftmax(_message.Message):
+    __slots__ = ("groups",)
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    groups: int
+    def __init__(self, groups: _Optional[int] = ...) -> None: ...
+
+class GroupSparsemax(_message.Message):
     __slots__ = ("groups",)
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     groups: int

@@ -128,6 +128,9 @@ test("nodes of functions of values, of groups and of steps read their own", () =
   const softmax = weightsOf("group_softmax", { groupSoftmax: { groups: "2" } });
   expect(softmax.links(4, 6).map((link) => link.input)).toEqual([3, 4, 5]);
   expect(softmax.formula?.(4, [1, 2, 3])).toBe("exp(2) / the sum of exp of 3 values");
+  const sparsemax = weightsOf("group_sparsemax", { groupSparsemax: { groups: "2" } });
+  expect(sparsemax.links(4, 6).map((link) => link.input)).toEqual([3, 4, 5]);
+  expect(sparsemax.formula?.(4, [1, 2, 3])).toBe("max(2 - the threshold of 3 values, 0)");
   const [weight, state] = [tensorOf([1, 2, 3, 4], 2, 2), tensorOf([1, 2, 3, 4], 2, 2)];
   const cell = weightsOf("recurrent", { recurrent: { weights: weight, recurrentWeights: state, cell: "rnn", steps: "3" } });
   expect(cell.links(3, 6).map((link) => link.input)).toEqual([2, 3]);

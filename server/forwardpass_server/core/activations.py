@@ -180,6 +180,21 @@ def log_softmax(z: Array, *, out: Array | None = None) -> Array:
 
 
 @np.errstate(over="ignore")
+def sparsemax(z: Array, *, out: Array | None = None) -> Array:
+    """Return `max(z - t, 0)` over the nodes, the `t` being that by which they add up to 1 (Martins & Astudillo, 2016).
+
+    With the distances `d` below the largest, in ascending order, that is `max(s - d, 0)` with the smallest of all
+    `s = (1 + d_1 + ... + d_k) / k`. Minus infinity gets 0. Where a value is NaN or infinity, or all are minus infinity,
+    the largest has no distance, and all values are NaN, as those of softmax.
+    """
+    below = z.max(axis=-1, keepdims=True).astype(np.float64) - z
+    sums = np.add.accumulate(np.sort(below, axis=-1), axis=-1)  # one after the other, in every batch
+    sums += 1
+    sums /= np.arange(1.0, z.shape[-1] + 1)
+    return _written(np.maximum(sums.min(axis=-1, keepdims=True) - below, 0), z, out)
+
+
+@np.errstate(over="ignore")
 def exp(z: Array, *, out: Array | None = None) -> Array:
     """Return `exp(z)`, infinity where that is too large for the dtype."""
     return np.exp(z, out=out)
@@ -259,6 +274,7 @@ ACTIVATIONS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
             log_sigmoid,
             softmax,
             log_softmax,
+            sparsemax,
             exp,
             sin,
             cos,
@@ -336,6 +352,15 @@ def _log_softmax_gradient(gradient: Array, z: Array) -> Array:
     return result
 
 
+@np.errstate(all="ignore")
+def _sparsemax_gradient(gradient: Array, z: Array) -> Array:
+    """Return `g - mean(g)` of the nodes above the threshold, else 0 (Martins & Astudillo, 2016, equation 9)."""
+    share = sparsemax(z)
+    above = share > 0
+    mean = np.where(above, gradient, 0).sum(axis=-1, keepdims=True) / above.sum(axis=-1, keepdims=True)
+    return np.where(above, gradient - mean.astype(z.dtype), share)
+
+
 GRADIENTS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
     {
         "identity": _through(np.ones_like),
@@ -360,6 +385,7 @@ GRADIENTS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
         "log_sigmoid": _through(lambda z: sigmoid(-z)),
         "softmax": _softmax_gradient,
         "log_softmax": _log_softmax_gradient,
+        "sparsemax": _sparsemax_gradient,
         "exp": _through(np.exp),
         "sin": _through(np.cos),
         "cos": _through(lambda z: -np.sin(z)),
@@ -372,5 +398,5 @@ GRADIENTS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
 pre-activations `z`, both `(rows, nodes)`, and the parameters, it returns the gradient at the pre-activations.
 
 Where a function has a kink, the slope is the one that PyTorch takes: 0 at the kinks of relu, relu6, hard_sigmoid and
-hard_tanh; that of the side below at 0 of leaky_relu, prelu, elu, selu and celu.
+hard_tanh; that of the side below at 0 of leaky_relu, prelu, elu, selu and celu; 0 at the threshold of sparsemax.
 """

@@ -24,7 +24,7 @@ _REMAINDER: Final = 400
 _ERF: Final = 1_400
 
 ACTIVATIONS: Final[Mapping[str, int]] = MappingProxyType(
-    {"identity": 0, "relu": 4, "square": 4, "step": 5, "gelu": 1_200, "sin": _SINE, "cos": _SINE}
+    {"identity": 0, "relu": 4, "square": 4, "step": 5, "gelu": 1_200, "sin": _SINE, "cos": _SINE, "sparsemax": 600}
 )
 """What an activation function costs for a number, where it is not `FUNCTION`."""
 

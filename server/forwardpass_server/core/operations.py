@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from forwardpass_server.core import costs
 from forwardpass_server.core.activations import GRADIENTS as ACTIVATION_GRADIENTS
-from forwardpass_server.core.activations import softmax
+from forwardpass_server.core.activations import softmax, sparsemax
 from forwardpass_server.core.arrays import Array, canonicalize
 from forwardpass_server.core.convolution import conv, conv_gradient
 from forwardpass_server.core.elementwise import Elementwise
@@ -240,6 +240,11 @@ def _softmax_of_columns(groups: Array) -> Array:
     return np.ascontiguousarray(columns.T)
 
 
+def group_sparsemax(*, groups: int) -> _Function:
+    """Compute the sparsemax of each group of consecutive values, `max(x - t, 0)` with a threshold of the group."""
+    return lambda values: sparsemax(_by_group(values, groups)).reshape(values.shape)
+
+
 OPERATIONS: Final[Mapping[str, Callable[..., _Function]]] = MappingProxyType(
     {
         "scale_shift": scale_shift,
@@ -257,6 +262,7 @@ OPERATIONS: Final[Mapping[str, Callable[..., _Function]]] = MappingProxyType(
         "matmul": matmul,
         "elementwise": elementwise,
         "group_softmax": group_softmax,
+        "group_sparsemax": group_sparsemax,
         "conv": conv,
         "recurrent": recurrent,
     }
@@ -344,11 +350,16 @@ def _elementwise_gradient(*, formula: Elementwise, parts: int) -> _Gradient:
     return lambda gradient, values: np.concatenate(formula.gradients(gradient, _parts(values, parts)), axis=1)
 
 
-def _group_softmax_gradient(*, groups: int) -> _Gradient:
-    softmax_gradient = ACTIVATION_GRADIENTS["softmax"]
-    return lambda gradient, values: softmax_gradient(_by_group(gradient, groups), _by_group(values, groups)).reshape(
-        values.shape
-    )
+def _group_gradient(activation: str) -> Callable[..., _Gradient]:
+    """Return the gradient of an activation of all nodes that a kind applies to each group."""
+    of_group = ACTIVATION_GRADIENTS[activation]
+
+    def gradient(*, groups: int) -> _Gradient:
+        return lambda gradient, values: of_group(_by_group(gradient, groups), _by_group(values, groups)).reshape(
+            values.shape
+        )
+
+    return gradient
 
 
 class Places:
@@ -403,7 +414,8 @@ GRADIENTS: Final[Mapping[str, Callable[..., _Gradient]]] = MappingProxyType(
         "pool": _pool_gradient,
         "matmul": _matmul_gradient,
         "elementwise": _elementwise_gradient,
-        "group_softmax": _group_softmax_gradient,
+        "group_softmax": _group_gradient("softmax"),
+        "group_sparsemax": _group_gradient("sparsemax"),
         "conv": conv_gradient,
         "recurrent": recurrent_gradient,
     }
@@ -458,6 +470,7 @@ COSTS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
         "matmul": (10, 0),
         "elementwise": (10, 0),
         "group_softmax": (60, 0),
+        "group_sparsemax": (600, 0),
         "conv": (0, 4),
         "recurrent": (4, 4),
     }

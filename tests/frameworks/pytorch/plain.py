@@ -15,6 +15,16 @@ from torch.nn import functional
 
 Document = Mapping[str, Any]
 
+
+def _sparsemax(z: Tensor) -> Tensor:
+    """Martins & Astudillo (2016), algorithm 1, along the last axis."""
+    z = z - z.amax(dim=-1, keepdim=True)  # at large numbers, 1 would be lost
+    ordered, _ = z.sort(dim=-1, descending=True)
+    sums, counts = ordered.cumsum(dim=-1), torch.arange(1, z.shape[-1] + 1, dtype=z.dtype)
+    support = (1 + counts * ordered > sums).sum(dim=-1, keepdim=True).clamp(min=1)  # none of NaN
+    return torch.relu(z - (sums.gather(-1, support - 1) - 1) / support)
+
+
 MERGES: Mapping[str, Callable[[Sequence[Tensor]], Tensor]] = {
     "sum": lambda parts: torch.stack(list(parts)).sum(dim=0),
     "multiply": lambda parts: torch.stack(list(parts)).prod(dim=0),
@@ -45,6 +55,7 @@ FUNCTIONS: Mapping[str, Callable[..., Tensor]] = {
     "log_sigmoid": functional.logsigmoid,
     "softmax": lambda z: functional.softmax(z, dim=1),
     "log_softmax": lambda z: functional.log_softmax(z, dim=1),
+    "sparsemax": _sparsemax,
     "exp": torch.exp,
     "sin": torch.sin,
     "cos": torch.cos,
@@ -269,6 +280,10 @@ def _group_softmax(layer: Document, x: Tensor) -> Tensor:
     return x.unflatten(1, (layer.get("groups", 1), -1)).softmax(dim=2).flatten(1)
 
 
+def _group_sparsemax(layer: Document, x: Tensor) -> Tensor:
+    return _sparsemax(x.unflatten(1, (layer.get("groups", 1), -1))).flatten(1)
+
+
 KINDS: Mapping[str, Callable[[Document, Tensor], Tensor]] = {
     "dense": _dense,
     "scale_shift": _scale_shift,
@@ -287,5 +302,6 @@ KINDS: Mapping[str, Callable[[Document, Tensor], Tensor]] = {
     "matmul": _matmul,
     "elementwise": _elementwise,
     "group_softmax": _group_softmax,
+    "group_sparsemax": _group_sparsemax,
     "take": lambda layer, x: x[:, _places(layer["indices"])],
 }

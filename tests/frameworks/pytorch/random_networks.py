@@ -275,6 +275,7 @@ KINDS: Mapping[str, Callable[[Random, int], dict[str, Any]]] = {
     "matmul": _matmul,
     "elementwise": _elementwise,
     "group_softmax": lambda random, read: {"groups": _divisor(random, read)},
+    "group_sparsemax": lambda random, read: {"groups": _divisor(random, read)},
     "dropout": lambda random, read: {"rate": float(random.uniform(0, 0.9))},  # noqa: ARG005
 }
 """The numbers of each kind of layer, and its width where it is not what it reads."""

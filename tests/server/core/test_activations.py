@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.support.default_parameters import default_parameters
+from tests.support.random_layers import sparsemax
 
 DTYPES = [np.float32, np.float64]
-ROW_WISE = {"softmax", "log_softmax"}
+ROW_WISE = {"softmax", "log_softmax", "sparsemax"}
 
 
 def sigmoid(z: mp.mpf) -> mp.mpf:
@@ -216,6 +217,33 @@ def test_softmax_is_a_distribution(dtype: type[np.floating], data: st.DataObject
         for value, probability, logarithm in zip(row, got, logs, strict=True):
             assert probability == pytest.approx(math.exp(value - top) / total, rel=1e-5, abs=1e-40)
             assert logarithm == pytest.approx(value - top - math.log(total), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(data=st.data())
+def test_sparsemax_is_the_nearest_distribution(dtype: type[np.floating], data: st.DataObject) -> None:
+    width: Literal[32, 64] = 32 if dtype is np.float32 else 64
+    scale = data.draw(st.sampled_from([0.01, 0.3, 1.0, 50.0]))
+    values = st.floats(-2, 2, width=width) | st.sampled_from([0.0, -0.0, 0.5, -0.5])
+    z = (data.draw(arrays(dtype, (3, 7), elements=values)) * scale).astype(dtype)
+    found = apply("sparsemax", z)
+    for row, got in zip(z.tolist(), found.tolist(), strict=True):
+        assert got == pytest.approx(sparsemax(row), rel=0, abs=4 * float(np.finfo(dtype).eps) * max(1.0, scale))
+        for place, value in enumerate(row):  # ties share alike
+            assert {got[other] for other in range(7) if row[other] == value} == {got[place]}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sparsemax_of_what_is_not_finite(dtype: type[np.floating]) -> None:
+    inf, nan = np.inf, np.nan
+    rows = np.array(
+        [[1, -inf, 1], [0.25, -inf, -inf], [1, inf, 2], [inf, inf, -inf], [1, nan, 2], [-inf, -inf, -inf]], dtype
+    )
+    with np.errstate(all="ignore"):
+        found = apply("sparsemax", rows)
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(apply("softmax", rows)))
+    np.testing.assert_array_equal(found[:2], [[0.5, 0, 0.5], [1, 0, 0]])
+    assert np.isnan(found[2:]).all()
 
 
 def test_erfc_matches_the_standard_library() -> None:

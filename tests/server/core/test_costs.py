@@ -28,6 +28,7 @@ OF_KIND: dict[str, dict[str, Any]] = {
     "matmul": {"groups": 8, "rows": 8, "inner": 16, "columns": 8},
     "elementwise": {"formula": Elementwise(("*", "x", ("tanh", "y")), np.dtype(np.float64), ("x", "y")), "parts": 2},
     "group_softmax": {"groups": 64},
+    "group_sparsemax": {"groups": 64},
     "conv": {
         "weights": np.ones((8, 16 * 9)),
         "bias": np.ones(8),

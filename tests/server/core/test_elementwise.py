@@ -215,7 +215,7 @@ def test_the_expression_of_a_function_has_its_bits(name: str, dtype: str) -> Non
 
 
 def test_every_function_of_single_nodes_has_an_expression() -> None:
-    assert set(ACTIVATIONS) - set(BUILT_IN) == {"softmax", "log_softmax"}
+    assert set(ACTIVATIONS) - set(BUILT_IN) == {"softmax", "log_softmax", "sparsemax"}
 
 
 TEXTS = [

@@ -68,7 +68,7 @@ def test_the_same_bits_in_every_batch(kind: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", ["group_softmax", "layer_norm"])
+@pytest.mark.parametrize("kind", ["group_softmax", "group_sparsemax", "layer_norm"])
 def test_groups_have_the_same_bits_in_every_batch(kind: str, dtype: str) -> None:
     for size, groups in ((size, groups) for size in (1, 2, 7, 15, 32, 33) for groups in (1, 2, 3, 8)):
         arrays = {"gamma": np.full(size * groups, 1.5, dtype), "beta": np.ones(size * groups, dtype), "epsilon": 1e-5}

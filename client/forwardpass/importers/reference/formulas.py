@@ -86,6 +86,23 @@ def _group_softmax(x: Array, groups: int) -> Array:
     return shares.reshape(x.shape)
 
 
+def _group_sparsemax(x: Array, groups: int) -> Array:
+    shares: Array = project_onto_simplex(x.reshape(len(x), groups, -1)).astype(x.dtype)
+    return shares.reshape(x.shape)
+
+
+def project_onto_simplex(x: Array) -> Array:
+    """Return `max(x - t, 0)` along the last axis, which adds up to 1; Michelot (1986) drops what is below t."""
+    wide = (x - x.max(axis=-1, keepdims=True)).astype(np.float64)
+    kept, before = wide > -1, np.zeros(x.shape, bool)  # what is further below the largest has no share
+    threshold: Any = 0.0
+    while (kept != before).any():
+        threshold = (np.where(kept, wide, 0).sum(axis=-1, keepdims=True) - 1) / kept.sum(axis=-1, keepdims=True)
+        kept, before = kept & (wide > threshold), kept
+    shares: Array = np.where(np.isnan(wide).any(axis=-1, keepdims=True), np.nan, np.maximum(wide - threshold, 0))
+    return shares
+
+
 def _conv(
     x: Array,
     weights: Array,
@@ -203,6 +220,7 @@ FORMULAS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "matmul": _matmul,
         "elementwise": _elementwise,
         "group_softmax": _group_softmax,
+        "group_sparsemax": _group_sparsemax,
         "conv": _conv,
         "recurrent": _recurrent,
     }

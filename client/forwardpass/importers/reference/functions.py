@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from forwardpass.importers.reference.formulas import project_onto_simplex
 from forwardpass.importers.reference.magnitudes import size_of_value
 from forwardpass.spec import Activation, expressions
 from forwardpass.spec.fields.formula import OPERANDS, fold_formula
@@ -139,6 +140,7 @@ _PLAIN: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "log_sigmoid": lambda z: -_softplus(-z),
         "softmax": _softmax,
         "log_softmax": _log_softmax,
+        "sparsemax": project_onto_simplex,
         "exp": np.exp,
         "sin": np.sin,
         "cos": np.cos,

@@ -50,8 +50,19 @@ def _layer_norm(x: Array, sums: Array, gamma: Array, beta: Array, epsilon: float
     return sizes
 
 
+def _group_sparsemax(x: Array, sums: Array, groups: int) -> Array:
+    largest = np.abs(x).reshape(len(x), groups, -1).max(axis=2)
+    sizes: Array = np.fmax(np.repeat(largest, x.shape[1] // groups, axis=1), np.abs(sums))
+    return sizes
+
+
 _SPECIAL: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
-    {"batch_norm": _batch_norm, "layer_norm": _layer_norm, "group_softmax": lambda _, sums, **__: np.abs(sums)}
+    {
+        "batch_norm": _batch_norm,
+        "layer_norm": _layer_norm,
+        "group_softmax": lambda _, sums, **__: np.abs(sums),
+        "group_sparsemax": _group_sparsemax,
+    }
 )
 
 
@@ -76,7 +87,7 @@ _LEAST: Final[Mapping[str, Callable[[Array], Any]]] = MappingProxyType(
         **dict.fromkeys(("elu", "selu", "celu", "softplus", "log_sigmoid", "sin", "cos", "sigmoid"), lambda _: 1.0),
         "tanh": lambda _: 2.0,  # 2 * sigmoid(2 * z) - 1
         **dict.fromkeys(("gelu", "gelu_tanh", "mish", "silu"), np.abs),
-        "log_softmax": lambda z: np.abs(z).max(axis=1, keepdims=True),
+        **dict.fromkeys(("log_softmax", "sparsemax"), lambda z: np.abs(z).max(axis=1, keepdims=True)),
     }
 )
 """The size of the parts that cancel in the usual formula, for pre-activations z."""

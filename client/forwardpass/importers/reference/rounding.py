@@ -147,4 +147,4 @@ def _outermost(activation: Activation) -> str:
     return getattr(expressions.parse(activation.expression, activation.parameters), "function", "")
 
 
-_PROBABILITIES: Final = frozenset({"softmax", "sigmoid"})
+_PROBABILITIES: Final = frozenset({"softmax", "sparsemax", "sigmoid"})

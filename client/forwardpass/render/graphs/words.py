@@ -25,7 +25,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
 """The open or closed ends of functions that flatten there."""
 _NEAR: Final = 0.01
 _MAX_NAME: Final = 48
-_PROBABILITIES: Final = frozenset({"softmax", "sigmoid"})
+_PROBABILITIES: Final = frozenset({"softmax", "sparsemax", "sigmoid"})
 
 
 def clip(name: str) -> str:

@@ -97,6 +97,7 @@ export interface LayerMessage {
   matmul?: { groups?: string; rows?: string; inner?: string; columns?: string };
   elementwise?: { expression?: string };
   groupSoftmax?: { groups?: string };
+  groupSparsemax?: { groups?: string };
   conv?: ConvMessage;
   recurrent?: RecurrentMessage;
 }

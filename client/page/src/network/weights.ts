@@ -174,17 +174,10 @@ const KINDS: Record<string, (layer: LayerMessage) => Weights> = {
     };
   },
   group_softmax({ groupSoftmax }) {
-    const groups = Number(groupSoftmax?.groups ?? 1);
-    return {
-      links(node, inputs) {
-        const size = inputs / groups;
-        const first = Math.floor(node / size) * size;
-        return Array.from({ length: size }, (_, at) => ({ input: first + at, weight: undefined }));
-      },
-      bias: WITHOUT_BIAS,
-      formula: (node, x) => `exp(${short(x[node % x.length] ?? Number.NaN)}) / the sum of exp of ${x.length} values`,
-      parameters: new Float64Array(),
-    };
+    return ofGroup(groupSoftmax, (x, size) => `exp(${x}) / the sum of exp of ${size} values`);
+  },
+  group_sparsemax({ groupSparsemax }) {
+    return ofGroup(groupSparsemax, (x, size) => `max(${x} - the threshold of ${size} values, 0)`);
   },
   recurrent({ recurrent: arrays }) {
     const features = Number(arrays?.weights?.shape?.at(-1) ?? 1);
@@ -222,6 +215,21 @@ export function weightsOf(kind: string, layer: LayerMessage): Weights {
   const known = KINDS[kind];
   if (known !== undefined) return known(layer);
   return { links: () => [], bias: WITHOUT_BIAS, formula: () => kind, parameters: new Float64Array() };
+}
+
+/** Arrays of a layer whose nodes each read the values of their group; `formula` gets the own one and their number. */
+function ofGroup(arrays: { groups?: string } | undefined, formula: (x: string, size: number) => string): Weights {
+  const groups = Number(arrays?.groups ?? 1);
+  return {
+    links(node, inputs) {
+      const size = inputs / groups;
+      const first = Math.floor(node / size) * size;
+      return Array.from({ length: size }, (_, at) => ({ input: first + at, weight: undefined }));
+    },
+    bias: WITHOUT_BIAS,
+    formula: (node, x) => formula(short(x[node % x.length] ?? Number.NaN), x.length),
+    parameters: new Float64Array(),
+  };
 }
 
 /** Arrays of a layer whose nodes each read the value at their own index. */

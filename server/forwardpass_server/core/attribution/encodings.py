@@ -17,7 +17,7 @@ from forwardpass_server.core.layers import Layer, Operation
 from forwardpass_server.core.operations import JUMPS, ORIGINS
 from forwardpass_server.core.plan import Plan
 
-_OF_ALL_NODES = frozenset({"softmax", "log_softmax"})
+_OF_ALL_NODES = frozenset({"softmax", "log_softmax", "sparsemax"})
 
 
 def find_encodings(plan: Plan, *, logits: bool) -> dict[str, Indices]:

@@ -12,7 +12,7 @@ from forwardpass_server.core.gradient import ForwardPass, backward_pass
 from forwardpass_server.core.layers import Layer
 from forwardpass_server.core.plan import Plan
 
-WITH_LOGITS: Final = frozenset({"softmax", "log_softmax", "sigmoid", "log_sigmoid"})
+WITH_LOGITS: Final = frozenset({"softmax", "log_softmax", "sparsemax", "sigmoid", "log_sigmoid"})
 """The activation functions of output layers whose pre-activations are called logits."""
 
 
