@@ -2,7 +2,8 @@
 
 from forwardpass.importers.graph.builder import INPUTS, PASS, GraphBuilder, safe_name
 from forwardpass.importers.graph.operations import Activation, LayerOperations
-from forwardpass.importers.graph.products import attend, matmul_letters, multiply_all, reduce_axes
+from forwardpass.importers.graph.products import attend, matmul_letters, multiply_all
+from forwardpass.importers.graph.reductions import reduce_axes
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef, places_of
 
 __all__ = [

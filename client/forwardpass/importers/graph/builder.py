@@ -96,6 +96,7 @@ class GraphBuilder:
 
     def concatenate(self, tensors: Sequence[TensorRef], axis: int = -1) -> TensorRef:
         """Return tensors joined along an axis that they have; no layer is added."""
+        self.check_size(sum(tensor.size for tensor in tensors))
         sources, indices = self.side_by_side(tensors)
         return TensorRef(sources=sources, index=np.concatenate(indices, axis=axis))
 
@@ -109,7 +110,7 @@ class GraphBuilder:
 
         For layers that select what they read, such as `one_hot`, `take` and `pool`.
         """
-        tensor = self._without_unread(tensor)
+        tensor = self._without_unread(self.without_pending(tensor))
         total = sum(self._widths[source] for source in tensor.sources)
         return replace(tensor, index=np.arange(total)), tensor.columns
 
@@ -117,6 +118,10 @@ class GraphBuilder:
         """Return a tensor as all nodes of one layer in C order; the layer is added where there is none."""
         plain = self._gather(tensor, hint, alone=False)
         return plain.with_index(plain.index.reshape(tensor.shape))
+
+    def without_pending(self, tensor: Ref) -> Ref:
+        """Return a tensor whose functions are computed; a builder without pending functions has no others."""
+        return tensor
 
     def is_straight(self, tensor: TensorRef) -> bool:
         """Return whether a tensor is all nodes of its sources side by side, in C order."""
@@ -189,7 +194,7 @@ class GraphBuilder:
 
     def side_by_side(self, tensors: Iterable[TensorRef]) -> tuple[tuple[str, ...], list[Indices]]:
         """Return the sources of several tensors, and the index of each tensor among all of these."""
-        tensors = list(tensors)
+        tensors = [self.without_pending(tensor) for tensor in tensors]
         sources = tuple(dict.fromkeys(source for tensor in tensors for source in tensor.sources))
         starts = dict(zip(sources, self._starts(sources), strict=True))
         indices = []

@@ -15,9 +15,6 @@ from forwardpass.importers.graph.whole_numbers import WholeNumbers
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
 
-MAX_SORTED: Final = 16
-"""The most elements that are sorted by layers, of which each needs two."""
-
 MAX_REPEATED_WEIGHTS: Final = 2**12
 """The most weights of a dense layer that repeats a matrix for each place; of more, a convolution shares the matrix."""
 
@@ -58,6 +55,11 @@ class LayerOperations(GraphBuilder):
         """Apply an activation to each element."""
         return self._elementwise(self._permuted(x), **PASS, activation=activation)
 
+    def function(self, x: TensorRef, expression: str, **parameters: float) -> TensorRef:
+        """Compute an expression of each element and of parameters."""
+        known = {"parameters": parameters} if parameters else {}
+        return self.activation(x, {"expression": expression, **known})
+
     def scale_shift(self, x: TensorRef, scale: Array | None, shift: Array | None) -> TensorRef:
         """Compute `x * scale + shift`, by numbers of the shape of one row or of one that broadcasts with it."""
         numbers = {key: np.asarray(array) for key, array in (("scale", scale), ("shift", shift)) if array is not None}
@@ -85,7 +87,7 @@ class LayerOperations(GraphBuilder):
     def merge(self, tensors: Sequence[TensorRef], merge: str) -> TensorRef:
         """Merge tensors element by element; different shapes broadcast."""
         shape = _common_shape(*(x.shape for x in tensors))
-        wide = [x.with_index(np.broadcast_to(x.index, shape)) for x in tensors]
+        wide = [self.without_pending(x).with_index(np.broadcast_to(x.index, shape)) for x in tensors]
         first = wide[0]
         if all(self.is_permutation(x) and np.array_equal(x.index, first.index) for x in wide):
             sources = self._distinct(self.hint, [x.sources[0] for x in wide])
@@ -210,6 +212,9 @@ class LayerOperations(GraphBuilder):
 
     def pool(self, x: TensorRef, windows: Indices, reduce: str) -> TensorRef:
         """Reduce windows, `(..., size)` of places in the flat row, to one element each."""
+        if not windows.size:
+            raise UnsupportedError("reduces no elements")
+        self.check_windows(windows.size // windows.shape[-1], windows.shape[-1])
         nodes, places = self.all_nodes(x)
         inputs = places[windows].reshape(-1, windows.shape[-1])
         pooled = self.add_layer(self.hint, nodes, len(inputs), kind="pool", windows=inputs.tolist(), reduce=reduce)
@@ -231,7 +236,7 @@ class LayerOperations(GraphBuilder):
     def elementwise(self, expression: str, *tensors: TensorRef) -> TensorRef:
         """Compute an expression over x, y and z, which are one to three tensors that broadcast."""
         shape = _common_shape(*(x.shape for x in tensors))
-        wide = [x.with_index(np.broadcast_to(x.index, shape)) for x in tensors]
+        wide = [self.without_pending(x).with_index(np.broadcast_to(x.index, shape)) for x in tensors]
         if all(np.array_equal(x.index, wide[0].index) and x.sources == wide[0].sources for x in wide):
             alone = re.sub(r"\b[yz]\b", "x", expression)
             return self.activation(wide[0], {"expression": alone})
@@ -244,45 +249,6 @@ class LayerOperations(GraphBuilder):
         first = like.with_index(np.repeat(like.columns[:1], flat.size))
         zeros = self._from_one(first, flat.size, kind="lookup", keys=[0.0], values=[0.0], default=0.0)
         return self._from_one(zeros, flat.size, **PASS, shift=flat).reshape(*np.shape(numbers))
-
-    def accumulate(self, x: TensorRef, axis: int, merge: str) -> TensorRef:
-        """Return the running `sum` or `multiply` along an axis, in steps that double (Hillis & Steele, 1986)."""
-        moved = x.with_index(np.moveaxis(x.index, axis, -1))
-        step, length = 1, moved.shape[-1]
-        while step < length:
-            joined = self.merge([moved.take(range(step, length), -1), moved.take(range(length - step), -1)], merge)
-            moved = self.concatenate([moved.take(range(step), -1), joined], -1)
-            step *= 2
-        return moved.with_index(np.moveaxis(moved.index, -1, axis))
-
-    def product(self, x: TensorRef, axis: int) -> TensorRef:
-        """Multiply the elements along an axis, by halves."""
-        moved = x.with_index(np.moveaxis(x.index, axis, -1))
-        while (length := moved.shape[-1]) > 1:
-            half = length // 2
-            joined = self.merge([moved.take(range(half), -1), moved.take(range(half, 2 * half), -1)], "multiply")
-            rest = [moved.take(range(2 * half, length), -1)] if length % 2 else []
-            moved = self.concatenate([joined, *rest], -1)
-        return moved.with_index(moved.index[..., 0])
-
-    def sort_along(self, x: TensorRef, axis: int) -> TensorRef:
-        """Sort the few elements along an axis, ascending, by exchanges of neighbours (odd-even transposition)."""
-        moved = x.with_index(np.moveaxis(x.index, axis, -1))
-        length = moved.shape[-1]
-        if length > MAX_SORTED:
-            raise UnsupportedError(f"sorts {length} elements; at most {MAX_SORTED} are sorted by layers")
-        for start in (turn % 2 for turn in range(length)):
-            pairs = range(start, length - 1, 2)
-            if not pairs:
-                continue
-            low, high = moved.take(pairs, -1), moved.take([place + 1 for place in pairs], -1)
-            less, more = self.elementwise("min(x, y)", low, high), self.elementwise("max(x, y)", low, high)
-            end = start + 2 * len(pairs)
-            both = self.stack([less, more], -1)
-            both = both.reshape(*both.shape[:-2], -1)
-            ends = [moved.take(range(start), -1), both, moved.take(range(end, length), -1)]
-            moved = self.concatenate([part for part in ends if part.size], -1)
-        return moved.with_index(np.moveaxis(moved.index, -1, axis))
 
     def embedding(self, x: TensorRef, table: Array) -> TensorRef:
         """Replace each category by its row of a table, `(categories, size)`."""
@@ -305,6 +271,7 @@ class LayerOperations(GraphBuilder):
         return source
 
     def _permuted(self, x: TensorRef) -> TensorRef:
+        x = self.without_pending(x)
         return x if self.is_permutation(x) else self.materialize(x, f"{self.hint}_input")
 
     def _elementwise(self, x: TensorRef, **document: Any) -> TensorRef:

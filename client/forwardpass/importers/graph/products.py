@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from forwardpass.importers.graph.operations import LayerOperations
+from forwardpass.importers.graph.reductions import reduce_axes
 from forwardpass.importers.graph.tensor_ref import TensorRef
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS
@@ -149,13 +150,6 @@ def _diagonal(letters: str, array: Array) -> tuple[str, Array]:
             array = np.diagonal(array, axis1=first, axis2=second)
             letters = "".join(each for place, each in enumerate(letters) if place not in {first, second}) + letter
     return letters, array
-
-
-def reduce_axes(graph: LayerOperations, x: TensorRef, axes: Sequence[int], reduce: str) -> TensorRef:
-    """Reduce axes of a row by `sum`, `mean`, `max` or `min`."""
-    places = np.arange(x.size).reshape(x.shape)
-    moved = np.moveaxis(places, axes, range(-len(axes), 0))
-    return graph.pool(x, moved.reshape(*moved.shape[: moved.ndim - len(axes)], -1), reduce)
 
 
 def _ordered(index: Array, letters: str, order: Sequence[str]) -> Array:

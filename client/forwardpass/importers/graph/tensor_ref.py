@@ -10,6 +10,8 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from forwardpass.importers.graph.pending_functions import PendingFunction
+
 Indices: TypeAlias = NDArray[Any]
 """Integers that select elements, of any shape."""
 
@@ -22,10 +24,14 @@ class TensorRef:
         sources: The layers or groups of inputs that compute the elements, each once.
         index: The node of each element, counted over the nodes of all sources side by side. Its shape is the shape of
             the tensor without the axis of the rows.
+        pending: The function of each element that is not computed yet, or None.
+        name: Its name in the model, for the layer that computes it, or empty.
     """
 
     sources: tuple[str, ...]
     index: Indices
+    pending: PendingFunction | None = None
+    name: str = ""
 
     @property
     def size(self) -> int:

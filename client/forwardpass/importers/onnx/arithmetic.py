@@ -8,14 +8,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.broadcasting import fit, fitting, joined_by, layered, merged, scaled
-from forwardpass.importers.onnx.constant_folding import folded, numbers_of
-from forwardpass.importers.onnx.elementwise import applied, pending
-from forwardpass.importers.onnx.graph_builder import columns_of
-from forwardpass.importers.onnx.lifting import lifted
-from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
-from forwardpass.importers.onnx.pending_functions import (
+from forwardpass.importers.graph.pending_functions import (
     IDENTITY,
     MAX_PARTS,
     PendingFunction,
@@ -25,6 +18,13 @@ from forwardpass.importers.onnx.pending_functions import (
     literal,
     template,
 )
+from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.broadcasting import fit, fitting, joined_by, layered, merged, scaled
+from forwardpass.importers.onnx.constant_folding import folded, numbers_of
+from forwardpass.importers.onnx.elementwise import applied, pending
+from forwardpass.importers.onnx.graph_builder import columns_of
+from forwardpass.importers.onnx.lifting import lifted
+from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.onnx.whole_numbers import WHOLE, check_whole, wrapped
 from forwardpass.importers.unsupported import UnsupportedError

@@ -11,13 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.onnx.arrays import kind_of
-from forwardpass.importers.onnx.constant_folding import folded
-from forwardpass.importers.onnx.graph_builder import with_pending
-from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
-from forwardpass.importers.onnx.pending_functions import (
-    IDENTITY,
-    MAX_PARTS,
+from forwardpass.importers.graph.pending_functions import (
     PendingFunction,
     as_condition,
     as_number,
@@ -26,6 +20,9 @@ from forwardpass.importers.onnx.pending_functions import (
     literal,
     template,
 )
+from forwardpass.importers.onnx.arrays import kind_of
+from forwardpass.importers.onnx.constant_folding import folded
+from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
 from forwardpass.importers.onnx.reductions import grouped
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
@@ -161,26 +158,15 @@ def applied(
     build = condition if kind == "bool" else template
     tensor = pending(node, tensor, lambda x: build(text, x=as_number(x), **words), kind)
     if activation is not None and tensor.pending is not None:
-        tensor = with_pending(tensor, replace(tensor.pending, activation=activation))
+        tensor = replace(tensor, pending=replace(tensor.pending, activation=activation))
     return tensor
 
 
 def pending(
     node: NodeContext, tensor: GraphTensor, build: Callable[[PendingFunction], PendingFunction], kind: str = ""
 ) -> GraphTensor:
-    """Compose a function with the pending one, or apply it to a new layer where both together are too large.
-
-    Args:
-        node: The node.
-        tensor: The argument.
-        build: Returns the function, given the pending one.
-        kind: The element type of its values; the tensor's when left out.
-    """
-    function = build(tensor.pending or IDENTITY)
-    if function.parts > MAX_PARTS:
-        tensor = node.graph.materialize(tensor, node.hint)
-        function = build(IDENTITY)
-    return with_pending(tensor, function, kind)
+    """Compose a function of each element with the pending one; the kind is that of its values, or the tensor's."""
+    return replace(node.graph.composed(tensor, build), kind=kind or tensor.kind)
 
 
 def _gelu(node: NodeContext) -> Result:

@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.graph import PASS, LayerOperations, TensorRef
-from forwardpass.importers.graph.builder import Ref
+from forwardpass.importers.graph import PASS, TensorRef
+from forwardpass.importers.graph.pending_operations import PendingOperations
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.pending_functions import PendingFunction, X, scaled
 from forwardpass.importers.onnx.size_budget import SizeBudget
 from forwardpass.importers.onnx.texts import TEXT, KnownTexts
 from forwardpass.importers.onnx.values import GraphTensor
@@ -18,7 +17,7 @@ from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 
 
-class OnnxGraphBuilder(LayerOperations):
+class OnnxGraphBuilder(PendingOperations):
     """A builder within a size budget, which also collects what the nodes say of the inputs and outputs.
 
     Attributes:
@@ -49,7 +48,10 @@ class OnnxGraphBuilder(LayerOperations):
         self._numbers_by_bits: dict[int, tuple[str, int]] = {}
         self._zeros: str | None = None
         self._max_layers = 4 * limits.max_layers  # fusion leaves fewer
-        self._computed: dict[tuple[object, ...], str] = {}
+
+    def check_size(self, elements: int) -> None:
+        """Claim the elements of a tensor from the budget."""
+        self.budget.claim_elements(elements)
 
     def check_windows(self, windows: int, size: int) -> None:
         """Check the size of windows, which a small file may ask for."""
@@ -87,15 +89,6 @@ class OnnxGraphBuilder(LayerOperations):
         done = self.without_pending(tensor)
         return TensorRef(sources=done.sources, index=done.index)
 
-    def without_pending(self, tensor: GraphTensor) -> GraphTensor:
-        """Return a tensor with nothing pending; all nodes of one layer are computed in their order there."""
-        if tensor.pending is None:
-            return tensor
-        if not self.is_permutation(tensor):
-            return self.materialize(tensor, self.hint)
-        in_order = replace(tensor, index=np.arange(tensor.size))
-        return replace(tensor, sources=self.materialize(in_order, self.hint).sources, pending=None)
-
     def layer(
         self, hint: str, tensors: Sequence[GraphTensor], width: int, *, merge: str | None = None, **document: Any
     ) -> str:
@@ -109,7 +102,11 @@ class OnnxGraphBuilder(LayerOperations):
 
     def tensor(self, ref: TensorRef, row_axis: int | None, kind: str) -> GraphTensor:
         """Return a tensor of all its axes as one of the graph."""
-        return GraphTensor(sources=ref.sources, index=ref.index, row_axis=row_axis, kind=kind)
+        return GraphTensor(sources=ref.sources, index=ref.index, pending=ref.pending, row_axis=row_axis, kind=kind)
+
+    def constants(self, like: TensorRef, numbers: Array) -> TensorRef:  # noqa: ARG002 - any tensor is like them
+        """Return numbers that are the same for every row; each number is one node."""
+        return self.nodes_of_constants(np.asarray(numbers, np.float64), None, "float64")
 
     def like(self, name: str, tensor: GraphTensor, kind: str = "") -> GraphTensor:
         """Return all nodes of a layer as a tensor of the shape of another one."""
@@ -151,40 +148,6 @@ class OnnxGraphBuilder(LayerOperations):
             ).sources[0]
         return self._zeros
 
-    def materialize(self, tensor: Ref, hint: str) -> Ref:
-        """Return a tensor as all nodes of one layer, with nothing pending; a layer is added if need be."""
-        if not isinstance(tensor, GraphTensor):
-            return super().materialize(tensor, hint)
-        if tensor.pending is None:
-            return super().materialize(tensor, tensor.name or hint)
-        key = tensor.sources, tensor.columns.tobytes(), tensor.pending.tree
-        if key not in self._computed:
-            self._computed[key] = self._compute(tensor, tensor.pending, tensor.name or hint)
-        index = np.arange(tensor.size).reshape(tensor.shape)
-        return replace(tensor, sources=(self._computed[key],), index=index, pending=None)
-
-    def _compute(self, tensor: GraphTensor, pending: PendingFunction, hint: str) -> str:
-        """Add the layer that computes a pending function."""
-        plain = replace(tensor, pending=None)
-        scaling = None if pending.activation else scaled(pending)
-        if scaling is not None:
-            scale, shift, activation = scaling
-            given = {"scale": scale, "shift": shift}
-            numbers = {key: np.full(tensor.size, value) for key, value in given.items() if value is not None}
-            fields: dict[str, Any] = {**PASS, **numbers, "activation": activation}
-            return self.layer(hint, [plain], tensor.size, **fields)
-        plain = self._without_unread(plain)
-        document: dict[str, Any] = dict(PASS)
-        if not self.is_straight(plain):
-            document = {"kind": "take", "indices": plain.columns.astype(np.int32)}
-        document["activation"] = pending.document()
-        return self._add(hint, plain.sources, "concatenate" if len(plain.sources) > 1 else "", plain.size, document)
-
-    def _gather(self, tensor: Ref, hint: str, *, alone: bool) -> Ref:
-        if isinstance(tensor, GraphTensor) and tensor.pending is not None:
-            return self.materialize(tensor, hint)
-        return super()._gather(tensor, hint, alone=alone)
-
     def _add(self, hint: str, sources: Sequence[str], merge: str, width: int, document: Mapping[str, Any]) -> str:
         if len(self.layers) >= self._max_layers:
             raise UnsupportedError(f"needs one layer more than the {len(self.layers):,} before it, which are too many")
@@ -196,11 +159,6 @@ _NOT_FINITE: Final[Mapping[Callable[[Array], Array], str]] = MappingProxyType(
     {np.isneginf: "log(x)", np.isposinf: "-log(x)", np.isnan: "log(x - 1)"}
 )
 """The expression of 0 for each number that no spec holds."""
-
-
-def with_pending(tensor: GraphTensor, function: PendingFunction, kind: str = "") -> GraphTensor:
-    """Return a tensor with a function that is still to be computed of each element."""
-    return replace(tensor, pending=None if function.tree == X else function, kind=kind or tensor.kind)
 
 
 def columns_of(tensor: GraphTensor, numbers: Array) -> Array:

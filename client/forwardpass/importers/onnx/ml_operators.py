@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.onnx.accumulation import place_of_largest
+from forwardpass.importers.onnx.accumulation import place_of_extreme
 from forwardpass.importers.onnx.arithmetic import combined
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.broadcasting import fit, layered
@@ -219,16 +219,13 @@ def _arg_max(node: NodeContext) -> Result:
     tensor = node.tensor(0)
     axis, last = node.axis(0, len(tensor.shape)), bool(node.integer("select_last_index", 0))
     if last or axis != len(tensor.shape) - 1 or tensor.index.size != tensor.shape[-1]:
-        tensor = node.float_tensor(0)
-        return place_of_largest(node, tensor, axis, last=last, keep=bool(node.integer("keepdims", 1)))
+        return place_of_extreme(node, largest=True)
     return Label(scores=tensor, labels=tuple(map(str, range(tensor.shape[-1]))), tensor=node.reads[0])
 
 
 def _arg_min(node: NodeContext) -> Result:
     """Return the places of the smallest elements."""
-    tensor = applied(node, node.float_tensor(0), "-x")
-    axis, last = node.axis(0, len(tensor.shape)), bool(node.integer("select_last_index", 0))
-    return place_of_largest(node, tensor, axis, last=last, keep=bool(node.integer("keepdims", 1)))
+    return place_of_extreme(node, largest=False)
 
 
 LABELS: Final = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})

@@ -6,12 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.importers.graph import places_of
+from forwardpass.importers.graph.reductions import moments
 from forwardpass.importers.onnx.arithmetic import combined
 from forwardpass.importers.onnx.broadcasting import layered
 from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.lifting import padded
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result
-from forwardpass.importers.onnx.reductions import grouped, pooled, reduced
+from forwardpass.importers.onnx.reductions import grouped, reduced
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
 
@@ -58,9 +60,9 @@ def _response(node: NodeContext) -> Result:
     square = applied(node, tensor, "x * x")
     widths = [(0, 0), (before, size - 1 - before), *[(0, 0)] * (len(tensor.shape) - 2)]
     wide = padded(node, square, widths, np.zeros(()))
-    places = np.arange(tensor.shape[1])[:, None] + np.arange(size)
-    windows = np.moveaxis(np.take(wide.index, places, axis=1), 2, -1).reshape(-1, size)
-    total = pooled(node, wide, windows, "sum", tensor.shape, tensor.row_axis)
+    channels = np.arange(tensor.shape[1])[:, None] + np.arange(size)
+    windows = np.moveaxis(np.take(places_of(wide.shape), channels, axis=1), 2, -1)
+    total = node.graph.tensor(node.graph.pool(wide, windows, "sum"), tensor.row_axis, tensor.kind)
     alpha, beta = node.number("alpha", 1e-4), node.number("beta", 0.75)
     divisor = applied(
         node, total, "(bias + factor * x) ** beta", bias=node.number("bias", 1.0), factor=alpha / size, beta=beta
@@ -81,9 +83,8 @@ def _layer(node: NodeContext) -> Result:
     whole = grouped(node, tensor, axes, kind="layer_norm", epsilon=node.number("epsilon", 1e-5), **numbers)
     if not any(node.used[1:]):
         return whole
-    mean = reduced(node, tensor, axes, "mean")
-    deviation = _joined(node, "Sub", tensor, mean)
-    variance = reduced(node, applied(node, deviation, "x * x"), axes, "mean")
+    found = moments(node.graph, tensor, axes, keepdims=True)
+    variance, mean = (node.graph.tensor(each, tensor.row_axis, tensor.kind) for each in found)
     return whole, mean, applied(node, variance, "1 / sqrt(x + epsilon)", epsilon=node.number("epsilon", 1e-5))
 
 
@@ -112,16 +113,13 @@ def _normalizer(node: NodeContext) -> Result:
     return _over_norm(node, tensor, [len(tensor.shape) - 1], _NORMS[norm])
 
 
-_NORMS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
-    {"L1": ("abs(x)", "sum", "x"), "L2": ("x * x", "sum", "sqrt(x)"), "MAX": ("x", "max", "x")}
-)
-"""The function of each element, the reduction, and the function of the result."""
+_NORMS: Final[Mapping[str, str]] = MappingProxyType({"L1": "l1", "L2": "l2", "MAX": "max"})
+"""The reduction of each norm."""
 
 
-def _over_norm(node: NodeContext, tensor: GraphTensor, axes: Sequence[int], norm: tuple[str, str, str]) -> GraphTensor:
-    each, reduce, last = norm
-    whole = applied(node, reduced(node, applied(node, tensor, each), axes, reduce), last)
-    return _joined(node, "Div", tensor, applied(node, node.graph.materialize(whole, node.hint), "where(x == 0, 1, x)"))
+def _over_norm(node: NodeContext, tensor: GraphTensor, axes: Sequence[int], norm: str) -> GraphTensor:
+    whole = node.graph.without_pending(reduced(node, tensor, axes, norm))
+    return _joined(node, "Div", tensor, applied(node, whole, "where(x == 0, 1, x)"))
 
 
 def _joined(node: NodeContext, op: str, one: GraphTensor, other: GraphTensor | Constant) -> GraphTensor:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -12,51 +12,31 @@ from forwardpass.importers.graph.convolution import conv_layer, transposed_conv_
 from forwardpass.importers.graph.windows import Windows, pool
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.constant_folding import numbers_of, reduced_constant
-from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result, front
 from forwardpass.importers.onnx.reductions import reduced
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.onnx.whole_numbers import WHOLE, check_whole, wrapped
 from forwardpass.importers.unsupported import UnsupportedError
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Reduction:
-    """The function of each element, the reduction, and the function of the result, by operator."""
-
-    reduce: str
-    each: str = ""
-    last: str = ""
-
-
-_REDUCTIONS: Final[Mapping[str, _Reduction]] = MappingProxyType(
+_REDUCTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "ReduceSum": _Reduction(reduce="sum"),
-        "ReduceMean": _Reduction(reduce="mean"),
-        "ReduceMax": _Reduction(reduce="max"),
-        "ReduceMin": _Reduction(reduce="min"),
-        "ReduceL1": _Reduction(reduce="sum", each="abs(x)"),
-        "ReduceL2": _Reduction(reduce="sum", each="x * x", last="sqrt(x)"),
-        "ReduceSumSquare": _Reduction(reduce="sum", each="x * x"),
-        "ReduceLogSum": _Reduction(reduce="sum", last="log(x)"),
+        **{f"Reduce{name.title()}": name for name in ("sum", "mean", "max", "min", "prod", "l1", "l2")},
+        "ReduceSumSquare": "sum_square",
+        "ReduceLogSum": "log_sum",
+        "ReduceLogSumExp": "log_sum_exp",
     }
 )
+"""The reduction of each operator."""
 
 
 def _reduce(node: NodeContext) -> Result:
-    value, known = node.value(0), _REDUCTIONS[node.op]
+    value, keep = node.value(0), bool(node.integer("keepdims", 1))
     given = node.integers("axes", 1)
     empty = not given and bool(node.integer("noop_with_empty_axes", 0))
     axes = [] if empty else sorted({front(axis, len(value.shape)) for axis in given or range(len(value.shape))})
     if isinstance(value, Constant):
-        return reduced_constant(node.graph, node.op, numbers_of(value), axes, keep=bool(node.integer("keepdims", 1)))
-    tensor = _reducible(node, axes)
-    if empty:
-        return tensor if not known.each else applied(node, tensor, known.each)
-    if known.each:
-        tensor = applied(node, tensor, known.each)
-    whole = reduced(node, tensor, axes, known.reduce, keep=bool(node.integer("keepdims", 1)))
-    return applied(node, whole, known.last) if known.last else wrapped(node, node.op, whole)
+        return reduced_constant(node.graph, node.op, numbers_of(value), axes, keep=keep)
+    return wrapped(node, node.op, reduced(node, _reducible(node, axes), axes, _REDUCTIONS[node.op], keep=keep))
 
 
 def _reducible(node: NodeContext, axes: Sequence[int]) -> GraphTensor:

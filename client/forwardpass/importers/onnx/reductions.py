@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.graph import PASS
+from forwardpass.importers.graph.reductions import REDUCTIONS
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.node_context import NodeContext, not_rows
 from forwardpass.importers.onnx.reshaping import joined
@@ -69,42 +70,16 @@ def _back(whole: GraphTensor, shape: Sequence[int], order: Sequence[int], rows: 
 def reduced(
     node: NodeContext, tensor: GraphTensor, axes: Sequence[int], reduce: str, *, keep: bool = True
 ) -> GraphTensor:
-    """Reduce some axes to one element by sum, mean, max or min."""
-    moved, _ = _moved(tensor, axes)
-    windows = moved.reshape(-1, math.prod(tensor.shape[axis] for axis in axes))
-    shape = [1 if axis in axes else size for axis, size in enumerate(tensor.shape)]
+    """Reduce axes by one of `REDUCTIONS`."""
+    axes = [not_rows(tensor, axis) for axis in axes]
+    done = REDUCTIONS[reduce](node.graph, tensor, axes, keepdims=keep)
+    return node.graph.tensor(done, tensor.row_axis if keep else rows_without(tensor, axes), tensor.kind)
+
+
+def rows_without(tensor: GraphTensor, axes: Sequence[int]) -> int | None:
+    """Return the axis of the rows of a tensor that lacks some axes."""
     rows = tensor.row_axis
-    if not keep:
-        kept = [axis for axis in range(len(shape)) if axis not in axes]
-        shape = [shape[axis] for axis in kept]
-        rows = None if rows is None else kept.index(rows)
-    return pooled(node, tensor, windows, reduce, shape, rows)
-
-
-def pooled(
-    node: NodeContext, tensor: GraphTensor, windows: Array, reduce: str, shape: Sequence[int], rows: int | None
-) -> GraphTensor:
-    """Reduce windows of elements to one each.
-
-    Args:
-        node: The node.
-        tensor: The tensor.
-        windows: `(outputs, size)` places of elements among the tensor's sources.
-        reduce: `sum`, `mean`, `max` or `min`.
-        shape: The shape of the result.
-        rows: The axis of the rows in the result.
-    """
-    if windows.size == 0:
-        raise UnsupportedError("reduces no elements")
-    node.graph.budget.check_weights(*windows.shape, expanded=True)
-    if tensor.pending is not None:
-        places = np.zeros(int(tensor.index.max()) + 1, np.intp)
-        places[tensor.columns] = np.arange(tensor.index.size)
-        tensor, windows = node.graph.materialize(tensor, node.hint), places[windows]
-    # It reads all nodes of the sources; the windows select among them.
-    whole = node.graph.all_of(tensor)
-    name = node.graph.layer(node.hint, [whole], len(windows), kind="pool", windows=windows.tolist(), reduce=reduce)
-    return node.graph.nodes(name, shape, rows, tensor.kind)
+    return None if rows is None else rows - sum(axis < rows for axis in axes)
 
 
 def _moved(tensor: GraphTensor, axes: Sequence[int]) -> tuple[Array, list[int]]:

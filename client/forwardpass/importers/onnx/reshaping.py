@@ -263,7 +263,6 @@ def joined(node: NodeContext, tensors: Sequence[GraphTensor], axis: int) -> Grap
             *first.shape[axis + 1 :],
         ]:
             raise UnsupportedError(f"puts {_said(first)} and {_said(tensor)} side by side, which do not fit")
-    node.graph.budget.claim_elements(sum(tensor.index.size for tensor in tensors))
     plain = [node.graph.without_pending(tensor) for tensor in tensors]
     whole = node.graph.concatenate(plain, axis)
     return GraphTensor(sources=whole.sources, index=whole.index, row_axis=first.row_axis, kind=first.kind)

@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 
+from forwardpass.importers.graph.pending_functions import IDENTITY, MAX_PARTS, as_condition, as_number, call, literal
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.broadcasting import fit, fitting, joined_by
 from forwardpass.importers.onnx.constant_folding import numbers_of
 from forwardpass.importers.onnx.lifting import all_lifted, lifted
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result
-from forwardpass.importers.onnx.pending_functions import IDENTITY, MAX_PARTS, as_condition, as_number, call, literal
 from forwardpass.importers.onnx.reshaping import broadcast, joined
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError

@@ -12,7 +12,6 @@ import numpy as np
 
 from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.pending_functions import PendingFunction
 
 
 class _Rows:
@@ -54,14 +53,10 @@ class GraphTensor(TensorRef):
     Attributes:
         row_axis: The axis of the rows, or None where the tensor is all of one row.
         kind: The element type in the file, as numpy calls it.
-        pending: The function of each element that is not computed yet, or None.
-        name: The name in the graph, or empty.
     """
 
     row_axis: int | None
     kind: str
-    pending: PendingFunction | None = None
-    name: str = ""
 
     def same_columns(self, other: "GraphTensor") -> bool:
         """Return whether both tensors refer to the same node at each place."""

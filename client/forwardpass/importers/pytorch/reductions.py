@@ -6,11 +6,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.graph import LayerOperations, TensorRef, reduce_axes
+from forwardpass.importers.graph import LayerOperations, TensorRef, reductions, running
+from forwardpass.importers.graph.reductions import moments
+from forwardpass.importers.graph.running import accumulate
 from forwardpass.importers.graph.windows import Windows, pool, pool_places
-from forwardpass.importers.pytorch.elementwise import add, join, maximum, minimum, mul, sub
+from forwardpass.importers.pytorch.elementwise import join, maximum, minimum, mul
 from forwardpass.importers.pytorch.later_places import LaterPlaces, reject_places
-from forwardpass.importers.pytorch.reshaping import chunk, squeeze
+from forwardpass.importers.pytorch.reshaping import chunk
 from forwardpass.importers.pytorch.rows_axis import MIXES, WholeTensor, arranged, whole
 from forwardpass.importers.unsupported import UnsupportedError
 
@@ -20,10 +22,9 @@ _RAGGED: Final = "has windows of different sizes, for which a mean is not the sa
 def pool_axes(
     graph: LayerOperations, x: TensorRef, axes: Sequence[int], reduce: str, *, keepdim: bool = False
 ) -> TensorRef:
-    """Reduce a tensor along some axes, counted with that of the rows."""
+    """Reduce axes, counted with that of the rows, by one of the reductions of the graph."""
     known = whole(x)
-    pooled = reduce_axes(graph, known.tensor, axes, reduce)
-    return _reduced(known, pooled, axes, keepdim=keepdim)
+    return _reduced(known, reductions.REDUCTIONS[reduce](graph, known.tensor, axes), axes, keepdim=keepdim)
 
 
 def _reduced(known: WholeTensor, result: TensorRef, axes: Sequence[int], *, keepdim: bool) -> TensorRef:
@@ -51,7 +52,7 @@ def _extreme(reduce: str, merge: Callable[..., TensorRef]) -> Callable[..., Any]
         if not isinstance(dim, int | None):
             return join(graph, merge, x, dim)
         largest = pool_axes(graph, x, whole(x).axes(dim), reduce, keepdim=keepdim)
-        return largest, LaterPlaces(find=lambda: _place_of(reduce)(graph, x, dim, keepdim))
+        return largest, LaterPlaces(find=lambda: _place_of(largest=reduce == "max")(graph, x, dim, keepdim))
 
     return apply
 
@@ -72,14 +73,7 @@ def _moments(
     keepdim = bool(options.get("keepdim", keepdim))
     known = whole(x)
     axes = known.axes(dim)
-    count = int(np.prod([known.index.shape[axis] for axis in axes]))
-    if count <= correction:
-        raise UnsupportedError(f"divides the squares of {count} elements by {count - correction}")
-    mean = reduce_axes(graph, known.tensor, axes, "mean")
-    wide = mean.with_index(np.expand_dims(mean.index, axes))
-    around = graph.merge([known.tensor, graph.activation(wide, {"expression": "-x"})], "sum")
-    squares = reduce_axes(graph, graph.activation(around, "square"), axes, "mean")
-    variance = squares if correction == 0 else graph.scale_shift(squares, np.array(count / (count - correction)), None)
+    variance, mean = moments(graph, known.tensor, axes, correction=correction)
     return _reduced(known, variance, axes, keepdim=keepdim), _reduced(known, mean, axes, keepdim=keepdim)
 
 
@@ -116,32 +110,19 @@ def norm(
     order = 2.0 if p in {None, "fro"} else float(p)
     known = whole(x)
     axes = known.axes(dim)
-    if order == np.inf:
-        return pool_axes(graph, _each(graph, x, {"expression": "abs(x)"}), axes, "max", keepdim=keepdim)
-    if order <= 0 or not np.isfinite(order):
-        raise UnsupportedError(f"has the norm of order {order:g}; a finite one above 0 is needed, or infinity")
-    powers = {1.0: "abs(x)", 2.0: "x * x"}.get(order, f"abs(x) ** {order!r}")
-    total = pool_axes(graph, _each(graph, x, {"expression": powers}), axes, "sum", keepdim=keepdim)
-    root = {1.0: "", 2.0: "sqrt(x)"}.get(order, f"x ** {1 / order!r}")
-    return _each(graph, total, {"expression": root}) if root else total
+    return _reduced(known, reductions.norm(graph, known.tensor, axes, order), axes, keepdim=keepdim)
 
 
 def log_sum_exp(graph: LayerOperations, x: TensorRef, dim: Any, keepdim: bool = False) -> TensorRef:
-    """Return the logarithm of the sum of exponentials along axes, shifted by the largest."""
-    known = whole(x)
-    axes = known.axes(dim)
-    largest = pool_axes(graph, x, axes, "max", keepdim=True)
-    powers = _each(graph, join(graph, sub, x, largest), "exp")
-    total = _each(graph, pool_axes(graph, powers, axes, "sum", keepdim=True), {"expression": "log(x)"})
-    whole_sum = join(graph, add, total, largest)
-    return whole_sum if keepdim else squeeze(graph, whole_sum, list(axes))
+    """Return the logarithm of the sum of exponentials along axes."""
+    return pool_axes(graph, x, whole(x).axes(dim), "log_sum_exp", keepdim=keepdim)
 
 
 def _accumulated(merge: str) -> Callable[..., TensorRef]:
     def apply(graph: LayerOperations, x: TensorRef, dim: int, *, dtype: Any = None) -> TensorRef:
         _reject_dtype(dtype)
         known = whole(x)
-        return known.like(graph.accumulate(known.tensor, known.axis(dim), merge))
+        return known.like(accumulate(graph, known.tensor, known.axis(dim), merge))
 
     return apply
 
@@ -149,16 +130,14 @@ def _accumulated(merge: str) -> Callable[..., TensorRef]:
 def product(graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Multiply the elements along an axis."""
     _reject_dtype(dtype)
-    known = whole(x)
-    (axis,) = known.axes(dim)
-    return _reduced(known, graph.product(known.tensor, axis), [axis], keepdim=keepdim)
+    return pool_axes(graph, x, whole(x).axes(dim), "prod", keepdim=keepdim)
 
 
 def median(graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False) -> tuple[TensorRef, object]:
     """Return the lower of the middle elements along an axis."""
     known = whole(x)
     (axis,) = known.axes(dim)
-    ordered = graph.sort_along(known.tensor, axis)
+    ordered = running.sort_along(graph, known.tensor, axis)
     middle = ordered.take((known.index.shape[axis] - 1) // 2, axis)
     return _reduced(known, middle, [axis], keepdim=keepdim), PLACES
 
@@ -174,7 +153,7 @@ def top_k(
     """Return the largest or smallest elements along an axis."""
     known = whole(x)
     axis = known.axis(dim)
-    ordered = graph.sort_along(known.tensor, axis)
+    ordered = running.sort_along(graph, known.tensor, axis)
     length = known.index.shape[axis]
     places = range(length - 1, length - 1 - k, -1) if largest else range(k)
     return known.like(ordered.take(list(places), axis)), PLACES
@@ -188,20 +167,14 @@ def sort_along(
     return top_k(graph, x, known.index.shape[known.axis(dim)], dim, largest=descending)
 
 
-def _place_of(reduce: str) -> Callable[..., TensorRef]:
+def _place_of(*, largest: bool) -> Callable[..., TensorRef]:
     """Return the place of the first largest or smallest element along an axis, as a number."""
 
     def apply(graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False) -> TensorRef:
         known = whole(x)
         (axis,) = known.axes(dim)
-        length = known.index.shape[axis]
-        best = reduce_axes(graph, known.tensor, [axis], reduce)
-        wide = best.with_index(np.expand_dims(best.index, axis))
-        others = graph.elementwise("where(x == y, 0, 1)", known.tensor, wide)
-        places = np.arange(float(length)).reshape(-1, *[1] * (known.rank - axis - 1))
-        counted = graph.scale_shift(others, np.array(float(length)), places)
-        found = reduce_axes(graph, counted, [axis], "min")
-        graph.whole.note_computed(found, length)
+        found = reductions.place_of_extreme(graph, known.tensor, axis, largest=largest)
+        graph.whole.note_computed(found, known.index.shape[axis])
         return _reduced(known, found, [axis], keepdim=keepdim)
 
     return apply
@@ -390,8 +363,8 @@ REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "median": median,
         "topk": top_k,
         "sort": sort_along,
-        "argmax": _place_of("max"),
-        "argmin": _place_of("min"),
+        "argmax": _place_of(largest=True),
+        "argmin": _place_of(largest=False),
         "any": _reduction("max"),
         "all": _reduction("min"),
         **POOLS,
