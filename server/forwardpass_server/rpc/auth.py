@@ -7,7 +7,6 @@ and lists show only those. Names of networks are shown to callers with the scope
 """
 
 import hashlib
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -153,10 +152,10 @@ class Guard:
         """Return the name of a caller's token or certificate; that of all whose is not known is `_anonymous`."""
         return _name(self._find(credential))
 
-    def count_rejection(self, credential: Credential, reason: str) -> None:
-        """Count a call that ends with an error, if it is rejected because of who makes it, or how much."""
+    def count_rejection(self, credential: Credential, reason: str, number: int = 1) -> None:
+        """Count calls that end with an error, if they are rejected because of who makes them, or how much."""
         if reason in REJECTIONS:
-            self.counts.count_rejection(self.name_of(credential), reason)
+            self.counts.count_rejection(self.name_of(credential), reason, number)
 
     def caller(self, credential: Credential, peer: str) -> str:
         """Return who makes a call, as far as the server's time is shared: a token, else an address."""
@@ -185,7 +184,7 @@ class Guard:
 
     def _keep(self, tokens: tuple[Token, ...] | None) -> None:
         self._tokens = tokens
-        self._by_digest = [(token.key, token) for token in tokens or () if isinstance(token.key, bytes)]
+        self._by_digest = {token.key: token for token in tokens or () if isinstance(token.key, bytes)}
         self._by_identity = {token.key: token for token in tokens or () if isinstance(token.key, str)}
 
     def _admit(self, path: str, credential: Credential) -> Token | None:
@@ -218,13 +217,8 @@ class Guard:
             return None
         if isinstance(credential, tuple):
             return next(filter(None, map(self._by_identity.get, credential)), None)
-        digest = hashlib.sha256(credential.encode()).digest()
-        found = None
-        for key, known in self._by_digest:
-            # Every entry is compared, so that the time says nothing about which one matched.
-            if hmac.compare_digest(key, digest):
-                found = known
-        return found
+        # The time says nothing about tokens: a digest is looked up, whose hash has a random key.
+        return self._by_digest.get(hashlib.sha256(credential.encode()).digest())
 
 
 def _caller(token: Token) -> str:

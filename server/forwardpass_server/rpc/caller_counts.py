@@ -70,13 +70,13 @@ class CallerCounts:
             else:
                 self._calls[self._label(name)] += number
 
-    def count_rejection(self, name: str, reason: str) -> None:
-        """Count a call that is rejected; log who is rejected, once in a while."""
+    def count_rejection(self, name: str, reason: str, number: int = 1) -> None:
+        """Count calls that are rejected; log who is rejected, once in a while."""
         now = self._clock()
         with self._lock:
             label = self._label(name)
             key = label, reason
-            self._rejections[key] += 1
+            self._rejections[key] += number
             next_message, before = self._logged.get(key, (now, 0))
             if now < next_message:
                 return

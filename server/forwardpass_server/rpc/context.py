@@ -1,6 +1,6 @@
 """The context of a call, for interceptors and servicers."""
 
-import secrets
+import random
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def read_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[str, str
                 request_id = value
         elif key == "authorization" and isinstance(value, str) and value[:7].lower() == "bearer ":
             token = value[7:].strip()
-    return request_id or secrets.token_hex(8), token
+    return request_id or f"{random.getrandbits(64):016x}", token
 
 
 def identities_of(auth_context: Mapping[str, Iterable[bytes]]) -> tuple[str, ...] | None:

@@ -28,7 +28,7 @@ OVERLOADED: Final = "OVERLOADED"
 Trailers: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedError:
     """An error that many calls end with, serialized but for the id of the request.
 
@@ -92,11 +92,11 @@ class ErrorMapper:
             code=mapped.code, message=status.message, reason=mapped.reason, details=status.SerializeToString()
         )
 
-    def count(self, error: PreparedError, credential: Credential) -> None:
-        """Count a call that ends with a prepared error."""
+    def count(self, error: PreparedError, credential: Credential, number: int = 1) -> None:
+        """Count calls of one caller that end with a prepared error."""
         with self._lock:
-            self._counts[error.reason] += 1
-        self._guard.count_rejection(credential, error.reason)
+            self._counts[error.reason] += number
+        self._guard.count_rejection(credential, error.reason, number)
 
     def add(self, counts: Mapping[str, int]) -> None:
         """Count the errors that another process has counted, by reason."""

@@ -7,6 +7,7 @@ deadline, and the error table. Methods that are not hot go on to a grpc.aio serv
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from forwardpass_server.memory import COUNTED_BYTES, Claim, MemoryWatch, Unsent
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.caller_counts import ANONYMOUS
 from forwardpass_server.rpc.context import read_metadata
-from forwardpass_server.rpc.error_mapping import ErrorMapper, trailers_of
+from forwardpass_server.rpc.error_mapping import ErrorMapper, PreparedError, trailers_of
 from forwardpass_server.rpc.interceptors import InFlight, too_large
 from forwardpass_server.rpc.listening import UNIX
 from forwardpass_server.rpc.receiving import address_of
@@ -44,6 +45,8 @@ _REJECTING_SECONDS: Final = 0.02
 """How long after a rejection the server counts as overloaded."""
 _GATHERING_SECONDS: Final = 0.004
 """How long an overloaded server lets calls gather before it takes them."""
+_SAME_DEADLINE_SECONDS: Final = 0.01
+"""By how much later a deadline may be than that of a call which was just rejected, and is judged like it."""
 
 Details = tuple[tuple[tuple[str, str | bytes], ...], str, float | None]
 """The front's details of a call: metadata, peer, and the seconds until the caller's deadline."""
@@ -285,23 +288,39 @@ class NativeTransport:
             raise too_large(len(request), self._max_request_bytes)
         return hot
 
-    def _shed(self, call: RawRequest) -> bool:
-        """Reject a call before its request is read, if it would be rejected then; return whether it is."""
-        metadata, peer, _ = call.details
-        request_id, token = read_metadata(metadata)
-        error = self._shedder.judge(call.method, credential=token, peer=peer, expires=call.expires)
-        if error is None:
-            return False
-        self._error_mapper.count(error, token)
-        self._front.fail(call.key, error.code.value[0], error.message, [*error.trailers(request_id)])
-        return True
+    def _shed(self, calls: Sequence[RawRequest]) -> list[RawRequest]:
+        """Reject those of some calls that would be rejected once their requests are read; return the others."""
+        shedder, fail, closed = self._shedder, self._front.fail, self._guard.closed
+        others: list[RawRequest] = []
+        # By caller and method: up to which deadline calls are rejected, and with what; whose they are, and how many.
+        rejected: dict[tuple[str | None, Method], tuple[float, PreparedError]] = {}
+        counts: Counter[tuple[PreparedError, str | None]] = Counter()
+        for call in calls:
+            metadata, peer, _ = call.details
+            request_id, token = read_metadata(metadata)
+            key = token if closed else peer.rpartition(":")[0], call.method
+            found = rejected.get(key)
+            if found is not None and call.expires <= found[0]:
+                error = found[1]
+            else:
+                judged = shedder.judge(call.method, credential=token, peer=peer, expires=call.expires)
+                if judged is None:
+                    others.append(call)
+                    continue
+                error = judged
+                rejected[key] = call.expires + _SAME_DEADLINE_SECONDS, error
+            counts[error, token if closed else None] += 1
+            fail(call.key, error.code.value[0], error.message, error.trailers(request_id))
+        for (error, token), number in counts.items():
+            self._error_mapper.count(error, token, number)
+        return others
 
     def _admitted(self, calls: list[RawRequest]) -> list[RawRequest]:
         """Count calls in; reject those for which there is no room."""
         if not self._guard.closed:
             self._guard.counts.count_calls(ANONYMOUS, len(calls))
         if self._shedder.active:
-            calls = [call for call in calls if not self._shed(call)]
+            calls = self._shed(calls)
         try:
             room = self._in_flight.enter(len(calls))
         except ForwardpassError as error:

@@ -181,13 +181,23 @@ class Admission:
         self._declare(work, total, whole, version)
         return work, errors
 
-    def retry_after(self, caller: str, flops: int, version: Hashable, expires: float) -> float | None:
-        """Return the seconds after which to send a request again that would be rejected now; None if it would not."""
+    def retry_after(
+        self, caller: str, flops: int, version: Hashable, expires: float, *, ahead: int = 0
+    ) -> float | None:
+        """Return the seconds after which to send a request again that would be rejected now; None if it would not.
+
+        Args:
+            caller: Whose it is.
+            flops: Its floating-point operations.
+            version: What computes it.
+            expires: When the caller stops waiting, in seconds of `time.monotonic()`.
+            ahead: Requests like it that come before it and are not taken on yet.
+        """
         now = self._clock()
         with self._lock:
-            seconds, remaining = flops * self._speed(version), expires - now
-            if self._requests_are_used(caller, 0):
-                return _retry_after(self._seconds[caller] / self._workers)
+            seconds, remaining = (ahead + 1) * flops * self._speed(version), expires - now
+            if self._requests_are_used(caller, -ahead):
+                return _retry_after(self._seconds.get(caller, 0.0) / self._workers)
             expected = self._expected(caller, seconds, now)
             if expected is None or expected * self._margin(now) <= remaining:
                 return None

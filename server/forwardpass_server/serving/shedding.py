@@ -1,13 +1,14 @@
 """Load shedding: calls of a caller whose calls are being rejected as too much are rejected before they are read.
 
 Receiving a request, decoding it and finding its version cost more than saying no. While the long calls of a caller are
-rejected, the next one of the same method is judged as if it were as much work as the least of them. Some are read all
-the same, so that what the caller sends now is known.
+rejected, the next one of the same method is judged as if it were as much work as the least of them, and as if those
+that are being read were taken on already. Some are read all the same, so that what the caller sends now is known.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from threading import Lock
 from typing import Final
@@ -22,6 +23,8 @@ READ_SECONDS: Final = 0.02
 """How often one of them is read all the same."""
 SHORT_SECONDS: Final = 1.0
 """How long a caller's calls are read after a short one, which is computed however busy the workers are."""
+READING_SECONDS: Final = 0.05
+"""How long a call counts as being read, if nothing is heard of it."""
 MAX_FLOODS: Final = 1024
 
 
@@ -35,6 +38,8 @@ class _Flood:
         until: When calls are read again, by the clock.
         read_until: Until when they are read, since some of them are short.
         read: When one was read last.
+        reading: For each call that is being read, when it no longer counts, in ascending order. Calls that arrive
+            together must not all be read because there is room for one.
     """
 
     flops: int
@@ -42,6 +47,7 @@ class _Flood:
     until: float
     read_until: float = -inf
     read: float = -inf
+    reading: deque[float] = field(default_factory=deque)
 
 
 class Shedding:
@@ -74,6 +80,8 @@ class Shedding:
                 if not rejected:
                     return
                 self._floods[caller, method] = flood = _Flood(flops=flops, version=version, until=now)
+            if flood.reading:
+                flood.reading.popleft()
             if flops < flood.flops:
                 flood.flops, flood.version = flops, version
             if rejected:
@@ -84,6 +92,8 @@ class Shedding:
         with self._lock:
             flood = self._floods.get((caller, method))
             if flood is not None:
+                if flood.reading:
+                    flood.reading.popleft()
                 flood.read_until = self._clock() + SHORT_SECONDS
                 # It is kept until then, even if nothing is rejected meanwhile.
                 flood.until = max(flood.until, flood.read_until)
@@ -101,8 +111,16 @@ class Shedding:
             flood = self._floods.get((caller, method))
             if flood is None or now >= flood.until or now < flood.read_until:
                 return None
+            reading = flood.reading
+            while reading and reading[0] <= now:
+                reading.popleft()
+            retry_after = None
             if now - flood.read >= READ_SECONDS:
                 flood.read = now
-                return None
-            flops, version = flood.flops, flood.version
-        return self._admission.retry_after(caller, flops, version, expires)
+            else:
+                retry_after = self._admission.retry_after(
+                    caller, flood.flops, flood.version, expires, ahead=len(reading)
+                )
+            if retry_after is None:
+                reading.append(now + READING_SECONDS)
+            return retry_after

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+import pytest
 from forwardpass_server.serving.admission import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS, Admission
-from forwardpass_server.serving.shedding import FLOOD_SECONDS, READ_SECONDS, SHORT_SECONDS, Shedding
+from forwardpass_server.serving.shedding import FLOOD_SECONDS, READ_SECONDS, READING_SECONDS, SHORT_SECONDS, Shedding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,9 +24,9 @@ class World:
         self.admission = Admission(1, POLICY, 1_000, lambda: self.now)
         self.shedding = Shedding(self.admission, lambda: self.now)
 
-    def read(self, caller: str, flops: int = FLOPS) -> bool:
+    def read(self, caller: str, flops: int = FLOPS, deadline: float = DEADLINE) -> bool:
         """Read a long call, and note it as the dispatcher does; return whether it is rejected."""
-        work, _ = self.admission.admit([caller], [self.now + DEADLINE], [flops], "version", [0])
+        work, _ = self.admission.admit([caller], [self.now + deadline], [flops], "version", [0])
         if work is None or self.shedding.active:
             self.shedding.note_long(caller, "Predict", flops, "version", rejected=work is None)
         return work is None
@@ -75,6 +76,29 @@ def test_one_in_a_while_is_read() -> None:
             read += world.read("flood")
     assert 90 <= read <= 100
     assert world.shedding.active
+
+
+@pytest.mark.parametrize("deadline", [1.1, 2.0, 5.0])
+def test_of_calls_that_arrive_together_as_many_are_read_as_there_is_room_for(deadline: float) -> None:
+    together, one_by_one = World(), World()
+    room = 0
+    for world in (together, one_by_one):
+        world.flooded()
+        assert world.read("flood")
+    while not one_by_one.read("flood", deadline=deadline):
+        room += 1
+    assert room > 2
+    assert [together.shed("flood", deadline=deadline) for _ in range(room + 5)] == [False] * room + [True] * 5
+
+
+def test_a_call_of_which_nothing_is_heard_does_not_count_for_long() -> None:
+    world = World()
+    world.flooded()
+    assert any(world.shed("flood", deadline=1.1) for _ in range(1_000))
+    world.now += READING_SECONDS
+    assert world.read("flood"), "the flood goes on"
+    assert not world.shed("flood", deadline=1.1), "the one in a while"
+    assert not world.shed("flood", deadline=1.1)
 
 
 def test_smaller_calls_are_read_once_one_of_them_was() -> None:
