@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from forwardpass.importers.graph import functions
 from forwardpass.importers.graph.builder import PASS, GraphBuilder
 from forwardpass.importers.graph.convolution import conv_layer, transposed_conv_layer
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef
@@ -57,8 +58,7 @@ class LayerOperations(GraphBuilder):
 
     def function(self, x: TensorRef, expression: str, **parameters: float) -> TensorRef:
         """Compute an expression of each element and of parameters."""
-        known = {"parameters": parameters} if parameters else {}
-        return self.activation(x, {"expression": expression, **known})
+        return self.activation(x, functions.expression(expression, **parameters))
 
     def scale_shift(self, x: TensorRef, scale: Array | None, shift: Array | None) -> TensorRef:
         """Compute `x * scale + shift`, by numbers of the shape of one row or of one that broadcasts with it."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.graph import PASS, TensorRef
+from forwardpass.importers.graph.functions import EXPRESSIONS, SHRINK, expression
 from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, row_axis
 from forwardpass.importers.unsupported import UnsupportedError
 
@@ -26,9 +27,9 @@ ACTIVATIONS: Final[Mapping[str, Any]] = MappingProxyType(
         "hard_silu": "hard_swish",
         "hard_swish": "hard_swish",
         "leaky_relu": {"name": "leaky_relu", "negative_slope": 0.2},
-        "tanh_shrink": {"expression": "x - tanh(x)"},
-        "soft_shrink": {"expression": "where(x > 0.5, x - 0.5, where(x < -0.5, x + 0.5, 0))"},
-        "hard_shrink": {"expression": "where(abs(x) > 0.5, x, 0)"},
+        "tanh_shrink": expression(EXPRESSIONS["tanh_shrink"]),
+        "soft_shrink": expression(SHRINK, lambd=0.5, bias=0.5),
+        "hard_shrink": expression(SHRINK, lambd=0.5, bias=0.0),
         "squareplus": {"expression": "(x + sqrt(x * x + 4)) / 2"},
         "sparse_plus": {"expression": "where(x <= -1, 0, where(x < 1, (x + 1) ** 2 / 4, x))"},
         "sparse_sigmoid": {"expression": "clip((x + 1) / 2, 0, 1)"},

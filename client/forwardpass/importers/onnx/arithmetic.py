@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from forwardpass.importers.graph.functions import REMAINDER
 from forwardpass.importers.graph.pending_functions import (
     IDENTITY,
     MAX_PARTS,
@@ -125,13 +126,9 @@ def _kind(op: str, tensor: GraphTensor) -> str:
 
 def _function(op: str, one: PendingFunction, other: PendingFunction) -> PendingFunction:
     if op == "FMod":
-        return template(_FMOD, x=as_number(one), y=as_number(other))
+        return template(REMAINDER, x=as_number(one), y=as_number(other))
     form = as_condition if op in {"And", "Or"} else as_number
     return call(_SYMBOLS[op], form(one), form(other))
-
-
-_FMOD: Final = "where(x < 0, -mod(abs(x), abs(y)), mod(abs(x), abs(y)))"
-"""The remainder with the sign of the dividend."""
 
 
 def _with_constant(node: NodeContext, op: str, tensor: GraphTensor, array: Array, *, left: bool) -> GraphTensor:
@@ -240,7 +237,7 @@ _BOTH: Final[Mapping[str, Callable[[NodeContext, GraphTensor, GraphTensor], Grap
         "Min": lambda node, one, other: _minus(node, merged(node, "max", [_minus(node, one), _minus(node, other)])),
         "And": lambda node, one, other: merged(node, "multiply", [one, other]),
         "Mod": lambda node, one, other: joined_by(node, "mod(x, y)", [one, other]),
-        "FMod": lambda node, one, other: joined_by(node, _FMOD, [one, other]),
+        "FMod": lambda node, one, other: joined_by(node, REMAINDER, [one, other]),
         "Or": lambda node, one, other: merged(node, "max", [one, other]),
         "Xor": lambda node, one, other: applied(node, merged(node, "sum", [one, other]), "x == 1", kind="bool"),
     }

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.importers.graph.functions import EXPRESSIONS, SHRINK
 from forwardpass.importers.graph.pending_functions import (
     PendingFunction,
     as_condition,
@@ -47,7 +48,17 @@ class _Unary:
 
 _UNARY: Final[Mapping[str, _Unary]] = MappingProxyType(
     {
-        "Relu": _Unary(text="relu(x)"),
+        **{
+            name.title(): _Unary(text=f"{name}(x)")
+            for name in ("relu", "sigmoid", "softplus", "tanh", "exp", "sin", "cos")
+        },
+        **{
+            name.title(): _Unary(text=EXPRESSIONS[name])
+            for name in (
+                *("abs", "neg", "sign", "floor", "ceil", "round", "sqrt", "reciprocal", "log", "erf", "tan", "asin"),
+                *("acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh"),
+            )
+        },
         "LeakyRelu": _Unary(
             text="where(x > 0, x, alpha * x)",
             defaults={"alpha": 0.01},
@@ -72,39 +83,12 @@ _UNARY: Final[Mapping[str, _Unary]] = MappingProxyType(
             text="where(x > 0, gamma * x, gamma * alpha * expm1(x))",
             defaults={"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
         ),
-        "Sigmoid": _Unary(text="sigmoid(x)"),
         "HardSigmoid": _Unary(text="clip(alpha * x + beta, 0, 1)", defaults={"alpha": 0.2, "beta": 0.5}),
         "HardSwish": _Unary(text="x * clip(x / 6 + 0.5, 0, 1)", name="hard_swish"),
         "Swish": _Unary(text="x * sigmoid(alpha * x)", defaults={"alpha": 1.0}),
         "Mish": _Unary(text="x * tanh(softplus(x))", name="mish"),
-        "Softplus": _Unary(text="softplus(x)"),
         "Softsign": _Unary(text="x / (1 + abs(x))", name="softsign"),
-        "Shrink": _Unary(
-            text="where(x < -lambd, x + bias, where(x > lambd, x - bias, 0))", defaults={"lambd": 0.5, "bias": 0.0}
-        ),
-        "Tanh": _Unary(text="tanh(x)"),
-        "Exp": _Unary(text="exp(x)"),
-        "Sin": _Unary(text="sin(x)"),
-        "Cos": _Unary(text="cos(x)"),
-        "Tan": _Unary(text="sin(x) / cos(x)"),
-        "Asin": _Unary(text="asin(x)"),
-        "Acos": _Unary(text="acos(x)"),
-        "Atan": _Unary(text="atan(x)"),
-        "Sinh": _Unary(text="(expm1(x) - expm1(-x)) / 2"),
-        "Cosh": _Unary(text="(exp(x) + exp(-x)) / 2"),
-        "Asinh": _Unary(text="where(x < 0, -1, 1) * log1p(abs(x) + x * x / (1 + sqrt(1 + x * x)))"),
-        "Acosh": _Unary(text="log1p(x - 1 + sqrt((x - 1) * (x + 1)))"),
-        "Atanh": _Unary(text="0.5 * log1p(2 * x / (1 - x))"),
-        "Abs": _Unary(text="abs(x)"),
-        "Neg": _Unary(text="-x"),
-        "Sign": _Unary(text="where(x > 0, 1, where(x < 0, -1, x))"),
-        "Floor": _Unary(text="floor(x)"),
-        "Ceil": _Unary(text="ceil(x)"),
-        "Round": _Unary(text="round(x)"),
-        "Sqrt": _Unary(text="sqrt(x)"),
-        "Reciprocal": _Unary(text="1 / x"),
-        "Log": _Unary(text="log(x)"),
-        "Erf": _Unary(text="erf(x)"),
+        "Shrink": _Unary(text=SHRINK, defaults={"lambd": 0.5, "bias": 0.0}),
         "IsNaN": _Unary(text="x != x"),
         "IsInf": _Unary(
             text="x - x != 0 and (x > 0 and detect_positive != 0 or x < 0 and detect_negative != 0)",

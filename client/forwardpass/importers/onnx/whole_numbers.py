@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from forwardpass.importers.graph.functions import EXPRESSIONS
 from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.node_context import NodeContext
 from forwardpass.importers.onnx.values import GraphTensor
@@ -69,7 +70,7 @@ def wrapped(node: NodeContext, op: str, tensor: GraphTensor) -> GraphTensor:
     if tensor.kind not in WHOLE:
         return tensor
     if op == "Div":  # of whole numbers it truncates
-        tensor = applied(node, tensor, "where(x < 0, ceil(x), floor(x))")
+        tensor = applied(node, tensor, EXPRESSIONS["trunc"])
     return _in_range(node, tensor) if op in _WRAPPING else tensor
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.graph import LayerOperations, TensorRef
+from forwardpass.importers.graph.functions import EXPRESSIONS, REMAINDER, SHRINK, THRESHOLD
 from forwardpass.importers.pytorch.constants import is_number, number_of, of_rows, text
 from forwardpass.importers.pytorch.integers import BooleanRef
 from forwardpass.importers.pytorch.rows_axis import MovedRef, aligned, arranged, whole
@@ -20,41 +21,23 @@ from forwardpass.importers.unsupported import UnsupportedError
 _EXACT_SOFTPLUS: Final = 45.0
 """From here on, `log(1 + exp(x))` equals `x` in float64."""
 
-EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
+_SAME: Final = (
+    *("abs", "neg", "floor", "ceil", "trunc", "frac", "sqrt", "rsqrt", "reciprocal", "log", "log1p", "log2", "log10"),
+    *("exp2", "expm1", "logit", "erf", "erfc", "tan", "sinh", "cosh"),
+)
+_ALSO_ARC: Final = ("sin", "cos", "tan", "sinh", "cosh", "tanh")
+
+_EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "abs": "abs(x)",
-        "sqrt": "sqrt(x)",
-        "rsqrt": "1 / sqrt(x)",
-        "reciprocal": "1 / x",
-        "log": "log(x)",
-        "log1p": "log1p(x)",
-        "log2": "log(x) / log(2)",
-        "log10": "log(x) / log(10)",
-        "exp2": "2 ** x",
-        "expm1": "expm1(x)",
-        "erf": "erf(x)",
-        "erfc": "erfc(x)",
-        "neg": "-x",
-        "tan": "sin(x) / cos(x)",
-        "sinh": "(exp(x) - exp(-x)) / 2",
-        "cosh": "(exp(x) + exp(-x)) / 2",
-        "tanhshrink": "x - tanh(x)",
-        **dict.fromkeys(("asin", "arcsin"), "asin(x)"),
-        **dict.fromkeys(("acos", "arccos"), "acos(x)"),
-        **dict.fromkeys(("atan", "arctan"), "atan(x)"),
-        **dict.fromkeys(("asinh", "arcsinh"), "where(x < 0, -1, 1) * log1p(abs(x) + x * x / (1 + sqrt(1 + x * x)))"),
-        **dict.fromkeys(("acosh", "arccosh"), "log1p(x - 1 + sqrt((x - 1) * (x + 1)))"),
-        **dict.fromkeys(("atanh", "arctanh"), "0.5 * log1p(2 * x / (1 - x))"),
-        "floor": "floor(x)",
-        "ceil": "ceil(x)",
-        **dict.fromkeys(("trunc", "fix"), "where(x < 0, ceil(x), floor(x))"),
-        "frac": "x - where(x < 0, ceil(x), floor(x))",
+        **{name: EXPRESSIONS[name] for name in _SAME},
+        **{f"{word}{name}": EXPRESSIONS[f"a{name}"] for name in _ALSO_ARC for word in ("a", "arc")},
+        "fix": EXPRESSIONS["trunc"],
+        "tanhshrink": EXPRESSIONS["tanh_shrink"],
         **dict.fromkeys(("sign", "sgn"), "where(x > 0, 1, where(x < 0, -1, 0))"),
-        "logit": "log(x / (1 - x))",
         "positive": "x",
     }
 )
-"""Functions without an activation name, as expressions."""
+"""Functions without an activation name, as expressions; in torch, the sign of NaN is 0."""
 
 NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -110,7 +93,7 @@ def mul(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
 def div(graph: LayerOperations, x: Any, y: Any, *, rounding_mode: str | None = None) -> TensorRef:
     """Divide, and round where a mode is given."""
     if rounding_mode is not None:
-        rounding = {"floor": "floor(x)", "trunc": _TRUNCATED}[rounding_mode]
+        rounding = {"floor": "floor(x)", "trunc": EXPRESSIONS["trunc"]}[rounding_mode]
         return graph.activation(div(graph, x, y), {"expression": rounding})
     if isinstance(x, TensorRef) and isinstance(y, TensorRef):
         return graph.elementwise("x / y", x, y)
@@ -330,18 +313,17 @@ def hardtanh(
 
 def hardshrink(graph: LayerOperations, x: TensorRef, lambd: float = 0.5) -> TensorRef:
     """Return x where its size is above lambda, else 0."""
-    return graph.activation(x, {"expression": f"where(abs(x) > {text(lambd)}, x, 0)"})
+    return graph.function(x, SHRINK, lambd=lambd, bias=0.0)
 
 
 def softshrink(graph: LayerOperations, x: TensorRef, lambd: float = 0.5) -> TensorRef:
     """Move x towards 0 by lambda."""
-    edge = text(lambd)
-    return graph.activation(x, {"expression": f"where(x > {edge}, x - {edge}, where(x < -{edge}, x + {edge}, 0))"})
+    return graph.function(x, SHRINK, lambd=lambd, bias=lambd)
 
 
 def threshold(graph: LayerOperations, x: TensorRef, threshold: float, value: float, inplace: bool = False) -> TensorRef:
     """Return x above a threshold, else a value."""
-    return graph.activation(x, {"expression": f"where(x > {text(threshold)}, x, {text(value)})"})
+    return graph.function(x, THRESHOLD, threshold=threshold, value=value)
 
 
 def dropout(
@@ -391,9 +373,6 @@ def join(graph: LayerOperations, function: Callable[..., TensorRef], *args: Any,
     return arranged(result, result.index, len(result.shape) - from_right, before, after)
 
 
-_TRUNCATED: Final = "where(x < 0, ceil(x), floor(x))"
-_REMAINDER: Final = "where(x < 0, -mod(-x, abs(y)), mod(x, abs(y)))"
-
 _COMPARISONS: Final[Mapping[str, str]] = MappingProxyType(
     {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
 )
@@ -411,7 +390,7 @@ _LOGIC: Final[Mapping[str, str]] = MappingProxyType(
 ELEMENTWISE: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
         **{name: _function(function) for name, function in NAMES.items()},
-        **{name: _function({"expression": expression}) for name, expression in EXPRESSIONS.items()},
+        **{name: _function({"expression": expression}) for name, expression in _EXPRESSIONS.items()},
         "add": add,
         "sub": sub,
         "subtract": sub,
@@ -459,7 +438,7 @@ ELEMENTWISE: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "nan_to_num": nan_to_num,
         "remainder": _binary("mod(x, y)"),
         "mod": _binary("mod(x, y)"),
-        "fmod": _binary(_REMAINDER),
+        "fmod": _binary(REMAINDER),
         "floor_divide": _binary("floor(x / y)"),
         "floordiv": _binary("floor(x / y)"),
         "hypot": _binary("sqrt(x * x + y * y)"),

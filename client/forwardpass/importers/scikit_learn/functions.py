@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.graph import PASS, TensorRef
+from forwardpass.importers.graph.functions import EXPRESSIONS, expression
 from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
 
 _FUNCTIONS: Final[Mapping[Callable[..., Any], Any]] = MappingProxyType(
@@ -16,18 +17,11 @@ _FUNCTIONS: Final[Mapping[Callable[..., Any], Any]] = MappingProxyType(
         np.cos: "cos",
         np.square: "square",
         np.tanh: "tanh",
-        np.negative: {"expression": "-x"},
-        np.reciprocal: {"expression": "1 / x"},
-        np.log2: {"expression": "log(x) / log(2)"},
-        np.log10: {"expression": "log(x) / log(10)"},
         **{
-            function: {"expression": f"{name}(x)"}
+            function: expression(EXPRESSIONS[name])
             for name, function in (
-                ("abs", np.abs),
-                ("expm1", np.expm1),
-                ("log", np.log),
-                ("log1p", np.log1p),
-                ("sqrt", np.sqrt),
+                *(("neg", np.negative), ("reciprocal", np.reciprocal), ("log2", np.log2), ("log10", np.log10)),
+                *(("abs", np.abs), ("expm1", np.expm1), ("log", np.log), ("log1p", np.log1p), ("sqrt", np.sqrt)),
             )
         },
     }
