@@ -145,14 +145,20 @@ def conv(*, weights: Array, bias: Array, **settings: object) -> Callable[[Array]
     """Multiply each window by the weights, `(filters, window)`, and add the bias, `(filters,)`."""
     multiply, column = products(weights=weights, **settings), frozen(bias.reshape(-1, 1))
     if not bias.any():
-        return lambda values: multiply(values).reshape(len(values), -1)
+        return lambda values: _as_rows(multiply(values))
 
     def compute(values: Array) -> Array:
         result = multiply(values)
         result += column
-        return result.reshape(len(values), -1)
+        return _as_rows(result)
 
     return compute
+
+
+def _as_rows(sums: Array) -> Array:
+    """Return `(rows, filters, positions)` as `(rows, outputs)`; of no rows too."""
+    rows, filters, positions = sums.shape
+    return sums.reshape(rows, filters * positions)
 
 
 def products(*, weights: Array, **settings: object) -> Callable[[Array], Array]:

@@ -84,16 +84,21 @@ def _compute_leading(plan: Plan, values: Array) -> Array:
 
 
 def _compute_graph(plan: Plan, values: Array) -> Array:
-    values = pad(values, 1 if plan.leading else plan.row_multiple)
-    kept = {INPUTS: values} if plan.keeps_inputs else {}
-    for index, (layer, edges) in enumerate(zip(plan.layers, plan.edges, strict=True)):
-        if index == plan.leading > 0:
+    layers, edges = plan.layers, plan.edges
+    if plan.graph_steps is None:
+        values = pad(values, plan.row_multiple)
+        kept = {INPUTS: values} if plan.keeps_inputs else {}
+    else:
+        values, kept = plan.graph_steps.compute(np.ascontiguousarray(values))
+        layers, edges = layers[plan.leading :], edges[plan.leading :]
+        if layers and plan.row_multiple > 1:
             values, kept = pad_all(plan, values, kept)
-        if edges is not None:
-            values = edges.read(kept, values)
+    for layer, one in zip(layers, edges, strict=True):
+        if one is not None:
+            values = one.read(kept, values)
         values = layer(values)
-        if edges is not None:
-            edges.keep(kept, values)
+        if one is not None:
+            one.keep(kept, values)
     return select_outputs(plan, kept, values)
 
 

@@ -45,10 +45,11 @@ def _fused(before: Layer, layer: Layer) -> Callable[[Array], Array] | None:
     if (filters != filters[:, :1]).any():
         return None
     multiply, reduce = products(**settings), reducer(**layer.arguments)
+    outputs = before.outputs
     biases, rise, function = frozen(bias[filters[:, 0]]), before.function, layer.function
 
     def compute(values: Array) -> Array:
-        z = reduce(multiply(values).reshape(len(values), -1))
+        z = reduce(multiply(values).reshape(-1, outputs))
         z += biases
         rise(z, out=z)
         canonicalize(z)

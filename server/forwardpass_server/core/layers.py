@@ -67,6 +67,11 @@ class _AnyLayer:
         """Return the gradient at the values read, `(rows, inputs)`, of one at pre-activations, `(rows, outputs)`."""
 
     @property
+    def is_plain(self) -> bool:
+        """Whether its activations are its pre-activations."""
+        return self.expression is None and self.activation == "identity"
+
+    @property
     def function_flops(self) -> int:
         """What the activation costs for one number."""
         if isinstance(self.expression, Elementwise):
@@ -191,6 +196,7 @@ class Operation(_AnyLayer):
         arguments: The arrays in the plan's dtype, and the settings of the kind.
         inputs: The number of values that it reads.
         outputs: The number of nodes.
+        product: The operation in another order of the same products, or None for that of the kind.
         compute: The operation with its arguments; computed.
     """
 
@@ -198,6 +204,7 @@ class Operation(_AnyLayer):
     arguments: Mapping[str, Any] = field(default_factory=dict)
     inputs: int
     outputs: int
+    product: Callable[[Array], Array] | None = None
     compute: Callable[[Array], Array] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -207,7 +214,7 @@ class Operation(_AnyLayer):
             key: frozen(value) if isinstance(value, np.ndarray) else value for key, value in self.arguments.items()
         }
         object.__setattr__(self, "arguments", MappingProxyType(arguments))
-        object.__setattr__(self, "compute", OPERATIONS[self.kind](**arguments))
+        object.__setattr__(self, "compute", self.product or OPERATIONS[self.kind](**arguments))
 
     @property
     def flops(self) -> int:

@@ -177,18 +177,26 @@ def take(*, indices: Array) -> _Function:
     return lambda values: np.take(values, places, axis=1)
 
 
-def matmul(*, groups: int, rows: int, inner: int, columns: int) -> _Function:
+def matmul(
+    *, groups: int, rows: int, inner: int, columns: int, turned: tuple[bool, bool] = (False, False)
+) -> _Function:
     """Multiply for each group a matrix of rows x inner with one of inner x columns; the left ones come first.
 
-    numpy calls the BLAS for each product alone, so that its bits depend on nothing else.
+    numpy calls the BLAS for each product alone, so that its bits depend on nothing else. They may depend on which of
+    its operands are turned: transposed in memory, column by column.
     """
 
     def compute(values: Array) -> Array:
         left, right = _matrices(values, groups, rows, inner, columns)
+        left, right = _turned(left) if turned[0] else left, _turned(right) if turned[1] else right
         product: Array = np.matmul(left, right).reshape(len(values), groups * rows * columns)
         return product
 
     return compute
+
+
+def _turned(matrices: Array) -> Array:
+    return np.ascontiguousarray(matrices.swapaxes(2, 3)).swapaxes(2, 3)
 
 
 def _matrices(values: Array, groups: int, rows: int, inner: int, columns: int) -> tuple[Array, Array]:

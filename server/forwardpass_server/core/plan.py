@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from forwardpass_server.core import costs
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.batch_invariant import HEIGHTS
 from forwardpass_server.core.fusion import fuse
-from forwardpass_server.core.graph import Edges, find_edges, max_held_values, merge_flops, reads_inputs
+from forwardpass_server.core.graph import INPUTS, Edges, find_edges, max_held_values, merge_flops, reads_inputs
+from forwardpass_server.core.graph_steps import GraphSteps, compile_graph
 from forwardpass_server.core.layers import Dense, Layer, Operation
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Plan:
         leading_rows: How many rows of the leading layers of a chain are computed at once; computed.
         leading_steps: What computes the leading layers of a chain, several of them in one step where that gives the
             same bits; computed.
+        graph_steps: What computes the leading layers of a graph, or None; computed.
         flops_per_call: What a forward pass costs beside its rows, in floating-point operations; 0 where that is little;
             computed.
     """
@@ -78,6 +79,7 @@ class Plan:
     leading: int = field(init=False, repr=False)
     leading_rows: int = field(init=False, repr=False)
     leading_steps: tuple[Callable[[Array], Array], ...] = field(init=False, repr=False)
+    graph_steps: GraphSteps | None = field(init=False, repr=False)
     flops_per_call: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,11 @@ class Plan:
         object.__setattr__(self, "leading", len(leading))
         object.__setattr__(self, "leading_rows", max(STEP_BYTES // (widest * self.dtype.itemsize), 1))
         object.__setattr__(self, "leading_steps", fuse(leading) if self.is_chain else ())
+        object.__setattr__(self, "graph_steps", None)
+        if leading and not self.is_chain:
+            graph_steps, operations = self._compile_graph(leading)
+            object.__setattr__(self, "graph_steps", graph_steps)
+            object.__setattr__(self, "layers", (*operations, *self.layers[len(leading) :]))
         steps = sum(layer.steps for layer in self.layers)
         object.__setattr__(self, "flops_per_call", costs.STEP * steps if steps >= costs.MIN_COUNTED_STEPS else 0)
         held = max_held_values(self.layers, edges, self.inputs)
@@ -136,8 +143,23 @@ class Plan:
             for layer in self.layers
         )
 
-    def _find_leading(self) -> tuple[Layer, ...]:
-        leading = tuple(takewhile(lambda layer: isinstance(layer, Operation), self.layers))
+    def _compile_graph(self, leading: tuple[Operation, ...]) -> tuple[GraphSteps, tuple[Layer, ...]]:
+        rest = self.edges[len(leading) :]
+        names = {name for edges in rest if edges is not None for name, _ in edges.sources}
+        names |= set(self.output_layers) if self.edges[-1] is not None and self.edges[-1].is_kept else set()
+        return compile_graph(
+            leading,
+            self.edges[: len(leading)],
+            self.inputs,
+            self.dtype,
+            read_by_name=[name for name in (INPUTS, *(layer.name for layer in leading)) if name in names],
+            reads_last=not rest or rest[0] is None or not rest[0].sources,
+        )
+
+    def _find_leading(self) -> tuple[Operation, ...]:
+        dense = (index for index, layer in enumerate(self.layers) if isinstance(layer, Dense))
+        before = self.layers[: next(dense, len(self.layers))]
+        leading = tuple(layer for layer in before if isinstance(layer, Operation))
         return leading if any(map(_is_convolution, leading)) else ()
 
     def _find_max_step_rows(self, held: int) -> int:

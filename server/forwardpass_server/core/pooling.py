@@ -3,16 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from forwardpass_server.core.arrays import Array, canonicalize
-
-_Indices: TypeAlias = npt.NDArray[np.intp]
-_Axes: TypeAlias = list[tuple[int, int]]
-"""The size and step of each axis of a grid of indices; the last axis varies fastest."""
+from forwardpass_server.core.places import Indices, axes_of
 
 _MAX_LOOP: Final = 8
 """The most values along an axis of a window that are reduced one after the other; numpy adds more of them in pairs."""
@@ -70,10 +66,10 @@ class _Reader:
     axes: tuple[tuple[int, int], ...]
 
 
-def _grid_reader(places: _Indices) -> _Reader | None:
+def _grid_reader(places: Indices) -> _Reader | None:
     """Return a reader of windows that form a grid in the values, as views; None for other windows."""
     start = int(places[0, 0])
-    outer, inner = _axes_of(places[:, 0]), _axes_of(places[0])
+    outer, inner = axes_of(places[:, 0]), axes_of(places[0])
     if outer is None or inner is None or not (places == places[:, :1] + (places[0] - start)).all():
         return None
     shape, steps = [size for size, _ in (*outer, *inner)], [step for _, step in (*outer, *inner)]
@@ -87,30 +83,13 @@ def _grid_reader(places: _Indices) -> _Reader | None:
     return _Reader(view=view, axes=tuple((1 + len(outer), size) for size, _ in inner))
 
 
-def _copier(places: _Indices) -> _Reader:
+def _copier(places: Indices) -> _Reader:
     """Return a reader that copies the windows: value by value where few are reduced, else window by window."""
     size = places.shape[1]
     if size <= _MAX_LOOP:
         columns = np.ascontiguousarray(places.T)
         return _Reader(view=lambda values: np.take(values, columns, axis=1), axes=((1, size),))
     return _Reader(view=lambda values: np.take(values, places, axis=1), axes=((2, size),))
-
-
-def _axes_of(indices: _Indices) -> _Axes | None:
-    """Return the axes of indices that form a grid, counted from the first; None for others."""
-    axes: _Axes = []
-    while len(indices) > 1:
-        steps = np.diff(indices)
-        changes = np.flatnonzero(steps != steps[0])
-        size = int(changes[0]) + 1 if len(changes) else len(indices)
-        if len(indices) % size:
-            return None
-        runs = indices.reshape(-1, size)
-        if not (runs == runs[:, :1] + np.arange(size) * steps[0]).all():
-            return None
-        axes.insert(0, (size, int(steps[0])))
-        indices = runs[:, 0]
-    return axes
 
 
 def _reduction(ufunc: np.ufunc, axis: int, size: int) -> Callable[[Array], Array]:

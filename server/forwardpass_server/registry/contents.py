@@ -262,7 +262,8 @@ def _record_damage(version: VersionState) -> NetworkCorruptError:
 
 def _loaded_bytes(loaded: LoadedVersion) -> int:
     plan = loaded.plan
-    arrays = [plan.mean, plan.scale, *(array for layer in plan.layers for array in layer.arrays)]
+    of_steps = () if plan.graph_steps is None else plan.graph_steps.arrays
+    arrays = [plan.mean, plan.scale, *(array for layer in plan.layers for array in layer.arrays), *of_steps]
     numbers = sum(array.nbytes for array in arrays if array is not None)
     names = [loaded.input_names, loaded.input_names, loaded.output_names, loaded.classes, *loaded.nodes]
     if loaded.typed is not None:

@@ -1,0 +1,279 @@
+"""Steps that compute the leading layers of a graph without the copies between them, as those of attention.
+
+A product over tokens returns a matrix of tokens x filters, which its layer has as filters x tokens; a `take` turns it;
+a `matmul` multiplies matrices of two such layers, side by side. Here a `take` is no step: what it returns has a place
+among the values of an earlier step. Products of the same tokens are one product, and matrices are read where they are.
+
+Every bit is that of the layers alone, as a trace computes them. A BLAS adds in another order for transposed operands,
+so `compile_graph` returns layers that transpose theirs in the same way. Which products have the same bits side by side,
+or as a part of a wider matrix, is tried with random numbers; what has not stays by itself.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from forwardpass_server.core.arrays import Array
+from forwardpass_server.core.graph import INPUTS, Edges, merge
+from forwardpass_server.core.layers import Layer, Operation
+from forwardpass_server.core.operations import matmul
+from forwardpass_server.core.places import Grid, Indices, copier, find_grid, is_matrix, is_turned, whole_grid
+from forwardpass_server.core.tokens import TokenProduct, find_stacks, random_rows, stack, token_product
+
+_Slots: TypeAlias = list[Any]
+"""The values that steps return, `(rows, width)` contiguous each, or None where no later step reads them."""
+
+_Step: TypeAlias = Callable[[_Slots], None]
+
+_Sources: TypeAlias = Sequence[tuple[str, slice | None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GraphSteps:
+    """The steps of the leading layers of a graph.
+
+    Attributes:
+        steps: Each step, and the slots that no later step reads.
+        slots: The number of slots; the first has the inputs.
+        results: The layers that are read by name after the steps, and the slot of each.
+        last: The slot of the last layer where the next layer reads it; else that of anything.
+        arrays: The weights in the order in which the steps multiply them.
+    """
+
+    steps: tuple[tuple[_Step, tuple[int, ...]], ...]
+    slots: int
+    results: tuple[tuple[str, int], ...]
+    last: int
+    arrays: tuple[Array, ...]
+
+    def compute(self, values: Array) -> tuple[Array, dict[str, Array]]:
+        """Return the activations of the last layer, and those that later layers read by name.
+
+        Args:
+            values: The standardized inputs, `(rows, inputs)`, contiguous.
+        """
+        slots: _Slots = [None] * self.slots
+        slots[0] = values
+        for step, last_reads in self.steps:
+            step(slots)
+            for slot in last_reads:
+                slots[slot] = None
+        kept = {}
+        for name, slot in self.results:
+            kept[name] = slots[slot]
+        return slots[self.last], kept
+
+
+def compile_graph(
+    layers: Sequence[Operation],
+    edges: Sequence[Edges | None],
+    inputs: int,
+    dtype: "np.dtype[Any]",
+    *,
+    read_by_name: Sequence[str],
+    reads_last: bool,
+) -> tuple[GraphSteps, tuple[Layer, ...]]:
+    """Return the steps of the leading layers of a graph, and these layers, some with transposed operands.
+
+    Args:
+        layers: The leading layers.
+        edges: Their edges.
+        inputs: The number of inputs.
+        dtype: The plan's dtype.
+        read_by_name: The layers among them, and perhaps `INPUTS`, that later layers read by name.
+        reads_last: Whether the next layer reads the last of them as the layer before.
+    """
+    builder, result, previous = _Builder(inputs, dtype), list[Layer](), INPUTS
+    names = [layer.name for layer in layers]
+    sources = dict(zip(names, _sources_of(names, edges), strict=True))
+    stacks = find_stacks([(layer, sources[layer.name][0]) for layer in layers])
+    for layer in layers:
+        result.append(builder.add(layer, sources[layer.name], stacks.get(layer.name, (layer,))))
+        previous = layer.name
+    return builder.finish(read_by_name, previous if reads_last else INPUTS), tuple(result)
+
+
+def _sources_of(names: Sequence[str], edges: Sequence[Edges | None]) -> list[_Sources]:
+    before = (INPUTS, *names)
+    return [one.sources if one is not None and one.sources else ((before[at], None),) for at, one in enumerate(edges)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Place:
+    """Where the values of a layer are.
+
+    Attributes:
+        slot: A slot.
+        indices: The index of each value within a row of the slot, `(width,)`.
+    """
+
+    slot: int
+    indices: Indices
+
+
+class _Builder:
+    """Makes the steps, layer after layer."""
+
+    def __init__(self, inputs: int, dtype: "np.dtype[Any]") -> None:
+        self._dtype = dtype
+        self._places = {INPUTS: _Place(slot=0, indices=np.arange(inputs))}
+        self._widths = [inputs]
+        self._steps: list[tuple[_Step, tuple[int, ...]]] = []
+        self._turned: dict[str, Layer] = {}
+        self._arrays: list[Array] = []
+
+    def add(self, layer: Operation, sources: _Sources, stacked: Sequence[Operation]) -> Layer:
+        """Add the steps of a layer, and of others that are stacked with it; return the layer to trace in its place."""
+        if layer.name in self._places:  # it was stacked with an earlier one
+            return self._turned[layer.name]
+        if layer.kind == "take" and layer.is_plain and layer.merge is None:
+            read = self._place(sources[0])
+            taken = read.indices[layer.arguments["indices"].astype(np.intp)]
+            self._places[layer.name] = replace(read, indices=taken)
+            return layer
+        if layer.kind == "matmul" and layer.merge == "concatenate" and self._multiply_matrices(layer, sources):
+            return self._turned[layer.name]
+        place, product = self._read(layer, sources), token_product(layer)
+        if product is not None and self._multiply_tokens(layer, product, place, stacked):
+            return self._turned[layer.name]
+        read_slot, compute = self._contiguous(place), layer.compute if layer.is_plain else layer
+
+        def step(slots: _Slots) -> None:
+            slots[slot] = compute(slots[read_slot])
+
+        slot = self._append(step, (read_slot,), layer.outputs)
+        self._places[layer.name] = self._whole(slot)
+        return layer
+
+    def finish(self, read_by_name: Sequence[str], last: str) -> GraphSteps:
+        """Return the steps, and what is read after them."""
+        results = tuple((name, self._contiguous(self._places[name])) for name in read_by_name)
+        last_slot = self._contiguous(self._places[last])
+        stay = {last_slot, *(slot for _, slot in results)}
+        last_step = {slot: index for index, (_, reads) in enumerate(self._steps) for slot in reads if slot not in stay}
+        steps = tuple(
+            (step, tuple(slot for slot, last in last_step.items() if last == index))
+            for index, (step, _) in enumerate(self._steps)
+        )
+        slots, arrays = len(self._widths), tuple(self._arrays)
+        return GraphSteps(steps=steps, slots=slots, results=results, last=last_slot, arrays=arrays)
+
+    def _append(self, step: _Step, reads: tuple[int, ...], width: int) -> int:
+        """Add a step, and return the slot that it writes."""
+        self._steps.append((step, reads))
+        self._widths.append(width)
+        return len(self._widths) - 1
+
+    def _whole(self, slot: int) -> _Place:
+        return _Place(slot=slot, indices=np.arange(self._widths[slot]))
+
+    def _place(self, source: tuple[str, slice | None]) -> _Place:
+        name, columns = source
+        place = self._places[name]
+        return place if columns is None else replace(place, indices=place.indices[columns])
+
+    def _read(self, layer: Operation, sources: _Sources) -> _Place:
+        """Return the place of what a layer reads, after a step that merges several sources."""
+        if layer.merge is None:
+            return self._place(sources[0])
+        reads, how = tuple(self._contiguous(self._place(source)) for source in sources), layer.merge
+
+        def step(slots: _Slots) -> None:
+            slots[slot] = merge([slots[read] for read in reads], how)
+
+        slot = self._append(step, reads, layer.inputs)
+        return self._whole(slot)
+
+    def _contiguous(self, place: _Place) -> int:
+        """Return a slot that has the values of a place and no others, after a step that copies them if none does."""
+        read = place.slot
+        if np.array_equal(place.indices, np.arange(self._widths[read])):
+            return read
+        copy = copier(place.indices, self._widths[read], self._dtype)
+
+        def step(slots: _Slots) -> None:
+            slots[slot] = copy(slots[read])
+
+        slot = self._append(step, (read,), len(place.indices))
+        for name, other in self._places.items():
+            if other.slot == read and np.array_equal(other.indices, place.indices):
+                self._places[name] = self._whole(slot)
+        return slot
+
+    def _multiply_tokens(
+        self, layer: Operation, product: TokenProduct, place: _Place, layers: Sequence[Operation]
+    ) -> bool:
+        """Add the step of a product of tokens, or none where that would need a copy in another order."""
+        grid, read = find_grid(place.indices[product.order]), place.slot
+        if grid is None or not self._is_same(product, read, grid):
+            if product.by_channel:
+                return False
+            grid, read = whole_grid(product.order.shape), self._contiguous(place)
+        parts = [one for one in map(token_product, layers) if one is not None]
+        whole = stack(parts)
+        self._arrays.append(whole.weights)
+        multiply, width = whole.multiply, whole.tokens * whole.filters
+        view = grid.reader(self._widths[read], self._dtype)
+        function = None if layer.is_plain else layer.function
+
+        def step(slots: _Slots) -> None:
+            sums = multiply(view(slots[read])).reshape(-1, width)
+            slots[slot] = sums if function is None else function(sums, out=sums)
+
+        slot, start = self._append(step, (read,), width), 0
+        places = np.arange(width).reshape(whole.tokens, whole.filters).T
+        for one, part in zip(layers, parts, strict=True):
+            self._places[one.name] = _Place(slot=slot, indices=places[start : start + part.filters].ravel())
+            # A view: the layer has the bits of the step, and the numbers are kept once.
+            same = replace(part, weights=whole.weights[:, start : start + part.filters])
+            self._turned[one.name] = replace(one, product=same.operation)
+            start += part.filters
+        return True
+
+    def _is_same(self, product: TokenProduct, slot: int, grid: Grid) -> bool:
+        """Try whether tokens that are read where they are have the same sums as in an array of their own."""
+        if grid == whole_grid(grid.shape):
+            return True
+        if not is_matrix(grid) or is_turned(grid):
+            return False
+        tokens = grid.reader(self._widths[slot], self._dtype)(random_rows(self._dtype, 2, self._widths[slot]))
+        return np.array_equal(np.matmul(tokens, product.weights), np.matmul(tokens.copy(), product.weights))
+
+    def _multiply_matrices(self, layer: Operation, sources: _Sources) -> bool:
+        """Add the step of a product of two matrices that are read where they are, or none where they cannot be."""
+        groups, rows, inner, columns = (int(layer.arguments[key]) for key in ("groups", "rows", "inner", "columns"))
+        shapes = (groups, rows, inner), (groups, inner, columns)
+        places = [self._place(source) for source in sources]
+        if min(rows, inner, columns) < 2 or [len(one.indices) for one in places] != [*map(prod, shapes)]:
+            return False
+        (left, left_slot), (right, right_slot) = map(self._matrices, places, shapes)
+        turned = is_turned(left), is_turned(right)
+        operation = matmul(groups=groups, rows=rows, inner=inner, columns=columns, turned=turned)
+        read_left = left.reader(self._widths[left_slot], self._dtype)
+        read_right = right.reader(self._widths[right_slot], self._dtype)
+        tried = {slot: random_rows(self._dtype, 2, self._widths[slot]) for slot in (left_slot, right_slot)}
+        matrices = read_left(tried[left_slot]), read_right(tried[right_slot])
+        together = np.concatenate([one.reshape(2, -1) for one in matrices], axis=1)
+        if not np.array_equal(np.matmul(*matrices).reshape(2, -1), operation(together)):
+            return False
+        function, width = None if layer.is_plain else layer.function, layer.outputs
+
+        def step(slots: _Slots) -> None:
+            products = np.matmul(read_left(slots[left_slot]), read_right(slots[right_slot]), order="C")
+            z = products.reshape(-1, width)
+            slots[slot] = z if function is None else function(z, out=z)
+
+        slot = self._append(step, (left_slot, right_slot), width)
+        self._places[layer.name] = self._whole(slot)
+        self._turned[layer.name] = replace(layer, product=operation)
+        return True
+
+    def _matrices(self, place: _Place, shape: tuple[int, ...]) -> tuple[Grid, int]:
+        """Return the grid of matrices, and the slot that they are in, after a step that copies them where it must."""
+        grid = find_grid(place.indices.reshape(shape))
+        if grid is not None and is_matrix(grid):
+            return grid, place.slot
+        return whole_grid(shape), self._contiguous(place)
