@@ -1,9 +1,11 @@
 """A number of bytes that callers share: each claims bytes before it holds them, and waits where there are none left."""
 
 import threading
-from collections import Counter, deque
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import count
 from math import inf
 
 
@@ -22,6 +24,8 @@ class Claim:
             waited for any more.
         expires: When the caller stops waiting, in seconds of `time.monotonic()`.
         taken: Whether the bytes are held.
+        order: Its place among the claims that wait, of all callers.
+        has_passed: Whether the bytes were taken before those of an older claim of the caller.
     """
 
     caller: str
@@ -29,6 +33,8 @@ class Claim:
     resume: Callable[[], None] = _nothing
     expires: float = inf
     taken: bool = False
+    order: int = 0
+    has_passed: bool = False
 
     def end_waiting(self) -> None:
         """Resume who waited, and forget them: a claim that keeps who keeps it stays until garbage is collected."""
@@ -36,11 +42,34 @@ class Claim:
         resume()
 
 
+@dataclass(slots=True, eq=False)
+class _Caller:
+    """What one caller holds and waits for.
+
+    Attributes:
+        held: The bytes that it holds.
+        passed: Those of them that were taken before the bytes of an older claim.
+        waiting: The claims that wait, oldest first; the values mean nothing.
+        min_waiting: No claim that waits, but for the oldest, has fewer bytes.
+    """
+
+    held: int = 0
+    passed: int = 0
+    waiting: OrderedDict[Claim, None] = field(default_factory=OrderedDict)
+    min_waiting: float = inf
+
+    @property
+    def oldest(self) -> Claim:
+        """The claim that has waited for the longest."""
+        return next(iter(self.waiting))
+
+
 class ByteBudget:
     """Bytes that are held, for each caller and in all. May be used in any thread.
 
     One caller gets at most half of the bytes, so that no caller makes all others wait. If it holds nothing else, it
-    gets as many as it needs. Claims of one caller are served in their order.
+    gets as many as it needs. A claim passes older ones of its caller if it leaves the oldest of them its part of the
+    half: that one has its bytes as soon as those are released which were held before it, so it does not starve.
     """
 
     def __init__(self, max_bytes: int, *, max_of_caller: int | None = None) -> None:
@@ -53,8 +82,10 @@ class ByteBudget:
         self.max_bytes = max_bytes
         self._max_of_caller = max_bytes // 2 if max_of_caller is None else max_of_caller
         self._held = 0
-        self._of_caller: Counter[str] = Counter()
-        self._waiting: deque[Claim] = deque()
+        # Those who hold bytes or wait, and those of them who wait.
+        self._callers: dict[str, _Caller] = {}
+        self._waiting: dict[str, _Caller] = {}
+        self._orders = count()
         self._lock = threading.Lock()
 
     @property
@@ -66,20 +97,20 @@ class ByteBudget:
     def waiting(self) -> set[str]:
         """The callers who wait."""
         with self._lock:
-            return {claim.caller for claim in self._waiting}
+            return {*self._waiting}
 
     def take(self, claim: Claim) -> bool:
         """Take the bytes of a claim if there are as many left, for its caller and in all; return whether it did."""
         with self._lock:
-            return not self._waits(claim.caller) and self._take(claim)
+            return self._take_now(claim)
 
     def take_or_wait(self, claim: Claim) -> bool:
         """Take the bytes of a claim now, or as soon as there are as many left; return whether it did so now."""
         with self._lock:
-            if self._waits(claim.caller) or not self._take(claim):
-                self._waiting.append(claim)
-            else:
+            if self._take_now(claim):
                 claim.resume = _nothing
+            else:
+                self._wait(claim)
             return claim.taken
 
     def release(self, claim: Claim) -> None:
@@ -87,11 +118,10 @@ class ByteBudget:
         with self._lock:
             if claim.taken:
                 claim.taken = False
-                self._add(claim.caller, -claim.size)
+                self._add(claim, -claim.size)
                 ready = self._served()
-            elif claim in self._waiting:
-                self._waiting.remove(claim)
-                ready = [claim]
+            elif self._stop_waiting(claim):
+                ready = [claim, *self._served()]
             else:
                 return
         for each in ready:
@@ -102,7 +132,7 @@ class ByteBudget:
         with self._lock:
             if not claim.taken:
                 return
-            self._add(claim.caller, size - claim.size)
+            self._add(claim, size - claim.size)
             claim.size = size
             ready = self._served()
         for each in ready:
@@ -113,41 +143,104 @@ class ByteBudget:
         if not self._waiting:
             return
         with self._lock:
-            late = [claim for claim in self._waiting if claim.expires <= now]
+            late = [claim for caller in self._waiting.values() for claim in caller.waiting if claim.expires <= now]
             for claim in late:
-                self._waiting.remove(claim)
-        for claim in late:
+                self._stop_waiting(claim)
+            ready = [*late, *self._served()] if late else []
+        for claim in ready:
             claim.end_waiting()
 
+    def _take_now(self, claim: Claim) -> bool:
+        """Take the bytes of a new claim if there is room for it; the lock is held."""
+        caller = self._callers.get(claim.caller, _Caller())
+        if caller.waiting:
+            fits = self._passes(caller, caller.oldest, claim.size)
+        else:
+            fits = self._fits(claim.size, caller.held)
+        if fits:
+            self._take(claim, has_passed=bool(caller.waiting))
+        return fits
+
     def _served(self) -> list[Claim]:
-        """Take bytes for those who wait, the oldest first; the lock is held."""
+        """Take bytes for those who wait, the oldest first, then those who may pass them; the lock is held."""
+        if not self._waiting:
+            return []
         ready: list[Claim] = []
-        blocked: set[str] = set()
-        for _ in range(len(self._waiting)):
-            claim = self._waiting.popleft()
-            if claim.caller not in blocked and self._take(claim):
-                ready.append(claim)
-            else:
-                blocked.add(claim.caller)
-                self._waiting.append(claim)
+        blocked: list[_Caller] = []
+        oldest = [(caller.oldest.order, name) for name, caller in self._waiting.items()]
+        heapify(oldest)
+        while oldest:
+            caller = self._waiting[heappop(oldest)[1]]
+            claim = caller.oldest
+            if not self._fits(claim.size, caller.held):
+                blocked.append(caller)
+                continue
+            self._stop_waiting(claim)
+            self._take(claim, has_passed=False)
+            ready.append(claim)
+            if caller.waiting:
+                heappush(oldest, (caller.oldest.order, claim.caller))
+        for caller in blocked:
+            ready += self._served_before_oldest(caller)
         return ready
 
-    def _waits(self, caller: str) -> bool:
-        return any(claim.caller == caller for claim in self._waiting)
+    def _served_before_oldest(self, caller: _Caller) -> list[Claim]:
+        """Take bytes for claims that may pass the oldest of their caller."""
+        older = caller.oldest
+        if not self._passes(caller, older, caller.min_waiting):
+            return []
+        ready: list[Claim] = []
+        least = inf
+        for claim in [*caller.waiting][1:]:
+            if self._passes(caller, older, claim.size):
+                self._stop_waiting(claim)
+                self._take(claim, has_passed=True)
+                ready.append(claim)
+            else:
+                least = min(least, claim.size)
+        caller.min_waiting = least
+        return ready
 
-    def _take(self, claim: Claim) -> bool:
-        caller, size = claim.caller, claim.size
-        of_caller = self._of_caller[caller]
-        if self._held + size > self.max_bytes and self._held:
+    def _fits(self, size: float, held: int) -> bool:
+        """Return whether there is room for bytes of a caller who holds some."""
+        in_all = not self._held or self._held + size <= self.max_bytes
+        return in_all and (not held or held + size <= self._max_of_caller)
+
+    def _passes(self, caller: _Caller, older: Claim, size: float) -> bool:
+        """Return whether there is room for bytes of a caller besides those for which an older claim waits."""
+        return self._fits(size, caller.held) and caller.passed + size + older.size <= self._max_of_caller
+
+    def _take(self, claim: Claim, *, has_passed: bool) -> None:
+        claim.taken, claim.has_passed = True, has_passed
+        self._add(claim, claim.size)
+
+    def _add(self, claim: Claim, size: int) -> None:
+        """Count bytes of a claim, or fewer."""
+        self._held += size
+        caller = self._callers.setdefault(claim.caller, _Caller())
+        caller.held += size
+        if claim.has_passed:
+            caller.passed += size
+        self._forget_idle(claim.caller, caller)
+
+    def _wait(self, claim: Claim) -> None:
+        caller = self._callers.setdefault(claim.caller, _Caller())
+        claim.order = next(self._orders)
+        caller.min_waiting = min(caller.min_waiting, claim.size) if caller.waiting else inf
+        caller.waiting[claim] = None
+        self._waiting[claim.caller] = caller
+
+    def _stop_waiting(self, claim: Claim) -> bool:
+        """Let a claim wait no more; return whether it waited."""
+        caller = self._waiting.get(claim.caller)
+        if caller is None or claim not in caller.waiting:
             return False
-        if of_caller and of_caller + size > self._max_of_caller:
-            return False
-        self._add(caller, size)
-        claim.taken = True
+        del caller.waiting[claim]
+        if not caller.waiting:
+            del self._waiting[claim.caller]
+        self._forget_idle(claim.caller, caller)
         return True
 
-    def _add(self, caller: str, size: int) -> None:
-        self._held += size
-        self._of_caller[caller] += size
-        if not self._of_caller[caller]:
-            del self._of_caller[caller]
+    def _forget_idle(self, name: str, caller: _Caller) -> None:
+        if not caller.held and not caller.waiting:
+            self._callers.pop(name, None)
