@@ -18,7 +18,7 @@ from forwardpass.spec.network import default_names
 
 FRONT_ENDS: Final[Mapping[str, Callable[[Any], Source]]] = MappingProxyType(
     {"keras": keras.read, "onnx": onnx.read, "sklearn": scikit_learn.read, "torch": pytorch.read}
-    | dict.fromkeys(("skorch", "stable_baselines3"), pytorch.read)
+    | dict.fromkeys(("skorch", "stable_baselines3", "pytorch_tabnet"), pytorch.read)
 )
 """The front end of each framework, by the framework's package."""
 

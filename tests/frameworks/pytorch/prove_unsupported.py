@@ -67,11 +67,6 @@ class LearnedCategories(nn.Module):
 
 
 UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
-    "a convolution": (
-        lambda: nn.Sequential(nn.Linear(4, 8), nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 2, 3), nn.ReLU()),
-        "model.2",
-        "Conv1d is a convolution",
-    ),
     "a recurrent layer over the rows": (
         lambda: nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (2, 2)), nn.LSTM(2, 4)),
         "model.2",

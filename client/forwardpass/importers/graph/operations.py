@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -18,6 +19,9 @@ from forwardpass.tensors import Array
 
 MAX_REPEATED_WEIGHTS: Final = 2**12
 """The most weights of a dense layer that repeats a matrix for each place; of more, a convolution shares the matrix."""
+
+IN_GROUPS: Final[Mapping[str, str]] = MappingProxyType({"softmax": "group_softmax", "sparsemax": "group_sparsemax"})
+"""The kind of a layer that applies an activation to each of several groups."""
 
 Activation: TypeAlias = str | Mapping[str, Any]
 """An activation in the form of a spec."""
@@ -204,8 +208,9 @@ class LayerOperations(GraphBuilder):
         """Apply an activation that reads the elements along an axis together."""
         last = x.with_index(np.moveaxis(x.index, axis, -1))
         groups = x.size // last.shape[-1]
-        if activation == "softmax" and groups > 1:
-            done = self._from_one(last, last.size, kind="group_softmax", groups=groups).reshape(*last.shape)
+        kind = IN_GROUPS.get(activation) if isinstance(activation, str) else None
+        if kind is not None and groups > 1:
+            done = self._from_one(last, last.size, kind=kind, groups=groups).reshape(*last.shape)
         else:
             done = self._along_last(last, lambda part: self._from_one(part, part.size, **PASS, activation=activation))
         return done.with_index(np.moveaxis(done.index, -1, axis))

@@ -12,6 +12,7 @@ from forwardpass.importers.pytorch.integers import RowCount, RowPlaces
 from forwardpass.importers.pytorch.modules import MODULES
 from forwardpass.importers.pytorch.operations import changes_its_input, name_of, operate
 from forwardpass.importers.pytorch.program import Program
+from forwardpass.importers.pytorch.sparsemax import find_sparsemax, may_begin
 from forwardpass.importers.pytorch.unsupported import REASONS, UNKNOWN
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
 
@@ -43,6 +44,8 @@ class GraphInterpreter:
         self._program = program
         self._values: dict[Any, Any] = {}
         self._faults: list[Fault] = []
+        self._sparsemaxes: dict[Any, tuple[int, TensorRef]] = {}
+        self._replaced: set[Any] = set()
 
     def follow(self) -> Any:
         """Interpret the program; return what it returns, with a `TensorRef` for each tensor.
@@ -76,6 +79,14 @@ class GraphInterpreter:
             self._values[node.args[0]] = _UNKNOWN
 
     def _value(self, node: Any) -> Any:
+        if may_begin(node):
+            self._look_for_sparsemax(node)
+        if node in self._replaced:
+            return None
+        if node in self._sparsemaxes:
+            axis, x = self._sparsemaxes[node]
+            self.graph.hint = _layer_name(node)
+            return self.graph.softmax(x, axis - 1, "sparsemax")
         if node.op == "placeholder":
             return self._input(node)
         if node.op == "get_attr":
@@ -90,6 +101,16 @@ class GraphInterpreter:
             return self._module(node.target, args, options)
         self.graph.hint = _layer_name(node)
         return self._operation(node, args, options)
+
+    def _look_for_sparsemax(self, node: Any) -> None:
+        """Note the sparsemax of a tensor that begins with a node, if one does."""
+        x = next((self._values.get(each) for each in node.all_input_nodes), None)
+        if node in self._replaced or not isinstance(x, TensorRef):
+            return
+        found = find_sparsemax(node, x, self._program.dtype, self._values.__getitem__)
+        if found is not None:
+            self._sparsemaxes[found.node] = found.axis, x
+            self._replaced |= found.inner
 
     def _operation(self, node: Any, args: Any, options: Mapping[str, Any]) -> Any:
         if isinstance(node.target, type) and issubclass(node.target, tuple):

@@ -3,10 +3,12 @@
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.importers.pytorch.exported_program import export, exported
+from forwardpass.importers.pytorch.ghost_batches import has_ghost_batches, without_ghost_batches
 from forwardpass.importers.pytorch.input_shapes import ModuleInput, category_shapes, infer_inputs
 from forwardpass.importers.pytorch.modules import MODULES, apply_weight_hooks
 from forwardpass.importers.pytorch.program import Program, dtype_of, first_line, unsupported_module
@@ -33,9 +35,10 @@ def trace(model: Any) -> Program:
         return exported(model)
     model = _unwrapped(model)
     model_name = type(model).__name__
-    module = copied(model).eval().requires_grad_(requires_grad=False)
+    whole = copied(model).eval().requires_grad_(requires_grad=False)
     if model_name in MODULES and type(model).__module__.startswith("torch.nn"):
-        module = torch.nn.Sequential(module)
+        whole = torch.nn.Sequential(whole)
+    module = without_ghost_batches(copied(whole)) if has_ghost_batches(whole) else whole
     dtype = dtype_of(module.state_dict())
     tracer = torch.fx.Tracer()
     tracer.record_stack_traces = True
@@ -51,7 +54,7 @@ def trace(model: Any) -> Program:
             raise unsupported_module(
                 model_name, f"torch.fx cannot trace it ({first_line(error)}), and {_SAY_SHAPES}"
             ) from error
-        return export(module, inputs, error)
+        return replace(export(module, inputs, error), call=whole)
     inputs = infer_inputs(module, names, dtype, _hints(module, graph))
     if inputs is None:
         raise unsupported_module(model_name, _SAY_SHAPES)
@@ -61,7 +64,7 @@ def trace(model: Any) -> Program:
         inputs=inputs,
         constants=defaults,
         root=module,
-        call=module,
+        call=whole,
         restore_outputs=lambda outputs: outputs,
         dtype=dtype,
     )

@@ -1,6 +1,7 @@
-"""Models around modules: agents and policies of Stable-Baselines3, and nets of skorch.
+"""Models around modules: agents and policies of Stable-Baselines3, nets of skorch, and TabNets of pytorch-tabnet.
 
-Each becomes the module that its predictions come from: of a policy the deterministic action, of a net `predict_proba`.
+Each becomes the module that its predictions come from: of a policy the deterministic action, of a net or a classifier
+`predict_proba`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,15 +10,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.importers.pytorch.ghost_batches import without_ghost_batches
 from forwardpass.importers.pytorch.program import unsupported_module
 from forwardpass.importers.pytorch.tracer import copied
 
 _BASELINES: Final = "stable_baselines3"
 _SKORCH: Final = "skorch"
+_TABNET: Final = "pytorch_tabnet"
 
 
 def unwrap(model: Any) -> Any:
-    """Return the module of an agent, a policy or a net; other models as they are.
+    """Return the module of an agent, a policy, a net or a TabNet; other models as they are.
 
     A policy of discrete actions has an output for each: its probability, or its value; the largest is the action. One
     of continuous actions has these, within the bounds of the action space, as `predict(..., deterministic=True)` does.
@@ -28,6 +31,8 @@ def unwrap(model: Any) -> Any:
     packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     if _SKORCH in packages:
         return _net(model)
+    if _TABNET in packages:
+        return _tabnet(model)
     if _BASELINES not in packages:
         return model
     policy = getattr(model, "policy", model)
@@ -133,6 +138,32 @@ def _net(net: Any) -> Any:
         message = f"has {word} for predict_nonlinearity, which may compute anything; import its `module_`"
         raise unsupported_module(name, message)
     return copied(torch.nn.Sequential(module, _element_by_element(then))).eval().cpu()
+
+
+def _tabnet(model: Any) -> Any:
+    """Return the network of a TabNet without its regularization, and with the probabilities of a classifier."""
+    import torch
+
+    name = type(model).__name__
+    then = {
+        "TabNetClassifier": lambda y: torch.softmax(y, dim=1),
+        "TabNetRegressor": lambda y: y,
+        "TabNetMultiTaskClassifier": lambda y: tuple(torch.softmax(task, dim=1) for task in y),
+        "TabNet": lambda y: y,
+        "TabNetNoEmbeddings": lambda y: y,
+    }.get(name)
+    if then is None:
+        return model
+    network = model if isinstance(model, torch.nn.Module) else getattr(model, "network", None)
+    if network is None:
+        raise unsupported_module(name, "has no network yet; fit it")
+    module = copied(torch.nn.Sequential(network, _element_by_element(then))).eval().cpu()
+    embedder: Any = getattr(module[0], "embedder", None)
+    if hasattr(embedder, "continuous_idx"):  # torch.export follows no condition on tensors, such as those of this one
+        embedder.continuous_idx = embedder.continuous_idx.tolist()
+    example = torch.zeros((2, network.input_dim))
+    rows = ({0: torch.export.Dim.DYNAMIC},)
+    return torch.export.export(without_ghost_batches(module), (example,), dynamic_shapes=rows)
 
 
 def _two_columns(probabilities: Any) -> Any:

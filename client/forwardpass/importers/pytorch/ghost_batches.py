@@ -1,0 +1,48 @@
+"""Ghost batch normalization (Hoffer et al., 2017), which in inference is the batch normalization that it has inside.
+
+Modules of it cut the rows into virtual batches, each of which is normalized by its own moments in training. In
+inference all have the same moments, but how the rows are cut depends on their number, which no graph can say.
+"""
+
+from typing import Any, Final
+
+_BATCH_SIZE: Final = "virtual_batch_size"
+"""The attribute of such a module, in TabNet's implementations."""
+_MORE: Final = 3
+"""Rows beyond two virtual batches, and beyond none, that are computed both ways."""
+
+
+def has_ghost_batches(module: Any) -> bool:
+    """Return whether a part of a module, set to inference, is replaced by `without_ghost_batches`."""
+    return any(_inner(part) is not None for part in module.modules())
+
+
+def without_ghost_batches(module: Any) -> Any:
+    """Replace each ghost batch normalization in a module by the one inside it, and return the module."""
+    inner = _inner(module)
+    if inner is not None:
+        return inner
+    for name, part in module.named_children():
+        setattr(module, name, without_ghost_batches(part))
+    return module
+
+
+def _inner(module: Any) -> Any:
+    """Return the batch normalization that computes the same as a module, None where it has none."""
+    import torch
+
+    size, parts = getattr(module, _BATCH_SIZE, None), list(module.children())
+    if not isinstance(size, int) or len(parts) != 1 or not isinstance(parts[0], torch.nn.BatchNorm1d):
+        return None
+    (inner,) = parts
+    if inner.training or inner.running_mean is None or list(module.parameters(recurse=False)):
+        return None
+    random = torch.Generator().manual_seed(0)
+    for rows in (1, _MORE, 2 * size + _MORE):
+        values = torch.randn(rows, inner.num_features, generator=random, dtype=inner.running_mean.dtype)
+        try:
+            if not torch.equal(module(values), inner(values)):
+                return None
+        except Exception:  # noqa: BLE001 - it is another kind of module
+            return None
+    return inner
