@@ -99,6 +99,10 @@ class ByteBudget:
         with self._lock:
             return {*self._waiting}
 
+    def waits(self, caller: str) -> bool:
+        """Return whether a caller waits."""
+        return caller in self._waiting
+
     def take(self, claim: Claim) -> bool:
         """Take the bytes of a claim if there are as many left, for its caller and in all; return whether it did."""
         with self._lock:

@@ -86,6 +86,10 @@ class Unsent:
         claim.expires = min(claim.expires, time.monotonic() + WAITING_SECONDS)
         return self._budget.take_or_wait(claim)
 
+    def waits(self, caller: str) -> bool:
+        """Return whether a caller waits for room."""
+        return self._budget.waits(caller)
+
     def no_room(self) -> OverloadedError:
         """Make the error of a response for which there is no room."""
         return OverloadedError(

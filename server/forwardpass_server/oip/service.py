@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from typing import Final
@@ -35,6 +36,8 @@ EXTENSIONS: Final = (
 )
 """The extensions of the protocol that the server offers over gRPC; a test proves each."""
 
+_LOOK_SECONDS: Final = 0.02
+"""How often a response that waits for its turn looks whether its caller has no room for another."""
 _FINAL: Final = v2.ModelInferResponse(
     parameters={"triton_final_response": v2.InferParameter(bool_param=True)}
 ).SerializeToString()
@@ -102,7 +105,7 @@ class InferenceService:
         """Respond to each request in turn; an error is a response, and the stream goes on."""
         return respond_to_each(
             requests,
-            lambda request: self._respond(request, call),
+            lambda request, turn: self._respond(request, call, turn),
             max_requests=self._transport.max_stream_requests,
             in_order=True,
         )
@@ -178,17 +181,16 @@ class InferenceService:
             return resident
         return await asyncio.to_thread(self._registry.load, found)
 
-    async def _respond(self, request: v2.ModelInferRequest, call: RpcContext) -> Counted[v2.ModelStreamInferResponse]:
+    async def _respond(
+        self, request: v2.ModelInferRequest, call: RpcContext, turn: asyncio.Event
+    ) -> Counted[v2.ModelStreamInferResponse]:
         try:
-            counted = await self._transport.call(
-                INFER,
-                request.SerializeToString(),
-                request_id=call.request_id,
-                credential=call.credential,
-                peer=call.peer,
-                expires=call.expires,
-                in_stream=True,
-            )
+            counted = await self._infer(request, call, in_stream=True)
+            if counted.size and not turn.is_set() and not await self._kept(counted, call, turn):
+                counted.forget()
+                del counted
+                await turn.wait()
+                counted = await self._infer(request, call, in_stream=False)
         except Exception as error:  # noqa: BLE001 - becomes the response to this request
             text = self._transport.error_mapper.map(error, call.request_id, call.credential).status.message
             failed = v2.ModelStreamInferResponse(
@@ -199,6 +201,34 @@ class InferenceService:
         message = v2.ModelStreamInferResponse(infer_response=inferred)
         response = Counted(message, counted.size, counted.forget)
         return timed(self._transport.unsent, peer_of_call(call), response)
+
+    async def _infer(self, request: v2.ModelInferRequest, call: RpcContext, *, in_stream: bool) -> Counted[bytes]:
+        return await self._transport.call(
+            INFER,
+            request.SerializeToString(),
+            request_id=call.request_id,
+            credential=call.credential,
+            peer=call.peer,
+            expires=call.expires,
+            in_stream=in_stream,
+        )
+
+    async def _kept(self, counted: Counted[bytes], call: RpcContext, turn: asyncio.Event) -> bool:
+        """Keep a response until its turn; return False if its caller has no room for another one before that.
+
+        The other one may be of an earlier request of the stream, and wait for the room that this one takes, which
+        waits for it in turn. So this one is given up and computed again.
+        """
+        try:
+            while not turn.is_set():
+                if self._transport.unsent.waits(self._transport.caller(call)):
+                    return False
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(turn.wait(), _LOOK_SECONDS)
+        except asyncio.CancelledError:
+            counted.forget()
+            raise
+        return True
 
 
 def inference_service(

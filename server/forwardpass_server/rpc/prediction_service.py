@@ -34,7 +34,7 @@ class PredictionService:
         """Respond to each request as it is ready; an error is the response to its own id, and the stream goes on."""
         return respond_to_each(
             requests,
-            lambda request: self._respond(request, call),
+            lambda request, _: self._respond(request, call),
             max_requests=self._transport.max_stream_requests,
             in_order=False,
         )

@@ -40,7 +40,7 @@ class _Window:
 
 async def respond_to_each(
     requests: AsyncIterator[Request],
-    respond: Callable[[Request], Coroutine[Any, Any, Counted[Response]]],
+    respond: Callable[[Request, asyncio.Event], Coroutine[Any, Any, Counted[Response]]],
     *,
     max_requests: int,
     in_order: bool,
@@ -49,12 +49,12 @@ async def respond_to_each(
 
     Args:
         requests: The requests.
-        respond: Makes the response to one, whatever is wrong with it.
+        respond: Makes the response to one, whatever is wrong with it. The event is set once it is its turn to be sent.
         max_requests: Requests that are computed at once; further ones wait in the connection.
         in_order: Whether responses come in the order of their requests, or each as soon as it is ready.
     """
-    # Tasks that are done, or in order those that will be; None behind the last.
-    tasks: asyncio.Queue[asyncio.Task[Counted[Response]] | None] = asyncio.Queue()
+    # Tasks that are done, or in order those that will be, and the turn of each; None behind the last.
+    tasks: asyncio.Queue[tuple[asyncio.Task[Counted[Response]], asyncio.Event] | None] = asyncio.Queue()
     window = _Window(max_requests)
     # Those whose responses were not yielded yet.
     begun: set[asyncio.Task[Counted[Response]]] = set()
@@ -63,19 +63,23 @@ async def respond_to_each(
         try:
             async for request in requests:
                 await window.enter()
-                task = asyncio.create_task(respond(request))
+                turn = asyncio.Event()
+                task = asyncio.create_task(respond(request, turn))
                 begun.add(task)
                 if in_order:
-                    tasks.put_nowait(task)
+                    tasks.put_nowait((task, turn))
                 else:
-                    task.add_done_callback(tasks.put_nowait)
+                    turn.set()
+                    task.add_done_callback(lambda done, turn=turn: tasks.put_nowait((done, turn)))  # type: ignore[misc]
             await asyncio.gather(*begun)
         finally:
             tasks.put_nowait(None)
 
     reader = asyncio.create_task(read())
     try:
-        while (task := await tasks.get()) is not None:
+        while (entry := await tasks.get()) is not None:
+            task, turn = entry
+            turn.set()
             counted = await task
             yield counted.response
             # Room is made only once the client has taken a response: that is the backpressure.
