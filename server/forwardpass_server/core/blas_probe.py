@@ -5,6 +5,7 @@ is compiled.
 """
 
 import functools
+import threading
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -28,13 +29,18 @@ _MIN_TRANSPOSED_WEIGHTS: Final = 2**14
 """Below this many weights, copying a transposed product back costs more than its higher blocks save."""
 
 
+_PROBING: Final = threading.Lock()
+"""Held while a shape is probed, which takes up to a second and 5 KiB for each input or output."""
+
+
 @functools.lru_cache(maxsize=4096)
 def find_blocking(
     dtype: "np.dtype[Any]", inputs: int, outputs: int, order: Literal["C", "F"] | None = None
 ) -> Blocking:
     """Find the fastest blocking in which each row of a layer's product has the same bits in every batch.
 
-    Where no height passes, the height is 1: one row at a time is slow, and the same everywhere.
+    Where no height passes, the height is 1: one row at a time is slow, and the same everywhere. Threads probe one after
+    the other, so that several networks that are compiled at once take no more memory than one.
 
     Args:
         dtype: Of rows and weights.
@@ -42,6 +48,12 @@ def find_blocking(
         outputs: The number of values of a row of the product.
         order: The memory order of the weights, where they are given in one; else they get the order of the blocking.
     """
+    with _PROBING:
+        return _probe(dtype, inputs, outputs, order)
+
+
+@functools.lru_cache(maxsize=4096)  # for those who waited while another thread probed their shape
+def _probe(dtype: "np.dtype[Any]", inputs: int, outputs: int, order: Literal["C", "F"] | None) -> Blocking:
     rows, weights = _random_operands(dtype, *_probed_shape(inputs, outputs), order)
     if HEIGHTS[0] * _K_BLOCK * outputs <= SMALL_PRODUCTS and _has_small_kernels(rows, weights):
         # All k-blocks but the last have the same shape, so two are probed for all.
@@ -70,8 +82,8 @@ def _random_operands(
 ) -> tuple[Array, Array]:
     """Make random rows and weights of a shape, the same ones every time."""
     random = default_rng(seed=inputs * 65_537 + outputs)
-    weights = random.standard_normal((inputs, outputs)).astype(dtype, order=order or "C")
-    return random.standard_normal((2 * HEIGHTS[-1], inputs)).astype(dtype), weights
+    weights = random.standard_normal((inputs, outputs)).astype(dtype, order=order or "C", copy=False)
+    return random.standard_normal((2 * HEIGHTS[-1], inputs)).astype(dtype, copy=False), weights
 
 
 def _has_small_kernels(rows: Array, weights: Array) -> bool:
@@ -103,18 +115,28 @@ def _invariant_blockings(rows: Array, weights: Array, template: Blocking) -> lis
 
 
 def _invariant_product(rows: Array, weights: Array, blocking: Blocking) -> Array | None:
-    """Return the product of two blocks of rows, or None where a row's bits depend on its position or on other rows."""
+    """Return the first rows of the product of two blocks, as many as are compared with those of other heights.
+
+    None where a row's bits depend on its position or on other rows.
+    """
     (height,) = blocking.heights
     expected = matmul(rows, weights, blocking)
     alone = np.zeros_like(rows[:height])
     alone[0] = rows[-1]
     if not np.array_equal(matmul(alone, weights, blocking)[0], expected[-1]):
         return None
+    del alone
     for shift in {1, 3, height // 2, height - 1}:
-        moved = matmul(np.roll(rows, shift, axis=0), weights, blocking)
-        if not np.array_equal(np.roll(moved, -shift, axis=0), expected):
+        # One block at a time, since the rows of a wide network are large.
+        product = matmul(np.concatenate([rows[-shift:], rows[: height - shift]]), weights, blocking)
+        if not np.array_equal(product[:shift], expected[-shift:]):
             return None
-    return expected
+        if not np.array_equal(product[shift:], expected[: height - shift]):
+            return None
+        second = slice(height - shift, 2 * height - shift)
+        if not np.array_equal(matmul(rows[second], weights, blocking), expected[second]):
+            return None
+    return expected[: 2 * _MAX_LOWEST_HEIGHT].copy()
 
 
 def _is_same(lower: Array | None, higher: Array | None) -> bool:

@@ -1,5 +1,8 @@
 """Products in blocks against numpy's own, and their rows in other blocks."""
 
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from forwardpass_server.core import batch_invariant, blas_probe
@@ -63,3 +66,19 @@ def test_large_shapes_are_probed_as_smaller_ones_with_the_same_remainders() -> N
         tried = blas_probe._probed_shape(*shape)
         assert blas_probe._MAX_PROBED_WEIGHTS / 2 <= tried[0] * tried[1] <= blas_probe._MAX_PROBED_WEIGHTS
         assert [side % 64 for side in tried] == [side % 64 for side in shape]
+
+
+def test_threads_probe_shapes_one_after_the_other() -> None:
+    def peak(shapes: list[tuple[int, int]]) -> int:
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        with ThreadPoolExecutor(len(shapes)) as threads:
+            list(threads.map(lambda shape: find_blocking(np.dtype("float64"), *shape), shapes))
+        return tracemalloc.get_traced_memory()[1] - before
+
+    tracemalloc.start()
+    try:
+        alone = peak([(3_001, 1)])
+        assert peak([(3_003, 1), (3_005, 1), (3_007, 1), (3_009, 1)]) < 2 * alone
+    finally:
+        tracemalloc.stop()
