@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -79,8 +80,9 @@ class ErrorMapper:
     async def abort(
         self, context: grpc.aio.ServicerContext[Any, Any], error: Exception, request_id: str, credential: Credential
     ) -> None:
-        """End a call with an error and all its details."""
+        """End a call with an error and all its details; the error has no traceback then."""
         mapped = self.map(error, request_id, credential)
+        _forget_frames(error)
         await context.abort(mapped.code, mapped.status.message, trailers_of(mapped, request_id))
 
     def prepare(self, error: ForwardpassError) -> PreparedError:
@@ -108,6 +110,14 @@ class ErrorMapper:
         """Return how many errors there were of each reason, those with 0 included."""
         with self._lock:
             return dict(self._counts)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Clear the frames that an error came through: gRPC keeps them, and so a request, until garbage is collected."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        error = error.__context__
 
 
 def trailers_of(mapped: MappedError, request_id: str) -> Trailers:

@@ -173,8 +173,12 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, transport: Asy
         async with around_all(around.outside, call):
             received = None if method.client_streaming else await receiver.one(context)
             async with around_all(around.inside, call):
-                request = read_each(context) if method.client_streaming else await read(received)
-                response: Message = await behaviour(request, call)
+                request: Any = None
+                try:
+                    request = read_each(context) if method.client_streaming else await read(received)
+                    response: Message = await behaviour(request, call)
+                finally:
+                    received = request = None  # which gRPC would keep with an error, until garbage is collected
                 counted = transport.count(response.SerializeToString(), call)
                 if counted is None:
                     del response  # which the error would keep
@@ -189,6 +193,7 @@ def _handler(path: str, method: MethodDescriptor, behaviour: Any, transport: Asy
             received = None if method.client_streaming else await receiver.one(context)
             async with around_all(around.inside, call):
                 request = read_each(context) if method.client_streaming else await read(received)
+                received = None  # a stream may stay open for hours
                 async with aclosing(behaviour(request, call)) as responses:
                     async for response in responses:
                         # Watchers share events that are encoded already.
