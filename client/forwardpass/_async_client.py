@@ -37,6 +37,7 @@ from forwardpass._requests.watching import WatchedNetworks
 from forwardpass._responses import Page
 from forwardpass._transport.connections import AsyncConnection, Interrupted
 from forwardpass._transport.endpoint import UNSET, Timeout, Tls
+from forwardpass._transport.late_status import Statuses
 from forwardpass._transport.memory import AsyncByteLimit, NoRoomError, large_bytes
 from forwardpass._transport.retries import Retries
 from forwardpass.attribution import AttributionMethod, AttributionScale, StandardBaseline
@@ -541,6 +542,7 @@ class AsyncClient(BaseClient):
         connection.in_flight[call] = call.method
         methods: Any = None
         running: Any = None
+        statuses: Statuses | None = None
         try:
             methods = connection.methods or await connection.open(call, call.method)
             running = connection.running[call] = methods[call.method](
@@ -549,9 +551,12 @@ class AsyncClient(BaseClient):
                 metadata=self._endpoint.headers,
                 wait_for_ready=call.wait_for_ready,
             )
+            if call.requests is not None:
+                statuses = Statuses(running)
             return await running
         except (grpc.RpcError, asyncio.CancelledError) as error:
-            failed = self._failed(call, error)
+            own = error if statuses is None or isinstance(error, asyncio.CancelledError) else await statuses.own(error)
+            failed = self._failed(call, own)
             if failed is error:
                 raise
         finally:

@@ -1,6 +1,7 @@
 """Both clients against the real server: a network's life, and the same bits by every road."""
 
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from forwardpass import StreamRequest, errors, spec
+from forwardpass import AsyncClient, StreamRequest, errors, spec
 
 from tests.support.client_factory import ClientFactory
 from tests.support.server_process import ServerProcess
@@ -273,3 +274,17 @@ def test_a_network_of_58_million_weights_that_are_mostly_zero(real: Any, name: s
         expected = np.maximum(expected @ layer["weights"].T, 0)
     computed = real.predict(name, rows, timeout=300).outputs
     np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+async def test_an_upload_that_is_rejected_while_it_is_sent_says_why(
+    start_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    layers = [{"weights": np.ones((1_000, 1_000))}]
+    network = spec.parse({"format": spec.FORMAT, "dtype": "float32", "inputs": 1_000, "layers": layers})
+    file = tmp_path / "network.safetensors"
+    file.write_bytes(spec.to_safetensors(network))
+    server = start_server("--max-network-bytes=1000000")
+    async with AsyncClient(server.address, timeout=60, retries=False) as client:
+        for _ in range(4):
+            with pytest.raises(errors.QuotaExceededError, match=r"header\.size_bytes is 4,00"):
+                await client.register("large", file)
