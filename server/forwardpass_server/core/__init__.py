@@ -3,6 +3,7 @@
 from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.elementwise import Elementwise
 from forwardpass_server.core.forward import forward, forward_steps
+from forwardpass_server.core.held import held_bytes
 from forwardpass_server.core.layers import Dense, Layer, Operation
 from forwardpass_server.core.plan import Plan
 from forwardpass_server.core.tracing import LayerTrace, Trace, empty_trace, rows_of, trace, trace_steps
@@ -22,6 +23,7 @@ __all__ = [
     "empty_trace",
     "forward",
     "forward_steps",
+    "held_bytes",
     "rows_of",
     "trace",
     "trace_steps",

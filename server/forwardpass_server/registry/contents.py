@@ -18,6 +18,7 @@ from forwardpass.spec.forms.safetensors import read_description
 from forwardpass.v1.profile_pb2 import Profile as ProfileMessage
 from google.protobuf.message import DecodeError
 
+from forwardpass_server.core import held_bytes
 from forwardpass_server.registry.compile import compile_plan
 from forwardpass_server.registry.loaded_version import LoadedVersion
 from forwardpass_server.registry.plan_cache import PlanCache
@@ -261,14 +262,10 @@ def _record_damage(version: VersionState) -> NetworkCorruptError:
 
 
 def _loaded_bytes(loaded: LoadedVersion) -> int:
-    plan = loaded.plan
-    of_steps = () if plan.graph_steps is None else plan.graph_steps.arrays
-    arrays = [plan.mean, plan.scale, *(array for layer in plan.layers for array in layer.arrays), *of_steps]
-    numbers = sum(array.nbytes for array in arrays if array is not None)
     names = [loaded.input_names, loaded.input_names, loaded.output_names, loaded.classes, *loaded.nodes]
     if loaded.typed is not None:
         names += [each.categories for each in loaded.typed.features]
-    return _OBJECT_BYTES + numbers + sum(map(_text_bytes, names))
+    return _OBJECT_BYTES + held_bytes(loaded.plan) + sum(map(_text_bytes, names))
 
 
 def _summary_bytes(summary: Summary) -> int:
