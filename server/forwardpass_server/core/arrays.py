@@ -45,7 +45,11 @@ def canonicalize(array: Array) -> None:
     Which of two equal numbers a minimum or maximum keeps depends on their position in a vector instruction.
     """
     np.add(array, _ZEROS[array.dtype.char], out=array)
-    flat = array.reshape(-1)
-    square = np.dot(flat, flat)  # NaN only where a value is: no square is negative, so that no infinities cancel out
+    canonicalize_nan(array)
+
+
+def canonicalize_nan(array: Array) -> None:
+    """Replace every NaN by the same NaN, in place."""
+    square = np.vdot(array, array)  # NaN only where a value is: no square is negative, so that no infinities cancel out
     if isnan(square):
         array[np.isnan(array)] = np.nan

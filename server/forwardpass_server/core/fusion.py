@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from forwardpass_server.core.arrays import Array, canonicalize, frozen
+from forwardpass_server.core.arrays import Array, canonicalize_nan, frozen
 from forwardpass_server.core.convolution import products
 from forwardpass_server.core.layers import Layer, Operation
 from forwardpass_server.core.pooling import reducer
@@ -46,13 +46,16 @@ def _fused(before: Layer, layer: Layer) -> Callable[[Array], Array] | None:
         return None
     multiply, reduce = products(**settings), reducer(**layer.arguments)
     outputs = before.outputs
-    biases, rise, function = frozen(bias[filters[:, 0]]), before.function, layer.function
+    biases = frozen(bias[filters[:, 0]] + bias.dtype.type(0))  # without -0, so that no sum is -0
+    rise = None if before.is_plain else before.function
+    function = None if layer.is_plain else layer.function
 
     def compute(values: Array) -> Array:
         z = reduce(multiply(values).reshape(-1, outputs))
         z += biases
-        rise(z, out=z)
-        canonicalize(z)
-        return function(z, out=z)
+        if rise is not None:
+            rise(z, out=z)
+        canonicalize_nan(z)
+        return z if function is None else function(z, out=z)
 
     return compute

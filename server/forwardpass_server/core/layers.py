@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+from numpy.random import default_rng
 
 from forwardpass_server.core import activations, costs, operations
 from forwardpass_server.core.activations import ACTIVATIONS
@@ -105,6 +106,7 @@ class Dense(_AnyLayer):
         columns: The weights as `(inputs, outputs)`, in the memory order that the blocking needs; computed.
         biases: The bias repeated, `(some rows, outputs)`; computed.
         blocking: How the product is cut into blocks; computed.
+        dots: Whether `dot` has the bits of the blocking for a lone row, for which it takes half the time; computed.
     """
 
     weights: Array
@@ -114,6 +116,7 @@ class Dense(_AnyLayer):
     columns: Array = field(init=False, repr=False)
     biases: Array = field(init=False, repr=False)
     blocking: Blocking = field(init=False, repr=False)
+    dots: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Freeze the arrays, find the blocking, and bind the activation."""
@@ -123,6 +126,7 @@ class Dense(_AnyLayer):
         columns = frozen(self.weights.copy()).T if by_output else frozen(self.weights.T)
         object.__setattr__(self, "blocking", blocking)
         object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "dots", self.row_by_row and _has_same_dot(columns))
         object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once
         object.__setattr__(self, "bias", frozen(self.bias))
         rows = min(max(MAX_BIAS_NUMBERS // len(self.bias), 1), MAX_BIAS_ROWS)
@@ -160,7 +164,10 @@ class Dense(_AnyLayer):
             values: `(rows, inputs)`, padded to a multiple of the lowest block height.
             out: Where to write the result; None for a new array.
         """
-        z = matmul(values, self.columns, self.blocking, out)
+        if self.dots and out is None and len(values) == 1:
+            z: Array = values.dot(self.columns)
+        else:
+            z = matmul(values, self.columns, self.blocking, out)
         rows, biases = len(z), self.biases
         if rows <= len(biases):
             z += biases[:rows]
@@ -250,6 +257,13 @@ class Operation(_AnyLayer):
 
 Layer: TypeAlias = Dense | Operation
 """A layer of any kind."""
+
+
+def _has_same_dot(columns: Array) -> bool:
+    """Try whether `dot` gives a lone row the bits of `matmul`: both call the same function of the BLAS for it."""
+    row = default_rng(seed=columns.size).standard_normal((1, len(columns))).astype(columns.dtype)
+    with np.errstate(all="ignore"):
+        return np.array_equal(row.dot(columns), np.matmul(row, columns), equal_nan=True)
 
 
 def _add_bias(z: Array, biases: Array) -> None:

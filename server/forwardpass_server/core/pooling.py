@@ -13,6 +13,9 @@ from forwardpass_server.core.places import Indices, axes_of
 _MAX_LOOP: Final = 8
 """The most values along an axis of a window that are reduced one after the other; numpy adds more of them in pairs."""
 
+_MAX_SPAN: Final = 6
+"""The most values for each window where windows are reduced at every value: windows of 2 x 2, or 3 x 3 that overlap."""
+
 _REDUCTIONS: Final[Mapping[str, np.ufunc]] = MappingProxyType(
     {"max": np.maximum, "mean": np.add, "sum": np.add, "min": np.minimum}
 )
@@ -38,7 +41,7 @@ def reducer(*, windows: Array, reduce: str) -> Callable[[Array], Array]:
     It returns a new contiguous array, `(rows, outputs)`, where zeros and NaN are not canonical.
     """
     places, ufunc = windows.astype(np.intp), _REDUCTIONS[reduce]
-    read = _grid_reader(places) or _copier(places)
+    read = _grid_reader(places, ufunc) or _copier(places)
     outputs, steps = len(places), tuple(_reduction(ufunc, axis, size) for axis, size in read.axes)
 
     def compute(values: Array) -> Array:
@@ -58,7 +61,7 @@ class _Reader:
     """A reader of windows.
 
     Attributes:
-        view: Returns the windows of values `(rows, inputs)`, with further axes for each window.
+        view: Returns the windows of values `(rows, inputs)`, with further axes for each window; one may be reduced.
         axes: The axes to reduce one after the other, each with its size.
     """
 
@@ -66,21 +69,45 @@ class _Reader:
     axes: tuple[tuple[int, int], ...]
 
 
-def _grid_reader(places: Indices) -> _Reader | None:
+def _grid_reader(places: Indices, ufunc: np.ufunc) -> _Reader | None:
     """Return a reader of windows that form a grid in the values, as views; None for other windows."""
     start = int(places[0, 0])
     outer, inner = axes_of(places[:, 0]), axes_of(places[0])
     if outer is None or inner is None or not (places == places[:, :1] + (places[0] - start)).all():
         return None
+    span = int(places.max() - places.min()) + 1
+    along: list[Callable[[Array], Array]] = []
+    if len(places) * _MAX_SPAN >= span and all(size <= _MAX_LOOP and step > 0 for size, step in inner):
+        along = [_reduction_along(ufunc, size, step) for size, step in inner]
+        inner = []
     shape, steps = [size for size, _ in (*outer, *inner)], [step for _, step in (*outer, *inner)]
 
     def view(values: Array) -> Array:
-        size = values.itemsize
-        strides = (values.shape[1] * size, *[step * size for step in steps])
-        return np.ndarray((len(values), *shape), values.dtype, values, start * size, strides)
+        size, (rows, width) = values.itemsize, values.shape
+        strides = (width * size, *[step * size for step in steps])
+        for reduce in along:
+            values = reduce(values)
+        return np.ndarray((rows, *shape), values.dtype, values, start * size, strides)
 
     # The outermost axis of a window first: its values are then often whole runs of neighbours.
     return _Reader(view=view, axes=tuple((1 + len(outer), size) for size, _ in inner))
+
+
+def _reduction_along(ufunc: np.ufunc, size: int, step: int) -> Callable[[Array], Array]:
+    """Return a function that reduces each of some values with those at some steps after it, as one run.
+
+    It computes values that no window needs as well, which is faster than many short runs.
+    """
+
+    def reduce(values: Array) -> Array:
+        flat = values.reshape(-1)
+        length = flat.size - (size - 1) * step
+        result: Array = ufunc(flat[:length], flat[step : step + length])
+        for start in range(2 * step, size * step, step):
+            ufunc(result, flat[start : start + length], out=result)
+        return result
+
+    return reduce
 
 
 def _copier(places: Indices) -> _Reader:

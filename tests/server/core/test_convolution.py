@@ -246,3 +246,5 @@ def test_pools_of_a_grid_and_of_any_windows(reduce: str) -> None:
         assert not np.shares_memory(found, values)
         for count in (0, 1, 3):
             assert np.array_equal(compute(values[:count]), found[:count])
+        values[3] = np.nan
+        assert np.array_equal(np.delete(compute(values), 3, axis=0), np.delete(found, 3, axis=0))
