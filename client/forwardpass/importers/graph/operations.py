@@ -49,8 +49,8 @@ class LayerOperations(GraphBuilder):
 
     @contextmanager
     def suffixed(self, word: str) -> Iterator[None]:
-        """Name the layers that are added meanwhile after the hint and a word."""
-        hint, self.hint = self.hint, f"{self.hint}_{word}"
+        """Name the layers that are added meanwhile after the hint and a word, if there is one."""
+        hint, self.hint = self.hint, f"{self.hint}_{word}" if word else self.hint
         try:
             yield
         finally:
@@ -90,13 +90,12 @@ class LayerOperations(GraphBuilder):
 
     def merge(self, tensors: Sequence[TensorRef], merge: str) -> TensorRef:
         """Merge tensors element by element; different shapes broadcast."""
-        shape = _common_shape(*(x.shape for x in tensors))
-        wide = [self.without_pending(x).with_index(np.broadcast_to(x.index, shape)) for x in tensors]
+        wide = self._broadcast(tensors)
         first = wide[0]
         if all(self.is_permutation(x) and np.array_equal(x.index, first.index) for x in wide):
             sources = self._distinct(self.hint, [x.sources[0] for x in wide])
             return TensorRef(sources=(self._add(self.hint, sources, merge, first.size, PASS),), index=first.index)
-        return self.add_layer(self.hint, wide, merge=merge, **PASS).reshape(*shape)
+        return self.add_layer(self.hint, wide, merge=merge, **PASS).reshape(*first.shape)
 
     def dense(self, x: TensorRef, weights: Array, bias: Array | None, mask: Array | None = None) -> TensorRef:
         """Compute `weights @ x + bias` along the last axis, `(outputs, inputs)`, at each place of the other axes."""
@@ -240,13 +239,14 @@ class LayerOperations(GraphBuilder):
 
     def elementwise(self, expression: str, *tensors: TensorRef) -> TensorRef:
         """Compute an expression over x, y and z, which are one to three tensors that broadcast."""
-        shape = _common_shape(*(x.shape for x in tensors))
-        wide = [self.without_pending(x).with_index(np.broadcast_to(x.index, shape)) for x in tensors]
+        wide = self._broadcast(tensors)
         if all(np.array_equal(x.index, wide[0].index) and x.sources == wide[0].sources for x in wide):
             alone = re.sub(r"\b[yz]\b", "x", expression)
             return self.activation(wide[0], {"expression": alone})
         flat = self.concatenate([x.reshape(-1) for x in wide])
-        return self.add_layer(self.hint, flat, wide[0].size, kind="elementwise", expression=expression).reshape(*shape)
+        return self.add_layer(self.hint, flat, wide[0].size, kind="elementwise", expression=expression).reshape(
+            *wide[0].shape
+        )
 
     def constants(self, like: TensorRef, numbers: Array) -> TensorRef:
         """Return numbers that are the same for every row, by layers that read an element of a tensor."""
@@ -274,6 +274,12 @@ class LayerOperations(GraphBuilder):
         if source in others or self.is_input(source):
             return self._add(self.hint, [source], "", x.size, PASS)
         return source
+
+    def _broadcast(self, tensors: Sequence[TensorRef]) -> list[TensorRef]:
+        """Return tensors with nothing pending in one shape."""
+        plain = [self.without_pending(x) for x in tensors]
+        shape = _common_shape(*(x.shape for x in plain))
+        return [x.with_index(np.broadcast_to(x.index, shape)) for x in plain]
 
     def _permuted(self, x: TensorRef) -> TensorRef:
         x = self.without_pending(x)

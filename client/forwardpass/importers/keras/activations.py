@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
-
 from forwardpass.importers.graph import PASS, TensorRef
+from forwardpass.importers.graph.arithmetic import prelu
 from forwardpass.importers.graph.functions import EXPRESSIONS, SHRINK, expression
 from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, row_axis
 from forwardpass.importers.unsupported import UnsupportedError
@@ -142,16 +141,7 @@ def _prelu(call: LayerCall) -> TensorRef:
     """Compute x where it is positive, else a learned slope times x."""
     values = call.input
     (alpha,) = call.variables()
-    try:
-        slopes = np.broadcast_to(alpha, values.shape).ravel()
-    except ValueError:
-        raise UnsupportedError(f"has slopes of shape {list(alpha.shape)} for values of {list(values.shape)}") from None
-    if (slopes == slopes[0]).all():
-        return call.elementwise(values, {**PASS, "activation": {"name": "prelu", "slope": float(slopes[0])}})
-    above = call.layer(values, hint="_above", **PASS, activation="relu")
-    below = call.layer(values, hint="_below", **PASS, activation={"expression": "min(x, 0)"})
-    sloped = call.layer(below, hint="_sloped", kind="scale_shift", scale=slopes)
-    return call.layer([above, sloped], merge="sum", **PASS).reshape(*values.shape)
+    return prelu(call.graph, values, alpha)
 
 
 FUNCTION_LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType(

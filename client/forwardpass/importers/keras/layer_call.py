@@ -140,11 +140,14 @@ class LayerCall:
             document: The fields of the layer; its numbers for each element are in C order.
             hint: The end of the layer's name.
         """
-        if not self.graph.is_permutation(values):
-            return self.layer(values, hint=hint, **document).reshape(*values.shape)
-        numbers = {key: by_node(values, document[key]) for key in _BY_ELEMENT & document.keys()}
-        nodes = self.graph.nodes_of(values.sources[0])
-        return self.layer(nodes, hint=hint, **{**document, **numbers}).with_index(values.index)
+        with self.graph.suffixed(hint.removeprefix("_")):
+            given = {
+                key: (value.reshape(values.shape) if key in _BY_ELEMENT else value.tolist())
+                if isinstance(value, np.ndarray)
+                else value
+                for key, value in document.items()
+            }
+            return self.graph.by_element(values, **given)
 
 
 LayerReader: TypeAlias = Callable[[LayerCall], TensorRef | list[TensorRef]]

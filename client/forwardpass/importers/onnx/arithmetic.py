@@ -1,13 +1,14 @@
 """Elementwise operators of several tensors or constants."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
+from forwardpass.importers.graph.arithmetic import combine, prelu
 from forwardpass.importers.graph.functions import REMAINDER
 from forwardpass.importers.graph.pending_functions import (
     IDENTITY,
@@ -20,7 +21,7 @@ from forwardpass.importers.graph.pending_functions import (
     template,
 )
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.broadcasting import fit, fitting, joined_by, layered, merged, scaled
+from forwardpass.importers.onnx.broadcasting import fit, fitting, merged, scaled
 from forwardpass.importers.onnx.constant_folding import folded, numbers_of
 from forwardpass.importers.onnx.elementwise import applied, pending
 from forwardpass.importers.onnx.graph_builder import columns_of
@@ -42,6 +43,22 @@ _COMPARISONS: Final[Mapping[str, str]] = MappingProxyType(
 _LOGICAL: Final[Mapping[str, str]] = MappingProxyType({"And": "and", "Or": "or", "Xor": "!="})
 _SYMBOLS: Final[Mapping[str, str]] = MappingProxyType({**_ARITHMETIC, **_COMPARISONS, **_LOGICAL})
 """The operator or function of the expression grammar for each ONNX operator."""
+
+_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **{op: op.lower() for op in ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mod", "FMod", *_LOGICAL)},
+        "Sum": "add",
+        "Equal": "equal",
+        "Greater": "greater",
+        "GreaterOrEqual": "greater_equal",
+        "Less": "less",
+        "LessOrEqual": "less_equal",
+    }
+)
+"""The operator of the graph for each ONNX operator."""
+
+_BY_ELEMENT: Final = frozenset({"Add", "Sum", "Sub", "Mul", "Div", "Max", "Min"})
+"""Operators of a tensor and a constant for each element that are one layer."""
 
 _MIRRORED: Final[Mapping[str, str]] = MappingProxyType(
     {"Greater": "Less", "GreaterOrEqual": "LessOrEqual", "Less": "Greater", "LessOrEqual": "GreaterOrEqual"}
@@ -104,9 +121,8 @@ def _joined_tensors(node: NodeContext, op: str, first: GraphTensor, second: Grap
         function = _function(op, x, y)
         if function.parts <= MAX_PARTS:
             return replace(first, pending=function, kind=_kind(op, first))
-    if op == "Div" and first.kind in WHOLE:
-        return joined_by(node, "x / y", [first, second])
-    return _BOTH[op](node, first, second) if op in _BOTH else _compared(node, op, first, second)
+    done = combine(node.graph, _NAMES[op], first, second)
+    return node.graph.tensor(done, first.row_axis, _kind(op, first))
 
 
 def _check_numbers(node: NodeContext, op: str, tensor: GraphTensor) -> None:
@@ -151,7 +167,7 @@ def _joined_constant(node: NodeContext, op: str, tensor: GraphTensor, array: Arr
         raise UnsupportedError("divides by a constant that is 0")
     if not (numbers == numbers[:1]).all():
         whole = op == "Div" and tensor.kind in WHOLE
-        if whole or (op not in _COLUMNS and op not in _COMPARISONS):
+        if whole or (op not in _BY_ELEMENT and op not in _COMPARISONS):
             return _with_lifted(node, op, tensor, array, left=left)
         return _with_column(node, op, tensor, numbers, left=left)
     constant = literal(float(numbers[0]), tensor.kind)
@@ -172,83 +188,9 @@ def _with_column(node: NodeContext, op: str, tensor: GraphTensor, numbers: Array
         difference = scaled(node, tensor, shift=-numbers)
         symbol = _SYMBOLS[_MIRRORED.get(op, op) if left else op]
         return applied(node, difference, f"x {symbol} 0", kind="bool")
-    return _COLUMNS[op](node, tensor, numbers, left=left)
-
-
-def _add(node: NodeContext, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:  # noqa: ARG001 - either side is the same
-    return scaled(node, tensor, shift=numbers)
-
-
-def _multiply(node: NodeContext, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:  # noqa: ARG001 - as above
-    return scaled(node, tensor, scale=numbers)
-
-
-def _raise(node: NodeContext, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:  # noqa: ARG001 - as above
-    return layered(node, tensor, kind="clip", low=numbers)
-
-
-def _lower(node: NodeContext, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:  # noqa: ARG001 - as above
-    return layered(node, tensor, kind="clip", high=numbers)
-
-
-def _subtract(node: NodeContext, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:
-    if left:
-        return scaled(node, tensor, scale=-np.ones_like(numbers), shift=numbers)
-    return scaled(node, tensor, shift=-numbers)
-
-
-def _divide(node: NodeContext, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor:
-    if left:
-        return scaled(node, applied(node, tensor, "1 / x"), scale=numbers)
-    return scaled(node, tensor, scale=1 / numbers)
-
-
-class _OnColumns(Protocol):
-    def __call__(self, node: NodeContext, tensor: GraphTensor, numbers: Array, *, left: bool) -> GraphTensor: ...
-
-
-_COLUMNS: Final[Mapping[str, _OnColumns]] = MappingProxyType(
-    {
-        "Add": _add,
-        "Sum": _add,
-        "Sub": _subtract,
-        "Mul": _multiply,
-        "Div": _divide,
-        "Max": _raise,
-        "Min": _lower,
-    }
-)
-"""The layer that combines each element with its own constant, by operator."""
-
-
-def _minus(node: NodeContext, tensor: GraphTensor) -> GraphTensor:
-    return applied(node, tensor, "-x")
-
-
-_BOTH: Final[Mapping[str, Callable[[NodeContext, GraphTensor, GraphTensor], GraphTensor]]] = MappingProxyType(
-    {
-        "Add": lambda node, one, other: merged(node, "sum", [one, other]),
-        "Sum": lambda node, one, other: merged(node, "sum", [one, other]),
-        "Sub": lambda node, one, other: merged(node, "sum", [one, _minus(node, other)]),
-        "Mul": lambda node, one, other: merged(node, "multiply", [one, other]),
-        "Div": lambda node, one, other: merged(node, "multiply", [one, applied(node, other, "1 / x")]),
-        "Pow": lambda node, one, other: joined_by(node, "x ** y", [one, other]),
-        "Max": lambda node, one, other: merged(node, "max", [one, other]),
-        "Min": lambda node, one, other: _minus(node, merged(node, "max", [_minus(node, one), _minus(node, other)])),
-        "And": lambda node, one, other: merged(node, "multiply", [one, other]),
-        "Mod": lambda node, one, other: joined_by(node, "mod(x, y)", [one, other]),
-        "FMod": lambda node, one, other: joined_by(node, REMAINDER, [one, other]),
-        "Or": lambda node, one, other: merged(node, "max", [one, other]),
-        "Xor": lambda node, one, other: applied(node, merged(node, "sum", [one, other]), "x == 1", kind="bool"),
-    }
-)
-"""The layers that combine two tensors of different nodes, by operator."""
-
-
-def _compared(node: NodeContext, op: str, one: GraphTensor, other: GraphTensor) -> GraphTensor:
-    if op not in _COMPARISONS:
-        raise UnsupportedError(f"joins two tensors by {op}, for which there is no layer")
-    return joined_by(node, f"where(x {_SYMBOLS[op]} y, 1, 0)", [one, other], "bool")
+    by_element = numbers.reshape(tensor.shape)
+    operands = (by_element, tensor) if left else (tensor, by_element)
+    return node.graph.tensor(combine(node.graph, _NAMES[op], *operands), tensor.row_axis, tensor.kind)
 
 
 def _clip(node: NodeContext) -> Result:
@@ -266,15 +208,7 @@ def _clip(node: NodeContext) -> Result:
 def _prelu(node: NodeContext) -> Result:
     tensor, slopes = node.float_tensor(0), node.constant(1)
     tensor = fit(node, tensor, slopes)
-    numbers = columns_of(tensor, slopes)
-    if (numbers == numbers[:1]).all():
-        slope = float(numbers[0])
-        short = float(str(numbers[0]))
-        activation = {"name": "prelu", "slope": short}
-        return applied(node, tensor, "where(x > 0, x, slope * x)", activation=activation, slope=slope)
-    tensor = node.graph.materialize(tensor, node.hint)
-    below = scaled(node, applied(node, tensor, "min(x, 0)"), scale=numbers)
-    return merged(node, "sum", [applied(node, tensor, "relu(x)"), below])
+    return node.graph.tensor(prelu(node.graph, tensor, slopes), tensor.row_axis, tensor.kind)
 
 
 MERGING: Final[Mapping[str, NodeReader]] = MappingProxyType(

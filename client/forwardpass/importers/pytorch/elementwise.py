@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.graph import LayerOperations, TensorRef
-from forwardpass.importers.graph.functions import EXPRESSIONS, REMAINDER, SHRINK, THRESHOLD
-from forwardpass.importers.pytorch.constants import is_number, number_of, of_rows, text
+from forwardpass.importers.graph import LayerOperations, TensorRef, arithmetic
+from forwardpass.importers.graph.arithmetic import EXPRESSIONS_OF_TWO, combine
+from forwardpass.importers.graph.functions import EXPRESSIONS, SHRINK, THRESHOLD
+from forwardpass.importers.pytorch.constants import array_of, is_number, number_of, of_rows, text
 from forwardpass.importers.pytorch.integers import BooleanRef
 from forwardpass.importers.pytorch.rows_axis import MovedRef, aligned, arranged, whole
 from forwardpass.importers.unsupported import UnsupportedError
@@ -63,18 +64,21 @@ def _function(function: str | Mapping[str, Any]) -> Callable[..., TensorRef]:
     return apply
 
 
+def _combine(graph: LayerOperations, op: str, x: Any, y: Any) -> TensorRef:
+    """Combine two operands, of which one may be a number or a constant tensor."""
+    if not isinstance(x, TensorRef):
+        return combine(graph, op, of_rows(x, y), y)
+    return combine(graph, op, x, y if isinstance(y, TensorRef) else of_rows(y, x))
+
+
 def add(graph: LayerOperations, x: Any, y: Any, *, alpha: float = 1) -> TensorRef:
     """Add tensors, or a constant."""
-    if not isinstance(x, TensorRef):
-        return graph.scale_shift(y, None if alpha == 1 else of_rows(alpha, y), of_rows(x, y))
-    if isinstance(y, TensorRef):
-        return graph.merge([x, y if alpha == 1 else mul(graph, y, alpha)], "sum")
-    return graph.scale_shift(x, None, of_rows(y, x) * alpha)
+    return _combine(graph, "add", x, y if alpha == 1 else mul(graph, y, alpha))
 
 
 def sub(graph: LayerOperations, x: Any, y: Any, *, alpha: float = 1) -> TensorRef:
-    """Subtract, by adding the negative, which gives the same bits."""
-    return add(graph, x, y, alpha=-alpha)
+    """Subtract."""
+    return _combine(graph, "sub", x, y if alpha == 1 else mul(graph, y, alpha))
 
 
 def rsub(graph: LayerOperations, x: Any, y: Any, *, alpha: float = 1) -> TensorRef:
@@ -82,28 +86,17 @@ def rsub(graph: LayerOperations, x: Any, y: Any, *, alpha: float = 1) -> TensorR
     return sub(graph, y, x, alpha=alpha)
 
 
-def mul(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
-    """Multiply tensors, or by a constant."""
-    if isinstance(x, TensorRef) and isinstance(y, TensorRef):
-        return graph.merge([x, y], "multiply")
-    rows, constant = (x, y) if isinstance(x, TensorRef) else (y, x)
-    return graph.scale_shift(rows, of_rows(constant, rows), None)
+def mul(graph: LayerOperations, x: Any, y: Any) -> Any:
+    """Multiply tensors, or by a constant; two constants have a constant product."""
+    if isinstance(x, TensorRef) or isinstance(y, TensorRef):
+        return _combine(graph, "mul", x, y)
+    return array_of(x) * array_of(y)
 
 
 def div(graph: LayerOperations, x: Any, y: Any, *, rounding_mode: str | None = None) -> TensorRef:
     """Divide, and round where a mode is given."""
-    if rounding_mode is not None:
-        rounding = {"floor": "floor(x)", "trunc": EXPRESSIONS["trunc"]}[rounding_mode]
-        return graph.activation(div(graph, x, y), {"expression": rounding})
-    if isinstance(x, TensorRef) and isinstance(y, TensorRef):
-        return graph.elementwise("x / y", x, y)
-    if isinstance(y, TensorRef):
-        if is_number(x):
-            return graph.activation(y, {"expression": f"{text(x)} / x"})
-        return mul(graph, x, graph.activation(y, {"expression": "1 / x"}))
-    if is_number(y):
-        return graph.activation(x, {"expression": f"x / {text(y)}"})
-    return graph.scale_shift(x, 1 / of_rows(y, x), None)
+    quotient = _combine(graph, "div", x, y)
+    return quotient if rounding_mode is None else graph.function(quotient, EXPRESSIONS[rounding_mode])
 
 
 def power(graph: LayerOperations, x: Any, exponent: Any) -> TensorRef:
@@ -113,7 +106,7 @@ def power(graph: LayerOperations, x: Any, exponent: Any) -> TensorRef:
         return graph.activation(x, "square" if number_of(exponent) == 2 else same)
     if isinstance(exponent, TensorRef) and is_number(x):
         return graph.activation(exponent, {"expression": f"{text(x)} ** x"})
-    return binary(graph, "x ** y", x, exponent)
+    return binary(graph, EXPRESSIONS_OF_TWO["pow"], x, exponent)
 
 
 def binary(graph: LayerOperations, expression: str, x: Any, y: Any) -> TensorRef:
@@ -127,18 +120,18 @@ def binary(graph: LayerOperations, expression: str, x: Any, y: Any) -> TensorRef
     return graph.elementwise(expression, x, y)
 
 
-def _binary(expression: str) -> Callable[..., TensorRef]:
+def _binary(op: str) -> Callable[..., TensorRef]:
     def apply(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
-        return binary(graph, expression, x, y)
+        return binary(graph, EXPRESSIONS_OF_TWO[op], x, y)
 
     return apply
 
 
-def _condition(expression: str) -> Callable[..., TensorRef]:
+def _condition(op: str) -> Callable[..., TensorRef]:
     """Return an operation of two operands whose values are 1 and 0."""
 
     def apply(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
-        return _boolean(graph, binary(graph, f"where({expression}, 1, 0)", x, y))
+        return _boolean(graph, binary(graph, EXPRESSIONS_OF_TWO[op], x, y))
 
     return apply
 
@@ -197,18 +190,12 @@ def nan_to_num(graph: LayerOperations, x: TensorRef, nan: Any = None, posinf: An
 
 def maximum(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
     """Return the larger of two tensors, or of a tensor and a constant."""
-    if isinstance(x, TensorRef) and isinstance(y, TensorRef):
-        return graph.merge([x, y], "max")
-    rows, constant = (x, y) if isinstance(x, TensorRef) else (y, x)
-    return graph.clip(rows, of_rows(constant, rows), None)
+    return _combine(graph, "max", x, y)
 
 
 def minimum(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
     """Return the smaller of two tensors, or of a tensor and a constant."""
-    if isinstance(x, TensorRef) and isinstance(y, TensorRef):
-        return graph.elementwise("min(x, y)", x, y)
-    rows, constant = (x, y) if isinstance(x, TensorRef) else (y, x)
-    return graph.clip(rows, None, of_rows(constant, rows))
+    return _combine(graph, "min", x, y)
 
 
 def clamp(graph: LayerOperations, x: TensorRef, min: Any = None, max: Any = None) -> TensorRef:  # noqa: A002 - torch's words
@@ -252,11 +239,8 @@ def leaky_relu(graph: LayerOperations, x: TensorRef, negative_slope: float = 0.0
 
 def prelu(graph: LayerOperations, x: TensorRef, weight: Any) -> TensorRef:
     """Apply one learned slope, or one for each channel, which is `relu(x) + slope * min(x, 0)`."""
-    slopes = np.asarray(weight.detach())
-    if slopes.size == 1:
-        return graph.activation(x, {"name": "prelu", "slope": float(slopes.ravel()[0])})
-    below = graph.scale_shift(graph.clip(x, None, of_rows(0, x)), of_rows(channels(slopes, x), x), None)
-    return graph.merge([graph.activation(x, "relu"), below], "sum")
+    slopes = array_of(weight)
+    return arithmetic.prelu(graph, x, slopes if slopes.size == 1 else channels(slopes, x))
 
 
 def rrelu(
@@ -373,19 +357,10 @@ def join(graph: LayerOperations, function: Callable[..., TensorRef], *args: Any,
     return arranged(result, result.index, len(result.shape) - from_right, before, after)
 
 
-_COMPARISONS: Final[Mapping[str, str]] = MappingProxyType(
-    {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
+_SHORT_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {"greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "equal": "eq", "not_equal": "ne"}
 )
-_LONG_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {"gt": "greater", "ge": "greater_equal", "lt": "less", "le": "less_equal", "ne": "not_equal"}
-)
-_LOGIC: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "and": "x != 0 and y != 0",
-        "or": "x != 0 or y != 0",
-        "xor": "x != 0 and y == 0 or x == 0 and y != 0",
-    }
-)
+"""The other name of each comparison in torch."""
 
 ELEMENTWISE: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
@@ -421,11 +396,11 @@ ELEMENTWISE: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "threshold": threshold,
         **dict.fromkeys(("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"), dropout),
         **dict.fromkeys(("dropout1d", "dropout2d", "dropout3d"), dropout),
-        **{name: _condition(f"x {symbol} y") for name, symbol in _COMPARISONS.items()},
-        **{long: _condition(f"x {_COMPARISONS[name]} y") for name, long in _LONG_NAMES.items()},
+        **{name: _condition(op) for op, name in _SHORT_NAMES.items()},
+        **{op: _condition(op) for op in _SHORT_NAMES if op != "equal"},
         **{
-            name: _condition(condition)
-            for word, condition in _LOGIC.items()
+            name: _condition(word)
+            for word in ("and", "or", "xor")
             for name in (f"logical_{word}", f"bitwise_{word}", f"{word}_", f"__{word}__", word)
         },
         **dict.fromkeys(("logical_not", "bitwise_not", "invert"), _test("x == 0")),
@@ -436,12 +411,12 @@ ELEMENTWISE: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "where": where,
         "masked_fill": masked_fill,
         "nan_to_num": nan_to_num,
-        "remainder": _binary("mod(x, y)"),
-        "mod": _binary("mod(x, y)"),
-        "fmod": _binary(REMAINDER),
-        "floor_divide": _binary("floor(x / y)"),
-        "floordiv": _binary("floor(x / y)"),
-        "hypot": _binary("sqrt(x * x + y * y)"),
+        "remainder": _binary("mod"),
+        "mod": _binary("mod"),
+        "fmod": _binary("fmod"),
+        "floor_divide": _binary("floor_div"),
+        "floordiv": _binary("floor_div"),
+        "hypot": _binary("hypot"),
         "round": rounded,
         "lerp": lerp,
         "addcmul": addcmul,
