@@ -15,6 +15,7 @@ from forwardpass.importers.graph.convolution import conv_layer, transposed_conv_
 from forwardpass.importers.graph.tensor_ref import Indices, TensorRef
 from forwardpass.importers.graph.whole_numbers import WholeNumbers
 from forwardpass.importers.unsupported import UnsupportedError
+from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.tensors import Array
 
 MAX_REPEATED_WEIGHTS: Final = 2**12
@@ -37,6 +38,7 @@ class LayerOperations(GraphBuilder):
         hint: The preferred name of the layers that are added next; the caller sets it for each operation.
         dtype: The dtype that the model computes in.
         batch: The number of rows that the model is traced for, None where that may be any.
+        max_groups: The most layers of one operation that computes groups of elements.
         whole: The inputs that are categories, and the layers of whole numbers that may be looked up.
     """
 
@@ -45,6 +47,7 @@ class LayerOperations(GraphBuilder):
         self.hint = "layer"
         self.dtype = "float64"
         self.batch: int | None = None
+        self.max_groups = DEFAULT_LIMITS.max_layers
         self.whole = WholeNumbers()
 
     @contextmanager
@@ -302,6 +305,12 @@ class LayerOperations(GraphBuilder):
 
     def _along_last(self, x: TensorRef, compute: Callable[[TensorRef], TensorRef]) -> TensorRef:
         """Compute the elements along the last axis together, by one layer for each place of the other axes."""
+        groups = x.size // x.shape[-1]
+        if groups > self.max_groups:
+            raise UnsupportedError(
+                f"is computed for {groups:,} groups of elements in each row, a layer for each; at most "
+                f"{self.max_groups} are read"
+            )
         parts = [compute(x.with_index(place)) for place in x.index.reshape(-1, x.shape[-1])]
         return self.stack(parts, 0).reshape(*x.shape)
 

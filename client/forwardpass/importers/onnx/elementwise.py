@@ -24,7 +24,7 @@ from forwardpass.importers.graph.pending_functions import (
 from forwardpass.importers.onnx.arrays import kind_of
 from forwardpass.importers.onnx.constant_folding import folded
 from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
-from forwardpass.importers.onnx.reductions import grouped
+from forwardpass.importers.onnx.reductions import softmax
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
 
@@ -173,7 +173,7 @@ def _softmax(node: NodeContext) -> Result:
     rank = len(tensor.shape)
     old = node.version < 13
     axis = node.axis(1 if old else -1, rank)
-    return grouped(node, tensor, range(axis, rank) if old else [axis], _SOFTMAX[node.op])
+    return softmax(node, tensor, range(axis, rank) if old else [axis], _SOFTMAX[node.op])
 
 
 _SOFTMAX: Final = MappingProxyType({"Softmax": "softmax", "LogSoftmax": "log_softmax"})

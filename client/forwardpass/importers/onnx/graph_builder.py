@@ -16,6 +16,9 @@ from forwardpass.importers.onnx.values import GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.spec.limits import DEFAULT_LIMITS, Limits
 
+_MAX_GROUPS: Final = 64
+"""The most layers of one node; a file of a few bytes could ask for more."""
+
 
 class OnnxGraphBuilder(PendingOperations):
     """A builder within a size budget, which also collects what the nodes say of the inputs and outputs.
@@ -36,6 +39,7 @@ class OnnxGraphBuilder(PendingOperations):
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__()
         self.budget = SizeBudget(limits)
+        self.max_groups = _MAX_GROUPS
         self.kinds: set[str] = set()
         self.narrowed = False
         self.values: dict[tuple[str, int], Sequence[float]] = {}

@@ -15,7 +15,7 @@ from forwardpass.importers.onnx.elementwise import applied, cast
 from forwardpass.importers.onnx.graph_builder import columns_of
 from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result, front
 from forwardpass.importers.onnx.normalization import NORMALIZER
-from forwardpass.importers.onnx.reductions import grouped
+from forwardpass.importers.onnx.reductions import softmax
 from forwardpass.importers.onnx.reshaping import joined, taken, transposed
 from forwardpass.importers.onnx.values import Constant, GraphTensor, Label
 from forwardpass.importers.unsupported import UnsupportedError
@@ -192,7 +192,7 @@ def _transformed(node: NodeContext, scores: GraphTensor) -> GraphTensor:
     if post not in _POST:
         raise UnsupportedError(f"transforms its scores by {post}; supported are {', '.join(_POST)}")
     if post == "SOFTMAX":
-        return grouped(node, scores, [1], "softmax")
+        return softmax(node, scores, [1], "softmax")
     return applied(node, scores, "sigmoid(x)") if post == "LOGISTIC" else scores
 
 

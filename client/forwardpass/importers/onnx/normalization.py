@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from forwardpass.importers.graph import places_of
+from forwardpass.importers.graph.normalization import divide_by, rms_norm
 from forwardpass.importers.graph.reductions import moments
 from forwardpass.importers.onnx.arithmetic import combined
 from forwardpass.importers.onnx.broadcasting import layered
 from forwardpass.importers.onnx.elementwise import applied
 from forwardpass.importers.onnx.lifting import padded
-from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result
-from forwardpass.importers.onnx.reductions import grouped, reduced
+from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result, not_rows
+from forwardpass.importers.onnx.reductions import reduced
 from forwardpass.importers.onnx.values import Constant, GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
 
@@ -43,11 +44,9 @@ def _instance(node: NodeContext) -> Result:
     rank = len(tensor.shape)
     if rank < 3 or tensor.row_axis not in {0, None}:
         raise UnsupportedError("needs its rows as axis 0, channels as axis 1, and more axes after them")
-    whole = grouped(node, tensor, range(2, rank), kind="layer_norm", epsilon=node.number("epsilon", 1e-5))
-    for place, op in enumerate(("Mul", "Add"), start=1):
-        by_channel = node.constant(place).reshape(-1, *(1,) * (rank - 2))
-        whole = _joined(node, op, whole, Constant(array=by_channel))
-    return whole
+    normal = node.graph.layer_norm(node.graph.plain(tensor), rank - 2, None, None, node.number("epsilon", 1e-5))
+    scale, shift = (node.constant(place).reshape(-1, *(1,) * (rank - 2)) for place in (1, 2))
+    return node.graph.tensor(node.graph.scale_shift(normal, scale, shift), tensor.row_axis, tensor.kind)
 
 
 def _response(node: NodeContext) -> Result:
@@ -75,12 +74,14 @@ def _layer(node: NodeContext) -> Result:
     tensor = node.float_tensor(0)
     axis = node.axis(-1, len(tensor.shape))
     axes = range(axis, len(tensor.shape))
-    numbers: dict[str, Any] = {
-        name: np.broadcast_to(node.constant(place), tensor.shape[axis:]).ravel()
-        for place, name in enumerate(("gamma", "beta"), start=1)
-        if node.has(place)
-    }
-    whole = grouped(node, tensor, axes, kind="layer_norm", epsilon=node.number("epsilon", 1e-5), **numbers)
+    for each in axes:
+        not_rows(tensor, each)
+    gamma, beta = (
+        np.broadcast_to(node.constant(place), tensor.shape[axis:]) if node.has(place) else None for place in (1, 2)
+    )
+    x = node.graph.plain(tensor)
+    normal = node.graph.layer_norm(x, len(axes), gamma, beta, node.number("epsilon", 1e-5))
+    whole = node.graph.tensor(normal, tensor.row_axis, tensor.kind)
     if not any(node.used[1:]):
         return whole
     found = moments(node.graph, tensor, axes, keepdims=True)
@@ -92,9 +93,10 @@ def _root_mean_square(node: NodeContext) -> Result:
     """`X / sqrt(mean(X^2) + epsilon) * scale`, over all axes from one on."""
     tensor = node.float_tensor(0)
     axes = range(node.axis(-1, len(tensor.shape)), len(tensor.shape))
-    square = reduced(node, applied(node, tensor, "x * x"), axes, "mean")
-    root = applied(node, square, "sqrt(x + epsilon)", epsilon=node.number("epsilon", 1e-5))
-    return combined(node, "Mul", _joined(node, "Div", tensor, root), node.value(1))
+    for each in axes:
+        not_rows(tensor, each)
+    normal = rms_norm(node.graph, tensor, axes, node.number("epsilon", 1e-5))
+    return combined(node, "Mul", node.graph.tensor(normal, tensor.row_axis, tensor.kind), node.value(1))
 
 
 def _to_length_one(node: NodeContext) -> Result:
@@ -118,8 +120,8 @@ _NORMS: Final[Mapping[str, str]] = MappingProxyType({"L1": "l1", "L2": "l2", "MA
 
 
 def _over_norm(node: NodeContext, tensor: GraphTensor, axes: Sequence[int], norm: str) -> GraphTensor:
-    whole = node.graph.without_pending(reduced(node, tensor, axes, norm))
-    return _joined(node, "Div", tensor, applied(node, whole, "where(x == 0, 1, x)"))
+    size = reduced(node, tensor, axes, norm)
+    return node.graph.tensor(divide_by(node.graph, tensor, size), tensor.row_axis, tensor.kind)
 
 
 def _joined(node: NodeContext, op: str, one: GraphTensor, other: GraphTensor | Constant) -> GraphTensor:

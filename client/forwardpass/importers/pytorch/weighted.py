@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from forwardpass.importers.graph import LayerOperations, TensorRef
+from forwardpass.importers.graph import LayerOperations, TensorRef, normalization
 from forwardpass.importers.pytorch.choosing import CHOOSING
 from forwardpass.importers.pytorch.constants import array_of
 from forwardpass.importers.pytorch.elementwise import ELEMENTWISE, channels, join, mul, reject_training
@@ -139,15 +139,9 @@ def rms_norm(
     first = known.rank - len(normalized_shape)
     if eps is None:
         eps = float(np.finfo(graph.dtype).eps)
-    square = known.like(graph.activation(known.tensor, "square"))
-    mean = pool_axes(graph, square, tuple(range(first, known.rank)), "mean", keepdim=True)
-    inverse = join(graph, _inverse_root, mean, eps=eps)
-    normal = join(graph, mul, x, inverse)
+    axes = known.axes(tuple(range(first, known.rank)))
+    normal = known.like(normalization.rms_norm(graph, known.tensor, axes, eps))
     return normal if weight is None else join(graph, mul, normal, array_of(weight))
-
-
-def _inverse_root(graph: LayerOperations, x: TensorRef, *, eps: float) -> TensorRef:
-    return graph.activation(x, {"expression": f"1 / sqrt(x + {eps!r})"})
 
 
 def embedding(
