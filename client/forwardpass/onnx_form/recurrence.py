@@ -85,7 +85,8 @@ class _Steps:
         graph, units = self._graph, self._units
         if start < self._layer.inputs:
             return [_slice(graph, x, at, at + units) for at in range(start, self._layer.inputs, units)]
-        zero = graph.add("Mul", _slice(graph, x, 0, 1), graph.number(0.0))
+        first = _slice(graph, x, 0, 1)
+        zero = graph.cast(graph.add("Less", first, first), graph.dtype)  # of infinity and NaN too
         zeros = graph.add("Expand", zero, graph.sizes([1, units]))
         return [zeros, zeros]
 

@@ -72,6 +72,14 @@ def test_cells_whose_state_has_no_function(cell: str, tmp_path: Path) -> None:
     check(network(layer, inputs=6, dtype="float32"), tmp_path)
 
 
+def test_an_infinite_first_value_leaves_the_initial_state_0() -> None:
+    layer = {"kind": "recurrent", "cell": "rnn", "steps": 2, "weights": [[1]], "recurrent_weights": [[1]]}
+    model = export(network(layer, inputs=2, allow_non_finite_inputs=True))
+    rows = {value.name: np.array([[np.inf, 0]]) for value in model.graph.input}
+    (outputs,) = runner(model).run(rows)
+    np.testing.assert_allclose(outputs, [[1, np.tanh(1)]], rtol=1e-15)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation(name: str, dtype: str, tmp_path: Path) -> None:
