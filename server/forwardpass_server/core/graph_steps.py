@@ -40,14 +40,12 @@ class GraphSteps:
         slots: The number of slots; the first has the inputs.
         results: The layers that are read by name after the steps, and the slot of each.
         last: The slot of the last layer where the next layer reads it; else that of anything.
-        arrays: The weights in the order in which the steps multiply them.
     """
 
     steps: tuple[tuple[_Step, tuple[int, ...]], ...]
     slots: int
     results: tuple[tuple[str, int], ...]
     last: int
-    arrays: tuple[Array, ...]
 
     def compute(self, values: Array) -> tuple[Array, dict[str, Array]]:
         """Return the activations of the last layer, and those that later layers read by name.
@@ -123,7 +121,6 @@ class _Builder:
         self._widths = [inputs]
         self._steps: list[tuple[_Step, tuple[int, ...]]] = []
         self._turned: dict[str, Layer] = {}
-        self._arrays: list[Array] = []
 
     def add(self, layer: Operation, sources: _Sources, stacked: Sequence[Operation]) -> Layer:
         """Add the steps of a layer, and of others that are stacked with it; return the layer to trace in its place."""
@@ -158,8 +155,7 @@ class _Builder:
             (step, tuple(slot for slot, last in last_step.items() if last == index))
             for index, (step, _) in enumerate(self._steps)
         )
-        slots, arrays = len(self._widths), tuple(self._arrays)
-        return GraphSteps(steps=steps, slots=slots, results=results, last=last_slot, arrays=arrays)
+        return GraphSteps(steps=steps, slots=len(self._widths), results=results, last=last_slot)
 
     def _append(self, step: _Step, reads: tuple[int, ...], width: int) -> int:
         """Add a step, and return the slot that it writes."""
@@ -214,7 +210,6 @@ class _Builder:
             grid, read = whole_grid(product.order.shape), self._contiguous(place)
         parts = [one for one in map(token_product, layers) if one is not None]
         whole = stack(parts)
-        self._arrays.append(whole.weights)
         multiply, width = whole.multiply, whole.tokens * whole.filters
         view = grid.reader(self._widths[read], self._dtype)
         function = None if layer.is_plain else layer.function

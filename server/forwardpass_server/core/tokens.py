@@ -17,7 +17,7 @@ from forwardpass_server.core.convolution import geometry_of
 from forwardpass_server.core.layers import Operation
 from forwardpass_server.core.places import Indices
 
-_OF_ALL_NODES = frozenset({"softmax", "log_softmax"})
+_OF_ALL_NODES = frozenset({"softmax", "log_softmax", "sparsemax"})
 """The activations that do not go number by number."""
 
 

@@ -155,6 +155,16 @@ def test_rows_beside_unusual_ones_keep_their_bits(given: float | None) -> None:
     assert b"".join(bits(forward(plan, rows[index : index + 1])) for index in range(4)) == together
 
 
+@pytest.mark.parametrize("activation", ["softmax", "log_softmax", "sparsemax", "relu"])
+def test_activations_of_all_nodes_have_the_bits_of_their_trace(activation: str) -> None:
+    rng = np.random.default_rng(5)
+    layers = attention(5, 6, 2, weights_of(rng, 6))
+    for layer in layers[:3]:
+        layer["activation"] = activation
+    plan, rows = plan_of(layers, 30, "float32"), rows_of(rng, 5, 30, "float32")
+    assert trace(plan, rows).outputs.tobytes() == forward(plan, rows).tobytes()
+
+
 def test_products_with_other_bits_side_by_side_are_computed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(4)
     arrays, rows = weights_of(rng, 6), rng.standard_normal((3, 30))
