@@ -175,7 +175,6 @@ UNSUPPORTED: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "a row for each row": ("mul", (np.ones((3, 2, 2)),)),
     "as much as there are rows": ("mul", (ROW_COUNT,)),
     "windows that are too large": ("max_pool1d", (9,)),
-    "means of windows of different sizes": ("adaptive_avg_pool1d", (3,)),
     "infinite constants": ("pow", (float("inf"),)),
     "an unknown word": ("relu", (1, 2, 3)),
 }
@@ -280,3 +279,35 @@ def test_buckets_are_those_of_numpy(right: bool, side: Any) -> None:
     values = np.array([[-1.0, 0.5, 2.0, 3.0], [-2.0, 0.0, 1.0, np.nextafter(0.5, 1)]])
     found = operate(graph, "bucketize", (x, boundaries), {"right": right})
     assert (computed(graph, values, found) == np.searchsorted(boundaries, values, side)).all()
+
+
+def test_parts_of_a_tensor_are_written() -> None:
+    graph, x = graph_of((2, 3))
+    flat = operate(graph, "select", (x, 1, 0), {})
+    written = operate(graph, "select_scatter", (x, operate(graph, "exp", (flat,), {}), 1, 1), {})
+    written = operate(graph, "slice_scatter", (written, np.full((1, 2, 1), 7.0), 2, 0, 1), {})
+    written = operate(graph, "index_put", (written, [operate(graph, "lt", (written, 0), {})], np.array(0.5)), {})
+    values = np.random.default_rng(0).normal(size=(ROWS, 2, 3))
+    expected = np.stack([values[:, 0], np.exp(values[:, 0])], 1)
+    expected[:, :, :1] = 7
+    expected[expected < 0] = 0.5
+    assert np.allclose(computed(graph, values, written).reshape(values.shape), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("align", [False, True])
+def test_a_resized_constant_stays_what_it_is_and_a_ramp_grows_evenly(mode: str, align: bool) -> None:
+    graph, x = graph_of((1, 4, 4))
+    larger = operate(graph, "interpolate", (x, [8, 6]), {"mode": mode, "align_corners": align})
+    same = computed(graph, np.full((1, 1, 4, 4), 3.0), larger)
+    ramp = computed(graph, np.broadcast_to(np.arange(4.0), (1, 1, 4, 4)), larger).reshape(8, 6)
+    assert np.allclose(same, 3)
+    assert (np.diff(ramp, axis=1) >= -1e-12).all()
+    if mode == "bilinear" and align:
+        assert np.allclose(ramp, np.linspace(0, 3, 6))
+
+
+def test_a_loss_of_all_rows_is_rejected() -> None:
+    graph, x = graph_of((3,))
+    with pytest.raises(UnsupportedError, match='give reduction="none"'):
+        operate(graph, "mse_loss", (x, x), {})

@@ -77,6 +77,32 @@ class Tokens(nn.Module):
         return self.last(self.blocks(tokens)[:, 0])
 
 
+def _input_written(h: Tensor) -> Tensor:
+    h[:, 0] = h[:, 1].exp()
+    return h
+
+
+def _parts_written(_: Any, h: Tensor) -> Tensor:
+    found = torch.zeros(h.shape[0], 8, dtype=h.dtype)
+    found[:, :6] = h
+    found[:, 6] = h.sum(1)
+    found[:, [1, 3]] += 2.0
+    return found
+
+
+def _mask_written(_: Any, h: Tensor) -> Tensor:
+    h = h.clone()
+    h[h < 0] = 0.25
+    return h
+
+
+def _in_place(_: Any, h: Tensor) -> Tensor:
+    half = h[:, :3]
+    half.mul_(2).clamp_(-1, 1)
+    h += half.sum(1, keepdim=True)
+    return h
+
+
 class Members(nn.Module):
     def __init__(self, members: int = 5) -> None:
         super().__init__()
@@ -141,6 +167,129 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
         of(lambda _, h: torch.where(h > 0, 1, 0).to(h.dtype) + torch.ones(1).to(h.device).to(h.dtype)),
         ROWS,
     ),
+    "parts that are written": (of(_parts_written), ROWS),
+    "an input that is written": (lambda: nn.Sequential(Lambda(_input_written), nn.Linear(4, 2)), ROWS),
+    "what a mask chooses is written": (of(_mask_written), ROWS),
+    "a tensor that is changed in place, and its views": (of(_in_place), ROWS),
+    "losses of each row": (
+        of(
+            lambda _, h: torch.stack(
+                [
+                    functional.mse_loss(h, h.flip(1), reduction="none").sum(1),
+                    functional.smooth_l1_loss(h, h.sin(), reduction="none", beta=0.5).sum(1),
+                    functional.binary_cross_entropy_with_logits(h, h.sigmoid(), reduction="none").sum(1),
+                ],
+                1,
+            )
+        ),
+        ROWS,
+    ),
+    "images of other sizes": (
+        of(
+            lambda _, h: torch.cat(
+                [
+                    functional.interpolate(h.view(-1, 2, 4, 4), size=(7, 3), mode=mode).flatten(1)
+                    for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
+                ],
+                1,
+            ),
+            32,
+        ),
+        ROWS,
+    ),
+    "pixels and channels": (
+        of(
+            lambda own, h: torch.cat(
+                [
+                    own.parts["up"](h.view(-1, 8, 2, 2)).flatten(1),
+                    own.parts["down"](h.view(-1, 2, 4, 4)).flatten(1),
+                    own.parts["mix"](h.view(-1, 8, 2, 2)).flatten(1),
+                ],
+                1,
+            ),
+            32,
+            up=nn.PixelShuffle(2),
+            down=nn.PixelUnshuffle(2),
+            mix=nn.ChannelShuffle(2),
+        ),
+        ROWS,
+    ),
+    "windows": (
+        of(
+            lambda _, h: torch.cat(
+                [
+                    h.unfold(1, 4, 3).flatten(1),
+                    functional.unfold(h.view(-1, 2, 4, 4), 3, padding=1, stride=2).flatten(1),
+                ],
+                1,
+            ),
+            32,
+        ),
+        ROWS,
+    ),
+    "triangles and diagonals": (
+        of(
+            lambda _, h: torch.cat(
+                [
+                    h.view(-1, 3, 3).tril(-1).flatten(1),
+                    h.view(-1, 3, 3).triu().flatten(1),
+                    h.view(-1, 3, 3).diagonal(1, 1, 2),
+                    h.diff(dim=1),
+                    h.fliplr(),
+                ],
+                1,
+            ),
+            9,
+        ),
+        ROWS,
+    ),
+    "messages along edges": (
+        of(
+            lambda _, h: torch.zeros(h.shape[0], 3, 2, dtype=torch.float64).index_add(
+                1, torch.tensor([2, 0, 2]), h.view(-1, 3, 2)
+            )
+        ),
+        ROWS,
+    ),
+    "the order of elements": (
+        of(
+            lambda _, h: torch.cat(
+                [
+                    h.cummax(1).values,
+                    h.kthvalue(2, 1, True).values,
+                    h.quantile(0.3, 1, True),
+                    h.aminmax(dim=1).max[:, None],
+                ],
+                1,
+            )
+        ),
+        ROWS,
+    ),
+    "instances of images": (
+        of(lambda own, h: own.parts["norm"](h.view(-1, 2, 3, 3)), 18, norm=nn.InstanceNorm2d(2, affine=True)),
+        ROWS,
+    ),
+    "bags with padding": (
+        lambda: nn.Sequential(nn.EmbeddingBag(9, 4, mode="mean", padding_idx=0), nn.Linear(4, 2)),
+        torch.tensor([[0, 1, 2], [3, 0, 0], [4, 5, 6]]),
+    ),
+    "products over axes, angles and steps": (
+        of(
+            lambda own, h: torch.cat(
+                [
+                    torch.tensordot(h[:, :4], own.weights, ([1], [1])),
+                    torch.atan2(h, h.flip(1)),
+                    torch.heaviside(h, torch.zeros(1, dtype=torch.float64)),
+                    h.round(decimals=2),
+                    torch.special.entr(h.sigmoid()),
+                    h.new_ones(h.shape[0], 2) * 3,
+                ],
+                1,
+            )
+        ),
+        ROWS,
+    ),
+    "outputs in lists and dicts": (of(lambda _, h: {"heads": [h.sin(), h.cos()], "last": h.squeeze()}), ROWS),
     "a transformer over features": (Tokens, ROWS),
     "members of an ensemble along the first axis": (Members, ROWS),
     "attention by hand": (of(lambda _, h: _attention(h.view(-1, 3, 2), h.view(-1, 3, 2) + 1, h.view(-1, 3, 2))), ROWS),
@@ -237,6 +386,20 @@ def test_a_module_that_computes_with_what_it_computed(make: Callable[[], nn.Modu
         assert digest(numpy_file.read(numpy_file.write(imported.spec))) == digest(imported.spec)
     print(f"{max(worst):.1e}")
     assert max(worst) <= TOLERANCE
+
+
+def test_a_constant_query_of_attention() -> None:
+    """Of any number of rows; for one number of them, constants of all rows mix with the heads."""
+    seeds = of(
+        lambda own, h: own.parts["mix"](own.weights.repeat(h.shape[0], 1, 1), *[h.view(-1, 2, 4)] * 2)[0],
+        8,
+        mix=nn.MultiheadAttention(4, 2, batch_first=True),
+    )
+    module = seeds().double().eval()
+    with pytest.raises(UnsupportedModelError, match="export the module for any number of rows, by `dynamic_shapes`"):
+        import_model(torch.export.export(module, (ROWS,)))
+    program = torch.export.export(module, (ROWS,), dynamic_shapes=({0: torch.export.Dim("rows")},))
+    assert import_model(program).certificate.relative <= TOLERANCE
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

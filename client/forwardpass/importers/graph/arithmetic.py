@@ -26,6 +26,13 @@ EXPRESSIONS_OF_TWO: Final[Mapping[str, str]] = MappingProxyType(
         "floor_div": "floor(x / y)",
         "min": "min(x, y)",
         "hypot": "sqrt(x * x + y * y)",
+        "heaviside": "where(x > 0, 1, where(x < 0, 0, y))",
+        "xlogy": "where(x == 0, 0, x * log(y))",
+        # Of a point whose ordinate is x and whose abscissa is y.
+        "atan2": (
+            "where(y > 0, atan(x / y), where(y < 0, atan(x / y) + where(x < 0, -1, 1) * 3.141592653589793, "
+            "where(x > 0, 1, where(x < 0, -1, 0)) * 1.5707963267948966))"
+        ),
         "and": "where(x != 0 and y != 0, 1, 0)",
         "or": "where(x != 0 or y != 0, 1, 0)",
         "xor": "where(x != 0 and y == 0 or x == 0 and y != 0, 1, 0)",

@@ -36,6 +36,7 @@ _EXPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
         "tanhshrink": EXPRESSIONS["tanh_shrink"],
         **dict.fromkeys(("sign", "sgn"), "where(x > 0, 1, where(x < 0, -1, 0))"),
         "positive": "x",
+        **dict.fromkeys(("entr", "special_entr"), "where(x > 0, -x * log(x), where(x == 0, 0, -1 / (x - x)))"),
     }
 )
 """Functions without an activation name, as expressions; in torch, the sign of NaN is 0."""
@@ -227,9 +228,8 @@ def addcdiv(graph: LayerOperations, x: Any, one: Any, other: Any, *, value: floa
 
 def rounded(graph: LayerOperations, x: TensorRef, *, decimals: int = 0) -> TensorRef:
     """Round to whole numbers."""
-    if decimals:
-        raise UnsupportedError("rounds to decimals; round to whole numbers")
-    return graph.activation(x, {"expression": "round(x)"})
+    power = 10**decimals if decimals >= 0 else 1 / 10**-decimals
+    return graph.activation(x, {"expression": f"round(x * {text(power)}) / {text(power)}" if decimals else "round(x)"})
 
 
 def leaky_relu(graph: LayerOperations, x: TensorRef, negative_slope: float = 0.01, inplace: bool = False) -> TensorRef:
@@ -417,6 +417,9 @@ ELEMENTWISE: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "floor_divide": _binary("floor_div"),
         "floordiv": _binary("floor_div"),
         "hypot": _binary("hypot"),
+        "heaviside": _binary("heaviside"),
+        **dict.fromkeys(("atan2", "arctan2"), _binary("atan2")),
+        **dict.fromkeys(("xlogy", "special_xlogy"), _binary("xlogy")),
         "round": rounded,
         "lerp": lerp,
         "addcmul": addcmul,

@@ -1,22 +1,24 @@
 """Graphs of `torch.export`: made where `torch.fx` cannot trace a module, or given by the user."""
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import Any
 
 from forwardpass.importers.pytorch.input_shapes import ModuleInput
+from forwardpass.importers.pytorch.mutation import writes_into_views
 from forwardpass.importers.pytorch.program import Program, dtype_of, first_line, unsupported_module
 
 
-def export(module: Any, inputs: Sequence[ModuleInput], why: Exception) -> Program:
+def export(module: Any, inputs: Sequence[ModuleInput], why: Exception | None = None) -> Program:
     """Export a module whose inputs are known.
 
     Args:
         module: The module, set to inference.
         inputs: The inputs.
-        why: The error of `torch.fx`.
+        why: The error of `torch.fx`, or None where it traces the module too.
 
     Raises:
         UnsupportedModelError: `torch.export` cannot trace it either.
@@ -33,7 +35,8 @@ def export(module: Any, inputs: Sequence[ModuleInput], why: Exception) -> Progra
     except Exception as error:
         raise unsupported_module(
             model_name,
-            f"torch.fx cannot trace it ({first_line(why)}), nor can torch.export ({first_line(error)}); "
+            f"{'' if why is None else f'torch.fx cannot trace it ({first_line(why)}), nor can '}"
+            f"torch.export{' cannot trace it' if why is None else ''} ({first_line(error)}); "
             "what depends on the rows' numbers or count is no feed-forward network: leave out such conditions",
         ) from error
     return exported(program, model_name)
@@ -52,8 +55,11 @@ def exported(program: Any, model_name: str = "") -> Program:
     import torch
 
     model_name = model_name or _title(program)
+    original = program
+    if writes_into_views(program.graph):
+        program = _without_writes(program)
     signature, spec = program.graph_signature, program.call_spec.out_spec
-    if signature.buffers_to_mutate or signature.user_inputs_to_mutate:
+    if signature.buffers_to_mutate:
         raise unsupported_module(
             model_name, "changes its own numbers while it computes; call `.eval()` before it is exported"
         )
@@ -74,11 +80,19 @@ def exported(program: Any, model_name: str = "") -> Program:
         ),
         constants={name: state[target] for name, target in _lifted(signature).items()},
         root=program.graph_module,
-        call=program.module(),
-        restore_outputs=lambda outputs: torch.utils._pytree.tree_unflatten(list(outputs), spec),  # noqa: SLF001 - torch's only one
+        call=original.module(),
+        # Inputs that the module changes are outputs too, before its own.
+        restore_outputs=lambda outputs: torch.utils._pytree.tree_unflatten(list(outputs)[-spec.num_leaves :], spec),  # noqa: SLF001 - torch's only one
         dtype=dtype_of(state),
         batch=counts.pop(),
     )
+
+
+def _without_writes(program: Any) -> Any:
+    """Return a program that computes the same by operations without side effects."""
+    with _quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return program.run_decompositions({})
 
 
 def _example(model_name: str, name: str, value: Any) -> Any:

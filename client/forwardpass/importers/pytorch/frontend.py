@@ -1,7 +1,7 @@
 """Reads a module into a `Source`: its layers, its outputs, and the module itself to compare with."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from forwardpass.importers.pytorch.rows_axis import MovedRef
 from forwardpass.importers.pytorch.tracer import trace
 from forwardpass.importers.pytorch.wrappers import unwrap
 from forwardpass.importers.source import RowSampler, Source
-from forwardpass.importers.unsupported import unsupported_parts
+from forwardpass.importers.unsupported import UnsupportedModelError, unsupported_parts
 from forwardpass.spec.names import identifier_fault
 from forwardpass.spec.network import default_names
 from forwardpass.tensors import Array
@@ -36,8 +36,10 @@ def read(model: Any) -> Source:
     import torch
 
     program = trace(unwrap(model))
-    interpreter = GraphInterpreter(program)
-    named = _named(interpreter.follow())
+    try:
+        interpreter, named = _followed(program)
+    except UnsupportedModelError as error:
+        program, interpreter, named = _followed_otherwise(program, error)
     outputs: list[str] = []
     for rows in named.values():
         interpreter.graph.hint = "output"
@@ -72,17 +74,28 @@ def read(model: Any) -> Source:
     )
 
 
+def _followed(program: Program) -> tuple[GraphInterpreter, dict[str, TensorRef]]:
+    """Interpret a program; return the interpreter and the outputs by name."""
+    interpreter = GraphInterpreter(program)
+    return interpreter, _named(interpreter.follow())
+
+
+def _followed_otherwise(
+    program: Program, error: UnsupportedModelError
+) -> tuple[Program, GraphInterpreter, dict[str, TensorRef]]:
+    """Interpret what `torch.export` makes of a module, or raise the error of the first program, which has its names."""
+    if program.otherwise is None:
+        raise error
+    try:
+        other: Program = program.otherwise()
+        return other, *_followed(other)
+    except UnsupportedModelError:
+        raise error from None
+
+
 def _named(outputs: Any) -> dict[str, TensorRef]:
     """Return the outputs by name: `output` and a number where the model has no names."""
-    if isinstance(outputs, TensorRef):
-        outputs = {"output": outputs}
-    elif isinstance(outputs, Mapping):
-        outputs = {str(key): value for key, value in outputs.items()}
-    elif isinstance(outputs, tuple | list):
-        fields = getattr(outputs, "_fields", None) or [f"output_{index}" for index in range(len(outputs))]
-        outputs = dict(zip(fields, outputs, strict=True))
-    else:
-        outputs = {}
+    outputs = {"output": outputs} if isinstance(outputs, TensorRef) else dict(_parts(outputs, ""))
     wrong = next(
         (name for name, value in outputs.items() if not isinstance(value, TensorRef) or isinstance(value, IntegerRef)),
         None,
@@ -97,6 +110,22 @@ def _named(outputs: Any) -> dict[str, TensorRef]:
         raise unsupported_module("model", message)
     found: dict[str, TensorRef] = outputs
     return found
+
+
+def _parts(outputs: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of tuples, lists and dicts in them, each with the names that lead to it."""
+    if isinstance(outputs, Mapping):
+        pairs = [(str(key), value) for key, value in outputs.items()]
+    elif isinstance(outputs, tuple | list):
+        fields = getattr(outputs, "_fields", None) or [str(index) for index in range(len(outputs))]
+        pairs = list(zip(fields, outputs, strict=True))
+    elif name:
+        yield (f"output_{name}" if name.isdigit() else name), outputs
+        return
+    else:
+        return
+    for key, value in pairs:
+        yield from _parts(value, f"{name}_{key}" if name else key)
 
 
 def _call_outputs(layers: Sequence[dict[str, Any]], outputs: list[str], names: Sequence[str]) -> None:
@@ -152,7 +181,7 @@ def _call(program: Program, widths: Sequence[int], rows: Array) -> Array:
         if known.is_integer and (columns != np.rint(columns)).any():
             raise ValueError(f"the input {known.name!r} is of whole numbers")
         dtype = torch.int64 if known.is_integer else getattr(torch, program.dtype)
-        tensors.append(torch.from_numpy(np.ascontiguousarray(columns)).to(dtype).reshape(len(rows), *known.shape))
+        tensors.append(torch.from_numpy(np.array(columns)).to(dtype).reshape(len(rows), *known.shape))
     with torch.no_grad():
         outputs = program.call(*tensors)
     leaves = torch.utils._pytree.tree_leaves(outputs)  # noqa: SLF001 - tuples and dicts of tensors, as torch has them

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any, Final
 
+import numpy as np
+
 from forwardpass.errors import Fault
 from forwardpass.importers.graph import LayerOperations, TensorRef
+from forwardpass.importers.pytorch.constants import array_of
 from forwardpass.importers.pytorch.integers import RowCount, RowPlaces
 from forwardpass.importers.pytorch.modules import MODULES
 from forwardpass.importers.pytorch.operations import changes_its_input, name_of, operate
 from forwardpass.importers.pytorch.program import Program
+from forwardpass.importers.pytorch.rows_axis import arranged
 from forwardpass.importers.pytorch.sparsemax import find_sparsemax, may_begin
 from forwardpass.importers.pytorch.unsupported import REASONS, UNKNOWN
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_parts
@@ -122,11 +126,26 @@ class GraphInterpreter:
         if not any(isinstance(part, TensorRef | RowCount | RowPlaces) for part in parts):
             return _computed(node, args, options)
         if not any(isinstance(part, TensorRef) for part in parts):
-            return _of_count(node, name.removeprefix("aten."), args, options)
+            try:
+                return _of_count(node, name.removeprefix("aten."), args, options)
+            except UnsupportedError:
+                if not hasattr(args[0], "detach"):
+                    raise
+                args = (self._as_rows(args[0]), *args[1:])
         value = operate(self.graph, name, tuple(args), options)
         if changes_its_input(name, options) and node.args and not isinstance(node.args[0], list | tuple):
             self._values[node.args[0]] = value
         return value
+
+    def _as_rows(self, constant: Any) -> TensorRef:
+        """Return a constant with one axis of length 1, that of the rows, as a tensor with rows."""
+        ones = [axis for axis, length in enumerate(constant.shape) if length == 1]
+        if len(ones) != 1:
+            raise UnsupportedError(
+                f"makes constants of shape {list(constant.shape)} with other axes for each row; leave their shape"
+            )
+        made = self.graph.constants(next(iter(self._inputs.values())), array_of(constant))
+        return arranged(made, made.index, ones[0])
 
     def _input(self, node: Any) -> Any:
         if node.target in self._program.constants:
@@ -180,6 +199,7 @@ def _of_count(node: Any, name: str, args: Any, options: Mapping[str, Any]) -> An
 
 _MAKES_ROWS: Final = frozenset(
     {"expand", "repeat", "tile", "zeros", "ones", "full", "new_zeros", "new_ones", "new_full", "broadcast_to", "view"}
+    | {"empty", "new_empty", "slice", "reshape"}
 )
 """Operations that make constants with as many rows as there are."""
 
@@ -200,11 +220,30 @@ def _computed(node: Any, args: Any, options: Mapping[str, Any]) -> Any:
 
     try:
         with torch.no_grad():
+            args, options = _with_tensors(args), _with_tensors(options)
             if node.op == "call_method":
-                return getattr(args[0], node.target)(*args[1:], **options)
-            return node.target(*args, **options)
+                found = getattr(args[0], node.target)(*args[1:], **options)
+            else:
+                found = node.target(*args, **options)
+            # What is not written yet may be any number; 0 is one.
+            return torch.zeros_like(found) if str(name_of(node.target)).removeprefix("aten.") in _EMPTY else found
     except Exception as error:
         raise UnsupportedError(f"{node.target} cannot be computed: {error!r}") from error
+
+
+_EMPTY: Final = frozenset({"empty", "new_empty", "empty_like"})
+"""Operations that make tensors to be written into."""
+
+
+def _with_tensors(part: Any) -> Any:
+    """Replace the arrays that operations made by tensors."""
+    import torch
+
+    if isinstance(part, np.ndarray):
+        return torch.from_numpy(np.array(part, torch.get_default_dtype().__repr__().removeprefix("torch.")))
+    if isinstance(part, tuple | list):
+        return type(part)(map(_with_tensors, part))
+    return {key: _with_tensors(value) for key, value in part.items()} if isinstance(part, Mapping) else part
 
 
 def _leaves(part: Any) -> Iterable[Any]:

@@ -6,26 +6,54 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from forwardpass.importers.graph import LayerOperations
+from forwardpass.importers.pytorch.arranging import ARRANGING
 from forwardpass.importers.pytorch.choosing import CHOOSING
 from forwardpass.importers.pytorch.convolutions import CONVOLUTIONS
 from forwardpass.importers.pytorch.elementwise import ELEMENTWISE, join
 from forwardpass.importers.pytorch.integers import IntegerRef, adds_a_whole_number
+from forwardpass.importers.pytorch.losses import LOSSES
 from forwardpass.importers.pytorch.products import PRODUCTS
 from forwardpass.importers.pytorch.recurrent import RECURRENT
 from forwardpass.importers.pytorch.reductions import POOLS, REDUCTIONS
 from forwardpass.importers.pytorch.reshaping import RESHAPING
+from forwardpass.importers.pytorch.resizing import RESIZING
 from forwardpass.importers.pytorch.rows_axis import MovedRef
 from forwardpass.importers.pytorch.unsupported import REASONS, UNKNOWN
 from forwardpass.importers.pytorch.weighted import CATEGORICAL, WEIGHTED, to_integers
+from forwardpass.importers.pytorch.writing import WRITING
 from forwardpass.importers.unsupported import UnsupportedError
 
 OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
-    {**ELEMENTWISE, **RESHAPING, **REDUCTIONS, **PRODUCTS, **WEIGHTED, **CHOOSING, **CONVOLUTIONS, **RECURRENT}
+    {
+        **ELEMENTWISE,
+        **RESHAPING,
+        **ARRANGING,
+        **RESIZING,
+        **WRITING,
+        **LOSSES,
+        **REDUCTIONS,
+        **PRODUCTS,
+        **WEIGHTED,
+        **CHOOSING,
+        **CONVOLUTIONS,
+        **RECURRENT,
+    }
 )
 """The function for each operation; it gets the builder and the operation's arguments."""
 
 _ANY_ROWS: Final = frozenset(
-    {*RESHAPING, *RECURRENT, *(REDUCTIONS.keys() - POOLS.keys()), *PRODUCTS, "gather", "take_along_dim"}
+    {
+        *RESHAPING,
+        *RECURRENT,
+        *(REDUCTIONS.keys() - POOLS.keys()),
+        *PRODUCTS,
+        *ARRANGING,
+        *RESIZING,
+        *WRITING,
+        *LOSSES,
+        "gather",
+        "take_along_dim",
+    }
     | {*("linear", "addmm", "layer_norm", "rms_norm", "embedding_bag", "to", "_to_copy", "type", "type_as")}
     | {*("float", "double", "long", "int", "short")}
 )

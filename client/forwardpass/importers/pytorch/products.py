@@ -46,7 +46,9 @@ def _of_one_row(letters: str, array: Array, row: str) -> tuple[str, Array]:
         return letters, array
     axis = letters.index(row)
     if array.shape[axis] != 1:
-        raise UnsupportedError("multiplies by a constant of several rows")
+        raise UnsupportedError(
+            "multiplies by a constant of several rows; export the module for any number of rows, by `dynamic_shapes`"
+        )
     return letters.replace(row, ""), array.squeeze(axis)
 
 
@@ -67,6 +69,23 @@ def _without_repeated(part: Any, letters: str, axes: Sequence[int]) -> tuple[str
     else:
         part = array_of(part).squeeze(tuple(axes))
     return "".join(letter for axis, letter in enumerate(letters) if axis not in axes), part
+
+
+def tensordot(graph: LayerOperations, x: Any, y: Any, dims: Any = 2, other_dims: Any = None) -> TensorRef:
+    """Multiply tensors and sum over pairs of axes."""
+    ranks = [whole(part).rank if isinstance(part, TensorRef) else array_of(part).ndim for part in (x, y)]
+    if isinstance(dims, int):
+        dims, other_dims = list(range(ranks[0] - dims, ranks[0])), list(range(dims))
+    elif other_dims is None:
+        dims, other_dims = dims
+    letters = iter(_LETTERS)
+    words = [[next(letters) for _ in range(rank)] for rank in ranks]
+    for one, other in zip(dims, other_dims, strict=True):
+        words[1][other] = words[0][one]
+    summed = {words[0][axis] for axis in dims}
+    result = [letter for letter in [*words[0], *words[1]] if letter not in summed]
+    left, right, out = ("".join(word) for word in (*words, result))
+    return einsum(graph, f"{left},{right}->{out}", x, y)
 
 
 def einsum(graph: LayerOperations, equation: str, *given: Any, **_: Any) -> TensorRef:
@@ -246,6 +265,7 @@ PRODUCTS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
         **dict.fromkeys(("matmul", "mm", "bmm", "dot", "mv"), matmul),
         "einsum": einsum,
+        "tensordot": tensordot,
         "baddbmm": batched_sum,
         "bilinear": bilinear,
         "scaled_dot_product_attention": scaled_dot_product_attention,

@@ -25,6 +25,7 @@ class Program:
         restore_outputs: Converts the outputs of the graph to the structure that the model returns.
         dtype: The dtype that it computes in.
         batch: The fixed number of rows of a call, or None where it may be any.
+        otherwise: Traces the module by `torch.export`, whose operations are fewer and have no side effects, or None.
     """
 
     model_name: str
@@ -36,6 +37,7 @@ class Program:
     restore_outputs: Callable[[Any], Any]
     dtype: str
     batch: int | None = None
+    otherwise: Callable[[], Any] | None = None
 
 
 def dtype_of(state: Mapping[str, Any]) -> str:

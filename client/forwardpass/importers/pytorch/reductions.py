@@ -10,13 +10,13 @@ from forwardpass.importers.graph import LayerOperations, TensorRef, reductions, 
 from forwardpass.importers.graph.reductions import moments
 from forwardpass.importers.graph.running import accumulate
 from forwardpass.importers.graph.windows import Windows, pool, pool_places
-from forwardpass.importers.pytorch.elementwise import join, maximum, minimum, mul
+from forwardpass.importers.pytorch.along_axis import multiply_along
+from forwardpass.importers.pytorch.constants import is_number, number_of
+from forwardpass.importers.pytorch.elementwise import join, lerp, maximum, minimum, mul
 from forwardpass.importers.pytorch.later_places import LaterPlaces, reject_places
 from forwardpass.importers.pytorch.reshaping import chunk
 from forwardpass.importers.pytorch.rows_axis import MIXES, WholeTensor, arranged, whole
 from forwardpass.importers.unsupported import UnsupportedError
-
-_RAGGED: Final = "has windows of different sizes, for which a mean is not the same; choose sizes that divide the length"
 
 
 def pool_axes(
@@ -159,6 +159,47 @@ def top_k(
     return known.like(ordered.take(list(places), axis)), PLACES
 
 
+def smallest(graph: LayerOperations, x: TensorRef, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Any, object]:
+    """Return the k-th smallest element along an axis."""
+    known = whole(x)
+    axis = known.axis(dim)
+    ordered = running.sort_along(graph, known.tensor, axis)
+    return _reduced(known, ordered.take(k - 1, axis), [axis], keepdim=keepdim), PLACES
+
+
+def quantile(
+    graph: LayerOperations,
+    x: TensorRef,
+    q: Any,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> TensorRef:
+    """Return a quantile along an axis, between the two elements nearest to it."""
+    known = whole(x)
+    (axis,) = known.axes(dim)
+    if interpolation != "linear" or not is_number(q):
+        raise UnsupportedError('makes several quantiles, or one without interpolation="linear"; make one at a time')
+    ordered = running.sort_along(graph, known.tensor, axis)
+    place = number_of(q) * (known.index.shape[axis] - 1)
+    low, share = int(place), place - int(place)
+    below, above = (ordered.take(at, axis) for at in (low, min(low + 1, known.index.shape[axis] - 1)))
+    return _reduced(known, lerp(graph, below, above, share), [axis], keepdim=keepdim)
+
+
+def smallest_and_largest(graph: LayerOperations, x: TensorRef, *, dim: Any = None, keepdim: bool = False) -> Any:
+    """Return the smallest and the largest element along an axis."""
+    axes = whole(x).axes(dim)
+    return tuple(pool_axes(graph, x, axes, reduce, keepdim=keepdim) for reduce in ("min", "max"))
+
+
+def largest_so_far(graph: LayerOperations, x: TensorRef, dim: int) -> tuple[TensorRef, object]:
+    """Return the largest element up to each place along an axis."""
+    known = whole(x)
+    return known.like(accumulate(graph, known.tensor, known.axis(dim), "max")), PLACES
+
+
 def sort_along(
     graph: LayerOperations, x: TensorRef, dim: int = -1, descending: bool = False, **_: Any
 ) -> tuple[Any, object]:
@@ -265,15 +306,24 @@ def adaptive_pool(
     lengths = x.shape[len(x.shape) - axes :]
     requested = [output_size] * axes if isinstance(output_size, int) else list(output_size)
     along = []
-    for length, count in zip(lengths, requested, strict=True):
-        count = length if count is None else count  # noqa: PLW2901 - all of the axis
+    for axis, (length, given) in enumerate(zip(lengths, requested, strict=True), whole(x).rank - axes):
+        count = length if given is None else given
+        if reduce == "mean" and length % count:  # windows of different sizes
+            x = _averaged_along(graph, x, axis, length, count)
+            length = count  # noqa: PLW2901 - each mean is a window now
         spans = [(place * length // count, -(-(place + 1) * length // count)) for place in range(count)]
         size = max(end - start for start, end in spans)
-        if reduce == "mean" and any(end - start < size for start, end in spans):
-            raise UnsupportedError(_RAGGED)
         # Shorter windows repeat their last element, which changes no maximum.
         along.append(np.array([[min(start + step, end - 1) for step in range(size)] for start, end in spans]))
     return pool_places(graph, x, along, reduce)
+
+
+def _averaged_along(graph: LayerOperations, x: TensorRef, axis: int, length: int, count: int) -> TensorRef:
+    """Average windows of one axis, which may be of different sizes, by weights."""
+    starts = np.arange(count)[:, np.newaxis] * length // count
+    ends = -(-(np.arange(count)[:, np.newaxis] + 1) * length // count)
+    inside = (np.arange(length) >= starts) & (np.arange(length) < ends)
+    return multiply_along(graph, x, axis, inside / (ends - starts))
 
 
 def _windows(axes: int, kernel: Any, stride: Any, padding: Any, dilation: Any, *, ceil_mode: bool) -> Windows:
@@ -362,6 +412,10 @@ REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "prod": product,
         "median": median,
         "topk": top_k,
+        "kthvalue": smallest,
+        "quantile": quantile,
+        "aminmax": smallest_and_largest,
+        "cummax": largest_so_far,
         "sort": sort_along,
         "argmax": _place_of(largest=True),
         "argmin": _place_of(largest=False),

@@ -1,6 +1,7 @@
 """Operations that only rearrange elements, done by numpy on the index; the rows may be any axis."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -53,12 +54,10 @@ def unflatten(graph: LayerOperations, x: TensorRef, dim: int, sizes: Sequence[in
 
 def squeeze(graph: LayerOperations, x: TensorRef, dim: int | Sequence[int] | None = None) -> TensorRef:
     """Remove axes of length 1."""
-    if dim is None:
-        raise UnsupportedError(
-            "leaves out the axis of the rows too where there is one row; name the axis, `squeeze(1)`"
-        )
     known = whole(x)
-    axes = tuple(axis for axis in known.axes(dim) if known.index.shape[axis] == 1)
+    # Of one row PyTorch leaves out the axis of the rows too, which changes no number.
+    named = [axis for axis in range(known.rank) if axis != known.rows] if dim is None else known.axes(dim)
+    axes = tuple(axis for axis in named if known.index.shape[axis] == 1)
     return known.without(axes, known.index.squeeze(axes))
 
 
@@ -116,8 +115,10 @@ def expand(graph: LayerOperations, x: TensorRef, *sizes: Any) -> TensorRef:
     return known.arranged(np.broadcast_to(index, shape), known.rows + new)
 
 
-def expand_as(graph: LayerOperations, x: TensorRef, other: TensorRef) -> TensorRef:
-    """Repeat a tensor to the shape of another one."""
+def expand_as(graph: LayerOperations, x: Any, other: TensorRef) -> Any:
+    """Repeat a tensor to the shape of another one; constants broadcast anyway."""
+    if not isinstance(x, TensorRef):
+        return x
     aligned([x, other])
     return expand(graph, x, _shape(other))
 
@@ -133,11 +134,34 @@ def repeat(graph: LayerOperations, x: TensorRef, *sizes: Any) -> TensorRef:
     return known.arranged(index, known.rows + new)
 
 
-def repeat_interleave(graph: LayerOperations, x: TensorRef, repeats: int, dim: int | None = None) -> TensorRef:
-    """Repeat each element along an axis."""
+def repeat_interleave(
+    graph: LayerOperations, x: TensorRef, repeats: Any, dim: int | None = None, **_: Any
+) -> TensorRef:
+    """Repeat each element along an axis: all alike, or each by its own number of times."""
     known = whole(x)
     (axis,) = known.axes(dim)
-    return known.arranged(np.repeat(known.index, int(repeats), axis))
+    return known.arranged(np.repeat(known.index, array_of(repeats).astype(int), axis))
+
+
+def broadcast_tensors(graph: LayerOperations, *tensors: Any) -> list[Any]:
+    """Repeat tensors to their common shape."""
+    parts = all_tensors(graph, tensors[0] if len(tensors) == 1 else tensors)
+    aligned(parts)
+    indices = np.broadcast_arrays(*(whole(part).index for part in parts))
+    return [whole(part).arranged(index) for part, index in zip(parts, indices, strict=True)]
+
+
+def new_full(graph: LayerOperations, x: TensorRef, *size: Any, value: float, **_: Any) -> Any:
+    """Return a constant: a row of numbers that are all alike."""
+    sizes = size[0] if len(size) == 1 and isinstance(size[0], tuple | list) else size
+    return np.full([1 if isinstance(length, RowCount) else length for length in sizes], float(value))
+
+
+def new_tensor(graph: LayerOperations, x: TensorRef, numbers: Any, **_: Any) -> Any:
+    """Return a constant."""
+    import torch
+
+    return torch.as_tensor(numbers)
 
 
 def flip(graph: LayerOperations, x: TensorRef, *dims: Any) -> TensorRef:
@@ -285,7 +309,10 @@ def numel(graph: LayerOperations, x: TensorRef) -> RowCount:
 
 def full_like(graph: LayerOperations, x: TensorRef, fill_value: Any, **_: Any) -> Any:
     """Return one number as a constant of the shape of a tensor of one row."""
-    return np.full([1] * whole(x).rank, float(fill_value))
+    known = whole(x)
+    return np.full(
+        [1 if axis == known.rows else size for axis, size in enumerate(known.index.shape)], float(fill_value)
+    )
 
 
 def rank(graph: LayerOperations, x: TensorRef) -> int:
@@ -297,8 +324,8 @@ def attribute(graph: LayerOperations, x: Any, name: str) -> Any:
     """Return an attribute of a tensor that does not depend on its numbers, or a part of a tuple."""
     if isinstance(x, TensorRef) and name in _ATTRIBUTES:
         return _ATTRIBUTES[name](graph, x)
-    if isinstance(x, tuple) and name in {"values", "indices"}:
-        return part_of(x, int(name == "indices"))
+    if isinstance(x, tuple) and name in _PARTS:
+        return part_of(x, _PARTS[name])
     raise UnsupportedError(f"reads `.{name}`, which is not followed")
 
 
@@ -322,16 +349,20 @@ _ATTRIBUTES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
 )
 
 
+_PARTS: Final[Mapping[str, int]] = MappingProxyType({"values": 0, "indices": 1, "min": 0, "max": 1})
+"""The places of the parts of torch's named tuples."""
+
+
 def cat(graph: LayerOperations, tensors: Sequence[Any], dim: int = 0) -> TensorRef:
     """Join tensors along an axis; constants are numbers of each row."""
-    parts = _all_tensors(graph, tensors)
+    parts = all_tensors(graph, tensors)
     known = list(map(whole, parts))
     return _joined(graph, parts, lambda indices: np.concatenate(indices, known[0].axis(dim)), known[0].rows)
 
 
 def stack(graph: LayerOperations, tensors: Sequence[Any], dim: int = 0) -> TensorRef:
     """Join tensors along a new axis, which may stand before the rows."""
-    parts = _all_tensors(graph, tensors)
+    parts = all_tensors(graph, tensors)
     known = whole(parts[0])
     axis = known.any_axis(dim, new=1)
     return _joined(graph, parts, lambda indices: np.stack(indices, axis), known.rows + (axis <= known.rows))
@@ -370,7 +401,7 @@ def pad(graph: LayerOperations, x: TensorRef, pad: Sequence[int], mode: str = "c
 _PADDINGS: Final[Mapping[str, Any]] = MappingProxyType({"replicate": "edge", "reflect": "reflect", "circular": "wrap"})
 
 
-def _all_tensors(graph: LayerOperations, tensors: Sequence[Any]) -> list[TensorRef]:
+def all_tensors(graph: LayerOperations, tensors: Sequence[Any]) -> list[TensorRef]:
     """Return tensors; a constant, of one row, becomes numbers that are the same for all rows."""
     computed = [part for part in tensors if isinstance(part, TensorRef)]
     first = whole(computed[0])
@@ -439,6 +470,12 @@ RESHAPING: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "zeros_like": lambda graph, x, **_: full_like(graph, x, 0.0),
         "ones_like": lambda graph, x, **_: full_like(graph, x, 1.0),
         "full_like": full_like,
+        "empty_like": lambda graph, x, **_: full_like(graph, x, 0.0),
+        **dict.fromkeys(("new_zeros", "new_empty"), partial(new_full, value=0.0)),
+        "new_ones": partial(new_full, value=1.0),
+        "new_full": lambda graph, x, size, fill_value, **_: new_full(graph, x, size, value=fill_value),
+        "new_tensor": new_tensor,
+        "broadcast_tensors": broadcast_tensors,
         "size": size,
         "sym_size": size,
         "dim": rank,

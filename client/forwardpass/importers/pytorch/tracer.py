@@ -11,8 +11,10 @@ from forwardpass.importers.pytorch.exported_program import export, exported
 from forwardpass.importers.pytorch.ghost_batches import has_ghost_batches, without_ghost_batches
 from forwardpass.importers.pytorch.input_shapes import ModuleInput, category_shapes, infer_inputs
 from forwardpass.importers.pytorch.modules import MODULES, apply_weight_hooks
+from forwardpass.importers.pytorch.mutation import has_writes
 from forwardpass.importers.pytorch.program import Program, dtype_of, first_line, unsupported_module
-from forwardpass.importers.unsupported import UnsupportedError
+from forwardpass.importers.pytorch.unsupported import REASONS
+from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
 
 _WIDTHS: Final[Mapping[str, str]] = MappingProxyType({"Linear": "in_features", "BatchNorm1d": "num_features"})
 """The attribute that has the width of a module's input, by the class of the module."""
@@ -40,7 +42,7 @@ def trace(model: Any) -> Program:
         whole = torch.nn.Sequential(whole)
     module = without_ghost_batches(copied(whole)) if has_ghost_batches(whole) else whole
     dtype = dtype_of(module.state_dict())
-    tracer = torch.fx.Tracer()
+    tracer = _tracer()
     tracer.record_stack_traces = True
     _apply_weight_hooks(module, tracer)
     parameters = inspect.signature(module.forward).parameters
@@ -58,6 +60,11 @@ def trace(model: Any) -> Program:
     inputs = infer_inputs(module, names, dtype, _hints(module, graph))
     if inputs is None:
         raise unsupported_module(model_name, _SAY_SHAPES)
+    if has_writes(graph):
+        try:
+            return replace(export(module, inputs), call=whole)
+        except UnsupportedModelError:
+            pass  # The certificate finds out whether the writes matter.
     return Program(
         model_name=model_name,
         graph=graph,
@@ -67,7 +74,20 @@ def trace(model: Any) -> Program:
         call=whole,
         restore_outputs=lambda outputs: outputs,
         dtype=dtype,
+        otherwise=lambda: replace(export(module, inputs), call=whole),
     )
+
+
+def _tracer() -> Any:
+    """Return a tracer that keeps the modules that are read as a whole, and goes into all others."""
+    import torch
+
+    class Tracer(torch.fx.Tracer):  # type: ignore[misc]  # torch is untyped here
+        def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
+            known = type(m).__name__ in MODULES or type(m).__name__ in REASONS
+            return known and bool(super().is_leaf_module(m, module_qualified_name))
+
+    return Tracer()
 
 
 def _unwrapped(model: Any) -> Any:

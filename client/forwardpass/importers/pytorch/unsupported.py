@@ -18,8 +18,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(("Transformer", "TransformerDecoder", "TransformerDecoderLayer"), _DECODER),
         **dict.fromkeys(("rand", "randn", "rand_like", "randn_like", "bernoulli", "multinomial", "normal"), _CHANCE),
         "argsort": _PLACES,
-        **dict.fromkeys(("scatter", "scatter_add", "index_add", "index_copy"), _CHOSEN),
-        "setitem": "writes into a tensor; use `torch.cat` of its parts instead",
+        **dict.fromkeys(("scatter", "scatter_add", "index_copy"), _CHOSEN),
         **dict.fromkeys(("cond", "while_loop", "map_impl"), "depends on the rows, which are computed all alike here"),
     }
 )

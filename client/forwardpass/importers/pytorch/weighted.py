@@ -19,19 +19,20 @@ from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
 
 
-def linear(graph: LayerOperations, x: Any, weight: Any, bias: Any = None, *, mask: Any = None) -> TensorRef:
+def linear(graph: LayerOperations, x: Any, weight: Any, bias: Any = None, *, mask: Any = None) -> Any:
     """Compute `x @ weight.T + bias`."""
     if any(isinstance(part, TensorRef) for part in (weight, bias)) and mask is None:
         return outer_linear(graph, x, weight, bias)
     if not isinstance(x, TensorRef):
-        raise UnsupportedError("reads a constant, where rows are needed")
+        shift = 0 if bias is None else array_of(bias)
+        return array_of(x).astype(graph.dtype) @ array_of(weight).T + shift
     known = whole(x)
     if known.rows == known.rank - 1:
         raise UnsupportedError(MIXES)
     return known.like(graph.dense(known.tensor, array_of(weight), _optional(bias), _optional(mask)))
 
 
-def addmm(graph: LayerOperations, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha: float = 1) -> TensorRef:
+def addmm(graph: LayerOperations, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """Compute `bias + x @ matrix`."""
     if isinstance(matrix, TensorRef) or isinstance(bias, TensorRef):
         return batched_sum(graph, bias, x, matrix, beta=beta, alpha=alpha)
@@ -131,6 +132,20 @@ def instance_norm(
     return group_norm(graph, x, x.shape[0], weight, bias, eps)
 
 
+def native_batch_norm(
+    graph: LayerOperations, x: TensorRef, weight: Any, bias: Any, mean: Any, var: Any, momentum: float, eps: float
+) -> tuple[TensorRef, ...]:
+    """Normalize each channel, as a graph without side effects does."""
+    return (batch_norm(graph, x, mean, var, weight, bias, eps=eps),)
+
+
+def aten_instance_norm(
+    graph: LayerOperations, x: TensorRef, weight: Any, bias: Any, mean: Any, var: Any, *rest: Any
+) -> TensorRef:
+    """Normalize each channel, with the arguments in the order of a traced graph."""
+    return instance_norm(graph, x, mean, var, weight, bias, *rest)
+
+
 def rms_norm(
     graph: LayerOperations, x: TensorRef, normalized_shape: Sequence[int], weight: Any = None, eps: Any = None
 ) -> TensorRef:
@@ -179,9 +194,28 @@ def embedding_bag(
     **_: Any,
 ) -> TensorRef:
     """Look the categories of a row up and reduce their vectors to one."""
-    if offsets is not None or per_sample_weights is not None or padding_idx is not None:
+    if offsets is not None or per_sample_weights is not None:
         raise UnsupportedError("has bags of different sizes, or weights; bags of one size are read")
-    return pool_axes(graph, embedding(graph, x, weight, max_norm=max_norm), (1,), mode)
+    if padding_idx is None:
+        return pool_axes(graph, embedding(graph, x, weight, max_norm=max_norm), (1,), mode)
+    return _padded_bag(graph, x, array_of(weight), padding_idx % len(weight), mode)
+
+
+def _padded_bag(graph: LayerOperations, x: TensorRef, table: Array, padding: int, mode: str) -> TensorRef:
+    """Reduce the vectors of all categories but one, which fills bags to one size."""
+    if mode == "max":
+        raise UnsupportedError("has padding in a bag of which the largest is taken; use the mode sum or mean")
+    counted = np.ones((len(table), 1), table.dtype)
+    counted[padding] = 0
+    total = pool_axes(graph, embedding(graph, x, np.where(counted, table, 0).astype(table.dtype)), (1,), "sum")
+    if mode == "sum":
+        return total
+    count = pool_axes(graph, embedding(graph, x, counted), (1,), "sum")
+    return join(graph, _share, total, count)
+
+
+def _share(graph: LayerOperations, total: TensorRef, count: TensorRef) -> TensorRef:
+    return graph.elementwise("x / max(y, 1)", total, count)
 
 
 def aten_embedding_bag(
@@ -204,11 +238,12 @@ def aten_embedding_bag(
         fits = np.array_equal(array_of(offsets), np.arange(len(offsets)) * known.after)
     if known.rank != 1 or known.before > 1 or not fits:
         raise UnsupportedError("has bags of different sizes; bags of one size are read")
-    if weights is not None or padding_idx not in {None, -1} or include_last_offset:
-        raise UnsupportedError("has weights or padding; bags of one size are read")
+    if weights is not None or include_last_offset:
+        raise UnsupportedError("has weights; bags of one size are read")
     rows = reshaped(x, [ROW_COUNT, known.after])
-    vectors = embedding(graph, rows, weight)
-    return (pool_axes(graph, vectors, (1,), ("sum", "mean", "max")[mode]), *[vectors] * 3)
+    padding = None if padding_idx in {None, -1} else padding_idx
+    reduced = embedding_bag(graph, rows, weight, mode=("sum", "mean", "max")[mode], padding_idx=padding)
+    return (reduced, *[reduced] * 3)
 
 
 def one_hot(graph: LayerOperations, x: TensorRef, num_classes: int = -1) -> TensorRef:
@@ -267,6 +302,8 @@ WEIGHTED: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "rms_norm": rms_norm,
         "group_norm": group_norm,
         "instance_norm": instance_norm,
+        "aten.instance_norm": aten_instance_norm,
+        "_native_batch_norm_legit_no_training": native_batch_norm,
         "embedding": embedding,
         "aten.embedding": aten_embedding,
         "one_hot": one_hot,
