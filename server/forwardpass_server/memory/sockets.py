@@ -54,7 +54,9 @@ class Sockets:
             self._ports.add(int(port))
 
     def find(self, peer: str) -> Connection | None:
-        """Return the connection of a client, or None; quick where it was found before."""
+        """Return the connection of a client, or None; quick where it was found before, and for a Unix socket."""
+        if not peer.rpartition(":")[2].isdecimal():
+            return None
         known = self._known.get(peer)
         if known is not None:
             found = self._look_at(known)

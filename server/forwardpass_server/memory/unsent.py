@@ -9,8 +9,11 @@ does: it counts the bytes that the client's system has received.
 import logging
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from forwardpass.errors import OverloadedError
@@ -36,11 +39,18 @@ class _Progress:
         acked: The bytes that its system has received in all.
         since: When that was last more than before.
         waiting: Responses and the number of acked bytes at which they have been sent, oldest first.
+        sending: The callers of responses whose engine says when they have been sent, and how many they are.
     """
 
     acked: int
     since: float
-    waiting: deque[tuple[Claim, int]]
+    waiting: deque[tuple[Claim, int]] = field(default_factory=deque)
+    sending: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def callers(self) -> set[str]:
+        """The callers whose responses are not yet sent."""
+        return {*self.sending, *(claim.caller for claim, _ in islice(self.waiting, 1))}
 
 
 class Unsent:
@@ -125,10 +135,27 @@ class Unsent:
             self.release(claim)
             return
         with self._lock:
-            progress = self._progress.setdefault(peer, _Progress(received, time.monotonic(), deque()))
+            progress = self._progress.setdefault(peer, _Progress(received, time.monotonic()))
             # Not the sum of those before it: a part of them may have been received already.
             ahead = progress.waiting[-1][1] if progress.waiting else 0
             progress.waiting.append((claim, max(ahead, received) + claim.size))
+
+    @contextmanager
+    def sending(self, caller: str, peer: str) -> Iterator[None]:
+        """Close the connection of a caller that receives nothing of a response meanwhile, as `watch` does."""
+        received = self.received(peer)
+        if received is None:
+            yield
+            return
+        with self._lock:
+            progress = self._progress.setdefault(peer, _Progress(received, time.monotonic()))
+            progress.sending[caller] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                progress.sending[caller] -= 1
+                progress.sending += Counter()  # without those of whom there are none
 
     def seconds_for(self, size: int) -> float:
         """Return the seconds in which a response must be sent: those without progress, and one for each MiB."""
@@ -157,10 +184,10 @@ class Unsent:
                     progress.acked, progress.since = connection.acked, now
                 while progress.waiting and (connection is None or progress.waiting[0][1] <= progress.acked):
                     sent.append(progress.waiting.popleft()[0])
-                if not progress.waiting:
+                if connection is None or not (progress.waiting or progress.sending):
                     del self._progress[peer]
-                elif connection is not None:
-                    others_wait = bool(without_room - {progress.waiting[0][0].caller})
+                else:
+                    others_wait = bool(without_room - progress.callers)
                     self._end_if_stuck(connection, now - progress.since, others_wait=others_wait)
         for claim in sent:
             self.release(claim)

@@ -199,7 +199,7 @@ class InferenceService:
             return Counted(failed, 0, nothing)
         inferred = v2.ModelInferResponse.FromString(counted.response + _FINAL)
         message = v2.ModelStreamInferResponse(infer_response=inferred)
-        response = Counted(message, counted.size, counted.forget)
+        response = Counted(message, counted.size, counted.forget, counted.claim)
         return timed(self._transport.unsent, peer_of_call(call), response)
 
     async def _infer(self, request: v2.ModelInferRequest, call: RpcContext, *, in_stream: bool) -> Counted[bytes]:

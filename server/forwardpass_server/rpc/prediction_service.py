@@ -54,7 +54,7 @@ class PredictionService:
             mapped = self._transport.error_mapper.map(error, call.request_id, call.credential)
             return Counted(PredictStreamResponse(id=request.id, error=mapped.status), 0, nothing)
         message = PredictStreamResponse(id=request.id, response=PredictResponse.FromString(counted.response))
-        response = Counted(message, counted.size, counted.forget)
+        response = Counted(message, counted.size, counted.forget, counted.claim)
         return timed(self._transport.unsent, peer_of_call(call), response)
 
 

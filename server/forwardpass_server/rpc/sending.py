@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -68,11 +69,15 @@ def timed(unsent: Unsent, peer: str, counted: Counted[Response]) -> Counted[Resp
     if not counted.size:
         return counted
     timer = asyncio.get_running_loop().call_later(unsent.seconds_for(counted.size), unsent.end_slow, peer)
+    until_sent = ExitStack()
+    if counted.claim is not None:
+        until_sent.enter_context(unsent.sending(counted.claim.caller, peer))
 
     release = counted.forget  # not `counted`: gRPC keeps `forget` with its call until garbage is collected
 
     def forget() -> None:
         timer.cancel()
+        until_sent.close()
         release()
 
     return counted._replace(forget=forget)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from forwardpass_server.memory import Sockets, Unsent
+from forwardpass_server.memory import unsent as unsent_module
 
 MIB = 2**20
 
@@ -85,6 +86,29 @@ def test_a_connection_that_reads_nothing_is_closed(pair: tuple[Sockets, socket.s
     unsent.update()
     client.settimeout(60)
     assert client.recv(1) == b"", "it was closed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads struct tcp_info")
+@pytest.mark.parametrize("waits", ["no one", "its own caller", "another"])
+def test_a_connection_that_reads_nothing_is_closed_sooner_if_another_caller_waits(
+    pair: tuple[Sockets, socket.socket, socket.socket, str], waits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets, client, _, peer = pair
+    monkeypatch.setattr(unsent_module, "IMPATIENT_SECONDS", 0.0)
+    unsent = Unsent(sockets, max_bytes=2 * MIB, seconds=3_600.0)
+    assert unsent.take("caller", MIB) is not None
+    if waits != "no one":
+        assert unsent.take("caller" if waits == "its own caller" else "another", 2 * MIB) is None
+    with unsent.sending("caller", peer):
+        unsent.update()
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            assert client.recv(1) == b""
+            assert waits == "another"
+            return
+        assert waits != "another"
+    unsent.update()
+    assert not unsent._progress, "the response was sent"
 
 
 def test_where_the_kernel_does_not_tell_nothing_is_held() -> None:

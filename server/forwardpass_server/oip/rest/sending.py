@@ -1,6 +1,7 @@
 """HTTP responses that are sent as their client reads them, within a time."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Final
 
 from starlette.responses import Response
@@ -41,9 +42,14 @@ class PacedResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response; without its last piece, the server closes the connection."""
-        del scope, receive
+        del receive
+        host, port = scope.get("client") or ("", 0)
+        peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            async with asyncio.timeout(self._unsent.seconds_for(self._size)):
+            async with AsyncExitStack() as stack:
+                if self._claim is not None:
+                    stack.enter_context(self._unsent.sending(self._claim.caller, peer))
+                await stack.enter_async_context(asyncio.timeout(self._unsent.seconds_for(self._size)))
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 rest = memoryview(self.body)
                 while len(rest) > PIECE_BYTES:
