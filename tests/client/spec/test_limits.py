@@ -104,3 +104,49 @@ def test_rows_may_be_arrays_and_the_odd_one_is_named() -> None:
     assert faults(document(layers=[{"weights": [np.ones(2), [1, 2]]}])) == {}
     assert "must have two axes" in faults(document(layers=[{"weights": np.ones(2)}]))["spec.layers[0].weights"]
     assert "must have one axis" in faults(document(layers=[{**LAYER, "bias": np.ones((1, 1))}]))["spec.layers[0].bias"]
+
+
+def ones(name: str, nodes: int, reads: int, *sources: str) -> dict[str, Any]:
+    layer = {"name": name, "weights": np.ones((nodes, reads)).tolist(), "from": [*sources]}
+    return layer | ({"merge": "concatenate"} if len(sources) > 1 else {})
+
+
+@pytest.mark.parametrize(
+    ("layers", "outputs", "held"),
+    [
+        # The wider of what a layer reads and writes.
+        ([ones("a", 5, 2, "inputs"), ones("b", 3, 5, "a")], None, [5, 5]),
+        # `a` waits for `c`, where both that it reads are held beside their concatenation.
+        # `d` finds neither.
+        (
+            [ones("a", 5, 2, "inputs"), ones("b", 4, 5, "a"), ones("c", 2, 9, "a", "b"), ones("d", 12, 2, "c")],
+            None,
+            [5, 10, 18, 12],
+        ),
+        # `a` is forgotten after `b`, which was the last to read it.
+        (
+            [ones("a", 5, 2, "inputs"), ones("b", 2, 5, "a"), ones("c", 1, 2, "b"), ones("d", 1, 3, "b", "c")],
+            None,
+            [5, 5, 4, 6],
+        ),
+        # Inputs that a later layer reads wait too.
+        ([ones("a", 5, 2, "inputs"), ones("b", 1, 7, "inputs", "a")], None, [7, 14]),
+        # An output stays until the end.
+        ([ones("a", 5, 2, "inputs"), ones("b", 1, 5, "a"), ones("c", 1, 1, "b")], ["a", "c"], [5, 10, 6]),
+    ],
+    ids=["chain", "skip", "forgotten", "inputs", "outputs"],
+)
+def test_values_that_wait_for_a_later_layer_count(
+    layers: list[dict[str, Any]], outputs: list[str] | None, held: list[int]
+) -> None:
+    given = document(layers=layers, **({} if outputs is None else {"output_layers": outputs}))
+    widest = max(max(np.shape(layer["weights"])) for layer in layers)
+    for most in range(widest, max(held) + 1):
+        beyond = next((index for index, number in enumerate(held) if number > most), None)
+        found = faults(given, max_held=most, max_width=widest)
+        if beyond is None:
+            assert not found
+        else:
+            what = "are allowed; keep fewer or narrower layers for later ones"
+            message = f"{held[beyond]} values of each row are held at once; at most {most} {what}"
+            assert found == {f"spec.layers[{beyond}]": message}
