@@ -169,10 +169,12 @@ class Worker:
     def _retire(self, patience: float) -> None:
         """Let go of all connections, and say so; the owner responds with `Stop`."""
         left = 0
-        if self._transport is not None:
-            left = ConnectionDrain(self._start.address).run(patience)
-        with contextlib.suppress(OSError):  # the owner has ended, and so does this process
-            self._send(Retired(connections=left))
+        try:
+            if self._transport is not None:
+                left = ConnectionDrain(self._start.address).run(patience)
+        finally:  # without it, the owner would wait until its patience ends
+            with contextlib.suppress(OSError):  # the owner has ended, and so does this process
+                self._send(Retired(connections=left))
 
     def _stop(self) -> None:
         if self._transport is not None:
