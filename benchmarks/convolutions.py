@@ -1,4 +1,4 @@
-"""The rows of convolutions and attention, beside ONNX Runtime: both compute the same ONNX model."""
+"""The rows of convolutions, attention and recurrent layers, beside ONNX Runtime: both compute the same ONNX model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -130,7 +130,21 @@ ATTENTION: Final = Graph(
 )
 """A head of self-attention over 16 tokens of 32 numbers (Vaswani et al., 2017), its residual sum, a dense layer."""
 
-GRAPHS: Final[Mapping[str, Graph]] = {"LeNet": LENET, "MNIST": MNIST, "attention": ATTENTION}
+LSTM: Final = Graph(
+    shape=(28, 28),
+    weights={"w": (1, 128, 28), "r": (1, 128, 32), "w2": (32, 10)},
+    biases={"b2": 10},
+    text="""
+        steps = Transpose <perm = [1, 0, 2]> (rows)
+        states, last = LSTM <hidden_size = 32> (steps, w, r)
+        axis = Constant <value_ints = [0]> ()
+        flat = Squeeze (last, axis)
+        outputs = Gemm (flat, w2, b2)
+    """,
+)
+"""An LSTM (Hochreiter & Schmidhuber, 1997) of 32 units over the 28 lines of an image, and a dense layer."""
+
+GRAPHS: Final[Mapping[str, Graph]] = {"LeNet": LENET, "MNIST": MNIST, "attention": ATTENTION, "LSTM": LSTM}
 
 
 def against_onnxruntime(lab: Lab, names: tuple[str, ...]) -> Mapping[str, Finding]:
@@ -174,4 +188,4 @@ def _row(number: int, *names: str) -> Row:
     )
 
 
-ROWS: Final = (_row(18, "LeNet", "MNIST"), _row(19, "attention"))
+ROWS: Final = (_row(18, "LeNet", "MNIST"), _row(19, "attention"), _row(23, "LSTM"))

@@ -69,6 +69,17 @@ def _probe(dtype: "np.dtype[Any]", inputs: int, outputs: int, order: Literal["C"
     return max(found, key=lambda blocking: blocking.heights[-1], default=Blocking())
 
 
+def has_same_dot(columns: Array) -> bool:
+    """Try whether `dot` gives a lone row the bits of `matmul`: both call the same function of the BLAS for it.
+
+    Args:
+        columns: Weights, `(inputs, outputs)`, in their memory order.
+    """
+    row = default_rng(seed=columns.size).standard_normal((1, len(columns))).astype(columns.dtype)
+    with np.errstate(all="ignore"):
+        return np.array_equal(row.dot(columns), np.matmul(row, columns), equal_nan=True)
+
+
 def _probed_shape(inputs: int, outputs: int) -> tuple[int, int]:
     """Halve the longer side until probing is quick; its remainder by 64 selects the kernels and stays."""
     while inputs * outputs > _MAX_PROBED_WEIGHTS:

@@ -8,13 +8,12 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numpy.random import default_rng
 
 from forwardpass_server.core import activations, costs, operations
 from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.batch_invariant import Blocking, fast_blocking, matmul
-from forwardpass_server.core.blas_probe import find_blocking
+from forwardpass_server.core.blas_probe import find_blocking, has_same_dot
 from forwardpass_server.core.elementwise import Elementwise
 from forwardpass_server.core.operations import OPERATIONS
 
@@ -126,7 +125,7 @@ class Dense(_AnyLayer):
         columns = frozen(self.weights.copy()).T if by_output else frozen(self.weights.T)
         object.__setattr__(self, "blocking", blocking)
         object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "dots", self.row_by_row and _has_same_dot(columns))
+        object.__setattr__(self, "dots", self.row_by_row and has_same_dot(columns))
         object.__setattr__(self, "weights", columns.T)  # a view: the numbers are kept once
         object.__setattr__(self, "bias", frozen(self.bias))
         rows = min(max(MAX_BIAS_NUMBERS // len(self.bias), 1), MAX_BIAS_ROWS)
@@ -257,13 +256,6 @@ class Operation(_AnyLayer):
 
 Layer: TypeAlias = Dense | Operation
 """A layer of any kind."""
-
-
-def _has_same_dot(columns: Array) -> bool:
-    """Try whether `dot` gives a lone row the bits of `matmul`: both call the same function of the BLAS for it."""
-    row = default_rng(seed=columns.size).standard_normal((1, len(columns))).astype(columns.dtype)
-    with np.errstate(all="ignore"):
-        return np.array_equal(row.dot(columns), np.matmul(row, columns), equal_nan=True)
 
 
 def _add_bias(z: Array, biases: Array) -> None:

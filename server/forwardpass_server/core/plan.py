@@ -33,6 +33,10 @@ which cost no more than a lone one.
 """
 
 
+_UNPADDED: Final = frozenset({"conv", "recurrent"})
+"""The kinds that take so long for a row that rows of padding are left out before them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Plan:
     """A chain or graph of layers, with an optional standardization of inputs and scaling of outputs.
@@ -52,8 +56,8 @@ class Plan:
         edges: The edges of each layer, None for a layer that is like one of a chain; computed.
         is_chain: Whether no layer has edges; computed.
         keeps_inputs: Whether a layer reads the inputs by an edge; computed.
-        leading: The layers before the first dense one where a convolution is among them, else 0: they compute each row
-            by itself, so that their rows are not padded; computed.
+        leading: The layers before the first dense one where a convolution or a recurrent layer is among them, else 0:
+            they compute each row by itself, so that their rows are not padded; computed.
         leading_rows: How many rows of the leading layers of a chain are computed at once; computed.
         leading_steps: What computes the leading layers of a chain, several of them in one step where that gives the
             same bits; computed.
@@ -160,7 +164,7 @@ class Plan:
         dense = (index for index, layer in enumerate(self.layers) if isinstance(layer, Dense))
         before = self.layers[: next(dense, len(self.layers))]
         leading = tuple(layer for layer in before if isinstance(layer, Operation))
-        return leading if any(map(_is_convolution, leading)) else ()
+        return leading if any(layer.kind in _UNPADDED for layer in leading) else ()
 
     def _find_max_step_rows(self, held: int) -> int:
         """Return how many rows to compute at once, given how many values of each row are held."""

@@ -19,7 +19,7 @@ from forwardpass_server.core import costs
 from forwardpass_server.core.activations import ACTIVATIONS
 from forwardpass_server.core.arrays import Array, canonicalize, frozen
 from forwardpass_server.core.batch_invariant import matmul, pad
-from forwardpass_server.core.blas_probe import find_blocking
+from forwardpass_server.core.blas_probe import find_blocking, has_same_dot
 
 States: TypeAlias = tuple[Array, ...]
 """The hidden state, and the cell state of an LSTM; each `(rows, units)`."""
@@ -94,7 +94,16 @@ def shared_product(weights: Array) -> Callable[[Array], Array]:
 def state_product(weights: Array) -> Callable[[Array], Array]:
     """Return the product `rows @ weights.T`, row by row: a lone row takes a third of the time of a padded block."""
     columns = frozen(weights.T)
-    return lambda rows: np.matmul(rows[:, np.newaxis], columns)[:, 0]
+    dots = has_same_dot(columns)
+
+    def multiply(rows: Array) -> Array:
+        if dots and len(rows) == 1:
+            product: Array = rows.dot(columns)
+            return product
+        products: Array = np.matmul(rows[:, np.newaxis], columns)[:, 0]
+        return products
+
+    return multiply
 
 
 def recurrent(**arguments: object) -> Callable[[Array], Array]:

@@ -47,6 +47,7 @@ def test_a_network_of_recurrent_and_dense_layers_has_the_same_bits_in_every_batc
         {"name": "last", "kind": "take", "indices": list(range(25, 30))},
         {"name": "output", "weights": rng.standard_normal((3, 5)), "activation": "softmax"},
     )
+    assert plan.leading == 3  # a lone row is not padded before the dense layer
     rows = rng.standard_normal((70, 24)).astype(np.float32)
     together = forward(plan, rows)
     for count in (1, 2, 5, 33):
