@@ -15,12 +15,25 @@ from forwardpass.importers.model_loader import load_object
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import check_examples, compile_plan
 from sklearn import datasets
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.decomposition import FactorAnalysis, FastICA, IncrementalPCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, VotingClassifier, VotingRegressor
+from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.impute import MissingIndicator
+from sklearn.kernel_approximation import Nystroem, RBFSampler
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -31,11 +44,14 @@ from sklearn.linear_model import (
     SGDRegressor,
 )
 from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor, RegressorChain
+from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
+    Normalizer,
     OneHotEncoder,
     OrdinalEncoder,
     PowerTransformer,
@@ -43,7 +59,8 @@ from sklearn.preprocessing import (
     SplineTransformer,
     StandardScaler,
 )
-from sklearn.svm import SVC, LinearSVC
+from sklearn.random_projection import SparseRandomProjection
+from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
 from tests.frameworks import table
@@ -123,9 +140,9 @@ UNSUPPORTED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
         [("model.steps[1] (splinetransformer)", "SplineTransformer is not supported: only StandardScaler")],
     ),
     "every step that is not read": (
-        make_pipeline(PowerTransformer(), ENCODED, SVC()),
+        make_pipeline(SplineTransformer(), ENCODED, SVC()),
         [
-            ("model.steps[0] (powertransformer)", "has another function for each column"),
+            ("model.steps[0] (splinetransformer)", "SplineTransformer is not supported: only StandardScaler"),
             ("model.steps[1] (columntransformer).squares", "calls a function of Python"),
             ("model.steps[1] (columntransformer).ranks.steps[1]", "transform the rows by it before they are sent"),
             ("model.steps[2] (svc)", "SVC is not supported; supported are MLPClassifier"),
@@ -350,3 +367,50 @@ def test_every_class_in_the_tables_exists() -> None:
     known = {*dir(sklearn.linear_model), *dir(sklearn.svm), LinearDiscriminantAnalysis.__name__}
     assert known >= REGRESSORS | CLASSIFIERS
     assert isinstance(LogisticRegressionCV(), LogisticRegression)
+
+
+MORE: dict[str, tuple[Any, ...]] = {
+    "columns raised to their own powers": (PowerTransformer(), Ridge()),
+    "positive columns raised to powers": (PowerTransformer(method="box-cox"), LogisticRegression()),
+    "rows of length one": (Normalizer("l1"), Normalizer("max"), Normalizer(), Ridge()),
+    "a radial kernel": (StandardScaler(), SVR()),
+    "a kernel of powers": (StandardScaler(), KernelRidge(kernel="poly", degree=2)),
+    "kernels of some rows": (StandardScaler(), Nystroem(n_components=8, random_state=0), Ridge()),
+    "random waves": (StandardScaler(), RBFSampler(n_components=8, random_state=0), Ridge()),
+    "factors": (FactorAnalysis(2), FastICA(2, random_state=0), Ridge()),
+    "random directions": (SparseRandomProjection(4, random_state=0), IncrementalPCA(2), PLSRegression(1)),
+    "a stack": (StackingRegressor([("a", Ridge()), ("b", SVR())], Ridge(), cv=2, passthrough=True),),
+    "bags of columns": (BaggingRegressor(Ridge(), n_estimators=2, max_features=0.5, random_state=0),),
+    "normal densities": (GaussianNB(),),
+    "counts": (MinMaxScaler(), ComplementNB()),
+    "flags and discriminants": (LinearDiscriminantAnalysis(), BernoulliNB()),
+    "a stack of probabilities": (
+        StackingClassifier([("a", LogisticRegression()), ("b", GaussianNB())], MultinomialNB(), cv=2),
+    ),
+    "bags of rows": (BaggingClassifier(LogisticRegression(), n_estimators=2, random_state=0),),
+}
+
+
+@pytest.mark.parametrize("steps", MORE.values(), ids=MORE)
+def test_a_kernel_density_stack_or_projection_becomes_a_network(steps: tuple[Any, ...]) -> None:
+    """The certificate compares a thousand rows with scikit-learn."""
+    data = IRIS if is_classifier(steps[-1]) else DIABETES
+    x, y = np.asarray(data.x)[::5], np.asarray(data.y)[::5]
+    model = make_pipeline(*steps).fit(x, y)
+    imported = import_model(model, rows=x[:8])
+    plan = compile_plan(imported.spec)
+    check_examples(imported.spec, plan)
+    theirs = model.predict_proba(x) if is_classifier(model) else model.predict(x)
+    assert np.allclose(forward(plan, x), np.reshape(theirs, (len(x), -1)), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [MultiOutputRegressor(Ridge()), RegressorChain(Ridge(), order=[1, 0])],
+    ids=["side by side", "one after the other"],
+)
+def test_several_targets_are_outputs(model: Any) -> None:
+    x = np.asarray(DIABETES.x)[:60]
+    model.fit(x, np.c_[np.asarray(DIABETES.y)[:60], x[:, 0] - x[:, 1]])
+    imported = import_model(model)
+    assert np.allclose(forward(compile_plan(imported.spec), x), model.predict(x), rtol=1e-9)

@@ -86,6 +86,57 @@ def _sigmoids(step: PipelineStep, scores: TensorRef, calibrators: Sequence[Any])
     return probabilities if len(calibrators) == 1 else normalized(step, probabilities)
 
 
+def _bagging(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Average models that read some of the columns each, as `BaggingClassifier` and `BaggingRegressor` do."""
+    step.check_fitted("estimators_features_")
+    step.reader.inputs.mark_shared(values)
+    model, parts = step.model, []
+    for index, (part, columns) in enumerate(zip(model.estimators_, model.estimators_features_, strict=True)):
+        path = f"{step.path}.estimators_[{index}]"
+        if hasattr(model, "classes_") and len(part.classes_) != len(model.classes_):
+            step.reject(f"has a part that was fitted without rows of every class ({path}); fit it with larger samples")
+        with suppress(UnsupportedError):
+            parts.append(step.reader.estimate(part, path, values.take(columns)))
+    if len(parts) < len(model.estimators_):
+        raise UnsupportedError
+    return _average(step, parts, np.ones(len(parts)))
+
+
+def _stacking(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Give the outputs of models to a last one, as `StackingClassifier` and `StackingRegressor` do."""
+    step.check_fitted("final_estimator_")
+    model, parts = step.model, []
+    step.reader.inputs.mark_shared(values)
+    for index, (part, method) in enumerate(zip(model.estimators_, model.stack_method_, strict=True)):
+        if method == "predict" and hasattr(model, "classes_"):
+            step.reject("stacks classes, which are no numbers; fit it with stack_method='predict_proba'")
+        read = step.reader.decide if method == "decision_function" else step.reader.estimate
+        with suppress(UnsupportedError):
+            parts.append(read(part, f"{step.path}.estimators_[{index}]", values))
+    if len(parts) < len(model.estimators_):
+        raise UnsupportedError
+    together = step.graph.concatenate([*parts, values] if model.passthrough else parts)
+    return step.reader.estimate(model.final_estimator_, f"{step.path}.final_estimator_", together)
+
+
+def _several_targets(step: PipelineStep, values: TensorRef) -> TensorRef:
+    step.check_fitted("estimators_")
+    parts = _outputs_of(step, "estimators_", step.model.estimators_, values)
+    return step.graph.add_layer("output", step.graph.concatenate(parts), **PASS)
+
+
+def _chain(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Give each model the columns and the outputs of those before it, as `RegressorChain` does."""
+    step.check_fitted("estimators_")
+    step.reader.inputs.mark_shared(values)
+    known = [values]
+    for index, part in enumerate(step.model.estimators_):
+        read = step.graph.concatenate(known)
+        known.append(step.reader.estimate(part, f"{step.path}.estimators_[{index}]", read))
+    ordered = step.graph.concatenate(known[1:]).take(np.argsort(step.model.order_))
+    return step.graph.materialize(ordered, "output")
+
+
 def _outputs_of(step: PipelineStep, attribute: str, models: Sequence[Any], values: TensorRef) -> list[TensorRef]:
     """Return the outputs of estimators that read the same values; all are read, so that every fault is reported."""
     step.reader.inputs.mark_shared(values)
@@ -110,6 +161,10 @@ def _average(step: PipelineStep, parts: Sequence[TensorRef], weights: Any) -> Te
 ENSEMBLES: Final[Mapping[str, Transform]] = MappingProxyType(
     {
         "CalibratedClassifierCV": _calibrated,
+        **dict.fromkeys(("BaggingClassifier", "BaggingRegressor"), _bagging),
+        **dict.fromkeys(("StackingClassifier", "StackingRegressor"), _stacking),
+        "MultiOutputRegressor": _several_targets,
+        "RegressorChain": _chain,
         "OneVsRestClassifier": _one_vs_rest,
         "VotingClassifier": _voting,
         "VotingRegressor": _voting,

@@ -10,6 +10,8 @@ from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.scikit_learn import unsupported
 from forwardpass.importers.scikit_learn.ensembles import normalized
 from forwardpass.importers.scikit_learn.functions import ELEMENTWISE, apply_function
+from forwardpass.importers.scikit_learn.kernels import KERNEL_ESTIMATORS
+from forwardpass.importers.scikit_learn.naive_bayes import NAIVE_BAYES
 from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
 from forwardpass.importers.scikit_learn.scalers import affine
 
@@ -58,6 +60,15 @@ def _perceptron(step: PipelineStep, values: TensorRef) -> TensorRef:
 
 def _regression(step: PipelineStep, values: TensorRef) -> TensorRef:
     return _linear(step, "output", values, _inverse_link(step.model))
+
+
+def _least_squares(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Weight the columns less their means, as `PLSRegression` does."""
+    step.check_fitted("coef_")
+    model = step.model
+    centred = step.graph.add_layer("centred", values, kind="scale_shift", shift=-model._x_mean)  # noqa: SLF001 - fitted
+    weights, bias = np.atleast_2d(model.coef_), np.ravel(model.intercept_)
+    return step.graph.add_layer("output", centred, len(weights), weights=weights, bias=bias)
 
 
 def _scores(step: PipelineStep, values: TensorRef) -> TensorRef:
@@ -112,6 +123,9 @@ ESTIMATORS: Final[Mapping[str, Transform]] = MappingProxyType(
         **dict.fromkeys(("MLPClassifier", "MLPRegressor"), _perceptron),
         **dict.fromkeys(REGRESSORS, _regression),
         **dict.fromkeys(CLASSIFIERS, _classification),
+        **dict.fromkeys(("PLSRegression", "PLSCanonical", "CCA"), _least_squares),
+        **NAIVE_BAYES,
+        **KERNEL_ESTIMATORS,
         "TransformedTargetRegressor": _transformed,
     }
 )

@@ -65,5 +65,41 @@ def _function(step: PipelineStep, values: TensorRef) -> TensorRef:
     return apply_function(step, "func", values)
 
 
+def powers(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Raise each column to its own power, as `PowerTransformer` does (Yeo & Johnson, 2000; Box & Cox, 1964)."""
+    step.check_fitted("lambdas_")
+    model = step.model
+    if model.method == "box-cox":
+        step.reader.inputs.bound_below(values, 0.0)
+    formula = _box_cox if model.method == "box-cox" else _yeo_johnson
+    columns = [
+        step.graph.add_layer(
+            f"{step.name}_{place}", values.take([place]), **PASS, activation=expression(formula(power))
+        )
+        for place, power in enumerate(map(float, model.lambdas_))
+    ]
+    together = step.graph.concatenate(columns)
+    if not model.standardize:
+        return step.graph.add_layer(step.name, together, **PASS)
+    mean, scale = model._scaler.mean_, model._scaler.scale_  # noqa: SLF001 - fitted with it
+    return step.graph.add_layer(step.name, together, kind="scale_shift", scale=1 / scale, shift=-mean / scale)
+
+
+def _box_cox(power: float) -> str:
+    return "log(x)" if power == 0 else f"expm1({_number(power)} * log(x)) / {_number(power)}"
+
+
+def _yeo_johnson(power: float) -> str:
+    eps = np.finfo(np.float64).eps
+    above = f"expm1({_number(power)} * log1p(x)) / {_number(power)}" if abs(power) >= eps else "log1p(x)"
+    left = _number(2 - power)
+    below = f"expm1({left} * log1p(-x)) / {left}" if abs(power - 2) > eps else "log1p(-x)"
+    return f"where(x >= 0, {above}, -({below}))"
+
+
+def _number(number: float) -> str:
+    return f"({number!r})" if number < 0 else repr(number)
+
+
 ELEMENTWISE: Final[Mapping[str, Transform]] = MappingProxyType({"FunctionTransformer": _function})
 """By class name."""

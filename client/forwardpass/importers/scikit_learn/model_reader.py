@@ -12,8 +12,9 @@ from forwardpass.importers.scikit_learn.column_transformers import CHOICES, is_i
 from forwardpass.importers.scikit_learn.encoders import ENCODERS
 from forwardpass.importers.scikit_learn.ensembles import ENSEMBLES
 from forwardpass.importers.scikit_learn.estimators import ESTIMATORS, SCORERS
-from forwardpass.importers.scikit_learn.functions import ELEMENTWISE
+from forwardpass.importers.scikit_learn.functions import ELEMENTWISE, powers
 from forwardpass.importers.scikit_learn.imputers import IMPUTERS
+from forwardpass.importers.scikit_learn.kernels import KERNEL_TRANSFORMERS
 from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
 from forwardpass.importers.scikit_learn.projections import MIXERS
 from forwardpass.importers.scikit_learn.scalers import SCALERS
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
     from forwardpass.errors import Fault
 
 TRANSFORMERS: Final[Mapping[str, Transform]] = MappingProxyType(
-    {**SCALERS, **IMPUTERS, **ENCODERS, **CHOICES, **MIXERS, **ELEMENTWISE}
+    {
+        **SCALERS,
+        **IMPUTERS,
+        **ENCODERS,
+        **CHOICES,
+        **MIXERS,
+        **KERNEL_TRANSFORMERS,
+        **ELEMENTWISE,
+        "PowerTransformer": powers,
+    }
 )
 """By class; they stand before the last step of a pipeline."""
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from forwardpass.importers.graph import PASS, TensorRef
 from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
+from forwardpass.tensors import Array
 
 
 def _powers(step: PipelineStep, values: TensorRef) -> TensorRef:
@@ -47,7 +48,66 @@ def _singular(step: PipelineStep, values: TensorRef) -> TensorRef:
     return step.graph.add_layer(step.name, values, len(step.model.components_), weights=step.model.components_)
 
 
+def _factors(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Project onto the expected factors, as `FactorAnalysis` does (Barber, 2012, 21.33)."""
+    step.check_fitted("components_")
+    loadings, noise = step.model.components_, step.model.noise_variance_
+    scaled = loadings / noise
+    weights = np.linalg.inv(np.eye(len(loadings)) + scaled @ loadings.T) @ scaled
+    return _projected(step, values, weights, step.model.mean_)
+
+
+def _independent(step: PipelineStep, values: TensorRef) -> TensorRef:
+    step.check_fitted("components_")
+    return _projected(step, values, step.model.components_, getattr(step.model, "mean_", None))
+
+
+def _random(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Project onto directions, some of whose numbers may be kept sparse."""
+    step.check_fitted("components_")
+    weights = step.model.components_
+    return _projected(step, values, weights.toarray() if hasattr(weights, "toarray") else weights, None)
+
+
+def _discriminants(step: PipelineStep, values: TensorRef) -> TensorRef:
+    step.check_fitted("classes_")
+    if step.model.solver == "lsqr":
+        step.reject('with solver="lsqr" has no transform; fit it with solver="svd"')
+    weights = step.model.scalings_[:, : step.model._max_components].T  # noqa: SLF001 - what it keeps
+    return _projected(step, values, weights, step.model.xbar_ if step.model.solver == "svd" else None)
+
+
+def _projected(step: PipelineStep, values: TensorRef, weights: Array, mean: Array | None) -> TensorRef:
+    if mean is not None:
+        values = step.graph.add_layer(f"{step.name}_mean", values, kind="scale_shift", shift=-mean)
+    return step.graph.add_layer(step.name, values, len(weights), weights=weights)
+
+
+def _unit(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Divide each row by its norm, as `Normalizer` does; a norm near 0 counts as 1."""
+    sizes = {"l1": {"expression": "abs(x)"}, "l2": "square", "max": {"expression": "abs(x)"}}[step.model.norm]
+    size = step.graph.add_layer(f"{step.name}_sizes", values, **PASS, activation=sizes)
+    norm = "sqrt(x)" if step.model.norm == "l2" else "x"
+    inverse = {"expression": f"where({norm} < {float(10 * np.finfo(np.float64).eps)!r}, 1, 1 / {norm})"}
+    reduce = "max" if step.model.norm == "max" else "sum"
+    windows = [list(range(values.size))] * values.size
+    total = step.graph.add_layer(f"{step.name}_norm", size, values.size, kind="pool", windows=windows, reduce=reduce)
+    share = step.graph.add_layer(f"{step.name}_share", total, **PASS, activation=inverse)
+    return step.graph.add_layer(step.name, [values, share], merge="multiply", **PASS)
+
+
 MIXERS: Final[Mapping[str, Transform]] = MappingProxyType(
-    {"PolynomialFeatures": _powers, "PCA": _principal, "TruncatedSVD": _singular}
+    {
+        "PolynomialFeatures": _powers,
+        **dict.fromkeys(("PCA", "IncrementalPCA"), _principal),
+        "TruncatedSVD": _singular,
+        "FactorAnalysis": _factors,
+        "FastICA": _independent,
+        **dict.fromkeys(
+            ("GaussianRandomProjection", "SparseRandomProjection", "NeighborhoodComponentsAnalysis"), _random
+        ),
+        "LinearDiscriminantAnalysis": _discriminants,
+        "Normalizer": _unit,
+    }
 )
 """By class name."""

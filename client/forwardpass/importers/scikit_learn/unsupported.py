@@ -8,7 +8,10 @@ _TREES: Final = frozenset(("Tree", "Forest", "Boost", "XGB", "LGBM"))
 _NO_PROBABILITIES: Final = "computes no probabilities; LogisticRegression and CalibratedClassifierCV do"
 _BEFORE: Final = "transform the rows by it before they are sent, and import the steps after it"
 
-ESTIMATORS: Final = "supported are MLPClassifier, MLPRegressor, linear and logistic models, and a Pipeline before them"
+ESTIMATORS: Final = (
+    "supported are MLPClassifier, MLPRegressor, linear, kernel and naive Bayes models, ensembles of these, and a "
+    "Pipeline before them"
+)
 
 _REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -16,7 +19,6 @@ _REASONS: Final[Mapping[str, str]] = MappingProxyType(
             ("LinearSVC", "RidgeClassifier", "RidgeClassifierCV", "Perceptron", "PassiveAggressiveClassifier"),
             _NO_PROBABILITIES,
         ),
-        "PowerTransformer": f"has another function for each column; {_BEFORE}",
     }
 )
 
