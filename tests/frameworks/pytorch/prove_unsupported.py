@@ -83,10 +83,10 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "mul joins rows with rows of another axis",
     ),
     "rows at the end": (lambda: Own(lambda _, h: h.transpose(0, 1)), "model", "has its rows not as the first axis"),
-    "TorchScript": (
-        _script,
-        "TopLevelTracedModule",
-        "import the module that it was made of",
+    "TorchScript inside a module": (
+        lambda: nn.Sequential(nn.Linear(4, 4), _script()),
+        "model.1",
+        "or the module that it was made of",
     ),
     "batch normalization by the rows themselves": (
         lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)),

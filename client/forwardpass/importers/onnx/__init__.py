@@ -4,7 +4,7 @@ Protobuf parses a file after its parts were counted, and onnxruntime computes th
 model is run, and of the files that it names only those in its own folder are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -23,7 +23,7 @@ from forwardpass.onnx_form import computed_by, runner
 from forwardpass.spec import NetworkSpec
 from forwardpass.tensors import Array
 
-__all__ = ["ALL_ONE_ROW", "load_model", "read"]
+__all__ = ["ALL_ONE_ROW", "load_model", "read", "read_written"]
 
 ALL_ONE_ROW: Final = "none"
 """The axis of the rows of a graph whose inputs are one row of the network."""
@@ -117,13 +117,35 @@ def _read(model: Any, outputs: Sequence[str], rows_axis: int | str | None) -> So
         raise
     except Exception as error:
         raise UnsupportedModelError(f"onnxruntime cannot load the model: {error}") from error
+    producer = f" of {model.producer_name}" if model.producer_name else ""
+    return _source(graph, framework, f"ONNX graph{producer}, {len(model.graph.node)} nodes", compute)
+
+
+def read_written(model: Any, *, framework: str, title: str, compute: Callable[[Array], Array]) -> Source:
+    """Read a `ModelProto` that another front end wrote of its model, which computes the rows.
+
+    Args:
+        model: The graph.
+        framework: As of `Source`.
+        title: The model of the `Source`.
+        compute: As of `Source`.
+
+    Raises:
+        UnsupportedModelError: Something in it cannot be expressed; `faults` has each place.
+    """
+    try:
+        return _source(read_graph(model), framework, title, compute)
+    except UnsupportedError as error:
+        raise UnsupportedModelError(f"an ONNX model {error}") from None
+
+
+def _source(graph: Graph, framework: str, title: str, compute: Callable[[Array], Array]) -> Source:
     alone = len(graph.inputs) == 1
     width = sum(one.width for one in graph.inputs)
     single = not alone and all(one.width == 1 for one in graph.inputs)
-    producer = f" of {model.producer_name}" if model.producer_name else ""
     return Source(
         framework=framework,
-        model=f"ONNX graph{producer}, {len(model.graph.node)} nodes",
+        model=title,
         width=width,
         names=tuple(label_of(one.name) for one in graph.inputs) if single else (),
         mean=None,

@@ -12,6 +12,19 @@ from forwardpass.importers.pytorch.mutation import writes_into_views
 from forwardpass.importers.pytorch.program import Program, dtype_of, first_line, unsupported_module
 
 
+class NotFollowedError(Exception):
+    """Neither `torch.fx` nor `torch.export` follows a module.
+
+    Attributes:
+        module: The module, set to inference.
+        inputs: Its inputs.
+    """
+
+    def __init__(self, message: str, *, module: Any, inputs: Sequence[ModuleInput]) -> None:
+        super().__init__(message)
+        self.module, self.inputs = module, inputs
+
+
 def export(module: Any, inputs: Sequence[ModuleInput], why: Exception | None = None) -> Program:
     """Export a module whose inputs are known.
 
@@ -21,7 +34,7 @@ def export(module: Any, inputs: Sequence[ModuleInput], why: Exception | None = N
         why: The error of `torch.fx`, or None where it traces the module too.
 
     Raises:
-        UnsupportedModelError: `torch.export` cannot trace it either.
+        NotFollowedError: `torch.export` cannot trace it either.
     """
     import torch
 
@@ -30,15 +43,13 @@ def export(module: Any, inputs: Sequence[ModuleInput], why: Exception | None = N
     rows = tuple(torch.zeros((2, *each.shape), dtype=torch.int64 if each.is_integer else dtype) for each in inputs)
     dynamic = tuple({0: torch.export.Dim("rows")} for _ in inputs)
     try:
-        with _quiet():
+        with quiet():
             program = torch.export.export(module, rows, dynamic_shapes=dynamic)
     except Exception as error:
-        raise unsupported_module(
-            model_name,
-            f"{'' if why is None else f'torch.fx cannot trace it ({first_line(why)}), nor can '}"
-            f"torch.export{' cannot trace it' if why is None else ''} ({first_line(error)}); "
-            "what depends on the rows' numbers or count is no feed-forward network: leave out such conditions",
-        ) from error
+        words = f"torch.export cannot trace it ({first_line(error)})"
+        if why is not None:
+            words = f"torch.fx cannot trace it ({first_line(why)}), nor can torch.export ({first_line(error)})"
+        raise NotFollowedError(words, module=module, inputs=inputs) from error
     return exported(program, model_name)
 
 
@@ -90,7 +101,7 @@ def exported(program: Any, model_name: str = "") -> Program:
 
 def _without_writes(program: Any) -> Any:
     """Return a program that computes the same by operations without side effects."""
-    with _quiet(), warnings.catch_warnings():
+    with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return program.run_decompositions({})
 
@@ -119,7 +130,7 @@ def _title(program: Any) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Suppress what torch prints about a module that it cannot trace; the error has it too."""
     before = logging.root.manager.disable
     logging.disable()

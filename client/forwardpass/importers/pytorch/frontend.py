@@ -10,12 +10,14 @@ import numpy as np
 from forwardpass.errors import Fault
 from forwardpass.importers.graph import LayerOperations, TensorRef
 from forwardpass.importers.graph.passes.pass_through import simplify
+from forwardpass.importers.pytorch.exported_program import NotFollowedError
 from forwardpass.importers.pytorch.graph_interpreter import GraphInterpreter
-from forwardpass.importers.pytorch.input_shapes import ModuleInput
+from forwardpass.importers.pytorch.input_shapes import ModuleInput, infer_inputs
 from forwardpass.importers.pytorch.integers import IntegerRef
-from forwardpass.importers.pytorch.program import Program, unsupported_module
+from forwardpass.importers.pytorch.onnx_road import read_by_onnx
+from forwardpass.importers.pytorch.program import Program, compute_rows, dtype_of, unsupported_module
 from forwardpass.importers.pytorch.rows_axis import MovedRef
-from forwardpass.importers.pytorch.tracer import trace
+from forwardpass.importers.pytorch.tracer import copied, trace
 from forwardpass.importers.pytorch.wrappers import unwrap
 from forwardpass.importers.source import RowSampler, Source
 from forwardpass.importers.unsupported import UnsupportedModelError, unsupported_parts
@@ -35,7 +37,13 @@ def read(model: Any) -> Source:
     """
     import torch
 
-    program = trace(unwrap(model))
+    model = unwrap(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        return _scripted(model)
+    try:
+        program = trace(model)
+    except NotFollowedError as error:
+        return read_by_onnx(error.module, error.inputs, str(error))
     try:
         interpreter, named = _followed(program)
     except UnsupportedModelError as error:
@@ -65,7 +73,7 @@ def read(model: Any) -> Source:
         layers=tuple(layers),
         outputs=(),
         classes=(),
-        compute=_predictor(program, widths),
+        compute=_predictor(program),
         groups=tuple(groups) if several else (),
         output_layers=tuple(outputs) if len(outputs) > 1 or outputs[-1] != layers[-1]["name"] else (),
         features=_features(categories, sum(widths)),
@@ -89,8 +97,21 @@ def _followed_otherwise(
     try:
         other: Program = program.otherwise()
         return other, *_followed(other)
-    except UnsupportedModelError:
+    except (UnsupportedModelError, NotFollowedError):
         raise error from None
+
+
+def _scripted(model: Any) -> Source:
+    """Read a TorchScript, whose code neither torch.fx nor torch.export follows."""
+    module = copied(model).eval()
+    names = [known.name for known in module.forward.schema.arguments[1:] if not known.has_default_value()]
+    inputs = infer_inputs(module, names, dtype_of(module.state_dict()), {})
+    if inputs is None:
+        message = (
+            "is TorchScript, and the shapes of its inputs cannot be determined; import the module that it was made of"
+        )
+        raise unsupported_module(type(model).__name__, message)
+    return read_by_onnx(module, inputs, "it is TorchScript, which torch.fx and torch.export cannot follow")
 
 
 def _named(outputs: Any) -> dict[str, TensorRef]:
@@ -154,38 +175,22 @@ def _check_read(layers: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> 
         raise unsupported_parts(faults, kind="module")
 
 
-def _predictor(program: Program, widths: Sequence[int]) -> Callable[[Array], Array]:
+def _predictor(program: Program) -> Callable[[Array], Array]:
     """Return a function that computes rows by the model, in its own dtype."""
 
     def compute(rows: Array) -> Array:
         if program.batch is None:
-            return _call(program, widths, rows)
+            return compute_rows(program.call, program.inputs, program.dtype, rows)
         # It was exported for a fixed number of rows: the last batch is padded.
         short = -len(rows) % program.batch
         filled = np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
         parts = [
-            _call(program, widths, filled[start : start + program.batch])
+            compute_rows(program.call, program.inputs, program.dtype, filled[start : start + program.batch])
             for start in range(0, len(filled), program.batch)
         ]
         return np.concatenate(parts)[: len(rows)]
 
     return compute
-
-
-def _call(program: Program, widths: Sequence[int], rows: Array) -> Array:
-    import torch
-
-    tensors = []
-    for known, end, width in zip(program.inputs, accumulate(widths), widths, strict=True):
-        columns = rows[:, end - width : end]
-        if known.is_integer and (columns != np.rint(columns)).any():
-            raise ValueError(f"the input {known.name!r} is of whole numbers")
-        dtype = torch.int64 if known.is_integer else getattr(torch, program.dtype)
-        tensors.append(torch.from_numpy(np.array(columns)).to(dtype).reshape(len(rows), *known.shape))
-    with torch.no_grad():
-        outputs = program.call(*tensors)
-    leaves = torch.utils._pytree.tree_leaves(outputs)  # noqa: SLF001 - tuples and dicts of tensors, as torch has them
-    return np.concatenate([leaf.to(torch.float64).reshape(len(rows), -1).numpy() for leaf in leaves], axis=1)
 
 
 def _categories(graph: LayerOperations, sources: Sequence[str], widths: Sequence[int]) -> dict[int, range]:

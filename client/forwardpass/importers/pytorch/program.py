@@ -1,12 +1,17 @@
 """A traced module, and the errors about it."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
+
+import numpy as np
 
 from forwardpass.errors import Fault
 from forwardpass.importers.pytorch.input_shapes import ModuleInput
 from forwardpass.importers.unsupported import UnsupportedModelError, unsupported_parts
+from forwardpass.tensors import Array
 
 _DTYPES: Final = frozenset({"float32", "float64"})
 
@@ -55,6 +60,24 @@ def dtype_of(state: Mapping[str, Any]) -> str:
             "model", f"computes in {', '.join(sorted(kinds))}; call `.float()` or `.double()` before"
         )
     return kinds.pop()
+
+
+def compute_rows(call: Callable[..., Any], inputs: Sequence[ModuleInput], dtype: str, rows: Array) -> Array:
+    """Compute rows, `(rows, inputs)` float64, by a model in its own dtype; return `(rows, outputs)` float64."""
+    import torch
+
+    widths = [math.prod(each.shape) for each in inputs]
+    tensors = []
+    for known, end, width in zip(inputs, accumulate(widths), widths, strict=True):
+        columns = rows[:, end - width : end]
+        if known.is_integer and (columns != np.rint(columns)).any():
+            raise ValueError(f"the input {known.name!r} is of whole numbers")
+        kind = torch.int64 if known.is_integer else getattr(torch, dtype)
+        tensors.append(torch.from_numpy(np.array(columns)).to(kind).reshape(len(rows), *known.shape))
+    with torch.no_grad():
+        outputs = call(*tensors)
+    leaves = torch.utils._pytree.tree_leaves(outputs)  # noqa: SLF001 - tuples and dicts of tensors, as torch has them
+    return np.concatenate([leaf.to(torch.float64).reshape(len(rows), -1).numpy() for leaf in leaves], axis=1)
 
 
 def unsupported_module(path: str, message: str) -> UnsupportedModelError:

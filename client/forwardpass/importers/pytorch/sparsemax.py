@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.graph import TensorRef
+from forwardpass.importers.pytorch.integers import RowCount
 from forwardpass.importers.pytorch.operations import changes_its_input, name_of
 from forwardpass.importers.reference.formulas import project_onto_simplex
 from forwardpass.importers.unsupported import UnsupportedError
@@ -147,6 +148,8 @@ class _Trial:
             return self._probe
         if isinstance(value, torch.Tensor):
             return value.clone()
+        if isinstance(value, RowCount):
+            return _ROWS * value.factor
         if value is None or isinstance(value, int | float | torch.dtype | torch.device):
             return value
         raise KeyError(node)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from forwardpass.importers.pytorch.exported_program import export, exported
+from forwardpass.importers.pytorch.exported_program import NotFollowedError, export, exported
 from forwardpass.importers.pytorch.ghost_batches import has_ghost_batches, without_ghost_batches
 from forwardpass.importers.pytorch.input_shapes import ModuleInput, category_shapes, infer_inputs
 from forwardpass.importers.pytorch.modules import MODULES, apply_weight_hooks
@@ -63,7 +63,7 @@ def trace(model: Any) -> Program:
     if has_writes(graph):
         try:
             return replace(export(module, inputs), call=whole)
-        except UnsupportedModelError:
+        except (UnsupportedModelError, NotFollowedError):
             pass  # The certificate finds out whether the writes matter.
     return Program(
         model_name=model_name,
@@ -94,15 +94,18 @@ def _unwrapped(model: Any) -> Any:
     """Return the module inside the wrappers of torch.compile and of computing on several devices.
 
     Raises:
-        UnsupportedModelError: It is a TorchScript, or has quantized parts.
+        UnsupportedModelError: It has parts of TorchScript, or quantized ones.
     """
     import torch
 
     while (inner := _WRAPPERS.get(type(model).__name__)) and type(model).__module__.startswith("torch."):
         model = getattr(model, inner)
-    if isinstance(model, torch.jit.ScriptModule):
-        message = "is TorchScript, which hides its layers; import the module that it was made of"
-        raise unsupported_module(type(model).__name__, message)
+    scripted = next((path for path, part in model.named_modules() if isinstance(part, torch.jit.ScriptModule)), None)
+    if scripted is not None:
+        message = (
+            "is TorchScript inside a module; import `torch.jit.script` of the whole, or the module that it was made of"
+        )
+        raise unsupported_module(f"model.{scripted}", message)
     quantized = next((path for path, part in model.named_modules() if ".quantized." in type(part).__module__), None)
     if quantized is not None:
         message = "computes in whole numbers; import the module as it was before it was quantized"
