@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from forwardpass.errors import ForwardpassError
 
+from forwardpass_server.cores import available_cores
 from forwardpass_server.memory import COUNTED_BYTES, Claim, MemoryWatch, Unsent
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.caller_counts import ANONYMOUS
@@ -21,6 +22,7 @@ from forwardpass_server.rpc.context import read_metadata
 from forwardpass_server.rpc.error_mapping import ErrorMapper, PreparedError, trailers_of
 from forwardpass_server.rpc.interceptors import InFlight, too_large
 from forwardpass_server.rpc.listening import UNIX
+from forwardpass_server.rpc.polling import Poller
 from forwardpass_server.rpc.receiving import address_of
 from forwardpass_server.rpc.shedding import LoadShedder
 from forwardpass_server.serving import NO_CLAIMS, BatchingPolicy, Dispatcher, Method, RawRequest, RawResponse
@@ -235,8 +237,9 @@ class NativeTransport:
         return self._guard.caller(read_metadata(metadata)[1] if self._guard.closed else None, peer)
 
     def _serve(self) -> None:
-        take, admission = self._front.recv_batch_details, self._dispatcher.admission
-        while (events := take(self._max_gathered)) is not None:
+        poller = Poller(self._front.recv_batch_details, self._max_gathered, self._has_spare_core)
+        take, admission = poller.take, self._dispatcher.admission
+        while (events := take()) is not None:
             try:
                 self._take(events)
             except Exception as error:  # noqa: BLE001 - every call gets a response, and the thread goes on
@@ -246,6 +249,10 @@ class NativeTransport:
             if time.monotonic() - admission.rejected < _REJECTING_SECONDS:
                 # Calls that are rejected together take less of the time that the workers need.
                 time.sleep(_GATHERING_SECONDS)
+
+    def _has_spare_core(self) -> bool:
+        """Return whether this process has a core beside the one of its transport."""
+        return available_cores() // max(self._sharing, 1) > 1
 
     def _take(self, events: Sequence[Any]) -> None:
         if self._watch.armed:

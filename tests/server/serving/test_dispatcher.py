@@ -74,14 +74,14 @@ class FakeFront:
     def start(self) -> None:
         """Listen: there is nothing to listen to."""
 
-    def recv_batch_details(self, max_events: int) -> list[Any] | None:
+    def recv_batch_details(self, max_events: int, timeout_ms: int | None = None) -> list[Any] | None:
         with self._news:
             self._waits = True
             self._news.notify_all()
-            self._news.wait_for(lambda: self._events or self._closed)
+            self._news.wait_for(lambda: self._events or self._closed, None if timeout_ms is None else timeout_ms / 1000)
             self._waits = False
             events, self._events = self._events[:max_events], self._events[max_events:]
-        return events or None
+            return None if self._closed and not events else events
 
     def respond(self, number: int, payload: bytes) -> bool:
         self.responses.setdefault(number, []).append(payload)
