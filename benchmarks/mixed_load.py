@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from benchmarks import networks
+from benchmarks.ceiling import Ceiling
 from benchmarks.lab import BACKGROUND_CORE, Lab, pinned
 from benchmarks.load import Load, load
-from benchmarks.needs import LOAD, NATIVE
-from benchmarks.server import PREDICT, Server
+from benchmarks.needs import GRPC_CPP, LOAD, NATIVE, missing
+from benchmarks.server import PREDICT, Server, call
 from benchmarks.table import Finding, Goal, Row, ratio
 
 PACE: Final = 250
@@ -36,15 +37,27 @@ def two_processes(lab: Lab) -> Mapping[str, Finding]:
 
 def _measure(lab: Lab, engine: str, processes: int) -> Mapping[str, Finding]:
     with Server(lab, networks.MIDDLE, engine=engine, flags=["--processes", str(processes)]) as server:
+        response = call(server.address, PREDICT, networks.request(networks.MIDDLE))
         idle = _paced(lab, server.address)
-        busy = {}
-        for name in BACKGROUND:
-            with _background_load(server.address, name):
-                busy[name] = _paced(lab, server.address)
+        busy = {name: _beside(lab, server.address, name) for name in BACKGROUND}
+    floor = {} if missing([GRPC_CPP]) else {"predict": _floor(lab, response)}
     return {
-        name: ratio(load.p99, idle.p99, p99_us=load.p99, p50_us=load.p50, idle_p99_us=idle.p99)
+        name: ratio(load.p99, idle.p99, p99_us=load.p99, p50_us=load.p50, idle_p99_us=idle.p99, **floor.get(name, {}))
         for name, load in busy.items()
     }
+
+
+def _floor(lab: Lab, response: bytes) -> Mapping[str, float]:
+    """Measure the same small calls of the ceiling, which receives the large ones and computes nothing."""
+    with Ceiling(lab, response) as server:
+        idle = _paced(lab, server.address)
+        busy = _beside(lab, server.address, "predict")
+    return {"ceiling_p99_us": busy.p99, "ceiling_idle_p99_us": idle.p99}
+
+
+def _beside(lab: Lab, address: str, name: str) -> Load:
+    with _background_load(address, name):
+        return _paced(lab, address)
 
 
 def _paced(lab: Lab, address: str) -> Load:
