@@ -83,6 +83,11 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "mul joins rows with rows of another axis",
     ),
     "rows at the end": (lambda: Own(lambda _, h: h.transpose(0, 1)), "model", "has its rows not as the first axis"),
+    "weights that are not made yet": (
+        lambda: nn.Sequential(nn.LazyLinear(3)),
+        "model.0",
+        "has no weights yet; call the model once, which makes them",
+    ),
     "TorchScript inside a module": (
         lambda: nn.Sequential(nn.Linear(4, 4), _script()),
         "model.1",

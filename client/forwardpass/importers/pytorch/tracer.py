@@ -106,11 +106,23 @@ def _unwrapped(model: Any) -> Any:
             "is TorchScript inside a module; import `torch.jit.script` of the whole, or the module that it was made of"
         )
         raise unsupported_module(f"model.{scripted}", message)
+    lazy = next((path for path, part in model.named_modules() if _has_no_weights(part)), None)
+    if lazy is not None:
+        raise unsupported_module(
+            f"model.{lazy}".rstrip("."), "has no weights yet; call the model once, which makes them"
+        )
     quantized = next((path for path, part in model.named_modules() if ".quantized." in type(part).__module__), None)
     if quantized is not None:
         message = "computes in whole numbers; import the module as it was before it was quantized"
         raise unsupported_module(f"model.{quantized}", message)
     return model
+
+
+def _has_no_weights(module: Any) -> bool:
+    import torch
+
+    is_lazy = isinstance(module, torch.nn.modules.lazy.LazyModuleMixin)
+    return is_lazy and bool(module.has_uninitialized_params())
 
 
 _WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
