@@ -172,5 +172,38 @@ def _operation(call: LayerCall) -> TensorRef:
     return activated(call, call.input, OPERATIONS[call.kind], hint="")
 
 
-FUNCTION_OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType(dict.fromkeys(OPERATIONS, _operation))
+_OF_ONE_ELEMENT: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "Sin": "sin",
+        "Cos": "cos",
+        "Square": "square",
+        **dict.fromkeys(("Abs", "Absolute"), expression(EXPRESSIONS["abs"])),
+        **{
+            name.capitalize(): expression(EXPRESSIONS[name])
+            for name in (
+                "sqrt",
+                "rsqrt",
+                "reciprocal",
+                "log",
+                "log1p",
+                "log2",
+                "log10",
+                "expm1",
+                "erf",
+                "floor",
+                "ceil",
+            )
+        },
+    }
+)
+"""Functions of `keras.ops` that are no activations of Keras, in the form of a spec."""
+
+
+def _of_one_element(call: LayerCall) -> TensorRef:
+    return call.elementwise(call.input, {**PASS, "activation": _OF_ONE_ELEMENT[call.kind]}, "")
+
+
+FUNCTION_OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType(
+    {**dict.fromkeys(OPERATIONS, _operation), **dict.fromkeys(_OF_ONE_ELEMENT, _of_one_element)}
+)
 """By class name."""
