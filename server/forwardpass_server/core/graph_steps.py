@@ -87,7 +87,7 @@ def compile_graph(
     builder, result, previous = _Builder(inputs, dtype), list[Layer](), INPUTS
     names = [layer.name for layer in layers]
     sources = dict(zip(names, _sources_of(names, edges), strict=True))
-    stacks = find_stacks([(layer, sources[layer.name][0]) for layer in layers])
+    stacks = find_stacks([(layer, _key(*sources[layer.name][0])) for layer in layers])
     for layer in layers:
         result.append(builder.add(layer, sources[layer.name], stacks.get(layer.name, (layer,))))
         previous = layer.name
@@ -97,6 +97,11 @@ def compile_graph(
 def _sources_of(names: Sequence[str], edges: Sequence[Edges | None]) -> list[_Sources]:
     before = (INPUTS, *names)
     return [one.sources if one is not None and one.sources else ((before[at], None),) for at, one in enumerate(edges)]
+
+
+def _key(name: str, columns: slice | None) -> tuple[Any, ...]:
+    """Return a source as a key of a dict, which a slice is not before Python 3.12."""
+    return (name,) if columns is None else (name, columns.start, columns.stop)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -83,8 +83,10 @@ def expected(rows: npt.NDArray[Any], count: int, channels: int, heads: int, arra
     return np.array(result)
 
 
-def plan_of(layers: list[dict[str, Any]], inputs: int, dtype: str, outputs: list[str] | None = None) -> Plan:
-    document = {"format": spec.FORMAT, "dtype": dtype, "inputs": inputs, "layers": layers}
+def plan_of(
+    layers: list[dict[str, Any]], inputs: int, dtype: str, outputs: list[str] | None = None, **settings: Any
+) -> Plan:
+    document = {"format": spec.FORMAT, "dtype": dtype, "inputs": inputs, "layers": layers, **settings}
     return compile_plan(spec.parse(document | ({"output_layers": outputs} if outputs else {})))
 
 
@@ -123,6 +125,22 @@ def test_products_of_the_same_tokens_are_one_step_and_takes_are_none() -> None:
     assert plan.graph_steps is not None
     # q and v; k, which has no bias; scores; shares; heads; mixed; the sum; wide; and narrow, whose tokens are as read.
     assert len(plan.graph_steps.steps) == 9
+
+
+def test_products_of_the_tokens_of_input_groups_are_stacked_by_group() -> None:
+    rng = np.random.default_rng(6)
+    groups = [{"name": name, "width": 32} for name in "ab"]
+    conv = {"kind": "conv", "input_shape": [1, 4, 8], "kernel_shape": [1, 8]}
+    weights, reads = rng.standard_normal((4, 3, 8)), "abba"
+    layers = [{"name": f"of_{at}", "from": name, **conv, "weights": weights[at]} for at, name in enumerate(reads)]
+    names = [layer["name"] for layer in layers]
+    plan = plan_of(layers, 64, "float64", names, input_groups=groups)
+    rows = rows_of(rng, 3, 64, "float64")
+    tokens_of = dict(zip("ab", rows.reshape(3, 2, 4, 8).swapaxes(0, 1), strict=True))
+    sums = [(tokens_of[name] @ weights[at].T).swapaxes(1, 2).reshape(3, -1) for at, name in enumerate(reads)]
+    together = forward(plan, rows)
+    np.testing.assert_allclose(together, np.concatenate(sums, axis=1), rtol=1e-12, atol=1e-12)
+    assert trace(plan, rows).outputs.tobytes() == together.tobytes()
 
 
 @pytest.mark.parametrize("outputs", [["values", "k", "end"], ["end", "scores", "turned"], ["end"]])
