@@ -98,6 +98,46 @@ def test_what_computes_another_function_of_a_sort_is_not_taken_for_sparsemax() -
     assert not any("sparsemax" in (layer.kind, layer.activation.name) for layer in network.layers)
 
 
+def by_the_largest(x: Tensor, most: int, *, by_topk: bool) -> Tensor:
+    """Compute sparsemax from the largest values alone, which is right where few have a share."""
+    ordered = torch.topk(x, most, dim=-1).values if by_topk else x.sort(dim=-1, descending=True).values[..., :most]
+    sums = ordered.cumsum(-1)
+    support = (1 + torch.arange(1, most + 1, dtype=x.dtype) * ordered > sums).sum(dim=-1, keepdim=True)
+    return torch.clamp(x - (sums.gather(-1, support - 1) - 1) / support, min=0)
+
+
+class Wide(nn.Module):
+    """A dense layer and a function of all 200 values."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.function = nn.Linear(7, 200), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(3 * self.first(x))
+
+
+@pytest.mark.parametrize("most", [64, 199])
+@pytest.mark.parametrize("by_topk", [False, True])
+def test_what_computes_it_from_the_largest_alone_is_not_taken_for_sparsemax(most: int, *, by_topk: bool) -> None:
+    with pytest.raises(UnsupportedModelError, match="topk" if by_topk else "sort"):
+        import_model(Wide(partial(by_the_largest, most=most, by_topk=by_topk)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", SPARSEMAXES)
+def test_a_wide_layer_is_sparsemax_for_rows_of_any_scale(name: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    module = Wide(SPARSEMAXES[name]).to(dtype)
+    nn.init.zeros_(module.first.bias)
+    rows = np.random.default_rng(0).standard_normal((40, 7)) * np.geomspace(1e-4, 1e2, 40)[:, None]
+    rows[0] = 0
+    _, found = imported(module, rows)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(rows).to(dtype)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-4 if dtype == torch.float32 else 1e-12)
+
+
 class _Few(nn.Module):
     """What is above the second largest."""
 
