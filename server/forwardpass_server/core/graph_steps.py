@@ -30,6 +30,9 @@ _Step: TypeAlias = Callable[[_Slots], None]
 
 _Sources: TypeAlias = Sequence[tuple[str, slice | None]]
 
+_MAX_WIDTH_OF_PLACES = 4
+"""How many times as wide as kept values their slot may be; they are copied from a wider one, which is then freed."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GraphSteps:
@@ -40,12 +43,14 @@ class GraphSteps:
         slots: The number of slots; the first has the inputs.
         results: The layers that are read by name after the steps, and the slot of each.
         last: The slot of the last layer where the next layer reads it; else that of anything.
+        max_held_values: The most values of a row that the slots hold at once.
     """
 
     steps: tuple[tuple[_Step, tuple[int, ...]], ...]
     slots: int
     results: tuple[tuple[str, int], ...]
     last: int
+    max_held_values: int
 
     def compute(self, values: Array) -> tuple[Array, dict[str, Array]]:
         """Return the activations of the last layer, and those that later layers read by name.
@@ -88,8 +93,10 @@ def compile_graph(
     names = [layer.name for layer in layers]
     sources = dict(zip(names, _sources_of(names, edges), strict=True))
     stacks = find_stacks([(layer, _key(*sources[layer.name][0])) for layer in layers])
-    for layer in layers:
+    for layer, one in zip(layers, edges, strict=True):
         result.append(builder.add(layer, sources[layer.name], stacks.get(layer.name, (layer,))))
+        if one is not None and one.is_kept:
+            builder.narrow(layer.name)
         previous = layer.name
     return builder.finish(read_by_name, previous if reads_last else INPUTS), tuple(result)
 
@@ -150,6 +157,13 @@ class _Builder:
         self._places[layer.name] = self._whole(slot)
         return layer
 
+    def narrow(self, name: str) -> None:
+        """Add a step that copies the values of a layer where these would keep a much wider slot from being freed."""
+        place = self._places[name]
+        # Slot 0 is held by the caller.
+        if place.slot and self._widths[place.slot] > _MAX_WIDTH_OF_PLACES * len(place.indices):
+            self._contiguous(place)
+
     def finish(self, read_by_name: Sequence[str], last: str) -> GraphSteps:
         """Return the steps, and what is read after them."""
         results = tuple((name, self._contiguous(self._places[name])) for name in read_by_name)
@@ -160,7 +174,22 @@ class _Builder:
             (step, tuple(slot for slot, last in last_step.items() if last == index))
             for index, (step, _) in enumerate(self._steps)
         )
-        return GraphSteps(steps=steps, slots=len(self._widths), results=results, last=last_slot)
+        return GraphSteps(
+            steps=steps,
+            slots=len(self._widths),
+            results=results,
+            last=last_slot,
+            max_held_values=self._max_held_values([frees for _, frees in steps]),
+        )
+
+    def _max_held_values(self, frees: Sequence[tuple[int, ...]]) -> int:
+        """Return the most values of a row that are held at once, given the slots that each step frees."""
+        held = most = self._widths[0]
+        for width, slots in zip(self._widths[1:], frees, strict=True):  # each step writes one slot, in their order
+            held += width
+            most = max(most, held)
+            held -= sum(self._widths[slot] for slot in slots)
+        return most
 
     def _append(self, step: _Step, reads: tuple[int, ...], width: int) -> int:
         """Add a step, and return the slot that it writes."""

@@ -108,6 +108,8 @@ class Plan:
         steps = sum(layer.steps for layer in self.layers)
         object.__setattr__(self, "flops_per_call", costs.STEP * steps if steps >= costs.MIN_COUNTED_STEPS else 0)
         held = max_held_values(self.layers, edges, self.inputs)
+        if self.graph_steps is not None:
+            held = max(held, self.graph_steps.max_held_values)
         object.__setattr__(self, "max_step_rows", self._find_max_step_rows(held))
         for name in ("mean", "scale", "output_scale", "output_shift"):
             if getattr(self, name) is not None:

@@ -1,5 +1,6 @@
 """Graphs over tokens: attention, its residual sum and the layers after it, computed without copies, and traced."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy.typing as npt
 import pytest
 from forwardpass import spec
 from forwardpass_server.core import Plan, forward, graph_steps, tokens, trace
+from forwardpass_server.core.graph import max_held_values
+from forwardpass_server.core.plan import MAX_VALUES_OF_FULL_STEPS
 from forwardpass_server.registry.compile import compile_plan
 
 _Arrays = dict[str, npt.NDArray[np.floating[Any]]]
@@ -141,6 +144,39 @@ def test_products_of_the_tokens_of_input_groups_are_stacked_by_group() -> None:
     together = forward(plan, rows)
     np.testing.assert_allclose(together, np.concatenate(sums, axis=1), rtol=1e-12, atol=1e-12)
     assert trace(plan, rows).outputs.tobytes() == together.tobytes()
+
+
+def wide_and_taken(rng: np.random.Generator, blocks: int, filters: int, *, one_after_the_other: bool) -> Plan:
+    """Blocks of a wide product of 8 tokens and a `take` of 32 of its values, which are all read at the end."""
+    indices = np.arange(4 * 8).reshape(4, 8).T.ravel()
+    conv = {"kind": "conv", "input_shape": [1, 8, 4], "kernel_shape": [1, 4]}
+    layers: list[dict[str, Any]] = []
+    for at in range(blocks):
+        before = f"take_{at - 1}" if at and one_after_the_other else "inputs"
+        weights = rng.standard_normal((filters, 4))
+        layers.append({"name": f"conv_{at}", "from": before, **conv, "weights": weights, "bias": np.zeros(filters)})
+        layers.append({"name": f"take_{at}", "from": f"conv_{at}", "kind": "take", "indices": indices})
+    takes = [f"take_{at}" for at in range(blocks)]
+    layers.append({"name": "end", "from": takes, "merge": "concatenate", "kind": "dropout"})
+    return plan_of(layers, 32, "float64")
+
+
+@pytest.mark.parametrize("one_after_the_other", [False, True])
+def test_steps_of_wide_products_hold_what_the_rows_of_a_step_are_sized_by(one_after_the_other: bool) -> None:
+    rng = np.random.default_rng(7)
+    plan = wide_and_taken(rng, 20, 512, one_after_the_other=one_after_the_other)
+    rows = rows_of(rng, plan.max_step_rows, 32, "float64")
+    steps = plan.graph_steps
+    assert steps is not None
+    tracemalloc.start()
+    steps.compute(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    values = MAX_VALUES_OF_FULL_STEPS * 128
+    if one_after_the_other:  # each product is freed when its 32 values are copied
+        values = len(rows) * max_held_values(plan.layers, plan.edges, plan.inputs)
+    assert peak < 1.1 * values * 8
+    assert trace(plan, rows[:3]).outputs.tobytes() == forward(plan, rows)[:3].tobytes()
 
 
 @pytest.mark.parametrize("outputs", [["values", "k", "end"], ["end", "scores", "turned"], ["end"]])
