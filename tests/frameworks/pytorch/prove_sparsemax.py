@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import torch
 from forwardpass.importers import UnsupportedModelError, import_model
+from forwardpass.importers.parity import ParityError
+from forwardpass.importers.pytorch import wrappers
+from forwardpass.importers.pytorch.ghost_batches import without_ghost_batches
 from forwardpass.spec import NetworkSpec
 from forwardpass_server.core import forward, trace
 from forwardpass_server.registry.compile import check_examples, compile_plan
@@ -193,10 +196,44 @@ def test_ghost_batches_are_the_normalization_inside_only_where_they_compute_the_
 
         def forward(self, x: Tensor) -> Tensor:
             parts = x.chunk(int(np.ceil(x.shape[0] / self.virtual_batch_size)), 0)
-            return torch.cat([self.bn(part) * self.factor for part in parts], dim=0)
+            normal = [self.bn(part) for part in parts]
+            return torch.cat(normal if self.factor == 1 else [part * self.factor for part in normal], dim=0)
 
     rows = np.random.default_rng(0).standard_normal((50, 6))
     network, _ = imported(Ghost(1.0), rows)
     assert [layer.kind for layer in network.layers] == ["batch_norm"]
     with pytest.raises(UnsupportedModelError):
         import_model(Ghost(1.5))
+
+
+def test_a_module_that_does_more_than_cut_the_rows_is_not_replaced_by_its_normalization() -> None:
+    class Clamped(nn.Module):
+        def __init__(self, most: float) -> None:
+            super().__init__()
+            self.virtual_batch_size, self.bn, self.most = 4, nn.BatchNorm1d(6), most
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.bn(x).clamp(max=self.most)
+
+    for most in (6.0, 1e9):
+        module = Clamped(most).eval()
+        rows = np.random.default_rng(0).standard_normal((50, 6)) * 100
+        network, found = imported(module, rows)
+        np.testing.assert_allclose(found, module(torch.from_numpy(rows).float()).detach(), rtol=1e-6)
+        assert [layer.kind for layer in network.layers] != ["batch_norm"]
+
+
+def test_the_certificate_of_a_tabnet_compares_with_the_network_before_its_parts_are_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def halved(module: nn.Module) -> nn.Module:
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm1d):
+                part.weight.data /= 2
+        return module
+
+    model = TabNetClassifier(n_steps=1, verbose=0, seed=1)
+    model.fit(ROWS, LABELS, **FITTED)
+    monkeypatch.setattr(wrappers, "without_ghost_batches", lambda module: halved(without_ghost_batches(module)))
+    with pytest.raises(ParityError):
+        import_model(model)

@@ -2,8 +2,9 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
@@ -23,6 +24,19 @@ class NotFollowedError(Exception):
     def __init__(self, message: str, *, module: Any, inputs: Sequence[ModuleInput]) -> None:
         super().__init__(message)
         self.module, self.inputs = module, inputs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Exported:
+    """A module that was exported after a part of it was replaced.
+
+    Attributes:
+        program: Its `torch.export.ExportedProgram`.
+        call: The module as it was, which the certificate compares with.
+    """
+
+    program: Any
+    call: Callable[..., Any]
 
 
 def export(module: Any, inputs: Sequence[ModuleInput], why: Exception | None = None) -> Program:

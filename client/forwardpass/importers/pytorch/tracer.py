@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from forwardpass.importers.pytorch.exported_program import NotFollowedError, export, exported
+from forwardpass.importers.pytorch.exported_program import Exported, NotFollowedError, export, exported
 from forwardpass.importers.pytorch.ghost_batches import has_ghost_batches, without_ghost_batches
 from forwardpass.importers.pytorch.input_shapes import ModuleInput, category_shapes, infer_inputs
 from forwardpass.importers.pytorch.modules import MODULES, apply_weight_hooks
@@ -35,6 +35,8 @@ def trace(model: Any) -> Program:
 
     if isinstance(model, torch.export.ExportedProgram):
         return exported(model)
+    if isinstance(model, Exported):
+        return replace(exported(model.program), call=model.call)
     model = _unwrapped(model)
     model_name = type(model).__name__
     whole = copied(model).eval().requires_grad_(requires_grad=False)

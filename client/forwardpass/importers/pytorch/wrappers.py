@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from forwardpass.importers.pytorch.exported_program import Exported
 from forwardpass.importers.pytorch.ghost_batches import without_ghost_batches
 from forwardpass.importers.pytorch.program import unsupported_module
 from forwardpass.importers.pytorch.tracer import copied
@@ -163,7 +164,8 @@ def _tabnet(model: Any) -> Any:
         embedder.continuous_idx = embedder.continuous_idx.tolist()
     example = torch.zeros((2, network.input_dim))
     rows = ({0: torch.export.Dim.DYNAMIC},)
-    return torch.export.export(without_ghost_batches(module), (example,), dynamic_shapes=rows)
+    program = torch.export.export(without_ghost_batches(copied(module)), (example,), dynamic_shapes=rows)
+    return Exported(program=program, call=module)
 
 
 def _two_columns(probabilities: Any) -> Any:
