@@ -237,13 +237,13 @@ class _Builder:
         self, layer: Operation, product: TokenProduct, place: _Place, layers: Sequence[Operation]
     ) -> bool:
         """Add the step of a product of tokens, or none where that would need a copy in another order."""
+        parts = [one for one in map(token_product, layers) if one is not None]
+        whole = stack(parts)
         grid, read = find_grid(place.indices[product.order]), place.slot
-        if grid is None or not self._is_same(product, read, grid):
+        if grid is None or not self._is_same(whole, read, grid):
             if product.by_channel:
                 return False
             grid, read = whole_grid(product.order.shape), self._contiguous(place)
-        parts = [one for one in map(token_product, layers) if one is not None]
-        whole = stack(parts)
         multiply, width = whole.multiply, whole.tokens * whole.filters
         view = grid.reader(self._widths[read], self._dtype)
         function = None if layer.is_plain else layer.function

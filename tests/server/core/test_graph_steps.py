@@ -227,3 +227,22 @@ def test_products_with_other_bits_side_by_side_are_computed_alone(monkeypatch: p
     plan = plan_of(attention(5, 6, 2, arrays), 30, "float64")
     np.testing.assert_allclose(forward(plan, rows), expected(rows, 5, 6, 2, arrays), rtol=1e-12, atol=1e-12)
     assert trace(plan, rows).outputs.tobytes() == forward(plan, rows).tobytes()
+
+
+def test_reading_in_place_is_tried_with_the_weights_of_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    multiply, rng = np.matmul, np.random.default_rng(8)
+
+    def other_bits_in_place(left: npt.NDArray[Any], right: npt.NDArray[Any], *args: Any, **settings: Any) -> Any:
+        """A BLAS that adds in another order where it reads tokens in place and weights row by row."""
+        products = multiply(left, right, *args, **settings)
+        is_other = not left.flags.c_contiguous and right.flags.c_contiguous
+        return np.nextafter(products, np.inf) if is_other else products
+
+    monkeypatch.setattr(np, "matmul", other_bits_in_place)
+    conv = {"from": "b", "kind": "conv", "input_shape": [1, 4, 8], "kernel_shape": [1, 8]}
+    layers = [{"name": name, **conv, "weights": rng.standard_normal((3, 8))} for name in ("q", "k")]
+    layers.append({"name": "all", "from": ["a", "b"], "merge": "sum", "kind": "dropout"})
+    groups = [{"name": name, "width": 32} for name in "ab"]
+    plan = plan_of(layers, 64, "float64", ["q", "k", "all"], input_groups=groups)
+    rows = rows_of(rng, 3, 64, "float64")
+    assert trace(plan, rows).outputs.tobytes() == forward(plan, rows).tobytes()
