@@ -89,7 +89,8 @@ def _multiply_k_blocks(rows: Array, weights: Array, k_block: int, out: Array | N
     whole = rows.shape[1] // k_block
     parts = rows[:, : whole * k_block].reshape(len(rows), whole, k_block).swapaxes(0, 1)
     products = np.matmul(parts, weights[: whole * k_block].reshape(whole, k_block, -1))
-    total: Array = np.add.reduce(products, axis=0, out=out)
+    # From -0, which changes no number, as the first of two -0 is in a sum of one after the other; numpy starts from +0.
+    total: Array = np.add.reduce(products, axis=0, out=out, initial=-0.0)
     return total
 
 

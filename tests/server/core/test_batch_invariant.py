@@ -2,6 +2,7 @@
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,24 @@ def test_all_k_blocks_at_once_give_the_bits_of_one_after_the_other(
     assert matmul(rows, weights, blocking, out) is out
     monkeypatch.setattr(batch_invariant, "MAX_K_BLOCK_NUMBERS", 0)
     assert at_once.tobytes() == out.tobytes() == matmul(rows, weights, blocking).tobytes()
+
+
+def test_k_blocks_of_negative_zeros_are_added_alike_at_once_and_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    multiply = np.matmul
+
+    def negated(*args: Any, **settings: Any) -> Any:
+        """A BLAS whose products are -0 where those of most are 0."""
+        products = multiply(*args, **settings)
+        return np.negative(products, out=products)
+
+    monkeypatch.setattr(np, "matmul", negated)
+    rows, weights, blocking = np.zeros((4, 70)), np.ones((70, 3)), Blocking(heights=(4, 8), k_block=32)
+    at_once = matmul(rows, weights, blocking)
+    monkeypatch.setattr(batch_invariant, "MAX_K_BLOCK_NUMBERS", 0)
+    assert np.signbit(at_once).all()
+    assert at_once.tobytes() == matmul(rows, weights, blocking).tobytes()
 
 
 @pytest.mark.parametrize("transposed", [False, True])
