@@ -9,7 +9,7 @@ from io import StringIO
 from typing import Any
 
 from forwardpass.importers.pytorch.input_shapes import ModuleInput
-from forwardpass.importers.pytorch.mutation import writes_into_views
+from forwardpass.importers.pytorch.mutation import silently_shared, writes_into_views
 from forwardpass.importers.pytorch.program import Program, dtype_of, first_line, unsupported_module
 
 
@@ -75,12 +75,20 @@ def exported(program: Any, model_name: str = "") -> Program:
         model_name: The name of its module; found in the program when left out.
 
     Raises:
-        UnsupportedModelError: An input is no tensor of rows, or the program changes its own state.
+        UnsupportedModelError: An input is no tensor of rows, the program changes its own state, or it writes into a
+            tensor of which its graph does not say that others share it.
     """
     import torch
 
     model_name = model_name or _title(program)
     original = program
+    shared = silently_shared(program.graph)
+    if shared is not None:
+        message = (
+            f"writes into a tensor that {shared} may return as it is, and that is read elsewhere too; "
+            f"let it read a copy, as `{shared}(x.clone())`"
+        )
+        raise unsupported_module(model_name, message)
     if writes_into_views(program.graph):
         program = _without_writes(program)
     signature, spec = program.graph_signature, program.call_spec.out_spec

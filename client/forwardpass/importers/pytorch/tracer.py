@@ -14,7 +14,7 @@ from forwardpass.importers.pytorch.modules import MODULES, apply_weight_hooks
 from forwardpass.importers.pytorch.mutation import has_writes
 from forwardpass.importers.pytorch.program import Program, dtype_of, first_line, unsupported_module
 from forwardpass.importers.pytorch.unsupported import REASONS
-from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError
+from forwardpass.importers.unsupported import UnsupportedError
 
 _WIDTHS: Final[Mapping[str, str]] = MappingProxyType({"Linear": "in_features", "BatchNorm1d": "num_features"})
 """The attribute that has the width of a module's input, by the class of the module."""
@@ -62,11 +62,12 @@ def trace(model: Any) -> Program:
     inputs = infer_inputs(module, names, dtype, _hints(module, graph))
     if inputs is None:
         raise unsupported_module(model_name, _SAY_SHAPES)
-    if has_writes(graph):
+    if has_writes(graph, module):
         try:
             return replace(export(module, inputs), call=whole)
-        except (UnsupportedModelError, NotFollowedError):
-            pass  # The certificate finds out whether the writes matter.
+        except NotFollowedError as error:  # torch.fx and torch.onnx do not say which tensors share the memory
+            message = f"writes into a tensor, and {error}; compute a new one, as by `torch.where`, instead"
+            raise unsupported_module(model_name, message) from error
     return Program(
         model_name=model_name,
         graph=graph,
