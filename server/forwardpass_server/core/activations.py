@@ -286,6 +286,9 @@ ACTIVATIONS: Final[Mapping[str, Callable[..., Array]]] = MappingProxyType(
 )
 """Each activation function by its name in a spec."""
 
+OF_ALL_NODES: Final = frozenset({"softmax", "log_softmax", "sparsemax"})
+"""The activations of which each depends on the pre-activations of all nodes."""
+
 
 def _through(slope: Callable[..., npt.NDArray[Any]]) -> Callable[..., Array]:
     """Return the vector-Jacobian product of a function of each node by itself, from its derivative at `z`."""

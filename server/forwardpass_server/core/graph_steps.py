@@ -24,7 +24,8 @@ from forwardpass_server.core.places import Grid, Indices, copier, find_grid, is_
 from forwardpass_server.core.tokens import TokenProduct, find_stacks, random_rows, stack, token_product
 
 _Slots: TypeAlias = list[Any]
-"""The values that steps return, `(rows, width)` contiguous each, or None where no later step reads them."""
+"""The values that steps return, `(rows, width)` contiguous each; None before that, and after the last step that reads
+them."""
 
 _Step: TypeAlias = Callable[[_Slots], None]
 
@@ -42,18 +43,20 @@ class GraphSteps:
         steps: Each step, and the slots that no later step reads.
         slots: The number of slots; the first has the inputs.
         results: The layers that are read by name after the steps, and the slot of each.
-        last: The slot of the last layer where the next layer reads it; else that of anything.
+        last: The slot of the last layer where the next layer reads it, else None.
         max_held_values: The most values of a row that the slots hold at once.
     """
 
     steps: tuple[tuple[_Step, tuple[int, ...]], ...]
     slots: int
     results: tuple[tuple[str, int], ...]
-    last: int
+    last: int | None
     max_held_values: int
 
     def compute(self, values: Array) -> tuple[Array, dict[str, Array]]:
         """Return the activations of the last layer, and those that later layers read by name.
+
+        Where no layer reads the last one as the layer before, the inputs are in its place.
 
         Args:
             values: The standardized inputs, `(rows, inputs)`, contiguous.
@@ -67,7 +70,7 @@ class GraphSteps:
         kept = {}
         for name, slot in self.results:
             kept[name] = slots[slot]
-        return slots[self.last], kept
+        return values if self.last is None else slots[self.last], kept
 
 
 def compile_graph(
@@ -98,7 +101,7 @@ def compile_graph(
         if one is not None and one.is_kept:
             builder.narrow(layer.name)
         previous = layer.name
-    return builder.finish(read_by_name, previous if reads_last else INPUTS), tuple(result)
+    return builder.finish(read_by_name, previous if reads_last else None), tuple(result)
 
 
 def _sources_of(names: Sequence[str], edges: Sequence[Edges | None]) -> list[_Sources]:
@@ -132,22 +135,26 @@ class _Builder:
         self._places = {INPUTS: _Place(slot=0, indices=np.arange(inputs))}
         self._widths = [inputs]
         self._steps: list[tuple[_Step, tuple[int, ...]]] = []
-        self._turned: dict[str, Layer] = {}
+        self._stacked: dict[str, Layer] = {}
 
     def add(self, layer: Operation, sources: _Sources, stacked: Sequence[Operation]) -> Layer:
         """Add the steps of a layer, and of others that are stacked with it; return the layer to trace in its place."""
-        if layer.name in self._places:  # it was stacked with an earlier one
-            return self._turned[layer.name]
+        if layer.name in self._stacked:  # with an earlier one
+            return self._stacked[layer.name]
         if layer.kind == "take" and layer.is_plain and layer.merge is None:
             read = self._place(sources[0])
             taken = read.indices[layer.arguments["indices"].astype(np.intp)]
             self._places[layer.name] = replace(read, indices=taken)
             return layer
-        if layer.kind == "matmul" and layer.merge == "concatenate" and self._multiply_matrices(layer, sources):
-            return self._turned[layer.name]
+        if layer.kind == "matmul" and layer.merge == "concatenate":
+            multiplied = self._multiply_matrices(layer, sources)
+            if multiplied is not None:
+                return multiplied
         place, product = self._read(layer, sources), token_product(layer)
-        if product is not None and self._multiply_tokens(layer, product, place, stacked):
-            return self._turned[layer.name]
+        if product is not None:
+            multiplied = self._multiply_tokens(layer, product, place, stacked)
+            if multiplied is not None:
+                return multiplied
         read_slot, compute = self._contiguous(place), layer.compute if layer.is_plain else layer
 
         def step(slots: _Slots) -> None:
@@ -164,10 +171,10 @@ class _Builder:
         if place.slot and self._widths[place.slot] > _MAX_WIDTH_OF_PLACES * len(place.indices):
             self._contiguous(place)
 
-    def finish(self, read_by_name: Sequence[str], last: str) -> GraphSteps:
+    def finish(self, read_by_name: Sequence[str], last: str | None) -> GraphSteps:
         """Return the steps, and what is read after them."""
         results = tuple((name, self._contiguous(self._places[name])) for name in read_by_name)
-        last_slot = self._contiguous(self._places[last])
+        last_slot = None if last is None else self._contiguous(self._places[last])
         stay = {last_slot, *(slot for _, slot in results)}
         last_step = {slot: index for index, (_, reads) in enumerate(self._steps) for slot in reads if slot not in stay}
         steps = tuple(
@@ -235,14 +242,18 @@ class _Builder:
 
     def _multiply_tokens(
         self, layer: Operation, product: TokenProduct, place: _Place, layers: Sequence[Operation]
-    ) -> bool:
-        """Add the step of a product of tokens, or none where that would need a copy in another order."""
+    ) -> Layer | None:
+        """Add the step of a product of tokens, and return the layer to trace.
+
+        Return None where the product needs a copy in another order. The step computes the layers that are stacked with
+        this one, too.
+        """
         parts = [one for one in map(token_product, layers) if one is not None]
         whole = stack(parts)
         grid, read = find_grid(place.indices[product.order]), place.slot
         if grid is None or not self._is_same(whole, read, grid):
             if product.by_channel:
-                return False
+                return None
             grid, read = whole_grid(product.order.shape), self._contiguous(place)
         multiply, width = whole.multiply, whole.tokens * whole.filters
         view = grid.reader(self._widths[read], self._dtype)
@@ -258,9 +269,9 @@ class _Builder:
             self._places[one.name] = _Place(slot=slot, indices=places[start : start + part.filters].ravel())
             # A view: the layer has the bits of the step, and the numbers are kept once.
             same = replace(part, weights=whole.weights[:, start : start + part.filters])
-            self._turned[one.name] = replace(one, product=same.operation)
+            self._stacked[one.name] = replace(one, product=same.operation)
             start += part.filters
-        return True
+        return self._stacked[layer.name]
 
     def _is_same(self, product: TokenProduct, slot: int, grid: Grid) -> bool:
         """Try whether tokens that are read where they are have the same sums as in an array of their own."""
@@ -271,13 +282,16 @@ class _Builder:
         tokens = grid.reader(self._widths[slot], self._dtype)(random_rows(self._dtype, 2, self._widths[slot]))
         return np.array_equal(np.matmul(tokens, product.weights), np.matmul(tokens.copy(), product.weights))
 
-    def _multiply_matrices(self, layer: Operation, sources: _Sources) -> bool:
-        """Add the step of a product of two matrices that are read where they are, or none where they cannot be."""
+    def _multiply_matrices(self, layer: Operation, sources: _Sources) -> Layer | None:
+        """Add the step of a product of two matrices that are read where they are, and return the layer to trace.
+
+        Return None where they cannot be read so.
+        """
         groups, rows, inner, columns = (int(layer.arguments[key]) for key in ("groups", "rows", "inner", "columns"))
         shapes = (groups, rows, inner), (groups, inner, columns)
         places = [self._place(source) for source in sources]
         if min(rows, inner, columns) < 2 or [len(one.indices) for one in places] != [*map(prod, shapes)]:
-            return False
+            return None
         (left, left_slot), (right, right_slot) = map(self._matrices, places, shapes)
         turned = is_turned(left), is_turned(right)
         operation = matmul(groups=groups, rows=rows, inner=inner, columns=columns, turned=turned)
@@ -287,7 +301,7 @@ class _Builder:
         matrices = read_left(tried[left_slot]), read_right(tried[right_slot])
         together = np.concatenate([one.reshape(2, -1) for one in matrices], axis=1)
         if not np.array_equal(np.matmul(*matrices).reshape(2, -1), operation(together)):
-            return False
+            return None
         function, width = None if layer.is_plain else layer.function, layer.outputs
 
         def step(slots: _Slots) -> None:
@@ -297,8 +311,7 @@ class _Builder:
 
         slot = self._append(step, (left_slot, right_slot), width)
         self._places[layer.name] = self._whole(slot)
-        self._turned[layer.name] = replace(layer, product=operation)
-        return True
+        return replace(layer, product=operation)
 
     def _matrices(self, place: _Place, shape: tuple[int, ...]) -> tuple[Grid, int]:
         """Return the grid of matrices, and the slot that they are in, after a step that copies them where it must."""

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.random import default_rng
 
+from forwardpass_server.core.activations import OF_ALL_NODES
 from forwardpass_server.core.arrays import Array, frozen
 from forwardpass_server.core.convolution import geometry_of
 from forwardpass_server.core.layers import Operation
 from forwardpass_server.core.places import Indices
-
-_OF_ALL_NODES = frozenset({"softmax", "log_softmax", "sparsemax"})
-"""The activations that do not go number by number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -28,7 +26,7 @@ class TokenProduct:
     Attributes:
         tokens: The number of tokens.
         by_channel: Whether a row has the first value of all tokens first; else it has all values of the first token.
-        weights: `(channels, filters)`, contiguous in a product that is multiplied, or a part of one.
+        weights: `(channels, filters)`: those of a layer transposed, or an array that `stack` returns, or columns of it.
         bias: `(filters,)`, or None where all are 0.
     """
 
@@ -71,7 +69,7 @@ class TokenProduct:
 
 def token_product(layer: Operation) -> TokenProduct | None:
     """Return a layer as a product of tokens; None for another layer."""
-    if layer.kind != "conv" or (layer.expression is None and layer.activation in _OF_ALL_NODES):
+    if layer.kind != "conv" or (layer.expression is None and layer.activation in OF_ALL_NODES):
         return None
     settings: dict[str, Any] = {**layer.arguments}
     weights, bias = settings.pop("weights"), settings.pop("bias")

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from forwardpass_server.core.activations import OF_ALL_NODES
 from forwardpass_server.core.attribution.targets import output_layers
 from forwardpass_server.core.attribution.values import Indices
 from forwardpass_server.core.graph import INPUTS, Edges
 from forwardpass_server.core.layers import Layer, Operation
 from forwardpass_server.core.operations import JUMPS, ORIGINS
 from forwardpass_server.core.plan import Plan
-
-_OF_ALL_NODES = frozenset({"softmax", "log_softmax", "sparsemax"})
 
 
 def find_encodings(plan: Plan, *, logits: bool) -> dict[str, Indices]:
@@ -42,7 +41,7 @@ def _origins(layer: Layer, read: Indices | None) -> Indices | None:
     """Return the input that each node depends on, None where one depends on several."""
     if read is None or not isinstance(layer, Operation) or layer.kind not in ORIGINS:
         return None
-    if layer.expression is None and layer.activation in _OF_ALL_NODES:
+    if layer.expression is None and layer.activation in OF_ALL_NODES:
         return None
     return read[ORIGINS[layer.kind](layer.inputs, **layer.arguments)]
 
