@@ -112,6 +112,95 @@ def test_a_graph_that_holds_for_its_example_alone_is_rejected() -> None:
         assert words in fault.message
 
 
+class Fixed(nn.Module):
+    """A condition that is taken from a tensor, of which torch.onnx gives no warning for some."""
+
+    def __init__(self, condition: Callable[[Tensor], bool]) -> None:
+        super().__init__()
+        self.first, self.condition = nn.Linear(5, 4), condition
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        return h if self.condition(h) else h * 2
+
+
+CONDITIONS: dict[str, Callable[[Tensor], bool]] = {
+    "equal": lambda h: torch.equal(h, h.clamp(max=1000)),
+    "of a written tensor": lambda h: torch.equal(torch.zeros(h.shape).copy_(h), h.clamp(max=1000)),
+    "allclose": lambda h: torch.allclose(h, h.clamp(max=1000)),
+    "is_nonzero": lambda h: torch.is_nonzero((h < 1000).all()),
+    "bool": lambda h: bool((h < 1000).all()),
+    "item": lambda h: h.max().item() < 1000,
+    "tolist": lambda h: max(h.flatten().tolist()) < 1000,
+    "numpy": lambda h: h.detach().numpy().max() < 1000,
+    "array": lambda h: bool(np.asarray(h.detach()).max() < 1000),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_a_condition_on_computed_numbers_is_rejected_however_it_is_taken(name: str) -> None:
+    with pytest.raises(UnsupportedModelError, match="a condition or a number is taken from a tensor"):
+        import_model(Fixed(CONDITIONS[name]))
+
+
+@pytest.mark.parametrize("name", ["equal", "allclose", "bool"])
+def test_a_condition_of_a_script_is_rejected(name: str) -> None:
+    with pytest.raises(UnsupportedModelError, match="TorchScript"):
+        import_model(torch.jit.script(SCRIPTED[name]()))
+
+
+class _Equal(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(5, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        if torch.equal(h, h.clamp(max=1000)):
+            return h
+        return h * 2
+
+
+class _Close(_Equal):
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        if torch.allclose(h, h.clamp(max=1000)):
+            return h
+        return h * 2
+
+
+class _Bool(_Equal):
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        if bool((h < 1000).all()):
+            return h
+        return h * 2
+
+
+SCRIPTED: dict[str, Callable[[], nn.Module]] = {"equal": _Equal, "allclose": _Close, "bool": _Bool}
+
+
+class _View(_Equal):
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        half = h[:, :2]
+        half.clamp_(max=50.0)
+        return h
+
+
+def test_a_script_that_writes_into_a_view_is_rejected_and_one_that_writes_alone_is_imported() -> None:
+    with pytest.raises(UnsupportedModelError, match="a tensor is written that others share"):
+        import_model(torch.jit.script(_View()))
+    alone = nn.Sequential(nn.Linear(5, 4), nn.ReLU(inplace=True), nn.Dropout(), nn.Hardtanh(inplace=True))
+    assert len(import_model(torch.jit.script(alone)).spec.layers) > 0
+
+
+def test_a_function_of_torchscript_is_rejected_with_what_to_import() -> None:
+    function = torch.jit.trace(torch.relu, torch.zeros(2, 5))
+    with pytest.raises(UnsupportedModelError, match="is a function of TorchScript; import a module"):
+        import_model(function)
+
+
 def test_a_graph_with_what_no_layer_computes_is_rejected_by_its_node() -> None:
     with pytest.raises(
         UnsupportedModelError, match=r"in the graph that torch\.onnx writes, graph\.node\[\d+\] \(/ReduceSum\)"

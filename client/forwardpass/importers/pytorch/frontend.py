@@ -38,6 +38,9 @@ def read(model: Any) -> Source:
     import torch
 
     model = unwrap(model)
+    if isinstance(model, torch.jit.ScriptFunction):
+        message = "is a function of TorchScript; import a module, as `torch.jit.script(module)` or the module itself"
+        raise unsupported_module(type(model).__name__, message)
     if isinstance(model, torch.jit.ScriptModule):
         return _scripted(model)
     try:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from forwardpass.errors import Fault
 from forwardpass.importers import onnx
+from forwardpass.importers.pytorch.example_run import FixedError, run_example
 from forwardpass.importers.pytorch.exported_program import quiet
 from forwardpass.importers.pytorch.input_shapes import ModuleInput
 from forwardpass.importers.pytorch.program import compute_rows, dtype_of, first_line, unsupported_module
@@ -21,13 +22,6 @@ from forwardpass.onnx_form import import_package
 
 _OPSETS: Final[Mapping[str, int]] = MappingProxyType({"float32": 17, "float64": 16})
 """The operator set by the dtype; from 17 on, layer normalization has an epsilon of float32."""
-
-
-class _FixedError(Exception):
-    """What `torch.onnx` wrote holds for its example alone."""
-
-    def __init__(self) -> None:
-        super().__init__("a condition or a number is taken from a tensor")
 
 
 def read_by_onnx(module: Any, inputs: Sequence[ModuleInput], why: str) -> Source:
@@ -75,7 +69,8 @@ def _written(module: Any, inputs: Sequence[ModuleInput]) -> Any:
 
     Raises:
         ImportError: onnx is not installed.
-        _FixedError: The graph would hold for the numbers of some rows, or for one number of rows.
+        FixedError: The graph would hold for the numbers of some rows, or for one number of rows.
+        SharedError: The graph may lack a write.
     """
     import torch
 
@@ -85,8 +80,7 @@ def _written(module: Any, inputs: Sequence[ModuleInput]) -> Any:
     rows = tuple(torch.zeros((2, *each.shape), dtype=torch.int64 if each.is_integer else numbers) for each in inputs)
     names = [each.name for each in inputs]
     content = BytesIO()
-    with torch.no_grad():
-        outputs = len(torch.utils._pytree.tree_leaves(module(*rows)))  # noqa: SLF001 - what tuples and dicts have
+    outputs = len(run_example(module, rows))
     with quiet(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.onnx.export(
@@ -100,5 +94,5 @@ def _written(module: Any, inputs: Sequence[ModuleInput]) -> Any:
             opset_version=_OPSETS[dtype],
         )
     if any(issubclass(each.category, torch.jit.TracerWarning) for each in caught):
-        raise _FixedError
+        raise FixedError
     return package.load_model_from_string(content.getvalue())
