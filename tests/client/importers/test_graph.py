@@ -206,6 +206,12 @@ OF_TWO: dict[str, Callable[..., Any]] = {
 }
 
 
+def test_a_floored_quotient_is_that_of_the_remainder() -> None:
+    rows, found = computed(lambda graph, x: combine(graph, "floor_div", x, np.array(0.1)), LayerOperations, 9)
+    assert (np.floor(rows / 0.1) != np.floor_divide(rows, 0.1)).any()
+    np.testing.assert_array_equal(found, np.floor_divide(rows, 0.1))
+
+
 @pytest.mark.parametrize("order", [1.0, 2.0, 3.0, np.inf])
 def test_norms_are_those_of_numpy(order: float) -> None:
     rows, found = computed(lambda graph, x: norm(graph, x, (0,), order), LayerOperations, 4, 2)

@@ -404,6 +404,19 @@ def test_a_kernel_density_stack_or_projection_becomes_a_network(steps: tuple[Any
     assert np.allclose(forward(plan, x), np.reshape(theirs, (len(x), -1)), rtol=1e-9)
 
 
+def test_what_is_made_for_each_column_or_class_grows_with_their_number() -> None:
+    x, y = np.eye(40), np.arange(40) % 20
+    for model in (make_pipeline(Normalizer(), Ridge()), GaussianNB()):
+        layers = import_model(model.fit(x, y)).spec.layers
+        assert max(array.size for layer in layers for array in layer.arrays.values()) <= x.shape[1] * 20
+
+
+def test_a_class_that_is_never_predicted_is_rejected_by_its_place() -> None:
+    model = GaussianNB(priors=[0, 0.5, 0.5]).fit(IRIS.x, IRIS.y)
+    with pytest.raises(UnsupportedModelError, match="GaussianNB has a class whose prior probability is 0"):
+        import_model(model)
+
+
 @pytest.mark.parametrize(
     "model",
     [MultiOutputRegressor(Ridge()), RegressorChain(Ridge(), order=[1, 0])],

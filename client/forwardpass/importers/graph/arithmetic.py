@@ -23,7 +23,8 @@ EXPRESSIONS_OF_TWO: Final[Mapping[str, str]] = MappingProxyType(
         "pow": "x ** y",
         "mod": "mod(x, y)",
         "fmod": REMAINDER,
-        "floor_div": "floor(x / y)",
+        # The quotient of what is left without the remainder is whole but for its rounding: 1 / 0.1 is 10, and floor 9.
+        "floor_div": "where(y == 0, x / y, round((x - mod(x, y)) / y))",
         "min": "min(x, y)",
         "hypot": "sqrt(x * x + y * y)",
         "heaviside": "where(x > 0, 1, where(x < 0, 0, y))",

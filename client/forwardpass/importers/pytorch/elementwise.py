@@ -96,6 +96,8 @@ def mul(graph: LayerOperations, x: Any, y: Any) -> Any:
 
 def div(graph: LayerOperations, x: Any, y: Any, *, rounding_mode: str | None = None) -> TensorRef:
     """Divide, and round where a mode is given."""
+    if rounding_mode == "floor":
+        return binary(graph, EXPRESSIONS_OF_TWO["floor_div"], x, y)
     quotient = _combine(graph, "div", x, y)
     return quotient if rounding_mode is None else graph.function(quotient, EXPRESSIONS[rounding_mode])
 

@@ -23,6 +23,8 @@ def _probabilities(step: PipelineStep, values: TensorRef, weights: Array, bias: 
 def _gaussian(step: PipelineStep, values: TensorRef) -> TensorRef:
     """Multiply normal densities of the columns, as `GaussianNB` does."""
     step.check_fitted("theta_")
+    if not (step.model.class_prior_ > 0).all():
+        step.reject("has a class whose prior probability is 0, which it never predicts; leave that class out")
     means, spreads = step.model.theta_, np.sqrt(step.model.var_)
     classes, columns = means.shape
     step.reader.inputs.mark_shared(values)
@@ -34,9 +36,14 @@ def _gaussian(step: PipelineStep, values: TensorRef) -> TensorRef:
         shift=(-means / spreads).ravel(),
         activation="square",
     )
-    weights = np.kron(np.eye(classes), np.full(columns, -0.5))
+    windows = np.arange(classes * columns).reshape(classes, columns)
+    distances = step.graph.add_layer("distances", squares, classes, kind="pool", windows=windows, reduce="sum")
     bias = np.log(step.model.class_prior_) - 0.5 * np.log(2 * np.pi * step.model.var_).sum(axis=1)
-    return _probabilities(step, squares, weights, bias)
+    if classes == 2:
+        return _probabilities(step, distances, -0.5 * np.eye(2), bias)
+    return step.graph.add_layer(
+        "output", distances, kind="scale_shift", scale=np.full(classes, -0.5), shift=bias, activation="softmax"
+    )
 
 
 def _counts(step: PipelineStep, values: TensorRef) -> TensorRef:

@@ -90,10 +90,11 @@ def _unit(step: PipelineStep, values: TensorRef) -> TensorRef:
     norm = "sqrt(x)" if step.model.norm == "l2" else "x"
     inverse = {"expression": f"where({norm} < {float(10 * np.finfo(np.float64).eps)!r}, 1, 1 / {norm})"}
     reduce = "max" if step.model.norm == "max" else "sum"
-    windows = [list(range(values.size))] * values.size
-    total = step.graph.add_layer(f"{step.name}_norm", size, values.size, kind="pool", windows=windows, reduce=reduce)
+    windows = [list(range(values.size))]
+    total = step.graph.add_layer(f"{step.name}_norm", size, 1, kind="pool", windows=windows, reduce=reduce)
     share = step.graph.add_layer(f"{step.name}_share", total, **PASS, activation=inverse)
-    return step.graph.add_layer(step.name, [values, share], merge="multiply", **PASS)
+    repeated = share.take(np.zeros(values.size, np.int64))
+    return step.graph.add_layer(step.name, [values, repeated], merge="multiply", **PASS)
 
 
 MIXERS: Final[Mapping[str, Transform]] = MappingProxyType(
