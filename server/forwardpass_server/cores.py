@@ -12,8 +12,13 @@ _QUOTA_V1: Final = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cg
 
 def available_cores() -> int:
     """Return the number of cores of the affinity, or of the quota, rounded up, if that is lower; at least 1."""
+    return max(1, math.ceil(usable_cores()))
+
+
+def usable_cores() -> float:
+    """Return of how many cores this process may use all the time: those of the affinity, or the quota, if lower."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, *(math.ceil(quota / period) for quota, period in _quotas()), cores))
+    return min([cores, *(quota / period for quota, period in _quotas())])
 
 
 def _quotas() -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from forwardpass.errors import ForwardpassError
 
-from forwardpass_server.cores import available_cores
+from forwardpass_server.cores import usable_cores
 from forwardpass_server.memory import COUNTED_BYTES, Claim, MemoryWatch, Unsent
 from forwardpass_server.rpc.auth import Guard
 from forwardpass_server.rpc.caller_counts import ANONYMOUS
@@ -251,8 +251,8 @@ class NativeTransport:
                 time.sleep(_GATHERING_SECONDS)
 
     def _has_spare_core(self) -> bool:
-        """Return whether this process has a core beside the one of its transport."""
-        return available_cores() // max(self._sharing, 1) > 1
+        """Return whether this process has all of a core beside the one of its transport."""
+        return usable_cores() / max(self._sharing, 1) >= 2
 
     def _take(self, events: Sequence[Any]) -> None:
         if self._watch.armed:

@@ -26,6 +26,9 @@ _INTERRUPTION_SECONDS: Final = 300e-6
 _PAUSE_SECONDS: Final = 1.0
 """How long there is no polling after that, and how long it is believed how many cores there are."""
 
+_give_way: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: time.sleep(0))
+"""Lets another thread that waits for this core have it."""
+
 Receive = Callable[[int, int | None], Sequence[Any] | None]
 """Takes a maximum of events and of milliseconds to wait for the first, and returns the events; None at the end."""
 
@@ -55,8 +58,8 @@ class Poller:
         self._seconds = 0.0
         self._alone = 0
         self._needed = _MIN_CALLS
-        self._resumes = 0.0
-        self._looks = 0.0
+        self._paused_until = 0.0
+        self._believed_until = 0.0
         self._is_spare = False
 
     def take(self) -> Sequence[Any] | None:
@@ -77,20 +80,27 @@ class Poller:
         """Poll from now on, if there is a core for it."""
         self._alone = 0
         now = self._clock()
-        if now >= self._looks:
-            self._is_spare, self._looks = self._has_spare_core(), now + _PAUSE_SECONDS
-        if self._is_spare and now >= self._resumes:
+        if now >= self._paused_until and self._is_core_spare(now):
             self._seconds = _MAX_SECONDS
+
+    def _is_core_spare(self, now: float) -> bool:
+        if now >= self._believed_until:
+            self._is_spare, self._believed_until = self._has_spare_core(), now + _PAUSE_SECONDS
+        return self._is_spare
 
     def _poll(self) -> Sequence[Any] | None:
         """Poll once; return no events if none came in time."""
         clock = self._clock
         begun = last = clock()
+        if not self._is_core_spare(begun):
+            self._seconds = 0.0
+            return ()
         while True:
             events = self._receive(self._max_events, 0)
             now = clock()
             if now - last > _INTERRUPTION_SECONDS:
-                self._seconds, self._resumes = 0.0, now + _PAUSE_SECONDS
+                self._end_in_vain()
+                self._paused_until = now + _PAUSE_SECONDS
                 return events
             if events is None:
                 return None
@@ -101,7 +111,7 @@ class Poller:
                 self._missed()
                 return events
             last = now
-            os.sched_yield()
+            _give_way()
 
     def _found(self, count: int) -> None:
         if count > 1:
@@ -113,5 +123,8 @@ class Poller:
     def _missed(self) -> None:
         self._seconds /= 2
         if self._seconds < _MIN_SECONDS:
-            self._seconds = 0.0
-            self._needed = min(2 * self._needed, _MAX_CALLS)
+            self._end_in_vain()
+
+    def _end_in_vain(self) -> None:
+        self._seconds = 0.0
+        self._needed = min(2 * self._needed, _MAX_CALLS)

@@ -75,6 +75,18 @@ def test_without_a_spare_core_nothing_is_polled_for(calls: Calls) -> None:
     assert calls.polls == 0
 
 
+def test_a_core_that_is_no_longer_spare_ends_it(calls: Calls) -> None:
+    spare = [True]
+    poller = Poller(calls.receive, 512, lambda: spare[0], calls.clock)
+    take(poller, BEGINS + 1)
+    spare[0] = False
+    while calls.now < 1.1:
+        take(poller, 100)
+    polls = calls.polls
+    take(poller, 1000)
+    assert calls.polls == polls
+
+
 def test_calls_that_come_together_are_not_polled_for(calls: Calls) -> None:
     calls.together = 2
     take(poller_of(calls), 1000)
