@@ -114,6 +114,7 @@ def test_rows_of_more_than_one_axis_are_told_by_an_example() -> None:
         (lambda layer, x: layer(layer(x).relu()), ["layer relu", "layer_2 identity"]),
         (lambda layer, x: layer(x)[:, None, 1:].flatten(1), ["layer identity", "output identity"]),
         (lambda layer, x: {"a b": layer(x), "half": x / 2}, ["layer identity", "half x / 2"]),
+        (lambda layer, x: {"a b": layer(x), "tenths": x / -0.1}, ["layer identity", "tenths x / -0.1"]),
     ],
 )
 def test_there_are_no_more_layers_than_are_needed(function: Callable[..., Any], layers: list[str]) -> None:

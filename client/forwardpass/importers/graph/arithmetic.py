@@ -74,14 +74,22 @@ def _of_tensors(graph: LayerOperations, op: str, x: TensorRef, y: TensorRef) -> 
 
 def _divided(graph: LayerOperations, x: TensorRef, numbers: Array) -> TensorRef:
     if numbers.size == 1:
-        return graph.function(x, "x / divisor", divisor=float(numbers.ravel()[0]))
+        return _with_number(graph, x, "x / {number}", float(numbers.ravel()[0]))
     return graph.scale_shift(x, 1 / numbers, None)
 
 
 def _divides(graph: LayerOperations, x: TensorRef, numbers: Array) -> TensorRef:
     if numbers.size == 1:
-        return graph.function(x, "dividend / x", dividend=float(numbers.ravel()[0]))
+        return _with_number(graph, x, "{number} / x", float(numbers.ravel()[0]))
     return graph.scale_shift(graph.function(x, "1 / x"), numbers, None)
+
+
+def _with_number(graph: LayerOperations, x: TensorRef, expression: str, number: float) -> TensorRef:
+    """Compute an expression with all digits of a number in it; the grammar has no infinity, which is a parameter."""
+    if not np.isfinite(number):
+        return graph.function(x, expression.format(number="constant"), constant=number)
+    digits = repr(number).removesuffix(".0")
+    return graph.function(x, expression.format(number=f"({digits})" if digits.startswith("-") else digits))
 
 
 _WithConstant = Callable[[LayerOperations, TensorRef, Array], TensorRef]
