@@ -311,3 +311,23 @@ def test_a_loss_of_all_rows_is_rejected() -> None:
     graph, x = graph_of((3,))
     with pytest.raises(UnsupportedError, match='give reduction="none"'):
         operate(graph, "mse_loss", (x, x), {})
+
+
+def test_truth_of_numbers_is_whether_they_are_0() -> None:
+    graph, x = graph_of((2, 3))
+    found = operate(graph, "any", (operate(graph, "relu", (x,), {}), 1), {})
+    values = np.random.default_rng(0).normal(size=(ROWS, 2, 3))
+    assert (computed(graph, values, found) == (values > 0).any(axis=1)).all()
+
+
+def test_a_matrix_norm_is_rejected() -> None:
+    graph, x = graph_of((2, 3))
+    with pytest.raises(UnsupportedError, match="use torch.linalg.vector_norm"):
+        operate(graph, "linalg_norm", (x, 1, (1, 2)), {})
+
+
+def test_what_keeps_its_size_is_copied_by_a_resize() -> None:
+    graph, x = graph_of((1, 4))
+    same = operate(graph, "interpolate", (x,), {"scale_factor": 1.2, "mode": "linear"})
+    values = np.random.default_rng(0).normal(size=(ROWS, 1, 4))
+    assert (computed(graph, values, same).reshape(values.shape) == values).all()

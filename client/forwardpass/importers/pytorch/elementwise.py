@@ -134,7 +134,7 @@ def _condition(op: str) -> Callable[..., TensorRef]:
     """Return an operation of two operands whose values are 1 and 0."""
 
     def apply(graph: LayerOperations, x: Any, y: Any) -> TensorRef:
-        return _boolean(graph, binary(graph, EXPRESSIONS_OF_TWO[op], x, y))
+        return boolean(graph, binary(graph, EXPRESSIONS_OF_TWO[op], x, y))
 
     return apply
 
@@ -143,12 +143,13 @@ def _test(expression: str) -> Callable[..., TensorRef]:
     """Return an operation of one operand whose values are 1 and 0."""
 
     def apply(graph: LayerOperations, x: TensorRef) -> TensorRef:
-        return _boolean(graph, graph.activation(x, {"expression": f"where({expression}, 1, 0)"}))
+        return boolean(graph, graph.activation(x, {"expression": f"where({expression}, 1, 0)"}))
 
     return apply
 
 
-def _boolean(graph: LayerOperations, x: TensorRef) -> TensorRef:
+def boolean(graph: LayerOperations, x: TensorRef) -> TensorRef:
+    """Return a tensor of 1 and 0 as truth values."""
     graph.whole.note_computed(x, 2)
     return BooleanRef(sources=x.sources, index=x.index)
 

@@ -119,7 +119,13 @@ def _scripted(model: Any) -> Source:
 
 def _named(outputs: Any) -> dict[str, TensorRef]:
     """Return the outputs by name: `output` and a number where the model has no names."""
-    outputs = {"output": outputs} if isinstance(outputs, TensorRef) else dict(_parts(outputs, ""))
+    parts = [("output", outputs)] if isinstance(outputs, TensorRef) else [*_parts(outputs, "")]
+    outputs = dict(parts)
+    if len(outputs) < len(parts):
+        names = [name for name, _ in parts]
+        twice = next(name for name in names if names.count(name) > 1)
+        message = f"two of its outputs would be named {twice!r}; rename one of them in what it returns"
+        raise unsupported_module("model", message)
     wrong = next(
         (name for name, value in outputs.items() if not isinstance(value, TensorRef) or isinstance(value, IntegerRef)),
         None,
@@ -144,7 +150,7 @@ def _parts(outputs: Any, name: str) -> Iterator[tuple[str, Any]]:
         fields = getattr(outputs, "_fields", None) or [str(index) for index in range(len(outputs))]
         pairs = list(zip(fields, outputs, strict=True))
     elif name:
-        yield (f"output_{name}" if name.isdigit() else name), outputs
+        yield (f"output_{name}" if name.partition("_")[0].isdigit() else name), outputs
         return
     else:
         return

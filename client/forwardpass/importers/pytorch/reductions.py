@@ -12,7 +12,8 @@ from forwardpass.importers.graph.running import accumulate
 from forwardpass.importers.graph.windows import Windows, pool, pool_places
 from forwardpass.importers.pytorch.along_axis import multiply_along
 from forwardpass.importers.pytorch.constants import is_number, number_of
-from forwardpass.importers.pytorch.elementwise import join, lerp, maximum, minimum, mul
+from forwardpass.importers.pytorch.elementwise import boolean, join, lerp, maximum, minimum, mul
+from forwardpass.importers.pytorch.integers import BooleanRef
 from forwardpass.importers.pytorch.later_places import LaterPlaces, reject_places
 from forwardpass.importers.pytorch.reshaping import chunk
 from forwardpass.importers.pytorch.rows_axis import MIXES, WholeTensor, arranged, whole
@@ -41,6 +42,16 @@ def _reduction(reduce: str) -> Callable[..., TensorRef]:
     ) -> TensorRef:
         _reject_dtype(dtype)
         return pool_axes(graph, x, whole(x).axes(dim), reduce, keepdim=keepdim)
+
+    return apply
+
+
+def _truth(reduce: str) -> Callable[..., TensorRef]:
+    """Return `torch.any` or `torch.all`: whether elements are other than 0."""
+
+    def apply(graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False) -> TensorRef:
+        truth = x if isinstance(x, BooleanRef) else graph.function(x, "where(x != 0, 1, 0)")
+        return boolean(graph, pool_axes(graph, truth, whole(x).axes(dim), reduce, keepdim=keepdim))
 
     return apply
 
@@ -107,10 +118,19 @@ def norm(
 ) -> TensorRef:
     """Return the p-norm along axes: the root of the sum of powers, or the largest size."""
     p = options.get("ord", p)
+    if p == "nuc":
+        raise UnsupportedError("is a nuclear norm, the sum of singular values; use a norm of the elements")
     order = 2.0 if p in {None, "fro"} else float(p)
     known = whole(x)
     axes = known.axes(dim)
     return _reduced(known, reductions.norm(graph, known.tensor, axes, order), axes, keepdim=keepdim)
+
+
+def linalg_norm(graph: LayerOperations, x: TensorRef, ord: Any = None, dim: Any = None, **options: Any) -> TensorRef:  # noqa: A002 - torch's name
+    """Return the norm of vectors, or of all elements of matrices."""
+    if ord not in {None, "fro"} and isinstance(dim, tuple | list) and len(dim) == 2:
+        raise UnsupportedError(f"is a matrix norm by ord={ord!r}; use torch.linalg.vector_norm for one of the elements")
+    return norm(graph, x, ord, dim, **options)
 
 
 def log_sum_exp(graph: LayerOperations, x: TensorRef, dim: Any, keepdim: bool = False) -> TensorRef:
@@ -405,7 +425,8 @@ REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "std": deviation,
         "var_mean": _moments,
         "std_mean": deviation_and_mean,
-        **dict.fromkeys(("norm", "vector_norm", "linalg_vector_norm", "linalg_norm"), norm),
+        **dict.fromkeys(("norm", "vector_norm", "linalg_vector_norm"), norm),
+        "linalg_norm": linalg_norm,
         "logsumexp": log_sum_exp,
         "cumsum": _accumulated("sum"),
         "cumprod": _accumulated("multiply"),
@@ -419,8 +440,8 @@ REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "sort": sort_along,
         "argmax": _place_of(largest=True),
         "argmin": _place_of(largest=False),
-        "any": _reduction("max"),
-        "all": _reduction("min"),
+        "any": _truth("max"),
+        "all": _truth("min"),
         **POOLS,
     }
 )

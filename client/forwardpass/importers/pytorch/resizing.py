@@ -57,7 +57,9 @@ def _resized(
             places = (np.arange(size, dtype=np.float32) + np.float32(_NEAREST[mode])) * np.float32(step)
             x = known.arranged(np.take(known.index, np.minimum(places.astype(int), length - 1), axis))
             continue
-        weights = _weights(length, size, step, cubic="cubic" in mode, align=align)
+        if size == length and "cubic" not in mode:
+            continue  # PyTorch copies, whatever the factor
+        weights = _weights(length, size, step, np.dtype(graph.dtype), cubic="cubic" in mode, align=align)
         x = multiply_along(graph, x, axis, weights)
     return x
 
@@ -66,12 +68,13 @@ _NEAREST: Final[Mapping[str, float]] = MappingProxyType({"nearest": 0.0, "neares
 """What is added to a place before it is scaled, by the mode."""
 
 
-def _weights(length: int, size: int, step: float, *, cubic: bool, align: bool) -> Array:
-    """Return the weights of the old places for each new one, `(size, length)`."""
+def _weights(length: int, size: int, step: float, dtype: np.dtype[Any], *, cubic: bool, align: bool) -> Array:
+    """Return the weights of the old places for each new one, `(size, length)`, in the dtype as PyTorch does."""
+    number, new = dtype.type, np.arange(size, dtype=dtype)
     if align:
-        places = np.arange(size) * ((length - 1) / (size - 1) if size > 1 else 0.0)
+        places = new * number((length - 1) / (size - 1) if size > 1 else 0.0)
     else:
-        places = (np.arange(size) + 0.5) * step - 0.5
+        places = (new + number(0.5)) * number(step) - number(0.5)
     places = places if cubic else np.maximum(places, 0)
     first = np.floor(places).astype(int)
     found = np.zeros((size, length))

@@ -12,7 +12,7 @@ from forwardpass.importers.pytorch.constants import array_of
 from forwardpass.importers.pytorch.elementwise import ELEMENTWISE, channels, join, mul, reject_training
 from forwardpass.importers.pytorch.integers import ROW_COUNT, BooleanRef, IntegerRef, RowPlaces
 from forwardpass.importers.pytorch.products import batched_sum, outer_linear
-from forwardpass.importers.pytorch.reductions import pool_axes
+from forwardpass.importers.pytorch.reductions import PLACES, pool_axes
 from forwardpass.importers.pytorch.reshaping import RESHAPING
 from forwardpass.importers.pytorch.rows_axis import MIXES, MovedRef, arranged, reshaped, whole
 from forwardpass.importers.unsupported import UnsupportedError
@@ -229,7 +229,7 @@ def aten_embedding_bag(
     weights: Any = None,
     include_last_offset: bool = False,
     padding_idx: Any = None,
-) -> tuple[TensorRef, ...]:
+) -> tuple[Any, ...]:
     """Reduce bags of one size, which a traced graph has in one axis, `(rows * size,)`, with their places."""
     known = whole(x)
     if isinstance(offsets, RowPlaces):
@@ -243,7 +243,7 @@ def aten_embedding_bag(
     rows = reshaped(x, [ROW_COUNT, known.after])
     padding = None if padding_idx in {None, -1} else padding_idx
     reduced = embedding_bag(graph, rows, weight, mode=("sum", "mean", "max")[mode], padding_idx=padding)
-    return (reduced, *[reduced] * 3)
+    return (reduced, *[PLACES] * 3)
 
 
 def one_hot(graph: LayerOperations, x: TensorRef, num_classes: int = -1) -> TensorRef:
