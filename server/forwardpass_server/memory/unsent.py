@@ -135,7 +135,7 @@ class Unsent:
             self.release(claim)
             return
         with self._lock:
-            progress = self._progress.setdefault(peer, _Progress(received, time.monotonic()))
+            progress = self._progress_of(peer, received)
             # Not the sum of those before it: a part of them may have been received already.
             ahead = progress.waiting[-1][1] if progress.waiting else 0
             progress.waiting.append((claim, max(ahead, received) + claim.size))
@@ -148,7 +148,7 @@ class Unsent:
             yield
             return
         with self._lock:
-            progress = self._progress.setdefault(peer, _Progress(received, time.monotonic()))
+            progress = self._progress_of(peer, received)
             progress.sending[caller] += 1
         try:
             yield
@@ -156,6 +156,13 @@ class Unsent:
             with self._lock:
                 progress.sending[caller] -= 1
                 progress.sending += Counter()  # without those of whom there are none
+
+    def _progress_of(self, peer: str, received: int) -> _Progress:
+        """Return the progress of a connection, which begins now if nothing is unsent there."""
+        progress = self._progress.get(peer)
+        if progress is None or not (progress.waiting or progress.sending):
+            self._progress[peer] = progress = _Progress(received, time.monotonic())
+        return progress
 
     def seconds_for(self, size: int) -> float:
         """Return the seconds in which a response must be sent: those without progress, and one for each MiB."""

@@ -322,7 +322,7 @@ def test_truth_of_numbers_is_whether_they_are_0() -> None:
 
 def test_a_matrix_norm_is_rejected() -> None:
     graph, x = graph_of((2, 3))
-    with pytest.raises(UnsupportedError, match="use torch.linalg.vector_norm"):
+    with pytest.raises(UnsupportedError, match=r"use torch\.linalg\.vector_norm"):
         operate(graph, "linalg_norm", (x, 1, (1, 2)), {})
 
 
