@@ -5,7 +5,7 @@ from forwardpass_server.memory.arrivals import SOON, Arrival, Arrivals
 from forwardpass_server.memory.byte_budget import ByteBudget, Claim
 from forwardpass_server.memory.field_count import Nesting, check_field_count, nesting_of
 from forwardpass_server.memory.shares import MemoryShares, default_max_memory
-from forwardpass_server.memory.sockets import Sockets
+from forwardpass_server.memory.sockets import Sockets, peer_of
 from forwardpass_server.memory.unsent import COUNTED_BYTES, Unsent
 from forwardpass_server.memory.watch import MemoryWatch
 
@@ -26,4 +26,5 @@ __all__ = [
     "give_back",
     "limit_arenas",
     "nesting_of",
+    "peer_of",
 ]

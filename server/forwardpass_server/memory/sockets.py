@@ -91,7 +91,7 @@ class Sockets:
             same: socket.socket | None
             try:
                 same = stack.enter_context(_borrowed(connection.descriptor))
-                if _address(same.getpeername()) != connection.peer:
+                if peer_of(same.getpeername()) != connection.peer:
                     same = None
             except OSError:
                 same = None
@@ -115,7 +115,7 @@ class Sockets:
                     return None
                 if same.getsockname()[1] not in self._ports:
                     return None
-                peer = _address(same.getpeername())
+                peer = peer_of(same.getpeername())
                 info = same.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
         except OSError:
             return None
@@ -181,7 +181,7 @@ def _is_socket(descriptor: int) -> bool:
         return False
 
 
-def _address(name: tuple[object, ...]) -> str:
+def peer_of(name: tuple[object, ...]) -> str:
     """Return the address of a peer as the engines write it."""
     host, port = str(name[0]).removeprefix("::ffff:"), name[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from forwardpass_server.memory import Sockets
+from forwardpass_server.memory import Sockets, peer_of
 
 from tests.support.server_process import wait_until
 
@@ -22,6 +22,18 @@ def pair() -> Iterator[tuple[Sockets, socket.socket, socket.socket]]:
             accepted, _ = listener.accept()
             with accepted:
                 yield sockets, client, accepted
+
+
+@pytest.mark.parametrize(
+    ("name", "peer"),
+    [
+        (("192.0.2.1", 80), "192.0.2.1:80"),
+        (("::ffff:192.0.2.1", 80, 0, 0), "192.0.2.1:80"),
+        (("2001:db8::1", 80, 0, 0), "[2001:db8::1]:80"),
+    ],
+)
+def test_a_peer_has_one_address_whatever_the_socket(name: tuple[object, ...], peer: str) -> None:
+    assert peer_of(name) == peer
 
 
 def test_bytes_are_counted(pair: tuple[Sockets, socket.socket, socket.socket]) -> None:

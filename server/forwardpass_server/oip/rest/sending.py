@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from forwardpass_server.memory import COUNTED_BYTES, Claim, Unsent
+from forwardpass_server.memory import COUNTED_BYTES, Claim, Unsent, peer_of
 from forwardpass_server.rpc.sending import Counted
 
 PIECE_BYTES: Final = 64 * 1024
@@ -43,8 +43,7 @@ class PacedResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response; without its last piece, the server closes the connection."""
         del receive
-        host, port = scope.get("client") or ("", 0)
-        peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        peer = peer_of(scope.get("client") or ("", 0))
         try:
             async with AsyncExitStack() as stack:
                 if self._claim is not None:
