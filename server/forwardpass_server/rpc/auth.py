@@ -217,7 +217,7 @@ class Guard:
             return None
         if isinstance(credential, tuple):
             return next(filter(None, map(self._by_identity.get, credential)), None)
-        # The time says nothing about tokens: a digest is looked up, whose hash has a random key.
+        # The time tells something about the digest at most, of which the token cannot be made.
         return self._by_digest.get(hashlib.sha256(credential.encode()).digest())
 
 

@@ -199,6 +199,8 @@ class Admission:
             if self._requests_are_used(caller, -ahead):
                 return _retry_after(self._seconds.get(caller, 0.0) / self._workers)
             expected = self._expected(caller, seconds, now)
+            if expected is None and ahead:
+                expected = seconds / self._workers
             if expected is None or expected * self._margin(now) <= remaining:
                 return None
             self.rejected = now

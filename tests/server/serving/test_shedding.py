@@ -152,3 +152,9 @@ def test_what_is_shed_would_be_rejected(calls: list[tuple[str, float, int, float
             assert work is None
         else:
             world.read(caller, size * FLOPS)
+
+
+def test_calls_that_arrive_together_are_judged_by_one_another_while_nothing_waits() -> None:
+    admission = World().admission
+    assert admission.retry_after("one", 1_000 * FLOPS, "version", 100.0 + DEADLINE) is None
+    assert admission.retry_after("one", 1_000 * FLOPS, "version", 100.0 + DEADLINE, ahead=9) is not None
