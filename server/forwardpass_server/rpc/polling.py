@@ -23,8 +23,11 @@ _MAX_CALLS: Final = 1024
 _INTERRUPTION_SECONDS: Final = 300e-6
 """How long another thread has the core if it has more to do than to receive or to send a call."""
 
-_PAUSE_SECONDS: Final = 1.0
-"""How long there is no polling after that, and how long it is believed how many cores there are."""
+_PAUSE_SECONDS: Final = 0.1
+"""How long there is no polling after that: longer than it takes to be found out again on a busy machine."""
+
+_BELIEF_SECONDS: Final = 1.0
+"""How long it is believed how many cores there are."""
 
 _give_way: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: time.sleep(0))
 """Lets another thread that waits for this core have it."""
@@ -85,16 +88,16 @@ class Poller:
 
     def _is_core_spare(self, now: float) -> bool:
         if now >= self._believed_until:
-            self._is_spare, self._believed_until = self._has_spare_core(), now + _PAUSE_SECONDS
+            self._is_spare, self._believed_until = self._has_spare_core(), now + _BELIEF_SECONDS
         return self._is_spare
 
     def _poll(self) -> Sequence[Any] | None:
         """Poll once; return no events if none came in time."""
         clock = self._clock
-        begun = last = clock()
-        if not self._is_core_spare(begun):
+        if not self._is_core_spare(clock()):
             self._seconds = 0.0
             return ()
+        begun = last = clock()  # after the look for a core, which takes longer than a call
         while True:
             events = self._receive(self._max_events, 0)
             now = clock()

@@ -87,6 +87,20 @@ def test_a_core_that_is_no_longer_spare_ends_it(calls: Calls) -> None:
     assert calls.polls == polls
 
 
+def test_looking_for_a_core_is_no_interruption(calls: Calls) -> None:
+    def look() -> bool:
+        calls.now += 0.002
+        return True
+
+    poller = Poller(calls.receive, 512, look, calls.clock)
+    take(poller, BEGINS + 1)
+    while calls.now < 1.1:
+        take(poller, 100)
+    polls = calls.polls
+    take(poller, 100)
+    assert calls.polls > polls
+
+
 def test_calls_that_come_together_are_not_polled_for(calls: Calls) -> None:
     calls.together = 2
     take(poller_of(calls), 1000)
@@ -118,7 +132,7 @@ def test_no_calls_cost_nothing(calls: Calls) -> None:
     assert calls.polls < 300
 
 
-def test_another_thread_that_had_the_core_ends_it_for_a_second(calls: Calls) -> None:
+def test_another_thread_that_had_the_core_ends_it_for_a_while(calls: Calls) -> None:
     poller = poller_of(calls)
     take(poller, BEGINS + 1)
     receive, polls = calls.receive, calls.polls
@@ -131,10 +145,10 @@ def test_another_thread_that_had_the_core_ends_it_for_a_second(calls: Calls) -> 
     take(poller, 1)
     poller._receive = receive
     begun, polls = calls.now, calls.polls
-    while calls.now < begun + 0.9:
+    while calls.now < begun + 0.09:
         take(poller, 100)
     assert calls.polls == polls
-    while calls.now < begun + 1.1:
+    while calls.now < begun + 0.11:
         take(poller, 100)
     assert calls.polls > polls
 
