@@ -88,11 +88,11 @@ def test_a_core_that_is_no_longer_spare_ends_it(calls: Calls) -> None:
 
 
 def test_looking_for_a_core_is_no_interruption(calls: Calls) -> None:
-    def look() -> bool:
+    def has_spare_core() -> bool:
         calls.now += 0.002
         return True
 
-    poller = Poller(calls.receive, 512, look, calls.clock)
+    poller = Poller(calls.receive, 512, has_spare_core, calls.clock)
     take(poller, BEGINS + 1)
     while calls.now < 1.1:
         take(poller, 100)
