@@ -1,7 +1,7 @@
 """HTTP responses that are sent as their client reads them, within a time."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import nullcontext
 from typing import Final
 
 from starlette.responses import Response
@@ -44,19 +44,22 @@ class PacedResponse(Response):
         """Send the response; without its last piece, the server closes the connection."""
         del receive
         peer = peer_of(scope.get("client") or ("", 0))
+        claim = self._claim
+        watched = nullcontext() if claim is None else self._unsent.sending(claim.caller, peer)
         try:
-            async with AsyncExitStack() as stack:
-                if self._claim is not None:
-                    stack.enter_context(self._unsent.sending(self._claim.caller, peer))
-                await stack.enter_async_context(asyncio.timeout(self._unsent.seconds_for(self._size)))
-                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                rest = memoryview(self.body)
-                while len(rest) > PIECE_BYTES:
-                    await send({"type": "http.response.body", "body": bytes(rest[:PIECE_BYTES]), "more_body": True})
-                    rest = rest[PIECE_BYTES:]
-                await send({"type": "http.response.body", "body": bytes(rest)})
+            with watched:
+                async with asyncio.timeout(self._unsent.seconds_for(self._size)):
+                    await self._send(send)
         except TimeoutError:
             pass
         finally:
-            if self._claim is not None:
-                self._unsent.release(self._claim)
+            if claim is not None:
+                self._unsent.release(claim)
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        rest = memoryview(self.body)
+        while len(rest) > PIECE_BYTES:
+            await send({"type": "http.response.body", "body": bytes(rest[:PIECE_BYTES]), "more_body": True})
+            rest = rest[PIECE_BYTES:]
+        await send({"type": "http.response.body", "body": bytes(rest)})
