@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from forwardpass.importers.graph.convolution import conv_layer, transposed_conv_layer
+from forwardpass.importers.graph.convolution import conv_layer, same_pads, transposed_conv_layer
 from forwardpass.importers.graph.windows import Windows, pool
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.constant_folding import numbers_of, reduced_constant
@@ -189,9 +189,8 @@ def _padding(node: NodeContext, axis: int, size: int, kernel: int, stride: int, 
     """Return the padding before and after an axis."""
     mode = node.attributes.get("auto_pad", b"NOTSET").decode()
     if mode in {"SAME_UPPER", "SAME_LOWER"}:
-        total = max((-(-size // stride) - 1) * stride + (kernel - 1) * pace + 1 - size, 0)
-        less = total // 2
-        return (less, total - less) if mode == "SAME_UPPER" else (total - less, less)
+        ((less, more),) = same_pads([size], [(kernel - 1) * pace + 1], [stride])
+        return (less, more) if mode == "SAME_UPPER" else (more, less)
     pads = [int(number) for number in node.attributes.get("pads", [])]
     if mode == "VALID" or not pads:
         return 0, 0

@@ -133,11 +133,6 @@ def linalg_norm(graph: LayerOperations, x: TensorRef, ord: Any = None, dim: Any 
     return norm(graph, x, ord, dim, **options)
 
 
-def log_sum_exp(graph: LayerOperations, x: TensorRef, dim: Any, keepdim: bool = False) -> TensorRef:
-    """Return the logarithm of the sum of exponentials along axes."""
-    return pool_axes(graph, x, whole(x).axes(dim), "log_sum_exp", keepdim=keepdim)
-
-
 def _accumulated(merge: str) -> Callable[..., TensorRef]:
     def apply(graph: LayerOperations, x: TensorRef, dim: int, *, dtype: Any = None) -> TensorRef:
         _reject_dtype(dtype)
@@ -145,12 +140,6 @@ def _accumulated(merge: str) -> Callable[..., TensorRef]:
         return known.like(accumulate(graph, known.tensor, known.axis(dim), merge))
 
     return apply
-
-
-def product(graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """Multiply the elements along an axis."""
-    _reject_dtype(dtype)
-    return pool_axes(graph, x, whole(x).axes(dim), "prod", keepdim=keepdim)
 
 
 def median(graph: LayerOperations, x: TensorRef, dim: Any = None, keepdim: bool = False) -> tuple[TensorRef, object]:
@@ -427,10 +416,10 @@ REDUCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "std_mean": deviation_and_mean,
         **dict.fromkeys(("norm", "vector_norm", "linalg_vector_norm"), norm),
         "linalg_norm": linalg_norm,
-        "logsumexp": log_sum_exp,
+        "logsumexp": _reduction("log_sum_exp"),
         "cumsum": _accumulated("sum"),
         "cumprod": _accumulated("multiply"),
-        "prod": product,
+        "prod": _reduction("prod"),
         "median": median,
         "topk": top_k,
         "kthvalue": smallest,
