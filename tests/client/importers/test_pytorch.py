@@ -10,7 +10,7 @@ from forwardpass.errors import InvalidFieldError
 from forwardpass.importers import load_object
 from forwardpass.importers.graph import LayerOperations, TensorRef
 from forwardpass.importers.graph.passes import simplify
-from forwardpass.importers.pytorch.integers import ROW_COUNT
+from forwardpass.importers.pytorch.integers import ROW_COUNT, RowCount
 from forwardpass.importers.pytorch.modules import MODULES
 from forwardpass.importers.pytorch.operations import OPERATIONS, operate
 from forwardpass.importers.pytorch.recurrent import RECURRENT_MODULES
@@ -331,3 +331,10 @@ def test_what_keeps_its_size_is_copied_by_a_resize() -> None:
     same = operate(graph, "interpolate", (x,), {"scale_factor": 1.2, "mode": "linear"})
     values = np.random.default_rng(0).normal(size=(ROWS, 1, 4))
     assert (computed(graph, values, same).reshape(values.shape) == values).all()
+
+
+@pytest.mark.parametrize(("operation", "args"), [("slice", ()), ("slice_scatter", (np.zeros((1, 3)),))])
+def test_a_slice_that_ends_after_several_times_the_rows_is_rejected(operation: str, args: tuple[Any, ...]) -> None:
+    graph, x = graph_of((3,))
+    with pytest.raises(UnsupportedError, match=r"ends a slice after 2 \* rows"):
+        operate(graph, operation, (x, *args, 0, 0, RowCount(2)), {})

@@ -211,12 +211,21 @@ def narrow(graph: LayerOperations, x: TensorRef, dim: int, start: int, length: i
     return slice_(graph, x, dim, start, start + length)
 
 
+def end_of_slice(end: Any) -> Any:
+    """Return the end of a slice, None where it is open: also that after all rows, or after more than there can be."""
+    if isinstance(end, RowCount):
+        if end != ROW_COUNT:
+            raise UnsupportedError(f"ends a slice after {end}; a network computes each row by itself")
+        return None
+    return None if end is None or end > _LARGE else end
+
+
 def slice_(
     graph: LayerOperations, x: TensorRef, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
 ) -> TensorRef:
     """Return a slice of an axis; a full slice of the rows changes nothing."""
     known = whole(x)
-    end = None if end is None or end is ROW_COUNT or end > _LARGE else end
+    end = end_of_slice(end)
     if known.any_axis(dim) == known.rows and (start or 0, end, step) == (0, None, 1):
         return x
     cut: list[Any] = [slice(None)] * known.rank

@@ -10,13 +10,9 @@ from forwardpass.importers.graph import LayerOperations, TensorRef
 from forwardpass.importers.pytorch.along_axis import multiply_along
 from forwardpass.importers.pytorch.constants import array_of
 from forwardpass.importers.pytorch.elementwise import add, join, where
-from forwardpass.importers.pytorch.integers import RowCount
-from forwardpass.importers.pytorch.reshaping import all_tensors, unsqueeze
+from forwardpass.importers.pytorch.reshaping import all_tensors, end_of_slice, unsqueeze
 from forwardpass.importers.pytorch.rows_axis import MIXES, arranged, whole
 from forwardpass.importers.unsupported import UnsupportedError
-
-_LARGE: Final = 2**62
-"""A traced graph writes an open end of a slice as a number above this."""
 
 
 def _written(graph: LayerOperations, x: Any, value: Any, slot: tuple[Any, ...]) -> TensorRef:
@@ -45,7 +41,7 @@ def slice_scatter(
     graph: LayerOperations, x: Any, value: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
 ) -> Any:
     """Write into a slice of an axis; into all rows, that is the value itself."""
-    end = None if end is None or isinstance(end, RowCount) or end > _LARGE else end
+    end = end_of_slice(end)
     if (start or 0, end, step) == (0, None, 1):
         return value
     return _written(graph, x, value, _cut(x, dim, slice(start, end, step)))
