@@ -4,11 +4,13 @@ Each prints a line of figures; docs/explanation/reliability.md has them.
 """
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +82,7 @@ def test_a_healthy_caller_is_served(
     quiet = _watched(target.address, lambda: time.sleep(QUIET_SECONDS))
     before, cpu = server.memory(), server.cpu_seconds()
     with _peak(server) as peaks:
-        seen = _watched(target.address, lambda: attack.act(target))
+        seen = _watched(target.address, lambda: _as_from_another_machine(lambda: attack.act(target)))
     peak, cpu = max(peaks) - before, server.cpu_seconds() - cpu
     print(
         f"{request.node.callspec.id}, {engine} {way}: {peak / MIB:.0f} MiB held at most, {cpu:.1f} s of CPU; "
@@ -99,6 +101,17 @@ def _watched(address: str, act: Callable[[], None]) -> Latencies:
     with HealthyCaller(address) as caller:
         act()
         return caller.end()
+
+
+def _as_from_another_machine(act: Callable[[], None]) -> None:
+    """Attack with the lowest priority: a caller elsewhere takes no time of the server's cores."""
+
+    def attack() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # Linux; the threads that it starts have it too
+        act()
+
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(attack).result()
 
 
 @contextlib.contextmanager
