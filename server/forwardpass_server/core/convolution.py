@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from forwardpass_server.core.arrays import Array, View, frozen
-from forwardpass_server.core.scratch import scratch
+from forwardpass_server.core.scratch import Allocate, copies
 
 MAX_COLUMN_NUMBERS: Final = 2**17
 """The most numbers of a block of columns where a window has fewer: 512 KiB of float32, half of a core's cache."""
@@ -97,6 +97,11 @@ class Geometry:
         if self.channels > 1 or self.padded != self.sizes or self.strides != (1,) * AXES:
             return False
         return any(self.kernel == ((1,) * axis + self.sizes[axis:]) for axis in range(AXES))
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether windows along the last axis are copied first, which several windows share."""
+        return prod(self.kernel[:-1]) > 1 < self.kernel[-1] and self.strides[-2] == 1
 
     def blocks(self) -> list[tuple[tuple[slice, ...], slice]]:
         """Return the blocks of positions: a slice along each axis, and the places of these among all positions."""
@@ -205,8 +210,7 @@ def _multiplier(geometry: Geometry, weights: Array) -> _Multiplier:
         return _multiplier_of_parts(geometry, weights)
     if geometry.is_pointwise:
         return _multiplier_without_copies(geometry, weights)
-    has_lines = prod(geometry.kernel[:-1]) > 1 < geometry.kernel[-1] and geometry.strides[-2] == 1
-    return _multiplier_of_lines(geometry, weights) if has_lines else _multiplier_of_windows(geometry, weights)
+    return _multiplier_of_lines(geometry, weights) if geometry.has_lines else _multiplier_of_windows(geometry, weights)
 
 
 def _multiplier_of_parts(geometry: Geometry, weights: Array) -> _Multiplier:
@@ -235,7 +239,7 @@ def _multiplier_of_windows(geometry: Geometry, weights: Array) -> _Multiplier:
 
     def multiply(padded: Array, out: Array) -> None:
         windows = view.of(padded)
-        (columns,) = scratch(key, lambda block: (blocks.columns_in(block),), blocks.size_bytes)
+        columns = copies.views(key, blocks.allocate_columns)
         for start in range(0, len(windows), at_once):
             blocks.multiply(windows[start : start + at_once], columns, out[start : start + at_once])
 
@@ -248,6 +252,28 @@ def _multiplier_of_lines(geometry: Geometry, weights: Array) -> _Multiplier:
     The first copy is a fraction of the second, and the second copies long runs: both take less time than one copy of
     windows, whose runs are as short as the grid is wide.
     """
+    lines, planes, weights = split_windows(geometry, weights)
+    blocks = _Blocks(planes, planes.windows(weights.itemsize), weights)
+    view, at_once, key = lines.windows(weights.itemsize), blocks.at_once, object()
+
+    def make(allocate: Allocate) -> tuple[Array, Array, Array]:
+        copied = allocate((at_once, *view.shape), weights.dtype)
+        return copied, blocks.view.of(copied), blocks.allocate_columns(allocate)
+
+    def multiply(padded: Array, out: Array) -> None:
+        source = view.of(padded)
+        copied, windows, columns = copies.views(key, make)
+        for start in range(0, len(source), at_once):
+            part = source[start : start + at_once]
+            count = len(part)
+            np.copyto(copied[:count], part)
+            blocks.multiply(windows[:count], columns, out[start : start + count])
+
+    return multiply
+
+
+def split_windows(geometry: Geometry, weights: Array) -> tuple[Geometry, Geometry, Array]:
+    """Return the geometry of windows along the last axis, that of whole windows of these, and their weights."""
     *kernel, width = geometry.kernel
     *strides, stride = geometry.strides
     *dilations, dilation = geometry.dilations
@@ -264,26 +290,7 @@ def _multiplier_of_lines(geometry: Geometry, weights: Array) -> _Multiplier:
         group=geometry.group,
     )
     shaped = weights.reshape(-1, geometry.channels // geometry.group, *geometry.kernel)
-    blocks = _Blocks(planes, planes.windows(weights.itemsize), np.moveaxis(shaped, -1, 2))
-    view, at_once, key = lines.windows(weights.itemsize), blocks.at_once, object()
-    numbers = at_once * prod(view.shape)
-
-    def copies(block: Array) -> tuple[Array, Array, Array]:
-        copied = block.view(weights.dtype)[:numbers].reshape(at_once, *view.shape)
-        return copied, blocks.view.of(copied), blocks.columns_in(block[-(-copied.nbytes // block.itemsize) :])
-
-    size_bytes = numbers * weights.itemsize + np.dtype(np.float64).itemsize + blocks.size_bytes
-
-    def multiply(padded: Array, out: Array) -> None:
-        source = view.of(padded)
-        copied, windows, columns = scratch(key, copies, size_bytes)
-        for start in range(0, len(source), at_once):
-            part = source[start : start + at_once]
-            count = len(part)
-            np.copyto(copied[:count], part)
-            blocks.multiply(windows[:count], columns, out[start : start + count])
-
-    return multiply
+    return lines, planes, np.moveaxis(shaped, -1, 2)
 
 
 class _Blocks:
@@ -292,7 +299,6 @@ class _Blocks:
     Attributes:
         view: The view of a row as windows.
         at_once: The most rows of a product.
-        size_bytes: The size of the largest block of columns.
     """
 
     def __init__(self, geometry: Geometry, view: View, weights: Array) -> None:
@@ -303,15 +309,14 @@ class _Blocks:
         self._shape = geometry.group, geometry.window, -1
         self._weights = frozen(weights.reshape(geometry.group, -1, geometry.window))
         positions = max(place.stop - place.start for _, place in self._blocks)
-        largest = positions * geometry.window * geometry.group
+        self._largest = positions * geometry.window * geometry.group
         self._is_one = len(self._blocks) == 1
-        self.at_once = max(MAX_COLUMN_NUMBERS // largest, 1) if self._is_one else 1
-        self.size_bytes = self.at_once * largest * weights.itemsize
+        self.at_once = max(MAX_COLUMN_NUMBERS // self._largest, 1) if self._is_one else 1
 
-    def columns_in(self, block: Array) -> Array:
-        """Return the memory of the columns, at the start of a block of scratch memory."""
-        columns = block.view(self._weights.dtype)[: self.size_bytes // self._weights.itemsize]
-        return columns.reshape(self.at_once, *self.view.shape) if self._is_one else columns
+    def allocate_columns(self, allocate: Allocate) -> Array:
+        """Return memory for the columns of the largest block, or of `at_once` rows."""
+        shape = (self.at_once, *self.view.shape) if self._is_one else (self._largest,)
+        return allocate(shape, self._weights.dtype)
 
     def multiply(self, windows: Array, columns: Array, out: Array) -> None:
         """Multiply the windows of at most `at_once` rows, and write `(rows, group, filters of a group, positions)`."""
