@@ -176,6 +176,31 @@ def test_outputs_that_a_feature_space_joins_are_one_layer(write: Callable[..., s
     assert (output.sources, output.size) == (("output",), 8)
 
 
+def operation(kind: str, *others: Any, shape: Any = (None, 4), **config: Any) -> dict[str, Any]:
+    """A model of one operation of `keras.ops`, of an input and constants."""
+    given = {"class_name": "__keras_tensor__", "config": {"shape": list(shape), "keras_history": ["inputlayer", 0, 0]}}
+    layers = [
+        {**layer("InputLayer", batch_shape=list(shape)), "inbound_nodes": []},
+        {
+            "module": "keras.src.ops.numpy",
+            "class_name": kind,
+            "config": {"name": "done", **config},
+            "registered_name": kind,
+            "inbound_nodes": [{"args": [given, *(given if other is ... else other for other in others)], "kwargs": {}}],
+        },
+    ]
+    ends = {"input_layers": [["inputlayer", 0, 0]], "output_layers": [["done", 0, 0]]}
+    return {"module": "keras", "class_name": "Functional", "config": {"name": "model", "layers": layers, **ends}}
+
+
+def constant(value: Any) -> dict[str, Any]:
+    return {"class_name": "__tensor__", "config": {"value": value, "dtype": "float32"}}
+
+
+def slice_of(*ends: Any) -> dict[str, Any]:
+    return {"class_name": "__slice__", "config": dict(zip(("start", "stop", "step"), ends, strict=True))}
+
+
 def soft_link(group: Any) -> None:
     dense(group)
     del group["0"]
@@ -233,6 +258,52 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "layers that are none": ({"config": sequential(1, "a")}, "a configuration that Keras 3 does not write"),
     "wide inputs": ({"config": sequential(DENSE, shape=(None, 10**9))}, "has 1,000,000,000 values for each row"),
     "open inputs": ({"config": sequential(DENSE, shape=(None, None))}, "each row needs a fixed number of values"),
+    "a million repetitions": ({"config": operation("Repeat", repeats=10**9, axis=1)}, "values for each row; at most"),
+    "many tiles": ({"config": operation("Tile", repeats=[1, 10**9])}, "values for each row; at most"),
+    "tiles of rows": ({"config": operation("Tile", repeats=[2, 1])}, "1 is needed for the rows"),
+    "a wide frame": ({"config": operation("Pad", pad_width=[[0, 0], [0, 10**9]])}, "values for each row; at most"),
+    "a frame around the rows": ({"config": operation("Pad", pad_width=[[1, 0], [0, 0]])}, "moves or chooses rows"),
+    "a huge shape": ({"config": operation("Reshape", newshape=[-1, 10**18, 10**18])}, "which mixes rows"),
+    "a shape of words": ({"config": operation("Reshape", newshape=[-1, "4"])}, "where a list of integers is needed"),
+    "an axis that is a word": ({"config": operation("Sum", axis="1")}, "has axis='1', where integers are needed"),
+    "an axis far away": ({"config": operation("Sum", axis=-(10**18))}, "works along axis -1000000000000000000 of 2"),
+    "an axis of the rows": ({"config": operation("Max", axis=0)}, "one of each row's own is read"),
+    "an axis named twice": ({"config": operation("Sum", axis=[1, -1])}, "which names an axis twice"),
+    "places that are words": ({"config": operation("GetItem", [slice_of(None, None, None), "1"])}, "a key that Keras"),
+    "slices by words": (
+        {"config": operation("GetItem", [slice_of(None, None, None), slice_of("1", 2, 1)])},
+        "do not fit",
+    ),
+    "slices of rows": ({"config": operation("GetItem", [slice_of(0, 1, None)])}, "moves or chooses rows"),
+    "a place that is not there": (
+        {"config": operation("GetItem", [slice_of(None, None, None), 10**18])},
+        "that do not fit it",
+    ),
+    "places far away": ({"config": operation("Take", [10**12], axis=1)}, "that do not fit it"),
+    "many parts": ({"config": operation("Split", indices_or_sections=10**9, axis=1)}, "indices_or_sections=1000000000"),
+    "a constant of words": (
+        {"config": operation("Add", constant(["a"]))},
+        "a configuration that Keras 3 does not write",
+    ),
+    "a constant of several rows": (
+        {"config": operation("Add", constant([[1, 2, 3, 4], [1, 2, 3, 4]]))},
+        "which has several rows",
+    ),
+    "an equation without end": ({"config": operation("Einsum", ..., subscripts="a" * 100_000)}, "and 2 operands"),
+    "an equation of rows by rows": (
+        {"config": operation("Einsum", ..., subscripts="ab,cb->ac")},
+        "multiplies rows by other",
+    ),
+    "a product of rows": ({"config": operation("Matmul", ...)}, "multiplies rows by other rows"),
+    "a table of products": (
+        {"config": operation("Einsum", ..., subscripts="ab,ac->abc", shape=(None, 60_000))},
+        "elements for each row; at most",
+    ),
+    "a norm of words": ({"config": operation("Norm", ord="nuc", axis=1)}, "is the norm ord='nuc'"),
+    "heads without weights": (
+        {"config": sequential(layer("MultiHeadAttention", num_heads=10**9), shape=(None, 2, 2))},
+        "other things than two or three tensors",
+    ),
     "many repetitions": ({"config": sequential(layer("RepeatVector", n=10**9))}, "values for each row; at most"),
     "many tokens": (
         {"config": sequential(layer("CategoryEncoding", num_tokens=10**9))},

@@ -14,7 +14,7 @@ from forwardpass.importers import load_object
 from keras import Sequential, layers, ops
 
 from tests.frameworks.cases import Case, Cases
-from tests.frameworks.keras import convolutional, recurrent
+from tests.frameworks.keras import architectures, convolutional, recurrent
 from tests.frameworks.keras.training import (
     CANCER,
     DIABETES,
@@ -278,6 +278,7 @@ _MODELS: dict[str, tuple[Callable[[], Any], Any]] = {
     "models within models": (nested, DIABETES),
     **convolutional.MODELS,
     **recurrent.MODELS,
+    **architectures.MODELS,
 }
 
 _IN_FLOAT32: dict[str, tuple[Callable[[], Any], Any]] = {

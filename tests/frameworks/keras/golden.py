@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tests.frameworks.keras import cases, convolutional, recurrent, training
+from tests.frameworks.keras import architectures, cases, convolutional, recurrent, training
 from tests.support.environments import ROOT
 
 FOLDER: Final = ROOT / "tests" / "client" / "importers" / "keras_files"
@@ -20,6 +20,9 @@ MODELS: Final[Mapping[str, tuple[Callable[[], Any], Any]]] = {
     "pooled": (cases.pooled, training.PIXELS),
     "convolved": (convolutional.branches, training.PIXELS),
     "recurrent": (recurrent.rows_of_digits, training.PIXELS[::4]),
+    "columns": (architectures.tabular_transformer, training.WHOLE),
+    "parts": (architectures.normalizations, training.PIXELS),
+    "attending": (architectures.attentions, training.PIXELS),
     "translator": (recurrent.translator, training.PIXELS[::4]),
 }
 

@@ -46,7 +46,7 @@ def row(*parts: Any) -> Any:
 
 
 def masked() -> Any:
-    return Sequential([keras.Input((3,)), layers.Embedding(4, 2, mask_zero=True), layers.Flatten()])
+    return Sequential([keras.Input((3,)), layers.Embedding(4, 2, mask_zero=True), layers.LSTM(2)])
 
 
 def half() -> Any:
@@ -60,7 +60,22 @@ def texts() -> Any:
 
 def operation() -> Any:
     inputs = keras.Input((4,))
-    return keras.Model(inputs, ops.cumsum(inputs, axis=1))
+    return keras.Model(inputs, ops.sort(inputs, axis=1))
+
+
+def across_rows() -> Any:
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, inputs - ops.mean(inputs))
+
+
+def rows_by_rows() -> Any:
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, ops.reshape(inputs, (-1, 2)))
+
+
+def of_several_ranks() -> Any:
+    first, second = keras.Input((4,)), keras.Input((3, 4))
+    return keras.Model([first, second], first + second)
 
 
 def at_inference() -> Any:
@@ -72,10 +87,6 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
     "a custom layer": (lambda: row(Mine()), r"layers\[mine\]: mine>Mine of .* is no layer of Keras's own"),
     "Lambda": (lambda: row(layers.Lambda(lambda x: x + 1)), r"layers\[lambda\]: Lambda runs code from the file"),
     "a custom model": (subclassed, "Subclass is no Sequential or functional model"),
-    "a convolution with softmax of its channels": (
-        lambda: row(layers.Reshape((4, 1)), layers.Conv1D(2, 2, activation="softmax")),
-        "Conv1D has a softmax of each part of a row",
-    ),
     "an enlargement by interpolation": (
         lambda: row(layers.Reshape((2, 2, 1)), layers.UpSampling2D(2, interpolation="bilinear")),
         "use interpolation='nearest'",
@@ -96,7 +107,7 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Sequential([keras.Input((None, 2)), layers.LSTM(2)]),
         "fix them by `fixed = keras.models.clone_model",
     ),
-    "a mask": (masked, "use mask_zero=False"),
+    "a mask": (masked, "build the model with mask_zero=False"),
     "half precision": (half, "computes in 'float16'; float32 and float64 are read"),
     "an open length": (
         lambda: Sequential([keras.Input((None, 2)), layers.GlobalAveragePooling1D()]),
@@ -107,9 +118,11 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Sequential([keras.Input((1,), dtype="int64"), layers.Hashing(4)]),
         "use IntegerLookup or StringLookup",
     ),
-    "an operation": (operation, r"layers\[.*\]: Cumsum .*is not supported"),
+    "an operation": (operation, r"layers\[.*\]: Sort .*is not supported"),
+    "an operation across rows": (across_rows, "works along all axes, that of the rows too; name the axes, `axis=1`"),
+    "an operation that cuts rows": (rows_by_rows, "of rows of .*, which mixes rows"),
+    "an operation of rows and other rows": (of_several_ranks, "combines rows with other rows, of shapes .rows, 4."),
     "dropout at inference": (at_inference, "call it without, as a served model is"),
-    "softmax of parts": (lambda: row(layers.Reshape((2, 2)), layers.Softmax()), "put Flatten before it"),
 }
 
 

@@ -10,7 +10,9 @@ from typing import Any, Final
 from forwardpass.importers.graph import PASS, TensorRef
 from forwardpass.importers.graph.arithmetic import prelu
 from forwardpass.importers.graph.functions import EXPRESSIONS, SHRINK, expression
-from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, row_axis
+from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, check_broadcast, check_ranks, row_axes
+from forwardpass.importers.keras.masks import reject_mask
+from forwardpass.importers.keras.reductions import along_axes, gated
 from forwardpass.importers.unsupported import UnsupportedError
 
 _SAME: Final = (
@@ -36,7 +38,7 @@ ACTIVATIONS: Final[Mapping[str, Any]] = MappingProxyType(
 )
 """The activation of a spec for each activation of Keras without parameters."""
 
-_ROWS: Final = frozenset({"softmax", "log_softmax"})
+_TOGETHER: Final = frozenset({"softmax", "log_softmax"})
 """Activations that read the values of a row together."""
 
 
@@ -46,10 +48,14 @@ def activated(call: LayerCall, values: TensorRef, activation: Any, hint: str = "
     Raises:
         UnsupportedError: It is not known.
     """
+    if activation == "glu":
+        return gated(call, values, len(values.shape) - 1)
     spec = activation_of(activation)
     if spec == "identity":
         return values
-    check_together(spec, values)
+    if isinstance(spec, str) and spec in _TOGETHER and not is_alone(values):
+        with call.graph.suffixed(hint.removeprefix("_")):
+            return call.graph.softmax(values, len(values.shape) - 1, spec)
     return call.elementwise(values, {**PASS, "activation": spec}, hint)
 
 
@@ -74,17 +80,21 @@ def activation_of(activation: Any) -> Any:
     return ACTIVATIONS[activation]
 
 
-def check_together(activation: Any, values: TensorRef) -> None:
-    """Reject softmax and its kin along one axis of several.
+def is_alone(values: TensorRef) -> bool:
+    """Return whether the elements along the last axis are all of a row."""
+    return len(values.shape) < 2 or values.size == values.shape[-1]
+
+
+def own_activation(activation: Any) -> Any:
+    """Return the activation that a layer of a spec may apply itself, or None where another layer must.
 
     Raises:
-        UnsupportedError: It does.
+        UnsupportedError: It is not known.
     """
-    is_together = isinstance(activation, str) and activation in _ROWS
-    if is_together and len(values.shape) > 1 and values.size != values.shape[-1]:
-        raise UnsupportedError(
-            f"has a {activation} of each part of a row; one of the whole row is read, put Flatten before it"
-        )
+    if activation == "glu":
+        return None
+    spec = activation_of(activation)
+    return None if isinstance(spec, str) and spec in _TOGETHER else spec
 
 
 def _relu(config: Mapping[str, Any]) -> Any:
@@ -113,24 +123,36 @@ def _elu(config: Mapping[str, Any]) -> Any:
     return {"name": "elu", "alpha": float(config.get("alpha", 1.0))}
 
 
-def _softmax(config: Mapping[str, Any]) -> Any:
-    if config.get("axis", -1) not in (-1, [-1]):
-        raise UnsupportedError(f"works along axis {config['axis']}; the last one is supported")
-    return "softmax"
-
-
 _FUNCTIONS: Final[Mapping[str, Any]] = MappingProxyType(
-    {"ReLU": _relu, "LeakyReLU": _leaky, "ELU": _elu, "Softmax": _softmax}
+    {"ReLU": _relu, "LeakyReLU": _leaky, "ELU": _elu, "Softmax": lambda _: "softmax"}
 )
 """The activation of each activation layer, computed from its configuration."""
 
 
 def _function(call: LayerCall) -> TensorRef:
-    config = call.config
-    if call.kind == "Softmax" and isinstance(config.get("axis", -1), int):
-        last = len(call.input.shape) - 1
-        config = {"axis": -1} if row_axis(config.get("axis", -1), last + 1) == last else config
-    return activated(call, call.input, {"class_name": call.kind, "config": config}, hint="")
+    return activated(call, call.input, {"class_name": call.kind, "config": call.config}, hint="")
+
+
+def _softmax(call: LayerCall) -> TensorRef:
+    x = call.first
+    axes = row_axes(call, "axis") if "axis" in call.config else [len(x.shape) - 1]
+    given = [*call.arguments[1:], *([call.options["mask"]] if call.options.get("mask") is not None else [])]
+    if given:
+        return _masked_softmax(call, x, axes, given)
+    reject_mask(call)
+    if axes == [len(x.shape) - 1] and is_alone(x):
+        return activated(call, x, "softmax", hint="")
+    return along_axes(call, x, axes, "softmax")
+
+
+def _masked_softmax(call: LayerCall, x: TensorRef, axes: list[int], given: list[Any]) -> TensorRef:
+    """Return the softmax without masked places, which are 0."""
+    if len(given) != 1 or not isinstance(given[0], TensorRef):
+        raise UnsupportedError("is called with a mask that is no tensor of the model")
+    check_ranks([x, given[0]])
+    check_broadcast(x.shape, given[0].shape)
+    known = call.graph.elementwise("where(y > 0.5, x, -1000000000)", x, given[0])
+    return call.graph.elementwise("where(y > 0.5, x, 0)", along_axes(call, known, axes, "softmax"), given[0])
 
 
 def _activation(call: LayerCall) -> TensorRef:
@@ -145,65 +167,6 @@ def _prelu(call: LayerCall) -> TensorRef:
 
 
 FUNCTION_LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType(
-    {**dict.fromkeys(_FUNCTIONS, _function), "Activation": _activation, "PReLU": _prelu}
-)
-"""By class name."""
-
-OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "Relu": "relu",
-        "Relu6": "relu6",
-        "Sigmoid": "sigmoid",
-        "Tanh": "tanh",
-        "Softplus": "softplus",
-        "Softsign": "softsign",
-        "Silu": "silu",
-        "Selu": "selu",
-        "HardSigmoid": "hard_sigmoid",
-        "HardSilu": "hard_silu",
-        "LogSigmoid": "log_sigmoid",
-        "Exp": "exponential",
-    }
-)
-"""The activation of each operation without parameters, such as `keras.ops.relu`."""
-
-
-def _operation(call: LayerCall) -> TensorRef:
-    return activated(call, call.input, OPERATIONS[call.kind], hint="")
-
-
-_OF_ONE_ELEMENT: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        "Sin": "sin",
-        "Cos": "cos",
-        "Square": "square",
-        **dict.fromkeys(("Abs", "Absolute"), expression(EXPRESSIONS["abs"])),
-        **{
-            name.capitalize(): expression(EXPRESSIONS[name])
-            for name in (
-                "sqrt",
-                "rsqrt",
-                "reciprocal",
-                "log",
-                "log1p",
-                "log2",
-                "log10",
-                "expm1",
-                "erf",
-                "floor",
-                "ceil",
-            )
-        },
-    }
-)
-"""Functions of `keras.ops` that are no activations of Keras, in the form of a spec."""
-
-
-def _of_one_element(call: LayerCall) -> TensorRef:
-    return call.elementwise(call.input, {**PASS, "activation": _OF_ONE_ELEMENT[call.kind]}, "")
-
-
-FUNCTION_OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType(
-    {**dict.fromkeys(OPERATIONS, _operation), **dict.fromkeys(_OF_ONE_ELEMENT, _of_one_element)}
+    {**dict.fromkeys(_FUNCTIONS, _function), "Softmax": _softmax, "Activation": _activation, "PReLU": _prelu}
 )
 """By class name."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.graph.convolution import conv_layer, same_pads
-from forwardpass.importers.keras.activations import activation_of, check_together
+from forwardpass.importers.keras.activations import activated, own_activation
 from forwardpass.importers.keras.data_format import channels_first, in_data_format, spatial_axes
 from forwardpass.importers.keras.layer_call import LayerCall, LayerReader
 from forwardpass.importers.unsupported import UnsupportedError
@@ -136,10 +136,11 @@ def _last(
     call: LayerCall, x: TensorRef, weights: Array, bias: Sequence[Array], windows: _Windows, *, group: int
 ) -> TensorRef:
     """Convolve, apply the layer's activation, and return the values in the layer's layout."""
-    activation = activation_of(call.config.get("activation"))
-    values = in_data_format(call, _convolved(call, x, weights, bias, windows, group=group, activation=activation))
-    check_together(activation, values)
-    return values
+    activation = call.config.get("activation")
+    own = own_activation(activation)
+    values = _convolved(call, x, weights, bias, windows, group=group, activation="identity" if own is None else own)
+    values = in_data_format(call, values)
+    return activated(call, values, activation) if own is None else values
 
 
 def _convolved(

@@ -67,7 +67,7 @@ def read(model: Any) -> Source:
         output_layers=tuple(values.sources[0] for values in outputs),
         features=constraints.feature_documents(),
         sampler=None if constraints.is_plain else constraints.sample,
-        dtype=next(iter(reader.dtypes), "float32"),
+        dtype=next(iter(reader.dtypes), None) or _dtype_of_inputs(reader),
     )
 
 
@@ -104,6 +104,11 @@ def _check_dtypes(reader: ModelReader) -> None:
                 "InputLayer takes float32, and the layers compute in float64; make it by "
                 'keras.Input(..., dtype="float64")',
             )
+
+
+def _dtype_of_inputs(reader: ModelReader) -> str:
+    """Return what a model without layers computes in: float64 where all its inputs are."""
+    return "float64" if {each.dtype for each in reader.inputs} == {"float64"} else "float32"
 
 
 def _is_named(given: KerasInput) -> bool:

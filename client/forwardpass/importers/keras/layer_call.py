@@ -1,7 +1,8 @@
 """One call of one Keras layer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +14,12 @@ from forwardpass.spec.limits import DEFAULT_LIMITS
 from forwardpass.tensors import Array
 
 _IGNORED = frozenset({"training", "mask", "name"})
-_READ = frozenset({"initial_state"})
+_READ = frozenset(
+    {
+        *("initial_state", "return_attention_scores", "use_causal_mask", "attention_mask", "value", "key"),
+        *("bias", "scale", "constant_values"),
+    }
+)
 """Options that the reader of a layer reads."""
 _BY_ELEMENT = frozenset({"scale", "shift", "mean", "variance", "gamma", "beta"})
 """The arrays of layers that have a number for each element."""
@@ -33,6 +39,7 @@ class LayerCall:
         constraints: The constraints on the inputs.
         variables: Reads its weights in the order of Keras; those of a layer within it by their path there.
         vocabulary: Reads its adapted vocabulary, or returns None.
+        masks: Compute the mask of each tensor among the arguments, 1 for a step that counts, else 0; None for none.
     """
 
     kind: str
@@ -44,6 +51,7 @@ class LayerCall:
     constraints: InputConstraints
     variables: Callable[..., list[Array]]
     vocabulary: Callable[[], list[str] | None]
+    masks: tuple[Callable[[], TensorRef] | None, ...] = ()
 
     def check_options(self) -> None:
         """Reject a call with options that change the computation.
@@ -51,13 +59,12 @@ class LayerCall:
         Raises:
             UnsupportedError: It does.
         """
-        if self.options.get("training") is True:
+        # Layers that change pictures at random have True as their default, which `predict` sets to False.
+        if self.options.get("training") is True and not self.kind.startswith("Random"):
             raise UnsupportedError("is called with training=True; call it without, as a served model is")
         for key, value in self.options.items():
             if value is not None and key not in _IGNORED | _READ and key not in self.config:
                 raise UnsupportedError(f"is called with {key}={value!r}, which is not supported; build it without")
-        if self.options.get("mask") is not None:
-            raise UnsupportedError("is called with a mask, which is not supported; build it without")
 
     @property
     def input(self) -> TensorRef:
@@ -66,6 +73,13 @@ class LayerCall:
         if len(values) != 1 or len(self.arguments) != 1:
             raise UnsupportedError(f"is given {len(values)} tensors; one is needed")
         return values[0]
+
+    @property
+    def first(self) -> TensorRef:
+        """The first argument, a tensor; others may be constants."""
+        if not self.arguments or not isinstance(self.arguments[0], TensorRef):
+            raise UnsupportedError("is given another thing than a tensor of the model at first")
+        return self.arguments[0]
 
     @property
     def inputs(self) -> list[TensorRef]:
@@ -199,6 +213,48 @@ def row_axis(axis: int, rank: int) -> int:
     if not 0 < found <= rank:
         raise UnsupportedError(f"works along axis {axis} of {rank + 1}; one of each row's own is read")
     return found - 1
+
+
+def row_axes(call: LayerCall, key: str) -> list[int]:
+    """Return the axes of one row that a setting names, by one integer or several.
+
+    Raises:
+        UnsupportedError: It names the axis of the rows, or none, so that all rows would be read together.
+    """
+    value, rank = call.config.get(key), len(call.first.shape)
+    if value is None:
+        raise UnsupportedError(f"works along all axes, that of the rows too; name the axes, `{key}=1` and so on")
+    axes = value if isinstance(value, list) else [value]
+    if not all(type(axis) is int for axis in axes):
+        raise UnsupportedError(f"has {key}={value!r}, where integers are needed")
+    found = [row_axis(axis, rank) for axis in axes]
+    if len(set(found)) < len(found):
+        raise UnsupportedError(f"has {key}={value!r}, which names an axis twice")
+    return found
+
+
+def check_ranks(tensors: Sequence[TensorRef]) -> None:
+    """Reject tensors that broadcast the rows of one over another axis.
+
+    Raises:
+        UnsupportedError: They have several numbers of axes.
+    """
+    if len({len(tensor.shape) for tensor in tensors}) > 1:
+        shown = " and ".join(str(["rows", *tensor.shape]).replace("'", "") for tensor in tensors)
+        raise UnsupportedError(f"combines rows with other rows, of shapes {shown}; reshape one of them")
+
+
+def check_broadcast(*shapes: tuple[int, ...]) -> None:
+    """Reject shapes that broadcast to more values than a layer may have, or to no shape, before they do.
+
+    Raises:
+        UnsupportedError: They do.
+    """
+    try:
+        check_width(prod(np.broadcast_shapes(*shapes)))
+    except ValueError:
+        shown = " and ".join(str(list(shape)) for shape in shapes)
+        raise UnsupportedError(f"gets shapes that do not fit: {shown}") from None
 
 
 def _flat(value: Any) -> list[Any]:

@@ -1,13 +1,17 @@
 """The configuration of a model: its layers and the tensors between them. Nothing is run or imported."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
+
+import numpy as np
 
 from forwardpass.importers.keras.variable_paths import variable_path
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_model
 from forwardpass.spec.limits import DEFAULT_LIMITS
+from forwardpass.tensors import Array
 
 _MODULES: Final = ("keras.layers", "keras.src.layers", "keras.src.ops", "keras.ops", "keras.src.models", "keras")
 _SETTINGS: Final = (
@@ -21,6 +25,14 @@ _MAX_LAYERS: Final = 4 * DEFAULT_LIMITS.max_layers
 
 _FEATURE_SPACE: Final = "keras.src.layers.preprocessing.feature_space"
 """The module of Keras's own layers within a FeatureSpace, which are registered by their names."""
+
+MASKED: Final = frozenset(
+    {
+        *("GlobalAveragePooling1D", "Softmax", "Attention", "AdditiveAttention", "DotProductAttention"),
+        *("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "TimeDistributed"),
+    }
+)
+"""The layers and operations that compute something else where the option `mask` is given."""
 
 MODELS: Final = ("Functional", "Model", "Sequential")
 
@@ -157,7 +169,7 @@ def _parts(documents: Sequence[Mapping[str, Any]], weights: str) -> Iterator[Lay
             kind=kind if own else f"{document.get('registered_name') or kind} of {document.get('module')}",
             is_layer=is_layer,
             config=document["config"],
-            calls=tuple(_call(node) for node in document.get("inbound_nodes", [])),
+            calls=tuple(_call(node, kind in MASKED) for node in document.get("inbound_nodes", [])),
             weights=variable_path(weights, kind, counts) if is_layer else "",
         )
 
@@ -186,10 +198,11 @@ def _chained(parts: Sequence[LayerConfig], config: Mapping[str, Any]) -> Iterato
         before = part.name
 
 
-def _call(node: Mapping[str, Any]) -> InboundNode:
+def _call(node: Mapping[str, Any], is_masked: bool) -> InboundNode:  # noqa: FBT001 - one of two calls' kinds
+    options = {key: value for key, value in node["kwargs"].items() if key != "mask" or is_masked}
     return InboundNode(
         arguments=tuple(_argument(value) for value in node["args"]),
-        options={key: _argument(value) for key, value in node["kwargs"].items()},
+        options={key: _argument(value) for key, value in options.items()},
     )
 
 
@@ -197,9 +210,27 @@ def _argument(value: Any) -> Any:
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         layer, call, place = value["config"][_FUNCTION]
         return Tensor(layer=str(layer), call=int(call), place=int(place))
+    if isinstance(value, dict) and value.get("class_name") in _VALUES:
+        return _VALUES[value["class_name"]](value["config"])
     if isinstance(value, list):
         return [_argument(part) for part in value]
     return value
+
+
+def _constant(config: Mapping[str, Any]) -> Array:
+    numbers: Array = np.asarray(config["value"], dtype=np.float64)
+    return numbers
+
+
+_VALUES: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = MappingProxyType(
+    {
+        "__tensor__": _constant,
+        "__numpy__": _constant,
+        "__slice__": lambda config: slice(config.get("start"), config.get("stop"), config.get("step")),
+        "__ellipsis__": lambda _: Ellipsis,
+    }
+)
+"""The arguments that Keras writes as objects: constants and keys of tensors."""
 
 
 def _ends(value: Any) -> Any:

@@ -10,10 +10,15 @@ from typing import Any, Final
 from forwardpass.errors import Fault
 from forwardpass.importers.graph import INPUTS, PASS, LayerOperations, TensorRef, safe_name
 from forwardpass.importers.input_constraints import InputConstraints
-from forwardpass.importers.keras.activations import FUNCTION_LAYERS, FUNCTION_OPERATIONS
+from forwardpass.importers.keras.activations import FUNCTION_LAYERS
+from forwardpass.importers.keras.arithmetic import ARITHMETIC
+from forwardpass.importers.keras.arranging import ARRANGING
+from forwardpass.importers.keras.attention import ATTENDING, ATTENTION
 from forwardpass.importers.keras.convolutions import CONVOLUTIONS
+from forwardpass.importers.keras.elementwise import ELEMENTWISE
 from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, check_width
-from forwardpass.importers.keras.merging import ARITHMETIC, MERGING
+from forwardpass.importers.keras.masks import Mask, mask_after, masking
+from forwardpass.importers.keras.merging import MERGING, concatenate
 from forwardpass.importers.keras.model_config import (
     MODELS,
     InboundNode,
@@ -23,9 +28,12 @@ from forwardpass.importers.keras.model_config import (
     parse_config,
     tensors_in,
 )
+from forwardpass.importers.keras.normalization import NORMALIZATIONS, NORMALIZING
 from forwardpass.importers.keras.pooling import POOLING
 from forwardpass.importers.keras.preprocessing import ENCODING
+from forwardpass.importers.keras.products import MULTIPLYING, PRODUCTS
 from forwardpass.importers.keras.recurrent import RECURRENT, time_distributed
+from forwardpass.importers.keras.reductions import ALONG_AXES
 from forwardpass.importers.keras.reshaping import SHAPING
 from forwardpass.importers.keras.unsupported import reason_for
 from forwardpass.importers.keras.vocabulary import vocabulary
@@ -42,11 +50,26 @@ _ALONE: Final = {
     **POOLING,
     **ENCODING,
     **RECURRENT,
+    **NORMALIZING,
+    **MULTIPLYING,
+    **ATTENDING,
+    "Masking": masking,
 }
 LAYERS: Final[Mapping[str, LayerReader]] = MappingProxyType({**_ALONE, "TimeDistributed": time_distributed(_ALONE)})
 """The reader of each layer, by its class."""
 
-OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType({**ARITHMETIC, **FUNCTION_OPERATIONS})
+OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType(
+    {
+        **ARITHMETIC,
+        **ELEMENTWISE,
+        **ARRANGING,
+        **ALONG_AXES,
+        **PRODUCTS,
+        **ATTENTION,
+        **NORMALIZATIONS,
+        "Concatenate": concatenate,
+    }
+)
 """The reader of each operation such as `+`, by its class."""
 
 _DTYPES: Final = ("float32", "float64")
@@ -123,7 +146,7 @@ class ModelReader:
             if each.is_integer:
                 self.constraints.mark_integers(values)
             given[Tensor(layer=each.name, call=0, place=0)] = values
-        outputs = self._follow(self._structure, given, "model", "", 0)
+        outputs = self._follow(self._structure, given, {}, "model", "", 0)
         self._check_texts()
         if self._faults:
             raise unsupported_parts(self._faults)
@@ -140,7 +163,13 @@ class ModelReader:
                 self._faults.append(Fault(path=f"model.layers[{each.name}]", message=what))
 
     def _follow(
-        self, structure: ModelConfig, given: Mapping[Tensor, TensorRef | None], path: str, prefix: str, depth: int
+        self,
+        structure: ModelConfig,
+        given: Mapping[Tensor, TensorRef | None],
+        masks: dict[Tensor, Mask],
+        path: str,
+        prefix: str,
+        depth: int,
     ) -> list[TensorRef | None]:
         """Return the outputs of a model; each tensor is read after the tensors that it depends on."""
         found: dict[Tensor, TensorRef | None] = dict(given)
@@ -163,11 +192,13 @@ class ModelReader:
                 open_.add(tensor)
                 stack += missing[::-1]
                 continue
-            results = self._call(part, call, found, path, prefix, depth)
+            results, mask = self._call(part, call, found, masks, path, prefix, depth)
             for place in range(max(len(results), tensor.place + 1)):
                 made = Tensor(layer=tensor.layer, call=tensor.call, place=place)
                 found[made] = results[place] if place < len(results) else None
                 self._share(found[made], readers[made])
+            if mask is not None:
+                masks[Tensor(layer=tensor.layer, call=tensor.call, place=0)] = mask
         return [found[tensor] for tensor in targets]
 
     def _call(
@@ -175,50 +206,60 @@ class ModelReader:
         part: LayerConfig,
         call: InboundNode,
         found: Mapping[Tensor, TensorRef | None],
+        masks: Mapping[Tensor, Mask],
         path: str,
         prefix: str,
         depth: int,
-    ) -> list[TensorRef | None]:
-        """Return the outputs of one call of a layer; None where it, or a layer that it reads, is rejected."""
+    ) -> tuple[list[TensorRef | None], Mask | None]:
+        """Return the outputs of one call, None where the layer, or one that it reads, is rejected; and their mask."""
         place, name = f"{path}.layers[{part.name}]", f"{prefix}{part.name}"
         try:
             if part.kind in MODELS and part.is_layer:
-                return self._model(part, call, found, place, f"{name}.", depth)
-            return self._layer(part, call, found, name)
+                return self._model(part, call, found, masks, place, f"{name}.", depth)
+            return self._layer(part, call, found, masks, name)
         except UnsupportedError as error:
             fault = Fault(path=place, message=f"{part.kind} {error}")
             if fault not in self._faults:
                 self._faults.append(fault)
-            return [None]
+            return [None], None
 
     def _model(
         self,
         part: LayerConfig,
         call: InboundNode,
         found: Mapping[Tensor, TensorRef | None],
+        masks: Mapping[Tensor, Mask],
         path: str,
         prefix: str,
         depth: int,
-    ) -> list[TensorRef | None]:
+    ) -> tuple[list[TensorRef | None], Mask | None]:
         """Read a model within the model."""
         if depth == _DEEPEST:
             raise UnsupportedError(f"is nested in {_DEEPEST} other models; at most {_DEEPEST} are supported")
         document = {"class_name": part.kind, "module": "keras", "config": part.config}
         inner = parse_config(document, path, part.weights)
         names = list(tensors_in(inner.inputs))
-        values = [found[tensor] for tensor in tensors_in(list(call.arguments))]
+        given = list(tensors_in(list(call.arguments)))
+        values = [found[tensor] for tensor in given]
         if len(names) != len(values):
             raise UnsupportedError(f"is given {len(values)} tensors, and has {len(names)} inputs")
-        return self._follow(inner, dict(zip(names, values, strict=True)), path, prefix, depth + 1)
+        within = {name: masks[tensor] for name, tensor in zip(names, given, strict=True) if tensor in masks}
+        outputs = self._follow(inner, dict(zip(names, values, strict=True)), within, path, prefix, depth + 1)
+        return outputs, within.get(next(tensors_in(inner.outputs)))
 
     def _layer(
-        self, part: LayerConfig, node: InboundNode, found: Mapping[Tensor, TensorRef | None], name: str
-    ) -> list[TensorRef | None]:
+        self,
+        part: LayerConfig,
+        node: InboundNode,
+        found: Mapping[Tensor, TensorRef | None],
+        masks: Mapping[Tensor, Mask],
+        name: str,
+    ) -> tuple[list[TensorRef | None], Mask | None]:
         table = LAYERS if part.is_layer else OPERATIONS
         if part.kind not in table:
             raise UnsupportedError(reason_for(part.kind, ", ".join(table)))
         if any(found[tensor] is None for tensor in _read(node)):
-            return [None]
+            return [None], None
         if part.is_layer:
             self._note_dtype(part.config.get("dtype"))
         call = LayerCall(
@@ -233,6 +274,7 @@ class ModelReader:
                 f"{part.weights}/{path}".rstrip("/"), None if path else part.name
             ),
             vocabulary=lambda: vocabulary(self._assets, part.weights),
+            masks=_masks(node, found, masks),
         )
         call.check_options()
         self.graph.hint = name
@@ -243,7 +285,7 @@ class ModelReader:
         results = values if isinstance(values, list) else [values]
         for each in results:
             check_width(each.size)
-        return list(results)
+        return list(results), mask_after(call) if part.is_layer else None
 
     def _note_dtype(self, dtype: Any) -> None:
         """Note the dtype of a layer."""
@@ -307,6 +349,22 @@ def _input(part: LayerConfig, *, alone: bool) -> KerasInput:
 def _read(call: InboundNode) -> list[Tensor]:
     """Return the tensors among the arguments of a call."""
     return [*tensors_in(list(call.arguments)), *tensors_in(dict(call.options))]
+
+
+def _masks(
+    call: InboundNode, found: Mapping[Tensor, TensorRef | None], masks: Mapping[Tensor, Mask]
+) -> tuple[Mask | None, ...]:
+    """Return the masks that a call is given, or else those of its tensors."""
+    given = call.options.get("mask")
+    if given is not None:
+        return tuple(_mask_of(found, part) for part in (given if isinstance(given, list) else [given]))
+    named = [call.options[key] for key in ("value", "key") if isinstance(call.options.get(key), Tensor)]
+    return tuple(masks.get(tensor) for tensor in [*tensors_in(list(call.arguments)), *named])
+
+
+def _mask_of(found: Mapping[Tensor, TensorRef | None], given: Any) -> Mask | None:
+    values = found[given] if isinstance(given, Tensor) else None
+    return None if values is None else lambda: values
 
 
 def _call_of(structure: ModelConfig, tensor: Tensor, path: str) -> tuple[LayerConfig, InboundNode]:

@@ -23,8 +23,19 @@ _LOCAL: Final[Mapping[str, str]] = MappingProxyType(
 
 def _everywhere(call: LayerCall) -> TensorRef:
     x, axes = channels_first(call), spatial_axes(call)
-    pooled = reduce_axes(call.graph, x, range(1, axes + 1), _GLOBAL[call.kind])
+    if call.kind == "GlobalAveragePooling1D" and call.masks and call.masks[0] is not None:
+        pooled = _of_counted(call, x, call.masks[0]())
+    else:
+        pooled = reduce_axes(call.graph, x, range(1, axes + 1), _GLOBAL[call.kind])
     return in_data_format(call, pooled.reshape(-1, *[1] * axes)) if call.boolean("keepdims", False) else pooled
+
+
+def _of_counted(call: LayerCall, x: TensorRef, mask: TensorRef) -> TensorRef:
+    """Return the mean of the steps `(channels, steps)` that a mask counts."""
+    counted = call.graph.elementwise("where(y != 0, x, 0)", x, mask)
+    sums = reduce_axes(call.graph, counted, [1], "sum")
+    count = reduce_axes(call.graph, mask.reshape(-1), [0], "sum")
+    return call.graph.elementwise("x / y", sums, count.reshape(1))
 
 
 def _locally(call: LayerCall) -> TensorRef:

@@ -10,6 +10,7 @@ from forwardpass.importers.graph import PASS, TensorRef
 from forwardpass.importers.graph.recurrence import FUNCTIONS, Cell, ordered, recur
 from forwardpass.importers.keras.activations import activation_of
 from forwardpass.importers.keras.layer_call import LayerCall, LayerReader
+from forwardpass.importers.keras.masks import reject_mask
 from forwardpass.importers.keras.variable_paths import snake_case
 from forwardpass.importers.unsupported import UnsupportedError
 
@@ -65,6 +66,7 @@ def _initial(call: LayerCall) -> list[TensorRef]:
 
 def _run(call: LayerCall, layer: _Layer, initial: Sequence[TensorRef]) -> tuple[TensorRef, list[TensorRef]]:
     """Return the output of a layer, and its final states where it returns these."""
+    reject_mask(call)
     if layer.is_set("stateful"):
         raise UnsupportedError("keeps its state for the next call (stateful=True); a network computes each row alone")
     x = call.inputs[0]
@@ -176,6 +178,7 @@ def time_distributed(table: Mapping[str, LayerReader]) -> LayerReader:
     """Return the reader of a layer that is applied to each step of a sequence."""
 
     def read(call: LayerCall) -> TensorRef:
+        reject_mask(call)
         kind, config = _wrapped(call.config.get("layer"))
         if kind not in table:
             raise UnsupportedError(f"has {kind} in it, which is not supported")

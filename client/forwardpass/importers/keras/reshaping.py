@@ -16,6 +16,14 @@ from forwardpass.importers.unsupported import UnsupportedError
 _NOTHING: Final = (
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "GaussianNoise"),
     *("AlphaDropout", "ActivityRegularization", "Identity", "TFDIdentity"),
+    *(
+        f"Random{name}"
+        for name in (
+            *("Brightness", "ColorDegeneration", "ColorJitter", "Contrast", "ElasticTransform", "Erasing", "Flip"),
+            *("GaussianBlur", "Grayscale", "Hue", "Invert", "Perspective", "Posterization", "Rotation", "Saturation"),
+            *("Sharpness", "Shear", "Translation", "Zoom"),
+        )
+    ),
 )
 """Layers that do something in training only."""
 

@@ -11,12 +11,10 @@ _PICTURES: Final = "works on pictures; prepare them before the rows are sent"
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _REPEATS),
-        **dict.fromkeys(("CenterCrop", "Resizing", "RandomFlip", "RandomRotation", "RandomZoom"), _PICTURES),
+        **dict.fromkeys(("CenterCrop", "Resizing", "RandomCrop"), _PICTURES),
         "Lambda": "runs code from the file, which is never done; use keras.ops or layers",
         **dict.fromkeys(("Hashing", "HashedCrossing"), _HASHES),
         "TextVectorization": "splits texts into words; do that before the rows are sent",
-        "MultiHeadAttention": "multiplies tensors with each other, which is not supported",
-        "Masking": "leaves out steps of a sequence, which is not supported; send sequences of one length",
     }
 )
 """By class name."""

@@ -4,7 +4,12 @@ After `keras.src.saving.saving_lib` and `keras.src.utils.naming`.
 """
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from types import MappingProxyType
+from typing import Final
+
+_CLASSES: Final[Mapping[str, str]] = MappingProxyType({"GroupQueryAttention": "GroupedQueryAttention"})
+"""The class of each layer that Keras exports by another name."""
 
 
 def variable_path(model: str, kind: str, counts: MutableMapping[str, int]) -> str:
@@ -15,7 +20,7 @@ def variable_path(model: str, kind: str, counts: MutableMapping[str, int]) -> st
         kind: The layer's class.
         counts: The number of earlier layers by name; this layer is added.
     """
-    name = snake_case(kind)
+    name = snake_case(_CLASSES.get(kind, kind))
     number = counts.get(name, 0)
     counts[name] = number + 1
     return f"{model}{'/' if model else ''}layers/{name}{f'_{number}' if number else ''}"

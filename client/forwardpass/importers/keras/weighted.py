@@ -1,4 +1,4 @@
-"""Layers with weights: dense layers, embeddings and normalizations."""
+"""Layers with weights: dense layers, embeddings, and normalizations by constants."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,13 +7,11 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.graph import TensorRef
+from forwardpass.importers.graph.operations import MAX_REPEATED_WEIGHTS
 from forwardpass.importers.keras.activations import activated, activation_of
 from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, along, by_node, check_width, row_axis
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
-
-_MAX_REPEATED_WEIGHTS: Final = 2**25
-"""The most weights of a kernel that is repeated at each place of a row; a file of a few bytes could ask for more."""
 
 
 def _dense(call: LayerCall) -> TensorRef:
@@ -25,18 +23,19 @@ def _dense(call: LayerCall) -> TensorRef:
         raise UnsupportedError(f"has a kernel of shape {list(kernel.shape)} for values of {list(values.shape)}")
     units, times = kernel.shape[1], values.size // values.shape[-1]
     check_width(units * times)
-    if units * values.size * times > _MAX_REPEATED_WEIGHTS:
-        raise UnsupportedError(f"works on {times} places of a row, which are too many weights; put Flatten before it")
+    activation = call.config.get("activation")
+    if times > 1 and units * values.size * times > MAX_REPEATED_WEIGHTS:
+        computed = call.graph.dense(values, kernel.T, bias[0] if bias else None)
+        return activated(call, computed, activation)
     document: dict[str, Any] = {"weights": np.kron(np.eye(times), kernel.T) if times > 1 else kernel.T}
     if times == 1 and call.graph.is_permutation(values):
         document["weights"] = by_node(values, kernel.T)
         values = call.graph.nodes_of(values.sources[0])
     if bias:
         document["bias"] = np.tile(bias[0], times)
-    activation = call.config.get("activation")
-    spec = activation_of(activation)
+    spec = None if activation == "glu" else activation_of(activation)
     shape = (*values.shape[:-1], units)
-    if times > 1 and not isinstance(spec, dict):
+    if spec is None or (times > 1 and not isinstance(spec, dict)):
         computed = call.layer(values, units * times, **document).reshape(*shape)
         return activated(call, computed, activation)
     return call.layer(values, units * times, **document, activation=spec).reshape(*shape)
@@ -45,9 +44,6 @@ def _dense(call: LayerCall) -> TensorRef:
 def _embedding(call: LayerCall) -> TensorRef:
     values = call.input
     call.require("quantization_config", None, "has rounded weights; save the model before it is quantized")
-    call.require(
-        "mask_zero", False, "leaves out what is 0 in layers that follow, which is not supported; use mask_zero=False"
-    )
     (table,) = call.variables()
     if table.ndim != 2:
         raise UnsupportedError(f"has a table of shape {list(table.shape)}")
@@ -68,19 +64,6 @@ def _batch_norm(call: LayerCall) -> TensorRef:
     spread = {name: along(values, array, axis) for name, array in numbers.items()}
     epsilon = call.number("epsilon", 1e-3)
     return call.elementwise(values, {"kind": "batch_norm", **spread, "epsilon": epsilon})
-
-
-def _layer_norm(call: LayerCall) -> TensorRef:
-    values = call.input
-    call.require("rms_scaling", False, "is not supported; LayerNormalization without it is")
-    if (
-        row_axis(call.integer("axis", -1), len(values.shape)) != len(values.shape) - 1
-        or values.size != values.shape[-1]
-    ):
-        raise UnsupportedError("works on parts of a row; on a whole row it is read")
-    names = [name for name, key in (("gamma", "scale"), ("beta", "center")) if call.boolean(key, True)]
-    numbers = dict(zip(names, call.variables(), strict=True))
-    return call.elementwise(values, {"kind": "layer_norm", **numbers, "epsilon": call.number("epsilon", 1e-3)})
 
 
 def _normalization(call: LayerCall) -> TensorRef:
@@ -134,7 +117,6 @@ WEIGHTED: Final[Mapping[str, LayerReader]] = MappingProxyType(
         "Dense": _dense,
         "Embedding": _embedding,
         "BatchNormalization": _batch_norm,
-        "LayerNormalization": _layer_norm,
         "Normalization": _normalization,
         "Rescaling": _rescaling,
     }
