@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from forwardpass_server.memory.allocator import give_back
+from forwardpass_server.memory.allocator import give_back, reuse_blocks
 from forwardpass_server.memory.connection_limit import ConnectionLimit
 from forwardpass_server.memory.sockets import Connection, Sockets
 from forwardpass_server.memory.unsent import Unsent
@@ -99,6 +99,7 @@ class MemoryWatch:
             address: Where the engine listens, `HOST:PORT` or `unix:PATH`.
         """
         self._sockets.add_port_of(address)
+        reuse_blocks()
         self._floor = resident_bytes() - self._plan_bytes()
         if self._floor > 0:
             self._thread.start()

@@ -1,5 +1,6 @@
 """Responses to prepared requests are those that each request would get if it were parsed."""
 
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -148,6 +149,21 @@ def test_the_usual_request_is_prepared(registry: Registry) -> None:
     responses = [response for response in respond(predictor, calls) if isinstance(response, bytes)]
     found = [PredictResponse.FromString(response).outputs.data for response in responses]
     assert [np.frombuffer(data).item() for data in found] == list(range(20))
+
+
+def test_a_request_that_is_too_large_to_be_prepared_is_copied_once(shared: Registry) -> None:
+    tensor = Tensor(dtype="DATA_TYPE_FLOAT32", shape=[100_000, 2], data=bytes(800_000))
+    call = RawRequest(PREDICT, PredictRequest(network="single", tensor=tensor).SerializeToString())
+    predictor = make_predictor(shared, WorkLimits())
+    respond(predictor, [one_row("single", 1, 2)])  # loads the network
+    tracemalloc.start()
+    try:
+        read = predictor.read([call])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(read.rows) == 1
+    assert peak < 1_200_000
 
 
 def test_a_request_with_a_revision_is_prepared_too(registry: Registry) -> None:

@@ -76,8 +76,9 @@ class Inference(Generic[Request]):
     def tensor_data(self) -> "tuple[bytes, np.dtype[Any]] | None":
         """Return the data of the tensor and their dtype; None where the inputs are no such bytes, or whole numbers."""
         tensor = self.message.tensor  # empty when the inputs are rows by name
+        data = tensor.data  # a copy
         # Whether an integer is held exactly depends on the numbers, so such a request is read each time.
-        return (tensor.data, DTYPES[tensor.dtype]) if tensor.data and not tensor.exact_integers else None
+        return (data, DTYPES[tensor.dtype]) if data and not tensor.exact_integers else None
 
     def with_tensor_data(self, data: bytes) -> Request:
         """Return the message with other data in its tensor."""

@@ -89,6 +89,8 @@ class PreparedRequestCache:
     ) -> None:
         """Prepare for requests like one that was decoded and accepted, if its numbers stand near its end."""
         policy = self._policy
+        if len(request) > policy.prepared_data_bytes + policy.prepared_head_bytes:
+            return  # without a copy of the data, which the message would make
         tensor_data = inference.tensor_data()
         if tensor_data is None:
             return
