@@ -8,14 +8,11 @@ import logging
 import time
 from collections import defaultdict
 from itertools import count
-from typing import Final
 
+from forwardpass_server.memory.look_schedule import LookSchedule
 from forwardpass_server.memory.sockets import Connection, Sockets, descriptor_count
 
 log = logging.getLogger(__name__)
-
-MAX_LOOKING: Final = 20
-"""How many times as long as it has looked at all connections the thread waits before it looks again."""
 
 
 class ConnectionLimit:
@@ -31,7 +28,7 @@ class ConnectionLimit:
         self._sockets = sockets
         self._max = max_connections
         self._max_of_address = max(1, max_connections // 2)
-        self._look_at = 0.0
+        self._looks = LookSchedule()
         # In which order connections were seen first.
         self._orders: dict[str, int] = {}
         self._next_order = count()
@@ -40,9 +37,16 @@ class ConnectionLimit:
 
     def enforce(self) -> int:
         """Close the connections that are too many, if it is time to look again; return how many."""
-        begun = time.monotonic()
-        if begun < self._look_at or descriptor_count() <= self._max_of_address:
+        if not self._looks.is_due(time.monotonic()) or descriptor_count() <= self._max_of_address:
             return 0
+        with self._looks.looking():
+            return self._close_surplus()
+
+    def look_again(self) -> None:
+        """Look at the next call of `enforce`, however soon that is."""
+        self._looks.make_due()
+
+    def _close_surplus(self) -> int:
         connections = self._sockets.connections()
         self._closed &= connections.keys()
         surplus = self._surplus({peer: each for peer, each in connections.items() if peer not in self._closed})
@@ -56,12 +60,7 @@ class ConnectionLimit:
                 len(surplus),
                 self._max,
             )
-        self._look_at = time.monotonic() + MAX_LOOKING * (time.monotonic() - begun)
         return len(surplus)
-
-    def look_again(self) -> None:
-        """Look at the next call of `enforce`, however soon that is."""
-        self._look_at = 0.0
 
     def _surplus(self, connections: dict[str, Connection]) -> list[Connection]:
         """Return the connections that are too many."""

@@ -17,14 +17,17 @@ from typing import Final
 
 from forwardpass_server.memory.allocator import give_back, reuse_blocks
 from forwardpass_server.memory.connection_limit import ConnectionLimit
+from forwardpass_server.memory.look_schedule import LookSchedule
 from forwardpass_server.memory.sockets import Connection, Sockets
 from forwardpass_server.memory.unsent import Unsent
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 0.05
-MAX_LOOKING: Final = 20
-"""How many times as long as it has looked at all connections the thread waits before it looks again."""
+ARMED_TICK_SECONDS: Final = 0.01
+"""The same while bytes are counted by connection: a flood on loopback is a gigabyte a second."""
+GROWTH_BYTES: Final = 16 * 2**20
+"""Bytes by which memory may grow until the connections are looked at again, however long that takes."""
 ARMED_BYTES: Final = 64 * 2**20
 """Bytes above an idle server from which bytes are counted by connection."""
 SURPLUS_BYTES: Final = 32 * 2**20
@@ -85,6 +88,7 @@ class MemoryWatch:
         self._max_arrivals = max_arrivals
         self._receive_timeout = receive_timeout
         self._plan_bytes = plan_bytes
+        self._looks = LookSchedule(max_growth=GROWTH_BYTES)
         self._limit = ConnectionLimit(sockets, max_connections=max_connections)
         self._given: Counter[str] = Counter()
         self._baseline: dict[str, int] = {}
@@ -116,18 +120,18 @@ class MemoryWatch:
 
     def _run(self) -> None:
         last, since = 0, time.monotonic()
-        pause, trim_at, look_at = CALM_SECONDS, 0.0, 0.0
-        while not self._stopped.wait(TICK_SECONDS):
+        pause, trim_at = CALM_SECONDS, 0.0
+        while not self._stopped.wait(ARMED_TICK_SECONDS if self.armed else TICK_SECONDS):
             self._limit.enforce()
             now, resident = time.monotonic(), resident_bytes()
             above = resident - self._floor - self._plan_bytes()
-            if now >= look_at:
-                self._unsent.update()
-                if above > ARMED_BYTES:
-                    self._guard(above, now)
-                elif self.armed:
-                    self._disarm()
-                look_at = now + MAX_LOOKING * (time.monotonic() - now)
+            if self._looks.is_due(now, above):
+                with self._looks.looking(above):
+                    self._unsent.update()
+                    if above > ARMED_BYTES:
+                        self._guard(above, now)
+                    elif self.armed:
+                        self._disarm()
             if resident > last + 2**20:
                 last, since, pause = resident, now, CALM_SECONDS
             elif above > SURPLUS_BYTES and now > max(trim_at, since + CALM_SECONDS):
