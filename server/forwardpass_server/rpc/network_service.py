@@ -62,10 +62,11 @@ class NetworkService:
         # The event of a network's last change, and the registry's revision at which it was made.
         self._changes: dict[str, tuple[int, asyncio.Future[bytes]]] = {}
         # Threads of their own, so that calls waiting for a slow disk leave other threads free; and two kinds, so that
-        # registrations, which may compute for long, keep no other call waiting.
-        self._threads, self._registrations = (
-            ThreadPoolExecutor(max_workers=4, thread_name_prefix=name, initializer=lower_priority)
-            for name in ("registry", "registration")
+        # registrations, which may compute for long, keep no other call waiting. Those compute at low priority. The
+        # others are short, and wait for no core that another process or a registration has: a list took half a second.
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="registry")
+        self._registrations = ThreadPoolExecutor(
+            max_workers=4, thread_name_prefix="registration", initializer=lower_priority
         )
 
     def close(self) -> None:
