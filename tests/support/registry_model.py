@@ -1,5 +1,7 @@
 """What a registry is, as plain values: the state after each call, and the response to it."""
 
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,6 +19,30 @@ IN_USE: Final = VersionInUseError.__name__
 
 Call = tuple[str, ...]
 """A method's name and its arguments, as texts."""
+
+READS: Final = frozenset({"read", "predict"})
+"""The methods that change nothing."""
+
+
+def random_call(rng: random.Random, names: Sequence[str]) -> Call:
+    """Return a call of one of the networks."""
+    name, number, alias = rng.choice(names), str(rng.randint(1, 3)), rng.choice(["stable", "canary"])
+    return rng.choice(
+        [
+            ("register", name, str(float(rng.randint(1, 3)))),
+            ("register", name, str(float(rng.randint(1, 3)))),
+            ("set_alias", name, alias, number),
+            ("set_alias", name, "latest", number),
+            ("delete_alias", name, alias),
+            ("delete_version", name, number),
+            ("delete_network", name),
+            ("read", name),
+            ("read", name),
+            ("predict", name, rng.choice([alias, "latest"])),
+            ("predict", name, "latest"),
+            ("predict", name, "latest"),
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,17 @@ from forwardpass.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from tests.server.processes.conftest import Database
 from tests.support.linearizability import Operation, linearizable
 from tests.support.raw_grpc import decode, network_spec, predict_request
-from tests.support.registry_model import IN_USE, NO_ALIAS, NO_NETWORK, NO_VERSION, Call, State, apply
+from tests.support.registry_model import (
+    IN_USE,
+    NO_ALIAS,
+    NO_NETWORK,
+    NO_VERSION,
+    READS,
+    Call,
+    State,
+    apply,
+    random_call,
+)
 from tests.support.server_process import ServerProcess, wait_until
 from tests.support.worker_processes import connections, worker_pids
 
@@ -42,7 +52,6 @@ KILLED_EACH = 5
 """After how many histories a worker process is killed in the midst of the next one."""
 SECONDS = 120
 OPTIONS = {"timeout": SECONDS, "wait_for_ready": True}
-READS = frozenset({"read", "predict"})
 NAMES = {
     "NETWORK_NOT_FOUND": NO_NETWORK,
     "VERSION_NOT_FOUND": NO_VERSION,
@@ -159,27 +168,7 @@ class Caller:
 
     def run(self) -> None:
         for _ in range(CALLS):
-            self._call(self._choose())
-
-    def _choose(self) -> Call:
-        rng, name = self._rng, self._rng.choice(self._names)
-        number, alias = str(rng.randint(1, 3)), rng.choice(["stable", "canary"])
-        return rng.choice(
-            [
-                ("register", name, str(float(rng.randint(1, 3)))),
-                ("register", name, str(float(rng.randint(1, 3)))),
-                ("set_alias", name, alias, number),
-                ("set_alias", name, "latest", number),
-                ("delete_alias", name, alias),
-                ("delete_version", name, number),
-                ("delete_network", name),
-                ("read", name),
-                ("predict", name, rng.choice([alias, "latest"])),
-                ("predict", name, "latest"),
-                ("predict", name, "latest"),
-                ("predict", name, "latest"),
-            ]
-        )
+            self._call(random_call(self._rng, self._names))
 
     def _call(self, call: Call) -> None:
         is_read = call[0] in READS

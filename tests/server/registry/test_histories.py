@@ -25,9 +25,8 @@ import pytest
 
 from tests.support.linearizability import Operation, linearizable
 from tests.support.python_process import start_python
-from tests.support.registry_model import NO_ALIAS, NO_NETWORK, Call, State, apply
+from tests.support.registry_model import NO_ALIAS, NO_NETWORK, READS, Call, State, apply, random_call
 
-READS = frozenset({"read", "predict"})
 CLIENTS, CALLS = 3, 7
 
 
@@ -122,26 +121,7 @@ class Client:
 
     def run(self) -> None:
         for _ in range(CALLS):
-            self._call(self._choose())
-
-    def _choose(self) -> Call:
-        rng, name = self._rng, self._rng.choice(self._names)
-        number, alias = str(rng.randint(1, 3)), rng.choice(["stable", "canary"])
-        return rng.choice(
-            [
-                ("register", name, str(float(rng.randint(1, 3)))),
-                ("register", name, str(float(rng.randint(1, 3)))),
-                ("set_alias", name, alias, number),
-                ("set_alias", name, "latest", number),
-                ("delete_alias", name, alias),
-                ("delete_version", name, number),
-                ("delete_network", name),
-                ("read", name),
-                ("read", name),
-                ("predict", name, rng.choice([alias, "latest"])),
-                ("predict", name, "latest"),
-            ]
-        )
+            self._call(random_call(self._rng, self._names))
 
     def _call(self, call: Call) -> None:
         begun = time.monotonic()
