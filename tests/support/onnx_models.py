@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from forwardpass import spec
+from forwardpass.importers.onnx.graph_reader import Graph
 from onnx import TensorProto, helper, numpy_helper
 
 ML = "ai.onnx.ml"
@@ -45,3 +47,17 @@ def model(
     made = helper.make_model(graph, opset_imports=opsets, producer_name="test")
     made.ir_version = 8
     return made
+
+
+def graph_document(graph: Graph, **fields: Any) -> dict[str, Any]:
+    """The document of the network that a reader has made of a model's graph, with further fields."""
+    alone = len(graph.inputs) == 1
+    return {
+        "format": spec.FORMAT,
+        "dtype": graph.dtype,
+        "inputs": sum(one.width for one in graph.inputs),
+        "input_groups": [] if alone else [{"name": one.group, "width": one.width} for one in graph.inputs],
+        "layers": list(graph.layers),
+        "output_layers": list(graph.output_layers),
+        **fields,
+    }

@@ -22,6 +22,8 @@ from forwardpass.importers.onnx.graph_reader import Graph, read_graph
 from forwardpass.importers.onnx.operators import OPERATORS
 from forwardpass.tensors import Array
 
+from tests.support.onnx_models import graph_document
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Read:
@@ -106,7 +108,7 @@ def read(case: Any) -> Read | str:
             continue
         try:
             graph = read_graph(model)
-            network = spec.parse(_document(graph))
+            network = spec.parse(graph_document(graph, allow_non_finite_inputs=True))
         except UnsupportedModelError as error:
             if len(constants) >= len(inputs) - 1 and 0 not in constants:  # what comes first is mostly no parameter
                 reason = str(error.faults[0].message)
@@ -152,19 +154,6 @@ def _model(original: Any, values: list[Array], constants: set[int], *, batched: 
             return None
         axes[0].dim_param = "rows"
     return model
-
-
-def _document(graph: Graph) -> dict[str, Any]:
-    alone = len(graph.inputs) == 1
-    return {
-        "format": spec.FORMAT,
-        "dtype": graph.dtype,
-        "inputs": sum(one.width for one in graph.inputs),
-        "input_groups": [] if alone else [{"name": one.group, "width": one.width} for one in graph.inputs],
-        "layers": list(graph.layers),
-        "output_layers": list(graph.output_layers),
-        "allow_non_finite_inputs": True,
-    }
 
 
 def _array(value: Any) -> Array:

@@ -13,7 +13,7 @@ from forwardpass_server.registry.compile import compile_plan
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from tests.support.onnx_models import constant, model, node, tensor
+from tests.support.onnx_models import constant, graph_document, model, node, tensor
 
 EXACT = [
     *(
@@ -40,16 +40,7 @@ def two(op: str, kind: str, other: Array | None = None, **attributes: Any) -> An
 
 
 def computed(graph: Graph, rows: Array) -> Array:
-    alone = len(graph.inputs) == 1
-    document = {
-        "format": spec.FORMAT,
-        "dtype": graph.dtype,
-        "inputs": sum(one.width for one in graph.inputs),
-        "input_groups": [] if alone else [{"name": one.group, "width": one.width} for one in graph.inputs],
-        "layers": list(graph.layers),
-        "output_layers": list(graph.output_layers),
-    }
-    return forward(compile_plan(spec.parse(document)), rows.astype(graph.dtype))
+    return forward(compile_plan(spec.parse(graph_document(graph))), rows.astype(graph.dtype))
 
 
 def whole(generator: np.random.Generator, kind: str) -> Array:
