@@ -1,11 +1,13 @@
 """Damage is confined: calls of a damaged version fail, and everything else works."""
 
 import hashlib
+import shutil
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from forwardpass import spec
 from forwardpass.errors import ForwardpassError, NetworkCorruptError
@@ -32,15 +34,23 @@ def change(database: Path, statement: str, *values: Any) -> None:
         connection.execute(statement, values)
 
 
-@pytest.fixture
-def damaged(database: Path) -> Path:
-    """A database with a network `net` of three versions; tests damage the second one."""
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with a network `net` of three versions."""
+    database = tmp_path_factory.mktemp("sound") / "registry.db"
     with SqlStore(f"sqlite:///{database}") as store:
         registry = Registry.open(store)
         for weight in (1, 2, 3):
             registry.register("net", tiny(weight))
         registry.rollout.set_alias("net", "stable", "2")
         registry.register("other", tiny(4))
+    return database
+
+
+@pytest.fixture
+def damaged(sound: Path, database: Path) -> Path:
+    """A copy of the sound database; tests damage the second version."""
+    shutil.copy(sound, database)
     return database
 
 
@@ -185,7 +195,8 @@ def test_garbage_in_pages(damaged: Path, inputs: int) -> None:
     size = 4096
     with SqlStore(f"sqlite:///{damaged}") as store:
         registry = Registry.open(store)
-        wide = {"name": "wide", "weights": [[float(index)] * inputs for index in range(20_000)]}
+        weights = np.repeat(np.arange(20_000.0)[:, np.newaxis], inputs, axis=1)
+        wide = {"name": "wide", "weights": weights}
         registry.register("wide", spec.parse({"format": spec.FORMAT, "inputs": inputs, "layers": [wide]}))
     with closing(sqlite3.connect(damaged)) as connection:
         query = "SELECT content FROM versions WHERE name = 'wide'"
