@@ -19,6 +19,12 @@ PAGES = [
 ]
 
 
+@pytest.fixture(scope="session", params=["native"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """One engine is enough, that of a reader's server: the pages are what is tried."""
+    return str(request.param)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_snippets(page: str, start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.support import fork_server
+
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.DOTALL | re.MULTILINE)
 _FILE: Final = re.compile(r"# (?:with \w+: )?(\w+\.py)\n")
 _FOREIGN: Final = re.compile(r"# with (\w+)")
@@ -75,12 +77,11 @@ def _commands(snippet: Snippet, folder: Path, address: str) -> Iterator[list[str
         named = _FILE.match(snippet.code)
         path = folder / (named[1] if named else "snippet.py")
         path.write_text(snippet.code.replace(ADDRESS, address))
-        yield [sys.executable, str(path)]
+        yield ["python", str(path)]
         return
     for line in snippet.code.splitlines():
         if line.startswith("$ "):
-            program, *arguments = shlex.split(line[2:], comments=True)
-            yield [*_PROGRAMS[program], *arguments]
+            yield shlex.split(line[2:], comments=True)
 
 
 _PROGRAMS: Final = {
@@ -90,7 +91,15 @@ _PROGRAMS: Final = {
 
 
 def _ran(command: list[str], folder: Path, address: str) -> str:
+    program, *arguments = command
     environment = {**os.environ, "FORWARDPASS_TARGET": address, "PYTHONPATH": str(folder)}
-    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    if program == "forwardpass" and arguments[0] != "import":
+        # It starts sooner, but PYTHONPATH does nothing there, which `import MODULE:ATTRIBUTE` needs.
+        ran = fork_server.run("forwardpass", arguments, environment=environment, cwd=folder, timeout=600)
+    else:
+        started = [*_PROGRAMS[program], *arguments]
+        ran = subprocess.run(
+            started, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+        )
     assert ran.returncode == 0, f"{shlex.join(command)}\n{ran.stdout}{ran.stderr}"
     return ran.stdout
