@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 from forwardpass.errors import ForwardpassError, InvalidFieldError, NotFoundError
-from forwardpass_server.registry import NetworkState, Registry, ShadowStatistics, ShadowTotals
+from forwardpass.spec import FORMAT, parse
+from forwardpass_server.registry import NetworkState, Registry, ShadowStatistics, ShadowTotals, SqlStore
 from forwardpass_server.registry.storage.tables import shadows
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +64,17 @@ def test_shadow_needs_the_same_categories(registry: Registry) -> None:
     with pytest.raises(InvalidFieldError, match="categories are"):
         registry.rollout.set_shadow("typed", "1", "2", share=1.0)
     registry.rollout.set_shadow("typed", "1", "3", share=1.0)
+
+
+def test_names_that_differ_are_listed_up_to_eight() -> None:
+    with SqlStore("sqlite://") as store:
+        registry = Registry.open(store)
+        for letter in "ab":
+            names = [f"{letter}{place}" for place in range(10)]
+            wide = {"format": FORMAT, "inputs": names, "layers": [{"weights": [[1.0] * 10]}]}
+            registry.register("wide", parse(wide))
+        with pytest.raises(InvalidFieldError, match=r"inputs are b0, .*, b7 and 2 more; .*, a7 and 2 more$"):
+            registry.rollout.set_shadow("wide", "1", "2", share=1.0)
 
 
 def test_setting_the_same_shadow_again(net: Registry) -> None:
