@@ -68,11 +68,14 @@ def requirements_of(wheel: Path) -> list[str]:
 def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], IsolatedInstall]:
     """Install the wheel with one extra, or with none for an empty name; each once."""
     made: dict[str, IsolatedInstall] = {}
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(unpacked)
 
     def install(extra: str) -> IsolatedInstall:
         if extra not in made:
             required = [str(requirement).split(";")[0] for requirement in applicable(requirements_of(wheel), {extra})]
-            made[extra] = IsolatedInstall(tmp_path_factory.mktemp(extra or "alone"), wheel, required)
+            made[extra] = IsolatedInstall(tmp_path_factory.mktemp(extra or "alone"), unpacked, required)
         return made[extra]
 
     return install

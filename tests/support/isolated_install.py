@@ -16,13 +16,14 @@ class IsolatedInstall:
 
     Args:
         folder: An empty folder.
-        wheel: Our own wheel, unpacked into the folder.
+        unpacked: A folder with the content of our own wheel, which installs share: Python compiles it once.
         requirements: The wheel's own requirements, of the extras that are installed.
     """
 
-    def __init__(self, folder: Path, wheel: Path, requirements: Iterable[str]) -> None:
+    def __init__(self, folder: Path, unpacked: Path, requirements: Iterable[str]) -> None:
         self._folder = folder
-        subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, folder], check=True)
+        for path in unpacked.iterdir():
+            (folder / path.name).symlink_to(path)
         for required in closure(requirements):
             _link(required, folder)
 
