@@ -18,7 +18,7 @@ from forwardpass.errors import (
     VersionNotFoundError,
 )
 from forwardpass_server.core import forward
-from forwardpass_server.registry import NetworkChange, Registry, Store
+from forwardpass_server.registry import NetworkChange, Registry, SqlStore, Store
 
 from tests.server.registry.conftest import Place
 from tests.support.sample_networks import BUILTINS, tiny
@@ -27,6 +27,19 @@ from tests.support.sample_networks import BUILTINS, tiny
 def predict(registry: Registry, name: str, reference: str, *row: float) -> list[float]:
     [outputs] = forward(registry.load_reference(name, reference).plan, np.array([row])).tolist()
     return list(outputs)
+
+
+def test_only_networks_that_are_wanted_are_listed() -> None:
+    with SqlStore("sqlite://") as store:
+        registry = Registry.open(store)
+        for name, weight in (("x-1", 1), ("y-1", 2), ("x-2", 3), ("x-2", 4)):
+            registry.register(name, tiny(weight))
+        snapshot = registry.snapshot
+    found = snapshot.versions(lambda name: name.startswith("x"))
+    assert [(version.network, version.number) for version in found] == [("x-1", 1), ("x-2", 1), ("x-2", 2)]
+    assert {version.network for version in snapshot.versions()} == {*BUILTINS, "x-1", "x-2", "y-1"}
+    [network] = snapshot.list_networks(after="x-1", wanted=lambda name: name.startswith("x"))
+    assert network.name == "x-2"
 
 
 @pytest.mark.parametrize(

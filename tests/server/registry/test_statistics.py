@@ -63,6 +63,19 @@ def test_collected_statistics_do_not_change() -> None:
     assert before.sizes[1].batches == 1
 
 
+def test_what_was_counted_after_a_moment() -> None:
+    statistics = Statistics()
+    for rows in (1, 4):
+        count(statistics, rows)
+    statistics.count_error(time.monotonic())
+    before = statistics.collect()
+    count(statistics, 4, calls=2)
+    statistics.count_error(time.monotonic())
+    later = statistics.collect().since(before)
+    assert [(size, totals.batches, totals.calls) for size, totals in later.sizes.items()] == [(4, 1, 2)]
+    assert later.errors == 1
+
+
 def test_nothing_is_lost_between_threads() -> None:
     statistics = Statistics()
 
