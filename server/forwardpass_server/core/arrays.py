@@ -44,12 +44,13 @@ def canonicalize(array: Array) -> None:
 
     Which of two equal numbers a minimum or maximum keeps depends on their position in a vector instruction.
     """
-    np.add(array, _ZEROS[array.dtype.char], out=array)
+    np.add(array, _ZEROS[array.dtype.char], array)
     canonicalize_nan(array)
 
 
 def canonicalize_nan(array: Array) -> None:
     """Replace every NaN by the same NaN, in place."""
-    square = np.vdot(array, array)  # NaN only where a value is: no square is negative, so that no infinities cancel out
+    flat = array.reshape(-1)
+    square = flat.dot(flat)  # NaN only where a value is: no square is negative, so that no infinities cancel out
     if isnan(square):
         array[np.isnan(array)] = np.nan

@@ -84,16 +84,14 @@ def _compute_leading(plan: Plan, values: Array) -> Array:
 
 
 def _compute_graph(plan: Plan, values: Array) -> Array:
-    layers, edges = plan.layers, plan.edges
     if plan.graph_steps is None:
         values = pad(values, plan.row_multiple)
         kept = {INPUTS: values} if plan.keeps_inputs else {}
     else:
         values, kept = plan.graph_steps.compute(np.ascontiguousarray(values))
-        layers, edges = layers[plan.leading :], edges[plan.leading :]
-        if layers and plan.row_multiple > 1:
+        if plan.trailing and plan.row_multiple > 1:
             values, kept = pad_all(plan, values, kept)
-    for layer, one in zip(layers, edges, strict=True):
+    for layer, one in plan.trailing:
         if one is not None:
             values = one.read(kept, values)
         values = layer(values)

@@ -10,24 +10,31 @@ or as a part of a wider matrix, is tried with random numbers; what has not stays
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from forwardpass_server.core.arrays import Array
 from forwardpass_server.core.graph import INPUTS, Edges, merge
 from forwardpass_server.core.layers import Layer, Operation
-from forwardpass_server.core.operations import matmul
+from forwardpass_server.core.operations import has_softmax_of_columns, matmul, softmax_of_columns
 from forwardpass_server.core.places import Grid, Indices, copier, find_grid, is_matrix, is_turned, whole_grid
+from forwardpass_server.core.scratch import Allocate, Scratch
 from forwardpass_server.core.tokens import TokenProduct, find_stacks, random_rows, stack, token_product
 
 _Slots: TypeAlias = list[Any]
 """The values that steps return, `(rows, width)` contiguous each; None before that, and after the last step that reads
 them."""
 
-_Step: TypeAlias = Callable[[_Slots], None]
+_Run: TypeAlias = Callable[..., Array]
+"""A function of some arrays and `out`, an array to write to and return, or None for a new one."""
+
+_MAX_ROW_BYTES: Final = 2**18
+"""The most bytes of all slots of a row for which each thread keeps them; views are a small part of a larger row."""
+
+_slots_of_a_row: Final = Scratch()
 
 _Sources: TypeAlias = Sequence[tuple[str, slice | None]]
 
@@ -36,22 +43,62 @@ _MAX_WIDTH_OF_PLACES = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Step:
+    """A step, which writes a slot.
+
+    Attributes:
+        run: The function that computes it.
+        reads: The slots that it reads.
+        views: A function for each slot that returns a view of its values, or None where the values are read whole.
+        width: The number of values of a row that it writes.
+        view_out: A function of the slot that it writes that returns a view for `out`, or None for the slot itself.
+        frees: The slots that no later step reads.
+    """
+
+    run: _Run
+    reads: tuple[int, ...]
+    views: tuple[Callable[[Array], Array] | None, ...]
+    width: int
+    view_out: Callable[[Array], Array] | None = None
+    frees: tuple[int, ...] = ()
+
+    def operands(self, slots: _Slots) -> list[Array]:
+        """Return the arrays that it reads."""
+        read = zip(self.reads, self.views, strict=True)
+        return [slots[slot] if view is None else view(slots[slot]) for slot, view in read]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GraphSteps:
     """The steps of the leading layers of a graph.
 
     Attributes:
-        steps: Each step, and the slots that no later step reads.
-        slots: The number of slots; the first has the inputs.
+        inputs: The number of inputs, which are slot 0.
+        dtype: The plan's dtype.
+        steps: The steps; the first writes slot 1, the next one slot 2.
         results: The layers that are read by name after the steps, and the slot of each.
         last: The slot of the last layer where the next layer reads it, else None.
         max_held_values: The most values of a row that the slots hold at once.
+        is_small: Whether each thread keeps slots for a lone row; computed.
+        runs: The function of each step; computed.
+        key: Of the slots that each thread keeps; computed.
     """
 
-    steps: tuple[tuple[_Step, tuple[int, ...]], ...]
-    slots: int
+    inputs: int
+    dtype: "np.dtype[Any]"
+    steps: tuple[_Step, ...]
     results: tuple[tuple[str, int], ...]
     last: int | None
     max_held_values: int
+    is_small: bool = field(init=False)
+    runs: tuple[_Run, ...] = field(init=False, repr=False)
+    key: object = field(init=False, repr=False, default_factory=object)
+
+    def __post_init__(self) -> None:
+        """Find out what a lone row needs."""
+        numbers = self.inputs + sum(step.width for step in self.steps)
+        object.__setattr__(self, "is_small", numbers * self.dtype.itemsize <= _MAX_ROW_BYTES)
+        object.__setattr__(self, "runs", tuple(step.run for step in self.steps))
 
     def compute(self, values: Array) -> tuple[Array, dict[str, Array]]:
         """Return the activations of the last layer, and those that later layers read by name.
@@ -61,16 +108,35 @@ class GraphSteps:
         Args:
             values: The standardized inputs, `(rows, inputs)`, contiguous.
         """
-        slots: _Slots = [None] * self.slots
-        slots[0] = values
-        for step, last_reads in self.steps:
-            step(slots)
-            for slot in last_reads:
+        if self.is_small and len(values) == 1:
+            return self._compute_row(values)
+        slots: _Slots = [values]
+        for step in self.steps:
+            slots.append(step.run(*step.operands(slots), None).reshape(-1, step.width))
+            for slot in step.frees:
                 slots[slot] = None
         kept = {}
         for name, slot in self.results:
             kept[name] = slots[slot]
         return values if self.last is None else slots[self.last], kept
+
+    def _compute_row(self, values: Array) -> tuple[Array, dict[str, Array]]:
+        """Compute a lone row in slots of which each thread makes all views once: that takes as long as the steps do."""
+        slots, arrays = _slots_of_a_row.views(self.key, self._make_slots)
+        slots[0][...] = values
+        for (operands, out), run in zip(arrays, self.runs, strict=True):
+            run(*operands, out)
+        # Copies, since the next row is computed in the same slots.
+        kept = {}
+        for name, slot in self.results:
+            kept[name] = slots[slot].copy() if slot else values
+        return slots[self.last].copy() if self.last else values, kept
+
+    def _make_slots(self, allocate: Allocate) -> tuple[list[Array], list[tuple[list[Array], Array]]]:
+        slots = [allocate((1, width), self.dtype) for width in (self.inputs, *(step.width for step in self.steps))]
+        written = zip(self.steps, slots[1:], strict=True)
+        outs = [slot if step.view_out is None else step.view_out(slot) for step, slot in written]
+        return slots, [(step.operands(slots), out) for step, out in zip(self.steps, outs, strict=True)]
 
 
 def compile_graph(
@@ -134,7 +200,7 @@ class _Builder:
         self._dtype = dtype
         self._places = {INPUTS: _Place(slot=0, indices=np.arange(inputs))}
         self._widths = [inputs]
-        self._steps: list[tuple[_Step, tuple[int, ...]]] = []
+        self._steps: list[_Step] = []
         self._stacked: dict[str, Layer] = {}
 
     def add(self, layer: Operation, sources: _Sources, stacked: Sequence[Operation]) -> Layer:
@@ -155,12 +221,11 @@ class _Builder:
             multiplied = self._multiply_tokens(layer, product, place, stacked)
             if multiplied is not None:
                 return multiplied
-        read_slot, compute = self._contiguous(place), layer.compute if layer.is_plain else layer
-
-        def step(slots: _Slots) -> None:
-            slots[slot] = compute(slots[read_slot])
-
-        slot = self._append(step, (read_slot,), layer.outputs)
+        reads = (self._contiguous(place),)
+        if layer.kind == "group_softmax" and layer.is_plain:
+            slot = self._append_softmax(layer, reads)
+        else:
+            slot = self._append_whole(layer.compute if layer.is_plain else layer, reads, layer.outputs)
         self._places[layer.name] = self._whole(slot)
         return layer
 
@@ -176,17 +241,18 @@ class _Builder:
         results = tuple((name, self._contiguous(self._places[name])) for name in read_by_name)
         last_slot = None if last is None else self._contiguous(self._places[last])
         stay = {last_slot, *(slot for _, slot in results)}
-        last_step = {slot: index for index, (_, reads) in enumerate(self._steps) for slot in reads if slot not in stay}
+        last_step = {slot: index for index, step in enumerate(self._steps) for slot in step.reads if slot not in stay}
         steps = tuple(
-            (step, tuple(slot for slot, last in last_step.items() if last == index))
-            for index, (step, _) in enumerate(self._steps)
+            replace(step, frees=tuple(slot for slot, last in last_step.items() if last == index))
+            for index, step in enumerate(self._steps)
         )
         return GraphSteps(
+            inputs=self._widths[0],
+            dtype=self._dtype,
             steps=steps,
-            slots=len(self._widths),
             results=results,
             last=last_slot,
-            max_held_values=self._max_held_values([frees for _, frees in steps]),
+            max_held_values=self._max_held_values([step.frees for step in steps]),
         )
 
     def _max_held_values(self, frees: Sequence[tuple[int, ...]]) -> int:
@@ -198,11 +264,36 @@ class _Builder:
             held -= sum(self._widths[slot] for slot in slots)
         return most
 
-    def _append(self, step: _Step, reads: tuple[int, ...], width: int) -> int:
+    def _append(self, step: _Step) -> int:
         """Add a step, and return the slot that it writes."""
-        self._steps.append((step, reads))
-        self._widths.append(width)
+        self._steps.append(step)
+        self._widths.append(step.width)
         return len(self._widths) - 1
+
+    def _append_whole(self, compute: Callable[..., Array], reads: tuple[int, ...], width: int) -> int:
+        """Add a step that returns new rows of rows, and return the slot that it writes."""
+
+        def run(*arrays: Array | None) -> Array:
+            *read, out = arrays
+            result = compute(*read)
+            if out is None:
+                return result
+            out[...] = result
+            return out
+
+        return self._append(_Step(run=run, reads=reads, views=(None,) * len(reads), width=width))
+
+    def _append_softmax(self, layer: Operation, reads: tuple[int, ...]) -> int:
+        """Add the step of a softmax of groups, and return the slot that it writes."""
+        groups, width = int(layer.arguments["groups"]), layer.outputs
+        size = width // groups
+        if not has_softmax_of_columns(groups, size):
+            return self._append_whole(layer.compute, reads, width)
+
+        def turn(rows: Array) -> Array:
+            return rows.reshape(-1, size).T
+
+        return self._append(_Step(run=softmax_of_columns, reads=reads, views=(turn,), width=width, view_out=turn))
 
     def _whole(self, slot: int) -> _Place:
         return _Place(slot=slot, indices=np.arange(self._widths[slot]))
@@ -217,12 +308,7 @@ class _Builder:
         if layer.merge is None:
             return self._place(sources[0])
         reads, how = tuple(self._contiguous(self._place(source)) for source in sources), layer.merge
-
-        def step(slots: _Slots) -> None:
-            slots[slot] = merge([slots[read] for read in reads], how)
-
-        slot = self._append(step, reads, layer.inputs)
-        return self._whole(slot)
+        return self._whole(self._append_whole(lambda *arrays: merge(arrays, how), reads, layer.inputs))
 
     def _contiguous(self, place: _Place) -> int:
         """Return a slot that has the values of a place and no others, after a step that copies them if none does."""
@@ -230,11 +316,7 @@ class _Builder:
         if np.array_equal(place.indices, np.arange(self._widths[read])):
             return read
         copy = copier(place.indices, self._widths[read], self._dtype)
-
-        def step(slots: _Slots) -> None:
-            slots[slot] = copy(slots[read])
-
-        slot = self._append(step, (read,), len(place.indices))
+        slot = self._append_whole(copy, (read,), len(place.indices))
         for name, other in self._places.items():
             if other.slot == read and np.array_equal(other.indices, place.indices):
                 self._places[name] = self._whole(slot)
@@ -259,11 +341,12 @@ class _Builder:
         view = grid.reader(self._widths[read], self._dtype)
         function = None if layer.is_plain else layer.function
 
-        def step(slots: _Slots) -> None:
-            sums = multiply(view(slots[read])).reshape(-1, width)
-            slots[slot] = sums if function is None else function(sums, out=sums)
+        def run(tokens: Array, out: Array | None) -> Array:
+            sums = multiply(tokens, out)
+            return sums if function is None else function(sums.reshape(-1, width), out=sums.reshape(-1, width))
 
-        slot, start = self._append(step, (read,), width), 0
+        view_out = whole_grid((whole.tokens, whole.filters)).reader(width, self._dtype)
+        slot, start = self._append(_Step(run=run, reads=(read,), views=(view,), width=width, view_out=view_out)), 0
         places = np.arange(width).reshape(whole.tokens, whole.filters).T
         for one, part in zip(layers, parts, strict=True):
             self._places[one.name] = _Place(slot=slot, indices=places[start : start + part.filters].ravel())
@@ -304,12 +387,16 @@ class _Builder:
             return None
         function, width = None if layer.is_plain else layer.function, layer.outputs
 
-        def step(slots: _Slots) -> None:
-            products = np.matmul(read_left(slots[left_slot]), read_right(slots[right_slot]), order="C")
+        def run(left: Array, right: Array, out: Array | None) -> Array:
+            products: Array = np.matmul(left, right, out, order="C")
+            if function is None:
+                return products
             z = products.reshape(-1, width)
-            slots[slot] = z if function is None else function(z, out=z)
+            return function(z, out=z)
 
-        slot = self._append(step, (left_slot, right_slot), width)
+        reads, views = (left_slot, right_slot), (read_left, read_right)
+        view_out = whole_grid((groups, rows, columns)).reader(width, self._dtype)
+        slot = self._append(_Step(run=run, reads=reads, views=views, width=width, view_out=view_out))
         self._places[layer.name] = self._whole(slot)
         return replace(layer, product=operation)
 

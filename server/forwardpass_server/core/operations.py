@@ -232,20 +232,34 @@ def group_softmax(*, groups: int) -> _Function:
 
     def compute(values: Array) -> Array:
         by_group = _by_group(values, groups)
-        is_small = by_group.shape[1] <= MAX_COLUMNS and groups > 1  # numpy adds up a lone column in another order
-        result = _softmax_of_columns(by_group) if is_small else softmax(by_group)
+        goes_by_column = has_softmax_of_columns(groups, by_group.shape[1])
+        result = softmax_of_columns(by_group.T, None) if goes_by_column else softmax(by_group)
         return result.reshape(values.shape)
 
     return compute
 
 
-def _softmax_of_columns(groups: Array) -> Array:
-    """Compute the softmax of small groups column by column: numpy takes longer to begin a sum than to add a few."""
-    columns = np.array(groups.T, order="C")
-    columns -= np.maximum.reduce(columns, axis=0)
-    np.exp(columns, out=columns)
-    columns /= np.add.reduce(columns, axis=0)
-    return np.ascontiguousarray(columns.T)
+def has_softmax_of_columns(groups: int, size: int) -> bool:
+    """Return whether the softmax of groups goes column by column; numpy adds up a lone column in another order."""
+    return size <= MAX_COLUMNS and groups > 1
+
+
+def softmax_of_columns(turned: Array, out: Array | None) -> Array:
+    """Compute the softmax of small groups column by column: numpy takes longer to begin a sum than to add a few.
+
+    Args:
+        turned: The groups, `(size, groups)`, a transposed view.
+        out: Where to write the result, transposed in the same way; None to return a new array, `(groups, size)`.
+    """
+    columns = np.array(turned, order="C")
+    columns -= np.maximum.reduce(columns)
+    np.exp(columns, columns)
+    sums = np.add.reduce(columns)
+    if out is None:
+        columns /= sums
+        return np.ascontiguousarray(columns.T)
+    np.divide(columns, sums, out)
+    return out
 
 
 def group_sparsemax(*, groups: int) -> _Function:

@@ -62,6 +62,7 @@ class Plan:
         leading_steps: What computes the leading layers of a chain, several of them in one step where that gives the
             same bits; computed.
         graph_steps: What computes the leading layers of a graph, or None; computed.
+        trailing: The layers after the leading ones, each with its edges; computed.
         flops_per_call: What a forward pass costs beside its rows, in floating-point operations; 0 where that is little;
             computed.
     """
@@ -84,6 +85,7 @@ class Plan:
     leading_rows: int = field(init=False, repr=False)
     leading_steps: tuple[Callable[[Array], Array], ...] = field(init=False, repr=False)
     graph_steps: GraphSteps | None = field(init=False, repr=False)
+    trailing: tuple[tuple[Layer, Edges | None], ...] = field(init=False, repr=False)
     flops_per_call: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +107,8 @@ class Plan:
             graph_steps, operations = self._compile_graph(leading)
             object.__setattr__(self, "graph_steps", graph_steps)
             object.__setattr__(self, "layers", (*operations, *self.layers[len(leading) :]))
+        trailing = tuple(zip(self.layers, edges, strict=True))[len(leading) :]
+        object.__setattr__(self, "trailing", trailing)
         steps = sum(layer.steps for layer in self.layers)
         object.__setattr__(self, "flops_per_call", costs.STEP * steps if steps >= costs.MIN_COUNTED_STEPS else 0)
         held = max_held_values(self.layers, edges, self.inputs)

@@ -51,9 +51,9 @@ class TokenProduct:
         places = np.arange(self.tokens * self.channels)
         return places.reshape(self.channels, self.tokens).T if self.by_channel else places.reshape(self.tokens, -1)
 
-    def multiply(self, tokens: Array) -> Array:
-        """Return the sums of tokens `(rows, tokens, channels)`, in a new array `(rows, tokens, filters)`."""
-        sums: Array = np.matmul(tokens, self.weights)
+    def multiply(self, tokens: Array, out: Array | None = None) -> Array:
+        """Return the sums of tokens `(rows, tokens, channels)`, `(rows, tokens, filters)`, in `out` if there is one."""
+        sums: Array = np.matmul(tokens, self.weights, out)
         if self.bias is not None:
             sums += self.bias
         return sums

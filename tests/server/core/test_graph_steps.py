@@ -246,3 +246,14 @@ def test_reading_in_place_is_tried_with_the_weights_of_the_step(monkeypatch: pyt
     plan = plan_of(layers, 64, "float64", ["q", "k", "all"], input_groups=groups)
     rows = rows_of(rng, 3, 64, "float64")
     assert trace(plan, rows).outputs.tobytes() == forward(plan, rows).tobytes()
+
+
+def test_a_lone_row_keeps_its_outputs_while_others_are_computed() -> None:
+    rng = np.random.default_rng(11)
+    small, wide = (plan_of(attention(count, 6, 2, weights_of(rng, 6)), 6 * count, "float32") for count in (5, 7))
+    rows, others = rows_of(rng, 3, 30, "float32"), rows_of(rng, 3, 42, "float32")
+    found = []
+    for row, other in zip(rows, others, strict=True):
+        found.append(forward(small, row[np.newaxis]))
+        forward(wide, other[np.newaxis])
+    assert np.concatenate(found).tobytes() == forward(small, rows).tobytes()
