@@ -10,7 +10,12 @@ from forwardpass.errors import Fault, InvalidFieldError
 from forwardpass.importers import keras, mlflow_models, onnx, scikit_learn
 
 FILES: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
-    {".keras": keras.load_model, ".onnx": onnx.load_model, ".skops": scikit_learn.load_model}
+    {
+        ".keras": keras.load_model,
+        **dict.fromkeys((".h5", ".hdf5"), keras.load_hdf5),
+        ".onnx": onnx.load_model,
+        ".skops": scikit_learn.load_model,
+    }
 )
 """The reader of each kind of file, by its suffix."""
 
@@ -20,15 +25,10 @@ _SAVE_WEIGHTS: Final = (
     "save its numbers by `safetensors.torch.save_model(module, FILE)`, and import that file with --architecture "
     "MODULE:ATTRIBUTE; or write a module that loads it, and give that as MODULE:ATTRIBUTE"
 )
-_HDF5: Final = (
-    "is a file of HDF5, which may have Python code in it; if you trust it, write a module with "
-    "`model = keras.saving.load_model(FILE, compile=False)`, and give it as MODULE:model"
-)
 _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys((".pkl", ".pickle", ".joblib", ".cloudpickle"), _PICKLE + _LOAD_IT),
         **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), _PICKLE + _SAVE_WEIGHTS),
-        **dict.fromkeys((".h5", ".hdf5"), _HDF5),
         ".zip": "may have pickles in it; if it is an agent of Stable-Baselines3 that you trust, write a module with "
         "`model = stable_baselines3.PPO.load(FILE)` or its class, and give it as MODULE:model",
         ".tflite": "is of TensorFlow; convert it by `python -m tf2onnx.convert --tflite FILE --output FILE.onnx`, and "

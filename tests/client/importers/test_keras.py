@@ -381,8 +381,81 @@ def test_a_file_of_hdf5_is_rejected_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     with h5py.File(path, "w"):
         pass
-    with pytest.raises(UnsupportedModelError, match=r"in spite of its name; rename it to FILE\.h5"):
+    with pytest.raises(UnsupportedModelError, match=r"in spite of its name; rename it to FILE\.h5, and import that"):
         load_object(str(path))
+
+
+def configured(config: Any) -> Callable[[h5py.File], None]:
+    def fill(file: h5py.File) -> None:
+        file.attrs["model_config"] = config if isinstance(config, str) else json.dumps(config)
+
+    return fill
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "numbers", (4,))
+    file.create_virtual_dataset("numbers", layout)
+
+
+def of_links(file: h5py.File) -> None:
+    file["elsewhere"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def of_a_circle(file: h5py.File) -> None:
+    file.create_group("model_weights")["again"] = h5py.SoftLink("/model_weights")
+
+
+def hard_circle(file: h5py.File) -> None:
+    group = file.create_group("model_weights")
+    group["again"] = group
+
+
+def of_zeros(file: h5py.File) -> None:
+    file.create_dataset("numbers", (10**6, 10**6), "f4", chunks=(1, 1024))
+
+
+HOSTILE_HDF5: dict[str, tuple[Callable[[h5py.File], None], str]] = {
+    "no model": (lambda _: None, "has no model, perhaps weights alone; write a module"),
+    "no JSON": (configured("nothing"), "is not JSON"),
+    "a deep nest": (configured('{"a":' * 10_000), "is not JSON"),
+    "a Lambda": (configured(sequential({"class_name": "Lambda", "config": {"name": "code"}})), "Lambda runs code"),
+    "a Lambda in a layer": (
+        configured(sequential(layer("TimeDistributed", layer={"class_name": "Lambda", "config": {}}))),
+        "Lambda runs code from the file",
+    ),
+    "an operation of TensorFlow": (configured(sequential({"class_name": "TFOpLambda"})), "which Keras 3 does not load"),
+    "an operation of Keras": (configured(sequential({"class_name": "NotEqual"})), "save the model as FILE.keras"),
+    "a class that is no text": (configured(sequential({"class_name": ["Dense"]})), "is not supported"),
+    "a class from elsewhere": (configured(sequential({**layer("Dense"), "module": "os"})), "names Dense of os"),
+    "a function from elsewhere": (
+        configured(sequential({**DENSE, "config": {**DENSE["config"], "kernel_initializer": ELSEWHERE}})),
+        "run is not supported",
+    ),
+    "a link": (of_links, "is a link to elsewhere, which is not followed"),
+    "a circle": (of_a_circle, "is a link to elsewhere, which is not followed"),
+    "a circle without links": (hard_circle, "is in the file at another place too"),
+    "numbers in another file": (virtual, "has its numbers in other files"),
+    "a terabyte of numbers": (of_zeros, "bytes of numbers; at most"),
+}
+
+
+@pytest.mark.parametrize(("fill", "words"), HOSTILE_HDF5.values(), ids=HOSTILE_HDF5)
+def test_a_hostile_file_of_hdf5_is_rejected(fill: Callable[[h5py.File], None], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w") as file:
+        fill(file)
+    with pytest.raises(UnsupportedModelError, match=words):
+        load_object(str(path))
+
+
+def test_a_file_with_another_content_than_its_name_says_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    path.write_bytes(b"nothing")
+    with pytest.raises(UnsupportedModelError, match="is no file of HDF5 that can be read"):
+        load_object(str(path))
+    with pytest.raises(UnsupportedModelError, match="is no file of HDF5 that can be read"):
+        load_object(str(tmp_path / "absent.h5"))
 
 
 @pytest.mark.parametrize(("parts", "words"), HOSTILE.values(), ids=HOSTILE)

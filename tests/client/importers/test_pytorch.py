@@ -237,7 +237,6 @@ def test_what_mixes_rows_with_others_is_rejected(shape: tuple[Any, ...]) -> None
         ("model.pt2", "torch.export.load(FILE)"),
         ("model.safetensors", "--architecture MODULE:ATTRIBUTE"),
         ("model.joblib", "is a pickle"),
-        *((f"model{suffix}", "keras.saving.load_model(FILE, compile=False)") for suffix in (".h5", ".HDF5")),
         ("model.tflite", "tf2onnx.convert --tflite FILE"),
         ("saved_model.pb", "tf2onnx.convert --saved-model FOLDER"),
     ],

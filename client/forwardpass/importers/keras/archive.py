@@ -68,8 +68,7 @@ def open_archive(path: str | PathLike[str]) -> Archive:
     if _is_hdf5(file):
         raise unsupported_model(
             file.name,
-            "is a file of HDF5 in spite of its name; rename it to FILE.h5, write a module with "
-            "`model = keras.saving.load_model('FILE.h5', compile=False)`, and give it as MODULE:model",
+            "is a file of HDF5 in spite of its name; rename it to FILE.h5, and import that",
         )
     try:
         with zipfile.ZipFile(file) as archive:
@@ -77,11 +76,11 @@ def open_archive(path: str | PathLike[str]) -> Archive:
             missing = [name for name in (CONFIG, METADATA, WEIGHTS) if name not in members]
             if missing:
                 raise unsupported_model(file.name, f"has no {missing[0]}, so it is no model that Keras 3 saved")
-            metadata = _object(archive.read(METADATA), METADATA)
+            metadata = parse_object(archive.read(METADATA), METADATA)
             return Archive(
                 path=file,
                 version=str(metadata.get("keras_version", "")),
-                config=_object(archive.read(CONFIG), CONFIG),
+                config=parse_object(archive.read(CONFIG), CONFIG),
                 weights=archive.read(WEIGHTS),
                 assets={name: archive.read(name) for name in members if name.startswith(_ASSETS)},
             )
@@ -116,8 +115,12 @@ def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
     return by_name
 
 
-def _object(text: bytes, name: str) -> Mapping[str, Any]:
-    """Read a JSON object."""
+def parse_object(text: bytes, name: str) -> Mapping[str, Any]:
+    """Read a JSON object, if it is neither too large nor nested too deeply.
+
+    Raises:
+        UnsupportedModelError: It is.
+    """
     if text.count(b"[") + text.count(b"{") > _MAX_CONTAINERS:
         raise unsupported_model(name, f"has more than {_MAX_CONTAINERS:,} lists and objects")
     try:

@@ -22,7 +22,7 @@ _FAR: Final = "1000000000"
 
 def _multi_head(call: LayerCall) -> TensorRef | list[TensorRef]:
     """Attend in several heads, whose keys and values may be shared by groups of queries."""
-    grouped = call.kind == "GroupQueryAttention"
+    grouped = call.kind != "MultiHeadAttention"
     call.require("use_gate", False, "multiplies by a gate, which is not supported; build it without")
     axes = call.config.get("attention_axes")
     if axes not in (None, [1]):
@@ -205,7 +205,10 @@ _ALONE: Final = ("Attention", "AdditiveAttention")
 """Layers of one head, which leave out the queries that are masked after they attend."""
 
 ATTENDING: Final[Mapping[str, LayerReader]] = MappingProxyType(
-    {**dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention"), _multi_head), **dict.fromkeys(_ALONE, _attention)}
+    {
+        **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"), _multi_head),
+        **dict.fromkeys(_ALONE, _attention),
+    }
 )
 """Layers by class name."""
 

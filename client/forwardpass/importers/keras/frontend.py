@@ -75,8 +75,8 @@ def follow(archive: Archive) -> tuple[ModelConfig, ModelReader, list[TensorRef]]
     """Read a whole file; return its configuration, its reader and its outputs."""
     if not archive.version.startswith("3."):
         advice = (
-            "save it by Keras 2's own package as HDF5, `tf_keras.models.load_model(FILE).save('FILE.h5')`; then write "
-            "a module with `model = keras.saving.load_model('FILE.h5', compile=False)`, and give it as MODULE:model"
+            "save it by Keras 2's own package as HDF5, `tf_keras.models.load_model(FILE).save('FILE.h5')`, and import "
+            "that file"
         )
         raise unsupported_model("metadata.json", f"was written by Keras {archive.version or 'of no version'}; {advice}")
     structure = parse_config(archive.config)

@@ -23,7 +23,7 @@ _KEEP: Final = frozenset(
         *("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization"),
         *("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax", "Dense", "Identity", "BatchNormalization"),
         *("LayerNormalization", "GroupNormalization", "UnitNormalization", "TimeDistributed"),
-        *("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention"),
+        *("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention"),
     }
 )
 """The layers whose output has the mask of their first input."""

@@ -18,6 +18,20 @@ _SIZES: Final = (2, 4, 8)
 """Bytes of the numbers that are read."""
 
 
+def import_h5py() -> Any:
+    """Return h5py.
+
+    Raises:
+        UnsupportedModelError: It is not installed.
+    """
+    try:
+        import h5py  # noqa: PLC0415 - an optional dependency
+    except ImportError as error:
+        message = "h5py, which reads the weights of Keras's files, is not installed: pip install 'forwardpass[keras]'"
+        raise UnsupportedModelError(message) from error
+    return h5py
+
+
 class Weights:
     """The variables of a file.
 
@@ -26,11 +40,7 @@ class Weights:
     """
 
     def __init__(self, content: bytes) -> None:
-        try:
-            import h5py  # noqa: PLC0415 - an optional dependency
-        except ImportError as error:
-            message = "h5py, which reads a .keras file's weights, is not installed: pip install 'forwardpass[keras]'"
-            raise UnsupportedModelError(message) from error
+        h5py = import_h5py()
         self._links: Any = (h5py.SoftLink, h5py.ExternalLink)
         self._group: Any = h5py.Group
         self._dataset: Any = h5py.Dataset
