@@ -18,6 +18,9 @@ import pydantic  # noqa: F401
 import pytest
 import sqlalchemy  # noqa: F401
 
+MAX_DATA_BYTES: Final = 4 * 2**30
+"""What a process may allocate: a mutant that gathers things for ever would take the memory of the machine."""
+
 MAX_CPU_SECONDS: Final = 90
 MAX_SECONDS: Final = 600
 """After which a mutant counts as noticed: it does not end."""
@@ -87,6 +90,7 @@ def start(tree: Path, mutant: dict[str, Any], tests: Sequence[str]) -> Run:
 def _run(tree: Path, tests: Sequence[str]) -> int:
     os.setsid()
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
     output = os.open(tree / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(output, stream)
