@@ -19,9 +19,11 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.cross_decomposition import PLSRegression
-from sklearn.decomposition import FactorAnalysis, FastICA, IncrementalPCA
+from sklearn.decomposition import PCA, FactorAnalysis, FastICA, IncrementalPCA, KernelPCA, SparsePCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
+    AdaBoostClassifier,
+    AdaBoostRegressor,
     BaggingClassifier,
     BaggingRegressor,
     GradientBoostingClassifier,
@@ -31,7 +33,7 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
-from sklearn.impute import MissingIndicator
+from sklearn.impute import KNNImputer, MissingIndicator
 from sklearn.kernel_approximation import Nystroem, RBFSampler
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import (
@@ -43,9 +45,11 @@ from sklearn.linear_model import (
     SGDClassifier,
     SGDRegressor,
 )
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputRegressor, RegressorChain
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
@@ -58,6 +62,7 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     SplineTransformer,
     StandardScaler,
+    TargetEncoder,
 )
 from sklearn.random_projection import SparseRandomProjection
 from sklearn.svm import SVC, SVR, LinearSVC
@@ -136,16 +141,16 @@ ENCODED = ColumnTransformer(
 )
 UNSUPPORTED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "a step that is not read": (
-        make_pipeline(StandardScaler(), SplineTransformer(), Ridge()),
-        [("model.steps[1] (splinetransformer)", "SplineTransformer is not supported: only StandardScaler")],
+        make_pipeline(StandardScaler(), KNNImputer(), Ridge()),
+        [("model.steps[1] (knnimputer)", "KNNImputer is not supported: only StandardScaler")],
     ),
     "every step that is not read": (
-        make_pipeline(SplineTransformer(), ENCODED, SVC()),
+        make_pipeline(KNNImputer(), ENCODED, KNeighborsClassifier()),
         [
-            ("model.steps[0] (splinetransformer)", "SplineTransformer is not supported: only StandardScaler"),
+            ("model.steps[0] (knnimputer)", "KNNImputer is not supported: only StandardScaler"),
             ("model.steps[1] (columntransformer).squares", "calls a function of Python"),
             ("model.steps[1] (columntransformer).ranks.steps[1]", "transform the rows by it before they are sent"),
-            ("model.steps[2] (svc)", "SVC is not supported; supported are MLPClassifier"),
+            ("model.steps[2] (kneighborsclassifier)", "is not supported; supported are MLPClassifier"),
         ],
     ),
     "a target's scaler that clips": (
@@ -173,9 +178,25 @@ UNSUPPORTED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
         VotingRegressor([("tree", DecisionTreeRegressor()), ("linear", Ridge()), ("same", DecisionTreeRegressor())]),
         [("model.estimators_[0]", "is made of trees"), ("model.estimators_[2]", "is made of trees")],
     ),
-    "isotonic calibration": (
-        CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2),
-        [("model", "fit it with method='sigmoid'")],
+    "periodic splines": (
+        make_pipeline(SplineTransformer(extrapolation="periodic"), Ridge()),
+        [("model.steps[0] (splinetransformer)", "one of constant, linear, continue")],
+    ),
+    "boosted linear classifiers": (
+        AdaBoostClassifier(LogisticRegression(), n_estimators=2),
+        [("model", "counts the classes that its estimators choose; use VotingClassifier(voting='soft')")],
+    ),
+    "boosted linear regressors": (
+        AdaBoostRegressor(Ridge(), n_estimators=2),
+        [("model", "takes the median of its estimators, which sorts them; use a BaggingRegressor")],
+    ),
+    "a vector machine": (SVC(), [("model", "has scores, which a CalibratedClassifierCV around it makes")]),
+    "calibrated pairs of classes": (
+        CalibratedClassifierCV(SVC(), cv=2),
+        [
+            (f"model.calibrated_classifiers_[{fold}].estimator", "put a OneVsRestClassifier around it")
+            for fold in (0, 1)
+        ],
     ),
     "hinge loss": (SGDClassifier(), [("model", 'loss="log_loss"')]),
     "a custom class": (Doubled(), [("model", "Doubled is no class of scikit-learn's own")]),
@@ -388,6 +409,27 @@ MORE: dict[str, tuple[Any, ...]] = {
         StackingClassifier([("a", LogisticRegression()), ("b", GaussianNB())], MultinomialNB(), cv=2),
     ),
     "bags of rows": (BaggingClassifier(LogisticRegression(), n_estimators=2, random_state=0),),
+    "splines that end in lines": (SplineTransformer(3, degree=2, knots="quantile", extrapolation="linear"), Ridge()),
+    "splines that go on": (PCA(2), SplineTransformer(3, extrapolation="continue", include_bias=False), Ridge()),
+    "sparse directions, and kernels less their means": (
+        SparsePCA(2, max_iter=5, random_state=0),
+        KernelPCA(3, kernel="rbf"),
+        LogisticRegression(),
+    ),
+    "scores against the rest": (CalibratedClassifierCV(OneVsRestClassifier(SVC()), cv=2),),
+    "scores of a stack": (
+        CalibratedClassifierCV(StackingClassifier([("a", GaussianNB())], LogisticRegression(), cv=2), cv=2),
+    ),
+    "stacked scores of bags": (
+        StackingClassifier(
+            [("a", BaggingClassifier(LogisticRegression(), n_estimators=2, random_state=0)), ("b", LinearSVC())],
+            LogisticRegression(),
+            stack_method="decision_function",
+            cv=2,
+        ),
+    ),
+    "steps of scores": (CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2),),
+    "scores by a temperature": (CalibratedClassifierCV(LogisticRegression(), method="temperature", cv=2),),
 }
 
 
@@ -406,9 +448,48 @@ def test_a_kernel_density_stack_or_projection_becomes_a_network(steps: tuple[Any
 
 def test_what_is_made_for_each_column_or_class_grows_with_their_number() -> None:
     x, y = np.eye(40), np.arange(40) % 20
-    for model in (make_pipeline(Normalizer(), Ridge()), GaussianNB()):
+    for model in (make_pipeline(Normalizer(), Ridge()), GaussianNB(), SGDClassifier(loss="log_loss")):
         layers = import_model(model.fit(x, y)).spec.layers
         assert max(array.size for layer in layers for array in layer.arrays.values()) <= x.shape[1] * 20
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        CalibratedClassifierCV(BaggingClassifier(SVC(), n_estimators=2, random_state=0), cv=2),
+        CalibratedClassifierCV(RidgeClassifier(), method="temperature", cv=2),
+        CalibratedClassifierCV(GaussianNB(), method="temperature", cv=2),
+        FixedThresholdClassifier(LogisticRegression(), threshold=0.3),
+    ],
+    ids=["bags of vectors", "a temperature", "a temperature of probabilities", "a threshold"],
+)
+def test_the_probability_of_the_second_of_two_classes_is_the_output(model: Any) -> None:
+    x, y = np.asarray(IRIS.x)[::5], np.asarray(IRIS.y)[::5] > 0
+    imported = import_model(model.fit(x, y))
+    assert np.allclose(forward(compile_plan(imported.spec), x)[:, 0], model.predict_proba(x)[:, 1], rtol=1e-9)
+    assert any("the threshold 0.3" in note for note in imported.notes) == hasattr(model, "threshold")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [StandardScaler(), make_pipeline(StandardScaler(), SplineTransformer(3))],
+    ids=["a scaler", "a pipeline"],
+)
+def test_a_transformer_alone_is_a_network(model: Any) -> None:
+    x = np.asarray(DIABETES.x)[:60]
+    imported = import_model(model.fit(x))
+    assert np.allclose(forward(compile_plan(imported.spec), x), model.transform(x), atol=1e-12)
+
+
+def test_categories_become_means_of_the_target() -> None:
+    frame = pd.DataFrame({"city": ["Rome", "Oslo", "Bonn"] * 10, "floor": [1.0, 2.0] * 15, "size": range(30)})
+    means = ("means", TargetEncoder(), ["city", "floor"])
+    encoder = ColumnTransformer([means], remainder="passthrough")
+    model = make_pipeline(encoder, LogisticRegression()).fit(frame, [0, 1, 2, 2, 1] * 6)
+    rows = pd.concat([frame, pd.DataFrame({"city": ["Lima"], "floor": [9.0], "size": [3]})], ignore_index=True)
+    imported = import_model(model, rows=rows)
+    assert imported.certificate.given_rows == 31
+    assert imported.spec.inputs.features[0].unknown == "nan"
 
 
 def test_a_class_that_is_never_predicted_is_rejected_by_its_place() -> None:

@@ -72,6 +72,25 @@ def _ordinal(step: PipelineStep, values: TensorRef) -> TensorRef:
     return step.graph.concatenate(parts).take(order)
 
 
+def _targets(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Map each value to the mean of the target in its category, as `TargetEncoder` does (Micci-Barreca, 2001)."""
+    step.check_fitted("encodings_")
+    model = step.model
+    categories, means = _categories(step, values), np.ravel(model.target_mean_)
+    parts = []
+    for number, encoding in enumerate(model.encodings_):
+        place = number // len(means)
+        keys = categories[place]
+        if not isinstance(model.categories_[place][0], str):
+            step.reader.inputs.restrict(values, place, keys)
+        default = float(means[number % len(means)])
+        column = values.take([place])
+        parts.append(
+            step.graph.add_layer(step.name, column, kind="lookup", keys=keys, values=encoding, default=default)
+        )
+    return step.graph.concatenate(parts)
+
+
 def _bins(step: PipelineStep, values: TensorRef) -> TensorRef:
     """Return the bin of each value, as `KBinsDiscretizer` does."""
     step.check_fitted("bin_edges_")
@@ -111,7 +130,7 @@ def _categories(step: PipelineStep, values: TensorRef) -> list[Array]:
 
 def _category_numbers(step: PipelineStep, values: TensorRef, place: int, categories: list[Any]) -> Array:
     if all(isinstance(category, str) for category in categories):
-        unknown = "refuse" if step.model.handle_unknown == "error" else "nan"
+        unknown = "refuse" if getattr(step.model, "handle_unknown", "ignore") == "error" else "nan"
         found = step.reader.inputs.categorize(values, place, list(map(str, categories)), unknown)
         if found is None:
             step.reject(
@@ -138,6 +157,12 @@ def _dropped(step: PipelineStep, categories: list[Array]) -> Indices:
 
 
 ENCODERS: Final[Mapping[str, Transform]] = MappingProxyType(
-    {"OneHotEncoder": _one_hot, "OrdinalEncoder": _ordinal, "KBinsDiscretizer": _bins, "Binarizer": _binary}
+    {
+        "OneHotEncoder": _one_hot,
+        "OrdinalEncoder": _ordinal,
+        "TargetEncoder": _targets,
+        "KBinsDiscretizer": _bins,
+        "Binarizer": _binary,
+    }
 )
 """By class name."""

@@ -1,6 +1,6 @@
 """Classifiers and regressors that combine those of others, and probabilities that are divided by their sum."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final
@@ -24,14 +24,20 @@ def normalized(step: PipelineStep, values: TensorRef, *, uniform: bool = True) -
         values: The probability of each class.
         uniform: Whether all become equal where all are zero; else they stay zero.
     """
-    ones = np.ones((values.size, values.size))
     if uniform:
         # 1 is added to each where all are zero, and an exact zero elsewhere.
-        nothing = step.graph.add_layer("is_zero", values, values.size, weights=ones, activation=_IS_ZERO)
+        nothing = _of_sum(step, "is_zero", values, _IS_ZERO)
         values = step.graph.add_layer("or_equal", [values, nothing], merge="sum", **PASS)
-    reciprocal = _RECIPROCAL if uniform else _RECIPROCAL_OR_ONE
-    share = step.graph.add_layer("one_by_sum", values, values.size, weights=ones, activation=reciprocal)
+    share = _of_sum(step, "one_by_sum", values, _RECIPROCAL if uniform else _RECIPROCAL_OR_ONE)
     return step.graph.add_layer("output", [values, share], merge="multiply", **PASS)
+
+
+def _of_sum(step: PipelineStep, name: str, values: TensorRef, activation: Mapping[str, str]) -> TensorRef:
+    """Return a function of the sum of all values, once for each value."""
+    windows = [list(range(values.size))]
+    total = step.graph.add_layer(f"{name}_total", values, 1, kind="pool", windows=windows, reduce="sum")
+    found = step.graph.add_layer(name, total, **PASS, activation=activation)
+    return found.take(np.zeros(values.size, np.int64))
 
 
 def _voting(step: PipelineStep, values: TensorRef) -> TensorRef:
@@ -41,7 +47,7 @@ def _voting(step: PipelineStep, values: TensorRef) -> TensorRef:
         step.reject("counts votes, which are no probabilities; fit it with voting='soft'")
     parts = _outputs_of(step, "estimators_", step.model.estimators_, values)
     weights = getattr(step.model, "_weights_not_none", None)
-    return _average(step, parts, np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=np.float64))
+    return average(step, parts, np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=np.float64))
 
 
 def _one_vs_rest(step: PipelineStep, values: TensorRef) -> TensorRef:
@@ -54,40 +60,22 @@ def _one_vs_rest(step: PipelineStep, values: TensorRef) -> TensorRef:
     return together if step.model.multilabel_ else normalized(step, together, uniform=False)
 
 
-def _calibrated(step: PipelineStep, values: TensorRef) -> TensorRef:
-    """Average classifiers whose scores a sigmoid turns into probabilities, as `CalibratedClassifierCV` does.
-
-    Source of the formula: J. Platt, Probabilistic outputs for support vector machines, 1999.
-    """
-    step.check_fitted("calibrated_classifiers_")
-    step.reader.inputs.mark_shared(values)
-    classifiers = step.model.calibrated_classifiers_
-    parts = []
-    for index, classifier in enumerate(classifiers):
-        path = f"{step.path}.calibrated_classifiers_[{index}]"
-        if classifier.method != "sigmoid":
-            step.reject(f"with method={classifier.method!r} is not supported; fit it with method='sigmoid'")
-        if len(classifier.estimator.classes_) != len(classifier.classes):
-            step.reject(f"has a part that was fitted without rows of every class ({path}); fit it with fewer folds")
-        with suppress(UnsupportedError):
-            scores = step.reader.decide(classifier.estimator, f"{path}.estimator", values)
-            parts.append(_sigmoids(step, scores, classifier.calibrators))
-    if len(parts) < len(classifiers):
-        raise UnsupportedError
-    return _average(step, parts, np.ones(len(parts)))
-
-
-def _sigmoids(step: PipelineStep, scores: TensorRef, calibrators: Sequence[Any]) -> TensorRef:
-    slopes = np.array([-calibrator.a_ for calibrator in calibrators], dtype=np.float64)
-    shifts = np.array([-calibrator.b_ for calibrator in calibrators], dtype=np.float64)
-    probabilities = step.graph.add_layer(
-        "calibrated", scores, kind="scale_shift", scale=slopes, shift=shifts, activation="sigmoid"
-    )
-    return probabilities if len(calibrators) == 1 else normalized(step, probabilities)
+def _scores_vs_rest(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Return the score of each class against the rest."""
+    step.check_fitted("estimators_")
+    return step.graph.concatenate(_outputs_of(step, "estimators_", step.model.estimators_, values, scores=True))
 
 
 def _bagging(step: PipelineStep, values: TensorRef) -> TensorRef:
     """Average models that read some of the columns each, as `BaggingClassifier` and `BaggingRegressor` do."""
+    return _bag(step, values, step.reader.estimate)
+
+
+def _bag_of_scores(step: PipelineStep, values: TensorRef) -> TensorRef:
+    return _bag(step, values, step.reader.decide)
+
+
+def _bag(step: PipelineStep, values: TensorRef, read: Callable[[Any, str, TensorRef], TensorRef]) -> TensorRef:
     step.check_fitted("estimators_features_")
     step.reader.inputs.mark_shared(values)
     model, parts = step.model, []
@@ -96,14 +84,22 @@ def _bagging(step: PipelineStep, values: TensorRef) -> TensorRef:
         if hasattr(model, "classes_") and len(part.classes_) != len(model.classes_):
             step.reject(f"has a part that was fitted without rows of every class ({path}); fit it with larger samples")
         with suppress(UnsupportedError):
-            parts.append(step.reader.estimate(part, path, values.take(columns)))
+            parts.append(read(part, path, values.take(columns)))
     if len(parts) < len(model.estimators_):
         raise UnsupportedError
-    return _average(step, parts, np.ones(len(parts)))
+    return average(step, parts, np.ones(len(parts)))
 
 
 def _stacking(step: PipelineStep, values: TensorRef) -> TensorRef:
     """Give the outputs of models to a last one, as `StackingClassifier` and `StackingRegressor` do."""
+    return _stack(step, values, step.reader.estimate)
+
+
+def _stack_of_scores(step: PipelineStep, values: TensorRef) -> TensorRef:
+    return _stack(step, values, step.reader.decide)
+
+
+def _stack(step: PipelineStep, values: TensorRef, last: Callable[[Any, str, TensorRef], TensorRef]) -> TensorRef:
     step.check_fitted("final_estimator_")
     model, parts = step.model, []
     step.reader.inputs.mark_shared(values)
@@ -116,7 +112,7 @@ def _stacking(step: PipelineStep, values: TensorRef) -> TensorRef:
     if len(parts) < len(model.estimators_):
         raise UnsupportedError
     together = step.graph.concatenate([*parts, values] if model.passthrough else parts)
-    return step.reader.estimate(model.final_estimator_, f"{step.path}.final_estimator_", together)
+    return last(model.final_estimator_, f"{step.path}.final_estimator_", together)
 
 
 def _several_targets(step: PipelineStep, values: TensorRef) -> TensorRef:
@@ -137,19 +133,23 @@ def _chain(step: PipelineStep, values: TensorRef) -> TensorRef:
     return step.graph.materialize(ordered, "output")
 
 
-def _outputs_of(step: PipelineStep, attribute: str, models: Sequence[Any], values: TensorRef) -> list[TensorRef]:
+def _outputs_of(
+    step: PipelineStep, attribute: str, models: Sequence[Any], values: TensorRef, *, scores: bool = False
+) -> list[TensorRef]:
     """Return the outputs of estimators that read the same values; all are read, so that every fault is reported."""
     step.reader.inputs.mark_shared(values)
+    read = step.reader.decide if scores else step.reader.estimate
     outputs = []
     for index, model in enumerate(models):
         with suppress(UnsupportedError):
-            outputs.append(step.reader.estimate(model, f"{step.path}.{attribute}[{index}]", values))
+            outputs.append(read(model, f"{step.path}.{attribute}[{index}]", values))
     if len(outputs) < len(models):
         raise UnsupportedError
     return outputs
 
 
-def _average(step: PipelineStep, parts: Sequence[TensorRef], weights: Any) -> TensorRef:
+def average(step: PipelineStep, parts: Sequence[TensorRef], weights: Any) -> TensorRef:
+    """Average outputs by weights, which need not sum to 1."""
     shares = weights / weights.sum()
     weighted = [
         step.graph.add_layer("share", part, kind="scale_shift", scale=np.full(part.size, share))
@@ -160,7 +160,6 @@ def _average(step: PipelineStep, parts: Sequence[TensorRef], weights: Any) -> Te
 
 ENSEMBLES: Final[Mapping[str, Transform]] = MappingProxyType(
     {
-        "CalibratedClassifierCV": _calibrated,
         **dict.fromkeys(("BaggingClassifier", "BaggingRegressor"), _bagging),
         **dict.fromkeys(("StackingClassifier", "StackingRegressor"), _stacking),
         "MultiOutputRegressor": _several_targets,
@@ -171,3 +170,12 @@ ENSEMBLES: Final[Mapping[str, Transform]] = MappingProxyType(
     }
 )
 """By class name."""
+
+ENSEMBLE_SCORERS: Final[Mapping[str, Transform]] = MappingProxyType(
+    {
+        "BaggingClassifier": _bag_of_scores,
+        "StackingClassifier": _stack_of_scores,
+        "OneVsRestClassifier": _scores_vs_rest,
+    }
+)
+"""Classifiers whose scores (`decision_function`) are made of those of others, by class."""

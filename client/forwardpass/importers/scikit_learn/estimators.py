@@ -10,7 +10,7 @@ from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.scikit_learn import unsupported
 from forwardpass.importers.scikit_learn.ensembles import normalized
 from forwardpass.importers.scikit_learn.functions import ELEMENTWISE, apply_function
-from forwardpass.importers.scikit_learn.kernels import KERNEL_ESTIMATORS
+from forwardpass.importers.scikit_learn.kernels import KERNEL_ESTIMATORS, KERNEL_SCORERS
 from forwardpass.importers.scikit_learn.naive_bayes import NAIVE_BAYES
 from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
 from forwardpass.importers.scikit_learn.scalers import affine
@@ -132,10 +132,13 @@ ESTIMATORS: Final[Mapping[str, Transform]] = MappingProxyType(
 """The last step of a pipeline, by class."""
 
 SCORERS: Final[Mapping[str, Transform]] = MappingProxyType(
-    dict.fromkeys(
-        CLASSIFIERS
-        | {"LinearSVC", "RidgeClassifier", "RidgeClassifierCV", "Perceptron", "PassiveAggressiveClassifier"},
-        _scores,
-    )
+    {
+        **dict.fromkeys(
+            CLASSIFIERS
+            | {"LinearSVC", "RidgeClassifier", "RidgeClassifierCV", "Perceptron", "PassiveAggressiveClassifier"},
+            _scores,
+        ),
+        **KERNEL_SCORERS,
+    }
 )
-"""Classifiers whose scores (`decision_function`) are `coef_ x + intercept_`, by class."""
+"""Classifiers by themselves whose scores (`decision_function`) are read, by class."""

@@ -1,7 +1,7 @@
 """Reads a fitted scikit-learn model into a source."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ def read(model: Any) -> Source:
     outputs = reader.read()
     constraints = reader.inputs
     is_multilabel = _is_multilabel(model)
-    labels = tuple(map(str, np.asarray(getattr(model, "classes_", ())).tolist()))
+    labels = tuple(map(str, np.asarray(model.classes_).tolist())) if _is_classifier(model) else ()
     names = labels[1:] if len(labels) == 2 else labels
     if is_multilabel:
         names = tuple(f"label_{label}" for label in labels)
@@ -43,11 +43,13 @@ def read(model: Any) -> Source:
         output_layers=outputs.sources,
         sampler=None if constraints.is_plain else constraints.sample,
         features=constraints.feature_documents(),
+        notes=_notes(model),
     )
 
 
 def _predictor(model: Any, categories: Mapping[int, Category]) -> Callable[[Array], Array]:
-    is_classifier = hasattr(model, "classes_")
+    is_classifier = _is_classifier(model)
+    compute_outputs = model.predict_proba if is_classifier else getattr(model, "predict", None) or model.transform
     names = getattr(model, "feature_names_in_", None)
 
     def compute(rows: Array) -> Array:
@@ -56,8 +58,9 @@ def _predictor(model: Any, categories: Mapping[int, Category]) -> Callable[[Arra
             warnings.filterwarnings("ignore", message="Found unknown categories")  # `handle_unknown` encodes them
             warnings.filterwarnings("ignore", message="Skipping features without any observed values")
             table = _table(rows, names, categories)
-            outputs = model.predict_proba(table) if is_classifier else model.predict(table)
-        numbers = np.asarray(outputs, dtype=np.float64).reshape(len(rows), -1)
+            outputs = compute_outputs(table)
+        dense = outputs.toarray() if hasattr(outputs, "toarray") else outputs
+        numbers = np.asarray(dense, dtype=np.float64).reshape(len(rows), -1)
         return numbers[:, 1:] if is_classifier and len(model.classes_) == 2 and numbers.shape[1] == 2 else numbers
 
     return compute
@@ -75,10 +78,34 @@ def _table(rows: Array, names: Any, categories: Mapping[int, Category]) -> Any:
     return frame.astype(dict.fromkeys(numbers, np.float64))
 
 
-def _is_multilabel(model: Any) -> bool:
-    """Return whether each output is an independent probability."""
+def _is_classifier(model: Any) -> bool:
+    """Return whether the outputs are probabilities; a `TargetEncoder` knows classes, and predicts none."""
+    return hasattr(model, "classes_") and hasattr(model, "predict")
+
+
+def _computing(model: Any) -> Iterator[Any]:
+    """Yield a model, and each within it that computes its outputs."""
+    yield model
     while (kind := type(model).__name__) == "Pipeline" or kind in WRAPPERS:
         model = model.steps[-1][1] if kind == "Pipeline" else getattr(model, WRAPPERS[kind])
+        yield model
+
+
+def _notes(model: Any) -> tuple[str, ...]:
+    """Return a sentence about a threshold, which is no part of the network."""
+    for inner in _computing(model):
+        kind = type(inner).__name__
+        if kind in {"FixedThresholdClassifier", "TunedThresholdClassifierCV"}:
+            found = getattr(inner, "best_threshold_", None) or getattr(inner, "threshold", "auto")
+            threshold = "its own threshold" if isinstance(found, str) else f"the threshold {found:.6g}"
+            return (f"the network has the probabilities of {kind}; compare them with {threshold} where they arrive",)
+    return ()
+
+
+def _is_multilabel(model: Any) -> bool:
+    """Return whether each output is an independent probability."""
+    *_, model = _computing(model)
+    kind = type(model).__name__
     if kind == "OneVsRestClassifier":
         return bool(model.multilabel_)
     is_sigmoid = getattr(model, "out_activation_", "") == "logistic"

@@ -70,6 +70,27 @@ def _support_vectors(step: PipelineStep, values: TensorRef) -> TensorRef:
     return step.graph.add_layer("output", found, 1, weights=model.dual_coef_, bias=np.asarray(model.intercept_))
 
 
+def _vector_scores(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Return the score of the second of two classes, as `SVC` computes it."""
+    if len(step.model.classes_) > 2:
+        step.reject("has scores of pairs of classes; put a OneVsRestClassifier around it")
+    return _support_vectors(step, values)
+
+
+def _components(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Project the centred kernel of the rows of the fit, as `KernelPCA` does (Schoelkopf et al., 1998)."""
+    step.check_fitted("eigenvectors_")
+    model = step.model
+    found = _kernel(step, values, model.X_fit_, model.gamma_)
+    kept = model.eigenvalues_ > 0
+    axes = np.where(kept, model.eigenvectors_ / np.sqrt(np.where(kept, model.eigenvalues_, 1)), 0)
+    centre = model._centerer  # noqa: SLF001 - fitted with it
+    # Each kernel is less its mean over the row, less its mean in the fit, and more the mean of these.
+    weights = axes - axes.mean(axis=0)
+    bias = (centre.K_fit_all_ - centre.K_fit_rows_) @ axes
+    return step.graph.add_layer(step.name, found, axes.shape[1], weights=weights.T, bias=bias)
+
+
 def _ridge(step: PipelineStep, values: TensorRef) -> TensorRef:
     step.check_fitted("dual_coef_")
     found = _kernel(step, values, step.model.X_fit_, step.model.gamma)
@@ -100,7 +121,10 @@ KERNEL_ESTIMATORS: Final[Mapping[str, Transform]] = MappingProxyType(
 )
 """The last step of a pipeline, by class."""
 
+KERNEL_SCORERS: Final[Mapping[str, Transform]] = MappingProxyType(dict.fromkeys(("SVC", "NuSVC"), _vector_scores))
+"""Classifiers whose scores (`decision_function`) are sums of kernels, by class."""
+
 KERNEL_TRANSFORMERS: Final[Mapping[str, Transform]] = MappingProxyType(
-    {"Nystroem": _nystroem, "RBFSampler": _random_fourier}
+    {"Nystroem": _nystroem, "RBFSampler": _random_fourier, "KernelPCA": _components}
 )
 """By class name."""

@@ -5,16 +5,18 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from forwardpass.importers.graph import INPUTS, GraphBuilder, TensorRef
+from forwardpass.importers.graph import INPUTS, PASS, GraphBuilder, TensorRef
 from forwardpass.importers.input_constraints import InputConstraints
 from forwardpass.importers.scikit_learn import unsupported
+from forwardpass.importers.scikit_learn.calibration import CALIBRATED
 from forwardpass.importers.scikit_learn.column_transformers import CHOICES, is_identity
 from forwardpass.importers.scikit_learn.encoders import ENCODERS
-from forwardpass.importers.scikit_learn.ensembles import ENSEMBLES
+from forwardpass.importers.scikit_learn.ensembles import ENSEMBLE_SCORERS, ENSEMBLES
 from forwardpass.importers.scikit_learn.estimators import ESTIMATORS, SCORERS
 from forwardpass.importers.scikit_learn.functions import ELEMENTWISE, powers
 from forwardpass.importers.scikit_learn.imputers import IMPUTERS
 from forwardpass.importers.scikit_learn.kernels import KERNEL_TRANSFORMERS
+from forwardpass.importers.scikit_learn.piecewise import SPLINES
 from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
 from forwardpass.importers.scikit_learn.projections import MIXERS
 from forwardpass.importers.scikit_learn.scalers import SCALERS
@@ -32,10 +34,14 @@ TRANSFORMERS: Final[Mapping[str, Transform]] = MappingProxyType(
         **MIXERS,
         **KERNEL_TRANSFORMERS,
         **ELEMENTWISE,
+        **SPLINES,
         "PowerTransformer": powers,
     }
 )
-"""By class; they stand before the last step of a pipeline."""
+"""By class; they stand before the last step of a pipeline, or alone."""
+
+_LAST: Final[Mapping[str, Transform]] = MappingProxyType({**ESTIMATORS, **ENSEMBLES, **CALIBRATED})
+_SCORING: Final[Mapping[str, Transform]] = MappingProxyType({**SCORERS, **ENSEMBLE_SCORERS})
 
 WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -43,7 +49,10 @@ WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
             ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"), "best_estimator_"
         ),
         "FrozenEstimator": "estimator",
-        "RANSACRegressor": "estimator_",
+        **dict.fromkeys(
+            ("RANSACRegressor", "SelfTrainingClassifier", "FixedThresholdClassifier", "TunedThresholdClassifierCV"),
+            "estimator_",
+        ),
     }
 )
 """The attribute with the model that computes, by the class that wraps it."""
@@ -75,12 +84,19 @@ class ModelReader:
             UnsupportedModelError: Something in it cannot be expressed.
         """
         try:
-            outputs = self.estimate(self._model, "model", self.graph.add_inputs(len(self.inputs.mean)))
+            outputs = self._whole(self.graph.add_inputs(len(self.inputs.mean)))
         except UnsupportedError:
             outputs = None
         if outputs is None or self.faults:
             raise unsupported_parts(self.faults)
         return outputs
+
+    def _whole(self, values: TensorRef) -> TensorRef:
+        """Return the outputs of the model, whose last step may be a transformer too."""
+        outputs = self._last(self._model, "model", values, {**TRANSFORMERS, **_LAST})
+        if any(map(self.graph.is_input, outputs.sources)):
+            return self.graph.add_layer("output", outputs, **PASS)
+        return self.graph.materialize(outputs, "output")
 
     def estimate(self, model: Any, path: str, values: TensorRef) -> TensorRef:
         """Return the outputs of an estimator, or of a pipeline that ends with one.
@@ -88,15 +104,15 @@ class ModelReader:
         Raises:
             UnsupportedError: It cannot be expressed.
         """
-        return self._last(model, path, values, {**ESTIMATORS, **ENSEMBLES})
+        return self._last(model, path, values, _LAST)
 
     def decide(self, model: Any, path: str, values: TensorRef) -> TensorRef:
-        """Return the scores of a classifier before they become probabilities, where it has them; else these.
+        """Return the scores of a classifier (`decision_function`), where it has them; else its probabilities.
 
         Raises:
             UnsupportedError: It cannot be expressed.
         """
-        return self._last(model, path, values, {**ESTIMATORS, **ENSEMBLES, **SCORERS})
+        return self._last(model, path, values, _SCORING if hasattr(model, "decision_function") else _LAST)
 
     def _last(self, model: Any, path: str, values: TensorRef, known: Mapping[str, Transform]) -> TensorRef:
         """Return the outputs of an estimator of the known classes, or of a pipeline that ends with one."""

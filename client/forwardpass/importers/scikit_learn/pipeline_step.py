@@ -34,7 +34,7 @@ class SubmodelReader(Protocol):
         ...
 
     def decide(self, model: Any, path: str, values: TensorRef) -> TensorRef:
-        """Return the scores of a classifier before they become probabilities, where it has them; else these.
+        """Return the scores of a classifier (`decision_function`), where it has them; else its probabilities.
 
         Raises:
             UnsupportedError: It cannot be expressed.

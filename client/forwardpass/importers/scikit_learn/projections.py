@@ -62,6 +62,14 @@ def _independent(step: PipelineStep, values: TensorRef) -> TensorRef:
     return _projected(step, values, step.model.components_, getattr(step.model, "mean_", None))
 
 
+def _sparse(step: PipelineStep, values: TensorRef) -> TensorRef:
+    """Fit the components to each row by a ridge regression, as `SparsePCA` does."""
+    step.check_fitted("components_")
+    components = step.model.components_
+    covariance = components @ components.T + step.model.ridge_alpha * np.eye(len(components))
+    return _projected(step, values, np.linalg.solve(covariance, components), step.model.mean_)
+
+
 def _random(step: PipelineStep, values: TensorRef) -> TensorRef:
     """Project onto directions, some of whose numbers may be kept sparse."""
     step.check_fitted("components_")
@@ -104,6 +112,7 @@ MIXERS: Final[Mapping[str, Transform]] = MappingProxyType(
         "TruncatedSVD": _singular,
         "FactorAnalysis": _factors,
         "FastICA": _independent,
+        **dict.fromkeys(("SparsePCA", "MiniBatchSparsePCA"), _sparse),
         **dict.fromkeys(
             ("GaussianRandomProjection", "SparseRandomProjection", "NeighborhoodComponentsAnalysis"), _random
         ),

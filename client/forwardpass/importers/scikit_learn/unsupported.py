@@ -19,6 +19,13 @@ _REASONS: Final[Mapping[str, str]] = MappingProxyType(
             ("LinearSVC", "RidgeClassifier", "RidgeClassifierCV", "Perceptron", "PassiveAggressiveClassifier"),
             _NO_PROBABILITIES,
         ),
+        "AdaBoostClassifier": "counts the classes that its estimators choose; use VotingClassifier(voting='soft')",
+        "AdaBoostRegressor": "takes the median of its estimators, which sorts them; use a BaggingRegressor",
+        **dict.fromkeys(
+            ("SVC", "NuSVC"),
+            "has scores, which a CalibratedClassifierCV around it makes probabilities of; for more than two classes, "
+            "put a OneVsRestClassifier between them",
+        ),
     }
 )
 
@@ -30,7 +37,7 @@ def without_log_loss(loss: str) -> str:
 
 def of_estimator(kind: str) -> str:
     """Return why a class is not supported as an estimator."""
-    if any(word in kind for word in _TREES):
+    if kind not in _REASONS and any(word in kind for word in _TREES):
         return "is made of trees, which are no layers of a network; use an MLP instead"
     return _REASONS.get(kind, f"is not supported; {ESTIMATORS}")
 
