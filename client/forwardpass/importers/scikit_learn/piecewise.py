@@ -23,9 +23,8 @@ def way_through(step: PipelineStep, name: str, value: TensorRef, breaks: Array) 
 
 def _way_beyond(step: PipelineStep, name: str, value: TensorRef, low: float, high: float) -> TensorRef:
     """Return how far a number is below the first break and above the last one, `(2,)`."""
-    ends = {"scale": np.array([-1.0, 1.0]), "shift": np.array([low, -high])}
-    both = value.take(np.zeros(2, np.int64))
-    return step.graph.add_layer(f"{name}_beyond", both, kind="scale_shift", **ends, activation="relu")
+    both, scale, shift = value.take(np.zeros(2, np.int64)), np.array([-1.0, 1.0]), np.array([low, -high])
+    return step.graph.add_layer(f"{name}_beyond", both, kind="scale_shift", scale=scale, shift=shift, activation="relu")
 
 
 def add_gains(step: PipelineStep, name: str, ways: TensorRef, coefficients: Sequence[Array], start: Array) -> TensorRef:
@@ -75,10 +74,8 @@ def _basis(step: PipelineStep, value: TensorRef, spline: Any) -> TensorRef:
         ways = step.graph.concatenate([ways, _way_beyond(step, step.name, value, low, high)])
         for power in range(1, degree + 1):
             ends = _taylor(spline, np.array([low, high]), power) * [[(-1.0) ** power], [1.0]]
-            if (
-                beyond is not None
-            ):  # scikit-learn continues the first and last few splines, where others have a slope too
-                ends = np.where((power <= beyond) & _at_ends(spline.c.shape[1], max(degree, 2)), ends, 0.0)
+            if beyond is not None:  # Of repeated knots, other splines have a slope too, which scikit-learn leaves out.
+                ends = ends * (_at_ends(spline.c.shape[1], max(degree, 2)) if power <= beyond else 0.0)
             found[power - 1] = np.concatenate([found[power - 1], ends[:, :kept]])
     return add_gains(step, step.name, ways, found, spline(low)[:kept])
 
